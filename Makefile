@@ -1,0 +1,51 @@
+# Two commands from a fresh clone: `make solve` and `make test`. Each makes its own virtual environment first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+TORCH  := $(shell sed -n 's/^torch==//p' constraints.txt)
+OUT    ?= results/laplace
+
+.DEFAULT_GOAL := help
+.PHONY: help solve test lint types format bench wheel clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(READY): pyproject.toml setup.py constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	@# Without an NVIDIA driver the CPU build of torch is wanted: several GB smaller. Where the package index
+	@# has no build of that label (macOS, a plain mirror), its default build of the same version serves.
+	@if command -v nvidia-smi >/dev/null || ! $(BIN)/pip install --quiet "torch==$(TORCH)+cpu"; then \
+		$(BIN)/pip install --quiet "torch==$(TORCH)"; fi
+	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
+	@touch $@
+
+solve: $(READY)  ## from the Laplace problem to R and a trained Psi-NN, beside PINN and PINN-post
+	$(BIN)/psinn-fast run laplace --out $(OUT)
+
+test: $(READY)  ## the test suite
+	$(BIN)/python -m pytest
+
+lint: $(READY) types  ## ruff (lint and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	@# mypy does not follow package_dir, so it is shown the tree as it installs.
+	@rm -rf build/types && mkdir -p build/types/psinn_fast
+	@ln -s $(CURDIR)/psinn_fast/* $(CURDIR)/kernels build/types/psinn_fast/
+	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p psinn_fast
+
+format: $(READY)  ## rewrite the sources in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)  ## benchmarks (quiet machine, please)
+	$(BIN)/python -m pytest bench --benchmark-only
+
+wheel: $(READY)  ## build a wheel into dist/
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:  ## remove everything that make created
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis

@@ -1,0 +1,8 @@
+"""Kernels of psinn_fast: five operations on tanh networks, one contract, several backends.
+
+Nothing here imports the front end (``psinn_fast.*``), and importing it probes no device.
+"""
+
+from .registry import available_backends, get_backend
+
+__all__ = ["available_backends", "get_backend"]

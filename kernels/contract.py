@@ -1,0 +1,213 @@
+"""The five operations every backend implements: same signatures, shapes, dtypes, errors.
+
+Conventions. ``theta`` is the vector of independent parameters, float32 or float64; every other tensor has its dtype
+and device. N points, d inputs, F outputs (fields), C channels, P parameters, K unknown coefficients, T terms. Results
+are new tensors without autograd history. Arguments are checked here, once, before any work: a wrong shape, dtype or
+device raises `InputError` and names the argument. Non-finite numbers are not an error but flow through to the result;
+`train` stops on them. On one machine, with one thread count, the same call gives the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from .channels import ChannelSet
+from .errors import InputError
+from .plan import Plan
+from .program import Coefficient, Jet, Program
+from .regularizer import Regularizer
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of the loss: weight * mean over points of sum over residuals of r^2.
+
+    Args:
+        name: what histories and error messages call it.
+        program: the residuals and their adjoint.
+        points: (n_sites, N, d).
+        columns: (N, n_columns), the program's given numbers per point.
+        weight: factor in the total loss (losses are reported without it).
+    """
+
+    name: str
+    program: Program
+    points: Tensor
+    columns: Tensor
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        n_sites, n_inputs = self.program.n_sites, self.program.channels.n_inputs
+        shape = tuple(self.points.shape)
+        if len(shape) != 3 or (shape[0], shape[2]) != (n_sites, n_inputs) or shape[1] < 1:
+            raise InputError(f"term {self.name!r}: points: expected shape ({n_sites}, N >= 1, {n_inputs}), got {shape}")
+        if tuple(self.columns.shape) != (shape[1], self.program.n_columns):
+            raise InputError(
+                f"term {self.name!r}: columns: expected shape ({shape[1]}, {self.program.n_columns}), "
+                f"got {tuple(self.columns.shape)}"
+            )
+
+    @property
+    def n_points(self) -> int:
+        return self.points.shape[1]
+
+
+class LossAndGradient(NamedTuple):
+    """``losses`` (T,): each term's mean of squares, unweighted; ``penalty`` (): the regulariser's value.
+
+    The gradients are those of sum_t weight_t * losses_t + penalty.
+    """
+
+    losses: Tensor
+    penalty: Tensor
+    theta: Tensor
+    coefficients: Tensor
+
+
+@dataclass
+class AdamState:
+    """Everything Adam needs to go on; `train` changes it in place.
+
+    theta <- theta - lr_t m_hat / (sqrt(v_hat) + eps) (Kingma & Ba 2015, as in torch.optim.Adam), for theta and the
+    unknown coefficients alike; lr_t = lr * gamma^(number of milestones <= steps done).
+    """
+
+    theta: Tensor
+    coefficients: Tensor
+    lr: float
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    step: int = 0
+    first_moment: Tensor = field(default_factory=lambda: torch.empty(0))
+    second_moment: Tensor = field(default_factory=lambda: torch.empty(0))
+    # Parameters and moments of the last step whose losses and gradient were finite; kept by `train`.
+    good: tuple[Tensor, ...] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        size = self.theta.numel() + self.coefficients.numel()
+        if self.first_moment.numel() == 0 and self.step == 0:
+            self.first_moment = self.theta.new_zeros(size)
+            self.second_moment = self.theta.new_zeros(size)
+        if not (self.lr > 0 and self.gamma > 0 and all(0 <= beta < 1 for beta in self.betas) and self.eps > 0):
+            raise InputError(
+                f"lr, gamma and eps must be positive and betas in [0, 1), got lr={self.lr}, gamma={self.gamma}, "
+                f"eps={self.eps}, betas={self.betas}"
+            )
+
+    @property
+    def moments(self) -> tuple[Tensor, Tensor]:
+        return self.first_moment, self.second_moment
+
+    def learning_rate(self) -> float:
+        """Rate of the next step."""
+        return self.lr * self.gamma ** sum(milestone <= self.step for milestone in self.milestones)
+
+
+class TrainReport(NamedTuple):
+    """``losses`` (steps done, T + 1) on the CPU: every term, then the penalty, each *before* that step's update.
+
+    ``failure``: None, or the index of the term that was not finite (T: the penalty, T + 1: the gradient). The state is
+    then the last one whose losses and gradient were finite, one step back, also where that lies in an earlier call.
+    """
+
+    losses: Tensor
+    failure: int | None
+
+
+class Backend(Protocol):
+    """A way to run the operations. ``unavailable()`` gives None, or the reason why it cannot run here."""
+
+    name: str
+
+    def unavailable(self) -> str | None: ...
+
+    def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
+        """Value and derivatives of all outputs: x (N, d) -> (N, C, F), channels in the set's order."""
+        ...
+
+    def jets_backward(
+        self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Adjoint of `jets`: grad (N, C, F) -> gradient for theta (P,) and, if asked, for x (N, d).
+
+        Recomputes the forward pass; nothing is saved between the two.
+        """
+        ...
+
+    def loss_and_gradient(
+        self,
+        plan: Plan,
+        theta: Tensor,
+        coefficients: Tensor,
+        terms: Sequence[Term],
+        regularizer: Regularizer | None = None,
+    ) -> LossAndGradient:
+        """All terms and their gradients for theta and coefficients (K,) in one pass."""
+        ...
+
+    def train(
+        self,
+        plan: Plan,
+        state: AdamState,
+        terms: Sequence[Term],
+        steps: int,
+        regularizer: Regularizer | None = None,
+    ) -> TrainReport:
+        """``steps`` Adam steps without returning to the caller; stops early on a non-finite loss or gradient."""
+        ...
+
+    def residual_jacobian(
+        self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, rows: slice = slice(None)
+    ) -> tuple[Tensor, Tensor]:
+        """Residuals r (n, m) and their Jacobian (n, m, P + K) at the term's points ``rows``; unweighted."""
+        ...
+
+
+def check_network(plan: Plan, theta: Tensor) -> None:
+    if theta.dtype not in (torch.float32, torch.float64):
+        raise InputError(f"theta: expected float32 or float64, got {theta.dtype}")
+    if tuple(theta.shape) != (plan.n_parameters,):
+        raise InputError(f"theta: expected shape ({plan.n_parameters},), got {tuple(theta.shape)}")
+
+
+def check_like(name: str, tensor: Tensor, theta: Tensor, shape: tuple[int | None, ...]) -> None:
+    """``tensor`` has theta's dtype and device, and the shape given (None: any size)."""
+    if tensor.dtype != theta.dtype:
+        raise InputError(f"{name}: expected {theta.dtype} like theta, got {tensor.dtype}")
+    if tensor.device != theta.device:
+        raise InputError(f"{name}: expected device {theta.device} like theta, got {tensor.device}")
+    fits = len(shape) == tensor.ndim and all(n in (None, m) for n, m in zip(shape, tensor.shape, strict=True))
+    if not fits:
+        wanted = ", ".join("N" if n is None else str(n) for n in shape)
+        raise InputError(f"{name}: expected shape ({wanted}), got {tuple(tensor.shape)}")
+
+
+def check_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> None:
+    check_network(plan, theta)
+    check_like("x", x, theta, (None, plan.d_in))
+    if channels.n_inputs != plan.d_in:
+        raise InputError(f"channels: made for {channels.n_inputs} inputs, the network has {plan.d_in}")
+
+
+def check_terms(plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence[Term]) -> None:
+    check_network(plan, theta)
+    check_like("coefficients", coefficients, theta, (None,))
+    if not terms:
+        raise InputError("terms: expected at least one loss term")
+    for term in terms:
+        check_like(f"term {term.name!r}: points", term.points, theta, (None, None, plan.d_in))
+        check_like(f"term {term.name!r}: columns", term.columns, theta, (None, None))
+        for kind in term.program.inputs:
+            if isinstance(kind, Jet) and kind.field >= plan.d_out:
+                raise InputError(f"term {term.name!r}: asks for field {kind.field + 1}, the network has {plan.d_out}")
+            if isinstance(kind, Coefficient) and kind.index >= coefficients.numel():
+                raise InputError(
+                    f"coefficients: term {term.name!r} asks for number {kind.index + 1}, got {coefficients.numel()}"
+                )

@@ -1,0 +1,23 @@
+"""Errors of the library. Every message names the thing that is wrong, what came and what was expected."""
+
+from __future__ import annotations
+
+
+class PsinnFastError(Exception):
+    """Base of every error that psinn_fast raises on purpose."""
+
+
+class InputError(PsinnFastError, ValueError):
+    """An argument has the wrong shape, type, name or value."""
+
+
+class BackendUnavailable(PsinnFastError, RuntimeError):
+    """A backend was asked for by name and cannot run here; the message says why."""
+
+
+class CheckpointError(PsinnFastError):
+    """A saved file cannot be read, or belongs to something else."""
+
+
+class DivergedError(PsinnFastError, ArithmeticError):
+    """Training met NaN or infinity. The last good weights are kept; the message says where it happened."""

@@ -1,0 +1,1 @@
+"""Plain torch versions of the five operations: what every fast version is checked against."""

@@ -1,0 +1,134 @@
+"""The reference backend: all five operations in plain torch, any device, correct first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..channels import ChannelSet
+from ..contract import (
+    AdamState,
+    LossAndGradient,
+    Term,
+    TrainReport,
+    check_jets,
+    check_like,
+    check_terms,
+)
+from ..errors import InputError
+from ..plan import Plan
+from ..regularizer import Regularizer
+from . import loss
+from .jets import backward, forward
+
+
+class ReferenceBackend:
+    """Plain torch. See `psinn_fast.kernels.contract.Backend` for what each operation takes and gives."""
+
+    name = "reference"
+
+    def unavailable(self) -> str | None:
+        return None
+
+    @torch.no_grad()
+    def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
+        check_jets(plan, theta, x, channels)
+        w = plan.expansion.apply(theta)
+        chunks = _rows(plan, channels, x)
+        return torch.cat([forward(plan, w, x[rows], channels)[0] for rows in chunks], 1).transpose(0, 1)
+
+    @torch.no_grad()
+    def jets_backward(
+        self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        check_jets(plan, theta, x, channels)
+        check_like("grad", grad, theta, (x.shape[0], len(channels), plan.d_out))
+        w = plan.expansion.apply(theta)
+        w_bar = torch.zeros_like(w)
+        x_bars = []
+        for rows in _rows(plan, channels, x):
+            _, tape = forward(plan, w, x[rows], channels)
+            u_bar = grad[rows].transpose(0, 1).contiguous()
+            x_bars.append(backward(plan, w, tape, channels, u_bar, w_bar, need_x))
+        x_bar = torch.cat([part for part in x_bars if part is not None]) if need_x else None
+        return plan.expansion.transpose(w_bar), x_bar
+
+    @torch.no_grad()
+    def loss_and_gradient(
+        self,
+        plan: Plan,
+        theta: Tensor,
+        coefficients: Tensor,
+        terms: Sequence[Term],
+        regularizer: Regularizer | None = None,
+    ) -> LossAndGradient:
+        check_terms(plan, theta, coefficients, terms)
+        return loss.losses_and_gradient(plan, theta, coefficients, terms, loss.batches(plan, terms), regularizer)
+
+    @torch.no_grad()
+    def train(
+        self,
+        plan: Plan,
+        state: AdamState,
+        terms: Sequence[Term],
+        steps: int,
+        regularizer: Regularizer | None = None,
+    ) -> TrainReport:
+        check_terms(plan, state.theta, state.coefficients, terms)
+        if steps < 0:
+            raise InputError(f"steps: expected a number >= 0, got {steps}")
+        n_theta = state.theta.numel()
+        parameters = torch.cat([state.theta, state.coefficients])
+        theta, coefficients = parameters[:n_theta], parameters[n_theta:]
+        beta1, beta2 = state.betas
+        prepared = loss.batches(plan, terms)
+        history: list[Tensor] = []
+        failure = None
+        for _ in range(steps):
+            result = loss.losses_and_gradient(plan, theta, coefficients, terms, prepared, regularizer)
+            row = torch.cat([result.losses, result.penalty[None]])
+            gradient = torch.cat([result.theta, result.coefficients])
+            failure = _first_failure(row, gradient)
+            if failure is not None:
+                if state.good is not None:
+                    for now, keep in zip((parameters, *state.moments), state.good, strict=True):
+                        now.copy_(keep)
+                    state.step -= 1
+                break
+            history.append(row)
+            if state.good is None:
+                state.good = tuple(tensor.clone() for tensor in (parameters, *state.moments))
+            else:
+                for keep, now in zip(state.good, (parameters, *state.moments), strict=True):
+                    keep.copy_(now)
+            rate = state.learning_rate()
+            state.step += 1
+            state.first_moment.lerp_(gradient, 1 - beta1)
+            state.second_moment.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+            scale = (state.second_moment / (1 - beta2**state.step)).sqrt_().add_(state.eps)
+            parameters.addcdiv_(state.first_moment, scale, value=-rate / (1 - beta1**state.step))
+        state.theta.copy_(theta)
+        state.coefficients.copy_(coefficients)
+        losses = torch.stack(history).cpu() if history else torch.empty(0, len(terms) + 1, dtype=parameters.dtype)
+        return TrainReport(losses, failure)
+
+    @torch.no_grad()
+    def residual_jacobian(
+        self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, rows: slice = slice(None)
+    ) -> tuple[Tensor, Tensor]:
+        check_terms(plan, theta, coefficients, [term])
+        part = Term(term.name, term.program, term.points[:, rows], term.columns[rows], term.weight)
+        return loss.residual_jacobian(plan, theta, coefficients, part)
+
+
+def _first_failure(row: Tensor, gradient: Tensor) -> int | None:
+    if bool(torch.isfinite(row).all()):
+        return None if bool(torch.isfinite(gradient).all()) else row.numel()
+    return int(torch.nonzero(~torch.isfinite(row))[0])
+
+
+def _rows(plan: Plan, channels: ChannelSet, x: Tensor) -> list[slice]:
+    step = max(1, loss.CHUNK_ELEMENTS // (len(channels) * plan.widest))
+    return [slice(start, start + step) for start in range(0, max(1, x.shape[0]), step)]

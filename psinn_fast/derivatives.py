@@ -1,0 +1,117 @@
+"""Exact derivatives of a tanh network by Taylor mode: `derivatives(net, points, "u u_x u_xx")`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .kernels.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
+from .kernels.contract import Backend
+from .kernels.errors import InputError
+from .kernels.plan import Plan
+from .kernels.registry import get_backend
+from .networks import PsiMLP
+from .pde import Names, split_names
+from .tracing import parse_derivative
+
+
+class Derivatives(Mapping[str, Tensor]):
+    """Derivatives by name, as attributes (``d.u_xx``) or items (``d["u_xx"]``), each of shape (N,)."""
+
+    def __init__(self, values: Mapping[str, Tensor]) -> None:
+        self._values = dict(values)
+
+    def __getattr__(self, name: str) -> Tensor:
+        try:
+            return self.__dict__["_values"][name]  # type: ignore[no-any-return]
+        except KeyError:
+            raise AttributeError(f"{name!r} was not asked for; there are {', '.join(self._values)}") from None
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Derivatives({', '.join(self._values)})"
+
+
+def derivatives(
+    net: PsiMLP, points: Tensor, wanted: Names, *, coords: Names, fields: Names, backend: str = "auto"
+) -> Derivatives:
+    """Values and derivatives of a network's outputs at points.
+
+    Args:
+        net: a `PsiMLP` or `TanhMLP` with d inputs and F outputs.
+        points: (N, d), of the network's dtype and device.
+        wanted: e.g. ``"u, u_x, u_xx, v_xy"``: field, underscore, coordinates to differentiate by (total order 0 to 4);
+            ``u_lap`` is the Laplacian over all coordinates, ``u_lapxy`` over some.
+        coords: names of the inputs, in order, e.g. ``"x y"``.
+        fields: names of the outputs, in order, e.g. ``"u v"``.
+        backend: see `available_backends`.
+
+    Returns:
+        The derivatives by name, each (N,). They can be differentiated once by autograd, with respect to ``net.theta``
+        and, if ``points.requires_grad``, to the points. The backward pass recomputes; it stores no activations.
+
+    Raises:
+        InputError: names, shapes, dtypes or devices that do not fit; an unknown derivative; an order above 4.
+    """
+    if not isinstance(net, PsiMLP):
+        raise InputError(f"net: expected a PsiMLP or TanhMLP, got {type(net).__name__} (see PsiMLP.from_sequential)")
+    coord_names, field_names = split_names(coords, "coords"), split_names(fields, "fields")
+    for what, names, size in (
+        ("coords", coord_names, net.structure.n_inputs),
+        ("fields", field_names, net.structure.n_outputs),
+    ):
+        if len(names) != size:
+            raise InputError(f"{what}: the network has {size}, got {len(names)} names {list(names)}")
+    asked = _parse(wanted, coord_names, field_names)
+    channels = ChannelSet.closure(len(coord_names), [channel for _, channel in asked.values()])
+    jets: Tensor = _Jets.apply(net.theta, points, net.plan, channels, get_backend(backend))  # type: ignore[no-untyped-call]
+    return Derivatives({name: jets[:, channels.position(channel), field] for name, (field, channel) in asked.items()})
+
+
+def _parse(wanted: Names, coords: tuple[str, ...], fields: tuple[str, ...]) -> dict[str, tuple[int, Channel]]:
+    names = wanted.replace(",", " ").split() if isinstance(wanted, str) else list(wanted)
+    if not names:
+        raise InputError("wanted: expected at least one derivative, e.g. 'u u_x'")
+    asked: dict[str, tuple[int, Channel]] = {}
+    for name in names:
+        field, _, suffix = name.partition("_")
+        channel = parse_derivative(suffix, coords)
+        if field not in fields or channel is None:
+            raise InputError(f"wanted: {name!r} is no derivative of the fields {list(fields)} by {list(coords)}")
+        if not isinstance(channel, Laplacian) and sum(channel) > MAX_ORDER:
+            raise InputError(f"wanted: {name!r} has order {sum(channel)}; derivatives go up to order {MAX_ORDER}")
+        asked[name] = (fields.index(field), channel)
+    return asked
+
+
+class _Jets(torch.autograd.Function):
+    """Operation 1 with operation 2 as its backward."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, theta: Tensor, x: Tensor, plan: Plan, channels: ChannelSet, backend: Backend
+    ) -> Tensor:
+        ctx.save_for_backward(theta, x)
+        ctx.plan, ctx.channels, ctx.backend = plan, channels, backend
+        return backend.jets(plan, theta, x, channels)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        theta, x = ctx.saved_tensors
+        theta_bar, x_bar = ctx.backend.jets_backward(
+            ctx.plan, theta, x, ctx.channels, grad.contiguous(), ctx.needs_input_grad[1]
+        )
+        return theta_bar, x_bar, None, None, None

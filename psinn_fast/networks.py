@@ -1,0 +1,196 @@
+"""Tanh networks whose parameters are only the independent ones: `PsiMLP`, and `TanhMLP` where all are."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .kernels.errors import InputError
+from .kernels.plan import Plan, lower
+from .structure import Structure
+
+if sys.version_info >= (3, 11):
+    from typing import Self
+else:  # a dependency of torch on every Python
+    from typing_extensions import Self
+
+INITS = ("default", "xavier")
+# How far from its structure a given network may be before `from_sequential` refuses it, relative to its largest weight.
+FIT_TOLERANCE = 1e-5
+
+
+class PsiMLP(nn.Module):
+    """A tanh MLP with tied weights: u = W_L tanh(... tanh(W_1 x + b_1) ...) + b_L, every W, b a signed copy of theta.
+
+    Drop-in for ``nn.Sequential(nn.Linear, nn.Tanh, ..., nn.Linear)``: ``net(x)`` maps (..., d_in) to (..., d_out), on
+    any device and by ordinary autograd to any order. The only parameter is the vector ``theta`` of independent weights
+    and biases, so the relations hold exactly whatever optimiser moves it.
+
+    Args:
+        structure: the relations.
+        width: scales every hidden block (`Structure.with_width`).
+        init: ``"default"`` draws U(-1/sqrt(fan_in), 1/sqrt(fan_in)) like ``nn.Linear``; ``"xavier"`` draws weights from
+            U(-a, a), a = sqrt(6 / (fan_in + fan_out)), biases 0. fan_in and fan_out count the non-zero entries in the
+            rows and columns of the *expanded* matrix.
+        seed: makes the draw repeatable; None uses torch's global generator.
+        dtype, device: as for ``nn.Linear``. The draw is made in float64, so a seed means the same in both dtypes.
+    """
+
+    theta: nn.Parameter
+
+    def __init__(
+        self,
+        structure: Structure,
+        width: int = 1,
+        *,
+        init: str = "default",
+        seed: int | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(structure, Structure):
+            raise InputError(f"structure: expected a Structure, got {type(structure).__name__}")
+        dtype = dtype or torch.get_default_dtype()
+        if dtype not in (torch.float32, torch.float64):
+            raise InputError(f"dtype: expected torch.float32 or torch.float64, got {dtype}")
+        self.structure = structure.with_width(width)
+        self.plan: Plan = lower(self.structure.layers)
+        theta = _draw(self.structure, init, seed)
+        self.theta = nn.Parameter(theta.to(device=device, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1:] != (self.structure.n_inputs,):
+            raise InputError(f"x: expected shape (..., {self.structure.n_inputs}), got {tuple(x.shape)}")
+        *hidden, (weight, bias) = self.structure.expand(self.theta)
+        for hidden_weight, hidden_bias in hidden:
+            x = torch.tanh(F.linear(x, hidden_weight, hidden_bias))
+        return F.linear(x, weight, bias)
+
+    def extra_repr(self) -> str:
+        return str(self.structure)
+
+    def to_sequential(self) -> nn.Sequential:
+        """The expanded network as ordinary layers (a copy: training it does not keep the relations)."""
+        modules: list[nn.Module] = []
+        with torch.no_grad():
+            for weight, bias in self.structure.expand(self.theta.detach()):
+                linear = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
+                linear.weight.copy_(weight)
+                linear.bias.copy_(bias)
+                modules += [linear, nn.Tanh()]
+        return nn.Sequential(*modules[:-1])
+
+    @classmethod
+    def from_sequential(cls, network: nn.Sequential, structure: Structure | None = None) -> PsiMLP:
+        """The independent parameters of an ordinary network.
+
+        Args:
+            network: ``Linear, Tanh, ..., Linear``.
+            structure: the relations its weights satisfy, already scaled; None for none.
+
+        Raises:
+            InputError: other modules, layer sizes that differ from the structure's, or weights that break the
+                relations by more than 1e-5 of the largest (the message says by how much).
+        """
+        linears = _linear_layers(network)
+        sizes = (linears[0].in_features, *(linear.out_features for linear in linears))
+        structure = structure or Structure.dense(sizes)
+        if structure.layer_sizes != sizes:
+            raise InputError(f"structure: it describes layers {structure.layer_sizes}, the network has {sizes}")
+        weight = linears[0].weight
+        net = cls._of(structure, weight.dtype, weight.device)
+        with torch.no_grad():
+            given = [
+                (linear.weight, weight.new_zeros(linear.out_features) if linear.bias is None else linear.bias)
+                for linear in linears
+            ]
+            # Least squares; R^T R is diagonal and counts how often each theta is used.
+            expansion = structure.expanded_plan.expansion
+            uses = torch.bincount(torch.from_numpy(expansion.col), minlength=structure.n_parameters)
+            net.theta.copy_(structure.expand_adjoint(given) / uses.to(weight))
+            misfit = max(
+                max(float((w - v).abs().max()), float((b - c).abs().max()))
+                for (w, b), (v, c) in zip(structure.expand(net.theta), given, strict=True)
+            )
+            largest = max(max(float(w.abs().max()), float(b.abs().max())) for w, b in given)
+        if not misfit <= FIT_TOLERANCE * largest:
+            raise InputError(
+                f"network: its weights do not satisfy the relations of {structure.name!r}: they are off by up to "
+                f"{misfit:.3g} (largest weight {largest:.3g})"
+            )
+        return net
+
+    @classmethod
+    def _of(cls, structure: Structure, dtype: torch.dtype, device: torch.device) -> Self:
+        return cls(structure, dtype=dtype, device=device)
+
+
+class TanhMLP(PsiMLP):
+    """The dense tanh MLP with the given layer sizes: a `PsiMLP` without relations.
+
+    With the same ``torch.manual_seed``, the default initialisation equals that of
+    ``nn.Sequential(nn.Linear(...), nn.Tanh(), ...)`` in distribution, not in value.
+
+    Args:
+        layers: sizes, inputs first, e.g. ``[2, 8, 8, 16, 1]``.
+        init, seed, dtype, device: as for `PsiMLP`.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int],
+        *,
+        init: str = "default",
+        seed: int | None = None,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__(Structure.dense(layers), init=init, seed=seed, dtype=dtype, device=device)
+
+    @classmethod
+    def _of(cls, structure: Structure, dtype: torch.dtype, device: torch.device) -> Self:
+        if not structure.is_dense:
+            raise InputError("structure: a TanhMLP has no relations; use PsiMLP.from_sequential")
+        return cls(structure.layer_sizes, dtype=dtype, device=device)
+
+
+def _linear_layers(network: nn.Sequential) -> list[nn.Linear]:
+    modules = list(network) if isinstance(network, nn.Sequential) else []
+    linears = [module for module in modules if isinstance(module, nn.Linear)]
+    expected = [nn.Linear if i % 2 == 0 else nn.Tanh for i in range(len(modules))]
+    fits = all(isinstance(module, kind) for module, kind in zip(modules, expected, strict=True))
+    if not linears or not fits or len(modules) % 2 == 0:
+        names = ", ".join(type(module).__name__ for module in modules) or type(network).__name__
+        raise InputError(f"network: expected nn.Sequential(Linear, Tanh, ..., Linear), got {names}")
+    return linears
+
+
+def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:
+    if init not in INITS:
+        raise InputError(f"init: expected one of {list(INITS)}, got {init!r}")
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    theta = torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-1, 1, generator=generator)
+    # Scale each theta by the bound of the expanded entries it stands for; tied entries of unequal fans take the tighter.
+    ones = structure.expand(torch.ones(structure.n_parameters, dtype=torch.float64))
+    bounds = []
+    for weight, bias in ones:
+        used = weight != 0
+        fan_in = used.sum(1).clamp(min=1).double()
+        fan_out = used.sum(0).clamp(min=1).double()
+        if init == "default":
+            weight_bound = (1 / fan_in.sqrt())[:, None].expand_as(weight)
+            bias_bound = 1 / fan_in.sqrt()
+        else:
+            weight_bound = (6 / (fan_in[:, None] + fan_out[None, :])).sqrt()
+            bias_bound = torch.zeros_like(bias)
+        bounds += [weight_bound.reshape(-1), *([bias_bound] if bool((bias != 0).any()) else [])]
+    expansion = structure.expanded_plan.expansion
+    scale = theta.new_full(theta.shape, math.inf)
+    scale.scatter_reduce_(0, torch.from_numpy(expansion.col), torch.cat(bounds)[expansion.row], "amin")
+    return theta * scale

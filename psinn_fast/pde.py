@@ -1,0 +1,126 @@
+"""PDEs: coordinates, fields, coefficients and a Python function of symbolic fields that returns the residuals."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from .kernels.errors import InputError
+from .tracing import SymbolicField
+
+Names = str | Sequence[str]
+
+
+def split_names(names: Names, what: str) -> tuple[str, ...]:
+    """``"x y"``, ``"x, y"`` or ``["x", "y"]`` to a tuple of valid, distinct Python names."""
+    parts = tuple(names.replace(",", " ").split()) if isinstance(names, str) else tuple(names)
+    for name in parts:
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or "_" in name:
+            raise InputError(f"{what}: expected names of letters and digits, got {name!r}")
+    if not parts or len(set(parts)) < len(parts):
+        raise InputError(f"{what}: expected at least one name and no name twice, got {list(parts)}")
+    return parts
+
+
+@dataclass(frozen=True, init=False)
+class PDE:
+    """Residuals that vanish on the solution.
+
+    Args:
+        coords: names of the coordinates, e.g. ``"x y"`` (1 to 4).
+        fields: names of the unknown functions, e.g. ``"u v p"``.
+        residual: a function whose parameters are named after fields, coordinates and coefficients, in any order; it
+            returns one expression or a list. Fields carry their derivatives as attributes: ``u.x``, ``u.xy``,
+            ``u.xxyy``, ``u.lap``. Use SymPy's functions (``sympy.sin``).
+        coefficients: known numbers by name.
+        unknown: coefficients to be found, by name with the value they start from.
+
+    Raises:
+        InputError: unusable or clashing names, a parameter that is none of them, a coefficient that is not finite.
+
+    Example:
+        ``PDE("t x", "u", lambda u, nu: u.t + u * u.x - nu * u.xx, unknown={"nu": 0.0})``
+    """
+
+    coords: tuple[str, ...]
+    fields: tuple[str, ...]
+    residual: Callable[..., Any]
+    coefficients: Mapping[str, float]
+    unknown: Mapping[str, float]
+
+    def __init__(
+        self,
+        coords: Names,
+        fields: Names,
+        residual: Callable[..., Any],
+        coefficients: Mapping[str, float] | None = None,
+        unknown: Mapping[str, float] | None = None,
+    ) -> None:
+        values = {
+            "coords": split_names(coords, "coords"),
+            "fields": split_names(fields, "fields"),
+            "residual": residual,
+            "coefficients": _finite(coefficients or {}, "coefficients"),
+            "unknown": _finite(unknown or {}, "unknown"),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        if len(self.coords) > 4:
+            raise InputError(f"coords: derivatives are available for 1 to 4 coordinates, got {len(self.coords)}")
+        for name in self.coords:
+            # u.<name> must be the derivative and not something that every SymPy symbol has.
+            if hasattr(sp.Symbol, name) or hasattr(sp.Symbol, 2 * name) or name in ("field", "channel", "site"):
+                raise InputError(f"coords: the name {name!r} is taken by SymPy's symbols; choose another")
+        everything = [*self.coords, *self.fields, *self.coefficients, *self.unknown]
+        twice = sorted({name for name in everything if everything.count(name) > 1})
+        if twice:
+            raise InputError(f"coords, fields, coefficients, unknown: the names {twice} are used twice")
+        self.arguments_of(residual)
+
+    def arguments_of(self, function: Callable[..., Any]) -> tuple[str, ...]:
+        """Parameter names of a residual function, all of them known to this PDE."""
+        if not callable(function):
+            raise InputError(f"residual: expected a function, got {type(function).__name__}")
+        names = tuple(inspect.signature(function).parameters)
+        known = {*self.coords, *self.fields, *self.coefficients, *self.unknown}
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    f"residual: its parameter {name!r} is neither a coordinate {list(self.coords)}, a field "
+                    f"{list(self.fields)} nor a coefficient {[*self.coefficients, *self.unknown]}"
+                )
+        return names
+
+    def coordinate_symbols(self, site: int = 0) -> tuple[sp.Symbol, ...]:
+        return tuple(sp.Symbol(name + "'" * site, real=True) for name in self.coords)
+
+    def unknown_symbols(self) -> tuple[sp.Symbol, ...]:
+        return tuple(sp.Symbol(name, real=True) for name in self.unknown)
+
+    def field_symbol(self, field: str, site: int = 0) -> SymbolicField:
+        if field not in self.fields:
+            raise InputError(f"field {field!r} is not declared; the PDE's fields are {list(self.fields)}")
+        return SymbolicField(field, (0,) * len(self.coords), self.coords, site)
+
+    def call(self, function: Callable[..., Any]) -> Any:
+        """Call a residual function with what its parameters are named after."""
+        scope: dict[str, Any] = {field: self.field_symbol(field) for field in self.fields}
+        scope.update(zip(self.coords, self.coordinate_symbols(), strict=True))
+        scope.update({name: sp.Float(value, 17) for name, value in self.coefficients.items()})
+        scope.update(zip(self.unknown, self.unknown_symbols(), strict=True))
+        return function(**{name: scope[name] for name in self.arguments_of(function)})
+
+
+def _finite(values: Mapping[str, float], what: str) -> dict[str, float]:
+    if not isinstance(values, Mapping):
+        raise InputError(f"{what}: expected a mapping from name to number, got {type(values).__name__}")
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise InputError(f"{what}: {name} must be a finite number, got {value!r}")
+    return {name: float(value) for name, value in zip(split_names(list(values), what), values.values(), strict=True)} if values else {}

@@ -1,0 +1,116 @@
+"""A problem: a PDE, where it lives, what its solution satisfies, and the solution itself where it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from .conditions import Condition
+from .domain import Box
+from .kernels.contract import Term
+from .kernels.errors import InputError
+from .pde import PDE
+from .structure import Structure
+from .symmetry import Symmetry
+from .tracing import Traced
+
+Points = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What to solve.
+
+    Args:
+        name: used in files and messages.
+        pde: coordinates, fields, residual, coefficients.
+        domain: the box on which errors are measured and pictures drawn; its coordinates are the PDE's, in order.
+        conditions: the loss terms; equal names are numbered.
+        exact: points (N, d) -> values (N, F), float64: the exact or a reference solution, if known.
+        true_coefficients: true values of the unknown coefficients, if known.
+        symmetries: known generators of the solution's symmetry; the method ``pinn-post`` needs them.
+        structure: published structure for the method ``psi``, if there is one.
+        layers: default layer sizes of the dense network.
+        width: default width of the structure.
+        student: default hidden sizes of the student for discovery.
+        lr, steps: default training.
+        paper_lr, paper_steps: the paper's training, where it has this problem.
+
+    Raises:
+        InputError: coordinates that do not match, no conditions, or a condition that does not fit the PDE.
+    """
+
+    name: str
+    pde: PDE
+    domain: Box
+    conditions: Sequence[Condition]
+    exact: Callable[[Points], Points] | None = None
+    true_coefficients: Mapping[str, float] = field(default_factory=dict)
+    symmetries: Sequence[Symmetry] = ()
+    structure: Structure | None = None
+    layers: Sequence[int] | None = None
+    width: int = 8
+    student: Sequence[int] | None = None
+    lr: float = 1e-3
+    steps: int = 20_000
+    paper_lr: float | None = None
+    paper_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.domain.coords != self.pde.coords:
+            raise InputError(f"domain: expected the coordinates {self.pde.coords} in this order, got {self.domain.coords}")
+        if not self.conditions:
+            raise InputError("conditions: expected at least one")
+        object.__setattr__(self, "conditions", tuple(_numbered(self.conditions)))
+        _ = self.traced  # a condition that does not fit the PDE is refused here, not at the first step
+
+    @cached_property
+    def traced(self) -> tuple[Traced, ...]:
+        return tuple(condition.traced(self.pde) for condition in self.conditions)
+
+    @property
+    def default_layers(self) -> tuple[int, ...]:
+        return tuple(self.layers or (len(self.pde.coords), 32, 32, len(self.pde.fields)))
+
+    @property
+    def term_names(self) -> tuple[str, ...]:
+        return tuple(condition.name for condition in self.conditions)
+
+    def terms(self, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> list[Term]:
+        """The loss terms as every backend takes them. Points and columns are computed in float64, then rounded."""
+        terms = []
+        for condition, traced in zip(self.conditions, self.traced, strict=True):
+            given = [*condition.columns.values()]
+            computed = traced.columns(condition.sites)
+            columns = np.concatenate([np.stack(given, 1), computed], 1) if given else computed
+            if not np.isfinite(columns).all():
+                raise InputError(f"term {condition.name!r}: its source terms are NaN or infinite at some points")
+            terms.append(
+                Term(
+                    condition.name,
+                    traced.program,
+                    torch.tensor(np.stack(condition.sites), dtype=dtype, device=device),
+                    torch.tensor(columns, dtype=dtype, device=device),
+                    condition.weight,
+                )
+            )
+        return terms
+
+    def initial_coefficients(self, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> torch.Tensor:
+        """Start values of the unknown coefficients, in the PDE's order."""
+        return torch.tensor(list(self.pde.unknown.values()), dtype=dtype, device=device)
+
+
+def _numbered(conditions: Sequence[Condition]) -> list[Condition]:
+    names = [condition.name for condition in conditions]
+    result = []
+    for i, condition in enumerate(conditions):
+        if names.count(condition.name) > 1:
+            condition = condition.renamed(f"{condition.name}{names[: i + 1].count(condition.name)}")
+        result.append(condition)
+    return result

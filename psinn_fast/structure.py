@@ -1,0 +1,266 @@
+"""Structures: which weights of a tanh network are equal, opposite or zero, and the relation matrix R that says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch import Tensor
+
+from .kernels.errors import CheckpointError, InputError
+from .kernels.plan import Plan, lower
+from .kernels.symbols import SymbolLayer
+
+SCHEMA = "psinn_fast.structure/1"
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The relations among the weights of a network, layer by layer.
+
+    Layer l maps h to z = W h + b. W is a matrix of blocks, each +Theta_k, -Theta_k or zero; vec(W) = R theta with
+    R in {0, +1, -1}, one non-zero a row (Liu et al. 2025, "relation matrix"). R is frozen, theta trains.
+
+    Args:
+        layers: one `SymbolLayer` per affine layer, the last one linear, all others followed by tanh.
+        name: what pictures and files call it.
+
+    Raises:
+        InputError: no layers, or the blocks of a layer do not match those of the next.
+
+    Hidden block sizes are multiples of a unit; `with_width` scales them, so a structure found on a small network
+    serves a wide one.
+    """
+
+    layers: tuple[SymbolLayer, ...]
+    name: str = "structure"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(self.layers))
+        if not self.layers:
+            raise InputError("layers: a structure needs at least one layer")
+        for number, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False), start=1):
+            if before.rows != after.cols:
+                raise InputError(
+                    f"layers: the blocks that layer {number} gives, {list(before.rows)}, "
+                    f"do not fit those that layer {number + 1} takes, {list(after.cols)}"
+                )
+
+    @classmethod
+    def dense(cls, layers: Sequence[int], name: str = "dense") -> Structure:
+        """No relations: the ordinary MLP with the given layer sizes, e.g. ``[2, 8, 8, 16, 1]``."""
+        sizes = check_layer_sizes(layers)
+        return cls(
+            tuple(
+                SymbolLayer.of([[1]], [1], [n_out], [n_in]) for n_in, n_out in zip(sizes, sizes[1:], strict=False)
+            ),
+            name,
+        )
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Sizes of the expanded network: inputs, hidden widths, outputs."""
+        return (self.layers[0].fan_in, *(layer.fan_out for layer in self.layers))
+
+    @property
+    def n_inputs(self) -> int:
+        return self.layers[0].fan_in
+
+    @property
+    def n_outputs(self) -> int:
+        return self.layers[-1].fan_out
+
+    @property
+    def n_parameters(self) -> int:
+        """Independent parameters: the length of theta."""
+        return sum(layer.n_parameters for layer in self.layers)
+
+    @property
+    def n_expanded(self) -> int:
+        """Parameters of a dense network of the same layer sizes."""
+        sizes = self.layer_sizes
+        return sum(n_out * (n_in + 1) for n_in, n_out in zip(sizes, sizes[1:], strict=False))
+
+    @property
+    def is_dense(self) -> bool:
+        return all(layer.is_dense for layer in self.layers)
+
+    @cached_property
+    def expanded_plan(self) -> Plan:
+        """Plan of the expanded network: w = E theta is all (W, b), layer after layer."""
+        return lower(self.layers)
+
+    def relation_matrix(self, layer: int, part: str = "weight") -> scipy.sparse.csr_array:
+        """R of one layer: vec(W) = R theta (row-major vec), or b = R theta with ``part="bias"``.
+
+        Args:
+            layer: 0 for the first affine layer; negative counts from the end.
+            part: ``"weight"`` or ``"bias"``.
+
+        Returns:
+            Sparse matrix of shape (fan_out * fan_in, n_parameters), or (fan_out, n_parameters) for biases;
+            ``theta`` is the whole network's vector. A zero row is a zero weight.
+        """
+        if not -len(self.layers) <= layer < len(self.layers):
+            raise InputError(f"layer: this structure has layers 0..{len(self.layers) - 1}, got {layer}")
+        if part not in ("weight", "bias"):
+            raise InputError(f"part: expected 'weight' or 'bias', got {part!r}")
+        layer %= len(self.layers)
+        spec = self.layers[layer]
+        index, sign = spec.weight_map() if part == "weight" else spec.bias_map()
+        start = sum(before.n_parameters for before in self.layers[:layer])
+        flat_sign = sign.ravel()
+        row = np.flatnonzero(flat_sign)
+        col = index.ravel()[row] + start
+        return scipy.sparse.csr_array(
+            (flat_sign[row].astype(np.float64), (row, col)), shape=(flat_sign.size, self.n_parameters)
+        )
+
+    def expand(self, theta: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """(W, b) of every layer from theta, differentiable. A layer without bias symbols gets zeros."""
+        if theta.shape != (self.n_parameters,):
+            raise InputError(f"theta: expected shape ({self.n_parameters},), got {tuple(theta.shape)}")
+        plan = self.expanded_plan
+        w = plan.expansion.apply(theta)
+        expanded = []
+        for layer in plan.layers:
+            (product,) = layer.products
+            bias = w[layer.bias] if layer.bias else w.new_zeros(layer.fan_out)
+            expanded.append((w[product.weight].view(product.shape), bias))
+        return expanded
+
+    def expand_adjoint(self, gradients: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        """R^T: gradients with respect to every (W, b) gathered to the gradient with respect to theta."""
+        plan = self.expanded_plan
+        if len(gradients) != len(plan.layers):
+            raise InputError(f"gradients: expected one (dW, db) per layer ({len(plan.layers)}), got {len(gradients)}")
+        parts = []
+        for number, (layer, (grad_w, grad_b)) in enumerate(zip(plan.layers, gradients, strict=True)):
+            if grad_w.shape != (layer.fan_out, layer.fan_in) or grad_b.shape != (layer.fan_out,):
+                raise InputError(
+                    f"gradients[{number}]: expected shapes {(layer.fan_out, layer.fan_in)} and {(layer.fan_out,)}, "
+                    f"got {tuple(grad_w.shape)} and {tuple(grad_b.shape)}"
+                )
+            parts.append(grad_w.reshape(-1))
+            if layer.bias:
+                parts.append(grad_b)
+        return plan.expansion.transpose(torch.cat(parts))
+
+    def with_width(self, width: int) -> Structure:
+        """The same relations with every hidden block ``width`` times as large."""
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise InputError(f"width: expected a positive integer, got {width!r}")
+        last = len(self.layers) - 1
+        return replace(
+            self,
+            layers=tuple(
+                SymbolLayer(
+                    layer.weight,
+                    layer.bias,
+                    layer.rows if number == last else tuple(width * n for n in layer.rows),
+                    layer.cols if number == 0 else tuple(width * n for n in layer.cols),
+                )
+                for number, layer in enumerate(self.layers)
+            ),
+        )
+
+    def named_symbols(self) -> list[tuple[list[list[str]], list[str]]]:
+        """Per layer, block matrix and bias vector in letters: lower case for vectors, capitals for matrices."""
+        capitals = lowers = 0
+        named = []
+        for number, layer in enumerate(self.layers):
+            matrix_valued = 0 < number
+            start = capitals if matrix_valued else lowers
+            count = len(layer.weight_shapes)
+            names = [_letter(start + k, matrix_valued) for k in range(count)]
+            capitals, lowers = (capitals + count, lowers) if matrix_valued else (capitals, lowers + count)
+            bias_names = [_letter(lowers + k, False) for k in range(len(layer.bias_shapes))]
+            lowers += len(layer.bias_shapes)
+            weight = [[_signed(symbol, names) for symbol in row] for row in layer.weight]
+            named.append((weight, [_signed(symbol, bias_names) for symbol in layer.bias]))
+        return named
+
+    def __str__(self) -> str:
+        """E.g. ``W1 = [[a, b], [a, -b]]   b1 = [c, c]``, one line per layer."""
+        sizes = "-".join(map(str, self.layer_sizes))
+        lines = [f"{self.name}: {sizes}, {self.n_parameters} independent of {self.n_expanded} expanded parameters"]
+        for number, (weight, bias) in enumerate(self.named_symbols(), start=1):
+            rows = ", ".join("[" + ", ".join(row) + "]" for row in weight)
+            lines.append(f"  W{number} = [{rows}]   b{number} = [{', '.join(bias)}]")
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        layers = [
+            {
+                "weight": [list(row) for row in layer.weight],
+                "bias": list(layer.bias),
+                "rows": list(layer.rows),
+                "cols": list(layer.cols),
+            }
+            for layer in self.layers
+        ]
+        return json.dumps({"schema": SCHEMA, "name": self.name, "layers": layers}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Structure:
+        """Inverse of `to_json`.
+
+        Raises:
+            CheckpointError: not JSON, another schema, or fields missing or of the wrong type.
+            InputError: well-formed, but not a valid structure.
+        """
+        try:
+            data: Any = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise CheckpointError(f"structure: not valid JSON ({error})") from None
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+            found = data.get("schema") if isinstance(data, dict) else type(data).__name__
+            raise CheckpointError(f"structure: expected schema {SCHEMA!r}, got {found!r}")
+        try:
+            layers = tuple(
+                SymbolLayer.of(layer["weight"], layer["bias"], layer["rows"], layer["cols"]) for layer in data["layers"]
+            )
+            name = str(data["name"])
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise CheckpointError(f"structure: malformed layers ({type(error).__name__}: {error})") from None
+        return cls(layers, name)
+
+    def save(self, path: str | Path) -> None:
+        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Structure:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"structure file {path}: cannot be read ({error})") from None
+        try:
+            return cls.from_json(text)
+        except (CheckpointError, InputError) as error:
+            raise type(error)(f"structure file {path}: {error}") from None
+
+
+def check_layer_sizes(layers: Sequence[int]) -> tuple[int, ...]:
+    """Validated layer sizes, inputs first."""
+    sizes = tuple(layers)
+    if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes):
+        raise InputError(f"layers: expected at least two positive integers, e.g. [2, 8, 8, 1], got {list(layers)}")
+    return sizes
+
+
+def _letter(k: int, capital: bool) -> str:
+    letter = chr((ord("A") if capital else ord("a")) + k % 26)
+    return letter + (str(k // 26) if k >= 26 else "")
+
+
+def _signed(symbol: int, names: list[str]) -> str:
+    return ("-" if symbol < 0 else "") + names[abs(symbol) - 1] if symbol else "0"

@@ -1,0 +1,177 @@
+"""Symmetries u(g x) = chi(g) u(x) under signed permutations g of the inputs, and structures built from groups of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .kernels.errors import InputError
+from .kernels.symbols import SymbolLayer, renumber
+from .structure import Structure
+
+
+@dataclass(frozen=True)
+class SignedPermutation:
+    """(g x)_i = signs[i] * x[permutation[i]]. The reflection y -> -y of (x, y) is ``((0, 1), (1, -1))``."""
+
+    permutation: tuple[int, ...]
+    signs: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "permutation", tuple(self.permutation))
+        object.__setattr__(self, "signs", tuple(self.signs))
+        if sorted(self.permutation) != list(range(len(self.permutation))):
+            raise InputError(f"permutation: expected an ordering of 0..{len(self.permutation) - 1}, got {self.permutation}")
+        if len(self.signs) != len(self.permutation) or any(sign not in (1, -1) for sign in self.signs):
+            raise InputError(f"signs: expected {len(self.permutation)} entries of +1 or -1, got {self.signs}")
+
+    @classmethod
+    def identity(cls, size: int) -> SignedPermutation:
+        return cls(tuple(range(size)), (1,) * size)
+
+    @classmethod
+    def flip(cls, size: int, *axes: int) -> SignedPermutation:
+        """Reverse the sign of the given coordinates."""
+        return cls(tuple(range(size)), tuple(-1 if axis in axes else 1 for axis in range(size)))
+
+    @property
+    def size(self) -> int:
+        return len(self.permutation)
+
+    def __matmul__(self, other: SignedPermutation) -> SignedPermutation:
+        """(g @ h) x = g(h x)."""
+        return SignedPermutation(
+            tuple(other.permutation[i] for i in self.permutation),
+            tuple(sign * other.signs[i] for sign, i in zip(self.signs, self.permutation, strict=True)),
+        )
+
+    def inverse(self) -> SignedPermutation:
+        position = {source: i for i, source in enumerate(self.permutation)}
+        order = tuple(position[j] for j in range(self.size))
+        return SignedPermutation(order, tuple(self.signs[i] for i in order))
+
+    def describe(self, coords: Sequence[str]) -> str:
+        """E.g. ``y -> -y`` or ``x -> y, y -> x``: what replaces each coordinate that changes."""
+        changed = [
+            f"{coords[i]} -> {'-' if sign < 0 else ''}{coords[source]}"
+            for i, (source, sign) in enumerate(zip(self.permutation, self.signs, strict=True))
+            if (source, sign) != (i, 1)
+        ]
+        return ", ".join(changed) or "identity"
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """A generator: u_f(map x) = character[f] * u_f(x), character[f] = +1 (even) or -1 (odd) for each output f."""
+
+    map: SignedPermutation
+    character: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "character", tuple(self.character))
+        if not self.character or any(sign not in (1, -1) for sign in self.character):
+            raise InputError(f"character: expected one +1 or -1 per output, got {self.character}")
+
+
+def close_group(generators: Sequence[Symmetry]) -> dict[SignedPermutation, tuple[int, ...]]:
+    """All products of the generators with their signs per output, the identity first.
+
+    Raises:
+        InputError: no generators, generators of different sizes, or signs that contradict each other (the only
+            function with such symmetries would be zero).
+    """
+    if not generators:
+        raise InputError("generators: expected at least one Symmetry")
+    sizes = {(g.map.size, len(g.character)) for g in generators}
+    if len(sizes) != 1:
+        raise InputError(f"generators: all must act on the same inputs and outputs, got (inputs, outputs) {sorted(sizes)}")
+    ((n_inputs, n_outputs),) = sizes
+    group = {SignedPermutation.identity(n_inputs): (1,) * n_outputs}
+    frontier = list(group)
+    while frontier:
+        found = []
+        for element in frontier:
+            for generator in generators:
+                product = generator.map @ element
+                signs = tuple(a * b for a, b in zip(generator.character, group[element], strict=True))
+                if product not in group:
+                    group[product] = signs
+                    found.append(product)
+                elif group[product] != signs:
+                    raise InputError(
+                        f"generators: the signs contradict each other: one map gets both {group[product]} and {signs}"
+                    )
+        frontier = found
+    return group
+
+
+def structure_from_group(
+    generators: Sequence[Symmetry],
+    hidden: Sequence[int] = (1, 1),
+    representation: str = "regular",
+    name: str | None = None,
+) -> Structure:
+    """The structure of all tanh networks (of one kind) with u(g x) = chi(g) u(x) for every g of the group.
+
+    Args:
+        generators: maps of the inputs with a sign per output.
+        hidden: block size of each hidden layer, in units of the width. Each block occurs once per group element (or
+            coset), so the expanded layer is that many times wider.
+        representation:
+            ``"regular"``: h_g(x) = h(g x) for every g; layers z_g = sum_k A_{k g^-1} h_k, biases shared.
+            ``"signed"``: the same with h_{-g} = -h_g, halving the neurons and leaving no biases. Needs the inversion
+            -1 in the group and every output odd under it.
+            ``"average"``: independent copies N(g x) of one network, summed with their signs (the paper's PINN-post):
+            only the blocks A_e are kept.
+        name: defaults to the representation.
+
+    Raises:
+        InputError: unknown representation, no hidden layer, contradictory signs, or "signed" where it cannot hold.
+    """
+    if representation not in ("regular", "signed", "average"):
+        raise InputError(f"representation: expected 'regular', 'signed' or 'average', got {representation!r}")
+    if not hidden:
+        raise InputError("hidden: expected at least one hidden layer")
+    group = close_group(generators)
+    n_inputs = next(iter(group)).size
+    n_outputs = len(next(iter(group.values())))
+    inversion = SignedPermutation.flip(n_inputs, *range(n_inputs))
+    signed = representation == "signed"
+    if signed and any(sign != -1 for sign in group.get(inversion, (1,))):
+        raise InputError(
+            "representation: 'signed' needs the inversion of all inputs in the group with every output odd under it; "
+            "use 'regular'"
+        )
+
+    # One block per element, or per coset {g, -g}; `place` finds an element's block and sign.
+    place: dict[SignedPermutation, tuple[int, int]] = {}
+    blocks: list[SignedPermutation] = []
+    for element in group:
+        if element not in place:
+            place[element] = (len(blocks), 1)
+            if signed:
+                place[inversion @ element] = (len(blocks), -1)
+            blocks.append(element)
+
+    def between(g: SignedPermutation, k: SignedPermutation) -> int:
+        block, sign = place[k @ g.inverse()]
+        return sign * (block + 1) if representation != "average" or block == 0 else 0
+
+    bias = 0 if signed else 1
+    first = [[0] * n_inputs for _ in blocks]
+    for row, g in zip(first, blocks, strict=True):
+        for i, (source, sign) in enumerate(zip(g.permutation, g.signs, strict=True)):
+            row[source] = sign * (i + 1)
+    layers = [_layer(first, [bias] * len(blocks), [hidden[0]] * len(blocks), [1] * n_inputs)]
+    for n_in, n_out in zip(hidden, hidden[1:], strict=False):
+        weight = [[between(g, k) for k in blocks] for g in blocks]
+        layers.append(_layer(weight, [bias] * len(blocks), [n_out] * len(blocks), [n_in] * len(blocks)))
+    output = [[group[g][f] * (f + 1) for g in blocks] for f in range(n_outputs)]
+    even = [all(signs[f] == 1 for signs in group.values()) for f in range(n_outputs)]
+    output_bias = [sum(even[: f + 1]) if even[f] else 0 for f in range(n_outputs)]
+    layers.append(_layer(output, output_bias, [1] * n_outputs, [hidden[-1]] * len(blocks)))
+    return Structure(tuple(layers), name or representation)
+
+
+def _layer(weight: list[list[int]], bias: list[int], rows: list[int], cols: list[int]) -> SymbolLayer:
+    return SymbolLayer.of(renumber(weight), bias, rows, cols)

@@ -1,0 +1,361 @@
+"""From a Python function of symbolic fields to a `Program`: traced once, differentiated and shortened by SymPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sympy as sp
+
+from .kernels.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
+from .kernels.errors import InputError
+from .kernels.program import Adjoint, Coefficient, Column, Coordinate, Input, Instruction, Jet, Program
+
+LAPLACIAN = "lap"
+
+_FUNCTIONS = {
+    sp.exp: "exp",
+    sp.log: "log",
+    sp.sin: "sin",
+    sp.cos: "cos",
+    sp.tan: "tan",
+    sp.sinh: "sinh",
+    sp.cosh: "cosh",
+    sp.tanh: "tanh",
+    sp.atan: "atan",
+    sp.Abs: "abs",
+    sp.sign: "sign",
+}
+
+
+def parse_derivative(text: str, coords: Sequence[str]) -> Channel | None:
+    """``"xxy"`` -> (2, 1), ``""`` -> (0, 0), ``"lap"`` -> Laplacian over all coordinates, ``"lapxy"`` over some.
+
+    None if it is neither. Coordinate names may have several letters; where two readings exist, longer names win.
+    """
+    names = sorted(coords, key=len, reverse=True)
+    steps = _split(text, names)
+    if steps is not None:
+        return tuple(steps.count(name) for name in coords)
+    axes = _split(text[len(LAPLACIAN) :], names) if text.startswith(LAPLACIAN) else None
+    if axes is None or len(set(axes)) < len(axes):
+        return None
+    return Laplacian(tuple(i for i, name in enumerate(coords) if name in axes or not axes))
+
+
+def _split(text: str, names: Sequence[str]) -> list[str] | None:
+    if not text:
+        return []
+    for name in names:
+        if text.startswith(name):
+            rest = _split(text[len(name) :], names)
+            if rest is not None:
+                return [name, *rest]
+    return None
+
+
+class SymbolicField(sp.Symbol):  # type: ignore[misc]
+    """A field u as a SymPy symbol whose attributes are its derivatives: ``u.x``, ``u.xx``, ``u.xy``, ``u.lap``."""
+
+    site: int
+    channel: Channel
+    field: str
+    coords: tuple[str, ...]
+
+    def __new__(cls, field: str, channel: Channel, coords: tuple[str, ...], site: int = 0) -> SymbolicField:
+        suffix = derivative_name(channel, coords)
+        name = field + (f"_{suffix}" if suffix else "") + ("'" * site)
+        # Not from SymPy's cache of symbols by name: u_x of (x, y) is not u_x of (t, x).
+        symbol: SymbolicField = sp.Symbol.__xnew__(cls, name, real=True)
+        symbol.field, symbol.channel, symbol.coords, symbol.site = field, channel, coords, site
+        return symbol
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), self.field, str(self.channel), self.coords, self.site)
+
+    def __getattr__(self, name: str) -> SymbolicField:
+        if name.startswith("_") or name in ("field", "channel", "coords", "site"):
+            raise AttributeError(name)
+        channel = parse_derivative(name, self.coords)
+        if channel is None:
+            raise UnknownDerivative(
+                f"{self.field}.{name}: not a derivative; the coordinates are {', '.join(self.coords)} "
+                f"(write {self.field}.{self.coords[0]}, {self.field}.{self.coords[0] * 2}, {self.field}.{LAPLACIAN})"
+            )
+        if not isinstance(channel, Laplacian) and sum(channel) > MAX_ORDER:
+            raise UnknownDerivative(f"{self.field}.{name}: derivative orders go up to {MAX_ORDER}")
+        return SymbolicField(self.field, channel, self.coords, self.site)
+
+
+class UnknownDerivative(InputError, AttributeError):
+    """Also an AttributeError, so that ``hasattr`` works on fields."""
+
+
+def derivative_name(channel: Channel, coords: Sequence[str]) -> str:
+    """Inverse of `parse_derivative`."""
+    if isinstance(channel, Laplacian):
+        return LAPLACIAN + ("".join(coords[i] for i in channel.axes) if len(channel.axes) < len(coords) else "")
+    return "".join(name * order for name, order in zip(coords, channel, strict=True))
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A program, and how to compute its columns from the coordinates in float64.
+
+    ``columns(x)``: list of (N, d) arrays, one per site -> (N, n_computed). The columns given by the user (targets) come
+    first in the program, the computed ones after them.
+    """
+
+    program: Program
+    residuals: tuple[sp.Expr, ...]
+    columns: Callable[[Sequence[npt.NDArray[np.float64]]], npt.NDArray[np.float64]]
+
+
+def trace(
+    function: Callable[[], Any],
+    fields: Sequence[str],
+    coords: Sequence[Sequence[sp.Symbol]],
+    columns: Sequence[sp.Symbol],
+    coefficients: Sequence[sp.Symbol],
+    where: str,
+) -> Traced:
+    """Lower what ``function()`` returns: one residual or a sequence of them, as SymPy expressions.
+
+    Args:
+        function: closes over the symbols it uses.
+        fields: names of the network's outputs, in order.
+        coords: symbols of the coordinates, per site.
+        columns: symbols of the given columns.
+        coefficients: symbols of the unknown coefficients.
+        where: names the function in error messages.
+    """
+    try:
+        returned = function()
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    except (TypeError, AttributeError) as error:
+        raise InputError(
+            f"{where}: the residual function failed on symbols ({error}); use SymPy's functions, e.g. sympy.sin"
+        ) from error
+    residuals = _as_expressions(returned, where)
+    residuals = _collapse_laplacian(residuals, tuple(str(symbol) for symbol in coords[0]))
+    known = {*columns, *coefficients, *(symbol for site in coords for symbol in site)}
+    for r in residuals:
+        strangers = {s for s in r.free_symbols if s not in known and not isinstance(s, SymbolicField)}
+        if strangers:
+            raise InputError(f"{where}: unknown symbols {sorted(map(str, strangers))} in the residual {r}")
+
+    jets = sorted({s for r in residuals for s in r.free_symbols if isinstance(s, SymbolicField)}, key=str)
+    try:
+        channels = ChannelSet.closure(len(coords[0]), [jet.channel for jet in jets])
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    residuals, hoisted = _hoist(residuals, {symbol for site in coords for symbol in site}, len(columns))
+
+    meaning: dict[sp.Symbol, Input] = {}
+    for jet in jets:
+        meaning[jet] = Jet(jet.site, list(fields).index(jet.field), channels.position(jet.channel))
+    for site, symbols in enumerate(coords):
+        meaning.update({symbol: Coordinate(site, axis) for axis, symbol in enumerate(symbols)})
+    meaning.update({symbol: Column(i) for i, symbol in enumerate((*columns, *hoisted))})
+    meaning.update({symbol: Coefficient(i) for i, symbol in enumerate(coefficients)})
+    program = _emit(residuals, meaning, channels, len(coords), len(columns) + len(hoisted), where)
+    return Traced(program, residuals, _column_function(list(hoisted.values()), coords))
+
+
+def _as_expressions(returned: Any, where: str) -> tuple[sp.Expr, ...]:
+    items = list(returned) if isinstance(returned, (list, tuple)) else [returned]
+    if not items:
+        raise InputError(f"{where}: the residual function returned nothing")
+    expressions = []
+    for item in items:
+        try:
+            expression = sp.sympify(item)
+        except (sp.SympifyError, TypeError):
+            expression = None
+        if not isinstance(expression, sp.Expr):
+            raise InputError(f"{where}: expected expressions of the fields, got {type(item).__name__}: {item!r}")
+        if expression.has(sp.nan, sp.oo, -sp.oo, sp.zoo, sp.I):
+            raise InputError(f"{where}: the residual {expression} is not a finite real expression")
+        expressions.append(expression)
+    return tuple(expressions)
+
+
+def _collapse_laplacian(residuals: tuple[sp.Expr, ...], coords: tuple[str, ...]) -> tuple[sp.Expr, ...]:
+    """Where the pure second derivatives enter only through their sum, put that sum in as one channel.
+
+    Only if it saves channels: nothing of order above 2 is asked for, and all fields that have second derivatives have
+    them over the same two or more axes.
+    """
+    jets = {s for r in residuals for s in r.free_symbols if isinstance(s, SymbolicField)}
+    plain = [jet for jet in jets if not isinstance(jet.channel, Laplacian)]
+    if any(sum(jet.channel) > 2 for jet in plain):
+        return residuals
+    pure: dict[tuple[str, int], dict[int, SymbolicField]] = {}
+    for jet in plain:
+        if 2 in jet.channel:
+            pure.setdefault((jet.field, jet.site), {})[jet.channel.index(2)] = jet
+    all_axes = {tuple(sorted(found)) for found in pure.values()}
+    if len(all_axes) != 1 or len(axes := all_axes.pop()) < 2:
+        return residuals
+    collapsed = residuals
+    for (field, site), found in pure.items():
+        first, *others = (found[axis] for axis in axes)
+        total = SymbolicField(field, Laplacian(axes), coords, site)
+        collapsed = tuple(sp.expand(r.subs(first, total - sum(others))) if r.has(first) else r for r in collapsed)
+        if any(r.has(*others) for r in collapsed):
+            return residuals
+    return collapsed
+
+
+def _hoist(
+    residuals: Sequence[sp.Expr], coords: set[sp.Symbol], n_given: int
+) -> tuple[tuple[sp.Expr, ...], dict[sp.Symbol, sp.Expr]]:
+    """Replace subexpressions that depend on the coordinates alone by columns, computed once per point set."""
+    hoisted: dict[sp.Expr, sp.Symbol] = {}
+
+    def column(expression: sp.Expr) -> sp.Symbol:
+        return hoisted.setdefault(expression, sp.Symbol(f"column{n_given + len(hoisted)}", real=True))
+
+    def visit(expression: sp.Expr) -> sp.Expr:
+        if not expression.args or not expression.free_symbols & coords:
+            return expression
+        if expression.free_symbols <= coords:
+            return column(expression)
+        if isinstance(expression, (sp.Add, sp.Mul)):
+            own = [arg for arg in expression.args if arg.free_symbols and arg.free_symbols <= coords]
+            if own:
+                part = expression.func(*own)
+                rest = [visit(arg) for arg in expression.args if arg not in own]
+                return expression.func(part if part.is_Symbol else column(part), *rest)
+        return expression.func(*map(visit, expression.args))
+
+    replaced = tuple(visit(r) for r in residuals)
+    return replaced, {symbol: expression for expression, symbol in hoisted.items()}
+
+
+def _column_function(
+    expressions: Sequence[sp.Expr], coords: Sequence[Sequence[sp.Symbol]]
+) -> Callable[[Sequence[npt.NDArray[np.float64]]], npt.NDArray[np.float64]]:
+    symbols = [symbol for site in coords for symbol in site]
+    functions = [sp.lambdify(symbols, expression, "numpy") for expression in expressions]
+
+    def columns(x: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+        n = len(x[0])
+        values = [coordinate for site in x for coordinate in site.T]
+        result = np.empty((n, len(functions)))
+        for i, function in enumerate(functions):
+            result[:, i] = function(*values)
+        return result
+
+    return columns
+
+
+def _emit(
+    residuals: Sequence[sp.Expr],
+    meaning: Mapping[sp.Symbol, Input],
+    channels: ChannelSet,
+    n_sites: int,
+    n_columns: int,
+    where: str,
+) -> Program:
+    """Residuals and adjoints to straight-line code, common subexpressions computed once."""
+    r_bar = [sp.Symbol(f"r_bar{i}", real=True) for i in range(len(residuals))]
+    used = set().union(*(r.free_symbols for r in residuals))
+    trained = [s for s, kind in meaning.items() if s in used and isinstance(kind, (Jet, Coefficient))]
+    adjoints = [sum(bar * sp.diff(r, s) for bar, r in zip(r_bar, residuals, strict=True)) for s in trained]
+    replacements, reduced = sp.cse([*residuals, *adjoints], symbols=sp.numbered_symbols("_t"), order="none")
+
+    inputs = [s for s in meaning if s in used]
+    emitter = _Emitter([*inputs, *r_bar], where)
+    emitter.define(replacements)
+    results = [emitter.register(expression) for expression in reduced[: len(residuals)]]
+    n_forward = len(emitter.instructions)
+    gradients = [emitter.register(expression) for expression in reduced[len(residuals) :]]
+    return Program(
+        channels,
+        n_sites,
+        n_columns,
+        (*(meaning[s] for s in inputs), *(Adjoint(i) for i in range(len(residuals)))),
+        tuple(emitter.instructions),
+        n_forward,
+        tuple(results),
+        tuple((inputs.index(s), register) for s, register in zip(trained, gradients, strict=True)),
+    )
+
+
+class _Emitter:
+    """Numbers values: equal expressions share a register; definitions are emitted when first needed."""
+
+    def __init__(self, inputs: Sequence[sp.Symbol], where: str) -> None:
+        self.where = where
+        self.known: dict[Any, int] = {symbol: i for i, symbol in enumerate(inputs)}
+        self.n_inputs = len(inputs)
+        self.instructions: list[Instruction] = []
+        self.definitions: dict[sp.Symbol, sp.Expr] = {}
+
+    def define(self, replacements: Sequence[tuple[sp.Symbol, sp.Expr]]) -> None:
+        self.definitions.update(replacements)
+
+    def register(self, expression: sp.Expr) -> int:
+        if expression not in self.known:
+            self.known[expression] = self._compute(expression)
+        return self.known[expression]
+
+    def _add(self, op: str, a: int = -1, b: int = -1, value: float = 0.0) -> int:
+        instruction = Instruction(op, a, b, value)
+        if instruction not in self.known:
+            self.instructions.append(instruction)
+            self.known[instruction] = self.n_inputs + len(self.instructions) - 1
+        return self.known[instruction]
+
+    def _compute(self, e: sp.Expr) -> int:
+        if e in self.definitions:
+            return self.register(self.definitions[e])
+        if e.is_number:
+            return self._add("const", value=float(e))
+        if isinstance(e, sp.Add):
+            return self._fold("add", e.args)
+        if isinstance(e, sp.Mul):
+            return self._product(e)
+        if isinstance(e, sp.Pow):
+            return self._power(e.base, e.exp)
+        if isinstance(e, (sp.Max, sp.Min)):
+            return self._fold("max" if isinstance(e, sp.Max) else "min", e.args)
+        if isinstance(e, sp.Heaviside):
+            return self._add("gt", self.register(e.args[0]), self._add("const", value=0.0))
+        if e.func in _FUNCTIONS:
+            return self._add(_FUNCTIONS[e.func], self.register(e.args[0]))
+        supported = ", ".join(sorted(f.__name__ for f in _FUNCTIONS))
+        raise InputError(f"{self.where}: {e.func.__name__} is not supported in a residual; supported: {supported}")
+
+    def _fold(self, op: str, args: Sequence[sp.Expr]) -> int:
+        first, *others = (self.register(arg) for arg in args)
+        for other in others:
+            first = self._add(op, first, other)
+        return first
+
+    def _product(self, e: sp.Expr) -> int:
+        numerator, denominator = e.as_numer_denom()
+        if denominator.is_number:
+            factor, rest = e.as_coeff_Mul()
+            if factor == -1:
+                return self._add("neg", self.register(rest))
+            return self._fold("mul", e.args)
+        return self._add("div", self.register(numerator), self.register(denominator))
+
+    def _power(self, base: sp.Expr, exponent: sp.Expr) -> int:
+        if exponent == -1:
+            return self._add("reciprocal", self.register(base))
+        if exponent == sp.Rational(1, 2):
+            return self._add("sqrt", self.register(base))
+        if exponent.is_Integer and 2 <= int(exponent) <= 8:
+            half = self.register(base) if exponent in (2, 3) else self.register(base ** (exponent // 2))
+            square = self._add("mul", half, half)
+            return square if exponent % 2 == 0 else self._add("mul", square, self.register(base))
+        if exponent.is_Integer and -8 <= int(exponent) <= -2:
+            return self._add("reciprocal", self.register(base**-exponent))
+        return self._add("pow", self.register(base), self.register(exponent))

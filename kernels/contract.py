@@ -101,9 +101,24 @@ class AdamState:
                 f"eps={self.eps}, betas={self.betas}"
             )
 
+    def keep_good(self) -> None:
+        """Note the present parameters and moments as good ones."""
+        if self.good is None:
+            self.good = tuple(torch.empty_like(tensor) for tensor in self._tensors)
+        for keep, now in zip(self.good, self._tensors, strict=True):
+            keep.copy_(now)
+
+    def restore_good(self) -> None:
+        """Go back to the last good step, if there is one."""
+        if self.good is not None:
+            for now, keep in zip(self._tensors, self.good, strict=True):
+                now.copy_(keep)
+            self.step -= 1
+            self.good = None
+
     @property
-    def moments(self) -> tuple[Tensor, Tensor]:
-        return self.first_moment, self.second_moment
+    def _tensors(self) -> tuple[Tensor, ...]:
+        return self.theta, self.coefficients, self.first_moment, self.second_moment
 
     def learning_rate(self) -> float:
         """Rate of the next step."""

@@ -79,9 +79,7 @@ class ReferenceBackend:
         check_terms(plan, state.theta, state.coefficients, terms)
         if steps < 0:
             raise InputError(f"steps: expected a number >= 0, got {steps}")
-        n_theta = state.theta.numel()
-        parameters = torch.cat([state.theta, state.coefficients])
-        theta, coefficients = parameters[:n_theta], parameters[n_theta:]
+        theta, coefficients = state.theta, state.coefficients
         beta1, beta2 = state.betas
         prepared = loss.batches(plan, terms)
         history: list[Tensor] = []
@@ -92,26 +90,19 @@ class ReferenceBackend:
             gradient = torch.cat([result.theta, result.coefficients])
             failure = _first_failure(row, gradient)
             if failure is not None:
-                if state.good is not None:
-                    for now, keep in zip((parameters, *state.moments), state.good, strict=True):
-                        now.copy_(keep)
-                    state.step -= 1
+                state.restore_good()
                 break
             history.append(row)
-            if state.good is None:
-                state.good = tuple(tensor.clone() for tensor in (parameters, *state.moments))
-            else:
-                for keep, now in zip(state.good, (parameters, *state.moments), strict=True):
-                    keep.copy_(now)
+            state.keep_good()
             rate = state.learning_rate()
             state.step += 1
             state.first_moment.lerp_(gradient, 1 - beta1)
             state.second_moment.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
             scale = (state.second_moment / (1 - beta2**state.step)).sqrt_().add_(state.eps)
-            parameters.addcdiv_(state.first_moment, scale, value=-rate / (1 - beta1**state.step))
-        state.theta.copy_(theta)
-        state.coefficients.copy_(coefficients)
-        losses = torch.stack(history).cpu() if history else torch.empty(0, len(terms) + 1, dtype=parameters.dtype)
+            change = state.first_moment / scale * (-rate / (1 - beta1**state.step))
+            theta += change[: theta.numel()]
+            coefficients += change[theta.numel() :]
+        losses = torch.stack(history).cpu() if history else torch.empty(0, len(terms) + 1, dtype=theta.dtype)
         return TrainReport(losses, failure)
 
     @torch.no_grad()

@@ -17,7 +17,7 @@ from .jets import backward, forward
 from .torch_program import torch_program
 
 # Numbers alive per layer and chunk of points: bounds the memory, whatever N is.
-CHUNK_ELEMENTS = 1 << 22
+CHUNK_ELEMENTS = 1 << 20
 
 
 @dataclass(frozen=True)

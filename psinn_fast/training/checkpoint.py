@@ -1,0 +1,124 @@
+"""Saved networks and checkpoints: safetensors with JSON in the header. Nothing here unpickles."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..kernels.contract import AdamState
+from ..kernels.errors import CheckpointError, InputError
+from ..networks import PsiMLP, TanhMLP
+from ..structure import Structure
+from .history import History
+
+NETWORK_SCHEMA = "psinn_fast.network/1"
+CHECKPOINT_SCHEMA = "psinn_fast.checkpoint/1"
+
+
+def save_network(path: str | Path, net: PsiMLP, coefficients: Mapping[str, float] | None = None) -> None:
+    """Write theta, the structure and, for inverse problems, the coefficients found."""
+    header = {"structure": json.loads(net.structure.to_json()), "coefficients": dict(coefficients or {})}
+    _write(Path(path), {"theta": net.theta.detach()}, NETWORK_SCHEMA, header)
+
+
+def load_network(path: str | Path) -> PsiMLP:
+    """The network that `save_network` wrote, with its dtype, on the CPU.
+
+    Raises:
+        CheckpointError: not readable, not one of ours, or damaged.
+    """
+    tensors, header = _read(Path(path), NETWORK_SCHEMA, ("theta",))
+    try:
+        structure = Structure.from_json(json.dumps(header["structure"]))
+        dtype = tensors["theta"].dtype
+        net = TanhMLP(structure.layer_sizes, dtype=dtype) if structure.is_dense else PsiMLP(structure, dtype=dtype)
+        with torch.no_grad():
+            net.theta.copy_(tensors["theta"])
+    except (KeyError, InputError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: damaged ({error})") from None
+    return net
+
+
+def save_checkpoint(path: Path, state: AdamState, history: History, identity: Mapping[str, Any]) -> None:
+    """Everything that a resumed run needs to go on as if it had not stopped. ``identity`` says what run this is."""
+    tensors = {
+        "theta": state.theta,
+        "coefficients": state.coefficients,
+        "first_moment": state.first_moment,
+        "second_moment": state.second_moment,
+        "history": history.to_tensor(),
+    }
+    header = {"step": state.step, "identity": dict(identity), "history_columns": list(history.columns)}
+    _write(path, tensors, CHECKPOINT_SCHEMA, header)
+
+
+def load_checkpoint(path: Path, state: AdamState, history: History, identity: Mapping[str, Any]) -> None:
+    """Put a checkpoint's contents into ``state`` and ``history``.
+
+    Raises:
+        CheckpointError: not readable, not one of ours, or of a run with another identity (the message says where).
+    """
+    names = ("theta", "coefficients", "first_moment", "second_moment", "history")
+    tensors, header = _read(path, CHECKPOINT_SCHEMA, names)
+    saved = header.get("identity", {})
+    wanted = json.loads(json.dumps(dict(identity)))
+    different = [key for key in {**saved, **wanted} if saved.get(key) != wanted.get(key)]
+    if different:
+        details = "; ".join(f"{key}: saved {_short(saved.get(key))}, now {_short(wanted.get(key))}" for key in different)
+        raise CheckpointError(f"{path}: it belongs to another run ({details})")
+    for name in names[:-1]:
+        target: Tensor = getattr(state, name)
+        if tensors[name].shape != target.shape or tensors[name].dtype != target.dtype:
+            raise CheckpointError(
+                f"{path}: {name}: expected {tuple(target.shape)} {target.dtype}, "
+                f"got {tuple(tensors[name].shape)} {tensors[name].dtype}"
+            )
+        target.copy_(tensors[name])
+    if tuple(header["history_columns"]) != history.columns:
+        raise CheckpointError(f"{path}: its history has the columns {header['history_columns']}")
+    state.step = int(header["step"])
+    history.rows = [tuple(row) for row in tensors["history"].tolist()]
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], schema: str, header: Mapping[str, Any]) -> None:
+    """Atomic: a reader finds the old file or the new one, never half of one."""
+    partial = path.with_name(path.name + ".partial")
+    contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(contents, partial, metadata={"psinn_fast": json.dumps({"schema": schema, **header})})
+        os.replace(partial, path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be written ({error})") from None
+
+
+def _read(path: Path, schema: str, names: tuple[str, ...]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: cannot be read ({error})") from None
+    try:
+        header = json.loads(metadata.get("psinn_fast", "null"))
+    except json.JSONDecodeError:
+        header = None
+    if not isinstance(header, dict) or header.get("schema") != schema:
+        found = header.get("schema") if isinstance(header, dict) else "no psinn_fast header"
+        raise CheckpointError(f"{path}: expected a file of schema {schema!r}, got {found}")
+    missing = [name for name in names if name not in tensors]
+    if missing:
+        raise CheckpointError(f"{path}: damaged, it lacks {missing}")
+    return tensors, header
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,55 @@
+"""What a training run recorded: one row per logged step."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ..kernels.errors import InputError
+
+
+class History:
+    """A table of numbers with named columns, the first of them ``step``.
+
+    A row holds the step, seconds of training before it, the learning rate, the total loss, every term (unweighted), the
+    weight penalty, unknown coefficients, and the relative L2 error (NaN where it is not known), all at that step's
+    weights, before their update.
+    """
+
+    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[float]] = ()) -> None:
+        self.columns = tuple(columns)
+        self.rows = [tuple(float(value) for value in row) for row in rows]
+        if self.columns[:1] != ("step",) or any(len(row) != len(self.columns) for row in self.rows):
+            raise InputError(f"columns: expected 'step' first and rows of {len(self.columns)} numbers")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[dict[str, float]]:
+        return (dict(zip(self.columns, row, strict=True)) for row in self.rows)
+
+    def __getitem__(self, column: str) -> list[float]:
+        if column not in self.columns:
+            raise InputError(f"column: expected one of {list(self.columns)}, got {column!r}")
+        index = self.columns.index(column)
+        return [row[index] for row in self.rows]
+
+    def append(self, **values: float) -> None:
+        """Add a row; columns not given become NaN. A row of the same or a later step is replaced."""
+        row = tuple(float(values.get(column, math.nan)) for column in self.columns)
+        self.rows = [*(old for old in self.rows if old[0] < row[0]), row]
+
+    def to_csv(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.columns)
+        writer.writerows([f"{row[0]:.0f}", *(f"{value:.9g}" for value in row[1:])] for row in self.rows)
+        return text.getvalue()
+
+    def to_tensor(self) -> Tensor:
+        return torch.tensor(self.rows, dtype=torch.float64).reshape(len(self.rows), len(self.columns))

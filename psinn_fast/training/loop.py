@@ -1,0 +1,218 @@
+"""The training loop: operation 4 in slices, with history, progress, checkpoints, Ctrl-C and a stop at NaN."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..kernels.contract import AdamState, Backend
+from ..kernels.errors import DivergedError, InputError
+from ..kernels.regularizer import Regularizer
+from ..kernels.registry import get_backend
+from ..networks import PsiMLP
+from ..problem import Problem
+from .checkpoint import load_checkpoint, save_checkpoint
+from .history import History
+from .interrupt import InterruptFlag
+from .metrics import coarse_relative_l2
+from .progress import TrainingProgress
+
+# A slice of steps between two looks at the clock and at Ctrl-C, and between two checkpoints, in seconds.
+SLICE_SECONDS = 0.2
+CHECKPOINT_SECONDS = 30.0
+HISTORY_ROWS = 400
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """``status``: "done", "interrupted" or "time limit". ``losses`` by term (unweighted), at the final weights."""
+
+    status: str
+    steps: int
+    seconds: float
+    losses: dict[str, float]
+    coefficients: dict[str, float]
+    history: History
+
+
+@dataclass
+class Schedule:
+    """Adam's settings: lr is multiplied by gamma at each milestone."""
+
+    steps: int
+    lr: float = 1e-3
+    milestones: Sequence[int] = ()
+    gamma: float = 0.1
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 0:
+            raise InputError(f"steps: expected an integer >= 0, got {self.steps!r}")
+        if not (isinstance(self.lr, (int, float)) and math.isfinite(self.lr) and self.lr > 0):
+            raise InputError(f"lr: expected a positive number, got {self.lr!r}")
+
+
+@dataclass
+class _Clock:
+    """Seconds of training, those of an interrupted run included, and steps per second for sizing slices."""
+
+    before: float
+    started: float = field(default_factory=time.perf_counter)
+    rate: float = 20.0
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.perf_counter() - self.started
+
+
+def fit(
+    problem: Problem,
+    net: PsiMLP,
+    schedule: Schedule,
+    *,
+    backend: str = "auto",
+    regularizer: Regularizer | None = None,
+    seconds: float | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    identity: Mapping[str, Any] | None = None,
+    progress: bool = False,
+) -> FitResult:
+    """Train ``net.theta`` and the problem's unknown coefficients with Adam; ``net`` is changed in place.
+
+    Args:
+        problem: gives the loss terms, in the network's dtype and on its device.
+        net: a network with the problem's inputs and outputs.
+        schedule: steps, learning rate, milestones.
+        backend: see `available_backends`.
+        regularizer: a weight penalty added to the loss.
+        seconds: stop after this time (checked between slices of about 0.2 s).
+        checkpoint: file written every 30 s, at the end, on Ctrl-C and before an error is raised.
+        resume: continue from ``checkpoint`` if it exists; on one thread the weights are those of an uninterrupted run,
+            bit for bit.
+        identity: what a checkpoint must agree in to be resumed, besides network, dtype, schedule and backend.
+        progress: show a bar on stderr.
+
+    Raises:
+        InputError: a network that does not fit the problem.
+        CheckpointError: the checkpoint cannot be read or written, or is of another run.
+        DivergedError: a loss or gradient became NaN or infinite; net and checkpoint hold the last good weights.
+    """
+    expected = (len(problem.pde.coords), len(problem.pde.fields))
+    if (net.structure.n_inputs, net.structure.n_outputs) != expected:
+        raise InputError(
+            f"net: problem {problem.name!r} has {expected[0]} inputs and {expected[1]} outputs, "
+            f"the network {net.structure.n_inputs} and {net.structure.n_outputs}"
+        )
+    if seconds is not None and not seconds >= 0:
+        raise InputError(f"seconds: expected a number >= 0, got {seconds!r}")
+    engine = get_backend(backend)
+    like = {"dtype": net.theta.dtype, "device": net.theta.device}
+    terms = problem.terms(**like)
+    state = AdamState(
+        net.theta.detach().clone(),
+        problem.initial_coefficients(**like),
+        schedule.lr,
+        tuple(schedule.milestones),
+        schedule.gamma,
+        schedule.betas,
+        schedule.eps,
+    )
+    names = problem.term_names
+    coefficient_names = tuple(problem.pde.unknown)
+    history = History(("step", "seconds", "lr", "loss", *names, "penalty", *coefficient_names, "relative_l2"))
+    log_every = max(1, schedule.steps // HISTORY_ROWS)
+    run_identity = {
+        "problem": problem.name,
+        "structure": net.structure.to_json(),
+        "dtype": str(net.theta.dtype),
+        "backend": engine.name,
+        "lr": schedule.lr,
+        "milestones": list(schedule.milestones),
+        "gamma": schedule.gamma,
+        "regularizer": [regularizer.kind, regularizer.strength] if regularizer else None,
+        **(identity or {}),
+    }
+    path = Path(checkpoint) if checkpoint is not None else None
+    if resume and path is not None and path.exists():
+        load_checkpoint(path, state, history, run_identity)
+    measure = coarse_relative_l2(problem)
+
+    def publish() -> None:
+        with torch.no_grad():
+            net.theta.copy_(state.theta)
+        if path is not None:
+            save_checkpoint(path, state, history, run_identity)
+
+    def record(losses: list[float], step: int, lr: float, error: float, coefficients: list[float]) -> None:
+        *terms_now, penalty = losses
+        total = sum(term.weight * value for term, value in zip(terms, terms_now, strict=True)) + penalty
+        history.append(
+            step=step, seconds=clock.seconds, lr=lr, loss=total, penalty=penalty, relative_l2=error,
+            **dict(zip(names, terms_now, strict=True)), **dict(zip(coefficient_names, coefficients, strict=True)),
+        )  # fmt: skip
+
+    clock = _Clock(history.rows[-1][1] if history.rows else 0.0)
+    status, saved_at, note = "done", clock.seconds, ""
+    with InterruptFlag() as interrupt, TrainingProgress(f"{problem.name} {net.structure.name}", schedule.steps, progress) as bar:
+        while state.step < schedule.steps:
+            if interrupt.raised or (seconds is not None and clock.seconds >= seconds):
+                status = "interrupted" if interrupt.raised else "time limit"
+                break
+            start, at_log = state.step, state.step % log_every == 0
+            if at_log:
+                with torch.no_grad():
+                    net.theta.copy_(state.theta)
+                lr, error, coefficients = state.learning_rate(), measure(net), state.coefficients.tolist()
+            steps = min(schedule.steps - start, log_every - start % log_every, max(1, int(clock.rate * SLICE_SECONDS)))
+            began = time.perf_counter()
+            report = engine.train(net.plan, state, terms, steps, regularizer)
+            if report.failure is not None:
+                publish()
+                raise DivergedError(_failure(report.failure, names, start + len(report.losses), state.step, path))
+            clock.rate = 0.5 * clock.rate + 0.5 * steps / max(time.perf_counter() - began, 1e-9)
+            if at_log:
+                record(report.losses[0].tolist(), start, lr, error, coefficients)
+                note = f"loss {history.rows[-1][3]:.2e}" + ("" if math.isnan(error) else f"  error {error:.2e}")
+            bar.update(state.step, note)
+            if clock.seconds - saved_at > CHECKPOINT_SECONDS:
+                publish()
+                saved_at = clock.seconds
+        publish()
+
+    final = engine.loss_and_gradient(net.plan, state.theta, state.coefficients, terms, regularizer)
+    losses = [*final.losses.tolist(), float(final.penalty)]
+    failed = [i for i, value in enumerate(losses) if not math.isfinite(value)]
+    if failed:
+        failed_at = state.step
+        state.restore_good()
+        publish()
+        raise DivergedError(_failure(failed[0], names, failed_at, state.step, path))
+    if status == "done":
+        record(losses, state.step, state.learning_rate(), measure(net), state.coefficients.tolist())
+        if path is not None:
+            save_checkpoint(path, state, history, run_identity)
+    return FitResult(
+        status,
+        state.step,
+        clock.seconds,
+        dict(zip(names, losses, strict=False)),
+        dict(zip(coefficient_names, state.coefficients.tolist(), strict=True)),
+        history,
+    )
+
+
+def _failure(index: int, names: Sequence[str], failed_at: int, kept: int, path: Path | None) -> str:
+    what = f"term {names[index]!r}" if index < len(names) else ("the weight penalty", "the gradient")[index - len(names)]
+    where = f" and in {path}" if path is not None else ""
+    return (
+        f"training diverged: {what} became NaN or infinite at step {failed_at}; "
+        f"the weights of step {kept} are kept in the network{where}. A smaller learning rate may help"
+    )

@@ -1,1 +1,74 @@
-"""psinn_fast: fast training of small tanh networks on PDEs, dense (PINN) or tied by symmetry (Psi-NN)."""
+"""psinn_fast: fast training of small tanh networks on PDEs, dense (PINN) or tied by symmetry (Psi-NN).
+
+    import psinn_fast as pf
+
+    solution = pf.solve("laplace", "psi", steps=2000)
+    print(solution.metrics["relative_l2"])
+"""
+
+from .conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
+from .derivatives import Derivatives, derivatives
+from .discovery.discover import Discovery, discover
+from .discovery.extraction import DiscoveryError
+from .discovery.student import StudentSettings
+from .domain import Box
+from .kernels import available_backends, get_backend
+from .kernels.errors import BackendUnavailable, CheckpointError, DivergedError, InputError, PsinnFastError
+from .kernels.regularizer import Regularizer
+from .kernels.symbols import SymbolLayer
+from .networks import PsiMLP, TanhMLP
+from .output import save_discovery, save_solution
+from .pde import PDE
+from .pipeline import run_pipeline
+from .problem import Problem
+from .problems import get_problem
+from .published import published_structure
+from .solving import Solution, solve
+from .structure import Structure
+from .symmetry import SignedPermutation, Symmetry, structure_from_group
+from .training import History, error_metrics, fit, load_network, save_network
+
+__all__ = [
+    "PDE",
+    "BackendUnavailable",
+    "Box",
+    "CheckpointError",
+    "Condition",
+    "Data",
+    "Derivatives",
+    "Dirichlet",
+    "Discovery",
+    "DiscoveryError",
+    "DivergedError",
+    "History",
+    "InputError",
+    "Neumann",
+    "Periodic",
+    "Problem",
+    "PsiMLP",
+    "PsinnFastError",
+    "Regularizer",
+    "Residual",
+    "SignedPermutation",
+    "Solution",
+    "Structure",
+    "StudentSettings",
+    "SymbolLayer",
+    "Symmetry",
+    "TanhMLP",
+    "available_backends",
+    "derivatives",
+    "discover",
+    "error_metrics",
+    "fit",
+    "get_backend",
+    "get_problem",
+    "load_network",
+    "published_structure",
+    "run_pipeline",
+    "save_discovery",
+    "save_network",
+    "save_solution",
+    "solve",
+    "structure_from_group",
+]

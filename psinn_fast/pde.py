@@ -83,6 +83,10 @@ class PDE:
             raise InputError(f"coords, fields, coefficients, unknown: the names {twice} are used twice")
         self.arguments_of(residual)
 
+    def without_unknowns(self) -> PDE:
+        """The same PDE with its unknown coefficients fixed where they start."""
+        return PDE(self.coords, self.fields, self.residual, {**self.coefficients, **self.unknown})
+
     def arguments_of(self, function: Callable[..., Any]) -> tuple[str, ...]:
         """Parameter names of a residual function, all of them known to this PDE."""
         if not callable(function):

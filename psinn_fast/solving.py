@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from .kernels.errors import InputError
+from .kernels.regularizer import Regularizer
 from .kernels.registry import get_backend
 from .networks import PsiMLP, TanhMLP
 from .problem import Problem
@@ -78,6 +79,7 @@ def solve(
     seconds: float | None = None,
     dtype: str = "float32",
     backend: str = "auto",
+    regularizer: Regularizer | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
@@ -98,6 +100,7 @@ def solve(
         seconds: stop after this time.
         dtype: ``"float32"`` or ``"float64"``.
         backend: see `available_backends`.
+        regularizer: a weight penalty; on a problem's own loss it conflicts with the physics (the paper's point).
         seed: of the initial weights; everything else is deterministic.
         out: folder for the checkpoint; `psinn_fast.output.save_solution` writes the rest there.
         resume: continue from the checkpoint in ``out``.
@@ -129,7 +132,9 @@ def solve(
         checkpoint=checkpoint,
         resume=resume,
         identity={"method": method, "seed": seed, "settings": dict(problem.true_coefficients) | dict(problem.pde.coefficients)},
+        regularizer=regularizer,
         progress=progress,
+        title=f"{problem.name} {method}",
     )
     return Solution(
         problem,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from .kernels.errors import InputError
 from .kernels.symbols import SymbolLayer, renumber
 from .structure import Structure
@@ -33,6 +36,10 @@ class SignedPermutation:
     def flip(cls, size: int, *axes: int) -> SignedPermutation:
         """Reverse the sign of the given coordinates."""
         return cls(tuple(range(size)), tuple(-1 if axis in axes else 1 for axis in range(size)))
+
+    def __call__(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """g x for points (..., d)."""
+        return points[..., list(self.permutation)] * np.array(self.signs)
 
     @property
     def size(self) -> int:

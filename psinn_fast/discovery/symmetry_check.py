@@ -87,7 +87,7 @@ def find_symmetries(
     for g in _signed_permutations(d):
         if not np.allclose(sides[list(g.permutation)], sides):
             continue
-        image = values_at(offsets[:, list(g.permutation)] * np.array(g.signs))
+        image = values_at(g(offsets))
         even, odd = (np.linalg.norm(image - chi * values, axis=0) / scale for chi in (1, -1))
         error = float(np.minimum(even, odd).max())
         if error <= tolerance:

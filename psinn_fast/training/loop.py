@@ -84,6 +84,7 @@ def fit(
     resume: bool = False,
     identity: Mapping[str, Any] | None = None,
     progress: bool = False,
+    title: str | None = None,
 ) -> FitResult:
     """Train ``net.theta`` and the problem's unknown coefficients with Adam; ``net`` is changed in place.
 
@@ -94,11 +95,11 @@ def fit(
         backend: see `available_backends`.
         regularizer: a weight penalty added to the loss.
         seconds: stop after this time (checked between slices of about 0.2 s).
-        checkpoint: file written every 30 s, at the end, on Ctrl-C and before an error is raised.
+        checkpoint: file written at the start, every 30 s, at the end, on Ctrl-C and before an error is raised.
         resume: continue from ``checkpoint`` if it exists; on one thread the weights are those of an uninterrupted run,
             bit for bit.
         identity: what a checkpoint must agree in to be resumed, besides network, dtype, schedule and backend.
-        progress: show a bar on stderr.
+        progress: show a bar on stderr, headed by ``title``.
 
     Raises:
         InputError: a network that does not fit the problem.
@@ -159,9 +160,11 @@ def fit(
             **dict(zip(names, terms_now, strict=True)), **dict(zip(coefficient_names, coefficients, strict=True)),
         )  # fmt: skip
 
+    publish()  # an unwritable checkpoint shows now, not after the work
     clock = _Clock(history.rows[-1][1] if history.rows else 0.0)
     status, saved_at, note = "done", clock.seconds, ""
-    with InterruptFlag() as interrupt, TrainingProgress(f"{problem.name} {net.structure.name}", schedule.steps, progress) as bar:
+    title = title or problem.name
+    with InterruptFlag() as interrupt, TrainingProgress(title, schedule.steps, progress) as bar:
         while state.step < schedule.steps:
             if interrupt.raised or (seconds is not None and clock.seconds >= seconds):
                 status = "interrupted" if interrupt.raised else "time limit"

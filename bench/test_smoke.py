@@ -1,0 +1,85 @@
+"""The benchmarks themselves work, at tiny sizes: python -m pytest bench -k smoke."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from .cases import Case
+from .check import WrongPeer, check
+from .peers import PEERS, OursStep, TaylorStep
+from .ratios import main
+
+TINY = Case("tiny", (2, 8, 8, 16, 1), points=50, edge_points=5)
+
+
+@pytest.fixture(autouse=True)
+def _same_threads_afterwards() -> object:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(folder: Path) -> tuple[int, dict]:
+    out = folder / "nested" / "step.json"
+    code = main(["--rounds", "3", "--block", "2", "--threads", "1", "--out", str(out)], [TINY])
+    return code, json.loads(out.read_text())
+
+
+def test_smoke_ratios(tmp_path: Path) -> None:
+    code, result = run(tmp_path)
+    assert code == 0
+    assert result["threads"] == 1
+    (row,) = result["rows"]
+    assert set(row["milliseconds_per_step"]) == set(PEERS)
+    assert set(row["ratio"]) == {"ours/taylor", "ours/nested"}
+    for spread in (*row["milliseconds_per_step"].values(), *row["ratio"].values()):
+        assert 0 < spread["p10"] <= spread["median"] <= spread["p90"] < math.inf
+    assert str(tmp_path) not in json.dumps(result)
+
+
+def test_smoke_a_wrong_peer_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = TaylorStep.laplacian
+    monkeypatch.setattr(TaylorStep, "laplacian", lambda self: right(self) * 1.001)
+    code, result = run(tmp_path)
+    assert code == 1
+    assert "taylor" in result["rows"][0]["failure"]
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_smoke_peers_are_right(peer: str) -> None:
+    assert check(PEERS[peer](TINY), TINY) < 1e-5
+
+
+def test_smoke_check_sees_a_wrong_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    _spoil_gradient(monkeypatch, lambda gradient: gradient * 1.001)
+    with pytest.raises(WrongPeer, match="gradient"):
+        check(OursStep(TINY), TINY)
+
+
+def test_smoke_check_sees_nan(monkeypatch: pytest.MonkeyPatch) -> None:
+    _spoil_gradient(monkeypatch, lambda gradient: gradient * math.nan)
+    with pytest.raises(WrongPeer, match="gradient"):
+        check(OursStep(TINY), TINY)
+
+
+def test_smoke_check_sees_missing_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OursStep, "steps", lambda self, count: None)
+    with pytest.raises(WrongPeer, match="steps"):
+        check(OursStep(TINY), TINY)
+
+
+def _spoil_gradient(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tensor], Tensor]) -> None:
+    right = OursStep.loss_and_gradient
+
+    def wrong(self: OursStep) -> tuple[float, Tensor]:
+        loss, gradient = right(self)
+        return loss, spoil(gradient)
+
+    monkeypatch.setattr(OursStep, "loss_and_gradient", wrong)

@@ -1,0 +1,283 @@
+"""The command line: ``psinn-fast doctor | solve | discover | run``. Progress goes to stderr, results to stdout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .discovery.clustering import check_threshold
+from .discovery.discover import Discovery, discover
+from .discovery.student import StudentSettings
+from .doctor import doctor_report
+from .kernels.errors import DivergedError, InputError, PsinnFastError
+from .kernels.regularizer import KINDS, Regularizer
+from .output import save_discovery, save_solution
+from .pipeline import TEACHER_ITERATIONS, comparison_table, make_teacher, run_pipeline
+from .problem import Problem
+from .problems import PROBLEMS, get_problem, parse_number
+from .solving import CHECKPOINT, DTYPES, METHODS, OPTIMIZERS, solve, writable_folder
+from .structure import Structure
+from .training.checkpoint import load_network
+
+EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_INTERRUPTED = 2, 3, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code: 0, 2 (bad input), 3 (diverged), 130 (interrupted)."""
+    options = _parser().parse_args(arguments)
+    try:
+        if getattr(options, "threads", None) is not None:
+            torch.set_num_threads(_positive("threads", options.threads))
+        if getattr(options, "out", None) is not None:
+            writable_folder(options.out)
+        return int(options.command(options))
+    except DivergedError as error:
+        print(f"psinn-fast: {error}", file=sys.stderr)
+        return EXIT_DIVERGED
+    except PsinnFastError as error:
+        print(f"psinn-fast: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        kept = f"; what is done is in {options.out}, continue with --resume" if getattr(options, "out", None) else ""
+        print(f"psinn-fast: interrupted{kept}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    report = doctor_report()
+    print(json.dumps(report, indent=1) if options.json else "\n".join(f"{key:18s} {value}" for key, value in report.items()))
+    return 0
+
+
+def _solve(options: argparse.Namespace) -> int:
+    problem = _problem(options)
+    solution = solve(
+        problem,
+        options.method,
+        structure=_structure(options.structure),
+        width=options.width,
+        layers=_layers(options.layers),
+        optimizer=options.optimizer,
+        steps=options.steps,
+        lr=options.lr,
+        milestones=_integers("milestones", options.milestones) if options.milestones else (),
+        seconds=options.seconds,
+        dtype=options.dtype,
+        backend=options.backend,
+        seed=options.seed,
+        out=options.out,
+        resume=options.resume,
+        progress=not options.quiet,
+    )
+    if options.out:
+        save_solution(solution, options.out)
+    if options.json:
+        print(json.dumps(solution.to_dict(), indent=1))
+    else:
+        print(solution.net.structure)
+        print(comparison_table(((options.method, solution),)))
+        print(f"status: {solution.status}")
+    if solution.status == "interrupted":
+        raise KeyboardInterrupt
+    return 0
+
+
+def _discover(options: argparse.Namespace) -> int:
+    problem = _problem(options)
+    settings = _student(problem, options)
+    check_threshold(options.threshold)
+    if options.teacher:
+        teacher = load_network(options.teacher).double()
+    else:
+        place = Path(options.out) / "teacher" if options.out else None
+        solution = solve(
+            problem,
+            "pinn",
+            steps=options.steps,
+            lr=options.lr,
+            backend=options.backend,
+            regularizer=_regularizer(options.teacher_regularizer, options.teacher_strength),
+            seed=options.seed,
+            out=place,
+            resume=bool(options.resume and place and (place / CHECKPOINT).exists()),
+            progress=not options.quiet,
+        )
+        if place:
+            save_solution(solution, place)
+        if solution.status == "interrupted":
+            raise KeyboardInterrupt
+        teacher = make_teacher(
+            problem, solution.net, iterations=TEACHER_ITERATIONS, backend=options.backend, progress=not options.quiet
+        )
+    found = discover(
+        problem,
+        teacher,
+        settings=settings,
+        threshold=options.threshold,
+        backend=options.backend,
+        progress=not options.quiet,
+    )
+    if options.out:
+        save_discovery(found, options.out)
+    print(json.dumps(_discovery_dict(problem, found), indent=1) if options.json else found.report())
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    problem = _problem(options)
+    result = run_pipeline(
+        problem,
+        steps=options.steps,
+        lr=options.lr,
+        settings=None if options.paper else _student(problem, options),
+        threshold=options.threshold,
+        seconds=options.seconds,
+        dtype=options.dtype,
+        backend=options.backend,
+        seed=options.seed,
+        out=options.out,
+        resume=options.resume,
+        paper=options.paper,
+        progress=not options.quiet,
+        say=lambda text: None if options.json else print(text + "\n", flush=True),
+    )
+    if options.json:
+        print(json.dumps(result.to_dict(), indent=1))
+    else:
+        print(result.table())
+        if options.out:
+            print(f"files and pictures: {options.out}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="psinn-fast", description="Train small tanh networks on PDEs: PINNs, and Psi-NNs with tied weights."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    doctor = commands.add_parser("doctor", help="what this machine offers: versions, backends, threads")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.set_defaults(command=_doctor)
+
+    one = commands.add_parser("solve", help="train one network on a problem")
+    _common(one)
+    one.add_argument("--method", choices=METHODS, default="pinn", help="default: %(default)s")
+    one.add_argument("--structure", metavar="paper|FILE", help="for psi: the published structure or a structure.json")
+    one.add_argument("--width", type=int, metavar="N", help="for psi: scales the structure's blocks")
+    one.add_argument("--layers", metavar="2,8,8,16,1", help="for pinn and pinn-post: layer sizes")
+    one.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s")
+    one.add_argument("--milestones", metavar="N,N", help="steps at which the learning rate drops to a tenth")
+    one.add_argument("--dtype", choices=list(DTYPES), default="float32", help="default: %(default)s")
+    one.add_argument("--seconds", type=float, metavar="S", help="stop after this time")
+    one.set_defaults(command=_solve)
+
+    find = commands.add_parser("discover", help="find the relation matrix R: teacher, student, clusters")
+    _common(find)
+    _student_options(find)
+    find.add_argument("--teacher", metavar="FILE", help="a weights.safetensors to imitate instead of training one")
+    find.add_argument("--teacher-regularizer", choices=KINDS, metavar="KIND", help=f"penalise the teacher: {', '.join(KINDS)}")
+    find.add_argument("--teacher-strength", type=float, default=1e-3, metavar="B", help="default: %(default)s")
+    find.set_defaults(command=_discover)
+
+    pipeline = commands.add_parser("run", help="the whole pipeline, then PINN, PINN-post and Psi-NN side by side")
+    _common(pipeline)
+    _student_options(pipeline)
+    pipeline.add_argument("--dtype", choices=list(DTYPES), default="float32", help="default: %(default)s")
+    pipeline.add_argument("--seconds", type=float, metavar="S", help="limit for each network's training")
+    pipeline.add_argument("--paper", action="store_true", help="the paper's full step counts and learning rate")
+    pipeline.set_defaults(command=_run)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("problem", metavar="PROBLEM", help=", ".join(PROBLEMS))
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. nu=0.04/pi")
+    parser.add_argument("--steps", type=int, metavar="N", help="Adam steps of each network (default: the problem's)")
+    parser.add_argument("--lr", type=float, metavar="R", help="learning rate (default: the problem's)")
+    parser.add_argument("--backend", default="auto", help="auto or reference (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the initial weights (default: %(default)s)")
+    parser.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's)")
+    parser.add_argument("--out", metavar="DIR", help="folder for results, weights, history and pictures")
+    parser.add_argument("--resume", action="store_true", help="continue the run whose checkpoint is in --out")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _student_options(parser: argparse.ArgumentParser) -> None:
+    defaults = StudentSettings()
+    parser.add_argument("--threshold", type=float, default=0.1, metavar="D", help="clustering distance (default: %(default)s)")
+    parser.add_argument("--student", metavar="8,8,8", help="hidden layer sizes of the student (default: the problem's)")
+    parser.add_argument("--regularizer", choices=KINDS, default="l2", help="of the student (default: %(default)s)")
+    parser.add_argument("--strength", type=float, default=defaults.regularizer.strength, metavar="B", help="default: %(default)s")
+    parser.add_argument("--starts", type=int, default=defaults.starts, metavar="N", help="students (default: %(default)s)")
+    parser.add_argument("--student-steps", type=int, default=defaults.steps, metavar="N", help="default: %(default)s")
+
+
+def _problem(options: argparse.Namespace) -> Problem:
+    settings = {}
+    for item in options.set:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise InputError(f"set: expected NAME=VALUE, e.g. nu=0.04/pi, got {item!r}")
+        settings[name.strip()] = parse_number(value)
+    return get_problem(options.problem, settings)
+
+
+def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings:
+    hidden = _integers("student", options.student) if options.student else tuple(problem.student or (8, 8, 8))
+    regularizer = _regularizer(options.regularizer, options.strength)
+    assert regularizer is not None
+    settings = StudentSettings(hidden, regularizer)
+    return replace(settings, starts=options.starts, steps=options.student_steps)
+
+
+def _regularizer(kind: str | None, strength: float) -> Regularizer | None:
+    return None if kind is None else Regularizer(kind, strength)
+
+
+def _structure(given: str | None) -> Structure | None:
+    return None if given in (None, "paper") else Structure.load(str(given))
+
+
+def _layers(given: str | None) -> tuple[int, ...] | None:
+    return None if given is None else _integers("layers", given)
+
+
+def _integers(name: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{name}: expected integers separated by commas, got {text!r}") from None
+
+
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise InputError(f"{name}: expected a positive integer, got {value}")
+    return value
+
+
+def _discovery_dict(problem: Problem, found: Discovery) -> dict[str, Any]:
+    extraction = found.chosen.extraction
+    assert extraction is not None
+    return {
+        "problem": problem.name,
+        "threshold": found.threshold,
+        "structure": json.loads(found.structure.to_json()),
+        "text": str(found.structure),
+        "relations": list(extraction.relations),
+        "neurons_dropped": dict(zip(("copies", "dead", "constant"), found.chosen.dropped, strict=True)),
+        "student_losses": [attempt.student.loss for attempt in found.attempts],
+        "student_gradient": found.chosen.student.gradient,
+        "imitation_error": {"student": found.imitation_error[0], "tied": found.imitation_error[1]},
+        "symmetries": [match.text for match in found.symmetries],
+        "teacher_symmetries": [match.text for match in found.teacher_symmetries],
+        "missed": [match.text for match in found.missed],
+    }

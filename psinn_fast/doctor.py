@@ -1,0 +1,38 @@
+"""What this machine offers, for ``psinn-fast doctor``."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from .kernels.registry import available_backends, get_backend
+
+
+def doctor_report() -> dict[str, str]:
+    """Versions, processor, threads, GPU, and every backend with the reason where it cannot run."""
+    report = {"psinn_fast": metadata.version("psinn_fast"), "python": platform.python_version()}
+    for package in ("torch", "numpy", "scipy", "sympy", "triton"):
+        try:
+            report[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            report[package] = "not installed"
+    report["processor"] = _processor()
+    report["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
+    report["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can use"
+    for name, reason in available_backends().items():
+        report[f"{name} backend"] = "available" if reason is None else f"not available: {reason}"
+    report["auto backend"] = get_backend("auto").name
+    return report
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,48 @@
+"""The files of an output folder: result.json, weights, structure, history, pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from .discovery.discover import Discovery
+from .plots import history_figure, relation_matrix_figure, save_figure, solution_figure, structure_figure
+from .solving import Solution, writable_folder
+from .structure import Structure
+from .training.checkpoint import save_network
+
+
+def save_solution(solution: Solution, out: str | Path) -> None:
+    """result.json, weights.safetensors, structure.json, history.csv, solution.png, loss.png, structure.png, R.png."""
+    folder = writable_folder(out)
+    (folder / "result.json").write_text(json.dumps(solution.to_dict(), indent=1) + "\n")
+    (folder / "history.csv").write_text(solution.history.to_csv())
+    save_network(folder / "weights.safetensors", solution.net, solution.coefficients)
+    save_structure(solution.net.structure, folder)
+    title = f"{solution.problem.name}, {solution.method}, step {solution.steps}"
+    save_figure(solution_figure(solution.problem, solution.net, title), folder / "solution.png")
+    if len(solution.history):
+        save_figure(history_figure({solution.method: solution.history}, terms=True), folder / "loss.png")
+
+
+def save_structure(structure: Structure, folder: Path) -> None:
+    """structure.json and its pictures."""
+    structure.save(folder / "structure.json")
+    save_figure(structure_figure(structure), folder / "structure.png")
+    save_figure(relation_matrix_figure(structure), folder / "R.png")
+
+
+def save_discovery(discovery: Discovery, out: str | Path) -> None:
+    """structure.json with its pictures, and discovery.txt, the report."""
+    folder = writable_folder(out)
+    save_structure(discovery.structure, folder)
+    (folder / "discovery.txt").write_text(discovery.report() + "\n")
+
+
+def save_comparison(rows: Sequence[tuple[str, Solution]], table: str, out: str | Path) -> None:
+    """comparison.json, comparison.txt and loss curves of several solutions."""
+    folder = writable_folder(out)
+    (folder / "comparison.json").write_text(json.dumps({name: row.to_dict() for name, row in rows}, indent=1) + "\n")
+    (folder / "comparison.txt").write_text(table + "\n")
+    save_figure(history_figure({name: row.history for name, row in rows}), folder / "comparison.png")

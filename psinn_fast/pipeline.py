@@ -1,0 +1,152 @@
+"""`run_pipeline`: the whole method on one problem. Teacher, student, R, Psi-NN; then all methods side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .discovery.clustering import check_threshold
+from .discovery.discover import Discovery, discover, matching_width
+from .discovery.student import StudentSettings
+from .networks import PsiMLP
+from .output import save_comparison, save_discovery, save_solution
+from .problem import Problem
+from .solving import CHECKPOINT, Solution, solve
+from .training.lbfgs import polish
+
+# After Adam the teacher still has percents of error, and with it blurred symmetries; this removes most of it.
+TEACHER_ITERATIONS = 1_000
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """``rows``: (label, solution), the table's rows in order. The first is the PINN, whose network is the teacher."""
+
+    discovery: Discovery
+    rows: tuple[tuple[str, Solution], ...]
+
+    def table(self) -> str:
+        return comparison_table(self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "problem": self.rows[0][1].problem.name,
+            "structure": str(self.discovery.structure),
+            "symmetries": [match.text for match in self.discovery.symmetries],
+            "results": {label: solution.to_dict() for label, solution in self.rows},
+        }
+
+
+def make_teacher(problem: Problem, net: PsiMLP, *, iterations: int, backend: str, progress: bool) -> PsiMLP:
+    """A float64 copy of a trained network, its own loss minimised further by L-BFGS.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C.
+    """
+    teacher = deepcopy(net).double()
+    if polish(problem, teacher, iterations, backend=backend, progress=progress, title="teacher L-BFGS").interrupted:
+        raise KeyboardInterrupt
+    return teacher
+
+
+def run_pipeline(
+    problem: Problem,
+    *,
+    steps: int | None = None,
+    lr: float | None = None,
+    settings: StudentSettings | None = None,
+    threshold: float = 0.1,
+    seconds: float | None = None,
+    dtype: str = "float32",
+    backend: str = "auto",
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    paper: bool = False,
+    progress: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> PipelineResult:
+    """Teacher, student, R and the networks compared, all at equal steps.
+
+    Args:
+        steps, lr: of every network; None takes the problem's, or with ``paper`` the paper's.
+        settings: of the students; None: `StudentSettings` for the problem, with ``paper`` twice the teacher's steps.
+        threshold: of the clustering.
+        seconds: limit for each network's training.
+        out: folder; each network gets a subfolder.
+        resume: skip what is finished in ``out`` and continue what is not.
+        paper: the paper's full step counts and learning rate.
+        say: is given a line about each stage.
+        Others: see `solve`.
+
+    Raises:
+        KeyboardInterrupt: on Ctrl-C, after the checkpoint of the network in training is saved.
+    """
+    steps = steps or (problem.paper_steps if paper else None) or problem.steps
+    lr = lr or (problem.paper_lr if paper else None) or problem.lr
+    if settings is None:
+        settings = StudentSettings(tuple(problem.student or (8, 8, 8)))
+        settings = replace(settings, steps=2 * steps) if paper else settings
+    check_threshold(threshold)
+    folder = Path(out) if out is not None else None
+
+    def train(label: str, method: str, **network: Any) -> Solution:
+        place = folder / label.lower().replace(" ", "-").replace(",", "") if folder else None
+        continued = resume and place is not None and (place / CHECKPOINT).exists()
+        solution = solve(
+            problem, method, steps=steps, lr=lr, seconds=seconds, dtype=dtype, backend=backend, seed=seed,
+            out=place, resume=continued, progress=progress, **network,
+        )  # fmt: skip
+        if place is not None:
+            save_solution(solution, place)
+        if solution.status == "interrupted":
+            raise KeyboardInterrupt
+        say(f"{label}: {solution.steps} steps in {solution.seconds:.1f} s")
+        return solution
+
+    rows = [("PINN", train("PINN", "pinn"))]
+    teacher = make_teacher(problem, rows[0][1].net, iterations=TEACHER_ITERATIONS, backend=backend, progress=progress)
+    found = discover(problem, teacher, settings=settings, threshold=threshold, backend=backend, progress=progress)
+    say(found.report())
+    if folder is not None:
+        save_discovery(found, folder / "discovery")
+    if problem.symmetries:
+        rows.append(("PINN-post", train("PINN-post", "pinn-post")))
+    width = matching_width(found.structure, rows[0][1].net.structure.n_parameters)
+    rows.append(("Psi-NN, discovered R", train("Psi-NN, discovered R", "psi", structure=found.structure, width=width)))
+    if problem.structure is not None:
+        rows.append(("Psi-NN, published R", train("Psi-NN, published R", "psi")))
+    result = PipelineResult(found, tuple(rows))
+    if folder is not None:
+        save_comparison(rows, result.table(), folder)
+    return result
+
+
+def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
+    """Errors of several solutions, one a line; several fields are averaged by name order in result.json, not here."""
+    unknowns = tuple(rows[0][1].coefficients)
+    header = ["method", "parameters", "steps", "seconds", "relative L2", "RMSE", "max error", "boundary RMSE", *unknowns]
+    lines = [header]
+    for label, solution in rows:
+        metrics = [_number(solution.metrics[name]) for name in ("relative_l2", "rmse", "max_error", "boundary_rmse")]
+        coefficients = [f"{solution.coefficients[name]:.6g}" for name in unknowns]
+        lines.append(
+            [label, str(solution.net.structure.n_parameters), str(solution.steps), f"{solution.seconds:.1f}", *metrics, *coefficients]
+        )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    table = ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))) for line in lines]
+    true = rows[0][1].problem.true_coefficients
+    if true:
+        table.append("true values: " + ", ".join(f"{name} = {value:.6g}" for name, value in true.items()))
+    return "\n".join(table)
+
+
+def _number(value: float | Mapping[str, float] | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}:{number:.2e}" for name, number in value.items())
+    return f"{value:.3e}"

@@ -1,0 +1,137 @@
+"""Pictures: the solution beside the exact one and the error, loss curves, and R."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+from .networks import PsiMLP
+from .problem import Problem
+from .structure import Structure
+from .training.history import History
+from .training.metrics import evaluate
+
+_RESOLUTION = 121
+# Distinct, light enough for black letters; symbols beyond twelve repeat colours but keep their letters.
+_COLOURS = (
+    "#8ecae6", "#ffb703", "#90be6d", "#f28482", "#cdb4db", "#e9c46a",
+    "#84a59d", "#ffafcc", "#a8dadc", "#d4a373", "#b7e4c7", "#bdb2ff",
+)  # fmt: skip
+
+
+def solution_figure(problem: Problem, net: PsiMLP, title: str = "") -> Figure:
+    """Per field a row: network, exact solution, error (the last two where the exact one is known).
+
+    Two coordinates are drawn as images, one as a line; of three or four the first two, the others at their centre.
+    """
+    coords, box = problem.pde.coords, problem.domain
+    drawn = min(2, len(coords))
+    steps = [np.linspace(box.low[i], box.high[i], _RESOLUTION) for i in range(drawn)]
+    mesh = np.meshgrid(*steps, indexing="ij")
+    points = np.tile(box.centre, (mesh[0].size, 1))
+    points[:, :drawn] = np.stack([axis.ravel() for axis in mesh], 1)
+    found = evaluate(net, points)
+    panels = [("network", found)]
+    if problem.exact is not None:
+        exact = problem.exact(points)
+        panels += [("exact", exact), ("error", found - exact)]
+    fields = problem.pde.fields
+    figure = Figure(figsize=(4.2 * len(panels), 3.4 * len(fields)), layout="constrained")
+    axes = figure.subplots(len(fields), len(panels), squeeze=False)
+    for row, field in enumerate(fields):
+        for column, (name, values) in enumerate(panels):
+            axis = axes[row, column]
+            axis.set_title(f"{field}: {name}")
+            axis.set_xlabel(coords[0])
+            if drawn == 1:
+                axis.plot(steps[0], values[:, row])
+                continue
+            image = values[:, row].reshape(mesh[0].shape).T
+            extent = (box.low[0], box.high[0], box.low[1], box.high[1])
+            limit = float(np.abs(image).max()) or 1.0
+            colours, low = ("RdBu_r", -limit) if name == "error" else ("viridis", float(image.min()))
+            high = limit if name == "error" else float(image.max())
+            shown = axis.imshow(image, origin="lower", extent=extent, aspect="auto", cmap=colours, vmin=low, vmax=high)
+            figure.colorbar(shown, ax=axis)
+            axis.set_ylabel(coords[1])
+    figure.suptitle(title)
+    return figure
+
+
+def history_figure(histories: Mapping[str, History], terms: bool = False) -> Figure:
+    """Total loss and relative L2 error against the step, one curve per run; with ``terms``, every loss term as well."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    losses, errors = figure.subplots(1, 2)
+    for name, history in histories.items():
+        steps = history["step"]
+        losses.semilogy(steps, history["loss"], label=name)
+        errors.semilogy(steps, history["relative_l2"], label=name)
+        if terms:
+            for column in history.columns[4 : history.columns.index("penalty")]:
+                losses.semilogy(steps, history[column], label=column, linewidth=0.7)
+    for axis, label in ((losses, "loss"), (errors, "relative L2 error")):
+        axis.set_xlabel("step")
+        axis.set_ylabel(label)
+        axis.grid(alpha=0.3)
+    losses.legend(fontsize="small")
+    return figure
+
+
+def structure_figure(structure: Structure) -> Figure:
+    """The blocks of every layer: colour = symbol, hatched = with a minus sign, white = zero; biases at the right."""
+    named = structure.named_symbols()
+    widths = [max(len(layer.cols), 1) + 1.6 for layer in structure.layers]
+    tallest = max(len(layer.rows) for layer in structure.layers)
+    figure = Figure(figsize=(0.62 * sum(widths) + 1, 0.62 * tallest + 1.2), layout="constrained")
+    axes = figure.subplots(1, len(structure.layers), squeeze=False, width_ratios=widths)[0]
+    for number, (axis, layer, (weight, bias)) in enumerate(zip(axes, structure.layers, named, strict=True), start=1):
+        _draw_blocks(axis, layer.weight, weight, 0.0)
+        _draw_blocks(axis, [[symbol] for symbol in layer.bias], [[name] for name in bias], len(layer.cols) + 0.4)
+        axis.set_xlim(-0.1, len(layer.cols) + 1.5)
+        axis.set_ylim(tallest + 0.1, -0.1)
+        axis.set_aspect("equal")
+        axis.axis("off")
+        axis.set_title(f"W{number}, b{number}", fontsize=9)
+    figure.suptitle(f"{structure.name}: {structure.n_parameters} of {structure.n_expanded} parameters", fontsize=10)
+    return figure
+
+
+def relation_matrix_figure(structure: Structure) -> Figure:
+    """R itself, layer by layer: rows are the entries of W, columns theta; +1 and -1 by colour."""
+    figure = Figure(figsize=(3.2 * len(structure.layers), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(structure.layers), squeeze=False)[0]
+    colours = ListedColormap(["#d62828", "#ffffff", "#003049"])
+    for number, axis in enumerate(axes):
+        matrix = structure.relation_matrix(number).toarray()
+        axis.imshow(matrix, cmap=colours, vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+        axis.set_title(f"R of layer {number + 1}", fontsize=9)
+        axis.set_xlabel("theta")
+        axis.set_ylabel("entries of W" if number == 0 else "")
+    return figure
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    figure.savefig(path, dpi=110)
+
+
+def _draw_blocks(
+    axis: Axes, symbols: Sequence[Sequence[int]], names: Sequence[Sequence[str]], left: float
+) -> None:
+    for i, row in enumerate(symbols):
+        for j, symbol in enumerate(row):
+            colour = _COLOURS[(abs(symbol) - 1) % len(_COLOURS)] if symbol else "white"
+            box = axis.fill(
+                *_square(left + j, i), facecolor=colour, edgecolor="grey", linewidth=0.8, hatch="//" if symbol < 0 else None
+            )
+            box[0].set_alpha(0.95)
+            axis.text(left + j + 0.5, i + 0.5, names[i][j], ha="center", va="center", fontsize=9)
+
+
+def _square(x: float, y: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    return np.array([x, x + 1, x + 1, x]), np.array([y, y, y + 1, y + 1])

@@ -1,0 +1,79 @@
+"""L-BFGS on the fused loss: SciPy's L-BFGS-B without bounds, in float64, where it does not stall."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import minimize
+
+from ..kernels.regularizer import Regularizer
+from ..kernels.registry import get_backend
+from ..networks import PsiMLP
+from ..problem import Problem
+from .interrupt import InterruptFlag
+from .progress import TrainingProgress
+
+# History length: 10, SciPy's default, needs several times as many iterations on these losses.
+_MEMORY = 50
+
+
+class Polished(NamedTuple):
+    """``loss``: weighted total at the end; ``gradient``: its largest component; ``interrupted``: by Ctrl-C."""
+
+    loss: float
+    gradient: float
+    iterations: int
+    interrupted: bool
+
+
+def polish(
+    problem: Problem,
+    net: PsiMLP,
+    iterations: int,
+    *,
+    tolerance: float = 1e-7,
+    regularizer: Regularizer | None = None,
+    backend: str = "auto",
+    progress: bool = False,
+    title: str = "L-BFGS",
+) -> Polished:
+    """Minimise the problem's loss from the network's present weights; ``net`` keeps its dtype and gets the result.
+
+    Args:
+        iterations: at most.
+        tolerance: ends where no component of the gradient is larger.
+
+    Unknown coefficients start where the problem says and are optimised along, but not returned.
+    """
+    engine = get_backend(backend)
+    terms = problem.terms(torch.float64)
+    coefficients = problem.initial_coefficients(torch.float64)
+    n_theta = net.theta.numel()
+
+    def objective(x: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        both = torch.from_numpy(x)
+        result = engine.loss_and_gradient(net.plan, both[:n_theta], both[n_theta:], terms, regularizer)
+        total = sum(term.weight * float(loss) for term, loss in zip(terms, result.losses, strict=True))
+        return total + float(result.penalty), torch.cat([result.theta, result.coefficients]).numpy()
+
+    start = torch.cat([net.theta.detach().double().cpu(), coefficients]).numpy()
+    with InterruptFlag() as interrupt, TrainingProgress(title, iterations, progress) as bar:
+        done = 0
+
+        # SciPy recognises this signature by the argument's name.
+        def watch(intermediate_result: object) -> None:
+            nonlocal done
+            done += 1
+            if interrupt.raised:
+                raise StopIteration
+            if done % 20 == 0:
+                bar.update(done, f"loss {getattr(intermediate_result, 'fun', np.nan):.4e}")
+
+        options = {"maxcor": _MEMORY, "maxiter": iterations, "maxfun": 2 * iterations + 10, "ftol": 0.0, "gtol": tolerance}
+        found = minimize(objective, start, jac=True, method="L-BFGS-B", callback=watch, options=options)
+    with torch.no_grad():
+        net.theta.copy_(torch.from_numpy(found.x[:n_theta]))
+    return Polished(float(found.fun), float(np.abs(found.jac).max()), int(found.nit), interrupt.raised)

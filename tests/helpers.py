@@ -1,0 +1,87 @@
+"""What several test files share: error measures, nested autograd, random structures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from psinn_fast.kernels.symbols import SymbolLayer
+from psinn_fast.structure import Structure
+
+
+def relative_error(value: Tensor, reference: Tensor) -> float:
+    """L2 error relative to the reference; absolute where the reference is zero."""
+    reference = reference.detach().double()
+    error = float((value.detach().double() - reference).norm())
+    size = float(reference.norm())
+    return error / size if size else error
+
+
+def mlp(structure: Structure, theta: Tensor, x: Tensor) -> Tensor:
+    """The expanded network in plain torch."""
+    *hidden, (weight, bias) = structure.expand(theta)
+    for hidden_weight, hidden_bias in hidden:
+        x = torch.tanh(x @ hidden_weight.T + hidden_bias)
+    return x @ weight.T + bias
+
+
+def nested_autograd(u: Tensor, x: Tensor, index: Sequence[int]) -> Tensor:
+    """Derivative of u (N,) by x (N, d) of the orders ``index``: torch.autograd.grad, once per order."""
+    for axis, order in enumerate(index):
+        for _ in range(order):
+            if not u.requires_grad:
+                return torch.zeros_like(u)
+            (gradient,) = torch.autograd.grad(u.sum(), x, create_graph=True, allow_unused=True, materialize_grads=True)
+            u = gradient[:, axis]
+    return u
+
+
+def random_theta(structure: Structure, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Entries of the size that keeps tanh in its curved part."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-0.8, 0.8, generator=generator).to(dtype)
+
+
+def random_points(n: int, d: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    generator = torch.Generator().manual_seed(1000 + seed)
+    return torch.empty(n, d, dtype=torch.float64).uniform_(-1, 1, generator=generator).to(dtype)
+
+
+def random_structure(seed: int, n_inputs: int = 2, n_outputs: int = 1, n_layers: int = 3) -> Structure:
+    """Random block sizes and random signed symbols: new, repeated (either sign) or zero; biases likewise."""
+    rng = np.random.default_rng(seed)
+    sizes = [[1] * n_inputs]
+    sizes += [list(rng.integers(1, 4, rng.integers(1, 4))) for _ in range(n_layers - 1)]
+    sizes += [[1] * n_outputs]
+    layers = []
+    for cols, rows in zip(sizes, sizes[1:], strict=False):
+        weight_shapes: list[tuple[int, int]] = []
+        weight = [[_random_symbol(rng, (m, n), weight_shapes) for n in cols] for m in rows]
+        bias_shapes: list[tuple[int, int]] = []
+        bias = [_random_symbol(rng, (m, 1), bias_shapes) for m in rows]
+        layers.append(SymbolLayer.of(weight, bias, rows, cols))
+    return Structure(tuple(layers), "random")
+
+
+def _random_symbol(rng: np.random.Generator, shape: tuple[int, int], known: list[tuple[int, int]]) -> int:
+    choices = [k for k, other in enumerate(known, start=1) if other == shape]
+    kind = rng.random()
+    if kind < 0.15:
+        return 0
+    if kind < 0.6 and choices:
+        return int(rng.choice(choices)) * int(rng.choice([-1, 1]))
+    known.append(shape)
+    return len(known)
+
+
+structures = st.builds(
+    random_structure,
+    seed=st.integers(0, 10_000),
+    n_inputs=st.integers(1, 4),
+    n_outputs=st.integers(1, 3),
+    n_layers=st.integers(1, 4),
+)

@@ -1,0 +1,328 @@
+"""The five operations against nested autograd, finite and not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from helpers import mlp, nested_autograd, random_points, random_theta, relative_error
+from torch import Tensor
+
+from psinn_fast.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
+from psinn_fast.domain import Box
+from psinn_fast.kernels.channels import ChannelSet
+from psinn_fast.kernels.contract import Term
+from psinn_fast.kernels.errors import InputError
+from psinn_fast.kernels.plan import Plan, lower
+from psinn_fast.kernels.reference import loss
+from psinn_fast.kernels.reference.backend import ReferenceBackend
+from psinn_fast.kernels.regularizer import Regularizer
+from psinn_fast.pde import PDE
+from psinn_fast.problem import Problem
+from psinn_fast.published import laplace_even
+from psinn_fast.structure import Structure
+
+BACKEND = ReferenceBackend()
+Derivative = Callable[..., Tensor]  # d(i, j, ..., field=0, site=0): derivative of these orders
+Plain = Callable[[Derivative, Tensor, Tensor, Tensor], Sequence[Tensor]]  # d, x (sites, N, d), columns, coefficients
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem for the library, and its residuals once more in plain torch, one function per term."""
+
+    coords: str
+    fields: str
+    equation: Callable[..., object]
+    plain_equation: Plain
+    unknown: dict[str, float]
+    conditions: Callable[[Box, int], list[tuple[Condition, Plain]]] = lambda box, n: []
+
+    def build(self, n: int, dtype: torch.dtype = torch.float64) -> tuple[list[Term], list[Plain], Tensor]:
+        box = Box(**{name: (-1, 1) for name in self.coords.split()})
+        own = [(Residual(points(box, n, 5), weight=0.7), self.plain_equation), *self.conditions(box, n)]
+        pde = PDE(self.coords, self.fields, self.equation, unknown=self.unknown)
+        problem = Problem("case", pde, box, [condition for condition, _ in own])
+        return problem.terms(dtype), [plain for _, plain in own], problem.initial_coefficients(dtype)
+
+
+def points(box: Box, n: int, seed: int) -> np.ndarray:
+    """Random points that float32 holds exactly, so that both precisions solve the same problem."""
+    return box.random(n, seed).astype(np.float32).astype(np.float64)
+
+
+def target(x: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    return np.sin(2 * x) + sum(others)
+
+
+CASES = {
+    "laplace": Case(
+        "x y", "u", lambda u: u.xx + u.yy, lambda d, x, columns, c: [d(2, 0) + d(0, 2)], {},
+        lambda box, n: [
+            (Dirichlet(points(box, n, 6), u=target, weight=2.0), lambda d, x, columns, c: [d(0, 0) - columns[:, 0]])
+        ],
+    ),
+    "burgers with unknown nu": Case(
+        "t x", "u", lambda u, nu: u.t + u * u.x - nu * u.xx,
+        lambda d, x, columns, c: [d(1, 0) + d(0, 0) * d(0, 1) - c[0] * d(0, 2)], {"nu": 0.3},
+        lambda box, n: [
+            (Data(points(box, n, 7), u=target), lambda d, x, columns, c: [d(0, 0) - columns[:, 0]]),
+            (Neumann(points(box, n, 8), [0.6, -0.8], u=0.25),
+             lambda d, x, columns, c: [0.6 * d(1, 0) - 0.8 * d(0, 1) - 0.25]),
+        ],
+    ),
+    "two outputs": Case(
+        "x y z", "u v",
+        lambda u, v, x, z, k, m: [u.x * v.z - k**2 * v, u.xyz + x * v.y - m * x * z, v.lap + m * k],
+        lambda d, x, columns, c: [
+            d(1, 0, 0) * d(0, 0, 1, field=1) - c[0] ** 2 * d(0, 0, 0, field=1),
+            d(1, 1, 1) + x[0, :, 0] * d(0, 1, 0, field=1) - c[1] * x[0, :, 0] * x[0, :, 2],
+            d(2, 0, 0, field=1) + d(0, 2, 0, field=1) + d(0, 0, 2, field=1) + c[0] * c[1],
+        ],
+        {"k": 0.5, "m": -0.7},
+    ),
+    "periodic": Case(
+        "t x", "u", lambda u, t: u.tt - u.xx * (1 + t**2),
+        lambda d, x, columns, c: [d(2, 0) - d(0, 2) * (1 + x[0, :, 0] ** 2)], {},
+        lambda box, n: [
+            (Periodic(points(box, n, 9), points(box, n, 10), "u u_x u_tx"),
+             lambda d, x, columns, c: [d(*i, site=0) - d(*i, site=1) for i in ((0, 0), (0, 1), (1, 1))])
+        ],
+    ),
+    "fourth order": Case(
+        "x y", "u", lambda u: u.xxxx + 2 * u.xxyy + u.yyyy - u.xxx * u.y,
+        lambda d, x, columns, c: [d(4, 0) + 2 * d(2, 2) + d(0, 4) - d(3, 0) * d(0, 1)], {},
+    ),
+}  # fmt: skip
+# Hidden sizes: linear, one layer, odd widths, six layers.
+HIDDEN = [(), (1,), (7, 7), (63,), (7, 1, 5, 3, 2, 4)]
+
+
+def make(case: str, hidden: Sequence[int], n: int, dtype: torch.dtype = torch.float64):  # type: ignore[no-untyped-def]
+    definition = CASES[case]
+    structure = Structure.dense([len(definition.coords.split()), *hidden, len(definition.fields.split())])
+    terms, plains, coefficients = definition.build(n, dtype)
+    return structure, random_theta(structure, 3, dtype), coefficients, terms, plains
+
+
+def plain_residuals(structure: Structure, theta: Tensor, coefficients: Tensor, term: Term, plain: Plain) -> Tensor:
+    """(N, m), by nested autograd, in theta's precision."""
+    at = [site.to(theta.dtype).requires_grad_() for site in term.points.clone()]
+    outputs = [mlp(structure, theta, x) for x in at]
+
+    def d(*index: int, field: int = 0, site: int = 0) -> Tensor:
+        return nested_autograd(outputs[site][:, field], at[site], index)
+
+    return torch.stack([*plain(d, torch.stack(at), term.columns.to(theta.dtype), coefficients)], 1)
+
+
+def plain_losses(structure, theta, coefficients, terms, plains):  # type: ignore[no-untyped-def]
+    """Losses, and the weighted sum's gradients, by nested autograd."""
+    theta, coefficients = theta.clone().requires_grad_(), coefficients.clone().requires_grad_()
+    losses = [
+        plain_residuals(structure, theta, coefficients, term, plain).square().sum(1).mean()
+        for term, plain in zip(terms, plains, strict=True)
+    ]
+    total = sum(term.weight * value for term, value in zip(terms, losses, strict=True))
+    gradients = torch.autograd.grad(total, (theta, coefficients), allow_unused=True, materialize_grads=True)
+    return torch.stack(losses).detach(), *gradients
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_loss_and_gradient(case: str, hidden: tuple[int, ...]) -> None:
+    structure, theta, coefficients, terms, plains = make(case, hidden, 31)
+    losses, theta_bar, coefficients_bar = plain_losses(structure, theta, coefficients, terms, plains)
+    result = BACKEND.loss_and_gradient(lower(structure.layers), theta, coefficients, terms)
+    assert relative_error(result.losses, losses) < 1e-12
+    assert relative_error(result.theta, theta_bar) < 1e-11
+    assert relative_error(result.coefficients, coefficients_bar) < 1e-11
+    assert float(result.penalty) == 0
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("case", CASES)
+def test_few_points(case: str, n: int) -> None:
+    structure, theta, coefficients, terms, plains = make(case, (7, 3), n)
+    _, theta_bar, coefficients_bar = plain_losses(structure, theta, coefficients, terms, plains)
+    result = BACKEND.loss_and_gradient(lower(structure.layers), theta, coefficients, terms)
+    assert relative_error(result.theta, theta_bar) < 1e-11
+    assert relative_error(result.coefficients, coefficients_bar) < 1e-11
+
+
+# Last-layer weight gradients are one long float32 sum over channels and points: known to be worse than PyTorch's there.
+LONG_SUM = pytest.mark.xfail(strict=False, reason="gradient of a one-output last layer loses digits with many points")
+
+
+@pytest.mark.parametrize(
+    ("case", "n"),
+    [
+        *((case, 31) for case in CASES if case != "periodic"),
+        pytest.param("periodic", 31, marks=LONG_SUM),
+        ("laplace", 1023),
+        ("two outputs", 1023),
+        pytest.param("burgers with unknown nu", 1023, marks=LONG_SUM),
+        pytest.param("periodic", 1023, marks=LONG_SUM),
+    ],
+)
+def test_float32_is_as_good_as_plain_pytorch(case: str, n: int) -> None:
+    """Errors over several weights: one case alone may be lucky."""
+    ours, theirs = torch.zeros(2), torch.zeros(2)
+    for seed in range(8):
+        structure, _, coefficients, terms, plains = make(case, (16, 16), n, torch.float32)
+        theta = random_theta(structure, seed, torch.float32)
+        exact = plain_losses(structure, theta.double(), coefficients.double(), terms, plains)
+        plain = plain_losses(structure, theta, coefficients, terms, plains)
+        result = BACKEND.loss_and_gradient(lower(structure.layers), theta, coefficients, terms)
+        assert result.theta.dtype == torch.float32
+        for total, (losses, gradient) in ((ours, (result.losses, result.theta)), (theirs, plain[:2])):
+            total += torch.tensor([relative_error(losses, exact[0]), relative_error(gradient, exact[1])]) / 8
+    assert (ours < 2 * theirs).all(), f"losses and gradient: {ours.tolist()}, plain torch {theirs.tolist()}"
+
+
+def test_regularizer_is_added() -> None:
+    structure, theta, coefficients, terms, _ = make("laplace", (5, 4), 11)
+    plan, regularizer = lower(structure.layers), Regularizer("l2", 1e-2)
+    plain = BACKEND.loss_and_gradient(plan, theta, coefficients, terms)
+    result = BACKEND.loss_and_gradient(plan, theta, coefficients, terms, regularizer)
+    penalty, gradient = regularizer.value_and_gradient(plan, theta)
+    assert torch.equal(result.losses, plain.losses)
+    assert float(result.penalty) == float(penalty) > 0
+    torch.testing.assert_close(result.theta, plain.theta + gradient, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("tied", [False, True])
+def test_residual_jacobian(case: str, tied: bool) -> None:
+    structure, theta, coefficients, terms, plains = make(case, (7, 3), 5)
+    if tied and (structure.n_inputs, structure.n_outputs) == (2, 1):
+        structure = laplace_even()
+        theta = random_theta(structure, 4)
+    plan = lower(structure.layers)
+    for term, plain in zip(terms, plains, strict=True):
+        r, jacobian = BACKEND.residual_jacobian(plan, theta, coefficients, term)
+        assert jacobian.shape == (5, term.program.n_residuals, theta.numel() + coefficients.numel())
+
+        def residuals(theta: Tensor, c: Tensor, term: Term = term, plain: Plain = plain) -> Tensor:
+            return plain_residuals(structure, theta, c, term, plain)  # noqa: B023
+
+        by_theta, by_coefficients = torch.autograd.functional.jacobian(residuals, (theta, coefficients))
+        assert relative_error(r, residuals(theta, coefficients)) < 1e-12
+        assert relative_error(jacobian, torch.cat([by_theta, by_coefficients], 2)) < 1e-11
+        # J^T r is half the gradient of the sum of squares.
+        gradient = BACKEND.loss_and_gradient(plan, theta, coefficients, [term])
+        expected = torch.einsum("nm,nmp->p", r, jacobian) * (2 * term.weight / term.n_points)
+        assert relative_error(torch.cat([gradient.theta, gradient.coefficients]), expected) < 1e-12
+        # A slice of the points gives those rows.
+        part = BACKEND.residual_jacobian(plan, theta, coefficients, term, slice(1, 4))
+        assert relative_error(part[0], r[1:4]) < 1e-12
+        assert relative_error(part[1], jacobian[1:4]) < 1e-12
+
+
+@pytest.mark.parametrize("case", ["burgers with unknown nu", "periodic"])
+@pytest.mark.parametrize("elements", [1, 500, 800])
+def test_chunks_give_the_same(case: str, elements: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    structure, theta, coefficients, terms, _ = make(case, (7, 3), 31)
+    plan, x, channels = lower(structure.layers), random_points(31, 2), ChannelSet.closure(2, [(2, 1)])
+    grad = random_points(31 * len(channels), 1).view(31, len(channels), 1)
+
+    def everything() -> list[Tensor]:
+        return [
+            *BACKEND.loss_and_gradient(plan, theta, coefficients, terms),
+            BACKEND.jets(plan, theta, x, channels),
+            *BACKEND.jets_backward(plan, theta, x, channels, grad, need_x=True),
+        ]
+
+    whole = everything()
+    n_batches = len(loss.batches(plan, terms))
+    monkeypatch.setattr(loss, "CHUNK_ELEMENTS", elements)
+    assert len(loss.batches(plan, terms)) > n_batches
+    assert all(relative_error(a, b) < 1e-13 for a, b in zip(everything(), whole, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_same_call_gives_the_same_bits(dtype: torch.dtype) -> None:
+    structure, theta, coefficients, terms, _ = make("two outputs", (7, 7), 31, dtype)
+    plan = lower(laplace_even().layers) if structure.n_inputs == 2 else lower(structure.layers)
+    before = theta.clone()
+    first, second = (BACKEND.loss_and_gradient(plan, theta, coefficients, terms) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    first, second = (BACKEND.residual_jacobian(plan, theta, coefficients, terms[0]) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert torch.equal(theta, before)
+    assert not any(tensor.requires_grad for tensor in first)
+
+
+def test_no_points_and_no_grad_through_the_operations() -> None:
+    structure, theta, *_ = make("laplace", (4,), 3)
+    plan, channels = lower(structure.layers), ChannelSet.closure(2, [(1, 1)])
+    empty = torch.empty(0, 2, dtype=torch.float64)
+    assert BACKEND.jets(plan, theta.requires_grad_(), empty, channels).shape == (0, 4, 1)
+    gradient, x_bar = BACKEND.jets_backward(plan, theta, empty, channels, torch.empty(0, 4, 1).double(), True)
+    assert not gradient.any()
+    assert x_bar is not None
+    assert x_bar.shape == (0, 2)
+    assert not BACKEND.jets(plan, theta, random_points(3, 2), channels).requires_grad
+    assert BACKEND.jets_backward(plan, theta, empty, channels, torch.empty(0, 4, 1).double())[1] is None
+
+
+def _arguments() -> tuple[Plan, Tensor, Tensor, list[Term]]:
+    structure, theta, coefficients, terms, _ = make("burgers with unknown nu", (4,), 3)
+    return lower(structure.layers), theta, coefficients, terms
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"theta": torch.zeros(17, dtype=torch.int64)}, "theta: expected float32 or float64, got torch.int64"),
+        ({"theta": torch.zeros(16)}, r"theta: expected shape \(17,\), got \(16,\)"),
+        ({"x": torch.zeros(3, 2)}, "x: expected torch.float64 like theta, got torch.float32"),
+        ({"x": torch.zeros(3, 3).double()}, r"x: expected shape \(N, 2\), got \(3, 3\)"),
+        ({"x": torch.zeros(2).double()}, r"x: expected shape \(N, 2\), got \(2,\)"),
+        ({"x": torch.zeros(3, 2, device="meta").double()}, "x: expected device cpu like theta, got meta"),
+        ({"channels": ChannelSet.closure(3, [])}, "channels: made for 3 inputs, the network has 2"),
+        ({"grad": torch.zeros(3, 2, 1).double()}, r"grad: expected shape \(3, 1, 1\), got \(3, 2, 1\)"),
+        ({"grad": torch.zeros(3, 1, 1)}, "grad: expected torch.float64 like theta, got torch.float32"),
+    ],
+)
+def test_bad_jets(change: dict[str, object], message: str) -> None:
+    plan, theta, _, _ = _arguments()
+    given = {"theta": theta, "x": torch.zeros(3, 2).double(), "channels": ChannelSet.closure(2, [])} | change
+    grad = given.pop("grad", torch.zeros(3, 1, 1).double())
+    if "grad" not in change:
+        with pytest.raises(InputError, match=message):
+            BACKEND.jets(plan, **given)
+    with pytest.raises(InputError, match=message):
+        BACKEND.jets_backward(plan, **given, grad=grad)
+
+
+def test_bad_terms() -> None:
+    plan, theta, nu, terms = _arguments()
+    term = terms[0]
+    other = CASES["two outputs"].build(3)[0][0]
+    two_fields = Case("t x", "u v", lambda v: v.t, lambda *_: [], {}).build(3)[0]
+    short = Term(term.name, term.program, term.points.float(), term.columns, 1.0)
+    mixed = Term(terms[1].name, terms[1].program, terms[1].points, terms[1].columns.float(), 1.0)
+    for coefficients, bad, message in [
+        (nu, [], "terms: expected at least one loss term"),
+        (nu.float(), terms, "coefficients: expected torch.float64 like theta, got torch.float32"),
+        (nu[None], terms, r"coefficients: expected shape \(N\), got \(1, 1\)"),
+        (nu[:0], terms, "coefficients: term 'residual' asks for number 1, got 0"),
+        (nu, [other], r"term 'residual': points: expected shape \(N, N, 2\), got \(1, 3, 3\)"),
+        (nu, two_fields, "term 'residual': asks for field 2, the network has 1"),
+        (nu, [short], "term 'residual': points: expected torch.float64 like theta, got torch.float32"),
+        (nu, [mixed], "term 'data': columns: expected torch.float64 like theta, got torch.float32"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            BACKEND.loss_and_gradient(plan, theta, coefficients, bad)
+    with pytest.raises(InputError, match="theta: expected shape"):
+        BACKEND.loss_and_gradient(plan, theta[1:], nu, terms)
+    with pytest.raises(InputError, match=r"term 'a': points: expected shape \(1, N >= 1, 2\), got \(3, 2\)"):
+        Term("a", term.program, term.points[0], term.columns)
+    with pytest.raises(InputError, match=r"term 'a': points: expected shape .* got \(1, 0, 2\)"):
+        Term("a", term.program, term.points[:, :0], term.columns[:0])
+    with pytest.raises(InputError, match=r"term 'a': columns: expected shape \(3, 0\), got \(3, 1\)"):
+        Term("a", term.program, term.points, torch.zeros(3, 1).double())

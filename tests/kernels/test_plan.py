@@ -1,0 +1,285 @@
+"""Plans: the linear maps they are made of, the plain lowering, and rewritten plans built by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from helpers import mlp, random_points, random_theta, relative_error, structures
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from psinn_fast.conditions import Neumann, Periodic, Residual
+from psinn_fast.domain import Box
+from psinn_fast.kernels.channels import ChannelSet, Laplacian
+from psinn_fast.kernels.contract import Term
+from psinn_fast.kernels.errors import InputError
+from psinn_fast.kernels.linear_map import LinearMap
+from psinn_fast.kernels.plan import LayerPlan, Plan, Product, lower
+from psinn_fast.kernels.reference.backend import ReferenceBackend
+from psinn_fast.kernels.symbols import SymbolLayer
+from psinn_fast.pde import PDE
+from psinn_fast.problem import Problem
+from psinn_fast.structure import Structure
+
+BACKEND = ReferenceBackend()
+
+
+@st.composite
+def linear_maps(draw: st.DrawFn) -> LinearMap:
+    n_out, n_in = draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    entries = st.tuples(st.integers(0, n_out - 1), st.integers(0, n_in - 1), st.floats(-2, 2))
+    row, col, coefficient = np.array(draw(st.lists(entries, max_size=12))).reshape(-1, 3).T
+    return LinearMap((n_out, n_in), row, col, coefficient)
+
+
+@given(part=linear_maps(), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=60)
+def test_linear_map_is_its_matrix(part: LinearMap, seed: int) -> None:
+    n_out, n_in = part.shape
+    x, y, rows = random_points(1, n_in, seed)[0], random_points(1, n_out, seed)[0], random_points(3, n_out, seed)
+    dense = np.zeros(part.shape)
+    for i, j, c in zip(part.row, part.col, part.coefficient, strict=True):
+        dense[i, j] += c
+    matrix = torch.from_numpy(dense)
+    np.testing.assert_allclose(part.dense(), dense, atol=1e-14)
+    torch.testing.assert_close(part.matrix(x), matrix)
+    torch.testing.assert_close(part.apply(x), matrix @ x)
+    torch.testing.assert_close(part.transpose(y), matrix.T @ y)
+    torch.testing.assert_close(part.transpose_rows(rows), rows @ matrix)
+    assert part.apply(x.float()).dtype == torch.float32
+
+
+@given(parts=st.lists(linear_maps(), min_size=1, max_size=3))
+@settings(deadline=None, max_examples=20)
+def test_stack_is_block_diagonal(parts: list[LinearMap]) -> None:
+    dense = torch.block_diag(*(torch.from_numpy(part.dense()) for part in parts))
+    np.testing.assert_array_equal(LinearMap.stack(parts).dense(), dense.numpy())
+
+
+def test_identity_and_gather() -> None:
+    identity, x = LinearMap.identity(4), torch.arange(4.0)
+    assert identity.is_identity
+    assert (identity.dense() == np.eye(4)).all()
+    assert (identity.apply(x) == x).all()
+    assert (identity.transpose(x) == x).all()
+    assert (identity.transpose_rows(x[None]) == x).all()
+    assert LinearMap.stack([identity, identity]).is_identity
+    gather = LinearMap((3, 2), [0, 1, 2], [1, 0, 1], [1, -1, -1])
+    assert not gather.is_identity
+    assert gather.apply(torch.tensor([2.0, 3.0])).tolist() == [3, -2, -3]
+    assert gather.transpose(torch.tensor([1.0, 10.0, 100.0])).tolist() == [-10, -99]
+    assert not LinearMap((2, 2), [0, 1], [0, 1], [1, -1]).is_identity
+    assert not LinearMap((2, 3), [0, 1], [0, 1], [1, 1]).is_identity
+
+
+def test_from_dense_and_autograd() -> None:
+    dense = np.array([[1.0, -2.0, 0.0], [0.0, 0.0, 0.0]])
+    part = LinearMap.from_dense(dense)
+    assert part.coefficient.tolist() == [1, -2]
+    x = random_points(1, 3)[0].requires_grad_()
+    assert torch.autograd.gradcheck(part.apply, x)
+    assert torch.autograd.gradgradcheck(part.apply, x)
+
+
+@pytest.mark.parametrize(
+    ("row", "col", "coefficient", "message"),
+    [
+        ([0, 1], [0], [1.0], r"row, col, coefficient: expected three vectors of one length, got shapes \(2,\), \(1,\)"),
+        ([[0]], [[0]], [[1.0]], "expected three vectors of one length"),
+        ([2], [0], [1.0], r"row: indices must lie in 0\.\.1, got 2\.\.2"),
+        ([0], [-1], [1.0], r"col: indices must lie in 0\.\.2, got -1\.\.-1"),
+    ],
+)
+def test_bad_linear_map(row: list[int], col: list[int], coefficient: list[float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        LinearMap((2, 3), row, col, coefficient)
+
+
+@given(structure=structures, seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=40)
+def test_lower_gives_the_expanded_weights(structure: Structure, seed: int) -> None:
+    plan, theta = lower(structure.layers), random_theta(structure, seed)
+    assert (plan.n_parameters, plan.d_in, plan.d_out) == (theta.numel(), structure.n_inputs, structure.n_outputs)
+    w, start = plan.expansion.apply(theta), 0
+    for number, (spec, layer) in enumerate(zip(structure.layers, plan.layers, strict=True)):
+        own = theta[start : start + spec.n_parameters]
+        assert plan.weight_slices[number] == slice(start, start + spec.n_weights)
+        start += spec.n_parameters
+        (product,) = layer.products
+        index, sign = spec.weight_map()
+        expected = own[torch.from_numpy(index)] * torch.from_numpy(sign) if own.numel() else torch.zeros(index.shape)
+        assert torch.equal(w[product.weight].view(product.shape), expected.double())
+        index, sign = spec.bias_map()
+        if any(spec.bias):
+            assert torch.equal(w[layer.bias], own[torch.from_numpy(index)] * torch.from_numpy(sign))
+        else:
+            assert layer.bias is None
+        assert layer.multiplications == plan.expanded_multiplications[number] == spec.fan_in * spec.fan_out
+    x = random_points(5, structure.n_inputs, seed)
+    (value,) = BACKEND.jets(plan, theta, x, ChannelSet.closure(structure.n_inputs, [])).unbind(1)
+    assert relative_error(value, mlp(structure, theta, x)) < 1e-14
+
+
+def test_bad_plans() -> None:
+    with pytest.raises(InputError, match="layers: a network needs at least one layer"):
+        lower([])
+    layers = [SymbolLayer.of([[1]], [1], [3], [2]), SymbolLayer.of([[1]], [1], [1], [4])]
+    with pytest.raises(InputError, match="layers: layer 1 gives 3 values, layer 2 takes 4"):
+        lower(layers)
+
+
+# Rewritten plans, by hand. Rows of a block map stand for whole blocks: kron with the identity makes them entries.
+
+
+def blocks(matrix: npt.ArrayLike, size: int) -> LinearMap:
+    return LinearMap.from_dense(np.kron(np.asarray(matrix, dtype=float), np.eye(size)))
+
+
+HADAMARD = [[1, 1], [1, -1]]
+
+
+def even_in_y(n: int, m: int) -> tuple[Structure, Plan]:
+    """[[a, b], [a, -b]], [[A, B], [B, A]], [C, C], f: one product per symbol, transforms around the second layer."""
+    structure = Structure(
+        (
+            SymbolLayer.of([[1, 2], [1, -2]], [1, 1], [n, n], [1, 1]),
+            SymbolLayer.of([[1, 2], [2, 1]], [1, 1], [n, n], [n, n]),
+            SymbolLayer.of([[1, 1]], [1], [m], [n, n]),
+            SymbolLayer.of([[1]], [0], [1], [m]),
+        )
+    )
+    sizes = np.cumsum([0, n, n, 2 * n, n * n, n * n, 2 * n, m * n, m, m])
+    a, b, c, plus, minus, d, last, e, f = (slice(i, j) for i, j in zip(sizes, sizes[1:], strict=False))
+    first, second = slice(0, n), slice(n, 2 * n)
+    layers = (
+        # p = a x and q = b y once, then p + q and p - q.
+        LayerPlan(2, 2 * n, 2 * n, (Product(first, slice(0, 1), a), Product(second, slice(1, 2), b)), c,
+                  post=blocks(HADAMARD, n)),
+        LayerPlan(2 * n, 2 * n, 2 * n, (Product(first, first, plus), Product(second, second, minus)), d,
+                  pre=blocks(HADAMARD, n), post=blocks(HADAMARD, n)),
+        LayerPlan(2 * n, m, m, (Product(slice(0, m), first, last),), e, pre=blocks([[1, 1]], n)),
+        LayerPlan(m, 1, 1, (Product(slice(0, 1), slice(0, m), f),), None),
+    )  # fmt: skip
+    twice = blocks([[1], [1]], n)
+    expansion = [
+        LinearMap.identity(2 * n), twice,
+        blocks([[0.5, 0.5], [0.5, -0.5]], n * n), twice,
+        LinearMap.identity(m * n + m + m),
+    ]  # fmt: skip
+    return structure, make_plan(structure, layers, expansion)
+
+
+def zero_blocks(n: int, m: int) -> tuple[Structure, Plan]:
+    """[[A, 0, B], [0, C, -A]] by four products, two of them into one slot, and a branch without weights or bias."""
+    structure = Structure(
+        (
+            SymbolLayer.of([[1], [2], [3]], [1, 0, -1], [n, n, n], [3]),
+            SymbolLayer.of([[1, 0, 2], [0, 3, -1], [0, 0, 0]], [1, 2, 3], [m, m, 2], [n, n, n]),
+            SymbolLayer.of([[1, 0, 2], [0, 3, -2]], [0, 1], [1, 1], [m, m, 2]),
+        )
+    )
+    k = m * n
+    sizes = np.cumsum([0, 9 * n, 3 * n, k, k, k, k, 2 * m + 2, m, 2, m, 2, 2])
+    w1, b1, a, b, c, minus_a, b2, u, v, s, minus_v, b3 = (slice(i, j) for i, j in zip(sizes, sizes[1:], strict=False))
+    top, middle, rest = slice(0, m), slice(m, 2 * m), slice(2 * m, 2 * m + 2)
+    h = [slice(i * n, (i + 1) * n) for i in range(3)]
+    one, two = slice(0, 1), slice(1, 2)
+    layers = (
+        LayerPlan(3, 3 * n, 3 * n, (Product(slice(0, 3 * n), slice(0, 3), w1),), b1),
+        LayerPlan(3 * n, 2 * m + 2, 2 * m + 2, (
+            Product(top, h[0], a), Product(top, h[2], b), Product(middle, h[1], c), Product(middle, h[2], minus_a),
+        ), b2),
+        LayerPlan(2 * m + 2, 2, 2, (
+            Product(one, top, u), Product(one, rest, v), Product(two, middle, s), Product(two, rest, minus_v),
+        ), b3),
+    )  # fmt: skip
+    expansion = [
+        LinearMap.identity(9 * n), blocks([[1], [0], [-1]], n),
+        blocks([[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0]], k), LinearMap.identity(2 * m + 2),
+        LinearMap.from_dense(np.block([
+            [np.eye(m), np.zeros((m, 2)), np.zeros((m, m))],
+            [np.zeros((2, m)), np.eye(2), np.zeros((2, m))],
+            [np.zeros((m, m)), np.zeros((m, 2)), np.eye(m)],
+            [np.zeros((2, m)), -np.eye(2), np.zeros((2, m))],
+        ])),
+        LinearMap.from_dense([[0.0], [1.0]]),
+    ]  # fmt: skip
+    return structure, make_plan(structure, layers, expansion)
+
+
+def opposite_rows(n: int, m: int) -> tuple[Structure, Plan]:
+    """[[A], [-A], [A]] computed once and read three times by ``post``; a linear last layer [C, C, D] on two operands."""
+    structure = Structure(
+        (
+            SymbolLayer.of([[1], [-1], [1]], [1, -1, 2], [n, n, n], [2]),
+            SymbolLayer.of([[1, 1, 2]], [1], [m], [n, n, n]),
+        )
+    )
+    k, p = 2 * n, m * n
+    layers = (
+        LayerPlan(2, 3 * n, n, (Product(slice(0, n), slice(0, 2), slice(0, k)),), slice(k, k + 3 * n),
+                  post=blocks([[1], [-1], [1]], n)),
+        LayerPlan(3 * n, m, m, (
+            Product(slice(0, m), slice(0, n), slice(k + 3 * n, k + 3 * n + p)),
+            Product(slice(0, m), slice(n, 2 * n), slice(k + 3 * n + p, k + 3 * n + 2 * p)),
+        ), slice(k + 3 * n + 2 * p, k + 3 * n + 2 * p + m), pre=blocks([[1, 1, 0], [0, 0, 1]], n)),
+    )  # fmt: skip
+    expansion = [
+        LinearMap.identity(k),
+        blocks([[1, 0], [-1, 0], [0, 1]], n),
+        LinearMap.identity(2 * p + m),
+    ]
+    return structure, make_plan(structure, layers, expansion)
+
+
+def make_plan(structure: Structure, layers: tuple[LayerPlan, ...], expansion: list[LinearMap]) -> Plan:
+    plain = lower(structure.layers)
+    return Plan(
+        layers, LinearMap.stack(expansion), plain.expanded_multiplications, plain.weight_slices, plain.dense_shapes
+    )
+
+
+def terms_for(structure: Structure) -> list[Term]:
+    """A nonlinear PDE with a coefficient, a Neumann and a periodic condition, on all outputs."""
+    coords, fields = "xyz"[: structure.n_inputs], "uvw"[: structure.n_outputs]
+    box = Box(**{name: (-1, 1) for name in coords})
+
+    def residual(u, nu):  # type: ignore[no-untyped-def]
+        return [u.x * u - nu * u.xx + u.yy, u.xxy + nu]
+
+    conditions = [
+        Residual(box.random(17, seed=1), weight=0.5),
+        Neumann(box.random(7, seed=2), [1.0, -2.0, 0.5][: len(coords)], **{fields[-1]: 0.3}),
+        Periodic(box.random(5, seed=3), box.random(5, seed=4), [f"{fields[0]}_y", fields[-1]]),
+    ]
+    problem = Problem("test", PDE(" ".join(coords), " ".join(fields), residual, unknown={"nu": 0.4}), box, conditions)
+    return problem.terms(torch.float64)
+
+
+@pytest.mark.parametrize("make", [even_in_y, zero_blocks, opposite_rows])
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 2), (7, 5)])
+def test_rewritten_plans_give_the_same(make, n: int, m: int) -> None:  # type: ignore[no-untyped-def]
+    structure, plan = make(n, m)
+    plain, theta = lower(structure.layers), random_theta(structure, n)
+    assert plan.n_parameters == structure.n_parameters
+    assert sum(layer.multiplications for layer in plan.layers) < sum(plain.expanded_multiplications)
+    assert len(plan.describe().splitlines()) == len(plan.layers) + 2
+    d, f = structure.n_inputs, structure.n_outputs
+
+    x = random_points(11, d)
+    for wanted in ([], [Laplacian(tuple(range(d)))], [(2, 2, 0)[:d], (3,) + (0, 1)[: d - 1]]):
+        channels = ChannelSet.closure(d, wanted)
+        assert relative_error(BACKEND.jets(plan, theta, x, channels), BACKEND.jets(plain, theta, x, channels)) < 1e-12
+        grad = random_points(11 * len(channels), f).view(11, len(channels), f)
+        ours = BACKEND.jets_backward(plan, theta, x, channels, grad, need_x=True)
+        theirs = BACKEND.jets_backward(plain, theta, x, channels, grad, need_x=True)
+        assert all(relative_error(a, b) < 1e-12 for a, b in zip(ours, theirs, strict=True))
+
+    terms, nu = terms_for(structure), torch.tensor([0.4], dtype=torch.float64)
+    ours, theirs = (BACKEND.loss_and_gradient(p, theta, nu, terms) for p in (plan, plain))
+    assert all(relative_error(a, b) < 1e-12 for a, b in zip(ours, theirs, strict=True))
+    for term in terms:
+        ours, theirs = (BACKEND.residual_jacobian(p, theta, nu, term) for p in (plan, plain))
+        assert all(relative_error(a, b) < 1e-12 for a, b in zip(ours, theirs, strict=True))

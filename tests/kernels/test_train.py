@@ -1,0 +1,166 @@
+"""Operation 4: Adam step for step, in slices, and what happens on NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import sympy as sp
+import torch
+from helpers import random_points, random_theta, relative_error
+from torch import Tensor
+
+from psinn_fast.conditions import Dirichlet, Residual
+from psinn_fast.domain import Box
+from psinn_fast.kernels.contract import AdamState, Term, TrainReport
+from psinn_fast.kernels.errors import InputError
+from psinn_fast.kernels.plan import lower
+from psinn_fast.kernels.reference.backend import ReferenceBackend
+from psinn_fast.kernels.regularizer import Regularizer
+from psinn_fast.pde import PDE
+from psinn_fast.problem import Problem
+from psinn_fast.published import burgers_odd
+
+BACKEND = ReferenceBackend()
+STRUCTURE = burgers_odd().with_width(2)
+PLAN = lower(STRUCTURE.layers)
+BOX = Box(t=(0, 1), x=(-1, 1))
+PDE_ = PDE("t x", "u", lambda u, nu: u.t + u * u.x - nu * u.xx, unknown={"nu": 0.1})
+CONDITIONS = [Residual(BOX.grid(6)), Dirichlet(BOX.face("t", "low", 9), u=lambda t, x: -x, weight=3.0)]
+
+
+def terms(dtype: torch.dtype = torch.float64) -> list[Term]:
+    return Problem("p", PDE_, BOX, CONDITIONS).terms(dtype)
+
+
+def state(dtype: torch.dtype = torch.float64, lr: float = 1e-2, milestones: tuple[int, ...] = ()) -> AdamState:
+    theta = random_theta(STRUCTURE, 0, dtype)
+    return AdamState(theta, torch.tensor([0.1], dtype=dtype), lr, milestones)
+
+
+def tensors(s: AdamState) -> Sequence[Tensor]:
+    return [t.clone() for t in (s.theta, s.coefficients, s.first_moment, s.second_moment)]
+
+
+@pytest.mark.parametrize("regularizer", [None, Regularizer("l2", 1e-3)])
+def test_steps_are_those_of_torch(regularizer: Regularizer | None) -> None:
+    ours, own_terms = state(milestones=(10, 25)), terms()
+    theta = ours.theta.clone().requires_grad_()
+    nu = ours.coefficients.clone().requires_grad_()
+    adam = torch.optim.Adam([theta, nu], lr=1e-2)
+    schedule = torch.optim.lr_scheduler.MultiStepLR(adam, [10, 25], gamma=0.1)
+    for _ in range(40):
+        report = BACKEND.train(PLAN, ours, own_terms, 1, regularizer)
+        result = BACKEND.loss_and_gradient(PLAN, theta.detach(), nu.detach(), own_terms, regularizer)
+        theta.grad, nu.grad = result.theta.clone(), result.coefficients.clone()
+        adam.step()
+        schedule.step()
+        assert relative_error(report.losses[0], torch.cat([result.losses, result.penalty[None]])) < 1e-12
+        assert relative_error(ours.theta, theta) < 1e-12
+        assert relative_error(ours.coefficients, nu) < 1e-12
+    assert ours.step == 40
+    assert ours.learning_rate() == pytest.approx(1e-4)
+    assert report.failure is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("slices", [(1,) * 20, (0, 7, 13), (19, 1)])
+def test_slices_give_the_same_bits(dtype: torch.dtype, slices: tuple[int, ...]) -> None:
+    whole, parts = state(dtype, milestones=(5,)), state(dtype, milestones=(5,))
+    once = BACKEND.train(PLAN, whole, terms(dtype), 20)
+    several = [BACKEND.train(PLAN, parts, terms(dtype), k) for k in slices]
+    assert all(torch.equal(a, b) for a, b in zip(tensors(whole), tensors(parts), strict=True))
+    assert torch.equal(once.losses, torch.cat([report.losses for report in several]))
+    assert once.losses.shape == (20, 3)
+    assert once.losses.dtype == dtype
+    assert float(once.losses[-1, 1]) < float(once.losses[0, 1])
+
+
+def test_no_steps_change_nothing() -> None:
+    s = state()
+    before = tensors(s)
+    report = BACKEND.train(PLAN, s, terms(), 0)
+    assert report == TrainReport(report.losses, None)
+    assert report.losses.shape == (0, 3)
+    assert all(torch.equal(a, b) for a, b in zip(before, tensors(s), strict=True))
+    with pytest.raises(InputError, match="steps: expected a number >= 0, got -1"):
+        BACKEND.train(PLAN, s, terms(), -1)
+    with pytest.raises(InputError, match="terms: expected at least one loss term"):
+        BACKEND.train(PLAN, s, [], 1)
+
+
+def poisoned(index: int) -> list[Term]:
+    """Terms of which one has a NaN among its points (0) or its targets (1)."""
+    bad = terms()
+    term = bad[index]
+    where = term.points if index == 0 else term.columns
+    where.view(-1)[3] = torch.nan
+    return bad
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_failure_at_the_first_step_of_all(index: int) -> None:
+    s = state()
+    before = tensors(s)
+    report = BACKEND.train(PLAN, s, poisoned(index), 5)
+    assert report.failure == index
+    assert report.losses.shape == (0, 3)
+    assert s.step == 0
+    assert all(torch.equal(a, b) for a, b in zip(before, tensors(s), strict=True))
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_failure_at_the_first_step_of_a_later_call(index: int) -> None:
+    s, shorter = state(), state()
+    BACKEND.train(PLAN, s, terms(), 7)
+    BACKEND.train(PLAN, shorter, terms(), 6)
+    report = BACKEND.train(PLAN, s, poisoned(index), 3)
+    assert report.failure == index
+    # The state after step 7 was never seen to be good: the one after step 6 was.
+    assert s.step == 6
+    assert all(torch.equal(a, b) for a, b in zip(tensors(s), tensors(shorter), strict=True))
+    # And training goes on from there.
+    assert BACKEND.train(PLAN, s, terms(), 2).failure is None
+    BACKEND.train(PLAN, shorter, terms(), 2)
+    assert s.step == 8
+    assert torch.equal(s.theta, shorter.theta)
+
+
+def test_a_second_failure_in_a_row_does_not_go_further_back() -> None:
+    s = state()
+    BACKEND.train(PLAN, s, terms(), 7)
+    for _ in range(2):
+        assert BACKEND.train(PLAN, s, poisoned(0), 3).failure == 0
+        assert s.step == 6
+
+
+def test_divergence_within_a_call() -> None:
+    """A rate so large that the second evaluation overflows float32."""
+    s = state(torch.float32, lr=1e30)
+    before = tensors(s)
+    report = BACKEND.train(PLAN, s, terms(torch.float32), 10)
+    assert report.failure == 0
+    assert report.losses.shape[0] == 1
+    assert torch.isfinite(report.losses).all()
+    assert s.step == 0
+    assert all(torch.equal(a, b) for a, b in zip(before, tensors(s), strict=True))
+
+
+def test_penalty_and_gradient_have_their_own_numbers() -> None:
+    s = state()
+    huge = Regularizer("l2", 1e308)
+    s.theta *= 100
+    assert BACKEND.train(PLAN, s, terms(), 1, huge).failure == 2
+    # d sqrt(u.x)/du.x is infinite where u.x = 0, though the loss is finite.
+    problem = Problem("p", PDE("t x", "u", lambda u: sp.sqrt(u)), BOX, [Residual(BOX.grid(3))])
+    flat = AdamState(torch.zeros(STRUCTURE.n_parameters, dtype=torch.float64), torch.zeros(0).double(), 1e-2)
+    assert BACKEND.train(PLAN, flat, problem.terms(torch.float64), 1).failure == 2
+
+
+@pytest.mark.parametrize(
+    "options", [{"lr": 0.0}, {"lr": -1.0}, {"gamma": 0.0}, {"betas": (1.0, 0.9)}, {"betas": (0.9, -0.1)}, {"eps": 0.0}]
+)
+def test_bad_state(options: dict[str, object]) -> None:
+    theta = random_points(1, 3)[0]
+    with pytest.raises(InputError, match=r"lr, gamma and eps must be positive and betas in \[0, 1\), got lr="):
+        AdamState(**{"theta": theta, "coefficients": theta[:0], "lr": 1e-3, **options})

@@ -1,0 +1,127 @@
+"""`solve` and the methods' networks."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small import small_laplace
+
+from psinn_fast import InputError, PsiMLP, Structure, TanhMLP, load_network, published_structure, save_solution, solve
+from psinn_fast.solving import build_network
+from psinn_fast.training.metrics import error_metrics, evaluate
+
+
+def test_methods_build_what_they_say() -> None:
+    problem = small_laplace()
+    pinn = build_network(problem, "pinn")
+    assert isinstance(pinn, TanhMLP)
+    assert pinn.structure.layer_sizes == (2, 6, 6, 1)
+    psi = build_network(problem, "psi", width=5)
+    assert psi.structure == published_structure("laplace").with_width(5)
+
+
+def test_pinn_post_is_the_sum_of_the_network_and_its_mirror_image() -> None:
+    post = build_network(small_laplace(), "pinn-post", dtype="float64", seed=4)
+    assert post.structure.n_parameters == Structure.dense([2, 6, 6, 1]).n_parameters
+    (w1, b1), (w2, b2), (w3, b3) = post.structure.expand(post.theta.detach())
+    single = TanhMLP([2, 6, 6, 1], dtype=torch.float64)
+    with torch.no_grad():
+        single.theta.copy_(torch.cat([w1[:6].flatten(), b1[:6], w2[:6, :6].flatten(), b2[:6], w3[0, :6], b3]))
+    x = torch.randn(20, 2, dtype=torch.float64)
+    mirrored = x * torch.tensor([1.0, -1.0], dtype=torch.float64)
+    torch.testing.assert_close(post(x), single(x) + single(mirrored) - b3, rtol=0, atol=1e-14)
+
+
+def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
+    solution = solve(small_laplace(), "psi", steps=30, out=tmp_path)
+    save_solution(solution, tmp_path)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result == solution.to_dict()
+    assert list(result) == [
+        "problem", "method", "optimizer", "backend", "dtype", "seed", "parameters", "steps", "seconds", "relative_l2",
+        "rmse", "mse", "max_error", "boundary_rmse", "coefficients", "loss", "status",
+    ]  # fmt: skip
+    assert (result["problem"], result["method"], result["steps"], result["status"]) == ("small", "psi", 30, "done")
+    assert set(result["loss"]) == {"residual", "dirichlet"}
+    for name in ("solution.png", "loss.png", "structure.png", "R.png"):
+        assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
+    assert torch.equal(load_network(tmp_path / "weights.safetensors").theta, solution.net.theta)
+    assert Structure.load(tmp_path / "structure.json") == solution.net.structure
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 32
+
+
+def test_metrics_against_their_definitions() -> None:
+    problem = small_laplace()
+    net = TanhMLP([2, 6, 6, 1], seed=0, dtype=torch.float64)
+    points = problem.domain.unseen_grid(201)
+    error = evaluate(net, points) - problem.exact(points)
+    metrics = error_metrics(net, problem)
+    assert metrics["mse"] == pytest.approx(np.mean(error**2))
+    assert metrics["rmse"] == pytest.approx(math.sqrt(np.mean(error**2)))
+    assert metrics["max_error"] == pytest.approx(np.abs(error).max())
+    assert metrics["relative_l2"] == pytest.approx(np.linalg.norm(error) / np.linalg.norm(problem.exact(points)))
+    edge = problem.domain.unseen_boundary(201)
+    assert metrics["boundary_rmse"] == pytest.approx(np.sqrt(np.mean((evaluate(net, edge) - problem.exact(edge)) ** 2)))
+
+
+def test_same_seed_same_weights_other_seed_other_weights() -> None:
+    first, again, other = (solve(small_laplace(), "psi", steps=20, seed=seed).net.theta for seed in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("name", ["poisson", "burgers", "burgers-inverse", "laplace"])
+def test_built_in_problems_train_with_every_method(name: str) -> None:
+    for method in ("pinn", "pinn-post", "psi"):
+        result = solve(name, method, steps=2).to_dict()
+        assert math.isfinite(result["relative_l2"])
+        assert set(result["coefficients"]) == ({"nu"} if name == "burgers-inverse" else set())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "magic"}, "method: expected one of ['pinn', 'pinn-post', 'psi'], got 'magic'"),
+        ({"optimizer": "sgd"}, "optimizer: expected one of ['adam'], got 'sgd'"),
+        ({"dtype": "float16"}, "dtype: expected one of ['float32', 'float64'], got 'float16'"),
+        ({"method": "pinn", "width": 3}, "width: has no meaning for method 'pinn', only for psi"),
+        ({"method": "psi", "layers": [2, 3, 1]}, "layers: has no meaning for method 'psi'"),
+        ({"layers": [3, 4, 1]}, "layers: problem 'small' has 2 inputs and 1 outputs, got [3, 1]"),
+        ({"layers": [2]}, "layers"),
+        ({"layers": [2, 0, 1]}, "layers: expected at least two positive integers"),
+        ({"method": "psi", "structure": published_structure("flow")}, "structure: problem 'small' has 2 inputs and 1"),
+        ({"resume": True}, "resume: needs the output folder"),
+        ({"steps": -5}, "steps: expected an integer >= 0, got -5"),
+        ({"lr": float("nan")}, "lr: expected a positive number, got nan"),
+        ({"backend": "triton9"}, "backend: expected one of"),
+    ],
+)
+def test_bad_input(arguments: dict, message: str) -> None:
+    with pytest.raises(InputError) as info:
+        solve(small_laplace(), **arguments)
+    assert message in str(info.value)
+
+
+def test_resume_without_checkpoint_and_unwritable_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="resume: there is no checkpoint in"):
+        solve(small_laplace(), out=tmp_path, resume=True)
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(InputError, match="out: cannot write to the folder"):
+        solve(small_laplace(), out=file / "sub")
+
+
+def test_problem_without_structure_or_symmetry() -> None:
+    from dataclasses import replace
+
+    plain = replace(small_laplace(), structure=None, symmetries=())
+    with pytest.raises(InputError, match="has no published one; give one, or run discover"):
+        build_network(plain, "psi")
+    with pytest.raises(InputError, match="'pinn-post' needs a known symmetry"):
+        build_network(plain, "pinn-post")
+    assert isinstance(build_network(plain, "psi", structure=published_structure("laplace")), PsiMLP)

@@ -1,0 +1,164 @@
+"""The loop around the optimiser: history, resume, interruption, NaN, time limit."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import signal
+from pathlib import Path
+
+import pytest
+import sympy
+import torch
+from small import small_laplace
+
+from psinn_fast import PDE, Box, CheckpointError, DivergedError, InputError, Problem, PsiMLP, Residual, TanhMLP, fit
+from psinn_fast.conditions import Data
+from psinn_fast.kernels.contract import AdamState, TrainReport
+from psinn_fast.kernels.reference.backend import ReferenceBackend
+from psinn_fast.training.loop import Schedule
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def trained(steps: int, **options: object) -> tuple[PsiMLP, object]:
+    problem = small_laplace()
+    net = TanhMLP([2, 6, 6, 1], seed=1)
+    return net, fit(problem, net, Schedule(steps, 3e-3), **options)  # type: ignore[arg-type]
+
+
+def test_loss_falls_and_history_records_every_quantity() -> None:
+    net, result = trained(800)
+    history = result.history
+    assert history.columns == ("step", "seconds", "lr", "loss", "residual", "dirichlet", "penalty", "relative_l2")
+    assert history["step"][0] == 0
+    assert history["step"][-1] == result.steps == 800
+    assert len(history) == 401
+    assert history["loss"][-1] < 0.5 * history["loss"][0]
+    assert history["loss"][-1] == pytest.approx(sum(result.losses.values()), rel=1e-6)
+    assert history["relative_l2"][-1] < history["relative_l2"][0]
+    assert history.to_csv().splitlines()[0] == ",".join(history.columns)
+
+
+def test_slices_do_not_change_the_result() -> None:
+    net, _ = trained(57)
+    state = AdamState(TanhMLP([2, 6, 6, 1], seed=1).theta.detach().clone(), torch.empty(0), 3e-3)
+    ReferenceBackend().train(net.plan, state, small_laplace().terms(), 57)
+    assert torch.equal(net.theta, state.theta)
+
+
+def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
+    whole, result = trained(60)
+    path = tmp_path / "c.safetensors"
+    net = TanhMLP([2, 6, 6, 1], seed=1)
+    engine = ReferenceBackend()
+    sent = 0
+
+    def interrupting(plan, state, terms, steps, regularizer=None) -> TrainReport:
+        nonlocal sent
+        report = engine.train(plan, state, terms, steps, regularizer)
+        if state.step >= 25 and not sent:
+            sent = state.step
+            os.kill(os.getpid(), signal.SIGINT)
+        return report
+
+    with pytest.MonkeyPatch.context() as patch:
+        fake = ReferenceBackend()
+        patch.setattr(fake, "train", interrupting)
+        patch.setattr("psinn_fast.training.loop.get_backend", lambda name: fake)
+        first = fit(small_laplace(), net, Schedule(60, 3e-3), checkpoint=path)
+    assert first.status == "interrupted"
+    assert 25 <= first.steps < 60
+    fresh = TanhMLP([2, 6, 6, 1], seed=99)
+    second = fit(small_laplace(), fresh, Schedule(60, 3e-3), checkpoint=path, resume=True)
+    assert second.status == "done"
+    assert torch.equal(fresh.theta, whole.theta)
+    assert second.losses == result.losses
+    for column in ("step", "loss", "residual", "relative_l2"):
+        assert second.history[column] == result.history[column]
+
+
+def test_unknown_coefficients_are_trained_recorded_and_resumed(tmp_path: Path) -> None:
+    box = Box(t=(0, 1))
+    t = box.grid(21)
+    problem = Problem(
+        "decay",
+        PDE("t", "u", lambda u, k: u.t + k * u, unknown={"k": 0.5}),
+        box,
+        [Residual(t), Data(t, u=lambda t: 2 ** (-t))],
+    )
+    net = TanhMLP([1, 8, 1], seed=0, dtype=torch.float64)
+    path = tmp_path / "c.safetensors"
+    result = fit(problem, net, Schedule(3000, 1e-2, (2000,)), checkpoint=path)
+    assert result.coefficients["k"] == pytest.approx(math.log(2), rel=1e-2)
+    assert result.history["k"][0] == 0.5
+    again = fit(problem, net, Schedule(3000, 1e-2, (2000,)), checkpoint=path, resume=True)
+    assert again.coefficients == result.coefficients
+    assert math.isnan(result.history["relative_l2"][0])
+
+
+def root_problem() -> tuple[Problem, TanhMLP]:
+    """The residual sqrt(u - 0.2) drives u down until the root is that of a negative number."""
+    box = Box(x=(0, 1))
+    problem = Problem("root", PDE("x", "u", lambda u: sympy.sqrt(u - 0.2)), box, [Residual(box.grid(5), name="root")])
+    net = TanhMLP([1, 4, 1], seed=3, dtype=torch.float64)
+    with torch.no_grad():
+        net.theta[-1] = 2.0
+    return problem, net
+
+
+@pytest.mark.parametrize("slice_seconds", [0.2, 0.0])  # 0.0: every slice is one step, so a call starts with the failure
+def test_nan_stops_names_the_term_and_keeps_the_last_good_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_seconds: float
+) -> None:
+    monkeypatch.setattr("psinn_fast.training.loop.SLICE_SECONDS", slice_seconds)
+    problem, net = root_problem()
+    path = tmp_path / "c.safetensors"
+    with pytest.raises(DivergedError) as info:
+        fit(problem, net, Schedule(5000, 1e-2), checkpoint=path)
+    message = str(info.value)
+    step = int(re.search(r"term 'root' became NaN or infinite at step (\d+)", message)[1])
+    assert f"the weights of step {step - 1} are kept" in message
+    assert str(path) in message
+    kept = net.theta.detach().clone()
+    result = ReferenceBackend().loss_and_gradient(net.plan, kept, kept.new_empty(0), problem.terms(torch.float64))
+    assert torch.isfinite(result.losses).all()
+    assert torch.isfinite(result.theta).all()
+    with pytest.raises(DivergedError, match=f"at step {step};"):  # the checkpoint loads, and tells the same story
+        fit(problem, net, Schedule(5000, 1e-2), checkpoint=path, resume=True)
+    assert torch.equal(net.theta, kept)
+
+
+def test_time_limit(tmp_path: Path) -> None:
+    _, result = trained(10**6, seconds=0.0, checkpoint=tmp_path / "c.safetensors")
+    assert (result.status, result.steps) == ("time limit", 0)
+    _, result = trained(10**6, seconds=0.3)
+    assert result.status == "time limit"
+    assert 0 < result.steps < 10**6
+
+
+def test_bad_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="2 inputs and 1 outputs, the network 3 and 1"):
+        fit(small_laplace(), TanhMLP([3, 4, 1]), Schedule(1))
+    with pytest.raises(InputError, match="steps: expected an integer >= 0, got -1"):
+        Schedule(-1)
+    with pytest.raises(InputError, match="lr: expected a positive number, got 0"):
+        Schedule(1, 0.0)
+    with pytest.raises(InputError, match="seconds"):
+        trained(1, seconds=-1.0)
+    with pytest.raises(InputError, match=r"backend: expected one of .*'reference'.*, got 'tpu'"):
+        trained(1, backend="tpu")
+    path = tmp_path / "c.safetensors"
+    trained(5, checkpoint=path)
+    with pytest.raises(CheckpointError, match=r"belongs to another run \(lr: saved 0.003, now 0.001\)"):
+        fit(small_laplace(), TanhMLP([2, 6, 6, 1]), Schedule(5, 1e-3), checkpoint=path, resume=True)
+    with pytest.raises(CheckpointError, match=r"cannot be written"):
+        trained(5, checkpoint=tmp_path / "missing" / "c.safetensors")
+

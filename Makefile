@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TORCH  := $(shell sed -n 's/^torch==//p' constraints.txt)
 OUT    ?= results/laplace
+# Waiting OpenMP threads sleep instead of spinning: on a machine that does anything else, spinning costs a factor of ten.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .DEFAULT_GOAL := help
 .PHONY: help solve test lint types format bench wheel clean

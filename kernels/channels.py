@@ -118,7 +118,7 @@ class ChannelSet:
 
     @cached_property
     def chain_rule(self) -> tuple[dict[int, tuple[Monomial, ...]], ...]:
-        """For h = f(z), per channel c: h_c = sum_k f^(k)(z) * sum of the monomials ``chain_rule[c][k]`` in z's channels.
+        """For h = f(z), h_c = sum_k f^(k)(z) * sum of the monomials ``chain_rule[c][k]`` in z's channels.
 
         Faa di Bruno: one monomial per set partition of the differentiations, its factors the blocks' derivatives.
         """

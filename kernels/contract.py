@@ -222,7 +222,7 @@ def check_terms(plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence
         for kind in term.program.inputs:
             if isinstance(kind, Jet) and kind.field >= plan.d_out:
                 raise InputError(f"term {term.name!r}: asks for field {kind.field + 1}, the network has {plan.d_out}")
-            if isinstance(kind, Coefficient) and kind.index >= coefficients.numel():
+            if isinstance(kind, Coefficient) and kind.number >= coefficients.numel():
                 raise InputError(
-                    f"coefficients: term {term.name!r} asks for number {kind.index + 1}, got {coefficients.numel()}"
+                    f"coefficients: term {term.name!r} asks for number {kind.number + 1}, got {coefficients.numel()}"
                 )

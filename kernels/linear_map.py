@@ -38,7 +38,7 @@ class LinearMap:
                 f"{self.row.shape}, {self.col.shape}, {self.coefficient.shape}"
             )
         for name, index, size in (("row", self.row, shape[0]), ("col", self.col, shape[1])):
-            if index.size and not (0 <= index.min() and index.max() < size):
+            if index.size and (index.min() < 0 or index.max() >= size):
                 raise InputError(f"{name}: indices must lie in 0..{size - 1}, got {index.min()}..{index.max()}")
         n_out, n_in = shape
         steps = np.arange(self.row.size)

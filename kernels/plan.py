@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -76,9 +77,11 @@ class Plan:
     dense_shapes: tuple[tuple[int, int] | None, ...]
 
     def __post_init__(self) -> None:
-        for number, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False), start=1):
+        for number, (before, after) in enumerate(pairwise(self.layers), start=1):
             if before.fan_out != after.fan_in:
-                raise InputError(f"layers: layer {number} gives {before.fan_out} values, layer {number + 1} takes {after.fan_in}")
+                raise InputError(
+                    f"layers: layer {number} gives {before.fan_out} values, layer {number + 1} takes {after.fan_in}"
+                )
 
     @property
     def n_parameters(self) -> int:

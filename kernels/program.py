@@ -36,13 +36,13 @@ class Coordinate(NamedTuple):
 class Column(NamedTuple):
     """Input: a given number per point (target, normal, or a source term that depends on the coordinates alone)."""
 
-    index: int
+    number: int
 
 
 class Coefficient(NamedTuple):
     """Input: an unknown coefficient of the PDE, the same for all points. Differentiable."""
 
-    index: int
+    number: int
 
 
 class Adjoint(NamedTuple):
@@ -55,7 +55,7 @@ Input = Jet | Coordinate | Column | Coefficient | Adjoint
 
 
 class Instruction(NamedTuple):
-    """registers[next] = op(registers[a], registers[b]); "const" takes ``value`` and no registers, unary ops no ``b``."""
+    """registers[next] = op(registers[a], registers[b]); "const" takes ``value`` alone, unary ops no ``b``."""
 
     op: str
     a: int = -1

@@ -63,7 +63,9 @@ class SymbolLayer:
             raise InputError("weight: a layer needs at least one block row and one block column")
         if any(len(row) != len(self.cols) for row in self.weight):
             lengths = [len(row) for row in self.weight]
-            raise InputError(f"weight: every row must have {len(self.cols)} symbols (one per column block), got {lengths}")
+            raise InputError(
+                f"weight: every row must have {len(self.cols)} symbols (one per column block), got {lengths}"
+            )
         if len(self.weight) != len(self.rows):
             raise InputError(f"rows: expected {len(self.weight)} block sizes, got {len(self.rows)}")
         if len(self.bias) != len(self.rows):

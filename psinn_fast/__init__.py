@@ -1,9 +1,9 @@
 """psinn_fast: fast training of small tanh networks on PDEs, dense (PINN) or tied by symmetry (Psi-NN).
 
-    import psinn_fast as pf
+import psinn_fast as pf
 
-    solution = pf.solve("laplace", "psi", steps=2000)
-    print(solution.metrics["relative_l2"])
+solution = pf.solve("laplace", "psi", steps=2000)
+print(solution.metrics["relative_l2"])
 """
 
 from .conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual

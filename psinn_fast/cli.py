@@ -52,7 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     report = doctor_report()
-    print(json.dumps(report, indent=1) if options.json else "\n".join(f"{key:18s} {value}" for key, value in report.items()))
+    print(
+        json.dumps(report, indent=1)
+        if options.json
+        else "\n".join(f"{key:18s} {value}" for key, value in report.items())
+    )
     return 0
 
 
@@ -183,7 +187,9 @@ def _parser() -> argparse.ArgumentParser:
     _common(find)
     _student_options(find)
     find.add_argument("--teacher", metavar="FILE", help="a weights.safetensors to imitate instead of training one")
-    find.add_argument("--teacher-regularizer", choices=KINDS, metavar="KIND", help=f"penalise the teacher: {', '.join(KINDS)}")
+    find.add_argument(
+        "--teacher-regularizer", choices=KINDS, metavar="KIND", help=f"penalise the teacher: {', '.join(KINDS)}"
+    )
     find.add_argument("--teacher-strength", type=float, default=1e-3, metavar="B", help="default: %(default)s")
     find.set_defaults(command=_discover)
 
@@ -203,7 +209,9 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, metavar="N", help="Adam steps of each network (default: the problem's)")
     parser.add_argument("--lr", type=float, metavar="R", help="learning rate (default: the problem's)")
     parser.add_argument("--backend", default="auto", help="auto or reference (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the initial weights (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="S", help="of the initial weights (default: %(default)s)"
+    )
     parser.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's)")
     parser.add_argument("--out", metavar="DIR", help="folder for results, weights, history and pictures")
     parser.add_argument("--resume", action="store_true", help="continue the run whose checkpoint is in --out")
@@ -213,11 +221,17 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 def _student_options(parser: argparse.ArgumentParser) -> None:
     defaults = StudentSettings()
-    parser.add_argument("--threshold", type=float, default=0.1, metavar="D", help="clustering distance (default: %(default)s)")
+    parser.add_argument(
+        "--threshold", type=float, default=0.1, metavar="D", help="clustering distance (default: %(default)s)"
+    )
     parser.add_argument("--student", metavar="8,8,8", help="hidden layer sizes of the student (default: the problem's)")
     parser.add_argument("--regularizer", choices=KINDS, default="l2", help="of the student (default: %(default)s)")
-    parser.add_argument("--strength", type=float, default=defaults.regularizer.strength, metavar="B", help="default: %(default)s")
-    parser.add_argument("--starts", type=int, default=defaults.starts, metavar="N", help="students (default: %(default)s)")
+    parser.add_argument(
+        "--strength", type=float, default=defaults.regularizer.strength, metavar="B", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--starts", type=int, default=defaults.starts, metavar="N", help="students (default: %(default)s)"
+    )
     parser.add_argument("--student-steps", type=int, default=defaults.steps, metavar="N", help="default: %(default)s")
 
 

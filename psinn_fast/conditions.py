@@ -47,7 +47,9 @@ class Condition:
         d = len(pde.coords)
         for points in self.sites:
             if points.shape[1] != d:
-                raise InputError(f"{self.name}: points: expected {d} columns ({', '.join(pde.coords)}), got {points.shape[1]}")
+                raise InputError(
+                    f"{self.name}: points: expected {d} columns ({', '.join(pde.coords)}), got {points.shape[1]}"
+                )
         symbols = {name: sp.Symbol(f"column{i}", real=True) for i, name in enumerate(self.columns)}
         return trace(
             lambda: self.residual(pde, symbols),
@@ -133,7 +135,9 @@ def Periodic(
         for quantity in wanted:
             field, _, suffix = quantity.partition("_")
             if field not in pde.fields or parse_derivative(suffix, pde.coords) is None:
-                raise InputError(f"{quantity!r} is no derivative of the fields {list(pde.fields)} by {list(pde.coords)}")
+                raise InputError(
+                    f"{quantity!r} is no derivative of the fields {list(pde.fields)} by {list(pde.coords)}"
+                )
             here, there = (pde.field_symbol(field, site) for site in (0, 1))
             residuals.append(getattr(here, suffix) - getattr(there, suffix) if suffix else here - there)
         return residuals
@@ -163,7 +167,9 @@ def _columns(points: Points, targets: Mapping[str, Target], name: str) -> dict[s
         except (TypeError, ValueError) as error:
             raise InputError(f"{name}: target {field_name}: expected numbers ({error})") from None
         if array.shape not in ((), (len(points),)):
-            raise InputError(f"{name}: target {field_name}: expected shape ({len(points)},) or a number, got {array.shape}")
+            raise InputError(
+                f"{name}: target {field_name}: expected shape ({len(points)},) or a number, got {array.shape}"
+            )
         _refuse_non_finite(array, f"{name}: target {field_name}")
         columns[field_name] = np.broadcast_to(array, (len(points),))
     return columns
@@ -173,7 +179,9 @@ def _refuse_non_finite(array: Points, what: str) -> None:
     bad = ~np.isfinite(array)
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise InputError(f"{what}: {int(bad.sum())} of {array.size} numbers are NaN or infinite, first at index {where}")
+        raise InputError(
+            f"{what}: {int(bad.sum())} of {array.size} numbers are NaN or infinite, first at index {where}"
+        )
 
 
 def _weight(weight: float, name: str) -> float:

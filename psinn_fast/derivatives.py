@@ -100,15 +100,13 @@ class _Jets(torch.autograd.Function):
     """Operation 1 with operation 2 as its backward."""
 
     @staticmethod
-    def forward(
-        ctx: Any, theta: Tensor, x: Tensor, plan: Plan, channels: ChannelSet, backend: Backend
-    ) -> Tensor:
+    def forward(ctx: Any, theta: Tensor, x: Tensor, plan: Plan, channels: ChannelSet, backend: Backend) -> Tensor:
         ctx.save_for_backward(theta, x)
         ctx.plan, ctx.channels, ctx.backend = plan, channels, backend
         return backend.jets(plan, theta, x, channels)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         theta, x = ctx.saved_tensors
         theta_bar, x_bar = ctx.backend.jets_backward(

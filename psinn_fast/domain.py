@@ -40,7 +40,7 @@ class Box:
 
     @property
     def centre(self) -> Points:
-        return (self.low + self.high) / 2
+        return np.asarray((self.low + self.high) / 2)
 
     def grid(self, n: int | Sequence[int]) -> Points:
         """Evenly spaced points, ends included; ``n`` per axis. The first coordinate varies slowest."""
@@ -50,7 +50,7 @@ class Box:
         """Scrambled Sobol points, repeatable from the seed."""
         sampler = qmc.Sobol(len(self.coords), seed=seed)
         exponent = max(0, math.ceil(math.log2(n)))
-        return self.low + (self.high - self.low) * sampler.random_base2(exponent)[:n]
+        return np.asarray(self.low + (self.high - self.low) * sampler.random_base2(exponent)[:n])
 
     def unseen_grid(self, n: int | Sequence[int]) -> Points:
         """A grid for measuring errors, offset so that it meets no evenly spaced training grid."""
@@ -88,8 +88,8 @@ class Box:
     def _counts(self, n: int | Sequence[int], d: int | None = None) -> list[int]:
         d = len(self.coords) if d is None else d
         counts = [n] * d if isinstance(n, int) else list(n)
-        if len(counts) != d or any(isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 2 for k in counts):
+        if len(counts) != d or any(
+            isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 2 for k in counts
+        ):
             raise InputError(f"n: expected an integer >= 2, or {d} of them, got {n!r}")
         return counts
-
-

@@ -176,7 +176,7 @@ def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:
         raise InputError(f"init: expected one of {list(INITS)}, got {init!r}")
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     theta = torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-1, 1, generator=generator)
-    # Scale each theta by the bound of the expanded entries it stands for; tied entries of unequal fans take the tighter.
+    # Scale each theta by the bound of the expanded entries it stands for; of unequal bounds, the tighter.
     ones = structure.expand(torch.ones(structure.n_parameters, dtype=torch.float64))
     bounds = []
     for weight, bias in ones:

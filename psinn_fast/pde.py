@@ -127,4 +127,8 @@ def _finite(values: Mapping[str, float], what: str) -> dict[str, float]:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
             raise InputError(f"{what}: {name} must be a finite number, got {value!r}")
-    return {name: float(value) for name, value in zip(split_names(list(values), what), values.values(), strict=True)} if values else {}
+    return (
+        {name: float(value) for name, value in zip(split_names(list(values), what), values.values(), strict=True)}
+        if values
+        else {}
+    )

@@ -128,16 +128,38 @@ def run_pipeline(
 def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
     """Errors of several solutions, one a line; several fields are averaged by name order in result.json, not here."""
     unknowns = tuple(rows[0][1].coefficients)
-    header = ["method", "parameters", "steps", "seconds", "relative L2", "RMSE", "max error", "boundary RMSE", *unknowns]
+    header = [
+        "method",
+        "parameters",
+        "steps",
+        "seconds",
+        "relative L2",
+        "RMSE",
+        "max error",
+        "boundary RMSE",
+        *unknowns,
+    ]
     lines = [header]
     for label, solution in rows:
         metrics = [_number(solution.metrics[name]) for name in ("relative_l2", "rmse", "max_error", "boundary_rmse")]
         coefficients = [f"{solution.coefficients[name]:.6g}" for name in unknowns]
         lines.append(
-            [label, str(solution.net.structure.n_parameters), str(solution.steps), f"{solution.seconds:.1f}", *metrics, *coefficients]
+            [
+                label,
+                str(solution.net.structure.n_parameters),
+                str(solution.steps),
+                f"{solution.seconds:.1f}",
+                *metrics,
+                *coefficients,
+            ]
         )
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    table = ["  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))) for line in lines]
+    table = [
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
     true = rows[0][1].problem.true_coefficients
     if true:
         table.append("true values: " + ", ".join(f"{name} = {value:.6g}" for name, value in true.items()))

@@ -120,14 +120,16 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _draw_blocks(
-    axis: Axes, symbols: Sequence[Sequence[int]], names: Sequence[Sequence[str]], left: float
-) -> None:
+def _draw_blocks(axis: Axes, symbols: Sequence[Sequence[int]], names: Sequence[Sequence[str]], left: float) -> None:
     for i, row in enumerate(symbols):
         for j, symbol in enumerate(row):
             colour = _COLOURS[(abs(symbol) - 1) % len(_COLOURS)] if symbol else "white"
             box = axis.fill(
-                *_square(left + j, i), facecolor=colour, edgecolor="grey", linewidth=0.8, hatch="//" if symbol < 0 else None
+                *_square(left + j, i),
+                facecolor=colour,
+                edgecolor="grey",
+                linewidth=0.8,
+                hatch="//" if symbol < 0 else None,
             )
             box[0].set_alpha(0.95)
             axis.text(left + j + 0.5, i + 0.5, names[i][j], ha="center", va="center", fontsize=9)

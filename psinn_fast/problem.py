@@ -63,7 +63,9 @@ class Problem:
 
     def __post_init__(self) -> None:
         if self.domain.coords != self.pde.coords:
-            raise InputError(f"domain: expected the coordinates {self.pde.coords} in this order, got {self.domain.coords}")
+            raise InputError(
+                f"domain: expected the coordinates {self.pde.coords} in this order, got {self.domain.coords}"
+            )
         if not self.conditions:
             raise InputError("conditions: expected at least one")
         object.__setattr__(self, "conditions", tuple(_numbered(self.conditions)))
@@ -101,7 +103,9 @@ class Problem:
             )
         return terms
 
-    def initial_coefficients(self, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> torch.Tensor:
+    def initial_coefficients(
+        self, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
+    ) -> torch.Tensor:
         """Start values of the unknown coefficients, in the PDE's order."""
         return torch.tensor(list(self.pde.unknown.values()), dtype=dtype, device=device)
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from .kernels.errors import InputError
-from .kernels.regularizer import Regularizer
 from .kernels.registry import get_backend
+from .kernels.regularizer import Regularizer
 from .networks import PsiMLP, TanhMLP
 from .problem import Problem
 from .problems import get_problem
@@ -131,7 +131,11 @@ def solve(
         seconds=seconds,
         checkpoint=checkpoint,
         resume=resume,
-        identity={"method": method, "seed": seed, "settings": dict(problem.true_coefficients) | dict(problem.pde.coefficients)},
+        identity={
+            "method": method,
+            "seed": seed,
+            "settings": dict(problem.true_coefficients) | dict(problem.pde.coefficients),
+        },
         regularizer=regularizer,
         progress=progress,
         title=f"{problem.name} {method}",

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Structure:
         object.__setattr__(self, "layers", tuple(self.layers))
         if not self.layers:
             raise InputError("layers: a structure needs at least one layer")
-        for number, (before, after) in enumerate(zip(self.layers, self.layers[1:], strict=False), start=1):
+        for number, (before, after) in enumerate(pairwise(self.layers), start=1):
             if before.rows != after.cols:
                 raise InputError(
                     f"layers: the blocks that layer {number} gives, {list(before.rows)}, "
@@ -58,9 +59,7 @@ class Structure:
         """No relations: the ordinary MLP with the given layer sizes, e.g. ``[2, 8, 8, 16, 1]``."""
         sizes = check_layer_sizes(layers)
         return cls(
-            tuple(
-                SymbolLayer.of([[1]], [1], [n_out], [n_in]) for n_in, n_out in zip(sizes, sizes[1:], strict=False)
-            ),
+            tuple(SymbolLayer.of([[1]], [1], [n_out], [n_in]) for n_in, n_out in pairwise(sizes)),
             name,
         )
 
@@ -86,7 +85,7 @@ class Structure:
     def n_expanded(self) -> int:
         """Parameters of a dense network of the same layer sizes."""
         sizes = self.layer_sizes
-        return sum(n_out * (n_in + 1) for n_in, n_out in zip(sizes, sizes[1:], strict=False))
+        return sum(n_out * (n_in + 1) for n_in, n_out in pairwise(sizes))
 
     @property
     def is_dense(self) -> bool:
@@ -176,7 +175,7 @@ class Structure:
         capitals = lowers = 0
         named = []
         for number, layer in enumerate(self.layers):
-            matrix_valued = 0 < number
+            matrix_valued = number > 0
             start = capitals if matrix_valued else lowers
             count = len(layer.weight_shapes)
             names = [_letter(start + k, matrix_valued) for k in range(count)]

@@ -1,9 +1,10 @@
-"""Symmetries u(g x) = chi(g) u(x) under signed permutations g of the inputs, and structures built from groups of them."""
+"""Symmetries u(g x) = chi(g) u(x) under signed permutations g of the inputs, and structures from groups of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,9 @@ class SignedPermutation:
         object.__setattr__(self, "permutation", tuple(self.permutation))
         object.__setattr__(self, "signs", tuple(self.signs))
         if sorted(self.permutation) != list(range(len(self.permutation))):
-            raise InputError(f"permutation: expected an ordering of 0..{len(self.permutation) - 1}, got {self.permutation}")
+            raise InputError(
+                f"permutation: expected an ordering of 0..{len(self.permutation) - 1}, got {self.permutation}"
+            )
         if len(self.signs) != len(self.permutation) or any(sign not in (1, -1) for sign in self.signs):
             raise InputError(f"signs: expected {len(self.permutation)} entries of +1 or -1, got {self.signs}")
 
@@ -39,7 +42,7 @@ class SignedPermutation:
 
     def __call__(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """g x for points (..., d)."""
-        return points[..., list(self.permutation)] * np.array(self.signs)
+        return np.asarray(points[..., list(self.permutation)] * np.array(self.signs))
 
     @property
     def size(self) -> int:
@@ -91,7 +94,9 @@ def close_group(generators: Sequence[Symmetry]) -> dict[SignedPermutation, tuple
         raise InputError("generators: expected at least one Symmetry")
     sizes = {(g.map.size, len(g.character)) for g in generators}
     if len(sizes) != 1:
-        raise InputError(f"generators: all must act on the same inputs and outputs, got (inputs, outputs) {sorted(sizes)}")
+        raise InputError(
+            f"generators: all must act on the same inputs and outputs, got (inputs, outputs) {sorted(sizes)}"
+        )
     ((n_inputs, n_outputs),) = sizes
     group = {SignedPermutation.identity(n_inputs): (1,) * n_outputs}
     frontier = list(group)
@@ -170,7 +175,7 @@ def structure_from_group(
         for i, (source, sign) in enumerate(zip(g.permutation, g.signs, strict=True)):
             row[source] = sign * (i + 1)
     layers = [_layer(first, [bias] * len(blocks), [hidden[0]] * len(blocks), [1] * n_inputs)]
-    for n_in, n_out in zip(hidden, hidden[1:], strict=False):
+    for n_in, n_out in pairwise(hidden):
         weight = [[between(g, k) for k in blocks] for g in blocks]
         layers.append(_layer(weight, [bias] * len(blocks), [n_out] * len(blocks), [n_in] * len(blocks)))
     output = [[group[g][f] * (f + 1) for g in blocks] for f in range(n_outputs)]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import sympy as sp
 
-from .kernels.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
+from .kernels.channels import MAX_ORDER, Channel, ChannelSet, Laplacian, channel_order
 from .kernels.errors import InputError
 from .kernels.program import Adjoint, Coefficient, Column, Coordinate, Input, Instruction, Jet, Program
 
@@ -192,7 +192,7 @@ def _collapse_laplacian(residuals: tuple[sp.Expr, ...], coords: tuple[str, ...])
     """
     jets = {s for r in residuals for s in r.free_symbols if isinstance(s, SymbolicField)}
     plain = [jet for jet in jets if not isinstance(jet.channel, Laplacian)]
-    if any(sum(jet.channel) > 2 for jet in plain):
+    if any(channel_order(jet.channel) > 2 for jet in plain):
         return residuals
     pure: dict[tuple[str, int], dict[int, SymbolicField]] = {}
     for jet in plain:

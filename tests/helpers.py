@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,11 +14,14 @@ from psinn_fast.kernels.symbols import SymbolLayer
 from psinn_fast.structure import Structure
 
 
-def relative_error(value: Tensor, reference: Tensor) -> float:
-    """L2 error relative to the reference; absolute where the reference is zero."""
+def relative_error(value: Tensor, reference: Tensor, floor: float = 0.0) -> float:
+    """L2 error relative to the reference; absolute where the reference is zero.
+
+    ``floor`` is the least size to measure against, for random cases where all may cancel but the rounding errors.
+    """
     reference = reference.detach().double()
     error = float((value.detach().double() - reference).norm())
-    size = float(reference.norm())
+    size = max(float(reference.norm()), floor)
     return error / size if size else error
 
 
@@ -58,7 +62,7 @@ def random_structure(seed: int, n_inputs: int = 2, n_outputs: int = 1, n_layers:
     sizes += [list(rng.integers(1, 4, rng.integers(1, 4))) for _ in range(n_layers - 1)]
     sizes += [[1] * n_outputs]
     layers = []
-    for cols, rows in zip(sizes, sizes[1:], strict=False):
+    for cols, rows in itertools.pairwise(sizes):
         weight_shapes: list[tuple[int, int]] = []
         weight = [[_random_symbol(rng, (m, n), weight_shapes) for n in cols] for m in rows]
         bias_shapes: list[tuple[int, int]] = []

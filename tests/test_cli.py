@@ -58,14 +58,20 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["solve", "heat"], "problem: expected one of ['laplace', 'poisson', 'burgers', 'burgers-inverse'], got 'heat'"),
+        (
+            ["solve", "heat"],
+            "problem: expected one of ['laplace', 'poisson', 'burgers', 'burgers-inverse'], got 'heat'",
+        ),
         (["solve", "laplace", "--set", "nu=1"], "set: problem 'laplace' has the settings [], got 'nu'"),
         (["solve", "burgers", "--set", "nu"], "set: expected NAME=VALUE"),
         (["solve", "burgers", "--set", "nu=__import__('os')"], "expected a number such as 0.01 or 0.04/pi"),
         (["solve", "burgers", "--set", "nu=-1"], "nu: the viscosity must be a positive number, got -1.0"),
         (["solve", "laplace", "--layers", "2,x,1"], "layers: expected integers separated by commas, got '2,x,1'"),
         (["solve", "laplace", "--layers", "3,8,1"], "layers: problem 'laplace' has 2 inputs and 1 outputs, got [3, 1]"),
-        (["solve", "laplace", "--method", "psi", "--structure", "none.json"], "structure file none.json: cannot be read"),
+        (
+            ["solve", "laplace", "--method", "psi", "--structure", "none.json"],
+            "structure file none.json: cannot be read",
+        ),
         (["solve", "laplace", "--method", "psi", "--width", "0"], "width: expected a positive integer, got 0"),
         (["solve", "laplace", "--backend", "gpu"], "backend: expected one of ['auto', 'reference'], got 'gpu'"),
         (["solve", "laplace", "--threads", "0"], "threads: expected a positive integer, got 0"),
@@ -105,9 +111,14 @@ def test_foreign_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_interrupted_process_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
     common = ["solve", "laplace", "--steps", "300", "--threads", "1", "--quiet"]
-    assert subprocess.run(command(*common, "--out", str(tmp_path / "whole")), check=False, capture_output=True).returncode == 0
+    assert (
+        subprocess.run(command(*common, "--out", str(tmp_path / "whole")), check=False, capture_output=True).returncode
+        == 0
+    )
     cut = tmp_path / "cut"
-    with subprocess.Popen(command(*common, "--out", str(cut)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command(*common, "--out", str(cut)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as process:
         while not (cut / "checkpoint.safetensors").exists():  # written as training starts
             assert process.poll() is None
             time.sleep(0.02)

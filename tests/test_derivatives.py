@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from itertools import product
 
 import pytest
@@ -21,6 +22,7 @@ from psinn_fast.structure import Structure
 
 COORDS = "xyzt"
 FIELDS = "uvw"
+FLOOR = 1e-2  # random ties may cancel an output to rounding errors
 ALL = {d: [i for i in product(range(5), repeat=d) if sum(i) <= 4] for d in (1, 2, 3, 4)}
 
 NETWORKS = {
@@ -81,15 +83,13 @@ def gradients_agree(structure: Structure, indices: list[tuple[int, ...]], seed: 
     found = derivatives(net, x, [name_of(fields[k], i) for k, i in wanted], **names(structure))
     ours = sum((f * found[name_of(fields[k], i)] ** 2).sum() for f, (k, i) in zip(factors, wanted, strict=True))
     u = mlp(structure, net.theta, x)
-    theirs = sum(
-        (f * nested_autograd(u[:, k], x, i) ** 2).sum() for f, (k, i) in zip(factors, wanted, strict=True)
-    )
+    theirs = sum((f * nested_autograd(u[:, k], x, i) ** 2).sum() for f, (k, i) in zip(factors, wanted, strict=True))
     for parameter in (net.theta, x):
         if not parameter.numel():
             continue
         (a,) = torch.autograd.grad(ours, parameter, retain_graph=True)
         (b,) = torch.autograd.grad(theirs, parameter, retain_graph=True, allow_unused=True, materialize_grads=True)
-        assert relative_error(a, b) < 1e-11
+        assert relative_error(a, b, FLOOR) < 1e-11
 
 
 @pytest.mark.parametrize("which", NETWORKS)
@@ -117,7 +117,7 @@ def test_random_networks_and_channel_sets(seed: int, d: int, outputs: int, layer
     found = derivatives(net, x, [name_of("u", i) for i in indices], **names(structure))
     u = mlp(structure, net.theta.detach(), x)[:, 0]
     for index in indices:
-        assert relative_error(found[name_of("u", index)], nested_autograd(u, x, index)) < 1e-11
+        assert relative_error(found[name_of("u", index)], nested_autograd(u, x, index), FLOOR) < 1e-11
 
 
 @pytest.mark.parametrize(
@@ -173,9 +173,7 @@ def test_laplacian_is_the_sum(which: str) -> None:
         (4, "u_xyzt", 16),
     ],
 )
-def test_no_more_channels_than_needed(
-    d: int, wanted: str, n_channels: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_more_channels_than_needed(d: int, wanted: str, n_channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
 
     class Counting(ReferenceBackend):
@@ -202,6 +200,14 @@ def test_access() -> None:
         _ = found.u_y
     with pytest.raises(KeyError):
         _ = found["u_y"]
+
+
+@pytest.mark.xfail(
+    strict=True, raises=RecursionError, reason="__getattr__ looks for _values in itself before it is set"
+)
+def test_copy() -> None:
+    found = derivatives(TanhMLP([2, 3, 1]), torch.zeros(3, 2), "u u_x", coords="x y", fields="u")
+    assert copy.copy(found).u is found.u
 
 
 def test_names_of_several_letters() -> None:

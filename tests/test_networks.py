@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 
@@ -32,7 +33,7 @@ DTYPES = list(EPS)
 def sequential(*sizes: int, dtype: torch.dtype = torch.float64) -> nn.Sequential:
     torch.manual_seed(0)
     modules: list[nn.Module] = []
-    for n_in, n_out in zip(sizes, sizes[1:], strict=False):
+    for n_in, n_out in itertools.pairwise(sizes):
         modules += [nn.Linear(n_in, n_out, dtype=dtype), nn.Tanh()]
     return nn.Sequential(*modules[:-1])
 
@@ -151,7 +152,9 @@ def test_module_behaviour() -> None:
 
 def bound_of(structure: Structure, layer: int, rule: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Per entry of the expanded matrix, the bound that its row and column counts give."""
-    used = torch.tensor(abs(structure.relation_matrix(layer)).sum(axis=1)).view(structure.layers[layer].fan_out, -1) != 0
+    used = (
+        torch.tensor(abs(structure.relation_matrix(layer)).sum(axis=1)).view(structure.layers[layer].fan_out, -1) != 0
+    )
     return rule(used.sum(1, keepdim=True).double(), used.sum(0, keepdim=True).double()).expand_as(used)
 
 
@@ -217,7 +220,7 @@ def test_bad_input() -> None:
     structure = laplace_even()
     with pytest.raises(InputError, match="structure: expected a Structure, got list"):
         PsiMLP([2, 3, 1])  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="dtype: expected torch.float32 or torch.float64, got torch.float16"):
+    with pytest.raises(InputError, match=r"dtype: expected torch\.float32 or torch\.float64, got torch\.float16"):
         PsiMLP(structure, dtype=torch.float16)
     with pytest.raises(InputError, match=r"init: expected one of \['default', 'xavier'\], got 'zeros'"):
         PsiMLP(structure, init="zeros")

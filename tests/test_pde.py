@@ -54,7 +54,7 @@ def evaluate(pde: PDE, plain: Callable[..., Any], low: float = -1.0, high: float
     expected = torch.stack([*expected]) if isinstance(expected, (list, tuple)) else expected[None]
     run = torch_program(program)
     arguments = (jets.detach(), x[None], columns, coefficients.detach())
-    residuals = torch.stack([r.expand(N) for r in run.residuals(*arguments)])
+    residuals = torch.stack([torch.as_tensor(r, dtype=x.dtype).expand(N) for r in run.residuals(*arguments)])
     assert relative_error(residuals, expected) < 1e-13
 
     r_bar = random_points(program.n_residuals, N, 3)
@@ -107,7 +107,7 @@ def test_programs(pde: PDE, plain: Callable[..., Any]) -> None:
 
 FUNCTIONS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Tensor, Tensor], Tensor]]] = {
     **{
-        name: (lambda u, v, f=getattr(sp, name): f(u * v), lambda u, v, f=getattr(torch, name): f(u * v))
+        name: (lambda u, v, n=name: getattr(sp, n)(u * v), lambda u, v, n=name: getattr(torch, n)(u * v))
         for name in ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "atan", "sqrt")
     },
     "abs": (lambda u, v: sp.Abs(u - v), lambda u, v: (u - v).abs()),
@@ -165,18 +165,15 @@ def test_collapsing_of_two_fields() -> None:
 
 def test_source_terms_become_columns() -> None:
     pde = PDE("x y", "u", lambda u, x, y: u.xx - sp.sin(x) * sp.exp(y) * u - sp.cos(x * y) / (2 + x))
-    found, x = traced(pde), random_points(N, 2)
-    kinds = [type(kind) for kind in found.program.inputs]
-    assert found.program.n_columns == 2
-    assert kinds.count(Column) == 2
+    program = traced(pde).program
+    kinds = [type(kind) for kind in program.inputs]
+    assert program.n_columns == kinds.count(Column) == 2
     assert Coordinate not in kinds
-    assert {i.op for i in found.program.instructions} <= {"add", "mul", "neg", "const"}
-    a, b = x.unbind(1)
-    expected = torch.stack([a.sin() * b.exp(), (a * b).cos() / (2 + a)], 1)
-    ours = torch.from_numpy(found.columns([x.numpy()]))
-    signs = torch.sign(ours[0] / expected[0]) if ours[0, 0].abs().isclose(expected[0, 0].abs()) else None
-    ours = ours if signs is not None else ours.flip(1)
-    assert relative_error(ours.abs(), expected.abs()) < 1e-14
+    assert {instruction.op for instruction in program.instructions} <= {"add", "mul", "neg", "const"}
+    evaluate(
+        pde,
+        lambda j, x, c: j("u_xx") - x[0].sin() * x[1].exp() * j("u") - (x[0] * x[1]).cos() / (2 + x[0]),
+    )
 
 
 def test_a_bare_coordinate_is_no_column() -> None:
@@ -292,3 +289,17 @@ def test_bad_programs() -> None:
             Program(channels, 1, 0, (Jet(0, 0, 0),), (instruction,), 1, (1,), ())
     program = Program(channels, 1, 0, (Jet(0, 0, 0),), (), 0, (0,), ())
     assert Term("a", program, torch.zeros(1, 3, 1), torch.zeros(3, 0)).n_points == 3
+
+
+@pytest.mark.xfail(
+    strict=True, reason="the adjoint of sign is DiracDelta, which is refused; sign is listed as supported"
+)
+def test_sign_of_a_field() -> None:
+    pde = PDE("x", "u v", lambda u, v: sp.sign(u - 0.7) * v)
+    evaluate(pde, lambda j, x, c: (j("u") - 0.7).sign() * j("v"), low=0.3, high=1.2)
+
+
+@pytest.mark.xfail(strict=True, reason="an unknown of this name is taken for the first hoisted column")
+def test_a_coefficient_named_like_a_column() -> None:
+    pde = PDE("x", "u", lambda u, x, column0: column0 * u.x - sp.sin(x), unknown={"column0": 1.0})
+    evaluate(pde, lambda j, x, c: c[0] * j("u_x") - x[0].sin())

@@ -24,7 +24,13 @@ from psinn_fast.structure import SCHEMA, Structure
     [
         ([], [], None, None, "weight: a layer needs at least one block row and one block column"),
         ([[]], [1], None, None, "weight: a layer needs at least one block row and one block column"),
-        ([[1, 2], [1]], [1, 1], None, None, r"weight: every row must have 2 symbols \(one per column block\), got \[2, 1\]"),
+        (
+            [[1, 2], [1]],
+            [1, 1],
+            None,
+            None,
+            r"weight: every row must have 2 symbols \(one per column block\), got \[2, 1\]",
+        ),
         ([[1, 2]], [1], [1], [1], r"weight: every row must have 1 symbols \(one per column block\), got \[2\]"),
         ([[1]], [1], [1, 1], [1], "rows: expected 1 block sizes, got 2"),
         ([[1], [2]], [1], None, None, r"bias: expected 2 symbols \(one per block row\), got 1"),
@@ -112,7 +118,12 @@ def test_counts() -> None:
     assert structure.n_parameters == 4 + 2 + 2
     assert structure.n_expanded == 4 * 3 + 5
     first = structure.layers[0]
-    assert (first.n_weights, first.n_biases, first.weight_shapes, first.bias_shapes) == (4, 2, ((2, 1), (2, 1)), ((2,),))
+    assert (first.n_weights, first.n_biases, first.weight_shapes, first.bias_shapes) == (
+        4,
+        2,
+        ((2, 1), (2, 1)),
+        ((2,),),
+    )
     assert not structure.is_dense
 
 
@@ -164,7 +175,9 @@ def test_bad_arguments() -> None:
     expanded = structure.expand(torch.zeros(8))
     with pytest.raises(InputError, match=r"gradients: expected one \(dW, db\) per layer \(2\), got 1"):
         structure.expand_adjoint(expanded[:1])
-    with pytest.raises(InputError, match=r"gradients\[0\]: expected shapes \(4, 2\) and \(4,\), got \(1, 4\) and \(1,\)"):
+    with pytest.raises(
+        InputError, match=r"gradients\[0\]: expected shapes \(4, 2\) and \(4,\), got \(1, 4\) and \(1,\)"
+    ):
         structure.expand_adjoint(expanded[::-1])
 
 

@@ -192,7 +192,11 @@ def test_average_keeps_one_network() -> None:
 @pytest.mark.parametrize(
     ("generators", "options", "message"),
     [
-        (SIGNED[0], {"representation": "dense"}, "representation: expected 'regular', 'signed' or 'average', got 'dense'"),
+        (
+            SIGNED[0],
+            {"representation": "dense"},
+            "representation: expected 'regular', 'signed' or 'average', got 'dense'",
+        ),
         (SIGNED[0], {"hidden": ()}, "hidden: expected at least one hidden layer"),
         ([], {}, "generators: expected at least one Symmetry"),
         ([Symmetry(flip(2, 1), (1,))], {"representation": "signed"}, "'signed' needs the inversion of all inputs"),

@@ -151,9 +151,7 @@ def _first_tanh_adjoint(tape: Tape, h_bar: Tensor, channels: ChannelSet, per_poi
 
 def _unit_channels(channels: ChannelSet) -> list[tuple[int, int]]:
     """(axis, channel position) of the first derivatives in the set."""
-    return [
-        (channel.index(1), c) for c, channel in enumerate(channels.channels) if channel_order(channel) == 1
-    ]
+    return [(channel.index(1), c) for c, channel in enumerate(channels.channels) if channel_order(channel) == 1]
 
 
 def _runs_of_equal_order(channels: ChannelSet) -> list[tuple[slice, int]]:

@@ -104,9 +104,7 @@ def losses_and_gradient(
     return LossAndGradient(losses, penalty, theta_bar, coefficients_bar)
 
 
-def residual_jacobian(
-    plan: Plan, theta: Tensor, coefficients: Tensor, term: Term
-) -> tuple[Tensor, Tensor]:
+def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> tuple[Tensor, Tensor]:
     """r (N, m) and J (N, m, P + K) of one term."""
     w = plan.expansion.apply(theta)
     program, channels = term.program, term.program.channels

@@ -14,6 +14,7 @@ from ..networks import PsiMLP
 from ..problem import Problem
 from ..structure import Structure
 from ..training.metrics import evaluate
+from .clustering import check_threshold
 from .extraction import DiscoveryError, Extraction, extract_structure
 from .student import Student, StudentSettings, converge, imitation, train_student
 from .symmetry_check import FoundSymmetry, find_symmetries, structure_symmetries
@@ -74,7 +75,7 @@ class Discovery:
             f"student {student.seed + 1} of {len(self.attempts)} (losses {losses}), gradient {student.gradient:.0e}; "
             f"threshold {self.threshold:g}",
             "neurons dropped: {} copies, {} dead, {} constant".format(*self.chosen.dropped),
-            f"distance from the teacher: student {self.imitation_error[0]:.1%}, with tied weights {self.imitation_error[1]:.1%}",
+            "distance from the teacher: student {:.1%}, with tied weights {:.1%}".format(*self.imitation_error),
             str(self.structure),
             *(f"  {line}" for line in extraction.relations[:12]),
         ]
@@ -117,6 +118,7 @@ def discover(
     """
     if (teacher.structure.n_inputs, teacher.structure.n_outputs) != (len(problem.pde.coords), len(problem.pde.fields)):
         raise InputError(f"teacher: it does not have the inputs and outputs of problem {problem.name!r}")
+    check_threshold(threshold)
     settings = settings or StudentSettings(tuple(problem.student or (8, 8, 8)))
     task = imitation(problem, lambda points: evaluate(teacher, points), settings.grid)
     attempts = tuple(_attempt(task, settings, seed, threshold, backend, progress) for seed in range(settings.starts))
@@ -184,7 +186,9 @@ def _network(extraction: Extraction) -> PsiMLP:
     structure = Structure.dense(sizes)
     net = PsiMLP(structure, dtype=torch.float64)
     with torch.no_grad():
-        net.theta.copy_(structure.expand_adjoint([(torch.from_numpy(w), torch.from_numpy(b)) for w, b in extraction.simplified]))
+        net.theta.copy_(
+            structure.expand_adjoint([(torch.from_numpy(w), torch.from_numpy(b)) for w, b in extraction.simplified])
+        )
     return net
 
 

@@ -1,9 +1,9 @@
-"""The student: a dense network that imitates the teacher's output under a weight penalty, converged until it is crisp."""
+"""The student: a dense network that imitates the teacher under a weight penalty, converged until it is crisp."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +38,7 @@ class StudentSettings:
     """
 
     hidden: tuple[int, ...] = (8, 8, 8)
-    regularizer: Regularizer = Regularizer("l2", 3e-3)
+    regularizer: Regularizer = field(default_factory=lambda: Regularizer("l2", 3e-3))
     grid: int = 31
     steps: int = 5_000
     lr: float = 3e-3
@@ -108,9 +108,7 @@ def train_student(task: Problem, settings: StudentSettings, seed: int, backend: 
     return converge(task, net.double(), settings, seed, backend, progress)
 
 
-def converge(
-    task: Problem, net: PsiMLP, settings: StudentSettings, seed: int, backend: str, progress: bool
-) -> Student:
+def converge(task: Problem, net: PsiMLP, settings: StudentSettings, seed: int, backend: str, progress: bool) -> Student:
     """L-BFGS from the network's present weights."""
     found = polish(
         task, net, settings.iterations, tolerance=settings.tolerance, regularizer=settings.regularizer,

@@ -1,4 +1,4 @@
-"""Viscous Burgers: u_t + u u_x = nu u_xx on t in [0, 1], x in [-1, 1], u(0, x) = -sin(pi x), u(t, +-1) = 0; odd in x."""
+"""Viscous Burgers: u_t + u u_x = nu u_xx on [0, 1] x [-1, 1], u(0, x) = -sin(pi x), u(t, +-1) = 0; odd in x."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def burgers_inverse(nu: float = 0.01 / math.pi) -> Problem:
     """Inverse problem of the paper: nu is unknown and starts at 0; 10 data points at t = 0.25 and 10 at t = 0.75.
 
     The loss is the data's mean square plus the residual's; there is no boundary and no initial condition. The paper
-    does not say where the points lie; here they are evenly spaced over [-1, 1], ends included. ``nu`` is the true value.
+    does not say where the points lie; here they are evenly spaced over [-1, 1], ends included. ``nu``: true value.
     """
     box = Box(t=(0, 1), x=(-1, 1))
     x = np.linspace(-1, 1, 10)

@@ -20,9 +20,7 @@ _MODES = range(1, 5)
 
 def _source(x: sp.Symbol, y: sp.Symbol) -> sp.Expr:
     """f = sum_k (1/2) (-1)^(k+1) k^2 sin(k pi x) sin(k pi y)."""
-    return sum(
-        sp.Rational((-1) ** (k + 1) * k * k, 2) * sp.sin(k * sp.pi * x) * sp.sin(k * sp.pi * y) for k in _MODES
-    )
+    return sum(sp.Rational((-1) ** (k + 1) * k * k, 2) * sp.sin(k * sp.pi * x) * sp.sin(k * sp.pi * y) for k in _MODES)
 
 
 def _exact(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -72,7 +72,9 @@ def load_checkpoint(path: Path, state: AdamState, history: History, identity: Ma
     wanted = json.loads(json.dumps(dict(identity)))
     different = [key for key in {**saved, **wanted} if saved.get(key) != wanted.get(key)]
     if different:
-        details = "; ".join(f"{key}: saved {_short(saved.get(key))}, now {_short(wanted.get(key))}" for key in different)
+        details = "; ".join(
+            f"{key}: saved {_short(saved.get(key))}, now {_short(wanted.get(key))}" for key in different
+        )
         raise CheckpointError(f"{path}: it belongs to another run ({details})")
     for name in names[:-1]:
         target: Tensor = getattr(state, name)
@@ -101,7 +103,7 @@ def _write(path: Path, tensors: Mapping[str, Tensor], schema: str, header: Mappi
 
 def _read(path: Path, schema: str, names: tuple[str, ...]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
-        with safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except (OSError, SafetensorError) as error:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from scipy.optimize import minimize
 
-from ..kernels.regularizer import Regularizer
 from ..kernels.registry import get_backend
+from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem
 from .interrupt import InterruptFlag
@@ -72,7 +72,13 @@ def polish(
             if done % 20 == 0:
                 bar.update(done, f"loss {getattr(intermediate_result, 'fun', np.nan):.4e}")
 
-        options = {"maxcor": _MEMORY, "maxiter": iterations, "maxfun": 2 * iterations + 10, "ftol": 0.0, "gtol": tolerance}
+        options = {
+            "maxcor": _MEMORY,
+            "maxiter": iterations,
+            "maxfun": 2 * iterations + 10,
+            "ftol": 0.0,
+            "gtol": tolerance,
+        }
         found = minimize(objective, start, jac=True, method="L-BFGS-B", callback=watch, options=options)
     with torch.no_grad():
         net.theta.copy_(torch.from_numpy(found.x[:n_theta]))

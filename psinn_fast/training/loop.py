@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from ..kernels.contract import AdamState, Backend
+from ..kernels.contract import AdamState
 from ..kernels.errors import DivergedError, InputError
-from ..kernels.regularizer import Regularizer
 from ..kernels.registry import get_backend
+from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem
 from .checkpoint import load_checkpoint, save_checkpoint
@@ -115,11 +115,11 @@ def fit(
     if seconds is not None and not seconds >= 0:
         raise InputError(f"seconds: expected a number >= 0, got {seconds!r}")
     engine = get_backend(backend)
-    like = {"dtype": net.theta.dtype, "device": net.theta.device}
-    terms = problem.terms(**like)
+    dtype, device = net.theta.dtype, net.theta.device
+    terms = problem.terms(dtype, device)
     state = AdamState(
         net.theta.detach().clone(),
-        problem.initial_coefficients(**like),
+        problem.initial_coefficients(dtype, device),
         schedule.lr,
         tuple(schedule.milestones),
         schedule.gamma,
@@ -213,7 +213,9 @@ def fit(
 
 
 def _failure(index: int, names: Sequence[str], failed_at: int, kept: int, path: Path | None) -> str:
-    what = f"term {names[index]!r}" if index < len(names) else ("the weight penalty", "the gradient")[index - len(names)]
+    what = (
+        f"term {names[index]!r}" if index < len(names) else ("the weight penalty", "the gradient")[index - len(names)]
+    )
     where = f" and in {path}" if path is not None else ""
     return (
         f"training diverged: {what} became NaN or infinite at step {failed_at}; "

@@ -42,7 +42,7 @@ class Case:
     conditions: Callable[[Box, int], list[tuple[Condition, Plain]]] = lambda box, n: []
 
     def build(self, n: int, dtype: torch.dtype = torch.float64) -> tuple[list[Term], list[Plain], Tensor]:
-        box = Box(**{name: (-1, 1) for name in self.coords.split()})
+        box = Box(**dict.fromkeys(self.coords.split(), (-1, 1)))
         own = [(Residual(points(box, n, 5), weight=0.7), self.plain_equation), *self.conditions(box, n)]
         pde = PDE(self.coords, self.fields, self.equation, unknown=self.unknown)
         problem = Problem("case", pde, box, [condition for condition, _ in own])
@@ -207,7 +207,7 @@ def test_residual_jacobian(case: str, tied: bool) -> None:
         assert jacobian.shape == (5, term.program.n_residuals, theta.numel() + coefficients.numel())
 
         def residuals(theta: Tensor, c: Tensor, term: Term = term, plain: Plain = plain) -> Tensor:
-            return plain_residuals(structure, theta, c, term, plain)  # noqa: B023
+            return plain_residuals(structure, theta, c, term, plain)
 
         by_theta, by_coefficients = torch.autograd.functional.jacobian(residuals, (theta, coefficients))
         assert relative_error(r, residuals(theta, coefficients)) < 1e-12

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -119,7 +121,7 @@ def test_lower_gives_the_expanded_weights(structure: Structure, seed: int) -> No
         assert layer.multiplications == plan.expanded_multiplications[number] == spec.fan_in * spec.fan_out
     x = random_points(5, structure.n_inputs, seed)
     (value,) = BACKEND.jets(plan, theta, x, ChannelSet.closure(structure.n_inputs, [])).unbind(1)
-    assert relative_error(value, mlp(structure, theta, x)) < 1e-14
+    assert relative_error(value, mlp(structure, theta, x), floor=0.1) < 1e-14
 
 
 def test_bad_plans() -> None:
@@ -151,7 +153,7 @@ def even_in_y(n: int, m: int) -> tuple[Structure, Plan]:
         )
     )
     sizes = np.cumsum([0, n, n, 2 * n, n * n, n * n, 2 * n, m * n, m, m])
-    a, b, c, plus, minus, d, last, e, f = (slice(i, j) for i, j in zip(sizes, sizes[1:], strict=False))
+    a, b, c, plus, minus, d, last, e, f = (slice(i, j) for i, j in itertools.pairwise(sizes))
     first, second = slice(0, n), slice(n, 2 * n)
     layers = (
         # p = a x and q = b y once, then p + q and p - q.
@@ -182,7 +184,7 @@ def zero_blocks(n: int, m: int) -> tuple[Structure, Plan]:
     )
     k = m * n
     sizes = np.cumsum([0, 9 * n, 3 * n, k, k, k, k, 2 * m + 2, m, 2, m, 2, 2])
-    w1, b1, a, b, c, minus_a, b2, u, v, s, minus_v, b3 = (slice(i, j) for i, j in zip(sizes, sizes[1:], strict=False))
+    w1, b1, a, b, c, minus_a, b2, u, v, s, minus_v, b3 = (slice(i, j) for i, j in itertools.pairwise(sizes))
     top, middle, rest = slice(0, m), slice(m, 2 * m), slice(2 * m, 2 * m + 2)
     h = [slice(i * n, (i + 1) * n) for i in range(3)]
     one, two = slice(0, 1), slice(1, 2)
@@ -210,7 +212,7 @@ def zero_blocks(n: int, m: int) -> tuple[Structure, Plan]:
 
 
 def opposite_rows(n: int, m: int) -> tuple[Structure, Plan]:
-    """[[A], [-A], [A]] computed once and read three times by ``post``; a linear last layer [C, C, D] on two operands."""
+    """[[A], [-A], [A]] computed once and read three times by ``post``; a last layer [C, C, D] on two operands."""
     structure = Structure(
         (
             SymbolLayer.of([[1], [-1], [1]], [1, -1, 2], [n, n, n], [2]),
@@ -244,7 +246,7 @@ def make_plan(structure: Structure, layers: tuple[LayerPlan, ...], expansion: li
 def terms_for(structure: Structure) -> list[Term]:
     """A nonlinear PDE with a coefficient, a Neumann and a periodic condition, on all outputs."""
     coords, fields = "xyz"[: structure.n_inputs], "uvw"[: structure.n_outputs]
-    box = Box(**{name: (-1, 1) for name in coords})
+    box = Box(**dict.fromkeys(coords, (-1, 1)))
 
     def residual(u, nu):  # type: ignore[no-untyped-def]
         return [u.x * u - nu * u.xx + u.yy, u.xxy + nu]
@@ -269,7 +271,7 @@ def test_rewritten_plans_give_the_same(make, n: int, m: int) -> None:  # type: i
     d, f = structure.n_inputs, structure.n_outputs
 
     x = random_points(11, d)
-    for wanted in ([], [Laplacian(tuple(range(d)))], [(2, 2, 0)[:d], (3,) + (0, 1)[: d - 1]]):
+    for wanted in ([], [Laplacian(tuple(range(d)))], [(2, 2, 0)[:d], (3, *(0, 1)[: d - 1])]):
         channels = ChannelSet.closure(d, wanted)
         assert relative_error(BACKEND.jets(plan, theta, x, channels), BACKEND.jets(plain, theta, x, channels)) < 1e-12
         grad = random_points(11 * len(channels), f).view(11, len(channels), f)

@@ -46,5 +46,5 @@ def test_auto_skips_it() -> None:
 
 def test_auto_with_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_BACKENDS", {"broken": Broken()})
-    with pytest.raises(BackendUnavailable, match="no backend can run here.*no such device"):
+    with pytest.raises(BackendUnavailable, match=r"no backend can run here.*no such device"):
         registry.get_backend()

@@ -35,7 +35,7 @@ def trained(steps: int, **options: object) -> tuple[PsiMLP, object]:
 
 
 def test_loss_falls_and_history_records_every_quantity() -> None:
-    net, result = trained(800)
+    _, result = trained(800)
     history = result.history
     assert history.columns == ("step", "seconds", "lr", "loss", "residual", "dirichlet", "penalty", "relative_l2")
     assert history["step"][0] == 0
@@ -161,4 +161,3 @@ def test_bad_input(tmp_path: Path) -> None:
         fit(small_laplace(), TanhMLP([2, 6, 6, 1]), Schedule(5, 1e-3), checkpoint=path, resume=True)
     with pytest.raises(CheckpointError, match=r"cannot be written"):
         trained(5, checkpoint=tmp_path / "missing" / "c.safetensors")
-

@@ -1,0 +1,105 @@
+"""Discovery end to end on small students, and what it says when it cannot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small import small_laplace
+
+from psinn_fast import (
+    DiscoveryError,
+    InputError,
+    PsiMLP,
+    Regularizer,
+    StudentSettings,
+    TanhMLP,
+    discover,
+    published_structure,
+    run_pipeline,
+)
+from psinn_fast.discovery.discover import matching_width
+from psinn_fast.discovery.student import imitation
+
+QUICK = StudentSettings((4, 4), Regularizer("l2", 1e-2), grid=13, steps=300, starts=2, iterations=1500)
+
+
+@pytest.fixture(scope="module")
+def teacher() -> PsiMLP:
+    """Even in y by construction: what discovery should find."""
+    return PsiMLP(published_structure("laplace"), 4, seed=3, dtype=torch.float64, init="xavier")
+
+
+def test_structure_is_read_from_a_converged_student(teacher: PsiMLP) -> None:
+    found = discover(small_laplace(), teacher, settings=QUICK)
+    assert found.chosen.student.gradient <= 1e-6
+    assert found.chosen.student.loss == min(attempt.student.loss for attempt in found.attempts)
+    assert found.structure.n_inputs == 2
+    assert "y -> -y" in [match.text for match in found.teacher_symmetries]
+    assert {match.text for match in found.symmetries} | {match.text for match in found.missed} >= {"y -> -y"}
+    assert all(match.symmetry not in {m.symmetry for m in found.symmetries} for match in found.missed)
+    report = found.report()
+    assert "W1 = " in report
+    assert "symmetries of every network with this structure" in report
+    # Ties change the student little, or the report says how much.
+    assert np.isfinite(found.imitation_error).all()
+
+
+@pytest.mark.parametrize("kind", ["l1", "growl"])
+def test_other_regularizers(teacher: PsiMLP, kind: str) -> None:
+    settings = StudentSettings((3,), Regularizer(kind, 1e-3), grid=7, steps=50, starts=1, iterations=100)
+    assert discover(small_laplace(), teacher, settings=settings).structure.layer_sizes[0] == 2
+
+
+def test_a_collapsed_student_is_reported(teacher: PsiMLP) -> None:
+    settings = StudentSettings((3,), Regularizer("l2", 10.0), grid=7, steps=600, lr=1e-2, starts=1, iterations=500)
+    with pytest.raises(DiscoveryError, match=r"no student shows a structure \(start 1: hidden layer 1: no neuron is left"):
+        discover(small_laplace(), teacher, settings=settings)
+
+
+def test_bad_input(teacher: PsiMLP) -> None:
+    with pytest.raises(InputError, match="teacher: it does not have the inputs and outputs"):
+        discover(small_laplace(), TanhMLP([3, 2, 1]))
+    with pytest.raises(InputError, match="threshold: expected a positive finite"):
+        discover(small_laplace(), teacher, threshold=-1.0)
+    with pytest.raises(InputError, match="hidden: expected positive sizes"):
+        StudentSettings(())
+    with pytest.raises(InputError, match="starts: expected an integer >= 1"):
+        StudentSettings(starts=0)
+    constant = TanhMLP([2, 2, 1], dtype=torch.float64)
+    with torch.no_grad():
+        constant.theta.zero_()
+    with pytest.raises(InputError, match="nothing to imitate"):
+        discover(small_laplace(), constant)
+
+
+def test_imitation_targets_have_unit_variance() -> None:
+    task = imitation(small_laplace(), lambda points: 1e-3 * points[:, :1], 9)
+    assert np.std(task.conditions[0].columns["u"]) == pytest.approx(1.0)
+
+
+def test_matching_width() -> None:
+    structure = published_structure("laplace")
+    counts = {width: structure.with_width(width).n_parameters for width in range(1, 12)}
+    for width, count in counts.items():
+        assert matching_width(structure, count) == width
+    assert matching_width(structure, 1) == 1
+
+
+def test_pipeline_compares_all_methods_and_resumes(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psinn_fast.pipeline.TEACHER_ITERATIONS", 50)
+    said: list[str] = []
+    settings = replace(QUICK, starts=1, steps=100, iterations=200)
+    result = run_pipeline(small_laplace(), steps=60, settings=settings, out=tmp_path, say=said.append)
+    labels = [label for label, _ in result.rows]
+    assert labels == ["PINN", "PINN-post", "Psi-NN, discovered R", "Psi-NN, published R"]
+    assert {solution.steps for _, solution in result.rows} == {60}
+    assert all(label in result.table() for label in labels)
+    assert {"comparison.json", "comparison.txt", "comparison.png", "discovery"} <= {p.name for p in tmp_path.iterdir()}
+    assert (tmp_path / "discovery" / "structure.json").exists()
+    again = run_pipeline(small_laplace(), steps=60, settings=settings, out=tmp_path, resume=True)
+    for (_, first), (_, second) in zip(result.rows, again.rows, strict=True):
+        assert torch.equal(first.net.theta, second.net.theta)
+        assert second.steps == 60

@@ -1,0 +1,192 @@
+"""The built-in problems: their exact solutions, sizes and settings."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+from scipy.special import ive
+
+from psinn_fast.kernels.errors import InputError
+from psinn_fast.problem import Problem
+from psinn_fast.problems import PROBLEMS, get_problem, parse_number
+from psinn_fast.problems.burgers import cole_hopf
+from psinn_fast.tracing import SymbolicField
+
+NUS = [0.01 / math.pi, 0.04 / math.pi, 0.08 / math.pi, 0.1, 1.0]
+
+
+def residual_of(problem: Problem, solution: sp.Expr) -> sp.Expr:
+    """The PDE's residual with a symbolic solution put in for the field."""
+    residual = problem.pde.call(problem.pde.residual)
+    coords = problem.pde.coordinate_symbols()
+    values = {}
+    for symbol in residual.free_symbols:
+        if isinstance(symbol, SymbolicField):
+            steps = [c for c, order in zip(coords, symbol.channel, strict=True) for _ in range(order)]
+            values[symbol] = sp.diff(solution, *steps) if steps else solution
+    return sp.simplify(residual.subs(values))
+
+
+def test_laplace_solution() -> None:
+    problem = get_problem("laplace")
+    x, y = problem.pde.coordinate_symbols()
+    u = x**3 - 3 * x * y**2
+    assert residual_of(problem, u) == 0
+    points = problem.domain.unseen_grid(7)
+    np.testing.assert_allclose(problem.exact(points)[:, 0], sp.lambdify((x, y), u)(*points.T), atol=1e-14)
+
+
+def test_poisson_solution() -> None:
+    problem = get_problem("poisson")
+    x, y = problem.pde.coordinate_symbols()
+    modes = [(-1) ** (k + 1) * sp.sin(k * sp.pi * x) * sp.sin(k * sp.pi * y) for k in range(1, 5)]
+    u = -sum(modes) / (4 * sp.pi**2)
+    assert residual_of(problem, u) == 0
+    points = problem.domain.unseen_grid(7)
+    np.testing.assert_allclose(problem.exact(points)[:, 0], sp.lambdify((x, y), u)(*points.T), atol=1e-14)
+    assert np.abs(problem.exact(problem.domain.boundary(9))).max() < 1e-15
+
+
+def trapezoid(t: float, x: float, nu: float) -> float:
+    """Cole-Hopf by the trapezoid rule in eta itself: exponentially accurate, as the integrand is smooth and decays."""
+    width = math.sqrt(4 * nu * t)
+    eta = np.linspace(-12 * width, 12 * width, 40_001)
+    exponent = -np.cos(np.pi * (x - eta)) / (2 * np.pi * nu) - (eta / width) ** 2
+    kernel = np.exp(exponent - exponent.max())
+    return float(-(np.sin(np.pi * (x - eta)) * kernel).sum() / kernel.sum())
+
+
+def fourier(t: float, x: float, nu: float) -> float:
+    """The same by Cole's series of modified Bessel functions, for viscosities where it does not cancel."""
+    z, n = 1 / (2 * math.pi * nu), np.arange(1, 60)
+    a = (-1.0) ** n * ive(n, z) * np.exp(-(n**2) * math.pi**2 * nu * t)
+    top = (2 * a * n * np.sin(n * np.pi * x)).sum()
+    bottom = ive(0, z) + (2 * a * np.cos(n * np.pi * x)).sum()
+    return float(2 * math.pi * nu * top / bottom)
+
+
+TOO_VISCOUS = pytest.mark.xfail(
+    strict=True, reason="240 Hermite nodes do not resolve sin(2 pi sqrt(4 nu t) s) at nu = 1"
+)
+
+
+@pytest.mark.parametrize("nu", [*NUS[:-1], pytest.param(1.0, marks=TOO_VISCOUS)])
+def test_cole_hopf_against_other_quadratures(nu: float) -> None:
+    points = np.array([(t, x) for t in (0.01, 0.1, 0.25, 0.5, 0.75, 1.0) for x in (-0.9, -0.3, -0.02, 0.001, 0.1, 0.6)])
+    ours = cole_hopf(points, nu)[:, 0]
+    np.testing.assert_allclose(ours, [trapezoid(t, x, nu) for t, x in points], rtol=0, atol=1e-10)
+    if nu >= 0.1:
+        np.testing.assert_allclose(ours, [fourier(t, x, nu) for t, x in points], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("nu", NUS)
+def test_cole_hopf_satisfies_burgers_and_its_conditions(nu: float) -> None:
+    x = np.linspace(-1, 1, 21)
+    start = cole_hopf(np.stack([np.zeros_like(x), x], 1), nu)[:, 0]
+    np.testing.assert_allclose(start, -np.sin(np.pi * x), atol=1e-12)
+    t = np.linspace(0, 1, 11)
+    for end in (-1.0, 0.0, 1.0):
+        assert np.abs(cole_hopf(np.stack([t, np.full_like(t, end)], 1), nu)).max() < 1e-10
+    h = 1e-3
+    shifts = {name: np.array(step) * h for name, step in {"t": (1, 0), "x": (0, 1)}.items()}
+    points = np.array([(0.2, -0.7), (0.2, 0.5), (0.9, 0.8), (0.9, -0.6)])
+    u = cole_hopf(points, nu)
+    up, down = ({k: cole_hopf(points + sign * s, nu) for k, s in shifts.items()} for sign in (1, -1))
+    u_t, u_x = ((up[k] - down[k]) / (2 * h) for k in ("t", "x"))
+    u_xx = (up["x"] - 2 * u + down["x"]) / h**2
+    np.testing.assert_allclose(u_t + u * u_x - nu * u_xx, 0, atol=2e-4)
+
+
+def test_cole_hopf_in_chunks() -> None:
+    points = np.random.default_rng(0).uniform((0, -1), (1, 1), (5000, 2))
+    whole = cole_hopf(points, 0.01)
+    np.testing.assert_array_equal(whole[4090:4100], cole_hopf(points[4090:4100], 0.01))
+    assert cole_hopf(points[:0], 0.01).shape == (0, 1)
+    for nu in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(InputError, match="nu: the viscosity must be a positive number"):
+            cole_hopf(points, nu)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_sizes(name: str) -> None:
+    problem = get_problem(name)
+    sizes = {term.name: term.n_points for term in problem.terms()}
+    assert sizes.pop("residual") == 10_201
+    if name == "burgers-inverse":
+        assert sizes == {"data": 20}
+    elif name == "burgers":
+        assert sizes == {"initial": 101, "x_low": 101, "x_high": 101}
+    else:
+        n = {"laplace": 101, "poisson": 1000}[name]
+        assert sizes == {f"{coord}_{end}": n for coord in "xy" for end in ("low", "high")}
+    assert problem.name == name
+    assert all(term.weight == 1 for term in problem.terms())
+    assert problem.domain.contains(np.concatenate([site for c in problem.conditions for site in c.sites]))
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_targets_symmetries_and_structures_agree_with_the_solution(name: str) -> None:
+    problem = get_problem(name)
+    assert problem.exact is not None
+    assert problem.structure is not None
+    for condition in problem.conditions:
+        if "u" in condition.columns:
+            np.testing.assert_allclose(condition.columns["u"], problem.exact(condition.sites[0])[:, 0], atol=1e-10)
+    # About the centre of the domain, but for time, which no symmetry moves.
+    shift = problem.domain.centre * (name == "poisson")
+    centred = problem.domain.unseen_grid(9) - shift
+    for symmetry in problem.symmetries:
+        image = centred[:, list(symmetry.map.permutation)] * np.array(symmetry.map.signs)
+        u, moved = (problem.exact(points + shift) for points in (centred, image))
+        np.testing.assert_allclose(moved, symmetry.character[0] * u, atol=1e-10)
+    assert problem.structure.n_inputs == problem.layers[0] == 2
+    assert problem.structure.n_outputs == problem.layers[-1] == 1
+
+
+def test_inverse_problem() -> None:
+    problem = get_problem("burgers-inverse", {"nu": 0.02})
+    assert problem.initial_coefficients().tolist() == [0.0]
+    assert problem.true_coefficients == {"nu": 0.02}
+    sensors = problem.conditions[1].sites[0]
+    assert sorted(set(sensors[:, 0])) == [0.25, 0.75]
+    assert problem.pde.unknown == {"nu": 0.0}
+    residual = problem.terms(torch.float64)[0]
+    assert residual.program.channels.channels == ((0, 0), (1, 0), (0, 1), (0, 2))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0.01", 0.01), ("1e-3", 1e-3), ("0.04/pi", 0.04 / math.pi), ("-2*(1+0.5)", -3.0), (" 3 ", 3.0),
+        ("1-2-3", -4.0), ("--1", 1.0), ("2*pi", 2 * math.pi), ("8/4/2", 1.0),
+    ],
+)  # fmt: skip
+def test_parse_number(text: str, number: float) -> None:
+    assert parse_number(text) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a", "1/0", "nan", "1e999", "2**3", "True", "__import__('os')", "1;2", "pi()", "1,2", "'1'", "1j", "(" * 999],
+)
+def test_parse_number_refuses(text: str) -> None:
+    with pytest.raises(InputError, match=r"expected a number such as 0\.01 or 0\.04/pi, got"):
+        parse_number(text)
+
+
+def test_settings() -> None:
+    assert dict(get_problem("burgers", {"nu": 0.05}).pde.coefficients) == {"nu": 0.05}
+    with pytest.raises(InputError, match=r"problem: expected one of \['laplace', .*\], got 'heat'"):
+        get_problem("heat")
+    with pytest.raises(InputError, match=r"set: problem 'laplace' has the settings \[\], got 'nu'"):
+        get_problem("laplace", {"nu": 1.0})
+    with pytest.raises(InputError, match=r"set: problem 'burgers' has the settings \['nu'\], got 'mu'"):
+        get_problem("burgers", {"mu": 1.0})
+    for name in ("burgers", "burgers-inverse"):
+        for nu in (0.0, -1.0, math.inf, True, "0.1"):
+            with pytest.raises(InputError, match="nu: the viscosity must be a positive number, got"):
+                get_problem(name, {"nu": nu})  # type: ignore[dict-item]

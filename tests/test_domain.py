@@ -1,0 +1,103 @@
+"""Boxes and their point sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from psinn_fast.domain import Box
+from psinn_fast.kernels.errors import InputError
+
+BOX = Box(t=(0, 2), x=(-1, 3))
+
+
+def rows(points: np.ndarray) -> set[tuple[float, ...]]:
+    return {tuple(point) for point in points.tolist()}
+
+
+def test_grid() -> None:
+    assert BOX.grid((3, 2)).tolist() == [[0, -1], [0, 3], [1, -1], [1, 3], [2, -1], [2, 3]]
+    grid = BOX.grid(11)
+    assert grid.shape == (121, 2)
+    assert grid.dtype == np.float64
+    assert grid.min(0).tolist() == [0, -1]
+    assert grid.max(0).tolist() == [2, 3]
+    np.testing.assert_allclose(np.diff(np.unique(grid[:, 1])), 0.4)
+    assert Box(x=(0.1, 0.3)).grid(3)[[0, -1], 0].tolist() == [0.1, 0.3]  # the ends exactly
+
+
+def test_faces_and_boundary() -> None:
+    low, high = BOX.face("x", "low", 5), BOX.face("x", "high", 5)
+    assert low[:, 1].tolist() == [-1] * 5
+    assert high[:, 1].tolist() == [3] * 5
+    assert low[:, 0].tolist() == [0, 0.5, 1, 1.5, 2]
+    assert BOX.face("t", "low", 5)[:, 0].tolist() == [0] * 5
+    boundary = BOX.boundary(5)
+    assert boundary.shape == (20, 2)
+    assert rows(boundary) == rows(BOX.grid(5)) - {(t, x) for t in (0.5, 1, 1.5) for x in (0, 1, 2)}
+    cube = Box(x=(0, 1), y=(0, 2), z=(0, 3))
+    assert cube.face("y", "high", (2, 3)).shape == (6, 3)
+    assert (cube.face("y", "high", 4)[:, 1] == 2).all()
+    assert cube.boundary(3).shape == (54, 3)
+    assert Box(x=(1, 2)).face("x", "high", 5).tolist() == [[2]]
+
+
+@pytest.mark.parametrize("n_unseen", [2, 7, 100, 128])
+@pytest.mark.parametrize("n_train", [2, 3, 11, 101, 201])
+def test_unseen_points_are_not_training_points(n_unseen: int, n_train: int) -> None:
+    """No coordinate value is shared, so no point is."""
+    box = Box(t=(0, 1), x=(-1, 1))
+    unseen, train = box.unseen_grid(n_unseen), box.grid(n_train)
+    assert unseen.shape == (n_unseen**2, 2)
+    for axis in range(2):
+        nearest = np.abs(np.unique(unseen[:, axis])[:, None] - np.unique(train[:, axis])[None]).min()
+        assert nearest > 1e-6
+    assert box.contains(unseen)
+    edge = box.unseen_boundary(n_unseen)
+    assert edge.shape == (4 * n_unseen, 2)
+    assert not rows(edge) & rows(box.boundary(n_train))
+    on_an_end = (edge == box.low) | (edge == box.high)
+    assert (on_an_end.sum(1) == 1).all()
+
+
+def test_random() -> None:
+    points = BOX.random(100, seed=1)
+    assert points.shape == (100, 2)
+    assert BOX.contains(points)
+    assert (points == BOX.random(100, seed=1)).all()
+    assert (points != BOX.random(100, seed=2)).any()
+    np.testing.assert_allclose(BOX.random(1024, seed=3).mean(0), BOX.centre, atol=1e-2)
+    assert BOX.random(1, seed=0).shape == (1, 2)
+
+
+def test_contains_centre_and_text() -> None:
+    assert BOX.centre.tolist() == [1, 1]
+    assert BOX.contains(BOX.boundary(4))
+    assert not BOX.contains(np.array([[1.0, 1.0], [2.1, 0.0]]))
+    assert not BOX.contains(np.array([[1.0, -1.1]]))
+    assert repr(BOX) == "Box(t=(0, 2), x=(-1, 3))"
+    assert BOX.coords == ("t", "x")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Box(), r"intervals: expected at least one, e.g. Box\(x=\(-1, 1\)\)"),
+        (lambda: Box(x=(1, 1)), r"x: expected a finite interval \(low, high\) with low < high, got \(1, 1\)"),
+        (lambda: Box(x=(0, 1), y=(2, 1)), "y: expected a finite interval"),
+        (lambda: Box(x=(0, float("inf"))), "x: expected a finite interval"),
+        (lambda: Box(x=(float("nan"), 1)), "x: expected a finite interval"),
+        (lambda: BOX.grid(1), "n: expected an integer >= 2, or 2 of them, got 1"),
+        (lambda: BOX.grid((3, 3, 3)), r"n: expected an integer >= 2, or 2 of them, got \(3, 3, 3\)"),
+        (lambda: BOX.grid((3, 2.5)), "n: expected an integer >= 2, or 2 of them"),
+        (lambda: BOX.unseen_grid(0), "n: expected an integer >= 2, or 2 of them, got 0"),
+        (lambda: BOX.face("t", "low", 1), "n: expected an integer >= 2, or 1 of them, got 1"),
+        (lambda: BOX.face("y", "low", 3), r"coord: expected one of \['t', 'x'\], got 'y'"),
+        (lambda: BOX.face("x", "left", 3), "end: expected 'low' or 'high', got 'left'"),
+    ],
+)
+def test_bad_input(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import sympy as sp
 
 from .kernels.errors import InputError
 from .pde import PDE
-from .tracing import Traced, parse_derivative, trace
+from .tracing import Traced, column_symbol, parse_derivative, trace
 
 Points = npt.NDArray[np.float64]
 Target = float | npt.ArrayLike | Callable[..., npt.ArrayLike]
@@ -50,7 +51,7 @@ class Condition:
                 raise InputError(
                     f"{self.name}: points: expected {d} columns ({', '.join(pde.coords)}), got {points.shape[1]}"
                 )
-        symbols = {name: sp.Symbol(f"column{i}", real=True) for i, name in enumerate(self.columns)}
+        symbols = {name: column_symbol(i) for i, name in enumerate(self.columns)}
         return trace(
             lambda: self.residual(pde, symbols),
             pde.fields,
@@ -97,7 +98,10 @@ def Neumann(
     """Normal derivatives n . grad u take given values; ``normals`` is one vector (d,) or one per point (N, d)."""
     sites = (_points(points, name),)
     n, d = sites[0].shape
-    vectors = np.asarray(normals, dtype=np.float64)
+    try:
+        vectors = np.asarray(normals, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: normals: expected numbers ({error})") from None
     if vectors.shape not in ((d,), (n, d)) or not np.isfinite(vectors).all():
         raise InputError(f"{name}: normals: expected finite numbers of shape ({d},) or ({n}, {d}), got {vectors.shape}")
     columns = _columns(sites[0], targets, name)
@@ -185,6 +189,6 @@ def _refuse_non_finite(array: Points, what: str) -> None:
 
 
 def _weight(weight: float, name: str) -> float:
-    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not np.isfinite(weight) or weight < 0:
+    if isinstance(weight, bool) or not isinstance(weight, Real) or not np.isfinite(weight) or weight < 0:
         raise InputError(f"{name}: weight: expected a finite number >= 0, got {weight!r}")
     return float(weight)

@@ -26,8 +26,10 @@ class Derivatives(Mapping[str, Tensor]):
         self._values = dict(values)
 
     def __getattr__(self, name: str) -> Tensor:
+        if name.startswith("_"):  # copying and pickling look for these before there are values
+            raise AttributeError(name)
         try:
-            return self.__dict__["_values"][name]  # type: ignore[no-any-return]
+            return self._values[name]
         except KeyError:
             raise AttributeError(f"{name!r} was not asked for; there are {', '.join(self._values)}") from None
 
@@ -86,9 +88,9 @@ def _parse(wanted: Names, coords: tuple[str, ...], fields: tuple[str, ...]) -> d
         raise InputError("wanted: expected at least one derivative, e.g. 'u u_x'")
     asked: dict[str, tuple[int, Channel]] = {}
     for name in names:
-        field, _, suffix = name.partition("_")
+        field, underscore, suffix = name.partition("_")
         channel = parse_derivative(suffix, coords)
-        if field not in fields or channel is None:
+        if field not in fields or channel is None or bool(underscore) != bool(suffix):
             raise InputError(f"wanted: {name!r} is no derivative of the fields {list(fields)} by {list(coords)}")
         if not isinstance(channel, Laplacian) and sum(channel) > MAX_ORDER:
             raise InputError(f"wanted: {name!r} has order {sum(channel)}; derivatives go up to order {MAX_ORDER}")

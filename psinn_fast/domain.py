@@ -27,7 +27,10 @@ class Box:
         if not intervals:
             raise InputError("intervals: expected at least one, e.g. Box(x=(-1, 1))")
         for name, interval in intervals.items():
-            low, high = (float(end) for end in interval)
+            try:
+                low, high = (float(end) for end in interval)
+            except (TypeError, ValueError):
+                low = high = math.nan
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
                 raise InputError(f"{name}: expected a finite interval (low, high) with low < high, got {interval}")
         self.coords = tuple(intervals)
@@ -48,6 +51,8 @@ class Box:
 
     def random(self, n: int, seed: int) -> Points:
         """Scrambled Sobol points, repeatable from the seed."""
+        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+            raise InputError(f"n: expected a positive integer, got {n!r}")
         sampler = qmc.Sobol(len(self.coords), seed=seed)
         exponent = max(0, math.ceil(math.log2(n)))
         return np.asarray(self.low + (self.high - self.low) * sampler.random_base2(exponent)[:n])

@@ -174,6 +174,8 @@ def _linear_layers(network: nn.Sequential) -> list[nn.Linear]:
 def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:
     if init not in INITS:
         raise InputError(f"init: expected one of {list(INITS)}, got {init!r}")
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+        raise InputError(f"seed: expected an integer or None, got {seed!r}")
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     theta = torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-1, 1, generator=generator)
     # Scale each theta by the bound of the expanded entries it stands for; of unequal bounds, the tighter.

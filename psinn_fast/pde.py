@@ -7,6 +7,8 @@ import keyword
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from numbers import Real
 from typing import Any
 
 import sympy as sp
@@ -73,10 +75,13 @@ class PDE:
             object.__setattr__(self, name, value)
         if len(self.coords) > 4:
             raise InputError(f"coords: derivatives are available for 1 to 4 coordinates, got {len(self.coords)}")
-        for name in self.coords:
+        for steps in (steps for order in range(1, 5) for steps in product(self.coords, repeat=order)):
             # u.<name> must be the derivative and not something that every SymPy symbol has.
-            if hasattr(sp.Symbol, name) or hasattr(sp.Symbol, 2 * name) or name in ("field", "channel", "site"):
-                raise InputError(f"coords: the name {name!r} is taken by SymPy's symbols; choose another")
+            name = "".join(steps)
+            if hasattr(SymbolicField, name) or name in ("field", "channel", "site", "coords"):
+                raise InputError(
+                    f"coords: u.{name} means something else to SymPy's symbols; rename {' or '.join(sorted(set(steps)))}"
+                )
         everything = [*self.coords, *self.fields, *self.coefficients, *self.unknown]
         twice = sorted({name for name in everything if everything.count(name) > 1})
         if twice:
@@ -91,7 +96,12 @@ class PDE:
         """Parameter names of a residual function, all of them known to this PDE."""
         if not callable(function):
             raise InputError(f"residual: expected a function, got {type(function).__name__}")
-        names = tuple(inspect.signature(function).parameters)
+        try:
+            names = tuple(inspect.signature(function).parameters)
+        except ValueError:
+            raise InputError(
+                f"residual: {function!r} does not tell its parameters' names; wrap it in a lambda"
+            ) from None
         known = {*self.coords, *self.fields, *self.coefficients, *self.unknown}
         for name in names:
             if name not in known:
@@ -125,7 +135,7 @@ def _finite(values: Mapping[str, float], what: str) -> dict[str, float]:
     if not isinstance(values, Mapping):
         raise InputError(f"{what}: expected a mapping from name to number, got {type(values).__name__}")
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
             raise InputError(f"{what}: {name} must be a finite number, got {value!r}")
     return (
         {name: float(value) for name, value in zip(split_names(list(values), what), values.values(), strict=True)}

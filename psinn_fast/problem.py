@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 
 import numpy as np
 import numpy.typing as npt
@@ -111,10 +112,14 @@ class Problem:
 
 
 def _numbered(conditions: Sequence[Condition]) -> list[Condition]:
+    """Names that occur more than once get the next number that is free."""
     names = [condition.name for condition in conditions]
+    taken = {name for name in names if names.count(name) == 1}
     result = []
-    for i, condition in enumerate(conditions):
+    for condition in conditions:
         if names.count(condition.name) > 1:
-            condition = condition.renamed(f"{condition.name}{names[: i + 1].count(condition.name)}")
+            name = next(free for i in count(1) if (free := f"{condition.name}{i}") not in taken)
+            condition = condition.renamed(name)
+        taken.add(condition.name)
         result.append(condition)
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -136,7 +137,7 @@ def trace(
         returned = function()
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"{where}: the residual function failed on symbols ({error}); use SymPy's functions, e.g. sympy.sin"
         ) from error
@@ -166,15 +167,20 @@ def trace(
     return Traced(program, residuals, _column_function(list(hoisted.values()), coords))
 
 
+def column_symbol(number: int) -> sp.Symbol:
+    """The underscore keeps clear of the user's names, which have none."""
+    return sp.Symbol(f"_column{number}", real=True)
+
+
 def _as_expressions(returned: Any, where: str) -> tuple[sp.Expr, ...]:
-    items = list(returned) if isinstance(returned, (list, tuple)) else [returned]
+    items = list(returned) if isinstance(returned, (list, tuple, sp.MatrixBase)) else [returned]
     if not items:
         raise InputError(f"{where}: the residual function returned nothing")
     expressions = []
     for item in items:
         try:
             expression = sp.sympify(item)
-        except (sp.SympifyError, TypeError):
+        except (sp.SympifyError, TypeError, ValueError):
             expression = None
         if not isinstance(expression, sp.Expr):
             raise InputError(f"{where}: expected expressions of the fields, got {type(item).__name__}: {item!r}")
@@ -201,14 +207,30 @@ def _collapse_laplacian(residuals: tuple[sp.Expr, ...], coords: tuple[str, ...])
     all_axes = {tuple(sorted(found)) for found in pure.values()}
     if len(all_axes) != 1 or len(axes := all_axes.pop()) < 2:
         return residuals
-    collapsed = residuals
+    collapsed = list(residuals)
     for (field, site), found in pure.items():
-        first, *others = (found[axis] for axis in axes)
         total = SymbolicField(field, Laplacian(axes), coords, site)
-        collapsed = tuple(sp.expand(r.subs(first, total - sum(others))) if r.has(first) else r for r in collapsed)
-        if any(r.has(*others) for r in collapsed):
-            return residuals
-    return collapsed
+        for i, r in enumerate(collapsed):
+            replaced = _replace_sum(r, [found[axis] for axis in axes], total)
+            if replaced is None:
+                return residuals
+            collapsed[i] = replaced
+    return tuple(collapsed)
+
+
+def _replace_sum(expression: sp.Expr, parts: Sequence[sp.Symbol], total: sp.Symbol) -> sp.Expr | None:
+    """``expression`` with sum(parts) written as ``total``; None if it depends on the parts in another way.
+
+    Never multiplies anything out: (u - 1)^8 expanded loses every digit near u = 1.
+    """
+    expression = expression.subs(sp.Add(*parts), total)
+    if not expression.has(*parts):
+        return expression
+    slopes = [sp.diff(expression, part) for part in parts]
+    linear = not any(slope.has(*parts) for slope in slopes)
+    if linear and all(sp.expand(slope - slopes[0]) == 0 for slope in slopes[1:]):
+        return expression.subs(dict.fromkeys(parts, 0)) + slopes[0] * total
+    return None
 
 
 def _hoist(
@@ -218,7 +240,7 @@ def _hoist(
     hoisted: dict[sp.Expr, sp.Symbol] = {}
 
     def column(expression: sp.Expr) -> sp.Symbol:
-        return hoisted.setdefault(expression, sp.Symbol(f"column{n_given + len(hoisted)}", real=True))
+        return hoisted.setdefault(expression, column_symbol(n_given + len(hoisted)))
 
     def visit(expression: sp.Expr) -> sp.Expr:
         if not expression.args or not expression.free_symbols & coords:
@@ -241,14 +263,16 @@ def _column_function(
     expressions: Sequence[sp.Expr], coords: Sequence[Sequence[sp.Symbol]]
 ) -> Callable[[Sequence[npt.NDArray[np.float64]]], npt.NDArray[np.float64]]:
     symbols = [symbol for site in coords for symbol in site]
-    functions = [sp.lambdify(symbols, expression, "numpy") for expression in expressions]
+    # SciPy's special functions too: a source term may use what a residual may not.
+    functions = [sp.lambdify(symbols, expression, ["scipy", "numpy"]) for expression in expressions]
 
     def columns(x: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
         n = len(x[0])
         values = [coordinate for site in x for coordinate in site.T]
         result = np.empty((n, len(functions)))
-        for i, function in enumerate(functions):
-            result[:, i] = function(*values)
+        with np.errstate(all="ignore"):  # poles are found, and reported with the term's name, by the caller
+            for i, function in enumerate(functions):
+                result[:, i] = function(*values)
         return result
 
     return columns
@@ -266,7 +290,9 @@ def _emit(
     r_bar = [sp.Symbol(f"r_bar{i}", real=True) for i in range(len(residuals))]
     used = set().union(*(r.free_symbols for r in residuals))
     trained = [s for s, kind in meaning.items() if s in used and isinstance(kind, (Jet, Coefficient))]
+    # Kinks (sign, Heaviside) have the derivative 0 almost everywhere, which is what counts at collocation points.
     adjoints = [sum(bar * sp.diff(r, s) for bar, r in zip(r_bar, residuals, strict=True)) for s in trained]
+    adjoints = [sp.sympify(adjoint).replace(sp.DiracDelta, lambda *_: sp.Integer(0)) for adjoint in adjoints]
     replacements, reduced = sp.cse([*residuals, *adjoints], symbols=sp.numbered_symbols("_t"), order="none")
 
     inputs = [s for s in meaning if s in used]
@@ -316,7 +342,10 @@ class _Emitter:
         if e in self.definitions:
             return self.register(self.definitions[e])
         if e.is_number:
-            return self._add("const", value=float(e))
+            value = float(e)
+            if not math.isfinite(value):
+                raise InputError(f"{self.where}: the number {e} in a residual is too large")
+            return self._add("const", value=value)
         if isinstance(e, sp.Add):
             return self._fold("add", e.args)
         if isinstance(e, sp.Mul):

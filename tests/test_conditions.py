@@ -188,13 +188,11 @@ def test_infinite_targets_of_functions() -> None:
         Dirichlet(POINTS, u=target)
 
 
-@pytest.mark.xfail(strict=True, reason="numbering does not look at names that are there already: a1, a2, a1")
 def test_numbered_names_do_not_meet_given_ones() -> None:
     problem = Problem("p", PDE_, BOX, [Residual(POINTS, name=name) for name in ("a", "a", "a1")])
     assert len(set(problem.term_names)) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="a constant residual passes through float32")
 def test_a_constant_residual_in_float64() -> None:
     found = residuals(Residual(POINTS, lambda u: [u.x, sp.Rational(1, 10)]))
     assert found[:, 1].tolist() == [0.1] * 6

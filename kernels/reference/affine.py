@@ -6,6 +6,9 @@ from torch import Tensor
 
 from ..plan import LayerPlan, Product
 
+# Rows per partial sum in `_add_outer_sum`.
+_BLOCK = 64
+
 
 def affine(layer: LayerPlan, w: Tensor, h: Tensor) -> Tensor:
     """W h without the bias: (M, fan_in) -> (M, fan_out)."""
@@ -35,7 +38,7 @@ def affine_weight_adjoint(layer: LayerPlan, h: Tensor, z_bar: Tensor, w_bar: Ten
     """Adds the weights' gradient, summed over all M rows, to ``w_bar`` (n_w,)."""
     operands, slots_bar = _operands(layer, h), _slots_adjoint(layer, z_bar)
     for product in layer.products:
-        _weight(product, w_bar).addmm_(slots_bar[:, product.outputs].T, operands[:, product.inputs])
+        _add_outer_sum(_weight(product, w_bar), slots_bar[:, product.outputs], operands[:, product.inputs])
 
 
 def affine_weight_adjoint_per_point(layer: LayerPlan, h: Tensor, z_bar: Tensor, w_bar: Tensor) -> None:
@@ -45,6 +48,22 @@ def affine_weight_adjoint_per_point(layer: LayerPlan, h: Tensor, z_bar: Tensor, 
         left = slots_bar[..., product.outputs].permute(1, 2, 0)  # (N, out, C)
         right = operands[..., product.inputs].permute(1, 0, 2)  # (N, C, in)
         w_bar[:, product.weight] += (left @ right).flatten(1)
+
+
+def _add_outer_sum(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left^T right, (M, o) and (M, i) to (o, i).
+
+    With one output BLAS runs through all M rows in one sum, and float32 loses digits as M grows. There, sums of blocks.
+    """
+    if left.shape[1] > 1:
+        total.addmm_(left.T, right)
+        return
+    n_blocks = left.shape[0] // _BLOCK if left.shape[0] > 32 * _BLOCK else 0
+    cut = n_blocks * _BLOCK
+    if n_blocks:
+        lefts, rights = left[:cut].reshape(n_blocks, 1, _BLOCK), right[:cut].reshape(n_blocks, _BLOCK, -1)
+        total += (lefts @ rights).sum(0)
+    total += (left[cut:] * right[cut:]).sum(0)
 
 
 def _operands(layer: LayerPlan, h: Tensor) -> Tensor:

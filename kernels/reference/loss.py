@@ -82,7 +82,7 @@ def losses_and_gradient(
             own, own_bar = (_by_site(tensor[:, start:stop], n_sites) for tensor in (jets, jets_bar))
             run = torch_program(term.program)
             arguments = (own, term.points, term.columns, coefficients)
-            residuals = [torch.as_tensor(r).expand(n) for r in run.residuals(*arguments)]
+            residuals = [_per_point(r, term.columns) for r in run.residuals(*arguments)]
             total = terms[index].n_points  # of the uncut term
             for r in residuals:
                 losses[index] += r.dot(r) / total
@@ -93,7 +93,7 @@ def losses_and_gradient(
                     case Jet(site, field, channel):
                         own_bar[site, channel, :, field] = value
                     case Coefficient(k):
-                        coefficients_bar[k] += torch.as_tensor(value).expand(n).sum()
+                        coefficients_bar[k] += _per_point(value, term.columns).sum()
             start = stop
         backward(plan, w, tape, batch.channels, jets_bar, w_bar)
     theta_bar = plan.expansion.transpose(w_bar)
@@ -112,7 +112,7 @@ def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Ter
     jets, tape = forward(plan, w, term.points.flatten(0, 1), channels)
     run = torch_program(program)
     arguments = (_by_site(jets, n_sites), term.points, term.columns, coefficients)
-    residuals = torch.stack([torch.as_tensor(r).expand(n) for r in run.residuals(*arguments)], 1)
+    residuals = torch.stack([_per_point(r, term.columns) for r in run.residuals(*arguments)], 1)
     jacobian = theta.new_zeros(n, program.n_residuals, plan.n_parameters + coefficients.numel())
     for i in range(program.n_residuals):
         r_bar = [theta.new_full((n,), float(i == k)) for k in range(program.n_residuals)]
@@ -129,6 +129,11 @@ def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Ter
         per_residual = w_bar.view(n_sites, n, -1).sum(0)
         jacobian[:, i, : plan.n_parameters] = plan.expansion.transpose_rows(per_residual)
     return residuals, jacobian
+
+
+def _per_point(value: Tensor | float, columns: Tensor) -> Tensor:
+    """A residual or adjoint as (N,); programs give plain numbers for what is the same at all points."""
+    return torch.as_tensor(value, dtype=columns.dtype, device=columns.device).expand(columns.shape[0])
 
 
 def _by_site(jets: Tensor, n_sites: int) -> Tensor:

@@ -18,27 +18,30 @@ from ..symmetry import SignedPermutation, Symmetry
 Points = npt.NDArray[np.float64]
 
 _ODD = Symmetry(SignedPermutation.flip(2, 1), (-1,))
-# Converged to 1e-12 down to nu = 0.01/pi (tested against adaptive quadrature).
-_NODES = 240
-_CHUNK = 4096
+# The trapezoid rule's step in s; halving it changes nothing between nu = 0.001 and 10.
+_STEP = 0.05
+_CHUNK = 2048
 
 
 def cole_hopf(points: Points, nu: float) -> Points:
     """Exact solution by the Cole-Hopf transform, (N, 2) points (t, x) -> (N, 1), float64.
 
     u = -Int sin(pi (x - eta)) f(x - eta) G d eta / Int f(x - eta) G d eta with f(y) = exp(-cos(pi y) / (2 pi nu)) and
-    G = exp(-eta^2 / (4 nu t)), by Gauss-Hermite quadrature in s = eta / sqrt(4 nu t) (Basdevant et al. 1986).
+    G = exp(-eta^2 / (4 nu t)), by the trapezoid rule in s = eta / sqrt(4 nu t) (Cole 1951, Hopf 1950). For smooth
+    integrands that decay this fast it converges exponentially, and unlike Gauss-Hermite also for large nu.
     """
     if not (math.isfinite(nu) and nu > 0):
         raise InputError(f"nu: the viscosity must be a positive number, got {nu!r}")
-    nodes, weights = np.polynomial.hermite.hermgauss(_NODES)
+    # f varies by exp(1 / (pi nu)), so the mass may lie as far out as s^2 = 1 / (pi nu); exp(-64) is below rounding.
+    reach = 8 + math.sqrt(1 / (math.pi * nu))
+    s = _STEP * np.arange(-math.ceil(reach / _STEP), math.ceil(reach / _STEP) + 1)
     u = np.empty((len(points), 1))
     for start in range(0, len(points), _CHUNK):
         t, x = points[start : start + _CHUNK, :1], points[start : start + _CHUNK, 1:]
-        y = x - np.sqrt(4 * nu * np.maximum(t, 0.0)) * nodes
-        exponent = -np.cos(math.pi * y) / (2 * math.pi * nu)
+        y = x - np.sqrt(4 * nu * np.maximum(t, 0.0)) * s
+        exponent = -np.cos(math.pi * y) / (2 * math.pi * nu) - s**2
         # The largest exponent cancels between numerator and denominator; e^50 would still fit, e^5000 would not.
-        kernel = weights * np.exp(exponent - exponent.max(1, keepdims=True))
+        kernel = np.exp(exponent - exponent.max(1, keepdims=True))
         u[start : start + _CHUNK, 0] = -(np.sin(math.pi * y) * kernel).sum(1) / kernel.sum(1)
     return u
 

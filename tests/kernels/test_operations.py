@@ -153,19 +153,15 @@ def test_few_points(case: str, n: int) -> None:
     assert relative_error(result.coefficients, coefficients_bar) < 1e-11
 
 
-# Last-layer weight gradients are one long float32 sum over channels and points: known to be worse than PyTorch's there.
-LONG_SUM = pytest.mark.xfail(strict=False, reason="gradient of a one-output last layer loses digits with many points")
-
-
 @pytest.mark.parametrize(
     ("case", "n"),
     [
-        *((case, 31) for case in CASES if case != "periodic"),
-        pytest.param("periodic", 31, marks=LONG_SUM),
+        *((case, 31) for case in CASES),
         ("laplace", 1023),
         ("two outputs", 1023),
-        pytest.param("burgers with unknown nu", 1023, marks=LONG_SUM),
-        pytest.param("periodic", 1023, marks=LONG_SUM),
+        ("burgers with unknown nu", 1023),
+        ("periodic", 1023),
+        ("periodic", 4099),
     ],
 )
 def test_float32_is_as_good_as_plain_pytorch(case: str, n: int) -> None:

@@ -79,9 +79,8 @@ class PDE:
             # u.<name> must be the derivative and not something that every SymPy symbol has.
             name = "".join(steps)
             if hasattr(SymbolicField, name) or name in ("field", "channel", "site", "coords"):
-                raise InputError(
-                    f"coords: u.{name} means something else to SymPy's symbols; rename {' or '.join(sorted(set(steps)))}"
-                )
+                culprits = " or ".join(sorted(set(steps)))
+                raise InputError(f"coords: u.{name} means something else to SymPy's symbols; rename {culprits}")
         everything = [*self.coords, *self.fields, *self.coefficients, *self.unknown]
         twice = sorted({name for name in everything if everything.count(name) > 1})
         if twice:

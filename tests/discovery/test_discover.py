@@ -55,9 +55,7 @@ def test_other_regularizers(teacher: PsiMLP, kind: str) -> None:
 
 def test_a_collapsed_student_is_reported(teacher: PsiMLP) -> None:
     settings = StudentSettings((3,), Regularizer("l2", 10.0), grid=7, steps=600, lr=1e-2, starts=1, iterations=500)
-    with pytest.raises(
-        DiscoveryError, match=r"no student shows a structure \(start 1: hidden layer 1: no neuron is left"
-    ):
+    with pytest.raises(DiscoveryError, match=r"no student shows .* \(start 1: hidden layer 1: no neuron is left"):
         discover(small_laplace(), teacher, settings=settings)
 
 

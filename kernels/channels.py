@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import groupby, product
 from typing import NamedTuple
 
 from .errors import InputError
@@ -105,6 +105,26 @@ class ChannelSet:
     def order(self) -> int:
         """Highest derivative order."""
         return max(channel_order(channel) for channel in self.channels)
+
+    @cached_property
+    def units(self) -> tuple[tuple[int, int], ...]:
+        """(axis, position) of the first derivatives in the set."""
+        return tuple((channel.index(1), c) for c, channel in enumerate(self.channels) if channel_order(channel) == 1)
+
+    @cached_property
+    def runs(self) -> tuple[tuple[slice, int], ...]:
+        """(positions, order) of consecutive channels of one order, which share a derivative of tanh."""
+        runs, start = [], 0
+        for order, members in groupby(channel_order(channel) for channel in self.channels):
+            stop = start + len(list(members))
+            runs.append((slice(start, stop), order))
+            start = stop
+        return tuple(runs)
+
+    @cached_property
+    def leading(self) -> tuple[NonlinearPart, ...]:
+        """The nonlinear parts that are left where all derivatives of z above the first vanish."""
+        return tuple(part for part in self.nonlinear if part.order == channel_order(self.channels[part.channel]))
 
     @cached_property
     def nonlinear(self) -> tuple[NonlinearPart, ...]:

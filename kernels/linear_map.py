@@ -51,6 +51,7 @@ class LinearMap:
             and bool((self.coefficient == 1).all())
         )
         self._tensors: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor, Tensor]] = {}
+        self._matrices: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     @classmethod
     def identity(cls, size: int) -> LinearMap:
@@ -107,9 +108,12 @@ class LinearMap:
         return matrix
 
     def matrix(self, like: Tensor) -> Tensor:
-        """M as a dense tensor of ``like``'s dtype and device."""
-        row, col, coefficient = self._on(like)
-        return like.new_zeros(self.shape).index_put_((row, col), coefficient, accumulate=True)
+        """M as a dense tensor of ``like``'s dtype and device, made once: do not write to it."""
+        key = (like.device, like.dtype)
+        if key not in self._matrices:
+            row, col, coefficient = self._on(like)
+            self._matrices[key] = like.new_zeros(self.shape).index_put_((row, col), coefficient, accumulate=True)
+        return self._matrices[key]
 
     def _on(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         key = (like.device, like.dtype)

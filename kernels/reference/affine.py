@@ -2,52 +2,75 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import torch
 from torch import Tensor
 
-from ..plan import LayerPlan, Product
+from ..plan import LayerPlan, Plan
 
 # Rows per partial sum in `_add_outer_sum`.
 _BLOCK = 64
 
 
-def affine(layer: LayerPlan, w: Tensor, h: Tensor) -> Tensor:
+class LayerWeights(NamedTuple):
+    """Views of one layer in the expanded vector w, or in its gradient (..., n_w)."""
+
+    products: tuple[Tensor, ...]
+    bias: Tensor | None
+
+
+def layer_weights(plan: Plan, w: Tensor) -> list[LayerWeights]:
+    """Cut w once per step: slicing it in every product costs as much as the small products themselves."""
+    return [
+        LayerWeights(
+            tuple(w[..., product.weight].unflatten(-1, product.shape) for product in layer.products),
+            None if layer.bias is None else w[..., layer.bias],
+        )
+        for layer in plan.layers
+    ]
+
+
+def affine(layer: LayerPlan, w: LayerWeights, h: Tensor) -> Tensor:
     """W h without the bias: (M, fan_in) -> (M, fan_out)."""
     operands = _operands(layer, h)
     if _is_single(layer):
-        slots = operands @ _weight(layer.products[0], w).T
+        slots = torch.mm(operands, w.products[0].T)
     else:
         slots = h.new_zeros(h.shape[0], layer.n_slots)
-        for product in layer.products:
-            slots[:, product.outputs] += operands[:, product.inputs] @ _weight(product, w).T
+        for product, weight in zip(layer.products, w.products, strict=True):
+            slots[:, product.outputs].addmm_(operands[:, product.inputs], weight.T)
     return slots if layer.post is None else slots @ layer.post.matrix(h).T
 
 
-def affine_input_adjoint(layer: LayerPlan, w: Tensor, z_bar: Tensor) -> Tensor:
+def affine_input_adjoint(layer: LayerPlan, w: LayerWeights, z_bar: Tensor) -> Tensor:
     """Gradient for h from that of W h: (M, fan_out) -> (M, fan_in)."""
     slots_bar = _slots_adjoint(layer, z_bar)
     if _is_single(layer):
-        operands_bar = slots_bar @ _weight(layer.products[0], w)
+        weight = w.products[0]
+        # An outer product is faster as a broadcast.
+        operands_bar = slots_bar * weight if weight.shape[0] == 1 else torch.mm(slots_bar, weight)
     else:
         operands_bar = z_bar.new_zeros(z_bar.shape[0], layer.n_operands)
-        for product in layer.products:
-            operands_bar[:, product.inputs] += slots_bar[:, product.outputs] @ _weight(product, w)
+        for product, weight in zip(layer.products, w.products, strict=True):
+            operands_bar[:, product.inputs].addmm_(slots_bar[:, product.outputs], weight)
     return operands_bar if layer.pre is None else operands_bar @ layer.pre.matrix(z_bar)
 
 
-def affine_weight_adjoint(layer: LayerPlan, h: Tensor, z_bar: Tensor, w_bar: Tensor) -> None:
-    """Adds the weights' gradient, summed over all M rows, to ``w_bar`` (n_w,)."""
+def affine_weight_adjoint(layer: LayerPlan, h: Tensor, z_bar: Tensor, w_bar: LayerWeights) -> None:
+    """Adds the weights' gradient, summed over all M rows, to ``w_bar``."""
     operands, slots_bar = _operands(layer, h), _slots_adjoint(layer, z_bar)
-    for product in layer.products:
-        _add_outer_sum(_weight(product, w_bar), slots_bar[:, product.outputs], operands[:, product.inputs])
+    for product, weight_bar in zip(layer.products, w_bar.products, strict=True):
+        _add_outer_sum(weight_bar, slots_bar[:, product.outputs], operands[:, product.inputs])
 
 
-def affine_weight_adjoint_per_point(layer: LayerPlan, h: Tensor, z_bar: Tensor, w_bar: Tensor) -> None:
-    """The same per point: h (C, N, fan_in) and z_bar (C, N, fan_out), summed over C, add to ``w_bar`` (N, n_w)."""
+def affine_weight_adjoint_per_point(layer: LayerPlan, h: Tensor, z_bar: Tensor, w_bar: LayerWeights) -> None:
+    """The same per point: h (C, N, fan_in) and z_bar (C, N, fan_out), summed over C, add to ``w_bar`` (N, ...)."""
     operands, slots_bar = _operands(layer, h), _slots_adjoint(layer, z_bar)
-    for product in layer.products:
+    for product, weight_bar in zip(layer.products, w_bar.products, strict=True):
         left = slots_bar[..., product.outputs].permute(1, 2, 0)  # (N, out, C)
         right = operands[..., product.inputs].permute(1, 0, 2)  # (N, C, in)
-        w_bar[:, product.weight] += (left @ right).flatten(1)
+        weight_bar += left @ right
 
 
 def _add_outer_sum(total: Tensor, left: Tensor, right: Tensor) -> None:
@@ -72,10 +95,6 @@ def _operands(layer: LayerPlan, h: Tensor) -> Tensor:
 
 def _slots_adjoint(layer: LayerPlan, z_bar: Tensor) -> Tensor:
     return z_bar if layer.post is None else z_bar @ layer.post.matrix(z_bar)
-
-
-def _weight(product: Product, w: Tensor) -> Tensor:
-    return w[product.weight].view(product.shape)
 
 
 def _is_single(layer: LayerPlan) -> bool:

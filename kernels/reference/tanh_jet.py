@@ -20,65 +20,83 @@ class TanhJet(NamedTuple):
 
 def tanh_derivatives(t: Tensor, order: int) -> tuple[Tensor, ...]:
     """tanh, tanh', ..., tanh^(order) as polynomials in t = tanh z; order <= 5."""
-    t1 = torch.addcmul(torch.ones((), dtype=t.dtype, device=t.device), t, t, value=-1)
+    zero, one = t.new_zeros(()), t.new_ones(())
+    t1 = torch.addcmul(one, t, t, value=-1)
     derivatives = [t, t1]
     if order >= 2:
-        derivatives.append((t * t1).mul_(-2))
+        derivatives.append(torch.addcmul(zero, t, t1, value=-2))
     if order >= 3:
-        square = t * t
-        derivatives.append((6 * square - 2).mul_(t1))
+        derivatives.append(torch.addcmul(4 * t1, t1, t1, value=-6))
     if order >= 4:
-        derivatives.append((16 - 24 * square).mul_(t).mul_(t1))
+        derivatives.append(torch.addcmul(-8 * t1, t1, t1, value=24).mul_(t))
     if order >= 5:
+        square = t * t
         derivatives.append(((120 * square - 120) * square + 16).mul_(t1))
     return tuple(derivatives)
 
 
-def tanh_jet(z: Tensor, channels: ChannelSet) -> tuple[Tensor, TanhJet]:
-    """h_c = sum_k tanh^(k)(z) * sum of monomials in z's channels."""
-    f = tanh_derivatives(torch.tanh(z[0]), channels.order + 1)
-    h = torch.empty_like(z)
-    h[0] = f[0]
-    if len(channels) > 1:
-        torch.mul(z[1:], f[1], out=h[1:])
+def tanh_jet(z: Tensor, channels: ChannelSet, first: int = 0) -> tuple[Tensor, TanhJet]:
+    """h_c = sum_k tanh^(k)(z) * sum of monomials in z's channels, for the channels from ``first`` on."""
+    by_channel = z.unbind(0)
+    h = z.new_empty(len(channels) - first, *z.shape[1:])
+    t = torch.tanh(by_channel[0], out=h[0]) if first == 0 else torch.tanh(by_channel[0])
+    f = tanh_derivatives(t, channels.order + 1)
+    start = max(first, 1)
+    if len(channels) > start:
+        torch.mul(z[start:], f[1], out=h[start - first :])
     sums = []
     for part in channels.nonlinear:
-        total = evaluate(part.monomials, z)
-        h[part.channel].addcmul_(f[part.order], total)
-        sums.append(total)
+        if part.channel >= first:
+            total = evaluate(part.monomials, by_channel)
+            h[part.channel - first].addcmul_(f[part.order], total)
+            sums.append(total)
     return h, TanhJet(f, tuple(sums))
 
 
-def tanh_jet_adjoint(z: Tensor, saved: TanhJet, h_bar: Tensor, channels: ChannelSet) -> Tensor:
-    """Gradient with respect to every channel of z, from that of h."""
+def tanh_jet_adjoint(z: Tensor, saved: TanhJet, h_bar: Tensor, channels: ChannelSet, first: int = 0) -> Tensor:
+    """Gradient with respect to every channel of z, from that of h's channels from ``first`` on."""
     f = saved.derivatives
-    z_bar = h_bar * f[1]
-    if len(channels) > 1:
-        z_bar[0].addcmul_(f[2], (z[1:] * h_bar[1:]).sum(0))
-    for part, total in zip(channels.nonlinear, saved.sums, strict=True):
-        c_bar = h_bar[part.channel]
-        z_bar[0].addcmul_(f[part.order + 1] * total, c_bar)
+    by_channel = z.unbind(0)
+    z_bar = torch.empty_like(z)
+    z_bar[:first].zero_()
+    torch.mul(h_bar, f[1], out=z_bar[first:])
+    z_bars, h_bars = z_bar.unbind(0), h_bar.unbind(0)
+    start = max(first, 1)
+    if len(channels) > start:
+        weighted = by_channel[start] * h_bars[start - first]
+        for c in range(start + 1, len(channels)):
+            weighted.addcmul_(by_channel[c], h_bars[c - first])
+        z_bars[0].addcmul_(f[2], weighted)
+    parts = [part for part in channels.nonlinear if part.channel >= first]
+    for part, total in zip(parts, saved.sums, strict=True):
+        c_bar = h_bars[part.channel - first]
+        z_bars[0].addcmul_(f[part.order + 1], total * c_bar)
         common = f[part.order] * c_bar
         for b, monomials in part.partials.items():
-            z_bar[b].addcmul_(common, evaluate(monomials, z))
+            scale, factor = _scaled(monomials, by_channel)
+            z_bars[b].addcmul_(common, factor, value=scale)
     return z_bar
 
 
-def evaluate(monomials: Sequence[Monomial], z: Tensor) -> Tensor:
+def evaluate(monomials: Sequence[Monomial], z: Sequence[Tensor] | Tensor) -> Tensor:
     """Sum of coefficient * product of z's channels. May be a view of z: do not write to it."""
-    (coefficient, factors), *others = monomials
+    coefficient, total = _scaled(monomials, z)
+    return total if coefficient == 1 else coefficient * total
+
+
+def _scaled(monomials: Sequence[Monomial], z: Sequence[Tensor] | Tensor) -> tuple[float, Tensor]:
+    """(s, v) with sum of monomials = s * v; s is the first coefficient, so that a lone monomial costs no scaling."""
+    (scale, factors), *others = monomials
     total = _product(factors, z)
-    if coefficient != 1:
-        total = coefficient * total
     for coefficient, factors in others:
         if len(factors) == 1:
-            total = total.add(z[factors[0]], alpha=coefficient)
+            total = total.add(z[factors[0]], alpha=coefficient / scale)
         else:
-            total = total.addcmul(_product(factors[:-1], z), z[factors[-1]], value=coefficient)
-    return total
+            total = total.addcmul(_product(factors[:-1], z), z[factors[-1]], value=coefficient / scale)
+    return scale, total
 
 
-def _product(factors: Sequence[int], z: Tensor) -> Tensor:
+def _product(factors: Sequence[int], z: Sequence[Tensor] | Tensor) -> Tensor:
     value = z[factors[0]]
     for factor in factors[1:]:
         value = value * z[factor]

@@ -1,0 +1,79 @@
+"""Errors after equal steps, median of seeds: ``python -m bench.accuracy``. Minutes; speed is measured in `bench.ratios`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from psinn_fast import get_problem, solve
+from psinn_fast.problems import parse_number
+from psinn_fast.solving import METHODS
+
+from .environment import environment
+
+# (problem, settings, steps, lr, methods): the first is the one with a bar, the others show that they run and report.
+CASES = (
+    ("laplace", {}, 20_000, 1e-3, ("psi", "pinn")),
+    ("poisson", {}, 2_000, 1e-3, METHODS),
+    ("burgers-inverse", {"nu": "0.04/pi"}, 4_000, 1e-3, METHODS),
+)
+
+
+def measure(problem: str, settings: dict[str, str], steps: int, lr: float, method: str, seeds: int) -> dict[str, Any]:
+    """All metrics for each seed, and the median relative L2."""
+    values = {name: parse_number(text) for name, text in settings.items()}
+    runs = [solve(get_problem(problem, values), method, steps=steps, lr=lr, seed=seed).to_dict() for seed in range(seeds)]
+    return {
+        "problem": problem,
+        "settings": settings,
+        "method": method,
+        "steps": steps,
+        "lr": lr,
+        "median_relative_l2": median(run["relative_l2"] for run in runs),
+        "runs": runs,
+    }
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    lines = [f"{'problem':18}{'method':12}{'parameters':>11}{'steps':>8}{'median relative L2':>20}  each seed"]
+    for row in rows:
+        seeds = " ".join(f"{run['relative_l2']:.2e}" for run in row["runs"])
+        found = [f"{name}={run['coefficients'][name]:.5f}" for run in row["runs"] for name in run["coefficients"]]
+        parameters = row["runs"][0]["parameters"]
+        lines.append(
+            f"{row['problem']:18}{row['method']:12}{parameters:>11}{row['steps']:>8}"
+            f"{row['median_relative_l2']:>20.2e}  {seeds}  {' '.join(found)}".rstrip()
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.accuracy", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on all step counts, for a smoke run")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "reference_accuracy.json")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    rows = []
+    for problem, settings, steps, lr, methods in CASES:
+        for method in methods:
+            rows.append(measure(problem, settings, max(1, int(options.scale * steps)), lr, method, options.seeds))
+            print(table(rows[-1:]).splitlines()[1], flush=True)
+    command = f"python -m bench.accuracy --seeds {options.seeds} --threads {options.threads}"
+    command += f" --scale {options.scale}" if options.scale != 1 else ""
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps({"command": command, **environment(), "rows": rows}, indent=1) + "\n")
+    print(table(rows))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,8 +5,8 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TORCH  := $(shell sed -n 's/^torch==//p' constraints.txt)
 OUT    ?= results/laplace
-# Waiting OpenMP threads sleep instead of spinning: on a machine that does anything else, spinning costs a factor of ten.
-export OMP_WAIT_POLICY ?= PASSIVE
+# OpenMP threads wait spinning; when another process wants a core that costs a factor of ten, so they soon sleep.
+export GOMP_SPINCOUNT ?= 10000
 
 .DEFAULT_GOAL := help
 .PHONY: help solve test lint types format bench wheel clean

@@ -20,7 +20,7 @@ def doctor_report() -> dict[str, str]:
             report[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             report[package] = "not installed"
-    report["processor"] = _processor()
+    report["processor"] = processor_name()
     report["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
     report["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can use"
     for name, reason in available_backends().items():
@@ -29,7 +29,7 @@ def doctor_report() -> dict[str, str]:
     return report
 
 
-def _processor() -> str:
+def processor_name() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         for line in cpuinfo.read_text(errors="replace").splitlines():

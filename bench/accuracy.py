@@ -29,7 +29,9 @@ CASES: tuple[tuple[str, dict[str, str], int, float, tuple[str, ...], int], ...] 
 def measure(problem: str, settings: dict[str, str], steps: int, lr: float, method: str, seeds: int) -> dict[str, Any]:
     """All metrics for each seed, and the median relative L2."""
     values = {name: parse_number(text) for name, text in settings.items()}
-    runs = [solve(get_problem(problem, values), method, steps=steps, lr=lr, seed=seed).to_dict() for seed in range(seeds)]
+    runs = [
+        solve(get_problem(problem, values), method, steps=steps, lr=lr, seed=seed).to_dict() for seed in range(seeds)
+    ]
     return {
         "problem": problem,
         "settings": settings,
@@ -61,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "reference_accuracy.json")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
+    measured_on = environment()  # before the minutes in which the tree may change
     rows = []
     for problem, settings, steps, lr, methods, seeds in CASES:
         for method in methods:
@@ -69,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = f"python -m bench.accuracy --threads {options.threads}"
     command += f" --scale {options.scale}" if options.scale != 1 else ""
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"command": command, **environment(), "rows": rows}, indent=1) + "\n")
+    options.out.write_text(json.dumps({"command": command, **measured_on, "rows": rows}, indent=1) + "\n")
     print(table(rows))
     return 0
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
-import os
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -20,11 +16,10 @@ import torch
 
 from .cases import CASES, Case
 from .check import WrongPeer, check
+from .environment import environment
 from .peers import PEERS, OursStep, Step
 
 WARM_UP_STEPS = 5
-# Environment variables that change speed, by prefix.
-TUNING = ("OMP_", "MKL_", "KMP_", "MALLOC_", "GLIBC_TUNABLES")
 COMPARED = (
     "ours: operation 4 (train) of the backend; taylor: forward Laplacian written by hand in eager torch; nested: "
     "torch.autograd.grad twice. Float32, the same weights and data, one Adam step each. A ratio is taken within one "
@@ -83,7 +78,7 @@ def _spread(values: npt.NDArray[np.float64]) -> dict[str, float]:
 
 
 def conditions(backend: str, rounds: int, block: int) -> dict[str, Any]:
-    """All that somebody needs to judge or repeat the numbers; no paths, no host name."""
+    """What was compared with what, how, and where."""
     threads = torch.get_num_threads()
     return {
         "compared": COMPARED,
@@ -91,34 +86,8 @@ def conditions(backend: str, rounds: int, block: int) -> dict[str, Any]:
         "backend": backend,
         "rounds": rounds,
         "steps_per_round": block,
-        "threads": threads,
-        "environment": {key: value for key, value in os.environ.items() if key.startswith(TUNING)},
-        "cpu": _cpu_model(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain")),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        **environment(),
     }
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
-
-
-def _git(*arguments: str) -> str | None:
-    command = ["git", "--no-optional-locks", *arguments]
-    try:
-        result = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return result.stdout.strip()
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

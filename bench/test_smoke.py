@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from . import accuracy
 from .cases import Case
 from .check import WrongPeer, check
 from .peers import PEERS, OursStep, TaylorStep
@@ -83,3 +84,11 @@ def _spoil_gradient(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tensor], T
         return loss, spoil(gradient)
 
     monkeypatch.setattr(OursStep, "loss_and_gradient", wrong)
+
+
+def test_smoke_accuracy_runs_every_case(tmp_path: Path) -> None:
+    out = tmp_path / "accuracy.json"
+    assert accuracy.main(["--scale", "1e-4", "--threads", "1", "--out", str(out)]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert [(row["problem"], row["method"]) for row in rows][:2] == [("laplace", "psi"), ("laplace", "pinn")]
+    assert all(math.isfinite(row["median_relative_l2"]) for row in rows)

@@ -130,7 +130,30 @@ def _discover(options: argparse.Namespace) -> int:
     )
     if options.out:
         save_discovery(found, options.out)
-    print(json.dumps(_discovery_dict(problem, found), indent=1) if options.json else found.report())
+    trained = None
+    if options.width is not None:
+        place = Path(options.out) / "psi" if options.out else None
+        trained = solve(
+            problem,
+            "psi",
+            structure=found.structure,
+            width=options.width,
+            steps=options.steps,
+            lr=options.lr,
+            backend=options.backend,
+            seed=options.seed,
+            out=place,
+            progress=not options.quiet,
+        )
+        if place:
+            save_solution(trained, place)
+    if options.json:
+        solved = {} if trained is None else {"result": trained.to_dict()}
+        print(json.dumps(_discovery_dict(problem, found) | solved, indent=1))
+    else:
+        print(found.report())
+        if trained is not None:
+            print(comparison_table((("psi", trained),)))
     return 0
 
 
@@ -186,6 +209,7 @@ def _parser() -> argparse.ArgumentParser:
     find = commands.add_parser("discover", help="find the relation matrix R: teacher, student, clusters")
     _common(find)
     _student_options(find)
+    find.add_argument("--width", type=int, metavar="N", help="then train the Psi-NN of the structure found, this wide")
     find.add_argument("--teacher", metavar="FILE", help="a weights.safetensors to imitate instead of training one")
     find.add_argument(
         "--teacher-regularizer", choices=KINDS, metavar="KIND", help=f"penalise the teacher: {', '.join(KINDS)}"

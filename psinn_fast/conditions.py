@@ -188,7 +188,7 @@ def _refuse_non_finite(array: Points, what: str) -> None:
         )
 
 
-def _weight(weight: float, name: str) -> float:
-    if isinstance(weight, bool) or not isinstance(weight, Real) or not np.isfinite(weight) or weight < 0:
+def _weight(weight: object, name: str) -> float:
+    if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
         raise InputError(f"{name}: weight: expected a finite number >= 0, got {weight!r}")
     return float(weight)

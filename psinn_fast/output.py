@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .discovery.discover import Discovery
-from .plots import history_figure, relation_matrix_figure, save_figure, solution_figure, structure_figure
+from .plots import (
+    history_figure,
+    overview_figure,
+    relation_matrix_figure,
+    save_figure,
+    solution_figure,
+    structure_figure,
+)
 from .solving import Solution, writable_folder
 from .structure import Structure
 from .training.checkpoint import save_network
@@ -41,8 +48,11 @@ def save_discovery(discovery: Discovery, out: str | Path) -> None:
 
 
 def save_comparison(rows: Sequence[tuple[str, Solution]], table: str, out: str | Path) -> None:
-    """comparison.json, comparison.txt and loss curves of several solutions."""
+    """comparison.json, comparison.txt, loss curves of all, and an overview of the first Psi-NN."""
     folder = writable_folder(out)
     (folder / "comparison.json").write_text(json.dumps({name: row.to_dict() for name, row in rows}, indent=1) + "\n")
     (folder / "comparison.txt").write_text(table + "\n")
     save_figure(history_figure({name: row.history for name, row in rows}), folder / "comparison.png")
+    tied = [row for _, row in rows if row.method == "psi"]
+    if tied:
+        save_figure(overview_figure(tied[0].problem, tied[0].net), folder / "overview.png")

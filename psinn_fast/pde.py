@@ -130,14 +130,13 @@ class PDE:
         return function(**{name: scope[name] for name in self.arguments_of(function)})
 
 
-def _finite(values: Mapping[str, float], what: str) -> dict[str, float]:
+def _finite(values: Mapping[str, object], what: str) -> dict[str, float]:
     if not isinstance(values, Mapping):
         raise InputError(f"{what}: expected a mapping from name to number, got {type(values).__name__}")
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    names = split_names(list(values), what) if values else ()
+    numbers = {}
+    for name, value in zip(names, values.values(), strict=True):
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(float(value)):
             raise InputError(f"{what}: {name} must be a finite number, got {value!r}")
-    return (
-        {name: float(value) for name, value in zip(split_names(list(values), what), values.values(), strict=True)}
-        if values
-        else {}
-    )
+        numbers[name] = float(value)
+    return numbers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 from .discovery.clustering import check_threshold
 from .discovery.discover import Discovery, discover, matching_width
 from .discovery.student import StudentSettings
+from .kernels.errors import InputError
 from .networks import PsiMLP
 from .output import save_comparison, save_discovery, save_solution
 from .problem import Problem
@@ -57,6 +58,7 @@ def run_pipeline(
     *,
     steps: int | None = None,
     lr: float | None = None,
+    milestones: Sequence[int] | None = None,
     settings: StudentSettings | None = None,
     threshold: float = 0.1,
     seconds: float | None = None,
@@ -73,6 +75,8 @@ def run_pipeline(
 
     Args:
         steps, lr: of every network; None takes the problem's, or with ``paper`` the paper's.
+        milestones: None drops the rate to a tenth for the last fifth of the steps, so that the errors compared are not
+            those of a random moment in Adam's noise; with ``paper`` it stays constant.
         settings: of the students; None: `StudentSettings` for the problem, with ``paper`` twice the teacher's steps.
         threshold: of the clustering.
         seconds: limit for each network's training.
@@ -85,8 +89,14 @@ def run_pipeline(
     Raises:
         KeyboardInterrupt: on Ctrl-C, after the checkpoint of the network in training is saved.
     """
-    steps = steps or (problem.paper_steps if paper else None) or problem.steps
-    lr = lr or (problem.paper_lr if paper else None) or problem.lr
+    if paper and (problem.paper_steps is None or problem.paper_lr is None):
+        raise InputError(f"paper: the paper has no problem {problem.name!r}")
+    if steps is None:
+        steps = problem.paper_steps if paper and problem.paper_steps else problem.steps
+    if lr is None:
+        lr = problem.paper_lr if paper and problem.paper_lr else problem.lr
+    if milestones is None:
+        milestones = () if paper else (int(0.8 * steps),)
     if settings is None:
         settings = StudentSettings(tuple(problem.student or (8, 8, 8)))
         settings = replace(settings, steps=2 * steps) if paper else settings
@@ -97,8 +107,8 @@ def run_pipeline(
         place = folder / label.lower().replace(" ", "-").replace(",", "") if folder else None
         continued = resume and place is not None and (place / CHECKPOINT).exists()
         solution = solve(
-            problem, method, steps=steps, lr=lr, seconds=seconds, dtype=dtype, backend=backend, seed=seed,
-            out=place, resume=continued, progress=progress, **network,
+            problem, method, steps=steps, lr=lr, milestones=milestones, seconds=seconds, dtype=dtype, backend=backend,
+            seed=seed, out=place, resume=continued, progress=progress, **network,
         )  # fmt: skip
         if place is not None:
             save_solution(solution, place)
@@ -126,7 +136,7 @@ def run_pipeline(
 
 
 def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
-    """Errors of several solutions, one a line; several fields are averaged by name order in result.json, not here."""
+    """Errors and coefficients of several solutions of one problem, one a line."""
     unknowns = tuple(rows[0][1].coefficients)
     header = [
         "method",

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from .networks import PsiMLP
 from .problem import Problem
@@ -25,7 +25,25 @@ _COLOURS = (
 )  # fmt: skip
 
 
+def overview_figure(problem: Problem, net: PsiMLP) -> Figure:
+    """The structure above, the solution below."""
+    figure = Figure(figsize=(12, 3.6 + 3.4 * len(problem.pde.fields)), layout="constrained")
+    rows = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, len(problem.pde.fields)))
+    draw_structure(rows[0, 0], net.structure)
+    draw_solution(rows[1, 0], problem, net)
+    return figure
+
+
 def solution_figure(problem: Problem, net: PsiMLP, title: str = "") -> Figure:
+    """See `draw_solution`."""
+    panels = 1 if problem.exact is None else 3
+    figure = Figure(figsize=(4.2 * panels, 3.4 * len(problem.pde.fields)), layout="constrained")
+    draw_solution(figure, problem, net)
+    figure.suptitle(title)
+    return figure
+
+
+def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP) -> None:
     """Per field a row: network, exact solution, error (the last two where the exact one is known).
 
     Two coordinates are drawn as images, one as a line; of three or four the first two, the others at their centre.
@@ -42,7 +60,6 @@ def solution_figure(problem: Problem, net: PsiMLP, title: str = "") -> Figure:
         exact = problem.exact(points)
         panels += [("exact", exact), ("error", found - exact)]
     fields = problem.pde.fields
-    figure = Figure(figsize=(4.2 * len(panels), 3.4 * len(fields)), layout="constrained")
     axes = figure.subplots(len(fields), len(panels), squeeze=False)
     for row, field in enumerate(fields):
         for column, (name, values) in enumerate(panels):
@@ -60,35 +77,46 @@ def solution_figure(problem: Problem, net: PsiMLP, title: str = "") -> Figure:
             shown = axis.imshow(image, origin="lower", extent=extent, aspect="auto", cmap=colours, vmin=low, vmax=high)
             figure.colorbar(shown, ax=axis)
             axis.set_ylabel(coords[1])
-    figure.suptitle(title)
-    return figure
 
 
 def history_figure(histories: Mapping[str, History], terms: bool = False) -> Figure:
-    """Total loss and relative L2 error against the step, one curve per run; with ``terms``, every loss term as well."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    losses, errors = figure.subplots(1, 2)
-    for name, history in histories.items():
-        steps = history["step"]
-        losses.semilogy(steps, history["loss"], label=name)
-        errors.semilogy(steps, history["relative_l2"], label=name)
-        if terms:
-            for column in history.columns[4 : history.columns.index("penalty")]:
-                losses.semilogy(steps, history[column], label=column, linewidth=0.7)
-    for axis, label in ((losses, "loss"), (errors, "relative L2 error")):
+    """Total loss, relative L2 error and unknown coefficients against the step, one curve per run.
+
+    With ``terms``, every loss term as well. Error and coefficients are left out where there are none.
+    """
+    first = next(iter(histories.values()))
+    names = first.columns[4 : first.columns.index("penalty")]
+    coefficients = first.columns[first.columns.index("penalty") + 1 : -1]
+    has_error = not np.isnan(first["relative_l2"]).all()
+    panels = ["loss", *(["relative_l2"] if has_error else []), *coefficients]
+    figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
+    for axis, column in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for label, history in histories.items():
+            axis.plot(history["step"], history[column], label=label)
+            for term in names if terms and column == "loss" else ():
+                axis.plot(history["step"], history[term], label=term, linewidth=0.7)
+        axis.set_yscale("linear" if column in coefficients else "log")
         axis.set_xlabel("step")
-        axis.set_ylabel(label)
+        axis.set_ylabel(column)
         axis.grid(alpha=0.3)
-    losses.legend(fontsize="small")
+    figure.axes[0].legend(fontsize="small")
     return figure
 
 
 def structure_figure(structure: Structure) -> Figure:
+    """See `draw_structure`."""
+    columns = sum(len(layer.cols) + 1.6 for layer in structure.layers)
+    tallest = max(len(layer.rows) for layer in structure.layers)
+    figure = Figure(figsize=(0.62 * columns + 1, 0.62 * tallest + 1.2), layout="constrained")
+    draw_structure(figure, structure)
+    return figure
+
+
+def draw_structure(figure: FigureBase, structure: Structure) -> None:
     """The blocks of every layer: colour = symbol, hatched = with a minus sign, white = zero; biases at the right."""
     named = structure.named_symbols()
-    widths = [max(len(layer.cols), 1) + 1.6 for layer in structure.layers]
+    widths = [len(layer.cols) + 1.6 for layer in structure.layers]
     tallest = max(len(layer.rows) for layer in structure.layers)
-    figure = Figure(figsize=(0.62 * sum(widths) + 1, 0.62 * tallest + 1.2), layout="constrained")
     axes = figure.subplots(1, len(structure.layers), squeeze=False, width_ratios=widths)[0]
     for number, (axis, layer, (weight, bias)) in enumerate(zip(axes, structure.layers, named, strict=True), start=1):
         _draw_blocks(axis, layer.weight, weight, 0.0)
@@ -99,7 +127,6 @@ def structure_figure(structure: Structure) -> Figure:
         axis.axis("off")
         axis.set_title(f"W{number}, b{number}", fontsize=9)
     figure.suptitle(f"{structure.name}: {structure.n_parameters} of {structure.n_expanded} parameters", fontsize=10)
-    return figure
 
 
 def relation_matrix_figure(structure: Structure) -> Figure:

@@ -24,7 +24,7 @@ def layer_weights(plan: Plan, w: Tensor) -> list[LayerWeights]:
     """Cut w once per step: slicing it in every product costs as much as the small products themselves."""
     return [
         LayerWeights(
-            tuple(w[..., product.weight].unflatten(-1, product.shape) for product in layer.products),
+            tuple(w[..., product.weight].view(*w.shape[:-1], *product.shape) for product in layer.products),
             None if layer.bias is None else w[..., layer.bias],
         )
         for layer in plan.layers

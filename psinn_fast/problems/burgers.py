@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,7 +47,7 @@ def cole_hopf(points: Points, nu: float) -> Points:
     return u
 
 
-def _equation(u, nu):  # type: ignore[no-untyped-def]
+def _equation(u: Any, nu: Any) -> Any:
     return u.t + u * u.x - nu * u.xx
 
 

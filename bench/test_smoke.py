@@ -88,7 +88,7 @@ def _spoil_gradient(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tensor], T
 
 def test_smoke_accuracy_runs_every_case(tmp_path: Path) -> None:
     out = tmp_path / "accuracy.json"
-    assert accuracy.main(["--scale", "1e-4", "--threads", "1", "--out", str(out)]) == 0
+    assert accuracy.main(["--scale", "1e-4", "--out", str(out)]) == 0
     rows = json.loads(out.read_text())["rows"]
     assert [(row["problem"], row["method"]) for row in rows][:2] == [("laplace", "psi"), ("laplace", "pinn")]
     assert all(math.isfinite(row["median_relative_l2"]) for row in rows)

@@ -1,0 +1,1 @@
+"""Discovery of the relation matrix R: students, clusters, extraction, symmetry checks (docs/discovery.md)."""

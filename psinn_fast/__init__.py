@@ -26,7 +26,7 @@ from .published import published_structure
 from .solving import Solution, solve
 from .structure import Structure
 from .symmetry import SignedPermutation, Symmetry, structure_from_group
-from .training import History, error_metrics, fit, load_network, save_network
+from .training import History, TrainingInterrupted, error_metrics, fit, load_network, save_network
 
 __all__ = [
     "PDE",
@@ -56,6 +56,7 @@ __all__ = [
     "SymbolLayer",
     "Symmetry",
     "TanhMLP",
+    "TrainingInterrupted",
     "available_backends",
     "derivatives",
     "discover",

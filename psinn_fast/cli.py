@@ -18,11 +18,11 @@ from .discovery.student import StudentSettings
 from .doctor import doctor_report
 from .kernels.errors import DivergedError, InputError, PsinnFastError
 from .kernels.regularizer import KINDS, Regularizer
-from .output import save_discovery, save_solution
+from .output import save_discovery, writable_folder
 from .pipeline import TEACHER_ITERATIONS, comparison_table, make_teacher, run_pipeline
 from .problem import Problem
 from .problems import PROBLEMS, get_problem, parse_number
-from .solving import CHECKPOINT, DTYPES, METHODS, OPTIMIZERS, solve, writable_folder
+from .solving import CHECKPOINT, DTYPES, METHODS, OPTIMIZERS, solve
 from .structure import Structure
 from .training.checkpoint import load_network
 
@@ -80,16 +80,12 @@ def _solve(options: argparse.Namespace) -> int:
         resume=options.resume,
         progress=not options.quiet,
     )
-    if options.out:
-        save_solution(solution, options.out)
     if options.json:
         print(json.dumps(solution.to_dict(), indent=1))
     else:
         print(solution.net.structure)
         print(comparison_table(((options.method, solution),)))
         print(f"status: {solution.status}")
-    if solution.status == "interrupted":
-        raise KeyboardInterrupt
     return 0
 
 
@@ -113,12 +109,8 @@ def _discover(options: argparse.Namespace) -> int:
             resume=bool(options.resume and place and (place / CHECKPOINT).exists()),
             progress=not options.quiet,
         )
-        if place:
-            save_solution(solution, place)
-        if solution.status == "interrupted":
-            raise KeyboardInterrupt
         teacher = make_teacher(
-            problem, solution.net, iterations=TEACHER_ITERATIONS, backend=options.backend, progress=not options.quiet
+            solution, iterations=TEACHER_ITERATIONS, backend=options.backend, progress=not options.quiet
         )
     found = discover(
         problem,
@@ -145,8 +137,6 @@ def _discover(options: argparse.Namespace) -> int:
             out=place,
             progress=not options.quiet,
         )
-        if place:
-            save_solution(trained, place)
     if options.json:
         solved = {} if trained is None else {"result": trained.to_dict()}
         print(json.dumps(_discovery_dict(problem, found) | solved, indent=1))

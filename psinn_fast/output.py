@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .discovery.discover import Discovery
+from .kernels.errors import InputError
 from .plots import (
     history_figure,
     overview_figure,
@@ -15,9 +16,12 @@ from .plots import (
     solution_figure,
     structure_figure,
 )
-from .solving import Solution, writable_folder
 from .structure import Structure
 from .training.checkpoint import save_network
+
+if TYPE_CHECKING:  # these modules write through this one
+    from .discovery.discover import Discovery
+    from .solving import Solution
 
 
 def save_solution(solution: Solution, out: str | Path) -> None:
@@ -56,3 +60,20 @@ def save_comparison(rows: Sequence[tuple[str, Solution]], table: str, out: str |
     tied = [row for _, row in rows if row.method == "psi"]
     if tied:
         save_figure(overview_figure(tied[0].problem, tied[0].net), folder / "overview.png")
+
+
+def writable_folder(path: str | Path) -> Path:
+    """The folder, made if need be.
+
+    Raises:
+        InputError: it cannot be made or written to.
+    """
+    folder = Path(path)
+    probe = folder / ".psinn_fast_probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"out: cannot write to the folder {folder} ({error.strerror or error})") from None
+    return folder

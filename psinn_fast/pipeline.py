@@ -13,7 +13,7 @@ from .discovery.discover import Discovery, discover, matching_width
 from .discovery.student import StudentSettings
 from .kernels.errors import InputError
 from .networks import PsiMLP
-from .output import save_comparison, save_discovery, save_solution
+from .output import save_comparison, save_discovery
 from .problem import Problem
 from .solving import CHECKPOINT, Solution, solve
 from .training.lbfgs import polish
@@ -41,14 +41,18 @@ class PipelineResult:
         }
 
 
-def make_teacher(problem: Problem, net: PsiMLP, *, iterations: int, backend: str, progress: bool) -> PsiMLP:
-    """A float64 copy of a trained network, its own loss minimised further by L-BFGS.
+def make_teacher(pinn: Solution, *, iterations: int, backend: str, progress: bool) -> PsiMLP:
+    """A float64 copy of a trained PINN, its own loss minimised further by L-BFGS.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C.
     """
-    teacher = deepcopy(net).double()
-    if polish(problem, teacher, iterations, backend=backend, progress=progress, title="teacher L-BFGS").interrupted:
+    teacher = deepcopy(pinn.net).double()
+    found = polish(
+        pinn.problem, teacher, iterations, coefficients=pinn.coefficients, backend=backend, progress=progress,
+        title="teacher L-BFGS",
+    )  # fmt: skip
+    if found.interrupted:
         raise KeyboardInterrupt
     return teacher
 
@@ -110,15 +114,11 @@ def run_pipeline(
             problem, method, steps=steps, lr=lr, milestones=milestones, seconds=seconds, dtype=dtype, backend=backend,
             seed=seed, out=place, resume=continued, progress=progress, **network,
         )  # fmt: skip
-        if place is not None:
-            save_solution(solution, place)
-        if solution.status == "interrupted":
-            raise KeyboardInterrupt
         say(f"{label}: {solution.steps} steps in {solution.seconds:.1f} s")
         return solution
 
     rows = [("PINN", train("PINN", "pinn"))]
-    teacher = make_teacher(problem, rows[0][1].net, iterations=TEACHER_ITERATIONS, backend=backend, progress=progress)
+    teacher = make_teacher(rows[0][1], iterations=TEACHER_ITERATIONS, backend=backend, progress=progress)
     found = discover(problem, teacher, settings=settings, threshold=threshold, backend=backend, progress=progress)
     say(found.report())
     if folder is not None:

@@ -13,12 +13,13 @@ from .kernels.errors import InputError
 from .kernels.registry import get_backend
 from .kernels.regularizer import Regularizer
 from .networks import PsiMLP, TanhMLP
+from .output import save_solution, writable_folder
 from .problem import Problem
 from .problems import get_problem
 from .structure import Structure
 from .symmetry import structure_from_group
 from .training.history import History
-from .training.loop import Schedule, fit
+from .training.loop import FitResult, Schedule, TrainingInterrupted, fit
 from .training.metrics import Metric, error_metrics
 
 METHODS = ("pinn", "pinn-post", "psi")
@@ -102,12 +103,12 @@ def solve(
         backend: see `available_backends`.
         regularizer: a weight penalty; on a problem's own loss it conflicts with the physics (the paper's point).
         seed: of the initial weights; everything else is deterministic.
-        out: folder for the checkpoint; `psinn_fast.output.save_solution` writes the rest there.
+        out: folder for the checkpoint and, at the end or on Ctrl-C, what `save_solution` writes.
         resume: continue from the checkpoint in ``out``.
         progress: show a bar on stderr.
 
     Raises:
-        InputError, CheckpointError, DivergedError: see `fit`.
+        InputError, CheckpointError, DivergedError, TrainingInterrupted: see `fit`.
     """
     if isinstance(problem, str):
         problem = get_problem(problem)
@@ -123,39 +124,47 @@ def solve(
         if resume and not checkpoint.exists():
             raise InputError(f"resume: there is no checkpoint in {out}")
     schedule = Schedule(problem.steps if steps is None else steps, problem.lr if lr is None else lr, milestones)
-    result = fit(
-        problem,
-        net,
-        schedule,
-        backend=engine.name,
-        seconds=seconds,
-        checkpoint=checkpoint,
-        resume=resume,
-        identity={
-            "method": method,
-            "seed": seed,
-            "settings": dict(problem.true_coefficients) | dict(problem.pde.coefficients),
-        },
-        regularizer=regularizer,
-        progress=progress,
-        title=f"{problem.name} {method}",
-    )
-    return Solution(
-        problem,
-        net,
-        method,
-        optimizer,
-        engine.name,
-        dtype,
-        seed,
-        result.status,
-        result.steps,
-        result.seconds,
-        error_metrics(net, problem),
-        result.coefficients,
-        result.losses,
-        result.history,
-    )
+    settings = dict(problem.true_coefficients) | dict(problem.pde.coefficients)
+
+    def conclude(result: FitResult) -> Solution:
+        solution = Solution(
+            problem=problem,
+            net=net,
+            method=method,
+            optimizer=optimizer,
+            backend=engine.name,
+            dtype=dtype,
+            seed=seed,
+            status=result.status,
+            steps=result.steps,
+            seconds=result.seconds,
+            metrics=error_metrics(net, problem),
+            coefficients=result.coefficients,
+            losses=result.losses,
+            history=result.history,
+        )
+        if out is not None:
+            save_solution(solution, out)
+        return solution
+
+    try:
+        result = fit(
+            problem,
+            net,
+            schedule,
+            backend=engine.name,
+            seconds=seconds,
+            checkpoint=checkpoint,
+            resume=resume,
+            identity={"method": method, "seed": seed, "settings": settings},
+            regularizer=regularizer,
+            progress=progress,
+            title=f"{problem.name} {method}",
+        )
+    except TrainingInterrupted as stop:
+        conclude(stop.result)
+        raise
+    return conclude(result)
 
 
 def build_network(
@@ -197,23 +206,6 @@ def build_network(
         raise InputError(f"structure: problem {problem.name!r} has no published one; give one, or run discover")
     _check_ends("structure", (structure.n_inputs, structure.n_outputs), ends, problem)
     return PsiMLP(structure, problem.width if width is None else width, seed=seed, dtype=DTYPES[dtype])
-
-
-def writable_folder(path: str | Path) -> Path:
-    """The folder, made if need be.
-
-    Raises:
-        InputError: it cannot be made or written to.
-    """
-    folder = Path(path)
-    probe = folder / ".psinn_fast_probe"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"out: cannot write to the folder {folder} ({error.strerror or error})") from None
-    return folder
 
 
 def _check_ends(what: str, found: tuple[int, ...], expected: tuple[int, int], problem: Problem) -> None:

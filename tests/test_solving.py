@@ -11,7 +11,7 @@ import pytest
 import torch
 from small import small_laplace
 
-from psinn_fast import InputError, PsiMLP, Structure, TanhMLP, load_network, published_structure, save_solution, solve
+from psinn_fast import InputError, PsiMLP, Structure, TanhMLP, load_network, published_structure, solve
 from psinn_fast.solving import build_network
 from psinn_fast.training.metrics import error_metrics, evaluate
 
@@ -39,7 +39,6 @@ def test_pinn_post_is_the_sum_of_the_network_and_its_mirror_image() -> None:
 
 def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
     solution = solve(small_laplace(), "psi", steps=30, out=tmp_path)
-    save_solution(solution, tmp_path)
     result = json.loads((tmp_path / "result.json").read_text())
     assert result == solution.to_dict()
     assert list(result) == [

@@ -99,12 +99,10 @@ def train_student(task: Problem, settings: StudentSettings, seed: int, backend: 
     net = TanhMLP(sizes, seed=seed, dtype=torch.float32)
     milestones = (int(0.6 * settings.steps), int(0.85 * settings.steps))
     schedule = Schedule(settings.steps, settings.lr, milestones)
-    result = fit(
+    fit(
         task, net, schedule, backend=backend, regularizer=settings.regularizer, progress=progress,
         title=f"student {seed + 1} of {settings.starts}",
     )  # fmt: skip
-    if result.status == "interrupted":
-        raise KeyboardInterrupt
     return converge(task, net.double(), settings, seed, backend, progress)
 
 

@@ -2,7 +2,7 @@
 
 from .checkpoint import load_network, save_network
 from .history import History
-from .loop import FitResult, fit
+from .loop import FitResult, TrainingInterrupted, fit
 from .metrics import error_metrics
 
-__all__ = ["FitResult", "History", "error_metrics", "fit", "load_network", "save_network"]
+__all__ = ["FitResult", "History", "TrainingInterrupted", "error_metrics", "fit", "load_network", "save_network"]

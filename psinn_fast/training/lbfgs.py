@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,7 @@ def polish(
     net: PsiMLP,
     iterations: int,
     *,
+    coefficients: Mapping[str, float] | None = None,
     tolerance: float = 1e-7,
     regularizer: Regularizer | None = None,
     backend: str = "auto",
@@ -44,13 +46,12 @@ def polish(
 
     Args:
         iterations: at most.
+        coefficients: where the unknown ones start; None: where the problem says. They are optimised along.
         tolerance: ends where no component of the gradient is larger.
-
-    Unknown coefficients start where the problem says and are optimised along, but not returned.
     """
     engine = get_backend(backend)
     terms = problem.terms(torch.float64)
-    coefficients = problem.initial_coefficients(torch.float64)
+    unknown = torch.tensor(list({**problem.pde.unknown, **(coefficients or {})}.values()), dtype=torch.float64)
     n_theta = net.theta.numel()
 
     def objective(x: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
@@ -59,7 +60,7 @@ def polish(
         total = sum(term.weight * float(loss) for term, loss in zip(terms, result.losses, strict=True))
         return total + float(result.penalty), torch.cat([result.theta, result.coefficients]).numpy()
 
-    start = torch.cat([net.theta.detach().double().cpu(), coefficients]).numpy()
+    start = torch.cat([net.theta.detach().double().cpu(), unknown]).numpy()
     with InterruptFlag() as interrupt, TrainingProgress(title, iterations, progress) as bar:
         done = 0
 

@@ -31,7 +31,7 @@ HISTORY_ROWS = 400
 
 @dataclass(frozen=True)
 class FitResult:
-    """``status``: "done", "interrupted" or "time limit". ``losses`` by term (unweighted), at the final weights."""
+    """``status``: "done", "time limit" or "interrupted". ``losses`` by term (unweighted), at the final weights."""
 
     status: str
     steps: int
@@ -39,6 +39,14 @@ class FitResult:
     losses: dict[str, float]
     coefficients: dict[str, float]
     history: History
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM during training; the checkpoint is written. ``result`` says how far it came."""
+
+    def __init__(self, result: FitResult) -> None:
+        super().__init__(f"training interrupted at step {result.steps}")
+        self.result = result
 
 
 @dataclass
@@ -105,6 +113,7 @@ def fit(
         InputError: a network that does not fit the problem.
         CheckpointError: the checkpoint cannot be read or written, or is of another run.
         DivergedError: a loss or gradient became NaN or infinite; net and checkpoint hold the last good weights.
+        TrainingInterrupted: on Ctrl-C, at most a slice later; net and checkpoint hold the weights reached.
     """
     expected = (len(problem.pde.coords), len(problem.pde.fields))
     if (net.structure.n_inputs, net.structure.n_outputs) != expected:
@@ -202,7 +211,7 @@ def fit(
         record(losses, state.step, state.learning_rate(), measure(net), state.coefficients.tolist())
         if path is not None:
             save_checkpoint(path, state, history, run_identity)
-    return FitResult(
+    result = FitResult(
         status,
         state.step,
         clock.seconds,
@@ -210,6 +219,9 @@ def fit(
         dict(zip(coefficient_names, state.coefficients.tolist(), strict=True)),
         history,
     )
+    if status == "interrupted":
+        raise TrainingInterrupted(result)
+    return result
 
 
 def _failure(index: int, names: Sequence[str], failed_at: int, kept: int, path: Path | None) -> str:

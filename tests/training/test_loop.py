@@ -17,7 +17,7 @@ from psinn_fast import PDE, Box, CheckpointError, DivergedError, InputError, Pro
 from psinn_fast.conditions import Data
 from psinn_fast.kernels.contract import AdamState, TrainReport
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.training.loop import Schedule
+from psinn_fast.training.loop import Schedule, TrainingInterrupted
 
 
 @pytest.fixture(autouse=True)
@@ -73,9 +73,10 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
         fake = ReferenceBackend()
         patch.setattr(fake, "train", interrupting)
         patch.setattr("psinn_fast.training.loop.get_backend", lambda name: fake)
-        first = fit(small_laplace(), net, Schedule(60, 3e-3), checkpoint=path)
-    assert first.status == "interrupted"
-    assert 25 <= first.steps < 60
+        with pytest.raises(TrainingInterrupted) as stop:
+            fit(small_laplace(), net, Schedule(60, 3e-3), checkpoint=path)
+    assert stop.value.result.status == "interrupted"
+    assert 25 <= stop.value.result.steps < 60
     fresh = TanhMLP([2, 6, 6, 1], seed=99)
     second = fit(small_laplace(), fresh, Schedule(60, 3e-3), checkpoint=path, resume=True)
     assert second.status == "done"

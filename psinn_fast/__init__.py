@@ -20,6 +20,7 @@ from .networks import PsiMLP, TanhMLP
 from .output import save_discovery, save_solution
 from .pde import PDE
 from .pipeline import run_pipeline
+from .plots import relation_matrix_figure, save_figure, solution_figure, structure_figure
 from .problem import Problem
 from .problems import get_problem
 from .published import published_structure
@@ -66,10 +67,14 @@ __all__ = [
     "get_problem",
     "load_network",
     "published_structure",
+    "relation_matrix_figure",
     "run_pipeline",
     "save_discovery",
+    "save_figure",
     "save_network",
     "save_solution",
+    "solution_figure",
     "solve",
+    "structure_figure",
     "structure_from_group",
 ]

@@ -69,16 +69,12 @@ def _solve(options: argparse.Namespace) -> int:
         width=options.width,
         layers=_layers(options.layers),
         optimizer=options.optimizer,
-        steps=options.steps,
-        lr=options.lr,
         milestones=_integers("milestones", options.milestones) if options.milestones else (),
         seconds=options.seconds,
         dtype=options.dtype,
-        backend=options.backend,
-        seed=options.seed,
         out=options.out,
         resume=options.resume,
-        progress=not options.quiet,
+        **_training(options),
     )
     if options.json:
         print(json.dumps(solution.to_dict(), indent=1))
@@ -100,14 +96,10 @@ def _discover(options: argparse.Namespace) -> int:
         solution = solve(
             problem,
             "pinn",
-            steps=options.steps,
-            lr=options.lr,
-            backend=options.backend,
             regularizer=_regularizer(options.teacher_regularizer, options.teacher_strength),
-            seed=options.seed,
             out=place,
             resume=bool(options.resume and place and (place / CHECKPOINT).exists()),
-            progress=not options.quiet,
+            **_training(options),
         )
         teacher = make_teacher(
             solution, iterations=TEACHER_ITERATIONS, backend=options.backend, progress=not options.quiet
@@ -130,12 +122,8 @@ def _discover(options: argparse.Namespace) -> int:
             "psi",
             structure=found.structure,
             width=options.width,
-            steps=options.steps,
-            lr=options.lr,
-            backend=options.backend,
-            seed=options.seed,
             out=place,
-            progress=not options.quiet,
+            **_training(options),
         )
     if options.json:
         solved = {} if trained is None else {"result": trained.to_dict()}
@@ -151,18 +139,14 @@ def _run(options: argparse.Namespace) -> int:
     problem = _problem(options)
     result = run_pipeline(
         problem,
-        steps=options.steps,
-        lr=options.lr,
         settings=None if options.paper else _student(problem, options),
         threshold=options.threshold,
         seconds=options.seconds,
         dtype=options.dtype,
-        backend=options.backend,
-        seed=options.seed,
         out=options.out,
         resume=options.resume,
         paper=options.paper,
-        progress=not options.quiet,
+        **_training(options),
         say=lambda text: None if options.json else print(text + "\n", flush=True),
     )
     if options.json:
@@ -257,6 +241,17 @@ def _problem(options: argparse.Namespace) -> Problem:
             raise InputError(f"set: expected NAME=VALUE, e.g. nu=0.04/pi, got {item!r}")
         settings[name.strip()] = parse_number(value)
     return get_problem(options.problem, settings)
+
+
+def _training(options: argparse.Namespace) -> dict[str, Any]:
+    """What `_common` asked for, as `solve` and `run_pipeline` take it."""
+    return {
+        "steps": options.steps,
+        "lr": options.lr,
+        "backend": options.backend,
+        "seed": options.seed,
+        "progress": not options.quiet,
+    }
 
 
 def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings:

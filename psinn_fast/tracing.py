@@ -1,9 +1,8 @@
-"""From a Python function of symbolic fields to a `Program`: traced once, differentiated and shortened by SymPy."""
+"""From a Python function of symbolic fields to SymPy residuals and, through `emission`, to a `Program`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,25 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import sympy as sp
 
+from .emission import emit
 from .kernels.channels import MAX_ORDER, Channel, ChannelSet, Laplacian, channel_order
 from .kernels.errors import InputError
-from .kernels.program import Adjoint, Coefficient, Column, Coordinate, Input, Instruction, Jet, Program
+from .kernels.program import Coefficient, Column, Coordinate, Input, Jet, Program
 
 LAPLACIAN = "lap"
-
-_FUNCTIONS = {
-    sp.exp: "exp",
-    sp.log: "log",
-    sp.sin: "sin",
-    sp.cos: "cos",
-    sp.tan: "tan",
-    sp.sinh: "sinh",
-    sp.cosh: "cosh",
-    sp.tanh: "tanh",
-    sp.atan: "atan",
-    sp.Abs: "abs",
-    sp.sign: "sign",
-}
 
 
 def parse_derivative(text: str, coords: Sequence[str]) -> Channel | None:
@@ -163,7 +149,7 @@ def trace(
         meaning.update({symbol: Coordinate(site, axis) for axis, symbol in enumerate(symbols)})
     meaning.update({symbol: Column(i) for i, symbol in enumerate((*columns, *hoisted))})
     meaning.update({symbol: Coefficient(i) for i, symbol in enumerate(coefficients)})
-    program = _emit(residuals, meaning, channels, len(coords), len(columns) + len(hoisted), where)
+    program = emit(residuals, meaning, channels, len(coords), len(columns) + len(hoisted), where)
     return Traced(program, residuals, _column_function(list(hoisted.values()), coords))
 
 
@@ -276,115 +262,3 @@ def _column_function(
         return result
 
     return columns
-
-
-def _emit(
-    residuals: Sequence[sp.Expr],
-    meaning: Mapping[sp.Symbol, Input],
-    channels: ChannelSet,
-    n_sites: int,
-    n_columns: int,
-    where: str,
-) -> Program:
-    """Residuals and adjoints to straight-line code, common subexpressions computed once."""
-    r_bar = [sp.Symbol(f"r_bar{i}", real=True) for i in range(len(residuals))]
-    used = set().union(*(r.free_symbols for r in residuals))
-    trained = [s for s, kind in meaning.items() if s in used and isinstance(kind, (Jet, Coefficient))]
-    # Kinks (sign, Heaviside) have the derivative 0 almost everywhere, which is what counts at collocation points.
-    adjoints = [sum(bar * sp.diff(r, s) for bar, r in zip(r_bar, residuals, strict=True)) for s in trained]
-    adjoints = [sp.sympify(adjoint).replace(sp.DiracDelta, lambda *_: sp.Integer(0)) for adjoint in adjoints]
-    replacements, reduced = sp.cse([*residuals, *adjoints], symbols=sp.numbered_symbols("_t"), order="none")
-
-    inputs = [s for s in meaning if s in used]
-    emitter = _Emitter([*inputs, *r_bar], where)
-    emitter.define(replacements)
-    results = [emitter.register(expression) for expression in reduced[: len(residuals)]]
-    n_forward = len(emitter.instructions)
-    gradients = [emitter.register(expression) for expression in reduced[len(residuals) :]]
-    return Program(
-        channels,
-        n_sites,
-        n_columns,
-        (*(meaning[s] for s in inputs), *(Adjoint(i) for i in range(len(residuals)))),
-        tuple(emitter.instructions),
-        n_forward,
-        tuple(results),
-        tuple((inputs.index(s), register) for s, register in zip(trained, gradients, strict=True)),
-    )
-
-
-class _Emitter:
-    """Numbers values: equal expressions share a register; definitions are emitted when first needed."""
-
-    def __init__(self, inputs: Sequence[sp.Symbol], where: str) -> None:
-        self.where = where
-        self.known: dict[Any, int] = {symbol: i for i, symbol in enumerate(inputs)}
-        self.n_inputs = len(inputs)
-        self.instructions: list[Instruction] = []
-        self.definitions: dict[sp.Symbol, sp.Expr] = {}
-
-    def define(self, replacements: Sequence[tuple[sp.Symbol, sp.Expr]]) -> None:
-        self.definitions.update(replacements)
-
-    def register(self, expression: sp.Expr) -> int:
-        if expression not in self.known:
-            self.known[expression] = self._compute(expression)
-        return self.known[expression]
-
-    def _add(self, op: str, a: int = -1, b: int = -1, value: float = 0.0) -> int:
-        instruction = Instruction(op, a, b, value)
-        if instruction not in self.known:
-            self.instructions.append(instruction)
-            self.known[instruction] = self.n_inputs + len(self.instructions) - 1
-        return self.known[instruction]
-
-    def _compute(self, e: sp.Expr) -> int:
-        if e in self.definitions:
-            return self.register(self.definitions[e])
-        if e.is_number:
-            value = float(e)
-            if not math.isfinite(value):
-                raise InputError(f"{self.where}: the number {e} in a residual is too large")
-            return self._add("const", value=value)
-        if isinstance(e, sp.Add):
-            return self._fold("add", e.args)
-        if isinstance(e, sp.Mul):
-            return self._product(e)
-        if isinstance(e, sp.Pow):
-            return self._power(e.base, e.exp)
-        if isinstance(e, (sp.Max, sp.Min)):
-            return self._fold("max" if isinstance(e, sp.Max) else "min", e.args)
-        if isinstance(e, sp.Heaviside):
-            return self._add("gt", self.register(e.args[0]), self._add("const", value=0.0))
-        if e.func in _FUNCTIONS:
-            return self._add(_FUNCTIONS[e.func], self.register(e.args[0]))
-        supported = ", ".join(sorted(f.__name__ for f in _FUNCTIONS))
-        raise InputError(f"{self.where}: {e.func.__name__} is not supported in a residual; supported: {supported}")
-
-    def _fold(self, op: str, args: Sequence[sp.Expr]) -> int:
-        first, *others = (self.register(arg) for arg in args)
-        for other in others:
-            first = self._add(op, first, other)
-        return first
-
-    def _product(self, e: sp.Expr) -> int:
-        numerator, denominator = e.as_numer_denom()
-        if denominator.is_number:
-            factor, rest = e.as_coeff_Mul()
-            if factor == -1:
-                return self._add("neg", self.register(rest))
-            return self._fold("mul", e.args)
-        return self._add("div", self.register(numerator), self.register(denominator))
-
-    def _power(self, base: sp.Expr, exponent: sp.Expr) -> int:
-        if exponent == -1:
-            return self._add("reciprocal", self.register(base))
-        if exponent == sp.Rational(1, 2):
-            return self._add("sqrt", self.register(base))
-        if exponent.is_Integer and 2 <= int(exponent) <= 8:
-            half = self.register(base) if exponent in (2, 3) else self.register(base ** (exponent // 2))
-            square = self._add("mul", half, half)
-            return square if exponent % 2 == 0 else self._add("mul", square, self.register(base))
-        if exponent.is_Integer and -8 <= int(exponent) <= -2:
-            return self._add("reciprocal", self.register(base**-exponent))
-        return self._add("pow", self.register(base), self.register(exponent))

@@ -141,6 +141,7 @@ def fit(
     log_every = max(1, schedule.steps // HISTORY_ROWS)
     run_identity = {
         "problem": problem.name,
+        "terms": [[term.name, term.n_points, term.weight] for term in terms],
         "structure": net.structure.to_json(),
         "dtype": str(net.theta.dtype),
         "backend": engine.name,

@@ -102,7 +102,7 @@ def _discover(options: argparse.Namespace) -> int:
             **_training(options),
         )
         teacher = make_teacher(
-            solution, iterations=TEACHER_ITERATIONS, backend=options.backend, progress=not options.quiet
+            solution, iterations=options.teacher_iterations, backend=options.backend, progress=not options.quiet
         )
     found = discover(
         problem,
@@ -141,6 +141,7 @@ def _run(options: argparse.Namespace) -> int:
         problem,
         settings=None if options.paper else _student(problem, options),
         threshold=options.threshold,
+        teacher_iterations=options.teacher_iterations,
         seconds=options.seconds,
         dtype=options.dtype,
         out=options.out,
@@ -221,6 +222,13 @@ def _student_options(parser: argparse.ArgumentParser) -> None:
     defaults = StudentSettings()
     parser.add_argument(
         "--threshold", type=float, default=0.1, metavar="D", help="clustering distance (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--teacher-iterations",
+        type=int,
+        default=TEACHER_ITERATIONS,
+        metavar="N",
+        help="L-BFGS iterations that polish the teacher (default: %(default)s)",
     )
     parser.add_argument("--student", metavar="8,8,8", help="hidden layer sizes of the student (default: the problem's)")
     parser.add_argument("--regularizer", choices=KINDS, default="l2", help="of the student (default: %(default)s)")

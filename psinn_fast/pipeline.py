@@ -65,6 +65,7 @@ def run_pipeline(
     milestones: Sequence[int] | None = None,
     settings: StudentSettings | None = None,
     threshold: float = 0.1,
+    teacher_iterations: int = TEACHER_ITERATIONS,
     seconds: float | None = None,
     dtype: str = "float32",
     backend: str = "auto",
@@ -83,6 +84,7 @@ def run_pipeline(
             those of a random moment in Adam's noise; with ``paper`` it stays constant.
         settings: of the students; None: `StudentSettings` for the problem, with ``paper`` twice the teacher's steps.
         threshold: of the clustering.
+        teacher_iterations: L-BFGS iterations that polish the teacher.
         seconds: limit for each network's training.
         out: folder; each network gets a subfolder.
         resume: skip what is finished in ``out`` and continue what is not.
@@ -118,7 +120,7 @@ def run_pipeline(
         return solution
 
     rows = [("PINN", train("PINN", "pinn"))]
-    teacher = make_teacher(rows[0][1], iterations=TEACHER_ITERATIONS, backend=backend, progress=progress)
+    teacher = make_teacher(rows[0][1], iterations=teacher_iterations, backend=backend, progress=progress)
     found = discover(problem, teacher, settings=settings, threshold=threshold, backend=backend, progress=progress)
     say(found.report())
     if folder is not None:

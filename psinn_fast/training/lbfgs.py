@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from scipy.optimize import minimize
 
+from ..kernels.errors import InputError
 from ..kernels.registry import get_backend
 from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
@@ -49,6 +50,8 @@ def polish(
         coefficients: where the unknown ones start; None: where the problem says. They are optimised along.
         tolerance: ends where no component of the gradient is larger.
     """
+    if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0:
+        raise InputError(f"iterations: expected an integer >= 0, got {iterations!r}")
     engine = get_backend(backend)
     terms = problem.terms(torch.float64)
     unknown = torch.tensor(list({**problem.pde.unknown, **(coefficients or {})}.values()), dtype=torch.float64)
@@ -61,6 +64,9 @@ def polish(
         return total + float(result.penalty), torch.cat([result.theta, result.coefficients]).numpy()
 
     start = torch.cat([net.theta.detach().double().cpu(), unknown]).numpy()
+    if iterations == 0:  # SciPy would make one
+        loss, gradient = objective(start)
+        return Polished(loss, float(np.abs(gradient).max()), 0, False)
     with InterruptFlag() as interrupt, TrainingProgress(title, iterations, progress) as bar:
         done = 0
 

@@ -92,16 +92,15 @@ def test_matching_width() -> None:
 def test_pipeline_compares_all_methods_and_resumes(tmp_path: Path) -> None:
     said: list[str] = []
     settings = replace(QUICK, starts=1, steps=100, iterations=200)
-    result = run_pipeline(
-        small_laplace(), steps=60, settings=settings, teacher_iterations=50, out=tmp_path, say=said.append
-    )
+    options = {"steps": 60, "settings": settings, "teacher_iterations": 50, "out": tmp_path}
+    result = run_pipeline(small_laplace(), **options, say=said.append)
     labels = [label for label, _ in result.rows]
     assert labels == ["PINN", "PINN-post", "Psi-NN, discovered R", "Psi-NN, published R"]
     assert {solution.steps for _, solution in result.rows} == {60}
     assert all(label in result.table() for label in labels)
     assert {"comparison.json", "comparison.txt", "comparison.png", "discovery"} <= {p.name for p in tmp_path.iterdir()}
     assert (tmp_path / "discovery" / "structure.json").exists()
-    again = run_pipeline(small_laplace(), steps=60, settings=settings, teacher_iterations=50, out=tmp_path, resume=True)
+    again = run_pipeline(small_laplace(), **options, resume=True)
     for (_, first), (_, second) in zip(result.rows, again.rows, strict=True):
         assert torch.equal(first.net.theta, second.net.theta)
         assert second.steps == 60

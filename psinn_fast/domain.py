@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import qmc
 
 from .kernels.errors import InputError
 
@@ -53,6 +52,8 @@ class Box:
         """Scrambled Sobol points, repeatable from the seed."""
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise InputError(f"n: expected a positive integer, got {n!r}")
+        from scipy.stats import qmc  # takes most of a second to import, and few need it
+
         sampler = qmc.Sobol(len(self.coords), seed=seed)
         exponent = max(0, math.ceil(math.log2(n)))
         return np.asarray(self.low + (self.high - self.low) * sampler.random_base2(exponent)[:n])

@@ -44,7 +44,7 @@ def _split(text: str, names: Sequence[str]) -> list[str] | None:
     return None
 
 
-class SymbolicField(sp.Symbol):  # type: ignore[misc]
+class SymbolicField(sp.Symbol):  # type: ignore[misc]  # SymPy ships no types
     """A field u as a SymPy symbol whose attributes are its derivatives: ``u.x``, ``u.xx``, ``u.xy``, ``u.lap``."""
 
     site: int

@@ -177,7 +177,7 @@ def test_no_more_channels_than_needed(d: int, wanted: str, n_channels: int, monk
     seen: list[int] = []
 
     class Counting(ReferenceBackend):
-        def jets(self, plan, theta, x, channels):  # type: ignore[no-untyped-def]
+        def jets(self, plan, theta, x, channels):
             seen.append(len(channels))
             return super().jets(plan, theta, x, channels)
 
@@ -277,4 +277,4 @@ GOOD = {"coords": "x y", "fields": "u v", "wanted": "u"}
 def test_bad_input(change: dict[str, object], message: str) -> None:
     given = {"net": TanhMLP([2, 3, 2]), "points": torch.zeros(3, 2), **GOOD, **change}
     with pytest.raises((InputError, BackendUnavailable), match=message):
-        derivatives(**given)  # type: ignore[arg-type]
+        derivatives(**given)

@@ -108,7 +108,7 @@ def test_from_sequential_refuses_weights_off_the_relations() -> None:
 )
 def test_from_sequential_refuses_other_modules(network: nn.Module, found: str) -> None:
     with pytest.raises(InputError, match=rf"expected nn.Sequential\(Linear, Tanh, ..., Linear\), got {found}$"):
-        PsiMLP.from_sequential(network)  # type: ignore[arg-type]
+        PsiMLP.from_sequential(network)
 
 
 def test_from_sequential_refuses_other_sizes() -> None:
@@ -202,7 +202,9 @@ def test_default_initialisation_is_that_of_linear() -> None:
 
 @pytest.mark.parametrize("init", ["default", "xavier"])
 def test_seeds(init: str) -> None:
-    make = lambda seed, dtype=torch.float64: PsiMLP(laplace_even(), 4, init=init, seed=seed, dtype=dtype).theta  # noqa: E731
+    def make(seed: int | None, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+        return PsiMLP(laplace_even(), 4, init=init, seed=seed, dtype=dtype).theta
+
     assert torch.equal(make(3), make(3))
     assert not torch.equal(make(3), make(4))
     assert torch.equal(make(3).float(), make(3, torch.float32))
@@ -219,7 +221,7 @@ def test_seeds(init: str) -> None:
 def test_bad_input() -> None:
     structure = laplace_even()
     with pytest.raises(InputError, match="structure: expected a Structure, got list"):
-        PsiMLP([2, 3, 1])  # type: ignore[arg-type]
+        PsiMLP([2, 3, 1])
     with pytest.raises(InputError, match=r"dtype: expected torch\.float32 or torch\.float64, got torch\.float16"):
         PsiMLP(structure, dtype=torch.float16)
     with pytest.raises(InputError, match=r"init: expected one of \['default', 'xavier'\], got 'zeros'"):

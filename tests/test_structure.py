@@ -148,7 +148,7 @@ def test_bad_layer_sizes(sizes: Sequence[int]) -> None:
     [{"weight": [[1, 1]]}, {"bias": [-1]}, {"bias": [0]}, {"rows": [2, 2], "weight": [[1], [2]], "bias": [1, 2]}],
 )
 def test_not_dense(change: dict[str, list[int]]) -> None:
-    assert not SymbolLayer.of(**{"weight": [[1]], "bias": [1], **change}).is_dense  # type: ignore[arg-type]
+    assert not SymbolLayer.of(**{"weight": [[1]], "bias": [1], **change}).is_dense
 
 
 def test_with_width() -> None:
@@ -160,7 +160,7 @@ def test_with_width() -> None:
     assert laplace_even().with_width(2).with_width(3) == laplace_even().with_width(6)
     for width in (0, -1, 1.0, True, "2"):
         with pytest.raises(InputError, match="width: expected a positive integer, got"):
-            laplace_even().with_width(width)  # type: ignore[arg-type]
+            laplace_even().with_width(width)
 
 
 def test_bad_arguments() -> None:

@@ -207,7 +207,7 @@ def test_average_keeps_one_network() -> None:
 )
 def test_bad_input(generators: list[Symmetry], options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        structure_from_group(generators, **options)  # type: ignore[arg-type]
+        structure_from_group(generators, **options)
 
 
 def test_all_maps_of_the_square() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,7 +43,7 @@ def torch_program(program: Program) -> TorchProgram:
     gradients = tuple(register for _, register in program.gradients)
     adjoint = _function(program, "adjoint", "jets, x, columns, coefficients, r_bar", gradients)
     source = forward + "\n\n" + adjoint
-    namespace: dict[str, Callable[..., tuple[Tensor, ...]]] = {"torch": torch}  # type: ignore[dict-item]
+    namespace: dict[str, Any] = {"torch": torch}
     exec(compile(source, "<residual program>", "exec"), namespace)
     return TorchProgram(namespace["residuals"], namespace["adjoint"], source)
 

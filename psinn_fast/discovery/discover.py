@@ -82,7 +82,7 @@ class Discovery:
         if len(extraction.relations) > 12:
             lines.append(f"  ... and {len(extraction.relations) - 12} more relations")
         lines.append("symmetries of every network with this structure: " + _names(self.symmetries))
-        lines.append("symmetries of the teacher (within 5%): " + _names(self.teacher_symmetries))
+        lines.append(f"symmetries of the teacher (within {TEACHER_TOLERANCE:.0%}): " + _names(self.teacher_symmetries))
         if self.missed:
             lines.append("the structure misses: " + _names(self.missed))
         return "\n".join(lines)
@@ -100,7 +100,7 @@ def discover(
     """Distil a trained teacher into regularised students, cluster their weights, and read off the structure.
 
     Per start: the student is trained to imitate (`train_student`), its structure extracted (`extract_structure`), the
-    simplified student converged again, and so on until its layer sizes stay the same. The start of lowest loss wins.
+    simplified student converged again, and so on until nothing more is dropped. The start of lowest loss wins.
 
     Args:
         problem: gives the domain on which the student imitates.
@@ -120,7 +120,7 @@ def discover(
         raise InputError(f"teacher: it does not have the inputs and outputs of problem {problem.name!r}")
     check_threshold(threshold)
     settings = settings or StudentSettings(tuple(problem.student or (8, 8, 8)))
-    task = imitation(problem, lambda points: evaluate(teacher, points), settings.grid)
+    task, spread = imitation(problem, lambda points: evaluate(teacher, points), settings.grid)
     attempts = tuple(_attempt(task, settings, seed, threshold, backend, progress) for seed in range(settings.starts))
     readable = [attempt for attempt in attempts if attempt.extraction is not None]
     if not readable:
@@ -133,7 +133,6 @@ def discover(
 
     points = problem.domain.unseen_grid(31)
     target = evaluate(teacher, points)
-    spread = evaluate(teacher, problem.domain.grid(settings.grid)).std(0)
     tied = PsiMLP(extraction.structure, dtype=torch.float64)
     with torch.no_grad():
         tied.theta.copy_(extraction.theta)

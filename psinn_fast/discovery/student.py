@@ -30,7 +30,7 @@ class StudentSettings:
             here the output is scaled to unit variance, for which 3e-3 is the same strength on its Laplace problem.
         grid: imitation points per axis.
         steps, lr: Adam first, the rate dropping to a tenth at 60% and again at 85% of the steps.
-        starts: independent students; the one of lowest loss is read.
+        starts: independent students, of seeds 0, 1, ...; the one of lowest loss is read.
         iterations: L-BFGS iterations at most, in float64.
         tolerance: L-BFGS ends where no component of the gradient is larger.
 
@@ -70,8 +70,8 @@ class Student:
             return [(w.numpy(), b.numpy()) for w, b in self.net.structure.expand(self.net.theta)]
 
 
-def imitation(problem: Problem, teacher: Callable[[FloatArray], FloatArray], grid: int) -> Problem:
-    """The student's problem: match the teacher on a grid, every field scaled to unit variance.
+def imitation(problem: Problem, teacher: Callable[[FloatArray], FloatArray], grid: int) -> tuple[Problem, FloatArray]:
+    """The student's problem: match the teacher on a grid, every field scaled to unit variance; and the scales (F,).
 
     Without the scaling the penalty would be too strong for small solutions and too weak for large ones; a factor on
     the output changes no relation.
@@ -85,7 +85,8 @@ def imitation(problem: Problem, teacher: Callable[[FloatArray], FloatArray], gri
     if not (np.isfinite(values).all() and (spread > 1e-12).all()):
         raise InputError(f"teacher: nothing to imitate, its output has the standard deviations {spread.tolist()}")
     targets = dict(zip(problem.pde.fields, (values / spread).T, strict=True))
-    return Problem(f"{problem.name} student", problem.pde.without_unknowns(), problem.domain, [Data(points, **targets)])
+    pde = problem.pde.without_unknowns()
+    return Problem(f"{problem.name} student", pde, problem.domain, [Data(points, **targets)]), spread
 
 
 def train_student(task: Problem, settings: StudentSettings, seed: int, backend: str, progress: bool) -> Student:

@@ -105,7 +105,8 @@ def _read(path: Path, schema: str, names: tuple[str, ...]) -> tuple[dict[str, Te
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            # safe_open is no mapping: it cannot be iterated.
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error})") from None
     try:

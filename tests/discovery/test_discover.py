@@ -77,8 +77,9 @@ def test_bad_input(teacher: PsiMLP) -> None:
 
 
 def test_imitation_targets_have_unit_variance() -> None:
-    task = imitation(small_laplace(), lambda points: 1e-3 * points[:, :1], 9)
+    task, scales = imitation(small_laplace(), lambda points: 1e-3 * points[:, :1], 9)
     assert np.std(task.conditions[0].columns["u"]) == pytest.approx(1.0)
+    assert scales == pytest.approx(1e-3 * np.std(task.conditions[0].sites[0][:, 0]))
 
 
 def test_matching_width() -> None:

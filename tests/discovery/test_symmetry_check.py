@@ -118,7 +118,7 @@ def test_wrong_number_of_inputs(coords: list[str]) -> None:
 )
 def test_bad_options(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        find_symmetries(laplace, ["x", "y"], **options)  # type: ignore[arg-type]
+        find_symmetries(laplace, ["x", "y"], **options)
 
 
 def test_bad_values() -> None:

@@ -101,7 +101,7 @@ CASES = {
 HIDDEN = [(), (1,), (7, 7), (63,), (7, 1, 5, 3, 2, 4)]
 
 
-def make(case: str, hidden: Sequence[int], n: int, dtype: torch.dtype = torch.float64):  # type: ignore[no-untyped-def]
+def make(case: str, hidden: Sequence[int], n: int, dtype: torch.dtype = torch.float64):
     definition = CASES[case]
     structure = Structure.dense([len(definition.coords.split()), *hidden, len(definition.fields.split())])
     terms, plains, coefficients = definition.build(n, dtype)
@@ -119,7 +119,7 @@ def plain_residuals(structure: Structure, theta: Tensor, coefficients: Tensor, t
     return torch.stack([*plain(d, torch.stack(at), term.columns.to(theta.dtype), coefficients)], 1)
 
 
-def plain_losses(structure, theta, coefficients, terms, plains):  # type: ignore[no-untyped-def]
+def plain_losses(structure, theta, coefficients, terms, plains):
     """Losses, and the weighted sum's gradients, by nested autograd."""
     theta, coefficients = theta.clone().requires_grad_(), coefficients.clone().requires_grad_()
     losses = [

@@ -248,7 +248,7 @@ def terms_for(structure: Structure) -> list[Term]:
     coords, fields = "xyz"[: structure.n_inputs], "uvw"[: structure.n_outputs]
     box = Box(**dict.fromkeys(coords, (-1, 1)))
 
-    def residual(u, nu):  # type: ignore[no-untyped-def]
+    def residual(u, nu):
         return [u.x * u - nu * u.xx + u.yy, u.xxy + nu]
 
     conditions = [
@@ -262,7 +262,7 @@ def terms_for(structure: Structure) -> list[Term]:
 
 @pytest.mark.parametrize("make", [even_in_y, zero_blocks, opposite_rows])
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 2), (7, 5)])
-def test_rewritten_plans_give_the_same(make, n: int, m: int) -> None:  # type: ignore[no-untyped-def]
+def test_rewritten_plans_give_the_same(make, n: int, m: int) -> None:
     structure, plan = make(n, m)
     plain, theta = lower(structure.layers), random_theta(structure, n)
     assert plan.n_parameters == structure.n_parameters

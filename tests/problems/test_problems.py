@@ -211,4 +211,4 @@ def test_settings() -> None:
     for name in ("burgers", "burgers-inverse"):
         for nu in (0.0, -1.0, math.inf, True, "0.1"):
             with pytest.raises(InputError, match="nu: the viscosity must be a positive number, got"):
-                get_problem(name, {"nu": nu})  # type: ignore[dict-item]
+                get_problem(name, {"nu": nu})

@@ -43,7 +43,7 @@ def test_unknown_coefficients_are_found_along() -> None:
 @pytest.mark.parametrize("iterations", [-1, 1.5, True])
 def test_bad_input(iterations: object) -> None:
     with pytest.raises(InputError, match="iterations: expected an integer >= 0"):
-        polish(small_laplace(), TanhMLP([2, 3, 1]), iterations)  # type: ignore[arg-type]
+        polish(small_laplace(), TanhMLP([2, 3, 1]), iterations)
 
 
 def test_no_iterations_change_nothing() -> None:

@@ -31,7 +31,7 @@ def _one_thread():
 def trained(steps: int, **options: object) -> tuple[PsiMLP, object]:
     problem = small_laplace()
     net = TanhMLP([2, 6, 6, 1], seed=1)
-    return net, fit(problem, net, Schedule(steps, 3e-3), **options)  # type: ignore[arg-type]
+    return net, fit(problem, net, Schedule(steps, 3e-3), **options)
 
 
 def test_loss_falls_and_history_records_every_quantity() -> None:

@@ -64,6 +64,16 @@ class LinearMap:
         return cls((dense.shape[0], dense.shape[1]), row, col, dense[row, col])
 
     @classmethod
+    def of_blocks(cls, matrix: npt.NDArray[np.float64], rows: npt.ArrayLike, cols: npt.ArrayLike) -> LinearMap:
+        """Every entry c of ``matrix`` as a block c * identity, of the given sizes."""
+        sizes, (i, j) = np.asarray(rows), np.nonzero(matrix)
+        within = np.arange(sizes[i].sum()) - (np.cumsum(sizes[i]) - sizes[i]).repeat(sizes[i])
+        ends, widths = np.cumsum(sizes), np.asarray(cols)
+        row = (ends - sizes)[i].repeat(sizes[i]) + within
+        col = (np.cumsum(widths) - widths)[j].repeat(sizes[i]) + within
+        return cls((int(ends[-1]), int(widths.sum())), row, col, matrix[i, j].repeat(sizes[i]))
+
+    @classmethod
     def stack(cls, maps: Iterable[LinearMap]) -> LinearMap:
         """Block-diagonal map: each part acts on its own slice of x."""
         rows, cols, coefficients = [], [], []

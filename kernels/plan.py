@@ -10,21 +10,24 @@ A backend never sees symbols. It gets, per layer,
 with all W_p and b cut from one vector w = E theta (``Plan.expansion``). E has constant coefficients, so every rewrite
 that R allows is expressible: merged neurons (fewer rows, summed columns in E), skipped zero blocks (no product),
 shared products (one slot read twice by ``post``) and Hadamard-diagonalised pairs (A + B and A - B are rows of E,
-``pre`` and ``post`` are the transforms). ``lower`` makes the plain dense plan; rewrites refine it.
+``pre`` and ``post`` are the transforms). A neuron that depends on no input is a constant: it becomes part of the next
+bias (``Folds``). `expanded_plan` makes the plain dense plan, `kernels.lowering.lower` the rewritten one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from .errors import InputError
 from .linear_map import LinearMap
-from .symbols import SymbolLayer
+from .symbols import IntArray, SymbolLayer
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,10 @@ class Product:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One affine layer (see the module's text). ``pre`` and ``post`` act on features, the same for every channel."""
+    """One affine layer (see the module's text). ``pre`` and ``post`` act on features, the same for every channel.
+
+    ``note`` says in words what was rewritten.
+    """
 
     fan_in: int
     fan_out: int
@@ -51,6 +57,7 @@ class LayerPlan:
     bias: slice | None
     pre: LinearMap | None = None
     post: LinearMap | None = None
+    note: str = ""
 
     @property
     def n_operands(self) -> int:
@@ -60,6 +67,49 @@ class LayerPlan:
     def multiplications(self) -> int:
         """Multiplications per point and channel."""
         return sum(n_out * n_in for n_out, n_in in (product.shape for product in self.products))
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Constant neurons as parts of biases: w[bias_k] += w[weight_k] tanh(w[constant_k]) for k = 0, 1, ... in order.
+
+    ``constant`` entries are the biases of constant neurons, themselves complete when they are read; ``weight`` entries
+    are read by no product.
+    """
+
+    bias: IntArray
+    weight: IntArray
+    constant: IntArray
+    _tensors: dict[torch.device, list[tuple[Tensor, Tensor, Tensor]]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def __len__(self) -> int:
+        return len(self.bias)
+
+    @cached_property
+    def levels(self) -> tuple[slice, ...]:
+        """Runs in which no constant is read that the same run changes: each can be done at once."""
+        starts, changed = [0], set[int]()
+        for k, (bias, constant) in enumerate(zip(self.bias.tolist(), self.constant.tolist(), strict=True)):
+            if constant in changed:
+                starts.append(k)
+                changed.clear()
+            changed.add(bias)
+        return tuple(slice(i, j) for i, j in pairwise([*starts, len(self)]) if i < j)
+
+    def on(self, device: torch.device) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """(bias, weight, constant) of every level as index tensors."""
+        if device not in self._tensors:
+            bias, weight, constant = (
+                torch.from_numpy(index).to(device) for index in (self.bias, self.weight, self.constant)
+            )
+            self._tensors[device] = [(bias[run], weight[run], constant[run]) for run in self.levels]
+        return self._tensors[device]
+
+
+_EMPTY = np.empty(0, dtype=np.int64)
+NO_FOLDS = Folds(_EMPTY, _EMPTY, _EMPTY)
 
 
 @dataclass(frozen=True)
@@ -75,6 +125,7 @@ class Plan:
     expanded_multiplications: tuple[int, ...]
     weight_slices: tuple[slice, ...]
     dense_shapes: tuple[tuple[int, int] | None, ...]
+    folds: Folds = NO_FOLDS
 
     def __post_init__(self) -> None:
         for number, (before, after) in enumerate(pairwise(self.layers), start=1):
@@ -98,19 +149,48 @@ class Plan:
     @cached_property
     def widest(self) -> int:
         """Largest number of values alive per point and channel between two layers."""
-        return max(max(layer.fan_in, layer.n_slots, layer.fan_out) for layer in self.layers)
+        return max(max(layer.fan_in, layer.n_operands, layer.n_slots, layer.fan_out) for layer in self.layers)
+
+    def expand(self, theta: Tensor) -> Tensor:
+        """w: E theta with the constants folded in. Differentiable; may be theta itself."""
+        w = self.expansion.apply(theta)
+        for bias, weight, constant in self.folds.on(w.device):
+            w = w.index_add(0, bias, w[weight] * torch.tanh(w[constant]))
+        return w
+
+    def pull_back(self, w: Tensor, w_bar: Tensor) -> Tensor:
+        """Gradient for theta from that for w = `expand` (theta)."""
+        return self.expansion.transpose(self._unfold(w, w_bar))
+
+    def pull_back_rows(self, w: Tensor, w_bar: Tensor) -> Tensor:
+        """The same row by row: (N, n_w) to (N, n_parameters), for per-point gradients."""
+        return self.expansion.transpose_rows(self._unfold(w, w_bar))
+
+    def _unfold(self, w: Tensor, w_bar: Tensor) -> Tensor:
+        for bias, weight, constant in reversed(self.folds.on(w.device)):
+            t, bias_bar = torch.tanh(w[constant]), w_bar[..., bias]
+            w_bar = w_bar.index_add(-1, weight, bias_bar * t)
+            w_bar = w_bar.index_add(-1, constant, bias_bar * (w[weight] * (1 - t * t)))
+        return w_bar
 
     def describe(self) -> str:
-        """Per layer, multiplications per point and channel: expanded network, this plan."""
-        lines = ["layer  expanded  plan"]
+        """Per layer: neurons and multiplications per point and channel, expanded and in this plan; what was done."""
+        rows, n_in = [("layer", "neurons", "multiplications", "what was done")], self.d_in
         for number, (layer, before) in enumerate(zip(self.layers, self.expanded_multiplications, strict=True), start=1):
-            lines.append(f"{number:5d}  {before:8d}  {layer.multiplications:4d}")
-        total = sum(layer.multiplications for layer in self.layers)
-        lines.append(f"{'all':>5s}  {sum(self.expanded_multiplications):8d}  {total:4d}")
-        return "\n".join(lines)
+            n_out = before // n_in
+            counts = f"{n_out} -> {layer.fan_out}", f"{before} -> {layer.multiplications}"
+            rows.append((str(number), *counts, layer.note))
+            n_in = n_out
+        before, after = sum(self.expanded_multiplications), sum(layer.multiplications for layer in self.layers)
+        ratio = f"{before / after:.3g} times fewer" if after else "no products left"
+        rows.append(("all", "", f"{before} -> {after}", ratio))
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        return "\n".join(
+            f"{a:>{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {what}".rstrip() for a, b, c, what in rows
+        )
 
 
-def lower(layers: Sequence[SymbolLayer]) -> Plan:
+def expanded_plan(layers: Sequence[SymbolLayer]) -> Plan:
     """The expanded dense plan: one product per layer, gradients gathered back to theta through R^T."""
     if not layers:
         raise InputError("layers: a network needs at least one layer")
@@ -145,3 +225,7 @@ def _layer_map(layer: SymbolLayer, has_bias: bool) -> LinearMap:
     coefficient = np.concatenate([part[1] for part in parts])
     row = np.flatnonzero(coefficient)
     return LinearMap((col.size, layer.n_parameters), row, col[row], coefficient[row])
+
+
+# Old name, for tests that still import it from here. The rewriting `lower` is in kernels.lowering.
+lower = expanded_plan

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from .contract import Backend
+from .cpu.backend import CpuBackend
 from .errors import BackendUnavailable, InputError
 from .reference.backend import ReferenceBackend
 
 # In order of preference for "auto".
-_BACKENDS: dict[str, Backend] = {"reference": ReferenceBackend()}
+_BACKENDS: dict[str, Backend] = {"cpu": CpuBackend(), "reference": ReferenceBackend()}
 
 
 def available_backends() -> dict[str, str | None]:

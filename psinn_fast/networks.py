@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .kernels.errors import InputError
-from .kernels.plan import Plan, lower
+from .kernels.lowering import lower
+from .kernels.plan import Plan
 from .structure import Structure
 
 if sys.version_info >= (3, 11):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .kernels.errors import CheckpointError, InputError
-from .kernels.plan import Plan, lower
+from .kernels.plan import Plan, expanded_plan
 from .kernels.symbols import SymbolLayer
 
 SCHEMA = "psinn_fast.structure/1"
@@ -94,7 +94,7 @@ class Structure:
     @cached_property
     def expanded_plan(self) -> Plan:
         """Plan of the expanded network: w = E theta is all (W, b), layer after layer."""
-        return lower(self.layers)
+        return expanded_plan(self.layers)
 
     def relation_matrix(self, layer: int, part: str = "weight") -> scipy.sparse.csr_array:
         """R of one layer: vec(W) = R theta (row-major vec), or b = R theta with ``part="bias"``.

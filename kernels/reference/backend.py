@@ -36,7 +36,7 @@ class ReferenceBackend:
     @torch.no_grad()
     def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         check_jets(plan, theta, x, channels)
-        weights = layer_weights(plan, plan.expansion.apply(theta))
+        weights = layer_weights(plan, plan.expand(theta))
         chunks = _rows(plan, channels, x)
         return torch.cat([forward(plan, weights, x[rows], channels)[0] for rows in chunks], 1).transpose(0, 1)
 
@@ -46,7 +46,7 @@ class ReferenceBackend:
     ) -> tuple[Tensor, Tensor | None]:
         check_jets(plan, theta, x, channels)
         check_like("grad", grad, theta, (x.shape[0], len(channels), plan.d_out))
-        w = plan.expansion.apply(theta)
+        w = plan.expand(theta)
         w_bar = torch.zeros_like(w)
         weights, weights_bar = layer_weights(plan, w), layer_weights(plan, w_bar)
         x_bars = []
@@ -55,7 +55,7 @@ class ReferenceBackend:
             u_bar = grad[rows].transpose(0, 1).contiguous()
             x_bars.append(backward(plan, weights, tape, channels, u_bar, weights_bar, need_x))
         x_bar = torch.cat([part for part in x_bars if part is not None]) if need_x else None
-        return plan.expansion.transpose(w_bar), x_bar
+        return plan.pull_back(w, w_bar), x_bar
 
     @torch.no_grad()
     def loss_and_gradient(

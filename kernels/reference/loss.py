@@ -108,7 +108,7 @@ def losses_and_gradient(
     prepared: Sequence[Batch],
     regularizer: Regularizer | None,
 ) -> LossAndGradient:
-    w = plan.expansion.apply(theta)
+    w = plan.expand(theta)
     w_bar = torch.zeros_like(w)
     weights, weights_bar = layer_weights(plan, w), layer_weights(plan, w_bar)
     coefficients_bar = torch.zeros_like(coefficients)
@@ -135,7 +135,7 @@ def losses_and_gradient(
             start = stop
         backward(plan, weights, tape, batch.channels, jets_bar, weights_bar)
     losses = torch.stack([torch.stack(parts).sum() / term.n_points for parts, term in zip(squares, terms, strict=True)])
-    theta_bar = plan.expansion.transpose(w_bar)
+    theta_bar = plan.pull_back(w, w_bar)
     penalty = losses.new_zeros(())
     if regularizer is not None:
         penalty, penalty_bar = regularizer.value_and_gradient(plan, theta)
@@ -145,7 +145,8 @@ def losses_and_gradient(
 
 def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> tuple[Tensor, Tensor]:
     """r (N, m) and J (N, m, P + K) of one term."""
-    weights = layer_weights(plan, plan.expansion.apply(theta))
+    w = plan.expand(theta)
+    weights = layer_weights(plan, w)
     program, channels = term.program, term.program.channels
     n_sites, n = term.points.shape[:2]
     jets, tape = forward(plan, weights, term.points.flatten(0, 1), channels)
@@ -166,7 +167,7 @@ def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Ter
         w_bar = theta.new_zeros(n_sites * n, plan.expansion.shape[0])
         backward(plan, weights, tape, channels, jets_bar, layer_weights(plan, w_bar), per_point=True)
         per_residual = w_bar.view(n_sites, n, -1).sum(0)
-        jacobian[:, i, : plan.n_parameters] = plan.expansion.transpose_rows(per_residual)
+        jacobian[:, i, : plan.n_parameters] = plan.pull_back_rows(w, per_residual)
     return residuals, jacobian
 
 

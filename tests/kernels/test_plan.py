@@ -18,7 +18,7 @@ from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.linear_map import LinearMap
-from psinn_fast.kernels.plan import LayerPlan, Plan, Product, lower
+from psinn_fast.kernels.plan import LayerPlan, Plan, Product, expanded_plan
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.symbols import SymbolLayer
 from psinn_fast.pde import PDE
@@ -76,6 +76,13 @@ def test_identity_and_gather() -> None:
     assert not LinearMap((2, 3), [0, 1], [0, 1], [1, 1]).is_identity
 
 
+def test_of_blocks() -> None:
+    part = LinearMap.of_blocks(np.array([[1.0, 0, -1], [0, 2, 0], [0, 0, 0]]), [2, 3, 1], [2, 3, 2])
+    expected = np.zeros((6, 7))
+    expected[:2, :2], expected[:2, 5:], expected[2:5, 2:5] = np.eye(2), -np.eye(2), 2 * np.eye(3)
+    np.testing.assert_array_equal(part.dense(), expected)
+
+
 def test_from_dense_and_autograd() -> None:
     dense = np.array([[1.0, -2.0, 0.0], [0.0, 0.0, 0.0]])
     part = LinearMap.from_dense(dense)
@@ -101,8 +108,8 @@ def test_bad_linear_map(row: list[int], col: list[int], coefficient: list[float]
 
 @given(structure=structures, seed=st.integers(0, 99))
 @settings(deadline=None, max_examples=40)
-def test_lower_gives_the_expanded_weights(structure: Structure, seed: int) -> None:
-    plan, theta = lower(structure.layers), random_theta(structure, seed)
+def test_expanded_plan_gives_the_expanded_weights(structure: Structure, seed: int) -> None:
+    plan, theta = expanded_plan(structure.layers), random_theta(structure, seed)
     assert (plan.n_parameters, plan.d_in, plan.d_out) == (theta.numel(), structure.n_inputs, structure.n_outputs)
     w, start = plan.expansion.apply(theta), 0
     for number, (spec, layer) in enumerate(zip(structure.layers, plan.layers, strict=True)):
@@ -126,10 +133,10 @@ def test_lower_gives_the_expanded_weights(structure: Structure, seed: int) -> No
 
 def test_bad_plans() -> None:
     with pytest.raises(InputError, match="layers: a network needs at least one layer"):
-        lower([])
+        expanded_plan([])
     layers = [SymbolLayer.of([[1]], [1], [3], [2]), SymbolLayer.of([[1]], [1], [1], [4])]
     with pytest.raises(InputError, match="layers: layer 1 gives 3 values, layer 2 takes 4"):
-        lower(layers)
+        expanded_plan(layers)
 
 
 # Rewritten plans, by hand. Rows of a block map stand for whole blocks: kron with the identity makes them entries.
@@ -237,7 +244,7 @@ def opposite_rows(n: int, m: int) -> tuple[Structure, Plan]:
 
 
 def make_plan(structure: Structure, layers: tuple[LayerPlan, ...], expansion: list[LinearMap]) -> Plan:
-    plain = lower(structure.layers)
+    plain = expanded_plan(structure.layers)
     return Plan(
         layers, LinearMap.stack(expansion), plain.expanded_multiplications, plain.weight_slices, plain.dense_shapes
     )
@@ -264,7 +271,7 @@ def terms_for(structure: Structure) -> list[Term]:
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 2), (7, 5)])
 def test_rewritten_plans_give_the_same(make, n: int, m: int) -> None:
     structure, plan = make(n, m)
-    plain, theta = lower(structure.layers), random_theta(structure, n)
+    plain, theta = expanded_plan(structure.layers), random_theta(structure, n)
     assert plan.n_parameters == structure.n_parameters
     assert sum(layer.multiplications for layer in plan.layers) < sum(plain.expanded_multiplications)
     assert len(plan.describe().splitlines()) == len(plan.layers) + 2

@@ -1,0 +1,1 @@
+"""The CPU backend: fused C++ kernels, compiled once per instruction set."""

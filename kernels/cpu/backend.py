@@ -1,0 +1,208 @@
+"""The CPU backend: all five operations in fused C++ kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..channels import ChannelSet
+from ..contract import AdamState, LossAndGradient, Term, TrainReport, check_jets, check_like, check_terms
+from ..errors import BackendUnavailable, InputError
+from ..plan import Plan
+from ..regularizer import Regularizer
+from .extension import chosen_instruction_set, native, why_not
+from .packing import packed_channels, packed_penalty, packed_plan, packed_program
+
+# Steps without a look at Ctrl-C.
+SLICE_SECONDS = 0.2
+MOST_POINTS = 2**40 // 64
+WIDEST = 4096
+
+
+class CpuBackend:
+    """C++ on the CPU. See `psinn_fast.kernels.contract.Backend` for what each operation takes and gives.
+
+    Uses up to ``torch.get_num_threads()`` threads; with the same number the same call gives the same bits.
+
+    Args:
+        isa: an instruction set; None takes the best, or what PSINN_FAST_ISA says.
+    """
+
+    name = "cpu"
+
+    def __init__(self, isa: str | None = None) -> None:
+        self._isa = isa
+
+    def unavailable(self) -> str | None:
+        return why_not()
+
+    def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
+        check_jets(plan, theta, x, channels)
+        engine = self._engine(theta, plan)
+        theta, x = _flat(theta), _flat(x)
+        out = theta.new_empty(x.shape[0], len(channels), plan.d_out)
+        if x.shape[0]:
+            engine("jets", packed_channels(channels), theta.data_ptr(), x.data_ptr(), x.shape[0], out.data_ptr())
+        return out
+
+    def jets_backward(
+        self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        check_jets(plan, theta, x, channels)
+        check_like("grad", grad, theta, (x.shape[0], len(channels), plan.d_out))
+        engine = self._engine(theta, plan)
+        theta, x, grad = _flat(theta), _flat(x), _flat(grad)
+        theta_bar = torch.zeros_like(theta)
+        x_bar = torch.zeros_like(x) if need_x else None
+        if x.shape[0]:
+            engine(
+                "jets_backward", packed_channels(channels), theta.data_ptr(), x.data_ptr(), x.shape[0],
+                grad.data_ptr(), theta_bar.data_ptr(), 0 if x_bar is None else x_bar.data_ptr(),
+            )  # fmt: skip
+        return theta_bar, x_bar
+
+    def loss_and_gradient(
+        self,
+        plan: Plan,
+        theta: Tensor,
+        coefficients: Tensor,
+        terms: Sequence[Term],
+        regularizer: Regularizer | None = None,
+    ) -> LossAndGradient:
+        check_terms(plan, theta, coefficients, terms)
+        _check_penalty(plan, regularizer)
+        engine = self._engine(theta, plan)
+        theta, coefficients = _flat(theta), _flat(coefficients)
+        native_terms, keep = _terms(terms)
+        losses, penalty = theta.new_empty(len(terms)), theta.new_empty(())
+        theta_bar, coefficients_bar = torch.empty_like(theta), torch.empty_like(coefficients)
+        engine(
+            "loss_and_gradient", native_terms, theta.data_ptr(), coefficients.data_ptr(), coefficients.numel(),
+            packed_penalty(regularizer, plan), losses.data_ptr(), penalty.data_ptr(), theta_bar.data_ptr(),
+            coefficients_bar.data_ptr(),
+        )  # fmt: skip
+        del keep
+        return LossAndGradient(losses, penalty, theta_bar, coefficients_bar)
+
+    def train(
+        self,
+        plan: Plan,
+        state: AdamState,
+        terms: Sequence[Term],
+        steps: int,
+        regularizer: Regularizer | None = None,
+    ) -> TrainReport:
+        check_terms(plan, state.theta, state.coefficients, terms)
+        if steps < 0:
+            raise InputError(f"steps: expected a number >= 0, got {steps}")
+        _check_penalty(plan, regularizer)
+        engine = self._engine(state.theta, plan)
+        native_terms, keep = _terms(terms)
+        penalty = packed_penalty(regularizer, plan)
+        losses = state.theta.new_empty(steps, len(terms) + 1).detach()
+        done, failure = 0, -1
+        if state.good is None and steps:
+            state.keep_good()
+            fresh = True
+        else:
+            fresh = False
+        with _in_place(state) as pointers:
+            # Back in Python after each slice: signals are served there.
+            while done < steps and failure < 0:
+                count, failure = engine(
+                    "train", native_terms, pointers, state.coefficients.numel(),
+                    (state.lr, state.gamma, *state.betas, state.eps), list(state.milestones), state.step, penalty,
+                    steps - done, SLICE_SECONDS, losses[done:].data_ptr(),
+                )  # fmt: skip
+                state.step += count
+                done += count
+        del keep
+        if failure >= 0:
+            if fresh and not done:
+                state.good = None
+            else:
+                state.restore_good()
+        return TrainReport(losses[:done].clone() if done < steps else losses, failure if failure >= 0 else None)
+
+    def residual_jacobian(
+        self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, rows: slice = slice(None)
+    ) -> tuple[Tensor, Tensor]:
+        check_terms(plan, theta, coefficients, [term])
+        engine = self._engine(theta, plan)
+        theta, coefficients = _flat(theta), _flat(coefficients)
+        points, columns = _flat(term.points[:, rows]), _flat(term.columns[rows])
+        n, m = points.shape[1], term.program.n_residuals
+        residuals = theta.new_empty(n, m)
+        jacobian = theta.new_empty(n, m, plan.n_parameters + coefficients.numel())
+        if n:
+            engine(
+                "jacobian", packed_program(term.program), theta.data_ptr(), coefficients.data_ptr(),
+                coefficients.numel(), points.data_ptr(), n, columns.data_ptr(), residuals.data_ptr(),
+                jacobian.data_ptr(),
+            )  # fmt: skip
+        return residuals, jacobian
+
+    def _engine(self, theta: Tensor, plan: Plan) -> Any:
+        """operation(name, arguments...) for theta's dtype."""
+        module = native()
+        if module is None:
+            raise BackendUnavailable(f"backend 'cpu' cannot run here: {why_not()}")
+        if theta.device.type != "cpu":
+            raise InputError(f"theta: backend 'cpu' needs tensors on the CPU, got {theta.device}")
+        if plan.widest > WIDEST:
+            raise InputError(f"plan: backend 'cpu' takes layers up to {WIDEST} wide, got {plan.widest}")
+        suffix = "_float32" if theta.dtype == torch.float32 else "_float64"
+        fixed = packed_plan(plan), module.isa(self._isa or chosen_instruction_set()), torch.get_num_threads()
+
+        def call(operation: str, *arguments: Any) -> Any:
+            function = getattr(module, operation + suffix)
+            if operation in ("jets", "jets_backward", "jacobian", "loss_and_gradient", "train"):
+                return function(*fixed, *arguments)
+            raise AssertionError(operation)
+
+        return call
+
+
+class _in_place:
+    """Addresses of a state's tensors; those that are not contiguous are copied and written back."""
+
+    def __init__(self, state: AdamState) -> None:
+        assert state.good is not None
+        self._tensors = [state.theta, state.coefficients, state.first_moment, state.second_moment, *state.good]
+        self._flat = [_flat(tensor) for tensor in self._tensors]
+
+    def __enter__(self) -> list[int]:
+        return [tensor.data_ptr() for tensor in self._flat]
+
+    def __exit__(self, *_: object) -> None:
+        with torch.no_grad():
+            for tensor, flat in zip(self._tensors, self._flat, strict=True):
+                if flat is not tensor and flat.data_ptr() != tensor.data_ptr():
+                    tensor.copy_(flat)
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    return tensor.detach().contiguous()
+
+
+def _terms(terms: Sequence[Term]) -> tuple[list[tuple[Any, int, int, int, float]], list[Tensor]]:
+    """The terms for the extension, and the tensors that must live as long as it runs."""
+    result, keep = [], []
+    for term in terms:
+        points, columns = _flat(term.points), _flat(term.columns)
+        keep += [points, columns]
+        program = packed_program(term.program)
+        result.append((program, points.data_ptr(), columns.data_ptr(), term.n_points, float(term.weight)))
+    return result, keep
+
+
+def _check_penalty(plan: Plan, regularizer: Regularizer | None) -> None:
+    if regularizer is not None and regularizer.kind == "growl":
+        for number, shape in enumerate(plan.dense_shapes, start=1):
+            if shape is None:
+                raise InputError(
+                    f"kind: 'growl' needs dense layers (a student), but layer {number} of the plan is tied"
+                )

@@ -1,0 +1,48 @@
+"""The compiled part of the CPU backend: is it there, and which instruction set does it use."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from ..errors import InputError
+
+# Forces an instruction set, e.g. "baseline": to compare results, or around a faulty machine.
+ISA_VARIABLE = "PSINN_FAST_ISA"
+
+
+@cache
+def native() -> Any | None:
+    """The extension module, or None where it was not built. Loaded on first use, not at import."""
+    try:
+        from . import _native
+    except ImportError:
+        return None
+    return _native
+
+
+def why_not() -> str | None:
+    """None if the kernels are there, or what to do about it."""
+    if native() is not None:
+        return None
+    return "the C++ kernels were not built; install a C++17 compiler (GCC or Clang) and install psinn_fast again"
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """What this machine can run, best first; the last, "baseline", runs everywhere."""
+    module = native()
+    return tuple(module.instruction_sets()) if module is not None else ()
+
+
+def chosen_instruction_set() -> str:
+    """The best one, or the one that the environment variable PSINN_FAST_ISA asks for.
+
+    Raises:
+        InputError: it asks for one this machine does not have.
+    """
+    known = instruction_sets()
+    wanted = os.environ.get(ISA_VARIABLE) or known[0]
+    if wanted not in known:
+        raise InputError(f"{ISA_VARIABLE}: expected one of {', '.join(known)} on this machine, got {wanted!r}")
+    return wanted

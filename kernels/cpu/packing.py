@@ -1,0 +1,176 @@
+"""Plans, channel sets, programs and penalties in the form the extension takes: plain lists and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from weakref import finalize
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from ..channels import ChannelSet, channel_order
+from ..linear_map import LinearMap
+from ..plan import Plan
+from ..program import BINARY, UNARY, Adjoint, Coefficient, Column, Coordinate, Jet, Program
+from ..regularizer import Regularizer
+from .extension import native
+
+Packed = TypeVar("Packed")
+Key = TypeVar("Key")
+
+_OPERATIONS = {name: number for number, name in enumerate(("const", *UNARY, *BINARY))}
+_PENALTIES = {"l2": 1, "l1": 2, "growl": 3}
+
+
+class _Cache:
+    """Packed forms by the identity of their origin, as long as that lives (hashing a plan costs more than a step)."""
+
+    def __init__(self, pack: Callable[[Any], Any]) -> None:
+        self._pack = pack
+        self._known: dict[int, Any] = {}
+
+    def __call__(self, origin: Any) -> Any:
+        key = id(origin)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._pack(origin)
+            finalize(origin, self._known.pop, key, None)
+        return found
+
+
+def _sparse(linear: LinearMap) -> tuple[int, int, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    return (*linear.shape, linear.row, linear.col, linear.coefficient)
+
+
+def _pack_plan(plan: Plan) -> Any:
+    first, *others = plan.layers
+    expansion, weight0 = _with_first_matrix(plan)
+    folds = plan.folds
+    layers = [
+        {
+            "fan_in": layer.fan_in,
+            "fan_out": layer.fan_out,
+            "n_slots": layer.n_slots,
+            "n_operands": layer.n_operands,
+            "bias": -1 if layer.bias is None else layer.bias.start,
+            "products": [
+                [part.outputs.start, part.shape[0], part.inputs.start, part.shape[1], part.weight.start]
+                for part in layer.products
+            ],
+            "pre": None if layer.pre is None else _sparse(layer.pre),
+            "post": None if layer.post is None else _sparse(layer.post),
+        }
+        for layer in others
+    ]
+    return native().Model(  # type: ignore[union-attr]
+        {
+            "d_in": plan.d_in,
+            "d_out": plan.d_out,
+            "width0": first.fan_out,
+            "weight0": weight0,
+            "bias0": -1 if first.bias is None else first.bias.start,
+            "expansion": expansion,
+            "folds": np.stack([folds.bias, folds.weight, folds.constant], 1).tolist(),
+            "layers": layers,
+        }
+    )
+
+
+def _with_first_matrix(plan: Plan) -> tuple[Any, int]:
+    """E, and where in w = E theta the first layer's matrix A = post blockdiag(W) pre lies, row-major.
+
+    The kernels run the first layer as one dense matrix: with at most four inputs a structure spares nothing there.
+    A is linear in w, so where it is not a product of the plan already, its entries are appended to w.
+    """
+    layer, expansion = plan.layers[0], plan.expansion
+    single = len(layer.products) == 1 and layer.products[0].shape == (layer.fan_out, layer.fan_in)
+    if single and layer.pre is None and layer.post is None:
+        return _sparse(expansion), layer.products[0].weight.start
+    n_w = expansion.shape[0]
+    pre = np.eye(layer.fan_in) if layer.pre is None else layer.pre.dense()
+    post = np.eye(layer.n_slots) if layer.post is None else layer.post.dense()
+    matrix = scipy.sparse.lil_array((layer.fan_out * layer.fan_in, n_w))
+    for product in layer.products:
+        n_out, n_in = product.shape
+        for i, j in np.ndindex(n_out, n_in):
+            image = np.outer(post[:, product.outputs.start + i], pre[product.inputs.start + j])
+            matrix[np.flatnonzero(image), product.weight.start + i * n_in + j] += image[image != 0]
+    entries = (expansion.coefficient, (expansion.row, expansion.col))
+    whole = scipy.sparse.vstack([scipy.sparse.eye_array(n_w), matrix]) @ scipy.sparse.csr_array(entries, expansion.shape)
+    whole = whole.tocoo()
+    return (*whole.shape, whole.row, whole.col, whole.data), n_w
+
+
+def _pack_channels(channels: ChannelSet) -> Any:
+    def monomials(items: Any) -> list[tuple[float, list[int]]]:
+        return [(item.coefficient, list(item.factors)) for item in items]
+
+    leading = set(map(id, channels.leading))
+    return native().Rules(  # type: ignore[union-attr]
+        {
+            "orders": [channel_order(channel) for channel in channels.channels],
+            "order": channels.order,
+            "leading": [number for number, part in enumerate(channels.nonlinear) if id(part) in leading],
+            "units": list(channels.units),
+            "parts": [
+                (
+                    part.channel,
+                    part.order,
+                    monomials(part.monomials),
+                    [(b, monomials(items)) for b, items in part.partials.items()],
+                )
+                for part in channels.nonlinear
+            ],
+        }
+    )
+
+
+def _pack_program(program: Program) -> Any:
+    inputs = []
+    for register, kind in enumerate(program.inputs):
+        match kind:
+            case Jet(site, field, channel):
+                inputs.append([0, site, field, channel, register])
+            case Coordinate(site, axis):
+                inputs.append([1, site, axis, 0, register])
+            case Column(number):
+                inputs.append([2, number, 0, 0, register])
+            case Coefficient(number):
+                inputs.append([3, number, 0, 0, register])
+            case Adjoint(residual):
+                inputs.append([4, residual, 0, 0, register])
+    start = len(inputs)
+    return native().Program(  # type: ignore[union-attr]
+        {
+            "rules": packed_channels(program.channels),
+            "n_sites": program.n_sites,
+            "n_columns": program.n_columns,
+            "n_forward": program.n_forward,
+            "n_registers": start + len(program.instructions),
+            "first_channel": min((kind.channel for kind in program.inputs if isinstance(kind, Jet)), default=0),
+            "inputs": inputs,
+            "instructions": [
+                (_OPERATIONS[op], a, b, start + number, value)
+                for number, (op, a, b, value) in enumerate(program.instructions)
+            ],
+            "residuals": list(program.residuals),
+            "gradients": list(program.gradients),
+        }
+    )
+
+
+packed_plan = _Cache(_pack_plan)
+packed_channels = _Cache(_pack_channels)
+packed_program = _Cache(_pack_program)
+
+
+def packed_penalty(regularizer: Regularizer | None, plan: Plan) -> Any | None:
+    if regularizer is None:
+        return None
+    parts = [
+        (part.start, part.stop, *(shape or (0, 1)))
+        for part, shape in zip(plan.weight_slices, plan.dense_shapes, strict=True)
+    ]
+    return native().Penalty(_PENALTIES[regularizer.kind], regularizer.strength, parts)  # type: ignore[union-attr]

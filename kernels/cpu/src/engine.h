@@ -1,0 +1,190 @@
+// What a kernel runs on: plain arrays, filled once per plan (bindings.cpp), read by the code of every instruction set.
+#pragma once
+
+#include <cstdint>
+
+namespace psinn {
+
+using Index = std::int64_t;
+
+// Rows per block of a packed weight matrix; a block is stored [k][row].
+constexpr int BLOCK_ROWS = 6;
+// Sides of a block of the weight gradient, which is stored block after block, 16 numbers each.
+constexpr int GRADIENT_SIDE = 4;
+constexpr int GRADIENT_BLOCK = GRADIENT_SIDE * GRADIENT_SIDE;
+
+constexpr int row_blocks(int n) { return (n + BLOCK_ROWS - 1) / BLOCK_ROWS; }
+
+// slots[out : out + n_out] += W operands[in : in + n_in]. The offsets say where the packed W, the packed W^T and the
+// blocks of the gradient lie in the buffers of all products.
+struct Product {
+  int out, n_out, in, n_in;
+  Index weight;  // of W, row-major, in w
+  Index packed, packed_t, gradient;
+};
+
+// out[rows] = coefficient (n_out x n_in, row-major) in[columns].
+template <class T>
+struct Group {
+  int n_in, n_out;
+  const int* in;
+  const int* out;
+  const T* coefficient;
+};
+
+// A sparse linear map of features, as small dense groups; n_groups = 0 stands for the identity.
+template <class T>
+struct Transform {
+  int n_groups;
+  const Group<T>* groups;
+};
+
+// An affine layer behind a hidden one (the first layer has its own form). `once`: every row is the output of exactly
+// one product, so nothing has to be cleared first.
+template <class T>
+struct Layer {
+  int fan_in, fan_out, n_slots, n_operands;
+  int n_products;
+  const Product* products;
+  bool slots_once, operands_once;
+  Index bias;  // in w, or -1
+  Transform<T> pre, pre_t, post, post_t;
+};
+
+// z = A x + b first, dense: with 1 to 4 inputs a structure saves nothing there.
+template <class T>
+struct Network {
+  int d_in, d_out, n_layers, width0;
+  Index weight0, bias0;  // in w; bias0 may be -1
+  const Layer<T>* layers;  // n_layers - 1
+  Index n_w, n_packed, n_gradient;
+  int widest;
+};
+
+struct Monomial {
+  double coefficient;
+  int n_factors;
+  int factors[4];
+};
+
+// derivative(part) of the sum of a part's monomials by channel b, again monomials.
+struct Partial {
+  int b, first, last;
+};
+
+struct Part {
+  int channel, order;
+  int first, last;                  // monomials
+  int partial_first, partial_last;  // partials
+};
+
+// The chain rule h = tanh(z) for a channel set; see kernels/channels.py, which computes it.
+struct Rules {
+  int n_channels, order, n_parts, n_leading, n_units;
+  const int* orders;   // per channel
+  const Part* parts;   // sorted by channel
+  const int* leading;  // parts that remain where second and higher derivatives of z vanish
+  const int* unit_axes;
+  const int* unit_channels;
+  const Monomial* monomials;
+  const Partial* partials;
+};
+
+enum class Op : int {
+  constant, neg, reciprocal, sqrt, exp, log, sin, cos, tan, sinh, cosh, tanh, atan, abs, sign,
+  add, mul, div, pow, max, min, gt
+};
+enum class Source : int { jet, coordinate, column, coefficient, adjoint };
+
+struct Instruction {
+  Op op;
+  int a, b, result;
+  double value;
+};
+
+// Input register r is filled from (source, i, j, k), by source: jet (site, field, channel), coordinate (site, axis),
+// column (number), coefficient (number), adjoint (residual).
+struct InputRegister {
+  Source source;
+  int i, j, k, result;
+};
+
+struct Gradient {
+  int input, result;  // index of the input; register of its adjoint
+};
+
+// A residual program (kernels/program.py) after register allocation.
+struct Program {
+  int n_sites, n_columns, n_inputs, n_instructions, n_forward, n_residuals, n_gradients, n_registers;
+  int first_channel;  // no input reads a channel before it
+  const InputRegister* inputs;
+  const Instruction* instructions;
+  const int* residuals;
+  const Gradient* gradients;
+};
+
+// What the points of one loss term (or of operations 1 and 2) need.
+template <class T>
+struct Term {
+  const Rules* rules;
+  const Program* program;  // null for operations 1 and 2
+  const T* points;         // (n_sites, n_points, d_in)
+  const T* columns;        // (n_points, n_columns)
+  const T* powers;         // (width0, n_channels): see first_layer.h
+  const T* coefficients;
+  Index n_points;
+  int n_sites, first_channel;
+  T factor;                // d loss / d r = factor * r
+};
+
+enum class Mode : int { jets, jets_backward, loss, jacobian };
+
+// Where results go. `jets`: (N, C, F), the output of operation 1 or the adjoint given to operation 2.
+template <class T>
+struct Output {
+  Mode mode;
+  T* jets;
+  T* x_bar;      // (N, d_in) or null
+  T* residuals;  // (N, m)
+  T* jacobian;   // (N, m, n_columns)
+  Index jacobian_columns, jacobian_coefficients;
+  // w_bar -> theta_bar point by point: entries of E by row of w.
+  const Index* map_start;
+  const Index* map_column;
+  const T* map_value;
+};
+
+// A thread's sums, in double.
+struct Sums {
+  double* w;             // n_w
+  double* coefficients;  // n_coefficients
+  double* squares;       // of this term's residuals
+};
+
+// The compiled code of one instruction set for one number type.
+template <class T>
+struct Engine {
+  int lanes;
+  // Points of a tile, the unit of work: threads take whole tiles.
+  int (*tile_points)(const Network<T>&, const Term<T>&);
+  // Bytes a thread needs for tiles of this term.
+  Index (*workspace)(const Network<T>&, const Term<T>&, Mode, Index jacobian_columns);
+  // Run tiles [first, last); packed: the packed weights; w: the expanded vector.
+  void (*run)(const Network<T>&, const Term<T>&, const T* packed, const T* w, Index first, Index last, void* workspace,
+              const Output<T>&, const Sums&);
+  void (*tanh)(const T* x, T* y, Index n);
+  // Multiply-adds per second of one core, the best of a short loop.
+  double (*peak)(double seconds);
+};
+
+}  // namespace psinn
+
+#define PSINN_DECLARE_ENGINE(name)                   \
+  namespace name {                                   \
+  const psinn::Engine<float>& engine_float();        \
+  const psinn::Engine<double>& engine_double();      \
+  }
+PSINN_DECLARE_ENGINE(psinn_baseline)
+PSINN_DECLARE_ENGINE(psinn_avx2)
+PSINN_DECLARE_ENGINE(psinn_avx512)
+#undef PSINN_DECLARE_ENGINE

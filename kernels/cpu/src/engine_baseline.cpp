@@ -1,0 +1,2 @@
+// The kernels compiled for baseline (see setup.py for the flags).
+#include "engine_impl.h"

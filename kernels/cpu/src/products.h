@@ -1,0 +1,156 @@
+// The three matrix products of a layer on one panel: Z = W X, X_bar = W^T Y, W_bar += Y X^T.
+//
+// A panel holds `width` vectors for each feature: channels times points. Forward and backward share one kernel, which
+// keeps a block of outputs in registers; W_bar keeps 4 x 4 entries, summed over all vectors of a tile before the lanes.
+#pragma once
+
+#include "engine.h"
+#include "simd.h"
+
+namespace PSINN_NAMESPACE {
+
+using psinn::Index;
+
+#if defined(PSINN_AVX512)
+constexpr int BLOCK_VECTORS = 4;  // 6 x 4 of 32 registers
+#else
+constexpr int BLOCK_VECTORS = 2;  // 6 x 2 of 16
+#endif
+
+// z[r, :] (+)= sum_k w[k, r] x[k, :] for ROWS outputs and VECTORS vectors.
+template <class T, int ROWS, int VECTORS>
+void product_block(int depth, const T* w, const T* x, Index stride, T* z, bool accumulate) {
+  constexpr int L = LANES<T>;
+  Vec<T> sum[ROWS][VECTORS];
+  PSINN_UNROLL
+  for (int r = 0; r < ROWS; ++r) PSINN_UNROLL
+    for (int v = 0; v < VECTORS; ++v) sum[r][v] = accumulate ? load<T>(z + r * stride + v * L) : Vec<T>{};
+  for (int k = 0; k < depth; ++k, w += ROWS, x += stride) {
+    Vec<T> xs[VECTORS];
+    PSINN_UNROLL
+    for (int v = 0; v < VECTORS; ++v) xs[v] = load<T>(x + v * L);
+    PSINN_UNROLL
+    for (int r = 0; r < ROWS; ++r) PSINN_UNROLL
+      for (int v = 0; v < VECTORS; ++v) sum[r][v] += w[r] * xs[v];
+  }
+  PSINN_UNROLL
+  for (int r = 0; r < ROWS; ++r) PSINN_UNROLL
+    for (int v = 0; v < VECTORS; ++v) store<T>(z + r * stride + v * L, sum[r][v]);
+}
+
+template <class T>
+using BlockFunction = void (*)(int, const T*, const T*, Index, T*, bool);
+
+template <class T, int VECTORS>
+PSINN_INLINE void product_rows(int rows, int depth, const T* w, const T* x, Index stride, T* z, bool accumulate) {
+  static constexpr BlockFunction<T> table[psinn::BLOCK_ROWS] = {
+      product_block<T, 1, VECTORS>, product_block<T, 2, VECTORS>, product_block<T, 3, VECTORS>,
+      product_block<T, 4, VECTORS>, product_block<T, 5, VECTORS>, product_block<T, 6, VECTORS>};
+  const int n_blocks = psinn::row_blocks(rows);
+  for (int block = 0, row = 0; block < n_blocks; ++block) {
+    const int next = static_cast<int>(static_cast<Index>(rows) * (block + 1) / n_blocks);
+    table[next - row - 1](depth, w + static_cast<Index>(row) * depth, x, stride, z + row * stride, accumulate);
+    row = next;
+  }
+}
+
+// Z (+)= W X on a panel; w: packed W (rows x depth), x and z: the panel's rows, `width` vectors each.
+template <class T>
+inline void product(int rows, int depth, const T* w, const T* x, int width, T* z, bool accumulate) {
+  constexpr int L = LANES<T>;
+  const Index stride = static_cast<Index>(width) * L;
+  const int n_chunks = (width + BLOCK_VECTORS - 1) / BLOCK_VECTORS;
+  for (int chunk = 0, v = 0; chunk < n_chunks; ++chunk) {
+    const int next = width * (chunk + 1) / n_chunks;
+    const T* xv = x + v * L;
+    T* zv = z + v * L;
+    switch (next - v) {
+      case 1: product_rows<T, 1>(rows, depth, w, xv, stride, zv, accumulate); break;
+      case 2: product_rows<T, 2>(rows, depth, w, xv, stride, zv, accumulate); break;
+#if defined(PSINN_AVX512)
+      case 3: product_rows<T, 3>(rows, depth, w, xv, stride, zv, accumulate); break;
+      default: product_rows<T, 4>(rows, depth, w, xv, stride, zv, accumulate); break;
+#endif
+    }
+    v = next;
+  }
+}
+
+// Where the panels of one tile lie: `count` panels, `step` numbers apart.
+template <class T>
+struct Panels {
+  const T* data;
+  Index step;
+};
+
+// g[4 * i + j] += sum over panels and vectors of y[i] x[j], all lanes; 16 numbers, rows of 4.
+template <class T, int ROWS, int COLUMNS>
+void gradient_block(Panels<T> y, Panels<T> x, int count, int width, T* g) {
+  constexpr int L = LANES<T>, side = psinn::GRADIENT_SIDE;
+  // Two columns at a time where 16 registers do not hold 4 x 4 sums.
+  constexpr int strip = BLOCK_VECTORS == 4 ? COLUMNS : (COLUMNS < 2 ? COLUMNS : 2);
+  const Index stride = static_cast<Index>(width) * L;
+  alignas(64) T flat[psinn::GRADIENT_BLOCK] = {};
+  PSINN_UNROLL
+  for (int c0 = 0; c0 < COLUMNS; c0 += strip) {
+    Vec<T> sum[ROWS][strip];
+    PSINN_UNROLL
+    for (int i = 0; i < ROWS; ++i) PSINN_UNROLL
+      for (int j = 0; j < strip; ++j) sum[i][j] = Vec<T>{};
+    for (int p = 0; p < count; ++p) {
+      const T* yp = y.data + p * y.step;
+      const T* xp = x.data + p * x.step + c0 * stride;
+      for (int v = 0; v < width; ++v, yp += L, xp += L) {
+        Vec<T> xs[strip];
+        PSINN_UNROLL
+        for (int j = 0; j < strip; ++j) xs[j] = load<T>(xp + (c0 + j < COLUMNS ? j : 0) * stride);
+        PSINN_UNROLL
+        for (int i = 0; i < ROWS; ++i) {
+          const Vec<T> yi = load<T>(yp + i * stride);
+          PSINN_UNROLL
+          for (int j = 0; j < strip; ++j) sum[i][j] += yi * xs[j];
+        }
+      }
+    }
+    // Sums over lanes, LANES of them at a time.
+    constexpr int n = ROWS * strip, padded = (n + L - 1) / L * L;
+    Vec<T> all[padded];
+    PSINN_UNROLL
+    for (int k = 0; k < padded; ++k) all[k] = k < n ? sum[k / strip][k % strip] : Vec<T>{};
+    alignas(64) T lanes[padded];
+    PSINN_UNROLL
+    for (int k = 0; k < padded; k += L) store<T>(lanes + k, sums<T>(all + k));
+    PSINN_UNROLL
+    for (int k = 0; k < n; ++k)
+      if (c0 + k % strip < COLUMNS) flat[k / strip * side + c0 + k % strip] = lanes[k];
+  }
+  PSINN_UNROLL
+  for (int k = 0; k < psinn::GRADIENT_BLOCK; ++k) g[k] += flat[k];
+}
+
+template <class T>
+using GradientFunction = void (*)(Panels<T>, Panels<T>, int, int, T*);
+
+// W_bar += Y X^T for one product; y and x point at its first rows; g: blocks of 16, row of blocks after row of blocks.
+template <class T>
+inline void gradient(int n_out, int n_in, Panels<T> y, Panels<T> x, int count, int width, T* g) {
+#define PSINN_ROW(r) {gradient_block<T, r, 1>, gradient_block<T, r, 2>, gradient_block<T, r, 3>, gradient_block<T, r, 4>}
+  static constexpr GradientFunction<T> table[4][4] = {PSINN_ROW(1), PSINN_ROW(2), PSINN_ROW(3), PSINN_ROW(4)};
+#undef PSINN_ROW
+  constexpr int side = psinn::GRADIENT_SIDE;
+  const Index stride = static_cast<Index>(width) * LANES<T>;
+  const int n_columns = (n_in + side - 1) / side, n_rows = (n_out + side - 1) / side;
+  // A strip of columns is read once per block row: it should stay in the first-level cache.
+  const Index strip_bytes = static_cast<Index>(side) * count * stride * sizeof(T);
+  const int strip = static_cast<int>(strip_bytes * 6 > 24576 ? (24576 / strip_bytes > 1 ? 24576 / strip_bytes : 1) : 6);
+  for (int first = 0; first < n_columns; first += strip)
+    for (int bi = 0; bi < n_rows; ++bi)
+      for (int bj = first; bj < n_columns && bj < first + strip; ++bj) {
+        const int i = bi * side, j = bj * side;
+        const int rows = n_out - i < side ? n_out - i : side, columns = n_in - j < side ? n_in - j : side;
+        table[rows - 1][columns - 1](Panels<T>{y.data + i * stride, y.step}, Panels<T>{x.data + j * stride, x.step}, count,
+                                     width, g + (static_cast<Index>(bi) * n_columns + bj) * psinn::GRADIENT_BLOCK);
+      }
+}
+
+}  // namespace PSINN_NAMESPACE

@@ -1,0 +1,354 @@
+#include "session.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <numeric>
+
+namespace psinn {
+
+namespace {
+
+// Vector operations that pay for waking another thread.
+constexpr double WORK_PER_THREAD = 3e4;
+
+struct Store {
+  std::mutex mutex;
+  std::vector<std::pair<void*, Index>> idle;
+};
+
+// Kept between calls: memory fresh from the system costs a page fault every 4 KiB.
+Store& store() {
+  static Store* own = new Store;
+  return *own;
+}
+
+constexpr std::size_t KEPT_BUFFERS = 16;
+constexpr Index KEPT_BYTES = Index(8) << 20;
+
+}  // namespace
+
+Buffer::Buffer(Index bytes) : data_(nullptr), bytes_((std::max<Index>(bytes, 64) + 4095) / 4096 * 4096) {
+  {
+    Store& own = store();
+    std::lock_guard<std::mutex> lock(own.mutex);
+    for (auto& entry : own.idle)
+      if (entry.second == bytes_) {
+        data_ = entry.first;
+        entry = own.idle.back();
+        own.idle.pop_back();
+        break;
+      }
+  }
+  if (!data_) data_ = std::aligned_alloc(4096, static_cast<std::size_t>(bytes_));
+  if (!data_) throw std::bad_alloc();
+  std::memset(data_, 0, static_cast<std::size_t>(bytes_));
+}
+
+Buffer::~Buffer() {
+  if (!data_) return;
+  if (bytes_ <= KEPT_BYTES) {
+    Store& own = store();
+    std::lock_guard<std::mutex> lock(own.mutex);
+    if (own.idle.size() < KEPT_BUFFERS) {
+      own.idle.emplace_back(data_, bytes_);
+      return;
+    }
+  }
+  std::free(data_);
+}
+
+template <class T>
+double Penalty::operator()(const T* theta, double* theta_bar) const {
+  double value = 0;
+  for (const Part& part : parts) {
+    if (kind == l1) {
+      for (Index k = part.start; k < part.stop; ++k) {
+        const double x = static_cast<double>(theta[k]);
+        value += strength * std::fabs(x);
+        theta_bar[k] += x > 0 ? strength : x < 0 ? -strength : strength * x;
+      }
+    } else if (kind == l2) {
+      double square = 0;
+      for (Index k = part.start; k < part.stop; ++k) square += static_cast<double>(theta[k]) * static_cast<double>(theta[k]);
+      const double norm = std::sqrt(square), scale = norm == 0 ? 0 : strength / norm;
+      value += strength * norm;
+      for (Index k = part.start; k < part.stop; ++k) theta_bar[k] += scale * static_cast<double>(theta[k]);
+    } else if (kind == growl) {
+      const Index p = part.columns;
+      std::vector<double> norms(static_cast<std::size_t>(p), 0.0);
+      for (Index k = part.start; k < part.stop; ++k)
+        norms[(k - part.start) % p] += static_cast<double>(theta[k]) * static_cast<double>(theta[k]);
+      for (double& norm : norms) norm = std::sqrt(norm);
+      std::vector<Index> order(static_cast<std::size_t>(p));
+      std::iota(order.begin(), order.end(), 0);
+      std::stable_sort(order.begin(), order.end(), [&](Index a, Index b) { return norms[a] > norms[b]; });
+      for (Index rank = 0; rank < p; ++rank) {
+        const double lambda = strength / static_cast<double>(p) * static_cast<double>(p - rank);
+        double& norm = norms[order[rank]];
+        value += lambda * norm;
+        norm = norm == 0 ? 0 : lambda / norm;
+      }
+      for (Index k = part.start; k < part.stop; ++k) theta_bar[k] += norms[(k - part.start) % p] * static_cast<double>(theta[k]);
+    }
+  }
+  return value;
+}
+
+template <class T>
+Session<T>::Session(const Model& model, const Engine<T>& engine, int threads, std::vector<TermData<T>> terms,
+                    int n_coefficients, const Penalty* penalty)
+    : model_(model), engine_(engine), net_(model.network<T>()), penalty_(penalty), data_(std::move(terms)),
+      n_coefficients_(n_coefficients) {
+  w_.resize(static_cast<std::size_t>(model.n_w()));
+  packed_.resize(static_cast<std::size_t>(net_.n_packed));
+  for (const TermData<T>& data : data_)
+    add_term(data.program->rules_view, &data.program->view, data.points, data.columns, data.n_points,
+             static_cast<T>(2 * data.weight / static_cast<double>(data.n_points)));
+  output_.mode = Mode::loss;
+  if (!data_.empty()) plan_threads(threads, Mode::loss, 0);
+}
+
+template <class T>
+void Session<T>::add_term(const Rules& rules, const Program* program, const T* points, const T* columns, Index n_points,
+                          T factor) {
+  Term<T> term{};
+  term.rules = &rules;
+  term.program = program;
+  term.points = points;
+  term.columns = columns;
+  term.n_points = n_points;
+  term.n_sites = program ? program->n_sites : 1;
+  term.first_channel = program ? program->first_channel : 0;
+  term.factor = factor;
+  terms_.push_back(term);
+  powers_.emplace_back(static_cast<std::size_t>(net_.width0) * static_cast<std::size_t>(rules.n_channels));
+}
+
+// Contiguous ranges of tiles of about equal work. Depends on sizes and the thread count alone, as the result then does.
+template <class T>
+void Session<T>::plan_threads(int threads, Mode mode, Index jacobian_columns) {
+  double multiplications = 0, neurons = net_.width0;
+  for (int l = 0; l < net_.n_layers - 1; ++l) {
+    neurons += net_.layers[l].fan_out;
+    for (int p = 0; p < net_.layers[l].n_products; ++p)
+      multiplications += static_cast<double>(net_.layers[l].products[p].n_out) * net_.layers[l].products[p].n_in;
+  }
+  std::vector<double> cost;  // of one tile, by term
+  std::vector<Index> tiles;
+  double whole = 0;
+  Index bytes = 0;
+  for (const Term<T>& term : terms_) {
+    const int points = engine_.tile_points(net_, term);
+    tiles.push_back((term.n_points + points - 1) / points);
+    const double vectors = static_cast<double>(std::min<Index>(points, term.n_points)) / engine_.lanes * term.n_sites;
+    cost.push_back(vectors * (term.rules->n_channels * (3 * multiplications + 8 * neurons) + 40 * neurons));
+    whole += cost.back() * static_cast<double>(tiles.back());
+    bytes = std::max(bytes, engine_.workspace(net_, term, mode, jacobian_columns));
+  }
+  const double useful = std::floor(whole / WORK_PER_THREAD);
+  n_threads_ = static_cast<int>(std::max(1.0, std::min<double>(threads, useful)));
+  tasks_.assign(static_cast<std::size_t>(n_threads_), std::vector<Task>(terms_.size()));
+  double before = 0;
+  for (std::size_t t = 0; t < terms_.size(); ++t) {
+    Index first = 0;
+    for (int k = 0; k < n_threads_; ++k) {
+      const double limit = whole * (k + 1) / n_threads_;
+      Index last = static_cast<Index>(std::llround((limit - before) / cost[t]));
+      last = k == n_threads_ - 1 ? tiles[t] : std::min(std::max(last, first), tiles[t]);
+      tasks_[static_cast<std::size_t>(k)][t] = {first, last};
+      first = last;
+    }
+    before += cost[t] * static_cast<double>(tiles[t]);
+  }
+  for (int k = 0; k < n_threads_; ++k) workspaces_.emplace_back(bytes);
+  // Whole cache lines for each thread.
+  sums_step_ = (model_.n_w() + n_coefficients_ + static_cast<Index>(terms_.size()) + 15) / 8 * 8;
+  sums_.resize(static_cast<std::size_t>(sums_step_) * static_cast<std::size_t>(n_threads_));
+  w_bar_.resize(static_cast<std::size_t>(sums_step_));
+  theta_bar_.resize(static_cast<std::size_t>(model_.n_theta() + n_coefficients_));
+  losses_.resize(terms_.size());
+}
+
+template <class T>
+void Session<T>::begin_step(const T* theta) {
+  model_.expand(theta, w_.data());
+  model_.pack(w_.data(), packed_.data());
+  for (std::size_t t = 0; t < terms_.size(); ++t) {
+    first_powers(net_, *terms_[t].rules, w_.data(), powers_[t].data());
+    terms_[t].powers = powers_[t].data();
+    terms_[t].coefficients = coefficients_;
+  }
+}
+
+template <class T>
+void Session<T>::work(int thread) {
+  double* own = sums_.data() + sums_step_ * thread;
+  std::fill(own, own + sums_step_, 0.0);
+  for (std::size_t t = 0; t < terms_.size(); ++t) {
+    const Task task = tasks_[static_cast<std::size_t>(thread)][t];
+    if (task.first == task.last) continue;
+    const Sums sums{own, own + model_.n_w(), own + model_.n_w() + n_coefficients_ + t};
+    engine_.run(net_, terms_[t], packed_.data(), w_.data(), task.first, task.last,
+                workspaces_[static_cast<std::size_t>(thread)].template as<void>(), output_, sums);
+  }
+}
+
+// Sums of the threads in their order; then losses_, theta_bar_ (theta, then coefficients) and penalty_value_.
+template <class T>
+void Session<T>::reduce() {
+  const Index n_w = model_.n_w(), n = n_w + n_coefficients_;
+  std::copy(sums_.begin(), sums_.begin() + sums_step_, w_bar_.begin());
+  for (int k = 1; k < n_threads_; ++k) {
+    const double* own = sums_.data() + sums_step_ * k;
+    for (Index i = 0; i < sums_step_; ++i) w_bar_[i] += own[i];
+  }
+  for (std::size_t t = 0; t < terms_.size(); ++t) losses_[t] = w_bar_[n + t] / static_cast<double>(terms_[t].n_points);
+  std::copy(w_bar_.begin() + n_w, w_bar_.begin() + n, theta_bar_.begin() + model_.n_theta());
+  model_.pull_back(w_.data(), w_bar_.data(), theta_bar_.data());
+}
+
+template <class T>
+void Session<T>::run_all() {
+  TeamLease team(n_threads_);
+  (*team).run([this](int thread) { work(thread); });
+}
+
+template <class T>
+void Session<T>::loss_and_gradient(const T* theta, const T* coefficients, T* losses, T* penalty, T* theta_bar,
+                                   T* coefficients_bar) {
+  coefficients_ = coefficients;
+  begin_step(theta);
+  run_all();
+  reduce();
+  *penalty = penalty_ ? static_cast<T>((*penalty_)(theta, theta_bar_.data())) : T(0);
+  for (std::size_t t = 0; t < terms_.size(); ++t) losses[t] = static_cast<T>(losses_[t]);
+  for (Index k = 0; k < model_.n_theta(); ++k) theta_bar[k] = static_cast<T>(theta_bar_[k]);
+  for (int k = 0; k < n_coefficients_; ++k) coefficients_bar[k] = static_cast<T>(theta_bar_[model_.n_theta() + k]);
+}
+
+template <class T>
+Index Session<T>::train(AdamData<T>& adam, Index steps, double seconds, T* losses, int* failure) {
+  using Clock = std::chrono::steady_clock;
+  const auto started = Clock::now();
+  const Index n_theta = model_.n_theta(), n = n_theta + n_coefficients_;
+  const int n_rows = static_cast<int>(terms_.size()) + 1;
+  coefficients_ = adam.coefficients;
+  *failure = NO_FAILURE;
+  Index done = 0;
+  bool go_on = steps > 0;
+  if (go_on) begin_step(adam.theta);
+
+  const auto update = [&] {
+    reduce();
+    const double penalty = penalty_ ? (*penalty_)(adam.theta, theta_bar_.data()) : 0.0;
+    T* row = losses + done * n_rows;
+    for (int t = 0; t < n_rows; ++t) {
+      row[t] = static_cast<T>(t + 1 < n_rows ? losses_[static_cast<std::size_t>(t)] : penalty);
+      if (*failure == NO_FAILURE && !std::isfinite(row[t])) *failure = t;
+    }
+    bool finite = true;
+    for (Index k = 0; k < n; ++k) finite &= std::isfinite(static_cast<T>(theta_bar_[k]));
+    if (*failure == NO_FAILURE && !finite) *failure = n_rows;
+    if (*failure != NO_FAILURE) {
+      go_on = false;
+      return;
+    }
+    std::copy(adam.theta, adam.theta + n_theta, adam.good[0]);
+    std::copy(adam.coefficients, adam.coefficients + n_coefficients_, adam.good[1]);
+    std::copy(adam.first_moment, adam.first_moment + n, adam.good[2]);
+    std::copy(adam.second_moment, adam.second_moment + n, adam.good[3]);
+    double rate = adam.lr;
+    for (Index milestone : adam.milestones)
+      if (milestone <= adam.step) rate *= adam.gamma;
+    ++adam.step;
+    const double correction1 = 1 - std::pow(adam.beta1, static_cast<double>(adam.step));
+    const double correction2 = 1 - std::pow(adam.beta2, static_cast<double>(adam.step));
+    const T one_minus1 = static_cast<T>(1 - adam.beta1), beta2 = static_cast<T>(adam.beta2),
+            one_minus2 = static_cast<T>(1 - adam.beta2), inverse2 = static_cast<T>(1 / correction2),
+            eps = static_cast<T>(adam.eps), scale = static_cast<T>(-rate / correction1);
+    T *m = adam.first_moment, *v = adam.second_moment;
+    for (Index k = 0; k < n; ++k) {
+      const T g = static_cast<T>(theta_bar_[k]);
+      m[k] += one_minus1 * (g - m[k]);
+      v[k] = beta2 * v[k] + one_minus2 * (g * g);
+      T& parameter = k < n_theta ? adam.theta[k] : adam.coefficients[k - n_theta];
+      parameter += scale * m[k] / (std::sqrt(v[k] * inverse2) + eps);
+    }
+    ++done;
+    go_on = done < steps && std::chrono::duration<double>(Clock::now() - started).count() < seconds;
+    if (go_on) begin_step(adam.theta);
+  };
+
+  TeamLease lease(n_threads_);
+  Team& team = *lease;
+  team.run([&](int thread) {
+    while (go_on) {
+      work(thread);
+      team.barrier();
+      if (thread == 0) update();
+      team.barrier();
+    }
+  });
+  return done;
+}
+
+template <class T>
+void Session<T>::jets(const Model& model, const Engine<T>& engine, int threads, const Rules& rules, const T* theta,
+                      const T* x, Index n_points, T* out) {
+  Session<T> own(model, engine, threads, {}, 0, nullptr);
+  own.add_term(rules, nullptr, x, nullptr, n_points, T(0));
+  own.output_.mode = Mode::jets;
+  own.output_.jets = out;
+  own.plan_threads(threads, Mode::jets, 0);
+  own.begin_step(theta);
+  own.run_all();
+}
+
+template <class T>
+void Session<T>::jets_backward(const Model& model, const Engine<T>& engine, int threads, const Rules& rules, const T* theta,
+                               const T* x, Index n_points, const T* grad, T* theta_bar, T* x_bar) {
+  Session<T> own(model, engine, threads, {}, 0, nullptr);
+  own.add_term(rules, nullptr, x, nullptr, n_points, T(0));
+  own.output_.mode = Mode::jets_backward;
+  own.output_.jets = const_cast<T*>(grad);
+  own.output_.x_bar = x_bar;
+  own.plan_threads(threads, Mode::jets_backward, 0);
+  own.begin_step(theta);
+  own.run_all();
+  own.reduce();
+  for (Index k = 0; k < model.n_theta(); ++k) theta_bar[k] = static_cast<T>(own.theta_bar_[k]);
+}
+
+template <class T>
+void Session<T>::jacobian(const Model& model, const Engine<T>& engine, int threads, const ProgramOf& program, const T* theta,
+                          const T* coefficients, int n_coefficients, const T* points, Index n_points, const T* columns,
+                          T* residuals, T* out) {
+  Session<T> own(model, engine, threads, {}, n_coefficients, nullptr);
+  own.add_term(program.rules_view, &program.view, points, columns, n_points, T(1));
+  own.coefficients_ = coefficients;
+  own.begin_step(theta);
+  const Sparse map = model.point_map(own.w_.data());
+  std::vector<T> values(map.value.begin(), map.value.end());
+  Output<T>& output = own.output_;
+  output.mode = Mode::jacobian;
+  output.residuals = residuals;
+  output.jacobian = out;
+  output.jacobian_coefficients = model.n_theta();
+  output.jacobian_columns = model.n_theta() + n_coefficients;
+  output.map_start = map.start.data();
+  output.map_column = map.column.data();
+  output.map_value = values.data();
+  own.plan_threads(threads, Mode::jacobian, output.jacobian_columns);
+  own.run_all();
+}
+
+template class Session<float>;
+template class Session<double>;
+template double Penalty::operator()<float>(const float*, double*) const;
+template double Penalty::operator()<double>(const double*, double*) const;
+
+}  // namespace psinn

@@ -1,0 +1,115 @@
+// One call of an operation: threads, their memory, the sum of their gradients, and Adam.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "engine.h"
+#include "model.h"
+#include "team.h"
+
+namespace psinn {
+
+// Zeroed memory aligned to cache lines, taken from and returned to a small store.
+class Buffer {
+ public:
+  explicit Buffer(Index bytes);
+  ~Buffer();
+  Buffer(Buffer&& other) noexcept : data_(other.data_), bytes_(other.bytes_) { other.data_ = nullptr; }
+  Buffer(const Buffer&) = delete;
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+
+ private:
+  void* data_;
+  Index bytes_;
+};
+
+// kernels/regularizer.py, on theta; growl needs the matrix shapes.
+struct Penalty {
+  enum Kind { none, l2, l1, growl } kind = none;
+  double strength = 0;
+  struct Part {
+    Index start, stop, rows, columns;
+  };
+  std::vector<Part> parts;
+  // Value; adds the gradient.
+  template <class T>
+  double operator()(const T* theta, double* theta_bar) const;
+};
+
+template <class T>
+struct TermData {
+  const ProgramOf* program;
+  const T* points;
+  const T* columns;
+  Index n_points;
+  double weight;
+};
+
+template <class T>
+struct AdamData {
+  T* theta;
+  T* coefficients;
+  T* first_moment;
+  T* second_moment;
+  T* good[4];  // the last step whose losses and gradient were finite
+  double lr, gamma, beta1, beta2, eps;
+  std::vector<Index> milestones;
+  Index step;
+};
+
+constexpr int NO_FAILURE = -1;
+
+template <class T>
+class Session {
+ public:
+  // terms: operation 3 and 4; `rules` alone: operations 1 and 2 on `points`.
+  Session(const Model& model, const Engine<T>& engine, int threads, std::vector<TermData<T>> terms, int n_coefficients,
+          const Penalty* penalty);
+  // losses: one per term; all gradients are of sum weight * loss + penalty.
+  void loss_and_gradient(const T* theta, const T* coefficients, T* losses, T* penalty, T* theta_bar, T* coefficients_bar);
+  // Up to `steps` steps or `seconds`; rows of losses and penalty; returns the number done. failure: as TrainReport.
+  Index train(AdamData<T>& adam, Index steps, double seconds, T* losses, int* failure);
+
+  static void jets(const Model& model, const Engine<T>& engine, int threads, const Rules& rules, const T* theta, const T* x,
+                   Index n_points, T* out);
+  static void jets_backward(const Model& model, const Engine<T>& engine, int threads, const Rules& rules, const T* theta,
+                            const T* x, Index n_points, const T* grad, T* theta_bar, T* x_bar);
+  static void jacobian(const Model& model, const Engine<T>& engine, int threads, const ProgramOf& program, const T* theta,
+                       const T* coefficients, int n_coefficients, const T* points, Index n_points,
+                       const T* columns, T* residuals, T* out);
+
+ private:
+  struct Task {
+    Index first, last;
+  };
+  void add_term(const Rules& rules, const Program* program, const T* points, const T* columns, Index n_points, T factor);
+  void plan_threads(int threads, Mode mode, Index jacobian_columns);
+  void begin_step(const T* theta);
+  void work(int thread);
+  void reduce();
+  void run_all();
+
+  const Model& model_;
+  const Engine<T>& engine_;
+  const Network<T>& net_;
+  const Penalty* penalty_ = nullptr;
+  std::vector<TermData<T>> data_;
+  std::vector<Term<T>> terms_;
+  Output<T> output_{};
+  int n_threads_ = 1, n_coefficients_ = 0;
+  std::vector<std::vector<Task>> tasks_;  // [thread][term]
+  std::vector<Buffer> workspaces_;
+  std::vector<double> sums_;  // [thread][w, coefficients, squares]
+  Index sums_step_ = 0;
+  std::vector<T> w_, packed_;
+  std::vector<std::vector<T>> powers_;
+  std::vector<double> w_bar_, theta_bar_, losses_;
+  double penalty_value_ = 0;
+  const T* coefficients_ = nullptr;
+};
+
+}  // namespace psinn

@@ -35,9 +35,9 @@ PSINN_INLINE Vec<T> evaluate(const R& rule, int first, int last, const Vec<T>* z
 
 // z <- z + bias; h_c = sum_k tanh^(k)(z) * (monomials in z's channels). Leaves z with t in place of its value.
 template <class T, class R>
-void activation_forward(const R& rule, int rows, int sub, T* z, const T* bias, T* h) {
+void activation_forward(const R& rule, int rows, T* z, const T* bias, T* h) {
   constexpr int L = LANES<T>;
-  const int n = rule.channels(), first = rule.first();
+  const int n = rule.channels(), first = rule.first(), sub = rule.sub();
   for (int row = 0; row < rows; ++row) {
     const T b = bias ? bias[row] : T(0);
     for (int s = 0; s < sub; ++s) {
@@ -64,15 +64,16 @@ void activation_forward(const R& rule, int rows, int sub, T* z, const T* bias, T
 
 // z (t in place of the value) <- z_bar from h_bar; bias_bar[row] += z_bar of the value, lane by lane.
 template <class T, class R>
-void activation_adjoint(const R& rule, int rows, int sub, T* z, const T* h_bar, T* bias_bar) {
+void activation_adjoint(const R& rule, int rows, T* z, const T* h_bar, T* bias_bar) {
   constexpr int L = LANES<T>;
-  const int n = rule.channels(), first = rule.first();
+  const int n = rule.channels(), first = rule.first(), sub = rule.sub();
   for (int row = 0; row < rows; ++row) {
     Vec<T> sum = load<T>(bias_bar + row * L);
     for (int s = 0; s < sub; ++s) {
       T* zp = z + (static_cast<psinn::Index>(row) * n * sub + s) * L;
       const T* hp = h_bar + (static_cast<psinn::Index>(row) * (n - first) * sub + s) * L;
       Vec<T> zs[R::capacity], hs[R::capacity], out[R::capacity], f[MOST_ORDER + 2];
+      out[0] = zs[0] = Vec<T>{};
       PSINN_UNROLL
       for (int c = 0; c < n; ++c) zs[c] = load<T>(zp + c * sub * L);
       PSINN_UNROLL

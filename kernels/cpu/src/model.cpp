@@ -118,7 +118,7 @@ Model::Model(NetworkSpec given) : spec(std::move(given)), transposed_(spec.expan
       const int m = product.n_out, n = product.n_in;
       const auto add = [&](int rows, int depth, Index row_step, Index depth_step) {
         for (int block = 0, n_blocks = row_blocks(rows), row = 0; block < n_blocks; ++block) {
-          const int next = static_cast<int>(static_cast<Index>(rows) * (block + 1) / n_blocks);
+          const int next = block_end(rows, block, n_blocks);
           for (int k = 0; k < depth; ++k)
             for (int r = row; r < next; ++r) pack_index_.push_back(product.weight + r * row_step + k * depth_step);
           row = next;

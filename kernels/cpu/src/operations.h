@@ -19,126 +19,124 @@ struct Range {
   const Output<T>& output;
   const Sums& sums;
   Tile<T, R> tile;
-  Index start = 0;  // first point of the tile
-  int valid = 0;    // points of the tile that exist
+  Index start = 0;  // first point of the panel
+  Index valid = 0;  // points of the panel that exist
 
   Range(const R& rule, const psinn::Network<T>& net, const Term<T>& term, const Layout& at, const T* packed, const T* w,
         T* memory, const Output<T>& output, const Sums& sums)
       : rule(rule), net(net), term(term), at(at), memory(memory), output(output), sums(sums),
-        tile{rule, net, term, at, packed, w, memory, 0} {}
+        tile{rule, net, term, at, packed, w, memory} {}
 
   void run(Index first, Index last) {
+    const bool has_gradient = output.mode == Mode::loss || output.mode == Mode::jets_backward;
     clear_sums();
-    const Index tile_points = static_cast<Index>(at.panels) * at.sub * L;
     for (Index number = first; number < last; ++number) {
-      start = number * tile_points;
-      valid = static_cast<int>(term.n_points - start < tile_points ? term.n_points - start : tile_points);
-      tile.count = (valid + at.sub * L - 1) / (at.sub * L);
-      load_points();
-      switch (output.mode) {
-        case Mode::jets:
-          tile.forward();
-          copy_jets<false>(memory + at.u);
-          break;
-        case Mode::jets_backward:
-          tile.forward();
-          copy_jets<true>(memory + at.u_bar);
-          if (output.x_bar) tile.each_panel([&](int q) { tile.clear(memory + at.x_bar + q * at.x_step, net.d_in * at.sub); });
-          tile.backward(output.x_bar != nullptr, false);
-          if (output.x_bar) store_x_bar();
-          break;
-        case Mode::loss:
-          tile.forward();
-          residuals();
-          squares();
-          adjoint();
-          tile.backward(false, false);
-          break;
-        case Mode::jacobian:
-          jacobian();
-          break;
+      const Index begin = number * at.panels * panel_points();
+      int count = 0;
+      for (; count < at.panels && begin + count * panel_points() < term.n_points; ++count) {
+        start = begin + count * panel_points();
+        valid = term.n_points - start < panel_points() ? term.n_points - start : panel_points();
+        panel(count);
       }
+      if (!has_gradient) continue;
+      tile.gradients(count, output.x_bar != nullptr);
+      if (output.x_bar) store_x_bar(begin, count);
       if ((number - first + 1) % FLUSH_TILES == 0) flush();
     }
-    flush();
+    if (has_gradient) flush();
   }
 
  private:
-  Index in_use() const { return static_cast<Index>(tile.count) * at.sub * L; }
-  T* reg(int r) const { return memory + at.registers + r * in_use(); }
+  static constexpr bool NO_VALUES = false, VALUES = true;
+
+  Index panel_points() const { return static_cast<Index>(rule.sub()) * L; }
+  T* reg(int r) const { return memory + at.registers + r * panel_points(); }
   // Lanes beyond the last point repeat it: their results are dropped, and they are as finite as it is.
   Index point(Index i) const { return start + (i < valid ? i : valid - 1); }
 
-  void load_points() const {
-    const int d = net.d_in;
-    for (int site = 0; site < term.n_sites; ++site) {
-      const T* points = term.points + site * term.n_points * d;
-      for (int p = 0; p < tile.count; ++p) {
-        T* x = memory + at.x + (static_cast<Index>(site) * at.panels + p) * at.x_step;
-        const Index offset = static_cast<Index>(p) * at.sub * L, n = static_cast<Index>(at.sub) * L;
-        if (offset + n <= valid && d == 2) {
-          const T* from = points + (start + offset) * 2;
-          for (Index i = 0; i < n; ++i) {
-            x[i] = from[2 * i];
-            x[n + i] = from[2 * i + 1];
-          }
-          continue;
-        }
-        for (int a = 0; a < d; ++a)
-          for (Index i = 0; i < n; ++i) x[a * n + i] = points[point(offset + i) * d + a];
-      }
+  void panel(int p) const {
+    for (int site = 0; site < term.n_sites; ++site) load_points(site, p);
+    if (output.mode == Mode::jacobian) {
+      jacobian(p);
+      return;
     }
+    forward(p);
+    switch (output.mode) {
+      case Mode::jets:
+        copy_jets<false>(tile.u(p));
+        return;
+      case Mode::jets_backward:
+        copy_jets<true>(tile.u_bar(p));
+        if (output.x_bar) tile.clear(tile.x_bar(p), net.d_in * at.sub);
+        break;
+      default:
+        residuals(p);
+        squares();
+        adjoint(p);
+    }
+    for (int site = 0; site < term.n_sites; ++site) tile.backward(site * at.panels + p, NO_VALUES);
   }
 
-  // Between u (or its adjoint) in panels and the caller's (N, C, F).
+  void forward(int p) const {
+    for (int site = 0; site < term.n_sites; ++site) tile.forward(site * at.panels + p);
+  }
+
+  void load_points(int site, int p) const {
+    const int d = net.d_in;
+    const T* points = term.points + site * term.n_points * d;
+    T* x = tile.x(site * at.panels + p);
+    const Index n = panel_points();
+    if (valid == n && d == 2) {
+      const T* from = points + start * 2;
+      for (Index i = 0; i < n; i += L) split_pairs<T>(from + 2 * i, x + i, x + n + i);
+      return;
+    }
+    for (int a = 0; a < d; ++a)
+      for (Index i = 0; i < n; ++i) x[a * n + i] = points[point(i) * d + a];
+  }
+
+  // Between u (or its adjoint) and the caller's (N, C, F).
   template <bool in>
-  void copy_jets(T* panels) const {
+  void copy_jets(T* rows) const {
     const int n = rule.channels(), fields = net.d_out;
-    for (int p = 0; p < tile.count; ++p)
-      for (int f = 0; f < fields; ++f)
-        for (int c = 0; c < n; ++c) {
-          T* row = panels + p * at.u_step + (static_cast<Index>(f) * n + c) * at.sub * L;
-          for (Index i = 0; i < static_cast<Index>(at.sub) * L; ++i) {
-            const Index number = static_cast<Index>(p) * at.sub * L + i;
-            if (in)
-              row[i] = number < valid ? output.jets[((start + number) * n + c) * fields + f] : T(0);
-            else if (number < valid)
-              output.jets[((start + number) * n + c) * fields + f] = row[i];
-          }
+    for (int f = 0; f < fields; ++f)
+      for (int c = 0; c < n; ++c) {
+        T* row = rows + (static_cast<Index>(f) * n + c) * panel_points();
+        for (Index i = 0; i < panel_points(); ++i) {
+          if (in)
+            row[i] = i < valid ? output.jets[((start + i) * n + c) * fields + f] : T(0);
+          else if (i < valid)
+            output.jets[((start + i) * n + c) * fields + f] = row[i];
         }
+      }
   }
 
-  void store_x_bar() const {
+  void store_x_bar(Index begin, int count) const {
     const int d = net.d_in;
-    for (Index i = 0; i < valid; ++i) {
-      const Index p = i / (at.sub * L), lane = i % (at.sub * L);
-      for (int a = 0; a < d; ++a)
-        output.x_bar[(start + i) * d + a] = memory[at.x_bar + p * at.x_step + static_cast<Index>(a) * at.sub * L + lane];
-    }
+    const Index n = panel_points();
+    for (int p = 0; p < count; ++p)
+      for (Index i = 0; i < n && begin + p * n + i < term.n_points; ++i)
+        for (int a = 0; a < d; ++a) output.x_bar[(begin + p * n + i) * d + a] = tile.x_bar(p)[a * n + i];
   }
 
-  T* jet(Index base, const psinn::InputRegister& from, int p) const {
-    const Index q = static_cast<Index>(from.i) * at.panels + p;
-    return memory + base + q * at.u_step +
-           (static_cast<Index>(from.j) * (rule.channels() - at.first) + from.k - at.first) * at.sub * L;
+  // The row of `rows` (u or u_bar) that a program's jet input reads.
+  T* jet(T* rows, const psinn::InputRegister& from) const {
+    return rows + (static_cast<Index>(from.j) * (rule.channels() - at.first) + from.k - at.first) * panel_points();
   }
 
   // Fills the input registers and computes the residuals.
-  void residuals() const {
+  void residuals(int p) const {
     const psinn::Program& program = *term.program;
-    const Index n = in_use(), own = static_cast<Index>(at.sub) * L;
-    const std::size_t bytes = static_cast<std::size_t>(own) * sizeof(T);
+    const Index n = panel_points();
     for (int k = 0; k < program.n_inputs; ++k) {
       const psinn::InputRegister& from = program.inputs[k];
       T* to = reg(from.result);
       switch (from.source) {
         case psinn::Source::jet:
-          for (int p = 0; p < tile.count; ++p) std::memcpy(to + p * own, jet(at.u, from, p), bytes);
+          copy(jet(tile.u(from.i * at.panels + p), from), to);
           break;
         case psinn::Source::coordinate:
-          for (int p = 0; p < tile.count; ++p)
-            std::memcpy(to + p * own,
-                        memory + at.x + (static_cast<Index>(from.i) * at.panels + p) * at.x_step + from.j * own, bytes);
+          copy(tile.x(from.i * at.panels + p) + from.j * n, to);
           break;
         case psinn::Source::column:
           for (Index i = 0; i < n; ++i) to[i] = term.columns[point(i) * program.n_columns + from.i];
@@ -156,17 +154,15 @@ struct Range {
   // Adds the squares to the sums and sets the adjoints of the residuals.
   void squares() const {
     const psinn::Program& program = *term.program;
-    const Index n = in_use();
+    const Index n = panel_points();
     for (int i = 0; i < program.n_residuals; ++i) {
       const T* r = reg(program.residuals[i]);
-      Vec<T> sum{};
-      for (Index v = 0; v + L <= valid; v += L) {
-        const Vec<T> value = load<T>(r + v);
-        sum += value * value;
+      T* sum = memory + at.squares;
+      if (valid == n) {
+        for (Index v = 0; v < n; v += L) store<T>(sum, load<T>(sum) + load<T>(r + v) * load<T>(r + v));
+      } else {
+        for (Index k = 0; k < valid; ++k) sum[k % L] += r[k] * r[k];
       }
-      T rest = 0;
-      for (Index k = valid / L * L; k < valid; ++k) rest += r[k] * r[k];
-      *sums.squares += static_cast<double>(total<T>(sum)) + static_cast<double>(rest);
     }
     for (int k = 0; k < program.n_inputs; ++k) {
       const psinn::InputRegister& to = program.inputs[k];
@@ -179,37 +175,39 @@ struct Range {
   }
 
   // From the residuals' adjoints to those of the output's jets and of the coefficients.
-  void adjoint() const {
+  void adjoint(int p) const {
     const psinn::Program& program = *term.program;
-    const Index own = static_cast<Index>(at.sub) * L;
+    const Index n = panel_points();
     run_instructions(program.instructions + program.n_forward, program.n_instructions - program.n_forward,
-                     memory + at.registers, static_cast<int>(in_use()));
-    tile.each_panel([&](int q) { tile.clear(memory + at.u_bar + q * at.u_step, at.u_step / L); });
+                     memory + at.registers, static_cast<int>(n));
+    for (int site = 0; site < term.n_sites; ++site) tile.clear(tile.u_bar(site * at.panels + p), at.u_step / L);
     for (int k = 0; k < program.n_gradients; ++k) {
       const psinn::InputRegister& of = program.inputs[program.gradients[k].input];
       const T* value = reg(program.gradients[k].result);
-      if (of.source == psinn::Source::jet)
-        for (int p = 0; p < tile.count; ++p)
-          std::memcpy(jet(at.u_bar, of, p), value + p * own, static_cast<std::size_t>(own) * sizeof(T));
-      else if (output.mode == Mode::loss)
-        sums.coefficients[of.i] += sum_of(value);
+      if (of.source == psinn::Source::jet) {
+        copy(value, jet(tile.u_bar(of.i * at.panels + p), of));
+      } else if (output.mode == Mode::loss) {
+        double sum = 0;
+        for (Index i = 0; i < valid; ++i) sum += static_cast<double>(value[i]);
+        sums.coefficients[of.i] += sum;
+      }
     }
   }
 
-  double sum_of(const T* values) const {
-    double sum = 0;
-    for (Index i = 0; i < valid; ++i) sum += static_cast<double>(values[i]);
-    return sum;
+  // A panel's row of one channel.
+  void copy(const T* from, T* to) const {
+    for (int s = 0; s < rule.sub(); ++s) store<T>(to + s * L, load<T>(from + s * L));
   }
 
   void clear_sums() const {
+    tile.clear(memory + at.squares, 1);
     for (int l = 0; l < net.n_layers - 1; ++l) tile.clear(memory + at.layers[l].bias_bar, net.layers[l].fan_out);
     tile.clear(memory + at.first_sums, static_cast<Index>(net.width0) * first_sums(net.d_in, rule.channels()));
     std::memset(memory + at.gradient, 0, static_cast<std::size_t>(net.n_gradient) * sizeof(T));
   }
 
   void flush() const {
-    if (output.mode != Mode::loss && output.mode != Mode::jets_backward) return;
+    if (output.mode == Mode::loss) *sums.squares += static_cast<double>(total<T>(load<T>(memory + at.squares)));
     for (int l = 0; l < net.n_layers - 1; ++l) {
       const Layer<T>& layer = net.layers[l];
       if (layer.bias >= 0)
@@ -240,33 +238,31 @@ struct Range {
   }
 
   // Rows of the Jacobian, one residual after the other; the backward pass overwrites what forward kept.
-  void jacobian() const {
+  void jacobian(int p) const {
     const psinn::Program& program = *term.program;
     const int m = program.n_residuals;
     const Index columns = output.jacobian_columns;
+    T* rows = memory + at.jacobian;
     for (int i = 0; i < m; ++i) {
-      tile.forward();
-      residuals();
+      forward(p);
+      residuals(p);
       for (int k = 0; k < program.n_inputs; ++k)
         if (program.inputs[k].source == psinn::Source::adjoint)
-          for (Index lane = 0; lane < in_use(); ++lane)
-            reg(program.inputs[k].result)[lane] = T(program.inputs[k].i == i);
-      for (Index number = 0; number < valid; ++number)
-        output.residuals[(start + number) * m + i] = reg(program.residuals[i])[number];
-      adjoint();
-      tile.backward(false, true);
-      T* rows = memory + at.jacobian;
-      for (int v = 0; v * L < valid; ++v) {
+          for (Index lane = 0; lane < panel_points(); ++lane) reg(program.inputs[k].result)[lane] = T(program.inputs[k].i == i);
+      for (Index lane = 0; lane < valid; ++lane)
+        output.residuals[(start + lane) * m + i] = reg(program.residuals[i])[lane];
+      adjoint(p);
+      for (int site = 0; site < term.n_sites; ++site) tile.backward(site * at.panels + p, VALUES);
+      for (int s = 0; s * L < valid; ++s) {
         tile.clear(rows, columns);
         for (int k = 0; k < program.n_gradients; ++k) {
           const psinn::InputRegister& of = program.inputs[program.gradients[k].input];
           if (of.source == psinn::Source::coefficient)
-            store<T>(rows + (output.jacobian_coefficients + of.i) * L, load<T>(reg(program.gradients[k].result) + v * L));
+            store<T>(rows + (output.jacobian_coefficients + of.i) * L, load<T>(reg(program.gradients[k].result) + s * L));
         }
-        for (int site = 0; site < term.n_sites; ++site)
-          add_point_gradients(site * at.panels + v / at.sub, v % at.sub, rows);
-        for (int lane = 0; lane < L && v * L + lane < valid; ++lane) {
-          T* to = output.jacobian + ((start + v * L + lane) * m + i) * columns;
+        for (int site = 0; site < term.n_sites; ++site) add_point_gradients(site * at.panels + p, s, rows);
+        for (int lane = 0; lane < L && s * L + lane < valid; ++lane) {
+          T* to = output.jacobian + ((start + s * L + lane) * m + i) * columns;
           for (Index k = 0; k < columns; ++k) to[k] = rows[k * L + lane];
         }
       }
@@ -291,8 +287,8 @@ struct Range {
         const psinn::Product& product = layer.products[p];
         for (int i = 0; i < product.n_out; ++i)
           for (int j = 0; j < product.n_in; ++j) {
-            const T* y = memory + own.z + q * own.z_step + (product.out + i) * stride + s * L;
-            const T* x = memory + own.x + q * own.x_step + (product.in + j) * stride + s * L;
+            const T* y = tile.z(l, q) + (product.out + i) * stride + s * L;
+            const T* x = tile.operands(l, q) + (product.in + j) * stride + s * L;
             Vec<T> sum{};
             for (int c = 0; c < own.width / at.sub; ++c) sum += load<T>(y + c * at.sub * L) * load<T>(x + c * at.sub * L);
             add_entry(rows, product.weight + static_cast<Index>(i) * product.n_in + j, sum);
@@ -300,25 +296,26 @@ struct Range {
       }
       if (layer.bias >= 0)
         for (int row = 0; row < layer.fan_out; ++row)
-          add_entry(rows, layer.bias + row,
-                    load<T>(memory + own.value_bar + ((static_cast<Index>(q) * layer.fan_out + row) * at.sub + s) * L));
+          add_entry(rows, layer.bias + row, load<T>(tile.value_bar(l, q) + (static_cast<Index>(row) * at.sub + s) * L));
     }
     const bool linear = net.n_layers == 1;
     const int first = last <= 0 ? at.first : 0;
-    const T* h_bar = linear ? memory + at.u_bar + q * at.u_step : tile.scratch(q);
     for (int row = 0; row < net.width0; ++row) {
       const T* a = tile.w + net.weight0 + static_cast<Index>(row) * d;
       const T* power = term.powers + static_cast<Index>(row) * n;
       Vec<T> f[MOST_ORDER + 2], z_bar{}, power_bar[MOST_CHANNELS] = {}, a_bar[4] = {};
-      first_derivatives<T>(linear, load<T>(memory + at.t + q * at.t_step + (static_cast<Index>(row) * at.sub + s) * L),
-                           rule.order() + 1, f);
+      const Vec<T> t = load<T>(tile.t(q) + (static_cast<Index>(row) * at.sub + s) * L);
+      if (linear)
+        first_derivatives<T, true>(t, rule.order() + 1, f);
+      else
+        first_derivatives<T, false>(t, rule.order() + 1, f);
       for (int c = first; c < n; ++c) {
-        const Vec<T> h = load<T>(h_bar + ((static_cast<Index>(row) * (n - first) + c - first) * at.sub + s) * L);
+        const Vec<T> h = load<T>(tile.h_bar(q) + ((static_cast<Index>(row) * (n - first) + c - first) * at.sub + s) * L);
         const int k = rule.orders(c);
         z_bar += (h * f[k + 1]) * (c ? power[c] : T(1));
-        if (c) power_bar[c - 1] = h * f[k];
+        if (c) power_bar[c > 0 ? c - 1 : 0] = h * f[k];
       }
-      for (int i = 0; i < d; ++i) a_bar[i] = z_bar * load<T>(memory + at.x + q * at.x_step + (i * at.sub + s) * L);
+      for (int i = 0; i < d; ++i) a_bar[i] = z_bar * load<T>(tile.x(q) + (i * at.sub + s) * L);
       powers_adjoint(*term.rules, a, power_bar, a_bar);
       if (net.bias0 >= 0) add_entry(rows, net.bias0 + row, z_bar);
       for (int i = 0; i < d; ++i) add_entry(rows, net.weight0 + static_cast<Index>(row) * d + i, a_bar[i]);

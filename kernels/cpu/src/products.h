@@ -17,14 +17,16 @@ constexpr int BLOCK_VECTORS = 4;  // 6 x 4 of 32 registers
 constexpr int BLOCK_VECTORS = 2;  // 6 x 2 of 16
 #endif
 
-// z[r, :] (+)= sum_k w[k, r] x[k, :] for ROWS outputs and VECTORS vectors.
-template <class T, int ROWS, int VECTORS>
-void product_block(int depth, const T* w, const T* x, Index stride, T* z, bool accumulate) {
+// z[r, :] (+)= sum_k w[k, r] x[k, :] for ROWS outputs and VECTORS vectors. Rows lie `stride` numbers apart; WHOLE says
+// that they are VECTORS wide, which makes all addresses constants.
+template <class T, int ROWS, int VECTORS, bool WHOLE, bool ACCUMULATE>
+void product_block(int depth, const T* w, const T* x, Index stride, T* z) {
   constexpr int L = LANES<T>;
+  if constexpr (WHOLE) stride = VECTORS * L;
   Vec<T> sum[ROWS][VECTORS];
   PSINN_UNROLL
   for (int r = 0; r < ROWS; ++r) PSINN_UNROLL
-    for (int v = 0; v < VECTORS; ++v) sum[r][v] = accumulate ? load<T>(z + r * stride + v * L) : Vec<T>{};
+    for (int v = 0; v < VECTORS; ++v) sum[r][v] = ACCUMULATE ? load<T>(z + r * stride + v * L) : Vec<T>{};
   for (int k = 0; k < depth; ++k, w += ROWS, x += stride) {
     Vec<T> xs[VECTORS];
     PSINN_UNROLL
@@ -39,41 +41,52 @@ void product_block(int depth, const T* w, const T* x, Index stride, T* z, bool a
 }
 
 template <class T>
-using BlockFunction = void (*)(int, const T*, const T*, Index, T*, bool);
+using BlockFunction = void (*)(int, const T*, const T*, Index, T*);
 
-template <class T, int VECTORS>
-PSINN_INLINE void product_rows(int rows, int depth, const T* w, const T* x, Index stride, T* z, bool accumulate) {
-  static constexpr BlockFunction<T> table[psinn::BLOCK_ROWS] = {
-      product_block<T, 1, VECTORS>, product_block<T, 2, VECTORS>, product_block<T, 3, VECTORS>,
-      product_block<T, 4, VECTORS>, product_block<T, 5, VECTORS>, product_block<T, 6, VECTORS>};
+template <class T, int VECTORS, bool WHOLE, bool ACCUMULATE>
+PSINN_INLINE void product_rows(int rows, int depth, const T* w, const T* x, Index stride, T* z) {
+#define PSINN_BLOCK(r) product_block<T, r, VECTORS, WHOLE, ACCUMULATE>
+  static constexpr BlockFunction<T> table[psinn::BLOCK_ROWS] = {PSINN_BLOCK(1), PSINN_BLOCK(2), PSINN_BLOCK(3),
+                                                                PSINN_BLOCK(4), PSINN_BLOCK(5), PSINN_BLOCK(6)};
+#undef PSINN_BLOCK
   const int n_blocks = psinn::row_blocks(rows);
   for (int block = 0, row = 0; block < n_blocks; ++block) {
-    const int next = static_cast<int>(static_cast<Index>(rows) * (block + 1) / n_blocks);
-    table[next - row - 1](depth, w + static_cast<Index>(row) * depth, x, stride, z + row * stride, accumulate);
+    const int next = psinn::block_end(rows, block, n_blocks);
+    table[next - row - 1](depth, w + static_cast<Index>(row) * depth, x, stride, z + row * stride);
     row = next;
+  }
+}
+
+template <class T, bool ACCUMULATE>
+PSINN_INLINE void product_of(int rows, int depth, const T* w, const T* x, int width, T* z) {
+  constexpr int L = LANES<T>;
+  const Index stride = static_cast<Index>(width) * L;
+  if (width == BLOCK_VECTORS) return product_rows<T, BLOCK_VECTORS, true, ACCUMULATE>(rows, depth, w, x, stride, z);
+  if (width == 1) return product_rows<T, 1, true, ACCUMULATE>(rows, depth, w, x, stride, z);
+  const int n_chunks = (width + BLOCK_VECTORS - 1) / BLOCK_VECTORS;
+  for (int chunk = 0, v = 0; chunk < n_chunks; ++chunk) {
+    const int next = psinn::block_end(width, chunk, n_chunks);
+    const T* xv = x + v * L;
+    T* zv = z + v * L;
+    switch (next - v) {
+      case 1: product_rows<T, 1, false, ACCUMULATE>(rows, depth, w, xv, stride, zv); break;
+      case 2: product_rows<T, 2, false, ACCUMULATE>(rows, depth, w, xv, stride, zv); break;
+#if defined(PSINN_AVX512)
+      case 3: product_rows<T, 3, false, ACCUMULATE>(rows, depth, w, xv, stride, zv); break;
+      default: product_rows<T, 4, false, ACCUMULATE>(rows, depth, w, xv, stride, zv); break;
+#endif
+    }
+    v = next;
   }
 }
 
 // Z (+)= W X on a panel; w: packed W (rows x depth), x and z: the panel's rows, `width` vectors each.
 template <class T>
 inline void product(int rows, int depth, const T* w, const T* x, int width, T* z, bool accumulate) {
-  constexpr int L = LANES<T>;
-  const Index stride = static_cast<Index>(width) * L;
-  const int n_chunks = (width + BLOCK_VECTORS - 1) / BLOCK_VECTORS;
-  for (int chunk = 0, v = 0; chunk < n_chunks; ++chunk) {
-    const int next = width * (chunk + 1) / n_chunks;
-    const T* xv = x + v * L;
-    T* zv = z + v * L;
-    switch (next - v) {
-      case 1: product_rows<T, 1>(rows, depth, w, xv, stride, zv, accumulate); break;
-      case 2: product_rows<T, 2>(rows, depth, w, xv, stride, zv, accumulate); break;
-#if defined(PSINN_AVX512)
-      case 3: product_rows<T, 3>(rows, depth, w, xv, stride, zv, accumulate); break;
-      default: product_rows<T, 4>(rows, depth, w, xv, stride, zv, accumulate); break;
-#endif
-    }
-    v = next;
-  }
+  if (accumulate)
+    product_of<T, true>(rows, depth, w, x, width, z);
+  else
+    product_of<T, false>(rows, depth, w, x, width, z);
 }
 
 // Where the panels of one tile lie: `count` panels, `step` numbers apart.
@@ -84,13 +97,14 @@ struct Panels {
 };
 
 // g[4 * i + j] += sum over panels and vectors of y[i] x[j], all lanes; 16 numbers, rows of 4.
-template <class T, int ROWS, int COLUMNS>
+// WIDTH: vectors per row if known.
+template <class T, int ROWS, int COLUMNS, int WIDTH>
 void gradient_block(Panels<T> y, Panels<T> x, int count, int width, T* g) {
+  if constexpr (WIDTH > 0) width = WIDTH;
   constexpr int L = LANES<T>, side = psinn::GRADIENT_SIDE;
   // Two columns at a time where 16 registers do not hold 4 x 4 sums.
   constexpr int strip = BLOCK_VECTORS == 4 ? COLUMNS : (COLUMNS < 2 ? COLUMNS : 2);
   const Index stride = static_cast<Index>(width) * L;
-  alignas(64) T flat[psinn::GRADIENT_BLOCK] = {};
   PSINN_UNROLL
   for (int c0 = 0; c0 < COLUMNS; c0 += strip) {
     Vec<T> sum[ROWS][strip];
@@ -112,31 +126,45 @@ void gradient_block(Panels<T> y, Panels<T> x, int count, int width, T* g) {
         }
       }
     }
-    // Sums over lanes, LANES of them at a time.
-    constexpr int n = ROWS * strip, padded = (n + L - 1) / L * L;
-    Vec<T> all[padded];
+    // Sums over lanes, LANES entries at a time: entry i * across + j.
+    constexpr int across = BLOCK_VECTORS == 4 ? side : 2, entries = side * across;
+    Vec<T> all[entries > L ? entries : L];
     PSINN_UNROLL
-    for (int k = 0; k < padded; ++k) all[k] = k < n ? sum[k / strip][k % strip] : Vec<T>{};
-    alignas(64) T lanes[padded];
+    for (int k = 0; k < (entries > L ? entries : L); ++k) {
+      const int i = k / across, j = k % across;
+      all[k] = i < ROWS && j < strip && c0 + j < COLUMNS ? sum[i < ROWS ? i : 0][j < strip ? j : 0] : Vec<T>{};
+    }
     PSINN_UNROLL
-    for (int k = 0; k < padded; k += L) store<T>(lanes + k, sums<T>(all + k));
-    PSINN_UNROLL
-    for (int k = 0; k < n; ++k)
-      if (c0 + k % strip < COLUMNS) flat[k / strip * side + c0 + k % strip] = lanes[k];
+    for (int k = 0; k < entries; k += L) {
+      const Vec<T> total = sums<T>(all + k);
+      if constexpr (across == side) {
+        store<T>(g + k, load<T>(g + k) + total);
+      } else {
+        alignas(64) T lanes[L];
+        store<T>(lanes, total);
+        PSINN_UNROLL
+        for (int l = 0; l < L; ++l) g[(k + l) / across * side + c0 + (k + l) % across] += lanes[l];
+      }
+    }
   }
-  PSINN_UNROLL
-  for (int k = 0; k < psinn::GRADIENT_BLOCK; ++k) g[k] += flat[k];
 }
 
 template <class T>
 using GradientFunction = void (*)(Panels<T>, Panels<T>, int, int, T*);
 
+template <class T, int WIDTH>
+PSINN_INLINE GradientFunction<T> gradient_function(int rows, int columns) {
+#define PSINN_BLOCK(r, c) gradient_block<T, r, c, WIDTH>
+#define PSINN_ROW(r) {PSINN_BLOCK(r, 1), PSINN_BLOCK(r, 2), PSINN_BLOCK(r, 3), PSINN_BLOCK(r, 4)}
+  static constexpr GradientFunction<T> table[4][4] = {PSINN_ROW(1), PSINN_ROW(2), PSINN_ROW(3), PSINN_ROW(4)};
+#undef PSINN_ROW
+#undef PSINN_BLOCK
+  return table[rows - 1][columns - 1];
+}
+
 // W_bar += Y X^T for one product; y and x point at its first rows; g: blocks of 16, row of blocks after row of blocks.
 template <class T>
 inline void gradient(int n_out, int n_in, Panels<T> y, Panels<T> x, int count, int width, T* g) {
-#define PSINN_ROW(r) {gradient_block<T, r, 1>, gradient_block<T, r, 2>, gradient_block<T, r, 3>, gradient_block<T, r, 4>}
-  static constexpr GradientFunction<T> table[4][4] = {PSINN_ROW(1), PSINN_ROW(2), PSINN_ROW(3), PSINN_ROW(4)};
-#undef PSINN_ROW
   constexpr int side = psinn::GRADIENT_SIDE;
   const Index stride = static_cast<Index>(width) * LANES<T>;
   const int n_columns = (n_in + side - 1) / side, n_rows = (n_out + side - 1) / side;
@@ -148,8 +176,11 @@ inline void gradient(int n_out, int n_in, Panels<T> y, Panels<T> x, int count, i
       for (int bj = first; bj < n_columns && bj < first + strip; ++bj) {
         const int i = bi * side, j = bj * side;
         const int rows = n_out - i < side ? n_out - i : side, columns = n_in - j < side ? n_in - j : side;
-        table[rows - 1][columns - 1](Panels<T>{y.data + i * stride, y.step}, Panels<T>{x.data + j * stride, x.step}, count,
-                                     width, g + (static_cast<Index>(bi) * n_columns + bj) * psinn::GRADIENT_BLOCK);
+        const auto block = width == 4   ? gradient_function<T, 4>(rows, columns)
+                           : width == 1 ? gradient_function<T, 1>(rows, columns)
+                                        : gradient_function<T, 0>(rows, columns);
+        block(Panels<T>{y.data + i * stride, y.step}, Panels<T>{x.data + j * stride, x.step}, count, width,
+              g + (static_cast<Index>(bi) * n_columns + bj) * psinn::GRADIENT_BLOCK);
       }
 }
 

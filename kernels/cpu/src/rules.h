@@ -16,12 +16,16 @@ using psinn::Rules;
 constexpr int MOST_CHANNELS = 70;  // all derivatives to order 4 in 4 inputs
 constexpr int MOST_ORDER = 4;
 
+// Vectors of points in a panel: rows of three to six vectors suit the products best.
+constexpr int points_per_panel(int channels) { return channels >= 3 ? 1 : channels == 2 ? 2 : 4; }
+
 struct AnyRule {
   static constexpr bool fixed = false;
   static constexpr int capacity = MOST_CHANNELS;
   const Rules& rules;
   int first_channel;
   int channels() const { return rules.n_channels; }
+  int sub() const { return points_per_panel(rules.n_channels); }
   int order() const { return rules.order; }
   int first() const { return first_channel; }
   int n_parts() const { return rules.n_parts; }
@@ -31,7 +35,7 @@ struct AnyRule {
   const Partial& partial(int i) const { return rules.partials[i]; }
 };
 
-// Second-order channels among `CHANNELS`: numbers of their squared factors.
+// u alone
 struct ValueSet {
   static constexpr int n_channels = 1, max_order = 0, parts_count = 0, monomials_count = 0, partials_count = 0;
   static constexpr int channel_orders[] = {0};
@@ -78,6 +82,7 @@ struct FixedRule {
   static constexpr bool fixed = true;
   static constexpr int capacity = Set::n_channels;
   static constexpr int channels() { return Set::n_channels; }
+  static constexpr int sub() { return points_per_panel(Set::n_channels); }
   static constexpr int order() { return Set::max_order; }
   static constexpr int first() { return FIRST; }
   template <int OTHER>

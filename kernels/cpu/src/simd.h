@@ -18,6 +18,7 @@
 #endif
 
 #define PSINN_INLINE inline __attribute__((always_inline))
+#define PSINN_LAMBDA __attribute__((always_inline))
 #define PSINN_UNROLL _Pragma("GCC unroll 16")
 
 // Everything that is compiled once per instruction set lives in a namespace of its own: a function that two
@@ -104,6 +105,24 @@ template <class T>
 PSINN_INLINE Vec<T> sums(Vec<T>* v) {
   detail::fold<T, LANES<T> / 2>(v);
   return v[0];
+}
+
+// Pairs (a0 b0 a1 b1 ...), not necessarily aligned, into (a0 a1 ...) and (b0 b1 ...).
+namespace detail {
+template <int odd, int... I>
+constexpr auto every_second(std::integer_sequence<int, I...>) {
+  return std::integer_sequence<int, (2 * I + odd)...>{};
+}
+}  // namespace detail
+template <class T>
+PSINN_INLINE void split_pairs(const T* pairs, T* first, T* second) {
+  constexpr int lanes = LANES<T>;
+  using Count = std::make_integer_sequence<int, lanes>;
+  Vec<T> low, high;
+  std::memcpy(&low, pairs, sizeof(low));
+  std::memcpy(&high, pairs + lanes, sizeof(high));
+  store<T>(first, pick<T>(low, high, detail::every_second<0>(Count{})));
+  store<T>(second, pick<T>(low, high, detail::every_second<1>(Count{})));
 }
 
 // Sum of all lanes in a fixed order.

@@ -3,6 +3,12 @@
 
 #include "simd.h"
 
+#if defined(PSINN_AVX512)
+#include <immintrin.h>
+
+#include "tanh_table.h"
+#endif
+
 namespace PSINN_NAMESPACE {
 
 // expm1(r) = r + r^2 (c[0] + c[1] r + ...) on |r| <= ln(2)/2; c interpolates at Chebyshev points (relative error
@@ -49,14 +55,16 @@ PSINN_INLINE Vec<T> tanh(Vec<T> x) {
   const Vec<T> y = size > largest ? largest : size;  // a comparison with NaN is false: NaN passes
   const Vec<T> shifted = y * T(2 * 1.44269504088896340736) + C::shift;
   const Vec<T> n = shifted - C::shift;
-  const Vec<T> r = (y * T(2) - n * C::ln2_high) - n * C::ln2_low;
+  const Vec<T> high = y * T(2) - n * C::ln2_high, r = high - n * C::ln2_low;
+  const Vec<T> r_error = (high - r) - n * C::ln2_low;
   Vec<T> q = broadcast<T>(C::c[C::terms - 1]);
   PSINN_UNROLL
   for (int k = C::terms - 2; k >= 0; --k) q = q * r + C::c[k];
   const Vec<T> p = (r * r) * q;
   const Vec<T> power = reinterpret_cast<Vec<T>>((reinterpret_cast<I>(shifted) + one * C::bias) << C::mantissa);
-  // In this order the large parts are rounded once each.
-  const Vec<T> m = p * power + (r * power + (power - T(1)));
+  // 2^n r and 2^n - 1 are exact; the rounding errors of r and of their sum are added with the small part.
+  const Vec<T> whole = power - T(1), part = r * power, sum = whole + part;
+  const Vec<T> m = sum + ((p + r_error) * power + (part - (sum - whole)));
   const Vec<T> two = broadcast<T>(T(2));
   const Vec<T> d = m + two, q0 = m / d;
   // d is rounded by e, known exactly; m / (d - e) = q0 + q0 e / d to first order, and 1 / d = (1 - q0) / 2.
@@ -64,5 +72,26 @@ PSINN_INLINE Vec<T> tanh(Vec<T> x) {
   const Vec<T> t = q0 + (q0 * e) * (T(0.5) - T(0.5) * q0);
   return reinterpret_cast<Vec<T>>(reinterpret_cast<I>(t) | sign);
 }
+
+#if defined(PSINN_AVX512)
+// 16 floats at a time a division costs as much as everything else together; 32-entry tables in two registers do not.
+// tanh|x| = c_0 + u (c_1 + ...) with u = |x| - left end of the interval (make_tanh_table.py), exact.
+template <>
+PSINN_INLINE Vec<float> tanh<float>(Vec<float> x) {
+  const Int<float> bits = reinterpret_cast<Int<float>>(x);
+  const Vec<float> size = reinterpret_cast<Vec<float>>(bits & 0x7fffffff), largest = broadcast<float>(9.5f);
+  const Vec<float> y = size > largest ? largest : size;
+  const Int<float> above = reinterpret_cast<Int<float>>(y + 1.0f);
+  const Vec<float> end = reinterpret_cast<Vec<float>>(above & ~0xfffff);
+  const __m512i number = reinterpret_cast<__m512i>(above >> 20);
+  const Vec<float> u = y - (end - 1.0f);
+  const auto c = [&](int k) PSINN_LAMBDA {
+    return reinterpret_cast<Vec<float>>(
+        _mm512_permutex2var_ps(_mm512_load_ps(TANH_TABLE[k]), number, _mm512_load_ps(TANH_TABLE[k] + 16)));
+  };
+  const Vec<float> t = c(0) + u * (c(1) + u * (c(2) + u * (c(3) + u * (c(4) + u * c(5)))));
+  return reinterpret_cast<Vec<float>>(reinterpret_cast<Int<float>>(t) | (bits & ~0x7fffffff));
+}
+#endif
 
 }  // namespace PSINN_NAMESPACE

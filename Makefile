@@ -9,12 +9,14 @@ OUT    ?= results/laplace
 export GOMP_SPINCOUNT ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help solve test lint types format bench wheel clean
+.PHONY: help solve test lint types format bench wheel test-wheel sanitize clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-$(READY): pyproject.toml setup.py constraints.txt
+KERNELS := $(wildcard kernels/cpu/src/*)
+
+$(READY): pyproject.toml setup.py constraints.txt $(KERNELS)
 	$(PYTHON) -m venv $(VENV)
 	@# Without an NVIDIA driver the CPU build of torch is wanted: several GB smaller. Where the package index
 	@# has no build of that label (macOS, a plain mirror), its default build of the same version serves.
@@ -47,7 +49,26 @@ bench: $(READY)  ## benchmarks (quiet machine, please)
 	$(BIN)/python -m pytest bench --benchmark-only
 
 wheel: $(READY)  ## build a wheel into dist/
+	@rm -rf dist build/lib* build/temp* build/bdist*
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+test-wheel: wheel  ## the test suite against the installed wheel, in an environment of its own
+	@rm -rf build/wheel && $(PYTHON) -m venv build/wheel
+	@if command -v nvidia-smi >/dev/null || ! build/wheel/bin/pip install --quiet "torch==$(TORCH)+cpu"; then \
+		build/wheel/bin/pip install --quiet "torch==$(TORCH)"; fi
+	build/wheel/bin/pip install --quiet -c constraints.txt "psinn_fast[dev] @ file://$$(ls $(CURDIR)/dist/*.whl)"
+	@# Not from here: the sources must not be importable beside the wheel.
+	@rm -rf build/wheel-tests && mkdir -p build/wheel-tests && cp -r tests bench pyproject.toml README.md examples docs build/wheel-tests/ 2>/dev/null || true
+	cd build/wheel-tests && ../wheel/bin/python -m pytest tests -p no:cacheprovider
+
+# gcc's runtime libraries must be loaded before Python's own; leaks are Python's and torch's at exit, not ours.
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1 -fno-omit-frame-pointer
+sanitize: $(READY)  ## the kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@rm -rf build/sanitize && mkdir -p build/sanitize
+	PSINN_FAST_CXXFLAGS="$(SANITIZE)" $(BIN)/pip install --quiet --no-deps --target build/sanitize .
+	cd build/sanitize && cp -r $(CURDIR)/tests $(CURDIR)/bench $(CURDIR)/pyproject.toml . && \
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+	PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest tests/kernels/cpu -q -p no:cacheprovider
 
 clean:  ## remove everything that make created
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
+
 from .contract import Backend
 from .cpu.backend import CpuBackend
 from .errors import BackendUnavailable, InputError
@@ -16,8 +19,13 @@ def available_backends() -> dict[str, str | None]:
     return {name: backend.unavailable() for name, backend in _BACKENDS.items()}
 
 
+@cache
+def _say_once(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=3)
+
+
 def get_backend(name: str = "auto") -> Backend:
-    """The backend of that name; ``"auto"`` takes the first that can run.
+    """The backend of that name; ``"auto"`` takes the first that can run, with one warning for each that cannot.
 
     Raises:
         InputError: no such backend.
@@ -25,8 +33,10 @@ def get_backend(name: str = "auto") -> Backend:
     """
     if name == "auto":
         for backend in _BACKENDS.values():
-            if backend.unavailable() is None:
+            reason = backend.unavailable()
+            if reason is None:
                 return backend
+            _say_once(f"backend {backend.name!r} is not used: {reason}")
         raise BackendUnavailable(f"no backend can run here: {available_backends()}")
     if name not in _BACKENDS:
         raise InputError(f"backend: expected one of {['auto', *_BACKENDS]}, got {name!r}")

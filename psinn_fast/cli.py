@@ -55,7 +55,7 @@ def _doctor(options: argparse.Namespace) -> int:
     print(
         json.dumps(report, indent=1)
         if options.json
-        else "\n".join(f"{key:18s} {value}" for key, value in report.items())
+        else "\n".join(f"{key:20s} {value}" for key, value in report.items())
     )
     return 0
 

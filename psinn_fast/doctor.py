@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from .kernels.cpu.extension import chosen_instruction_set, instruction_sets
 from .kernels.registry import available_backends, get_backend
 
 
@@ -23,10 +24,18 @@ def doctor_report() -> dict[str, str]:
     report["processor"] = processor_name()
     report["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
     report["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can use"
+    report["cpu instruction set"] = _instruction_set()
     for name, reason in available_backends().items():
         report[f"{name} backend"] = "available" if reason is None else f"not available: {reason}"
     report["auto backend"] = get_backend("auto").name
     return report
+
+
+def _instruction_set() -> str:
+    known = instruction_sets()
+    if not known:
+        return "none: kernels not built"
+    return f"{chosen_instruction_set()} (this machine has {', '.join(known)})"
 
 
 def processor_name() -> str:

@@ -15,7 +15,7 @@ from psinn_fast.training.metrics import error_metrics
 
 
 def test_loss_falls_far_below_adam_and_dtype_is_kept() -> None:
-    net = TanhMLP([2, 8, 8, 1], seed=0)
+    net = TanhMLP([2, 8, 8, 1], seed=1)
     found = polish(small_laplace(), net, 1000)
     assert found.loss < 1e-3
     assert not found.interrupted

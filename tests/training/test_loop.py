@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import copy
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from psinn_fast import PDE, Box, CheckpointError, DivergedError, InputError, Pro
 from psinn_fast.conditions import Data
 from psinn_fast.kernels.contract import AdamState, TrainReport
 from psinn_fast.kernels.reference.backend import ReferenceBackend
+from psinn_fast.kernels.registry import get_backend
 from psinn_fast.training.loop import Schedule, TrainingInterrupted
 
 
@@ -50,7 +52,7 @@ def test_loss_falls_and_history_records_every_quantity() -> None:
 def test_slices_do_not_change_the_result() -> None:
     net, _ = trained(57)
     state = AdamState(TanhMLP([2, 6, 6, 1], seed=1).theta.detach().clone(), torch.empty(0), 3e-3)
-    ReferenceBackend().train(net.plan, state, small_laplace().terms(), 57)
+    get_backend("auto").train(net.plan, state, small_laplace().terms(), 57)
     assert torch.equal(net.theta, state.theta)
 
 
@@ -58,7 +60,7 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
     whole, result = trained(60)
     path = tmp_path / "c.safetensors"
     net = TanhMLP([2, 6, 6, 1], seed=1)
-    engine = ReferenceBackend()
+    engine = get_backend("auto")
     sent = 0
 
     def interrupting(plan, state, terms, steps, regularizer=None) -> TrainReport:
@@ -70,7 +72,7 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
         return report
 
     with pytest.MonkeyPatch.context() as patch:
-        fake = ReferenceBackend()
+        fake = copy.copy(engine)
         patch.setattr(fake, "train", interrupting)
         patch.setattr("psinn_fast.training.loop.get_backend", lambda name: fake)
         with pytest.raises(TrainingInterrupted) as stop:

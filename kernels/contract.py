@@ -9,8 +9,11 @@ device raises `InputError` and names the argument. Non-finite numbers are not an
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple, Protocol
 
 import torch
@@ -21,6 +24,8 @@ from .errors import InputError
 from .plan import Plan
 from .program import Coefficient, Jet, Program
 from .regularizer import Regularizer
+
+MOST_POINTS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -137,9 +142,13 @@ class TrainReport(NamedTuple):
 
 
 class Backend(Protocol):
-    """A way to run the operations. ``unavailable()`` gives None, or the reason why it cannot run here."""
+    """A way to run the operations. ``unavailable()`` gives None, or the reason why it cannot run here.
+
+    ``device_types``: of the tensors it takes ("cpu", "cuda"), or None for any.
+    """
 
     name: str
+    device_types: tuple[str, ...] | None
 
     def unavailable(self) -> str | None: ...
 
@@ -204,11 +213,32 @@ def check_like(name: str, tensor: Tensor, theta: Tensor, shape: tuple[int | None
         raise InputError(f"{name}: expected shape ({wanted}), got {tuple(tensor.shape)}")
 
 
+def check_size(n_points: int, numbers: int, theta: Tensor) -> None:
+    """Refuse what cannot be meant: too many points, or a result larger than the machine's memory."""
+    if n_points > MOST_POINTS:
+        raise InputError(f"points: up to {MOST_POINTS} are supported, got {n_points}")
+    size, memory = numbers * theta.element_size(), _memory()
+    if theta.device.type == "cpu" and size > memory:
+        raise InputError(
+            f"points: the result for {n_points} points would take {size / 2**30:.0f} GiB, this machine has "
+            f"{memory / 2**30:.0f}; ask for fewer at a time"
+        )
+
+
+@cache
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return sys.maxsize
+
+
 def check_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> None:
     check_network(plan, theta)
     check_like("x", x, theta, (None, plan.d_in))
     if channels.n_inputs != plan.d_in:
         raise InputError(f"channels: made for {channels.n_inputs} inputs, the network has {plan.d_in}")
+    check_size(x.shape[0], x.shape[0] * len(channels) * plan.d_out, theta)
 
 
 def check_terms(plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence[Term]) -> None:
@@ -219,6 +249,7 @@ def check_terms(plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence
     for term in terms:
         check_like(f"term {term.name!r}: points", term.points, theta, (None, None, plan.d_in))
         check_like(f"term {term.name!r}: columns", term.columns, theta, (None, None))
+        check_size(term.n_points, 0, theta)
         for kind in term.program.inputs:
             if isinstance(kind, Jet) and kind.field >= plan.d_out:
                 raise InputError(f"term {term.name!r}: asks for field {kind.field + 1}, the network has {plan.d_out}")

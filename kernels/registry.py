@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from functools import cache
 
+import torch
+
 from .contract import Backend
 from .cpu.backend import CpuBackend
 from .errors import BackendUnavailable, InputError
@@ -24,15 +26,22 @@ def _say_once(message: str) -> None:
     warnings.warn(message, RuntimeWarning, stacklevel=3)
 
 
-def get_backend(name: str = "auto") -> Backend:
+def get_backend(name: str = "auto", device: torch.device | None = None) -> Backend:
     """The backend of that name; ``"auto"`` takes the first that can run, with one warning for each that cannot.
+
+    Args:
+        name: see `available_backends`.
+        device: where the tensors are; None: on the CPU.
 
     Raises:
         InputError: no such backend.
         BackendUnavailable: it cannot run here; the message says why.
     """
     if name == "auto":
+        kind = "cpu" if device is None else device.type
         for backend in _BACKENDS.values():
+            if backend.device_types is not None and kind not in backend.device_types:
+                continue
             reason = backend.unavailable()
             if reason is None:
                 return backend

@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 from .errors import InputError
 
+# Far beyond what tanh networks on PDEs need; a slip in a size is refused before memory is asked for.
+MOST_WEIGHTS = 2**26
+
 IntArray = npt.NDArray[np.int64]
 
 
@@ -73,6 +76,10 @@ class SymbolLayer:
         for name, sizes in (("rows", self.rows), ("cols", self.cols)):
             if min(sizes) < 1:
                 raise InputError(f"{name}: block sizes must be at least 1, got {list(sizes)}")
+        if self.fan_in * self.fan_out > MOST_WEIGHTS:
+            raise InputError(
+                f"rows, cols: a layer may have up to {MOST_WEIGHTS} weights, got {self.fan_out} x {self.fan_in}"
+            )
         _shapes(self.weight_uses, "weight")
         _shapes(self.bias_uses, "bias")
 

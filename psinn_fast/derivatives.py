@@ -79,7 +79,8 @@ def derivatives(
     asked = _parse(wanted, coord_names, field_names)
     channels = ChannelSet.closure(len(coord_names), [channel for _, channel in asked.values()])
     # torch leaves Function.apply without types.
-    jets: Tensor = _Jets.apply(net.theta, points, net.plan, channels, get_backend(backend))  # type: ignore[no-untyped-call]
+    engine = get_backend(backend, net.theta.device)
+    jets: Tensor = _Jets.apply(net.theta, points, net.plan, channels, engine)  # type: ignore[no-untyped-call]
     return Derivatives({name: jets[:, channels.position(channel), field] for name, (field, channel) in asked.items()})
 
 

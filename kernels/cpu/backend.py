@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..channels import ChannelSet
-from ..contract import AdamState, LossAndGradient, Term, TrainReport, check_jets, check_like, check_terms
+from ..contract import AdamState, LossAndGradient, Term, TrainReport, check_jets, check_like, check_size, check_terms
 from ..errors import BackendUnavailable, InputError
 from ..plan import Plan
 from ..regularizer import Regularizer
@@ -18,8 +18,8 @@ from .packing import packed_channels, packed_penalty, packed_plan, packed_progra
 
 # Steps without a look at Ctrl-C.
 SLICE_SECONDS = 0.2
-MOST_POINTS = 2**40 // 64
 WIDEST = 4096
+DEEPEST = 64
 
 
 class CpuBackend:
@@ -32,6 +32,7 @@ class CpuBackend:
     """
 
     name = "cpu"
+    device_types = ("cpu",)
 
     def __init__(self, isa: str | None = None) -> None:
         self._isa = isa
@@ -135,6 +136,7 @@ class CpuBackend:
         theta, coefficients = _flat(theta), _flat(coefficients)
         points, columns = _flat(term.points[:, rows]), _flat(term.columns[rows])
         n, m = points.shape[1], term.program.n_residuals
+        check_size(n, n * m * (plan.n_parameters + coefficients.numel()), theta)
         residuals = theta.new_empty(n, m)
         jacobian = theta.new_empty(n, m, plan.n_parameters + coefficients.numel())
         if n:
@@ -154,14 +156,13 @@ class CpuBackend:
             raise InputError(f"theta: backend 'cpu' needs tensors on the CPU, got {theta.device}")
         if plan.widest > WIDEST:
             raise InputError(f"plan: backend 'cpu' takes layers up to {WIDEST} wide, got {plan.widest}")
+        if len(plan.layers) > DEEPEST:
+            raise InputError(f"plan: backend 'cpu' takes up to {DEEPEST} layers, got {len(plan.layers)}")
         suffix = "_float32" if theta.dtype == torch.float32 else "_float64"
         fixed = packed_plan(plan), module.isa(self._isa or chosen_instruction_set()), torch.get_num_threads()
 
         def call(operation: str, *arguments: Any) -> Any:
-            function = getattr(module, operation + suffix)
-            if operation in ("jets", "jets_backward", "jacobian", "loss_and_gradient", "train"):
-                return function(*fixed, *arguments)
-            raise AssertionError(operation)
+            return getattr(module, operation + suffix)(*fixed, *arguments)
 
         return call
 

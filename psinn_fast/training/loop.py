@@ -123,8 +123,8 @@ def fit(
         )
     if seconds is not None and not seconds >= 0:
         raise InputError(f"seconds: expected a number >= 0, got {seconds!r}")
-    engine = get_backend(backend)
     dtype, device = net.theta.dtype, net.theta.device
+    engine = get_backend(backend, device)
     terms = problem.terms(dtype, device)
     state = AdamState(
         net.theta.detach().clone(),

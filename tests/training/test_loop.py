@@ -74,7 +74,7 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         fake = copy.copy(engine)
         patch.setattr(fake, "train", interrupting)
-        patch.setattr("psinn_fast.training.loop.get_backend", lambda name: fake)
+        patch.setattr("psinn_fast.training.loop.get_backend", lambda *_: fake)
         with pytest.raises(TrainingInterrupted) as stop:
             fit(small_laplace(), net, Schedule(60, 3e-3), checkpoint=path)
     assert stop.value.result.status == "interrupted"

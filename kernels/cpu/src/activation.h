@@ -62,15 +62,16 @@ void activation_forward(const R& rule, int rows, T* z, const T* bias, T* h) {
   }
 }
 
-// z (t in place of the value) <- z_bar from h_bar; bias_bar[row] += z_bar of the value, lane by lane.
+// z_bar from z (t in place of the value) and h_bar; z_bar may be z. bias_bar[row] += z_bar of the value, lane by lane.
 template <class T, class R>
-void activation_adjoint(const R& rule, int rows, T* z, const T* h_bar, T* bias_bar) {
+void activation_adjoint(const R& rule, int rows, const T* z, const T* h_bar, T* z_bar, T* bias_bar) {
   constexpr int L = LANES<T>;
   const int n = rule.channels(), first = rule.first(), sub = rule.sub();
   for (int row = 0; row < rows; ++row) {
     Vec<T> sum = load<T>(bias_bar + row * L);
     for (int s = 0; s < sub; ++s) {
-      T* zp = z + (static_cast<psinn::Index>(row) * n * sub + s) * L;
+      const psinn::Index at = (static_cast<psinn::Index>(row) * n * sub + s) * L;
+      const T* zp = z + at;
       const T* hp = h_bar + (static_cast<psinn::Index>(row) * (n - first) * sub + s) * L;
       Vec<T> zs[R::capacity], hs[R::capacity], out[R::capacity], f[MOST_ORDER + 2];
       out[0] = zs[0] = Vec<T>{};
@@ -101,7 +102,7 @@ void activation_adjoint(const R& rule, int rows, T* z, const T* h_bar, T* bias_b
       }
       sum += out[0];
       PSINN_UNROLL
-      for (int c = 0; c < n; ++c) store<T>(zp + c * sub * L, out[c]);
+      for (int c = 0; c < n; ++c) store<T>(z_bar + at + c * sub * L, out[c]);
     }
     store<T>(bias_bar + row * L, sum);
   }

@@ -96,32 +96,57 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
   return at;
 }
 
+template <class T, int INPUTS, int VECTORS>
+PSINN_INLINE void transform_group(const psinn::Group<T>& group, Index stride, const T* in, T* out) {
+  constexpr int L = LANES<T>;
+  Vec<T> x[INPUTS][VECTORS];
+  PSINN_UNROLL
+  for (int k = 0; k < INPUTS; ++k) PSINN_UNROLL
+    for (int v = 0; v < VECTORS; ++v) x[k][v] = load<T>(in + group.in[k] * stride + v * L);
+  const T* coefficient = group.coefficient;
+  for (int r = 0; r < group.n_out; ++r, coefficient += INPUTS) {
+    T* to = out + group.out[r] * stride;
+    Vec<T> sum[VECTORS];
+    PSINN_UNROLL
+    for (int v = 0; v < VECTORS; ++v) sum[v] = coefficient[0] * x[0][v];
+    PSINN_UNROLL
+    for (int k = 1; k < INPUTS; ++k) PSINN_UNROLL
+      for (int v = 0; v < VECTORS; ++v) sum[v] += coefficient[k] * x[k][v];
+    PSINN_UNROLL
+    for (int v = 0; v < VECTORS; ++v) store<T>(to + v * L, sum[v]);
+  }
+}
+
+// Pairs and quadruples, the transforms of Z2 and Z2 x Z2, in registers; other groups row by row.
+template <class T, int VECTORS>
+PSINN_INLINE void transform_vectors(const psinn::Group<T>& group, Index stride, const T* in, T* out) {
+  constexpr int L = LANES<T>;
+  switch (group.n_in) {
+    case 1: return transform_group<T, 1, VECTORS>(group, stride, in, out);
+    case 2: return transform_group<T, 2, VECTORS>(group, stride, in, out);
+    case 4: return transform_group<T, 4, VECTORS>(group, stride, in, out);
+  }
+  for (int r = 0; r < group.n_out; ++r)
+    for (int v = 0; v < VECTORS; ++v) {
+      Vec<T> sum{};
+      for (int k = 0; k < group.n_in; ++k)
+        sum += group.coefficient[r * group.n_in + k] * load<T>(in + group.in[k] * stride + v * L);
+      store<T>(out + group.out[r] * stride + v * L, sum);
+    }
+}
+
 // out = M in for rows of `width` vectors; groups cover all rows of out.
 template <class T>
-void transform(const Transform<T>& map, int rows, int width, const T* in, T* out) {
+void transform(const Transform<T>& map, int width, const T* in, T* out) {
   constexpr int L = LANES<T>;
   const Index stride = static_cast<Index>(width) * L;
-  if (map.n_groups == 0) {
-    std::memcpy(out, in, static_cast<std::size_t>(rows * stride) * sizeof(T));
-    return;
-  }
   for (int g = 0; g < map.n_groups; ++g) {
     const psinn::Group<T>& group = map.groups[g];
-    for (int v = 0; v < width; ++v) {
-      const T* from = in + v * L;
-      T* to = out + v * L;
-      if (group.n_in == 2) {
-        const Vec<T> a = load<T>(from + group.in[0] * stride), b = load<T>(from + group.in[1] * stride);
-        for (int r = 0; r < group.n_out; ++r)
-          store<T>(to + group.out[r] * stride, group.coefficient[2 * r] * a + group.coefficient[2 * r + 1] * b);
-        continue;
-      }
-      for (int r = 0; r < group.n_out; ++r) {
-        Vec<T> sum{};
-        for (int k = 0; k < group.n_in; ++k)
-          sum += group.coefficient[r * group.n_in + k] * load<T>(from + group.in[k] * stride);
-        store<T>(to + group.out[r] * stride, sum);
-      }
+    for (int v = 0; v < width; v += BLOCK_VECTORS) {
+      if (width - v >= BLOCK_VECTORS)
+        transform_vectors<T, BLOCK_VECTORS>(group, stride, in + v * L, out + v * L);
+      else
+        for (int rest = v; rest < width; ++rest) transform_vectors<T, 1>(group, stride, in + rest * L, out + rest * L);
     }
   }
 }
@@ -170,7 +195,7 @@ struct Tile {
     for (int l = 0; l <= last; ++l) {
       const Layer<T>& layer = net.layers[l];
       const int width = at.layers[l].width;
-      if (layer.pre.n_groups) transform(layer.pre, layer.n_operands, width, h, operands(l, q));
+      if (layer.pre.n_groups) transform(layer.pre, width, h, operands(l, q));
       T* out = l == last ? u(q) : z(l, q);
       T* slots = layer.post.n_groups ? memory + at.slots : out;
       if (!layer.slots_once) clear(slots, static_cast<Index>(layer.n_slots) * width);
@@ -179,7 +204,7 @@ struct Tile {
         product<T>(own.n_out, own.n_in, packed + own.packed, operands(l, q) + static_cast<Index>(own.in) * width * L, width,
                    slots + static_cast<Index>(own.out) * width * L, !layer.slots_once);
       }
-      if (layer.post.n_groups) transform(layer.post, layer.fan_out, width, slots, out);
+      if (layer.post.n_groups) transform(layer.post, width, slots, out);
       const T* bias = layer.bias < 0 ? nullptr : w + layer.bias;
       if (l == last) {
         if (bias && at.first == 0) add_bias(layer, width, bias, out);
@@ -200,20 +225,15 @@ struct Tile {
       const Layer<T>& layer = net.layers[l];
       const LayerBuffers& own = at.layers[l];
       T* y = z(l, q);
-      const T* z_bar = y;
-      if (l == last) {
-        z_bar = u_bar(q);
-        if (at.first == 0) add_bias_bar(layer, own, z_bar);
-      } else if (l + 1 == last) {
-        activation_adjoint(rule, layer.fan_out, y, memory + at.scratch, memory + own.bias_bar);
-      } else {
-        activation_adjoint(all(), layer.fan_out, y, memory + at.scratch, memory + own.bias_bar);
-      }
+      T* z_bar = l == last ? u_bar(q) : layer.post_t.n_groups ? memory + at.slots : y;
+      if (l + 1 == last)
+        activation_adjoint(rule, layer.fan_out, y, memory + at.scratch, z_bar, memory + own.bias_bar);
+      else if (l != last)
+        activation_adjoint(all(), layer.fan_out, y, memory + at.scratch, z_bar, memory + own.bias_bar);
+      else if (at.first == 0)
+        add_bias_bar(layer, own, z_bar);
       if (keep_values) keep_value_bar(l, q, z_bar);
-      if (layer.post_t.n_groups) {
-        transform(layer.post_t, layer.n_slots, own.width, z_bar, memory + at.slots);
-        std::memcpy(y, memory + at.slots, static_cast<std::size_t>(layer.n_slots) * own.width * L * sizeof(T));
-      }
+      if (layer.post_t.n_groups) transform(layer.post_t, own.width, z_bar, y);
       // h_bar = pre^T (sum of W^T y)
       T* target = l == 0 ? h_bar(q) : memory + at.scratch;
       T* inputs_bar = layer.pre_t.n_groups ? memory + at.slots : target;
@@ -223,7 +243,7 @@ struct Tile {
         product<T>(part.n_in, part.n_out, packed + part.packed_t, y + static_cast<Index>(part.out) * own.width * L, own.width,
                    inputs_bar + static_cast<Index>(part.in) * own.width * L, !layer.operands_once);
       }
-      if (layer.pre_t.n_groups) transform(layer.pre_t, layer.fan_in, own.width, inputs_bar, target);
+      if (layer.pre_t.n_groups) transform(layer.pre_t, own.width, inputs_bar, target);
     }
   }
 

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .involutions import Factored, FloatArray, Forms, block_sizes, factor, natural_runs
+from .factoring import Factored, block_sizes, factor, natural_runs
+from .forms import FloatArray, Forms
 from .linear_map import LinearMap
 from .plan import NO_FOLDS, Folds, LayerPlan, Plan, Product, expanded_plan
 from .symbols import IntArray, SymbolLayer

@@ -11,17 +11,20 @@ with all W_p and b cut from one vector w = E theta (``Plan.expansion``). E has c
 that R allows is expressible: merged neurons (fewer rows, summed columns in E), skipped zero blocks (no product),
 shared products (one slot read twice by ``post``) and Hadamard-diagonalised pairs (A + B and A - B are rows of E,
 ``pre`` and ``post`` are the transforms). A neuron that depends on no input is a constant: it becomes part of the next
-bias (``Folds``). `expanded_plan` makes the plain dense plan, `kernels.lowering.lower` the rewritten one.
+bias (``Folds``). `expanded_plan` makes the plain dense plan, `kernels.lowering.lower` the rewritten one,
+and `Plan.composed` has one dense product per layer again, for backends that gain nothing from the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import scipy.sparse
 import torch
 from torch import Tensor
 
@@ -62,6 +65,12 @@ class LayerPlan:
     @property
     def n_operands(self) -> int:
         return self.fan_in if self.pre is None else self.pre.shape[0]
+
+    @property
+    def is_dense(self) -> bool:
+        """One product makes all outputs from all inputs."""
+        is_plain = self.pre is None and self.post is None and len(self.products) == 1
+        return is_plain and self.products[0].shape == (self.fan_out, self.fan_in)
 
     @property
     def multiplications(self) -> int:
@@ -151,6 +160,15 @@ class Plan:
         """Largest number of values alive per point and channel between two layers."""
         return max(max(layer.fan_in, layer.n_operands, layer.n_slots, layer.fan_out) for layer in self.layers)
 
+    @cached_property
+    def composed(self) -> Plan:
+        """The same network of the same theta with one dense product per layer, W = post blockdiag(W_p) pre.
+
+        For backends where signed sums and small products cost more than the multiplications that they spare. What was
+        merged stays merged.
+        """
+        return self if all(layer.is_dense for layer in self.layers) else _composed(self)
+
     def expand(self, theta: Tensor) -> Tensor:
         """w: E theta with the constants folded in. Differentiable; may be theta itself."""
         w = self.expansion.apply(theta)
@@ -227,5 +245,45 @@ def _layer_map(layer: SymbolLayer, has_bias: bool) -> LinearMap:
     return LinearMap((col.size, layer.n_parameters), row, col[row], coefficient[row])
 
 
-# Old name, for tests that still import it from here. The rewriting `lower` is in kernels.lowering.
-lower = expanded_plan
+def _composed(plan: Plan) -> Plan:
+    """W is linear in theta, so it is composed once, in E, and not at run time. With vec row by row,
+
+        vec(W) = sum over products of kron(post[:, outputs_p], pre[inputs_p, :]^T) E[weight_p, :] theta,
+
+    where the halves of A + B and A - B cancel back to A and B.
+    """
+    expansion = _sparse(plan.expansion)
+    # The products first, then the rest of w that is read, in its old order: folds only move.
+    starts = np.cumsum([0, *(layer.fan_out * layer.fan_in for layer in plan.layers)]).tolist()
+    biases = [np.arange(expansion.shape[0])[layer.bias] for layer in plan.layers if layer.bias is not None]
+    folds = plan.folds
+    rest = np.unique(np.concatenate([folds.bias, folds.weight, folds.constant, *biases]))
+    moved = np.zeros(expansion.shape[0], dtype=np.int64)
+    moved[rest] = starts[-1] + np.arange(rest.size)
+    layers, parts = [], []
+    for layer, (start, stop) in zip(plan.layers, pairwise(starts), strict=True):
+        post = _sparse(layer.post or LinearMap.identity(layer.fan_out)).tocsc()
+        pre = _sparse(layer.pre or LinearMap.identity(layer.fan_in))
+        weight = scipy.sparse.csr_array((stop - start, plan.n_parameters))
+        for product in layer.products:
+            by_entry = scipy.sparse.kron(post[:, product.outputs], pre[product.inputs].T, format="csr")
+            weight += by_entry @ expansion[product.weight]
+        weight.eliminate_zeros()
+        parts.append(weight)
+        whole = Product(slice(0, layer.fan_out), slice(0, layer.fan_in), slice(start, stop))
+        bias = None
+        if layer.bias is not None:
+            first = int(moved[layer.bias.start])
+            bias = slice(first, first + layer.fan_out)
+        layers.append(replace(layer, n_slots=layer.fan_out, products=(whole,), bias=bias, pre=None, post=None))
+    entries = scipy.sparse.vstack([*parts, expansion[rest]], format="csr").tocoo()
+    return replace(
+        plan,
+        layers=tuple(layers),
+        expansion=LinearMap(entries.shape, entries.row, entries.col, entries.data),
+        folds=Folds(moved[folds.bias], moved[folds.weight], moved[folds.constant]),
+    )
+
+
+def _sparse(part: LinearMap) -> Any:
+    return scipy.sparse.csr_array((part.coefficient, (part.row, part.col)), part.shape)

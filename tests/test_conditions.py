@@ -15,7 +15,7 @@ from torch import Tensor
 from psinn_fast.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
 from psinn_fast.domain import Box
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.plan import lower
+from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.pde import PDE
 from psinn_fast.problem import Problem

@@ -20,6 +20,7 @@ from .packing import packed_channels, packed_penalty, packed_plan, packed_progra
 SLICE_SECONDS = 0.2
 WIDEST = 4096
 DEEPEST = 64
+MOST_CHANNELS = 85
 
 
 class CpuBackend:
@@ -32,7 +33,7 @@ class CpuBackend:
     """
 
     name = "cpu"
-    device_types = ("cpu",)
+    device_types: tuple[str, ...] | None = ("cpu",)
 
     def __init__(self, isa: str | None = None) -> None:
         self._isa = isa
@@ -40,21 +41,23 @@ class CpuBackend:
     def unavailable(self) -> str | None:
         return why_not()
 
+    @torch.no_grad()
     def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         check_jets(plan, theta, x, channels)
-        engine = self._engine(theta, plan)
+        engine = self._engine(theta, plan, [channels])
         theta, x = _flat(theta), _flat(x)
         out = theta.new_empty(x.shape[0], len(channels), plan.d_out)
         if x.shape[0]:
             engine("jets", packed_channels(channels), theta.data_ptr(), x.data_ptr(), x.shape[0], out.data_ptr())
         return out
 
+    @torch.no_grad()
     def jets_backward(
         self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         check_jets(plan, theta, x, channels)
         check_like("grad", grad, theta, (x.shape[0], len(channels), plan.d_out))
-        engine = self._engine(theta, plan)
+        engine = self._engine(theta, plan, [channels])
         theta, x, grad = _flat(theta), _flat(x), _flat(grad)
         theta_bar = torch.zeros_like(theta)
         x_bar = torch.zeros_like(x) if need_x else None
@@ -65,6 +68,7 @@ class CpuBackend:
             )  # fmt: skip
         return theta_bar, x_bar
 
+    @torch.no_grad()
     def loss_and_gradient(
         self,
         plan: Plan,
@@ -75,7 +79,7 @@ class CpuBackend:
     ) -> LossAndGradient:
         check_terms(plan, theta, coefficients, terms)
         _check_penalty(plan, regularizer)
-        engine = self._engine(theta, plan)
+        engine = self._engine(theta, plan, [term.program.channels for term in terms])
         theta, coefficients = _flat(theta), _flat(coefficients)
         native_terms, keep = _terms(terms)
         losses, penalty = theta.new_empty(len(terms)), theta.new_empty(())
@@ -88,6 +92,7 @@ class CpuBackend:
         del keep
         return LossAndGradient(losses, penalty, theta_bar, coefficients_bar)
 
+    @torch.no_grad()
     def train(
         self,
         plan: Plan,
@@ -100,39 +105,41 @@ class CpuBackend:
         if steps < 0:
             raise InputError(f"steps: expected a number >= 0, got {steps}")
         _check_penalty(plan, regularizer)
-        engine = self._engine(state.theta, plan)
+        engine = self._engine(state.theta, plan, [term.program.channels for term in terms])
+        losses = state.theta.new_empty(steps, len(terms) + 1)
+        if steps == 0:
+            return TrainReport(losses, None)
         native_terms, keep = _terms(terms)
         penalty = packed_penalty(regularizer, plan)
-        losses = state.theta.new_empty(steps, len(terms) + 1).detach()
-        done, failure = 0, -1
-        if state.good is None and steps:
-            state.keep_good()
-            fresh = True
-        else:
-            fresh = False
-        with _in_place(state) as pointers:
-            # Back in Python after each slice: signals are served there.
-            while done < steps and failure < 0:
-                count, failure = engine(
-                    "train", native_terms, pointers, state.coefficients.numel(),
-                    (state.lr, state.gamma, *state.betas, state.eps), list(state.milestones), state.step, penalty,
-                    steps - done, SLICE_SECONDS, losses[done:].data_ptr(),
-                )  # fmt: skip
-                state.step += count
-                done += count
+        is_first = state.good is None
+        if is_first:
+            state.keep_good()  # makes room
+        start, count, failure = state.step, torch.zeros(1, dtype=torch.int64), -1
+        try:
+            with _in_place(state) as pointers:
+                # Back in Python after each slice: signals are served there.
+                while (done := int(count)) < steps and failure < 0:
+                    failure = engine(
+                        "train", native_terms, pointers, state.coefficients.numel(),
+                        (state.lr, state.gamma, *state.betas, state.eps), list(state.milestones), start + done, penalty,
+                        steps - done, SLICE_SECONDS, losses[done:].data_ptr(), count.data_ptr(),
+                    )  # fmt: skip
+        finally:
+            done = int(count)
+            state.step = start + done
+            if is_first and not done:
+                state.good = None
         del keep
         if failure >= 0:
-            if fresh and not done:
-                state.good = None
-            else:
-                state.restore_good()
+            state.restore_good()
         return TrainReport(losses[:done].clone() if done < steps else losses, failure if failure >= 0 else None)
 
+    @torch.no_grad()
     def residual_jacobian(
         self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, rows: slice = slice(None)
     ) -> tuple[Tensor, Tensor]:
         check_terms(plan, theta, coefficients, [term])
-        engine = self._engine(theta, plan)
+        engine = self._engine(theta, plan, [term.program.channels])
         theta, coefficients = _flat(theta), _flat(coefficients)
         points, columns = _flat(term.points[:, rows]), _flat(term.columns[rows])
         n, m = points.shape[1], term.program.n_residuals
@@ -147,7 +154,7 @@ class CpuBackend:
             )  # fmt: skip
         return residuals, jacobian
 
-    def _engine(self, theta: Tensor, plan: Plan) -> Any:
+    def _engine(self, theta: Tensor, plan: Plan, channels: Sequence[ChannelSet] = ()) -> Any:
         """operation(name, arguments...) for theta's dtype."""
         module = native()
         if module is None:
@@ -158,6 +165,9 @@ class CpuBackend:
             raise InputError(f"plan: backend 'cpu' takes layers up to {WIDEST} wide, got {plan.widest}")
         if len(plan.layers) > DEEPEST:
             raise InputError(f"plan: backend 'cpu' takes up to {DEEPEST} layers, got {len(plan.layers)}")
+        for channel_set in channels:
+            if len(channel_set) > MOST_CHANNELS:
+                raise InputError(f"channels: backend 'cpu' takes up to {MOST_CHANNELS}, got {len(channel_set)}")
         suffix = "_float32" if theta.dtype == torch.float32 else "_float64"
         fixed = packed_plan(plan), module.isa(self._isa or chosen_instruction_set()), torch.get_num_threads()
 

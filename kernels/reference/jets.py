@@ -14,14 +14,7 @@ import torch
 from torch import Tensor
 
 from ..channels import ChannelSet
-from ..plan import Plan
-from .affine import (
-    LayerWeights,
-    affine,
-    affine_input_adjoint,
-    affine_weight_adjoint,
-    affine_weight_adjoint_per_point,
-)
+from .affine import LayerWeights, add_weight_adjoint, add_weight_adjoint_per_point, affine, affine_input_adjoint
 from .tanh_jet import TanhJet, evaluate, tanh_derivatives, tanh_jet, tanh_jet_adjoint
 
 
@@ -44,24 +37,20 @@ class Tape:
     saved: list[TanhJet] = field(default_factory=list)
 
 
-def forward(
-    plan: Plan, weights: Sequence[LayerWeights], x: Tensor, channels: ChannelSet, first: int = 0
-) -> tuple[Tensor, Tape]:
-    """Jets of all outputs, (C, N, F), for expanded weights and points x (N, d).
+def forward(weights: Sequence[LayerWeights], x: Tensor, channels: ChannelSet, first: int = 0) -> tuple[Tensor, Tape]:
+    """Jets of all outputs, (C, N, F), for a network's layers and points x (N, d).
 
     Of the outputs, only the channels from ``first`` on are computed (the others are zero): a PDE that reads nothing
     but the Laplacian spares the last layers the other channels.
     """
-    n, d = x.shape
-    layer = plan.layers[0]
-    value = affine(layer, weights[0], x)
+    n, last = x.shape[0], len(weights) - 1
+    value = affine(weights[0], x)
     _add_bias(value, weights[0])
-    images = affine(layer, weights[0], torch.eye(d, dtype=x.dtype, device=x.device))
-    seeds = value.new_zeros(len(channels), layer.fan_out)
+    seeds = value.new_zeros(len(channels), value.shape[1])
     for axis, c in channels.units:
-        seeds[c] = images[axis]
+        seeds[c] = weights[0].weight[:, axis]
 
-    if len(plan.layers) == 1:
+    if last == 0:
         jet = seeds[:, None, :].repeat(1, n, 1)
         jet[0] = value
         return jet, Tape(x, seeds, seeds)
@@ -69,31 +58,28 @@ def forward(
     powers = seeds.clone()
     for part in channels.leading:
         powers[part.channel] = evaluate(part.monomials, seeds)
-    h = value.new_empty(len(channels), n, layer.fan_out)
+    h = value.new_empty(len(channels), *value.shape)
     f = tanh_derivatives(torch.tanh(value, out=h[0]), channels.order + 1)
     for run, order in channels.runs[1:]:
         torch.mul(f[order], powers[run, None, :], out=h[run])
     # With one hidden layer there is nothing to spare.
-    tape = Tape(x, seeds, powers, first if len(plan.layers) > 2 else 0, f, [h])
+    tape = Tape(x, seeds, powers, first if last > 1 else 0, f, [h])
 
-    last = len(plan.layers) - 1
     for number in range(1, last):
-        layer = plan.layers[number]
-        z = affine(layer, weights[number], h.flatten(0, 1)).view(len(channels), n, layer.fan_out)
+        z = _affine_jet(weights[number], h)
         _add_bias(z[0], weights[number])
         h, saved = tanh_jet(z, channels, tape.first if number == last - 1 else 0)
         tape.h.append(h)
         tape.z.append(z)
         tape.saved.append(saved)
-    u = affine(plan.layers[last], weights[last], h.flatten(0, 1)).view(h.shape[0], n, plan.d_out)
+    u = _affine_jet(weights[last], h)
     if tape.first:
-        return torch.cat([u.new_zeros(tape.first, n, plan.d_out), u]), tape
+        return torch.cat([u.new_zeros(tape.first, *u.shape[1:]), u]), tape
     _add_bias(u[0], weights[last])
     return u, tape
 
 
 def backward(
-    plan: Plan,
     weights: Sequence[LayerWeights],
     tape: Tape,
     channels: ChannelSet,
@@ -107,18 +93,17 @@ def backward(
     Adds to weights_bar, views of (n_w,), or with ``per_point`` of (N, n_w), one gradient per point (rows of a
     Jacobian). Returns the gradient for x (N, d) when asked.
     """
-    last = len(plan.layers) - 1
-    first = tape.first
+    last, first = len(weights) - 1, tape.first
     z_bar = u_bar[first:]
     for number in range(last, 0, -1):
-        layer, h = plan.layers[number], tape.h[number - 1]
+        h, weight_bar = tape.h[number - 1], weights_bar[number].weight
         if number < last or first == 0:
             _add_bias_adjoint(z_bar[0], weights_bar[number], per_point)
         if per_point:
-            affine_weight_adjoint_per_point(layer, h, z_bar, weights_bar[number])
+            add_weight_adjoint_per_point(weight_bar, h, z_bar)
         else:
-            affine_weight_adjoint(layer, h.flatten(0, 1), z_bar.flatten(0, 1), weights_bar[number])
-        h_bar = affine_input_adjoint(layer, weights[number], z_bar.flatten(0, 1)).view_as(h)
+            add_weight_adjoint(weight_bar, h.flatten(0, 1), z_bar.flatten(0, 1))
+        h_bar = affine_input_adjoint(weights[number], z_bar.flatten(0, 1)).view_as(h)
         if number > 1:
             z, saved = tape.z[number - 2], tape.saved[number - 2]
             z_bar = tanh_jet_adjoint(z, saved, h_bar, channels, first if number == last else 0)
@@ -129,19 +114,15 @@ def backward(
     else:
         value_bar, seeds_bar = _first_tanh_adjoint(tape, h_bar, channels, per_point)
 
-    layer, (n, d) = plan.layers[0], tape.x.shape
     _add_bias_adjoint(value_bar, weights_bar[0], per_point)
-    axes_bar = value_bar.new_zeros(d, *seeds_bar.shape[1:])  # (d, width) or (d, N, width)
-    for axis, c in channels.units:
-        axes_bar[axis] = seeds_bar[c]
-    units = torch.eye(d, dtype=value_bar.dtype, device=value_bar.device)
+    weight_bar = weights_bar[0].weight
     if per_point:
-        inputs = torch.cat([tape.x[None], units[:, None, :].expand(d, n, d)])
-        affine_weight_adjoint_per_point(layer, inputs, torch.cat([value_bar[None], axes_bar]), weights_bar[0])
+        add_weight_adjoint_per_point(weight_bar, tape.x[None], value_bar[None])
     else:
-        affine_weight_adjoint(layer, tape.x, value_bar, weights_bar[0])
-        affine_weight_adjoint(layer, units, axes_bar, weights_bar[0])
-    return affine_input_adjoint(layer, weights[0], value_bar) if need_x else None
+        add_weight_adjoint(weight_bar, tape.x, value_bar)
+    for axis, c in channels.units:
+        weight_bar[..., axis] += seeds_bar[c]
+    return affine_input_adjoint(weights[0], value_bar) if need_x else None
 
 
 def _first_tanh_adjoint(tape: Tape, h_bar: Tensor, channels: ChannelSet, per_point: bool) -> tuple[Tensor, Tensor]:
@@ -161,6 +142,11 @@ def _first_tanh_adjoint(tape: Tape, h_bar: Tensor, channels: ChannelSet, per_poi
         for b, monomials in part.partials.items():
             seeds_bar[b] += powers_bar[part.channel] * evaluate(monomials, tape.seeds)
     return value_bar, seeds_bar
+
+
+def _affine_jet(w: LayerWeights, h: Tensor) -> Tensor:
+    """W h without the bias: (C, N, fan_in) -> (C, N, fan_out), one matrix product."""
+    return affine(w, h.flatten(0, 1)).view(*h.shape[:2], w.weight.shape[0])
 
 
 def _add_bias(value: Tensor, w: LayerWeights) -> None:

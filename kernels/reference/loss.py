@@ -1,4 +1,4 @@
-"""Losses of all terms with their gradients, and the residual Jacobian, in torch."""
+"""Losses of all terms with their gradients, and the residual Jacobian, in torch. Plans are composed ones."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def losses_and_gradient(
     coefficients_bar = torch.zeros_like(coefficients)
     squares: list[list[Tensor]] = [[] for _ in terms]
     for batch in prepared:
-        jets, tape = forward(plan, weights, batch.x, batch.channels, batch.first)
+        jets, tape = forward(weights, batch.x, batch.channels, batch.first)
         jets_bar = torch.zeros_like(jets)
         start = 0
         for group in batch.groups:
@@ -133,7 +133,7 @@ def losses_and_gradient(
                     case Coefficient(k):
                         coefficients_bar[k] += _per_point(value, group.columns).sum()
             start = stop
-        backward(plan, weights, tape, batch.channels, jets_bar, weights_bar)
+        backward(weights, tape, batch.channels, jets_bar, weights_bar)
     losses = torch.stack([torch.stack(parts).sum() / term.n_points for parts, term in zip(squares, terms, strict=True)])
     theta_bar = plan.pull_back(w, w_bar)
     penalty = losses.new_zeros(())
@@ -149,7 +149,7 @@ def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Ter
     weights = layer_weights(plan, w)
     program, channels = term.program, term.program.channels
     n_sites, n = term.points.shape[:2]
-    jets, tape = forward(plan, weights, term.points.flatten(0, 1), channels)
+    jets, tape = forward(weights, term.points.flatten(0, 1), channels)
     run = torch_program(program)
     arguments = (_by_site(jets, n_sites), term.points, term.columns, coefficients)
     residuals = torch.stack([_per_point(r, term.columns) for r in run.residuals(*arguments)], 1)
@@ -165,7 +165,7 @@ def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Ter
                 case Coefficient(k):
                     jacobian[:, i, plan.n_parameters + k] = value
         w_bar = theta.new_zeros(n_sites * n, plan.expansion.shape[0])
-        backward(plan, weights, tape, channels, jets_bar, layer_weights(plan, w_bar), per_point=True)
+        backward(weights, tape, channels, jets_bar, layer_weights(plan, w_bar), per_point=True)
         per_residual = w_bar.view(n_sites, n, -1).sum(0)
         jacobian[:, i, : plan.n_parameters] = plan.pull_back_rows(w, per_residual)
     return residuals, jacobian

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.plan import Plan, lower
+from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.plan import Plan
 from psinn_fast.kernels.regularizer import KINDS, Regularizer
 from psinn_fast.kernels.symbols import SymbolLayer
 from psinn_fast.structure import Structure

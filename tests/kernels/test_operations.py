@@ -16,7 +16,8 @@ from psinn_fast.domain import Box
 from psinn_fast.kernels.channels import ChannelSet
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.plan import Plan, lower
+from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.plan import Plan
 from psinn_fast.kernels.reference import loss
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.regularizer import Regularizer

@@ -267,6 +267,43 @@ def terms_for(structure: Structure) -> list[Term]:
     return problem.terms(torch.float64)
 
 
+def assert_composed(plan: Plan, theta: torch.Tensor) -> None:
+    """One dense product per layer, with the matrix post blockdiag(W_p) pre; the gradient by autograd."""
+    composed, free = plan.composed, theta.clone().requires_grad_()
+    w, own = plan.expand(free), composed.expand(free)
+    w_bar = random_points(1, own.numel(), 1)[0]
+    expected = torch.zeros(())
+    for layer, whole in zip(plan.layers, composed.layers, strict=True):
+        middle = torch.zeros(layer.n_slots, layer.n_operands, dtype=torch.float64)
+        for product in layer.products:
+            middle[product.outputs, product.inputs] += w[product.weight].view(product.shape)
+        if layer.pre is not None:
+            middle = middle @ layer.pre.matrix(w)
+        if layer.post is not None:
+            middle = layer.post.matrix(w) @ middle
+        (product,) = whole.products
+        assert whole.is_dense
+        assert product.shape == (layer.fan_out, layer.fan_in)
+        torch.testing.assert_close(own[product.weight].view(product.shape), middle)
+        expected = expected + (middle.flatten() * w_bar[product.weight]).sum()
+        assert (whole.bias is None) == (layer.bias is None)
+        if layer.bias is not None:
+            assert torch.equal(own[whole.bias], w[layer.bias])
+            expected = expected + (w[layer.bias] * w_bar[whole.bias]).sum()
+    (gradient,) = torch.autograd.grad(expected, free)
+    torch.testing.assert_close(composed.pull_back(own.detach(), w_bar), gradient)
+
+
+def test_composed_plans() -> None:
+    """Halves cancel back: each weight of the even plan is one entry of theta. Dense plans are composed as they are."""
+    _, plan = even_in_y(3, 2)
+    assert plan.composed is plan.composed
+    assert plan.composed.composed is plan.composed
+    assert set(plan.composed.expansion.coefficient.tolist()) == {1.0, -1.0}
+    dense = expanded_plan(Structure.dense([2, 3, 1]).layers)
+    assert dense.composed is dense
+
+
 @pytest.mark.parametrize("make", [even_in_y, zero_blocks, opposite_rows])
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 2), (7, 5)])
 def test_rewritten_plans_give_the_same(make, n: int, m: int) -> None:
@@ -275,6 +312,7 @@ def test_rewritten_plans_give_the_same(make, n: int, m: int) -> None:
     assert plan.n_parameters == structure.n_parameters
     assert sum(layer.multiplications for layer in plan.layers) < sum(plain.expanded_multiplications)
     assert len(plan.describe().splitlines()) == len(plan.layers) + 2
+    assert_composed(plan, theta)
     d, f = structure.n_inputs, structure.n_outputs
 
     x = random_points(11, d)

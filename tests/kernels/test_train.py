@@ -14,7 +14,7 @@ from psinn_fast.conditions import Dirichlet, Residual
 from psinn_fast.domain import Box
 from psinn_fast.kernels.contract import AdamState, Term, TrainReport
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.plan import lower
+from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.regularizer import Regularizer
 from psinn_fast.pde import PDE

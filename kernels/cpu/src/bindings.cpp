@@ -202,24 +202,25 @@ void loss_and_gradient(const Model& model, Isa isa, int threads, const std::vect
                             at<T>(coefficients_bar));
 }
 
+// Adds the steps done to *count as well: an exception raised on the way back into Python must not lose them.
 // state: theta, coefficients, two moments, then the four of the last good step; settings: lr, gamma, betas, eps.
 template <class T>
-py::tuple train(const Model& model, Isa isa, int threads, const std::vector<TermTuple>& terms,
+int train(const Model& model, Isa isa, int threads, const std::vector<TermTuple>& terms,
                 const std::array<Address, 8>& state, int n_coefficients, const std::array<double, 5>& settings,
                 const std::vector<Index>& milestones, Index step, const Penalty* penalty, Index steps, double seconds,
-                Address losses) {
+                Address losses, Address count) {
   auto data = terms_of<T>(terms);
   AdamData<T> adam{at<T>(state[0]), at<T>(state[1]), at<T>(state[2]), at<T>(state[3]),
                    {at<T>(state[4]), at<T>(state[5]), at<T>(state[6]), at<T>(state[7])},
                    settings[0], settings[1], settings[2], settings[3], settings[4], milestones, step};
-  Index done;
   int failure;
   {
     py::gil_scoped_release release;
     Session<T> session(model, engine<T>(isa), threads, std::move(data), n_coefficients, penalty);
-    done = session.train(adam, steps, seconds, at<T>(losses), &failure);
+    const Index done = session.train(adam, steps, seconds, at<T>(losses), &failure);
+    *at<Index>(count) += done;
   }
-  return py::make_tuple(done, failure);
+  return failure;
 }
 
 template <class T>

@@ -7,6 +7,9 @@ namespace psinn {
 
 using Index = std::int64_t;
 
+// All derivatives to order 4 in 4 inputs, and the Laplacians over all sets of axes.
+constexpr int MOST_CHANNELS = 70 + 15;
+
 // Rows per block of a packed weight matrix; a block is stored [k][row].
 constexpr int BLOCK_ROWS = 6;
 // Sides of a block of the weight gradient, which is stored block after block, 16 numbers each.

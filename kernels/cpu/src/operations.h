@@ -30,6 +30,7 @@ struct Range {
   void run(Index first, Index last) {
     const bool has_gradient = output.mode == Mode::loss || output.mode == Mode::jets_backward;
     clear_sums();
+    tile.clear(memory + at.squares, 1);
     for (Index number = first; number < last; ++number) {
       const Index begin = number * at.panels * panel_points();
       int count = 0;
@@ -39,6 +40,7 @@ struct Range {
         panel(count);
       }
       if (!has_gradient) continue;
+      if (output.mode == Mode::loss) flush_squares();
       tile.gradients(count, output.x_bar != nullptr);
       if (output.x_bar) store_x_bar(begin, count);
       if ((number - first + 1) % FLUSH_TILES == 0) flush();
@@ -199,15 +201,19 @@ struct Range {
     for (int s = 0; s < rule.sub(); ++s) store<T>(to + s * L, load<T>(from + s * L));
   }
 
-  void clear_sums() const {
+  // After each tile: in float, a sum of thousands of squares would lose digits.
+  void flush_squares() const {
+    *sums.squares += static_cast<double>(total<T>(load<T>(memory + at.squares)));
     tile.clear(memory + at.squares, 1);
+  }
+
+  void clear_sums() const {
     for (int l = 0; l < net.n_layers - 1; ++l) tile.clear(memory + at.layers[l].bias_bar, net.layers[l].fan_out);
     tile.clear(memory + at.first_sums, static_cast<Index>(net.width0) * first_sums(net.d_in, rule.channels()));
     std::memset(memory + at.gradient, 0, static_cast<std::size_t>(net.n_gradient) * sizeof(T));
   }
 
   void flush() const {
-    if (output.mode == Mode::loss) *sums.squares += static_cast<double>(total<T>(load<T>(memory + at.squares)));
     for (int l = 0; l < net.n_layers - 1; ++l) {
       const Layer<T>& layer = net.layers[l];
       if (layer.bias >= 0)

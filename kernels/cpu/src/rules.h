@@ -13,7 +13,7 @@ using psinn::Part;
 using psinn::Partial;
 using psinn::Rules;
 
-constexpr int MOST_CHANNELS = 70;  // all derivatives to order 4 in 4 inputs
+constexpr int MOST_CHANNELS = psinn::MOST_CHANNELS;
 constexpr int MOST_ORDER = 4;
 
 // Vectors of points in a panel: rows of three to six vectors suit the products best.

@@ -1,0 +1,112 @@
+"""Which backend and which instruction set is used, and what happens without the extension."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from helpers import random_points, random_theta
+
+from psinn_fast.kernels import registry
+from psinn_fast.kernels.channels import ChannelSet
+from psinn_fast.kernels.cpu import backend as cpu_backend
+from psinn_fast.kernels.cpu import extension
+from psinn_fast.kernels.cpu.backend import CpuBackend
+from psinn_fast.kernels.errors import BackendUnavailable, InputError
+from psinn_fast.kernels.lowering import lower
+from psinn_fast.structure import Structure
+
+needs_extension = pytest.mark.skipif(bool(extension.why_not()), reason=str(extension.why_not()))
+STRUCTURE = Structure.dense([2, 7, 1])
+CHANNELS = ChannelSet.closure(2, [(2, 0)])
+
+
+def jets(backend: CpuBackend) -> torch.Tensor:
+    return backend.jets(lower(STRUCTURE.layers), random_theta(STRUCTURE, 0), random_points(37, 2), CHANNELS)
+
+
+@needs_extension
+def test_it_comes_first() -> None:
+    assert next(iter(registry.available_backends().items())) == ("cpu", None)
+    assert registry.get_backend("cpu").name == "cpu"
+    assert registry.get_backend("auto").name == "cpu"
+    assert extension.instruction_sets()[-1] == "baseline"
+
+
+@pytest.fixture
+def _not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    # In both modules: the backend has imported the function. Undone, the cache of the real one is as before.
+    for module in (extension, cpu_backend):
+        monkeypatch.setattr(module, "native", lambda: None)
+
+
+@pytest.mark.usefixtures("_not_built")
+def test_not_built() -> None:
+    reason = "the C\\+\\+ kernels were not built; install a C\\+\\+17 compiler"
+    with pytest.raises(BackendUnavailable, match=f"backend 'cpu' cannot run here: {reason}"):
+        registry.get_backend("cpu")
+    registry._say_once.cache_clear()
+    with pytest.warns(RuntimeWarning, match=f"backend 'cpu' is not used: {reason}"):
+        assert registry.get_backend("auto").name == "reference"
+    assert "not built" in str(registry.available_backends()["cpu"])
+    assert extension.instruction_sets() == ()
+    # Also where somebody makes the backend directly.
+    with pytest.raises(BackendUnavailable, match=reason):
+        jets(CpuBackend())
+
+
+@needs_extension
+@pytest.mark.parametrize("isa", extension.instruction_sets())
+def test_the_environment_chooses(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(extension.ISA_VARIABLE, isa)
+    assert extension.chosen_instruction_set() == isa
+    assert torch.equal(jets(CpuBackend()), jets(CpuBackend(isa)))
+    monkeypatch.setenv(extension.ISA_VARIABLE, "")
+    assert extension.chosen_instruction_set() == extension.instruction_sets()[0]
+
+
+def run(code: str, isa: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, extension.ISA_VARIABLE: isa}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+PRINT_JETS = """
+import torch
+from psinn_fast.kernels.channels import ChannelSet
+from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.registry import get_backend
+from psinn_fast.structure import Structure
+
+structure = Structure.dense([2, 7, 1])
+theta = torch.linspace(-1, 1, structure.n_parameters, dtype=torch.float64)
+x = torch.linspace(-1, 1, 34, dtype=torch.float64).view(17, 2)
+jets = get_backend("cpu").jets(lower(structure.layers), theta, x, ChannelSet.closure(2, [(2, 0)]))
+print([value.hex() for value in jets.flatten().tolist()])
+"""
+
+
+@needs_extension
+def test_baseline_in_a_process_of_its_own() -> None:
+    result = run(PRINT_JETS, "baseline")
+    assert result.returncode == 0, result.stderr
+    structure = Structure.dense([2, 7, 1])
+    theta = torch.linspace(-1, 1, structure.n_parameters, dtype=torch.float64)
+    x = torch.linspace(-1, 1, 34, dtype=torch.float64).view(17, 2)
+    expected = CpuBackend("baseline").jets(lower(structure.layers), theta, x, CHANNELS)
+    assert result.stdout.strip() == str([value.hex() for value in expected.flatten().tolist()])
+
+
+@needs_extension
+def test_an_instruction_set_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(PRINT_JETS, "avx1024")
+    assert result.returncode == 1
+    assert "InputError: PSINN_FAST_ISA: expected one of" in result.stderr
+    assert "baseline on this machine, got 'avx1024'" in result.stderr
+    monkeypatch.setenv(extension.ISA_VARIABLE, "AVX2")
+    with pytest.raises(InputError, match=r"PSINN_FAST_ISA: expected one of .*baseline on this machine, got 'AVX2'"):
+        jets(CpuBackend())

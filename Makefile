@@ -64,11 +64,12 @@ test-wheel: wheel  ## the test suite against the installed wheel, in an environm
 # gcc's runtime libraries must be loaded before Python's own; leaks are Python's and torch's at exit, not ours.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1 -fno-omit-frame-pointer
 sanitize: $(READY)  ## the kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@rm -rf build/sanitize && mkdir -p build/sanitize
+	@rm -rf build/sanitize build/lib* build/temp* && mkdir -p build/sanitize
 	PSINN_FAST_CXXFLAGS="$(SANITIZE)" $(BIN)/pip install --quiet --no-deps --target build/sanitize .
 	cd build/sanitize && cp -r $(CURDIR)/tests $(CURDIR)/bench $(CURDIR)/pyproject.toml . && \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest tests/kernels/cpu -q -p no:cacheprovider
+	@rm -rf build/lib* build/temp*
 
 clean:  ## remove everything that make created
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis

@@ -54,6 +54,7 @@ class KernelsBuild(build_ext):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             ext.extra_objects += [name for names in pool.map(compiled, ext.sources) for name in names]
         ext.sources = []
+        self.force = True  # with no sources left, setuptools would see nothing new to link
         super().build_extension(ext)
 
 

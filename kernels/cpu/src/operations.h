@@ -5,8 +5,8 @@
 
 namespace PSINN_NAMESPACE {
 
-// Tiles between two times that a thread's sums go over to double precision.
-constexpr Index FLUSH_TILES = 64;
+// Panels between two times that a thread's sums go over to double precision.
+constexpr Index FLUSH_PANELS = 512;
 
 template <class T, class R>
 struct Range {
@@ -43,7 +43,7 @@ struct Range {
       if (output.mode == Mode::loss) flush_squares();
       tile.gradients(count, output.x_bar != nullptr);
       if (output.x_bar) store_x_bar(begin, count);
-      if ((number - first + 1) % FLUSH_TILES == 0) flush();
+      if ((number - first + 1) % (FLUSH_PANELS / at.panels) == 0) flush();
     }
     if (has_gradient) flush();
   }
@@ -210,7 +210,7 @@ struct Range {
   void clear_sums() const {
     for (int l = 0; l < net.n_layers - 1; ++l) tile.clear(memory + at.layers[l].bias_bar, net.layers[l].fan_out);
     tile.clear(memory + at.first_sums, static_cast<Index>(net.width0) * first_sums(net.d_in, rule.channels()));
-    std::memset(memory + at.gradient, 0, static_cast<std::size_t>(net.n_gradient) * sizeof(T));
+    std::memset(memory + at.gradient, 0, static_cast<std::size_t>(net.n_gradient * (at.resident ? L : 1)) * sizeof(T));
   }
 
   void flush() const {
@@ -226,8 +226,9 @@ struct Range {
           for (int j = 0; j < product.n_in; ++j) {
             const Index block = static_cast<Index>(i / psinn::GRADIENT_SIDE) * n_columns + j / psinn::GRADIENT_SIDE;
             const int entry = i % psinn::GRADIENT_SIDE * psinn::GRADIENT_SIDE + j % psinn::GRADIENT_SIDE;
+            const T* sum = memory + at.gradient + (product.gradient + block * psinn::GRADIENT_BLOCK + entry) * (at.resident ? L : 1);
             sums.w[product.weight + static_cast<Index>(i) * product.n_in + j] +=
-                static_cast<double>(memory[at.gradient + product.gradient + block * psinn::GRADIENT_BLOCK + entry]);
+                static_cast<double>(at.resident ? total<T>(load<T>(sum)) : *sum);
           }
       }
     }

@@ -97,8 +97,9 @@ struct Panels {
 };
 
 // g[4 * i + j] += sum over panels and vectors of y[i] x[j], all lanes; 16 numbers, rows of 4.
-// WIDTH: vectors per row if known.
-template <class T, int ROWS, int COLUMNS, int WIDTH>
+// WIDTH: vectors per row if known. RESIDENT: g holds vectors, whose lanes are summed only at the end of all tiles: for
+// layers so small that these sums stay in the first-level cache.
+template <class T, int ROWS, int COLUMNS, int WIDTH, bool RESIDENT>
 void gradient_block(Panels<T> y, Panels<T> x, int count, int width, T* g) {
   if constexpr (WIDTH > 0) width = WIDTH;
   constexpr int L = LANES<T>, side = psinn::GRADIENT_SIDE;
@@ -110,7 +111,8 @@ void gradient_block(Panels<T> y, Panels<T> x, int count, int width, T* g) {
     Vec<T> sum[ROWS][strip];
     PSINN_UNROLL
     for (int i = 0; i < ROWS; ++i) PSINN_UNROLL
-      for (int j = 0; j < strip; ++j) sum[i][j] = Vec<T>{};
+      for (int j = 0; j < strip; ++j)
+        sum[i][j] = RESIDENT && c0 + j < COLUMNS ? load<T>(g + (i * side + c0 + j) * L) : Vec<T>{};
     for (int p = 0; p < count; ++p) {
       const T* yp = y.data + p * y.step;
       const T* xp = x.data + p * x.step + c0 * stride;
@@ -125,6 +127,13 @@ void gradient_block(Panels<T> y, Panels<T> x, int count, int width, T* g) {
           for (int j = 0; j < strip; ++j) sum[i][j] += yi * xs[j];
         }
       }
+    }
+    if constexpr (RESIDENT) {
+      PSINN_UNROLL
+      for (int i = 0; i < ROWS; ++i) PSINN_UNROLL
+        for (int j = 0; j < strip; ++j)
+          if (c0 + j < COLUMNS) store<T>(g + (i * side + c0 + j) * L, sum[i][j]);
+      continue;
     }
     // Sums over lanes, LANES entries at a time: entry i * across + j.
     constexpr int across = BLOCK_VECTORS == 4 ? side : 2, entries = side * across;
@@ -152,9 +161,9 @@ void gradient_block(Panels<T> y, Panels<T> x, int count, int width, T* g) {
 template <class T>
 using GradientFunction = void (*)(Panels<T>, Panels<T>, int, int, T*);
 
-template <class T, int WIDTH>
+template <class T, int WIDTH, bool RESIDENT>
 PSINN_INLINE GradientFunction<T> gradient_function(int rows, int columns) {
-#define PSINN_BLOCK(r, c) gradient_block<T, r, c, WIDTH>
+#define PSINN_BLOCK(r, c) gradient_block<T, r, c, WIDTH, RESIDENT>
 #define PSINN_ROW(r) {PSINN_BLOCK(r, 1), PSINN_BLOCK(r, 2), PSINN_BLOCK(r, 3), PSINN_BLOCK(r, 4)}
   static constexpr GradientFunction<T> table[4][4] = {PSINN_ROW(1), PSINN_ROW(2), PSINN_ROW(3), PSINN_ROW(4)};
 #undef PSINN_ROW
@@ -162,8 +171,9 @@ PSINN_INLINE GradientFunction<T> gradient_function(int rows, int columns) {
   return table[rows - 1][columns - 1];
 }
 
-// W_bar += Y X^T for one product; y and x point at its first rows; g: blocks of 16, row of blocks after row of blocks.
-template <class T>
+// W_bar += Y X^T for one product; y and x point at its first rows; g: blocks of 16, row of blocks after row of blocks,
+// numbers or (RESIDENT) vectors.
+template <class T, bool RESIDENT>
 inline void gradient(int n_out, int n_in, Panels<T> y, Panels<T> x, int count, int width, T* g) {
   constexpr int side = psinn::GRADIENT_SIDE;
   const Index stride = static_cast<Index>(width) * LANES<T>;
@@ -176,11 +186,11 @@ inline void gradient(int n_out, int n_in, Panels<T> y, Panels<T> x, int count, i
       for (int bj = first; bj < n_columns && bj < first + strip; ++bj) {
         const int i = bi * side, j = bj * side;
         const int rows = n_out - i < side ? n_out - i : side, columns = n_in - j < side ? n_in - j : side;
-        const auto block = width == 4   ? gradient_function<T, 4>(rows, columns)
-                           : width == 1 ? gradient_function<T, 1>(rows, columns)
-                                        : gradient_function<T, 0>(rows, columns);
+        const auto block = width == 4   ? gradient_function<T, 4, RESIDENT>(rows, columns)
+                           : width == 1 ? gradient_function<T, 1, RESIDENT>(rows, columns)
+                                        : gradient_function<T, 0, RESIDENT>(rows, columns);
         block(Panels<T>{y.data + i * stride, y.step}, Panels<T>{x.data + j * stride, x.step}, count, width,
-              g + (static_cast<Index>(bi) * n_columns + bj) * psinn::GRADIENT_BLOCK);
+              g + (static_cast<Index>(bi) * n_columns + bj) * psinn::GRADIENT_BLOCK * (RESIDENT ? LANES<T> : 1));
       }
 }
 

@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -21,10 +23,13 @@ struct Store {
 };
 
 // Kept between calls: memory fresh from the system costs a page fault every 4 KiB.
-Store& store() {
+Store*& store() {
   static Store* own = new Store;
-  return *own;
+  return own;
 }
+
+// Another thread may have held the lock as the process was forked.
+void forget_after_fork() { store() = new Store; }
 
 constexpr std::size_t KEPT_BUFFERS = 16;
 constexpr Index KEPT_BYTES = Index(8) << 20;
@@ -32,8 +37,10 @@ constexpr Index KEPT_BYTES = Index(8) << 20;
 }  // namespace
 
 Buffer::Buffer(Index bytes) : data_(nullptr), bytes_((std::max<Index>(bytes, 64) + 4095) / 4096 * 4096) {
+  static const int registered = pthread_atfork(nullptr, nullptr, forget_after_fork);
+  static_cast<void>(registered);
   {
-    Store& own = store();
+    Store& own = *store();
     std::lock_guard<std::mutex> lock(own.mutex);
     for (auto& entry : own.idle)
       if (entry.second == bytes_) {
@@ -51,7 +58,7 @@ Buffer::Buffer(Index bytes) : data_(nullptr), bytes_((std::max<Index>(bytes, 64)
 Buffer::~Buffer() {
   if (!data_) return;
   if (bytes_ <= KEPT_BYTES) {
-    Store& own = store();
+    Store& own = *store();
     std::lock_guard<std::mutex> lock(own.mutex);
     if (own.idle.size() < KEPT_BUFFERS) {
       own.idle.emplace_back(data_, bytes_);

@@ -30,13 +30,17 @@ constexpr int MOST_LAYERS = 64;
 // Offsets in a thread's memory, in numbers. Steps are from panel to panel; what has none serves one panel at a time.
 struct Layout {
   int sub, panels, first;
+  bool resident;  // see gradient_block
   Index x, x_step, x_bar, t, t_step, h_bar, h_step, u, u_step, u_bar, scratch, slots, first_sums, gradient, squares,
       registers, jacobian, numbers;
   LayerBuffers layers[MOST_LAYERS];
 };
 
-// Vectors over which a block of the weights' gradient is summed before its lanes are: long enough to make that cheap.
-constexpr int GRADIENT_VECTORS = 32;
+// Gradients up to this size are kept lane by lane.
+constexpr Index RESIDENT_BYTES = 1 << 14;
+// Vectors over which a block of the weights' gradient is summed at once: long enough to make storing it (resident), or
+// the sum of its lanes, cheap.
+constexpr int RESIDENT_VECTORS = 8, GRADIENT_VECTORS = 32;
 // A tile should fit the second-level cache.
 constexpr Index TILE_BYTES = 1 << 19;
 
@@ -51,7 +55,8 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
   Index per_panel = static_cast<Index>(net.width0) * (width + at.sub);
   for (int l = 0; l < net.n_layers - 1; ++l)
     per_panel += static_cast<Index>(net.layers[l].n_operands + net.layers[l].fan_out) * width;
-  const Index wanted = (GRADIENT_VECTORS + width - 1) / width;
+  at.resident = net.n_gradient * L * static_cast<Index>(sizeof(T)) <= RESIDENT_BYTES;
+  const Index wanted = ((at.resident ? RESIDENT_VECTORS : GRADIENT_VECTORS) + width - 1) / width;
   const Index room = TILE_BYTES / (per_panel * L * static_cast<Index>(sizeof(T)) + 1);
   at.panels = static_cast<int>(room < 1 ? 1 : room < wanted ? room : wanted);
   const Index count = static_cast<Index>(at.panels) * term.n_sites;
@@ -88,7 +93,7 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
   at.scratch = take(static_cast<Index>(net.widest) * width);
   at.slots = take(static_cast<Index>(net.widest) * width);
   at.first_sums = take(static_cast<Index>(net.width0) * first_sums(net.d_in, n));
-  at.gradient = take((net.n_gradient + L - 1) / L);
+  at.gradient = take(at.resident ? net.n_gradient : (net.n_gradient + L - 1) / L);
   at.squares = take(1);
   at.registers = take(term.program ? static_cast<Index>(term.program->n_registers) * at.sub : 0);
   at.jacobian = take(jacobian_columns);
@@ -255,9 +260,12 @@ struct Tile {
         const LayerBuffers& own = at.layers[l];
         for (int p = 0; p < net.layers[l].n_products; ++p) {
           const psinn::Product& part = net.layers[l].products[p];
-          gradient<T>(part.n_out, part.n_in, {z(l, q) + static_cast<Index>(part.out) * own.width * L, own.z_step},
-                      {operands(l, q) + static_cast<Index>(part.in) * own.width * L, own.x_step}, count, own.width,
-                      memory + at.gradient + part.gradient);
+          const Panels<T> y{z(l, q) + static_cast<Index>(part.out) * own.width * L, own.z_step};
+          const Panels<T> x{operands(l, q) + static_cast<Index>(part.in) * own.width * L, own.x_step};
+          if (at.resident)
+            gradient<T, true>(part.n_out, part.n_in, y, x, count, own.width, memory + at.gradient + part.gradient * L);
+          else
+            gradient<T, false>(part.n_out, part.n_in, y, x, count, own.width, memory + at.gradient + part.gradient);
         }
       }
       const auto first = [&](const auto& own_rule) {

@@ -24,7 +24,7 @@ class Case:
     def terms(self, dtype: torch.dtype = torch.float32) -> list[Term]:
         """The residual, then the four edges; smaller cases take evenly spaced points of the full problem."""
         residual, *edges = get_problem("laplace").terms(dtype)
-        return [_thinned(residual, self.points), *(_thinned(edge, self.edge_points) for edge in edges)]
+        return [thinned(residual, self.points), *(thinned(edge, self.edge_points) for edge in edges)]
 
     def network(self) -> TanhMLP:
         """The initial weights, the same for every peer."""
@@ -36,7 +36,8 @@ class Case:
         return net
 
 
-def _thinned(term: Term, count: int) -> Term:
+def thinned(term: Term, count: int) -> Term:
+    """The term at evenly spaced points of its own."""
     index = torch.linspace(0, term.n_points - 1, count, dtype=torch.float64).round().long()
     return replace(term, points=term.points[:, index], columns=term.columns[index])
 

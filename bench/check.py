@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import NamedTuple
+
 import torch
 
 from .cases import Case
@@ -17,25 +20,46 @@ class WrongPeer(AssertionError):
     """A peer does not compute what it should."""
 
 
+class Expected(NamedTuple):
+    """Loss and gradient at the initial parameters, and the parameters after ten steps."""
+
+    loss: float
+    gradient: torch.Tensor
+    parameters: torch.Tensor
+
+    @classmethod
+    def of(cls, reference: Step) -> Expected:
+        loss, gradient = reference.loss_and_gradient()
+        reference.steps(CHECKED_STEPS)
+        return cls(loss, gradient, reference.parameters())
+
+
+@cache
+def _expected(case: Case) -> Expected:
+    return Expected.of(NestedAutogradStep(case, torch.float64))
+
+
 def check(step: Step, case: Case) -> float:
     """Relative error (L2) of a fresh peer's gradient; afterwards the peer has made ten steps.
 
     Raises:
         WrongPeer: loss, gradient, or the parameters after ten steps are off.
     """
-    reference = NestedAutogradStep(case, torch.float64)
+    return compare(step, _expected(case), case.name)
+
+
+def compare(step: Step, expected: Expected, name: str) -> float:
+    """`check` against something else than a case."""
     loss, gradient = step.loss_and_gradient()
-    expected_loss, expected_gradient = reference.loss_and_gradient()
-    error = _relative(gradient, expected_gradient)
-    if not abs(loss - expected_loss) <= GRADIENT_TOLERANCE * expected_loss:
-        raise WrongPeer(f"{case.name}: loss {loss:.6g}, expected {expected_loss:.6g}")
+    error = _relative(gradient, expected.gradient)
+    if not abs(loss - expected.loss) <= GRADIENT_TOLERANCE * expected.loss:
+        raise WrongPeer(f"{name}: loss {loss:.6g}, expected {expected.loss:.6g}")
     if not error <= GRADIENT_TOLERANCE:
-        raise WrongPeer(f"{case.name}: gradient off by {error:.1e} (relative), allowed {GRADIENT_TOLERANCE:.0e}")
+        raise WrongPeer(f"{name}: gradient off by {error:.1e} (relative), allowed {GRADIENT_TOLERANCE:.0e}")
     step.steps(CHECKED_STEPS)
-    reference.steps(CHECKED_STEPS)
-    drift = _relative(step.parameters(), reference.parameters())
+    drift = _relative(step.parameters(), expected.parameters)
     if not drift <= PARAMETER_TOLERANCE:
-        raise WrongPeer(f"{case.name}: parameters off by {drift:.1e} after {CHECKED_STEPS} steps")
+        raise WrongPeer(f"{name}: parameters off by {drift:.1e} after {CHECKED_STEPS} steps")
     return error
 
 

@@ -5,13 +5,15 @@ loss = mean (u_xx + u_yy)^2 + sum over the four edges of mean (u - u*)^2
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from psinn_fast.kernels.contract import AdamState
+from psinn_fast.kernels.contract import AdamState, Term
+from psinn_fast.kernels.plan import Plan
 from psinn_fast.kernels.registry import get_backend
 
 from .cases import Case
@@ -27,15 +29,16 @@ class Step(Protocol):
     def parameters(self) -> Tensor: ...
 
 
-class OursStep:
-    """Operations 3 and 4 of a backend; ``steps`` is one call of ``train``."""
+class TrainStep:
+    """Operations 3 and 4 of a backend on any plan and terms; ``steps`` is one call of ``train``."""
 
-    def __init__(self, case: Case, backend: str = "reference") -> None:
-        net = case.network()
+    def __init__(
+        self, plan: Plan, theta: Tensor, terms: Sequence[Term], backend: str = "reference", lr: float = 1e-3
+    ) -> None:
         self._backend = get_backend(backend)
-        self._plan, self._terms = net.plan, case.terms()
-        theta = net.theta.detach().clone()
-        self._state = AdamState(theta, theta.new_empty(0), case.lr)
+        self._plan, self._terms = plan, terms
+        theta = theta.detach().clone()
+        self._state = AdamState(theta, theta.new_empty(0), lr)
 
     def step(self) -> None:
         self.steps(1)
@@ -50,6 +53,14 @@ class OursStep:
 
     def parameters(self) -> Tensor:
         return self._state.theta
+
+
+class OursStep(TrainStep):
+    """A case as a backend trains it."""
+
+    def __init__(self, case: Case, backend: str = "reference") -> None:
+        net = case.network()
+        super().__init__(net.plan, net.theta, case.terms(), backend, case.lr)
 
 
 class EagerStep:

@@ -5,21 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from .cases import CASES, Case
 from .check import WrongPeer, check
 from .environment import environment
 from .peers import PEERS, OursStep, Step
+from .timing import cell, spread, time_steps
 
-WARM_UP_STEPS = 5
 COMPARED = (
     "ours: operation 4 (train) of the backend; taylor: forward Laplacian written by hand in eager torch; nested: "
     "torch.autograd.grad twice. Float32, the same weights and data, one Adam step each. A ratio is taken within one "
@@ -48,33 +45,13 @@ def measure(case: Case, backend: str, rounds: int, block: int) -> dict[str, Any]
         except WrongPeer as wrong:
             return row | {"failure": f"{name}: {wrong}"}
         steps[name] = step
-    _keep_freed_memory()
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            step.steps(WARM_UP_STEPS)
-            started = time.perf_counter()
-            step.steps(block)
-            times[name].append((time.perf_counter() - started) / block * 1e3)
-    ours = np.array(times["ours"])
+    times = time_steps(steps, rounds, block)
+    ours = times["ours"]
     return row | {
         "gradient_error": errors,
-        "milliseconds_per_step": {name: _spread(np.array(values)) for name, values in times.items()},
-        "ratio": {f"ours/{name}": _spread(ours / values) for name, values in times.items() if name != "ours"},
+        "milliseconds_per_step": {name: spread(values * 1e3) for name, values in times.items()},
+        "ratio": {f"ours/{name}": spread(ours / values) for name, values in times.items() if name != "ours"},
     }
-
-
-def _keep_freed_memory() -> None:
-    """Spare all peers page faults, which otherwise come and go with the state of the heap (up to 6,000 a step).
-
-    glibc returns freed memory above twice the largest block freed so far, so one large block is freed here.
-    """
-    torch.empty(31 << 20, dtype=torch.uint8)
-
-
-def _spread(values: npt.NDArray[np.float64]) -> dict[str, float]:
-    low, median, high = np.percentile(values, [10, 50, 90])
-    return {"median": float(median), "p10": float(low), "p90": float(high)}
 
 
 def conditions(backend: str, rounds: int, block: int) -> dict[str, Any]:
@@ -97,15 +74,11 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         if "failure" in row:
             lines.append(f"{row['case']:18}FAILED  {row['failure']}")
             continue
-        for name, spread in row["milliseconds_per_step"].items():
-            ratio = _cell(row["ratio"][f"ours/{name}"]) if name != "ours" else ""
+        for name, times in row["milliseconds_per_step"].items():
+            ratio = cell(row["ratio"][f"ours/{name}"]) if name != "ours" else ""
             error = row["gradient_error"][name]
-            lines.append(f"{row['case']:18}{name:8}{_cell(spread):>24}{ratio:>24}{error:>16.1e}")
+            lines.append(f"{row['case']:18}{name:8}{cell(times):>24}{ratio:>24}{error:>16.1e}")
     return "\n".join(lines)
-
-
-def _cell(spread: dict[str, float]) -> str:
-    return f"{spread['median']:.3f} ({spread['p10']:.3f}-{spread['p90']:.3f})"
 
 
 def main(arguments: Sequence[str] | None = None, cases: Sequence[Case] = CASES) -> int:

@@ -174,9 +174,10 @@ struct Engine {
   int (*tile_points)(const Network<T>&, const Term<T>&);
   // Bytes a thread needs for tiles of this term.
   Index (*workspace)(const Network<T>&, const Term<T>&, Mode, Index jacobian_columns);
-  // Run tiles [first, last); packed: the packed weights; w: the expanded vector.
+  // Run tiles [first, last); packed: the packed weights; w: the expanded vector. Between begin_step and end_step a
+  // thread's ranges share a workspace, which holds what they sum up together.
   void (*run)(const Network<T>&, const Term<T>&, const T* packed, const T* w, Index first, Index last, void* workspace,
-              const Output<T>&, const Sums&);
+              const Output<T>&, const Sums&, bool begin_step, bool end_step);
   void (*tanh)(const T* x, T* y, Index n);
   // Multiply-adds per second of one core, the best of a short loop.
   double (*peak)(double seconds);

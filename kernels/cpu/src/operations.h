@@ -27,9 +27,11 @@ struct Range {
       : rule(rule), net(net), term(term), at(at), memory(memory), output(output), sums(sums),
         tile{rule, net, term, at, packed, w, memory} {}
 
-  void run(Index first, Index last) {
+  // begin, end: the first and last range of a step on this thread; between them the weights' sums stay where they are.
+  void run(Index first, Index last, bool begin_step, bool end_step) {
     const bool has_gradient = output.mode == Mode::loss || output.mode == Mode::jets_backward;
-    clear_sums();
+    if (begin_step) clear_weight_sums();
+    clear_first_sums();
     tile.clear(memory + at.squares, 1);
     for (Index number = first; number < last; ++number) {
       const Index begin = number * at.panels * panel_points();
@@ -43,9 +45,13 @@ struct Range {
       if (output.mode == Mode::loss) flush_squares();
       tile.gradients(count, output.x_bar != nullptr);
       if (output.x_bar) store_x_bar(begin, count);
-      if ((number - first + 1) % (FLUSH_PANELS / at.panels) == 0) flush();
+      if ((number - first + 1) % (FLUSH_PANELS / at.panels) == 0) {
+        flush_weights();
+        flush_first();
+      }
     }
-    if (has_gradient) flush();
+    if (has_gradient) flush_first();
+    if (has_gradient && end_step) flush_weights();
   }
 
  private:
@@ -207,31 +213,40 @@ struct Range {
     tile.clear(memory + at.squares, 1);
   }
 
-  void clear_sums() const {
+  void clear_weight_sums() const {
     for (int l = 0; l < net.n_layers - 1; ++l) tile.clear(memory + at.layers[l].bias_bar, net.layers[l].fan_out);
-    tile.clear(memory + at.first_sums, static_cast<Index>(net.width0) * first_sums(net.d_in, rule.channels()));
     std::memset(memory + at.gradient, 0, static_cast<std::size_t>(net.n_gradient * (at.resident ? L : 1)) * sizeof(T));
   }
 
-  void flush() const {
+  void clear_first_sums() const {
+    tile.clear(memory + at.first_sums, static_cast<Index>(net.width0) * first_sums(net.d_in, rule.channels()));
+  }
+
+  void flush_weights() const {
+    constexpr int side = psinn::GRADIENT_SIDE;
     for (int l = 0; l < net.n_layers - 1; ++l) {
       const Layer<T>& layer = net.layers[l];
       if (layer.bias >= 0)
         for (int row = 0; row < layer.fan_out; ++row)
           sums.w[layer.bias + row] += static_cast<double>(total<T>(load<T>(memory + at.layers[l].bias_bar + row * L)));
       for (int p = 0; p < layer.n_products; ++p) {
-        const psinn::Product& product = layer.products[p];
-        const int n_columns = (product.n_in + psinn::GRADIENT_SIDE - 1) / psinn::GRADIENT_SIDE;
-        for (int i = 0; i < product.n_out; ++i)
-          for (int j = 0; j < product.n_in; ++j) {
-            const Index block = static_cast<Index>(i / psinn::GRADIENT_SIDE) * n_columns + j / psinn::GRADIENT_SIDE;
-            const int entry = i % psinn::GRADIENT_SIDE * psinn::GRADIENT_SIDE + j % psinn::GRADIENT_SIDE;
-            const T* sum = memory + at.gradient + (product.gradient + block * psinn::GRADIENT_BLOCK + entry) * (at.resident ? L : 1);
-            sums.w[product.weight + static_cast<Index>(i) * product.n_in + j] +=
-                static_cast<double>(at.resident ? total<T>(load<T>(sum)) : *sum);
-          }
+        const psinn::Product& part = layer.products[p];
+        const T* block = memory + at.gradient + part.gradient * (at.resident ? L : 1);
+        for (int i0 = 0; i0 < part.n_out; i0 += side)
+          for (int j0 = 0; j0 < part.n_in; j0 += side, block += psinn::GRADIENT_BLOCK * (at.resident ? L : 1))
+            for (int i = 0; i < side && i0 + i < part.n_out; ++i) {
+              double* to = sums.w + part.weight + static_cast<Index>(i0 + i) * part.n_in + j0;
+              for (int j = 0; j < side && j0 + j < part.n_in; ++j) {
+                const int entry = i * side + j;
+                to[j] += static_cast<double>(at.resident ? total<T>(load<T>(block + entry * L)) : block[entry]);
+              }
+            }
       }
     }
+    clear_weight_sums();
+  }
+
+  void flush_first() const {
     const int d = net.d_in, n = rule.channels();
     for (int row = 0; row < net.width0; ++row) {
       const T* own = memory + at.first_sums + static_cast<Index>(row) * first_sums(d, n) * L;
@@ -241,7 +256,7 @@ struct Range {
       powers_adjoint(*term.rules, tile.w + net.weight0 + static_cast<Index>(row) * d, values + 1 + d, values + 1);
       for (int a = 0; a < d; ++a) sums.w[net.weight0 + static_cast<Index>(row) * d + a] += values[1 + a];
     }
-    clear_sums();
+    clear_first_sums();
   }
 
   // Rows of the Jacobian, one residual after the other; the backward pass overwrites what forward kept.

@@ -15,7 +15,7 @@ namespace psinn {
 namespace {
 
 // Vector operations that pay for waking another thread.
-constexpr double WORK_PER_THREAD = 3e4;
+constexpr double WORK_PER_THREAD = 1.5e5;
 
 struct Store {
   std::mutex mutex;
@@ -52,7 +52,6 @@ Buffer::Buffer(Index bytes) : data_(nullptr), bytes_((std::max<Index>(bytes, 64)
   }
   if (!data_) data_ = std::aligned_alloc(4096, static_cast<std::size_t>(bytes_));
   if (!data_) throw std::bad_alloc();
-  std::memset(data_, 0, static_cast<std::size_t>(bytes_));
 }
 
 Buffer::~Buffer() {
@@ -195,12 +194,15 @@ template <class T>
 void Session<T>::work(int thread) {
   double* own = sums_.data() + sums_step_ * thread;
   std::fill(own, own + sums_step_, 0.0);
-  for (std::size_t t = 0; t < terms_.size(); ++t) {
-    const Task task = tasks_[static_cast<std::size_t>(thread)][t];
-    if (task.first == task.last) continue;
+  const std::vector<Task>& tasks = tasks_[static_cast<std::size_t>(thread)];
+  const auto is_empty = [](const Task& task) { return task.first == task.last; };
+  const auto first = static_cast<std::size_t>(std::find_if_not(tasks.begin(), tasks.end(), is_empty) - tasks.begin());
+  const auto after = static_cast<std::size_t>(tasks.rend() - std::find_if_not(tasks.rbegin(), tasks.rend(), is_empty));
+  for (std::size_t t = first; t < after; ++t) {
     const Sums sums{own, own + model_.n_w(), own + model_.n_w() + n_coefficients_ + t};
-    engine_.run(net_, terms_[t], packed_.data(), w_.data(), task.first, task.last,
-                workspaces_[static_cast<std::size_t>(thread)].template as<void>(), output_, sums);
+    engine_.run(net_, terms_[t], packed_.data(), w_.data(), tasks[t].first, tasks[t].last,
+                workspaces_[static_cast<std::size_t>(thread)].template as<void>(), output_, sums, t == first,
+                t + 1 == after);
   }
 }
 

@@ -10,7 +10,7 @@
 
 namespace psinn {
 
-// Zeroed memory aligned to cache lines, taken from and returned to a small store.
+// Memory aligned to pages, taken from and returned to a small store; its contents are arbitrary.
 class Buffer {
  public:
   explicit Buffer(Index bytes);

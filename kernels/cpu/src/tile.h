@@ -68,6 +68,9 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
     return start;
   };
   const int last = net.n_layers - 2;
+  // First of all, where every term of a step has them: what the terms sum up together.
+  at.gradient = take(at.resident ? net.n_gradient : (net.n_gradient + L - 1) / L);
+  for (int l = 0; l <= last; ++l) at.layers[l].bias_bar = take(net.layers[l].fan_out);
   at.x_step = net.d_in * at.sub * L;
   at.x = take(count * net.d_in * at.sub);
   at.x_bar = take(count * net.d_in * at.sub);
@@ -84,7 +87,6 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
     own.x = take(count * layer.n_operands * own.width);
     own.z_step = static_cast<Index>(rows) * own.width * L;
     own.z = take(count * rows * own.width);
-    own.bias_bar = take(layer.fan_out);
     own.value_bar = mode == Mode::jacobian ? take(static_cast<Index>(term.n_sites) * layer.fan_out * at.sub) : 0;
   }
   at.u_step = net.d_out * out_width * L;
@@ -93,7 +95,6 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
   at.scratch = take(static_cast<Index>(net.widest) * width);
   at.slots = take(static_cast<Index>(net.widest) * width);
   at.first_sums = take(static_cast<Index>(net.width0) * first_sums(net.d_in, n));
-  at.gradient = take(at.resident ? net.n_gradient : (net.n_gradient + L - 1) / L);
   at.squares = take(1);
   at.registers = take(term.program ? static_cast<Index>(term.program->n_registers) * at.sub : 0);
   at.jacobian = take(jacobian_columns);
@@ -101,35 +102,37 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
   return at;
 }
 
-template <class T, int INPUTS, int VECTORS>
+template <class T, int INPUTS, int OUTPUTS, int VECTORS>
 PSINN_INLINE void transform_group(const psinn::Group<T>& group, Index stride, const T* in, T* out) {
   constexpr int L = LANES<T>;
-  Vec<T> x[INPUTS][VECTORS];
+  Vec<T> x[INPUTS][VECTORS], sum[OUTPUTS][VECTORS];
   PSINN_UNROLL
   for (int k = 0; k < INPUTS; ++k) PSINN_UNROLL
     for (int v = 0; v < VECTORS; ++v) x[k][v] = load<T>(in + group.in[k] * stride + v * L);
-  const T* coefficient = group.coefficient;
-  for (int r = 0; r < group.n_out; ++r, coefficient += INPUTS) {
-    T* to = out + group.out[r] * stride;
-    Vec<T> sum[VECTORS];
-    PSINN_UNROLL
-    for (int v = 0; v < VECTORS; ++v) sum[v] = coefficient[0] * x[0][v];
-    PSINN_UNROLL
-    for (int k = 1; k < INPUTS; ++k) PSINN_UNROLL
-      for (int v = 0; v < VECTORS; ++v) sum[v] += coefficient[k] * x[k][v];
-    PSINN_UNROLL
-    for (int v = 0; v < VECTORS; ++v) store<T>(to + v * L, sum[v]);
-  }
+  PSINN_UNROLL
+  for (int r = 0; r < OUTPUTS; ++r) PSINN_UNROLL
+    for (int v = 0; v < VECTORS; ++v) {
+      sum[r][v] = group.coefficient[r * INPUTS] * x[0][v];
+      PSINN_UNROLL
+      for (int k = 1; k < INPUTS; ++k) sum[r][v] += group.coefficient[r * INPUTS + k] * x[k][v];
+    }
+  PSINN_UNROLL
+  for (int r = 0; r < OUTPUTS; ++r) PSINN_UNROLL
+    for (int v = 0; v < VECTORS; ++v) store<T>(out + group.out[r] * stride + v * L, sum[r][v]);
 }
 
-// Pairs and quadruples, the transforms of Z2 and Z2 x Z2, in registers; other groups row by row.
+// Singles, pairs and quadruples, the transforms of Z2 and Z2 x Z2, in registers; other groups row by row.
 template <class T, int VECTORS>
 PSINN_INLINE void transform_vectors(const psinn::Group<T>& group, Index stride, const T* in, T* out) {
   constexpr int L = LANES<T>;
-  switch (group.n_in) {
-    case 1: return transform_group<T, 1, VECTORS>(group, stride, in, out);
-    case 2: return transform_group<T, 2, VECTORS>(group, stride, in, out);
-    case 4: return transform_group<T, 4, VECTORS>(group, stride, in, out);
+  switch (8 * group.n_in + group.n_out) {
+    case 8 * 2 + 2: return transform_group<T, 2, 2, VECTORS>(group, stride, in, out);
+    case 8 * 2 + 1: return transform_group<T, 2, 1, VECTORS>(group, stride, in, out);
+    case 8 * 1 + 2: return transform_group<T, 1, 2, VECTORS>(group, stride, in, out);
+    case 8 * 1 + 1: return transform_group<T, 1, 1, VECTORS>(group, stride, in, out);
+    case 8 * 4 + 4: return transform_group<T, 4, 4, VECTORS>(group, stride, in, out);
+    case 8 * 4 + 1: return transform_group<T, 4, 1, VECTORS>(group, stride, in, out);
+    case 8 * 1 + 4: return transform_group<T, 1, 4, VECTORS>(group, stride, in, out);
   }
   for (int r = 0; r < group.n_out; ++r)
     for (int v = 0; v < VECTORS; ++v) {

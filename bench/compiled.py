@@ -1,0 +1,108 @@
+"""The hand-written step in torch.compile: loss and backward pass compiled, or the whole step with Adam in one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .cases import Case
+from .formulations import FORMULATIONS, Formulation, loss
+from .peers import EagerStep, Step
+
+BETAS, EPS = (0.9, 0.999), 1e-8
+
+
+class FormStep(EagerStep):
+    """A formulation in torch, eager or compiled; the backward pass by autograd, Adam fused."""
+
+    def __init__(self, case: Case, form: Formulation, compiler: dict[str, Any] | None = None) -> None:
+        super().__init__(case)
+        linears = [module for module in self.net if isinstance(module, nn.Linear)]
+        self.layers = [(linear.weight, linear.bias) for linear in linears]
+        function = partial(_loss, form=form, n_edges=self.n_edges)
+        # Sizes never change; without this the second case would be compiled for any size.
+        self._loss = function if compiler is None else torch.compile(function, dynamic=False, **compiler)
+
+    def loss(self) -> Tensor:
+        return self._loss(self.layers, self.x, self.edge_x, self.edge_u)
+
+
+class WholeStep:
+    """Loss, gradient and Adam as one function of tensors, compiled as one graph."""
+
+    def __init__(self, case: Case, form: Formulation, compiler: dict[str, Any]) -> None:
+        data = EagerStep(case)
+        self._flat = [parameter.detach().clone() for parameter in data.net.parameters()]
+        self._moments = [[torch.zeros_like(p) for p in self._flat] for _ in BETAS]
+        self._done = torch.zeros(())
+        self._data = data.x, data.edge_x, data.edge_u
+        self._value_and_gradient = partial(_value_and_gradient, form=form, n_edges=data.n_edges)
+        step = partial(_adam_step, self._value_and_gradient, lr=case.lr)
+        self._step = torch.compile(step, dynamic=False, **compiler)
+
+    def steps(self, count: int) -> None:
+        with torch.no_grad():
+            for _ in range(count):
+                self._step(self._flat, *self._moments, self._done, self._data)
+
+    def loss_and_gradient(self) -> tuple[float, Tensor]:
+        value, gradients = self._value_and_gradient(self._flat, self._data)
+        return float(value), torch.cat([gradient.flatten() for gradient in gradients])
+
+    def parameters(self) -> Tensor:
+        return torch.cat([parameter.flatten() for parameter in self._flat])
+
+
+def _loss(layers: Any, x: Tensor, edge_x: Tensor, edge_u: Tensor, form: Formulation, n_edges: int) -> Tensor:
+    return loss(torch, form, layers, x, edge_x, edge_u, n_edges)
+
+
+def _value_and_gradient(
+    flat: Sequence[Tensor], data: tuple[Tensor, Tensor, Tensor], form: Formulation, n_edges: int
+) -> tuple[Tensor, Sequence[Tensor]]:
+    def of(parameters: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        value = _loss(list(zip(parameters[::2], parameters[1::2], strict=True)), *data, form, n_edges)
+        return value, value
+
+    gradients, value = torch.func.grad(of, has_aux=True)(list(flat))
+    return value, gradients
+
+
+def _adam_step(
+    value_and_gradient: Callable[..., tuple[Tensor, Sequence[Tensor]]],
+    flat: list[Tensor],
+    first: list[Tensor],
+    second: list[Tensor],
+    done: Tensor,
+    data: tuple[Tensor, Tensor, Tensor],
+    lr: float,
+) -> None:
+    _, gradients = value_and_gradient(flat, data)
+    done.add_(1)
+    unbias_1, unbias_2 = 1 - BETAS[0] ** done, 1 - BETAS[1] ** done
+    for theta, m, v, g in zip(flat, first, second, gradients, strict=True):
+        m.mul_(BETAS[0]).add_(g, alpha=1 - BETAS[0])
+        v.mul_(BETAS[1]).addcmul_(g, g, value=1 - BETAS[1])
+        theta.sub_(lr * (m / unbias_1) / ((v / unbias_2).sqrt() + EPS))
+
+
+def compiled_candidates(case: Case) -> dict[str, Callable[[], Step]]:
+    """Ways to compile the step, by name.
+
+    Mode "max-autotune-no-cudagraphs" and the option for fast math changed nothing beyond 3 % and take minutes.
+    """
+    torch._dynamo.config.recompile_limit = 1000  # all candidates share their functions' code
+    candidates: dict[str, Callable[[], Step]] = {}
+    for name, form in FORMULATIONS.items():
+        candidates[f"{name}, loss"] = partial(FormStep, case, form, {})
+        candidates[f"{name}, whole step"] = partial(WholeStep, case, form, {})
+    return candidates
+
+
+def eager_candidates(case: Case) -> dict[str, Callable[[], Step]]:
+    """Formulations in eager torch, besides `peers.TaylorStep`."""
+    return {name: partial(FormStep, case, form) for name, form in FORMULATIONS.items()}

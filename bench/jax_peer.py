@@ -1,0 +1,89 @@
+"""The hand-written step in JAX: value_and_grad and Adam in one jitted function. JAX is optional."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .cases import Case
+from .formulations import FORMULATIONS, Formulation, loss
+from .peers import EagerStep, Step
+
+BETAS, EPS = (0.9, 0.999), 1e-8
+
+
+class JaxStep:
+    """Parameters and moments are donated, so that XLA updates them in place."""
+
+    def __init__(self, case: Case, form: Formulation) -> None:
+        import jax
+        import jax.numpy as jnp
+
+        data = EagerStep(case)
+        linears = [module for module in data.net if isinstance(module, nn.Linear)]
+        layers = [
+            (jnp.array(linear.weight.detach().numpy()), jnp.array(linear.bias.detach().numpy())) for linear in linears
+        ]
+        # Arguments, not constants: XLA would fold what depends on constants only, at every compilation.
+        self._data = tuple(jnp.array(tensor.numpy()) for tensor in (data.x, data.edge_x, data.edge_u))
+
+        def loss_of(layers: Any, x: Any, edge_x: Any, edge_u: Any) -> Any:
+            return loss(jnp, form, layers, x, edge_x, edge_u, data.n_edges)
+
+        def step(state: Any, data: Any) -> Any:
+            layers, first, second, done = state
+            gradient = jax.grad(loss_of)(layers, *data)
+            done = done + 1
+            first = jax.tree.map(lambda m, g: BETAS[0] * m + (1 - BETAS[0]) * g, first, gradient)
+            second = jax.tree.map(lambda v, g: BETAS[1] * v + (1 - BETAS[1]) * g * g, second, gradient)
+            unbias_1, unbias_2 = 1 - BETAS[0] ** done, 1 - BETAS[1] ** done
+            layers = jax.tree.map(
+                lambda p, m, v: p - case.lr * (m / unbias_1) / (jnp.sqrt(v / unbias_2) + EPS), layers, first, second
+            )
+            return layers, first, second, done
+
+        self._value_and_gradient = jax.jit(jax.value_and_grad(loss_of))
+        self._step = jax.jit(step, donate_argnums=0)
+        self._wait = jax.block_until_ready
+        zeros = partial(jax.tree.map, jnp.zeros_like)
+        self._state = layers, zeros(layers), zeros(layers), jnp.zeros(())
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            self._state = self._step(self._state, self._data)
+        self._wait(self._state)
+
+    def loss_and_gradient(self) -> tuple[float, Tensor]:
+        value, gradient = self._value_and_gradient(self._state[0], *self._data)
+        return float(value), _flat(gradient)
+
+    def parameters(self) -> Tensor:
+        return _flat(self._state[0])
+
+
+def _flat(layers: Any) -> Tensor:
+    return torch.cat([torch.tensor(array.tolist()).flatten() for pair in layers for array in pair])
+
+
+def why_no_jax() -> str | None:
+    try:
+        import jax
+    except ImportError as error:
+        return f"JAX cannot be imported ({error}); pip install 'jax[cpu]'"
+    if jax.default_backend() != "cpu":
+        return f"JAX would use {jax.default_backend()!r}; set JAX_PLATFORMS=cpu"
+    return None
+
+
+def limit_threads(threads: int) -> None:
+    """XLA's thread pool has NPROC threads; read once, when JAX is used first."""
+    os.environ["NPROC"] = str(threads)
+
+
+def jax_candidates(case: Case) -> dict[str, Callable[[], Step]]:
+    return {name: partial(JaxStep, case, form) for name, form in FORMULATIONS.items()}

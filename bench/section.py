@@ -1,0 +1,62 @@
+"""What the sections of `bench.cpu` share: settings, and failures that stay in their row."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``block``: steps per round where peers take part. ``quick``: tiny sizes, only to see that everything runs."""
+
+    rounds: int = 15
+    block: int = 20
+    threads: int = 2
+    quick: bool = False
+    backend: str = "cpu"
+
+    @property
+    def own_block(self) -> int:
+        """Steps per round among our own steps, which take a fraction of a peer's: a round should not be noise."""
+        return 5 * self.block
+
+    def points(self, full: int) -> int:
+        return min(full, 50) if self.quick else full
+
+
+def attempt(row: Row, measure: Callable[[], Row]) -> Row:
+    """The row with what was measured, or with ``failure``; other rows and sections go on."""
+    try:
+        return row | measure()
+    except Exception as error:
+        traceback.print_exc()
+        return row | {"failure": reason(error)}
+
+
+def reason(error: Exception) -> str:
+    """Type and first line of an error: compilers' messages go on for pages."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def run_python(arguments: Sequence[str]) -> str:
+    """What ``python ARGUMENTS`` prints, run at the top of the repository.
+
+    Raises:
+        RuntimeError: it failed; the message is the last thing it said.
+    """
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(done.stderr, file=sys.stderr)
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        raise RuntimeError(f"exit status {done.returncode}: {lines[-1][:300]}")
+    return done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from ..errors import InputError
@@ -16,10 +17,9 @@ ISA_VARIABLE = "PSINN_FAST_ISA"
 def native() -> Any | None:
     """The extension module, or None where it was not built. Loaded on first use, not at import."""
     try:
-        from . import _native
+        return import_module("._native", __package__)
     except ImportError:
         return None
-    return _native
 
 
 def why_not() -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 from weakref import finalize
 
 import numpy as np
@@ -17,8 +17,8 @@ from ..program import BINARY, UNARY, Adjoint, Coefficient, Column, Coordinate, J
 from ..regularizer import Regularizer
 from .extension import native
 
-Packed = TypeVar("Packed")
-Key = TypeVar("Key")
+# Shape, then row, column and value of each entry.
+Sparse = tuple[int, int, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
 _OPERATIONS = {name: number for number, name in enumerate(("const", *UNARY, *BINARY))}
 _PENALTIES = {"l2": 1, "l1": 2, "growl": 3}
@@ -40,7 +40,7 @@ class _Cache:
         return found
 
 
-def _sparse(linear: LinearMap) -> tuple[int, int, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _sparse(linear: LinearMap) -> Sparse:
     return (*linear.shape, linear.row, linear.col, linear.coefficient)
 
 
@@ -97,9 +97,8 @@ def _with_first_matrix(plan: Plan) -> tuple[Any, int]:
         for i, j in np.ndindex(n_out, n_in):
             image = np.outer(post[:, product.outputs.start + i], pre[product.inputs.start + j])
             matrix[np.flatnonzero(image), product.weight.start + i * n_in + j] += image[image != 0]
-    entries = (expansion.coefficient, (expansion.row, expansion.col))
-    whole = scipy.sparse.vstack([scipy.sparse.eye_array(n_w), matrix]) @ scipy.sparse.csr_array(entries, expansion.shape)
-    whole = whole.tocoo()
+    e = scipy.sparse.csr_array((expansion.coefficient, (expansion.row, expansion.col)), expansion.shape)
+    whole = (scipy.sparse.vstack([scipy.sparse.eye_array(n_w), matrix]) @ e).tocoo()
     return (*whole.shape, whole.row, whole.col, whole.data), n_w
 
 

@@ -55,5 +55,8 @@ def test_auto_goes_by_the_device() -> None:
 def test_auto_with_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_BACKENDS", {"broken": Broken()})
     registry._say_once.cache_clear()
-    with pytest.warns(RuntimeWarning, match="broken"), pytest.raises(BackendUnavailable, match=r"no backend can run here.*no such device"):
+    with (
+        pytest.warns(RuntimeWarning, match="broken"),
+        pytest.raises(BackendUnavailable, match=r"no backend can run here.*no such device"),
+    ):
         registry.get_backend()

@@ -28,10 +28,11 @@ struct Product {
   Index packed, packed_t, gradient;
 };
 
-// out[rows] = coefficient (n_out x n_in, row-major) in[columns].
+// out[rows + k] = coefficient (n_out x n_in, row-major) in[columns + k] for k = 0..repeat-1: a block structure has the
+// same small matrix for all neurons of its blocks.
 template <class T>
 struct Group {
-  int n_in, n_out;
+  int n_in, n_out, repeat;
   const int* in;
   const int* out;
   const T* coefficient;

@@ -40,16 +40,27 @@ Transforms<T>::Transforms(const Sparse* map) {
     for (const auto& entry : row) columns.push_back(entry.first);
     rows_of[columns].push_back(static_cast<int>(r));
   }
+  const auto follows = [this](const std::vector<int>& now, const std::vector<int>& first) {
+    if (now.size() != first.size()) return false;
+    for (std::size_t k = 0; k < now.size(); ++k)
+      if (now[k] != first[k] + groups_.back().repeat) return false;
+    return true;
+  };
   indices_.reserve(2 * rows_of.size());
   coefficients_.reserve(rows_of.size());
   for (const auto& [columns, rows] : rows_of) {
     std::vector<T> coefficients;
     for (int r : rows)
       for (int c : columns) coefficients.push_back(static_cast<T>(entries[static_cast<std::size_t>(r)].at(c)));
+    if (!groups_.empty() && coefficients == coefficients_.back() && follows(columns, indices_[indices_.size() - 2]) &&
+        follows(rows, indices_.back())) {
+      ++groups_.back().repeat;
+      continue;
+    }
     indices_.push_back(columns);
     indices_.push_back(rows);
     coefficients_.push_back(std::move(coefficients));
-    groups_.push_back({static_cast<int>(columns.size()), static_cast<int>(rows.size()),
+    groups_.push_back({static_cast<int>(columns.size()), static_cast<int>(rows.size()), 1,
                        indices_[indices_.size() - 2].data(), indices_.back().data(), coefficients_.back().data()});
   }
 }

@@ -40,7 +40,7 @@ struct Layout {
 constexpr Index RESIDENT_BYTES = 1 << 14;
 // Vectors over which a block of the weights' gradient is summed at once: long enough to make storing it (resident), or
 // the sum of its lanes, cheap.
-constexpr int RESIDENT_VECTORS = 8, GRADIENT_VECTORS = 32;
+constexpr int RESIDENT_VECTORS = 8, GRADIENT_VECTORS = 24;
 // A tile should fit the second-level cache.
 constexpr Index TILE_BYTES = 1 << 19;
 
@@ -105,20 +105,36 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
 template <class T, int INPUTS, int OUTPUTS, int VECTORS>
 PSINN_INLINE void transform_group(const psinn::Group<T>& group, Index stride, const T* in, T* out) {
   constexpr int L = LANES<T>;
-  Vec<T> x[INPUTS][VECTORS], sum[OUTPUTS][VECTORS];
+  const T* from[INPUTS];
+  T* to[OUTPUTS];
+  Vec<T> c[OUTPUTS][INPUTS];
   PSINN_UNROLL
-  for (int k = 0; k < INPUTS; ++k) PSINN_UNROLL
-    for (int v = 0; v < VECTORS; ++v) x[k][v] = load<T>(in + group.in[k] * stride + v * L);
+  for (int k = 0; k < INPUTS; ++k) from[k] = in + group.in[k] * stride;
   PSINN_UNROLL
-  for (int r = 0; r < OUTPUTS; ++r) PSINN_UNROLL
+  for (int r = 0; r < OUTPUTS; ++r) {
+    to[r] = out + group.out[r] * stride;
+    PSINN_UNROLL
+    for (int k = 0; k < INPUTS; ++k) c[r][k] = broadcast<T>(group.coefficient[r * INPUTS + k]);
+  }
+  for (int repeat = 0; repeat < group.repeat; ++repeat) {
+    PSINN_UNROLL
     for (int v = 0; v < VECTORS; ++v) {
-      sum[r][v] = group.coefficient[r * INPUTS] * x[0][v];
+      Vec<T> x[INPUTS];
       PSINN_UNROLL
-      for (int k = 1; k < INPUTS; ++k) sum[r][v] += group.coefficient[r * INPUTS + k] * x[k][v];
+      for (int k = 0; k < INPUTS; ++k) x[k] = load<T>(from[k] + v * L);
+      PSINN_UNROLL
+      for (int r = 0; r < OUTPUTS; ++r) {
+        Vec<T> sum = c[r][0] * x[0];
+        PSINN_UNROLL
+        for (int k = 1; k < INPUTS; ++k) sum += c[r][k] * x[k];
+        store<T>(to[r] + v * L, sum);
+      }
     }
-  PSINN_UNROLL
-  for (int r = 0; r < OUTPUTS; ++r) PSINN_UNROLL
-    for (int v = 0; v < VECTORS; ++v) store<T>(out + group.out[r] * stride + v * L, sum[r][v]);
+    PSINN_UNROLL
+    for (int k = 0; k < INPUTS; ++k) from[k] += stride;
+    PSINN_UNROLL
+    for (int r = 0; r < OUTPUTS; ++r) to[r] += stride;
+  }
 }
 
 // Singles, pairs and quadruples, the transforms of Z2 and Z2 x Z2, in registers; other groups row by row.
@@ -134,13 +150,14 @@ PSINN_INLINE void transform_vectors(const psinn::Group<T>& group, Index stride, 
     case 8 * 4 + 1: return transform_group<T, 4, 1, VECTORS>(group, stride, in, out);
     case 8 * 1 + 4: return transform_group<T, 1, 4, VECTORS>(group, stride, in, out);
   }
-  for (int r = 0; r < group.n_out; ++r)
-    for (int v = 0; v < VECTORS; ++v) {
-      Vec<T> sum{};
-      for (int k = 0; k < group.n_in; ++k)
-        sum += group.coefficient[r * group.n_in + k] * load<T>(in + group.in[k] * stride + v * L);
-      store<T>(out + group.out[r] * stride + v * L, sum);
-    }
+  for (int repeat = 0; repeat < group.repeat; ++repeat, in += stride, out += stride)
+    for (int r = 0; r < group.n_out; ++r)
+      for (int v = 0; v < VECTORS; ++v) {
+        Vec<T> sum{};
+        for (int k = 0; k < group.n_in; ++k)
+          sum += group.coefficient[r * group.n_in + k] * load<T>(in + group.in[k] * stride + v * L);
+        store<T>(out + group.out[r] * stride + v * L, sum);
+      }
 }
 
 // out = M in for rows of `width` vectors; groups cover all rows of out.

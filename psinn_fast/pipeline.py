@@ -175,6 +175,9 @@ def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
     true = rows[0][1].problem.true_coefficients
     if true:
         table.append("true values: " + ", ".join(f"{name} = {value:.6g}" for name, value in true.items()))
+    paper = rows[0][1].problem.paper_errors
+    if paper:
+        table.append("the paper's L2 errors: " + ", ".join(f"{name} {value:.3e}" for name, value in paper.items()))
     return "\n".join(table)
 
 

@@ -41,6 +41,7 @@ class Problem:
         student: default hidden sizes of the student for discovery.
         lr, steps: default training.
         paper_lr, paper_steps: the paper's training, where it has this problem.
+        paper_errors: the L2 errors it reports, by method (without saying how they are normalised).
 
     Raises:
         InputError: coordinates that do not match, no conditions, or a condition that does not fit the PDE.
@@ -61,6 +62,7 @@ class Problem:
     steps: int = 20_000
     paper_lr: float | None = None
     paper_steps: int | None = None
+    paper_errors: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.domain.coords != self.pde.coords:

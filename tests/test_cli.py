@@ -50,6 +50,7 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
     text = capsys.readouterr().out
     assert "W1 = [[a, b], [a, -b]]" in text
     assert "relative L2" in text
+    assert "the paper's L2 errors: PINN 1.159e-03" in text
     assert {path.name for path in out.iterdir()} == {
         "result.json", "weights.safetensors", "structure.json", "history.csv", "checkpoint.safetensors",
         "solution.png", "loss.png", "structure.png", "R.png",

@@ -96,7 +96,7 @@ def _fastest(case: Case, family: Callable[[], Candidates | str], block: int) -> 
             step = make()
             errors[name] = check(step, case)
             right[name] = step
-        except Exception as error:
+        except Exception as error:  # whatever a compiler throws: a candidate that fails is out
             failures[name] = reason(error)
     row: Row = {"failures": failures} if failures else {}
     if not right:

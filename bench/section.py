@@ -36,7 +36,7 @@ def attempt(row: Row, measure: Callable[[], Row]) -> Row:
     """The row with what was measured, or with ``failure``; other rows and sections go on."""
     try:
         return row | measure()
-    except Exception as error:
+    except Exception as error:  # one failing case must not take the others with it
         traceback.print_exc()
         return row | {"failure": reason(error)}
 

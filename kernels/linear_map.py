@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 import torch
 from torch import Tensor
 
@@ -51,7 +53,6 @@ class LinearMap:
             and bool((self.coefficient == 1).all())
         )
         self._tensors: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor, Tensor]] = {}
-        self._matrices: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     @classmethod
     def identity(cls, size: int) -> LinearMap:
@@ -117,13 +118,9 @@ class LinearMap:
         np.add.at(matrix, (self.row, self.col), self.coefficient)
         return matrix
 
-    def matrix(self, like: Tensor) -> Tensor:
-        """M as a dense tensor of ``like``'s dtype and device, made once: do not write to it."""
-        key = (like.device, like.dtype)
-        if key not in self._matrices:
-            row, col, coefficient = self._on(like)
-            self._matrices[key] = like.new_zeros(self.shape).index_put_((row, col), coefficient, accumulate=True)
-        return self._matrices[key]
+    def sparse(self) -> Any:
+        """M as a scipy array."""
+        return scipy.sparse.csr_array((self.coefficient, (self.row, self.col)), self.shape)
 
     def _on(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         key = (like.device, like.dtype)

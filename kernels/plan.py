@@ -169,6 +169,23 @@ class Plan:
         """
         return self if all(layer.is_dense for layer in self.layers) else _composed(self)
 
+    def composed_matrix(self, number: int) -> Any:
+        """The whole matrix of layer ``number`` as a map of theta (scipy, rows of vec(W) row by row):
+
+        vec(W) = sum over products of kron(post[:, outputs_p], pre[inputs_p, :]^T) E[weight_p, :] theta,
+
+        where the halves of A + B and A - B cancel back to A and B.
+        """
+        layer, expansion = self.layers[number], self.expansion.sparse()
+        post = (layer.post or LinearMap.identity(layer.fan_out)).sparse().tocsc()
+        pre = (layer.pre or LinearMap.identity(layer.fan_in)).sparse()
+        weight = scipy.sparse.csr_array((layer.fan_out * layer.fan_in, self.n_parameters))
+        for product in layer.products:
+            by_entry = scipy.sparse.kron(post[:, product.outputs], pre[product.inputs].T, format="csr")
+            weight += by_entry @ expansion[product.weight]
+        weight.eliminate_zeros()
+        return weight
+
     def expand(self, theta: Tensor) -> Tensor:
         """w: E theta with the constants folded in. Differentiable; may be theta itself."""
         w = self.expansion.apply(theta)
@@ -246,44 +263,28 @@ def _layer_map(layer: SymbolLayer, has_bias: bool) -> LinearMap:
 
 
 def _composed(plan: Plan) -> Plan:
-    """W is linear in theta, so it is composed once, in E, and not at run time. With vec row by row,
-
-        vec(W) = sum over products of kron(post[:, outputs_p], pre[inputs_p, :]^T) E[weight_p, :] theta,
-
-    where the halves of A + B and A - B cancel back to A and B.
-    """
-    expansion = _sparse(plan.expansion)
+    """W is linear in theta, so it is composed once, in E, and not at run time."""
     # The products first, then the rest of w that is read, in its old order: folds only move.
     starts = np.cumsum([0, *(layer.fan_out * layer.fan_in for layer in plan.layers)]).tolist()
-    biases = [np.arange(expansion.shape[0])[layer.bias] for layer in plan.layers if layer.bias is not None]
+    n_w = plan.expansion.shape[0]
+    biases = [np.arange(n_w)[layer.bias] for layer in plan.layers if layer.bias is not None]
     folds = plan.folds
     rest = np.unique(np.concatenate([folds.bias, folds.weight, folds.constant, *biases]))
-    moved = np.zeros(expansion.shape[0], dtype=np.int64)
+    moved = np.zeros(n_w, dtype=np.int64)
     moved[rest] = starts[-1] + np.arange(rest.size)
-    layers, parts = [], []
+    layers = []
     for layer, (start, stop) in zip(plan.layers, pairwise(starts), strict=True):
-        post = _sparse(layer.post or LinearMap.identity(layer.fan_out)).tocsc()
-        pre = _sparse(layer.pre or LinearMap.identity(layer.fan_in))
-        weight = scipy.sparse.csr_array((stop - start, plan.n_parameters))
-        for product in layer.products:
-            by_entry = scipy.sparse.kron(post[:, product.outputs], pre[product.inputs].T, format="csr")
-            weight += by_entry @ expansion[product.weight]
-        weight.eliminate_zeros()
-        parts.append(weight)
         whole = Product(slice(0, layer.fan_out), slice(0, layer.fan_in), slice(start, stop))
         bias = None
         if layer.bias is not None:
             first = int(moved[layer.bias.start])
             bias = slice(first, first + layer.fan_out)
         layers.append(replace(layer, n_slots=layer.fan_out, products=(whole,), bias=bias, pre=None, post=None))
-    entries = scipy.sparse.vstack([*parts, expansion[rest]], format="csr").tocoo()
+    parts = [plan.composed_matrix(number) for number in range(len(plan.layers))]
+    entries = scipy.sparse.vstack([*parts, plan.expansion.sparse()[rest]], format="csr").tocoo()
     return replace(
         plan,
         layers=tuple(layers),
         expansion=LinearMap(entries.shape, entries.row, entries.col, entries.data),
         folds=Folds(moved[folds.bias], moved[folds.weight], moved[folds.constant]),
     )
-
-
-def _sparse(part: LinearMap) -> Any:
-    return scipy.sparse.csr_array((part.coefficient, (part.row, part.col)), part.shape)

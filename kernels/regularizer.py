@@ -62,13 +62,19 @@ class Regularizer:
         norms = (member @ theta.square()).sqrt()
         return self.strength * norms.sum(), theta * (_inverse(norms, self.strength) @ member)
 
-    def _growl(self, plan: Plan, theta: Tensor) -> tuple[Tensor, Tensor]:
-        value, gradient = theta.new_zeros(()), torch.zeros_like(theta)
-        for number, (part, shape) in enumerate(zip(plan.weight_slices, plan.dense_shapes, strict=True), start=1):
-            if shape is None:
+    def check(self, plan: Plan) -> None:
+        """Raises InputError if the penalty has no meaning for the plan: growl on a layer that is not dense."""
+        for number, shape in enumerate(plan.dense_shapes, start=1):
+            if self.kind == "growl" and shape is None:
                 raise InputError(
                     f"kind: 'growl' needs dense layers (a student), but layer {number} of the plan is tied"
                 )
+
+    def _growl(self, plan: Plan, theta: Tensor) -> tuple[Tensor, Tensor]:
+        value, gradient = theta.new_zeros(()), torch.zeros_like(theta)
+        self.check(plan)
+        for part, shape in zip(plan.weight_slices, plan.dense_shapes, strict=True):
+            assert shape is not None
             weight = theta[part].view(shape)
             norms, order = torch.linalg.vector_norm(weight, dim=0).sort(descending=True, stable=True)
             p = shape[1]

@@ -10,14 +10,15 @@ from torch import Tensor
 
 from ..channels import ChannelSet
 from ..contract import AdamState, LossAndGradient, Term, TrainReport, check_jets, check_like, check_size, check_terms
-from ..errors import BackendUnavailable, InputError
+from ..errors import InputError
 from ..plan import Plan
 from ..regularizer import Regularizer
-from .extension import chosen_instruction_set, native, why_not
+from .extension import chosen_instruction_set, loaded, why_not
 from .packing import packed_channels, packed_penalty, packed_plan, packed_program
 
 # Steps without a look at Ctrl-C.
 SLICE_SECONDS = 0.2
+# What the arrays in src/engine.h and src/tile.h hold; a width beyond this is a slip.
 WIDEST = 4096
 DEEPEST = 64
 MOST_CHANNELS = 85
@@ -78,7 +79,8 @@ class CpuBackend:
         regularizer: Regularizer | None = None,
     ) -> LossAndGradient:
         check_terms(plan, theta, coefficients, terms)
-        _check_penalty(plan, regularizer)
+        if regularizer is not None:
+            regularizer.check(plan)
         engine = self._engine(theta, plan, [term.program.channels for term in terms])
         theta, coefficients = _flat(theta), _flat(coefficients)
         native_terms, keep = _terms(terms)
@@ -104,7 +106,8 @@ class CpuBackend:
         check_terms(plan, state.theta, state.coefficients, terms)
         if steps < 0:
             raise InputError(f"steps: expected a number >= 0, got {steps}")
-        _check_penalty(plan, regularizer)
+        if regularizer is not None:
+            regularizer.check(plan)
         engine = self._engine(state.theta, plan, [term.program.channels for term in terms])
         losses = state.theta.new_empty(steps, len(terms) + 1)
         if steps == 0:
@@ -156,9 +159,7 @@ class CpuBackend:
 
     def _engine(self, theta: Tensor, plan: Plan, channels: Sequence[ChannelSet] = ()) -> Any:
         """operation(name, arguments...) for theta's dtype."""
-        module = native()
-        if module is None:
-            raise BackendUnavailable(f"backend 'cpu' cannot run here: {why_not()}")
+        module = loaded()
         if theta.device.type != "cpu":
             raise InputError(f"theta: backend 'cpu' needs tensors on the CPU, got {theta.device}")
         if plan.widest > WIDEST:
@@ -208,12 +209,3 @@ def _terms(terms: Sequence[Term]) -> tuple[list[tuple[Any, int, int, int, float]
         program = packed_program(term.program)
         result.append((program, points.data_ptr(), columns.data_ptr(), term.n_points, float(term.weight)))
     return result, keep
-
-
-def _check_penalty(plan: Plan, regularizer: Regularizer | None) -> None:
-    if regularizer is not None and regularizer.kind == "growl":
-        for number, shape in enumerate(plan.dense_shapes, start=1):
-            if shape is None:
-                raise InputError(
-                    f"kind: 'growl' needs dense layers (a student), but layer {number} of the plan is tied"
-                )

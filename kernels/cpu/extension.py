@@ -7,7 +7,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from ..errors import InputError
+from ..errors import BackendUnavailable, InputError
 
 # Forces an instruction set, e.g. "baseline": to compare results, or around a faulty machine.
 ISA_VARIABLE = "PSINN_FAST_ISA"
@@ -20,6 +20,18 @@ def native() -> Any | None:
         return import_module("._native", __package__)
     except ImportError:
         return None
+
+
+def loaded() -> Any:
+    """The extension module.
+
+    Raises:
+        BackendUnavailable: it was not built.
+    """
+    module = native()
+    if module is None:
+        raise BackendUnavailable(f"backend 'cpu' cannot run here: {why_not()}")
+    return module
 
 
 def why_not() -> str | None:

@@ -15,7 +15,7 @@ from ..linear_map import LinearMap
 from ..plan import Plan
 from ..program import BINARY, UNARY, Adjoint, Coefficient, Column, Coordinate, Jet, Program
 from ..regularizer import Regularizer
-from .extension import native
+from .extension import loaded
 
 # Shape, then row, column and value of each entry.
 Sparse = tuple[int, int, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
@@ -64,7 +64,7 @@ def _pack_plan(plan: Plan) -> Any:
         }
         for layer in others
     ]
-    return native().Model(  # type: ignore[union-attr]
+    return loaded().Model(
         {
             "d_in": plan.d_in,
             "d_out": plan.d_out,
@@ -88,18 +88,8 @@ def _with_first_matrix(plan: Plan) -> tuple[Any, int]:
     single = len(layer.products) == 1 and layer.products[0].shape == (layer.fan_out, layer.fan_in)
     if single and layer.pre is None and layer.post is None:
         return _sparse(expansion), layer.products[0].weight.start
-    n_w = expansion.shape[0]
-    pre = np.eye(layer.fan_in) if layer.pre is None else layer.pre.dense()
-    post = np.eye(layer.n_slots) if layer.post is None else layer.post.dense()
-    matrix = scipy.sparse.lil_array((layer.fan_out * layer.fan_in, n_w))
-    for product in layer.products:
-        n_out, n_in = product.shape
-        for i, j in np.ndindex(n_out, n_in):
-            image = np.outer(post[:, product.outputs.start + i], pre[product.inputs.start + j])
-            matrix[np.flatnonzero(image), product.weight.start + i * n_in + j] += image[image != 0]
-    e = scipy.sparse.csr_array((expansion.coefficient, (expansion.row, expansion.col)), expansion.shape)
-    whole = (scipy.sparse.vstack([scipy.sparse.eye_array(n_w), matrix]) @ e).tocoo()
-    return (*whole.shape, whole.row, whole.col, whole.data), n_w
+    whole = scipy.sparse.vstack([expansion.sparse(), plan.composed_matrix(0)]).tocoo()
+    return (*whole.shape, whole.row, whole.col, whole.data), expansion.shape[0]
 
 
 def _pack_channels(channels: ChannelSet) -> Any:
@@ -107,7 +97,7 @@ def _pack_channels(channels: ChannelSet) -> Any:
         return [(item.coefficient, list(item.factors)) for item in items]
 
     leading = set(map(id, channels.leading))
-    return native().Rules(  # type: ignore[union-attr]
+    return loaded().Rules(
         {
             "orders": [channel_order(channel) for channel in channels.channels],
             "order": channels.order,
@@ -141,7 +131,7 @@ def _pack_program(program: Program) -> Any:
             case Adjoint(residual):
                 inputs.append([4, residual, 0, 0, register])
     start = len(inputs)
-    return native().Program(  # type: ignore[union-attr]
+    return loaded().Program(
         {
             "rules": packed_channels(program.channels),
             "n_sites": program.n_sites,
@@ -172,4 +162,4 @@ def packed_penalty(regularizer: Regularizer | None, plan: Plan) -> Any | None:
         (part.start, part.stop, *(shape or (0, 1)))
         for part, shape in zip(plan.weight_slices, plan.dense_shapes, strict=True)
     ]
-    return native().Penalty(_PENALTIES[regularizer.kind], regularizer.strength, parts)  # type: ignore[union-attr]
+    return loaded().Penalty(_PENALTIES[regularizer.kind], regularizer.strength, parts)

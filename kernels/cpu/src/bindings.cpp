@@ -4,10 +4,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include <cmath>
-#include <limits>
+#include <array>
 #include <stdexcept>
-#include <thread>
+#include <tuple>
 
 #include "session.h"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 from weakref import finalize
 
@@ -12,6 +13,7 @@ import scipy.sparse
 
 from ..channels import ChannelSet, channel_order
 from ..linear_map import LinearMap
+from ..orbits import Orbit, orbits
 from ..plan import Plan
 from ..program import BINARY, UNARY, Adjoint, Coefficient, Column, Coordinate, Jet, Program
 from ..regularizer import Regularizer
@@ -45,9 +47,15 @@ def _sparse(linear: LinearMap) -> Sparse:
 
 
 def _pack_plan(plan: Plan) -> Any:
-    first, *others = plan.layers
+    first, last = plan.layers[0], len(plan.layers) - 1
     expansion, weight0 = _with_first_matrix(plan)
     folds = plan.folds
+    # Behind a hidden layer, orbits take over from its `post` and the next one's `pre` where they can.
+    found = [orbits(plan, number) if number < last else None for number in range(last + 1)]
+    packed = [
+        [asdict(orbit) for orbit in own or [Orbit.single(layer.fan_out)]]
+        for own, layer in zip(found, plan.layers, strict=True)
+    ]
     layers = [
         {
             "fan_in": layer.fan_in,
@@ -59,10 +67,12 @@ def _pack_plan(plan: Plan) -> Any:
                 [part.outputs.start, part.shape[0], part.inputs.start, part.shape[1], part.weight.start]
                 for part in layer.products
             ],
-            "pre": None if layer.pre is None else _sparse(layer.pre),
-            "post": None if layer.post is None else _sparse(layer.post),
+            "pre": None if found[number - 1] or layer.pre is None else _sparse(layer.pre),
+            "post": None if found[number] or layer.post is None else _sparse(layer.post),
+            "orbits": packed[number],
         }
-        for layer in others
+        for number, layer in enumerate(plan.layers)
+        if number > 0
     ]
     return loaded().Model(
         {
@@ -71,6 +81,7 @@ def _pack_plan(plan: Plan) -> Any:
             "width0": first.fan_out,
             "weight0": weight0,
             "bias0": -1 if first.bias is None else first.bias.start,
+            "orbits": packed[0],
             "expansion": expansion,
             "folds": np.stack([folds.bias, folds.weight, folds.constant], 1).tolist(),
             "layers": layers,

@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
 #include <stdexcept>
 #include <tuple>
@@ -75,6 +76,29 @@ Sparse sparse_of(const py::tuple& map) {
                 vector_of(map[3].cast<IndexArray>()), vector_of(map[4].cast<DoubleArray>()));
 }
 
+std::vector<Orbit> orbits_of(const py::handle& list) {
+  std::vector<Orbit> orbits;
+  for (const py::handle item : list) {
+    const auto own = item.cast<py::dict>();
+    const auto neurons = own["neurons"].cast<std::vector<int>>(), slots = own["slots"].cast<std::vector<int>>(),
+               operands = own["operands"].cast<std::vector<int>>();
+    const auto signs = own["signs"].cast<std::vector<float>>();
+    Orbit orbit{};
+    orbit.size = static_cast<int>(neurons.size());
+    orbit.repeat = own["repeat"].cast<int>();
+    orbit.mixed = own["is_mixed"].cast<bool>();
+    orbit.after = !signs.empty()                            ? Orbit::After::sum
+                  : own["is_mixed_after"].cast<bool>() ? Orbit::After::mixed
+                                                       : Orbit::After::same;
+    std::copy(neurons.begin(), neurons.end(), orbit.neuron);
+    std::copy(slots.begin(), slots.end(), orbit.slot);
+    std::copy(operands.begin(), operands.end(), orbit.operand);
+    std::copy(signs.begin(), signs.end(), orbit.sign);
+    orbits.push_back(orbit);
+  }
+  return orbits;
+}
+
 // See packing.py for the dictionaries.
 std::unique_ptr<Model> make_model(const py::dict& given) {
   NetworkSpec spec;
@@ -83,6 +107,7 @@ std::unique_ptr<Model> make_model(const py::dict& given) {
   spec.width0 = given["width0"].cast<int>();
   spec.weight0 = given["weight0"].cast<Index>();
   spec.bias0 = given["bias0"].cast<Index>();
+  spec.orbits0 = orbits_of(given["orbits"]);
   spec.expansion = sparse_of(given["expansion"].cast<py::tuple>());
   for (const py::handle fold : given["folds"].cast<py::list>()) {
     const auto numbers = fold.cast<std::vector<Index>>();
@@ -103,6 +128,7 @@ std::unique_ptr<Model> make_model(const py::dict& given) {
     }
     if (!own["pre"].is_none()) layer.pre = std::make_unique<Sparse>(sparse_of(own["pre"].cast<py::tuple>()));
     if (!own["post"].is_none()) layer.post = std::make_unique<Sparse>(sparse_of(own["post"].cast<py::tuple>()));
+    layer.orbits = orbits_of(own["orbits"]);
     spec.layers.push_back(std::move(layer));
   }
   return std::make_unique<Model>(std::move(spec));

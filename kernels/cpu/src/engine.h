@@ -45,8 +45,23 @@ struct Transform {
   const Group<T>* groups;
 };
 
+// Neurons that one layer's slots and the next one's operands mix with each other only (kernels/orbits.py).
+constexpr int MOST_IN_ORBIT = 4;
+struct Orbit {
+  int size, repeat;            // size 1, 2 or 4
+  bool mixed;                  // pre-activations are the Walsh-Hadamard transform of the slots
+  enum class After : int { same, mixed, sum } after;  // what the operands are of the outputs
+  int neuron[MOST_IN_ORBIT], slot[MOST_IN_ORBIT], operand[MOST_IN_ORBIT];
+  float sign[MOST_IN_ORBIT];   // of a sum
+};
+struct Orbits {
+  int count;
+  const Orbit* items;
+};
+
 // An affine layer behind a hidden one (the first layer has its own form). `once`: every row is the output of exactly
-// one product, so nothing has to be cleared first.
+// one product, so nothing has to be cleared first. `orbits` lead from its slots, after `post`, to the next operands,
+// before `pre`: what they do is left out of the two.
 template <class T>
 struct Layer {
   int fan_in, fan_out, n_slots, n_operands;
@@ -55,6 +70,7 @@ struct Layer {
   bool slots_once, operands_once;
   Index bias;  // in w, or -1
   Transform<T> pre, pre_t, post, post_t;
+  Orbits orbits;
 };
 
 // z = A x + b first, dense: with 1 to 4 inputs a structure saves nothing there.
@@ -62,6 +78,7 @@ template <class T>
 struct Network {
   int d_in, d_out, n_layers, width0;
   Index weight0, bias0;  // in w; bias0 may be -1
+  Orbits orbits0;
   const Layer<T>* layers;  // n_layers - 1
   Index n_w, n_packed, n_gradient;
   int widest;

@@ -38,27 +38,59 @@ PSINN_INLINE void with_inputs(const Network<T>& net, const Action& action) {
   }
 }
 
-// x: (d, sub) vectors; t: (width, sub), kept for the adjoint; h: (width, channels - first, sub).
+// x: (d, sub) vectors; t: (width, sub), kept for the adjoint; out: operands, rows of (channels - first, sub).
 template <class T, class R>
-void first_forward(const R& rule, const Network<T>& net, const T* w, const T* powers, const T* x, T* t, T* h) {
-  with_inputs(net, [&](auto inputs, auto is_linear) {
-    constexpr int L = LANES<T>, d = decltype(inputs)::value;
-    constexpr bool linear = decltype(is_linear)::value;
-    const int n = rule.channels(), first = rule.first(), sub = rule.sub();
-    for (int row = 0; row < net.width0; ++row) {
-      const T* a = w + net.weight0 + static_cast<Index>(row) * d;
-      const T b = net.bias0 < 0 ? T(0) : w[net.bias0 + row];
-      const T* power = powers + static_cast<Index>(row) * n;
+void first_forward(const R& rule, const Network<T>& net, const T* w, const T* powers, const T* x, T* t, T* out) {
+  const bool linear = net.n_layers == 1;
+  for_orbits(net.orbits0, [&](const psinn::Orbit& orbit, auto size) {
+    constexpr int L = LANES<T>, SIZE = decltype(size)::value;
+    const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
+    for (int k = 0; k < orbit.repeat; ++k) {
+      T* operands[SIZE];
+      rows_of<SIZE>(orbit.operand, k, static_cast<Index>(n - first) * width, out, operands);
       for (int s = 0; s < sub; ++s) {
-        Vec<T> z = broadcast<T>(b), f[MOST_ORDER + 2];
+        Vec<T> hs[SIZE][R::capacity];
         PSINN_UNROLL
-        for (int i = 0; i < d; ++i) z += a[i] * load<T>(x + (i * sub + s) * L);
-        if constexpr (!linear) z = tanh<T>(z);
-        store<T>(t + (static_cast<Index>(row) * sub + s) * L, z);
-        first_derivatives<T, linear>(z, rule.order(), f);
-        T* hp = h + (static_cast<Index>(row) * (n - first) * sub + s) * L;
+        for (int j = 0; j < SIZE; ++j) {
+          const int row = orbit.neuron[j] + k;
+          const T* a = w + net.weight0 + static_cast<Index>(row) * net.d_in;
+          const T* power = powers + static_cast<Index>(row) * n;
+          Vec<T> z = broadcast<T>(net.bias0 < 0 ? T(0) : w[net.bias0 + row]), f[MOST_ORDER + 2];
+          for (int i = 0; i < net.d_in; ++i) z += a[i] * load<T>(x + i * width + s * L);
+          if (linear) {
+            first_derivatives<T, true>(z, rule.order(), f);
+          } else {
+            z = tanh<T>(z);
+            first_derivatives<T, false>(z, rule.order(), f);
+          }
+          store<T>(t + static_cast<Index>(row) * width + s * L, z);
+          PSINN_UNROLL
+          for (int c = first; c < n; ++c) hs[j][c] = c ? f[rule.orders(c)] * power[c] : z;
+        }
+        store_operands<T, SIZE, R::capacity>(orbit, first, n, width, hs, operands, s * L);
+      }
+    }
+  });
+}
+
+// h_bar, neuron after neuron, from the adjoints of the operands.
+template <class T, class R>
+void outputs_bar(const R& rule, const psinn::Orbits& orbits, const T* operands_bar, T* h_bar) {
+  for_orbits(orbits, [&](const psinn::Orbit& orbit, auto size) {
+    constexpr int L = LANES<T>, SIZE = decltype(size)::value;
+    const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
+    const Index stride = static_cast<Index>(n - first) * width;
+    for (int k = 0; k < orbit.repeat; ++k) {
+      const T* from[SIZE];
+      T* to[SIZE];
+      rows_of<SIZE>(orbit.operand, k, stride, operands_bar, from);
+      rows_of<SIZE>(orbit.neuron, k, stride, h_bar, to);
+      for (int s = 0; s < sub; ++s) {
+        Vec<T> hs[SIZE][R::capacity];
+        load_outputs_bar<T, SIZE, R::capacity>(orbit, first, n, width, from, s * L, hs);
         PSINN_UNROLL
-        for (int c = first; c < n; ++c) store<T>(hp + (c - first) * sub * L, c ? f[rule.orders(c)] * power[c] : z);
+        for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
+          for (int c = first; c < n; ++c) store<T>(to[j] + s * L + (c - first) * width, hs[j][c]);
       }
     }
   });

@@ -75,6 +75,8 @@ bool covered_once(int rows, const std::vector<Product>& products, bool out) {
   return std::all_of(count.begin(), count.end(), [](int n) { return n == 1; });
 }
 
+Orbits orbits_of(const std::vector<Orbit>& list) { return {static_cast<int>(list.size()), list.data()}; }
+
 }  // namespace
 
 template <class T>
@@ -96,6 +98,7 @@ NetworkOf<T>::NetworkOf(const NetworkSpec& spec) {
     layer.slots_once = covered_once(own.n_slots, own.products, true);
     layer.operands_once = covered_once(own.n_operands, own.products, false);
     layer.bias = own.bias;
+    layer.orbits = orbits_of(own.orbits);
     if (own.pre) {
       const Sparse back = own.pre->transposed();
       layer.pre = add(own.pre.get());
@@ -115,7 +118,7 @@ NetworkOf<T>::NetworkOf(const NetworkSpec& spec) {
     layers_.push_back(layer);
   }
   view = {spec.d_in, spec.d_out, static_cast<int>(spec.layers.size()) + 1, spec.width0, spec.weight0, spec.bias0,
-          layers_.data(), spec.expansion.n_rows, n_packed, n_gradient, widest};
+          orbits_of(spec.orbits0), layers_.data(), spec.expansion.n_rows, n_packed, n_gradient, widest};
 }
 
 Model::Model(NetworkSpec given) : spec(std::move(given)), transposed_(spec.expansion.transposed()) {

@@ -31,12 +31,14 @@ struct LayerSpec {
   int fan_in, fan_out, n_slots, n_operands;
   Index bias;
   std::vector<Product> products;       // offsets of the packed forms are set here
-  std::unique_ptr<Sparse> pre, post;   // null: the identity
+  std::unique_ptr<Sparse> pre, post;   // null: the identity, or part of the orbits
+  std::vector<Orbit> orbits;           // none in the last layer
 };
 
 struct NetworkSpec {
   int d_in, d_out, width0;
   Index weight0, bias0;
+  std::vector<Orbit> orbits0;
   std::vector<LayerSpec> layers;
   Sparse expansion;
   std::vector<Fold> folds;

@@ -237,9 +237,9 @@ struct Tile {
       }
       h = layer_input(l + 1, q);
       if (l + 1 == last)
-        activation_forward(rule, layer.fan_out, out, bias, h);
+        activation_forward(rule, layer.orbits, out, bias, h);
       else
-        activation_forward(all(), layer.fan_out, out, bias, h);
+        activation_forward(all(), layer.orbits, out, bias, h);
     }
   }
 
@@ -250,17 +250,22 @@ struct Tile {
       const Layer<T>& layer = net.layers[l];
       const LayerBuffers& own = at.layers[l];
       T* y = z(l, q);
-      T* z_bar = l == last ? u_bar(q) : layer.post_t.n_groups ? memory + at.slots : y;
+      T* z_bar = l == last ? u_bar(q) : y;
+      T* values_bar = keep_values ? value_bar(l, q) : nullptr;
       if (l + 1 == last)
-        activation_adjoint(rule, layer.fan_out, y, memory + at.scratch, z_bar, memory + own.bias_bar);
+        activation_adjoint(rule, layer.orbits, y, memory + at.scratch, memory + own.bias_bar, values_bar);
       else if (l != last)
-        activation_adjoint(all(), layer.fan_out, y, memory + at.scratch, z_bar, memory + own.bias_bar);
+        activation_adjoint(all(), layer.orbits, y, memory + at.scratch, memory + own.bias_bar, values_bar);
       else if (at.first == 0)
-        add_bias_bar(layer, own, z_bar);
-      if (keep_values) keep_value_bar(l, q, z_bar);
-      if (layer.post_t.n_groups) transform(layer.post_t, own.width, z_bar, y);
-      // h_bar = pre^T (sum of W^T y)
-      T* target = l == 0 ? h_bar(q) : memory + at.scratch;
+        add_bias_bar(layer, own, z_bar, values_bar);
+      else if (keep_values)
+        clear(values_bar, static_cast<Index>(layer.fan_out) * at.sub);
+      if (layer.post_t.n_groups) {
+        if (l != last) z_bar = copy(y, memory + at.slots, static_cast<Index>(layer.fan_out) * own.width);
+        transform(layer.post_t, own.width, z_bar, y);
+      }
+      // operands_bar = pre^T (sum of W^T y)
+      T* target = l == 0 && !mixes_first() ? h_bar(q) : memory + at.scratch;
       T* inputs_bar = layer.pre_t.n_groups ? memory + at.slots : target;
       if (!layer.operands_once) clear(inputs_bar, static_cast<Index>(layer.n_operands) * own.width);
       for (int p = 0; p < layer.n_products; ++p) {
@@ -270,6 +275,11 @@ struct Tile {
       }
       if (layer.pre_t.n_groups) transform(layer.pre_t, own.width, inputs_bar, target);
     }
+    if (!mixes_first()) return;
+    if (last == 0)
+      outputs_bar(rule, net.orbits0, memory + at.scratch, h_bar(q));
+    else
+      outputs_bar(all(), net.orbits0, memory + at.scratch, h_bar(q));
   }
 
   // Adds the gradients of the weights of all panels in use: to gradient and first_sums, and to x_bar if asked for.
@@ -308,6 +318,13 @@ struct Tile {
       return R{rule.rules, 0};
   }
 
+  bool mixes_first() const { return net.orbits0.count > 1 || net.orbits0.items[0].size > 1; }
+
+  T* copy(const T* from, T* to, Index vectors) const {
+    std::memcpy(to, from, static_cast<std::size_t>(vectors * L) * sizeof(T));
+    return to;
+  }
+
   T* layer_input(int l, int q) const { return net.layers[l].pre.n_groups ? memory + at.scratch : operands(l, q); }
 
   void add_bias(const Layer<T>& layer, int width, const T* bias, T* out) const {
@@ -318,22 +335,15 @@ struct Tile {
       }
   }
 
-  void add_bias_bar(const Layer<T>& layer, const LayerBuffers& own, const T* z_bar) const {
+  // values_bar, if not null: the sums' terms point by point, for Jacobians.
+  void add_bias_bar(const Layer<T>& layer, const LayerBuffers& own, const T* z_bar, T* values_bar) const {
     for (int row = 0; row < layer.fan_out; ++row)
       for (int s = 0; s < at.sub; ++s) {
         T* sum = memory + own.bias_bar + row * L;
-        store<T>(sum, load<T>(sum) + load<T>(z_bar + (static_cast<Index>(row) * own.width + s) * L));
+        const Vec<T> value = load<T>(z_bar + (static_cast<Index>(row) * own.width + s) * L);
+        store<T>(sum, load<T>(sum) + value);
+        if (values_bar) store<T>(values_bar + (static_cast<Index>(row) * at.sub + s) * L, value);
       }
-  }
-
-  // The biases' gradient point by point, for Jacobians.
-  void keep_value_bar(int l, int q, const T* z_bar) const {
-    const int width = at.layers[l].width;
-    const bool has_value = l + 2 < net.n_layers || at.first == 0;
-    for (int row = 0; row < net.layers[l].fan_out; ++row)
-      for (int s = 0; s < at.sub; ++s)
-        store<T>(value_bar(l, q) + (static_cast<Index>(row) * at.sub + s) * L,
-                 has_value ? load<T>(z_bar + (static_cast<Index>(row) * width + s) * L) : Vec<T>{});
   }
 };
 

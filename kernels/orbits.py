@@ -1,0 +1,150 @@
+"""The neurons of a hidden layer, grouped so that everything between two products fits into registers.
+
+Between the slots of one layer and the operands of the next lie ``post``, tanh and ``pre`` (plan.py). Where R describes
+reflections and swaps, ``post`` and ``pre`` mix neurons in pairs or quadruples, by the Walsh-Hadamard matrix of Z2 or
+Z2 x Z2: H[r, j] = (-1)^(number of bits that r and j share). Such an orbit of neurons goes from slots to operands at
+once, with additions only, and its intermediate values are never stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import permutations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+import scipy.sparse.csgraph
+
+from .linear_map import LinearMap
+from .plan import Plan
+
+SIZES = (1, 2, 4)
+
+Matrix = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """Neurons n_j, slots s_j and operands o_j, ``repeat`` times, all numbers one higher each time.
+
+    z[n_j]        = sum_r H[j, r] slots[s_r]   if ``is_mixed``, else slots[s_j]
+    operands[o_r] = sum_j H[r, j] h[n_j]       if ``is_mixed_after``, else h[n_r]
+    operands[o_0] = sum_j signs[j] h[n_j]      if there are ``signs``: one operand for all
+    """
+
+    neurons: tuple[int, ...]
+    slots: tuple[int, ...]
+    operands: tuple[int, ...]
+    is_mixed: bool
+    signs: tuple[float, ...]
+    is_mixed_after: bool
+    repeat: int = 1
+
+    @classmethod
+    def single(cls, width: int) -> Orbit:
+        """Neurons that are not mixed."""
+        return cls((0,), (0,), (0,), False, (), False, width)
+
+    @property
+    def size(self) -> int:
+        return len(self.neurons)
+
+    def _follows(self, first: Orbit) -> bool:
+        shifted = (
+            tuple(number + first.repeat for number in numbers)
+            for numbers in (first.neurons, first.slots, first.operands)
+        )
+        kind, own = ((orbit.is_mixed, orbit.signs, orbit.is_mixed_after) for orbit in (first, self))
+        return kind == own and (self.neurons, self.slots, self.operands) == tuple(shifted)
+
+
+def walsh(size: int) -> Matrix:
+    """H for 1, 2 or 4 neurons."""
+    bits = np.arange(size)
+    return np.where(np.bitwise_count(bits[:, None] & bits) % 2, -1.0, 1.0)
+
+
+def orbits(plan: Plan, layer: int) -> list[Orbit] | None:
+    """The orbits of hidden layer ``layer``, or None if its neurons are mixed in any other way.
+
+    The first layer has no slots of its own: its ``post`` is part of its one dense matrix, so slots are neurons there.
+    """
+    post = plan.layers[layer].post if layer else None
+    pre = plan.layers[layer + 1].pre
+    n = plan.layers[layer].fan_out
+    if post is None and pre is None:
+        return [Orbit.single(n)]
+    after = scipy.sparse.identity(n, format="csr") if post is None else _summed(post)
+    before = scipy.sparse.identity(n, format="csr") if pre is None else _summed(pre)
+    n_slots = after.shape[1]
+    if n_slots != n:
+        return None
+    # Neurons belong together if a slot or an operand connects them.
+    links = abs(after) @ abs(after).T + abs(before).T @ abs(before)
+    n_orbits, label = scipy.sparse.csgraph.connected_components(links, directed=False)
+    found = []
+    for members in np.split(np.argsort(label, kind="stable"), np.cumsum(np.bincount(label))[:-1]):
+        own = _orbit(members, after, before) if members.size in SIZES else None
+        if own is None:
+            return None
+        found.append(own)
+    if sorted(slot for orbit in found for slot in orbit.slots) != list(range(n)):
+        return None
+    if sorted(operand for orbit in found for operand in orbit.operands) != list(range(before.shape[0])):
+        return None
+    return list(_merged(found))
+
+
+def _summed(linear: LinearMap) -> scipy.sparse.csr_array:
+    matrix = linear.sparse().tocsr()
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _orbit(members: npt.NDArray[np.int64], after: scipy.sparse.csr_array, before: scipy.sparse.csr_array) -> Orbit | None:
+    """The order of the members, if there is one, in which both maps take one of the forms of `Orbit`."""
+    from_slots, to_operands = after[members], before[:, members]
+    slots, operands = np.unique(from_slots.indices), np.unique(to_operands.tocoo().coords[0])
+    post, pre = from_slots[:, slots].toarray(), to_operands[operands].toarray()
+    if slots.size != members.size:
+        return None
+    for order in map(list, permutations(range(members.size))):
+        slot_order = _matching(post[order].T)
+        if slot_order is None:
+            continue
+        is_mixed, slot_rows = slot_order
+        neurons = tuple(members[order].tolist())
+        common = (neurons, tuple(slots[slot_rows].tolist()))
+        ordered = pre[:, order]
+        if operands.size == 1 < members.size and (abs(ordered) == 1).all():
+            return Orbit(*common, (int(operands[0]),), is_mixed, tuple(ordered[0].tolist()), False)
+        operand_order = _matching(ordered) if operands.size == members.size else None
+        if operand_order is not None:
+            is_mixed_after, operand_rows = operand_order
+            return Orbit(*common, tuple(operands[operand_rows].tolist()), is_mixed, (), is_mixed_after)
+    return None
+
+
+def _matching(matrix: Matrix) -> tuple[bool, list[int]] | None:
+    """(is it H?, order) with matrix[order] = H or the identity."""
+    size = len(matrix)
+    for is_walsh, target in ((False, np.eye(size)), (True, walsh(size))):
+        equal = (target[:, None, :] == matrix[None, :, :]).all(2)
+        if (equal.sum(0) == 1).all() and (equal.sum(1) == 1).all():
+            return is_walsh, equal.argmax(1).tolist()
+    return None
+
+
+def _merged(found: list[Orbit]) -> Iterator[Orbit]:
+    found.sort(key=lambda orbit: (orbit.size, orbit.neurons))
+    current = found[0]
+    for orbit in found[1:]:
+        if orbit._follows(current):
+            current = replace(current, repeat=current.repeat + 1)
+        else:
+            yield current
+            current = orbit
+    yield current

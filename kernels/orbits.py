@@ -3,7 +3,7 @@
 Between the slots of one layer and the operands of the next lie ``post``, tanh and ``pre`` (plan.py). Where R describes
 reflections and swaps, ``post`` and ``pre`` mix neurons in pairs or quadruples, by the Walsh-Hadamard matrix of Z2 or
 Z2 x Z2: H[r, j] = (-1)^(number of bits that r and j share). Such an orbit of neurons goes from slots to operands at
-once, with additions only, and its intermediate values are never stored.
+once, nearly always with additions only, and what lies between is never stored.
 """
 
 from __future__ import annotations
@@ -27,25 +27,24 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Orbit:
-    """Neurons n_j, slots s_j and operands o_j, ``repeat`` times, all numbers one higher each time.
+    """Neurons n_j, slots s_j and operands o_i, ``repeat`` times, all numbers one higher each time.
 
-    z[n_j]        = sum_r H[j, r] slots[s_r]   if ``is_mixed``, else slots[s_j]
-    operands[o_r] = sum_j H[r, j] h[n_j]       if ``is_mixed_after``, else h[n_r]
-    operands[o_0] = sum_j signs[j] h[n_j]      if there are ``signs``: one operand for all
+    z[n_j]        = sum_r M[j, r] slots[s_r],  M = `mixing_matrix` of ``mixing``
+    operands[o_i] = sum_j M[i, j] h[n_j],      M = `mixing_matrix` of ``mixing_after``, or ``sums`` if there are any
     """
 
     neurons: tuple[int, ...]
     slots: tuple[int, ...]
     operands: tuple[int, ...]
-    is_mixed: bool
-    signs: tuple[float, ...]
-    is_mixed_after: bool
+    mixing: int = 1
+    mixing_after: int = 1
+    sums: tuple[tuple[float, ...], ...] = ()
     repeat: int = 1
 
     @classmethod
     def single(cls, width: int) -> Orbit:
         """Neurons that are not mixed."""
-        return cls((0,), (0,), (0,), False, (), False, width)
+        return cls((0,), (0,), (0,), repeat=width)
 
     @property
     def size(self) -> int:
@@ -56,14 +55,15 @@ class Orbit:
             tuple(number + first.repeat for number in numbers)
             for numbers in (first.neurons, first.slots, first.operands)
         )
-        kind, own = ((orbit.is_mixed, orbit.signs, orbit.is_mixed_after) for orbit in (first, self))
+        kind, own = ((orbit.mixing, orbit.mixing_after, orbit.sums) for orbit in (first, self))
         return kind == own and (self.neurons, self.slots, self.operands) == tuple(shifted)
 
 
-def walsh(size: int) -> Matrix:
-    """H for 1, 2 or 4 neurons."""
-    bits = np.arange(size)
-    return np.where(np.bitwise_count(bits[:, None] & bits) % 2, -1.0, 1.0)
+def mixing_matrix(size: int, mixing: int) -> Matrix:
+    """Blocks of ``mixing`` x ``mixing`` Walsh-Hadamard matrices on the diagonal; 1: the identity."""
+    bits = np.arange(mixing)
+    walsh = np.where(np.bitwise_count(bits[:, None] & bits) % 2, -1.0, 1.0)
+    return np.asarray(np.kron(np.eye(size // mixing), walsh), dtype=np.float64)
 
 
 def orbits(plan: Plan, layer: int) -> list[Orbit] | None:
@@ -83,7 +83,7 @@ def orbits(plan: Plan, layer: int) -> list[Orbit] | None:
         return None
     # Neurons belong together if a slot or an operand connects them.
     links = abs(after) @ abs(after).T + abs(before).T @ abs(before)
-    n_orbits, label = scipy.sparse.csgraph.connected_components(links, directed=False)
+    label = scipy.sparse.csgraph.connected_components(links, directed=False)[1]
     found = []
     for members in np.split(np.argsort(label, kind="stable"), np.cumsum(np.bincount(label))[:-1]):
         own = _orbit(members, after, before) if members.size in SIZES else None
@@ -104,37 +104,38 @@ def _summed(linear: LinearMap) -> scipy.sparse.csr_array:
     return matrix
 
 
-def _orbit(members: npt.NDArray[np.int64], after: scipy.sparse.csr_array, before: scipy.sparse.csr_array) -> Orbit | None:
-    """The order of the members, if there is one, in which both maps take one of the forms of `Orbit`."""
+def _orbit(
+    members: npt.NDArray[np.int64], after: scipy.sparse.csr_array, before: scipy.sparse.csr_array
+) -> Orbit | None:
+    """The order of the members in which both maps take their quickest form, if ``after`` has any of them."""
     from_slots, to_operands = after[members], before[:, members]
     slots, operands = np.unique(from_slots.indices), np.unique(to_operands.tocoo().coords[0])
     post, pre = from_slots[:, slots].toarray(), to_operands[operands].toarray()
-    if slots.size != members.size:
+    if slots.size != members.size or not 1 <= operands.size <= members.size or (pre != pre.astype(np.float32)).any():
         return None
+    best = None
     for order in map(list, permutations(range(members.size))):
-        slot_order = _matching(post[order].T)
-        if slot_order is None:
-            continue
-        is_mixed, slot_rows = slot_order
-        neurons = tuple(members[order].tolist())
-        common = (neurons, tuple(slots[slot_rows].tolist()))
-        ordered = pre[:, order]
-        if operands.size == 1 < members.size and (abs(ordered) == 1).all():
-            return Orbit(*common, (int(operands[0]),), is_mixed, tuple(ordered[0].tolist()), False)
-        operand_order = _matching(ordered) if operands.size == members.size else None
-        if operand_order is not None:
-            is_mixed_after, operand_rows = operand_order
-            return Orbit(*common, tuple(operands[operand_rows].tolist()), is_mixed, (), is_mixed_after)
-    return None
+        match _matching(post[order].T):
+            case None:
+                continue
+            case mixing, rows:
+                common = tuple(members[order].tolist()), tuple(slots[rows].tolist())
+        match _matching(pre[:, order]):
+            case mixing_after, rows:
+                return Orbit(*common, tuple(operands[rows].tolist()), mixing, mixing_after)
+            case None:
+                sums = tuple(map(tuple, pre[:, order].tolist()))
+                best = best or Orbit(*common, tuple(operands.tolist()), mixing, sums=sums)
+    return best
 
 
-def _matching(matrix: Matrix) -> tuple[bool, list[int]] | None:
-    """(is it H?, order) with matrix[order] = H or the identity."""
-    size = len(matrix)
-    for is_walsh, target in ((False, np.eye(size)), (True, walsh(size))):
-        equal = (target[:, None, :] == matrix[None, :, :]).all(2)
+def _matching(matrix: Matrix) -> tuple[int, list[int]] | None:
+    """(mixing, order) with matrix[order] = its mixing matrix."""
+    size = matrix.shape[1]
+    for mixing in SIZES[: size.bit_length()] if len(matrix) == size else ():
+        equal = (mixing_matrix(size, mixing)[:, None, :] == matrix[None, :, :]).all(2)
         if (equal.sum(0) == 1).all() and (equal.sum(1) == 1).all():
-            return is_walsh, equal.argmax(1).tolist()
+            return mixing, equal.argmax(1).tolist()
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Any
 
@@ -117,18 +118,20 @@ class CpuBackend:
         is_first = state.good is None
         if is_first:
             state.keep_good()  # makes room
-        start, count, failure = state.step, torch.zeros(1, dtype=torch.int64), -1
+        # One number that the kernel keeps: steps done, right whatever interrupts them.
+        start, count, failure = state.step, array("q", [0]), -1
+        row_bytes = losses.element_size() * losses.shape[1]
         try:
             with _in_place(state) as pointers:
                 # Back in Python after each slice: signals are served there.
-                while (done := int(count)) < steps and failure < 0:
+                while (done := count[0]) < steps and failure < 0:
                     failure = engine(
                         "train", native_terms, pointers, state.coefficients.numel(),
                         (state.lr, state.gamma, *state.betas, state.eps), list(state.milestones), start + done, penalty,
-                        steps - done, SLICE_SECONDS, losses[done:].data_ptr(), count.data_ptr(),
+                        steps - done, SLICE_SECONDS, losses.data_ptr() + done * row_bytes, count.buffer_info()[0],
                     )  # fmt: skip
         finally:
-            done = int(count)
+            done = count[0]
             state.step = start + done
             if is_first and not done:
                 state.good = None

@@ -44,7 +44,12 @@ def why_not() -> str | None:
 def instruction_sets() -> tuple[str, ...]:
     """What this machine can run, best first; the last, "baseline", runs everywhere."""
     module = native()
-    return tuple(module.instruction_sets()) if module is not None else ()
+    return _instruction_sets_of(module) if module is not None else ()
+
+
+@cache
+def _instruction_sets_of(module: Any) -> tuple[str, ...]:
+    return tuple(module.instruction_sets())
 
 
 def chosen_instruction_set() -> str:

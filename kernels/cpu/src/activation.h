@@ -33,19 +33,26 @@ PSINN_INLINE Vec<T> evaluate(const R& rule, int first, int last, const Vec<T>* z
   return sum;
 }
 
-// In place, for each of the vectors c: v[r][c] <- sum_j H[r][j] v[j][c], H = Walsh-Hadamard matrix of SIZE.
-template <int SIZE, int N, class T>
-PSINN_INLINE void walsh(int first, int last, Vec<T> (&v)[SIZE][N]) {
+template <int STRIDE, int SIZE, int N, class V>
+PSINN_INLINE void butterflies(int first, int last, V (&v)[SIZE][N]) {
   PSINN_UNROLL
-  for (int stride = 1; stride < SIZE; stride *= 2)
-    PSINN_UNROLL
-    for (int j = 0; j < SIZE; ++j)
-      if (!(j & stride)) PSINN_UNROLL
-        for (int c = first; c < last; ++c) {
-          const Vec<T> a = v[j][c], b = v[j + stride][c];
-          v[j][c] = a + b;
-          v[j + stride][c] = a - b;
-        }
+  for (int j = 0; j < SIZE; ++j)
+    if (!(j & STRIDE)) PSINN_UNROLL
+      for (int c = first; c < last; ++c) {
+        const V a = v[j][c], b = v[j + STRIDE][c];
+        v[j][c] = a + b;
+        v[j + STRIDE][c] = a - b;
+      }
+}
+
+// In place, for each of the vectors c: v[r][c] <- sum_j H[r][j] v[j][c], with Walsh-Hadamard matrices of `mixing` rows
+// on the diagonal.
+template <int SIZE, int N, class V>
+PSINN_INLINE void mix(int mixing, int first, int last, V (&v)[SIZE][N]) {
+  if constexpr (SIZE >= 2)
+    if (mixing >= 2) butterflies<1>(first, last, v);
+  if constexpr (SIZE >= 4)
+    if (mixing >= 4) butterflies<2>(first, last, v);
 }
 
 // Rows of an orbit, the k-th time; rows are `stride` numbers apart.
@@ -57,20 +64,23 @@ PSINN_INLINE void rows_of(const int* numbers, int k, psinn::Index stride, P* sta
 
 // One vector of points: outputs h of an orbit to its operands, channels first..n; `width`: numbers between channels.
 template <class T, int SIZE, int N>
-PSINN_INLINE void store_operands(const psinn::Orbit& orbit, int first, int n, int width, Vec<T> (&h)[SIZE][N], T* const (&to)[SIZE],
-                                 int at) {
-  using After = psinn::Orbit::After;
-  if (SIZE > 1 && orbit.after == After::sum) {
+PSINN_INLINE void store_operands(const psinn::Orbit& orbit, int first, int n, int width, Vec<T> (&h)[SIZE][N],
+                                 T* const (&to)[SIZE], int at) {
+  if (orbit.n_sums > 0) {
     PSINN_UNROLL
-    for (int c = first; c < n; ++c) {
-      Vec<T> sum = T(orbit.sign[0]) * h[0][c];
+    for (int i = 0; i < SIZE; ++i) {
+      if (i >= orbit.n_sums) break;
       PSINN_UNROLL
-      for (int j = 1; j < SIZE; ++j) sum += T(orbit.sign[j]) * h[j][c];
-      store<T>(to[0] + at + (c - first) * width, sum);
+      for (int c = first; c < n; ++c) {
+        Vec<T> sum = T(orbit.sum[i][0]) * h[0][c];
+        PSINN_UNROLL
+        for (int j = 1; j < SIZE; ++j) sum += T(orbit.sum[i][j]) * h[j][c];
+        store<T>(to[i] + at + (c - first) * width, sum);
+      }
     }
     return;
   }
-  if (SIZE > 1 && orbit.after == After::mixed) walsh<SIZE, N, T>(first, n, h);
+  mix(orbit.mixing_after, first, n, h);
   PSINN_UNROLL
   for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
     for (int c = first; c < n; ++c) store<T>(to[j] + at + (c - first) * width, h[j][c]);
@@ -78,19 +88,31 @@ PSINN_INLINE void store_operands(const psinn::Orbit& orbit, int first, int n, in
 
 // The adjoint: h_bar of an orbit from those of its operands.
 template <class T, int SIZE, int N>
-PSINN_INLINE void load_outputs_bar(const psinn::Orbit& orbit, int first, int n, int width, const T* const (&from)[SIZE], int at,
-                                   Vec<T> (&h)[SIZE][N]) {
-  using After = psinn::Orbit::After;
-  if (SIZE > 1 && orbit.after == After::sum) {
+PSINN_INLINE void load_outputs_bar(const psinn::Orbit& orbit, int first, int n, int width, const T* const (&from)[SIZE],
+                                   int at, Vec<T> (&h)[SIZE][N]) {
+  if (orbit.n_sums > 0) {
     PSINN_UNROLL
-    for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
-      for (int c = first; c < n; ++c) h[j][c] = T(orbit.sign[j]) * load<T>(from[0] + at + (c - first) * width);
+    for (int c = first; c < n; ++c) {
+      const Vec<T> bar = load<T>(from[0] + at + (c - first) * width);
+      PSINN_UNROLL
+      for (int j = 0; j < SIZE; ++j) h[j][c] = T(orbit.sum[0][j]) * bar;
+    }
+    PSINN_UNROLL
+    for (int i = 1; i < SIZE; ++i) {
+      if (i >= orbit.n_sums) break;
+      PSINN_UNROLL
+      for (int c = first; c < n; ++c) {
+        const Vec<T> bar = load<T>(from[i] + at + (c - first) * width);
+        PSINN_UNROLL
+        for (int j = 0; j < SIZE; ++j) h[j][c] += T(orbit.sum[i][j]) * bar;
+      }
+    }
     return;
   }
   PSINN_UNROLL
   for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
     for (int c = first; c < n; ++c) h[j][c] = load<T>(from[j] + at + (c - first) * width);
-  if (SIZE > 1 && orbit.after == After::mixed) walsh<SIZE, N, T>(first, n, h);
+  mix(orbit.mixing_after, first, n, h);
 }
 
 // action(orbit, its size as a constant) for all orbits.
@@ -123,8 +145,8 @@ void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const 
         PSINN_UNROLL
         for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
           for (int c = 0; c < n; ++c) zs[j][c] = load<T>(slots[j] + s * L + c * width);
-        if (SIZE > 1 && orbit.mixed) {
-          walsh<SIZE, R::capacity, T>(0, n, zs);
+        if (SIZE > 1 && orbit.mixing > 1) {
+          mix(orbit.mixing, 0, n, zs);
           PSINN_UNROLL
           for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
             for (int c = 1; c < n; ++c) store<T>(slots[j] + s * L + c * width, zs[j][c]);
@@ -198,7 +220,7 @@ void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, const 
           store<T>(sum, load<T>(sum) + out[0]);
           if (value_bar) store<T>(value_bar + static_cast<psinn::Index>(orbit.neuron[j] + k) * width + s * L, out[0]);
         }
-        if (SIZE > 1 && orbit.mixed) walsh<SIZE, R::capacity, T>(0, n, outs);
+        mix(orbit.mixing, 0, n, outs);
         PSINN_UNROLL
         for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
           for (int c = 0; c < n; ++c) store<T>(slots[j] + s * L + c * width, outs[j][c]);

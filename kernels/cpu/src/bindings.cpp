@@ -82,18 +82,18 @@ std::vector<Orbit> orbits_of(const py::handle& list) {
     const auto own = item.cast<py::dict>();
     const auto neurons = own["neurons"].cast<std::vector<int>>(), slots = own["slots"].cast<std::vector<int>>(),
                operands = own["operands"].cast<std::vector<int>>();
-    const auto signs = own["signs"].cast<std::vector<float>>();
+    const auto sums = own["sums"].cast<std::vector<std::vector<float>>>();
     Orbit orbit{};
     orbit.size = static_cast<int>(neurons.size());
     orbit.repeat = own["repeat"].cast<int>();
-    orbit.mixed = own["is_mixed"].cast<bool>();
-    orbit.after = !signs.empty()                            ? Orbit::After::sum
-                  : own["is_mixed_after"].cast<bool>() ? Orbit::After::mixed
-                                                       : Orbit::After::same;
+    orbit.mixing = own["mixing"].cast<int>();
+    orbit.mixing_after = own["mixing_after"].cast<int>();
+    orbit.n_operands = static_cast<int>(operands.size());
+    orbit.n_sums = static_cast<int>(sums.size());
     std::copy(neurons.begin(), neurons.end(), orbit.neuron);
     std::copy(slots.begin(), slots.end(), orbit.slot);
     std::copy(operands.begin(), operands.end(), orbit.operand);
-    std::copy(signs.begin(), signs.end(), orbit.sign);
+    for (std::size_t i = 0; i < sums.size(); ++i) std::copy(sums[i].begin(), sums[i].end(), orbit.sum[i]);
     orbits.push_back(orbit);
   }
   return orbits;

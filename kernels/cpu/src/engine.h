@@ -48,11 +48,12 @@ struct Transform {
 // Neurons that one layer's slots and the next one's operands mix with each other only (kernels/orbits.py).
 constexpr int MOST_IN_ORBIT = 4;
 struct Orbit {
-  int size, repeat;            // size 1, 2 or 4
-  bool mixed;                  // pre-activations are the Walsh-Hadamard transform of the slots
-  enum class After : int { same, mixed, sum } after;  // what the operands are of the outputs
+  int size, repeat;          // size 1, 2 or 4
+  // Sizes of the Walsh-Hadamard matrices, side by side, that make pre-activations of slots and operands of outputs.
+  int mixing, mixing_after;
+  int n_operands, n_sums;    // if there are sums, they are the operands, whatever mixing_after says
   int neuron[MOST_IN_ORBIT], slot[MOST_IN_ORBIT], operand[MOST_IN_ORBIT];
-  float sign[MOST_IN_ORBIT];   // of a sum
+  float sum[MOST_IN_ORBIT][MOST_IN_ORBIT];
 };
 struct Orbits {
   int count;

@@ -9,22 +9,17 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from helpers import random_points, random_theta, relative_error, structures
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from test_lowering import constant_chain, planted_structure
+from helpers import random_points, random_theta, relative_error
 from test_operations import CASES, make, plain_losses
-from test_plan import even_in_y, opposite_rows, zero_blocks
 from torch import Tensor
 
-from psinn_fast.conditions import Data, Neumann, Periodic, Residual
+from psinn_fast.conditions import Data, Periodic, Residual
 from psinn_fast.domain import Box
 from psinn_fast.kernels.channels import Channel, ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.cpu.backend import CpuBackend
-from psinn_fast.kernels.cpu.extension import instruction_sets
 from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.plan import Plan, expanded_plan
+from psinn_fast.kernels.plan import Plan
 from psinn_fast.kernels.program import (
     BINARY,
     UNARY,
@@ -182,77 +177,6 @@ def test_rows_of_the_jacobian(backend: CpuBackend) -> None:
         none = backend.residual_jacobian(plan, theta, coefficients, term, slice(5, 5))
         m = term.program.n_residuals
         assert [part.shape for part in none] == [(0, m), (0, m, theta.numel() + coefficients.numel())]
-
-
-# Tied networks.
-
-
-def tied_terms(structure: Structure) -> list[Term]:
-    """Orders 1 to 4, two sites, all outputs, an unknown coefficient."""
-    coords, fields = "xyzt"[: structure.n_inputs], "uvw"[: structure.n_outputs]
-    box = Box(**dict.fromkeys(coords, (-1, 1)))
-    conditions = [
-        Residual(box.random(9, seed=1), weight=0.5),
-        Neumann(box.random(7, seed=2), [1.0, -2.0, 0.5, 0.3][: len(coords)], **{fields[-1]: 0.3}),
-        Periodic(box.random(5, seed=3), box.random(5, seed=4), [f"{fields[0]}_x", fields[-1]]),
-    ]
-    pde = PDE(" ".join(coords), " ".join(fields), lambda u, nu: [u.x * u - nu * u.xx, u.xxxx + nu], unknown={"nu": 0.4})
-    return Problem("tied", pde, box, conditions).terms(torch.float64)
-
-
-def check_tied(backend: CpuBackend, structure: Structure, plan: Plan, seed: int) -> None:
-    theta, nu = random_theta(structure, seed), torch.tensor([0.4], dtype=torch.float64)
-    sets = channel_sets(structure.n_inputs)
-    for name in ("value", "laplacian", "some"):
-        check_jets(backend, plan, theta, sets[name], 11)
-    check_losses(backend, plan, theta, nu, tied_terms(structure))
-    # Residuals that read the Laplacian alone: the last layers leave out the other channels.
-    coords = "xyzt"[: structure.n_inputs]
-    box = Box(**dict.fromkeys(coords, (-1, 1)))
-    fields = " ".join("uvw"[: structure.n_outputs])
-    pde = PDE(" ".join(coords), fields, lambda u: u.lap)
-    terms = Problem("laplace", pde, box, [Residual(box.random(13, seed=1))]).terms(torch.float64)
-    check_losses(backend, plan, theta, nu[:0], terms)
-
-
-@pytest.mark.parametrize("name", ["laplace", "burgers", "poisson", "flow"])
-@pytest.mark.parametrize("width", [1, 3, 8])
-def test_published(backend: CpuBackend, name: str, width: int) -> None:
-    structure = published_structure(name).with_width(width)
-    check_tied(backend, structure, lower(structure.layers), width)
-
-
-@pytest.mark.parametrize("make_plan", [even_in_y, zero_blocks, opposite_rows])
-@pytest.mark.parametrize(("n", "m"), [(1, 1), (7, 5)])
-def test_plans_by_hand(backend: CpuBackend, make_plan, n: int, m: int) -> None:
-    structure, plan = make_plan(n, m)
-    check_tied(backend, structure, plan, n)
-
-
-@pytest.mark.parametrize("n", [1, 3])
-def test_constant_neurons(backend: CpuBackend, n: int) -> None:
-    structure = constant_chain(n)
-    plan = lower(structure.layers)
-    assert len(plan.folds.levels) == 3
-    check_tied(backend, structure, plan, n)
-
-
-@pytest.mark.parametrize("isa", instruction_sets())
-@given(structure=structures, seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=8)
-def test_random_structures(isa: str, structure: Structure, seed: int) -> None:
-    backend = CpuBackend(isa)
-    check_tied(backend, structure, lower(structure.layers), seed)
-    theta, channels = random_theta(structure, seed), channel_sets(structure.n_inputs)["laplacian"]
-    check_jets(backend, expanded_plan(structure.layers), theta, channels, 7)
-
-
-@pytest.mark.parametrize("isa", instruction_sets())
-@given(seed=st.integers(0, 100_000))
-@settings(deadline=None, max_examples=12)
-def test_planted_relations(isa: str, seed: int) -> None:
-    structure = planted_structure(seed)
-    check_tied(CpuBackend(isa), structure, lower(structure.layers), seed)
 
 
 # Residual programs.

@@ -11,9 +11,14 @@ from .contract import Backend
 from .cpu.backend import CpuBackend
 from .errors import BackendUnavailable, InputError
 from .reference.backend import ReferenceBackend
+from .triton.backend import TritonBackend
 
 # In order of preference for "auto".
-_BACKENDS: dict[str, Backend] = {"cpu": CpuBackend(), "reference": ReferenceBackend()}
+_BACKENDS: dict[str, Backend] = {
+    "triton": TritonBackend(),
+    "cpu": CpuBackend(),
+    "reference": ReferenceBackend(),
+}
 
 
 def available_backends() -> dict[str, str | None]:

@@ -1,0 +1,259 @@
+"""Where the numbers of a plan lie on the GPU: blocks of neurons, and the packed vector of weight tiles.
+
+A Triton program holds tensors [points, neurons] whose sides are powers of two. The neurons of a layer are cut into the
+blocks that `kernels.orbits` finds: an orbit of size m, repeated k times, is m blocks of k neurons, and the transforms
+``post`` and ``pre`` are sums of whole blocks. Products become tiles: one matrix per pair of an operand block and a slot
+block that any weight connects. Tiles, biases and the first and last layer lie one after the other in a vector ``packed``,
+padded with zeros, and packed = M theta with a constant sparse M, since all of w is linear in theta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from ..orbits import Orbit, orbits
+from ..plan import LayerPlan, Plan
+
+# tl.dot needs at least 16 terms in a sum; every block is summed over, forward or backward.
+LEAST = 16
+# With more blocks in a layer than this, one dense matrix is quicker than so many small ones.
+MOST_BLOCKS = 8
+
+
+def padded(size: int) -> int:
+    return max(LEAST, 1 << (size - 1).bit_length())
+
+
+@dataclass(frozen=True)
+class Block:
+    """Neurons, slots or operands ``start`` to ``start + size``, as columns of one tensor of ``padded`` ones."""
+
+    start: int
+    size: int
+
+    @property
+    def padded(self) -> int:
+        return padded(self.size)
+
+    @property
+    def members(self) -> range:
+        return range(self.start, self.start + self.size)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """packed[offset + k * columns + n]: weight from operand k of block ``operand`` to slot n of block ``slot``."""
+
+    operand: int
+    slot: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """One orbit: block numbers instead of neurons."""
+
+    orbit: Orbit
+    slots: tuple[int, ...]
+    neurons: tuple[int, ...]
+    operands: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A hidden layer: the blocks on its way from slots to the next operands, and the offsets of its biases."""
+
+    slots: tuple[Block, ...]
+    neurons: tuple[Block, ...]
+    operands: tuple[Block, ...]
+    mixings: tuple[Mixing, ...]
+    biases: tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """``inputs``: per neuron block of the first layer, offsets of the columns of its matrix; ``tiles``: per hidden layer
+    behind it; ``outputs[field]``: per operand block of the last one, offset of its row; ``output_biases``: of each field.
+
+    packed = matrix @ source, where source is theta, or w of ``plan`` if that has folded constants (``reads_w``).
+    """
+
+    plan: Plan
+    d_in: int
+    d_out: int
+    boundaries: tuple[Boundary, ...]
+    inputs: tuple[tuple[int, ...], ...]
+    tiles: tuple[tuple[Tile, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+    output_biases: tuple[int | None, ...]
+    matrix: scipy.sparse.csr_array
+
+    @property
+    def reads_w(self) -> bool:
+        return len(self.plan.folds) > 0
+
+    @property
+    def n_packed(self) -> int:
+        return int(self.matrix.shape[0])
+
+
+class _Packer:
+    """Collects rows of ``matrix``."""
+
+    def __init__(self, plan: Plan, reads_w: bool) -> None:
+        self._expansion = None if reads_w else plan.expansion.sparse().tocsr()
+        self._n_w = plan.expansion.shape[0]
+        self._parts: list[scipy.sparse.csr_array] = []
+        self._end = 0
+
+    def rows(self, rows: scipy.sparse.csr_array) -> int:
+        """Append rows over the source; their offset."""
+        start = self._end
+        self._parts.append(rows)
+        self._end += int(rows.shape[0])
+        return start
+
+    def entries(
+        self, size: int, row: npt.ArrayLike, w_index: npt.ArrayLike, coefficient: npt.ArrayLike | None = None
+    ) -> int:
+        """Append ``size`` numbers, packed[row] += coefficient * w[w_index]; zero where no row says anything."""
+        row = np.asarray(row, dtype=np.int64)
+        value = np.ones(row.size) if coefficient is None else np.asarray(coefficient, dtype=np.float64)
+        selection = scipy.sparse.csr_array((value, (row, np.asarray(w_index, dtype=np.int64))), (size, self._n_w))
+        return self.rows(selection if self._expansion is None else selection @ self._expansion)
+
+    def matrix(self) -> scipy.sparse.csr_array:
+        whole = scipy.sparse.vstack(self._parts, format="csr")
+        whole.sum_duplicates()
+        whole.eliminate_zeros()
+        return whole
+
+
+def make_layout(plan: Plan) -> Layout:
+    """The blocks of a lowered plan, or of its composed form where the lowered one falls into too many pieces.
+
+    A network of one layer has no boundary; its one matrix is in ``outputs``, as if the inputs were operands.
+    """
+    reads_w = len(plan.folds) > 0
+    found = [None if reads_w else orbits(plan, layer) for layer in range(len(plan.layers) - 1)]
+    is_single = len(plan.layers) == 1
+    if is_single or any(own is None or sum(orbit.size for orbit in own) > MOST_BLOCKS for own in found):
+        plan = plan.composed
+        found = [orbits(plan, layer) for layer in range(len(plan.layers) - 1)]
+    packer = _Packer(plan, reads_w)
+    boundaries = []
+    for layer, own in zip(plan.layers, found, strict=False):
+        assert own is not None
+        boundaries.append(_boundary(layer, own, packer))
+    inputs = _inputs(plan, boundaries[0], packer, reads_w) if boundaries else ()
+    tiles = tuple(
+        _tiles(plan.layers[number], boundaries[number - 1].operands, boundaries[number].slots, packer)
+        for number in range(1, len(boundaries))
+    )
+    last = plan.layers[-1]
+    operands = boundaries[-1].operands if boundaries else (Block(0, plan.d_in),)
+    outputs = tuple(_output(last, field, operands, packer) for field in range(last.fan_out))
+    biases = tuple(
+        None if last.bias is None else packer.entries(1, [0], [last.bias.start + field])
+        for field in range(last.fan_out)
+    )
+    matrix = packer.matrix()
+    return Layout(plan, plan.d_in, plan.d_out, tuple(boundaries), inputs, tiles, outputs, biases, matrix)
+
+
+def _boundary(layer: LayerPlan, own: list[Orbit], packer: _Packer) -> Boundary:
+    slots: list[Block] = []
+    neurons: list[Block] = []
+    operands: list[Block] = []
+    mixings = []
+
+    def add(blocks: list[Block], starts: tuple[int, ...], repeat: int) -> tuple[int, ...]:
+        first = len(blocks)
+        blocks.extend(Block(start, repeat) for start in starts)
+        return tuple(range(first, len(blocks)))
+
+    for orbit in own:
+        mixings.append(
+            Mixing(
+                orbit,
+                add(slots, orbit.slots, orbit.repeat),
+                add(neurons, orbit.neurons, orbit.repeat),
+                add(operands, orbit.operands, orbit.repeat),
+            )
+        )
+    biases = tuple(
+        None
+        if layer.bias is None
+        else packer.entries(block.padded, range(block.size), [layer.bias.start + n for n in block.members])
+        for block in neurons
+    )
+    return Boundary(tuple(slots), tuple(neurons), tuple(operands), tuple(mixings), biases)
+
+
+def _inputs(plan: Plan, boundary: Boundary, packer: _Packer, reads_w: bool) -> tuple[tuple[int, ...], ...]:
+    """The first layer is one dense matrix A, like in the C++ kernels; column i of each block is a vector of its own."""
+    d = plan.d_in
+    if reads_w:
+        start = plan.layers[0].products[0].weight.start
+        return tuple(
+            tuple(
+                packer.entries(block.padded, range(block.size), [start + n * d + i for n in block.members])
+                for i in range(d)
+            )
+            for block in boundary.neurons
+        )
+    whole = plan.composed_matrix(0).tocsr()
+
+    def column(block: Block, i: int) -> int:
+        rows = whole[[n * d + i for n in block.members]]
+        rest = scipy.sparse.csr_array((block.padded - block.size, whole.shape[1]))
+        return packer.rows(scipy.sparse.vstack([rows, rest], format="csr") if rest.shape[0] else rows)
+
+    return tuple(tuple(column(block, i) for i in range(d)) for block in boundary.neurons)
+
+
+def _tiles(layer: LayerPlan, operands: tuple[Block, ...], slots: tuple[Block, ...], packer: _Packer) -> tuple[Tile, ...]:
+    def connected() -> Iterator[Tile]:
+        for s, slot in enumerate(slots):
+            for o, operand in enumerate(operands):
+                rows, columns = [], []
+                for product in layer.products:
+                    n_in = product.shape[1]
+                    for n in set(slot.members) & set(range(product.outputs.start, product.outputs.stop)):
+                        for k in set(operand.members) & set(range(product.inputs.start, product.inputs.stop)):
+                            rows.append((k - operand.start) * slot.padded + n - slot.start)
+                            row_start = product.weight.start + (n - product.outputs.start) * n_in
+                            columns.append(row_start + k - product.inputs.start)
+                if rows:
+                    yield Tile(o, s, packer.entries(operand.padded * slot.padded, rows, columns))
+
+    return tuple(connected())
+
+
+def _output(layer: LayerPlan, field: int, operands: tuple[Block, ...], packer: _Packer) -> tuple[int, ...]:
+    """u[field] = sum over slots of post[field, slot] (W operands)[slot]: per operand block one padded row."""
+    if layer.post is None:
+        factors = {field: 1.0}
+    else:
+        own = layer.post.row == field
+        factors = {}
+        for slot, factor in zip(layer.post.col[own].tolist(), layer.post.coefficient[own].tolist(), strict=True):
+            factors[slot] = factors.get(slot, 0.0) + factor
+    offsets = []
+    for operand in operands:
+        rows, columns, values = [], [], []
+        for product in layer.products:
+            for k in set(operand.members) & set(range(product.inputs.start, product.inputs.stop)):
+                for slot, factor in factors.items():
+                    if product.outputs.start <= slot < product.outputs.stop:
+                        rows.append(k - operand.start)
+                        row_start = product.weight.start + (slot - product.outputs.start) * product.shape[1]
+                        columns.append(row_start + k - product.inputs.start)
+                        values.append(factor)
+        offsets.append(packer.entries(operand.padded, rows, columns, values))
+    return tuple(offsets)

@@ -1,0 +1,146 @@
+"""The kernel that does all work on points: its source, its weights' index, its launch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import torch
+from torch import Tensor
+
+from ..channels import ChannelSet
+from ..program import Program
+from .configuration import Configuration
+from .emission import EXTRA_ARGUMENTS, GroupSource, Mode
+from .layout import Layout
+from .modules import module_of
+
+HEADER = """import triton
+import triton.language as tl
+from psinn_fast.kernels.triton.functions import atan, cosh, dot, gather, power, sign, sinh, sqrt, tanh
+"""
+
+
+@dataclass(frozen=True)
+class Gather:
+    """y[i] = sum over k of factors[k, i] * x[rows[k, i]]: a sparse matrix with equally many entries in all rows."""
+
+    rows: Tensor
+    factors: Tensor
+
+    @classmethod
+    def of(cls, matrix: scipy.sparse.csr_array, like: Tensor) -> Gather:
+        matrix = matrix.tocsr()
+        counts = np.diff(matrix.indptr)
+        row = np.repeat(np.arange(matrix.shape[0]), counts)
+        k = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], counts)
+        terms = max(1, int(counts.max(initial=0)))
+        rows, factors = np.zeros((terms, matrix.shape[0]), np.int32), np.zeros((terms, matrix.shape[0]))
+        rows[k, row], factors[k, row] = matrix.indices, matrix.data
+        return cls(
+            torch.from_numpy(rows).to(like.device),
+            torch.from_numpy(factors).to(like.device, like.dtype),
+        )
+
+    @property
+    def terms(self) -> int:
+        return self.rows.shape[0]
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Along the last axis, in a fixed order."""
+        total = x[..., self.rows[0]] * self.factors[0]
+        for rows, factors in zip(self.rows[1:], self.factors[1:], strict=True):
+            total += x[..., rows] * factors
+        return total
+
+
+class Weights:
+    """A layout's matrix on a device: ``gather`` makes packed from its source, ``back`` the way back."""
+
+    def __init__(self, layout: Layout, like: Tensor) -> None:
+        self.gather = Gather.of(layout.matrix, like)
+        self.back = Gather.of(layout.matrix.T.tocsr(), like)
+
+
+def kernel_source(
+    layout: Layout,
+    groups: Sequence[tuple[ChannelSet, Program | None]],
+    mode: Mode,
+    n_unknown: int,
+    terms_per_entry: int,
+    need_x: bool = False,
+) -> str:
+    """The text of a module with one kernel, ``run``, which sends each program of the grid to its group."""
+    functions = [
+        GroupSource(f"group_{k}", layout, channels, mode, program, n_unknown, terms_per_entry, need_x).text()
+        for k, (channels, program) in enumerate(groups)
+    ]
+    extra = EXTRA_ARGUMENTS[mode]
+    own = [f"{name}_{k}" for k in range(len(groups)) for name in ("points", "columns", "n_total")]
+    arguments = ["source", "index", "coefficient", "unknown", "partials", "table", "factors", "state", *own, *extra]
+    constants = [f"{name}: tl.constexpr" for name in ("BLOCK", "PRECISION", "ROW", "COUNTS")]
+    lines = [
+        f"def run({', '.join([*arguments, *constants])}):",
+        "    pid = tl.program_id(0)",
+        "    if COUNTS:",
+        "        # The second kernel of the step reads what is counted here; nobody else does.",
+        "        if pid == 0:",
+        "            if tl.load(state + 1) < 0:",
+        "                tl.store(state, tl.load(state) + 1)",
+        "    group = tl.load(table + pid * 3)",
+        "    begin = tl.load(table + pid * 3 + 1)",
+        "    end = tl.load(table + pid * 3 + 2)",
+        "    factor = tl.load(factors + pid)",
+        "    partial = partials + pid.to(tl.int64) * ROW",
+    ]
+    for k in range(len(groups)):
+        call = ", ".join(
+            ["source", "index", "coefficient", "unknown", f"points_{k}", f"columns_{k}", f"n_total_{k}"]
+            + ["begin", "end", "factor", "partial", *extra, "BLOCK", "PRECISION"]
+        )
+        lines.append(f"    {'if' if k == 0 else 'elif'} group == {k}:")
+        lines.append(f"        group_{k}({call})")
+    return "\n".join([HEADER, "", *functions, "", "@triton.jit", *lines, ""])
+
+
+class PointKernel:
+    """One operation on one network: source, and launches with given tensors."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        weights: Weights,
+        groups: Sequence[tuple[ChannelSet, Program | None]],
+        mode: Mode,
+        n_unknown: int,
+        configuration: Configuration,
+        need_x: bool = False,
+    ) -> None:
+        self.text = kernel_source(layout, groups, mode, n_unknown, weights.gather.terms, need_x)
+        self._run = module_of(self.text).run
+        self._weights, self._configuration = weights, configuration
+        self.row = layout.n_packed + n_unknown + 1
+
+    def __call__(
+        self,
+        source: Tensor,
+        unknown: Tensor,
+        partials: Tensor,
+        table: Tensor,
+        factors: Tensor,
+        state: Tensor,
+        data: Sequence[tuple[Tensor, Tensor, int]],
+        extra: Sequence[Tensor] = (),
+        counts: bool = False,
+    ) -> None:
+        """``data``: (points, columns, number of points) of every group."""
+        own: list[Any] = [value for group in data for value in group]
+        gather, configuration = self._weights.gather, self._configuration
+        self._run[(table.shape[0],)](
+            source, gather.rows, gather.factors, unknown, partials, table, factors, state, *own, *extra,
+            BLOCK=configuration.block, PRECISION=configuration.precision, ROW=self.row, COUNTS=counts,
+            num_warps=configuration.warps, num_stages=1,
+        )  # fmt: skip

@@ -19,6 +19,10 @@ from .operations import expression
 INDENT = "    "
 
 
+def _grid(offset: int, rows: int, columns: int, row_step: int, column_step: int) -> str:
+    return f"{offset} + tl.arange(0, {rows})[:, None] * {row_step} + tl.arange(0, {columns})[None, :] * {column_step}"
+
+
 class Mode(Enum):
     JETS = "jets"
     JETS_BACKWARD = "jets_backward"
@@ -176,13 +180,10 @@ class GroupSource:
                 for i, offset in enumerate(offsets):
                     self._set(f"a_{b}_{i}", self._gather(f"{offset} + tl.arange(0, {block.padded})"))
                 self._powers(b)
-        for layer, tiles in enumerate(layout.tiles, start=1):
-            for n, tile in enumerate(tiles):
-                rows, columns = self._tile_shape(layer, n)
-                offsets = (
-                    f"{tile.offset} + tl.arange(0, {rows})[:, None] * {columns} + tl.arange(0, {columns})[None, :]"
-                )
-                self._set(f"w_{layer}_{n}", self._gather(offsets))
+        for layer, products in enumerate(layout.products, start=1):
+            for n, tile in enumerate(products.tiles):
+                rows, columns = products.operands[tile.operand].columns, products.slots[tile.slot].columns
+                self._set(f"w_{layer}_{n}", self._gather(_grid(tile.offset, rows, columns, columns, 1)))
         if layout.boundaries:
             for f, offsets in enumerate(layout.outputs):
                 for o, offset in enumerate(offsets):
@@ -191,11 +192,6 @@ class GroupSource:
         for f, offset in enumerate(layout.output_biases):
             if offset is not None:
                 self._set(f"d_{f}", self._gather(str(offset)))
-
-    def _tile_shape(self, layer: int, number: int) -> tuple[int, int]:
-        tile = self._layout.tiles[layer - 1][number]
-        boundaries = self._layout.boundaries
-        return boundaries[layer - 1].operands[tile.operand].padded, boundaries[layer].slots[tile.slot].padded
 
     def _powers(self, b: int) -> None:
         """power_c, the factor of tanh^(|c|)(z) in channel c behind the first layer: polynomials in the columns of A."""
@@ -222,10 +218,12 @@ class GroupSource:
                 result += [(f"sum_a_{b}_{i}", str(block.padded), "vector", o) for i, o in enumerate(offsets)]
                 leading = [part.channel for part in self._channels.leading]
                 result += [(f"sum_p_{b}_{c}", str(block.padded), "power", 0) for c in leading]
-        for layer, tiles in enumerate(layout.tiles, start=1):
-            for n, tile in enumerate(tiles):
-                rows, columns = self._tile_shape(layer, n)
-                result.append((f"sum_w_{layer}_{n}", f"{rows}, {columns}", "tile", tile.offset))
+        for layer, products in enumerate(layout.products, start=1):
+            before, after = layout.boundaries[layer - 1].operands, layout.boundaries[layer].slots
+            for n, pair in enumerate(products.pairs):
+                rows, columns = before[pair.operand].padded, after[pair.slot].padded
+                at = _grid(pair.offset, rows, columns, pair.row_step, pair.column_step)
+                result.append((f"sum_w_{layer}_{n}", f"{rows}, {columns}", "tile", at))
         if layout.boundaries:
             for f, offsets in enumerate(layout.outputs):
                 for o, offset in enumerate(offsets):
@@ -253,9 +251,7 @@ class GroupSource:
             elif kind == "vector":
                 self._line(f"tl.store(partial + {offset} + tl.arange(0, {shape}), {name})")
             elif kind == "tile":
-                rows, columns = shape.split(", ")
-                at = f"tl.arange(0, {rows})[:, None] * {columns} + tl.arange(0, {columns})[None, :]"
-                self._line(f"tl.store(partial + {offset} + {at}, {name})")
+                self._line(f"tl.store(partial + {offset}, {name})")
 
     def _power_adjoint(self, b: int) -> None:
         """From the gradients by power_c to those by the columns of A, whose monomials they are."""
@@ -316,16 +312,36 @@ class GroupSource:
                     value = f"tl.zeros_like(x0_0) + a_{f}_{units[c]}"
                 self._set(f"u{site}_{f}_{c}", value)
 
+    def _panel(self, names: Sequence[str | None]) -> str:
+        """A tensor for products from one block, or from two halves."""
+        if len(names) == 1:
+            assert names[0] is not None
+            return names[0]
+        first, second = names
+        return self._new(f"joined({first}, {second or f'tl.zeros_like({first})'})")
+
+    def _unpanel(self, panel: str, names: Sequence[str | None]) -> None:
+        match names:
+            case (first,):
+                self._set(str(first), panel)
+            case (first, None):
+                self._line(f"{first}, _ = halves({panel})")
+            case (first, second):
+                self._line(f"{first}, {second} = halves({panel})")
+
     def _products(self, site: int, layer: int) -> None:
-        slots = self._layout.boundaries[layer].slots
-        for s, slot in enumerate(slots):
-            for c in range(len(self._channels)):
-                name = f"s{site}_{layer}_{s}_{c}"
-                self._set(name, f"tl.zeros([BLOCK, {slot.padded}], dtype=source.dtype.element_ty)")
-                for n, tile in enumerate(self._layout.tiles[layer - 1]):
+        products = self._layout.products[layer - 1]
+        for c in range(len(self._channels)):
+            operands = [
+                self._panel([None if o is None else f"o{site}_{layer - 1}_{o}_{c}" for o in panel.blocks])
+                for panel in products.operands
+            ]
+            for s, panel in enumerate(products.slots):
+                total = self._new(f"tl.zeros([BLOCK, {panel.columns}], dtype=source.dtype.element_ty)")
+                for n, tile in enumerate(products.tiles):
                     if tile.slot == s:
-                        operand = f"o{site}_{layer - 1}_{tile.operand}_{c}"
-                        self._set(name, f"dot({operand}, w_{layer}_{n}, {name}, PRECISION)")
+                        total = self._new(f"dot({operands[tile.operand]}, w_{layer}_{n}, {total}, PRECISION)")
+                self._unpanel(total, [None if b is None else f"s{site}_{layer}_{b}_{c}" for b in panel.blocks])
 
     def _mix_slots(
         self, site: int, layer: int, slots: Sequence[int], neurons: Sequence[int], mixing: int
@@ -486,19 +502,22 @@ class GroupSource:
             arriving = list(everything)
 
     def _products_bar(self, site: int, layer: int) -> None:
-        tiles = self._layout.tiles[layer - 1]
-        for n, tile in enumerate(tiles):
+        products = self._layout.products[layer - 1]
+        for n, pair in enumerate(products.pairs):
             for c in range(len(self._channels)):
-                x, y = f"o{site}_{layer - 1}_{tile.operand}_{c}", f"bar_s{site}_{layer}_{tile.slot}_{c}"
+                x, y = f"o{site}_{layer - 1}_{pair.operand}_{c}", f"bar_s{site}_{layer}_{pair.slot}_{c}"
                 self._gradient_w(layer, n, x, y)
-        for o, operand in enumerate(self._layout.boundaries[layer - 1].operands):
-            for c in range(len(self._channels)):
-                name = f"bar_o{site}_{layer - 1}_{o}_{c}"
-                self._set(name, f"tl.zeros([BLOCK, {operand.padded}], dtype=source.dtype.element_ty)")
-                for n, tile in enumerate(tiles):
+        for c in range(len(self._channels)):
+            slots = [
+                self._panel([None if b is None else f"bar_s{site}_{layer}_{b}_{c}" for b in panel.blocks])
+                for panel in products.slots
+            ]
+            for o, panel in enumerate(products.operands):
+                total = self._new(f"tl.zeros([BLOCK, {panel.columns}], dtype=source.dtype.element_ty)")
+                for n, tile in enumerate(products.tiles):
                     if tile.operand == o:
-                        slot = f"bar_s{site}_{layer}_{tile.slot}_{c}"
-                        self._set(name, f"dot({slot}, tl.trans(w_{layer}_{n}), {name}, PRECISION)")
+                        total = self._new(f"dot({slots[tile.slot]}, tl.trans(w_{layer}_{n}), {total}, PRECISION)")
+                self._unpanel(total, [None if b is None else f"bar_o{site}_{layer - 1}_{b}_{c}" for b in panel.blocks])
 
     def _activation_adjoint(self, site: int, layer: int, b: int, arriving: Sequence[int]) -> None:
         n = len(self._channels)
@@ -626,9 +645,7 @@ class GroupSource:
                 at = f"{row}[:, None] + {offset} + tl.arange(0, {shape})[None, :]"
                 self._line(f"tl.store(jacobian + {at}, {value}, mask=inside[:, None])")
             else:
-                rows, columns = shape.split(", ")
-                at = f"tl.arange(0, {rows})[None, :, None] * {columns} + tl.arange(0, {columns})[None, None, :]"
-                at = f"{row}[:, None, None] + {offset} + {at}"
+                at = f"{row}[:, None, None] + ({offset})[None, :, :]"
                 self._line(f"tl.store(jacobian + {at}, {value}, mask=inside[:, None, None])")
 
     def _point_power_adjoint(self, b: int) -> None:

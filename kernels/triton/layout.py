@@ -9,7 +9,6 @@ padded with zeros, and packed = M theta with a constant sparse M, since all of w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,15 +17,18 @@ import scipy.sparse
 
 from ..orbits import Orbit, orbits
 from ..plan import LayerPlan, Plan
+from ..symbols import IntArray
 
-# tl.dot needs at least 16 terms in a sum; every block is summed over, forward or backward.
+# tl.dot needs at least 16 terms in a sum, and every block is summed over, forward or backward. Blocks of up to half of
+# that go through products in pairs.
 LEAST = 16
+HALF = LEAST // 2
 # With more blocks in a layer than this, one dense matrix is quicker than so many small ones.
 MOST_BLOCKS = 8
 
 
 def padded(size: int) -> int:
-    return max(LEAST, 1 << (size - 1).bit_length())
+    return HALF if size <= HALF else 1 << (size - 1).bit_length()
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,50 @@ class Block:
         return padded(self.size)
 
     @property
+    def end(self) -> int:
+        return self.start + self.size
+
+    @property
     def members(self) -> range:
         return range(self.start, self.start + self.size)
 
 
 @dataclass(frozen=True)
+class Panel:
+    """What takes part in products as one tensor: a block, or two halves, column by column in turn (None: zeros)."""
+
+    blocks: tuple[int | None, ...]
+    columns: int
+
+
+@dataclass(frozen=True)
 class Tile:
-    """packed[offset + k * columns + n]: weight from operand k of block ``operand`` to slot n of block ``slot``."""
+    """packed[offset + k * columns + n]: weight from column k of panel ``operand`` to column n of panel ``slot``."""
 
     operand: int
     slot: int
     offset: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Blocks that weights connect: entry (k, n) is packed[offset + k * row_step + n * column_step]."""
+
+    operand: int
+    slot: int
+    offset: int
+    row_step: int
+    column_step: int
+
+
+@dataclass(frozen=True)
+class Products:
+    """A hidden layer's matrix: forward and backward tile by tile, gradients pair by pair, without the padding."""
+
+    operands: tuple[Panel, ...]
+    slots: tuple[Panel, ...]
+    tiles: tuple[Tile, ...]
+    pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True)
@@ -77,7 +112,7 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Layout:
-    """``inputs``: per neuron block of the first layer, offsets of the columns of its matrix; ``tiles``: per hidden layer
+    """``inputs``: per neuron block of the first layer, offsets of the columns of its matrix; ``products``: per hidden layer
     behind it; ``outputs[field]``: per operand block of the last one, offset of its row; ``output_biases``: of each field.
 
     packed = matrix @ source, where source is theta, or w of ``plan`` if that has folded constants (``reads_w``).
@@ -88,7 +123,7 @@ class Layout:
     d_out: int
     boundaries: tuple[Boundary, ...]
     inputs: tuple[tuple[int, ...], ...]
-    tiles: tuple[tuple[Tile, ...], ...]
+    products: tuple[Products, ...]
     outputs: tuple[tuple[int, ...], ...]
     output_biases: tuple[int | None, ...]
     matrix: scipy.sparse.csr_array
@@ -151,8 +186,8 @@ def make_layout(plan: Plan) -> Layout:
         assert own is not None
         boundaries.append(_boundary(layer, own, packer))
     inputs = _inputs(plan, boundaries[0], packer, reads_w) if boundaries else ()
-    tiles = tuple(
-        _tiles(plan.layers[number], boundaries[number - 1].operands, boundaries[number].slots, packer)
+    products = tuple(
+        _products(plan.layers[number], boundaries[number - 1].operands, boundaries[number].slots, packer)
         for number in range(1, len(boundaries))
     )
     last = plan.layers[-1]
@@ -163,7 +198,7 @@ def make_layout(plan: Plan) -> Layout:
         for field in range(last.fan_out)
     )
     matrix = packer.matrix()
-    return Layout(plan, plan.d_in, plan.d_out, tuple(boundaries), inputs, tiles, outputs, biases, matrix)
+    return Layout(plan, plan.d_in, plan.d_out, tuple(boundaries), inputs, products, outputs, biases, matrix)
 
 
 def _boundary(layer: LayerPlan, own: list[Orbit], packer: _Packer) -> Boundary:
@@ -217,22 +252,53 @@ def _inputs(plan: Plan, boundary: Boundary, packer: _Packer, reads_w: bool) -> t
     return tuple(tuple(column(block, i) for i in range(d)) for block in boundary.neurons)
 
 
-def _tiles(layer: LayerPlan, operands: tuple[Block, ...], slots: tuple[Block, ...], packer: _Packer) -> tuple[Tile, ...]:
-    def connected() -> Iterator[Tile]:
-        for s, slot in enumerate(slots):
-            for o, operand in enumerate(operands):
-                rows, columns = [], []
-                for product in layer.products:
-                    n_in = product.shape[1]
-                    for n in set(slot.members) & set(range(product.outputs.start, product.outputs.stop)):
-                        for k in set(operand.members) & set(range(product.inputs.start, product.inputs.stop)):
-                            rows.append((k - operand.start) * slot.padded + n - slot.start)
-                            row_start = product.weight.start + (n - product.outputs.start) * n_in
-                            columns.append(row_start + k - product.inputs.start)
-                if rows:
-                    yield Tile(o, s, packer.entries(operand.padded * slot.padded, rows, columns))
+def _panels(blocks: tuple[Block, ...]) -> tuple[Panel, ...]:
+    """Halves in pairs of neighbours: a block-diagonal matrix then stays nearly so."""
+    numbers = sorted(range(len(blocks)), key=lambda number: blocks[number].start)
+    halves: list[int | None] = [number for number in numbers if blocks[number].padded == HALF]
+    if len(halves) % 2:
+        halves.append(None)
+    whole = [Panel((number,), blocks[number].padded) for number in numbers if blocks[number].padded > HALF]
+    return (*whole, *(Panel(pair, LEAST) for pair in zip(halves[::2], halves[1::2], strict=True)))
 
-    return tuple(connected())
+
+def _products(layer: LayerPlan, operands: tuple[Block, ...], slots: tuple[Block, ...], packer: _Packer) -> Products:
+    operand_panels, slot_panels = _panels(operands), _panels(slots)
+    tiles, pairs = [], []
+    for s, slot_panel in enumerate(slot_panels):
+        for o, operand_panel in enumerate(operand_panels):
+            rows: list[int] = []
+            columns: list[int] = []
+            members = []
+            steps = len(operand_panel.blocks), len(slot_panel.blocks)
+            for i, operand in enumerate(operand_panel.blocks):
+                for j, slot in enumerate(slot_panel.blocks):
+                    if operand is None or slot is None:
+                        continue
+                    k, n, w = _entries(layer, operands[operand], slots[slot])
+                    if k.size:
+                        members.append((operand, slot, i * slot_panel.columns + j))
+                        rows += ((k * steps[0] + i) * slot_panel.columns + n * steps[1] + j).tolist()
+                        columns += w.tolist()
+            if members:
+                offset = packer.entries(operand_panel.columns * slot_panel.columns, rows, columns)
+                tiles.append(Tile(o, s, offset))
+                row_step = steps[0] * slot_panel.columns
+                pairs += [Pair(a, b, offset + start, row_step, steps[1]) for a, b, start in members]
+    return Products(operand_panels, slot_panels, tuple(tiles), tuple(pairs))
+
+
+def _entries(layer: LayerPlan, operand: Block, slot: Block) -> tuple[IntArray, IntArray, IntArray]:
+    """(operand within its block, slot within its block, index in w) of all weights between two blocks."""
+    parts = []
+    for product in layer.products:
+        k = np.arange(max(operand.start, product.inputs.start), min(operand.end, product.inputs.stop))
+        n = np.arange(max(slot.start, product.outputs.start), min(slot.end, product.outputs.stop))
+        grid_n, grid_k = (index.ravel() for index in np.meshgrid(n, k, indexing="ij"))
+        w = product.weight.start + (grid_n - product.outputs.start) * product.shape[1] + grid_k - product.inputs.start
+        parts.append((grid_k - operand.start, grid_n - slot.start, w))
+    k, n, w = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return k, n, w
 
 
 def _output(layer: LayerPlan, field: int, operands: tuple[Block, ...], packer: _Packer) -> tuple[int, ...]:

@@ -1,0 +1,73 @@
+"""The backend under test: in Triton's interpreter, or, with PSINN_FAST_GPU_TESTS=1 in the environment, on a GPU.
+
+Triton looks at TRITON_INTERPRET when a function is decorated: its own functions when it is imported, ours likewise,
+the generated ones when a test runs them. The variable is set at those times only, so that in the same process and in
+those started by it other tests see the machine as it is.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+# Other folders' tests are run again here; their cases and checks serve the tests of this one.
+sys.path += [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "cpu")]
+
+VARIABLE = "TRITON_INTERPRET"
+ON_GPU = os.environ.get("PSINN_FAST_GPU_TESTS") == "1"
+SPEC = importlib.util.find_spec("triton")
+# Without Triton its name is found all the same: that of this folder, as a package without files.
+IS_INSTALLED = SPEC is not None and SPEC.origin is not None
+
+if IS_INSTALLED:
+    with pytest.MonkeyPatch.context() as patch:
+        if not ON_GPU:
+            assert "triton" not in sys.modules or VARIABLE in os.environ, "triton was imported too early to interpret"
+            patch.setenv(VARIABLE, "1")
+        import psinn_fast.kernels.triton.training
+
+        assert psinn_fast.kernels.triton.training is not None
+    from on_device import OnDevice
+
+    from psinn_fast.kernels.triton.backend import TritonBackend
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Generated sources stay out of the home folder. They are read again while a test runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PSINN_FAST_CACHE", str(tmp_path_factory.mktemp("generated")))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _interpreter() -> Iterator[None]:
+    """The interpreter computes with numpy, whose warnings about infinities a GPU does not know."""
+    with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
+        if not ON_GPU:
+            patch.setenv(VARIABLE, "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def device() -> torch.device:
+    return torch.device("cuda" if ON_GPU else "cpu")
+
+
+@pytest.fixture(scope="session")
+def direct() -> TritonBackend:
+    """For tests that move their tensors themselves."""
+    return TritonBackend()
+
+
+@pytest.fixture(scope="session")
+def backend(direct: TritonBackend, device: torch.device) -> OnDevice:
+    """Takes and gives tensors on the CPU, wherever it runs."""
+    return OnDevice(direct, device)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from hypothesis import strategies as st
 from torch import Tensor
 
 from psinn_fast.kernels.symbols import SymbolLayer
@@ -80,12 +79,3 @@ def _random_symbol(rng: np.random.Generator, shape: tuple[int, int], known: list
         return int(rng.choice(choices)) * int(rng.choice([-1, 1]))
     known.append(shape)
     return len(known)
-
-
-structures = st.builds(
-    random_structure,
-    seed=st.integers(0, 10_000),
-    n_inputs=st.integers(1, 4),
-    n_outputs=st.integers(1, 3),
-    n_layers=st.integers(1, 4),
-)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from helpers import nested_autograd, random_points, relative_error, structures
+from helpers import nested_autograd, random_points, relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import structures
 from torch import Tensor, nn
 
 from psinn_fast.conditions import Dirichlet, Residual

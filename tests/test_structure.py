@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import random_theta, structures
+from helpers import random_theta
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import structures
 
 from psinn_fast.kernels.errors import CheckpointError, InputError
 from psinn_fast.kernels.symbols import SymbolLayer, renumber

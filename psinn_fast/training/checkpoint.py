@@ -1,4 +1,7 @@
-"""Saved networks and checkpoints: safetensors with JSON in the header. Nothing here unpickles."""
+"""Saved networks and checkpoints: safetensors with JSON in the header. Nothing here unpickles.
+
+safetensors is imported where files are: training that saves nothing does without it.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..kernels.contract import AdamState
@@ -92,6 +93,9 @@ def load_checkpoint(path: Path, state: AdamState, history: History, identity: Ma
 
 def _write(path: Path, tensors: Mapping[str, Tensor], schema: str, header: Mapping[str, Any]) -> None:
     """Atomic: a reader finds the old file or the new one, never half of one."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
     partial = path.with_name(path.name + ".partial")
     contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
@@ -102,6 +106,8 @@ def _write(path: Path, tensors: Mapping[str, Tensor], schema: str, header: Mappi
 
 
 def _read(path: Path, schema: str, names: tuple[str, ...]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

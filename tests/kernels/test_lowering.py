@@ -7,9 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from helpers import random_points, random_structure, random_theta, relative_error, structures
+from helpers import random_points, random_structure, random_theta, relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import structures
 
 from psinn_fast.conditions import Neumann, Periodic, Residual
 from psinn_fast.domain import Box

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from helpers import mlp, random_points, random_theta, relative_error, structures
+from helpers import mlp, random_points, random_theta, relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import structures
 
 from psinn_fast.conditions import Neumann, Periodic, Residual
 from psinn_fast.domain import Box

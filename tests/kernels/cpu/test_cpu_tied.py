@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import random_theta, structures
+from helpers import random_theta
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strategies import structures
 from test_cpu_operations import channel_sets, check_jets, check_losses
 from test_lowering import EVEN_Y, ODD_X, constant_chain, planted_structure
 from test_plan import even_in_y, opposite_rows, zero_blocks

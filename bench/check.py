@@ -64,4 +64,4 @@ def compare(step: Step, expected: Expected, name: str) -> float:
 
 
 def _relative(value: torch.Tensor, expected: torch.Tensor) -> float:
-    return float((value.double() - expected).norm() / expected.norm())
+    return float((value.to(expected) - expected).norm() / expected.norm())

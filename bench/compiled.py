@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from psinn_fast.networks import PsiMLP
+
 from .cases import Case
 from .formulations import FORMULATIONS, Formulation, loss
 from .peers import EagerStep, Step
@@ -21,24 +23,29 @@ class FormStep(EagerStep):
 
     def __init__(self, case: Case, form: Formulation, compiler: dict[str, Any] | None = None) -> None:
         super().__init__(case)
-        linears = [module for module in self.net if isinstance(module, nn.Linear)]
-        self.layers = [(linear.weight, linear.bias) for linear in linears]
         function = partial(_loss, form=form, n_edges=self.n_edges)
         # Sizes never change; without this the second case would be compiled for any size.
         self._loss = function if compiler is None else torch.compile(function, dynamic=False, **compiler)
 
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        if isinstance(self.net, PsiMLP):
+            return self.net.structure.expand(self.net.theta)
+        linears = [module for module in self.net.modules() if isinstance(module, nn.Linear)]
+        return [(linear.weight, linear.bias) for linear in linears]
+
     def loss(self) -> Tensor:
-        return self._loss(self.layers, self.x, self.edge_x, self.edge_u)
+        return self._loss(self.layers(), self.x, self.edge_x, self.edge_u)
 
 
 class WholeStep:
-    """Loss, gradient and Adam as one function of tensors, compiled as one graph."""
+    """Loss, gradient and Adam as one function of tensors, compiled as one graph. Dense networks only."""
 
     def __init__(self, case: Case, form: Formulation, compiler: dict[str, Any]) -> None:
         data = EagerStep(case)
-        self._flat = [parameter.detach().clone() for parameter in data.net.parameters()]
+        self._initial = [parameter.detach().clone() for parameter in data.net.parameters()]
+        self._flat = [parameter.clone() for parameter in self._initial]
         self._moments = [[torch.zeros_like(p) for p in self._flat] for _ in BETAS]
-        self._done = torch.zeros(())
+        self._done = data.x.new_zeros(())
         self._data = data.x, data.edge_x, data.edge_u
         self._value_and_gradient = partial(_value_and_gradient, form=form, n_edges=data.n_edges)
         step = partial(_adam_step, self._value_and_gradient, lr=case.lr)
@@ -55,6 +62,13 @@ class WholeStep:
 
     def parameters(self) -> Tensor:
         return torch.cat([parameter.flatten() for parameter in self._flat])
+
+    def restart(self) -> None:
+        """See `EagerStep.restart`."""
+        for parameter, value in zip(self._flat, self._initial, strict=True):
+            parameter.copy_(value)
+        for tensor in (*self._moments[0], *self._moments[1], self._done):
+            tensor.zero_()
 
 
 def _loss(layers: Any, x: Tensor, edge_x: Tensor, edge_u: Tensor, form: Formulation, n_edges: int) -> Tensor:

@@ -18,19 +18,26 @@ BETAS, EPS = (0.9, 0.999), 1e-8
 
 
 class JaxStep:
-    """Parameters and moments are donated, so that XLA updates them in place."""
+    """Parameters and moments are donated, so that XLA updates them in place.
 
-    def __init__(self, case: Case, form: Formulation) -> None:
+    ``inner``: that many steps are one call, a `lax.fori_loop`; on a GPU the host's time then counts for nothing.
+    """
+
+    def __init__(self, case: Case, form: Formulation, inner: int = 1) -> None:
         import jax
         import jax.numpy as jnp
 
+        # XLA would multiply float32 in TF32 on a GPU.
+        jax.config.update("jax_default_matmul_precision", "highest")
         data = EagerStep(case)
-        linears = [module for module in data.net if isinstance(module, nn.Linear)]
-        layers = [
-            (jnp.array(linear.weight.detach().numpy()), jnp.array(linear.bias.detach().numpy())) for linear in linears
-        ]
+        linears = [module for module in data.net.modules() if isinstance(module, nn.Linear)]
+
+        def array(tensor: Tensor) -> Any:
+            return jnp.array(tensor.detach().cpu().numpy())
+
+        layers = [(array(linear.weight), array(linear.bias)) for linear in linears]
         # Arguments, not constants: XLA would fold what depends on constants only, at every compilation.
-        self._data = tuple(jnp.array(tensor.numpy()) for tensor in (data.x, data.edge_x, data.edge_u))
+        self._data = tuple(array(tensor) for tensor in (data.x, data.edge_x, data.edge_u))
 
         def loss_of(layers: Any, x: Any, edge_x: Any, edge_u: Any) -> Any:
             return loss(jnp, form, layers, x, edge_x, edge_u, data.n_edges)
@@ -47,14 +54,21 @@ class JaxStep:
             )
             return layers, first, second, done
 
+        def loop(state: Any, data: Any) -> Any:
+            return jax.lax.fori_loop(0, inner, lambda _, state: step(state, data), state)
+
         self._value_and_gradient = jax.jit(jax.value_and_grad(loss_of))
-        self._step = jax.jit(step, donate_argnums=0)
+        self._inner = inner
+        self._step, self._loop = jax.jit(step, donate_argnums=0), jax.jit(loop, donate_argnums=0)
         self._wait = jax.block_until_ready
         zeros = partial(jax.tree.map, jnp.zeros_like)
         self._state = layers, zeros(layers), zeros(layers), jnp.zeros(())
 
     def steps(self, count: int) -> None:
-        for _ in range(count):
+        loops, rest = divmod(count, self._inner) if self._inner > 1 else (0, count)
+        for _ in range(loops):
+            self._state = self._loop(self._state, self._data)
+        for _ in range(rest):
             self._state = self._step(self._state, self._data)
         self._wait(self._state)
 
@@ -70,13 +84,14 @@ def _flat(layers: Any) -> Tensor:
     return torch.cat([torch.tensor(array.tolist()).flatten() for pair in layers for array in pair])
 
 
-def why_no_jax() -> str | None:
+def why_no_jax(platform: str = "cpu") -> str | None:
+    """``platform``: "cpu" or "gpu"."""
     try:
         import jax
     except ImportError as error:
         return f"JAX cannot be imported ({error}); pip install 'jax[cpu]'"
-    if jax.default_backend() != "cpu":
-        return f"JAX would use {jax.default_backend()!r}; set JAX_PLATFORMS=cpu"
+    if jax.default_backend() != platform:
+        return f"JAX would use {jax.default_backend()!r}, not {platform!r}; JAX_PLATFORMS chooses"
     return None
 
 

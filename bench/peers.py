@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from psinn_fast.kernels.contract import AdamState, Term
+from psinn_fast.kernels.contract import AdamState, Backend, Term
 from psinn_fast.kernels.plan import Plan
 from psinn_fast.kernels.registry import get_backend
 
@@ -33,9 +33,9 @@ class TrainStep:
     """Operations 3 and 4 of a backend on any plan and terms; ``steps`` is one call of ``train``."""
 
     def __init__(
-        self, plan: Plan, theta: Tensor, terms: Sequence[Term], backend: str = "reference", lr: float = 1e-3
+        self, plan: Plan, theta: Tensor, terms: Sequence[Term], backend: str | Backend = "reference", lr: float = 1e-3
     ) -> None:
-        self._backend = get_backend(backend)
+        self._backend = get_backend(backend) if isinstance(backend, str) else backend
         self._plan, self._terms = plan, terms
         theta = theta.detach().clone()
         self._state = AdamState(theta, theta.new_empty(0), lr)
@@ -58,23 +58,29 @@ class TrainStep:
 class OursStep(TrainStep):
     """A case as a backend trains it."""
 
-    def __init__(self, case: Case, backend: str = "reference") -> None:
+    def __init__(self, case: Case, backend: str | Backend = "reference") -> None:
         net = case.network()
         super().__init__(net.plan, net.theta, case.terms(), backend, case.lr)
 
 
 class EagerStep:
-    """Ordinary torch modules, autograd and torch.optim.Adam; subclasses say how the Laplacian is found."""
+    """Ordinary torch modules, autograd and torch.optim.Adam; subclasses say how the Laplacian is found.
+
+    A tied network is expanded from its theta in every step, by differentiable torch operations.
+    """
 
     def __init__(self, case: Case, dtype: torch.dtype = torch.float32) -> None:
-        self.net = case.network().to_sequential().to(dtype)
+        net = case.network().to(dtype)
+        self.net: nn.Module = net.to_sequential() if case.structure is None else net
         residual, *edges = case.terms(dtype)
         self.x = residual.points[0]
         self.edge_x = torch.cat([edge.points[0] for edge in edges])
         self.edge_u = torch.cat([edge.columns for edge in edges])
         self.n_edges = len(edges)
         # Measured fastest of fused, foreach and the plain loop, by 0.1 to 0.3 ms of 5.7.
-        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=case.lr, fused=True)
+        # On a GPU its step count lies on the device: that can be captured in a CUDA graph, and no step waits for it.
+        self.optimizer = torch.optim.Adam(self.net.parameters(), lr=case.lr, fused=True, capturable=self.x.is_cuda)
+        self._initial = [parameter.detach().clone() for parameter in self.net.parameters()]
 
     def laplacian(self) -> Tensor:
         raise NotImplementedError
@@ -103,6 +109,15 @@ class EagerStep:
     def parameters(self) -> Tensor:
         return torch.cat([parameter.detach().flatten() for parameter in self.net.parameters()])
 
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Back to the initial weights, in place: a CUDA graph knows tensors by where they lie."""
+        for parameter, value in zip(self.net.parameters(), self._initial, strict=True):
+            parameter.copy_(value)
+        for state in self.optimizer.state.values():
+            for tensor in state.values():
+                tensor.zero_()
+
 
 class NestedAutogradStep(EagerStep):
     """The usual PINN: torch.autograd.grad of the gradient."""
@@ -130,9 +145,9 @@ class TaylorStep(EagerStep):
 
     def __init__(self, case: Case, dtype: torch.dtype = torch.float32) -> None:
         super().__init__(case, dtype)
-        self.first, *self.hidden, self.last = [module for module in self.net if isinstance(module, nn.Linear)]
+        self.first, *self.hidden, self.last = [module for module in self.net.modules() if isinstance(module, nn.Linear)]
         self.x, self.edge_x = self.x.T.contiguous(), self.edge_x.T.contiguous()
-        self.one = torch.ones((), dtype=dtype)
+        self.one = self.x.new_ones(())
 
     def laplacian(self) -> Tensor:
         weight = self.first.weight

@@ -15,6 +15,10 @@ class BackendUnavailable(PsinnFastError, RuntimeError):
     """A backend was asked for by name and cannot run here; the message says why."""
 
 
+class BackendLimit(InputError):
+    """More than a backend can take, layers too wide for instance. ``"auto"`` then goes on with another one."""
+
+
 class CheckpointError(PsinnFastError):
     """A saved file cannot be read, or belongs to something else."""
 

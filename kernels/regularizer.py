@@ -54,8 +54,7 @@ class Regularizer:
         theta = theta.detach()
         if self.kind == "growl":
             return self._growl(plan, theta)
-        bounds = tuple((part.start, part.stop) for part in plan.weight_slices)
-        member = _membership(bounds, plan.n_parameters, theta.dtype, theta.device)
+        member = membership(plan, theta)
         if self.kind == "l1":
             is_weight = member.sum(0) * self.strength
             return is_weight @ theta.abs(), is_weight * theta.sign()
@@ -90,11 +89,16 @@ def _inverse(norms: Tensor, scale: Tensor | float) -> Tensor:
     return torch.where(norms == 0, torch.zeros_like(norms), scale / norms)
 
 
+def membership(plan: Plan, like: Tensor) -> Tensor:
+    """(layers, parameters) matrix with 1 where theta's entry is a weight of the layer: all layers in one product."""
+    bounds = tuple((part.start, part.stop) for part in plan.weight_slices)
+    return _membership(bounds, plan.n_parameters, like.dtype, like.device)
+
+
 @lru_cache(maxsize=16)
 def _membership(
     bounds: tuple[tuple[int, int], ...], n_parameters: int, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """(layers, parameters) matrix with 1 where theta's entry is a weight of the layer: all layers in one product."""
     member = torch.zeros(len(bounds), n_parameters, dtype=dtype, device=device)
     for layer, (start, stop) in enumerate(bounds):
         member[layer, start:stop] = 1

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import finalize
 
 import torch
@@ -13,7 +18,7 @@ from torch import Tensor
 
 from ..channels import ChannelSet
 from ..contract import AdamState, LossAndGradient, Term, TrainReport, check_jets, check_like, check_size, check_terms
-from ..errors import BackendUnavailable, InputError
+from ..errors import BackendLimit, BackendUnavailable, InputError
 from ..plan import Plan
 from ..program import Program
 from ..regularizer import Regularizer
@@ -21,16 +26,65 @@ from .configuration import PRECISIONS, Configuration, choose
 from .emission import Mode
 from .layout import Layout, make_layout
 from .point_kernel import PointKernel, Weights
-from .schedule import grouped, make_schedule
+from .schedule import grouped, make_schedule, single_group
+
+if TYPE_CHECKING:
+    from .training import StepKernels
 
 WIDEST, DEEPEST, MOST_CHANNELS = 128, 9, 70
-OLDEST_TRITON, OLDEST_CHIP = (3, 6), (8, 0)
+OLDEST_TRITON, NEWEST_TESTED_TRITON, OLDEST_CHIP = (3, 6), (3, 7), (8, 0)
 # Numbers of a Jacobian's rows, by packed weight, that are on the device at once.
 JACOBIAN_NUMBERS = 1 << 26
+SMALLEST_BLOCK, MOST_WARPS = 16, 8
+
+Result = TypeVar("Result")
+# The interpreter replaces Triton's functions while it runs one of ours: one at a time.
+_INTERPRETER = threading.RLock()
 
 
 def is_interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@cache
+def triton_version() -> tuple[int, ...] | None:
+    """(major, minor), or None where there is no Triton."""
+    try:
+        triton = import_module("triton")
+    except ImportError:
+        return None
+    return tuple(int(part) for part in triton.__version__.split(".")[:2])
+
+
+@cache
+def _why_not_gpu(device: torch.device | None) -> str | None:
+    """Why kernels cannot run on this GPU; None: on torch's present one."""
+    if torch.version.hip is not None or not torch.cuda.is_available():
+        return "no NVIDIA GPU that torch can use"
+    chip = torch.cuda.get_device_capability(device)
+    if chip < OLDEST_CHIP:
+        name = torch.cuda.get_device_name(device)
+        return f"{name} is too old (sm_{chip[0]}{chip[1]}); sm_80 (A100, RTX 30) and newer work"
+    return None
+
+
+@cache
+def _say_untested() -> None:
+    version = triton_version()
+    if version is not None and version > NEWEST_TESTED_TRITON:
+        tested = f"{_dotted(OLDEST_TRITON)} to {_dotted(NEWEST_TESTED_TRITON)}"
+        warnings.warn(f"psinn_fast is tested with Triton {tested}, not yet with {_dotted(version)}", stacklevel=2)
+
+
+@dataclass(eq=False)
+class _Network:
+    """A plan on a device. ``configurations``: of the kernels that do not fit on the chip with the usual one."""
+
+    plan: Plan
+    layout: Layout
+    weights: Weights
+    configuration: Configuration
+    configurations: dict[Any, Configuration] = field(default_factory=dict)
 
 
 class TritonBackend:
@@ -55,29 +109,24 @@ class TritonBackend:
         self._precision, self._configuration = precision, configuration
         self._prepared: dict[tuple[Any, ...], Any] = {}
 
-    def unavailable(self) -> str | None:
-        try:
-            triton = import_module("triton")
-        except ImportError:
-            return "Triton is not installed; on Linux, `pip install triton`, or a CUDA build of PyTorch, brings it"
-        version = tuple(int(part) for part in triton.__version__.split(".")[:2])
+    def unavailable(self, device: torch.device | None = None) -> str | None:
+        version = triton_version()
+        if version is None:
+            return (
+                "Triton is not installed; a CUDA build of PyTorch brings the one that fits, `pip install triton` "
+                "another (on Linux)"
+            )
         if version < OLDEST_TRITON:
-            return f"Triton {triton.__version__} is too old; 3.6 and newer work"
-        if is_interpreted():
-            return None
-        if not torch.cuda.is_available():
-            return "no NVIDIA GPU that torch can use"
-        chip = torch.cuda.get_device_capability()
-        if chip < OLDEST_CHIP:
-            return f"{torch.cuda.get_device_name()} is too old (sm_{chip[0]}{chip[1]}); sm_80 (A100, RTX 30) and newer work"
-        return None
+            return f"Triton {_dotted(version)} is too old; {_dotted(OLDEST_TRITON)} and newer work"
+        return None if is_interpreted() else _why_not_gpu(device)
 
     @torch.no_grad()
     def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         check_jets(plan, theta, x, channels)
+        network = self._network(plan, theta, [channels])
         out = theta.new_empty(x.shape[0], len(channels), plan.d_out)
         if x.shape[0]:
-            self._run(Mode.JETS, plan, theta, x.detach().contiguous(), channels, [out])
+            self._run(network, Mode.JETS, theta, x, channels, [out])
         return out
 
     @torch.no_grad()
@@ -86,12 +135,15 @@ class TritonBackend:
     ) -> tuple[Tensor, Tensor | None]:
         check_jets(plan, theta, x, channels)
         check_like("grad", grad, theta, (x.shape[0], len(channels), plan.d_out))
-        x_bar = torch.zeros_like(x) if need_x else None
+        network = self._network(plan, theta, [channels])
+        x_bar = torch.zeros_like(x, memory_format=torch.contiguous_format) if need_x else None
         if not x.shape[0]:
             return torch.zeros_like(theta), x_bar
         extra = [grad.detach().contiguous(), theta if x_bar is None else x_bar]
-        theta_bar = self._run(Mode.JETS_BACKWARD, plan, theta, x.detach().contiguous(), channels, extra, need_x)
-        return theta_bar, x_bar
+        partials = self._run(network, Mode.JETS_BACKWARD, theta, x, channels, extra, need_x)
+        layout = network.layout
+        w_bar = network.weights.back.apply(partials[:, : layout.n_packed].sum(0))
+        return layout.plan.pull_back(layout.plan.expand(theta), w_bar) if layout.reads_w else w_bar, x_bar
 
     @torch.no_grad()
     def loss_and_gradient(
@@ -103,12 +155,16 @@ class TritonBackend:
         regularizer: Regularizer | None = None,
     ) -> LossAndGradient:
         check_terms(plan, theta, coefficients, terms)
-        from .training import StepKernels  # Triton itself
-
         if regularizer is not None:
             regularizer.check(plan)
-        kernels = self.prepared(StepKernels, plan, theta, coefficients.numel(), terms)
-        return kernels.loss_and_gradient(theta.detach(), coefficients.detach(), regularizer)
+        theta, coefficients = theta.detach().contiguous(), coefficients.detach().contiguous()
+        return self._with_kernels(
+            plan,
+            theta,
+            coefficients,
+            terms,
+            lambda kernels: kernels.loss_and_gradient(theta, coefficients, regularizer),
+        )
 
     @torch.no_grad()
     def train(
@@ -124,124 +180,199 @@ class TritonBackend:
             raise InputError(f"steps: expected a number >= 0, got {steps}")
         if regularizer is not None:
             regularizer.check(plan)
-        from .training import StepKernels, train
-
-        kernels = self.prepared(StepKernels, plan, state.theta, state.coefficients.numel(), terms)
-        return train(kernels, state, steps, regularizer)
+        if steps == 0:
+            return TrainReport(torch.empty(0, len(terms) + 1, dtype=state.theta.dtype), None)
+        return self._with_kernels(
+            plan, state.theta, state.coefficients, terms, lambda kernels: kernels.train(state, steps, regularizer)
+        )
 
     @torch.no_grad()
     def residual_jacobian(
         self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, rows: slice = slice(None)
     ) -> tuple[Tensor, Tensor]:
         check_terms(plan, theta, coefficients, [term])
-        layout, weights = self._weights(plan, theta)
-        points, columns = term.points[:, rows].detach().contiguous(), term.columns[rows].detach().contiguous()
-        n, m, k = points.shape[1], term.program.n_residuals, coefficients.numel()
+        program = term.program
+        network = self._network(plan, theta, [program.channels])
+        layout, back = network.layout, network.weights.back
+        points, columns = term.points[:, rows].detach(), term.columns[rows].detach()
+        n, m, k = points.shape[1], program.n_residuals, coefficients.numel()
         check_size(n, n * m * (plan.n_parameters + k), theta)
         residuals, jacobian = theta.new_empty(n, m), theta.new_empty(n, m, plan.n_parameters + k)
-        configuration = self._choose(layout, theta)
-        kernel = self._kernel(Mode.JACOBIAN, layout, weights, [(term.program.channels, term.program)], k, configuration)
-        w = layout.plan.expand(theta) if layout.reads_w else theta.detach().contiguous()
-        step = max(configuration.block, JACOBIAN_NUMBERS // (m * kernel.row))
-        for start in range(0, n, step):
-            part = slice(start, min(start + step, n))
-            size = part.stop - part.start
-            packed = theta.new_zeros(size, m, layout.n_packed + k)
-            table, factors = self._single(size, configuration, theta)
-            data = [(points[:, part].contiguous(), columns[part].contiguous(), size)]
-            kernel(w, _some(coefficients, theta), theta, table, factors, table, data, [residuals[part], packed])
-            w_bar = weights.back.apply(packed[..., : layout.n_packed]).reshape(size * m, -1)
-            theta_bar = layout.plan.pull_back_rows(w, w_bar) if layout.reads_w else w_bar
-            jacobian[part, :, : plan.n_parameters] = theta_bar.view(size, m, -1)
-            jacobian[part, :, plan.n_parameters :] = packed[..., layout.n_packed :]
+        w = layout.plan.expand(theta.detach()).contiguous() if layout.reads_w else theta.detach().contiguous()
+        unknown = coefficients.detach().contiguous() if k else w
+
+        def launch(configuration: Configuration) -> None:
+            kernel = self._kernel(network, Mode.JACOBIAN, program.channels, program, k, configuration)
+            step = max(configuration.block, JACOBIAN_NUMBERS // (m * kernel.row))
+            for start in range(0, n, step):
+                part = slice(start, min(start + step, n))
+                size = part.stop - part.start
+                packed = theta.new_zeros(size, m, layout.n_packed + k)
+                table, factors = single_group(size, configuration.block, configuration.programs, w.dtype, w.device)
+                own_columns = columns[part].contiguous() if program.n_columns else w
+                data = [(points[:, part].contiguous(), own_columns, size)]
+                kernel(w, unknown, w, table, factors, table, data, [residuals[part], packed])
+                w_bar = back.apply(packed[..., : layout.n_packed]).reshape(size * m, -1)
+                theta_bar = layout.plan.pull_back_rows(w, w_bar) if layout.reads_w else w_bar
+                jacobian[part, :, : plan.n_parameters] = theta_bar.view(size, m, -1)
+                jacobian[part, :, plan.n_parameters :] = packed[..., layout.n_packed :]
+
+        self._fitting(network, (Mode.JACOBIAN, program), theta, launch)
         return residuals, jacobian
 
     def _run(
-        self, mode: Mode, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, extra: Sequence[Tensor],
+        self, network: _Network, mode: Mode, theta: Tensor, x: Tensor, channels: ChannelSet, extra: Sequence[Tensor],
         need_x: bool = False,
     ) -> Tensor:  # fmt: skip
-        """An operation on jets; the gradient for theta (nonsense for JETS)."""
-        layout, weights = self._weights(plan, theta)
-        configuration = self._choose(layout, theta)
-        kernel = self._kernel(mode, layout, weights, [(channels, None)], 0, configuration, need_x)
-        table, factors = self._single(x.shape[0], configuration, theta)
-        partials = theta.new_empty(table.shape[0] if mode is Mode.JETS_BACKWARD else 1, kernel.row)
-        w = layout.plan.expand(theta).contiguous() if layout.reads_w else theta.detach().contiguous()
-        kernel(w, theta, partials, table, factors, table, [(x, x, x.shape[0])], extra)
-        w_bar = weights.back.apply(partials[:, : layout.n_packed].sum(0))
-        return layout.plan.pull_back(w, w_bar) if layout.reads_w else w_bar
+        """An operation on jets; the programs' partial gradients, where it makes any."""
+        layout, x = network.layout, x.detach().contiguous()
+        w = layout.plan.expand(theta.detach()).contiguous() if layout.reads_w else theta.detach().contiguous()
 
-    def _single(self, n: int, configuration: Configuration, like: Tensor) -> tuple[Tensor, Tensor]:
-        """The table of one group of n points."""
-        tiles = -(-n // configuration.block)
-        count = min(tiles, configuration.programs)
-        edges = [min(n, tiles * k // count * configuration.block) for k in range(count + 1)]
-        rows = [[0, first, last] for first, last in zip(edges, edges[1:], strict=False)]
-        table = torch.tensor(rows, dtype=torch.int32, device=like.device)
-        return table, like.new_ones(count)
+        def launch(configuration: Configuration) -> Tensor:
+            kernel = self._kernel(network, mode, channels, None, 0, configuration, need_x)
+            n = x.shape[0]
+            table, factors = single_group(n, configuration.block, configuration.programs, w.dtype, w.device)
+            partials = theta.new_empty(table.shape[0] if mode is Mode.JETS_BACKWARD else 1, kernel.row)
+            kernel(w, w, partials, table, factors, table, [(x, x, n)], extra)
+            return partials
 
-    def _choose(self, layout: Layout, theta: Tensor) -> Configuration:
-        return self._configuration or choose(layout, theta.dtype, theta.device, self._precision)
+        return self._fitting(network, (mode, channels, need_x), theta, launch)
 
-    def _weights(self, plan: Plan, theta: Tensor) -> tuple[Layout, Weights]:
+    def _check_device(self, device: torch.device) -> None:
+        here = is_interpreted()
         reason = self.unavailable()
+        if reason is None and device.type != ("cpu" if here else "cuda"):
+            place = "the CPU (TRITON_INTERPRET=1)" if here else "a GPU"
+            raise InputError(f"theta: backend 'triton' needs tensors on {place}, got {device}")
+        reason = reason or self.unavailable(device)
         if reason is not None:
             raise BackendUnavailable(f"backend 'triton' cannot run here: {reason}")
-        if theta.device.type != ("cpu" if is_interpreted() else "cuda"):
-            place = "the CPU (TRITON_INTERPRET=1)" if is_interpreted() else "a GPU"
-            raise InputError(f"theta: backend 'triton' needs tensors on {place}, got {theta.device}")
+        _say_untested()
+
+    def _network(self, plan: Plan, theta: Tensor, channel_sets: Sequence[ChannelSet]) -> _Network:
+        self._check_device(theta.device)
         if plan.widest > WIDEST:
-            raise InputError(f"plan: backend 'triton' takes layers up to {WIDEST} wide, got {plan.widest}")
+            raise BackendLimit(f"plan: backend 'triton' takes layers up to {WIDEST} wide, got {plan.widest}")
         if len(plan.layers) > DEEPEST:
-            raise InputError(f"plan: backend 'triton' takes up to {DEEPEST} layers, got {len(plan.layers)}")
+            raise BackendLimit(f"plan: backend 'triton' takes up to {DEEPEST} layers, got {len(plan.layers)}")
+        for channels in channel_sets:
+            if len(channels) > MOST_CHANNELS:
+                raise BackendLimit(f"channels: backend 'triton' takes up to {MOST_CHANNELS}, got {len(channels)}")
 
-        def make() -> tuple[Layout, Weights]:
-            layout = make_layout(plan)
-            return layout, Weights(layout, theta)
+        def make() -> _Network:
+            # What is kept for a plan may not hold on to it.
+            own = replace(plan)
+            layout = make_layout(own)
+            configuration = self._configuration or choose(layout, theta.dtype, theta.device, self._precision)
+            return _Network(own, layout, Weights(layout, theta), configuration)
 
-        found: tuple[Layout, Weights] = self._remember(("weights", theta.dtype, theta.device), [plan], make)
+        found: _Network = self._remember(("network", theta.dtype, theta.device), [plan], make)
         return found
 
     def _kernel(
-        self, mode: Mode, layout: Layout, weights: Weights, groups: Sequence[tuple[ChannelSet, Program | None]],
-        n_unknown: int, configuration: Configuration, need_x: bool = False,
+        self, network: _Network, mode: Mode, channels: ChannelSet, program: Program | None, n_unknown: int,
+        configuration: Configuration, need_x: bool = False,
     ) -> PointKernel:  # fmt: skip
         def make() -> PointKernel:
-            return PointKernel(layout, weights, groups, mode, n_unknown, configuration, need_x)
+            layout, weights = network.layout, network.weights
+            return PointKernel(layout, weights, [(channels, program)], mode, n_unknown, configuration, need_x)
 
-        made: PointKernel = self._remember(
-            ("kernel", mode, tuple(groups), n_unknown, configuration, need_x), [layout, weights], make
-        )
+        key = "kernel", mode, channels, program, n_unknown, configuration, need_x
+        made: PointKernel = self._remember(key, [network], make)
         return made
 
-    def prepared(
-        self, make: Callable[..., Any], plan: Plan, theta: Tensor, n_unknown: int, terms: Sequence[Term]
-    ) -> Any:
-        """Kernels, tables and buffers of a loss, as long as its terms live."""
-        layout, weights = self._weights(plan, theta)
+    def _with_kernels(
+        self,
+        plan: Plan,
+        theta: Tensor,
+        coefficients: Tensor,
+        terms: Sequence[Term],
+        use: Callable[[StepKernels], Result],
+    ) -> Result:
+        """What ``use`` gives with the kernels, tables and buffers of a loss, which live as long as its terms."""
+        network = self._network(plan, theta, [term.program.channels for term in terms])
+        from .training import StepKernels  # Triton itself
 
-        def build() -> Any:
-            configuration = self._choose(layout, theta)
-            groups, places = grouped(terms)
-            schedule = make_schedule(terms, places, configuration.block, configuration.programs)
-            members = [(group.channels, group.program) for group in groups]
-            kernel = PointKernel(layout, weights, members, Mode.LOSS, n_unknown, configuration)
-            return make(plan, layout, weights, kernel, groups, schedule, theta, n_unknown)
+        like, n_unknown = theta.detach(), coefficients.numel()
+        members = tuple(dict.fromkeys(term.program for term in terms))
 
-        # Points may be changed in place, but joined copies of them would not follow.
-        versions = tuple((term.points._version, term.columns._version) for term in terms)
-        return self._remember(("loss", theta.dtype, theta.device, n_unknown, versions), [plan, *terms], build)
+        def launch(configuration: Configuration) -> Result:
+            def make() -> StepKernels:
+                groups, places = grouped(terms)
+                schedule = make_schedule(terms, places, configuration.block, configuration.programs)
+                sources = [(group.channels, group.program) for group in groups]
+                kernel = PointKernel(network.layout, network.weights, sources, Mode.LOSS, n_unknown, configuration)
+                return StepKernels(
+                    network.plan, network.layout, network.weights, kernel, groups, schedule, like, n_unknown
+                )
 
-    def _remember(self, key: tuple[Any, ...], owners: Sequence[Any], make: Callable[[], Any]) -> Any:
+            stream = torch.cuda.current_stream(theta.device).cuda_stream if theta.is_cuda else None
+            factors = tuple(term.weight for term in terms)
+            key = "loss", theta.dtype, theta.device, n_unknown, factors, configuration, stream
+            with self._borrowed(key, [plan, *terms], make) as kernels:
+                return use(kernels)
+
+        return self._fitting(network, (Mode.LOSS, members), theta, launch)
+
+    def _fitting(self, network: _Network, key: Any, theta: Tensor, launch: Callable[[Configuration], Result]) -> Result:
+        """What ``launch`` gives with the first configuration for which the chip has the memory."""
+        from triton.runtime.errors import OutOfResources
+
+        configuration = network.configurations.get(key, network.configuration)
+        while True:
+            try:
+                with _at(theta.device):
+                    return launch(configuration)
+            except OutOfResources as error:
+                smaller = _smaller(configuration)
+                if smaller is None:
+                    raise BackendLimit(
+                        f"plan: backend 'triton' has no room on this GPU for layers {network.plan.widest} wide in "
+                        f"{theta.dtype} with these derivatives ({error}); narrower layers, fewer derivatives, float32 "
+                        "or backend 'reference' would work"
+                    ) from error
+                configuration = network.configurations[key] = smaller
+
+    def _remember(self, key: tuple[Any, ...], owners: Sequence[Any], make: Callable[[], Result]) -> Result:
         """What ``make`` gives, once for these owners (by identity), for as long as all of them live."""
+        with self._borrowed(key, owners, make) as made:
+            return made
+
+    @contextmanager
+    def _borrowed(self, key: tuple[Any, ...], owners: Sequence[Any], make: Callable[[], Result]) -> Iterator[Result]:
+        """The same for one user at a time: another thread that asks meanwhile gets one of its own."""
         full = (*key, *map(id, owners))
-        if full not in self._prepared:
-            self._prepared[full] = make()
+        try:
+            made: Result = self._prepared.pop(full)
+        except KeyError:
+            with torch.inference_mode(False):
+                made = make()
             for owner in owners:
                 finalize(owner, self._prepared.pop, full, None)
-        return self._prepared[full]
+        try:
+            yield made
+        finally:
+            self._prepared[full] = made
 
 
-def _some(tensor: Tensor, like: Tensor) -> Tensor:
-    """A pointer is needed even where nothing is read."""
-    return tensor.detach().contiguous() if tensor.numel() else like
+@contextmanager
+def _at(device: torch.device) -> Iterator[None]:
+    """Triton launches on torch's present GPU, which need not be the tensors' one."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            yield
+    else:
+        with _INTERPRETER:
+            yield
+
+
+def _smaller(configuration: Configuration) -> Configuration | None:
+    if configuration.block > SMALLEST_BLOCK:
+        return replace(configuration, block=configuration.block // 2)
+    if configuration.warps < MOST_WARPS:
+        return replace(configuration, warps=configuration.warps * 2)
+    return None
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

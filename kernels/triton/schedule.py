@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -13,13 +15,36 @@ from ..contract import Term
 from ..program import Program
 
 
+class Joined:
+    """``tensor``: given ones side by side, without copying where there is one alone.
+
+    Points may be changed in place: a copy follows them in `refresh`.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor], axis: int) -> None:
+        self._tensors, self._axis = [tensor.detach() for tensor in tensors], axis
+        first = self._tensors[0]
+        self._is_copy = len(tensors) > 1 or not first.is_contiguous()
+        self.tensor = torch.cat(self._tensors, axis).contiguous() if self._is_copy else first
+        self._seen = self._versions()
+
+    def refresh(self) -> None:
+        if self._is_copy and self._versions() != self._seen:
+            self.tensor.copy_(torch.cat(self._tensors, self._axis))
+            self._seen = self._versions()
+
+    def _versions(self) -> list[object]:
+        # Tensors made in inference mode do not count their changes: never the same.
+        return [object() if tensor.is_inference() else tensor._version for tensor in self._tensors]
+
+
 @dataclass(frozen=True)
 class Group:
     """Terms with one residual program, side by side: points (n_sites, N, d), columns (N, n_columns)."""
 
     program: Program
-    points: Tensor
-    columns: Tensor
+    points: Joined
+    columns: Joined
 
     @property
     def channels(self) -> ChannelSet:
@@ -27,7 +52,11 @@ class Group:
 
     @property
     def n_points(self) -> int:
-        return self.points.shape[1]
+        return self.points.tensor.shape[1]
+
+    def refresh(self) -> None:
+        self.points.refresh()
+        self.columns.refresh()
 
 
 @dataclass(frozen=True)
@@ -47,36 +76,31 @@ class Schedule:
 
 
 def grouped(terms: Sequence[Term]) -> tuple[list[Group], list[tuple[int, int]]]:
-    """Groups, and per term (group, its first point there). A group of one term keeps the term's own tensors."""
+    """Groups, and per term (group, its first point there)."""
     members: dict[Program, list[int]] = {}
     for number, term in enumerate(terms):
         members.setdefault(term.program, []).append(number)
-    groups, places = [], [(0, 0)] * len(terms)
+    groups: list[Group] = []
+    places = [(0, 0)] * len(terms)
     for program, numbers in members.items():
         start = 0
         for number in numbers:
             places[number] = (len(groups), start)
             start += terms[number].n_points
-        points = [terms[number].points for number in numbers]
-        columns = [terms[number].columns for number in numbers]
-        groups.append(Group(program, _joined(points, 1), _joined(columns, 0)))
+        points = Joined([terms[number].points for number in numbers], 1)
+        columns = Joined([terms[number].columns for number in numbers], 0)
+        groups.append(Group(program, points, columns))
     return groups, places
 
 
-def _joined(tensors: Sequence[Tensor], axis: int) -> Tensor:
-    return (tensors[0] if len(tensors) == 1 else torch.cat(list(tensors), axis)).detach().contiguous()
-
-
 def make_schedule(terms: Sequence[Term], places: Sequence[tuple[int, int]], block: int, n_programs: int) -> Schedule:
-    """Programs in proportion to a term's work (tiles times channels), at least one, at most one per tile of ``block``."""
+    """Programs in proportion to a term's work (tiles times channels), at least one, at most one per tile of points."""
     tiles = [-(-term.n_points // block) for term in terms]
     work = [n * len(term.program.channels) * term.program.n_sites for n, term in zip(tiles, terms, strict=True)]
     rows, factors, spans = [], [], [0]
     for term, n_tiles, own, (group, start) in zip(terms, tiles, work, places, strict=True):
         count = max(1, min(n_tiles, n_programs * own // sum(work)))
-        for k in range(count):
-            first, last = n_tiles * k // count, n_tiles * (k + 1) // count
-            rows.append([group, start + first * block, start + min(last * block, term.n_points)])
+        rows += [[group, start + first, start + end] for first, end in _shares(term.n_points, n_tiles, count, block)]
         factors += [2 * term.weight / term.n_points] * count
         spans.append(len(rows))
     like = terms[0].points
@@ -86,3 +110,21 @@ def make_schedule(terms: Sequence[Term], places: Sequence[tuple[int, int]], bloc
         torch.tensor(spans, dtype=torch.int32, device=like.device),
         torch.tensor([1 / term.n_points for term in terms], dtype=like.dtype, device=like.device),
     )
+
+
+@lru_cache(maxsize=64)
+def single_group(
+    n: int, block: int, n_programs: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """``table`` and ``factors`` for one group of n points; kept, since to make them the host waits for the device."""
+    n_tiles = -(-n // block)
+    count = min(n_tiles, n_programs)
+    rows = [[0, first, end] for first, end in _shares(n, n_tiles, count, block)]
+    with torch.inference_mode(False):
+        table = torch.tensor(rows, dtype=torch.int32, device=device)
+        return table, torch.ones(count, dtype=dtype, device=device)
+
+
+def _shares(n: int, n_tiles: int, count: int, block: int) -> list[tuple[int, int]]:
+    """n points for ``count`` programs, in whole tiles."""
+    return list(pairwise(min(n, n_tiles * k // count * block) for k in range(count + 1)))

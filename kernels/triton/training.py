@@ -10,23 +10,26 @@ from torch import Tensor
 
 from ..contract import AdamState, LossAndGradient, TrainReport
 from ..plan import Plan
-from ..regularizer import Regularizer
+from ..regularizer import Regularizer, membership
 from .layout import Layout
 from .point_kernel import Gather, PointKernel, Weights
 from .schedule import Group, Schedule
-from .update import adam
+from .update import FAILURE, adam, collect
 
 # Steps in one graph. Between graphs there is no synchronisation; the host looks after each slice.
 GRAPH_STEPS = 50
 SLICE_SECONDS = 0.2
+# Rows of losses to begin with: where room runs out, graphs have to be made anew.
+LEAST_ROOM = 256
 # Parameters per program of the second kernel, and rows of partial gradients that it sums at once.
 UPDATE_BLOCK, UPDATE_CHUNK = 32, 64
 
 
 class StepKernels:
-    """What the steps of one loss need: kernels, tables, buffers; made once per plan and terms.
+    """What the steps of one loss need: kernels, tables, buffers, CUDA graphs; made once per plan and terms.
 
-    ``parameters`` holds theta and the unknown coefficients in one tensor, ``state`` the steps done and the failure.
+    Graphs remember addresses: every tensor that a step touches stays where it is. ``parameters`` holds theta and the
+    unknown coefficients in one tensor, ``state`` is described in update.py.
     """
 
     def __init__(
@@ -44,29 +47,162 @@ class StepKernels:
         self.n_theta, self.n_unknown = plan.n_parameters, n_unknown
         self.size = self.n_theta + n_unknown
         self.n_losses = schedule.scales.numel()
-        self._kernel = kernel
-        self._data = [(group.points, group.columns if group.columns.numel() else like, group.n_points) for group in groups]
+        self._kernel, self._groups = kernel, groups
         self.parameters = like.new_zeros(self.size)
         self.moments = like.new_zeros(2, self.size)
         self.kept = like.new_zeros(2, 3, self.size)
         self.partials = like.new_zeros(schedule.n_programs, kernel.row)
         # The value of the regulariser, then the gradient of what is not in ``partials``.
         self.penalty = like.new_zeros(1 + self.size)
-        self.state = torch.zeros(2, dtype=torch.int64, device=like.device)
+        self.state = torch.zeros(4, dtype=torch.int64, device=like.device)
+        self.settings = like.new_zeros(4)
+        self.rates, self.history = like.new_empty(0, 2), like.new_empty(0, self.n_losses + 1)
         self._w = like.new_zeros(layout.plan.expansion.shape[0]) if layout.reads_w else self.parameters
         self._back = _with_unknown(weights.back, layout.n_packed, n_unknown)
+        # A pointer is needed even where nothing is read.
+        self._data = [
+            (group.points.tensor, group.columns.tensor if group.program.n_columns else like.detach(), group.n_points)
+            for group in groups
+        ]
+        self._graphs: dict[tuple[Regularizer | None, int], Callable[[], None]] = {}
+        self._compiled: set[Regularizer | None] = set()
+        self._slice_steps = GRAPH_STEPS
+        # The regulariser's cache may let go of this; graphs may not.
+        self._membership = membership(plan, like)
 
-    def points_step(self, counts: bool) -> None:
-        """The first kernel: partial losses and gradients at the present parameters."""
+    def loss_and_gradient(
+        self, theta: Tensor, coefficients: Tensor, regularizer: Regularizer | None
+    ) -> LossAndGradient:
+        self._refresh()
+        self._points_step(theta, coefficients if self.n_unknown else theta)
+        losses, gradient = theta.new_empty(self.n_losses), theta.new_empty(self.size)
+        schedule, back = self.schedule, self._back
+        collect[(-(-self.size // UPDATE_BLOCK),)](
+            self.partials, back.rows, back.factors, schedule.spans, schedule.scales, losses, gradient,
+            **self._constants(),
+        )  # fmt: skip
+        theta_bar, unknown_bar = gradient.tensor_split([self.n_theta])
         if self.layout.reads_w:
-            self._w.copy_(self.layout.plan.expand(self.parameters[: self.n_theta]))
-        unknown = self.parameters[self.n_theta :] if self.n_unknown else self.parameters
+            theta_bar, unknown_bar = self._summed()
+        penalty = theta.new_zeros(())
+        if regularizer is not None:
+            penalty, slope = regularizer.value_and_gradient(self.plan, theta)
+            theta_bar = theta_bar + slope
+        return LossAndGradient(losses, penalty, theta_bar, unknown_bar)
+
+    def train(self, state: AdamState, steps: int, regularizer: Regularizer | None) -> TrainReport:
+        """See `Backend.train`. Whatever ends it, ``state`` holds the last step done."""
+        self._load(state, steps)
+        try:
+            self._run(steps, regularizer)
+        finally:
+            report = self._unload(state)
+        return report
+
+    def _run(self, steps: int, regularizer: Regularizer | None) -> None:
+        """All steps, or a few more than those until a failure, after which kernels do nothing."""
+        if regularizer not in self._compiled:
+            self._step(regularizer)  # nothing may be compiled while a graph is captured
+            self._compiled.add(regularizer)
+            steps -= 1
+        while steps > 0:
+            began = time.perf_counter()
+            left = min(steps, self._slice_steps)
+            steps -= left
+            while left:
+                size = GRAPH_STEPS if left >= GRAPH_STEPS else 1
+                self._graph(regularizer, size)()
+                left -= size
+            if int(self.state[FAILURE.value]) >= 0:  # waits for the device: here Ctrl-C is served
+                return
+            share = SLICE_SECONDS / max(time.perf_counter() - began, 1e-6)
+            self._slice_steps = max(GRAPH_STEPS, int(self._slice_steps * min(share, 2)))
+
+    def _load(self, state: AdamState, steps: int) -> None:
+        """Buffers as the state says, with room for ``steps`` rows of losses."""
+        self._refresh()
+        if self.history.shape[0] < steps:
+            room = max(LEAST_ROOM, 1 << (steps - 1).bit_length())
+            self.rates, self.history = self.rates.new_empty(room, 2), self.history.new_empty(room, self.n_losses + 1)
+            self._graphs.clear()
+        self.rates[:steps] = torch.tensor(_rates(state, steps), dtype=torch.float64).to(self.rates)
+        beta1, beta2 = state.betas
+        self.settings.copy_(torch.tensor([1 - beta1, beta2, 1 - beta2, state.eps], dtype=torch.float64))
+        self.state.copy_(torch.tensor([state.step, -1, state.step, state.step]))
+        self.parameters[: self.n_theta], self.parameters[self.n_theta :] = state.theta, state.coefficients
+        self.moments[0], self.moments[1] = state.first_moment, state.second_moment
+        if state.good is not None:
+            theta, coefficients, first, second = state.good
+            self.kept[state.step % 2] = torch.stack([torch.cat([theta, coefficients]), first, second])
+
+    def _unload(self, state: AdamState) -> TrainReport:
+        """Into the state: the last step done or, after a failure, the one before it, whose losses were good."""
+        start = state.step
+        begun, failure, done, _ = self.state.tolist()
+        now, kept = torch.cat([self.parameters[None], self.moments]), self.kept[done % 2]
+        if failure >= 0:
+            # Blocks with a good gradient may have counted the failed step.
+            done = begun - 1
+            if done > start or state.good is not None:
+                _put(state, self.kept[done % 2])
+                state.step, state.good = done - 1, None
+            return TrainReport(self._losses(done - start), failure)
+        if done > start:
+            _put(state, now)
+            state.step, n = done, self.n_theta
+            state.good = (kept[0, :n].clone(), kept[0, n:].clone(), kept[1].clone(), kept[2].clone())
+        return TrainReport(self._losses(done - start), None)
+
+    def _losses(self, steps: int) -> Tensor:
+        return self.history[:steps].to("cpu", copy=True)
+
+    def _graph(self, regularizer: Regularizer | None, steps: int) -> Callable[[], None]:
+        """Does so many steps."""
+        key = regularizer, steps
+        if key not in self._graphs:
+
+            def work() -> None:
+                for _ in range(steps):
+                    self._step(regularizer)
+
+            self._graphs[key] = captured(work, self.parameters.device)
+        return self._graphs[key]
+
+    def _step(self, regularizer: Regularizer | None) -> None:
+        """Two launches; with penalties and where w is not linear in theta, some of torch's between them."""
+        self._points_step(self.parameters[: self.n_theta], self.parameters[self.n_theta :])
+        has_penalty = self._other_gradients(regularizer)
+        schedule, back = self.schedule, self._back
+        adam[(-(-self.size // UPDATE_BLOCK),)](
+            self.parameters, self.moments, self.kept, self.partials, back.rows, back.factors, schedule.spans,
+            schedule.scales, self.penalty, self.settings, self.rates, self.history, self.state,
+            **self._constants(), HAS_PENALTY=has_penalty,
+        )  # fmt: skip
+
+    def _constants(self) -> dict[str, int]:
+        return {
+            "Q": self.size,
+            "ROW": self._kernel.row,
+            "SQUARES": self._kernel.row - 1,
+            "TERMS": 0 if self.layout.reads_w else self._back.terms,
+            "N_LOSSES": self.n_losses,
+            "N_PROGRAMS": self.schedule.n_programs,
+            "BLOCK": UPDATE_BLOCK,
+            "CHUNK": UPDATE_CHUNK,
+            "num_warps": 4,
+        }
+
+    def _points_step(self, theta: Tensor, unknown: Tensor) -> None:
+        """The first kernel: partial losses and gradients."""
+        source = theta
+        if self.layout.reads_w:
+            source = self._w.copy_(self.layout.plan.expand(theta))
         schedule = self.schedule
         self._kernel(
-            self._w, unknown, self.partials, schedule.table, schedule.factors, self.state, self._data, (), counts
+            source, unknown, self.partials, schedule.table, schedule.factors, self.state, self._data, (), counts=True
         )
 
-    def other_gradients(self, regularizer: Regularizer | None) -> bool:
+    def _other_gradients(self, regularizer: Regularizer | None) -> bool:
         """What Adam adds to the gradient in ``partials``, by torch: penalties, and everything where w is not linear."""
         if regularizer is None and not self.layout.reads_w:
             return False
@@ -83,44 +219,45 @@ class StepKernels:
         return True
 
     def _summed(self) -> tuple[Tensor, Tensor]:
+        """Gradients where packed is a map of w, and w not linear in theta."""
         total = self.partials.sum(0)
         w_bar = self.weights.back.apply(total[: self.layout.n_packed])
-        theta_bar = self.layout.plan.pull_back(self._w, w_bar) if self.layout.reads_w else w_bar
-        return theta_bar, total[self.layout.n_packed : -1]
+        return self.layout.plan.pull_back(self._w, w_bar), total[self.layout.n_packed : -1].clone()
 
-    def losses(self) -> Tensor:
-        squares = self.partials[:, -1]
-        spans = self.schedule.spans.tolist()
-        parts = [squares[first:last].sum() for first, last in zip(spans, spans[1:], strict=False)]
-        return torch.stack(parts) * self.schedule.scales
+    def _refresh(self) -> None:
+        for group in self._groups:
+            group.refresh()
 
-    def loss_and_gradient(
-        self, theta: Tensor, coefficients: Tensor, regularizer: Regularizer | None
-    ) -> LossAndGradient:
-        self.load(theta, coefficients)
-        self.points_step(counts=False)
-        theta_bar, unknown_bar = self._summed()
-        penalty = theta.new_zeros(())
-        if regularizer is not None:
-            penalty, gradient = regularizer.value_and_gradient(self.plan, theta)
-            theta_bar = theta_bar + gradient
-        return LossAndGradient(self.losses(), penalty, theta_bar.clone(), unknown_bar.clone())
 
-    def load(self, theta: Tensor, coefficients: Tensor) -> None:
-        self.parameters[: self.n_theta] = theta
-        self.parameters[self.n_theta :] = coefficients
+def captured(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """``work`` as one CUDA graph, to be launched at once; in the interpreter, itself."""
+    if device.type != "cuda":
+        return work
+    graph = torch.cuda.CUDAGraph()
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    # Other threads may go on allocating memory meanwhile.
+    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+        work()
+    return graph.replay
 
-    def adam_step(self, settings: Tensor, milestones: Tensor, losses: Tensor, has_penalty: bool) -> None:
-        """The second kernel."""
-        schedule, back = self.schedule, self._back
-        adam[(-(-self.size // UPDATE_BLOCK),)](
-            self.parameters, self.moments, self.kept, self.partials, back.rows, back.factors, schedule.spans,
-            schedule.scales, self.penalty, milestones, settings, losses, self.state,
-            Q=self.size, ROW=self._kernel.row, SQUARES=self._kernel.row - 1,
-            TERMS=0 if self.layout.reads_w else back.terms, N_LOSSES=self.n_losses, N_PROGRAMS=schedule.n_programs,
-            N_MILESTONES=milestones.numel(), HAS_PENALTY=has_penalty, BLOCK=UPDATE_BLOCK, CHUNK=UPDATE_CHUNK,
-            num_warps=4,
-        )  # fmt: skip
+
+def _rates(state: AdamState, steps: int) -> list[tuple[float, float]]:
+    """(lr / (1 - beta1^t), 1 / (1 - beta2^t)) of the next steps, in double precision."""
+    (beta1, beta2), first = state.betas, state.step
+    by_step = []
+    for done in range(first, first + steps):
+        rate = state.lr * state.gamma ** sum(milestone <= done for milestone in state.milestones)
+        by_step.append((rate / (1 - beta1 ** (done + 1)), 1 / (1 - beta2 ** (done + 1))))
+    return by_step
+
+
+def _put(state: AdamState, now: Tensor) -> None:
+    """``now`` (3, Q): parameters, first and second moments."""
+    n = state.theta.numel()
+    state.theta.copy_(now[0, :n])
+    state.coefficients.copy_(now[0, n:])
+    state.first_moment.copy_(now[1])
+    state.second_moment.copy_(now[2])
 
 
 def _with_unknown(back: Gather, n_packed: int, n_unknown: int) -> Gather:
@@ -130,97 +267,3 @@ def _with_unknown(back: Gather, n_packed: int, n_unknown: int) -> Gather:
     factors = back.factors.new_zeros(back.terms, n_unknown)
     factors[0] = 1
     return Gather(torch.cat([back.rows, rows], 1).contiguous(), torch.cat([back.factors, factors], 1).contiguous())
-
-
-def train(kernels: StepKernels, state: AdamState, steps: int, regularizer: Regularizer | None) -> TrainReport:
-    """See `Backend.train`. Whatever ends it, ``state`` holds the last step done."""
-    n_rows = kernels.n_losses + 1
-    losses = state.theta.new_empty(steps, n_rows)
-    if steps == 0:
-        return TrainReport(losses.cpu(), None)
-    _load(kernels, state)
-    settings = torch.tensor(
-        [state.lr, state.gamma, *state.betas, state.eps, state.step], dtype=torch.float64, device=losses.device
-    )
-    # At least one number: a pointer is needed even where nothing is read.
-    milestones = torch.tensor(state.milestones, dtype=torch.int64, device=losses.device)
-
-    def step() -> None:
-        kernels.points_step(counts=True)
-        has_penalty = kernels.other_gradients(regularizer)
-        kernels.adam_step(settings, milestones, losses, has_penalty)
-
-    start, failure = state.step, -1
-    try:
-        failure = _run(step, steps, kernels)
-    finally:
-        done, had_good = int(kernels.state[0]) - start, state.good is not None
-        _unload(kernels, state, done, failed=failure >= 0 or int(kernels.state[1]) >= 0, had_good=had_good)
-    if failure >= 0:
-        return TrainReport(losses[: done - 1].cpu(), failure)
-    return TrainReport(losses[:done].cpu(), None)
-
-
-def _run(step: Callable[[], None], steps: int, kernels: StepKernels) -> int:
-    """All steps, or those until a failure; its number or -1."""
-    device = kernels.parameters.device
-    if device.type != "cuda":
-        for _ in range(steps):
-            step()
-            if int(kernels.state[1]) >= 0:
-                break
-        return int(kernels.state[1])
-    done = min(steps, 2)
-    for _ in range(done):
-        step()  # compiles the kernels; nothing may be compiled while a graph is captured
-    graph, size = None, min(GRAPH_STEPS, steps - done)
-    if size > 1:
-        torch.cuda.synchronize(device)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            for _ in range(size):
-                step()
-    graphs_per_look = 1
-    while done < steps:
-        began = time.perf_counter()
-        for _ in range(graphs_per_look):
-            if graph is not None and steps - done >= size:
-                graph.replay()
-                done += size
-            elif done < steps:
-                step()
-                done += 1
-        if int(kernels.state[1]) >= 0:  # waits for the device: here Ctrl-C is served
-            break
-        seconds = time.perf_counter() - began
-        graphs_per_look = max(1, min(2 * graphs_per_look, int(graphs_per_look * SLICE_SECONDS / max(seconds, 1e-6))))
-    return int(kernels.state[1])
-
-
-def _load(kernels: StepKernels, state: AdamState) -> None:
-    kernels.load(state.theta, state.coefficients)
-    kernels.moments[0], kernels.moments[1] = state.first_moment, state.second_moment
-    kernels.state[0], kernels.state[1] = state.step, -1
-    if state.good is not None:
-        theta, coefficients, first, second = state.good
-        kernels.kept[state.step % 2] = torch.stack([torch.cat([theta, coefficients]), first, second])
-
-
-def _unload(kernels: StepKernels, state: AdamState, done: int, failed: bool, had_good: bool) -> None:
-    """Back into the state. A failed step was counted but not done; what is good is the state before the step before."""
-    n = kernels.n_theta
-    state.step += done - failed
-    if failed and done == 1 and not had_good:
-        return  # the first step of all: nothing to go back to, nothing changed
-    now = torch.cat([kernels.parameters[None], kernels.moments])
-    if failed:
-        now = kernels.kept[state.step % 2]
-        state.step -= 1
-        state.good = None
-    elif done:
-        kept = kernels.kept[state.step % 2]
-        state.good = (kept[0, :n].clone(), kept[0, n:].clone(), kept[1].clone(), kept[2].clone())
-    state.theta.copy_(now[0, :n])
-    state.coefficients.copy_(now[0, n:])
-    state.first_moment.copy_(now[1])
-    state.second_moment.copy_(now[2])

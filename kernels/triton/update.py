@@ -13,14 +13,76 @@ import triton.language as tl
 
 from .functions import sqrt
 
-# Entries of ``state`` (int64): steps done, and the failure's number or -1.
+# Entries of ``state`` (int64): steps begun, the failure's number or -1, steps done, the step of row 0 of ``losses``.
 STEP = tl.constexpr(0)
 FAILURE = tl.constexpr(1)
+DONE = tl.constexpr(2)
+FIRST = tl.constexpr(3)
 
 
 @triton.jit
 def _is_finite(x):
     return (x == x) & (tl.abs(x) != float("inf"))
+
+
+@triton.jit
+def _loss(partials, spans, scales, term, ROW: tl.constexpr, SQUARES: tl.constexpr, CHUNK: tl.constexpr):
+    """Mean of squares of a term, from its programs' sums."""
+    begin, end = tl.load(spans + term), tl.load(spans + term + 1)
+    squares = tl.zeros([CHUNK], dtype=partials.dtype.element_ty)
+    at = begin
+    while at < end:  # not `range`, see emission.py
+        program = at + tl.arange(0, CHUNK)
+        squares += tl.load(partials + program.to(tl.int64) * ROW + SQUARES, mask=program < end, other=0.0)
+        at += CHUNK
+    return tl.sum(squares, 0) * tl.load(scales + term)
+
+
+@triton.jit
+def _gradient(
+    partials, rows, factors, index, inside, Q: tl.constexpr, ROW: tl.constexpr, TERMS: tl.constexpr,
+    N_PROGRAMS: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr,
+):  # fmt: skip
+    """R^T of the sum over all programs, for the parameters ``index``."""
+    gradient = tl.zeros([BLOCK], dtype=partials.dtype.element_ty)
+    for k in tl.static_range(TERMS):
+        row = tl.load(rows + k * Q + index, mask=inside, other=0)
+        total = tl.zeros([CHUNK, BLOCK], dtype=partials.dtype.element_ty)
+        for at in range(0, N_PROGRAMS, CHUNK):
+            program = at + tl.arange(0, CHUNK)
+            where = program.to(tl.int64)[:, None] * ROW + row[None, :]
+            total += tl.load(partials + where, mask=(program < N_PROGRAMS)[:, None], other=0.0)
+        gradient += tl.sum(total, 0) * tl.load(factors + k * Q + index, mask=inside, other=0.0)
+    return gradient
+
+
+@triton.jit
+def collect(
+    partials,  # (programs, ROW)
+    rows,  # (TERMS, Q): see `adam`
+    factors,
+    spans,
+    scales,
+    losses,  # (n_losses,): written
+    gradient,  # (Q,): written
+    Q: tl.constexpr,
+    ROW: tl.constexpr,
+    SQUARES: tl.constexpr,
+    TERMS: tl.constexpr,
+    N_LOSSES: tl.constexpr,
+    N_PROGRAMS: tl.constexpr,
+    BLOCK: tl.constexpr,
+    CHUNK: tl.constexpr,
+):
+    """Losses and gradient without a step."""
+    pid = tl.program_id(0)
+    if pid == 0:
+        for term in tl.static_range(N_LOSSES):
+            tl.store(losses + term, _loss(partials, spans, scales, term, ROW, SQUARES, CHUNK))
+    index = pid * BLOCK + tl.arange(0, BLOCK)
+    inside = index < Q
+    value = _gradient(partials, rows, factors, index, inside, Q, ROW, TERMS, N_PROGRAMS, BLOCK, CHUNK)
+    tl.store(gradient + index, value, mask=inside)
 
 
 @triton.jit
@@ -34,9 +96,9 @@ def adam(
     spans,  # (n_losses + 1,): programs of each loss term
     scales,  # (n_losses,): 1 / number of points
     penalty,  # (1 + Q,): value and gradient of the regulariser
-    milestones,  # (N_MILESTONES,): int64
-    settings,  # (6,) float64: lr, gamma, beta1, beta2, eps, number of the first step in ``losses``
-    losses,  # (steps, n_losses + 1)
+    settings,  # (4,): 1 - beta1, beta2, 1 - beta2, eps
+    rates,  # (steps, 2): lr / (1 - beta1^t), 1 / (1 - beta2^t); from the host, since chips may be slow at float64
+    losses,  # (steps, n_losses + 1): written
     state,
     Q: tl.constexpr,
     ROW: tl.constexpr,
@@ -44,7 +106,6 @@ def adam(
     TERMS: tl.constexpr,
     N_LOSSES: tl.constexpr,
     N_PROGRAMS: tl.constexpr,
-    N_MILESTONES: tl.constexpr,
     HAS_PENALTY: tl.constexpr,
     BLOCK: tl.constexpr,
     CHUNK: tl.constexpr,
@@ -53,17 +114,11 @@ def adam(
     if failure < 0:
         pid = tl.program_id(0)
         step = tl.load(state + STEP)
-        history = losses + (step - 1 - tl.load(settings + 5).to(tl.int64)) * (N_LOSSES + 1)
+        number = step - 1 - tl.load(state + FIRST)
+        history = losses + number * (N_LOSSES + 1)
         bad = -1
         for term in tl.static_range(N_LOSSES):
-            begin, end = tl.load(spans + term), tl.load(spans + term + 1)
-            squares = tl.zeros([CHUNK], dtype=partials.dtype.element_ty)
-            at = begin
-            while at < end:  # not `range`, see emission.py
-                program = at + tl.arange(0, CHUNK)
-                squares += tl.load(partials + program.to(tl.int64) * ROW + SQUARES, mask=program < end, other=0.0)
-                at += CHUNK
-            loss = tl.sum(squares, 0) * tl.load(scales + term)
+            loss = _loss(partials, spans, scales, term, ROW, SQUARES, CHUNK)
             bad = tl.where((bad < 0) & (_is_finite(loss) == 0), term, bad)
             if pid == 0:
                 tl.store(history + term, loss)
@@ -79,15 +134,7 @@ def adam(
         else:
             index = pid * BLOCK + tl.arange(0, BLOCK)
             inside = index < Q
-            gradient = tl.zeros([BLOCK], dtype=partials.dtype.element_ty)
-            for k in tl.static_range(TERMS):
-                row = tl.load(rows + k * Q + index, mask=inside, other=0)
-                total = tl.zeros([CHUNK, BLOCK], dtype=partials.dtype.element_ty)
-                for at in range(0, N_PROGRAMS, CHUNK):
-                    program = at + tl.arange(0, CHUNK)
-                    where = program.to(tl.int64)[:, None] * ROW + row[None, :]
-                    total += tl.load(partials + where, mask=(program < N_PROGRAMS)[:, None], other=0.0)
-                gradient += tl.sum(total, 0) * tl.load(factors + k * Q + index, mask=inside, other=0.0)
+            gradient = _gradient(partials, rows, factors, index, inside, Q, ROW, TERMS, N_PROGRAMS, BLOCK, CHUNK)
             if HAS_PENALTY:
                 gradient += tl.load(penalty + 1 + index, mask=inside, other=0.0)
             old = tl.load(parameters + index, mask=inside, other=0.0)
@@ -101,28 +148,12 @@ def adam(
             if n_bad > 0:
                 tl.store(state + FAILURE, tl.full([], N_LOSSES + 1, tl.int64))
             else:
-                # In double precision: 1 - beta^t loses digits for small t.
-                t = step.to(tl.float64)
-                passed = tl.zeros([], dtype=tl.int32)
-                for k in tl.static_range(N_MILESTONES):
-                    passed += (tl.load(milestones + k) < step).to(tl.int32)
-                rate = tl.load(settings) * tl.exp(passed.to(tl.float64) * tl.log(tl.load(settings + 1)))
-                beta1, beta2 = tl.load(settings + 2), tl.load(settings + 3)
-                unbias1 = _unbias(t, beta1)
-                unbias2 = _unbias(t, beta2)
-                eps = tl.load(settings + 4)
-                one_minus1 = (1.0 - beta1).to(first.dtype)
-                first += one_minus1 * (gradient - first)
-                second = beta2.to(first.dtype) * second + (1.0 - beta2).to(first.dtype) * gradient * gradient
-                scale = sqrt(second * (1.0 / unbias2).to(first.dtype)) + eps.to(first.dtype)
-                new = old - (rate / unbias1).to(first.dtype) * (first / scale)
+                first += tl.load(settings) * (gradient - first)
+                second = tl.load(settings + 1) * second + tl.load(settings + 2) * gradient * gradient
+                scale = sqrt(second * tl.load(rates + 2 * number + 1)) + tl.load(settings + 3)
+                new = old - tl.load(rates + 2 * number) * (first / scale)
                 tl.store(parameters + index, new, mask=inside)
                 tl.store(moments + index, first, mask=inside)
                 tl.store(moments + Q + index, second, mask=inside)
-
-
-@triton.jit
-def _unbias(t, beta):
-    """1 - beta^t; beta may be 0."""
-    return tl.where(beta > 0, 1.0 - tl.exp(t * tl.log(tl.maximum(beta, 1e-300))), 1.0)
-
+                if pid == 0:
+                    tl.store(state + DONE, step)

@@ -20,7 +20,7 @@ class LinearMap:
     The relation matrix R is such a map with coefficients +-1 and at most one entry per row. Rewritten networks need
     more (a shared product has the weight A + B), so several entries per row and any coefficient are allowed.
 
-    ``apply`` is differentiable to any order by autograd; on a CPU both directions sum in a fixed order.
+    ``apply`` is differentiable to any order by autograd; both directions sum in a fixed order.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class LinearMap:
         entries = x.index_select(0, col) * coefficient
         if self._is_gather:
             return entries
-        return x.new_zeros(self.shape[0]).index_add(0, row, entries)
+        return add_in_order(x.new_zeros(self.shape[0]), 0, row, entries)
 
     def transpose(self, y: Tensor) -> Tensor:
         """M^T y, for y of shape (n_out,): gathers gradients of the expanded weights back to theta."""
@@ -103,7 +103,7 @@ class LinearMap:
             return y
         row, col, coefficient = self._on(y)
         entries = (y if self._is_gather else y.index_select(0, row)) * coefficient
-        return y.new_zeros(self.shape[1]).index_add(0, col, entries)
+        return add_in_order(y.new_zeros(self.shape[1]), 0, col, entries)
 
     def transpose_rows(self, y: Tensor) -> Tensor:
         """Row-wise M^T: (N, n_out) -> (N, n_in), for per-point gradients."""
@@ -111,7 +111,7 @@ class LinearMap:
             return y
         row, col, coefficient = self._on(y)
         entries = y.index_select(1, row) * coefficient
-        return y.new_zeros(y.shape[0], self.shape[1]).index_add(1, col, entries)
+        return add_in_order(y.new_zeros(y.shape[0], self.shape[1]), 1, col, entries)
 
     def dense(self) -> npt.NDArray[np.float64]:
         matrix = np.zeros(self.shape)
@@ -131,3 +131,12 @@ class LinearMap:
                 torch.from_numpy(self.coefficient).to(like.device, like.dtype),
             )
         return self._tensors[key]
+
+
+def add_in_order(x: Tensor, axis: int, index: Tensor, values: Tensor) -> Tensor:
+    """``x.index_add``, also on a GPU in a fixed order: there index_add is made of atomic additions."""
+    if not x.is_cuda:
+        return x.index_add(axis, index, values)
+    # This one sorts first.
+    moved = x.transpose(0, axis).index_put((index,), values.transpose(0, axis), accumulate=True)
+    return moved.transpose(0, axis)

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from .errors import InputError
-from .linear_map import LinearMap
+from .linear_map import LinearMap, add_in_order
 from .symbols import IntArray, SymbolLayer
 
 
@@ -190,7 +190,7 @@ class Plan:
         """w: E theta with the constants folded in. Differentiable; may be theta itself."""
         w = self.expansion.apply(theta)
         for bias, weight, constant in self.folds.on(w.device):
-            w = w.index_add(0, bias, w[weight] * torch.tanh(w[constant]))
+            w = add_in_order(w, 0, bias, w[weight] * torch.tanh(w[constant]))
         return w
 
     def pull_back(self, w: Tensor, w_bar: Tensor) -> Tensor:
@@ -204,8 +204,8 @@ class Plan:
     def _unfold(self, w: Tensor, w_bar: Tensor) -> Tensor:
         for bias, weight, constant in reversed(self.folds.on(w.device)):
             t, bias_bar = torch.tanh(w[constant]), w_bar[..., bias]
-            w_bar = w_bar.index_add(-1, weight, bias_bar * t)
-            w_bar = w_bar.index_add(-1, constant, bias_bar * (w[weight] * (1 - t * t)))
+            w_bar = add_in_order(w_bar, -1, weight, bias_bar * t)
+            w_bar = add_in_order(w_bar, -1, constant, bias_bar * (w[weight] * (1 - t * t)))
         return w_bar
 
     def describe(self) -> str:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
-from functools import cache
-
 import torch
 
 from .contract import Backend
 from .cpu.backend import CpuBackend
 from .errors import BackendUnavailable, InputError
+from .fallback import WithFallback, say_once
 from .reference.backend import ReferenceBackend
 from .triton.backend import TritonBackend
 
+_REFERENCE = ReferenceBackend()
 # In order of preference for "auto".
-_BACKENDS: dict[str, Backend] = {
-    "triton": TritonBackend(),
-    "cpu": CpuBackend(),
-    "reference": ReferenceBackend(),
-}
+_BACKENDS: dict[str, Backend] = {"triton": TritonBackend(), "cpu": CpuBackend(), "reference": _REFERENCE}
+# What "auto" gives in place of a backend that cannot do every network.
+_WITH_FALLBACK: dict[str, Backend] = {"triton": WithFallback(_BACKENDS["triton"], _REFERENCE)}
 
 
 def available_backends() -> dict[str, str | None]:
@@ -26,13 +23,10 @@ def available_backends() -> dict[str, str | None]:
     return {name: backend.unavailable() for name, backend in _BACKENDS.items()}
 
 
-@cache
-def _say_once(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=3)
-
-
 def get_backend(name: str = "auto", device: torch.device | None = None) -> Backend:
     """The backend of that name; ``"auto"`` takes the first that can run, with one warning for each that cannot.
+
+    What ``"auto"`` gives on a GPU leaves networks that are beyond the Triton kernels to the reference backend.
 
     Args:
         name: see `available_backends`.
@@ -49,8 +43,8 @@ def get_backend(name: str = "auto", device: torch.device | None = None) -> Backe
                 continue
             reason = backend.unavailable()
             if reason is None:
-                return backend
-            _say_once(f"backend {backend.name!r} is not used: {reason}")
+                return _WITH_FALLBACK.get(backend.name, backend)
+            say_once(f"backend {backend.name!r} is not used: {reason}")
         raise BackendUnavailable(f"no backend can run here: {available_backends()}")
     if name not in _BACKENDS:
         raise InputError(f"backend: expected one of {['auto', *_BACKENDS]}, got {name!r}")

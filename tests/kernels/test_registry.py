@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from test_operations import make
 
 from psinn_fast.kernels import registry
-from psinn_fast.kernels.errors import BackendUnavailable, InputError
+from psinn_fast.kernels.contract import AdamState
+from psinn_fast.kernels.errors import BackendLimit, BackendUnavailable, InputError
+from psinn_fast.kernels.fallback import WithFallback, say_once
+from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 
 
@@ -20,7 +24,7 @@ class Broken(ReferenceBackend):
 @pytest.fixture
 def _with_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_BACKENDS", {"broken": Broken(), "reference": ReferenceBackend()})
-    registry._say_once.cache_clear()
+    say_once.cache_clear()
 
 
 def test_reference_is_there() -> None:
@@ -54,9 +58,57 @@ def test_auto_goes_by_the_device() -> None:
 
 def test_auto_with_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_BACKENDS", {"broken": Broken()})
-    registry._say_once.cache_clear()
+    say_once.cache_clear()
     with (
         pytest.warns(RuntimeWarning, match="broken"),
         pytest.raises(BackendUnavailable, match=r"no backend can run here.*no such device"),
     ):
         registry.get_backend()
+
+
+class Narrow(ReferenceBackend):
+    """Takes layers of one neuron."""
+
+    name = "narrow"
+
+    def __getattribute__(self, name: str) -> object:
+        if name in ("jets", "jets_backward", "loss_and_gradient", "train", "residual_jacobian"):
+            return self._checked(object.__getattribute__(self, name))
+        return object.__getattribute__(self, name)
+
+    def _checked(self, operation):
+        def call(plan, *arguments):
+            if plan.widest > 2:
+                raise BackendLimit(f"plan: too wide: {plan.widest}")
+            return operation(plan, *arguments)
+
+        return call
+
+
+def test_what_is_too_large_goes_to_another_backend() -> None:
+    """All five operations, with one warning; by name the backend itself refuses."""
+    say_once.cache_clear()
+    engine = WithFallback(Narrow(), ReferenceBackend())
+    assert (engine.name, engine.unavailable()) == ("narrow", None)
+    for hidden in ((1,), (5,)):
+        structure, theta, coefficients, terms, _ = make("burgers with unknown nu", hidden, 7)
+        plan, channels = lower(structure.layers), terms[0].program.channels
+        x, grad = terms[0].points[0], torch.ones(7, len(channels), 1, dtype=torch.float64)
+        ours, theirs = (AdamState(theta.clone(), coefficients.clone(), 1e-3) for _ in range(2))
+        if hidden == (5,):
+            with pytest.warns(RuntimeWarning, match="backend 'narrow' is not used, but 'reference': plan: too wide: 5"):
+                engine.jets(plan, theta, x, channels)
+        expected = ReferenceBackend()
+        assert torch.equal(engine.jets(plan, theta, x, channels), expected.jets(plan, theta, x, channels))
+        for operation, arguments in [
+            ("jets_backward", (plan, theta, x, channels, grad, True)),
+            ("loss_and_gradient", (plan, theta, coefficients, terms)),
+            ("residual_jacobian", (plan, theta, coefficients, terms[0], slice(1, 5))),
+        ]:
+            results = (getattr(b, operation)(*arguments) for b in (engine, expected))
+            assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+        engine.train(plan, ours, terms, 3)
+        expected.train(plan, theirs, terms, 3)
+        assert torch.equal(ours.theta, theirs.theta)
+    with pytest.raises(BackendLimit, match="too wide"):
+        Narrow().jets(plan, theta, x, channels)

@@ -107,7 +107,8 @@ def atan(x):
     q = tl.zeros_like(x)
     for k in tl.static_range(20, -1, -1):
         q = 1.0 / (2 * k + 1) - q * square
-    value = z * q + tl.where(turned, 0.7853981633974483, 0.0)
+    # Not `where` of two numbers: those would be float32.
+    value = z * q + turned.to(x.dtype) * 0.7853981633974483
     value = tl.where(inverted, 1.5707963267948966 - value, value)
     return tl.where(x < 0, -value, tl.where(x == x, value, x))
 

@@ -35,7 +35,7 @@ class Expected(NamedTuple):
 
 
 @cache
-def _expected(case: Case) -> Expected:
+def expected_of(case: Case) -> Expected:
     return Expected.of(NestedAutogradStep(case, torch.float64))
 
 
@@ -45,7 +45,7 @@ def check(step: Step, case: Case) -> float:
     Raises:
         WrongPeer: loss, gradient, or the parameters after ten steps are off.
     """
-    return compare(step, _expected(case), case.name)
+    return compare(step, expected_of(case), case.name)
 
 
 def compare(step: Step, expected: Expected, name: str) -> float:

@@ -38,9 +38,12 @@ class FormStep(EagerStep):
 
 
 class WholeStep:
-    """Loss, gradient and Adam as one function of tensors, compiled as one graph. Dense networks only."""
+    """Loss, gradient and Adam as one function of tensors, compiled as one graph unless ``compiler`` is None.
 
-    def __init__(self, case: Case, form: Formulation, compiler: dict[str, Any]) -> None:
+    Dense networks only.
+    """
+
+    def __init__(self, case: Case, form: Formulation, compiler: dict[str, Any] | None) -> None:
         data = EagerStep(case)
         self._initial = [parameter.detach().clone() for parameter in data.net.parameters()]
         self._flat = [parameter.clone() for parameter in self._initial]
@@ -49,7 +52,7 @@ class WholeStep:
         self._data = data.x, data.edge_x, data.edge_u
         self._value_and_gradient = partial(_value_and_gradient, form=form, n_edges=data.n_edges)
         step = partial(_adam_step, self._value_and_gradient, lr=case.lr)
-        self._step = torch.compile(step, dynamic=False, **compiler)
+        self._step = step if compiler is None else torch.compile(step, dynamic=False, **compiler)
 
     def steps(self, count: int) -> None:
         with torch.no_grad():

@@ -1,0 +1,78 @@
+"""The paper's problems from the initial weights to the end, by `fit`, and one call of `train` for the bare steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from psinn_fast.kernels.triton.backend import TritonBackend
+from psinn_fast.problems import get_problem
+from psinn_fast.solving import build_network
+from psinn_fast.training.loop import Schedule, fit
+from psinn_fast.training.metrics import error_metrics
+
+from .cases import case_of, cases
+from .clock import seconds_of
+from .lines import Row
+from .ours import ours
+from .settings import Settings, Task
+
+# Those of the bars first; (problem, method).
+RUNS = (
+    ("laplace", "psi"),
+    ("laplace", "pinn"),
+    ("burgers", "psi"),
+    ("burgers", "pinn"),
+    ("poisson", "psi"),
+    ("poisson", "pinn"),
+    ("burgers-inverse", "psi"),
+)
+TRAIN_STEPS = 80_000
+
+
+def tasks(settings: Settings) -> list[Task]:
+    bare = cases(settings)[:2]
+    found = [Task(f"train/{case.name}", partial(_train, case.name, settings)) for case in bare]
+    runs = RUNS[:1] if settings.quick else RUNS
+    return found + [Task(f"{problem}/{method}", partial(_fit, problem, method, settings)) for problem, method in runs]
+
+
+def _train(network: str, settings: Settings, done: Mapping[str, Row]) -> Row:
+    """Laplace's steps in one call; compiled before."""
+    case = cases(settings)[0]
+    step = ours(case_of(network, case.points, settings), "ieee", settings)
+    count = 2 if settings.quick else TRAIN_STEPS
+    step.steps(1)
+    return {"network": network, "points": case.points, "steps": count, "seconds": seconds_of(step, count, settings)}
+
+
+def _fit(name: str, method: str, settings: Settings, done: Mapping[str, Row]) -> Row:
+    """With the paper's steps and rate; history, progress checks and errors included. Compiling is timed apart."""
+    problem = get_problem(name)
+    steps = 2 if settings.quick else problem.paper_steps or problem.steps
+    if settings.quick:
+        problem = replace(problem, conditions=problem.conditions[1:2])
+    schedule = Schedule(steps, problem.paper_lr or problem.lr)
+    net = build_network(problem, method, width=1 if settings.quick and method == "psi" else None).to(settings.device)
+    initial = net.theta.detach().clone()
+    started = time.perf_counter()
+    fit(problem, net, replace(schedule, steps=1 if settings.quick else 60), backend=TritonBackend.name)
+    compiling = time.perf_counter() - started
+    with torch.no_grad():
+        net.theta.copy_(initial)
+    result = fit(problem, net, schedule, backend=TritonBackend.name)
+    return {
+        "problem": name,
+        "method": method,
+        "layers": list(net.structure.layer_sizes),
+        "parameters": net.structure.n_parameters,
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "seconds_of_first_steps": compiling,
+        "coefficients": result.coefficients,
+        **error_metrics(net.cpu(), problem),
+    }

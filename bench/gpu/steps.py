@@ -1,0 +1,110 @@
+"""Whole training steps: ours, and each peer against ours in alternating rounds. Right first, then timed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import torch
+
+from bench.cases import Case
+from bench.check import check, expected_of
+from bench.timing import spread
+
+from .cases import case_of, cases, key_of, sizes, structures
+from .clock import time_blocks
+from .lines import Row
+from .ours import ours
+from .peers import Make, families, why_absent
+from .settings import Settings, Task
+from .tuning import tuned_cases
+
+# A call of `train` costs more than its steps; training calls it rarely.
+OWN_WEIGHT = 4.0
+
+
+def tasks(settings: Settings) -> list[Task]:
+    """Our own first, which take little; then the peers, the case of the bars before all others."""
+    wanted = [(case, "ieee") for case in cases(settings)]
+    wanted += [(case, precision) for case, precision in tuned_cases(settings) if precision != "ieee"]
+    own = [
+        Task(f"{key_of(case)}/ours/{precision}", partial(_ours, case, precision, settings))
+        for case, precision in wanted
+    ]
+    return [*own, *_peers(settings)]
+
+
+def _peers(settings: Settings) -> list[Task]:
+    names = list(structures(settings.quick))
+    dense = [name for name in names if name.startswith("dense")]
+    tied = [name for name in names if name.startswith("psi")]
+    main, *other = sizes(settings)
+    order = [case_of(name, main, settings) for name in dense]
+    order += [case_of(name, points, settings) for points in other for name in dense]
+    order += [case_of(name, main, settings) for name in tied]
+    found = []
+    for number, case in enumerate(order):
+        for peer, ways in families(case, settings).items():
+            where = f"{key_of(case)}/{peer}"
+            if number == 0:
+                found += [
+                    Task(f"{where}/{form}", partial(_peer, case, {form: make}, peer, settings))
+                    for form, make in ways.items()
+                ]
+            else:
+                found.append(Task(f"{where}/fastest form", partial(_peer, case, ways, peer, settings)))
+    return found
+
+
+def _ours(case: Case, precision: str, settings: Settings, done: Mapping[str, Row]) -> Row:
+    step = ours(case, precision, settings)
+    error = check(step, case)
+    times = time_blocks({"ours": step}, settings, {"ours": OWN_WEIGHT})["ours"]
+    ours.cache_clear()
+    return {
+        **_description(case),
+        "peer": "ours",
+        "form": precision,
+        "gradient_error": error,
+        "microseconds_per_step": spread(times * 1e6),
+    }
+
+
+def _peer(case: Case, ways: Mapping[str, Make], peer: str, settings: Settings, done: Mapping[str, Row]) -> Row:
+    """Of several ways the one that was fastest in the first case, where all are tried."""
+    if reason := why_absent(peer, settings):
+        return {"absent": reason}
+    form = _fastest(peer, list(ways), settings, done)
+    expected_of(case)  # memory for this is not the peer's
+    step = ways[form]()
+    error = check(step, case)
+    own = ours(case, "ieee", settings)
+    times = time_blocks({peer: step, "ours": own}, settings, {"ours": OWN_WEIGHT})
+    del step
+    if settings.device == "cuda":
+        torch.cuda.empty_cache()
+    return {
+        **_description(case),
+        "peer": peer,
+        "form": form,
+        "gradient_error": error,
+        "microseconds_per_step": spread(times[peer] * 1e6),
+        "ours_microseconds_per_step": spread(times["ours"] * 1e6),
+        "speedup": spread(times[peer] / times["ours"]),
+    }
+
+
+def _fastest(peer: str, forms: list[str], settings: Settings, done: Mapping[str, Row]) -> str:
+    first = f"steps/{key_of(cases(settings)[0])}/{peer}"
+    rows = {form: done.get(f"{first}/{form}", {}) for form in forms}
+    timed = [form for form in forms if "microseconds_per_step" in rows[form]]
+    return min(timed, key=lambda form: rows[form]["microseconds_per_step"]["median"], default=forms[0])
+
+
+def _description(case: Case) -> Row:
+    return {
+        "network": case.name,
+        "layers": list(case.layers),
+        "points": case.points,
+        "edge_points": 4 * case.edge_points,
+    }

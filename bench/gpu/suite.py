@@ -1,0 +1,187 @@
+"""Everything measured on a GPU, in one run: ``python -m bench.gpu``. See README.md.
+
+This process imports neither torch nor psinn_fast: it starts those that do, watches them, and writes what they found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .bars import bars
+from .checkout import ROOT, link_tree
+from .jobs import Job, run_jobs
+from .lines import Lines, Row
+from .settings import CHECKS, SECTIONS, TIMINGS, Settings
+from .table import table
+
+TESTS = "tests/kernels/triton"
+# Of the time: the checks and compilations, which run side by side. The timings have the rest, and what these leave.
+CHECKS_SHARE = 0.4
+MOST_SHARDS = 6
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; 1 if anything failed. A bar that is missed is a result, not a failure."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes started here end too
+    started = time.time()
+    options.out.mkdir(parents=True, exist_ok=True)
+    result = Result(options, started)
+    with tempfile.TemporaryDirectory(prefix="psinn_fast_gpu_") as name:
+        work = Path(name)
+        folder = link_tree(work / "tree")
+        environment = _environment(folder, work, options)
+        ends = started + 60 * options.minutes
+        timings = [section for section in TIMINGS if section in options.sections]
+        share = CHECKS_SHARE if timings else 1.0
+        checked = started + 60 * options.minutes * share
+        stages = ((_checks(options, work, checked), checked), (_timings(options, work, timings, ends), ends))
+        try:
+            for jobs, until in stages:
+                result.jobs += jobs
+                run_jobs(jobs, until, folder, environment, result.write)
+                result.write()
+        finally:
+            result.keep_logs(work)
+        found, failures = result.found(), list(result.failures())
+    for failure in failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    print(table(found))
+    print(f"\n{result.path} written after {time.time() - started:.0f} s, {len(failures)} failures")
+    return int(bool(failures))
+
+
+class Result:
+    """What is on disk: rewritten whole whenever there is a new row, so that whoever stops the run keeps all of it."""
+
+    def __init__(self, options: argparse.Namespace, started: float) -> None:
+        self._options, self._started = options, started
+        self.jobs: list[Job] = []
+        self.path: Path = options.out / "gpu.json"
+
+    def rows(self) -> dict[str, dict[str, Row]]:
+        sections: dict[str, dict[str, Row]] = {name: {} for name in self._options.sections}
+        for job in self.jobs:
+            for key, row in job.rows().items():
+                section, _, name = key.partition("/")
+                sections.setdefault(section, {})[name] = row
+        return sections
+
+    def found(self) -> dict[str, Any]:
+        sections = self.rows()
+        machine = dict(sections.get("machine", {}).get("environment", {}))
+        if self._options.commit:
+            machine["commit"] = self._options.commit
+        return {
+            "command": self._command(),
+            "seconds": round(time.time() - self._started, 1),
+            "quick": self._options.quick,
+            "interpreted": self._options.interpret,
+            "environment": machine,
+            "bars": bars(sections),
+            "sections": sections,
+        }
+
+    def write(self) -> None:
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.found(), indent=1) + "\n")
+        os.replace(partial, self.path)
+
+    def failures(self) -> Iterator[str]:
+        for section, rows in self.rows().items():
+            for name, row in rows.items():
+                if "failure" in row:
+                    yield f"{section}/{name}: {row['failure']}"
+
+    def keep_logs(self, work: Path) -> None:
+        """What the processes printed, tracebacks and all, beside the results; it may name folders of this machine."""
+        texts = [f"==== {path.stem}\n{path.read_text(errors='replace')}" for path in sorted(work.glob("*.log"))]
+        (self._options.out / "gpu.log").write_text("\n".join(texts))
+
+    def _command(self) -> str:
+        options = self._options
+        command = f"python -m bench.gpu --minutes {options.minutes:g}"
+        command += "".join(f" --{flag}" for flag in ("quick", "interpret") if getattr(options, flag))
+        if set(options.sections) != set(SECTIONS):
+            command += " --sections " + " ".join(options.sections)
+        return command
+
+
+def _checks(options: argparse.Namespace, work: Path, ends: float) -> list[Job]:
+    """Tests and tasks, each in as many processes as the machine has room for."""
+    shards = max(1, min(MOST_SHARDS, ((os.cpu_count() or 1) - 2) // 2))
+    sections = [section for section in CHECKS if section in options.sections]
+    jobs = []
+    if "tests" in options.sections:
+        jobs += [_test_job(k, shards, options, work) for k in range(shards)]
+    if sections:
+        jobs += [_worker(f"checks_{k}", sections, options, work, ends, f"{k}/{shards}") for k in range(shards)]
+    return jobs
+
+
+def _timings(options: argparse.Namespace, work: Path, sections: Sequence[str], ends: float) -> list[Job]:
+    return [_worker("timings", sections, options, work, ends, "0/1")] if sections else []
+
+
+def _worker(
+    name: str, sections: Sequence[str], options: argparse.Namespace, work: Path, ends: float, shard: str
+) -> Job:
+    settings = Settings(str((options.out / "gpu_tuning.json").resolve()), options.quick, options.interpret)
+    lines = Lines(work / f"{name}.lines")
+    command = [sys.executable, "-m", "bench.gpu.worker", *sections, "--settings", json.dumps(vars(settings))]
+    command += ["--lines", str(lines.path), "--ends", str(ends), "--shard", shard]
+    return Job(name, command, lines, work / f"{name}.log")
+
+
+def _test_job(k: int, shards: int, options: argparse.Namespace, work: Path) -> Job:
+    """Tests have no deadline of their own: they are stopped when the stage ends. Warnings of other versions are none of
+    the kernels' business.
+    """
+    lines = Lines(work / f"tests_{k}.lines")
+    shard = f"{k}/{shards}/{2 if options.quick else 0}"
+    variables = {"PSINN_FAST_GPU_ROWS": str(lines.path), "PSINN_FAST_GPU_SHARD": shard}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "bench.gpu.pytest_rows"]
+    command += ["-p", "no:cacheprovider", "-W", "default", "--continue-on-collection-errors", options.tests]
+    # Tests that failed are rows, as are files that could not be collected; 5: nothing was left to do.
+    return Job(f"tests_{k}", command, lines, work / f"tests_{k}.log", (0, 1, 5), variables)
+
+
+def _environment(folder: Path, work: Path, options: argparse.Namespace) -> Mapping[str, str]:
+    own = {
+        "PYTHONPATH": str(folder),
+        "PYTHONUNBUFFERED": "1",
+        # Compiled here in one process, used in another, and gone afterwards: every run starts from nothing.
+        "PSINN_FAST_CACHE": str(work / "generated"),
+        "TRITON_CACHE_DIR": str(work / "triton"),
+        "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"),
+        "JAX_COMPILATION_CACHE_DIR": str(work / "jax"),
+        # JAX would take most of the GPU's memory at its first word.
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
+    if options.interpret:
+        own |= {"TRITON_INTERPRET": "1", "JAX_PLATFORMS": "cpu"}
+    else:
+        own["PSINN_FAST_GPU_TESTS"] = "1"
+    return {**os.environ, **own}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder of the results")
+    parser.add_argument("--minutes", type=float, default=7.5, help="of the whole run; what does not fit is left out")
+    parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION",
+                        help="of " + ", ".join(SECTIONS))  # fmt: skip
+    parser.add_argument("--tests", default=TESTS, help="folder, file or name of tests")
+    parser.add_argument("--commit", default="", help="what is measured, where the checkout has no git history")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, no compilers: does the suite itself work")
+    parser.add_argument("--interpret", action="store_true", help="Triton's interpreter, without a GPU; with --quick")
+    return parser

@@ -1,0 +1,115 @@
+"""The results as text, for people: a few lines per section, the bars last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .lines import Row
+
+Rows = Mapping[str, Row]
+
+
+def table(result: Mapping[str, Any]) -> str:
+    parts = []
+    for section, rows in result["sections"].items():
+        body = _SECTIONS.get(section, _plain)(rows)
+        if body:
+            parts.append(f"{section}\n" + "\n".join(f"  {line}" for line in body))
+    return "\n\n".join([*parts, _bars(result["bars"])])
+
+
+def _bars(bars: list[Row]) -> str:
+    lines = ["bars"]
+    for bar in bars:
+        limit = f"<= {bar['at_most']:g}" if "at_most" in bar else f">= {bar['at_least']:g}"
+        found = "not measured" if bar["measured"] is None else f"{bar['measured']:.4g}"
+        more = "".join(f"  ({name} {bar[name]})" for name in ("passed", "peer") if bar.get(name))
+        lines.append(f"  {bar['name']:54}{limit:>9}{found:>14}  {'met' if bar['met'] else 'MISSED'}{more}")
+    return "\n".join(lines)
+
+
+def _spread(values: Mapping[str, float], digits: int = 1, scale: float = 1.0) -> str:
+    median, low, high = (f"{values[name] * scale:.{digits}f}" for name in ("median", "p10", "p90"))
+    return f"{median} ({low}-{high})"
+
+
+def _troubled(name: str, row: Row) -> str | None:
+    for kind, word in (("failure", "FAILED "), ("absent", "absent "), ("left_out", "left out")):
+        if kind in row:
+            return f"{name:44}{word} {row[kind]}"
+    return None
+
+
+def _each(form: Callable[[str, Row], str]) -> Callable[[Rows], list[str]]:
+    return lambda rows: [_troubled(name, row) or form(name, row) for name, row in rows.items()]
+
+
+def _tests(rows: Rows) -> list[str]:
+    kinds = ("failure", "left_out", "skipped")
+    counts = {kind: sum(kind in row for row in rows.values()) for kind in kinds}
+    passed = len(rows) - sum(counts.values())
+    lines = [
+        f"{passed} passed, {counts['failure']} failed, {counts['skipped']} skipped, {counts['left_out']} not reached"
+    ]
+    return lines + [f"FAILED {name}: {row['failure']}" for name, row in rows.items() if "failure" in row]
+
+
+def _accuracy(name: str, row: Row) -> str:
+    plain = f"  plain float32 {row['error_of_plain_float32']:.1e}" if "error_of_plain_float32" in row else ""
+    verdict = "" if "met" not in row else "  met" if row["met"] else f"  MISSED {row['bar']:.1e}"
+    return f"{name:44}error {row['error']:.1e}{plain}{verdict}"
+
+
+def _steps(name: str, row: Row) -> str:
+    text = f"{name:58}{_spread(row['microseconds_per_step']):>30} us"
+    return text + (f"{_spread(row['speedup'], 2):>28} x ours" if "speedup" in row else "")
+
+
+def _share(name: str, row: Row) -> str:
+    text = f"{name:26}{_spread(row['microseconds_per_step']):>28} us"
+    text += f"{_spread(row['share_of_peak'], 1, 100):>22} % of the multiply-adds"
+    if "share_of_bandwidth" in row:
+        text += f"{_spread(row['share_of_bandwidth'], 2, 100):>22} % of the bandwidth"
+    return text
+
+
+def _machine(name: str, row: Row) -> str:
+    if name == "environment":
+        chip = row.get("chip", {}).get("name", row.get("device"))
+        versions = ", ".join(f"{what} {row.get(what)}" for what in ("torch", "triton", "jax", "driver"))
+        return f"{chip}, {versions}"
+    if name == "multiply-adds":
+        return f"multiply-adds, 1e12 per s: {_spread(row['multiply_adds_per_second'], 2, 1e-12)}"
+    if name == "copy":
+        return f"copy, 1e9 bytes per s: {_spread(row['bytes_per_second'], 0, 1e-9)}"
+    measured = {key.replace("_", " "): value for key, value in row.items() if isinstance(value, dict)}
+    return ", ".join(f"{key} {_spread(value, 2)}" for key, value in measured.items())
+
+
+def _problems(name: str, row: Row) -> str:
+    error = row.get("relative_l2")
+    text = f"{name:30}{row['steps']:>8} steps in {row['seconds']:.2f} s"
+    return text + (f", relative L2 {error:.2e}" if isinstance(error, float) else "")
+
+
+def _counters(name: str, row: Row) -> str:
+    return f"{name}: " + ", ".join(f"{metric} {value:g}" for metric, value in row["counters"].items())
+
+
+def _plain(rows: Rows) -> list[str]:
+    """Failures alone: what was only prepared says nothing else."""
+    return [text for name, row in rows.items() if (text := _troubled(name, row))]
+
+
+_SECTIONS: dict[str, Callable[[Rows], list[str]]] = {
+    "tests": _tests,
+    "sanitizer": _each(lambda name, row: f"{name:44}{row['summary']}"),
+    "accuracy": _each(_accuracy),
+    "machine": _each(_machine),
+    "tuning": _each(lambda name, row: f"{name:44}{row['chosen']}"),
+    "steps": _each(_steps),
+    "share": _each(_share),
+    "problems": _each(_problems),
+    "counters": _each(_counters),
+}

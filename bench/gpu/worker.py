@@ -1,0 +1,87 @@
+"""Sections' tasks one after another in one process: ``python -m bench.gpu.worker``, started by suite.py."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from bench.section import attempt
+
+from .jobs import NO_TIME, RESTART
+from .lines import Lines, Row
+from .settings import WEIGHTS, Settings, Task
+
+
+def tasks_of(section: str, settings: Settings) -> list[Task]:
+    """A section that breaks as a whole is one task that fails."""
+    found: list[Task] = []
+
+    def collect() -> Row:
+        found.extend(import_module(f"bench.gpu.{section}").tasks(settings))
+        return {}
+
+    row = attempt({}, collect)
+    return [Task("section", lambda _: row)] if row else found
+
+
+def work(sections: Sequence[str], settings: Settings, lines: Lines, ends: float, shard: tuple[int, int]) -> int:
+    """What the lines do not have yet. A section has its share of the time left; what is not begun then is left out."""
+    k, n = shard
+    tasks = {section: tasks_of(section, settings)[k::n] for section in sections}
+    lines.plan(f"{section}/{task.key}" for section in sections for task in tasks[section])
+    for number, section in enumerate(sections):
+        left = sum(WEIGHTS[later] for later in sections[number:])
+        deadline = time.time() + (ends - time.time()) * WEIGHTS[section] / left
+        for task in tasks[section]:
+            key, done = f"{section}/{task.key}", lines.read().rows
+            if key in done:
+                continue
+            if time.time() > deadline:
+                lines.end(key, {"left_out": NO_TIME})
+                continue
+            lines.begin(key, task.limit)
+            row = attempt({}, lambda task=task, done=done: task.run(done))
+            lines.end(key, row)
+            if "failure" in row and not is_alive():
+                return RESTART
+    return 0
+
+
+def is_alive() -> bool:
+    """An error in a kernel makes all later calls of the process fail."""
+    try:
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+    except RuntimeError:
+        return False
+    return True
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    k, _, n = text.partition("/")
+    return int(k), int(n)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.gpu.worker", description=__doc__)
+    parser.add_argument("sections", nargs="+")
+    parser.add_argument("--settings", type=json.loads, required=True)
+    parser.add_argument("--lines", type=Path, required=True)
+    parser.add_argument("--ends", type=float, required=True)
+    parser.add_argument("--shard", type=shard_of, default=(0, 1), help="K/N: every N-th task, from number K")
+    options = parser.parse_args(arguments)
+    signal.alarm(max(1, int(options.ends - time.time()) + 30))  # whatever became of the parent
+    settings: Mapping[str, object] = options.settings
+    return work(options.sections, Settings(**settings), Lines(options.lines), options.ends, options.shard)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""The GPU suite itself works: its code on Triton's interpreter at tiny sizes, and what it does when a part fails."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from .gpu import suite, worker
+from .gpu.bars import bars
+from .gpu.checkout import ROOT, link_tree
+from .gpu.counters import counters
+from .gpu.jobs import NO_TIME, Job, run_jobs
+from .gpu.lines import Lines
+from .gpu.settings import CHECKS, SECTIONS, TIMINGS, Settings, Task
+from .gpu.table import table
+
+TRITON = importlib.util.find_spec("triton")
+QUICK = Settings("", quick=True, interpret=True)
+# A program of three tasks, the second of which is given; it goes on behind what its lines have.
+PROGRAM = """
+import os, sys, time
+from pathlib import Path
+from bench.gpu.lines import Lines
+lines = Lines(Path(sys.argv[1]))
+lines.plan(["a/1", "a/2", "a/3"])
+for key in ("a/1", "a/2", "a/3"):
+    if key not in lines.read().rows:
+        lines.begin(key, 1.5)
+        if key == "a/2":
+            {middle}
+        lines.end(key, {{"process": os.getpid()}})
+"""
+
+
+def run_program(folder: Path, middle: str, seconds: float = 60.0) -> dict[str, dict[str, Any]]:
+    lines = Lines(folder / "job.lines")
+    command = [sys.executable, "-c", PROGRAM.format(middle=middle), str(lines.path)]
+    job = Job("job", command, lines, folder / "job.log")
+    run_jobs([job], time.time() + seconds, ROOT, os.environ, lambda: None)
+    return job.rows()
+
+
+@pytest.mark.parametrize(
+    ("middle", "failure"),
+    [
+        ("print('out of registers', flush=True); os._exit(9)", "the process died (exit status 9): out of registers"),
+        ("os.abort()", "the process died (exit status -6)"),
+        ("time.sleep(100)", "stopped after 2 s"),
+    ],
+)
+def test_smoke_gpu_a_process_that_dies_or_hangs_is_a_row(tmp_path: Path, middle: str, failure: str) -> None:
+    rows = run_program(tmp_path, middle)
+    assert list(rows) == ["a/1", "a/2", "a/3"]
+    assert failure in rows["a/2"]["failure"]
+    assert rows["a/1"]["process"] != rows["a/3"]["process"]
+
+
+def test_smoke_gpu_a_broken_context_starts_the_process_again(tmp_path: Path) -> None:
+    rows = run_program(tmp_path, "lines.end(key, {'failure': 'illegal address'}); os._exit(3)")
+    assert rows["a/2"] == {"failure": "illegal address"}
+    assert "process" in rows["a/3"]
+
+
+def test_smoke_gpu_a_program_that_cannot_start_is_a_row(tmp_path: Path) -> None:
+    lines = Lines(tmp_path / "job.lines")
+    job = Job("job", [sys.executable, "-c", "import nothing_of_this_name"], lines, tmp_path / "job.log")
+    run_jobs([job], time.time() + 60, ROOT, os.environ, lambda: None)
+    assert "nothing_of_this_name" in job.rows()["job/process"]["failure"]
+
+
+def test_smoke_gpu_what_is_not_reached_is_left_out(tmp_path: Path) -> None:
+    rows = run_program(tmp_path, "time.sleep(100)", seconds=1.0)
+    assert "process" in rows["a/1"]
+    assert NO_TIME in rows["a/2"]["failure"]
+    assert rows["a/3"] == {"left_out": NO_TIME}
+
+
+def test_smoke_gpu_a_section_that_raises_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(settings: Settings) -> list[Task]:
+        raise RuntimeError("no such chip")
+
+    def wrong(done: Mapping[str, Any]) -> dict[str, Any]:
+        raise ArithmeticError("off by one")
+
+    modules = {
+        "machine": broken,
+        "steps": lambda settings: [Task("one", wrong), Task("two", lambda done: {"seen": sorted(done)})],
+    }
+    monkeypatch.setattr(worker, "import_module", lambda name: SimpleNamespace(tasks=modules[name.rpartition(".")[2]]))
+    lines = Lines(tmp_path / "lines")
+    assert worker.work(["machine", "steps"], QUICK, lines, time.time() + 60, (0, 1)) == 0
+    rows = lines.read().rows
+    assert "no such chip" in rows["machine/section"]["failure"]
+    assert "off by one" in rows["steps/one"]["failure"]
+    assert rows["steps/two"]["seen"] == ["machine/section", "steps/one"]
+
+
+def test_smoke_gpu_a_section_whose_time_is_over_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = SimpleNamespace(tasks=lambda settings: [Task("one", lambda done: {})])
+    monkeypatch.setattr(worker, "import_module", lambda name: module)
+    lines = Lines(tmp_path / "lines")
+    worker.work(["steps"], QUICK, lines, time.time() - 1, (0, 1))
+    assert lines.read().rows == {"steps/one": {"left_out": NO_TIME}}
+
+
+def test_smoke_gpu_runs_without_an_installation(tmp_path: Path) -> None:
+    """And without the packages that only comforts need: a bare machine has none of them."""
+    link_tree(tmp_path / "tree")
+    program = (
+        "import sys\n"
+        "for name in ('rich', 'safetensors', 'matplotlib', 'hypothesis'): sys.modules[name] = None\n"
+        "sys.meta_path[:] = [finder for finder in sys.meta_path if 'editable' not in repr(finder)]\n"
+        "import bench.gpu.problems, psinn_fast.kernels, helpers\n"
+        "print(psinn_fast.__file__, psinn_fast.kernels.__file__)"
+    )
+    path = f"{tmp_path / 'tree'}{os.pathsep}{tmp_path / 'tree' / 'tests'}"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path / "tree",
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert all(name.startswith(str(tmp_path)) for name in done.stdout.split())
+
+
+def result_of(out: Path) -> dict[str, Any]:
+    return json.loads((out / "gpu.json").read_text())
+
+
+@pytest.mark.skipif(TRITON is None or TRITON.origin is None, reason="triton is not installed")
+def test_smoke_gpu_every_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tests = "tests/kernels/triton/test_triton_contract.py"
+    arguments = ["--quick", "--interpret", "--minutes", "10", "--tests", tests, "--commit", "abc"]
+    assert suite.main([*arguments, "--out", str(tmp_path)]) == 0, (tmp_path / "gpu.log").read_text()
+    result = result_of(tmp_path)
+    sections = result["sections"]
+    assert tuple(sections) == SECTIONS
+    assert all(sections.values())
+    assert result["environment"]["commit"] == "abc"
+    assert str(tmp_path) not in json.dumps(result)
+    assert not any(
+        kind in row for rows in sections.values() for row in rows.values() for kind in ("failure", "left_out")
+    )
+    assert len(sections["tests"]) == 2
+    assert all(row["met"] for row in sections["accuracy"].values())
+    steps = sections["steps"]
+    assert {row["peer"] for row in steps.values()} == {
+        "ours", "nested", "taylor", "taylor, graph", "compiled, reduce-overhead", "compiled, graph", "jax"
+    }  # fmt: skip
+    for row in steps.values():
+        if "absent" not in row:
+            assert row["gradient_error"] < 1e-5
+            assert 0 < row["microseconds_per_step"]["median"] < math.inf
+    assert json.loads((tmp_path / "gpu_tuning.json").read_text())
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("steps", "bars", "not measured", "dense-32, us per step"))
+
+
+def test_smoke_gpu_stopped_in_the_middle_keeps_what_it_has(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bench.gpu", "--quick", "--interpret", "--sections", "machine", "steps"]
+    process = subprocess.Popen([*command, "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    started = time.time()
+    while time.time() - started < 60:
+        time.sleep(0.2)
+        if (tmp_path / "gpu.json").exists() and "multiply-adds" in result_of(tmp_path)["sections"]["machine"]:
+            break
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    assert "failure" not in result_of(tmp_path)["sections"]["machine"]["multiply-adds"]
+    assert (tmp_path / "gpu.log").exists()
+
+
+def test_smoke_gpu_bars_and_table() -> None:
+    spread = {"median": 20.0, "p10": 19.0, "p90": 21.0}
+    fast = {"median": 5.0, "p10": 4.0, "p90": 6.0}
+    sections: dict[str, dict[str, Any]] = {name: {} for name in (*CHECKS, *TIMINGS)}
+    sections["tests"] = {"a": {"seconds": 1.0}, "b": {"failure": "AssertionError: 3 != 4"}}
+    sections["steps"] = {
+        "dense-32@10201/ours/ieee": {"microseconds_per_step": spread},
+        "dense-32@10201/compiled, graph/stacked": {"microseconds_per_step": spread, "speedup": spread},
+        "dense-32@10201/jax/stacked": {"microseconds_per_step": spread, "speedup": fast},
+        "dense-32@10201/nested/usual": {"microseconds_per_step": spread, "speedup": spread},
+    }
+    found = {bar["name"]: bar for bar in bars(sections)}
+    assert found["GPU tests that failed or were not reached"]["measured"] == 1
+    assert found["dense-32, us per step"]["met"]
+    best = found["dense-32, speed-up over the best graphed peer"]
+    assert (best["measured"], best["peer"], best["met"]) == (5.0, "jax/stacked", True)
+    assert not found["dense-32, speed-up over eager nested autograd"]["met"]
+    assert not found["psi-32, us per step"]["met"]
+    text = table({"sections": sections, "bars": list(found.values())})
+    assert "1 passed, 1 failed" in text
+    assert "MISSED" in text
+
+
+def test_smoke_gpu_counters_are_read() -> None:
+    output = (
+        "==PROF== Connected\n"
+        '"ID","Kernel Name","dram__bytes.sum","launch__registers_per_thread","smsp__inst_executed.sum"\n'
+        '"","","Kbyte","register/thread","inst"\n'
+        '"0","run","1,234.5","255","n/a"\n'
+    )
+    assert counters(output) == {
+        "dram__bytes.sum [Kbyte]": 1234.5,
+        "launch__registers_per_thread [register/thread]": 255,
+    }
+    assert counters("==ERROR== No permission") == {}

@@ -262,7 +262,7 @@ class TritonBackend:
         def make() -> _Network:
             # What is kept for a plan may not hold on to it.
             own = replace(plan)
-            layout = make_layout(own)
+            layout = make_layout(own, theta.dtype)
             configuration = self._configuration or choose(layout, theta.dtype, theta.device, self._precision)
             return _Network(own, layout, Weights(layout, theta), configuration)
 

@@ -1,19 +1,42 @@
-"""How a kernel is cut up: points per tile, warps per program, programs on the chip."""
+"""How a kernel is cut up: points per tile, warps per program, programs on the chip.
+
+What works best is in tables, chip -> network -> {"block", "warps", "per_processor"}: first in the user's own file, then
+in configurations.json beside this file, there under the chip itself or under "any". An autotuner needs three functions:
+
+    key = signature(layout, dtype, precision)      # what is the same for networks that compile to the same code
+    look_up(chip, key)                             # what is known, as an `Entry`, or None; chip: "sm_89"
+    save_entry(chip, key, Entry(32, 4, 2))         # into the user's file
+
+The user's file is the one that PSINN_FAST_CONFIGURATIONS names, else configurations.json in the cache's folder, which
+PSINN_FAST_CACHE names. `choose` looks there, and falls back on a rule.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
 
 import torch
 
 from .layout import Layout
+from .modules import cache_folder
 
 PRECISIONS = ("ieee", "tf32x3", "tf32")
+TABLE_VARIABLE = "PSINN_FAST_CONFIGURATIONS"
+SHIPPED = Path(__file__).with_name("configurations.json")
+ANY_CHIP = "any"
+
+Table = dict[str, dict[str, dict[str, int]]]
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """``block``: points per tile; ``warps`` per program; ``programs`` in the grid; ``precision`` of float32 products."""
+    """``block``: points per tile; ``warps`` per program; ``programs`` in the grid; ``precision`` of products."""
 
     block: int
     warps: int
@@ -21,16 +44,96 @@ class Configuration:
     precision: str = "ieee"
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A line of a table; ``per_processor``: programs per multiprocessor."""
+
+    block: int
+    warps: int
+    per_processor: int
+
+    def on(self, device: torch.device, precision: str) -> Configuration:
+        processors = torch.cuda.get_device_properties(device).multi_processor_count
+        return Configuration(self.block, self.warps, self.per_processor * processors, precision)
+
+
 def widest_block(layout: Layout) -> int:
     return max((block.padded for own in layout.boundaries for block in own.neurons), default=16)
 
 
+def lanes(layout: Layout, configuration: Configuration) -> int:
+    """Points that lie in different threads where a thread holds four columns of one point."""
+    return min(configuration.block, max(1, 32 * configuration.warps * 4 // widest_block(layout)))
+
+
+def signature(layout: Layout, dtype: torch.dtype, precision: str) -> str:
+    """Inputs, per hidden layer its tiles and its blocks' widths, outputs, precision: "2;1x32;1:1x32;1/ieee"."""
+    parts = [str(layout.d_in)]
+    for number, boundary in enumerate(layout.boundaries):
+        widths = [block.padded for block in boundary.neurons]
+        blocks = "+".join(f"{len(list(own))}x{width}" for width, own in groupby(widths))
+        parts.append(f"{len(layout.products[number - 1])}:{blocks}" if number else blocks)
+    parts.append(str(layout.d_out))
+    return f"{';'.join(parts)}/{'float64' if dtype == torch.float64 else precision}"
+
+
+def chip_name(device: torch.device) -> str:
+    major, minor = torch.cuda.get_device_capability(device)
+    return f"sm_{major}{minor}"
+
+
+def user_table() -> Path:
+    given = os.environ.get(TABLE_VARIABLE)
+    return Path(given) if given else cache_folder() / "configurations.json"
+
+
+def load_table(path: Path) -> Table:
+    """Empty where there is no file, or none that can be read: a broken cache is no reason to stop."""
+    try:
+        return _read(path, path.stat().st_mtime_ns)
+    except (OSError, ValueError):
+        return {}
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, changed: int) -> Table:
+    table: Table = json.loads(path.read_text())
+    return table
+
+
+def look_up(chip: str, key: str) -> Entry | None:
+    for path, name in ((user_table(), chip), (SHIPPED, chip), (SHIPPED, ANY_CHIP)):
+        found = load_table(path).get(name, {}).get(key)
+        if found is not None:
+            return Entry(**found)
+    return None
+
+
+def save_entry(chip: str, key: str, entry: Entry) -> None:
+    """Into the user's table; other entries stay.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path = user_table()
+    table = {name: dict(entries) for name, entries in load_table(path).items()}
+    table.setdefault(chip, {})[key] = asdict(entry)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Renamed into place: another process never sees half a file.
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
+        file.write(json.dumps(table, indent=1) + "\n")
+    os.replace(file.name, path)
+
+
+def by_rule(layout: Layout, dtype: torch.dtype, precision: str) -> Entry:
+    """Tiles whose numbers fit into registers, found by compiling: bench/static."""
+    width = widest_block(layout) * (2 if dtype == torch.float64 else 1)
+    block = 16 if width <= 64 or precision == "ieee" else 32
+    return Entry(block, 4 if width <= 64 else 8, 2)
+
+
 def choose(layout: Layout, dtype: torch.dtype, device: torch.device, precision: str) -> Configuration:
-    """Small tiles: with 32 neurons and four channels, 32 points fill the registers of four warps."""
     if device.type != "cuda":  # the interpreter, where programs run one after another
         return Configuration(16, 1, 4, precision)
-    width = widest_block(layout) * (2 if dtype == torch.float64 else 1)
-    block = 32 if width <= 32 else 16
-    warps = 4 if width <= 64 else 8
-    processors = torch.cuda.get_device_properties(device).multi_processor_count
-    return Configuration(block, warps, 2 * processors, precision)
+    found = look_up(chip_name(device), signature(layout, dtype, precision))
+    return (found or by_rule(layout, dtype, precision)).on(device, precision)

@@ -5,6 +5,8 @@ Every formula is free of cancellation; the tests compare with float64 over the w
 
 from __future__ import annotations
 
+import os
+
 import triton
 import triton.language as tl
 
@@ -19,24 +21,41 @@ def gather(source, index, coefficient, offsets, SIZE: tl.constexpr, TERMS: tl.co
     return value
 
 
+IS_INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
+# Terms in a sum that tl.dot asks for.
+LEAST_TERMS = tl.constexpr(16)
+
+
+@tl.core.builtin
+def _short_dot(a, b, total, precision, _semantic=None):
+    """tl.dot with fewer terms than it asks for. The compiler takes them, in FMAs as on tensor cores."""
+    own = _semantic.builder.codegen_fns
+    bound = own["min_dot_size"]
+    own["min_dot_size"] = lambda *types: (1, 1, 1)
+    try:
+        return _semantic.dot(a, b, total, tl.core._unwrap_if_constexpr(precision), None, total.dtype)
+    finally:
+        own["min_dot_size"] = bound
+
+
 @triton.jit
 def dot(a, b, total, PRECISION: tl.constexpr):
     """total + a b. In float64 PRECISION means nothing."""
     if total.dtype == tl.float64:
         return tl.dot(a, b, total, out_dtype=tl.float64)
-    else:
+    elif a.shape[-1] >= LEAST_TERMS or IS_INTERPRETED:
         return tl.dot(a, b, total, input_precision=PRECISION)
+    else:
+        return _short_dot(a, b, total, PRECISION)
 
 
 @triton.jit
-def joined(a, b):
-    """[points, 8] twice to [points, 16], column by column in turn."""
-    return tl.reshape(tl.join(a, b), [a.shape[0], 2 * a.shape[1]])
-
-
-@triton.jit
-def halves(a):
-    return tl.split(tl.reshape(a, [a.shape[0], a.shape[1] // 2, 2]))
+def folded(a, LANES: tl.constexpr):
+    """[points, columns] to [LANES, columns], point by point in turn: mostly sums within a thread."""
+    if a.shape[0] <= LANES:
+        return a
+    else:
+        return tl.sum(tl.reshape(a, [a.shape[0] // LANES, LANES, a.shape[1]]), 0)
 
 
 @triton.jit
@@ -97,7 +116,7 @@ def cosh(x):
 
 @triton.jit
 def atan(x):
-    """Arguments above 1 by pi/2 - atan(1/x), above tan(pi/8) by pi/4 + atan((x - 1) / (x + 1)); then the Taylor series."""
+    """Above 1 by pi/2 - atan(1/x), above tan(pi/8) by pi/4 + atan((x - 1) / (x + 1)); then the Taylor series."""
     size = tl.abs(x)
     inverted = size > 1.0
     y = tl.where(inverted, 1.0 / tl.where(inverted, size, 1.0), size)
@@ -121,12 +140,14 @@ def sign(x):
 
 @triton.jit
 def power(x, y):
-    """x^y; for x < 0 only where y is an integer, else NaN."""
-    size = tl.exp(y * tl.log(tl.abs(x)))
-    is_odd = tl.floor(0.5 * y) * 2.0 != y
+    """x^y; for x < 0 only where y is an integer, else NaN. Zeros, infinities and NaN as in C."""
+    size = tl.where(tl.abs(x) == 1.0, 1.0, tl.exp(y * tl.log(tl.abs(x))))
     is_whole = tl.floor(y) == y
-    negative = tl.where(is_whole, tl.where(is_odd, -size, size), float("nan"))
-    return tl.where(y == 0.0, 1.0, tl.where(x < 0, negative, size))
+    is_odd = is_whole & (tl.floor(0.5 * y) * 2.0 != y)
+    is_negative = (x < 0) | ((x == 0) & (1.0 / x < 0))
+    value = tl.where(is_negative & is_odd, -size, size)
+    value = tl.where((x < 0) & (x > float("-inf")) & (is_whole == 0), float("nan"), value)
+    return tl.where(y == 0.0, 1.0, value)
 
 
 @triton.jit

@@ -3,8 +3,8 @@
 A Triton program holds tensors [points, neurons] whose sides are powers of two. The neurons of a layer are cut into the
 blocks that `kernels.orbits` finds: an orbit of size m, repeated k times, is m blocks of k neurons, and the transforms
 ``post`` and ``pre`` are sums of whole blocks. Products become tiles: one matrix per pair of an operand block and a slot
-block that any weight connects. Tiles, biases and the first and last layer lie one after the other in a vector ``packed``,
-padded with zeros, and packed = M theta with a constant sparse M, since all of w is linear in theta.
+block that any weight connects. Tiles, biases and the first and last layer lie one after the other in a vector
+``packed``, padded with zeros, and packed = M theta with a constant sparse M, since all of w is linear in theta.
 """
 
 from __future__ import annotations
@@ -14,21 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
+import torch
 
 from ..orbits import Orbit, orbits
 from ..plan import LayerPlan, Plan
 from ..symbols import IntArray
 
-# tl.dot needs at least 16 terms in a sum, and every block is summed over, forward or backward. Blocks of up to half of
-# that go through products in pairs.
-LEAST = 16
-HALF = LEAST // 2
+# Columns of a block at least. In float64 a tile with fewer rows than a tensor core's 16 makes Triton 3.6 fail.
+LEAST = {torch.float32: 8, torch.float64: 16}
 # With more blocks in a layer than this, one dense matrix is quicker than so many small ones.
 MOST_BLOCKS = 8
-
-
-def padded(size: int) -> int:
-    return HALF if size <= HALF else 1 << (size - 1).bit_length()
 
 
 @dataclass(frozen=True)
@@ -37,10 +32,11 @@ class Block:
 
     start: int
     size: int
+    least: int
 
     @property
     def padded(self) -> int:
-        return padded(self.size)
+        return max(self.least, 1 << (self.size - 1).bit_length())
 
     @property
     def end(self) -> int:
@@ -52,41 +48,12 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """What takes part in products as one tensor: a block, or two halves, column by column in turn (None: zeros)."""
-
-    blocks: tuple[int | None, ...]
-    columns: int
-
-
-@dataclass(frozen=True)
 class Tile:
-    """packed[offset + k * columns + n]: weight from column k of panel ``operand`` to column n of panel ``slot``."""
+    """Blocks that weights connect: packed[offset + k * columns + n] leads from operand k to slot n of ``columns``."""
 
     operand: int
     slot: int
     offset: int
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Blocks that weights connect: entry (k, n) is packed[offset + k * row_step + n * column_step]."""
-
-    operand: int
-    slot: int
-    offset: int
-    row_step: int
-    column_step: int
-
-
-@dataclass(frozen=True)
-class Products:
-    """A hidden layer's matrix: forward and backward tile by tile, gradients pair by pair, without the padding."""
-
-    operands: tuple[Panel, ...]
-    slots: tuple[Panel, ...]
-    tiles: tuple[Tile, ...]
-    pairs: tuple[Pair, ...]
 
 
 @dataclass(frozen=True)
@@ -112,8 +79,9 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Layout:
-    """``inputs``: per neuron block of the first layer, offsets of the columns of its matrix; ``products``: per hidden layer
-    behind it; ``outputs[field]``: per operand block of the last one, offset of its row; ``output_biases``: of each field.
+    """``inputs``: per neuron block of the first layer, offsets of the columns of its matrix; ``products``: per hidden
+    layer behind it; ``outputs[field]``: per operand block of the last one, offset of its row; ``output_biases``: of
+    each field.
 
     packed = matrix @ source, where source is theta, or w of ``plan`` if that has folded constants (``reads_w``).
     """
@@ -123,7 +91,7 @@ class Layout:
     d_out: int
     boundaries: tuple[Boundary, ...]
     inputs: tuple[tuple[int, ...], ...]
-    products: tuple[Products, ...]
+    products: tuple[tuple[Tile, ...], ...]
     outputs: tuple[tuple[int, ...], ...]
     output_biases: tuple[int | None, ...]
     matrix: scipy.sparse.csr_array
@@ -169,7 +137,7 @@ class _Packer:
         return whole
 
 
-def make_layout(plan: Plan) -> Layout:
+def make_layout(plan: Plan, dtype: torch.dtype = torch.float32) -> Layout:
     """The blocks of a lowered plan, or of its composed form where the lowered one falls into too many pieces.
 
     A network of one layer has no boundary; its one matrix is in ``outputs``, as if the inputs were operands.
@@ -180,18 +148,18 @@ def make_layout(plan: Plan) -> Layout:
     if is_single or any(own is None or sum(orbit.size for orbit in own) > MOST_BLOCKS for own in found):
         plan = plan.composed
         found = [orbits(plan, layer) for layer in range(len(plan.layers) - 1)]
-    packer = _Packer(plan, reads_w)
+    packer, least = _Packer(plan, reads_w), LEAST[dtype]
     boundaries = []
     for layer, own in zip(plan.layers, found, strict=False):
         assert own is not None
-        boundaries.append(_boundary(layer, own, packer))
+        boundaries.append(_boundary(layer, own, packer, least))
     inputs = _inputs(plan, boundaries[0], packer, reads_w) if boundaries else ()
     products = tuple(
         _products(plan.layers[number], boundaries[number - 1].operands, boundaries[number].slots, packer)
         for number in range(1, len(boundaries))
     )
     last = plan.layers[-1]
-    operands = boundaries[-1].operands if boundaries else (Block(0, plan.d_in),)
+    operands = boundaries[-1].operands if boundaries else (Block(0, plan.d_in, least),)
     outputs = tuple(_output(last, field, operands, packer) for field in range(last.fan_out))
     biases = tuple(
         None if last.bias is None else packer.entries(1, [0], [last.bias.start + field])
@@ -201,7 +169,7 @@ def make_layout(plan: Plan) -> Layout:
     return Layout(plan, plan.d_in, plan.d_out, tuple(boundaries), inputs, products, outputs, biases, matrix)
 
 
-def _boundary(layer: LayerPlan, own: list[Orbit], packer: _Packer) -> Boundary:
+def _boundary(layer: LayerPlan, own: list[Orbit], packer: _Packer, least: int) -> Boundary:
     slots: list[Block] = []
     neurons: list[Block] = []
     operands: list[Block] = []
@@ -209,7 +177,7 @@ def _boundary(layer: LayerPlan, own: list[Orbit], packer: _Packer) -> Boundary:
 
     def add(blocks: list[Block], starts: tuple[int, ...], repeat: int) -> tuple[int, ...]:
         first = len(blocks)
-        blocks.extend(Block(start, repeat) for start in starts)
+        blocks.extend(Block(start, repeat, least) for start in starts)
         return tuple(range(first, len(blocks)))
 
     for orbit in own:
@@ -252,40 +220,16 @@ def _inputs(plan: Plan, boundary: Boundary, packer: _Packer, reads_w: bool) -> t
     return tuple(tuple(column(block, i) for i in range(d)) for block in boundary.neurons)
 
 
-def _panels(blocks: tuple[Block, ...]) -> tuple[Panel, ...]:
-    """Halves in pairs of neighbours: a block-diagonal matrix then stays nearly so."""
-    numbers = sorted(range(len(blocks)), key=lambda number: blocks[number].start)
-    halves: list[int | None] = [number for number in numbers if blocks[number].padded == HALF]
-    if len(halves) % 2:
-        halves.append(None)
-    whole = [Panel((number,), blocks[number].padded) for number in numbers if blocks[number].padded > HALF]
-    return (*whole, *(Panel(pair, LEAST) for pair in zip(halves[::2], halves[1::2], strict=True)))
-
-
-def _products(layer: LayerPlan, operands: tuple[Block, ...], slots: tuple[Block, ...], packer: _Packer) -> Products:
-    operand_panels, slot_panels = _panels(operands), _panels(slots)
-    tiles, pairs = [], []
-    for s, slot_panel in enumerate(slot_panels):
-        for o, operand_panel in enumerate(operand_panels):
-            rows: list[int] = []
-            columns: list[int] = []
-            members = []
-            steps = len(operand_panel.blocks), len(slot_panel.blocks)
-            for i, operand in enumerate(operand_panel.blocks):
-                for j, slot in enumerate(slot_panel.blocks):
-                    if operand is None or slot is None:
-                        continue
-                    k, n, w = _entries(layer, operands[operand], slots[slot])
-                    if k.size:
-                        members.append((operand, slot, i * slot_panel.columns + j))
-                        rows += ((k * steps[0] + i) * slot_panel.columns + n * steps[1] + j).tolist()
-                        columns += w.tolist()
-            if members:
-                offset = packer.entries(operand_panel.columns * slot_panel.columns, rows, columns)
-                tiles.append(Tile(o, s, offset))
-                row_step = steps[0] * slot_panel.columns
-                pairs += [Pair(a, b, offset + start, row_step, steps[1]) for a, b, start in members]
-    return Products(operand_panels, slot_panels, tuple(tiles), tuple(pairs))
+def _products(
+    layer: LayerPlan, operands: tuple[Block, ...], slots: tuple[Block, ...], packer: _Packer
+) -> tuple[Tile, ...]:
+    tiles = []
+    for s, slot in enumerate(slots):
+        for o, operand in enumerate(operands):
+            k, n, w = _entries(layer, operand, slot)
+            if k.size:
+                tiles.append(Tile(o, s, packer.entries(operand.padded * slot.padded, k * slot.padded + n, w)))
+    return tuple(tiles)
 
 
 def _entries(layer: LayerPlan, operand: Block, slot: Block) -> tuple[IntArray, IntArray, IntArray]:

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from ..channels import ChannelSet
 from ..program import Program
-from .configuration import Configuration
-from .emission import EXTRA_ARGUMENTS, GroupSource, Mode
+from .configuration import Configuration, lanes
+from .emission import CONSTANTS, EXTRA_ARGUMENTS, GroupSource, Mode
 from .layout import Layout
 from .modules import module_of
 
 HEADER = """import triton
 import triton.language as tl
-from psinn_fast.kernels.triton.functions import atan, cosh, dot, gather, halves, joined, power, sign, sinh, sqrt, tanh
+from psinn_fast.kernels.triton.functions import atan, cosh, dot, folded, gather, power, sign, sinh, sqrt, tanh
 """
 
 
@@ -72,16 +72,18 @@ def kernel_source(
     n_unknown: int,
     terms_per_entry: int,
     need_x: bool = False,
+    is_stacked: bool = True,
 ) -> str:
     """The text of a module with one kernel, ``run``, which sends each program of the grid to its group."""
+    common = n_unknown, terms_per_entry, need_x, is_stacked
     functions = [
-        GroupSource(f"group_{k}", layout, channels, mode, program, n_unknown, terms_per_entry, need_x).text()
+        GroupSource(f"group_{k}", layout, channels, mode, program, *common).text()
         for k, (channels, program) in enumerate(groups)
     ]
     extra = EXTRA_ARGUMENTS[mode]
     own = [f"{name}_{k}" for k in range(len(groups)) for name in ("points", "columns", "n_total")]
     arguments = ["source", "index", "coefficient", "unknown", "partials", "table", "factors", "state", *own, *extra]
-    constants = [f"{name}: tl.constexpr" for name in ("BLOCK", "PRECISION", "ROW", "COUNTS")]
+    constants = [f"{name}: tl.constexpr" for name in (*CONSTANTS, "ROW", "COUNTS")]
     lines = [
         f"def run({', '.join([*arguments, *constants])}):",
         "    pid = tl.program_id(0)",
@@ -97,10 +99,9 @@ def kernel_source(
         "    partial = partials + pid.to(tl.int64) * ROW",
     ]
     for k in range(len(groups)):
-        call = ", ".join(
-            ["source", "index", "coefficient", "unknown", f"points_{k}", f"columns_{k}", f"n_total_{k}"]
-            + ["begin", "end", "factor", "partial", *extra, "BLOCK", "PRECISION"]
-        )
+        shared = ["begin", "end", "factor", "partial", *extra, *CONSTANTS]
+        own_call = [f"points_{k}", f"columns_{k}", f"n_total_{k}"]
+        call = ", ".join(["source", "index", "coefficient", "unknown", *own_call, *shared])
         lines.append(f"    {'if' if k == 0 else 'elif'} group == {k}:")
         lines.append(f"        group_{k}({call})")
     return "\n".join([HEADER, "", *functions, "", "@triton.jit", *lines, ""])
@@ -119,10 +120,26 @@ class PointKernel:
         configuration: Configuration,
         need_x: bool = False,
     ) -> None:
-        self.text = kernel_source(layout, groups, mode, n_unknown, weights.gather.terms, need_x)
-        self._run = module_of(self.text).run
+        # On tensor cores, a point's channels would lie in different threads.
+        is_stacked = configuration.precision == "ieee" and weights.gather.factors.dtype == torch.float32
+        self.text = kernel_source(layout, groups, mode, n_unknown, weights.gather.terms, need_x, is_stacked)
+        self.function = module_of(self.text).run
         self._weights, self._configuration = weights, configuration
         self.row = layout.n_packed + n_unknown + 1
+        self._constants: dict[str, Any] = {
+            "BLOCK": configuration.block,
+            "LANES": lanes(layout, configuration),
+            "PRECISION": configuration.precision,
+            "ROW": self.row,
+        }
+
+    def signature(self, number: str) -> tuple[dict[str, str], dict[str, Any]]:
+        """(Triton's type of every argument, values of the constants); ``number``: the type of tensors, "fp32"."""
+        constants = self._constants | {"COUNTS": True}
+        special = {"index": "*i32", "table": "*i32", "state": "*i64"}
+        names = [name for name in self.function.arg_names if name not in constants]
+        types = {name: "i32" if name.startswith("n_total") else special.get(name, f"*{number}") for name in names}
+        return types | dict.fromkeys(constants, "constexpr"), constants
 
     def __call__(
         self,
@@ -139,8 +156,7 @@ class PointKernel:
         """``data``: (points, columns, number of points) of every group."""
         own: list[Any] = [value for group in data for value in group]
         gather, configuration = self._weights.gather, self._configuration
-        self._run[(table.shape[0],)](
+        self.function[(table.shape[0],)](
             source, gather.rows, gather.factors, unknown, partials, table, factors, state, *own, *extra,
-            BLOCK=configuration.block, PRECISION=configuration.precision, ROW=self.row, COUNTS=counts,
-            num_warps=configuration.warps, num_stages=1,
+            **self._constants, COUNTS=counts, num_warps=configuration.warps, num_stages=1,
         )  # fmt: skip

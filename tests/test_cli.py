@@ -75,7 +75,10 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
             "structure file none.json: cannot be read",
         ),
         (["solve", "laplace", "--method", "psi", "--width", "0"], "width: expected a positive integer, got 0"),
-        (["solve", "laplace", "--backend", "gpu"], "backend: expected one of ['auto', 'cpu', 'reference'], got 'gpu'"),
+        (
+            ["solve", "laplace", "--backend", "gpu"],
+            "backend: expected one of ['auto', 'triton', 'cpu', 'reference'], got 'gpu'",
+        ),
         (["solve", "laplace", "--threads", "0"], "threads: expected a positive integer, got 0"),
         (["solve", "laplace", "--resume"], "resume: needs the output folder"),
         (["solve", "laplace", "--steps", "-1"], "steps: expected an integer >= 0, got -1"),

@@ -346,6 +346,10 @@ ROUNDING = 2.0**-24
 def test_float32_is_as_good_as_plain_pytorch(
     backend: CpuBackend, case: str, hidden: tuple[int, ...], n: int, seeds: int
 ) -> None:
+    check_float32_losses(backend, case, hidden, n, seeds)
+
+
+def check_float32_losses(backend: CpuBackend, case: str, hidden: tuple[int, ...], n: int, seeds: int) -> None:
     """Errors over several weights: one case alone may be lucky."""
     ours, theirs = torch.zeros(3), torch.zeros(3)
     for seed in range(seeds):
@@ -364,11 +368,15 @@ def test_float32_is_as_good_as_plain_pytorch(
 
 @pytest.mark.parametrize("name", ["value", "laplacian", "heat", "some"])
 def test_float32_jets(backend: CpuBackend, name: str) -> None:
-    structure, channels = Structure.dense([3, 16, 16, 2]), channel_sets(3)[name]
-    plan, x = lower(structure.layers), random_points(333, 3).float()
-    grad = random_points(333 * len(channels), 2, 1).float().view(333, len(channels), 2)
+    check_float32_jets(backend, name, (16, 16), 333, 4)
+
+
+def check_float32_jets(backend: CpuBackend, name: str, hidden: tuple[int, ...], n: int, seeds: int) -> None:
+    structure, channels = Structure.dense([3, *hidden, 2]), channel_sets(3)[name]
+    plan, x = lower(structure.layers), random_points(n, 3).float()
+    grad = random_points(n * len(channels), 2, 1).float().view(n, len(channels), 2)
     ours, theirs = torch.zeros(3), torch.zeros(3)
-    for seed in range(4):
+    for seed in range(seeds):
         theta = random_theta(structure, seed).float()
 
         def everything(b, *tensors: Tensor) -> list[Tensor]:
@@ -379,7 +387,7 @@ def test_float32_jets(backend: CpuBackend, name: str) -> None:
         exact = everything(REFERENCE, theta.double(), x.double(), grad.double())
         for total, b in ((ours, backend), (theirs, REFERENCE)):
             found = everything(b, theta, x, grad)
-            total += torch.tensor([relative_error(a, e) for a, e in zip(found, exact, strict=True)]) / 4
+            total += torch.tensor([relative_error(a, e) for a, e in zip(found, exact, strict=True)]) / seeds
     assert (ours < 2 * theirs).all(), f"jets, theta, x: {ours.tolist()}, torch {theirs.tolist()}"
 
 

@@ -37,6 +37,7 @@ if IS_INSTALLED:
     from on_device import OnDevice
 
     from psinn_fast.kernels.triton.backend import TritonBackend
+    from psinn_fast.kernels.triton.configuration import Configuration
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,13 +62,24 @@ def device() -> torch.device:
     return torch.device("cuda" if ON_GPU else "cpu")
 
 
+def of_tiles(block: int) -> TritonBackend:
+    """In the interpreter, where a tile takes as long whatever its size; on a GPU as the backend chooses."""
+    return TritonBackend() if ON_GPU else TritonBackend(configuration=Configuration(block, 1, 4))
+
+
 @pytest.fixture(scope="session")
 def direct() -> TritonBackend:
     """For tests that move their tensors themselves."""
-    return TritonBackend()
+    return of_tiles(32)
 
 
 @pytest.fixture(scope="session")
 def backend(direct: TritonBackend, device: torch.device) -> OnDevice:
     """Takes and gives tensors on the CPU, wherever it runs."""
     return OnDevice(direct, device)
+
+
+@pytest.fixture(scope="session")
+def wide(device: torch.device) -> OnDevice:
+    """For many points."""
+    return OnDevice(of_tiles(256), device)

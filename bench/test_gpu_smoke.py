@@ -27,7 +27,7 @@ from .gpu.settings import CHECKS, SECTIONS, TIMINGS, Settings, Task
 from .gpu.table import table
 
 TRITON = importlib.util.find_spec("triton")
-QUICK = Settings("", quick=True, interpret=True)
+QUICK = Settings(quick=True, interpret=True)
 # A program of three tasks, the second of which is given; it goes on behind what its lines have.
 PROGRAM = """
 import os, sys, time
@@ -47,7 +47,7 @@ for key in ("a/1", "a/2", "a/3"):
 def run_program(folder: Path, middle: str, seconds: float = 60.0) -> dict[str, dict[str, Any]]:
     lines = Lines(folder / "job.lines")
     command = [sys.executable, "-c", PROGRAM.format(middle=middle), str(lines.path)]
-    job = Job("job", command, lines, folder / "job.log")
+    job = Job("a/process", command, lines, folder / "job.log")
     run_jobs([job], time.time() + seconds, ROOT, os.environ, lambda: None)
     return job.rows()
 
@@ -75,9 +75,9 @@ def test_smoke_gpu_a_broken_context_starts_the_process_again(tmp_path: Path) -> 
 
 def test_smoke_gpu_a_program_that_cannot_start_is_a_row(tmp_path: Path) -> None:
     lines = Lines(tmp_path / "job.lines")
-    job = Job("job", [sys.executable, "-c", "import nothing_of_this_name"], lines, tmp_path / "job.log")
+    job = Job("a/process", [sys.executable, "-c", "import nothing_of_this_name"], lines, tmp_path / "job.log")
     run_jobs([job], time.time() + 60, ROOT, os.environ, lambda: None)
-    assert "nothing_of_this_name" in job.rows()["job/process"]["failure"]
+    assert "nothing_of_this_name" in job.rows()["a/process"]["failure"]
 
 
 def test_smoke_gpu_what_is_not_reached_is_left_out(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def _count(network: str, points: int, settings: Settings, done: Mapping[str, Row
     # The clocks are left as they are.
     command = [program, "--csv", "--page", "raw", "--clock-control", "none", "--kernel-name", KERNEL]
     command += ["--launch-skip", str(SKIPPED), "--launch-count", str(COUNTED), "--metrics", ",".join(METRICS)]
-    arguments = ["--networks", network, "--points", str(points), "--steps", "5", "--table", settings.table]
+    arguments = ["--networks", network, "--points", str(points), "--steps", "5"]
     status, output = watch(command, arguments, LIMIT)
     found = counters(output)
     if not found:

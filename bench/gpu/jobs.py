@@ -22,7 +22,8 @@ NO_TIME = "no time left"
 class Job:
     """``command``, with ``variables`` added to the environment, does the tasks that its lines do not have yet.
 
-    ``fine``: exit statuses that say it came to its end.
+    ``name``: key of the row for what is the fault of none of its tasks; ``fine``: exit statuses that say it came to its
+    end.
     """
 
     name: str
@@ -66,7 +67,7 @@ class Job:
             )
             return True
         else:
-            self.lines.end(f"{self.name}/process", {"failure": f"exit status {status}: {self._last_words()}"})
+            self.lines.end(self.name, {"failure": f"exit status {status}: {self._last_words()}"})
             self.is_over = True
         return False
 
@@ -79,7 +80,7 @@ class Job:
                 progress.begun, {"failure": f"stopped after {time.time() - progress.since:.0f} s: {NO_TIME}"}
             )
         elif not progress.planned:
-            self.lines.end(f"{self.name}/process", {"failure": f"stopped before it began its first task: {NO_TIME}"})
+            self.lines.end(self.name, {"failure": f"stopped before it began its first task: {NO_TIME}"})
         self.is_over = True
 
     def kill(self) -> None:

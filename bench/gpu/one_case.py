@@ -21,19 +21,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("kernels", nargs="*", choices=KERNELS)
     parser.add_argument("--networks", nargs="+", choices=structures(quick=False), default=["psi-32"])
     parser.add_argument("--points", type=int, default=200)
-    parser.add_argument("--steps", type=int, default=0, help="also so many training steps, tuned as in --table")
-    parser.add_argument("--table", default="")
+    parser.add_argument("--steps", type=int, default=0, help="also so many training steps")
     parser.add_argument("--limit", type=int, default=300, help="seconds; then it ends itself, whatever its parent does")
     parser.add_argument("--interpret", action="store_true")
     options = parser.parse_args(arguments)
     signal.alarm(options.limit)
-    settings = Settings(options.table, interpret=options.interpret)
+    settings = Settings(interpret=options.interpret)
     for network in options.networks:
         case = case_of(network, options.points, settings)
         for kernel in options.kernels:
             outcome(kernel, TritonBackend(), case, torch.float32)
         if options.steps:
-            ours(case, "ieee", settings).steps(options.steps)
+            ours(case).steps(options.steps)
 
 
 if __name__ == "__main__":

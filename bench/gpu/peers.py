@@ -74,6 +74,8 @@ def families(case: Case, settings: Settings) -> dict[str, dict[str, Make]]:
     }
     if case.structure is not None:
         return found
+    if not settings.quick:
+        torch._dynamo.config.recompile_limit = 1000  # all cases share their functions' code
     # No compiler in a smoke run, which is about the code around it.
     whole: dict[str, Any] | None = None if settings.quick else {}
     overhead = None if settings.quick else {"mode": "reduce-overhead"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import torch
@@ -10,34 +10,47 @@ import torch
 from bench.cases import Case
 from bench.peers import OursStep
 from psinn_fast.kernels.triton.backend import TritonBackend
-from psinn_fast.kernels.triton.configuration import Configuration
+from psinn_fast.kernels.triton.configuration import Configuration, Entry
 
-from .cases import cases, key_of
+from .cases import case_of, cases, key_of, sizes
 from .lines import Row
 from .peers import Make, families
+from .problems import RUNS, first_steps, problem_and_network
 from .settings import Settings, Task
-from .tuning import PROGRAMS, configuration, shapes, tuned_cases
+from .tuning import PROGRAMS, configuration, networks, shapes
 
 COMPILED = ("compiled, graph", "compiled, reduce-overhead")
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """The first case's peers, then configurations, then the peers of the other cases."""
+    """The first case's peers, configurations, the problems, the peers of the other cases."""
     first, *others = [case for case in cases(settings) if case.structure is None]
-    found = _peers(first, settings, COMPILED)
-    main = [(case, precision) for case, precision in tuned_cases(settings) if case.points == first.points]
-    for case, precision in main:
+    # Triton compiles for multiples of 16 points apart: configurations come once for each of the sizes that are tuned.
+    near, far = ([*_configurations(points, settings)] for points in (*sizes(settings), first.points)[:2])
+    problems = [
+        Task(f"{problem}/{method}", partial(_problem, problem, method, settings), limit=90)
+        for problem, method in ([] if settings.quick else RUNS)
+    ]
+    other = [task for case in others for task in _peers(case, settings, COMPILED[:1])]
+    return [*_peers(first, settings, COMPILED), *near, *problems, *([] if settings.quick else far), *other]
+
+
+def _configurations(points: int, settings: Settings) -> Iterator[Task]:
+    for name, precision in networks(settings):
+        case = case_of(name, points, settings)
         for shape in shapes(settings):
-            chosen = configuration(shape, PROGRAMS[0], precision, settings)
+            chosen = configuration(Entry(*shape, PROGRAMS[0]), precision, settings)
             key = f"{key_of(case)}/{precision}, {shape[0]} points, {shape[1]} warps"
-            found.append(Task(key, partial(_ours, case, chosen), limit=90))
-    for case in others:
-        found += _peers(case, settings, COMPILED[:1])
-    return found
+            yield Task(key, partial(_ours, case, chosen), limit=90)
 
 
 def _ours(case: Case, chosen: Configuration, done: Mapping[str, Row]) -> Row:
     OursStep(case, TritonBackend(chosen.precision, chosen)).steps(2)
+    return {}
+
+
+def _problem(name: str, method: str, settings: Settings, done: Mapping[str, Row]) -> Row:
+    first_steps(*problem_and_network(name, method, settings), settings)
     return {}
 
 

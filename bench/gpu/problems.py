@@ -10,6 +10,8 @@ from functools import partial
 import torch
 
 from psinn_fast.kernels.triton.backend import TritonBackend
+from psinn_fast.networks import PsiMLP
+from psinn_fast.problem import Problem
 from psinn_fast.problems import get_problem
 from psinn_fast.solving import build_network
 from psinn_fast.training.loop import Schedule, fit
@@ -44,27 +46,36 @@ def tasks(settings: Settings) -> list[Task]:
 def _train(network: str, settings: Settings, done: Mapping[str, Row]) -> Row:
     """Laplace's steps in one call; compiled before."""
     case = cases(settings)[0]
-    step = ours(case_of(network, case.points, settings), "ieee", settings)
+    step = ours(case_of(network, case.points, settings))
     count = 2 if settings.quick else TRAIN_STEPS
     step.steps(1)
     return {"network": network, "points": case.points, "steps": count, "seconds": seconds_of(step, count, settings)}
 
 
-def _fit(name: str, method: str, settings: Settings, done: Mapping[str, Row]) -> Row:
-    """With the paper's steps and rate; history, progress checks and errors included. Compiling is timed apart."""
+def problem_and_network(name: str, method: str, settings: Settings) -> tuple[Problem, PsiMLP]:
     problem = get_problem(name)
-    steps = 2 if settings.quick else problem.paper_steps or problem.steps
     if settings.quick:
         problem = replace(problem, conditions=problem.conditions[1:2])
-    schedule = Schedule(steps, problem.paper_lr or problem.lr)
-    net = build_network(problem, method, width=1 if settings.quick and method == "psi" else None).to(settings.device)
+    net = build_network(problem, method, width=1 if settings.quick and method == "psi" else None, seed=0)
+    return problem, net.to(settings.device)
+
+
+def first_steps(problem: Problem, net: PsiMLP, settings: Settings) -> None:
+    """Few, but through everything that `fit` does: all kernels are compiled afterwards."""
+    fit(problem, net, Schedule(1 if settings.quick else 60), backend=TritonBackend.name)
+
+
+def _fit(name: str, method: str, settings: Settings, done: Mapping[str, Row]) -> Row:
+    """With the paper's steps and rate; history, progress checks and errors included. Compiling is timed apart."""
+    problem, net = problem_and_network(name, method, settings)
+    steps = 2 if settings.quick else problem.paper_steps or problem.steps
     initial = net.theta.detach().clone()
     started = time.perf_counter()
-    fit(problem, net, replace(schedule, steps=1 if settings.quick else 60), backend=TritonBackend.name)
+    first_steps(problem, net, settings)
     compiling = time.perf_counter() - started
     with torch.no_grad():
         net.theta.copy_(initial)
-    result = fit(problem, net, schedule, backend=TritonBackend.name)
+    result = fit(problem, net, Schedule(steps, problem.paper_lr or problem.lr), backend=TritonBackend.name)
     return {
         "problem": name,
         "method": method,

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from .lines import Row
 
 # Sections of the two stages, in order, with their shares of a stage's time. Nothing of the first is a timing: its
 # processes run side by side. The second has the GPU to itself.
-CHECKS = {"sanitizer": 1.0, "accuracy": 1.0, "prepare": 1.0}
-TIMINGS = {"machine": 1.0, "tuning": 3.0, "steps": 8.0, "share": 1.0, "problems": 2.0, "counters": 2.0}
+CHECKS = {"sanitizer": 1.0, "accuracy": 1.0, "prepare": 2.0}
+TIMINGS = {"machine": 1.0, "tuning": 4.0, "steps": 9.0, "share": 1.0, "problems": 3.0, "counters": 2.0}
 WEIGHTS = CHECKS | TIMINGS
 SECTIONS = ("tests", *WEIGHTS)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``table``: file of the tuned configurations. ``interpret``: Triton's interpreter on the CPU, for smoke runs;
-    ``quick``: tiny sizes.
-    """
+    """``quick``: tiny sizes; ``interpret``: Triton's interpreter on the CPU. Both together are the smoke run."""
 
-    table: str
     quick: bool = False
     interpret: bool = False
 
@@ -38,10 +34,6 @@ class Settings:
     def block_seconds(self) -> float:
         """A peer's turn in a round."""
         return 0.0 if self.quick else 0.04
-
-    @property
-    def tuned(self) -> Path:
-        return Path(self.table)
 
 
 @dataclass(frozen=True)

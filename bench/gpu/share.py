@@ -25,7 +25,7 @@ def tasks(settings: Settings) -> list[Task]:
 
 def _share(case: Case, settings: Settings, done: Mapping[str, Row]) -> Row:
     """Counted as on the CPU: the products of hidden layers, forward and backward; at least the points are read."""
-    step, peak = ours(case, "ieee", settings), multiply_adds(settings)
+    step, peak = ours(case), multiply_adds(settings)
     times = time_blocks({"ours": step, "peak": peak}, settings)
     per_point = multiply_adds_per_point(case.network().plan, case.terms()[0])
     needed = per_point * case.points

@@ -17,21 +17,30 @@ from .lines import Row
 from .ours import ours
 from .peers import Make, families, why_absent
 from .settings import Settings, Task
-from .tuning import tuned_cases
+from .tuning import networks
 
 # A call of `train` costs more than its steps; training calls it rarely.
-OWN_WEIGHT = 4.0
+OWN_WEIGHT = 2.0
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """Our own first, which take little; then the peers, the case of the bars before all others."""
+    """By what matters: our own in the bars' sizes, the peers in the bars' case, and then all others."""
     wanted = [(case, "ieee") for case in cases(settings)]
-    wanted += [(case, precision) for case, precision in tuned_cases(settings) if precision != "ieee"]
+    wanted += [
+        (case_of(name, points, settings), precision)
+        for name, precision in networks(settings)
+        for points in sizes(settings)[:2]
+        if precision != "ieee"
+    ]
     own = [
         Task(f"{key_of(case)}/ours/{precision}", partial(_ours, case, precision, settings))
         for case, precision in wanted
     ]
-    return [*own, *_peers(settings)]
+    peers = _peers(settings)
+    first = key_of(cases(settings)[0])
+    sooner = [task for task in own if any(f"@{points}/" in task.key for points in sizes(settings)[:2])]
+    sooner += [task for task in peers if task.key.startswith(f"{first}/")]
+    return sooner + [task for task in (*own, *peers) if task not in sooner]
 
 
 def _peers(settings: Settings) -> list[Task]:
@@ -57,10 +66,10 @@ def _peers(settings: Settings) -> list[Task]:
 
 
 def _ours(case: Case, precision: str, settings: Settings, done: Mapping[str, Row]) -> Row:
-    step = ours(case, precision, settings)
+    ours.cache_clear()  # a step that a peer was compared with has been trained
+    step = ours(case, precision)
     error = check(step, case)
     times = time_blocks({"ours": step}, settings, {"ours": OWN_WEIGHT})["ours"]
-    ours.cache_clear()
     return {
         **_description(case),
         "peer": "ours",
@@ -78,7 +87,7 @@ def _peer(case: Case, ways: Mapping[str, Make], peer: str, settings: Settings, d
     expected_of(case)  # memory for this is not the peer's
     step = ways[form]()
     error = check(step, case)
-    own = ours(case, "ieee", settings)
+    own = ours(case)
     times = time_blocks({peer: step, "ours": own}, settings, {"ours": OWN_WEIGHT})
     del step
     if settings.device == "cuda":

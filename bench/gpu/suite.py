@@ -24,6 +24,7 @@ from .settings import CHECKS, SECTIONS, TIMINGS, Settings
 from .table import table
 
 TESTS = "tests/kernels/triton"
+TUNED = "gpu_tuning.json"
 # Of the time: the checks and compilations, which run side by side. The timings have the rest, and what these leave.
 CHECKS_SHARE = 0.4
 MOST_SHARDS = 6
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes started here end too
     started = time.time()
     options.out.mkdir(parents=True, exist_ok=True)
+    if "tuning" in options.sections:
+        (options.out / TUNED).unlink(missing_ok=True)  # of another run, perhaps another chip
     result = Result(options, started)
     with tempfile.TemporaryDirectory(prefix="psinn_fast_gpu_") as name:
         work = Path(name)
@@ -123,8 +126,14 @@ def _checks(options: argparse.Namespace, work: Path, ends: float) -> list[Job]:
     jobs = []
     if "tests" in options.sections:
         jobs += [_test_job(k, shards, options, work) for k in range(shards)]
+    if shards > 1 and "sanitizer" in sections:  # its tools wait more than they work
+        sections.remove("sanitizer")
+        jobs += [_worker(f"sanitizer{k}", ["sanitizer"], options, work, ends, f"{k}/2") for k in range(2)]
     if sections:
-        jobs += [_worker(f"checks_{k}", sections, options, work, ends, f"{k}/{shards}") for k in range(shards)]
+        jobs += [_worker(f"checks{k}", sections, options, work, ends, f"{k}/{shards}") for k in range(shards)]
+    # Torch would start as many compiling processes as there are processors, in each of these.
+    for job in jobs:
+        job.variables = {**job.variables, "TORCHINDUCTOR_COMPILE_THREADS": "1"}
     return jobs
 
 
@@ -135,35 +144,37 @@ def _timings(options: argparse.Namespace, work: Path, sections: Sequence[str], e
 def _worker(
     name: str, sections: Sequence[str], options: argparse.Namespace, work: Path, ends: float, shard: str
 ) -> Job:
-    settings = Settings(str((options.out / "gpu_tuning.json").resolve()), options.quick, options.interpret)
+    settings = Settings(options.quick, options.interpret)
     lines = Lines(work / f"{name}.lines")
     command = [sys.executable, "-m", "bench.gpu.worker", *sections, "--settings", json.dumps(vars(settings))]
     command += ["--lines", str(lines.path), "--ends", str(ends), "--shard", shard]
-    return Job(name, command, lines, work / f"{name}.log")
+    return Job(f"{sections[-1]}/process {name}", command, lines, work / f"{name}.log")
 
 
 def _test_job(k: int, shards: int, options: argparse.Namespace, work: Path) -> Job:
     """Tests have no deadline of their own: they are stopped when the stage ends. Warnings of other versions are none of
     the kernels' business.
     """
-    lines = Lines(work / f"tests_{k}.lines")
+    lines = Lines(work / f"tests{k}.lines")
     shard = f"{k}/{shards}/{2 if options.quick else 0}"
     variables = {"PSINN_FAST_GPU_ROWS": str(lines.path), "PSINN_FAST_GPU_SHARD": shard}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "bench.gpu.pytest_rows"]
     command += ["-p", "no:cacheprovider", "-W", "default", "--continue-on-collection-errors", options.tests]
     # Tests that failed are rows, as are files that could not be collected; 5: nothing was left to do.
-    return Job(f"tests_{k}", command, lines, work / f"tests_{k}.log", (0, 1, 5), variables)
+    return Job(f"tests/process {k}", command, lines, work / f"tests{k}.log", (0, 1, 5), variables)
 
 
 def _environment(folder: Path, work: Path, options: argparse.Namespace) -> Mapping[str, str]:
     own = {
-        "PYTHONPATH": str(folder),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH")))),
         "PYTHONUNBUFFERED": "1",
         # Compiled here in one process, used in another, and gone afterwards: every run starts from nothing.
         "PSINN_FAST_CACHE": str(work / "generated"),
         "TRITON_CACHE_DIR": str(work / "triton"),
         "TORCHINDUCTOR_CACHE_DIR": str(work / "inductor"),
         "JAX_COMPILATION_CACHE_DIR": str(work / "jax"),
+        # The library chooses by it from the moment that a network is tuned.
+        "PSINN_FAST_CONFIGURATIONS": str((options.out / TUNED).resolve()),
         # JAX would take most of the GPU's memory at its first word.
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
     }

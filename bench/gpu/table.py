@@ -13,7 +13,7 @@ Rows = Mapping[str, Row]
 def table(result: Mapping[str, Any]) -> str:
     parts = []
     for section, rows in result["sections"].items():
-        body = _SECTIONS.get(section, _plain)(rows)
+        body = _SECTIONS[section](rows)
         if body:
             parts.append(f"{section}\n" + "\n".join(f"  {line}" for line in body))
     return "\n\n".join([*parts, _bars(result["bars"])])
@@ -35,14 +35,22 @@ def _spread(values: Mapping[str, float], digits: int = 1, scale: float = 1.0) ->
 
 
 def _troubled(name: str, row: Row) -> str | None:
-    for kind, word in (("failure", "FAILED "), ("absent", "absent "), ("left_out", "left out")):
+    for kind, word in (("failure", "FAILED"), ("absent", "absent")):
         if kind in row:
-            return f"{name:44}{word} {row[kind]}"
+            return f"{name:44}{word}  {row[kind]}"
     return None
 
 
-def _each(form: Callable[[str, Row], str]) -> Callable[[Rows], list[str]]:
-    return lambda rows: [_troubled(name, row) or form(name, row) for name, row in rows.items()]
+def _each(form: Callable[[str, Row], str | None]) -> Callable[[Rows], list[str]]:
+    """A line for each row that has something to say; how many were left out."""
+
+    def lines(rows: Rows) -> list[str]:
+        done = {name: row for name, row in rows.items() if "left_out" not in row}
+        texts = [_troubled(name, row) or form(name, row) for name, row in done.items()]
+        left = [f"{len(rows) - len(done)} left out: no time left"] if len(done) < len(rows) else []
+        return [text for text in texts if text is not None] + left
+
+    return lines
 
 
 def _tests(rows: Rows) -> list[str]:
@@ -97,15 +105,11 @@ def _counters(name: str, row: Row) -> str:
     return f"{name}: " + ", ".join(f"{metric} {value:g}" for metric, value in row["counters"].items())
 
 
-def _plain(rows: Rows) -> list[str]:
-    """Failures alone: what was only prepared says nothing else."""
-    return [text for name, row in rows.items() if (text := _troubled(name, row))]
-
-
 _SECTIONS: dict[str, Callable[[Rows], list[str]]] = {
     "tests": _tests,
     "sanitizer": _each(lambda name, row: f"{name:44}{row['summary']}"),
     "accuracy": _each(_accuracy),
+    "prepare": _each(lambda name, row: None),
     "machine": _each(_machine),
     "tuning": _each(lambda name, row: f"{name:44}{row['chosen']}"),
     "steps": _each(_steps),

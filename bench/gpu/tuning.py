@@ -1,9 +1,12 @@
-"""Tile, warps and programs of every case, tried on the chip; what follows uses the table, saved after each case."""
+"""Tile, warps and programs of every network, tried on the chip; what follows uses the table, saved after each network.
+
+The table is the library's own (`kernels/triton/configuration.py`): one entry serves a network at any number of points,
+so the choice is what costs least over few and many points together.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -11,38 +14,37 @@ import torch
 
 from bench.cases import Case
 from bench.check import compare, expected_of
-from bench.peers import OursStep
+from bench.peers import TrainStep
 from bench.section import reason
 from psinn_fast.kernels.triton.backend import TritonBackend
-from psinn_fast.kernels.triton.configuration import Configuration
+from psinn_fast.kernels.triton.configuration import Configuration, Entry, chip_name, save_entry, signature
+from psinn_fast.kernels.triton.layout import make_layout
 
-from .cases import MAIN, MOST, case_of, cases, key_of
-from .clock import seconds_of, time_blocks
+from .cases import case_of, key_of, sizes, structures
+from .clock import seconds_of
 from .lines import Row
-from .ours import table_key, tuned
 from .settings import Settings, Task
 
-# (points per tile, warps), and programs per processor. The first pair is the library's choice for small networks.
-SHAPES = ((32, 4), (16, 2), (16, 4), (32, 8), (64, 4), (64, 8))
-PROGRAMS = (2, 1, 3, 4, 6, 8)
+# (points per tile, warps), and programs per processor. The first of each is what the library takes untuned.
+SHAPES = ((16, 4), (32, 4), (16, 2), (32, 8), (64, 8))
+PROGRAMS = (2, 1, 3, 4, 8)
 # Shapes that are tried with every number of programs.
 BEST_SHAPES = 2
+# Timed: so many blocks of about so long, in multiples of the steps that `train` captures in one graph.
+BLOCKS, BLOCK_SECONDS, GRAPH = 3, 0.015, 50
 # Networks that are also run with products in three tensor-core passes.
 SPLIT_NETWORKS = ("dense-32", "psi-32")
 
 
-def tuned_cases(settings: Settings) -> list[tuple[Case, str]]:
-    """With their precisions: those that the bars are about first. Other sizes use what was found for the nearest."""
-    if settings.quick:
-        return [(cases(settings)[0], "ieee")]
-    found = [(case, "ieee") for case in cases(settings) if case.points in (MAIN, MOST)]
-    return found + [(case_of(name, MAIN, settings), "tf32x3") for name in SPLIT_NETWORKS]
+def networks(settings: Settings) -> list[tuple[str, str]]:
+    """(name, precision) of what is tuned, what the bars are about first."""
+    names = list(structures(settings.quick))[: 1 if settings.quick else None]
+    return [*((name, "ieee") for name in names), *((name, "tf32x3") for name in SPLIT_NETWORKS if name in names)]
 
 
 def tasks(settings: Settings) -> list[Task]:
     return [
-        Task(table_key(case, precision), partial(_tune, case, precision, settings))
-        for case, precision in tuned_cases(settings)
+        Task(f"{name}/{precision}", partial(_tune, name, precision, settings)) for name, precision in networks(settings)
     ]
 
 
@@ -50,54 +52,78 @@ def shapes(settings: Settings) -> tuple[tuple[int, int], ...]:
     return ((16, 1),) if settings.quick else SHAPES
 
 
-def configuration(shape: tuple[int, int], per_processor: int, precision: str, settings: Settings) -> Configuration:
-    processors = 1 if settings.interpret else torch.cuda.get_device_properties(0).multi_processor_count
-    return Configuration(*shape, per_processor * processors, precision)
+def configuration(entry: Entry, precision: str, settings: Settings) -> Configuration:
+    if settings.interpret:
+        return Configuration(entry.block, entry.warps, entry.per_processor, precision)
+    return entry.on(torch.device(settings.device), precision)
 
 
-def _tune(case: Case, precision: str, settings: Settings, done: Mapping[str, Row]) -> Row:
-    times: dict[Configuration, float] = {}
+def _tune(network: str, precision: str, settings: Settings, done: Mapping[str, Row]) -> Row:
+    trials = [Trial(case_of(network, points, settings), precision, settings) for points in sizes(settings)[:2]]
+    times: dict[Entry, list[float]] = {}
     failures: dict[str, str] = {}
 
-    def attempt(candidate: Configuration) -> None:
-        if candidate in times:
+    def attempt(entry: Entry) -> None:
+        if entry in times:
             return
         try:
-            times[candidate] = _seconds(case, candidate, settings)
-        except (RuntimeError, ValueError, AssertionError) as error:  # too little shared memory, or a wrong result
-            failures[_name(candidate)] = reason(error)
+            times[entry] = [trial.seconds(entry) for trial in trials]
+        except Exception as error:  # too little shared memory, or whatever else a compiler says
+            failures[_name(entry)] = reason(error)
 
     for shape in shapes(settings):
-        attempt(configuration(shape, PROGRAMS[0], precision, settings))
+        attempt(Entry(*shape, PROGRAMS[0]))
     if not times:
         raise RuntimeError(f"no configuration works: {failures}")
-    for candidate in sorted(times, key=lambda candidate: times[candidate])[:BEST_SHAPES]:
+    for entry in _ranked(times)[:BEST_SHAPES]:
         for per_processor in PROGRAMS[1 : 2 if settings.quick else None]:
-            attempt(configuration((candidate.block, candidate.warps), per_processor, precision, settings))
-    ranked = sorted(times, key=lambda candidate: times[candidate])
+            attempt(Entry(entry.block, entry.warps, per_processor))
+    ranked = _ranked(times)
     best = ranked[0]
-    table = tuned(settings)
-    table[table_key(case, precision)] = {"block": best.block, "warps": best.warps, "programs": best.programs}
-    settings.tuned.write_text(json.dumps(table, indent=1) + "\n")
+    for trial in trials:  # a fast one whose result is wrong is none
+        trial.check(best)
+    plan = case_of(network, 1, settings).network().plan
+    chip = "interpreter" if settings.interpret else chip_name(torch.device(settings.device))
+    save_entry(chip, signature(make_layout(plan), torch.float32, precision), best)
     return {
-        "network": case.name,
-        "points": case.points,
+        "network": network,
         "precision": precision,
         "chosen": _name(best),
-        "microseconds": {_name(candidate): times[candidate] * 1e6 for candidate in ranked},
+        "points": list(sizes(settings)[:2]),
+        "microseconds": {_name(entry): [seconds * 1e6 for seconds in times[entry]] for entry in ranked},
         **({"failures": failures} if failures else {}),
     }
 
 
-def _seconds(case: Case, candidate: Configuration, settings: Settings) -> float:
-    """Per step; the median of a few short blocks. A configuration whose result is wrong is none."""
-    step = OursStep(case, TritonBackend(candidate.precision, candidate))
-    if settings.quick:
-        return seconds_of(step, 1, settings)
-    compare(step, expected_of(case), key_of(case))
-    times = time_blocks({"": step}, settings)[""]
-    return float(np.median(times))
+def _ranked(times: Mapping[Entry, Sequence[float]]) -> list[Entry]:
+    """By the product of the times: what counts is the ratio, at each number of points."""
+    return sorted(times, key=lambda entry: float(np.prod(times[entry])))
 
 
-def _name(candidate: Configuration) -> str:
-    return f"{candidate.block} points, {candidate.warps} warps, {candidate.programs} programs"
+class Trial:
+    """A case with its points on the device, once for all configurations."""
+
+    def __init__(self, case: Case, precision: str, settings: Settings) -> None:
+        self._case, self._precision, self._settings = case, precision, settings
+        self._net, self._terms = case.network(), case.terms()
+
+    def _step(self, entry: Entry) -> TrainStep:
+        backend = TritonBackend(self._precision, configuration(entry, self._precision, self._settings))
+        return TrainStep(self._net.plan, self._net.theta, self._terms, backend, self._case.lr)
+
+    def seconds(self, entry: Entry) -> float:
+        """Per step; the median of a few short blocks."""
+        step, settings = self._step(entry), self._settings
+        if settings.quick:
+            return seconds_of(step, 1, settings)
+        seconds_of(step, GRAPH, settings)  # compiles and captures
+        count = max(1, int(BLOCK_SECONDS / seconds_of(step, GRAPH, settings))) * GRAPH
+        seconds_of(step, count, settings)
+        return float(np.median([seconds_of(step, count, settings) for _ in range(BLOCKS)])) / count
+
+    def check(self, entry: Entry) -> None:
+        compare(self._step(entry), expected_of(self._case), key_of(self._case))
+
+
+def _name(entry: Entry) -> str:
+    return f"{entry.block} points, {entry.warps} warps, {entry.per_processor} programs per processor"

@@ -48,10 +48,12 @@ def work(sections: Sequence[str], settings: Settings, lines: Lines, ends: float,
                 lines.end(key, {"left_out": NO_TIME})
                 continue
             lines.begin(key, task.limit)
+            began = time.perf_counter()
             row = attempt({}, lambda task=task, done=done: task.run(done))
-            lines.end(key, row)
-            if "failure" in row and not is_alive():
+            if not is_alive():
+                lines.end(key, {"failure": "the GPU context is broken"} | row)
                 return RESTART
+            lines.end(key, row | {"task_seconds": round(time.perf_counter() - began, 2)})
     return 0
 
 

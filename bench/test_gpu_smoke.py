@@ -10,19 +10,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
+import torch
 
+from .check import check
+from .compiled import FormStep, WholeStep
+from .formulations import FORMULATIONS
 from .gpu import suite, worker
 from .gpu.bars import bars
+from .gpu.cases import case_of
 from .gpu.checkout import ROOT, link_tree
 from .gpu.counters import counters
 from .gpu.jobs import NO_TIME, Job, run_jobs
 from .gpu.lines import Lines
+from .gpu.peers import INNER_STEPS, CapturedStep
 from .gpu.settings import CHECKS, SECTIONS, TIMINGS, Settings, Task
 from .gpu.table import table
 
@@ -183,6 +191,59 @@ def test_smoke_gpu_stopped_in_the_middle_keeps_what_it_has(tmp_path: Path) -> No
     assert process.wait(30) == 143
     assert "failure" not in result_of(tmp_path)["sections"]["machine"]["multiply-adds"]
     assert (tmp_path / "gpu.log").exists()
+
+
+class Recorded:
+    """A CUDA graph without CUDA: what is captured is not done, but kept."""
+
+    capturing: Recorded | None = None
+
+    def __init__(self) -> None:
+        self.replay: Callable[[], None] = lambda: None
+
+
+class Recordable:
+    def __init__(self, step: Any) -> None:
+        self._step = step
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._step, name)
+
+    def steps(self, count: int) -> None:
+        if Recorded.capturing is None:
+            self._step.steps(count)
+        else:
+            Recorded.capturing.replay = lambda: self._step.steps(count)
+
+
+@contextmanager
+def recording(graph: Recorded) -> Iterator[None]:
+    Recorded.capturing = graph
+    yield
+    Recorded.capturing = None
+
+
+@pytest.mark.parametrize("peer", [FormStep, WholeStep])
+def test_smoke_gpu_a_captured_peer_starts_where_it_started(
+    peer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Warm-up and capture leave no trace: the checks are those of any other peer."""
+    for name, fake in (
+        ("CUDAGraph", Recorded),
+        ("graph", recording),
+        ("Stream", MagicMock),
+        ("current_stream", MagicMock()),
+        ("stream", nullcontext),
+    ):
+        monkeypatch.setattr(torch.cuda, name, fake)
+    case = case_of("dense-4", 15, QUICK)
+    step = CapturedStep(Recordable(peer(case, FORMULATIONS["points first"], None)))
+    check(step, case)
+    twin = peer(case, FORMULATIONS["points first"], None)
+    count = INNER_STEPS + 3
+    step.steps(count)
+    twin.steps(10 + count)
+    torch.testing.assert_close(step.parameters(), twin.parameters())
 
 
 def test_smoke_gpu_bars_and_table() -> None:

@@ -68,7 +68,7 @@ def _expected(kernel: str, case: Case) -> list[Tensor]:
     return outcome(kernel, ReferenceBackend(), case, torch.float64)
 
 
-def outcome(kernel: str, backend: Backend, case: Case, dtype: torch.dtype) -> list[Tensor]:
+def outcome(kernel: str, backend: Backend, case: Case, dtype: torch.dtype, steps: int = STEPS) -> list[Tensor]:
     """What a kernel gives on a case: several tensors, each to be compared by itself."""
     net = case.network().to(dtype)
     plan, theta, terms = net.plan, net.theta.detach(), case.terms(dtype)
@@ -81,7 +81,7 @@ def outcome(kernel: str, backend: Backend, case: Case, dtype: torch.dtype) -> li
         return list(backend.residual_jacobian(plan, theta, none, terms[0]))
     if kernel == "train":
         state = AdamState(theta.clone(), none, case.lr)
-        report = backend.train(plan, state, terms, 2 if case.points < POINTS else STEPS)
+        report = backend.train(plan, state, terms, steps)
         return [state.theta, report.losses]
     channels = ChannelSet.closure(case.layers[0], [(2, 2)] if kernel == "jets of order 4" else [(2, 0), (1, 1)])
     if kernel == "jets_backward":

@@ -27,8 +27,8 @@ METRICS = (
     "smsp__inst_executed_op_local_st.sum",
     "dram__bytes.sum",
 )
-# The generated kernels' name, see point_kernel.py; the first launch meets cold caches.
-KERNEL, SKIPPED, COUNTED = "run", 1, 1
+# The generated kernels' name, see point_kernel.py; the first launches meet cold caches.
+KERNEL, SKIPPED, COUNTED = "run", 2, 1
 
 
 def tasks(settings: Settings) -> list[Task]:
@@ -48,7 +48,7 @@ def _count(network: str, points: int, settings: Settings, done: Mapping[str, Row
     # The clocks are left as they are.
     command = [program, "--csv", "--page", "raw", "--clock-control", "none", "--kernel-name", KERNEL]
     command += ["--launch-skip", str(SKIPPED), "--launch-count", str(COUNTED), "--metrics", ",".join(METRICS)]
-    arguments = ["--networks", network, "--points", str(points), "--steps", "5"]
+    arguments = ["--networks", network, "--points", str(points), "--evaluations", str(SKIPPED + COUNTED)]
     status, output = watch(command, arguments, LIMIT)
     found = counters(output)
     if not found:

@@ -21,7 +21,7 @@ from .checkout import ROOT, link_tree
 from .jobs import Job, run_jobs
 from .lines import Lines, Row
 from .settings import CHECKS, SECTIONS, TIMINGS, Settings
-from .table import table
+from .table import shortened, table
 
 TESTS = "tests/kernels/triton"
 TUNED = "gpu_tuning.json"
@@ -56,10 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             result.keep_logs(work)
         found, failures = result.found(), list(result.failures())
-    for failure in failures:
-        print(f"failed: {failure}", file=sys.stderr)
-    print(table(found))
-    print(f"\n{result.path} written after {time.time() - started:.0f} s, {len(failures)} failures")
+    text = table(found)
+    result.path.with_suffix(".txt").write_text(text + "\n")
+    print("\n".join(shortened([f"failed: {failure}" for failure in failures])), file=sys.stderr)
+    print(f"{text}\n\n{result.path} written after {time.time() - started:.0f} s, {len(failures)} failures")
     return int(bool(failures))
 
 

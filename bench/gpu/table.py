@@ -8,6 +8,7 @@ from typing import Any
 from .lines import Row
 
 Rows = Mapping[str, Row]
+MOST_FAILURES = 10
 
 
 def table(result: Mapping[str, Any]) -> str:
@@ -60,7 +61,13 @@ def _tests(rows: Rows) -> list[str]:
     lines = [
         f"{passed} passed, {counts['failure']} failed, {counts['skipped']} skipped, {counts['left_out']} not reached"
     ]
-    return lines + [f"FAILED {name}: {row['failure']}" for name, row in rows.items() if "failure" in row]
+    failed = [f"FAILED {name}: {row['failure']}" for name, row in rows.items() if "failure" in row]
+    return lines + shortened(failed)
+
+
+def shortened(lines: list[str]) -> list[str]:
+    more = len(lines) - MOST_FAILURES
+    return lines if more <= 0 else [*lines[:MOST_FAILURES], f"and {more} more"]
 
 
 def _accuracy(name: str, row: Row) -> str:

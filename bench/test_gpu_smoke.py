@@ -23,11 +23,10 @@ import torch
 from .check import check
 from .compiled import FormStep, WholeStep
 from .formulations import FORMULATIONS
-from .gpu import suite, worker
+from .gpu import counters, sanitizer, suite, worker
 from .gpu.bars import bars
 from .gpu.cases import case_of
 from .gpu.checkout import ROOT, link_tree
-from .gpu.counters import counters
 from .gpu.jobs import NO_TIME, Job, run_jobs
 from .gpu.lines import Lines
 from .gpu.peers import INNER_STEPS, CapturedStep
@@ -269,6 +268,44 @@ def test_smoke_gpu_bars_and_table() -> None:
     assert "MISSED" in text
 
 
+def install(folder: Path, name: str, text: str, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tool that prints ``text`` instead of watching anything."""
+    tool = folder / name
+    tool.write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\nexit {status}\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+
+
+@pytest.mark.parametrize(
+    ("summary", "status", "met"),
+    [
+        ("ERROR SUMMARY: 0 errors", 0, True),
+        ("ERROR SUMMARY: 2 errors", 99, False),
+        ("RACECHECK SUMMARY: 0 hazards displayed (0 errors, 0 warnings)", 0, True),
+        ("RACECHECK SUMMARY: 1 hazard displayed (1 error, 0 warnings)", 99, False),
+    ],
+)
+def test_smoke_gpu_sanitizer(
+    summary: str, status: int, met: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path, "compute-sanitizer", f"========= tool\n========= {summary}", status, monkeypatch)
+    first, second, *_ = sanitizer.tasks(Settings())
+    row = first.run({})
+    assert row["met"] is met
+    assert row["summary"] in summary
+    found = {bar["name"]: bar for bar in bars({"sanitizer": {first.key: row, second.key: {"failure": "stopped"}}})}
+    assert found["compute-sanitizer memcheck: runs with findings"]["met"] is met
+    assert found["compute-sanitizer racecheck: runs with findings"]["measured"] is None
+
+
+def test_smoke_gpu_a_tool_that_does_not_work_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "compute-sanitizer", "Device not supported", 1, monkeypatch)
+    install(tmp_path, "ncu", "==ERROR== No permission", 1, monkeypatch)
+    for module in (sanitizer, counters):
+        with pytest.raises(RuntimeError, match="exit status 1"):
+            module.tasks(Settings())[0].run({})
+
+
 def test_smoke_gpu_counters_are_read() -> None:
     output = (
         "==PROF== Connected\n"
@@ -276,8 +313,8 @@ def test_smoke_gpu_counters_are_read() -> None:
         '"","","Kbyte","register/thread","inst"\n'
         '"0","run","1,234.5","255","n/a"\n'
     )
-    assert counters(output) == {
+    assert counters.counters(output) == {
         "dram__bytes.sum [Kbyte]": 1234.5,
         "launch__registers_per_thread [register/thread]": 255,
     }
-    assert counters("==ERROR== No permission") == {}
+    assert counters.counters("==ERROR== No permission") == {}

@@ -23,8 +23,10 @@ def _bars(sections: Sections) -> Iterator[Row]:
     passed = sum(not {"failure", "left_out", "skipped"} & row.keys() for row in tests.values())
     yield _bar("GPU tests that failed or were not reached", wrong if passed else None, at_most=0, passed=passed)
     for tool in ("memcheck", "racecheck"):
-        row = sections.get("sanitizer", {}).get(tool, {})
-        yield _bar(f"compute-sanitizer {tool}: findings", None if "met" not in row else int(not row["met"]), at_most=0)
+        rows = [row for key, row in sections.get("sanitizer", {}).items() if key.startswith(f"{tool}/")]
+        is_whole = bool(rows) and all("met" in row for row in rows)
+        found = sum(not row["met"] for row in rows) if is_whole else None
+        yield _bar(f"compute-sanitizer {tool}: runs with findings", found, at_most=0)
     checked = [row for row in sections.get("accuracy", {}).values() if "met" in row]
     broken = sum("failure" in row for row in sections.get("accuracy", {}).values())
     wrong = sum(not row["met"] for row in checked) + broken

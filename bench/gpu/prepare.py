@@ -28,7 +28,7 @@ def tasks(settings: Settings) -> list[Task]:
     # Triton compiles for multiples of 16 points apart: configurations come once for each of the sizes that are tuned.
     near, far = ([*_configurations(points, settings)] for points in (*sizes(settings), first.points)[:2])
     problems = [
-        Task(f"{problem}/{method}", partial(_problem, problem, method, settings), limit=90)
+        Task(f"{problem}/{method}", partial(_problem, problem, method, settings), limit=150)
         for problem, method in ([] if settings.quick else RUNS)
     ]
     other = [task for case in others for task in _peers(case, settings, COMPILED[:1])]
@@ -41,7 +41,7 @@ def _configurations(points: int, settings: Settings) -> Iterator[Task]:
         for shape in shapes(settings):
             chosen = configuration(Entry(*shape, PROGRAMS[0]), precision, settings)
             key = f"{key_of(case)}/{precision}, {shape[0]} points, {shape[1]} warps"
-            yield Task(key, partial(_ours, case, chosen), limit=90)
+            yield Task(key, partial(_ours, case, chosen), limit=150)
 
 
 def _ours(case: Case, chosen: Configuration, done: Mapping[str, Row]) -> Row:
@@ -56,7 +56,7 @@ def _problem(name: str, method: str, settings: Settings, done: Mapping[str, Row]
 
 def _peers(case: Case, settings: Settings, names: tuple[str, ...]) -> list[Task]:
     return [
-        Task(f"{key_of(case)}/{peer}/{form}", partial(_peer, make), limit=120)
+        Task(f"{key_of(case)}/{peer}/{form}", partial(_peer, make), limit=150)
         for peer, ways in families(case, settings).items()
         if peer in names
         for form, make in ways.items()

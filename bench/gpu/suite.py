@@ -27,7 +27,7 @@ TESTS = "tests/kernels/triton"
 TUNED = "gpu_tuning.json"
 # Of the time: the checks and compilations, which run side by side. The timings have the rest, and what these leave.
 CHECKS_SHARE = 0.4
-MOST_SHARDS = 6
+MOST_SHARDS = 12
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,8 +121,9 @@ class Result:
 
 def _checks(options: argparse.Namespace, work: Path, ends: float) -> list[Job]:
     """Tests and tasks, each in as many processes as the machine has room for."""
-    shards = max(1, min(MOST_SHARDS, ((os.cpu_count() or 1) - 2) // 2))
     sections = [section for section in CHECKS if section in options.sections]
+    kinds = ("tests" in options.sections) + bool(sections)
+    shards = max(1, min(MOST_SHARDS, ((os.cpu_count() or 1) - 2) // max(1, kinds)))
     jobs = []
     if "tests" in options.sections:
         jobs += [_test_job(k, shards, options, work) for k in range(shards)]

@@ -6,6 +6,7 @@ so the choice is what costs least over few and many points together.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -32,6 +33,8 @@ PROGRAMS = (2, 1, 3, 4, 8)
 BEST_SHAPES = 2
 # Timed: so many blocks of about so long, in multiples of the steps that `train` captures in one graph.
 BLOCKS, BLOCK_SECONDS, GRAPH = 3, 0.015, 50
+# For one network: what compiles slowly and was not prepared is not waited for to the end.
+SECONDS = 45.0
 # Networks that are also run with products in three tensor-core passes.
 SPLIT_NETWORKS = ("dense-32", "psi-32")
 
@@ -44,7 +47,8 @@ def networks(settings: Settings) -> list[tuple[str, str]]:
 
 def tasks(settings: Settings) -> list[Task]:
     return [
-        Task(f"{name}/{precision}", partial(_tune, name, precision, settings)) for name, precision in networks(settings)
+        Task(f"{name}/{precision}", partial(_tune, name, precision, settings), limit=2 * SECONDS)
+        for name, precision in networks(settings)
     ]
 
 
@@ -63,8 +67,10 @@ def _tune(network: str, precision: str, settings: Settings, done: Mapping[str, R
     times: dict[Entry, list[float]] = {}
     failures: dict[str, str] = {}
 
+    ends = time.perf_counter() + SECONDS
+
     def attempt(entry: Entry) -> None:
-        if entry in times:
+        if entry in times or time.perf_counter() > ends:
             return
         try:
             times[entry] = [trial.seconds(entry) for trial in trials]

@@ -18,7 +18,7 @@ constexpr int GRADIENT_BLOCK = GRADIENT_SIDE * GRADIENT_SIDE;
 
 constexpr int row_blocks(int n) { return (n + BLOCK_ROWS - 1) / BLOCK_ROWS; }
 // End of block k of n things cut into `count` blocks of about equal size.
-constexpr int block_end(int n, int k, int count) { return static_cast<int>(static_cast<Index>(n) * (k + 1) / count); }
+constexpr int block_end(int n, int k, int count) { return n * (k + 1) / count; }
 
 // slots[out : out + n_out] += W operands[in : in + n_in]. The offsets say where the packed W, the packed W^T and the
 // blocks of the gradient lie in the buffers of all products.

@@ -1,8 +1,13 @@
-"""Prints tanh_table.h: tanh on 32 intervals as polynomials of degree 5 in the distance from the left end.
+"""Prints tanh_table.h: tanh on a few intervals as polynomials in the distance from a point of each, its origin.
 
-An interval is all |x| for which 1 + |x| agrees in sign, exponent and three bits of the mantissa: [0, 1/8), [1/8, 1/4),
-..., [1, 5/4), ..., [3, 7/2), ..., [7, 8), ... It is numbered by these bits modulo 32, as a permutation of 32 lanes
-reads them. Beyond 9 tanh rounds to 1. Run: python make_tanh_table.py > tanh_table.h
+An interval is all |x| for which 1 + scale |x| agrees in exponent and the first bits of the mantissa. It is numbered by
+these bits modulo the number of intervals, as a permutation of as many lanes reads them.
+
+32: scale 1, three bits: [0, 1/8), [1/8, 1/4), ..., [1, 5/4), ..., [3, 7/2), ..., [7, 8), ...
+4: scale 1.6, no bits: [0, 0.625), [0.625, 1.875), [1.875, 4.375), [4.375, 9.375)
+
+The origin is the left end of narrow intervals, of wide ones the centre, where the terms of the polynomial are smaller
+than the value; that of the first one is 0, for small x. Beyond 9.02 tanh rounds to 1. Run: python make_tanh_table.py > tanh_table.h
 """
 
 from __future__ import annotations
@@ -12,46 +17,60 @@ from typing import Any
 
 import mpmath as mp
 
-DEGREE = 5
+OCTAVES = 4
+# (scale, bits of the mantissa, degree, origin / width): as few coefficients as keep the polynomial's own error below half
+# an ulp.
+TABLES = (("1", 3, 5, "0"), ("1.6", 0, 10, "0.5"))
 
 
-def intervals() -> Iterator[tuple[int, Any, Any]]:
+def intervals(scale: Any, bits: int) -> Iterator[tuple[int, Any, Any]]:
     """(number, left end, width)."""
-    for octave in range(4):
-        for eighth in range(8):
-            low = 2**octave * mp.mpf(8 + eighth) / 8
-            yield ((127 + octave) * 8 + eighth) % 32, low - 1, mp.mpf(2**octave) / 8
+    parts = 2**bits
+    for octave in range(OCTAVES):
+        for part in range(parts):
+            low = 2**octave * mp.mpf(parts + part) / parts
+            yield ((127 + octave) * parts + part) % (OCTAVES * parts), (low - 1) / scale, 2**octave / (parts * scale)
 
 
-def coefficients(left: Any, width: Any) -> list[Any]:
-    """c_0 + c_1 u + ...: c_0 = tanh(left), the rest interpolates (tanh(left + u) - c_0) / u at Chebyshev points."""
+def coefficients(left: Any, width: Any, origin: Any, degree: int) -> list[Any]:
+    """c_0 + c_1 u + ..., u = x - origin: c_0 = tanh(origin), the rest interpolates (tanh x - c_0) / u at Chebyshev points."""
     if left >= 9:
-        return [mp.mpf(1)] + [mp.mpf(0)] * DEGREE
-    value = mp.tanh(left)
-    nodes = [width / 2 * (1 + mp.cos(mp.pi * (2 * k + 1) / (2 * DEGREE))) for k in range(DEGREE)]
-    matrix = mp.matrix(DEGREE, DEGREE)
-    right = mp.matrix(DEGREE, 1)
+        return [mp.mpf(1)] + [mp.mpf(0)] * degree
+    value = mp.tanh(origin)
+    nodes = [left - origin + width / 2 * (1 + mp.cos(mp.pi * (2 * k + 1) / (2 * degree))) for k in range(degree)]
+    matrix = mp.matrix(degree, degree)
+    right = mp.matrix(degree, 1)
     for i, u in enumerate(nodes):
-        right[i] = (mp.tanh(left + u) - value) / u
-        for j in range(DEGREE):
+        right[i] = (mp.tanh(origin + u) - value) / u if u else 1 - value**2
+        for j in range(degree):
             matrix[i, j] = u**j
     return [value, *mp.lu_solve(matrix, right)]
 
 
+def print_rows(name: str, rows: list[list[Any]]) -> None:
+    print(f"\nalignas(64) static constexpr float {name}[{len(rows)}][{len(rows[0])}] = {{")
+    for row in rows:
+        numbers = [mp.nstr(number, 9, min_fixed=0, max_fixed=0) + "f" for number in row]
+        for start in range(0, len(row), 8):
+            opening = "    {" if start == 0 else "     "
+            closing = "}," if start + 8 >= len(row) else ","
+            print(opening + ", ".join(numbers[start : start + 8]) + closing)
+    print("};")
+
+
 def main() -> None:
     mp.mp.dps = 40
-    rows = {number: coefficients(left, width) for number, left, width in intervals()}
-    table = [rows[number] for number in range(32)]
-    print("// Written by make_tanh_table.py: row k holds coefficient k of each of 32 intervals.")
-    print("#pragma once\n\nnamespace PSINN_NAMESPACE {\n")
-    print(f"alignas(64) static constexpr float TANH_TABLE[{DEGREE + 1}][32] = {{")
-    for k in range(DEGREE + 1):
-        numbers = [mp.nstr(row[k], 9, min_fixed=0, max_fixed=0) + "f" for row in table]
-        for start in range(0, 32, 8):
-            opening = "    {" if start == 0 else "     "
-            closing = "}," if start == 24 else ","
-            print(opening + ", ".join(numbers[start : start + 8]) + closing)
-    print("};\n\n}  // namespace PSINN_NAMESPACE")
+    print("// Written by make_tanh_table.py: row k holds coefficient k of each interval.")
+    print("#pragma once\n\nnamespace PSINN_NAMESPACE {")
+    for scale, bits, degree, share in TABLES:
+        found = {}
+        for number, left, width in intervals(mp.mpf(scale), bits):
+            origin = left + mp.mpf(share) * width if left else mp.mpf(0)
+            found[number] = (origin, coefficients(left, width, origin, degree))
+        ordered = [found[number] for number in range(len(found))]
+        print_rows(f"TANH_ORIGIN_{len(found)}", [[origin for origin, _ in ordered]])
+        print_rows(f"TANH_TABLE_{len(found)}", [[row[k] for _, row in ordered] for k in range(degree + 1)])
+    print("\n}  // namespace PSINN_NAMESPACE")
 
 
 if __name__ == "__main__":

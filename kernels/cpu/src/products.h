@@ -17,12 +17,10 @@ constexpr int BLOCK_VECTORS = 4;  // 6 x 4 of 32 registers
 constexpr int BLOCK_VECTORS = 2;  // 6 x 2 of 16
 #endif
 
-// z[r, :] (+)= sum_k w[k, r] x[k, :] for ROWS outputs and VECTORS vectors. Rows lie `stride` numbers apart; WHOLE says
-// that they are VECTORS wide, which makes all addresses constants.
-template <class T, int ROWS, int VECTORS, bool WHOLE, bool ACCUMULATE>
-void product_block(int depth, const T* w, const T* x, Index stride, T* z) {
+// z[r, :] (+)= sum_k w[k, r] x[k, :] for ROWS outputs and VECTORS vectors; rows lie `stride` numbers apart.
+template <class T, int ROWS, int VECTORS, bool ACCUMULATE>
+PSINN_INLINE void product_block(int depth, const T* w, const T* x, Index stride, T* z) {
   constexpr int L = LANES<T>;
-  if constexpr (WHOLE) stride = VECTORS * L;
   Vec<T> sum[ROWS][VECTORS];
   PSINN_UNROLL
   for (int r = 0; r < ROWS; ++r) PSINN_UNROLL
@@ -40,53 +38,61 @@ void product_block(int depth, const T* w, const T* x, Index stride, T* z) {
     for (int v = 0; v < VECTORS; ++v) store<T>(z + r * stride + v * L, sum[r][v]);
 }
 
-template <class T>
-using BlockFunction = void (*)(int, const T*, const T*, Index, T*);
-
-template <class T, int VECTORS, bool WHOLE, bool ACCUMULATE>
-PSINN_INLINE void product_rows(int rows, int depth, const T* w, const T* x, Index stride, T* z) {
-#define PSINN_BLOCK(r) product_block<T, r, VECTORS, WHOLE, ACCUMULATE>
-  static constexpr BlockFunction<T> table[psinn::BLOCK_ROWS] = {PSINN_BLOCK(1), PSINN_BLOCK(2), PSINN_BLOCK(3),
-                                                                PSINN_BLOCK(4), PSINN_BLOCK(5), PSINN_BLOCK(6)};
-#undef PSINN_BLOCK
-  const int n_blocks = psinn::row_blocks(rows);
-  for (int block = 0, row = 0; block < n_blocks; ++block) {
-    const int next = psinn::block_end(rows, block, n_blocks);
-    table[next - row - 1](depth, w + static_cast<Index>(row) * depth, x, stride, z + row * stride);
-    row = next;
-  }
-}
-
-template <class T, bool ACCUMULATE>
-PSINN_INLINE void product_of(int rows, int depth, const T* w, const T* x, int width, T* z) {
+// The same for rows of `width` vectors, up to BLOCK_VECTORS at a time. WIDTH: the width if known, which makes all addresses
+// constants, or 0.
+template <class T, int ROWS, int WIDTH, bool ACCUMULATE>
+void product_rows(int depth, const T* w, const T* x, int width, T* z) {
   constexpr int L = LANES<T>;
+  if constexpr (WIDTH > 0) width = WIDTH;
   const Index stride = static_cast<Index>(width) * L;
-  if (width == BLOCK_VECTORS) return product_rows<T, BLOCK_VECTORS, true, ACCUMULATE>(rows, depth, w, x, stride, z);
-  if (width == 1) return product_rows<T, 1, true, ACCUMULATE>(rows, depth, w, x, stride, z);
   const int n_chunks = (width + BLOCK_VECTORS - 1) / BLOCK_VECTORS;
+  PSINN_UNROLL
   for (int chunk = 0, v = 0; chunk < n_chunks; ++chunk) {
     const int next = psinn::block_end(width, chunk, n_chunks);
     const T* xv = x + v * L;
     T* zv = z + v * L;
     switch (next - v) {
-      case 1: product_rows<T, 1, false, ACCUMULATE>(rows, depth, w, xv, stride, zv); break;
-      case 2: product_rows<T, 2, false, ACCUMULATE>(rows, depth, w, xv, stride, zv); break;
+      case 1: product_block<T, ROWS, 1, ACCUMULATE>(depth, w, xv, stride, zv); break;
+      case 2: product_block<T, ROWS, 2, ACCUMULATE>(depth, w, xv, stride, zv); break;
 #if defined(PSINN_AVX512)
-      case 3: product_rows<T, 3, false, ACCUMULATE>(rows, depth, w, xv, stride, zv); break;
-      default: product_rows<T, 4, false, ACCUMULATE>(rows, depth, w, xv, stride, zv); break;
+      case 3: product_block<T, ROWS, 3, ACCUMULATE>(depth, w, xv, stride, zv); break;
+      default: product_block<T, ROWS, 4, ACCUMULATE>(depth, w, xv, stride, zv); break;
 #endif
     }
     v = next;
   }
 }
 
+template <class T, int WIDTH, bool ACCUMULATE>
+PSINN_INLINE void product_of(int rows, int depth, const T* w, const T* x, int width, T* z) {
+#define PSINN_ROWS(r) product_rows<T, r, WIDTH, ACCUMULATE>
+  static constexpr void (*table[psinn::BLOCK_ROWS])(int, const T*, const T*, int, T*) = {
+      PSINN_ROWS(1), PSINN_ROWS(2), PSINN_ROWS(3), PSINN_ROWS(4), PSINN_ROWS(5), PSINN_ROWS(6)};
+#undef PSINN_ROWS
+  const Index stride = static_cast<Index>(width) * LANES<T>;
+  const int n_blocks = psinn::row_blocks(rows);
+  for (int block = 0, row = 0; block < n_blocks; ++block) {
+    const int next = psinn::block_end(rows, block, n_blocks);
+    table[next - row - 1](depth, w + static_cast<Index>(row) * depth, x, width, z + row * stride);
+    row = next;
+  }
+}
+
 // Z (+)= W X on a panel; w: packed W (rows x depth), x and z: the panel's rows, `width` vectors each.
 template <class T>
 inline void product(int rows, int depth, const T* w, const T* x, int width, T* z, bool accumulate) {
-  if (accumulate)
-    product_of<T, true>(rows, depth, w, x, width, z);
-  else
-    product_of<T, false>(rows, depth, w, x, width, z);
+  const auto with_width = [&](auto known) {
+    constexpr int WIDTH = decltype(known)::value;
+    if (accumulate)
+      product_of<T, WIDTH, true>(rows, depth, w, x, width, z);
+    else
+      product_of<T, WIDTH, false>(rows, depth, w, x, width, z);
+  };
+  switch (width) {
+    case 1: with_width(std::integral_constant<int, 1>{}); break;
+    case 4: with_width(std::integral_constant<int, 4>{}); break;
+    default: with_width(std::integral_constant<int, 0>{}); break;
+  }
 }
 
 // Where the panels of one tile lie: `count` panels, `step` numbers apart.
@@ -122,7 +128,8 @@ void gradient_block(Panels<T> y, Panels<T> x, int count, int width, T* g) {
         for (int j = 0; j < strip; ++j) xs[j] = load<T>(xp + (c0 + j < COLUMNS ? j : 0) * stride);
         PSINN_UNROLL
         for (int i = 0; i < ROWS; ++i) {
-          const Vec<T> yi = load<T>(yp + i * stride);
+          Vec<T> yi = load<T>(yp + i * stride);
+          keep_in_register<T>(yi);
           PSINN_UNROLL
           for (int j = 0; j < strip; ++j) sum[i][j] += yi * xs[j];
         }

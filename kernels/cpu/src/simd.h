@@ -59,6 +59,14 @@ PSINN_INLINE Vec<T> broadcast(T value) {
   return value - Vec<T>{};
 }
 
+// Keeps the compiler from reading memory again for each use: two loads a cycle are all there are.
+template <class T>
+PSINN_INLINE void keep_in_register(Vec<T>& v) {
+#if defined(PSINN_X86)
+  asm("" : "+x"(v));
+#endif
+}
+
 // mask ? a : b, lane by lane; mask is all ones or all zeros.
 template <class T>
 PSINN_INLINE Vec<T> select(Int<T> mask, Vec<T> a, Vec<T> b) {

@@ -3,7 +3,7 @@
 
 #include "simd.h"
 
-#if defined(PSINN_AVX512)
+#if defined(PSINN_AVX2) || defined(PSINN_AVX512)
 #include <immintrin.h>
 
 #include "tanh_table.h"
@@ -73,23 +73,62 @@ PSINN_INLINE Vec<T> tanh(Vec<T> x) {
   return reinterpret_cast<Vec<T>>(reinterpret_cast<I>(t) | sign);
 }
 
+#if defined(PSINN_AVX2) || defined(PSINN_AVX512)
+// A division of many floats costs as much as everything else together; tables that a permutation reads do not.
+// tanh|x| = c_0 + u (c_1 + ...) with u = |x| - origin of the interval (make_tanh_table.py), exact.
 #if defined(PSINN_AVX512)
-// 16 floats at a time a division costs as much as everything else together; 32-entry tables in two registers do not.
-// tanh|x| = c_0 + u (c_1 + ...) with u = |x| - left end of the interval (make_tanh_table.py), exact.
+constexpr int TANH_DEGREE = 5, TANH_BITS = 3;
+constexpr float TANH_SCALE = 1.0f, TANH_LARGEST = 9.5f;
+// A comparison with NaN is false: NaN passes.
+PSINN_INLINE Vec<float> at_most(Vec<float> largest, Vec<float> x) { return x > largest ? largest : x; }
+PSINN_INLINE Vec<float> of_interval(const float (&row)[32], Int<float> interval) {
+  return reinterpret_cast<Vec<float>>(
+      _mm512_permutex2var_ps(_mm512_load_ps(row), reinterpret_cast<__m512i>(interval), _mm512_load_ps(row + 16)));
+}
+PSINN_INLINE Vec<float> tanh_coefficient(int k, Int<float> interval) { return of_interval(TANH_TABLE_32[k], interval); }
+// Two additions instead of a table.
+PSINN_INLINE Vec<float> tanh_origin(Vec<float> above, Int<float>) {
+  return reinterpret_cast<Vec<float>>(reinterpret_cast<Int<float>>(above) & ~((1 << (23 - TANH_BITS)) - 1)) - 1.0f;
+}
+#else
+// Of four intervals, not eight of lower degree: a permutation across the halves of a register costs some machines twice
+// as much.
+constexpr int TANH_DEGREE = 10, TANH_BITS = 0;  // an even degree: see the two chains below
+constexpr float TANH_SCALE = 1.6f, TANH_LARGEST = 9.25f;
+// One instruction, which gives its second operand where one is NaN.
+PSINN_INLINE Vec<float> at_most(Vec<float> largest, Vec<float> x) {
+  return reinterpret_cast<Vec<float>>(_mm256_min_ps(largest, x));
+}
+PSINN_INLINE Vec<float> of_interval(const float (&row)[4], Int<float> interval) {
+  const __m256 both = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(row));
+  return reinterpret_cast<Vec<float>>(_mm256_permutevar_ps(both, reinterpret_cast<__m256i>(interval)));
+}
+PSINN_INLINE Vec<float> tanh_coefficient(int k, Int<float> interval) { return of_interval(TANH_TABLE_4[k], interval); }
+PSINN_INLINE Vec<float> tanh_origin(Vec<float>, Int<float> interval) { return of_interval(TANH_ORIGIN_4[0], interval); }
+#endif
+
 template <>
 PSINN_INLINE Vec<float> tanh<float>(Vec<float> x) {
   const Int<float> bits = reinterpret_cast<Int<float>>(x);
-  const Vec<float> size = reinterpret_cast<Vec<float>>(bits & 0x7fffffff), largest = broadcast<float>(9.5f);
-  const Vec<float> y = size > largest ? largest : size;
-  const Int<float> above = reinterpret_cast<Int<float>>(y + 1.0f);
-  const Vec<float> end = reinterpret_cast<Vec<float>>(above & ~0xfffff);
-  const __m512i number = reinterpret_cast<__m512i>(above >> 20);
-  const Vec<float> u = y - (end - 1.0f);
-  const auto c = [&](int k) PSINN_LAMBDA {
-    return reinterpret_cast<Vec<float>>(
-        _mm512_permutex2var_ps(_mm512_load_ps(TANH_TABLE[k]), number, _mm512_load_ps(TANH_TABLE[k] + 16)));
-  };
-  const Vec<float> t = c(0) + u * (c(1) + u * (c(2) + u * (c(3) + u * (c(4) + u * c(5)))));
+  const Vec<float> y = at_most(broadcast<float>(TANH_LARGEST), reinterpret_cast<Vec<float>>(bits & 0x7fffffff));
+  const Vec<float> above = y * TANH_SCALE + 1.0f;
+  const Int<float> interval = reinterpret_cast<Int<float>>(above) >> (23 - TANH_BITS);
+  const Vec<float> u = y - tanh_origin(above, interval);
+  Vec<float> t = tanh_coefficient(TANH_DEGREE, interval);
+  if constexpr (TANH_DEGREE <= 5) {
+    PSINN_UNROLL
+    for (int k = TANH_DEGREE - 1; k >= 0; --k) t = t * u + tanh_coefficient(k, interval);
+  } else {
+    // c_1 + u (c_2 + ...) as two chains in u^2, of even and odd k: half the latency.
+    const Vec<float> square = u * u;
+    Vec<float> odd = tanh_coefficient(TANH_DEGREE - 1, interval);
+    PSINN_UNROLL
+    for (int k = TANH_DEGREE - 2; k >= 1; --k) {
+      Vec<float>& chain = k % 2 ? odd : t;
+      chain = chain * square + tanh_coefficient(k, interval);
+    }
+    t = (t * u + odd) * u + tanh_coefficient(0, interval);
+  }
   return reinterpret_cast<Vec<float>>(reinterpret_cast<Int<float>>(t) | (bits & ~0x7fffffff));
 }
 #endif

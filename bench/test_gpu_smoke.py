@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -159,7 +160,8 @@ def test_smoke_gpu_every_section(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert tuple(sections) == SECTIONS
     assert all(sections.values())
     assert result["environment"]["commit"] == "abc"
-    assert str(tmp_path) not in json.dumps(result)
+    assert result["environment"]["torch"]
+    assert not any(str(folder) in json.dumps(result) for folder in (tmp_path, ROOT, sys.prefix))
     assert not any(
         kind in row for rows in sections.values() for row in rows.values() for kind in ("failure", "left_out")
     )
@@ -216,7 +218,7 @@ class Recordable:
 
 
 @contextmanager
-def recording(graph: Recorded) -> Iterator[None]:
+def recording(graph: Recorded, capture_error_mode: str) -> Iterator[None]:
     Recorded.capturing = graph
     yield
     Recorded.capturing = None
@@ -318,3 +320,8 @@ def test_smoke_gpu_counters_are_read() -> None:
         "launch__registers_per_thread [register/thread]": 255,
     }
     assert counters.counters("==ERROR== No permission") == {}
+
+
+def test_smoke_gpu_results_name_no_folders() -> None:
+    text = f'"E File \\"{ROOT}/kernels/a.py\\", {sys.prefix}/lib/b.py, {tempfile.gettempdir()}/psinn_x1/tree/c.py: 1/2"'
+    assert suite.without_folders(text) == '"E File \\"kernels/a.py\\", lib/b.py, tree/c.py: 1/2"'

@@ -1,4 +1,4 @@
-"""What the kernels are to reach on a GPU, beside what was measured. A bar that nothing was measured for is not met."""
+"""What the kernels are to reach on a GPU, beside what was measured: met or not; None where nothing was."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def _bar(
     name: str, measured: float | None, at_most: float | None = None, at_least: float | None = None, **more: Any
 ) -> Row:
     bar = {"at_most": at_most} if at_most is not None else {"at_least": at_least}
-    met = measured is not None and (measured <= at_most if at_most is not None else measured >= (at_least or 0))
+    met = None
+    if measured is not None:
+        met = measured <= at_most if at_most is not None else measured >= (at_least or 0)
     return {"name": name, **bar, "measured": measured, "met": met, **more}
 
 

@@ -42,7 +42,8 @@ class CapturedStep:
 
     def _capture(self, count: int) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Other threads (JAX has some) may call CUDA meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self._inner.steps(count)
         return graph
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,26 +28,35 @@ from .table import shortened, table
 TESTS = "tests/kernels/triton"
 TUNED = "gpu_tuning.json"
 # Of the time: the checks and compilations, which run side by side. The timings have the rest, and what these leave.
-CHECKS_SHARE = 0.4
+CHECKS_SHARE, CHECKS_SHARE_ALONE = 0.4, 0.9
 MOST_SHARDS = 12
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 1 if anything failed. A bar that is missed is a result, not a failure."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes started here end too
+    # So that the processes started here end too.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return _run(options)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(options: argparse.Namespace) -> int:
     started = time.time()
+    result = Result(options, started)
     options.out.mkdir(parents=True, exist_ok=True)
     if "tuning" in options.sections:
         (options.out / TUNED).unlink(missing_ok=True)  # of another run, perhaps another chip
-    result = Result(options, started)
     with tempfile.TemporaryDirectory(prefix="psinn_fast_gpu_") as name:
         work = Path(name)
         folder = link_tree(work / "tree")
         environment = _environment(folder, work, options)
         ends = started + 60 * options.minutes
-        timings = [section for section in TIMINGS if section in options.sections]
-        share = CHECKS_SHARE if timings else 1.0
+        # Results without the machine they are from are none.
+        timings = [section for section in TIMINGS if section in (*options.sections, "machine")]
+        share = CHECKS_SHARE if len(timings) > 1 else CHECKS_SHARE_ALONE
         checked = started + 60 * options.minutes * share
         stages = ((_checks(options, work, checked), checked), (_timings(options, work, timings, ends), ends))
         try:
@@ -56,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             result.keep_logs(work)
         found, failures = result.found(), list(result.failures())
-    text = table(found)
+    text = without_folders(table(found))
     result.path.with_suffix(".txt").write_text(text + "\n")
     print("\n".join(shortened([f"failed: {failure}" for failure in failures])), file=sys.stderr)
     print(f"{text}\n\n{result.path} written after {time.time() - started:.0f} s, {len(failures)} failures")
@@ -68,6 +79,11 @@ class Result:
 
     def __init__(self, options: argparse.Namespace, started: float) -> None:
         self._options, self._started = options, started
+        # Before anything is written: that would count as a change.
+        self._source = {
+            "commit": options.commit or _git("rev-parse", "HEAD"),
+            "dirty": bool(_git("status", "--porcelain")),
+        }
         self.jobs: list[Job] = []
         self.path: Path = options.out / "gpu.json"
 
@@ -81,22 +97,19 @@ class Result:
 
     def found(self) -> dict[str, Any]:
         sections = self.rows()
-        machine = dict(sections.get("machine", {}).get("environment", {}))
-        if self._options.commit:
-            machine["commit"] = self._options.commit
         return {
             "command": self._command(),
             "seconds": round(time.time() - self._started, 1),
             "quick": self._options.quick,
             "interpreted": self._options.interpret,
-            "environment": machine,
+            "environment": sections.get("machine", {}).get("environment", {}) | self._source,
             "bars": bars(sections),
             "sections": sections,
         }
 
     def write(self) -> None:
         partial = self.path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.found(), indent=1) + "\n")
+        partial.write_text(without_folders(json.dumps(self.found(), indent=1)) + "\n")
         os.replace(partial, self.path)
 
     def failures(self) -> Iterator[str]:
@@ -117,6 +130,21 @@ class Result:
         if set(options.sections) != set(SECTIONS):
             command += " --sections " + " ".join(options.sections)
         return command
+
+
+def without_folders(text: str) -> str:
+    """Error messages name files; where those lie on this machine is nobody's business."""
+    known = (str(ROOT), sys.prefix, sys.base_prefix, str(Path.home()))
+    folders = [*map(re.escape, known), f"{re.escape(tempfile.gettempdir())}/[^/\\s\"']*"]
+    return re.sub("|".join(f"{folder}/" for folder in folders), "", text)
+
+
+def _git(*arguments: str) -> str | None:
+    command = ["git", "--no-optional-locks", *arguments]
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _checks(options: argparse.Namespace, work: Path, ends: float) -> list[Job]:

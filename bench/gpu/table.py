@@ -25,8 +25,9 @@ def _bars(bars: list[Row]) -> str:
     for bar in bars:
         limit = f"<= {bar['at_most']:g}" if "at_most" in bar else f">= {bar['at_least']:g}"
         found = "not measured" if bar["measured"] is None else f"{bar['measured']:.4g}"
+        verdict = {None: "", True: "met", False: "MISSED"}[bar["met"]]
         more = "".join(f"  ({name} {bar[name]})" for name in ("passed", "peer") if bar.get(name))
-        lines.append(f"  {bar['name']:54}{limit:>9}{found:>14}  {'met' if bar['met'] else 'MISSED'}{more}")
+        lines.append(f"  {bar['name']:54}{limit:>9}{found:>14}  {verdict}{more}")
     return "\n".join(lines)
 
 

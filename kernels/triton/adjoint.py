@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from ..channels import channel_order
-from .sums import Sums
-from .writer import Mode, Writer
+from .forward import assemble, operand_names
+from .groups import Bundle, Group, GroupMixing
+from .sums import Sums, known
+from .writer import Mode, Writer, combination
 
 
 class Adjoint:
@@ -25,34 +27,44 @@ class Adjoint:
         arriving = [c for c in writer.read if any(f"bar_u{site}_{f}_{c}" in present for f in fields)]
         if not arriving:
             return
-        last = len(layout.boundaries) - 1
+        last = len(writer.boundaries) - 1
         self._outputs(last, present)
         for layer in range(last, -1, -1):
-            boundary = layout.boundaries[layer]
+            boundary = writer.boundaries[layer]
             for mixing in boundary.mixings:
-                orbit = mixing.orbit
-                transposed = tuple(zip(*orbit.sums, strict=True))
                 for c in arriving:
                     bar = [f"bar_o{site}_{layer}_{o}_{c}" for o in mixing.operands]
-                    for b, value in zip(mixing.neurons, writer.mixed(bar, orbit.mixing_after, transposed), strict=True):
-                        writer.set(f"bar_h{site}_{layer}_{b}_{c}", value)
-            for b in range(len(boundary.neurons)):
+                    for g, value in zip(mixing.neurons, self._mixed_back(bar, mixing, boundary.neurons), strict=True):
+                        writer.set(f"bar_h{site}_{layer}_{g}_{c}", value)
+            for g in range(len(boundary.neurons)):
                 if layer == 0:
-                    self._first_activation(b, arriving)
+                    self._first_activation(g, arriving)
                 else:
-                    self._activation(layer, b, arriving)
+                    self._activation(layer, g, arriving)
             if layer == 0:
                 break
             arriving = list(range(len(writer.channels)))
             for mixing in boundary.mixings:
                 for c in arriving:
-                    bar = [f"bar_z{site}_{layer}_{b}_{c}" for b in mixing.neurons]
+                    bar = [f"bar_z{site}_{layer}_{g}_{c}" for g in mixing.neurons]
                     for s, value in zip(mixing.slots, writer.mixed(bar, mixing.orbit.mixing), strict=True):
                         writer.set(f"bar_s{site}_{layer}_{s}_{c}", value)
             self._products(layer)
 
+    def _mixed_back(self, bar: Sequence[str], mixing: GroupMixing, neurons: Sequence[Group]) -> list[str]:
+        """Of the groups of neurons, from those of the operands."""
+        writer, sums = self._writer, mixing.orbit.sums
+        if not sums:
+            return writer.mixed(bar, mixing.orbit.mixing_after)
+        pieces = [writer.new(combination(row, bar)) for row in zip(*sums, strict=True)]
+        size = len(pieces) // len(mixing.neurons)
+        return [
+            writer.whole(pieces[i * size : (i + 1) * size], neurons[g].columns) for i, g in enumerate(mixing.neurons)
+        ]
+
     def _outputs(self, last: int, present: Container[str]) -> None:
         writer, layout, site = self._writer, self._writer.layout, self._site
+        groups = writer.boundaries[last].operands
         for f in range(layout.d_out):
             for c in writer.read:
                 u_bar = f"bar_u{site}_{f}_{c}"
@@ -60,54 +72,69 @@ class Adjoint:
                     continue
                 if c == 0 and layout.output_biases[f] is not None:
                     self._sums.add(f"sum_d_{f}", u_bar)
-                for o in range(len(layout.boundaries[-1].operands)):
-                    self._sums.over_points(f"sum_c_{f}_{o}", f"{u_bar}[:, None] * o{site}_{last}_{o}_{c}")
-        for o in range(len(layout.boundaries[-1].operands)):
+                for g, group in enumerate(groups):
+                    self._sums.over_points(f"sum_c_{f}_{g}", f"{group.down(u_bar)} * o{site}_{last}_{g}_{c}")
+        for g, group in enumerate(groups):
             for c in writer.read:
                 terms = [
-                    f"bar_u{site}_{f}_{c}[:, None] * c_{f}_{o}[None, :]"
+                    f"{group.down(f'bar_u{site}_{f}_{c}')} * {group.across(f'c_{f}_{g}')}"
                     for f in range(layout.d_out)
                     if f"bar_u{site}_{f}_{c}" in present
                 ]
                 if terms:
-                    writer.set(f"bar_o{site}_{last}_{o}_{c}", " + ".join(terms))
+                    writer.set(f"bar_o{site}_{last}_{g}_{c}", " + ".join(terms))
 
     def _products(self, layer: int) -> None:
-        """Adjoints of the operands, gradients of the tiles: sum_w^T is what a product gives, see emission.py."""
-        writer, site = self._writer, self._site
-        for k, chunk in enumerate(writer.chunks()):
-            totals: dict[int, str] = {}
-            for n, bundle in enumerate(writer.bundles[layer - 1]):
-                slots = [[f"bar_s{site}_{layer}_{tile.slot}_{c}" for c in chunk] for tile in bundle.tiles]
-                y = writer.stacked(slots, bundle.columns)
-                name = "_".join(str(tile.operand) for tile in bundle.tiles)
-                x, own = f"y{site}_{layer - 1}_{name}_{k}", f"sum_w_{layer}_{n}"
-                if writer.mode is Mode.JACOBIAN:
-                    for number, tile in zip(bundle.numbers, bundle.tiles, strict=True):
-                        for c in chunk:
-                            x_c, y_c = f"o{site}_{layer - 1}_{tile.operand}_{c}", f"bar_s{site}_{layer}_{tile.slot}_{c}"
-                            self._sums.tile_rows(layer, number, x_c, y_c)
-                else:
-                    writer.set(own, f"dot({writer.transposed(y, bundle)}, {x}, {own}, PRECISION)")
-                operand = bundle.tiles[0].operand
-                total = totals.get(operand) or writer.zeros(writer.rows(len(bundle.tiles), len(chunk), bundle.rows))
-                w = writer.transposed(f"w_{layer}_{n}", bundle)
-                totals[operand] = writer.new(f"dot({y}, {w}, {total}, PRECISION)")
-            for bundle in {bundle.tiles[0].operand: bundle for bundle in writer.bundles[layer - 1]}.values():
-                operands = [[f"bar_o{site}_{layer - 1}_{tile.operand}_{c}" for c in chunk] for tile in bundle.tiles]
-                writer.unstacked(totals[bundle.tiles[0].operand], operands, bundle.rows)
-        reached = {tile.operand for bundle in writer.bundles[layer - 1] for tile in bundle.tiles}
-        for o, block in enumerate(writer.layout.boundaries[layer - 1].operands):
-            if o not in reached:
-                for c in range(len(writer.channels)):
-                    writer.set(f"bar_o{site}_{layer - 1}_{o}_{c}", writer.zeros(f"BLOCK, {block.padded}"))
+        """Adjoints of the operands, gradients of the tiles.
 
-    def _activation(self, layer: int, b: int, arriving: Sequence[int]) -> None:
+        The latter transposed: with y as the second operand, as in the forward pass, Triton keeps one copy of it in
+        shared memory for both, and none in registers.
+        """
+        writer, site = self._writer, self._site
+        before, after = writer.boundaries[layer - 1].operands, writer.boundaries[layer].slots
+        parts: dict[tuple[int, int], list[str]] = {}
+        cut: dict[str, list[str]] = {}
+        for k, chunk in enumerate(writer.chunks()):
+            totals: dict[tuple[int, int], str] = {}
+            for n, bundle in enumerate(writer.bundles[layer]):
+                names = operand_names(writer, cut, f"bar_s{site}_{layer}", bundle.target, after, bundle, chunk)
+                bar = writer.stacked(names, bundle.group(bundle.columns))
+                if writer.mode is Mode.JACOBIAN:
+                    self._tile_rows(layer, bundle, chunk, cut)
+                else:
+                    own = f"sum_w_{layer}_{n}"
+                    y = f"y{site}_{layer}_{n}_{k}"
+                    writer.set(own, f"dot({bundle.transposed(bar)}, {y}, {own}, PRECISION)")
+                result = bundle.group(bundle.rows)
+                total = totals.get(bundle.source) or writer.zeros(result.shape(f"BLOCK * {len(chunk)}"))
+                w = bundle.transposed(f"w_{layer}_{n}")
+                totals[bundle.source] = writer.new(f"dot({bar}, {w}, {total}, PRECISION)")
+            for bundle in {bundle.source: bundle for bundle in writer.bundles[layer]}.values():
+                o, piece = bundle.source
+                names = [f"bar_o{site}_{layer - 1}_{o}_{c}" + (f"_{piece}p" if bundle.pieces else "") for c in chunk]
+                writer.unstacked(totals[bundle.source], names, bundle.group(bundle.rows))
+                parts.setdefault(bundle.source, []).extend(names)
+        complete = {bundle.source for bundle in writer.bundles[layer] if bundle.pieces is None}
+        assemble(writer, f"bar_o{site}_{layer - 1}", before, parts, complete)
+
+    def _tile_rows(self, layer: int, bundle: Bundle, chunk: Sequence[int], cut: dict[str, list[str]]) -> None:
+        writer, site = self._writer, self._site
+        before, after = writer.boundaries[layer - 1].operands, writer.boundaries[layer].slots
+        for c in chunk:
+            x, y = f"o{site}_{layer - 1}_{bundle.operand}_{c}", f"bar_s{site}_{layer}_{bundle.slot}_{c}"
+            for name, group in ((x, before[bundle.operand]), (y, after[bundle.slot])):
+                if name not in cut:
+                    cut[name] = writer.pieces(name, group)
+            for i, tile in enumerate(bundle.tiles):
+                at = bundle.pieces or (i, i)
+                self._sums.tile_rows(layer, tile, cut[x][at[0]], cut[y][at[1]])
+
+    def _activation(self, layer: int, g: int, arriving: Sequence[int]) -> None:
         writer, site, channels = self._writer, self._site, self._writer.channels
         n = len(channels)
-        z = [f"z{site}_{layer}_{b}_{c}" for c in range(n)]
-        h_bar = {c: f"bar_h{site}_{layer}_{b}_{c}" for c in arriving}
-        f = writer.derivatives(f"t{site}_{layer}_{b}", 1 + self._highest(arriving))
+        z = [f"z{site}_{layer}_{g}_{c}" for c in range(n)]
+        h_bar = {c: f"bar_h{site}_{layer}_{g}_{c}" for c in arriving}
+        f = writer.derivatives(f"t{site}_{layer}_{g}", 1 + self._highest(arriving))
         out: list[list[str]] = [[f"{f[1]} * {h_bar[c]}"] if c in h_bar else [] for c in range(n)]
         out[0] += [f"{f[2]} * {z[c]} * {h_bar[c]}" for c in arriving if c > 0]
         for part in channels.nonlinear:
@@ -119,40 +146,46 @@ class Adjoint:
             for target, monomials in part.partials.items():
                 out[target].append(f"{common} * {writer.monomials(monomials, z)}")
         for c in range(n):
-            writer.set(f"bar_z{site}_{layer}_{b}_{c}", " + ".join(out[c]) or f"tl.zeros_like({z[0]})")
-        if writer.layout.boundaries[layer].biases[b] is not None:
-            self._sums.over_points(f"sum_b_{layer}_{b}", f"bar_z{site}_{layer}_{b}_0")
+            writer.set(f"bar_z{site}_{layer}_{g}_{c}", " + ".join(out[c]) or f"tl.zeros_like({z[0]})")
+        if known(writer.layout.boundaries[layer].biases):
+            self._sums.over_points(f"sum_b_{layer}_{g}", f"bar_z{site}_{layer}_{g}_0")
 
     def _highest(self, arriving: Sequence[int]) -> int:
         return max(channel_order(self._writer.channels.channels[c]) for c in arriving)
 
-    def _first_activation(self, b: int, arriving: Sequence[int]) -> None:
+    def _first_activation(self, g: int, arriving: Sequence[int]) -> None:
         writer, site = self._writer, self._site
+        group = writer.boundaries[0].neurons[g]
         orders = {c: channel_order(writer.channels.channels[c]) for c in arriving}
-        f = writer.derivatives(f"t{site}_0_{b}", 1 + self._highest(arriving))
+        f = writer.derivatives(f"t{site}_0_{g}", 1 + self._highest(arriving))
         terms = []
         for c in arriving:
-            h_bar, k = f"bar_h{site}_0_{b}_{c}", orders[c]
-            power = f" * {writer.powers[b][c]}[None, :]" if c else ""
+            h_bar, k = f"bar_h{site}_0_{g}_{c}", orders[c]
+            power = f" * {group.across(writer.powers[g][c])}" if c else ""
             terms.append(f"{h_bar} * {f[k + 1]}{power}")
         z_bar = writer.new(" + ".join(terms))
         units = {c: axis for axis, c in writer.channels.units}
-        by_axis: dict[int, list[str]] = {i: [f"{z_bar} * x{site}_{i}[:, None]"] for i in range(writer.layout.d_in)}
+        by_axis: dict[int, list[str]] = {
+            i: [f"{z_bar} * {group.down(f'x{site}_{i}')}"] for i in range(writer.layout.d_in)
+        }
         for c in arriving:
-            value = f"bar_h{site}_0_{b}_{c} * {f[orders[c]]}"
+            value = f"bar_h{site}_0_{g}_{c} * {f[orders[c]]}"
             if c in units:
                 by_axis[units[c]].append(value)
             elif c:
-                self._sums.over_points(f"sum_p_{b}_{c}", value)
-        if writer.layout.boundaries[0].biases[b] is not None:
-            self._sums.over_points(f"sum_b_0_{b}", z_bar)
+                self._sums.over_points(f"sum_p_{g}_{c}", value)
+        if known(writer.layout.boundaries[0].biases):
+            self._sums.over_points(f"sum_b_0_{g}", z_bar)
         for i, values in by_axis.items():
-            self._sums.over_points(f"sum_a_{b}_{i}", " + ".join(values))
+            self._sums.over_points(f"sum_a_{g}_{i}", " + ".join(values))
         if self._need_x:
             for i in range(writer.layout.d_in):
-                name, value = f"bar_x_{i}", f"tl.sum({z_bar} * a_{b}_{i}[None, :], 1)"
-                writer.set(name, value if b == 0 else f"{name} + {value}")
-            if b == len(writer.layout.boundaries[0].neurons) - 1:
+                product = f"{z_bar} * {group.across(f'a_{g}_{i}')}"
+                name, value = f"bar_x_{i}", f"tl.sum({product}, 1)"
+                if group.size > 1:
+                    value = f"tl.sum(tl.sum({product}, 2), 0)"
+                writer.set(name, value if g == 0 else f"{name} + {value}")
+            if g == len(writer.boundaries[0].neurons) - 1:
                 self._store_x()
 
     def _linear_network(self, present: Container[str]) -> None:

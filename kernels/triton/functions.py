@@ -51,18 +51,39 @@ def dot(a, b, total, PRECISION: tl.constexpr):
 
 @triton.jit
 def folded(a, LANES: tl.constexpr):
-    """[points, columns] to [LANES, columns], point by point in turn: mostly sums within a thread."""
-    if a.shape[0] <= LANES:
+    """[..., points, columns] to [..., LANES, columns], point by point in turn: mostly sums within a thread."""
+    if a.shape[-2] <= LANES:
         return a
-    else:
+    elif len(a.shape) == 2:
         return tl.sum(tl.reshape(a, [a.shape[0] // LANES, LANES, a.shape[1]]), 0)
+    else:
+        return tl.sum(tl.reshape(a, [a.shape[0], a.shape[1] // LANES, LANES, a.shape[2]]), 1)
+
+
+@triton.jit
+def walsh(a, MIXING: tl.constexpr):
+    """Walsh-Hadamard matrices of MIXING = 2 or 4 rows on the diagonal, along the first of three axes of at most 4."""
+    parts = tl.permute(a, (1, 2, 0))
+    if MIXING == 2:
+        evens, odds = tl.split(tl.reshape(parts, [a.shape[1], a.shape[2], a.shape[0] // 2, 2]))
+        whole = tl.reshape(tl.join(evens + odds, evens - odds), [a.shape[1], a.shape[2], a.shape[0]])
+        return tl.permute(whole, (2, 0, 1))
+    else:
+        evens, odds = tl.split(tl.reshape(parts, [a.shape[1], a.shape[2], 2, 2]))
+        a0, a2 = tl.split(evens)
+        a1, a3 = tl.split(odds)
+        b0, b1, b2, b3 = a0 + a1, a0 - a1, a2 + a3, a2 - a3
+        low, high = tl.join(b0 + b2, b0 - b2), tl.join(b1 + b3, b1 - b3)
+        return tl.permute(tl.reshape(tl.join(low, high), [a.shape[1], a.shape[2], 4]), (2, 0, 1))
 
 
 @triton.jit
 def tanh(x):
-    """Below 0.5 its Taylor series, above 1 - 2 / (exp(2 x) + 1), also for x < 0."""
-    size = tl.abs(x)
-    square = tl.minimum(size, 0.5) * tl.minimum(size, 0.5)
+    """Below 0.5 a polynomial (Taylor; in float32 minimax, 1.5e-8), above 1 - 2 / (exp(2 x) + 1), also for x < 0.
+
+    NaN goes the second way, and so does infinity: where exp overflows, nothing is left to subtract.
+    """
+    square = x * x
     if x.dtype == tl.float64:
         q = tl.full(x.shape, 4.294911078273806e-07, x.dtype)
         q = q * square - 1.0597268320104654e-06
@@ -80,19 +101,16 @@ def tanh(x):
         q = q * square - 0.05396825396825397
         q = q * square + 0.13333333333333333
         q = q * square - 0.3333333333333333
-        q = q * square + 1.0
+        near = x * (q * square + 1.0)
+        far = 1.0 - 2.0 / (tl.exp(2.0 * x) + 1.0)
     else:
-        q = tl.full(x.shape, -0.0014558343870513183, x.dtype)
-        q = q * square + 0.003592128036572481
-        q = q * square - 0.008863235529902197
-        q = q * square + 0.021869488536155203
-        q = q * square - 0.05396825396825397
-        q = q * square + 0.13333333333333333
-        q = q * square - 0.3333333333333333
-        q = q * square + 1.0
-    # Beyond 22 nothing changes; exp would overflow. NaN goes this way too.
-    far = 1.0 - 2.0 / (tl.exp(2.0 * tl.minimum(x, 22.0, propagate_nan=tl.PropagateNan.ALL)) + 1.0)
-    return tl.where(size < 0.5, x * q, far)
+        q = tl.full(x.shape, 0.01725698821246624, x.dtype)
+        q = q * square - 0.05305295065045357
+        q = q * square + 0.1332598775625229
+        q = q * square - 0.33333149552345276
+        near = x + x * square * q
+        far = 1.0 - 2.0 / (tl.exp2(2.8853900817779268 * x) + 1.0)
+    return tl.where(tl.abs(x) < 0.5, near, far)
 
 
 @triton.jit

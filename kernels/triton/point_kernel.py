@@ -20,7 +20,7 @@ from .modules import module_of
 
 HEADER = """import triton
 import triton.language as tl
-from psinn_fast.kernels.triton.functions import atan, cosh, dot, folded, gather, power, sign, sinh, sqrt, tanh
+from psinn_fast.kernels.triton.functions import atan, cosh, dot, folded, gather, power, sign, sinh, sqrt, tanh, walsh
 """
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 from ..channels import ChannelSet, Monomial
 from ..program import Jet, Program
-from .layout import Layout, Tile
+from .groups import Bundle, Group, bundles, group_boundaries
+from .layout import Layout
 
 INDENT = "    "
 # Channels that go through one product as rows side by side: a thread's rows in an FMA product (see `Writer.stacked`).
@@ -25,49 +26,6 @@ class Mode(Enum):
     def has_sums(self) -> bool:
         """Gradients are summed over points."""
         return self in (Mode.JETS_BACKWARD, Mode.LOSS)
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """Tiles ``numbers`` of a layer, ``rows`` x ``columns`` each, that go through one product: the first lies at
-    ``offset`` of packed, each other one ``rows * columns`` behind the one before.
-    """
-
-    numbers: tuple[int, ...]
-    tiles: tuple[Tile, ...]
-    rows: int
-    columns: int
-
-    @property
-    def offset(self) -> int:
-        return self.tiles[0].offset
-
-    @property
-    def shape(self) -> str:
-        first = f"{len(self.tiles)}, " if len(self.tiles) > 1 else ""
-        return f"{first}{self.rows}, {self.columns}"
-
-    @property
-    def transposed(self) -> str:
-        first = f"{len(self.tiles)}, " if len(self.tiles) > 1 else ""
-        return f"{first}{self.columns}, {self.rows}"
-
-    def grid(self, is_transposed: bool = False) -> str:
-        """Places in packed, as a tensor of ``shape`` or ``transposed``."""
-        sizes, steps = (self.rows, self.columns), (self.columns, 1)
-        if is_transposed:
-            sizes, steps = sizes[::-1], steps[::-1]
-        if len(self.tiles) == 1:
-            return grid(self.offset, sizes, steps)
-        return grid(self.offset, (len(self.tiles), *sizes), (self.rows * self.columns, *steps))
-
-
-def grid(offset: int, sizes: Sequence[int], steps: Sequence[int]) -> str:
-    terms = []
-    for axis, (size, step) in enumerate(zip(sizes, steps, strict=True)):
-        index = ", ".join(":" if other == axis else "None" for other in range(len(sizes)))
-        terms.append(f"tl.arange(0, {size})[{index}] * {step}")
-    return " + ".join([str(offset), *terms])
 
 
 class Writer:
@@ -99,9 +57,12 @@ class Writer:
         self.leaving = [read if layer == last else everything for layer in range(last + 1)]
         """Channels that leave each hidden layer."""
         self.powers: list[list[str]] = []
-        """Per block of the first layer and channel c, the factor of tanh^(|c|)(z) behind it."""
-        self.bundles = [self._bundles(layer) for layer in range(1, last + 1)]
-        """Of each hidden layer but the first."""
+        """Per group of the first layer and channel c, the factor of tanh^(|c|)(z) behind it."""
+        self.boundaries = group_boundaries(layout, is_stacked)
+        self.bundles: list[list[Bundle]] = [[]]
+        """Products in front of each hidden layer."""
+        for tiles, (before, after) in zip(layout.products, pairwise(self.boundaries), strict=False):
+            self.bundles.append(bundles(tiles, before.operands, after.slots))
 
     def line(self, text: str) -> None:
         self.lines.append(INDENT * self.depth + text)
@@ -140,11 +101,13 @@ class Writer:
             f.append(self.new(form.format(t=t, f1=f[1])))
         return f
 
-    def mixed(self, values: Sequence[str], mixing: int, sums: Sequence[Sequence[float]] = ()) -> list[str]:
-        """Walsh-Hadamard matrices of ``mixing`` rows on the diagonal, or the rows of ``sums``."""
-        if sums:
-            return [_combination(row, values) for row in sums]
+    # Groups.
+
+    def mixed(self, values: Sequence[str], mixing: int) -> list[str]:
+        """Walsh-Hadamard matrices of ``mixing`` rows on the diagonal, times blocks in one tensor or in several."""
         values = list(values)
+        if mixing > 1 and len(values) == 1:
+            return [self.new(f"walsh({values[0]}, {mixing})")]
         stride = 1
         while stride < mixing:
             for j in range(len(values)):
@@ -154,34 +117,26 @@ class Writer:
             stride *= 2
         return values
 
-    # Products.
+    def pieces(self, value: str, group: Group) -> list[str]:
+        """The blocks of a group's tensor as tensors of their own."""
+        if group.size == 1:
+            return [value]
+        bits = group.size.bit_length() - 1
+        sizes = [*["2"] * bits, "BLOCK", str(group.columns)]
+        names = [f"{value}_{i}" for i in range(group.size)]
+        order = bits, bits + 1, *range(bits - 1, -1, -1)
+        self._split(self.new(f"tl.permute(tl.reshape({value}, [{', '.join(sizes)}]), {order})"), names)
+        return names
 
-    def _bundles(self, layer: int) -> list[Bundle]:
-        """Tiles alone in their row and column, of one shape and one behind the other, 2^k at a time; others alone."""
-        before, after = self.layout.boundaries[layer - 1].operands, self.layout.boundaries[layer].slots
-        tiles = self.layout.products[layer - 1]
-        operands, slots = [tile.operand for tile in tiles], [tile.slot for tile in tiles]
-        runs: list[list[int]] = []
-        for n, tile in enumerate(tiles):
-            rows, columns = before[tile.operand].padded, after[tile.slot].padded
-            is_alone = operands.count(tile.operand) == slots.count(tile.slot) == 1
-            if runs and self.is_stacked and is_alone:
-                last = tiles[runs[-1][-1]]
-                sizes = before[last.operand].padded, after[last.slot].padded
-                was_alone = operands.count(last.operand) == slots.count(last.slot) == 1
-                if was_alone and sizes == (rows, columns) and tile.offset == last.offset + rows * columns:
-                    runs[-1].append(n)
-                    continue
-            runs.append([n])
-        bundles = []
-        for run in runs:
-            while run:
-                size = 1 << (len(run).bit_length() - 1)
-                numbers, run = run[:size], run[size:]
-                own = tuple(tiles[n] for n in numbers)
-                rows, columns = before[own[0].operand].padded, after[own[0].slot].padded
-                bundles.append(Bundle(tuple(numbers), own, rows, columns))
-        return bundles
+    def whole(self, pieces: Sequence[str], columns: int) -> str:
+        """The way back."""
+        if len(pieces) == 1:
+            return pieces[0]
+        order = *range(len(pieces).bit_length(), 1, -1), 0, 1
+        shape = Group(tuple(range(len(pieces))), columns).shape("BLOCK")
+        return self.new(f"tl.reshape(tl.permute({_nested(pieces)}, {order}), [{shape}])")
+
+    # Products.
 
     def chunks(self) -> list[range]:
         """Channels that go through products together."""
@@ -194,49 +149,36 @@ class Writer:
             start += size
         return found
 
-    def stacked(self, names: Sequence[Sequence[str]], columns: int) -> str:
-        """Tensors [BLOCK, columns], names[tile][channel], as one of [tiles, BLOCK * channels, columns] (no first axis
-        for one tile). A thread of an FMA product holds four rows in turn: those are one point's channels, so that
-        neither this nor `unstacked` moves anything between threads.
+    def stacked(self, channels: Sequence[str], group: Group) -> str:
+        """A group's tensors of 2^k channels as one with BLOCK * 2^k rows.
+
+        A thread of an FMA product holds four rows in turn: those are one point's channels, so that neither this nor
+        `unstacked` moves anything between threads.
         """
-        value = [_nested(own) for own in names]
-        text = _nested(value)
-        tiles, channels = len(names).bit_length() - 1, len(names[0]).bit_length() - 1
-        if tiles + channels == 0:
-            return text
-        # Axes of the joined tensor: point, column, bits of the channel, bits of the tile, lowest first.
-        order = [*range(1 + channels + tiles, 1 + channels, -1), 0, *range(1 + channels, 1, -1), 1]
-        return self.new(
-            f"tl.reshape(tl.permute({text}, {tuple(order)}), [{self.rows(len(names), len(names[0]), columns)}])"
-        )
+        if len(channels) == 1:
+            return channels[0]
+        bits, axis = len(channels).bit_length() - 1, 1 if group.size > 1 else 0
+        order = *range(axis + 1), *range(axis + 1 + bits, axis + 1, -1), axis + 1
+        shape = group.shape(f"BLOCK * {len(channels)}")
+        return self.new(f"tl.reshape(tl.permute({_nested(channels)}, {order}), [{shape}])")
 
-    def unstacked(self, value: str, names: Sequence[Sequence[str]], columns: int) -> None:
+    def unstacked(self, value: str, names: Sequence[str], group: Group) -> None:
         """The way back, into variables of these names."""
-        tiles, channels = len(names).bit_length() - 1, len(names[0]).bit_length() - 1
-        if tiles + channels == 0:
-            self.set(names[0][0], value)
+        if len(names) == 1:
+            self.set(names[0], value)
             return
-        sizes = ["2"] * tiles + ["BLOCK"] + ["2"] * channels + [str(columns)]
-        order = [tiles, tiles + channels + 1, *range(tiles + channels, tiles, -1), *range(tiles - 1, -1, -1)]
-        whole = self.new(f"tl.permute(tl.reshape({value}, [{', '.join(sizes)}]), {tuple(order)})")
-        self._split(whole, [name for own in names for name in own])
-
-    def rows(self, tiles: int, channels: int, columns: int) -> str:
-        """Shape of what `stacked` gives."""
-        first = f"{tiles}, " if tiles > 1 else ""
-        return f"{first}BLOCK * {channels}, {columns}"
-
-    def transposed(self, value: str, bundle: Bundle) -> str:
-        return f"tl.permute({value}, (0, 2, 1))" if len(bundle.tiles) > 1 else f"tl.trans({value})"
+        bits, axis = len(names).bit_length() - 1, 1 if group.size > 1 else 0
+        shape = group.shape(f"BLOCK, {', '.join(['2'] * bits)}")
+        order = *range(axis + 1), axis + 1 + bits, *range(axis + bits, axis, -1)
+        self._split(self.new(f"tl.permute(tl.reshape({value}, [{shape}]), {order})"), names)
 
     def _split(self, value: str, names: Sequence[str]) -> None:
+        """Along the last axes, the highest bit of a name's number last."""
         if len(names) == 1:
             self.set(names[0], value)
             return
         half = len(names) // 2
-        low, high = f"{names[0]}_", f"{names[half]}_"
-        if half == 1:
-            low, high = names
+        low, high = names if half == 1 else (f"{names[0]}_low", f"{names[half]}_high")
         self.line(f"{low}, {high} = tl.split({value})")
         if half > 1:
             self._split(low, names[:half])
@@ -251,7 +193,7 @@ def _nested(names: Sequence[str]) -> str:
     return f"tl.join({_nested(names[:half])}, {_nested(names[half:])})"
 
 
-def _combination(row: Sequence[float], values: Sequence[str]) -> str:
+def combination(row: Sequence[float], values: Sequence[str]) -> str:
     terms = [
         value if factor == 1 else f"{factor!r} * {value}" for factor, value in zip(row, values, strict=True) if factor
     ]

@@ -27,7 +27,7 @@ from .published import published_structure
 from .solving import Solution, solve
 from .structure import Structure
 from .symmetry import SignedPermutation, Symmetry, structure_from_group
-from .training import History, TrainingInterrupted, error_metrics, fit, load_network, save_network
+from .training import GaussNewton, History, TrainingInterrupted, error_metrics, fit, load_network, save_network
 
 __all__ = [
     "PDE",
@@ -41,6 +41,7 @@ __all__ = [
     "Discovery",
     "DiscoveryError",
     "DivergedError",
+    "GaussNewton",
     "History",
     "InputError",
     "Neumann",

@@ -19,10 +19,10 @@ from .doctor import doctor_report
 from .kernels.errors import DivergedError, InputError, PsinnFastError
 from .kernels.regularizer import KINDS, Regularizer
 from .output import save_discovery, writable_folder
-from .pipeline import TEACHER_ITERATIONS, comparison_table, make_teacher, run_pipeline
+from .pipeline import PIPELINE_OPTIMIZERS, TEACHER_ITERATIONS, comparison_table, make_teacher, run_pipeline
 from .problem import Problem
 from .problems import PROBLEMS, get_problem, parse_number
-from .solving import CHECKPOINT, DTYPES, METHODS, OPTIMIZERS, solve
+from .solving import CHECKPOINT, DTYPES, METHODS, OPTIMIZERS, WARMUP, solve
 from .structure import Structure
 from .training.checkpoint import load_network
 
@@ -69,6 +69,7 @@ def _solve(options: argparse.Namespace) -> int:
         width=options.width,
         layers=_layers(options.layers),
         optimizer=options.optimizer,
+        warmup=options.warmup,
         milestones=_integers("milestones", options.milestones) if options.milestones else (),
         seconds=options.seconds,
         dtype=options.dtype,
@@ -81,7 +82,7 @@ def _solve(options: argparse.Namespace) -> int:
     else:
         print(solution.net.structure)
         print(comparison_table(((options.method, solution),)))
-        print(f"status: {solution.status}")
+        print(f"status: {solution.status} ({solution.stopped_by})")
     return 0
 
 
@@ -143,6 +144,7 @@ def _run(options: argparse.Namespace) -> int:
         threshold=options.threshold,
         teacher_iterations=options.teacher_iterations,
         seconds=options.seconds,
+        optimizer=options.optimizer,
         dtype=options.dtype,
         out=options.out,
         resume=options.resume,
@@ -176,8 +178,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--width", type=int, metavar="N", help="for psi: scales the structure's blocks")
     one.add_argument("--layers", metavar="2,8,8,16,1", help="for pinn and pinn-post: layer sizes")
     one.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s")
+    one.add_argument("--warmup", type=int, metavar="N", help=f"Adam's part of adam+gauss-newton (default: {WARMUP})")
     one.add_argument("--milestones", metavar="N,N", help="steps at which the learning rate drops to a tenth")
-    one.add_argument("--dtype", choices=list(DTYPES), default="float32", help="default: %(default)s")
+    one.add_argument("--dtype", choices=list(DTYPES), help="default: float32 for adam, else float64")
     one.add_argument("--seconds", type=float, metavar="S", help="stop after this time")
     one.set_defaults(command=_solve)
 
@@ -195,7 +198,8 @@ def _parser() -> argparse.ArgumentParser:
     pipeline = commands.add_parser("run", help="the whole pipeline, then PINN, PINN-post and Psi-NN side by side")
     _common(pipeline)
     _student_options(pipeline)
-    pipeline.add_argument("--dtype", choices=list(DTYPES), default="float32", help="default: %(default)s")
+    pipeline.add_argument("--optimizer", choices=PIPELINE_OPTIMIZERS, default="adam", help="default: %(default)s")
+    pipeline.add_argument("--dtype", choices=list(DTYPES), help="default: float32 for adam, else float64")
     pipeline.add_argument("--seconds", type=float, metavar="S", help="limit for each network's training")
     pipeline.add_argument("--paper", action="store_true", help="the paper's full step counts and learning rate")
     pipeline.set_defaults(command=_run)
@@ -205,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
 def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("problem", metavar="PROBLEM", help=", ".join(PROBLEMS))
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. nu=0.04/pi")
-    parser.add_argument("--steps", type=int, metavar="N", help="Adam steps of each network (default: the problem's)")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of each network (default: the problem's)")
     parser.add_argument("--lr", type=float, metavar="R", help="learning rate (default: the problem's)")
     parser.add_argument("--backend", default="auto", help="auto or reference (default: %(default)s)")
     parser.add_argument(

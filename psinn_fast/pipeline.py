@@ -20,6 +20,7 @@ from .training.lbfgs import polish
 
 # After Adam the teacher still has percents of error, and with it blurred symmetries; this removes most of it.
 TEACHER_ITERATIONS = 1_000
+PIPELINE_OPTIMIZERS = ("adam", "gauss-newton")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def run_pipeline(
     threshold: float = 0.1,
     teacher_iterations: int = TEACHER_ITERATIONS,
     seconds: float | None = None,
-    dtype: str = "float32",
+    optimizer: str = "adam",
+    dtype: str | None = None,
     backend: str = "auto",
     seed: int = 0,
     out: str | Path | None = None,
@@ -86,6 +88,7 @@ def run_pipeline(
         threshold: of the clustering.
         teacher_iterations: L-BFGS iterations that polish the teacher.
         seconds: limit for each network's training.
+        optimizer: "adam", or "gauss-newton", of which ``steps`` counts the iterations; lr and milestones are Adam's.
         out: folder; each network gets a subfolder.
         resume: skip what is finished in ``out`` and continue what is not.
         paper: the paper's full step counts and learning rate.
@@ -97,15 +100,22 @@ def run_pipeline(
     """
     if paper and (problem.paper_steps is None or problem.paper_lr is None):
         raise InputError(f"paper: the paper has no problem {problem.name!r}")
-    if steps is None:
+    if optimizer not in PIPELINE_OPTIMIZERS:
+        raise InputError(f"optimizer: expected one of {list(PIPELINE_OPTIMIZERS)}, got {optimizer!r}")
+    if paper and optimizer != "adam":
+        raise InputError(f"paper: the paper trains by Adam, not by {optimizer!r}")
+    if optimizer == "gauss-newton" and (lr is not None or milestones):
+        raise InputError("lr, milestones: have no meaning for optimizer 'gauss-newton'")
+    by_adam = optimizer == "adam"
+    if steps is None and by_adam:
         steps = problem.paper_steps if paper and problem.paper_steps else problem.steps
-    if lr is None:
+    if lr is None and by_adam:
         lr = problem.paper_lr if paper and problem.paper_lr else problem.lr
     if milestones is None:
-        milestones = () if paper else (int(0.8 * steps),)
+        milestones = () if paper or steps is None or not by_adam else (int(0.8 * steps),)
     if settings is None:
         settings = StudentSettings(tuple(problem.student or (8, 8, 8)))
-        settings = replace(settings, steps=2 * steps) if paper else settings
+        settings = replace(settings, steps=2 * steps) if paper and steps else settings
     check_threshold(threshold)
     folder = Path(out) if out is not None else None
 
@@ -113,8 +123,8 @@ def run_pipeline(
         place = folder / label.lower().replace(" ", "-").replace(",", "") if folder else None
         continued = resume and place is not None and (place / CHECKPOINT).exists()
         solution = solve(
-            problem, method, steps=steps, lr=lr, milestones=milestones, seconds=seconds, dtype=dtype, backend=backend,
-            seed=seed, out=place, resume=continued, progress=progress, **network,
+            problem, method, optimizer=optimizer, steps=steps, lr=lr, milestones=milestones, seconds=seconds,
+            dtype=dtype, backend=backend, seed=seed, out=place, resume=continued, progress=progress, **network,
         )  # fmt: skip
         say(f"{label}: {solution.steps} steps in {solution.seconds:.1f} s")
         return solution

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,27 @@ from .problem import Problem
 from .problems import get_problem
 from .structure import Structure
 from .symmetry import structure_from_group
+from .training.gauss_newton_options import GaussNewton
 from .training.history import History
-from .training.loop import FitResult, Schedule, TrainingInterrupted, fit
+from .training.loop import Schedule, fit
 from .training.metrics import Metric, error_metrics
+from .training.result import FitResult, TrainingInterrupted
+from .training.warm_start import fit_warm
 
 METHODS = ("pinn", "pinn-post", "psi")
-OPTIMIZERS = ("adam",)
+OPTIMIZERS = ("adam", "gauss-newton", "adam+gauss-newton")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, WARM_START = "checkpoint.safetensors", "warm-start.safetensors"
+# Adam's steps before Gauss-Newton, if not said otherwise.
+WARMUP = 1_000
 
 
 @dataclass(frozen=True)
 class Solution:
-    """What `solve` found. ``metrics``: see `error_metrics`; ``losses``: by term, at the final weights."""
+    """What `solve` found. ``metrics``: see `error_metrics`; ``losses``: by term, at the final weights.
+
+    ``stopped_by``, ``solver``: see `FitResult`.
+    """
 
     problem: Problem
     net: PsiMLP
@@ -46,6 +54,8 @@ class Solution:
     coefficients: dict[str, float]
     losses: dict[str, float]
     history: History
+    stopped_by: str = "steps"
+    solver: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, as ``--json`` prints them."""
@@ -63,6 +73,8 @@ class Solution:
             "coefficients": self.coefficients,
             "loss": self.losses,
             "status": self.status,
+            "stopped_by": self.stopped_by,
+            "solver": self.solver,
         }
 
 
@@ -73,12 +85,13 @@ def solve(
     structure: Structure | None = None,
     width: int | None = None,
     layers: Sequence[int] | None = None,
-    optimizer: str = "adam",
+    optimizer: str | GaussNewton = "adam",
     steps: int | None = None,
+    warmup: int | None = None,
     lr: float | None = None,
     milestones: Sequence[int] = (),
     seconds: float | None = None,
-    dtype: str = "float32",
+    dtype: str | None = None,
     backend: str = "auto",
     regularizer: Regularizer | None = None,
     seed: int = 0,
@@ -95,11 +108,13 @@ def solve(
         structure: for ``"psi"``; None takes the problem's published one.
         width: scales the structure; None takes the problem's.
         layers: sizes of the dense network, inputs first; None takes the problem's.
-        optimizer: ``"adam"`` (full batch).
-        steps, lr: None takes the problem's.
-        milestones: steps at which lr drops to a tenth.
+        optimizer: ``"adam"`` (full batch), ``"gauss-newton"``, or ``"adam+gauss-newton"``: the one, then the other; a
+            `GaussNewton` for the second with other than its default settings.
+        steps: of Adam, None takes the problem's; or iterations of Gauss-Newton, None takes its default.
+        warmup: Adam's steps for ``"adam+gauss-newton"``; None: 1,000.
+        lr, milestones: Adam's rate, None takes the problem's, and the steps at which it drops to a tenth.
         seconds: stop after this time.
-        dtype: ``"float32"`` or ``"float64"``.
+        dtype: ``"float32"`` or ``"float64"``, of the network; None: float32 for Adam alone, else float64.
         backend: see `available_backends`.
         regularizer: a weight penalty; on a problem's own loss it conflicts with the physics (the paper's point).
         seed: of the initial weights; everything else is deterministic.
@@ -112,18 +127,23 @@ def solve(
     """
     if isinstance(problem, str):
         problem = get_problem(problem)
-    if optimizer not in OPTIMIZERS:
+    method_of_steps = "gauss-newton" if isinstance(optimizer, GaussNewton) else optimizer
+    if method_of_steps not in OPTIMIZERS:
         raise InputError(f"optimizer: expected one of {list(OPTIMIZERS)}, got {optimizer!r}")
     if resume and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
+    adam, newton = _schedules(problem, optimizer, method_of_steps, steps, warmup, lr, milestones, seed)
+    if newton and regularizer is not None:
+        raise InputError("regularizer: Gauss-Newton takes none, a weight penalty is no sum of squared residuals")
+    dtype = dtype or ("float64" if newton else "float32")
     engine = get_backend(backend)
     net = build_network(problem, method, structure=structure, width=width, layers=layers, dtype=dtype, seed=seed)
-    checkpoint = None
+    checkpoint = warm_start = None
     if out is not None:
         checkpoint = writable_folder(out) / CHECKPOINT
-        if resume and not checkpoint.exists():
+        warm_start = checkpoint.with_name(WARM_START)
+        if resume and not (checkpoint.exists() or (adam and newton and warm_start.exists())):
             raise InputError(f"resume: there is no checkpoint in {out}")
-    schedule = Schedule(problem.steps if steps is None else steps, problem.lr if lr is None else lr, milestones)
     settings = dict(problem.true_coefficients) | dict(problem.pde.coefficients)
 
     def conclude(result: FitResult) -> Solution:
@@ -131,7 +151,7 @@ def solve(
             problem=problem,
             net=net,
             method=method,
-            optimizer=optimizer,
+            optimizer=method_of_steps,
             backend=engine.name,
             dtype=dtype,
             seed=seed,
@@ -142,29 +162,62 @@ def solve(
             coefficients=result.coefficients,
             losses=result.losses,
             history=result.history,
+            stopped_by=result.stopped_by,
+            solver=result.solver,
         )
         if out is not None:
             save_solution(solution, out)
         return solution
 
+    common: dict[str, Any] = {
+        "backend": engine.name,
+        "resume": resume,
+        "identity": {"method": method, "seed": seed, "settings": settings},
+        "progress": progress,
+    }
+    title = f"{problem.name} {method}"
     try:
-        result = fit(
-            problem,
-            net,
-            schedule,
-            backend=engine.name,
-            seconds=seconds,
-            checkpoint=checkpoint,
-            resume=resume,
-            identity={"method": method, "seed": seed, "settings": settings},
-            regularizer=regularizer,
-            progress=progress,
-            title=f"{problem.name} {method}",
-        )
+        if adam and newton:
+            result = fit_warm(
+                problem, net, adam, newton, seconds=seconds, checkpoints=(warm_start, checkpoint), title=title,
+                **common,
+            )  # fmt: skip
+        else:
+            schedule = newton or adam
+            assert schedule is not None
+            result = fit(
+                problem, net, schedule, seconds=seconds, checkpoint=checkpoint, regularizer=regularizer, title=title,
+                **common,
+            )  # fmt: skip
     except TrainingInterrupted as stop:
         conclude(stop.result)
         raise
     return conclude(result)
+
+
+def _schedules(
+    problem: Problem,
+    optimizer: str | GaussNewton,
+    name: str,
+    steps: int | None,
+    warmup: int | None,
+    lr: float | None,
+    milestones: Sequence[int],
+    seed: int,
+) -> tuple[Schedule | None, GaussNewton | None]:
+    """Settings of Adam and of Gauss-Newton, those that the optimizer has."""
+    if warmup is not None and name != "adam+gauss-newton":
+        raise InputError(f"warmup: has no meaning for optimizer {name!r}, only for 'adam+gauss-newton'")
+    if name == "gauss-newton" and (lr is not None or milestones):
+        raise InputError(f"{'milestones' if lr is None else 'lr'}: has no meaning for optimizer 'gauss-newton'")
+    newton = None
+    if name != "adam":
+        newton = optimizer if isinstance(optimizer, GaussNewton) else GaussNewton(seed=seed)
+        newton = newton if steps is None else replace(newton, iterations=steps)
+        steps = WARMUP if warmup is None else warmup
+    if name == "gauss-newton":
+        return None, newton
+    return Schedule(problem.steps if steps is None else steps, problem.lr if lr is None else lr, milestones), newton
 
 
 def build_network(

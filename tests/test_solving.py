@@ -11,8 +11,18 @@ import pytest
 import torch
 from small import small_laplace
 
-from psinn_fast import InputError, PsiMLP, Structure, TanhMLP, load_network, published_structure, solve
-from psinn_fast.solving import build_network
+from psinn_fast import (
+    GaussNewton,
+    InputError,
+    PsiMLP,
+    Regularizer,
+    Structure,
+    TanhMLP,
+    load_network,
+    published_structure,
+    solve,
+)
+from psinn_fast.solving import Solution, build_network
 from psinn_fast.training.metrics import error_metrics, evaluate
 
 
@@ -44,6 +54,7 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
     assert list(result) == [
         "problem", "method", "optimizer", "backend", "dtype", "seed", "parameters", "steps", "seconds", "relative_l2",
         "rmse", "mse", "max_error", "boundary_rmse", "coefficients", "loss", "status",
+        "stopped_by", "solver",
     ]  # fmt: skip
     assert (result["problem"], result["method"], result["steps"], result["status"]) == ("small", "psi", 30, "done")
     assert set(result["loss"]) == {"residual", "dirichlet"}
@@ -86,7 +97,7 @@ def test_built_in_problems_train_with_every_method(name: str) -> None:
     ("arguments", "message"),
     [
         ({"method": "magic"}, "method: expected one of ['pinn', 'pinn-post', 'psi'], got 'magic'"),
-        ({"optimizer": "sgd"}, "optimizer: expected one of ['adam'], got 'sgd'"),
+        ({"optimizer": "sgd"}, "optimizer: expected one of ['adam', 'gauss-newton', 'adam+gauss-newton'], got 'sgd'"),
         ({"dtype": "float16"}, "dtype: expected one of ['float32', 'float64'], got 'float16'"),
         ({"method": "pinn", "width": 3}, "width: has no meaning for method 'pinn', only for psi"),
         ({"method": "psi", "layers": [2, 3, 1]}, "layers: has no meaning for method 'psi'"),
@@ -98,6 +109,11 @@ def test_built_in_problems_train_with_every_method(name: str) -> None:
         ({"steps": -5}, "steps: expected an integer >= 0, got -5"),
         ({"lr": float("nan")}, "lr: expected a positive number, got nan"),
         ({"backend": "triton9"}, "backend: expected one of"),
+        ({"optimizer": "gauss-newton", "lr": 1e-3}, "lr: has no meaning for optimizer 'gauss-newton'"),
+        ({"optimizer": "gauss-newton", "milestones": (5,)}, "milestones: has no meaning for optimizer 'gauss-newton'"),
+        ({"warmup": 5}, "warmup: has no meaning for optimizer 'adam', only for 'adam+gauss-newton'"),
+        ({"optimizer": "gauss-newton", "steps": -5}, "iterations: expected an integer >= 0, got -5"),
+        ({"optimizer": "gauss-newton", "regularizer": Regularizer("l2", 1.0)}, "regularizer: Gauss-Newton takes none"),
     ],
 )
 def test_bad_input(arguments: dict, message: str) -> None:
@@ -124,3 +140,35 @@ def test_problem_without_structure_or_symmetry() -> None:
     with pytest.raises(InputError, match="'pinn-post' needs a known symmetry"):
         build_network(plain, "pinn-post")
     assert isinstance(build_network(plain, "psi", structure=published_structure("laplace")), PsiMLP)
+
+
+def test_gauss_newton_by_name_and_with_settings(tmp_path: Path) -> None:
+    solution = solve(small_laplace(), "psi", optimizer="gauss-newton", steps=5, out=tmp_path)
+    assert solution.net.theta.dtype == torch.float64
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert [result[name] for name in ("optimizer", "dtype", "steps", "stopped_by", "solver")] == [
+        "gauss-newton", "float64", 5, "iterations", "cholesky",
+    ]  # fmt: skip
+    assert (tmp_path / "loss.png").exists()
+    other = solve(small_laplace(), "psi", optimizer=GaussNewton(5, acceleration=False), dtype="float32")
+    assert (other.optimizer, other.steps, other.net.theta.dtype) == ("gauss-newton", 5, torch.float32)
+
+
+def test_adam_then_gauss_newton_resumes_in_either_part(tmp_path: Path) -> None:
+    def run(out: Path | None, **options: object) -> Solution:
+        both = {"optimizer": "adam+gauss-newton", "warmup": 40, "steps": 12, **options}
+        return solve(small_laplace(), "psi", out=out, **both)
+
+    whole = run(None)
+    assert (whole.steps, whole.history["step"][-1]) == (52, 52)
+    assert whole.history["step"] == sorted(whole.history["step"])
+    assert {"lr", "damping"} <= set(whole.history.columns)
+    early = run(tmp_path / "early", seconds=0)
+    assert (early.status, early.steps) == ("time limit", 0)
+    again = run(tmp_path / "early", resume=True)
+    assert torch.equal(again.net.theta, whole.net.theta)
+    # Half of the second part, then the rest.
+    run(tmp_path / "late", steps=6)
+    again = run(tmp_path / "late", resume=True)
+    assert torch.equal(again.net.theta, whole.net.theta)
+    assert again.steps == 52

@@ -1,8 +1,19 @@
 """Training: the loop, what it records, what it saves, how errors are measured."""
 
 from .checkpoint import load_network, save_network
+from .gauss_newton_options import GaussNewton
 from .history import History
-from .loop import FitResult, TrainingInterrupted, fit
+from .loop import fit
 from .metrics import error_metrics
+from .result import FitResult, TrainingInterrupted
 
-__all__ = ["FitResult", "History", "TrainingInterrupted", "error_metrics", "fit", "load_network", "save_network"]
+__all__ = [
+    "FitResult",
+    "GaussNewton",
+    "History",
+    "TrainingInterrupted",
+    "error_metrics",
+    "fit",
+    "load_network",
+    "save_network",
+]

@@ -14,14 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..kernels.contract import AdamState
 from ..kernels.errors import CheckpointError, InputError
 from ..networks import PsiMLP, TanhMLP
 from ..structure import Structure
 from .history import History
 
 NETWORK_SCHEMA = "psinn_fast.network/1"
-CHECKPOINT_SCHEMA = "psinn_fast.checkpoint/1"
+CHECKPOINT_SCHEMA = "psinn_fast.checkpoint/2"
 
 
 def save_network(path: str | Path, net: PsiMLP, coefficients: Mapping[str, float] | None = None) -> None:
@@ -48,27 +47,23 @@ def load_network(path: str | Path) -> PsiMLP:
     return net
 
 
-def save_checkpoint(path: Path, state: AdamState, history: History, identity: Mapping[str, Any]) -> None:
-    """Everything that a resumed run needs to go on as if it had not stopped. ``identity`` says what run this is."""
-    tensors = {
-        "theta": state.theta,
-        "coefficients": state.coefficients,
-        "first_moment": state.first_moment,
-        "second_moment": state.second_moment,
-        "history": history.to_tensor(),
-    }
-    header = {"step": state.step, "identity": dict(identity), "history_columns": list(history.columns)}
-    _write(path, tensors, CHECKPOINT_SCHEMA, header)
+def save_checkpoint(
+    path: Path, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], history: History, identity: Mapping[str, Any]
+) -> None:
+    """What a resumed run needs to go on as if it had not stopped. ``identity`` says what run this is."""
+    header = {"numbers": dict(numbers), "identity": dict(identity), "history_columns": list(history.columns)}
+    _write(path, {**tensors, "history": history.to_tensor()}, CHECKPOINT_SCHEMA, header)
 
 
-def load_checkpoint(path: Path, state: AdamState, history: History, identity: Mapping[str, Any]) -> None:
-    """Put a checkpoint's contents into ``state`` and ``history``.
+def load_checkpoint(
+    path: Path, history: History, identity: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and numbers of a checkpoint; its history goes into ``history``.
 
     Raises:
         CheckpointError: not readable, not one of ours, or of a run with another identity (the message says where).
     """
-    names = ("theta", "coefficients", "first_moment", "second_moment", "history")
-    tensors, header = _read(path, CHECKPOINT_SCHEMA, names)
+    tensors, header = _read(path, CHECKPOINT_SCHEMA, ("history",))
     saved = header.get("identity", {})
     wanted = json.loads(json.dumps(dict(identity)))
     different = [key for key in {**saved, **wanted} if saved.get(key) != wanted.get(key)]
@@ -77,18 +72,10 @@ def load_checkpoint(path: Path, state: AdamState, history: History, identity: Ma
             f"{key}: saved {_short(saved.get(key))}, now {_short(wanted.get(key))}" for key in different
         )
         raise CheckpointError(f"{path}: it belongs to another run ({details})")
-    for name in names[:-1]:
-        target: Tensor = getattr(state, name)
-        if tensors[name].shape != target.shape or tensors[name].dtype != target.dtype:
-            raise CheckpointError(
-                f"{path}: {name}: expected {tuple(target.shape)} {target.dtype}, "
-                f"got {tuple(tensors[name].shape)} {tensors[name].dtype}"
-            )
-        target.copy_(tensors[name])
     if tuple(header["history_columns"]) != history.columns:
         raise CheckpointError(f"{path}: its history has the columns {header['history_columns']}")
-    state.step = int(header["step"])
-    history.rows = [tuple(row) for row in tensors["history"].tolist()]
+    history.rows = [tuple(row) for row in tensors.pop("history").tolist()]
+    return tensors, header["numbers"]
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], schema: str, header: Mapping[str, Any]) -> None:

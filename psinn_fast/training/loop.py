@@ -10,43 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..kernels.contract import AdamState
-from ..kernels.errors import DivergedError, InputError
+from ..kernels.errors import CheckpointError, DivergedError, InputError
 from ..kernels.registry import get_backend
 from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem
 from .checkpoint import load_checkpoint, save_checkpoint
+from .gauss_newton import fit_gauss_newton
+from .gauss_newton_options import GaussNewton
 from .history import History
 from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
 from .progress import TrainingProgress
+from .result import FitResult, TrainingInterrupted, check_fit, divergence
 
 # A slice of steps between two looks at the clock and at Ctrl-C, and between two checkpoints, in seconds.
 SLICE_SECONDS = 0.2
 CHECKPOINT_SECONDS = 30.0
 HISTORY_ROWS = 400
-
-
-@dataclass(frozen=True)
-class FitResult:
-    """``status``: "done", "time limit" or "interrupted". ``losses`` by term (unweighted), at the final weights."""
-
-    status: str
-    steps: int
-    seconds: float
-    losses: dict[str, float]
-    coefficients: dict[str, float]
-    history: History
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM during training; the checkpoint is written. ``result`` says how far it came."""
-
-    def __init__(self, result: FitResult) -> None:
-        super().__init__(f"training interrupted at step {result.steps}")
-        self.result = result
 
 
 @dataclass
@@ -83,8 +67,9 @@ class _Clock:
 def fit(
     problem: Problem,
     net: PsiMLP,
-    schedule: Schedule,
+    schedule: Schedule | GaussNewton,
     *,
+    coefficients: Mapping[str, float] | None = None,
     backend: str = "auto",
     regularizer: Regularizer | None = None,
     seconds: float | None = None,
@@ -94,15 +79,16 @@ def fit(
     progress: bool = False,
     title: str | None = None,
 ) -> FitResult:
-    """Train ``net.theta`` and the problem's unknown coefficients with Adam; ``net`` is changed in place.
+    """Train ``net.theta`` and the problem's unknown coefficients; ``net`` is changed in place.
 
     Args:
         problem: gives the loss terms, in the network's dtype and on its device.
         net: a network with the problem's inputs and outputs.
-        schedule: steps, learning rate, milestones.
+        schedule: for Adam steps, learning rate, milestones; or a `GaussNewton`.
+        coefficients: where the unknown ones start; None: where the problem says.
         backend: see `available_backends`.
-        regularizer: a weight penalty added to the loss.
-        seconds: stop after this time (checked between slices of about 0.2 s).
+        regularizer: a weight penalty added to the loss; not for Gauss-Newton.
+        seconds: stop after this time (checked between slices of about 0.2 s, or between iterations of Gauss-Newton).
         checkpoint: file written at the start, every 30 s, at the end, on Ctrl-C and before an error is raised.
         resume: continue from ``checkpoint`` if it exists; on one thread the weights are those of an uninterrupted run,
             bit for bit.
@@ -115,20 +101,21 @@ def fit(
         DivergedError: a loss or gradient became NaN or infinite; net and checkpoint hold the last good weights.
         TrainingInterrupted: on Ctrl-C, at most a slice later; net and checkpoint hold the weights reached.
     """
-    expected = (len(problem.pde.coords), len(problem.pde.fields))
-    if (net.structure.n_inputs, net.structure.n_outputs) != expected:
-        raise InputError(
-            f"net: problem {problem.name!r} has {expected[0]} inputs and {expected[1]} outputs, "
-            f"the network {net.structure.n_inputs} and {net.structure.n_outputs}"
-        )
-    if seconds is not None and not seconds >= 0:
-        raise InputError(f"seconds: expected a number >= 0, got {seconds!r}")
+    if isinstance(schedule, GaussNewton):
+        if regularizer is not None:
+            raise InputError("regularizer: Gauss-Newton takes none, a weight penalty is no sum of squared residuals")
+        return fit_gauss_newton(
+            problem, net, schedule, coefficients=coefficients, backend=backend, seconds=seconds, checkpoint=checkpoint,
+            resume=resume, identity=identity, progress=progress, title=title,
+        )  # fmt: skip
+    check_fit(problem, net, seconds)
     dtype, device = net.theta.dtype, net.theta.device
     engine = get_backend(backend, device)
     terms = problem.terms(dtype, device)
+    starts = {**problem.pde.unknown, **(coefficients or {})}
     state = AdamState(
         net.theta.detach().clone(),
-        problem.initial_coefficients(dtype, device),
+        torch.tensor(list(starts.values()), dtype=dtype, device=device),
         schedule.lr,
         tuple(schedule.milestones),
         schedule.gamma,
@@ -153,14 +140,14 @@ def fit(
     }
     path = Path(checkpoint) if checkpoint is not None else None
     if resume and path is not None and path.exists():
-        load_checkpoint(path, state, history, run_identity)
+        _restore(path, state, *load_checkpoint(path, history, run_identity))
     measure = coarse_relative_l2(problem)
 
     def publish() -> None:
         with torch.no_grad():
             net.theta.copy_(state.theta)
         if path is not None:
-            save_checkpoint(path, state, history, run_identity)
+            save_checkpoint(path, _tensors(state), {"step": state.step}, history, run_identity)
 
     def record(losses: list[float], step: int, lr: float, error: float, coefficients: list[float]) -> None:
         *terms_now, penalty = losses
@@ -183,7 +170,7 @@ def fit(
             if at_log:
                 with torch.no_grad():
                     net.theta.copy_(state.theta)
-                lr, error, coefficients = state.learning_rate(), measure(net), state.coefficients.tolist()
+                lr, error, found = state.learning_rate(), measure(net), state.coefficients.tolist()
             steps = min(schedule.steps - start, log_every - start % log_every, max(1, int(clock.rate * SLICE_SECONDS)))
             began = time.perf_counter()
             report = engine.train(net.plan, state, terms, steps, regularizer)
@@ -192,7 +179,7 @@ def fit(
                 raise DivergedError(_failure(report.failure, names, start + len(report.losses), state.step, path))
             clock.rate = 0.5 * clock.rate + 0.5 * steps / max(time.perf_counter() - began, 1e-9)
             if at_log:
-                record(report.losses[0].tolist(), start, lr, error, coefficients)
+                record(report.losses[0].tolist(), start, lr, error, found)
                 note = f"loss {history.rows[-1][3]:.2e}" + ("" if math.isnan(error) else f"  error {error:.2e}")
             bar.update(state.step, note)
             if clock.seconds - saved_at > CHECKPOINT_SECONDS:
@@ -211,7 +198,7 @@ def fit(
     if status == "done":
         record(losses, state.step, state.learning_rate(), measure(net), state.coefficients.tolist())
         if path is not None:
-            save_checkpoint(path, state, history, run_identity)
+            save_checkpoint(path, _tensors(state), {"step": state.step}, history, run_identity)
     result = FitResult(
         status,
         state.step,
@@ -219,6 +206,7 @@ def fit(
         dict(zip(names, losses, strict=False)),
         dict(zip(coefficient_names, state.coefficients.tolist(), strict=True)),
         history,
+        {"done": "steps", "time limit": "seconds", "interrupted": "interrupt"}[status],
     )
     if status == "interrupted":
         raise TrainingInterrupted(result)
@@ -229,8 +217,19 @@ def _failure(index: int, names: Sequence[str], failed_at: int, kept: int, path: 
     what = (
         f"term {names[index]!r}" if index < len(names) else ("the weight penalty", "the gradient")[index - len(names)]
     )
-    where = f" and in {path}" if path is not None else ""
-    return (
-        f"training diverged: {what} became NaN or infinite at step {failed_at}; "
-        f"the weights of step {kept} are kept in the network{where}. A smaller learning rate may help"
-    )
+    return divergence(what, failed_at, kept, path, "A smaller learning rate may help")
+
+
+def _tensors(state: AdamState) -> dict[str, Tensor]:
+    """The state's tensors by the names they are saved under."""
+    return {name: getattr(state, name) for name in ("theta", "coefficients", "first_moment", "second_moment")}
+
+
+def _restore(path: Path, state: AdamState, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+    for name, target in _tensors(state).items():
+        saved = tensors.get(name)
+        if saved is None or saved.shape != target.shape or saved.dtype != target.dtype:
+            found = "nothing" if saved is None else f"{tuple(saved.shape)} {saved.dtype}"
+            raise CheckpointError(f"{path}: {name}: expected {tuple(target.shape)} {target.dtype}, got {found}")
+        target.copy_(saved)
+    state.step = int(numbers["step"])

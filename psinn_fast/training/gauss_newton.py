@@ -1,0 +1,130 @@
+"""Training by Gauss-Newton: `Marquardt` iterations with the comforts of `fit` (docs/optimisers.md)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..kernels.errors import DivergedError
+from ..kernels.registry import get_backend
+from ..networks import PsiMLP
+from ..problem import Problem
+from .checkpoint import load_checkpoint, save_checkpoint
+from .gauss_newton_options import GaussNewton
+from .history import History
+from .interrupt import InterruptFlag
+from .marquardt import Failure, Marquardt
+from .metrics import coarse_relative_l2
+from .progress import TrainingProgress
+from .result import FitResult, TrainingInterrupted, check_fit, divergence
+
+CHECKPOINT_SECONDS = 30.0
+HISTORY_ROWS = 400
+
+
+def fit_gauss_newton(
+    problem: Problem,
+    net: PsiMLP,
+    options: GaussNewton,
+    *,
+    coefficients: Mapping[str, float] | None = None,
+    backend: str = "auto",
+    seconds: float | None = None,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+    identity: Mapping[str, Any] | None = None,
+    progress: bool = False,
+    title: str | None = None,
+) -> FitResult:
+    """`fit` by Gauss-Newton.
+
+    The work is done on a float64 copy of the weights; the network keeps its dtype. ``coefficients``: where the unknown
+    ones start; None: where the problem says. The history's losses are those of the points drawn, the result's those of
+    all points.
+    """
+    check_fit(problem, net, seconds)
+    engine = get_backend(backend, net.theta.device)
+    run = Marquardt(problem, net, options, engine, coefficients)
+    names = problem.term_names
+    history = History(("step", "seconds", "damping", "loss", *names, "penalty", *problem.pde.unknown, "relative_l2"))
+    run_identity = {
+        "problem": problem.name,
+        "terms": [[term.name, term.n_points, term.weight] for term in run.full],
+        "structure": net.structure.to_json(),
+        "dtype": str(net.theta.dtype),
+        "backend": engine.name,
+        "gauss_newton": {name: value for name, value in asdict(options).items() if name != "iterations"},
+        **(identity or {}),
+    }
+    path = Path(checkpoint) if checkpoint is not None else None
+    if resume and path is not None and path.exists():
+        run.restore(*load_checkpoint(path, history, run_identity))
+    measure = coarse_relative_l2(problem)
+    log_every = max(1, options.iterations // HISTORY_ROWS)
+    before, started = history.rows[-1][1] if history.rows else 0.0, time.perf_counter()
+
+    def clock() -> float:
+        return before + time.perf_counter() - started
+
+    def write_back() -> None:
+        with torch.no_grad():
+            net.theta.copy_(run.theta)
+
+    def publish() -> None:
+        write_back()
+        if path is not None:
+            save_checkpoint(path, *run.saved(), history, run_identity)
+
+    def record() -> str:
+        write_back()
+        losses, error = run.losses, measure(net)
+        total = sum(term.weight * loss for term, loss in zip(run.full, losses, strict=True) if term.weight)
+        history.append(
+            step=run.step, seconds=clock(), damping=run.damping, loss=total, penalty=0.0, relative_l2=error,
+            **dict(zip(names, losses, strict=True)), **run.coefficients,
+        )  # fmt: skip
+        return f"loss {total:.2e}" + ("" if math.isnan(error) else f"  error {error:.2e}")
+
+    publish()  # an unwritable checkpoint shows now, not after the work
+    saved_at, note = clock(), ""
+    status, stopped_by = "done", "iterations"
+    with InterruptFlag() as interrupt, TrainingProgress(title or problem.name, options.iterations, progress) as bar:
+        try:
+            while run.step < options.iterations:
+                if interrupt.raised or (seconds is not None and clock() >= seconds):
+                    status = "interrupted" if interrupt.raised else "time limit"
+                    stopped_by = "interrupt" if interrupt.raised else "seconds"
+                    break
+                equations = run.linearise()
+                if run.step % log_every == 0:
+                    note = record()
+                reason = run.advance(equations)
+                bar.update(run.step, note)
+                if reason is not None:
+                    stopped_by = reason
+                    break
+                if clock() - saved_at > CHECKPOINT_SECONDS:
+                    publish()
+                    saved_at = clock()
+            final = run.full_losses()
+        except Failure as failure:
+            kept = run.restore_good()
+            publish()
+            advice = "Look at the residual where it is not defined for every u, or start from other weights (seed)"
+            raise DivergedError(divergence(failure.what, failure.step, kept, path, advice)) from None
+        if status == "done" and run.r.numel():
+            record()
+        publish()
+    result = FitResult(
+        status, run.step, clock(), dict(zip(names, final, strict=True)), run.coefficients, history, stopped_by,
+        ", ".join(run.solvers) or None,
+    )  # fmt: skip
+    if status == "interrupted":
+        raise TrainingInterrupted(result)
+    return result

@@ -1,0 +1,75 @@
+"""Settings of Gauss-Newton."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from numbers import Real
+
+from ..kernels.errors import InputError
+
+PRECISIONS = ("float64", "float32")
+
+
+@dataclass(frozen=True)
+class GaussNewton:
+    """Settings of Gauss-Newton; the defaults are meant to be left alone.
+
+    Args:
+        iterations: at most.
+        points: collocation and boundary points that a step sees, drawn from the problem (`Sampler`); "auto": three per
+            unknown and at least 1,000; "all": the problem's own points.
+        resample: iterations between two draws, and between two balancings; None: the first serve to the end.
+        balance: multiply each term's weight so that all terms move alike with the unknowns (equal traces of J^T J).
+            Losses are reported with the problem's own weights.
+        damping: of the first step, relative to the squared lengths of J's columns.
+        acceleration: second order along the step (geodesic acceleration).
+        precision: "float64", or "float32" for J alone; sums, residuals and solutions are float64 in any case.
+        bounds: (low, high) of unknown coefficients, e.g. ``{"nu": (0, math.inf)}``; they stay strictly inside.
+        loss_target: stop where the loss, balanced and at the points drawn, is not above it.
+        gradient_tolerance: stop where no column of J makes an angle with r whose cosine is larger.
+        step_tolerance: stop where a step is shorter than this times the parameters, both scaled.
+        seed: of the draws.
+
+    Results say why training ended (`FitResult.stopped_by`): "iterations", "seconds", "interrupt", "loss target",
+    "gradient", "step" or "no descent" (no damping makes the loss smaller: rounding errors are reached).
+    """
+
+    iterations: int = 500
+    points: int | str = "auto"
+    resample: int | None = 10
+    balance: bool = True
+    damping: float = 1e-3
+    acceleration: bool = True
+    precision: str = "float64"
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    loss_target: float | None = None
+    gradient_tolerance: float = 1e-12
+    step_tolerance: float = 1e-14
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_integer("iterations", self.iterations, 0)
+        if self.points not in ("auto", "all"):
+            _check_integer("points", self.points, 1, "'auto', 'all' or ")
+        if self.resample is not None:
+            _check_integer("resample", self.resample, 1)
+        _check_integer("seed", self.seed, 0)
+        _check_number("damping", self.damping, above=0.0)
+        for name in ("loss_target", "gradient_tolerance", "step_tolerance"):
+            if getattr(self, name) is not None or name != "loss_target":
+                _check_number(name, getattr(self, name))
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision: expected one of {list(PRECISIONS)}, got {self.precision!r}")
+
+
+def _check_integer(name: str, value: object, least: int, other: str = "") -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{name}: expected {other}an integer >= {least}, got {value!r}")
+
+
+def _check_number(name: str, value: object, above: float | None = None) -> None:
+    number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    if not (math.isfinite(number) and (number >= 0 if above is None else number > above)):
+        raise InputError(f"{name}: expected a number {'>= 0' if above is None else f'> {above:g}'}, got {value!r}")

@@ -1,0 +1,221 @@
+"""Damped linear least squares, min_d |J d + r|^2 + damping |D d|^2, with J seen in row chunks only.
+
+M rows, n unknowns, D^2 = scale (n,). Four ways, chosen by size (`choose`):
+
+    cholesky   J^T J + damping D^2; where it is numerically singular, its eigenvectors (eigh)
+    qr         R of [J r], then R' of [R; sqrt(damping) D]: the condition number is not squared
+    dual       J D^-2 J^T + damping, for more unknowns than rows
+    cg         conjugate gradients, preconditioned by the diagonal; J is computed anew for every product, never kept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+# Some rows: r (m,) and J (m, n), float64.
+Chunk = tuple[Tensor, Tensor]
+
+# Factorisations of larger matrices take minutes and gigabytes.
+LARGEST_FACTORED = 8_000
+_EPS = torch.finfo(torch.float64).eps
+# Below damping = SAFE * eps * n rounding errors of the Gram matrix of n unit columns weigh as much as the damping.
+_SAFE = 16.0
+_CG_ITERATIONS = 200
+_CG_TOLERANCE = 1e-3
+
+
+class Equations(Protocol):
+    """One linearisation. ``gradient`` (n,): J^T r; ``diagonal`` (n,): of J^T J; ``square``: |r|^2.
+
+    `damp` first, then `step` and `solve`; their results are not finite where J is not.
+    """
+
+    name: str
+    gradient: Tensor
+    diagonal: Tensor
+    square: float
+
+    def damp(self, damping: float, scale: Tensor) -> None:
+        """Factor the equations for this damping."""
+        ...
+
+    def step(self) -> Tensor:
+        """d (n,)."""
+        ...
+
+    def solve(self, right: Tensor) -> Tensor:
+        """(J^T J + damping D^2)^-1 right."""
+        ...
+
+
+def choose(rows: int, unknowns: int, damping: float) -> str:
+    """Which of the four: by the smaller side, and none that factors where both are too large.
+
+    ``damping`` is relative to columns of unit length. Far below 1 the Gram matrix, whose condition number is that of J
+    squared, would blur the step by its rounding errors; then R is worth its price.
+    """
+    if min(rows, unknowns) > LARGEST_FACTORED:
+        return "cg"
+    if unknowns > rows:
+        return "dual"
+    return "qr" if damping < _SAFE * _EPS * unknowns else "cholesky"
+
+
+def linearise(chunks: Callable[[], Iterator[Chunk]], rows: int, x: Tensor, damping: float) -> Equations:
+    """The equations for the J and r given by ``chunks()``, by the method that `choose` names; ``x`` (n,)."""
+    match choose(rows, x.numel(), damping):
+        case "cg":
+            return MatrixFree(chunks, x)
+        case "dual":
+            return DualEquations(chunks(), x)
+        case "qr":
+            return Triangular(chunks(), x)
+    return NormalEquations(chunks(), x)
+
+
+class NormalEquations:
+    """J^T J, accumulated."""
+
+    def __init__(self, chunks: Iterable[Chunk], x: Tensor) -> None:
+        self.name = "cholesky"
+        self._gram = x.new_zeros(x.numel(), x.numel())
+        self.gradient = torch.zeros_like(x)
+        self.square = 0.0
+        for r, jacobian in chunks:
+            self._gram.addmm_(jacobian.T, jacobian)
+            self.gradient.addmv_(jacobian.T, r)
+            self.square += float(r @ r)
+        self.diagonal = self._gram.diagonal().clone()
+        self._apply: Callable[[Tensor], Tensor] = torch.zeros_like
+
+    def damp(self, damping: float, scale: Tensor) -> None:
+        # Columns of unit length: what Cholesky then loses depends on the problem, not on the parameters' units.
+        self._root = scale.rsqrt()
+        damped = self._gram * self._root[:, None] * self._root
+        damped.diagonal().add_(damping)
+        factor, failed = torch.linalg.cholesky_ex(damped)
+        if not int(failed) or not bool(torch.isfinite(damped).all()):
+            self._apply = partial(_by_cholesky, factor)
+        else:
+            self.name = "eigh"
+            self._apply = partial(_by_eigenvectors, *torch.linalg.eigh(damped))
+
+    def step(self) -> Tensor:
+        return -self.solve(self.gradient)
+
+    def solve(self, right: Tensor) -> Tensor:
+        return self._apply(right * self._root) * self._root
+
+
+def _by_cholesky(factor: Tensor, right: Tensor) -> Tensor:
+    return torch.cholesky_solve(right[:, None], factor)[:, 0]
+
+
+def _by_eigenvectors(values: Tensor, vectors: Tensor, right: Tensor) -> Tensor:
+    inverse = torch.where(values > values[-1] * len(values) * _EPS, 1 / values, 0.0)
+    return vectors @ (inverse * (vectors.T @ right))
+
+
+class Triangular:
+    """R of [J r], updated chunk by chunk."""
+
+    def __init__(self, chunks: Iterable[Chunk], x: Tensor) -> None:
+        self.name = "qr"
+        r = x.new_zeros(0, x.numel() + 1)
+        for residual, jacobian in chunks:
+            r = torch.linalg.qr(torch.cat([r, torch.cat([jacobian, residual[:, None]], 1)]), mode="r").R
+        self._r = r
+        self.gradient = r[:, :-1].T @ r[:, -1]
+        self.diagonal = r[:, :-1].square().sum(0)
+        self.square = float(r[:, -1] @ r[:, -1])
+
+    def damp(self, damping: float, scale: Tensor) -> None:
+        n = scale.numel()
+        below = scale.new_zeros(n, n + 1)
+        below.diagonal().copy_((damping * scale).sqrt())
+        self._factor = torch.linalg.qr(torch.cat([self._r, below]), mode="r").R
+
+    def step(self) -> Tensor:
+        n = len(self.gradient)
+        solution: Tensor = torch.linalg.solve_triangular(self._factor[:n, :n], self._factor[:n, n:], upper=True)
+        return -solution[:, 0]
+
+    def solve(self, right: Tensor) -> Tensor:
+        n = len(right)
+        return torch.cholesky_solve(right[:, None], self._factor[:n, :n], upper=True)[:, 0]
+
+
+class DualEquations:
+    """All of J, which has few rows, and the kernel J D^-2 J^T."""
+
+    def __init__(self, chunks: Iterable[Chunk], x: Tensor) -> None:
+        self.name = "dual"
+        parts = list(chunks)
+        self._residual = torch.cat([r for r, _ in parts])
+        self._jacobian = torch.cat([jacobian for _, jacobian in parts])
+        self.gradient = self._jacobian.T @ self._residual
+        self.diagonal = self._jacobian.square().sum(0)
+        self.square = float(self._residual @ self._residual)
+
+    def damp(self, damping: float, scale: Tensor) -> None:
+        self._damping, self._root = damping, scale.rsqrt()
+        self._scaled = self._jacobian * self._root
+        kernel = self._scaled @ self._scaled.T
+        # Rounding errors of the kernel's largest eigenvalues: without them Cholesky may fail on equal rows.
+        kernel.diagonal().add_(damping + _EPS * float(kernel.diagonal().sum()))
+        self._factor = torch.linalg.cholesky_ex(kernel).L
+
+    def step(self) -> Tensor:
+        dual = torch.cholesky_solve(self._residual[:, None], self._factor)[:, 0]
+        return -(self._scaled.T @ dual) * self._root
+
+    def solve(self, right: Tensor) -> Tensor:
+        scaled = right * self._root
+        dual = torch.cholesky_solve((self._scaled @ scaled)[:, None], self._factor)[:, 0]
+        return (scaled - self._scaled.T @ dual) / self._damping * self._root
+
+
+class MatrixFree:
+    """Conjugate gradients; ``chunks()`` is called for every product with J^T J."""
+
+    def __init__(self, chunks: Callable[[], Iterator[Chunk]], x: Tensor) -> None:
+        self.name = "cg"
+        self._chunks = chunks
+        self.gradient, self.diagonal = torch.zeros_like(x), torch.zeros_like(x)
+        self.square = 0.0
+        for r, jacobian in chunks():
+            self.gradient.addmv_(jacobian.T, r)
+            self.diagonal += jacobian.square().sum(0)
+            self.square += float(r @ r)
+
+    def damp(self, damping: float, scale: Tensor) -> None:
+        self._damped = damping * scale
+
+    def step(self) -> Tensor:
+        return -self.solve(self.gradient)
+
+    def solve(self, right: Tensor) -> Tensor:
+        """To a thousandth of the right side, in the preconditioner's norm."""
+        inverse = 1 / (self.diagonal + self._damped)
+        x, residual = torch.zeros_like(right), right.clone()
+        direction = z = inverse * residual
+        product = float(residual @ z)
+        target = _CG_TOLERANCE**2 * product
+        for _ in range(_CG_ITERATIONS):
+            if product <= target:  # false for NaN, which then goes into x
+                break
+            image = self._damped * direction
+            for _, jacobian in self._chunks():
+                image.addmv_(jacobian.T, jacobian @ direction)
+            length = product / float(direction @ image)
+            x += length * direction
+            residual -= length * image
+            z = inverse * residual
+            before, product = product, float(residual @ z)
+            direction = z + (product / before) * direction
+        return x

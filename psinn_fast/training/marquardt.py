@@ -1,0 +1,215 @@
+"""Levenberg-Marquardt iterations on the residuals of a problem: points, weights, damping, one step at a time.
+
+One step d solves (J^T J + damping D^2) d = -J^T r, D^2 the diagonal of J^T J (its largest value since the points were
+drawn; More 1978). With geodesic acceleration (Transtrum & Sethna 2012) x moves by d + a / 2, a the same equations'
+solution for the second derivative of r along d. The damping follows the gain ratio (Nielsen 1999).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..kernels.contract import Backend, Term
+from ..kernels.errors import InputError
+from ..networks import PsiMLP
+from ..problem import Problem
+from .bounds import BoundedCoefficients
+from .gauss_newton_options import GaussNewton
+from .least_squares import Equations, linearise
+from .residuals import Residuals
+from .sampling import Sampler
+
+# "auto" draws this many points per unknown, but not fewer than that.
+_POINTS_PER_UNKNOWN, _FEWEST_POINTS = 3, 1_000
+# After so many refusals in a row the damping has grown by more than float64 holds: there is no descent.
+_MOST_TRIALS = 40
+_LARGEST_DAMPING = 1e30
+# Columns shorter than this times the longest (squared) are damped as if they had that length.
+_SCALE_FLOOR = 1e-12
+# Length of the finite differences along d, and the largest |a| / |d| at which the parabola is trusted.
+_PROBE = 0.1
+_CURVED = 0.75
+
+
+class Failure(Exception):
+    """Something became NaN or infinite."""
+
+    def __init__(self, what: str, step: int) -> None:
+        super().__init__(what)
+        self.what, self.step = what, step
+
+
+class Marquardt:
+    """``step`` iterations are done; ``x`` = (theta, z) has residuals ``r``; ``good``: x and step of the last good J."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        net: PsiMLP,
+        options: GaussNewton,
+        engine: Backend,
+        starts: Mapping[str, float] | None = None,
+    ) -> None:
+        self._options, self._engine, self._plan = options, engine, net.plan
+        device = net.theta.device
+        first = {**problem.pde.unknown, **(starts or {})}
+        self._names = tuple(first)
+        self._bounded = BoundedCoefficients(self._names, first, options.bounds)
+        coefficients = torch.tensor(list(first.values()), dtype=torch.float64, device=device)
+        self.x = torch.cat([net.theta.detach().double(), self._bounded.free(coefficients)])
+        points: int | None = max(_FEWEST_POINTS, _POINTS_PER_UNKNOWN * self.x.numel())
+        if options.points != "auto":
+            points = options.points if isinstance(options.points, int) else None
+        self._sampler = Sampler(problem, points, options.seed, torch.float64, device)
+        self.full = self._sampler.full
+        if all(term.weight == 0 for term in self.full):
+            raise InputError("conditions: expected a positive weight for at least one, all are 0")
+        self.step, self.damping, self.solvers = 0, options.damping, list[str]()
+        self._drawn_at, self._growth = -1, 2.0
+        self._scale = torch.zeros_like(self.x)
+        self.good = self.x.clone(), 0
+        self._use(self.full, [term.weight for term in self.full])
+        self.r = self.x.new_empty(0)
+
+    @property
+    def theta(self) -> Tensor:
+        return self.x[: self._plan.n_parameters]
+
+    @property
+    def coefficients(self) -> dict[str, float]:
+        return dict(zip(self._names, self._bounded.bound(self.x[self._plan.n_parameters :]).tolist(), strict=True))
+
+    @property
+    def losses(self) -> list[float]:
+        """Every term's mean square at the points drawn, unweighted; NaN for terms that weigh nothing."""
+        return self.residuals.losses(self.r)
+
+    def full_losses(self) -> list[float]:
+        """The same at all of the problem's points, every term."""
+        losses = [float(self.residuals.of_term(term, self.x).square().sum()) / term.n_points for term in self.full]
+        for term, loss in zip(self.full, losses, strict=True):
+            if not math.isfinite(loss):
+                raise Failure(f"term {term.name!r}", self.step)
+        return losses
+
+    def linearise(self) -> Equations:
+        """The equations at x; on new points when it is time for them.
+
+        Raises:
+            Failure: a residual or its Jacobian is NaN or infinite.
+        """
+        every = self._options.resample
+        if self._drawn_at < 0 or (every is not None and self.step % every == 0 and self._drawn_at != self.step):
+            self._draw()
+        equations = linearise(lambda: self.residuals.chunks(self.x), self.residuals.rows, self.x, self.damping)
+        if not math.isfinite(equations.square) or not bool(torch.isfinite(equations.diagonal).all()):
+            raise Failure(self._failed_term(), self.step)
+        self.good = self.x.clone(), self.step
+        return equations
+
+    def advance(self, equations: Equations) -> str | None:
+        """Take one step, or say why there is none to take."""
+        loss, gradient, options = equations.square, equations.gradient, self._options
+        if options.loss_target is not None and loss <= options.loss_target:
+            return "loss target"
+        lengths = equations.diagonal.sqrt()
+        cosines = gradient.abs() / (lengths * math.sqrt(loss)).clamp_min(1e-300)
+        if not float(lengths.max()) or float(cosines.max()) <= options.gradient_tolerance:
+            return "gradient"
+        # The longest that each column has been: damping by lengths of the moment lets steps run away.
+        self._scale = torch.maximum(self._scale, equations.diagonal)
+        scale = self._scale.clamp_min(_SCALE_FLOOR * float(self._scale.max()))
+        for _ in range(_MOST_TRIALS):
+            equations.damp(self.damping, scale)
+            if equations.name not in self.solvers:
+                self.solvers.append(equations.name)
+            d = equations.step()
+            size = float((d.square() * scale).sum().sqrt())
+            if size <= options.step_tolerance * float((self.x.square() * scale).sum().sqrt()):
+                return "step"
+            # |r|^2 - |r + J d|^2, from the equations that d solves.
+            predicted = float(self.damping * size**2 - d @ gradient)
+            trial = self._accelerated(equations, d, size, scale)
+            if trial is not None:
+                r = self.residuals.vector(trial)
+                gain = (loss - float(r @ r)) / predicted if predicted > 0 else -1.0
+                if gain > 0:  # false for NaN
+                    self.x, self.r = trial, r
+                    self.damping = max(self.damping * max(1 / 3, 1 - (2 * gain - 1) ** 3), 1e-30)
+                    self._growth = 2.0
+                    self.step += 1
+                    return None
+            self.damping *= self._growth
+            self._growth *= 2
+            if not self.damping < _LARGEST_DAMPING:
+                break
+        return "no descent"
+
+    def restore_good(self) -> int:
+        """Go back to the last x whose Jacobian was finite; returns its step."""
+        self.x, self.step = self.good[0].clone(), self.good[1]
+        return self.step
+
+    def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and numbers that `restore` takes."""
+        drawn = {
+            f"{part}.{i}": getattr(term, part)
+            for i, term in enumerate(self.residuals.terms)
+            for part in ("points", "columns")
+            if term is not self.full[i]
+        }
+        numbers = {
+            "step": self.step, "damping": self.damping, "growth": self._growth, "drawn_at": self._drawn_at,
+            "weights": list(self.residuals.weights), "solvers": self.solvers,
+        }  # fmt: skip
+        return {"x": self.x, "scale": self._scale, "r": self.r, **drawn}, numbers
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        self.x, self._scale, self.r = (tensors[name].to(self.x.device) for name in ("x", "scale", "r"))
+        self.step, self.damping, self._growth = numbers["step"], numbers["damping"], numbers["growth"]
+        self._drawn_at, self.solvers = numbers["drawn_at"], list(numbers["solvers"])
+        self.good = self.x.clone(), self.step
+        self._use(self._sampler.with_points(tensors), numbers["weights"])
+
+    def _use(self, terms: list[Term], weights: list[float]) -> None:
+        precision = torch.float32 if self._options.precision == "float32" else torch.float64
+        self.residuals = Residuals(self._engine, self._plan, terms, weights, self._bounded, precision)
+
+    def _draw(self) -> None:
+        """New points, new weights; x stays."""
+        first = self._drawn_at < 0
+        every = self._options.resample or 1
+        own = [term.weight for term in self.full]
+        if first or self._sampler.redraws:
+            self._use(self._sampler.draw(self.step // every), own)
+        if self._options.balance:
+            traces = self.residuals.traces(self.x)
+            largest = max(traces)
+            # What no weight can move keeps its own.
+            balanced = [w * largest / trace if trace > 0 else w for w, trace in zip(own, traces, strict=True)]
+            self._use(list(self.residuals.terms), balanced)
+        self._drawn_at = self.step
+        self._scale.zero_()
+        self.r = self.residuals.vector(self.x)
+
+    def _accelerated(self, equations: Equations, d: Tensor, size: float, scale: Tensor) -> Tensor | None:
+        """x + d + a / 2; None where the residuals curve too much for d to be believed."""
+        if not self._options.acceleration:
+            return self.x + d
+        ahead, behind = (self.residuals.vector(self.x + h * d) for h in (_PROBE, -_PROBE))
+        curvature = (ahead - 2 * self.r + behind) / _PROBE**2
+        a = -equations.solve(self.residuals.pull_back(self.x, curvature))
+        if not float((a.square() * scale).sum().sqrt()) <= _CURVED * size:
+            return None
+        return self.x + d + a / 2
+
+    def _failed_term(self) -> str:
+        for term in self.residuals.terms:
+            if not bool(torch.isfinite(self.residuals.of_term(term, self.x)).all()):
+                return f"term {term.name!r}"
+        return "the Jacobian"

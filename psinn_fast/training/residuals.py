@@ -1,0 +1,161 @@
+"""All residuals of a loss as one long vector r(x), with its Jacobian in row chunks.
+
+x = (theta, z), z the free numbers behind the unknown coefficients; M rows, n unknowns, float64. The rows of term t are
+scaled by sqrt(w_t / N_t), so that |r|^2 is the weighted loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..kernels.contract import Backend, Term
+from ..kernels.plan import Plan
+from ..kernels.program import Coefficient, Jet
+from ..kernels.reference.torch_program import torch_program
+from .bounds import BoundedCoefficients
+from .least_squares import Chunk
+
+# Numbers of the Jacobian alive at once: 64 MB in float64.
+_CHUNK_NUMBERS = 1 << 23
+_CHUNK_POINTS = 1 << 17
+
+
+class Residuals:
+    """r(x) for the terms of positive weight. ``weights``: one per term, in place of the terms' own."""
+
+    def __init__(
+        self,
+        engine: Backend,
+        plan: Plan,
+        terms: Sequence[Term],
+        weights: Sequence[float],
+        bounded: BoundedCoefficients,
+        precision: torch.dtype = torch.float64,
+    ) -> None:
+        self._engine, self._plan, self._bounded, self._precision = engine, plan, bounded, precision
+        self.terms, self.weights = terms, weights
+        self._active = [i for i, weight in enumerate(weights) if weight > 0]
+
+    @property
+    def rows(self) -> int:
+        return sum(self._rows(i) for i in self._active)
+
+    def of_term(self, term: Term, x: Tensor) -> Tensor:
+        """(N, m), unscaled, by operation 1 and the residual's torch code: no gradient is computed along."""
+        theta, coefficients = self._split(x)
+        run = torch_program(term.program)
+        parts = []
+        for start in range(0, term.n_points, _CHUNK_POINTS):
+            part = _cut(term, slice(start, start + _CHUNK_POINTS))
+            values = run.residuals(self._jets(part, theta), part.points, part.columns, coefficients)
+            parts.append(torch.stack([_per_point(value, part) for value in values], 1))
+        return torch.cat(parts)
+
+    def vector(self, x: Tensor) -> Tensor:
+        """r (M,)."""
+        return torch.cat([self.of_term(self.terms[i], x).reshape(-1) * self._scale(i) for i in self._active])
+
+    def losses(self, r: Tensor) -> list[float]:
+        """Every term's mean square, unweighted; NaN for terms that weigh nothing."""
+        result, start = [math.nan] * len(self.terms), 0
+        for i in self._active:
+            stop = start + self._rows(i)
+            result[i] = float(r[start:stop].square().sum()) / self.weights[i]
+            start = stop
+        return result
+
+    def chunks(self, x: Tensor) -> Iterator[Chunk]:
+        """(r, J) of consecutive rows, in the order of `vector`."""
+        for i in self._active:
+            scale = self._scale(i)
+            for r, jacobian in self._term_chunks(i, x):
+                yield r * scale, jacobian.mul_(scale)
+
+    def traces(self, x: Tensor) -> list[float]:
+        """Every term's mean over points of |dr/dx|^2, unweighted; 0 for terms that weigh nothing."""
+        result = [0.0] * len(self.terms)
+        for i in self._active:
+            squares = sum(float(jacobian.square().sum()) for _, jacobian in self._term_chunks(i, x))
+            result[i] = squares / self.terms[i].n_points
+        return result
+
+    def pull_back(self, x: Tensor, s: Tensor) -> Tensor:
+        """J^T s (n,), by operation 2: no Jacobian is computed."""
+        theta, coefficients = self._split(x)
+        theta_bar, coefficients_bar = torch.zeros_like(theta), torch.zeros_like(coefficients)
+        start = 0
+        for i in self._active:
+            term, m = self.terms[i], self.terms[i].program.n_residuals
+            s_term = s[start : start + self._rows(i)].view(-1, m) * self._scale(i)
+            start += self._rows(i)
+            for first in range(0, term.n_points, _CHUNK_POINTS):
+                rows = slice(first, first + _CHUNK_POINTS)
+                part, program = _cut(term, rows), term.program
+                jets = self._jets(part, theta)
+                jets_bar = torch.zeros_like(jets)
+                adjoint = torch_program(program).adjoint(
+                    jets, part.points, part.columns, coefficients, list(s_term[rows].unbind(1))
+                )
+                for (register, _), value in zip(program.gradients, adjoint, strict=True):
+                    match program.inputs[register]:
+                        case Jet(site, field, channel):
+                            jets_bar[site, channel, :, field] = value
+                        case Coefficient(k):
+                            coefficients_bar[k] += _per_point(value, part).sum()
+                flat_bar = jets_bar.transpose(1, 2).flatten(0, 1).contiguous()
+                theta_bar += self._engine.jets_backward(
+                    self._plan, theta, part.points.flatten(0, 1), program.channels, flat_bar
+                )[0]
+        return torch.cat([theta_bar, coefficients_bar * self._bounded.slopes(x[theta.numel() :])])
+
+    def _jets(self, term: Term, theta: Tensor) -> Tensor:
+        """(n_sites, C, N, F)."""
+        jets = self._engine.jets(self._plan, theta, term.points.flatten(0, 1), term.program.channels)
+        return jets.view(term.points.shape[0], term.n_points, *jets.shape[1:]).transpose(1, 2)
+
+    def _term_chunks(self, i: int, x: Tensor) -> Iterator[Chunk]:
+        term = self.terms[i]
+        theta, coefficients = self._split(x)
+        slopes = self._bounded.slopes(x[theta.numel() :])
+        step = max(1, _CHUNK_NUMBERS // (x.numel() * term.program.n_residuals))
+        for start in range(0, term.n_points, step):
+            part = _cut(term, slice(start, start + step))
+            r, jacobian = self._engine.residual_jacobian(
+                self._plan, theta.to(self._precision), coefficients.to(self._precision), self._rounded(part)
+            )
+            if self._precision != torch.float64:
+                # Only J is rounded: r decides which steps are taken, and how small the loss becomes.
+                r = self.of_term(part, x)
+            rows = jacobian.flatten(0, 1).double()
+            if slopes.numel():
+                rows[:, theta.numel() :] *= slopes
+            yield r.flatten(), rows
+
+    def _rounded(self, term: Term) -> Term:
+        if self._precision == torch.float64:
+            return term
+        return replace(term, points=term.points.to(self._precision), columns=term.columns.to(self._precision))
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        n = self._plan.n_parameters
+        return x[:n], self._bounded.bound(x[n:])
+
+    def _rows(self, i: int) -> int:
+        return self.terms[i].n_points * self.terms[i].program.n_residuals
+
+    def _scale(self, i: int) -> float:
+        return math.sqrt(self.weights[i] / self.terms[i].n_points)
+
+
+def _cut(term: Term, rows: slice) -> Term:
+    return replace(term, points=term.points[:, rows], columns=term.columns[rows])
+
+
+def _per_point(value: Tensor | float, term: Term) -> Tensor:
+    """A value of a program as (N,); programs give plain numbers for what is the same at all points."""
+    return torch.as_tensor(value, dtype=term.columns.dtype, device=term.columns.device).expand(term.n_points)

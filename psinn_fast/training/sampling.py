@@ -1,0 +1,104 @@
+"""Which points a Gauss-Newton step sees: a few per unknown, drawn anew from time to time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..conditions import Condition
+from ..kernels.contract import Term
+from ..problem import Problem
+
+Points = npt.NDArray[np.float64]
+
+
+class Sampler:
+    """Draws of about ``points`` points of a problem's terms, each repeatable from (seed, number).
+
+    - Points that fill a box as a full grid, with no data given at them, stand for the box: where they are more than
+      their share, scrambled Sobol points of the box take their place.
+    - Points that all lie on the boundary of the domain are thinned, one at random from each of equally long runs.
+    - All others, measurements above all, are taken as they are.
+
+    ``points`` None takes the problem's own points, always the same. ``redraws``: whether two draws differ.
+    """
+
+    def __init__(
+        self, problem: Problem, points: int | None, seed: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self.full = problem.terms(dtype, device)
+        self._problem, self._seed, self._dtype, self._device = problem, seed, dtype, device
+        self._boxes = [None if points is None else _grid_box(condition) for condition in problem.conditions]
+        edges = [_on_boundary(problem, condition) and points is not None for condition in problem.conditions]
+        budget = points or 0
+        inside = max(1, budget // max(1, sum(box is not None for box in self._boxes)))
+        around = max(1, budget // (2 * max(1, sum(edges))))
+        # How many to draw of each term; None: all of them, as they are.
+        self._counts = [
+            inside if box and term.n_points > inside else around if edge and term.n_points > around else None
+            for term, box, edge in zip(self.full, self._boxes, edges, strict=True)
+        ]
+        self.redraws = any(count is not None for count in self._counts)
+
+    def draw(self, number: int) -> list[Term]:
+        """The terms with one draw's points, in the problem's order."""
+        rng = np.random.default_rng((self._seed, number))
+        return [
+            term if count is None else self._in_box(i, count, rng) if self._boxes[i] else _thinned(term, count, rng)
+            for i, (term, count) in enumerate(zip(self.full, self._counts, strict=True))
+        ]
+
+    def with_points(self, tensors: Mapping[str, Tensor]) -> list[Term]:
+        """The terms with the saved points ``points.i``, ``columns.i`` of term i, where there are any."""
+        return [
+            replace(
+                term,
+                points=tensors[f"points.{i}"].to(self._device),
+                columns=tensors[f"columns.{i}"].to(self._device),
+            )
+            if f"points.{i}" in tensors
+            else term
+            for i, term in enumerate(self.full)
+        ]
+
+    def _in_box(self, i: int, count: int, rng: np.random.Generator) -> Term:
+        box = self._boxes[i]
+        assert box is not None
+        low, high = box
+        sobol = torch.quasirandom.SobolEngine(len(low), scramble=True, seed=int(rng.integers(2**31)))  # type: ignore[no-untyped-call]
+        points = low + (high - low) * sobol.draw(count, dtype=torch.float64).numpy()
+        columns = self._problem.traced[i].columns((points,))
+        return replace(
+            self.full[i],
+            points=torch.tensor(points[None], dtype=self._dtype, device=self._device),
+            columns=torch.tensor(columns, dtype=self._dtype, device=self._device),
+        )
+
+
+def _thinned(term: Term, count: int, rng: np.random.Generator) -> Term:
+    ends = np.linspace(0, term.n_points, count + 1)
+    picked = np.floor(ends[:-1] + rng.random(count) * np.diff(ends)).astype(np.int64)
+    index = torch.from_numpy(picked).to(term.points.device)
+    return replace(term, points=term.points[:, index], columns=term.columns[index])
+
+
+def _on_boundary(problem: Problem, condition: Condition) -> bool:
+    low, high = problem.domain.low, problem.domain.high
+    slack = 1e-9 * (high - low)
+    return all(bool(((x - low < slack) | (high - x < slack)).any(1).all()) for x in condition.sites)
+
+
+def _grid_box(condition: Condition) -> tuple[Points, Points] | None:
+    """Lower and upper corner of the box that a condition's points fill as a full grid, if they do."""
+    if condition.columns or len(condition.sites) > 1:
+        return None
+    (points,) = condition.sites
+    sizes = [len(np.unique(column)) for column in points.T]
+    if min(sizes) < 2 or len(points) != np.prod(sizes) or len(np.unique(points, axis=0)) < len(points):
+        return None
+    return points.min(0), points.max(0)

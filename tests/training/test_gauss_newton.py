@@ -1,0 +1,346 @@
+"""Gauss-Newton: convergence, comforts, and every kind of bad input."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy
+import torch
+from small import small_laplace
+
+from psinn_fast import (
+    PDE,
+    Box,
+    CheckpointError,
+    Data,
+    Dirichlet,
+    DivergedError,
+    GaussNewton,
+    InputError,
+    Problem,
+    PsiMLP,
+    Regularizer,
+    Residual,
+    TanhMLP,
+    TrainingInterrupted,
+    error_metrics,
+    fit,
+)
+from psinn_fast.kernels.registry import get_backend
+from psinn_fast.training.bounds import BoundedCoefficients
+from psinn_fast.training.marquardt import Marquardt
+from psinn_fast.training.residuals import Residuals
+from psinn_fast.training.sampling import Sampler
+
+FLOAT64, CPU = torch.float64, torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def network(seed: int = 1) -> TanhMLP:
+    return TanhMLP([2, 8, 8, 1], seed=seed, dtype=FLOAT64)
+
+
+def decay(start: float = 0.5) -> Problem:
+    """u' = -k u, k = ln 2, from measurements of u."""
+    box = Box(t=(0, 1))
+    t = box.grid(21)
+    pde = PDE("t", "u", lambda u, k: u.t + k * u, unknown={"k": start})
+    return Problem("decay", pde, box, [Residual(t), Data(t, u=lambda t: 2 ** (-t))])
+
+
+def test_far_more_accurate_than_first_order_in_a_hundred_iterations() -> None:
+    net, problem = network(), small_laplace(21)
+    result = fit(problem, net, GaussNewton(120))
+    error = error_metrics(net, problem)["relative_l2"]
+    assert isinstance(error, float)
+    assert error < 1e-4
+    history = result.history
+    assert history.columns == ("step", "seconds", "damping", "loss", "residual", "dirichlet", "penalty", "relative_l2")
+    assert (history["step"][0], history["step"][-1]) == (0, result.steps)
+    assert (result.status, result.stopped_by, result.solver) == ("done", "iterations", "cholesky")
+    assert result.losses.keys() == {"residual", "dirichlet"}
+
+
+def test_jacobian_rows_and_pull_back_agree_with_autograd_of_the_residuals() -> None:
+    problem = decay()
+    net = TanhMLP([1, 5, 1], seed=0, dtype=FLOAT64)
+    bounded = BoundedCoefficients(["k"], {"k": 0.5}, {"k": (0.0, 2.0)})
+    terms = problem.terms(FLOAT64)
+    residuals = Residuals(get_backend("cpu"), net.plan, terms, [2.0, 3.0], bounded)
+    x = torch.cat([net.theta.detach(), bounded.free(torch.tensor([0.5], dtype=FLOAT64))])
+    chunks = list(residuals.chunks(x))
+    r, jacobian = torch.cat([chunk[0] for chunk in chunks]), torch.cat([chunk[1] for chunk in chunks])
+    assert torch.allclose(r, residuals.vector(x), rtol=1e-12)
+    difference = torch.stack(
+        [
+            (residuals.vector(x + 1e-6 * e) - residuals.vector(x - 1e-6 * e)) / 2e-6
+            for e in torch.eye(len(x), dtype=FLOAT64)
+        ],
+        1,
+    )
+    assert torch.allclose(jacobian, difference, atol=1e-8)
+    s = torch.linspace(-1, 1, len(r), dtype=FLOAT64)
+    assert torch.allclose(residuals.pull_back(x, s), jacobian.T @ s, rtol=1e-10, atol=1e-12)
+    losses = residuals.losses(r)
+    assert 2.0 * losses[0] + 3.0 * losses[1] == pytest.approx(float(r @ r))
+    assert residuals.traces(x)[0] == pytest.approx(float(jacobian[:21].square().sum()) / 2.0)
+
+
+@pytest.mark.parametrize("bounds", [{}, {"k": (0.0, math.inf)}, {"k": (0.0, 3.0)}, {"k": (-math.inf, 1.0)}])
+def test_unknown_coefficients_with_and_without_bounds(bounds: dict[str, tuple[float, float]]) -> None:
+    net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
+    result = fit(decay(), net, GaussNewton(100, bounds=bounds))
+    assert result.coefficients["k"] == pytest.approx(math.log(2), rel=1e-4)
+    assert result.history["k"][0] == pytest.approx(0.5)
+
+
+def test_coefficients_start_where_asked() -> None:
+    net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
+    assert fit(decay(), net, GaussNewton(0), coefficients={"k": 0.75}).coefficients["k"] == 0.75
+
+
+def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = network()
+    options = GaussNewton(27, points=60)
+    result = fit(small_laplace(21), whole, options)
+    path = tmp_path / "c.safetensors"
+    advance = Marquardt.advance
+
+    def interrupting(run: Marquardt, equations: object) -> str | None:
+        reason = advance(run, equations)
+        if run.step == 13:
+            os.kill(os.getpid(), signal.SIGINT)
+        return reason
+
+    monkeypatch.setattr(Marquardt, "advance", interrupting)
+    with pytest.raises(TrainingInterrupted) as stop:
+        fit(small_laplace(21), network(), options, checkpoint=path)
+    monkeypatch.undo()
+    assert (stop.value.result.steps, stop.value.result.stopped_by) == (13, "interrupt")
+    fresh = network(99)
+    second = fit(small_laplace(21), fresh, options, checkpoint=path, resume=True)
+    assert torch.equal(fresh.theta, whole.theta)
+    assert second.losses == result.losses
+    for column in ("step", "loss", "damping", "relative_l2"):
+        assert second.history[column] == result.history[column]
+    with pytest.raises(CheckpointError, match=r"belongs to another run \(gauss_newton"):
+        fit(small_laplace(21), fresh, replace(options, seed=3), checkpoint=path, resume=True)
+
+
+def test_time_limit_of_zero_changes_nothing(tmp_path: Path) -> None:
+    net = network()
+    before = net.theta.detach().clone()
+    result = fit(small_laplace(), net, GaussNewton(), seconds=0, checkpoint=tmp_path / "c.safetensors")
+    assert (result.status, result.stopped_by, result.steps) == ("time limit", "seconds", 0)
+    assert torch.equal(net.theta, before)
+    assert math.isfinite(result.losses["residual"])
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (GaussNewton(200, loss_target=1e-3), "loss target"),
+        (GaussNewton(200, gradient_tolerance=1.0), "gradient"),
+        (GaussNewton(200, step_tolerance=1.0), "step"),
+        (GaussNewton(3), "iterations"),
+    ],
+)
+def test_why_it_stops(options: GaussNewton, reason: str) -> None:
+    assert fit(small_laplace(), network(), options).stopped_by == reason
+
+
+def test_duplicate_points_zero_weights_and_dead_parameters() -> None:
+    box = Box(x=(-1, 1), y=(-1, 1))
+    grid = box.grid(8)
+    problem = Problem(
+        "doubled",
+        PDE("x y", "u", lambda u: u.xx + u.yy),
+        box,
+        [
+            Residual(np.concatenate([grid, grid])),
+            Dirichlet(box.boundary(8), u=lambda x, y: x * y),
+            Residual(grid, lambda u: u - 100, weight=0.0, name="ignored"),
+        ],
+    )
+    net = network()
+    with torch.no_grad():
+        net.theta[:16] = 0  # symmetric neurons: equal columns of J
+    result = fit(problem, net, GaussNewton(30))
+    assert sum(result.losses[name] for name in ("residual", "dirichlet")) < 1e-3
+    assert result.losses["ignored"] > 1e3
+    assert math.isnan(result.history["ignored"][-1])
+
+
+def test_all_weights_zero_is_refused() -> None:
+    box = Box(x=(0, 1))
+    problem = Problem("none", PDE("x", "u", lambda u: u.xx), box, [Residual(box.grid(5), weight=0.0)])
+    with pytest.raises(InputError, match="expected a positive weight for at least one, all are 0"):
+        fit(problem, TanhMLP([1, 4, 1], dtype=FLOAT64), GaussNewton())
+
+
+def test_residual_that_no_weight_moves() -> None:
+    box = Box(x=(0, 1))
+    problem = Problem("flat", PDE("x", "u", lambda u: u.x), box, [Residual(box.grid(5), lambda u: u.xx + 1)])
+    net = TanhMLP([1, 1], dtype=FLOAT64)  # a straight line: its second derivative is zero, whatever its weights
+    before = net.theta.detach().clone()
+    result = fit(problem, net, GaussNewton())
+    assert (result.status, result.stopped_by, result.steps) == ("done", "gradient", 0)
+    assert torch.equal(net.theta, before)
+    assert result.losses["residual"] == 1.0
+
+
+def root_problem(level: float) -> tuple[Problem, TanhMLP]:
+    """sqrt(u - level) is NaN below the level, and its slope infinite at it."""
+    box = Box(x=(0, 1))
+    residual = Residual(box.grid(5), name="root")
+    problem = Problem("root", PDE("x", "u", lambda u: sympy.sqrt(u - level)), box, [residual])
+    net = TanhMLP([1, 4, 1], seed=3, dtype=FLOAT64)
+    with torch.no_grad():
+        net.theta[-1] = 2.0
+    return problem, net
+
+
+def test_nan_at_a_trial_point_is_a_refused_step() -> None:
+    problem, net = root_problem(0.2)
+    result = fit(problem, net, GaussNewton(30))
+    assert result.status == "done"
+    assert math.isfinite(result.losses["root"])
+    assert bool(torch.isfinite(net.theta).all())
+
+
+def test_nan_from_the_start_names_the_term_and_keeps_the_weights(tmp_path: Path) -> None:
+    problem, net = root_problem(50.0)
+    before = net.theta.detach().clone()
+    path = tmp_path / "c.safetensors"
+    with pytest.raises(DivergedError, match=r"term 'root' became NaN or infinite at step 0; the weights of step 0"):
+        fit(problem, net, GaussNewton(30), checkpoint=path)
+    assert torch.equal(net.theta, before)
+    assert path.exists()
+
+
+def test_nan_midway_goes_back_to_the_last_good_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks, kept = Residuals.chunks, []
+
+    def failing(residuals: Residuals, x: torch.Tensor):
+        kept.append(x.clone())
+        for r, jacobian in chunks(residuals, x):
+            yield r, jacobian if len(kept) < 6 else jacobian * math.nan
+
+    monkeypatch.setattr(Residuals, "chunks", failing)
+    net = network()
+    with pytest.raises(DivergedError, match="the Jacobian became NaN or infinite at step 5; the weights of step 4"):
+        fit(small_laplace(), net, GaussNewton(30))
+    assert torch.equal(net.theta, kept[4][: net.theta.numel()])
+
+
+def test_float32_network_and_float32_jacobian() -> None:
+    problem = small_laplace(21)
+    for dtype, options in ((torch.float32, GaussNewton(60)), (FLOAT64, GaussNewton(60, precision="float32"))):
+        net = TanhMLP([2, 8, 8, 1], seed=1, dtype=dtype)
+        fit(problem, net, options)
+        assert net.theta.dtype == dtype
+        error = error_metrics(net, problem)["relative_l2"]
+        assert isinstance(error, float)
+        assert error < 1e-3
+
+
+def test_more_unknowns_than_rows_and_neither_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = small_laplace(5)
+    net = network()
+    assert fit(problem, net, GaussNewton(10, points="all")).solver == "dual"
+    monkeypatch.setattr("psinn_fast.training.least_squares.LARGEST_FACTORED", 5)
+    found = fit(problem, network(), GaussNewton(40, points="all"))
+    assert found.solver == "cg"
+    assert found.history["loss"][-1] < 0.1 * found.history["loss"][0]
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_backends_take_the_same_path(backend: str) -> None:
+    net = network()
+    result = fit(small_laplace(), net, GaussNewton(5), backend=backend)
+    other = fit(small_laplace(), network(), GaussNewton(5), backend="reference")
+    assert list(result.losses.values()) == pytest.approx(list(other.losses.values()), rel=1e-6)
+
+
+def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
+    box = Box(x=(-1, 1), y=(0, 2))
+    problem = Problem(
+        "sampled",
+        PDE("x y", "u", lambda u, x: u.xx + u.yy - sympy.sin(x)),
+        box,
+        [
+            Residual(box.grid(30)),
+            Dirichlet(box.face("x", "low", 200), u=0.0, name="edge"),
+            Data(box.random(300, seed=0), u=1.0),
+            Residual(box.random(300, seed=1), name="scattered"),
+        ],
+    )
+    sampler = Sampler(problem, 100, 0, FLOAT64, CPU)
+    inside, edge, data, scattered = sampler.draw(0)
+    assert [term.n_points for term in (inside, edge, data, scattered)] == [100, 50, 300, 300]
+    assert box.contains(inside.points[0].numpy())
+    assert torch.allclose(inside.columns[:, 0].abs(), inside.points[0, :, 0].sin().abs())
+    assert bool((edge.points[0, :, 0] == -1).all())
+    assert torch.equal(data.points, sampler.full[2].points)
+    assert torch.equal(Sampler(problem, 100, 0, FLOAT64, CPU).draw(0)[0].points, inside.points)
+    assert not torch.equal(sampler.draw(1)[0].points, inside.points)
+    everything = Sampler(problem, None, 0, FLOAT64, CPU)
+    assert not everything.redraws
+    assert [term.n_points for term in everything.draw(0)] == [900, 200, 300, 300]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"iterations": -1}, "iterations: expected an integer >= 0, got -1"),
+        ({"points": "few"}, "points: expected 'auto', 'all' or an integer >= 1, got 'few'"),
+        ({"resample": 0}, "resample: expected an integer >= 1, got 0"),
+        ({"damping": 0.0}, "damping: expected a number > 0, got 0.0"),
+        ({"precision": "tf32"}, "precision: expected one of"),
+        ({"loss_target": math.nan}, "loss_target: expected a number >= 0, got nan"),
+        ({"seed": True}, "seed: expected an integer >= 0, got True"),
+    ],
+)
+def test_bad_settings(arguments: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        GaussNewton(**arguments)
+
+
+def test_bad_bounds_regularizer_and_network() -> None:
+    net = TanhMLP([1, 4, 1], dtype=FLOAT64)
+    for bounds, message in (
+        ({"nu": (0, 1)}, r"unknown coefficients are \['k'\], got 'nu'"),
+        ({"k": (1, 0)}, "expected low < high"),
+        ({"k": (0.5, 1)}, "expected a start strictly between 0.5 and 1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            fit(decay(), net, GaussNewton(bounds=bounds))
+    with pytest.raises(InputError, match="regularizer: Gauss-Newton takes none"):
+        fit(decay(), net, GaussNewton(), regularizer=Regularizer("l2", 1e-3))
+    with pytest.raises(InputError, match="2 inputs and 1 outputs, the network 1 and 1"):
+        fit(small_laplace(), net, GaussNewton())
+    with pytest.raises(InputError, match="seconds"):
+        fit(decay(), net, GaussNewton(), seconds=-1)
+
+
+def test_tied_network_keeps_its_relations() -> None:
+    problem = small_laplace(15)
+    assert problem.structure is not None
+    net = PsiMLP(problem.structure, 4, seed=0, dtype=FLOAT64)
+    fit(problem, net, GaussNewton(40))
+    points = torch.rand(50, 2, dtype=FLOAT64)
+    mirrored = points * torch.tensor([1.0, -1.0], dtype=FLOAT64)
+    assert torch.allclose(net(points), net(mirrored), rtol=1e-12)

@@ -1,0 +1,116 @@
+"""Damped least squares: every method against dense float64 algebra, singular and ill-conditioned problems."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from psinn_fast.training.least_squares import (
+    LARGEST_FACTORED,
+    DualEquations,
+    Equations,
+    MatrixFree,
+    NormalEquations,
+    Triangular,
+    choose,
+)
+
+METHODS = {
+    "cholesky": lambda chunks, x: NormalEquations(chunks(), x),
+    "qr": lambda chunks, x: Triangular(chunks(), x),
+    "dual": lambda chunks, x: DualEquations(chunks(), x),
+    "cg": MatrixFree,
+}
+
+
+def equations(method: str, jacobian: torch.Tensor, r: torch.Tensor, chunk: int = 7) -> Equations:
+    def chunks():
+        for start in range(0, len(r), chunk):
+            yield r[start : start + chunk], jacobian[start : start + chunk]
+
+    make: Callable[..., Equations] = METHODS[method]
+    return make(chunks, jacobian.new_zeros(jacobian.shape[1]))
+
+
+def random_problem(m: int, n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    jacobian = torch.randn(m, n, dtype=torch.float64, generator=generator)
+    r = torch.randn(m, dtype=torch.float64, generator=generator)
+    return jacobian, r, 0.5 + torch.rand(n, dtype=torch.float64, generator=generator)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", [(40, 9), (9, 40)])
+def test_step_and_solve_equal_the_dense_solution(
+    method: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psinn_fast.training.least_squares._CG_TOLERANCE", 1e-12)
+    jacobian, r, scale = random_problem(*shape)
+    damped = jacobian.T @ jacobian + 0.3 * torch.diag(scale)
+    found = equations(method, jacobian, r)
+    tolerance = 1e-10
+    assert torch.allclose(found.gradient, jacobian.T @ r, rtol=1e-12)
+    assert torch.allclose(found.diagonal, jacobian.square().sum(0), rtol=1e-12)
+    assert found.square == pytest.approx(float(r @ r), rel=1e-12)
+    found.damp(0.3, scale)
+    expected = -torch.linalg.solve(damped, jacobian.T @ r)
+    assert float((found.step() - expected).norm()) <= tolerance * float(expected.norm())
+    right = torch.ones_like(scale)
+    expected = torch.linalg.solve(damped, right)
+    assert float((found.solve(right) - expected).norm()) <= tolerance * float(expected.norm())
+
+
+def test_qr_is_exact_where_the_gram_matrix_is_not() -> None:
+    # Condition number 1e10: that of the Gram matrix is beyond float64.
+    m, n = 60, 8
+    left = torch.linalg.qr(random_problem(m, n, 1)[0]).Q
+    right = torch.linalg.qr(random_problem(n, n, 2)[0]).Q
+    jacobian = left @ torch.diag(torch.logspace(0, -10, n, dtype=torch.float64)) @ right
+    wanted = torch.ones(n, dtype=torch.float64)
+    errors = {}
+    for method in ("qr", "cholesky"):
+        found = equations(method, jacobian, -jacobian @ wanted)
+        found.damp(1e-26, torch.ones(n, dtype=torch.float64))
+        errors[method] = float((found.step() - wanted).norm())
+    assert errors["qr"] < 1e-4
+    assert errors["cholesky"] > 1e-2
+
+
+@pytest.mark.parametrize("method", ["cholesky", "qr", "dual", "cg"])
+def test_equal_columns_and_equal_rows(method: str) -> None:
+    jacobian, r, _ = random_problem(30, 6)
+    jacobian[:, 3] = jacobian[:, 2]
+    jacobian[20:] = jacobian[:10]
+    found = equations(method, jacobian, r)
+    found.damp(1e-12, found.diagonal)
+    step = found.step()
+    assert bool(torch.isfinite(step).all())
+    best = float((r + jacobian @ torch.linalg.lstsq(jacobian, -r[:, None], driver="gelsd").solution[:, 0]).norm())
+    assert float((r + jacobian @ step).norm()) <= best * (1 + 1e-5)
+
+
+def test_singular_gram_matrix_falls_back_to_eigenvectors() -> None:
+    jacobian = torch.ones(4, 3, dtype=torch.float64)
+    found = equations("cholesky", jacobian, torch.ones(4, dtype=torch.float64))
+    found.damp(0.0, torch.ones(3, dtype=torch.float64))
+    assert torch.allclose(found.step(), torch.full((3,), -1 / 3, dtype=torch.float64))
+    assert found.name == "eigh"
+
+
+@pytest.mark.parametrize("method", ["cholesky", "dual", "cg"])
+def test_nan_gives_no_finite_step(method: str) -> None:
+    jacobian, r, scale = random_problem(12, 3)
+    jacobian[4, 1] = torch.nan
+    found = equations(method, jacobian, r)
+    found.damp(1.0, scale)
+    assert not bool(torch.isfinite(found.step()).all())
+
+
+def test_choice_of_the_method() -> None:
+    assert choose(1000, 300, 1e-3) == "cholesky"
+    assert choose(1000, 300, 1e-14) == "qr"
+    assert choose(100, 300, 1e-14) == "dual"
+    assert choose(100, LARGEST_FACTORED + 1, 1e-3) == "dual"
+    assert choose(LARGEST_FACTORED + 1, LARGEST_FACTORED + 1, 1e-3) == "cg"

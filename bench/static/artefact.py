@@ -1,0 +1,85 @@
+"""One kernel, compiled for one chip without having it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from psinn_fast.kernels.contract import Term
+from psinn_fast.kernels.plan import Plan
+from psinn_fast.kernels.triton.configuration import Configuration
+from psinn_fast.kernels.triton.emission import Mode
+from psinn_fast.kernels.triton.layout import Layout, make_layout
+from psinn_fast.kernels.triton.point_kernel import PointKernel, Weights
+
+from .sass import read
+
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+TYPES = {torch.float32: "fp32", torch.float64: "fp64"}
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """``registers`` per thread, ``stack`` bytes per thread (spills), ``shared`` bytes per program, ``seconds`` to
+    compile; ``loop``: warp instructions of one tile, all warps together; ``rest``: of all before and behind the loop.
+    """
+
+    registers: int
+    stack: int
+    shared: int
+    seconds: float
+    loop: Counter[str]
+    rest: Counter[str]
+
+
+def point_kernel(plan: Plan, terms: list[Term], configuration: Configuration) -> tuple[Layout, PointKernel]:
+    """The first kernel of a training step on these terms, as the backend makes it."""
+    layout = make_layout(plan, terms[0].points.dtype)
+    weights = Weights(layout, terms[0].points)
+    groups = list(dict.fromkeys((term.program.channels, term.program) for term in terms))
+    return layout, PointKernel(layout, weights, groups, Mode.LOSS, 0, configuration)
+
+
+def compiled(kernel: PointKernel, dtype: torch.dtype, configuration: Configuration, chip: int) -> Artefact:
+    """``chip``: 89 for sm_89."""
+    started = time.perf_counter()
+    arguments, constants = kernel.signature(TYPES[dtype])
+    source = ASTSource(kernel.function, arguments, constants, _aligned(kernel, arguments))
+    options = {"num_warps": configuration.warps, "num_stages": 1}
+    binary: Any = triton.compile(source, target=GPUTarget("cuda", chip, 32), options=options)
+    seconds = time.perf_counter() - started
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(binary.asm["cubin"])
+        file.flush()
+        usage = _tool("cuobjdump", "-res-usage", file.name)
+        listing = read(_tool("nvdisasm", "-c", file.name))
+    warps = configuration.warps
+    return Artefact(
+        int(re.findall(r"REG:(\d+)", usage)[-1]),
+        int(re.findall(r"STACK:(\d+)", usage)[-1]),
+        binary.metadata.shared,
+        seconds,
+        Counter({name: warps * count for name, count in listing.loop.items()}),
+        Counter({name: warps * count for name, count in listing.rest.items()}),
+    )
+
+
+def _aligned(kernel: PointKernel, arguments: dict[str, str]) -> dict[tuple[int], list[list[object]]]:
+    """What Triton finds out about torch's tensors at launch: pointers are multiples of 16 bytes."""
+    names = kernel.function.arg_names
+    return {(names.index(name),): [["tt.divisibility", 16]] for name, kind in arguments.items() if kind.startswith("*")}
+
+
+def _tool(name: str, *arguments: str) -> str:
+    return subprocess.run([str(TOOLS / name), *arguments], capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,57 @@
+"""One row of the table: a case on a chip, with its configuration."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from bench.section import Row, attempt
+from psinn_fast.kernels.triton.configuration import Configuration, by_rule, look_up, signature
+from psinn_fast.kernels.triton.layout import make_layout
+from psinn_fast.networks import PsiMLP
+
+from .artefact import compiled, point_kernel
+from .cases import StaticCase
+from .estimate import GPUS, POINTS, programs_per_processor, step
+
+
+def row_of(case: StaticCase, chip: int) -> Row:
+    """What was found, or ``failure``."""
+    head = {"case": case.name, "problem": case.problem, "precision": case.kind, "chip": f"sm_{chip}"}
+    return attempt(head, lambda: _measured(case, chip))
+
+
+def _measured(case: StaticCase, chip: int) -> Row:
+    plan = PsiMLP(case.structure(), seed=0).plan
+    layout = make_layout(plan, case.dtype)
+    key = signature(layout, case.dtype, case.precision)
+    entry = look_up(f"sm_{chip}", key) or by_rule(layout, case.dtype, case.precision)
+    configuration = Configuration(entry.block, entry.warps, 1, case.precision)
+    layout, kernel = point_kernel(plan, [case.term()], configuration)
+    made = compiled(kernel, case.dtype, configuration, chip)
+    number_bytes = case.dtype.itemsize
+    estimates = {
+        f"{gpu.name}, {points:,} points": step(
+            made, entry.block, entry.warps, kernel.row, number_bytes, plan.d_in, points, gpu
+        )
+        for gpu in GPUS
+        if gpu.chip == chip
+        for points in POINTS
+    }
+    return {
+        "signature": key,
+        "block": entry.block,
+        "warps": entry.warps,
+        "registers": made.registers,
+        "spill_bytes": made.stack,
+        "shared_bytes": made.shared,
+        "programs_per_processor": programs_per_processor(made, entry.warps, chip),
+        "compile_seconds": round(made.seconds, 1),
+        "instructions_per_tile": _listed(made.loop),
+        "instructions_per_program": _listed(made.rest),
+        "instructions_per_point": round(sum(made.loop.values()) / entry.block, 1),
+        "estimates": estimates,
+    }
+
+
+def _listed(counts: Counter[str]) -> dict[str, int]:
+    return {"all": sum(counts.values()), **dict(sorted(counts.items()))}

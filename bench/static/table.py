@@ -1,0 +1,88 @@
+"""The rows as text and as markdown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.section import Row
+
+from .cases import CASES
+
+CLASSES = ("fma", "fma64", "mma", "mufu", "shared", "global", "local", "exchange", "compare", "integer")
+COSTS = ("programs per processor", "compile, s")
+SHORT = {case.name: (case.dense, case.bar) for case in CASES if case.dense and case.kind == "ieee"}
+
+
+def compare(rows: list[Row]) -> None:
+    """Adds to each tied case its instructions per point over those of the dense one on the same chip."""
+    done = [row for row in rows if "failure" not in row]
+    for row in done:
+        dense, bar = SHORT.get(row["case"], ("", 0.0))
+        for other in done:
+            same = all(other[name] == row[name] for name in ("chip", "problem", "precision"))
+            if same and other["case"] == dense:
+                ratio = row["instructions_per_point"] / other["instructions_per_point"]
+                row["over_dense"] = {"ratio": round(ratio, 3)}
+                if row["precision"] == "ieee":
+                    row["over_dense"] |= {"bar": bar, "result": "ok" if ratio <= bar else "MISSES"}
+
+
+def line(row: Row) -> str:
+    start = f"{row['case']:36}{row['precision']:9}{row['chip']:8}"
+    if "failure" in row:
+        return f"{start}FAILED  {row['failure']}"
+    return (
+        f"{start}{row['block']:>3} points {row['warps']} warps  {row['registers']:>3} registers"
+        f"{row['spill_bytes']:>6} B spilled{row['shared_bytes']:>7} B shared"
+        f"{row['instructions_per_point']:>9} instructions a point{row['compile_seconds']:>7} s"
+    )
+
+
+def markdown(result: dict[str, Any]) -> str:
+    rows = result["rows"]
+    done = [row for row in rows if "failure" not in row]
+    text = [
+        "# Static cost of the Triton kernels",
+        "",
+        f"`{result['command']}`, {result['seconds']} s; Triton {result['triton']}, torch {result['torch']}, commit "
+        f"{result['commit']}{' (with changes)' if result['dirty'] else ''}, {result['date']}.",
+        "First kernel of a training step, residual term alone. Compiled without a GPU; nothing was run.",
+        "",
+        "## Resources",
+        "",
+        _line(["case", "precision", "chip", "points", "warps", "registers", "spilled, B", "shared, B", *COSTS]),
+        "|" + "---|" * 10,
+    ]
+    for row in done:
+        cells = [row[name] for name in ("case", "precision", "chip", "block", "warps", "registers", "spill_bytes")]
+        cells += [row[name] for name in ("shared_bytes", "programs_per_processor", "compile_seconds")]
+        text.append(_line(cells))
+    text += [
+        f"\nFailed: {row['case']}, {row['precision']}, {row['chip']}: {row['failure']}"
+        for row in rows
+        if "failure" in row
+    ]
+    text += ["", "## Warp instructions per point, inside the loop over tiles", ""]
+    text += [_line(["case", "precision", "chip", "all", *CLASSES, "other", "over dense", "bar"])]
+    text += ["|" + "---|" * (len(CLASSES) + 7)]
+    for row in done:
+        counts, block = row["instructions_per_tile"], row["block"]
+        known = [counts.get(name, 0) / block for name in CLASSES]
+        ratio = row.get("over_dense", {})
+        bar = f"{ratio['bar']} {ratio['result']}" if "bar" in ratio else ""
+        numbers = [row["instructions_per_point"], *known, counts["all"] / block - sum(known)]
+        cells = [row["case"], row["precision"], row["chip"], *(f"{number:.1f}" for number in numbers)]
+        text.append(_line([*cells, ratio.get("ratio", ""), bar]))
+    text += ["", "## Estimated microseconds per step", ""]
+    text += ["Estimates by the model in bench/static/estimate.py, and the floors of the same model.", ""]
+    text += [_line(["case", "precision", "GPU and points", "estimate", "arithmetic", "memory", "launch"])]
+    text += ["|" + "---|" * 7]
+    for row in done:
+        for name, times in row["estimates"].items():
+            if times:
+                text.append(_line([row["case"], row["precision"], name, *(f"{time:.1f}" for time in times.values())]))
+    return "\n".join([*text, ""])
+
+
+def _line(cells: list[Any]) -> str:
+    return f"| {' | '.join(map(str, cells))} |"

@@ -218,7 +218,7 @@ class Recordable:
 
 
 @contextmanager
-def recording(graph: Recorded, capture_error_mode: str) -> Iterator[None]:
+def recording(graph: Recorded, stream: object, capture_error_mode: str) -> Iterator[None]:
     Recorded.capturing = graph
     yield
     Recorded.capturing = None

@@ -32,18 +32,19 @@ class CapturedStep:
 
     def __init__(self, inner: Restartable) -> None:
         self._inner = inner
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
+        # The stream of the capture too: what libraries keep by stream is made in the warm-up.
+        self._stream = torch.cuda.Stream()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
             inner.steps(3)  # compiles, and makes Adam's state
-        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.current_stream().wait_stream(self._stream)
         self._many, self._one = self._capture(INNER_STEPS), self._capture(1)
         inner.restart()
 
     def _capture(self, count: int) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         # Other threads (JAX has some) may call CUDA meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
             self._inner.steps(count)
         return graph
 

@@ -4,6 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TORCH  := $(shell sed -n 's/^torch==//p' constraints.txt)
+# A CUDA build of torch brings its own Triton; beside the CPU build this one runs in its interpreter, for the tests.
+TRITON := triton==3.6.0; platform_system == "Linux" and platform_machine == "x86_64"
 OUT    ?= results/laplace
 # OpenMP threads wait spinning; when another process wants a core that costs a factor of ten, so they soon sleep.
 export GOMP_SPINCOUNT ?= 10000
@@ -20,7 +22,7 @@ $(READY): pyproject.toml setup.py constraints.txt $(KERNELS)
 	$(PYTHON) -m venv $(VENV)
 	@# Without an NVIDIA driver the CPU build of torch is wanted: several GB smaller. Where the package index
 	@# has no build of that label (macOS, a plain mirror), its default build of the same version serves.
-	@if command -v nvidia-smi >/dev/null || ! $(BIN)/pip install --quiet "torch==$(TORCH)+cpu"; then \
+	@if command -v nvidia-smi >/dev/null || ! $(BIN)/pip install --quiet "torch==$(TORCH)+cpu" '$(TRITON)'; then \
 		$(BIN)/pip install --quiet "torch==$(TORCH)"; fi
 	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
 	@touch $@
@@ -54,7 +56,7 @@ wheel: $(READY)  ## build a wheel into dist/
 
 test-wheel: wheel  ## the test suite against the installed wheel, in an environment of its own
 	@rm -rf build/wheel && $(PYTHON) -m venv build/wheel
-	@if command -v nvidia-smi >/dev/null || ! build/wheel/bin/pip install --quiet "torch==$(TORCH)+cpu"; then \
+	@if command -v nvidia-smi >/dev/null || ! build/wheel/bin/pip install --quiet "torch==$(TORCH)+cpu" '$(TRITON)'; then \
 		build/wheel/bin/pip install --quiet "torch==$(TORCH)"; fi
 	build/wheel/bin/pip install --quiet -c constraints.txt "psinn_fast[dev] @ file://$$(ls $(CURDIR)/dist/*.whl)"
 	@# Not from here: the sources must not be importable beside the wheel.

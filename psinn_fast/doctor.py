@@ -23,12 +23,21 @@ def doctor_report() -> dict[str, str]:
             report[package] = "not installed"
     report["processor"] = processor_name()
     report["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
-    report["gpu"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none that torch can use"
+    report["gpu"] = _gpu()
     report["cpu instruction set"] = _instruction_set()
     for name, reason in available_backends().items():
         report[f"{name} backend"] = "available" if reason is None else f"not available: {reason}"
     report["auto backend"] = get_backend("auto").name
+    if torch.cuda.is_available():
+        report["auto backend on the gpu"] = get_backend("auto", torch.device("cuda")).name
     return report
+
+
+def _gpu() -> str:
+    if not torch.cuda.is_available():
+        return "none that torch can use"
+    major, minor = torch.cuda.get_device_capability()
+    return f"{torch.cuda.get_device_name()} (sm_{major}{minor})"
 
 
 def _instruction_set() -> str:

@@ -73,7 +73,9 @@ def _say_untested() -> None:
     version = triton_version()
     if version is not None and version > NEWEST_TESTED_TRITON:
         tested = f"{_dotted(OLDEST_TRITON)} to {_dotted(NEWEST_TESTED_TRITON)}"
-        warnings.warn(f"psinn_fast is tested with Triton {tested}, not yet with {_dotted(version)}", stacklevel=2)
+        warnings.warn(
+            f"psinn_fast is tested with Triton {tested}, not yet with {_dotted(version)}", RuntimeWarning, stacklevel=2
+        )
 
 
 @dataclass(eq=False)

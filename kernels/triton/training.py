@@ -49,6 +49,7 @@ class StepKernels:
         self.n_losses = schedule.scales.numel()
         self._kernel, self._groups = kernel, groups
         self.parameters = like.new_zeros(self.size)
+        self._unknown = self.parameters[self.n_theta :]
         self.moments = like.new_zeros(2, self.size)
         self.kept = like.new_zeros(2, 3, self.size)
         self.partials = like.new_zeros(schedule.n_programs, kernel.row)
@@ -74,7 +75,8 @@ class StepKernels:
         self, theta: Tensor, coefficients: Tensor, regularizer: Regularizer | None
     ) -> LossAndGradient:
         self._refresh()
-        self._points_step(theta, coefficients if self.n_unknown else theta)
+        self._unknown.copy_(coefficients)  # where `train` reads them: another alignment would be compiled anew
+        self._points_step(theta)
         losses, gradient = theta.new_empty(self.n_losses), theta.new_empty(self.size)
         schedule, back = self.schedule, self._back
         collect[(-(-self.size // UPDATE_BLOCK),)](
@@ -113,7 +115,7 @@ class StepKernels:
                 size = GRAPH_STEPS if left >= GRAPH_STEPS else 1
                 self._graph(regularizer, size)()
                 left -= size
-            if int(self.state[FAILURE.value]) >= 0:  # waits for the device: here Ctrl-C is served
+            if self._failure() >= 0:  # waits for the device: here Ctrl-C is served
                 return
             share = SLICE_SECONDS / max(time.perf_counter() - began, 1e-6)
             self._slice_steps = max(GRAPH_STEPS, int(self._slice_steps * min(share, 2)))
@@ -129,7 +131,7 @@ class StepKernels:
         beta1, beta2 = state.betas
         self.settings.copy_(torch.tensor([1 - beta1, beta2, 1 - beta2, state.eps], dtype=torch.float64))
         self.state.copy_(torch.tensor([state.step, -1, state.step, state.step]))
-        self.parameters[: self.n_theta], self.parameters[self.n_theta :] = state.theta, state.coefficients
+        self.parameters.copy_(torch.cat([state.theta, state.coefficients]))
         self.moments[0], self.moments[1] = state.first_moment, state.second_moment
         if state.good is not None:
             theta, coefficients, first, second = state.good
@@ -153,6 +155,9 @@ class StepKernels:
             state.good = (kept[0, :n].clone(), kept[0, n:].clone(), kept[1].clone(), kept[2].clone())
         return TrainReport(self._losses(done - start), None)
 
+    def _failure(self) -> int:
+        return int(self.state[FAILURE.value])
+
     def _losses(self, steps: int) -> Tensor:
         return self.history[:steps].to("cpu", copy=True)
 
@@ -170,7 +175,7 @@ class StepKernels:
 
     def _step(self, regularizer: Regularizer | None) -> None:
         """Two launches; with penalties and where w is not linear in theta, some of torch's between them."""
-        self._points_step(self.parameters[: self.n_theta], self.parameters[self.n_theta :])
+        self._points_step(self.parameters[: self.n_theta])
         has_penalty = self._other_gradients(regularizer)
         schedule, back = self.schedule, self._back
         adam[(-(-self.size // UPDATE_BLOCK),)](
@@ -192,9 +197,9 @@ class StepKernels:
             "num_warps": 4,
         }
 
-    def _points_step(self, theta: Tensor, unknown: Tensor) -> None:
+    def _points_step(self, theta: Tensor) -> None:
         """The first kernel: partial losses and gradients."""
-        source = theta
+        source, unknown = theta, self._unknown if self.n_unknown else self.parameters
         if self.layout.reads_w:
             source = self._w.copy_(self.layout.plan.expand(theta))
         schedule = self.schedule

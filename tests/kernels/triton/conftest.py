@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +36,7 @@ if IS_INSTALLED:
 
         assert psinn_fast.kernels.triton.training is not None
     from on_device import OnDevice
+    from triton.runtime import interpreter
 
     from psinn_fast.kernels.triton.backend import TritonBackend
     from psinn_fast.kernels.triton.configuration import Configuration
@@ -45,6 +47,33 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Generated sources stay out of the home folder. They are read again while a test runs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PSINN_FAST_CACHE", str(tmp_path_factory.mktemp("generated")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quicker() -> Iterator[None]:
+    """At each call within a kernel the interpreter puts its functions in Triton's place again: half of its time.
+
+    Here it does so once per launch and module.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if IS_INSTALLED and not ON_GPU:
+            done: set[int] = set()
+            launch, put = interpreter.GridExecutor.__call__, interpreter._patch_lang
+
+            def quick_launch(self: Any, *args: Any, **kwargs: Any) -> None:
+                done.clear()
+                launch(self, *args, **kwargs)
+
+            def put_once(function: Any) -> Any:
+                module = id(function.__globals__)
+                if module in done:
+                    return None
+                done.add(module)
+                return put(function)
+
+            patch.setattr(interpreter.GridExecutor, "__call__", quick_launch)
+            patch.setattr(interpreter, "_patch_lang", put_once)
         yield
 
 

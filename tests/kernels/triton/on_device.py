@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +16,8 @@ from psinn_fast.kernels.contract import AdamState, Backend, LossAndGradient, Ter
 from psinn_fast.kernels.plan import Plan
 from psinn_fast.kernels.regularizer import Regularizer
 
+# The tests run on a GPU instead of in Triton's interpreter.
+ON_GPU = os.environ.get("PSINN_FAST_GPU_TESTS") == "1"
 _spec = importlib.util.find_spec("triton")
 if _spec is None or _spec.origin is None:  # every test file of this folder imports this one
     pytest.skip("triton is not installed", allow_module_level=True)

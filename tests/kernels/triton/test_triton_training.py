@@ -1,0 +1,315 @@
+"""Operation 4 in Triton: the tests of the reference backend again, its steps, its failures, launches and graphs."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+import test_train
+import torch
+from helpers import random_theta, relative_error
+from on_device import ON_GPU, OnDevice, moved, moved_state
+from test_cpu_training import spoil
+from test_lowering import constant_chain
+from test_operations import make
+
+# The same tests, with this backend in place of the reference.
+from test_train import (  # noqa: F401
+    poisoned,
+    state,
+    tensors,
+    terms,
+    test_a_second_failure_in_a_row_does_not_go_further_back,
+    test_divergence_within_a_call,
+    test_failure_at_the_first_step_of_a_later_call,
+    test_failure_at_the_first_step_of_all,
+    test_no_steps_change_nothing,
+    test_penalty_and_gradient_have_their_own_numbers,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+from triton.runtime.jit import KernelInterface
+
+from psinn_fast.kernels.contract import AdamState, Term
+from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.plan import Plan
+from psinn_fast.kernels.reference.backend import ReferenceBackend
+from psinn_fast.kernels.regularizer import Regularizer
+from psinn_fast.kernels.triton import training
+from psinn_fast.kernels.triton.backend import TritonBackend
+
+REFERENCE = ReferenceBackend()
+TIED = lower(test_train.STRUCTURE.layers)
+
+
+@pytest.fixture(scope="module")
+def backend(wide: OnDevice) -> OnDevice:
+    return wide
+
+
+@pytest.fixture(autouse=True)
+def _in_place_of_the_reference(backend: OnDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_train, "BACKEND", backend)
+
+
+def dense(n: int = 37, dtype: torch.dtype = torch.float64) -> tuple[Plan, AdamState, list[Term]]:
+    structure, theta, coefficients, own_terms, _ = make("burgers with unknown nu", (7, 5), n, dtype)
+    return lower(structure.layers), AdamState(theta, coefficients, 3e-2, (4, 9), gamma=0.3), own_terms
+
+
+@pytest.mark.parametrize("kind", [None, "l2", "l1", "growl"])
+def test_steps_are_those_of_the_reference(backend: OnDevice, kind: str | None) -> None:
+    regularizer = Regularizer(kind, 1e-2) if kind else None
+    plan, ours, own_terms = dense()
+    _, theirs, _ = dense()
+    reports = [b.train(plan, s, own_terms, 15, regularizer) for b, s in ((backend, ours), (REFERENCE, theirs))]
+    assert relative_error(reports[0].losses, reports[1].losses) < 1e-10
+    assert (ours.step, reports[0].failure) == (15, None)
+    for a, b in zip(tensors(ours), tensors(theirs), strict=True):
+        assert relative_error(a, b) < 1e-10
+    assert ours.good is not None
+    assert theirs.good is not None
+    for a, b in zip(ours.good, theirs.good, strict=True):
+        assert relative_error(a, b) < 1e-10
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_hundreds_of_steps_follow_the_reference(backend: OnDevice, dtype: torch.dtype) -> None:
+    """With milestones, in calls of uneven length; in single precision as closely as the reference itself."""
+    curves, calls = {}, (1, 30, 29) if dtype == torch.float64 else (1, 110, 60, 79)
+    for name, b, precision in (
+        ("ours", backend, dtype), ("theirs", REFERENCE, dtype), ("exact", REFERENCE, torch.float64),
+    ):  # fmt: skip
+        structure, theta, coefficients, own_terms, _ = make("laplace", (7,), 20, precision)
+        own = AdamState(theta, coefficients, 1e-2, (40, 200))
+        plan = lower(structure.layers)
+        curves[name] = torch.cat([b.train(plan, own, own_terms, steps).losses for steps in calls]).double()
+    assert curves["exact"][-1, 1] < 0.7 * curves["exact"][0, 1]
+    allowed = 2 * relative_error(curves["theirs"], curves["exact"]) if dtype == torch.float32 else 1e-9
+    assert relative_error(curves["ours"], curves["exact"]) < allowed
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_same_bits(direct: TritonBackend, device: torch.device, dtype: torch.dtype) -> None:
+    """Again, in two calls, and by another backend of its own."""
+    found = []
+    another = TritonBackend(configuration=direct._configuration)
+    for b, slices in ((direct, (7,)), (direct, (1, 0, 4, 2)), (another, (7,))):
+        plan, own, own_terms = dense(70, dtype)
+        own, own_terms = moved_state(own, device), moved(own_terms, device)
+        found.append((torch.cat([b.train(plan, own, own_terms, k).losses for k in slices]), *tensors(own)))
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(other, found[0], strict=True))
+
+
+def test_constant_neurons(backend: OnDevice) -> None:
+    """Biases that are no linear function of theta."""
+    structure = constant_chain(2)
+    plan, own_terms = lower(structure.layers), make("burgers with unknown nu", (1,), 9)[3]
+    states = [AdamState(random_theta(structure, 1), torch.ones(1).double(), 1e-2) for _ in range(2)]
+    losses = [b.train(plan, s, own_terms, 6).losses for b, s in zip((backend, REFERENCE), states, strict=True)]
+    assert relative_error(*losses) < 1e-10
+    assert relative_error(states[0].theta, states[1].theta) < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "earlier_steps"),
+    [
+        ("points", torch.nan, 0), ("points", torch.nan, 3), ("columns", torch.inf, 3), ("theta", torch.nan, 3),
+        ("coefficients", torch.inf, 0), ("weight", torch.nan, 3), ("moment", torch.nan, 0), ("moment", torch.nan, 3),
+    ],
+)  # fmt: skip
+def test_failures_are_those_of_the_reference(backend: OnDevice, what: str, value: float, earlier_steps: int) -> None:
+    found = []
+    for b in (backend, REFERENCE):
+        own, own_terms = state(), terms()
+        if earlier_steps:
+            b.train(TIED, own, own_terms, earlier_steps)
+        spoil(what, value, own, own_terms)
+        reports = [b.train(TIED, own, own_terms, 4) for _ in range(2)]
+        found.append((own, [report.failure for report in reports], [len(report.losses) for report in reports]))
+    (ours, *rest), (theirs, *expected) = found
+    assert rest == expected
+    assert rest[0][0] is not None
+    assert ours.step == theirs.step
+    assert (ours.good is None) == (theirs.good is None)
+    for a, b in zip(tensors(ours), tensors(theirs), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14, equal_nan=True)
+
+
+def test_failure_far_from_a_look_at_the_device(backend: OnDevice) -> None:
+    """Many steps are under way when one of them fails: they change nothing."""
+    plan, own, own_terms = dense()
+    backend.train(plan, own, own_terms, 5)
+    expected = tensors(own)
+    own.lr = 1e160
+    report = backend.train(plan, own, own_terms, 120)
+    assert report.failure is not None
+    assert report.losses.shape[0] == 1
+    assert own.step == 5
+    assert all(torch.equal(a, b) for a, b in zip(tensors(own), expected, strict=True))
+
+
+# Launches, graphs and the host.
+
+
+@pytest.fixture
+def launches(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """Names of the kernels that are launched."""
+    counted: Counter[str] = Counter()
+    launch = KernelInterface.__getitem__
+
+    def counting(kernel: KernelInterface, grid: tuple[int, ...]) -> Callable[..., object]:
+        counted[kernel.__name__] += 1
+        return launch(kernel, grid)
+
+    monkeypatch.setattr(KernelInterface, "__getitem__", counting)
+    return counted
+
+
+@pytest.mark.skipif(ON_GPU, reason="a graph's launches are not seen from outside")
+@pytest.mark.parametrize("steps", [1, 7, 123])
+def test_two_launches_a_step(backend: OnDevice, launches: Counter[str], steps: int) -> None:
+    """Of a PDE with three terms and three programs."""
+    plan, own, own_terms = dense(3)
+    backend.train(plan, own, own_terms, steps)
+    assert launches == {"run": steps, "adam": steps}
+
+
+class Operations(TorchDispatchMode):
+    """Names of torch's operations while ``is_on``, views left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket.__name__ not in ("slice", "detach", "alias"):
+            self.seen.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+
+def test_nothing_waits_within_a_slice(backend: OnDevice, device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are launches and nothing else: no number comes to the host between two looks at the device."""
+    graphs: list[list[str]] = []
+    replayed: list[int] = []
+
+    def fake(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
+        """What a capture would record, without running it."""
+        launched: list[str] = []
+        with pytest.MonkeyPatch.context() as patch, Operations() as operations:
+            patch.setattr(
+                KernelInterface, "__getitem__", lambda kernel, grid: lambda *a, **k: launched.append(kernel.__name__)
+            )
+            work()
+        assert operations.seen == []
+        graphs.append(launched)
+        return lambda: replayed.append(len(launched) // 2)
+
+    monkeypatch.setattr(training, "captured", fake)
+    looks: list[int] = []
+    monkeypatch.setattr(training.StepKernels, "_failure", lambda self: looks.append(sum(replayed)) or -1)
+    plan, own, own_terms = dense(3)
+    backend.train(plan, own, own_terms, 1 + 3 * training.GRAPH_STEPS + 2)
+    size = training.GRAPH_STEPS
+    assert graphs == [["run", "adam"] * size, ["run", "adam"]]
+    assert replayed == [size, size, size, 1, 1] or replayed == [size] * 3 + [1, 1]
+    assert looks[-1] == 3 * size + 2
+    assert len(looks) <= 3
+    # The second call finds the graphs of the first.
+    backend.train(plan, own, own_terms, size + 1)
+    assert len(graphs) == 2
+    assert sum(replayed) == 4 * size + 3
+    # A regulariser has graphs of its own, as has a longer history, whose buffer is another.
+    backend.train(plan, own, own_terms, 2 * training.LEAST_ROOM)
+    assert len(graphs) == 4
+
+
+def test_regularizers_are_part_of_the_graph(backend: OnDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run in torch, but nothing of them waits for a number."""
+    seen: list[str] = []
+    captured = training.captured
+
+    def watched(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
+        with Operations() as operations:
+            work()
+        seen.extend(operations.seen)
+        return captured(work, device)
+
+    monkeypatch.setattr(training, "captured", watched)
+    for kind in ("l2", "l1", "growl"):
+        plan, own, own_terms = dense(3)
+        backend.train(plan, own, own_terms, 3, Regularizer(kind, 1e-3))
+    assert "zero_" in seen
+    assert not {"_local_scalar_dense", "_to_copy", "nonzero", "item"} & set(seen)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5, 6])
+def test_an_interrupted_state_knows_its_step(
+    backend: OnDevice, launches: Counter[str], monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """Ctrl-C before any launch, also between the two of a step: what is left is the last whole step."""
+    plan, own, own_terms = dense()
+    launch = KernelInterface.__getitem__
+
+    def interrupting(kernel: KernelInterface, grid: tuple[int, ...]) -> Callable[..., object]:
+        if sum(launches.values()) == stop:
+            raise KeyboardInterrupt
+        return launch(kernel, grid)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(KernelInterface, "__getitem__", interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            backend.train(plan, own, own_terms, 20)
+    assert own.step == stop // 2
+    _, expected, _ = dense()
+    backend.train(plan, expected, own_terms, own.step)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(own), tensors(expected), strict=True))
+    for s in (own, expected):
+        backend.train(plan, s, own_terms, 3)
+    assert all(torch.equal(a, b) for a, b in zip(tensors(own), tensors(expected), strict=True))
+
+
+def test_points_changed_between_calls(backend: OnDevice) -> None:
+    """Kept graphs read the points as they are."""
+    plan, ours, own_terms = dense()
+    own_terms.append(Term("more", own_terms[1].program, own_terms[1].points + 0.1, own_terms[1].columns))
+    _, theirs, _ = dense()
+    for _ in range(3):
+        losses = [b.train(plan, s, own_terms, 4).losses for b, s in ((backend, ours), (REFERENCE, theirs))]
+        assert relative_error(*losses) < 1e-10
+        for term in own_terms:
+            term.points.mul_(0.9)
+
+
+def test_state_is_changed_in_place(backend: OnDevice) -> None:
+    """Also where its tensors are parts of others, or require gradients."""
+    plan, expected, own_terms = dense()
+    backend.train(plan, expected, own_terms, 5)
+    _, own, _ = dense()
+    between = torch.full((own.theta.numel(), 2), 7.0).double()
+    between[:, 1] = own.theta
+    own.theta = between[:, 1].requires_grad_()
+    theta = own.theta
+    for steps in (2, 3):
+        backend.train(plan, own, own_terms, steps)
+    assert own.theta is theta
+    assert all(torch.equal(a.detach(), b) for a, b in zip(tensors(own), tensors(expected), strict=True))
+    assert (between[:, 0] == 7).all()
+
+
+def test_what_is_kept_goes_with_the_plan(direct: TritonBackend, device: torch.device) -> None:
+    own_backend = TritonBackend(configuration=direct._configuration)
+    for k in (3, 4):
+        structure, theta, coefficients, own_terms, _ = make("laplace", (k, 5), 9)
+        plan, own_terms = lower(structure.layers), moved(own_terms, device)
+        own = AdamState(theta.to(device), coefficients.to(device), 1e-3)
+        own_backend.train(plan, own, own_terms, 3)
+        own_backend.loss_and_gradient(plan, own.theta, own.coefficients, own_terms)
+        own_backend.residual_jacobian(plan, own.theta, own.coefficients, own_terms[0])
+        own_backend.jets(plan, own.theta, own_terms[0].points[0], own_terms[0].program.channels)
+        assert own_backend._prepared
+        del plan, own_terms
+        gc.collect()
+        assert not own_backend._prepared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 from collections.abc import Callable
@@ -18,7 +19,13 @@ from .cases import Case
 from .check import WrongPeer, check
 from .peers import PEERS, OursStep, TaylorStep, TrainStep
 from .ratios import main
-from .section import Settings
+from .section import Settings, run_python
+
+
+def _has_triton() -> bool:
+    spec = importlib.util.find_spec("triton")
+    return spec is not None and spec.origin is not None
+
 
 TINY = Case("tiny", (2, 8, 8, 16, 1), points=50, edge_points=5)
 
@@ -131,3 +138,21 @@ def test_smoke_cpu_a_failure_stays_in_its_row(tmp_path: Path, monkeypatch: pytes
     assert "no peak here" in found["peak"]["failure"]
     assert all("gradient off" in row["failure"] for row in found["structures"]["rows"])
     assert "failure" not in found["steps"]["rows"][0]
+
+
+@pytest.mark.skipif(not _has_triton(), reason="Triton is not installed")
+def test_smoke_static_a_shipped_configuration_spills_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In a process of its own: in this one, other tests may have imported Triton to interpret.
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    run_python(["-m", "bench.static", "--quick", "--jobs", "1", "--out", str(tmp_path)])
+    rows = json.loads((tmp_path / "static.json").read_text())["rows"]
+    shipped = {row["case"]: row for row in rows}["dense 2-8-8-16-1"]
+    assert (shipped["chip"], shipped["spill_bytes"]) == ("sm_89", 0)
+    counts = shipped["instructions_per_tile"]
+    # One tanh per lane and point takes two MUFUs, exp2 and 1/x; products are 3 x 4 channels x (64 + 128) / 32 = 72 FMAs.
+    assert counts["mufu"] == 2 * shipped["block"]
+    assert 72 * shipped["block"] < counts["fma"] < counts["all"] < 250 * shipped["block"]
+    assert shipped["programs_per_processor"] > 0
+    times = shipped["estimates"]["RTX 4080, 10,201 points"]
+    assert times["microseconds"] > max(times["arithmetic_floor"], times["memory_floor"], times["launch_floor"]) > 0
+    assert "dense 2-8-8-16-1" in (tmp_path / "static.md").read_text()

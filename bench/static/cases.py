@@ -78,4 +78,4 @@ CASES = (
     StaticCase("dense 2-16-16-16-1", _dense(2, 16, 16, 16, 1), dtype=torch.float64),
     StaticCase("dense 2-64-64-64-1", _dense(2, 64, 64, 64, 1)),
 )
-QUICK = (StaticCase("dense 2-8-1", _dense(2, 8, 1)), StaticCase("dense 2-8-8-1", _dense(2, 8, 8, 1)))
+QUICK = (StaticCase("dense 2-8-1", _dense(2, 8, 1)), StaticCase("dense 2-8-8-16-1", _dense(2, 8, 8, 16, 1)))

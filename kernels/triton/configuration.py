@@ -126,10 +126,14 @@ def save_entry(chip: str, key: str, entry: Entry) -> None:
 
 
 def by_rule(layout: Layout, dtype: torch.dtype, precision: str) -> Entry:
-    """Tiles whose numbers fit into registers, found by compiling: bench/static."""
-    width = widest_block(layout) * (2 if dtype == torch.float64 else 1)
-    block = 16 if width <= 64 or precision == "ieee" else 32
-    return Entry(block, 4 if width <= 64 else 8, 2)
+    """What did not spill, or least, for the networks of bench/static with such blocks."""
+    width = widest_block(layout)
+    if dtype == torch.float64 or precision != "ieee" or width > 32:
+        width *= 2 if dtype == torch.float64 else 1
+        return Entry(16, 4 if width <= 64 else 8, 2)
+    if width <= 16 or any(len(mixing.neurons) > 1 for own in layout.boundaries for mixing in own.mixings):
+        return Entry(8, 2, 4)
+    return Entry(32, 8, 1)
 
 
 def choose(layout: Layout, dtype: torch.dtype, device: torch.device, precision: str) -> Configuration:

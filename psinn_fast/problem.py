@@ -33,6 +33,8 @@ class Problem:
         domain: the box on which errors are measured and pictures drawn; its coordinates are the PDE's, in order.
         conditions: the loss terms; equal names are numbered.
         exact: points (N, d) -> values (N, F), float64: the exact or a reference solution, if known.
+        guess: where Gauss-Newton starts unknown coefficients, by name, if not where the PDE says: it goes to a minimum
+            nearby, so an order of magnitude helps it.
         true_coefficients: true values of the unknown coefficients, if known.
         symmetries: known generators of the solution's symmetry; the method ``pinn-post`` needs them.
         structure: published structure for the method ``psi``, if there is one.
@@ -53,6 +55,7 @@ class Problem:
     conditions: Sequence[Condition]
     exact: Callable[[Points], Points] | None = None
     true_coefficients: Mapping[str, float] = field(default_factory=dict)
+    guess: Mapping[str, float] = field(default_factory=dict)
     symmetries: Sequence[Symmetry] = ()
     structure: Structure | None = None
     layers: Sequence[int] | None = None
@@ -71,6 +74,9 @@ class Problem:
             )
         if not self.conditions:
             raise InputError("conditions: expected at least one")
+        for name in self.guess:
+            if name not in self.pde.unknown:
+                raise InputError(f"guess: the unknown coefficients are {list(self.pde.unknown)}, got {name!r}")
         object.__setattr__(self, "conditions", tuple(_numbered(self.conditions)))
         _ = self.traced  # a condition that does not fit the PDE is refused here, not at the first step
 

@@ -29,6 +29,8 @@ METHODS = ("pinn", "pinn-post", "psi")
 OPTIMIZERS = ("adam", "gauss-newton", "adam+gauss-newton")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 CHECKPOINT, WARM_START = "checkpoint.safetensors", "warm-start.safetensors"
+# The price of a Gauss-Newton iteration grows with the square of the parameters; more than this many seldom pay.
+NEWTON_PARAMETERS = 500
 # Adam's steps before Gauss-Newton, if not said otherwise.
 WARMUP = 1_000
 
@@ -106,7 +108,8 @@ def solve(
         method: ``"pinn"``: a dense `TanhMLP`; ``"pinn-post"``: the same network made symmetric by summing it over the
             problem's known symmetries; ``"psi"``: a `PsiMLP`.
         structure: for ``"psi"``; None takes the problem's published one.
-        width: scales the structure; None takes the problem's.
+        width: scales the structure; None takes the problem's, for Gauss-Newton the largest up to it that keeps the
+            parameters within 500.
         layers: sizes of the dense network, inputs first; None takes the problem's.
         optimizer: ``"adam"`` (full batch), ``"gauss-newton"``, or ``"adam+gauss-newton"``: the one, then the other; a
             `GaussNewton` for the second with other than its default settings.
@@ -136,6 +139,8 @@ def solve(
     if newton and regularizer is not None:
         raise InputError("regularizer: Gauss-Newton takes none, a weight penalty is no sum of squared residuals")
     dtype = dtype or ("float64" if newton else "float32")
+    if newton and method == "psi" and width is None:
+        width = _newton_width(structure or problem.structure, problem.width)
     engine = get_backend(backend)
     net = build_network(problem, method, structure=structure, width=width, layers=layers, dtype=dtype, seed=seed)
     checkpoint = warm_start = None
@@ -193,6 +198,14 @@ def solve(
         conclude(stop.result)
         raise
     return conclude(result)
+
+
+def _newton_width(structure: Structure | None, largest: int) -> int | None:
+    """None where there is no structure, which `build_network` reports."""
+    if structure is None:
+        return None
+    widths = range(largest, 1, -1)
+    return next((width for width in widths if structure.with_width(width).n_parameters <= NEWTON_PARAMETERS), 1)
 
 
 def _schedules(

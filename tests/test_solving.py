@@ -154,6 +154,13 @@ def test_gauss_newton_by_name_and_with_settings(tmp_path: Path) -> None:
     assert (other.optimizer, other.steps, other.net.theta.dtype) == ("gauss-newton", 5, torch.float32)
 
 
+def test_gauss_newton_takes_the_width_that_it_can_afford() -> None:
+    def sizes(**options: object) -> int:
+        return solve("poisson", "psi", optimizer="gauss-newton", steps=0, **options).net.structure.n_parameters
+
+    assert 400 < sizes() <= 500 < sizes(width=12)
+
+
 def test_adam_then_gauss_newton_resumes_in_either_part(tmp_path: Path) -> None:
     def run(out: Path | None, **options: object) -> Solution:
         both = {"optimizer": "adam+gauss-newton", "warmup": 40, "steps": 12, **options}

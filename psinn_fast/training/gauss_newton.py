@@ -45,7 +45,7 @@ def fit_gauss_newton(
     """`fit` by Gauss-Newton.
 
     The work is done on a float64 copy of the weights; the network keeps its dtype. ``coefficients``: where the unknown
-    ones start; None: where the problem says. The history's losses are those of the points drawn, the result's those of
+    ones start; None: at the problem's guess. The history's losses are those of the points drawn, the result's those of
     all points.
     """
     check_fit(problem, net, seconds)

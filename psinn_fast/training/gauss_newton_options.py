@@ -20,9 +20,11 @@ class GaussNewton:
         iterations: at most.
         points: collocation and boundary points that a step sees, drawn from the problem (`Sampler`); "auto": three per
             unknown and at least 1,000; "all": the problem's own points.
-        resample: iterations between two draws, and between two balancings; None: the first serve to the end.
-        balance: multiply each term's weight so that all terms move alike with the unknowns (equal traces of J^T J).
-            Losses are reported with the problem's own weights.
+        resample: iterations before the second draw; then as many as are done (0, 10, 20, 40, ...), so that the end
+            is a long run on one draw. None: one draw.
+        balance: with each draw, weigh the conditions on the domain's boundary so that they move with the unknowns as
+            much as the residual inside does (equal traces of J^T J). Measurements keep their weights, which say how far
+            they are trusted. Losses are reported with the problem's own weights.
         damping: of the first step, relative to the squared lengths of J's columns.
         acceleration: second order along the step (geodesic acceleration).
         precision: "float64", or "float32" for J alone; sums, residuals and solutions are float64 in any case.

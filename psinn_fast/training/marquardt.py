@@ -57,7 +57,7 @@ class Marquardt:
     ) -> None:
         self._options, self._engine, self._plan = options, engine, net.plan
         device = net.theta.device
-        first = {**problem.pde.unknown, **(starts or {})}
+        first = {**problem.pde.unknown, **problem.guess, **(starts or {})}
         self._names = tuple(first)
         self._bounded = BoundedCoefficients(self._names, first, options.bounds)
         coefficients = torch.tensor(list(first.values()), dtype=torch.float64, device=device)
@@ -104,7 +104,7 @@ class Marquardt:
             Failure: a residual or its Jacobian is NaN or infinite.
         """
         every = self._options.resample
-        if self._drawn_at < 0 or (every is not None and self.step % every == 0 and self._drawn_at != self.step):
+        if self._drawn_at < 0 or (every is not None and self.step >= self._drawn_at + max(every, self._drawn_at)):
             self._draw()
         equations = linearise(lambda: self.residuals.chunks(self.x), self.residuals.rows, self.x, self.damping)
         if not math.isfinite(equations.square) or not bool(torch.isfinite(equations.diagonal).all()):
@@ -183,15 +183,16 @@ class Marquardt:
     def _draw(self) -> None:
         """New points, new weights; x stays."""
         first = self._drawn_at < 0
-        every = self._options.resample or 1
         own = [term.weight for term in self.full]
         if first or self._sampler.redraws:
-            self._use(self._sampler.draw(self.step // every), own)
+            self._use(self._sampler.draw(self.step), own)
         if self._options.balance:
-            traces = self.residuals.traces(self.x)
-            largest = max(traces)
-            # What no weight can move keeps its own.
-            balanced = [w * largest / trace if trace > 0 else w for w, trace in zip(own, traces, strict=True)]
+            traces, edges = self.residuals.traces(self.x), self._sampler.on_boundary
+            inside = max((trace for trace, edge in zip(traces, edges, strict=True) if not edge), default=0.0)
+            balanced = [
+                w * inside / trace if edge and inside > 0 and trace > 0 else w
+                for w, trace, edge in zip(own, traces, edges, strict=True)
+            ]
             self._use(list(self.residuals.terms), balanced)
         self._drawn_at = self.step
         self._scale.zero_()

@@ -25,7 +25,8 @@ class Sampler:
     - Points that all lie on the boundary of the domain are thinned, one at random from each of equally long runs.
     - All others, measurements above all, are taken as they are.
 
-    ``points`` None takes the problem's own points, always the same. ``redraws``: whether two draws differ.
+    ``points`` None takes the problem's own points, always the same. ``redraws``: whether two draws differ;
+    ``on_boundary``: of which terms all points lie on the boundary of the domain.
     """
 
     def __init__(
@@ -34,7 +35,8 @@ class Sampler:
         self.full = problem.terms(dtype, device)
         self._problem, self._seed, self._dtype, self._device = problem, seed, dtype, device
         self._boxes = [None if points is None else _grid_box(condition) for condition in problem.conditions]
-        edges = [_on_boundary(problem, condition) and points is not None for condition in problem.conditions]
+        self.on_boundary = [_on_boundary(problem, condition) for condition in problem.conditions]
+        edges = [edge and points is not None for edge in self.on_boundary]
         budget = points or 0
         inside = max(1, budget // max(1, sum(box is not None for box in self._boxes)))
         around = max(1, budget // (2 * max(1, sum(edges))))

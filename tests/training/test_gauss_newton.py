@@ -112,6 +112,34 @@ def test_coefficients_start_where_asked() -> None:
     assert fit(decay(), net, GaussNewton(0), coefficients={"k": 0.75}).coefficients["k"] == 0.75
 
 
+def test_guess_is_where_it_starts_and_must_be_known() -> None:
+    net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
+    assert fit(replace(decay(), guess={"k": 2.0}), net, GaussNewton(0)).coefficients["k"] == 2.0
+    with pytest.raises(InputError, match=r"guess: the unknown coefficients are \['k'\], got 'nu'"):
+        replace(decay(), guess={"nu": 1.0})
+
+
+def test_draws_come_at_doubling_distances_and_balance_the_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, draw = [], Sampler.draw
+
+    def watched(sampler: Sampler, number: int):
+        drawn.append(number)
+        return draw(sampler, number)
+
+    monkeypatch.setattr(Sampler, "draw", watched)
+    fit(small_laplace(21), network(), GaussNewton(25, points=60, resample=5))
+    assert drawn == [0, 5, 10, 20]
+    run = Marquardt(small_laplace(), network(), GaussNewton(), get_backend("cpu"))
+    run.linearise()
+    traces = run.residuals.traces(run.x)
+    assert run.residuals.weights[0] == 1.0
+    assert run.residuals.weights[1] * traces[1] == pytest.approx(traces[0])
+    # Measurements keep their weights.
+    run = Marquardt(decay(), TanhMLP([1, 4, 1], dtype=FLOAT64), GaussNewton(), get_backend("cpu"))
+    run.linearise()
+    assert run.residuals.weights == [1.0, 1.0]
+
+
 def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = network()
     options = GaussNewton(27, points=60)

@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     chosen = cases.QUICK if options.quick else cases.CASES
-    jobs = [(case, chip) for case in chosen for chip in case.chips]
+    jobs = [(number, chip, options.quick) for number, case in enumerate(chosen) for chip in case.chips]
     # One process per compilation at a time: Triton keeps the interpreter's lock while it compiles.
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         for row in pool.map(row_of, *zip(*jobs, strict=True)):

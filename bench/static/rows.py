@@ -10,12 +10,13 @@ from psinn_fast.kernels.triton.layout import make_layout
 from psinn_fast.networks import PsiMLP
 
 from .artefact import compiled, point_kernel
-from .cases import StaticCase
+from .cases import CASES, QUICK, StaticCase
 from .estimate import GPUS, POINTS, programs_per_processor, step
 
 
-def row_of(case: StaticCase, chip: int) -> Row:
-    """What was found, or ``failure``."""
+def row_of(number: int, chip: int, is_quick: bool) -> Row:
+    """What was found, or ``failure``. The case goes by its number: some of them no other process could unpickle."""
+    case = (QUICK if is_quick else CASES)[number]
     head = {"case": case.name, "problem": case.problem, "precision": case.kind, "chip": f"sm_{chip}"}
     return attempt(head, lambda: _measured(case, chip))
 

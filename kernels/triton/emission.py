@@ -5,6 +5,12 @@ are unrolled here; what remains in Triton is one loop over tiles of points. Name
 z/t{site}_{layer}_{block}_{channel} before and behind tanh, h and o the operands of the next layer without and with
 ``pre``, y those as they go into a product, s its slots, u{site}_{field}_{channel} outputs; the adjoint of a has the
 name a with ``bar_`` in front.
+
+Compiled for sm_89 and dropped: gradients as y^T bar_s (664 spilled bytes became 1680: dense, 32 neurons, 8 points, one
+warp); products of more than 64 rows in a thread block of few warps (kilobytes of spills); the blocks of an orbit as
+tensors of their own (150 s in Triton's layout passes for four blocks); Walsh-Hadamard transforms stage by stage; blocks
+of eight in pairs, padded with zeros to 16 terms; maxnreg=255, which takes spills from some kernels and gives them to
+others.
 """
 
 from __future__ import annotations

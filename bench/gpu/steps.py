@@ -82,7 +82,7 @@ def _ours(case: Case, precision: str, settings: Settings, done: Mapping[str, Row
 def _peer(case: Case, ways: Mapping[str, Make], peer: str, settings: Settings, done: Mapping[str, Row]) -> Row:
     """Of several ways the one that was fastest in the first case, where all are tried."""
     if reason := why_absent(peer, settings):
-        return {"absent": reason}
+        return {"peer": peer, "absent": reason}
     form = _fastest(peer, list(ways), settings, done)
     expected_of(case)  # memory for this is not the peer's
     step = ways[form]()

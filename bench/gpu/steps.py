@@ -21,6 +21,8 @@ from .tuning import networks
 
 # A call of `train` costs more than its steps; training calls it rarely.
 OWN_WEIGHT = 2.0
+# Seconds: compilers that were not prepared take most of it.
+PEER_LIMIT = 120.0
 
 
 def tasks(settings: Settings) -> list[Task]:
@@ -57,11 +59,11 @@ def _peers(settings: Settings) -> list[Task]:
             where = f"{key_of(case)}/{peer}"
             if number == 0:
                 found += [
-                    Task(f"{where}/{form}", partial(_peer, case, {form: make}, peer, settings))
+                    Task(f"{where}/{form}", partial(_peer, case, {form: make}, peer, settings), PEER_LIMIT)
                     for form, make in ways.items()
                 ]
             else:
-                found.append(Task(f"{where}/fastest form", partial(_peer, case, ways, peer, settings)))
+                found.append(Task(f"{where}/fastest form", partial(_peer, case, ways, peer, settings), PEER_LIMIT))
     return found
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from psinn_fast.kernels.cpu.extension import why_not
 
-from . import accuracy, cpu
+from . import accuracy, cpu, gauss_newton
 from .cases import Case
 from .check import WrongPeer, check
 from .peers import PEERS, OursStep, TaylorStep, TrainStep
@@ -156,3 +156,17 @@ def test_smoke_static_a_shipped_configuration_spills_nothing(tmp_path: Path, mon
     times = shipped["estimates"]["RTX 4080, 10,201 points"]
     assert times["microseconds"] > max(times["arithmetic_floor"], times["memory_floor"], times["launch_floor"]) > 0
     assert "dense 2-8-8-16-1" in (tmp_path / "static.md").read_text()
+
+
+# torch.func's hessian still uses what torch itself has deprecated.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_smoke_time_to_accuracy(tmp_path: Path) -> None:
+    out = tmp_path / "tta.json"
+    arguments = ["--problems", "laplace", "--seeds", "1", "--rounds", "1", "--scale", "0.01", "--threads", "1"]
+    assert gauss_newton.main([*arguments, "--out", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert {row["optimizer"] for row in result["rows"]} == set(gauss_newton.OPTIMIZERS)
+    assert all(math.isfinite(row["median_error"]) for row in result["rows"])
+    (iteration,) = result["iteration"]
+    assert iteration["difference"] < 1e-6
+    assert out.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"

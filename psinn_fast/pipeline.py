@@ -86,7 +86,7 @@ def run_pipeline(
             those of a random moment in Adam's noise; with ``paper`` it stays constant.
         settings: of the students; None: `StudentSettings` for the problem, with ``paper`` twice the teacher's steps.
         threshold: of the clustering.
-        teacher_iterations: L-BFGS iterations that polish the teacher.
+        teacher_iterations: L-BFGS iterations that polish the teacher, if Adam trained it.
         seconds: limit for each network's training.
         optimizer: "adam", or "gauss-newton", of which ``steps`` counts the iterations; lr and milestones are Adam's.
         out: folder; each network gets a subfolder.
@@ -130,7 +130,10 @@ def run_pipeline(
         return solution
 
     rows = [("PINN", train("PINN", "pinn"))]
-    teacher = make_teacher(rows[0][1], iterations=teacher_iterations, backend=backend, progress=progress)
+    # Gauss-Newton leaves nothing for L-BFGS to do.
+    teacher = make_teacher(
+        rows[0][1], iterations=teacher_iterations if by_adam else 0, backend=backend, progress=progress
+    )
     found = discover(problem, teacher, settings=settings, threshold=threshold, backend=backend, progress=progress)
     say(found.report())
     if folder is not None:

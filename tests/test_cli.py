@@ -85,6 +85,8 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
         (["solve", "laplace", "--out", "/proc/nowhere"], "out: cannot write to the folder /proc/nowhere"),
         (["discover", "laplace", "--teacher", "none.safetensors"], "none.safetensors: cannot be read"),
         (["discover", "laplace", "--student", "8,0"], "hidden: expected positive sizes"),
+        (["solve", "laplace", "--optimizer", "gauss-newton", "--lr", "1"], "lr: has no meaning for optimizer 'gauss-n"),
+        (["run", "laplace", "--optimizer", "gauss-newton", "--paper"], "paper: the paper trains by Adam"),
         (["run", "laplace", "--strength", "-1"], "strength: expected a finite number >= 0, got -1.0"),
     ],
 )
@@ -103,6 +105,17 @@ def test_argparse_refuses_unknown_choices_with_exit_code_2(capsys: pytest.Captur
         main(["solve", "laplace", "--method", "magic"])
     assert info.value.code == 2
     assert "invalid choice: 'magic'" in capsys.readouterr().err
+
+
+def test_gauss_newton_by_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", "laplace", "--method", "psi", "--optimizer", "gauss-newton", *FAST, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert [result[name] for name in ("optimizer", "dtype", "steps", "stopped_by", "solver")] == [
+        "gauss-newton", "float64", 3, "iterations", "cholesky",
+    ]  # fmt: skip
+    both = ["--optimizer", "adam+gauss-newton", "--warmup", "4"]
+    assert main(["solve", "laplace", *both, *FAST]) == 0
+    assert "status: done (iterations)" in capsys.readouterr().out
 
 
 def test_foreign_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,7 @@ class GaussNewton:
     "gradient", "step" or "no descent" (no damping makes the loss smaller: rounding errors are reached).
     """
 
-    iterations: int = 500
+    iterations: int = 1_000
     points: int | str = "auto"
     resample: int | None = 10
     balance: bool = True

@@ -1,0 +1,224 @@
+"""Error against seconds: Adam, L-BFGS and Gauss-Newton on PINN and Psi-NN: ``python -m bench.gauss_newton``.
+
+Writes bench/results/time_to_accuracy.json and .png. Runs one after the other, so use a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from psinn_fast import PsiMLP, get_backend, get_problem, solve
+from psinn_fast.problem import Problem
+from psinn_fast.problems import parse_number
+from psinn_fast.solving import build_network
+from psinn_fast.training.metrics import coarse_relative_l2, error_metrics
+
+from . import gauss_newton_iteration
+from .environment import environment
+from .section import Row, Settings, attempt
+
+OPTIMIZERS = ("gauss-newton", "lbfgs", "adam")
+# More than the time allows; histories have a row for every 400th part of it.
+STEPS = {"gauss-newton": 4_000, "adam": 200_000}
+Curve = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem with its bars: (relative L2, or relative error of ``coefficient``; within seconds)."""
+
+    problem: str
+    seconds: float
+    bars: tuple[tuple[float, float], ...]
+    settings: dict[str, str] = field(default_factory=dict)
+    coefficient: str | None = None
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.problem, *(f"{key}={value}" for key, value in self.settings.items())])
+
+    def make(self) -> Problem:
+        return get_problem(self.problem, {key: parse_number(value) for key, value in self.settings.items()})
+
+
+CASES = (
+    Case("laplace", 20, ((7.4e-5, 2), (1e-6, 20))),
+    Case("poisson", 20, ((1e-4, 20),)),
+    Case("burgers", 60, ((1e-5, 60),), {"nu": "0.01"}),
+    *(Case("burgers-inverse", 20, ((1e-2, 20),), {"nu": nu}, "nu") for nu in ("0.01/pi", "0.04/pi", "0.08/pi")),
+)
+
+
+def run(case: Case, method: str, optimizer: str, seed: int, seconds: float) -> Row:
+    """One training until the time is up: its curve of (seconds, error), and the final error on the fine grid."""
+    problem = case.make()
+    if optimizer == "lbfgs":
+        net = build_network(problem, method, width=_width(problem, method), dtype="float64", seed=seed)
+        curve, coefficients = _lbfgs(problem, net, case, seconds)
+        parameters, solver = net.theta.numel(), None
+    else:
+        width = _width(problem, method)
+        solution = solve(
+            problem, method, width=width, optimizer=optimizer, steps=STEPS[optimizer], seconds=seconds, seed=seed
+        )
+        net, coefficients, solver = solution.net, solution.coefficients, solution.solver
+        parameters = net.theta.numel()
+        curve = [(row["seconds"], _error(case, problem, row["relative_l2"], row)) for row in solution.history]
+    final = error_metrics(net, problem)["relative_l2"]
+    assert isinstance(final, float)
+    found = {name: value / problem.true_coefficients[name] - 1 for name, value in coefficients.items()}
+    return {
+        "parameters": parameters, "solver": solver, "relative_l2": final, "coefficient_errors": found,
+        "curve": curve, "reached": [_reached(curve, bar) for bar, _ in case.bars],
+    }  # fmt: skip
+
+
+def _width(problem: Problem, method: str) -> int | None:
+    """All optimisers train the same networks: those that Gauss-Newton takes by default."""
+    if method != "psi":
+        return None
+    scaled = solve(problem, "psi", optimizer="gauss-newton", steps=0).net.structure
+    assert problem.structure is not None
+    return scaled.layers[0].rows[0] // problem.structure.layers[0].rows[0]
+
+
+def _lbfgs(problem: Problem, net: PsiMLP, case: Case, seconds: float) -> tuple[Curve, dict[str, float]]:
+    """torch.optim.LBFGS on the fused loss, as in docs/optimisers.md."""
+    engine, terms, measure = get_backend(), problem.terms(torch.float64), coarse_relative_l2(problem)
+    names = tuple(problem.pde.unknown)
+    starts = {**problem.pde.unknown, **problem.guess}
+    unknown = torch.nn.Parameter(torch.tensor([starts[name] for name in names], dtype=torch.float64))
+    optimizer = torch.optim.LBFGS([net.theta, unknown], max_iter=10, history_size=50, line_search_fn="strong_wolfe")
+
+    def closure() -> float:
+        found = engine.loss_and_gradient(net.plan, net.theta.detach(), unknown.detach(), terms)
+        net.theta.grad, unknown.grad = found.theta, found.coefficients
+        return sum(term.weight * float(loss) for term, loss in zip(terms, found.losses, strict=True))
+
+    started, curve, last = time.perf_counter(), Curve(), math.nan
+    while (now := time.perf_counter() - started) < seconds:
+        row = dict(zip(names, unknown.tolist(), strict=True))
+        curve.append((now, _error(case, problem, measure(net), row)))
+        loss = float(optimizer.step(closure))  # type: ignore[arg-type]
+        if loss == last:  # its line search found nothing: it never will
+            break
+        last = loss
+    return curve, dict(zip(names, unknown.tolist(), strict=True))
+
+
+def _error(case: Case, problem: Problem, relative_l2: float, row: Any) -> float:
+    if case.coefficient is None:
+        return relative_l2
+    return abs(float(row[case.coefficient]) / problem.true_coefficients[case.coefficient] - 1)
+
+
+def _reached(curve: Curve, bar: float) -> float | None:
+    """Seconds until the error is below the bar for good."""
+    above = [i for i, (_, error) in enumerate(curve) if not error <= bar]
+    first = above[-1] + 1 if above else 0
+    return curve[first][0] if first < len(curve) else None
+
+
+def summary(case: Case, rows: Sequence[Row]) -> Row:
+    """Median and worst over seeds of the final error and of the time to each bar."""
+    good = [row for row in rows if "failure" not in row]
+    errors = [row["curve"][-1][1] for row in good] or [math.nan]
+    times = [
+        [math.inf if row["reached"][i] is None else row["reached"][i] for row in good] or [math.inf]
+        for i in range(len(case.bars))
+    ]
+    return {
+        "median_error": median(errors),
+        "worst_error": max(errors),
+        "bars": [
+            {"error": bar, "within": limit, "median": median(t), "worst": max(t), "met": max(t) <= limit}
+            for (bar, limit), t in zip(case.bars, times, strict=True)
+        ],
+    }
+
+
+def plot(results: Sequence[Row], path: Path) -> None:
+    """Error against seconds, a panel per problem, a line per run."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = list(dict.fromkeys(result["case"] for result in results))
+    figure = Figure(figsize=(4.2 * min(3, len(names)), 3.4 * math.ceil(len(names) / 3)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(math.ceil(len(names) / 3), min(3, len(names)), squeeze=False).ravel()
+    colours = dict(zip(OPTIMIZERS, ("C0", "C1", "C2"), strict=True))
+    for axis, name in zip(axes, names, strict=False):
+        for result in (result for result in results if result["case"] == name):
+            for number, row in enumerate(row for row in result["runs"] if "curve" in row):
+                label = f"{result['optimizer']}, {result['method']}" if number == 0 else None
+                style = "-" if result["method"] == "psi" else ":"
+                seconds, errors = zip(*row["curve"], strict=True)
+                axis.plot(seconds, errors, style, color=colours[result["optimizer"]], label=label, linewidth=0.9)
+        axis.set(title=name, xlabel="seconds", yscale="log", xscale="log", ylabel="error")
+        axis.legend(fontsize=6)
+    for axis in axes[len(names) :]:
+        axis.remove()
+    figure.savefig(path, dpi=120)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    cases = [case for case in CASES if case.problem in options.problems]
+    result: Row = {"threads": options.threads, "scale": options.scale, **environment(), "rows": []}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    settings = Settings(rounds=options.rounds, threads=options.threads, quick=options.scale < 0.1)
+    result["iteration"] = gauss_newton_iteration.run(settings)
+    print(gauss_newton_iteration.table(result["iteration"]))
+    for case in cases:
+        for optimizer in options.optimizers:
+            for method in ("psi", "pinn"):
+                seconds = options.scale * case.seconds
+                runs = [
+                    attempt({"seed": seed}, partial(run, case, method, optimizer, seed, seconds))
+                    for seed in range(options.seeds)
+                ]
+                row = {"case": case.name, "method": method, "optimizer": optimizer, **summary(case, runs), "runs": runs}
+                result["rows"].append(row)
+                print(_line(row), flush=True)
+                options.out.write_text(json.dumps(result, indent=1) + "\n")
+    plot(result["rows"], options.out.with_suffix(".png"))
+    return int(any("failure" in run for row in result["rows"] for run in row["runs"]))
+
+
+def _line(row: Row) -> str:
+    bars = "  ".join(
+        f"{bar['error']:g}: {bar['median']:.1f} s (worst {bar['worst']:.1f}) {'meets' if bar['met'] else 'MISSES'}"
+        for bar in row["bars"]
+    )
+    errors = f"{row['median_error']:.1e} (worst {row['worst_error']:.1e})"
+    return f"{row['case']:26}{row['method']:6}{row['optimizer']:14}{errors}  {bars}"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.gauss_newton", description=__doc__)
+    problems = list(dict.fromkeys(case.problem for case in CASES))
+    parser.add_argument("--problems", nargs="+", choices=problems, default=problems)
+    parser.add_argument("--optimizers", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7, help="of the timing of one iteration")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on all times; below 0.1 also tiny sizes")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "time_to_accuracy.json")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

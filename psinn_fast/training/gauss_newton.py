@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..kernels.errors import DivergedError
@@ -26,6 +27,9 @@ from .result import FitResult, TrainingInterrupted, check_fit, divergence
 
 CHECKPOINT_SECONDS = 30.0
 HISTORY_ROWS = 400
+# A start that finds no way shows by then: its loss is a hundred times that of the others.
+SCOUT_ITERATIONS = 45
+_STARTS_WITH_UNKNOWNS = 3
 
 
 def fit_gauss_newton(
@@ -63,8 +67,13 @@ def fit_gauss_newton(
         **(identity or {}),
     }
     path = Path(checkpoint) if checkpoint is not None else None
+    starts = _STARTS_WITH_UNKNOWNS if problem.pde.unknown and coefficients is None else 1
+    starts = options.starts if isinstance(options.starts, int) else starts
+    scouted = starts == 1 or options.iterations <= SCOUT_ITERATIONS
     if resume and path is not None and path.exists():
-        run.restore(*load_checkpoint(path, history, run_identity))
+        tensors, numbers = load_checkpoint(path, history, run_identity)
+        run.restore(tensors, numbers)
+        scouted = numbers["scouted"]
     measure = coarse_relative_l2(problem)
     log_every = max(1, options.iterations // HISTORY_ROWS)
     before, started = history.rows[-1][1] if history.rows else 0.0, time.perf_counter()
@@ -79,7 +88,8 @@ def fit_gauss_newton(
     def publish() -> None:
         write_back()
         if path is not None:
-            save_checkpoint(path, *run.saved(), history, run_identity)
+            tensors, numbers = run.saved()
+            save_checkpoint(path, tensors, {**numbers, "scouted": scouted}, history, run_identity)
 
     def record() -> str:
         write_back()
@@ -92,6 +102,10 @@ def fit_gauss_newton(
         return f"loss {total:.2e}" + ("" if math.isnan(error) else f"  error {error:.2e}")
 
     publish()  # an unwritable checkpoint shows now, not after the work
+    if not scouted and (seconds is None or clock() < seconds):
+        found = _scout(problem, net, options, starts, coefficients, engine.name, seconds, progress, title)
+        run = Marquardt(problem, net, options, engine, found)
+        scouted = True
     saved_at, note = clock(), ""
     status, stopped_by = "done", "iterations"
     with InterruptFlag() as interrupt, TrainingProgress(title or problem.name, options.iterations, progress) as bar:
@@ -128,3 +142,40 @@ def fit_gauss_newton(
     if status == "interrupted":
         raise TrainingInterrupted(result)
     return result
+
+
+def _scout(
+    problem: Problem,
+    net: PsiMLP,
+    options: GaussNewton,
+    starts: int,
+    coefficients: Mapping[str, float] | None,
+    backend: str,
+    seconds: float | None,
+    progress: bool,
+    title: str | None,
+) -> dict[str, float]:
+    """A few iterations from the network's weights and from others; the lowest loss goes into it. Its coefficients."""
+    candidates = [net, *(_redrawn(net, options.seed, number) for number in range(1, starts))]
+    weights = {condition.name: condition.weight for condition in problem.conditions}
+    short = replace(options, iterations=SCOUT_ITERATIONS, starts=1)
+    started, best, lowest = time.perf_counter(), net, math.inf
+    found: dict[str, float] = {}
+    for number, candidate in enumerate(candidates, start=1):
+        left = None if seconds is None else max(0.0, seconds - (time.perf_counter() - started))
+        label = f"{title or problem.name}, start {number} of {starts}"
+        result = fit_gauss_newton(
+            problem, candidate, short, coefficients=coefficients, backend=backend, seconds=left, progress=progress,
+            title=label,
+        )  # fmt: skip
+        loss = sum(weights[name] * value for name, value in result.losses.items())
+        if loss < lowest:
+            best, lowest, found = candidate, loss, result.coefficients
+    with torch.no_grad():
+        net.theta.copy_(best.theta)
+    return found
+
+
+def _redrawn(net: PsiMLP, seed: int, number: int) -> PsiMLP:
+    seed = int(np.random.default_rng((seed, number)).integers(2**31))
+    return PsiMLP(net.structure, seed=seed, dtype=net.theta.dtype, device=net.theta.device)

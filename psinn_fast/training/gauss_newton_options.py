@@ -18,6 +18,9 @@ class GaussNewton:
 
     Args:
         iterations: at most.
+        starts: short runs from other weights before the main one, which goes on from the lowest loss; their iterations
+            are not counted, their seconds are. "auto": 3 if there are unknown coefficients, which can trade errors with
+            the field, else 1 (none).
         points: collocation and boundary points that a step sees, drawn from the problem (`Sampler`); "auto": three per
             unknown and at least 1,000; "all": the problem's own points.
         resample: iterations before the second draw; then as many as are done (0, 10, 20, 40, ...), so that the end
@@ -39,6 +42,7 @@ class GaussNewton:
     """
 
     iterations: int = 1_000
+    starts: int | str = "auto"
     points: int | str = "auto"
     resample: int | None = 10
     balance: bool = True
@@ -53,6 +57,8 @@ class GaussNewton:
 
     def __post_init__(self) -> None:
         _check_integer("iterations", self.iterations, 0)
+        if self.starts != "auto":
+            _check_integer("starts", self.starts, 1, "'auto' or ")
         if self.points not in ("auto", "all"):
             _check_integer("points", self.points, 1, "'auto', 'all' or ")
         if self.resample is not None:

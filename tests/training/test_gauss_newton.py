@@ -102,7 +102,7 @@ def test_jacobian_rows_and_pull_back_agree_with_autograd_of_the_residuals() -> N
 @pytest.mark.parametrize("bounds", [{}, {"k": (0.0, math.inf)}, {"k": (0.0, 3.0)}, {"k": (-math.inf, 1.0)}])
 def test_unknown_coefficients_with_and_without_bounds(bounds: dict[str, tuple[float, float]]) -> None:
     net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
-    result = fit(decay(), net, GaussNewton(100, bounds=bounds))
+    result = fit(decay(), net, GaussNewton(100, starts=1, bounds=bounds))
     assert result.coefficients["k"] == pytest.approx(math.log(2), rel=1e-4)
     assert result.history["k"][0] == pytest.approx(0.5)
 
@@ -166,6 +166,28 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytes
         assert second.history[column] == result.history[column]
     with pytest.raises(CheckpointError, match=r"belongs to another run \(gauss_newton"):
         fit(small_laplace(21), fresh, replace(options, seed=3), checkpoint=path, resume=True)
+
+
+def test_several_starts_go_on_from_the_lowest_loss_and_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psinn_fast.training.gauss_newton.SCOUT_ITERATIONS", 4)
+    options, path = GaussNewton(9, starts=3), tmp_path / "c.safetensors"
+    net, stuck = TanhMLP([1, 6, 1], seed=0, dtype=FLOAT64), TanhMLP([1, 6, 1], seed=0, dtype=FLOAT64)
+    for each in (net, stuck):
+        with torch.no_grad():
+            each.theta.mul_(30)  # saturated: other starts are better
+    result = fit(decay(), net, options, checkpoint=path)
+    alone = fit(decay(), stuck, replace(options, starts=1))
+    assert result.steps == alone.steps == 9
+    assert sum(result.losses.values()) < 0.1 * sum(alone.losses.values())
+    # Interrupted while scouting, it scouts again; afterwards it does not.
+    again = TanhMLP([1, 6, 1], seed=0, dtype=FLOAT64)
+    with torch.no_grad():
+        again.theta.mul_(30)
+    fit(decay(), again, options, checkpoint=tmp_path / "d.safetensors", seconds=0)
+    fit(decay(), again, options, checkpoint=tmp_path / "d.safetensors", resume=True)
+    assert torch.equal(again.theta, net.theta)
+    fit(decay(), again, options, checkpoint=path, resume=True)
+    assert torch.equal(again.theta, net.theta)
 
 
 def test_time_limit_of_zero_changes_nothing(tmp_path: Path) -> None:
@@ -334,6 +356,7 @@ def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
     ("arguments", "message"),
     [
         ({"iterations": -1}, "iterations: expected an integer >= 0, got -1"),
+        ({"starts": 0}, "starts: expected 'auto' or an integer >= 1, got 0"),
         ({"points": "few"}, "points: expected 'auto', 'all' or an integer >= 1, got 'few'"),
         ({"resample": 0}, "resample: expected an integer >= 1, got 0"),
         ({"damping": 0.0}, "damping: expected a number > 0, got 0.0"),

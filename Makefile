@@ -28,7 +28,7 @@ $(READY): pyproject.toml setup.py constraints.txt $(KERNELS)
 	@touch $@
 
 solve: $(READY)  ## from the Laplace problem to R and a trained Psi-NN, beside PINN and PINN-post
-	$(BIN)/psinn-fast run laplace --steps 4000 --out $(OUT)
+	$(BIN)/psinn-fast run laplace --optimizer gauss-newton --steps 100 --out $(OUT)
 
 test: $(READY)  ## the test suite
 	$(BIN)/python -m pytest

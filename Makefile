@@ -30,8 +30,8 @@ $(READY): pyproject.toml setup.py constraints.txt $(KERNELS)
 solve: $(READY)  ## from the Laplace problem to R and a trained Psi-NN, beside PINN and PINN-post
 	$(BIN)/psinn-fast run laplace --optimizer gauss-newton --steps 100 --out $(OUT)
 
-test: $(READY)  ## the test suite
-	$(BIN)/python -m pytest
+test: $(READY)  ## the test suite, on all processors
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 lint: $(READY) types  ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .
@@ -71,7 +71,7 @@ sanitize: $(READY)  ## the kernels' tests under AddressSanitizer and UndefinedBe
 	PSINN_FAST_CXXFLAGS="$(SANITIZE)" $(BIN)/pip install --quiet --no-deps --target build/sanitize .
 	cd build/sanitize && cp -r $(CURDIR)/tests $(CURDIR)/bench $(CURDIR)/pyproject.toml . && \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-	PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest tests/kernels/cpu -q -p no:cacheprovider
+	PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest tests/kernels/cpu -q -n auto -p no:cacheprovider
 	@rm -rf build/lib* build/temp*
 
 clean:  ## remove everything that make created

@@ -25,6 +25,8 @@ LARGEST_FACTORED = 8_000
 _EPS = torch.finfo(torch.float64).eps
 # Below damping = SAFE * eps * n rounding errors of the Gram matrix of n unit columns weigh as much as the damping.
 _SAFE = 16.0
+# Rows of the Gram matrix that are summed at once.
+_STRIP = 96
 _CG_ITERATIONS = 200
 _CG_TOLERANCE = 1e-3
 
@@ -87,9 +89,13 @@ class NormalEquations:
         self.gradient = torch.zeros_like(x)
         self.square = 0.0
         for r, jacobian in chunks:
-            self._gram.addmm_(jacobian.T, jacobian)
+            # The lower triangle only. BLAS's own routine for that is in SciPy, whose threads slow torch's and ours down.
+            for first in range(0, x.numel(), _STRIP):
+                last = min(first + _STRIP, x.numel())
+                self._gram[first:last, :last].addmm_(jacobian[:, first:last].T, jacobian[:, :last])
             self.gradient.addmv_(jacobian.T, r)
             self.square += float(r @ r)
+        self._gram = self._gram.tril() + self._gram.tril(-1).T
         self.diagonal = self._gram.diagonal().clone()
         self._apply: Callable[[Tensor], Tensor] = torch.zeros_like
 

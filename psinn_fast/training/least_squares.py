@@ -89,7 +89,7 @@ class NormalEquations:
         self.gradient = torch.zeros_like(x)
         self.square = 0.0
         for r, jacobian in chunks:
-            # The lower triangle only. BLAS's own routine for that is in SciPy, whose threads slow torch's and ours down.
+            # The lower triangle only. BLAS has that too, in SciPy, but its threads slow torch's and ours down.
             for first in range(0, x.numel(), _STRIP):
                 last = min(first + _STRIP, x.numel())
                 self._gram[first:last, :last].addmm_(jacobian[:, first:last].T, jacobian[:, :last])

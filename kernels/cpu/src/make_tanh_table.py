@@ -7,7 +7,9 @@ these bits modulo the number of intervals, as a permutation of as many lanes rea
 4: scale 1.6, no bits: [0, 0.625), [0.625, 1.875), [1.875, 4.375), [4.375, 9.375)
 
 The origin is the left end of narrow intervals, of wide ones the centre, where the terms of the polynomial are smaller
-than the value; that of the first one is 0, for small x. Beyond 9.02 tanh rounds to 1. Run: python make_tanh_table.py > tanh_table.h
+than the value; that of the first one is 0, for small x. Beyond 9.02 tanh rounds to 1.
+
+Run: python make_tanh_table.py > tanh_table.h
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from typing import Any
 import mpmath as mp
 
 OCTAVES = 4
-# (scale, bits of the mantissa, degree, origin / width): as few coefficients as keep the polynomial's own error below half
-# an ulp.
+# (scale, bits of the mantissa, degree, origin / width): as few coefficients as keep the polynomial's own error below
+# half an ulp.
 TABLES = (("1", 3, 5, "0"), ("1.6", 0, 10, "0.5"))
 
 
@@ -33,7 +35,7 @@ def intervals(scale: Any, bits: int) -> Iterator[tuple[int, Any, Any]]:
 
 
 def coefficients(left: Any, width: Any, origin: Any, degree: int) -> list[Any]:
-    """c_0 + c_1 u + ..., u = x - origin: c_0 = tanh(origin), the rest interpolates (tanh x - c_0) / u at Chebyshev points."""
+    """c_0 + c_1 u + ..., u = x - origin: c_0 = tanh(origin), the rest interpolates (tanh x - c_0) / u (Chebyshev)."""
     if left >= 9:
         return [mp.mpf(1)] + [mp.mpf(0)] * degree
     value = mp.tanh(origin)

@@ -134,7 +134,8 @@ class Result:
 
 def without_folders(text: str) -> str:
     """Error messages name files; where those lie on this machine is nobody's business."""
-    known = (str(ROOT), sys.prefix, sys.base_prefix, str(Path.home()))
+    # One may lie in another; the longest is taken first.
+    known = sorted((str(ROOT), sys.prefix, sys.base_prefix, str(Path.home())), key=len, reverse=True)
     folders = [*map(re.escape, known), f"{re.escape(tempfile.gettempdir())}/[^/\\s\"']*"]
     return re.sub("|".join(f"{folder}/" for folder in folders), "", text)
 

@@ -111,6 +111,7 @@ def _lbfgs(problem: Problem, net: PsiMLP, case: Case, seconds: float) -> tuple[C
     while (now := time.perf_counter() - started) < seconds:
         row = dict(zip(names, unknown.tolist(), strict=True))
         curve.append((now, _error(case, problem, measure(net), row)))
+        # torch types closures as giving tensors, and takes numbers.
         loss = float(optimizer.step(closure))  # type: ignore[arg-type]
         if loss == last:  # its line search found nothing: it never will
             break

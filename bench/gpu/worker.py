@@ -82,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     signal.alarm(max(1, int(options.ends - time.time()) + 30))  # whatever became of the parent
     settings: Mapping[str, object] = options.settings
+    # The fields come from JSON, which has no types.
     return work(options.sections, Settings(**settings), Lines(options.lines), options.ends, options.shard)  # type: ignore[arg-type]
 
 

@@ -239,6 +239,7 @@ def captured(work: Callable[[], None], device: torch.device) -> Callable[[], Non
     if device.type != "cuda":
         return work
     graph = torch.cuda.CUDAGraph()
+    # torch leaves Stream without types.
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     # Other threads may go on allocating memory meanwhile.
     with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):

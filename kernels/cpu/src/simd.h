@@ -59,10 +59,11 @@ PSINN_INLINE Vec<T> broadcast(T value) {
   return value - Vec<T>{};
 }
 
-// Keeps the compiler from reading memory again for each use: two loads a cycle are all there are.
+// Keeps the compiler from reading memory again for each use: two loads a cycle are all there are. With 32 registers it
+// has room for what is used again.
 template <class T>
-PSINN_INLINE void keep_in_register(Vec<T>& v) {
-#if defined(PSINN_X86)
+PSINN_INLINE void keep_in_register([[maybe_unused]] Vec<T>& v) {
+#if defined(PSINN_X86) && !defined(PSINN_AVX512)
   asm("" : "+x"(v));
 #endif
 }

@@ -36,16 +36,17 @@ struct Layout {
   LayerBuffers layers[MOST_LAYERS];
 };
 
-// Gradients up to this size are kept lane by lane. Where registers are half as long, so are these sums, and adding the
-// lanes of 16 registers costs as much against half the work.
+// Gradients up to RESIDENT_BYTES are kept lane by lane. Where registers are half as long, so are these sums, and adding
+// the lanes of 16 registers costs as much against half the work.
+// *_VECTORS: over which a block of the weights' gradient is summed at once: long enough to make storing it (resident),
+// or the sum of its lanes, cheap.
 #if defined(PSINN_AVX512)
 constexpr Index RESIDENT_BYTES = 1 << 14;
+constexpr int RESIDENT_VECTORS = 8, GRADIENT_VECTORS = 24;
 #else
 constexpr Index RESIDENT_BYTES = 1 << 17;
+constexpr int RESIDENT_VECTORS = 24, GRADIENT_VECTORS = 24;
 #endif
-// Vectors over which a block of the weights' gradient is summed at once: long enough to make storing it (resident), or
-// the sum of its lanes, cheap.
-constexpr int GRADIENT_VECTORS = 24;
 // A tile should fit the second-level cache.
 constexpr Index TILE_BYTES = 1 << 19;
 
@@ -61,7 +62,7 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
   for (int l = 0; l < net.n_layers - 1; ++l)
     per_panel += static_cast<Index>(net.layers[l].n_operands + net.layers[l].fan_out) * width;
   at.resident = net.n_gradient * L * static_cast<Index>(sizeof(T)) <= RESIDENT_BYTES;
-  const Index wanted = (GRADIENT_VECTORS + width - 1) / width;
+  const Index wanted = ((at.resident ? RESIDENT_VECTORS : GRADIENT_VECTORS) + width - 1) / width;
   const Index room = TILE_BYTES / (per_panel * L * static_cast<Index>(sizeof(T)) + 1);
   at.panels = static_cast<int>(room < 1 ? 1 : room < wanted ? room : wanted);
   const Index count = static_cast<Index>(at.panels) * term.n_sites;

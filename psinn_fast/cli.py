@@ -211,7 +211,13 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. nu=0.04/pi")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of each network (default: the problem's)")
     parser.add_argument("--lr", type=float, metavar="R", help="learning rate (default: the problem's)")
-    parser.add_argument("--backend", default="auto", help="auto or reference (default: %(default)s)")
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        metavar="D",
+        help="cpu, cuda or e.g. cuda:1, where networks are trained (default: cpu)",
+    )
+    parser.add_argument("--backend", default="auto", help="auto, or one that doctor names (default: %(default)s)")
     parser.add_argument(
         "--seed", type=int, default=0, metavar="S", help="of the initial weights (default: %(default)s)"
     )
@@ -260,6 +266,7 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "steps": options.steps,
         "lr": options.lr,
+        "device": options.device,
         "backend": options.backend,
         "seed": options.seed,
         "progress": not options.quiet,

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from .discovery.clustering import check_threshold
 from .discovery.discover import Discovery, discover, matching_width
 from .discovery.student import StudentSettings
@@ -43,12 +45,12 @@ class PipelineResult:
 
 
 def make_teacher(pinn: Solution, *, iterations: int, backend: str, progress: bool) -> PsiMLP:
-    """A float64 copy of a trained PINN, its own loss minimised further by L-BFGS.
+    """A float64 copy of a trained PINN on the CPU, its own loss minimised further by L-BFGS.
 
     Raises:
         KeyboardInterrupt: on Ctrl-C.
     """
-    teacher = deepcopy(pinn.net).double()
+    teacher = deepcopy(pinn.net).double().cpu()
     found = polish(
         pinn.problem, teacher, iterations, coefficients=pinn.coefficients, backend=backend, progress=progress,
         title="teacher L-BFGS",
@@ -70,6 +72,7 @@ def run_pipeline(
     seconds: float | None = None,
     optimizer: str = "adam",
     dtype: str | None = None,
+    device: torch.device | str = "cpu",
     backend: str = "auto",
     seed: int = 0,
     out: str | Path | None = None,
@@ -89,6 +92,8 @@ def run_pipeline(
         teacher_iterations: L-BFGS iterations that polish the teacher, if Adam trained it.
         seconds: limit for each network's training.
         optimizer: "adam", or "gauss-newton", of which ``steps`` counts the iterations; lr and milestones are Adam's.
+        device: where the networks that are compared are trained; polishing the teacher and discovery, which are small
+            and in float64, stay on the CPU.
         out: folder; each network gets a subfolder.
         resume: skip what is finished in ``out`` and continue what is not.
         paper: the paper's full step counts and learning rate.
@@ -124,7 +129,8 @@ def run_pipeline(
         continued = resume and place is not None and (place / CHECKPOINT).exists()
         solution = solve(
             problem, method, optimizer=optimizer, steps=steps, lr=lr, milestones=milestones, seconds=seconds,
-            dtype=dtype, backend=backend, seed=seed, out=place, resume=continued, progress=progress, **network,
+            dtype=dtype, device=device, backend=backend, seed=seed, out=place, resume=continued, progress=progress,
+            **network,
         )  # fmt: skip
         say(f"{label}: {solution.steps} steps in {solution.seconds:.1f} s")
         return solution

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from .devices import find_device
 from .kernels.errors import InputError
 from .kernels.registry import get_backend
 from .kernels.regularizer import Regularizer
@@ -67,6 +68,7 @@ class Solution:
             "optimizer": self.optimizer,
             "backend": self.backend,
             "dtype": self.dtype,
+            "device": str(self.net.theta.device),
             "seed": self.seed,
             "parameters": self.net.structure.n_parameters,
             "steps": self.steps,
@@ -94,6 +96,7 @@ def solve(
     milestones: Sequence[int] = (),
     seconds: float | None = None,
     dtype: str | None = None,
+    device: torch.device | str = "cpu",
     backend: str = "auto",
     regularizer: Regularizer | None = None,
     seed: int = 0,
@@ -118,6 +121,7 @@ def solve(
         lr, milestones: Adam's rate, None takes the problem's, and the steps at which it drops to a tenth.
         seconds: stop after this time.
         dtype: ``"float32"`` or ``"float64"``, of the network; None: float32 for Adam alone, else float64.
+        device: where the network is trained: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; the solution's network stays there.
         backend: see `available_backends`.
         regularizer: a weight penalty; on a problem's own loss it conflicts with the physics (the paper's point).
         seed: of the initial weights; everything else is deterministic.
@@ -141,8 +145,11 @@ def solve(
     dtype = dtype or ("float64" if newton else "float32")
     if newton and method == "psi" and width is None:
         width = _newton_width(structure or problem.structure, problem.width)
-    engine = get_backend(backend)
-    net = build_network(problem, method, structure=structure, width=width, layers=layers, dtype=dtype, seed=seed)
+    device = find_device(device)
+    engine = get_backend(backend, device)
+    net = build_network(
+        problem, method, structure=structure, width=width, layers=layers, dtype=dtype, device=device, seed=seed
+    )
     checkpoint = warm_start = None
     if out is not None:
         checkpoint = writable_folder(out) / CHECKPOINT
@@ -175,7 +182,7 @@ def solve(
         return solution
 
     common: dict[str, Any] = {
-        "backend": engine.name,
+        "backend": backend,
         "resume": resume,
         "identity": {"method": method, "seed": seed, "settings": settings},
         "progress": progress,
@@ -241,6 +248,7 @@ def build_network(
     width: int | None = None,
     layers: Sequence[int] | None = None,
     dtype: str = "float32",
+    device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> PsiMLP:
     """The untrained network of a method (see `solve`)."""
@@ -260,18 +268,19 @@ def build_network(
     if method != "psi":
         _check_ends("layers", (sizes[0], sizes[-1]) if len(sizes) > 1 else sizes, ends, problem)
     if method == "pinn":
-        return TanhMLP(sizes, seed=seed, dtype=DTYPES[dtype])
+        return TanhMLP(sizes, seed=seed, dtype=DTYPES[dtype], device=device)
     if method == "pinn-post":
         if not problem.symmetries:
             raise InputError(f"method: 'pinn-post' needs a known symmetry, and problem {problem.name!r} states none")
         # N and its mirror images side by side, summed with their signs: itself a structure.
         post = structure_from_group(problem.symmetries, sizes[1:-1], "average", f"{problem.name} PINN-post")
-        return PsiMLP(post, seed=seed, dtype=DTYPES[dtype])
+        return PsiMLP(post, seed=seed, dtype=DTYPES[dtype], device=device)
     structure = structure or problem.structure
     if structure is None:
         raise InputError(f"structure: problem {problem.name!r} has no published one; give one, or run discover")
     _check_ends("structure", (structure.n_inputs, structure.n_outputs), ends, problem)
-    return PsiMLP(structure, problem.width if width is None else width, seed=seed, dtype=DTYPES[dtype])
+    width = problem.width if width is None else width
+    return PsiMLP(structure, width, seed=seed, dtype=DTYPES[dtype], device=device)
 
 
 def _check_ends(what: str, found: tuple[int, ...], expected: tuple[int, int], problem: Problem) -> None:

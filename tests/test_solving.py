@@ -52,9 +52,9 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "result.json").read_text())
     assert result == solution.to_dict()
     assert list(result) == [
-        "problem", "method", "optimizer", "backend", "dtype", "seed", "parameters", "steps", "seconds", "relative_l2",
-        "rmse", "mse", "max_error", "boundary_rmse", "coefficients", "loss", "status",
-        "stopped_by", "solver",
+        "problem", "method", "optimizer", "backend", "dtype", "device", "seed", "parameters", "steps", "seconds",
+        "relative_l2", "rmse", "mse", "max_error", "boundary_rmse", "coefficients", "loss", "status", "stopped_by",
+        "solver",
     ]  # fmt: skip
     assert (result["problem"], result["method"], result["steps"], result["status"]) == ("small", "psi", 30, "done")
     assert set(result["loss"]) == {"residual", "dirichlet"}

@@ -103,7 +103,7 @@ def fit_gauss_newton(
 
     publish()  # an unwritable checkpoint shows now, not after the work
     if not scouted and (seconds is None or clock() < seconds):
-        found = _scout(problem, net, options, starts, coefficients, engine.name, seconds, progress, title)
+        found = _scout(problem, net, options, starts, coefficients, backend, seconds, progress, title)
         run = Marquardt(problem, net, options, engine, found)
         scouted = True
     saved_at, note = clock(), ""

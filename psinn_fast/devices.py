@@ -1,0 +1,31 @@
+"""Where networks are trained: "cpu", "cuda", "cuda:1"."""
+
+from __future__ import annotations
+
+import torch
+
+from .kernels.errors import InputError
+
+
+def find_device(device: torch.device | str) -> torch.device:
+    """The device of that name.
+
+    Raises:
+        InputError: no such device in this machine, or none that psinn_fast can use.
+    """
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise InputError(f"device: expected 'cpu', 'cuda' or e.g. 'cuda:1', got {device!r}") from None
+    if found.type == "cpu":
+        return found
+    if found.type != "cuda":
+        raise InputError(f"device: expected the CPU or an NVIDIA GPU ('cpu', 'cuda', 'cuda:1'), got '{found}'")
+    if not torch.cuda.is_available():
+        built = "" if torch.version.cuda else ": this torch is built without CUDA"
+        raise InputError(f"device: got '{found}', but torch can use no GPU here{built}")
+    count = torch.cuda.device_count()
+    if found.index is not None and found.index >= count:
+        there = "only 'cuda:0' is there" if count == 1 else f"there are 'cuda:0' to 'cuda:{count - 1}'"
+        raise InputError(f"device: got '{found}', {there}")
+    return found

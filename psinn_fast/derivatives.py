@@ -15,6 +15,7 @@ from .kernels.errors import InputError
 from .kernels.plan import Plan
 from .kernels.registry import get_backend
 from .networks import PsiMLP
+from .operators import channels_of, channels_text
 from .pde import Names, split_names
 from .tracing import parse_derivative
 
@@ -69,19 +70,30 @@ def derivatives(
     """
     if not isinstance(net, PsiMLP):
         raise InputError(f"net: expected a PsiMLP or TanhMLP, got {type(net).__name__} (see PsiMLP.from_sequential)")
+    asked, channels = _request(wanted, coords, fields, net.structure.n_inputs, net.structure.n_outputs)
+    if torch.compiler.is_compiling():
+        # An operator costs as much again as a call of the kernels on a few points: only where it is needed.
+        jets = torch.ops.psinn_fast.jets(net.theta, points, net.structure_text, channels, backend)
+    else:
+        # torch leaves Function.apply without types.
+        engine = get_backend(backend, net.theta.device)
+        jets = _Jets.apply(net.theta, points, net.plan, channels_of(channels), engine)  # type: ignore[no-untyped-call]
+    return Derivatives({name: jets[:, c, field] for name, field, c in asked})
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _request(
+    wanted: Names, coords: Names, fields: Names, n_inputs: int, n_outputs: int
+) -> tuple[tuple[tuple[str, int, int], ...], str]:
+    """(name, field, position of the channel) of each derivative, and the channels as text."""
     coord_names, field_names = split_names(coords, "coords"), split_names(fields, "fields")
-    for what, names, size in (
-        ("coords", coord_names, net.structure.n_inputs),
-        ("fields", field_names, net.structure.n_outputs),
-    ):
+    for what, names, size in (("coords", coord_names, n_inputs), ("fields", field_names, n_outputs)):
         if len(names) != size:
             raise InputError(f"{what}: the network has {size}, got {len(names)} names {list(names)}")
     asked = _parse(wanted, coord_names, field_names)
     channels = ChannelSet.closure(len(coord_names), [channel for _, channel in asked.values()])
-    # torch leaves Function.apply without types.
-    engine = get_backend(backend, net.theta.device)
-    jets: Tensor = _Jets.apply(net.theta, points, net.plan, channels, engine)  # type: ignore[no-untyped-call]
-    return Derivatives({name: jets[:, channels.position(channel), field] for name, (field, channel) in asked.items()})
+    found = tuple((name, field, channels.position(channel)) for name, (field, channel) in asked.items())
+    return found, channels_text(channels)
 
 
 def _parse(wanted: Names, coords: tuple[str, ...], fields: tuple[str, ...]) -> dict[str, tuple[int, Channel]]:

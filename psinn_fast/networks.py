@@ -62,6 +62,8 @@ class PsiMLP(nn.Module):
             raise InputError(f"dtype: expected torch.float32 or torch.float64, got {dtype}")
         self.structure = structure.with_width(width)
         self.plan: Plan = lower(self.structure.layers)
+        # What compiled code knows the network by (operators.py); made here, since it cannot make it.
+        self.structure_text = self.structure.to_json()
         theta = _draw(self.structure, init, seed)
         self.theta = nn.Parameter(theta.to(device=device, dtype=dtype))
 

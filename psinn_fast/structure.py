@@ -76,7 +76,7 @@ class Structure:
     def n_outputs(self) -> int:
         return self.layers[-1].fan_out
 
-    @property
+    @cached_property
     def n_parameters(self) -> int:
         """Independent parameters: the length of theta."""
         return sum(layer.n_parameters for layer in self.layers)

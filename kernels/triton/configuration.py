@@ -128,8 +128,11 @@ def save_entry(chip: str, key: str, entry: Entry) -> None:
 def by_rule(layout: Layout, dtype: torch.dtype, precision: str) -> Entry:
     """What did not spill, or least, for the networks of bench/static with such blocks."""
     width = widest_block(layout)
-    if dtype == torch.float64 or precision != "ieee" or width > 32:
-        width *= 2 if dtype == torch.float64 else 1
+    if dtype == torch.float64:
+        return Entry(16, 8, 1)
+    if precision != "ieee" and width <= 16:
+        return Entry(16, 1, 8)
+    if precision != "ieee" or width > 32:
         return Entry(16, 4 if width <= 64 else 8, 2)
     if width <= 16 or any(len(mixing.neurons) > 1 for own in layout.boundaries for mixing in own.mixings):
         return Entry(8, 2, 4)

@@ -1,0 +1,96 @@
+"""The jets and their adjoint as operators of torch, which `torch.compile` takes as they are (no graph break).
+
+An operator's arguments are tensors, numbers and strings: so network and channels come as text, which means the same in
+a copy, after pickling and in another process. What a text stands for is read once and kept.
+
+    psinn_fast::jets(theta, x, structure, channels, backend) -> jets (N, C, F)
+    psinn_fast::jets_backward(theta, x, grad, structure, channels, backend, need_x) -> (theta_bar, x_bar or empty)
+
+``structure`` is `Structure.to_json`, ``channels`` `channels_text`, ``backend`` a name for `get_backend`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .kernels.channels import Channel, ChannelSet, Laplacian
+from .kernels.lowering import lower
+from .kernels.plan import Plan
+from .kernels.registry import get_backend
+from .structure import Structure
+
+_LAPLACIAN = "lap"
+
+
+def channels_text(channels: ChannelSet) -> str:
+    """``"0,0 1,0 0,1 lap0,1"``: orders by input; axes of a Laplacian."""
+    return " ".join(
+        _LAPLACIAN * isinstance(channel, Laplacian)
+        + ",".join(map(str, channel.axes if isinstance(channel, Laplacian) else channel))
+        for channel in channels.channels
+    )
+
+
+@lru_cache(maxsize=64)
+def _plan(structure: str) -> Plan:
+    return lower(Structure.from_json(structure).layers)
+
+
+@lru_cache(maxsize=256)
+def channels_of(text: str) -> ChannelSet:
+    """The way back."""
+    channels = tuple(map(_channel, text.split()))
+    return ChannelSet(len(channels[0]), channels)
+
+
+def _channel(text: str) -> Channel:
+    numbers = tuple(map(int, text.removeprefix(_LAPLACIAN).split(",")))
+    return Laplacian(numbers) if text.startswith(_LAPLACIAN) else numbers
+
+
+@torch.library.custom_op("psinn_fast::jets", mutates_args=())
+def jets(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str) -> Tensor:
+    engine = get_backend(backend, theta.device)
+    return engine.jets(_plan(structure), theta, x, channels_of(channels))
+
+
+@jets.register_fake
+def _(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str) -> Tensor:
+    return theta.new_empty(x.shape[0], len(channels_of(channels)), _plan(structure).d_out)
+
+
+@torch.library.custom_op("psinn_fast::jets_backward", mutates_args=())
+def jets_backward(
+    theta: Tensor, x: Tensor, grad: Tensor, structure: str, channels: str, backend: str, need_x: bool
+) -> tuple[Tensor, Tensor]:
+    engine = get_backend(backend, theta.device)
+    plan = _plan(structure)
+    theta_bar, x_bar = engine.jets_backward(plan, theta, x, channels_of(channels), grad.contiguous(), need_x)
+    return theta_bar, theta.new_empty(0) if x_bar is None else x_bar
+
+
+@jets_backward.register_fake
+def _(
+    theta: Tensor, x: Tensor, grad: Tensor, structure: str, channels: str, backend: str, need_x: bool
+) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(theta), x.new_empty(x.shape if need_x else 0)
+
+
+def _keep(ctx: Any, inputs: Sequence[Any], output: Tensor) -> None:
+    theta, x, *ctx.texts = inputs
+    ctx.save_for_backward(theta, x)
+
+
+def _adjoint(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    theta, x = ctx.saved_tensors
+    need_x = ctx.needs_input_grad[1]
+    theta_bar, x_bar = jets_backward(theta, x, grad, *ctx.texts, need_x)
+    return theta_bar, x_bar if need_x else None, None, None, None
+
+
+jets.register_autograd(_adjoint, setup_context=_keep)

@@ -56,7 +56,7 @@ def _channel(text: str) -> Channel:
 @torch.library.custom_op("psinn_fast::jets", mutates_args=())
 def jets(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str) -> Tensor:
     engine = get_backend(backend, theta.device)
-    return engine.jets(_plan(structure), theta, x, channels_of(channels))
+    return engine.jets(_plan(structure), theta, x, channels_of(channels)).contiguous()
 
 
 @jets.register_fake
@@ -71,7 +71,7 @@ def jets_backward(
     engine = get_backend(backend, theta.device)
     plan = _plan(structure)
     theta_bar, x_bar = engine.jets_backward(plan, theta, x, channels_of(channels), grad.contiguous(), need_x)
-    return theta_bar, theta.new_empty(0) if x_bar is None else x_bar
+    return theta_bar.contiguous(), theta.new_empty(0) if x_bar is None else x_bar.contiguous()
 
 
 @jets_backward.register_fake

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 import test_cpu_operations
 import torch
-from helpers import random_theta
+from helpers import random_points, random_theta
 from on_device import ON_GPU, OnDevice
 from test_cpu_operations import (  # noqa: F401
     REFERENCE,
@@ -23,11 +23,13 @@ from test_cpu_operations import (  # noqa: F401
 )
 from test_operations import make
 
+from psinn_fast.derivatives import derivatives
 from psinn_fast.kernels.channels import ChannelSet
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.program import BINARY, UNARY, Adjoint, Column, Instruction, Program
 from psinn_fast.kernels.regularizer import Regularizer
+from psinn_fast.networks import TanhMLP
 from psinn_fast.structure import Structure
 
 NONE = torch.zeros(0, dtype=torch.float64)
@@ -162,3 +164,16 @@ def test_points_changed_in_place(backend: OnDevice) -> None:
         for _ in range(2):
             check_losses(backend, plan, theta, coefficients, inside, jacobian=False)
             inside[2].columns[4] -= 1
+
+
+def test_compiled_code(device: torch.device) -> None:
+    """`derivatives` as an operator of torch, with these kernels behind it."""
+    net, points = TanhMLP([2, 5, 1], seed=0, device=device), random_points(9, 2).float().to(device)
+
+    def loss() -> torch.Tensor:
+        d = derivatives(net, points, "u_x u_lap", coords="x y", fields="u", backend="triton")
+        return (d.u_lap - d.u_x).square().sum()
+
+    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    ours, theirs = (torch.autograd.grad(function(), net.theta)[0] for function in (compiled, loss))
+    torch.testing.assert_close(ours, theirs)

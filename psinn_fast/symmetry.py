@@ -122,8 +122,11 @@ def structure_from_group(
     hidden: Sequence[int] = (1, 1),
     representation: str = "regular",
     name: str | None = None,
+    centre: Sequence[float] = (),
 ) -> Structure:
     """The structure of all tanh networks (of one kind) with u(g x) = chi(g) u(x) for every g of the group.
+
+    Maps act about the centre c: g x stands for c + g(x - c).
 
     Args:
         generators: maps of the inputs with a sign per output.
@@ -136,6 +139,7 @@ def structure_from_group(
             ``"average"``: independent copies N(g x) of one network, summed with their signs (the paper's PINN-post):
             only the blocks A_e are kept.
         name: defaults to the representation.
+        centre: one number per input; () is the origin.
 
     Raises:
         InputError: unknown representation, no hidden layer, contradictory signs, or "signed" where it cannot hold.
@@ -182,7 +186,7 @@ def structure_from_group(
     even = [all(signs[f] == 1 for signs in group.values()) for f in range(n_outputs)]
     output_bias = [sum(even[: f + 1]) if even[f] else 0 for f in range(n_outputs)]
     layers.append(_layer(output, output_bias, [1] * n_outputs, [hidden[-1]] * len(blocks)))
-    return Structure(tuple(layers), name or representation)
+    return Structure(tuple(layers), name or representation, tuple(centre))
 
 
 def _layer(weight: list[list[int]], bias: list[int], rows: list[int], cols: list[int]) -> SymbolLayer:

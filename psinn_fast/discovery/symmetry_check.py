@@ -97,13 +97,13 @@ def find_symmetries(
 
 
 def structure_symmetries(structure: Structure, coords: Sequence[str], *, seed: int = 0) -> list[FoundSymmetry]:
-    """Symmetries about the origin that every network of the structure has, whatever its parameters.
+    """Symmetries about its centre that every network of the structure has, whatever its parameters.
 
     Tested with random parameters at width 3: an accidental symmetry then has probability zero.
     """
     if len(coords) != structure.n_inputs:
         raise InputError(f"coords: expected {structure.n_inputs} names, got {len(coords)}")
-    wide = structure.with_width(3)
+    wide = structure.about_origin.with_width(3)
     theta = torch.randn(wide.n_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     layers = [(weight.numpy(), bias.numpy()) for weight, bias in wide.expand(theta)]
 

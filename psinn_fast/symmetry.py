@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, permutations, product
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +81,21 @@ class Symmetry:
         object.__setattr__(self, "character", tuple(self.character))
         if not self.character or any(sign not in (1, -1) for sign in self.character):
             raise InputError(f"character: expected one +1 or -1 per output, got {self.character}")
+
+
+def maps_of_box(half_widths: Sequence[float] | npt.NDArray[np.float64]) -> Iterator[SignedPermutation]:
+    """Every signed permutation about a box's centre that takes the box to itself, but the identity.
+
+    Reflections always do; coordinates can change places where their sides are equal (to 1e-5).
+    """
+    sides = np.asarray(half_widths, dtype=np.float64)
+    identity = SignedPermutation.identity(len(sides))
+    for order in permutations(range(len(sides))):
+        if np.allclose(sides[list(order)], sides):
+            for signs in product((1, -1), repeat=len(sides)):
+                g = SignedPermutation(order, signs)
+                if g != identity:
+                    yield g
 
 
 def close_group(generators: Sequence[Symmetry]) -> dict[SignedPermutation, tuple[int, ...]]:

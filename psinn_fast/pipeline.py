@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .discovery.discover import Discovery, discover, matching_width
+from .discovery.discover import ITERATIONS, TESTS, Discovery, discover, matching_width
 from .discovery.student import StudentSettings
 from .kernels.errors import InputError
 from .networks import PsiMLP
@@ -65,6 +65,8 @@ def run_pipeline(
     milestones: Sequence[int] | None = None,
     settings: StudentSettings | None = None,
     threshold: float | None = None,
+    tests: Sequence[str] = TESTS,
+    iterations: int = ITERATIONS,
     teacher_iterations: int = TEACHER_ITERATIONS,
     seconds: float | None = None,
     optimizer: str = "adam",
@@ -84,7 +86,7 @@ def run_pipeline(
         milestones: None drops the rate to a tenth for the last fifth of the steps, so that the errors compared are not
             those of a random moment in Adam's noise; with ``paper`` it stays constant.
         settings: of the students; None: `StudentSettings` for the problem, with ``paper`` twice the teacher's steps.
-        threshold: of the clustering; None: that of `discover`.
+        threshold, tests, iterations: of `discover`, ``iterations`` counting those of the networks that it trains.
         teacher_iterations: L-BFGS iterations that polish the teacher, if Adam trained it.
         seconds: limit for each network's training.
         optimizer: "adam", or "gauss-newton", of which ``steps`` counts the iterations; lr and milestones are Adam's.
@@ -134,8 +136,8 @@ def run_pipeline(
     )
     # The PINN is one teacher; another seed makes the second, whose difference from it is the noise.
     found = discover(
-        problem, teacher, seeds=1, seed=seed + 1, settings=settings, threshold=threshold, backend=backend,
-        seconds=seconds, progress=progress,
+        problem, teacher, tests=tests, seeds=1, seed=seed + 1, iterations=iterations, settings=settings,
+        threshold=threshold, backend=backend, seconds=seconds, progress=progress,
     )  # fmt: skip
     say(found.report())
     if folder is not None:

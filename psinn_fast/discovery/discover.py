@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 import time
 from collections.abc import Sequence
 from copy import deepcopy
@@ -43,7 +45,8 @@ NEGLIGIBLE_LOSS = 1e-14
 class Trial:
     """Structured against dense networks: the problem's own loss at all points, per seed, after equal iterations.
 
-    ``rejected``: no structured loss is within 10 times the best dense one. ``parameters``: (structured, dense).
+    ``rejected``: no structured loss is within 10 times the geometric mean of the dense ones. ``parameters``: of the
+    structured and of the dense network.
     """
 
     parameters: tuple[int, int]
@@ -167,8 +170,8 @@ def discover(
         problem: up to 4 coordinates.
         teacher: a network trained on the problem, if there is one; it is distilled, and counts as one more teacher.
         tests: which of "problem", "teacher", "student" are made. With "problem" alone nothing is trained.
-        seeds: dense networks to train, and structured ones at most; with the teacher, at least two networks must be
-            there, whose differences are the noise. Those of the same seed and layers as the teacher's hardly differ.
+        seeds: dense networks to train. With the teacher at least two must be there, whose differences are the noise;
+            those of one seed and the same layers hardly differ. The trial trains up to twice as many structured ones.
         iterations: of Gauss-Newton, for each network.
         settings, threshold: of the students, see `distil`; None takes its defaults.
         backend: see `available_backends`.
@@ -246,7 +249,7 @@ def discover(
     trial = None
     if group and trained:
         with clock("trial"):
-            trial, failures = _trial(problem, structure, trained, range(seed, seed + seeds), training)
+            trial, failures = _trial(problem, structure, trained, range(seed, seed + 2 * seeds), training)
         notes += [f"structured, {failure}" for failure in failures]
         if trial.rejected:
             evidence = tuple(
@@ -287,10 +290,12 @@ def _dense(problem: Problem) -> Structure:
 def _trial(
     problem: Problem, structure: Structure, dense: Sequence[Trained], seeds: Sequence[int], training: dict[str, Any]
 ) -> tuple[Trial, list[str]]:
-    """Structured networks, one after the other, until one is good enough."""
+    """Structured networks, one after the other, until one is good enough: some seeds end in a bad minimum."""
     n_dense = dense[0].net.structure.n_parameters
     wide = structure.with_width(matching_width(structure, n_dense))
-    allowed = TOLERATED_LOSS * min(found.loss for found in dense) + NEGLIGIBLE_LOSS * _untrained_loss(problem, wide)
+    dense_losses = tuple(found.loss for found in dense)
+    typical = math.exp(sum(math.log(max(loss, sys.float_info.min)) for loss in dense_losses) / len(dense_losses))
+    allowed = TOLERATED_LOSS * typical + NEGLIGIBLE_LOSS * _untrained_loss(problem, wide)
     losses, failures = list[float](), list[str]()
     for seed in seeds:
         trained, failed = teachers.train(problem, [seed], structure=wide, width=1, **training)
@@ -299,7 +304,6 @@ def _trial(
         if losses and min(losses) <= allowed:
             break
     rejected = not losses or min(losses) > allowed
-    dense_losses = tuple(found.loss for found in dense)
     return Trial((wide.n_parameters, n_dense), training["iterations"], tuple(losses), dense_losses, rejected), failures
 
 

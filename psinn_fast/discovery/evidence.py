@@ -142,8 +142,7 @@ def _signs(problem: Sequence[ProblemSymmetry] | None, teacher: Asymmetry | None,
     if teacher is not None:
         return teacher.symmetry
     if problem is not None:
-        order = {problem_symmetry.UNDECIDED: 0, problem_symmetry.BROKEN: 1}
-        return min(problem, key=lambda result: (order[result.verdict], result.difference)).symmetry
+        return min(problem, key=lambda result: (result.verdict == problem_symmetry.BROKEN, result.difference)).symmetry
     return max(votes, key=votes.count)
 
 

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -109,7 +108,7 @@ def _run(options: argparse.Namespace) -> int:
     problem = _problem(options)
     result = run_pipeline(
         problem,
-        settings=None if options.paper else _student(problem, options),
+        settings=_student(problem, options),
         threshold=_threshold(options.threshold),
         tests=tuple(options.tests.split(",")),
         iterations=options.iterations,
@@ -210,7 +209,9 @@ def _discovery_options(parser: argparse.ArgumentParser) -> None:
         "--iterations", type=int, default=ITERATIONS, metavar="N",
         help="Gauss-Newton, for each network that discovery trains (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--threshold", metavar="D", help="clustering distance of the students (the paper's: 0.1)")
+    parser.add_argument(
+        "--threshold", default="auto", metavar="D", help="clustering distance of the students, in the paper 0.1"
+    )
     parser.add_argument("--student", metavar="8,8,8", help="hidden layer sizes of the student (default: the problem's)")
     parser.add_argument("--regularizer", choices=KINDS, default="l2", help="of the student (default: %(default)s)")
     parser.add_argument(
@@ -245,12 +246,12 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
 
 def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings:
     hidden = _integers("student", options.student) if options.student else tuple(problem.student or (8, 8, 8))
-    settings = StudentSettings(hidden, Regularizer(options.regularizer, options.strength))
-    return replace(settings, starts=options.starts, steps=options.student_steps)
+    regularizer = Regularizer(options.regularizer, options.strength)
+    return StudentSettings(hidden, regularizer, starts=options.starts, steps=options.student_steps, seed=options.seed)
 
 
-def _threshold(given: str | None) -> float | None:
-    return None if given is None else parse_number(given)
+def _threshold(given: str) -> float | str:
+    return given if given == "auto" else parse_number(given)
 
 
 def _structure(given: str | None) -> Structure | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def run_pipeline(
     lr: float | None = None,
     milestones: Sequence[int] | None = None,
     settings: StudentSettings | None = None,
-    threshold: float | None = None,
+    threshold: float | str | None = None,
     tests: Sequence[str] = TESTS,
     iterations: int = ITERATIONS,
     teacher_iterations: int = TEACHER_ITERATIONS,
@@ -85,7 +85,7 @@ def run_pipeline(
         steps, lr: of every network; None takes the problem's, or with ``paper`` the paper's.
         milestones: None drops the rate to a tenth for the last fifth of the steps, so that the errors compared are not
             those of a random moment in Adam's noise; with ``paper`` it stays constant.
-        settings: of the students; None: `StudentSettings` for the problem, with ``paper`` twice the teacher's steps.
+        settings: of the students; None: those of `discover`.
         threshold, tests, iterations: of `discover`, ``iterations`` counting those of the networks that it trains.
         teacher_iterations: L-BFGS iterations that polish the teacher, if Adam trained it.
         seconds: limit for each network's training.
@@ -114,9 +114,6 @@ def run_pipeline(
         lr = problem.paper_lr if paper and problem.paper_lr else problem.lr
     if milestones is None:
         milestones = () if paper or steps is None or not by_adam else (int(0.8 * steps),)
-    if settings is None:
-        settings = StudentSettings(tuple(problem.student or (8, 8, 8)))
-        settings = replace(settings, steps=2 * steps) if paper and steps else settings
     folder = Path(out) if out is not None else None
 
     def train(label: str, method: str, **network: Any) -> Solution:

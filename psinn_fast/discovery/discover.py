@@ -267,8 +267,9 @@ def discover(
                 for row in evidence
             )
             group, structure = (), _dense(problem)
+    best = distilled[0] if distilled else None
     return Discovery(
-        problem, structure, group, evidence, next(iter(distilled), None), tuple(trained), trial, tuple(notes), clock.seconds
+        problem, structure, group, evidence, best, tuple(trained), trial, tuple(notes), clock.seconds
     )  # fmt: skip
 
 

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from .kernels.channels import Channel, ChannelSet, Laplacian
-from .kernels.lowering import lower
 from .kernels.plan import Plan
 from .kernels.registry import get_backend
 from .structure import Structure
@@ -38,7 +37,7 @@ def channels_text(channels: ChannelSet) -> str:
 
 @lru_cache(maxsize=64)
 def _plan(structure: str) -> Plan:
-    return lower(Structure.from_json(structure).layers)
+    return Structure.from_json(structure).plan
 
 
 @lru_cache(maxsize=256)

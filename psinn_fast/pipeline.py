@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .discovery.clustering import check_threshold
-from .discovery.discover import Discovery, discover, matching_width
+from .discovery.discover import ITERATIONS, TESTS, Discovery, discover, matching_width
 from .discovery.student import StudentSettings
 from .kernels.errors import InputError
 from .networks import PsiMLP
@@ -39,7 +38,7 @@ class PipelineResult:
         return {
             "problem": self.rows[0][1].problem.name,
             "structure": str(self.discovery.structure),
-            "symmetries": [match.text for match in self.discovery.symmetries],
+            "discovery": self.discovery.to_dict(),
             "results": {label: solution.to_dict() for label, solution in self.rows},
         }
 
@@ -67,7 +66,9 @@ def run_pipeline(
     lr: float | None = None,
     milestones: Sequence[int] | None = None,
     settings: StudentSettings | None = None,
-    threshold: float = 0.1,
+    threshold: float | str | None = None,
+    tests: Sequence[str] = TESTS,
+    iterations: int = ITERATIONS,
     teacher_iterations: int = TEACHER_ITERATIONS,
     seconds: float | None = None,
     optimizer: str = "adam",
@@ -87,8 +88,8 @@ def run_pipeline(
         steps, lr: of every network; None takes the problem's, or with ``paper`` the paper's.
         milestones: None drops the rate to a tenth for the last fifth of the steps, so that the errors compared are not
             those of a random moment in Adam's noise; with ``paper`` it stays constant.
-        settings: of the students; None: `StudentSettings` for the problem, with ``paper`` twice the teacher's steps.
-        threshold: of the clustering.
+        settings: of the students; None: those of `discover`.
+        threshold, tests, iterations: of `discover`, ``iterations`` counting those of the networks that it trains.
         teacher_iterations: L-BFGS iterations that polish the teacher, if Adam trained it.
         seconds: limit for each network's training.
         optimizer: "adam", or "gauss-newton", of which ``steps`` counts the iterations; lr and milestones are Adam's.
@@ -118,10 +119,6 @@ def run_pipeline(
         lr = problem.paper_lr if paper and problem.paper_lr else problem.lr
     if milestones is None:
         milestones = () if paper or steps is None or not by_adam else (int(0.8 * steps),)
-    if settings is None:
-        settings = StudentSettings(tuple(problem.student or (8, 8, 8)))
-        settings = replace(settings, steps=2 * steps) if paper and steps else settings
-    check_threshold(threshold)
     folder = Path(out) if out is not None else None
 
     def train(label: str, method: str, **network: Any) -> Solution:
@@ -140,7 +137,11 @@ def run_pipeline(
     teacher = make_teacher(
         rows[0][1], iterations=teacher_iterations if by_adam else 0, backend=backend, progress=progress
     )
-    found = discover(problem, teacher, settings=settings, threshold=threshold, backend=backend, progress=progress)
+    # The PINN is one teacher; another seed makes the second, whose difference from it is the noise.
+    found = discover(
+        problem, teacher, tests=tests, seeds=1, seed=seed + 1, iterations=iterations, settings=settings,
+        threshold=threshold, backend=backend, seconds=seconds, progress=progress,
+    )  # fmt: skip
     say(found.report())
     if folder is not None:
         save_discovery(found, folder / "discovery")

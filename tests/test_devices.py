@@ -62,7 +62,6 @@ def test_it_reaches_the_network_from_everywhere(
         lambda: solve(small_laplace(), device="cuda:1", backend="reference"),
         lambda: run_pipeline(small_laplace(), device="cuda:1", backend="reference"),
         lambda: main(["solve", "laplace", "--device", "cuda:1", "--backend", "reference"]),
-        lambda: main(["discover", "laplace", "--device", "cuda:1", "--backend", "reference"]),
         lambda: main(["run", "laplace", "--device", "cuda:1", "--backend", "reference"]),
     ):
         with pytest.raises(Reached, match="cuda:1"):

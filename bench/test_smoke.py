@@ -149,8 +149,8 @@ def test_smoke_static_a_shipped_configuration_spills_nothing(tmp_path: Path, mon
     shipped = {row["case"]: row for row in rows}["dense 2-8-8-16-1"]
     assert (shipped["chip"], shipped["spill_bytes"]) == ("sm_89", 0)
     counts = shipped["instructions_per_tile"]
-    # A tanh per lane and point takes two MUFUs, exp2 and 1/x; Triton may compute that of one layer in two layouts rather
-    # than move it (at most 16 of 32 neurons). Products are 12 (64 + 128) / 32 = 72 FMAs.
+    # A tanh per lane and point takes two MUFUs, exp2 and 1/x; Triton may compute that of one layer in two layouts
+    # rather than move it (at most 16 of 32 neurons). Products are 12 (64 + 128) / 32 = 72 FMAs.
     assert 2 * shipped["block"] <= counts["mufu"] <= 3 * shipped["block"]
     assert 72 * shipped["block"] < counts["fma"] < counts["all"] < 250 * shipped["block"]
     assert shipped["programs_per_processor"] > 0

@@ -79,8 +79,8 @@ def walsh(a, MIXING: tl.constexpr):
 
 # 1 / (2^x + 1) on the chip: 2^x to 2 units of the last place, the reciprocal to 1. The division of tl would first look
 # whether 2^x + 1 is too large to invert; it may be infinity, but never small. All in one piece Triton computes it again
-# in another layout rather than keep it: with the reciprocal alone, dense layers of 32 spill 208 B under Burgers' residual
-# on sm_89 (the tied network of Laplace's problem takes 677 instructions a point then, instead of 687).
+# in another layout rather than keep it: with the reciprocal alone, dense layers of 32 spill 208 B with the residual of
+# Burgers on sm_89 (the tied network of Laplace's problem takes 677 instructions a point then, instead of 687).
 LOGISTIC = tl.constexpr(
     "{ .reg .f32 e; ex2.approx.ftz.f32 e, $1; add.f32 e, e, 0f3F800000; rcp.approx.ftz.f32 $0, e; }"
 )

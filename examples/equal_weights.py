@@ -210,6 +210,8 @@ def draw(decays: Sequence[Decay], roles: Sequence[Roles], path: Path) -> None:
         scale = role.strength or 1e-3
         middle.semilogy(scale * role.time, role.mirror, color=colour, label=label)
         right.semilogy(scale * role.time, role.copies, color=colour, label=label)
+    # Below, rounding is all there is.
+    middle.set_ylim(bottom=1e-13)
     middle.set(title="B: mirror images", xlabel="strength x time (0.001 x time without)")
     right.set(title="B: copies of a neuron", xlabel="strength x time (0.001 x time without)")
     for axis in (left, middle, right):

@@ -131,6 +131,8 @@ def table(runs: dict[str, list[Run]]) -> str:
             f"{median(r.converged for r in same):17.1e}{median(r.error for r in same):10.1e}   "
             + " ".join(f"{r.converged:.1e}" for r in same)
         )
+    # A student has no PDE, no edges and no exact solution.
+    lines[-1] = lines[-1].replace("nan", "  -")
     return "\n".join(
         [*lines, "The student's loss is that of imitating the PINN without penalty, scaled to unit variance."]
     )
@@ -141,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--seeds", type=int, default=3)
     chosen = options.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
-    sizes = (1, 400, 100, 11) if chosen.quick else (chosen.seeds, 6_000, 2_000, 31)
+    sizes = (1, 200, 30, 9) if chosen.quick else (chosen.seeds, 6_000, 2_000, 31)
     runs = study(*sizes)
     print(table(runs))
     draw(runs, chosen.out)

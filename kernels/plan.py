@@ -186,6 +186,28 @@ class Plan:
         weight.eliminate_zeros()
         return weight
 
+    def about(self, centre: Sequence[float]) -> Plan:
+        """The plan whose first layer acts on x - centre: z = W x + (b - W centre).
+
+        The new bias is linear in theta, so it is rows of E. Where the first layer had no bias, they are appended to w.
+        """
+        if not any(centre):
+            return self
+        first, expansion = self.layers[0], self.expansion
+        contraction = scipy.sparse.kron(scipy.sparse.identity(first.fan_out), np.asarray(centre)[None])
+        shift = -(contraction.tocsr() @ self.composed_matrix(0)).tocoo()
+        bias = first.bias or slice(expansion.shape[0], expansion.shape[0] + first.fan_out)
+        return replace(
+            self,
+            layers=(replace(first, bias=bias), *self.layers[1:]),
+            expansion=LinearMap(
+                (max(expansion.shape[0], bias.stop), self.n_parameters),
+                np.concatenate([expansion.row, bias.start + shift.row]),
+                np.concatenate([expansion.col, shift.col]),
+                np.concatenate([expansion.coefficient, shift.data]),
+            ),
+        )
+
     def expand(self, theta: Tensor) -> Tensor:
         """w: E theta with the constants folded in. Differentiable; may be theta itself."""
         w = self.expansion.apply(theta)

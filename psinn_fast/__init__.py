@@ -10,6 +10,7 @@ from .conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
 from .derivatives import Derivatives, derivatives
 from .discovery.discover import Discovery, discover
 from .discovery.extraction import DiscoveryError
+from .discovery.problem_symmetry import ProblemSymmetry, problem_symmetries
 from .discovery.student import StudentSettings
 from .domain import Box
 from .kernels import available_backends, get_backend
@@ -47,6 +48,7 @@ __all__ = [
     "Neumann",
     "Periodic",
     "Problem",
+    "ProblemSymmetry",
     "PsiMLP",
     "PsinnFastError",
     "Regularizer",
@@ -67,6 +69,7 @@ __all__ = [
     "get_backend",
     "get_problem",
     "load_network",
+    "problem_symmetries",
     "published_structure",
     "relation_matrix_figure",
     "run_pipeline",

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .kernels.errors import InputError
-from .kernels.lowering import lower
 from .kernels.plan import Plan
 from .structure import Structure
 
@@ -26,7 +25,9 @@ FIT_TOLERANCE = 1e-5
 
 
 class PsiMLP(nn.Module):
-    """A tanh MLP with tied weights: u = W_L tanh(... tanh(W_1 x + b_1) ...) + b_L, every W, b a signed copy of theta.
+    """A tanh MLP with tied weights, u = W_L tanh(... tanh(W_1 (x - c) + b_1) ...) + b_L.
+
+    Every W, b is a signed copy of theta; c is the structure's centre, most often the origin.
 
     Drop-in for ``nn.Sequential(nn.Linear, nn.Tanh, ..., nn.Linear)``: ``net(x)`` maps (..., d_in) to (..., d_out), on
     any device and by ordinary autograd to any order. The only parameter is the vector ``theta`` of independent weights
@@ -61,7 +62,7 @@ class PsiMLP(nn.Module):
         if dtype not in (torch.float32, torch.float64):
             raise InputError(f"dtype: expected torch.float32 or torch.float64, got {dtype}")
         self.structure = structure.with_width(width)
-        self.plan: Plan = lower(self.structure.layers)
+        self.plan: Plan = self.structure.plan
         theta = _draw(self.structure, init, seed)
         self.theta = nn.Parameter(theta.to(device=device, dtype=dtype))
 
@@ -111,10 +112,11 @@ class PsiMLP(nn.Module):
                 (linear.weight, weight.new_zeros(linear.out_features) if linear.bias is None else linear.bias)
                 for linear in linears
             ]
-            # Least squares; R^T R is diagonal and counts how often each theta is used.
-            expansion = structure.expanded_plan.expansion
-            uses = torch.bincount(torch.from_numpy(expansion.col), minlength=structure.n_parameters)
-            net.theta.copy_(structure.expand_adjoint(given) / uses.to(weight))
+            # Least squares in coordinates about the centre, where R^T R is diagonal and counts the uses of each theta.
+            tied = structure.about_origin
+            centred = [(weight, given[0][1] + weight @ weight.new_tensor(structure.centre)), *given[1:]]
+            uses = torch.bincount(torch.from_numpy(tied.expanded_plan.expansion.col), minlength=tied.n_parameters)
+            net.theta.copy_(tied.expand_adjoint(centred) / uses.to(weight))
             misfit = max(
                 max(float((w - v).abs().max()), float((b - c).abs().max()))
                 for (w, b), (v, c) in zip(structure.expand(net.theta), given, strict=True)
@@ -178,6 +180,7 @@ def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise InputError(f"seed: expected an integer or None, got {seed!r}")
     generator = None if seed is None else torch.Generator().manual_seed(seed)
+    structure = structure.about_origin
     theta = torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-1, 1, generator=generator)
     # Scale each theta by the bound of the expanded entries it stands for; of unequal bounds, the tighter.
     ones = structure.expand(torch.ones(structure.n_parameters, dtype=torch.float64))

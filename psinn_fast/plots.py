@@ -128,7 +128,9 @@ def draw_structure(figure: FigureBase, structure: Structure) -> None:
         axis.set_aspect("equal")
         axis.axis("off")
         axis.set_title(f"W{number}, b{number}", fontsize=9)
-    figure.suptitle(f"{structure.name}: {structure.n_parameters} of {structure.n_expanded} parameters", fontsize=10)
+    about = f", inputs from {structure.centre_text}" if structure.is_centred else ""
+    title = f"{structure.name}: {structure.n_parameters} of {structure.n_expanded} parameters{about}"
+    figure.suptitle(title, fontsize=10)
 
 
 def relation_matrix_figure(structure: Structure) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .kernels.errors import CheckpointError, InputError
+from .kernels.lowering import lower
 from .kernels.plan import Plan, expanded_plan
 from .kernels.symbols import SymbolLayer
 
@@ -27,14 +29,17 @@ class Structure:
     """The relations among the weights of a network, layer by layer.
 
     Layer l maps h to z = W h + b. W is a matrix of blocks, each +Theta_k, -Theta_k or zero; vec(W) = R theta with
-    R in {0, +1, -1}, one non-zero a row (Liu et al. 2025, "relation matrix"). R is frozen, theta trains.
+    R in {0, +1, -1}, one non-zero a row (Liu et al. 2025, "relation matrix"). R is frozen, theta trains. The first
+    layer takes x - centre, so reflections and swaps that R expresses are about that point: z = W (x - centre) + b.
 
     Args:
         layers: one `SymbolLayer` per affine layer, the last one linear, all others followed by tanh.
         name: what pictures and files call it.
+        centre: one number per input; () is the origin.
 
     Raises:
-        InputError: no layers, or the blocks of a layer do not match those of the next.
+        InputError: no layers, the blocks of a layer do not match those of the next, or a centre of the wrong length or
+            not finite.
 
     Hidden block sizes are multiples of a unit; `with_width` scales them, so a structure found on a small network
     serves a wide one.
@@ -42,6 +47,7 @@ class Structure:
 
     layers: tuple[SymbolLayer, ...]
     name: str = "structure"
+    centre: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -53,6 +59,10 @@ class Structure:
                     f"layers: the blocks that layer {number} gives, {list(before.rows)}, "
                     f"do not fit those that layer {number + 1} takes, {list(after.cols)}"
                 )
+        given = tuple(self.centre) or (0.0,) * self.n_inputs
+        if len(given) != self.n_inputs or not all(map(math.isfinite, given)):
+            raise InputError(f"centre: expected {self.n_inputs} finite numbers, one per input, got {list(given)}")
+        object.__setattr__(self, "centre", tuple(float(c) for c in given))
 
     @classmethod
     def dense(cls, layers: Sequence[int], name: str = "dense") -> Structure:
@@ -89,12 +99,28 @@ class Structure:
 
     @property
     def is_dense(self) -> bool:
-        return all(layer.is_dense for layer in self.layers)
+        """True when theta is all (W, b) themselves."""
+        return all(layer.is_dense for layer in self.layers) and not self.is_centred
+
+    @property
+    def is_centred(self) -> bool:
+        """The centre is another point than the origin."""
+        return any(self.centre)
+
+    @cached_property
+    def about_origin(self) -> Structure:
+        """The same relations with the origin as centre: a structure whose every W and b is a signed copy of theta."""
+        return replace(self, centre=()) if self.is_centred else self
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The network with every exact rewrite, as backends run it."""
+        return lower(self.layers).about(self.centre)
 
     @cached_property
     def expanded_plan(self) -> Plan:
         """Plan of the expanded network: w = E theta is all (W, b), layer after layer."""
-        return expanded_plan(self.layers)
+        return expanded_plan(self.layers).about(self.centre)
 
     def relation_matrix(self, layer: int, part: str = "weight") -> scipy.sparse.csr_array:
         """R of one layer: vec(W) = R theta (row-major vec), or b = R theta with ``part="bias"``.
@@ -105,7 +131,8 @@ class Structure:
 
         Returns:
             Sparse matrix of shape (fan_out * fan_in, n_parameters), or (fan_out, n_parameters) for biases;
-            ``theta`` is the whole network's vector. A zero row is a zero weight.
+            ``theta`` is the whole network's vector. A zero row is a zero weight. The first layer's biases are those
+            of z = W (x - centre) + b.
         """
         if not -len(self.layers) <= layer < len(self.layers):
             raise InputError(f"layer: this structure has layers 0..{len(self.layers) - 1}, got {layer}")
@@ -123,7 +150,10 @@ class Structure:
         )
 
     def expand(self, theta: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """(W, b) of every layer from theta, differentiable. A layer without bias symbols gets zeros."""
+        """(W, b) of every layer from theta, differentiable; zeros where there are no biases.
+
+        The layers act on x itself: the first bias is b - W centre.
+        """
         if theta.shape != (self.n_parameters,):
             raise InputError(f"theta: expected shape ({self.n_parameters},), got {tuple(theta.shape)}")
         plan = self.expanded_plan
@@ -190,10 +220,16 @@ class Structure:
         """E.g. ``W1 = [[a, b], [a, -b]]   b1 = [c, c]``, one line per layer."""
         sizes = "-".join(map(str, self.layer_sizes))
         lines = [f"{self.name}: {sizes}, {self.n_parameters} independent of {self.n_expanded} expanded parameters"]
+        if self.is_centred:
+            lines.append(f"  inputs measured from {self.centre_text}")
         for number, (weight, bias) in enumerate(self.named_symbols(), start=1):
             rows = ", ".join("[" + ", ".join(row) + "]" for row in weight)
             lines.append(f"  W{number} = [{rows}]   b{number} = [{', '.join(bias)}]")
         return "\n".join(lines)
+
+    @property
+    def centre_text(self) -> str:
+        return "(" + ", ".join(f"{c:g}" for c in self.centre) + ")"
 
     def to_json(self) -> str:
         layers = [
@@ -205,7 +241,8 @@ class Structure:
             }
             for layer in self.layers
         ]
-        return json.dumps({"schema": SCHEMA, "name": self.name, "layers": layers}, indent=1)
+        centre = {"centre": list(self.centre)} if self.is_centred else {}
+        return json.dumps({"schema": SCHEMA, "name": self.name, **centre, "layers": layers}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Structure:
@@ -227,11 +264,12 @@ class Structure:
                 SymbolLayer.of(layer["weight"], layer["bias"], layer["rows"], layer["cols"]) for layer in data["layers"]
             )
             name = str(data["name"])
+            centre = tuple(map(float, data["centre"])) if "centre" in data else ()
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
             raise CheckpointError(f"structure: malformed layers ({type(error).__name__}: {error})") from None
-        return cls(layers, name)
+        return cls(layers, name, centre)
 
     def save(self, path: str | Path) -> None:
         Path(path).write_text(self.to_json() + "\n", encoding="utf-8")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, permutations, product
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +83,21 @@ class Symmetry:
             raise InputError(f"character: expected one +1 or -1 per output, got {self.character}")
 
 
+def maps_of_box(half_widths: Sequence[float] | npt.NDArray[np.float64]) -> Iterator[SignedPermutation]:
+    """Every signed permutation about a box's centre that takes the box to itself, but the identity.
+
+    Reflections always do; coordinates can change places where their sides are equal (to 1e-5).
+    """
+    sides = np.asarray(half_widths, dtype=np.float64)
+    identity = SignedPermutation.identity(len(sides))
+    for order in permutations(range(len(sides))):
+        if np.allclose(sides[list(order)], sides):
+            for signs in product((1, -1), repeat=len(sides)):
+                g = SignedPermutation(order, signs)
+                if g != identity:
+                    yield g
+
+
 def close_group(generators: Sequence[Symmetry]) -> dict[SignedPermutation, tuple[int, ...]]:
     """All products of the generators with their signs per output, the identity first.
 
@@ -122,8 +137,11 @@ def structure_from_group(
     hidden: Sequence[int] = (1, 1),
     representation: str = "regular",
     name: str | None = None,
+    centre: Sequence[float] = (),
 ) -> Structure:
     """The structure of all tanh networks (of one kind) with u(g x) = chi(g) u(x) for every g of the group.
+
+    Maps act about the centre c: g x stands for c + g(x - c).
 
     Args:
         generators: maps of the inputs with a sign per output.
@@ -136,6 +154,7 @@ def structure_from_group(
             ``"average"``: independent copies N(g x) of one network, summed with their signs (the paper's PINN-post):
             only the blocks A_e are kept.
         name: defaults to the representation.
+        centre: one number per input; () is the origin.
 
     Raises:
         InputError: unknown representation, no hidden layer, contradictory signs, or "signed" where it cannot hold.
@@ -182,7 +201,7 @@ def structure_from_group(
     even = [all(signs[f] == 1 for signs in group.values()) for f in range(n_outputs)]
     output_bias = [sum(even[: f + 1]) if even[f] else 0 for f in range(n_outputs)]
     layers.append(_layer(output, output_bias, [1] * n_outputs, [hidden[-1]] * len(blocks)))
-    return Structure(tuple(layers), name or representation)
+    return Structure(tuple(layers), name or representation, tuple(centre))
 
 
 def _layer(weight: list[list[int]], bias: list[int], rows: list[int], cols: list[int]) -> SymbolLayer:

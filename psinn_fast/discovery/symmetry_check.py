@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import permutations, product
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import torch
 
 from ..kernels.errors import InputError
 from ..structure import Structure
-from ..symmetry import SignedPermutation, Symmetry
+from ..symmetry import Symmetry, maps_of_box
 
 FloatArray = npt.NDArray[np.float64]
 N_POINTS = 256
@@ -84,9 +83,7 @@ def find_symmetries(
     values = values_at(offsets)
     scale = np.maximum(np.linalg.norm(values, axis=0), np.finfo(np.float64).tiny)
     found = []
-    for g in _signed_permutations(d):
-        if not np.allclose(sides[list(g.permutation)], sides):
-            continue
+    for g in maps_of_box(sides):
         image = values_at(g(offsets))
         even, odd = (np.linalg.norm(image - chi * values, axis=0) / scale for chi in (1, -1))
         error = float(np.minimum(even, odd).max())
@@ -97,13 +94,13 @@ def find_symmetries(
 
 
 def structure_symmetries(structure: Structure, coords: Sequence[str], *, seed: int = 0) -> list[FoundSymmetry]:
-    """Symmetries about the origin that every network of the structure has, whatever its parameters.
+    """Symmetries about its centre that every network of the structure has, whatever its parameters.
 
     Tested with random parameters at width 3: an accidental symmetry then has probability zero.
     """
     if len(coords) != structure.n_inputs:
         raise InputError(f"coords: expected {structure.n_inputs} names, got {len(coords)}")
-    wide = structure.with_width(3)
+    wide = structure.about_origin.with_width(3)
     theta = torch.randn(wide.n_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     layers = [(weight.numpy(), bias.numpy()) for weight, bias in wide.expand(theta)]
 
@@ -115,15 +112,6 @@ def structure_symmetries(structure: Structure, coords: Sequence[str], *, seed: i
         return np.asarray(h @ weight.T + bias, dtype=np.float64)
 
     return find_symmetries(network, coords, tolerance=1e-9, seed=seed)
-
-
-def _signed_permutations(d: int) -> Iterator[SignedPermutation]:
-    identity = SignedPermutation(tuple(range(d)), (1,) * d)
-    for order in permutations(range(d)):
-        for signs in product((1, -1), repeat=d):
-            g = SignedPermutation(order, signs)
-            if g != identity:
-                yield g
 
 
 def _vector(name: str, given: Sequence[float] | None, d: int, default: float) -> FloatArray:

@@ -76,3 +76,10 @@ def test_constant_neurons(backend: OnDevice) -> None:
 def test_plans_that_are_not_lowered(backend: OnDevice) -> None:
     structure = published_structure("laplace").with_width(3)
     check_tied(backend, structure, expanded_plan(structure.layers), 1)
+
+
+@pytest.mark.parametrize("representation", ["regular", "signed"])
+def test_about_a_centre(backend: OnDevice, representation: str) -> None:
+    """Rows of E with several entries, and a first bias appended to w."""
+    structure = structure_from_group([EVEN_Y, ODD_X], (2, 3), representation, centre=(0.5, -0.25))
+    check_tied(backend, structure, structure.plan, 1, jacobian=False)

@@ -1,0 +1,299 @@
+"""Symmetries that a problem has by itself: equations, domain, boundary conditions and data, without any training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import permutations, product
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.spatial import cKDTree
+
+from ..conditions import Condition
+from ..kernels.channels import Channel, Laplacian, MultiIndex
+from ..kernels.errors import InputError
+from ..kernels.reference.torch_program import torch_program
+from ..problem import Problem
+from ..symmetry import SignedPermutation, Symmetry, maps_of_box
+from ..tracing import Traced
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Jets = dict[MultiIndex, FloatArray]
+
+HOLDS, BROKEN, UNDECIDED = "holds", "broken", "undecided"
+# Points of a term at which its equation is compared; with measurements or boundary values, every point up to `_MOST`.
+_FEW, _MOST = 400, 4096
+# Two points are one if they are closer than this, relative to the domain.
+_SAME_POINT = 1e-9
+# A mapped point lies in the region of a term's points if it is at most this many of their largest gaps away from one.
+_GAPS = 2.0
+# Values below this part of the largest in the problem are rounding errors: sin(pi) for 0.
+_NEGLIGIBLE = 1e-6
+
+
+@dataclass(frozen=True)
+class ProblemSymmetry:
+    """One map about the domain's centre with one sign per field, u_f(g x) = chi_f u_f(x), tested on a problem.
+
+    Attributes:
+        symmetry: the map and chi.
+        text: the map in words.
+        verdict: "holds": every condition maps to one of the problem's conditions, so with u also chi u(g x) solves the
+            problem, and a unique solution has the symmetry. "broken": some condition does not. "undecided": nothing
+            contradicts, but some boundary values or measurements have no counterpart to compare with.
+        reason: which condition, where, how much.
+        difference: by how much values differ, relative to the largest; inf where the equations themselves do; 0 where
+            nothing differs.
+    """
+
+    symmetry: Symmetry
+    text: str
+    verdict: str
+    reason: str
+    difference: float
+
+
+def problem_symmetries(problem: Problem, *, tolerance: float = 1e-6, seed: int = 0) -> tuple[ProblemSymmetry, ...]:
+    """Test every signed permutation about the domain's centre that maps the domain to itself, with every character.
+
+    With u also v(x) = chi u(g x) is a solution if each residual, applied to v, is a residual applied to u: for term i
+    and its point x there must be a term j with r_i(x; T J) = +- r_j(g x; J) for any jet J of u at g x, T J being that
+    of v at x (the chain rule: a signed permutation of derivatives). Residuals are those of the traced programs, jets
+    and unknown coefficients are random numbers.
+
+    Points at which an equation has to hold stand for the region that they fill, so the equation is compared at mapped
+    points wherever these lie among its points. Given values (`Dirichlet`, `Neumann`, `Data`) are only known at their
+    points, and need one exactly at the mapped place. Weights play no part: they shift errors, not the solution.
+
+    Args:
+        problem: up to 4 coordinates.
+        tolerance: values that differ by less, relative to the largest, are equal.
+        seed: of the jets.
+
+    Raises:
+        InputError: a tolerance that is not positive and finite.
+    """
+    if not (math.isfinite(tolerance) and tolerance > 0):
+        raise InputError(f"tolerance: expected a positive finite number, got {tolerance!r}")
+    rng = np.random.default_rng(seed)
+    terms = [
+        _Term(problem, condition, traced, rng)
+        for condition, traced in zip(problem.conditions, problem.traced, strict=True)
+        if condition.weight > 0
+    ]
+    comparison = _Comparison(problem, terms, tolerance, rng)
+    half_widths = (problem.domain.high - problem.domain.low) / 2
+    return tuple(
+        comparison.test(g, character)
+        for g in maps_of_box(half_widths)
+        for character in product((1, -1), repeat=len(problem.pde.fields))
+    )
+
+
+class _Term:
+    """A condition at the points where it is compared, with what evaluates its residuals."""
+
+    def __init__(self, problem: Problem, condition: Condition, traced: Traced, rng: np.random.Generator) -> None:
+        self.name, self.program = condition.name, traced.program
+        self.has_values = bool(condition.columns)
+        self._computed = traced.columns
+        self._all = np.stack(condition.sites)
+        self._given = np.stack([*condition.columns.values()], 1) if self.has_values else None
+        self._residuals = torch_program(traced.program).residuals
+        self.n_sites, n, _ = self._all.shape
+        most = _MOST if self.has_values else _FEW
+        self.picked = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+
+    @property
+    def points(self) -> FloatArray:
+        """Those compared, (n_sites, n, d)."""
+        return self._all[:, self.picked]
+
+    @cached_property
+    def tree(self) -> cKDTree:
+        """All points, those of several sites side by side."""
+        return cKDTree(np.concatenate(list(self._all), axis=1))
+
+    @cached_property
+    def gap(self) -> float:
+        """Largest distance between a point and the next other one."""
+        points = np.unique(self.tree.data, axis=0)
+        if len(points) < 2:
+            return 0.0
+        return float(cKDTree(points).query(points, k=2)[0][:, 1].max())
+
+    def at(self, numbers: IntArray, jets: Jets, coefficients: FloatArray) -> FloatArray:
+        """Residuals (n, m) at own points, by number."""
+        points = self._all[:, numbers]
+        given = None if self._given is None else self._given[numbers]
+        return self._evaluate(points, given, jets, coefficients)
+
+    def anywhere(self, points: FloatArray, jets: Jets, coefficients: FloatArray) -> FloatArray:
+        """Residuals (n, m) at any points, for terms without given values."""
+        return self._evaluate(points, None, jets, coefficients)
+
+    def _evaluate(
+        self, points: FloatArray, given: FloatArray | None, jets: Jets, coefficients: FloatArray
+    ) -> FloatArray:
+        computed = self._computed(list(points))
+        columns = computed if given is None else np.concatenate([given, computed], 1)
+        stacked = np.stack([_channel(jets, channel) for channel in self.program.channels.channels], 1)
+        values = self._residuals(*(torch.from_numpy(a) for a in (stacked, points, columns, coefficients)))
+        n = points.shape[1]
+        return np.stack([np.broadcast_to(np.asarray(value, dtype=np.float64), (n,)) for value in values], 1)
+
+
+@dataclass(frozen=True)
+class _Image:
+    """Where the mapped points of a term lie among those of another: ``order[s]`` is the site that site s goes to."""
+
+    other: _Term
+    order: tuple[int, ...]
+    numbers: IntArray
+    is_there: npt.NDArray[np.bool_]
+
+
+class _Comparison:
+    def __init__(self, problem: Problem, terms: Sequence[_Term], tolerance: float, rng: np.random.Generator) -> None:
+        self.problem, self.terms, self.tolerance = problem, terms, tolerance
+        self.centre = problem.domain.centre
+        self.same_point = _SAME_POINT * float(np.linalg.norm(problem.domain.high - problem.domain.low))
+        self.coefficients = rng.uniform(0.5, 1.5, len(problem.pde.unknown))
+        d, order = len(problem.pde.coords), max(term.program.channels.order for term in terms) if terms else 0
+        self.indices = [i for i in product(range(order + 1), repeat=d) if sum(i) <= order]
+        # Per term: no field at all, which leaves sources and given values, then two random ones.
+        self.jets = [[self._jets(term, rng, size) for size in (0.0, 1.0, 1.0)] for term in terms]
+        own = [term.at(term.picked, jets[0], self.coefficients) for term, jets in zip(terms, self.jets, strict=True)]
+        self.sizes = [_largest(values) for values in own]
+        self._images: dict[SignedPermutation, list[list[_Image]]] = {}
+
+    def _jets(self, term: _Term, rng: np.random.Generator, size: float) -> Jets:
+        shape = (term.n_sites, len(term.picked), len(self.problem.pde.fields))
+        return {index: size * rng.standard_normal(shape) for index in self.indices}
+
+    def test(self, g: SignedPermutation, character: tuple[int, ...]) -> ProblemSymmetry:
+        text = g.describe(self.problem.pde.coords)
+        lacking: list[str] = []
+        for i in range(len(self.terms)):
+            broken, difference, missing = self._test_term(i, g, character)
+            if broken:
+                return ProblemSymmetry(Symmetry(g, character), text, BROKEN, broken, difference)
+            lacking += [missing] if missing else []
+        if lacking:
+            return ProblemSymmetry(Symmetry(g, character), text, UNDECIDED, "; ".join(lacking), 0.0)
+        return ProblemSymmetry(Symmetry(g, character), text, HOLDS, "all conditions map to conditions", 0.0)
+
+    def _test_term(self, i: int, g: SignedPermutation, character: tuple[int, ...]) -> tuple[str, float, str]:
+        """(what breaks the symmetry, by how much, what has no counterpart), texts empty where there is nothing."""
+        term, n = self.terms[i], len(self.terms[i].picked)
+        own = np.stack([
+            term.at(term.picked, _pulled_back(jets, g, character), self.coefficients) for jets in self.jets[i]
+        ])  # fmt: skip
+        usable = np.isfinite(own[1:]).all(axis=(0, 2))
+        if not usable.any():
+            return "", 0.0, f"{term.name}: NaN or infinite for random fields"
+        best, size = np.full(n, np.inf), np.zeros(n)
+        contradicted = np.zeros(n, dtype=bool)
+        for image in self._images_of(g)[i]:
+            gaps, sizes = self._gaps(i, g, image, own)
+            found = image.is_there & usable & ~np.isnan(gaps)
+            # The same equation with other values, or another equation where the own one should hold.
+            contradicted |= found & (np.isfinite(gaps) | (image.other is term and not term.has_values))
+            better = found & (gaps < best)
+            best[better], size[better] = gaps[better], sizes
+        tolerated = self.tolerance * np.maximum(size, _NEGLIGIBLE * max(self.sizes))
+        fails = usable & ~(best <= tolerated)
+        if (fails & contradicted).any():
+            worst = int(np.argmax(np.where(fails & contradicted, best, -1.0)))
+            if math.isinf(best[worst]):
+                return f"{term.name}: another equation at the mapped points", math.inf, ""
+            # Relative to the largest value, in which both terms have their part.
+            relative = float(best[worst] / size[worst])
+            where = ", ".join(f"{x:.3g}" for x in term.points[0, worst])
+            return f"{term.name}: at ({where}) off by {best[worst]:.2g}, {relative:.2g} of the largest", relative, ""
+        missing = int(fails.sum())
+        return "", 0.0, f"{term.name}: {missing} of {n} points have no counterpart" if missing else ""
+
+    def _gaps(self, i: int, g: SignedPermutation, image: _Image, own: FloatArray) -> tuple[FloatArray, float]:
+        """By how much given values and sources differ at each point, inf where it is another equation; their size."""
+        term, other = self.terms[i], image.other
+        order = list(image.order)
+        theirs = []
+        for jets in self.jets[i]:
+            there = {index: values[np.argsort(order)] for index, values in jets.items()}
+            if term.has_values or other.has_values:
+                theirs.append(other.at(image.numbers, there, self.coefficients))
+            else:
+                mapped = self._mapped(term, g)[np.argsort(order)]
+                theirs.append(other.anywhere(mapped, there, self.coefficients))
+        size = max(self.sizes[i], self.sizes[self.terms.index(other)])
+        return _value_gaps(own, np.stack(theirs)), size
+
+    def _mapped(self, term: _Term, g: SignedPermutation) -> FloatArray:
+        return self.centre + g(term.points - self.centre)
+
+    def _images_of(self, g: SignedPermutation) -> list[list[_Image]]:
+        if g not in self._images:
+            self._images = {g: [self._images_of_term(term, g) for term in self.terms]}  # only the present map's
+        return self._images[g]
+
+    def _images_of_term(self, term: _Term, g: SignedPermutation) -> list[_Image]:
+        mapped, found = self._mapped(term, g), []
+        for other in self.terms:
+            if other.n_sites != term.n_sites:
+                continue
+            exactly = term.has_values or other.has_values
+            reach = self.same_point if exactly else max(self.same_point, _GAPS * other.gap)
+            for order in permutations(range(term.n_sites)):
+                distance, numbers = other.tree.query(np.concatenate(list(mapped[np.argsort(order)]), axis=1))
+                is_there = distance <= reach
+                if is_there.any():
+                    found.append(_Image(other, order, numbers, is_there))
+        return found
+
+
+def _pulled_back(jets: Jets, g: SignedPermutation, character: tuple[int, ...]) -> Jets:
+    """Jets of v(x) = chi u(g x) from those of u at g x: d/dx_p = sign_i d/dy_i where y_i = sign_i x_p."""
+    pulled = {}
+    for index in jets:
+        image = tuple(index[p] for p in g.permutation)
+        sign = math.prod(s**k for s, k in zip(g.signs, image, strict=True))
+        pulled[index] = jets[image] * (sign * np.array(character))
+    return pulled
+
+
+def _channel(jets: Jets, channel: Channel) -> FloatArray:
+    if not isinstance(channel, Laplacian):
+        return jets[channel]
+    d = len(next(iter(jets)))
+    return np.asarray(sum(jets[tuple(2 * (axis == i) for i in range(d))] for axis in channel.axes))
+
+
+def _value_gaps(ours: FloatArray, theirs: FloatArray) -> FloatArray:
+    """Per point, how far the residuals (3, n, m) of two terms are apart, up to their signs and order.
+
+    Draw 0 is without a field; from draws 1 and 2 follows whether a difference depends on the field, in which case the
+    equations differ: inf.
+    """
+    if not (np.isfinite(ours[0]).all() and np.isfinite(theirs[0]).all()):
+        ours, theirs = ours[[1, 1, 2]], theirs[[1, 1, 2]]  # e.g. 1 / u
+    sign = np.array([1.0, -1.0])
+    difference = ours[:, :, :, None, None] - sign * theirs[:, :, None, :, None]  # (3, n, m, m', 2)
+    change = np.abs(ours[1] - ours[2])[:, :, None] + np.abs(theirs[1] - theirs[2])[:, None]
+    rounding = 1e-12 * (np.abs(ours[1:]).max(0)[:, :, None] + np.abs(theirs[1:]).max(0)[:, None])
+    is_constant = np.abs(difference[1] - difference[2]) <= (1e-9 * change + rounding)[..., None]
+    gaps = np.where(is_constant, np.abs(difference[0]), np.inf).min(axis=-1)
+    return np.asarray(np.maximum(gaps.min(axis=2).max(axis=1), gaps.min(axis=1).max(axis=1)))
+
+
+def _largest(values: FloatArray) -> float:
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max()) if finite.size else 0.0
+
+
+__all__ = ["BROKEN", "HOLDS", "UNDECIDED", "ProblemSymmetry", "problem_symmetries"]

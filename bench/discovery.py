@@ -75,9 +75,11 @@ class Bench:
     def problem(self, case: Case, seed: int) -> Row:
         problem = case.make()
         started = time.perf_counter()
-        found = pf.problem_symmetries(problem)
+        tested = pf.problem_symmetries(problem)
         seconds = time.perf_counter() - started
-        return {"seconds": seconds, **compared(case, found.group)}
+        undecided = [named(test.symmetry, case) for test in tested if test.verdict == "undecided"]
+        holding = (test.symmetry for test in tested if test.verdict == "holds")
+        return {"seconds": seconds, "undecided": undecided, **compared(case, holding)}
 
     def distil(self, case: Case, seed: int, threshold: str | float) -> Row:
         problem = case.make()

@@ -22,8 +22,22 @@ import sympy as sp
 import torch
 
 from bench.discovery_problems import laplace_asymmetric
-from psinn_fast import PDE, Box, Dirichlet, Problem, Residual, Structure, StudentSettings, get_problem, solve
+from psinn_fast import (
+    PDE,
+    Box,
+    Dirichlet,
+    GaussNewton,
+    Problem,
+    PsiMLP,
+    Residual,
+    Structure,
+    StudentSettings,
+    TanhMLP,
+    fit,
+    get_problem,
+)
 from psinn_fast.discovery.distillation import Distillation, distil, matching_width
+from psinn_fast.training.metrics import coarse_relative_l2
 
 from .common import new_figure, parser, save
 
@@ -76,24 +90,24 @@ def reaction() -> Problem:
 
 def find(problem: Problem, quick: bool) -> Distillation:
     """Teacher by Gauss-Newton, students, R."""
-    teacher = solve(problem, "pinn", optimizer="gauss-newton", steps=5 if quick else 150)
+    teacher = TanhMLP(DENSE, seed=0, dtype=torch.float64)
+    fit(problem, teacher, GaussNewton(iterations=5 if quick else 150))
     settings = StudentSettings((4, 4), grid=9, starts=1, iterations=20) if quick else None
-    return distil(problem, teacher.net, settings=settings)
+    return distil(problem, teacher, settings=settings)
 
 
 def compare(name: str, problem: Problem, source: str, structure: Structure, seeds: int, iterations: int) -> Row:
     dense = Structure.dense(DENSE)
     tied = structure.with_width(matching_width(structure, dense.n_parameters))
-    errors: dict[str, list[float]] = {"tied": [], "dense": []}
-    for seed in range(seeds):
-        for label, chosen in (("tied", tied), ("dense", dense)):
-            solution = solve(
-                problem, "psi", structure=chosen, width=1, optimizer="gauss-newton", steps=iterations, seed=seed
-            )
-            error = solution.metrics["relative_l2"]
-            assert isinstance(error, float)
-            errors[label].append(error)
-    return Row(name, source, (tied.n_parameters, dense.n_parameters), tuple(errors["tied"]), tuple(errors["dense"]))
+    measure = coarse_relative_l2(problem)
+
+    def error(structure: Structure, seed: int) -> float:
+        net = PsiMLP(structure, seed=seed, dtype=torch.float64)
+        fit(problem, net, GaussNewton(iterations=iterations, seed=seed))
+        return measure(net)
+
+    errors = [tuple(error(structure, seed) for seed in range(seeds)) for structure in (tied, dense)]
+    return Row(name, source, (tied.n_parameters, dense.n_parameters), errors[0], errors[1])
 
 
 def study(seeds: int, iterations: int, quick: bool) -> tuple[dict[str, Distillation], list[Row]]:

@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.add_argument("--seeds", type=int, default=3)
     chosen = options.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
-    sizes = (1, 200, 30, 9) if chosen.quick else (chosen.seeds, 6_000, 2_000, 31)
+    sizes = (1, 100, 10, 9) if chosen.quick else (chosen.seeds, 6_000, 2_000, 31)
     runs = study(*sizes)
     print(table(runs))
     draw(runs, chosen.out)

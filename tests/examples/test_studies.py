@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from examples import equal_weights, gradient_conflict
+from bench.discovery_problems import BY_NAME, laplace_asymmetric
+from examples import equal_weights, gradient_conflict, threshold_sweep, transfer
 from examples.common import angle, conflict
-from psinn_fast import Regularizer
+from psinn_fast import GaussNewton, Problem, Regularizer, Structure, TanhMLP, fit, get_problem, structure_from_group
+from psinn_fast.training.metrics import coarse_relative_l2
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +23,7 @@ def _same_threads_afterwards() -> object:
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("study", [gradient_conflict, equal_weights])
+@pytest.mark.parametrize("study", [gradient_conflict, equal_weights, threshold_sweep, transfer])
 def test_it_runs_and_draws(study: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "nested" / "picture.png"
     assert study.main(["--quick", "--threads", "1", "--out", str(out)]) == 0  # type: ignore[attr-defined]
@@ -37,17 +40,12 @@ def test_angles() -> None:
 
 
 def test_a_penalty_raises_the_physics_loss_and_opposes_its_gradient() -> None:
-    task = gradient_conflict.problem(11)
-    free = gradient_conflict.train(task, "none", 0.0, 0, 1_000, 1_000)
-    for kind, strength in (("l2", 1e-2), ("l1", 1e-3), ("growl", 1e-2)):
-        run = gradient_conflict.train(task, kind, strength, 0, 1_000, 1_000)
-        assert run.converged > 10 * free.converged
-        assert run.error > free.error
-        if kind != "l2":  # those have kinks, at which L-BFGS stalls
-            continue
-        # At a minimum of the sum the two gradients cancel; here they are on the way there.
-        opposed = conflict(run.net, run.net.theta.detach(), task.terms(torch.float64), Regularizer(kind, strength))
-        assert opposed > 150
+    task, penalty = gradient_conflict.problem(9), Regularizer("l2", 1e-2)
+    free, run = (gradient_conflict.train(task, *of, 0, 1_000, 3_000) for of in (("none", 0.0), ("l2", 1e-2)))
+    assert run.converged > 10 * free.converged
+    assert run.error > free.error
+    # At a minimum of the sum the two gradients cancel.
+    assert conflict(run.net, run.net.theta.detach(), task.terms(torch.float64), penalty) > 170
 
 
 def test_weights_in_one_role_approach_as_theory_says() -> None:
@@ -64,6 +62,33 @@ def test_without_penalty_nothing_makes_weights_equal() -> None:
 
 
 def test_mirror_images_approach_only_under_the_penalty() -> None:
-    free, penalised = (equal_weights.neurons_in_known_roles(strength, 0, 4_000) for strength in (0.0, 1e-2))
+    free, penalised = (equal_weights.neurons_in_known_roles(strength, 0, 3_000) for strength in (0.0, 1e-2))
     assert free.mirror[-1] > 0.05
     assert penalised.mirror[-1] < 0.2 * free.mirror[-1]
+
+
+@pytest.mark.parametrize("make", [transfer.cubic, transfer.reaction])
+def test_the_manufactured_problems_have_the_solutions_they_say(make: Callable[[], Problem]) -> None:
+    problem = make()
+    net = TanhMLP((2, 10, 10, 1), seed=0, dtype=torch.float64)
+    fit(problem, net, GaussNewton(iterations=60))
+    assert coarse_relative_l2(problem)(net) < 1e-2
+
+
+def test_a_structure_helps_where_its_symmetry_holds_and_only_there() -> None:
+    structure = structure_from_group(BY_NAME["laplace"].generators, hidden=(1, 1, 1))
+    with_it = transfer.compare("cubic", transfer.cubic(), "laplace", structure, 1, 30)
+    assert with_it.tied[0] < with_it.dense[0]
+    without = transfer.compare("asymmetric", laplace_asymmetric(), "laplace", structure, 1, 15)
+    assert without.tied[0] > 0.3 > 10 * without.dense[0]
+
+
+def test_a_sweep_counts_symbols_and_symmetries() -> None:
+    laplace = get_problem("laplace")
+    tied, dense = structure_from_group(BY_NAME["laplace"].generators), Structure.dense((2, 4, 4, 1))
+    full, none = (threshold_sweep.described("laplace", laplace, 0.1, structure, 0.5) for structure in (tied, dense))
+    assert (len(full.symmetries), full.false, full.symbols) == (3, (), tied.n_parameters)
+    assert (none.symmetries, none.relations, none.symbols) == ((), 0, dense.n_parameters)
+    wrong = threshold_sweep.described("quadratic", laplace, 0.1, tied, 0.5)
+    assert wrong.symmetries == ("x -> -x",) or wrong.false
+    assert "FALSE" in threshold_sweep.table([wrong])

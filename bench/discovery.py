@@ -96,7 +96,8 @@ class Bench:
     def discover(self, case: Case, seed: int) -> Row:
         problem = case.make()
         started = time.perf_counter()
-        found = pf.discover(problem, seed=seed, settings=self.settings)
+        tiny = {"iterations": self.iterations} if self.quick else {}
+        found = pf.discover(problem, seed=seed, settings=self.settings, **tiny)
         self.structures[case.name, seed] = found.structure
         return {
             "seconds": time.perf_counter() - started,

@@ -48,8 +48,8 @@ def test_smoke_the_exact_solution_solves_the_problem(case: Case) -> None:
     problem = case.make()
     sizes = (len(problem.pde.coords), 10, 10, len(problem.pde.fields))
     net = pf.TanhMLP(sizes, seed=0, dtype=torch.float64)
-    pf.fit(problem, net, pf.GaussNewton(iterations=40))
-    assert coarse_relative_l2(problem)(net) < 0.05
+    pf.fit(problem, net, pf.GaussNewton(iterations=60))
+    assert coarse_relative_l2(problem)(net) < 0.02
 
 
 def test_smoke_there_are_new_problems_with_three_inputs_and_two_outputs() -> None:

@@ -7,22 +7,20 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from .discovery.clustering import check_threshold
-from .discovery.discover import Discovery, discover
+from .discovery.discover import ITERATIONS, TESTS, discover
 from .discovery.student import StudentSettings
 from .doctor import doctor_report
 from .kernels.errors import DivergedError, InputError, PsinnFastError
 from .kernels.regularizer import KINDS, Regularizer
 from .output import save_discovery, writable_folder
-from .pipeline import PIPELINE_OPTIMIZERS, TEACHER_ITERATIONS, comparison_table, make_teacher, run_pipeline
+from .pipeline import PIPELINE_OPTIMIZERS, TEACHER_ITERATIONS, comparison_table, run_pipeline
 from .problem import Problem
 from .problems import PROBLEMS, get_problem, parse_number
-from .solving import CHECKPOINT, DTYPES, METHODS, OPTIMIZERS, WARMUP, solve
+from .solving import DTYPES, METHODS, OPTIMIZERS, WARMUP, solve
 from .structure import Structure
 from .training.checkpoint import load_network
 
@@ -88,51 +86,22 @@ def _solve(options: argparse.Namespace) -> int:
 
 def _discover(options: argparse.Namespace) -> int:
     problem = _problem(options)
-    settings = _student(problem, options)
-    check_threshold(options.threshold)
-    if options.teacher:
-        teacher = load_network(options.teacher).double()
-    else:
-        place = Path(options.out) / "teacher" if options.out else None
-        solution = solve(
-            problem,
-            "pinn",
-            regularizer=_regularizer(options.teacher_regularizer, options.teacher_strength),
-            out=place,
-            resume=bool(options.resume and place and (place / CHECKPOINT).exists()),
-            **_training(options),
-        )
-        teacher = make_teacher(
-            solution, iterations=options.teacher_iterations, backend=options.backend, progress=not options.quiet
-        )
     found = discover(
         problem,
-        teacher,
-        settings=settings,
-        threshold=options.threshold,
+        load_network(options.teacher).double() if options.teacher else None,
+        tests=tuple(options.tests.split(",")),
+        seeds=options.seeds,
+        iterations=options.iterations,
+        settings=_student(problem, options),
+        threshold=_threshold(options.threshold),
         backend=options.backend,
+        seed=options.seed,
+        seconds=options.seconds,
         progress=not options.quiet,
     )
     if options.out:
         save_discovery(found, options.out)
-    trained = None
-    if options.width is not None:
-        place = Path(options.out) / "psi" if options.out else None
-        trained = solve(
-            problem,
-            "psi",
-            structure=found.structure,
-            width=options.width,
-            out=place,
-            **_training(options),
-        )
-    if options.json:
-        solved = {} if trained is None else {"result": trained.to_dict()}
-        print(json.dumps(_discovery_dict(problem, found) | solved, indent=1))
-    else:
-        print(found.report())
-        if trained is not None:
-            print(comparison_table((("psi", trained),)))
+    print(json.dumps(found.to_dict(), indent=1) if options.json else found.report())
     return 0
 
 
@@ -141,7 +110,7 @@ def _run(options: argparse.Namespace) -> int:
     result = run_pipeline(
         problem,
         settings=None if options.paper else _student(problem, options),
-        threshold=options.threshold,
+        threshold=_threshold(options.threshold),
         teacher_iterations=options.teacher_iterations,
         seconds=options.seconds,
         optimizer=options.optimizer,
@@ -184,20 +153,30 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--seconds", type=float, metavar="S", help="stop after this time")
     one.set_defaults(command=_solve)
 
-    find = commands.add_parser("discover", help="find the relation matrix R: teacher, student, clusters")
-    _common(find)
-    _student_options(find)
-    find.add_argument("--width", type=int, metavar="N", help="then train the Psi-NN of the structure found, this wide")
-    find.add_argument("--teacher", metavar="FILE", help="a weights.safetensors to imitate instead of training one")
+    find = commands.add_parser("discover", help="find the relation matrix R, and what speaks for it")
+    _any_problem(find)
     find.add_argument(
-        "--teacher-regularizer", choices=KINDS, metavar="KIND", help=f"penalise the teacher: {', '.join(KINDS)}"
+        "--tests", default=",".join(TESTS), metavar="T,T", help="which evidence is looked at (default: %(default)s)"
     )
-    find.add_argument("--teacher-strength", type=float, default=1e-3, metavar="B", help="default: %(default)s")
+    find.add_argument("--teacher", metavar="FILE", help="a weights.safetensors to distil, beside the networks trained")
+    find.add_argument("--seeds", type=int, default=2, metavar="N", help="dense networks (default: %(default)s)")
+    find.add_argument(
+        "--iterations", type=int, default=ITERATIONS, metavar="N", help="Gauss-Newton, each (default: %(default)s)"
+    )
+    find.add_argument("--seconds", type=float, metavar="S", help="limit for each network's training")
+    _student_options(find)
     find.set_defaults(command=_discover)
 
     pipeline = commands.add_parser("run", help="the whole pipeline, then PINN, PINN-post and Psi-NN side by side")
     _common(pipeline)
     _student_options(pipeline)
+    pipeline.add_argument(
+        "--teacher-iterations",
+        type=int,
+        default=TEACHER_ITERATIONS,
+        metavar="N",
+        help="L-BFGS iterations that polish Adam's teacher (default: %(default)s)",
+    )
     pipeline.add_argument("--optimizer", choices=PIPELINE_OPTIMIZERS, default="adam", help="default: %(default)s")
     pipeline.add_argument("--dtype", choices=list(DTYPES), help="default: float32 for adam, else float64")
     pipeline.add_argument("--seconds", type=float, metavar="S", help="limit for each network's training")
@@ -206,34 +185,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _common(parser: argparse.ArgumentParser) -> None:
+def _any_problem(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("problem", metavar="PROBLEM", help=", ".join(PROBLEMS))
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. nu=0.04/pi")
-    parser.add_argument("--steps", type=int, metavar="N", help="steps of each network (default: the problem's)")
-    parser.add_argument("--lr", type=float, metavar="R", help="learning rate (default: the problem's)")
     parser.add_argument("--backend", default="auto", help="auto or reference (default: %(default)s)")
     parser.add_argument(
         "--seed", type=int, default=0, metavar="S", help="of the initial weights (default: %(default)s)"
     )
     parser.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's)")
     parser.add_argument("--out", metavar="DIR", help="folder for results, weights, history and pictures")
-    parser.add_argument("--resume", action="store_true", help="continue the run whose checkpoint is in --out")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
+def _common(parser: argparse.ArgumentParser) -> None:
+    _any_problem(parser)
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of each network (default: the problem's)")
+    parser.add_argument("--lr", type=float, metavar="R", help="learning rate (default: the problem's)")
+    parser.add_argument("--resume", action="store_true", help="continue the run whose checkpoint is in --out")
+
+
 def _student_options(parser: argparse.ArgumentParser) -> None:
     defaults = StudentSettings()
-    parser.add_argument(
-        "--threshold", type=float, default=0.1, metavar="D", help="clustering distance (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--teacher-iterations",
-        type=int,
-        default=TEACHER_ITERATIONS,
-        metavar="N",
-        help="L-BFGS iterations that polish the teacher (default: %(default)s)",
-    )
+    parser.add_argument("--threshold", metavar="D", help="clustering distance of the students (the paper's: 0.1)")
     parser.add_argument("--student", metavar="8,8,8", help="hidden layer sizes of the student (default: the problem's)")
     parser.add_argument("--regularizer", choices=KINDS, default="l2", help="of the student (default: %(default)s)")
     parser.add_argument(
@@ -268,14 +242,12 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
 
 def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings:
     hidden = _integers("student", options.student) if options.student else tuple(problem.student or (8, 8, 8))
-    regularizer = _regularizer(options.regularizer, options.strength)
-    assert regularizer is not None
-    settings = StudentSettings(hidden, regularizer)
+    settings = StudentSettings(hidden, Regularizer(options.regularizer, options.strength))
     return replace(settings, starts=options.starts, steps=options.student_steps)
 
 
-def _regularizer(kind: str | None, strength: float) -> Regularizer | None:
-    return None if kind is None else Regularizer(kind, strength)
+def _threshold(given: str | None) -> float | None:
+    return None if given is None else parse_number(given)
 
 
 def _structure(given: str | None) -> Structure | None:
@@ -297,22 +269,3 @@ def _positive(name: str, value: int) -> int:
     if value < 1:
         raise InputError(f"{name}: expected a positive integer, got {value}")
     return value
-
-
-def _discovery_dict(problem: Problem, found: Discovery) -> dict[str, Any]:
-    extraction = found.chosen.extraction
-    assert extraction is not None
-    return {
-        "problem": problem.name,
-        "threshold": found.threshold,
-        "structure": json.loads(found.structure.to_json()),
-        "text": str(found.structure),
-        "relations": list(extraction.relations),
-        "neurons_dropped": dict(zip(("copies", "dead", "constant"), found.chosen.dropped, strict=True)),
-        "student_losses": [attempt.student.loss for attempt in found.attempts],
-        "student_gradient": found.chosen.student.gradient,
-        "imitation_error": {"student": found.imitation_error[0], "tied": found.imitation_error[1]},
-        "symmetries": [match.text for match in found.symmetries],
-        "teacher_symmetries": [match.text for match in found.teacher_symmetries],
-        "missed": [match.text for match in found.missed],
-    }

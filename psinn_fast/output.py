@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .evidence_plot import discovery_figure
 from .kernels.errors import InputError
 from .plots import (
     history_figure,
@@ -45,10 +46,12 @@ def save_structure(structure: Structure, folder: Path) -> None:
 
 
 def save_discovery(discovery: Discovery, out: str | Path) -> None:
-    """structure.json with its pictures, and discovery.txt, the report."""
+    """structure.json with its pictures, discovery.txt (the report), discovery.json and discovery.png (the evidence)."""
     folder = writable_folder(out)
     save_structure(discovery.structure, folder)
     (folder / "discovery.txt").write_text(discovery.report() + "\n")
+    (folder / "discovery.json").write_text(json.dumps(discovery.to_dict(), indent=1) + "\n")
+    save_figure(discovery_figure(discovery), folder / "discovery.png")
 
 
 def save_comparison(rows: Sequence[tuple[str, Solution]], table: str, out: str | Path) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .discovery.clustering import check_threshold
 from .discovery.discover import Discovery, discover, matching_width
 from .discovery.student import StudentSettings
 from .kernels.errors import InputError
@@ -37,7 +36,7 @@ class PipelineResult:
         return {
             "problem": self.rows[0][1].problem.name,
             "structure": str(self.discovery.structure),
-            "symmetries": [match.text for match in self.discovery.symmetries],
+            "discovery": self.discovery.to_dict(),
             "results": {label: solution.to_dict() for label, solution in self.rows},
         }
 
@@ -65,7 +64,7 @@ def run_pipeline(
     lr: float | None = None,
     milestones: Sequence[int] | None = None,
     settings: StudentSettings | None = None,
-    threshold: float = 0.1,
+    threshold: float | None = None,
     teacher_iterations: int = TEACHER_ITERATIONS,
     seconds: float | None = None,
     optimizer: str = "adam",
@@ -85,7 +84,7 @@ def run_pipeline(
         milestones: None drops the rate to a tenth for the last fifth of the steps, so that the errors compared are not
             those of a random moment in Adam's noise; with ``paper`` it stays constant.
         settings: of the students; None: `StudentSettings` for the problem, with ``paper`` twice the teacher's steps.
-        threshold: of the clustering.
+        threshold: of the clustering; None: that of `discover`.
         teacher_iterations: L-BFGS iterations that polish the teacher, if Adam trained it.
         seconds: limit for each network's training.
         optimizer: "adam", or "gauss-newton", of which ``steps`` counts the iterations; lr and milestones are Adam's.
@@ -116,7 +115,6 @@ def run_pipeline(
     if settings is None:
         settings = StudentSettings(tuple(problem.student or (8, 8, 8)))
         settings = replace(settings, steps=2 * steps) if paper and steps else settings
-    check_threshold(threshold)
     folder = Path(out) if out is not None else None
 
     def train(label: str, method: str, **network: Any) -> Solution:
@@ -134,7 +132,11 @@ def run_pipeline(
     teacher = make_teacher(
         rows[0][1], iterations=teacher_iterations if by_adam else 0, backend=backend, progress=progress
     )
-    found = discover(problem, teacher, settings=settings, threshold=threshold, backend=backend, progress=progress)
+    # The PINN is one teacher; another seed makes the second, whose difference from it is the noise.
+    found = discover(
+        problem, teacher, seeds=1, seed=seed + 1, settings=settings, threshold=threshold, backend=backend,
+        seconds=seconds, progress=progress,
+    )  # fmt: skip
     say(found.report())
     if folder is not None:
         save_discovery(found, folder / "discovery")

@@ -29,7 +29,7 @@ _COLOURS = (
 
 def overview_figure(problem: Problem, net: PsiMLP) -> Figure:
     """The structure above, the solution below."""
-    figure = _figure(12, 3.6 + 3.4 * len(problem.pde.fields))
+    figure = new_figure(12, 3.6 + 3.4 * len(problem.pde.fields))
     rows = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, len(problem.pde.fields)))
     draw_structure(rows[0, 0], net.structure)
     draw_solution(rows[1, 0], problem, net)
@@ -39,7 +39,7 @@ def overview_figure(problem: Problem, net: PsiMLP) -> Figure:
 def solution_figure(problem: Problem, net: PsiMLP, title: str = "") -> Figure:
     """See `draw_solution`."""
     panels = 1 if problem.exact is None else 3
-    figure = _figure(4.2 * panels, 3.4 * len(problem.pde.fields))
+    figure = new_figure(4.2 * panels, 3.4 * len(problem.pde.fields))
     draw_solution(figure, problem, net)
     figure.suptitle(title)
     return figure
@@ -91,7 +91,7 @@ def history_figure(histories: Mapping[str, History], terms: bool = False) -> Fig
     coefficients = first.columns[first.columns.index("penalty") + 1 : -1]
     has_error = not np.isnan(first["relative_l2"]).all()
     panels = ["loss", *(["relative_l2"] if has_error else []), *coefficients]
-    figure = _figure(5 * len(panels), 4)
+    figure = new_figure(5 * len(panels), 4)
     for axis, column in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for label, history in histories.items():
             axis.plot(history["step"], history[column], label=label)
@@ -109,7 +109,7 @@ def structure_figure(structure: Structure) -> Figure:
     """See `draw_structure`."""
     columns = sum(len(layer.cols) + 1.6 for layer in structure.layers)
     tallest = max(len(layer.rows) for layer in structure.layers)
-    figure = _figure(0.62 * columns + 1, 0.62 * tallest + 1.2)
+    figure = new_figure(0.62 * columns + 1, 0.62 * tallest + 1.2)
     draw_structure(figure, structure)
     return figure
 
@@ -137,7 +137,7 @@ def relation_matrix_figure(structure: Structure) -> Figure:
     """R itself, layer by layer: rows are the entries of W, columns theta; +1 and -1 by colour."""
     from matplotlib.colors import ListedColormap
 
-    figure = _figure(3.2 * len(structure.layers), 3.6)
+    figure = new_figure(3.2 * len(structure.layers), 3.6)
     axes = figure.subplots(1, len(structure.layers), squeeze=False)[0]
     colours = ListedColormap(["#d62828", "#ffffff", "#003049"])
     for number, axis in enumerate(axes):
@@ -153,7 +153,7 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")

@@ -1,7 +1,344 @@
-"""From a problem to the relation matrix R, with no hand in between."""
+"""From a problem to its structure: what the problem, teachers and students say of each symmetry, and the verdict."""
 
-from .distillation import Distillation as Discovery
-from .distillation import distil as discover
-from .distillation import matching_width
+from __future__ import annotations
 
-__all__ = ["Discovery", "discover", "matching_width"]
+import json
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from ..kernels.errors import InputError
+from ..kernels.registry import get_backend
+from ..networks import PsiMLP
+from ..problem import Problem
+from ..structure import Structure
+from ..symmetry import SignedPermutation, Symmetry, close_group, maps_of_box, structure_from_group
+from ..training.result import check_fit
+from . import teachers
+from .distillation import Distillation, distil, matching_width
+from .evidence import Evidence, accepted_group, evidence_table, weigh
+from .extraction import DiscoveryError
+from .problem_symmetry import ProblemSymmetry, problem_symmetries
+from .student import StudentSettings
+from .symmetry_check import FoundSymmetry, structure_symmetries
+from .teachers import Trained
+
+__all__ = ["Discovery", "Trial", "discover", "matching_width"]
+
+TESTS = ("problem", "teacher", "student")
+ITERATIONS = 80
+# A larger group makes more and smaller blocks than a network of a few hundred parameters can use.
+MOST_ELEMENTS = 16
+# The structured network's loss may be this much larger than the dense one's; seeds alone differ by more than 3.
+TOLERATED_LOSS = 10.0
+# Losses below this part of the untrained network's are rounding errors of no consequence.
+NEGLIGIBLE_LOSS = 1e-14
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Structured against dense networks: the problem's own loss at all points, per seed, after equal iterations.
+
+    ``rejected``: no structured loss is within 10 times the best dense one. ``parameters``: (structured, dense).
+    """
+
+    parameters: tuple[int, int]
+    iterations: int
+    structured: tuple[float, ...]
+    dense: tuple[float, ...]
+    rejected: bool
+
+    def text(self) -> str:
+        structured, dense = (", ".join(f"{loss:.1e}" for loss in own) for own in (self.structured, self.dense))
+        verdict = "rejected, more than 10 times the dense loss" if self.rejected else "kept"
+        return (
+            f"trial, loss after {self.iterations} Gauss-Newton iterations: structured {structured} "
+            f"({self.parameters[0]} parameters), dense {dense} ({self.parameters[1]} parameters): {verdict}"
+        )
+
+
+@dataclass(frozen=True)
+class Discovery:
+    """What was found.
+
+    Attributes:
+        problem: the problem.
+        structure: of all networks with the accepted symmetries, blocks of size 1 (`Structure.with_width` scales them);
+            dense layers where none was accepted.
+        group: the accepted symmetries but the identity; maps are about the domain's centre, ``error`` is the teachers'
+            asymmetry (0 where there is none).
+        evidence: a row per map, also of those that were rejected.
+        distillation: of the best teacher, or None.
+        teachers: the trained networks, the best first.
+        trial: structured against dense, or None where nothing was to be compared.
+        notes: what went wrong or needs saying.
+        seconds: by part.
+    """
+
+    problem: Problem
+    structure: Structure
+    group: tuple[FoundSymmetry, ...]
+    evidence: tuple[Evidence, ...]
+    distillation: Distillation | None = None
+    teachers: tuple[Trained, ...] = ()
+    trial: Trial | None = None
+    notes: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def report(self) -> str:
+        """The finding in words: R, the evidence table, what was compared, what went wrong."""
+        centre = ", ".join(f"{c:g}" for c in self.problem.domain.centre)
+        found = "; ".join(f"{match.text} ({parity(match.symmetry)})" for match in self.group)
+        lines = [
+            f"{self.problem.name}: {found or 'no symmetry, the structure is dense'}",
+            str(self.structure),
+            "",
+            f"evidence, maps about ({centre}):",
+            evidence_table(self.evidence) if self.evidence else "no map was tested",
+            "",
+        ]
+        if self.teachers:
+            losses = ", ".join(f"{teacher.loss:.1e}" for teacher in self.teachers)
+            lines.append(f"teachers: {len(self.teachers)}, losses {losses}")
+        if self.trial is not None:
+            lines.append(self.trial.text())
+        lines += self.notes
+        lines.append("seconds: " + ", ".join(f"{part} {seconds:.1f}" for part, seconds in self.seconds.items()))
+        if self.distillation is not None:
+            lines += ["", "distillation of the best teacher:", self.distillation.report()]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings."""
+        trial = None
+        if self.trial is not None:
+            trial = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self.trial).items()}
+        return {
+            "problem": self.problem.name,
+            "centre": self.problem.domain.centre.tolist(),
+            "structure": json.loads(self.structure.to_json()),
+            "text": str(self.structure),
+            "group": [
+                {"map": match.text, "character": list(match.symmetry.character), "error": match.error}
+                for match in self.group
+            ],
+            "evidence": [row.to_dict() for row in self.evidence],
+            "teachers": [{"seed": t.seed, "loss": t.loss, "seconds": round(t.seconds, 3)} for t in self.teachers],
+            "trial": trial,
+            "notes": list(self.notes),
+            "seconds": {part: round(seconds, 3) for part, seconds in self.seconds.items()},
+            "distillation": None if self.distillation is None else self.distillation.report(),
+        }
+
+
+def parity(symmetry: Symmetry) -> str:
+    """``even`` or ``odd``, for each output where they differ."""
+    words = ["even" if sign > 0 else "odd" for sign in symmetry.character]
+    return words[0] if len(set(words)) == 1 else ", ".join(words)
+
+
+def discover(
+    problem: Problem,
+    teacher: PsiMLP | None = None,
+    *,
+    tests: Sequence[str] = TESTS,
+    seeds: int = 2,
+    iterations: int = ITERATIONS,
+    settings: StudentSettings | None = None,
+    threshold: float | None = None,
+    backend: str = "auto",
+    seed: int = 0,
+    seconds: float | None = None,
+    progress: bool = False,
+) -> Discovery:
+    """Find the symmetries of a problem's solution and the structure of the networks that have them.
+
+    Candidates are the signed permutations about the domain's centre that take the domain to itself. Up to three tests:
+    on the problem alone (`problem_symmetries`); on dense networks trained by Gauss-Newton, against their disagreement
+    (`asymmetries`); on students distilled from the best of them (`distil`). `weigh` says how they make a verdict. The
+    accepted group gives the structure, which is then trained as the dense networks were, at about equal parameters; if
+    it ends with a clearly larger loss (`Trial`), the result is dense. Where nothing speaks for a symmetry, too.
+
+    Args:
+        problem: up to 4 coordinates.
+        teacher: a network trained on the problem, if there is one; it is distilled, and counts as one more teacher.
+        tests: which of "problem", "teacher", "student" are made. With "problem" alone nothing is trained.
+        seeds: dense networks to train, and structured ones at most; with the teacher, at least two networks must be
+            there, whose differences are the noise. Those of the same seed and layers as the teacher's hardly differ.
+        iterations: of Gauss-Newton, for each network.
+        settings, threshold: of the students, see `distil`; None takes its defaults.
+        backend: see `available_backends`.
+        seed: of the first dense network; the others' follow.
+        seconds: limit for each network's training.
+        progress: show bars on stderr.
+
+    Raises:
+        InputError: unknown tests, too few seeds, or a teacher that does not fit the problem. Anything else that goes
+            wrong (networks that diverge, students from which nothing can be read) is reported in ``notes``.
+        KeyboardInterrupt: on Ctrl-C.
+    """
+    wanted = tuple(tests)
+    if not wanted or not set(wanted) <= set(TESTS):
+        raise InputError(f"tests: expected some of {list(TESTS)}, got {list(wanted)}")
+    least = 2 if teacher is None else 1
+    if seeds < least:
+        raise InputError(f"seeds: expected at least {least}, since differences of networks are the noise, got {seeds}")
+    if teacher is not None:
+        check_fit(problem, teacher, seconds)
+        teacher = deepcopy(teacher).double()
+    training: dict[str, Any] = {
+        "iterations": iterations, "seconds": seconds, "backend": backend, "progress": progress,
+    }  # fmt: skip
+    clock, notes = _Clock(), list[str]()
+    maps = tuple(maps_of_box((problem.domain.high - problem.domain.low) / 2))
+
+    on_problem: dict[SignedPermutation, list[ProblemSymmetry]] | None = None
+    if "problem" in wanted:
+        with clock("problem"):
+            on_problem = {g: [] for g in maps}
+            for result in problem_symmetries(problem):
+                on_problem[result.symmetry.map].append(result)
+
+    trained: list[Trained] = []
+    if {"teacher", "student"} & set(wanted):
+        with clock("teachers"):
+            trained, failures = teachers.train(problem, range(seed, seed + seeds), **training)
+        notes += [f"teacher, {failure}" for failure in failures]
+        trained.sort(key=lambda found: found.loss)
+    nets = [*([teacher] if teacher is not None else []), *(found.net for found in trained)]
+
+    on_teachers: dict[SignedPermutation, teachers.Asymmetry] | None = None
+    if "teacher" in wanted:
+        if len(nets) >= 2:
+            on_teachers = {found.symmetry.map: found for found in teachers.asymmetries(problem, nets, maps)}
+        else:
+            notes.append("teacher: fewer than two networks were trained, so their noise is unknown")
+
+    distillation = None
+    on_students: list[list[Symmetry]] | None = None
+    if "student" in wanted and nets:
+        with clock("students"):
+            options = {} if threshold is None else {"threshold": threshold}
+            try:
+                distillation = distil(
+                    problem, nets[0], settings=settings, backend=backend, progress=progress, **options
+                )
+                on_students = _students(problem, distillation)
+            except (DiscoveryError, InputError) as error:
+                notes.append(f"students: {error}")
+
+    rows = []
+    for g in maps:
+        own = None if on_students is None else [[s for s in shown if s.map == g] for shown in on_students]
+        ruled = None if on_problem is None else on_problem[g]
+        seen = None if on_teachers is None else on_teachers[g]
+        if ruled is not None or seen is not None or any(own or ()):
+            rows.append(weigh(g.describe(problem.pde.coords), ruled, seen, own))
+    evidence = accepted_group(rows)
+    group = tuple(FoundSymmetry(row.symmetry, row.text, row.effect or 0.0) for row in evidence if row.accepted)
+    structure, note = _structure(problem, [match.symmetry for match in group])
+    notes += note
+
+    trial = None
+    if group and trained:
+        with clock("trial"):
+            trial, failures = _trial(problem, structure, trained, range(seed, seed + seeds), training)
+        notes += [f"structured, {failure}" for failure in failures]
+        if trial.rejected:
+            evidence = tuple(
+                replace(row, accepted=False, reason=f"the structured network is worse ({row.reason})")
+                if row.accepted
+                else row
+                for row in evidence
+            )
+            group, structure = (), _dense(problem)
+    return Discovery(
+        problem, structure, group, evidence, distillation, tuple(trained), trial, tuple(notes), clock.seconds
+    )  # fmt: skip
+
+
+def _structure(problem: Problem, group: Sequence[Symmetry]) -> tuple[Structure, list[str]]:
+    """The regular structure of the group, or of a subgroup of at most 16 elements; the layers' blocks are all equal."""
+    if not group:
+        return _dense(problem), []
+    used: list[Symmetry] = []
+    # Reflections first: they act by signs alone.
+    for symmetry in sorted(group, key=lambda s: s.map.permutation != tuple(range(s.map.size))):
+        if len(close_group([*used, symmetry])) <= MOST_ELEMENTS:
+            used.append(symmetry)
+    depth = max(1, len(problem.default_layers) - 2)
+    structure = structure_from_group(
+        used, (1,) * depth, "regular", f"{problem.name} (discovered)", tuple(problem.domain.centre)
+    )
+    size = len(close_group(used))
+    if size <= len(group):
+        return structure, [f"structure: it has {size} of the {len(group) + 1} symmetries found, a subgroup"]
+    return structure, []
+
+
+def _dense(problem: Problem) -> Structure:
+    return Structure.dense(problem.default_layers, f"{problem.name} (dense)")
+
+
+def _trial(
+    problem: Problem, structure: Structure, dense: Sequence[Trained], seeds: Sequence[int], training: dict[str, Any]
+) -> tuple[Trial, list[str]]:
+    """Structured networks, one after the other, until one is good enough."""
+    n_dense = dense[0].net.structure.n_parameters
+    wide = structure.with_width(matching_width(structure, n_dense))
+    allowed = TOLERATED_LOSS * min(found.loss for found in dense) + NEGLIGIBLE_LOSS * _untrained_loss(problem, wide)
+    losses, failures = list[float](), list[str]()
+    for seed in seeds:
+        trained, failed = teachers.train(problem, [seed], structure=wide, width=1, **training)
+        losses += [found.loss for found in trained]
+        failures += failed
+        if losses and min(losses) <= allowed:
+            break
+    rejected = not losses or min(losses) > allowed
+    dense_losses = tuple(found.loss for found in dense)
+    return Trial((wide.n_parameters, n_dense), training["iterations"], tuple(losses), dense_losses, rejected), failures
+
+
+def _untrained_loss(problem: Problem, structure: Structure) -> float:
+    net = PsiMLP(structure, seed=0, dtype=torch.float64)
+    none = problem.initial_coefficients(torch.float64)
+    terms = problem.terms(torch.float64)
+    found = get_backend("auto").loss_and_gradient(net.plan, net.theta.detach(), none, terms)
+    return float(sum(term.weight * float(loss) for term, loss in zip(terms, found.losses, strict=True)))
+
+
+def _students(problem: Problem, distillation: Distillation) -> list[list[Symmetry]]:
+    """Per student, the symmetries about the domain's centre that its structure has; none where nothing was read."""
+    shown = []
+    for attempt in distillation.attempts:
+        own: list[Symmetry] = []
+        if attempt.extraction is not None:
+            structure = attempt.extraction.structure
+            # A map about another centre is one about the domain's where it leaves the difference in place.
+            offset = problem.domain.centre - structure.centre
+            for match in structure_symmetries(structure, problem.pde.coords):
+                if abs(match.symmetry.map(offset) - offset).max() < 1e-12:
+                    own.append(match.symmetry)
+        shown.append(own)
+    return shown
+
+
+class _Clock:
+    """Seconds by part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, part: str) -> _Clock:
+        self._part = part
+        return self
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds[self._part] = time.perf_counter() - self._started

@@ -1,0 +1,135 @@
+"""Dense networks trained on a problem, and which symmetries they show beyond their own errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kernels.errors import DivergedError
+from ..networks import PsiMLP
+from ..problem import Problem
+from ..solving import solve
+from ..structure import Structure
+from ..symmetry import SignedPermutation, Symmetry
+from ..training.gauss_newton_options import GaussNewton
+from ..training.metrics import evaluate
+
+FloatArray = npt.NDArray[np.float64]
+
+SUPPORTED, BROKEN, UNDECIDED = "supported", "broken", "undecided"
+# Networks of this many parameters train in seconds and still resolve a handful of sine modes.
+MOST_PARAMETERS = 450
+# Of a symmetric solution, errors alone make a teacher asymmetric by about as much as two teachers differ.
+SUPPORTED_BELOW, BROKEN_ABOVE = 4.0, 10.0
+# However well they agree on it, an asymmetry of more than this is no symmetry; and teachers may share smaller errors.
+LARGEST_EFFECT, LEAST_NOISE = 0.05, 1e-4
+_N_POINTS = 1024
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One network trained on the problem: its own loss at all points (sum of weight * term), seconds, coefficients."""
+
+    net: PsiMLP
+    seed: int
+    loss: float
+    seconds: float
+    coefficients: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Asymmetry:
+    """What the teachers say of u(g x) = chi u(x), at the field that supports it least.
+
+    Attributes:
+        effect: ||u(g x) - chi u(x)|| / ||u||, root mean square over the teachers.
+        noise: ||u_1 - u_2|| / ||u||, root mean square over pairs of teachers, and at least 1e-4.
+        verdict: "supported": effect <= 4 noise and <= 5%; "broken": effect > 10 noise; else "undecided".
+    """
+
+    symmetry: Symmetry
+    effect: float
+    noise: float
+    verdict: str
+
+
+def teacher_layers(problem: Problem, most: int = MOST_PARAMETERS) -> tuple[int, ...]:
+    """The problem's dense layers, hidden ones scaled down until the network has at most ``most`` parameters."""
+    first, *hidden, last = problem.default_layers
+    for percent in range(100, 0, -1):
+        sizes = (first, *(max(1, round(n * percent / 100)) for n in hidden), last)
+        if Structure.dense(sizes).n_parameters <= most:
+            break
+    return sizes
+
+
+def train(
+    problem: Problem,
+    seeds: Sequence[int],
+    *,
+    structure: Structure | None = None,
+    width: int | None = None,
+    iterations: int,
+    seconds: float | None,
+    backend: str,
+    progress: bool,
+) -> tuple[list[Trained], list[str]]:
+    """Gauss-Newton networks, dense ones without ``structure``; and a line for each that diverged."""
+    trained, failures = [], []
+    network = {"structure": structure, "width": width} if structure else {"layers": teacher_layers(problem)}
+    for seed in seeds:
+        optimizer = GaussNewton(iterations=iterations, seed=seed)
+        try:
+            found = solve(
+                problem, "psi" if structure else "pinn", optimizer=optimizer, seconds=seconds, backend=backend,
+                seed=seed, progress=progress, **network,
+            )  # fmt: skip
+        except DivergedError as error:
+            failures.append(f"seed {seed}: {error}")
+            continue
+        trained.append(Trained(found.net, seed, total_loss(problem, found.losses), found.seconds, found.coefficients))
+    return trained, failures
+
+
+def total_loss(problem: Problem, losses: dict[str, float]) -> float:
+    return sum(condition.weight * losses[condition.name] for condition in problem.conditions)
+
+
+def asymmetries(problem: Problem, nets: Sequence[PsiMLP], maps: Sequence[SignedPermutation]) -> list[Asymmetry]:
+    """Per map, the signs that fit the teachers best, and how well they do, at 1,024 points of the domain.
+
+    Args:
+        problem: gives the domain and its centre.
+        nets: two or more; their differences are the noise.
+        maps: about the centre.
+    """
+    points, centre = problem.domain.random(_N_POINTS, 0), problem.domain.centre
+    values = np.stack([evaluate(net, points) for net in nets])  # (teachers, N, F)
+    size = np.maximum(_rms(values), np.finfo(np.float64).tiny)
+    pairs = np.stack([a - b for a, b in combinations(values, 2)])
+    noise = np.maximum(_rms(pairs) / size, LEAST_NOISE)
+    found = []
+    for g in maps:
+        image = np.stack([evaluate(net, centre + g(points - centre)) for net in nets])
+        even, odd = (_rms(image - chi * values) / size for chi in (1, -1))
+        effect = np.minimum(even, odd)
+        worst = int(np.argmax(effect / noise))
+        character = tuple(1 if is_even else -1 for is_even in even <= odd)
+        verdict = _verdict(float(effect[worst]), float(noise[worst]))
+        found.append(Asymmetry(Symmetry(g, character), float(effect[worst]), float(noise[worst]), verdict))
+    return found
+
+
+def _rms(values: FloatArray) -> FloatArray:
+    """Root mean square over networks and points, by field."""
+    return np.asarray(np.sqrt((values**2).mean(axis=(0, 1))))
+
+
+def _verdict(effect: float, noise: float) -> str:
+    if effect > BROKEN_ABOVE * noise:
+        return BROKEN
+    return SUPPORTED if effect <= min(SUPPORTED_BELOW * noise, LARGEST_EFFECT) else UNDECIDED

@@ -20,6 +20,7 @@ from statistics import median
 import torch
 
 import psinn_fast as pf
+from psinn_fast.discovery.discover import TESTS
 from psinn_fast.discovery.distillation import distil, matching_width
 from psinn_fast.solving import NEWTON_PARAMETERS
 
@@ -55,8 +56,8 @@ def compared(case: Case, found: Iterable[pf.Symmetry]) -> Row:
 class Bench:
     """All runs of one call; ``structures`` keeps what `discover` found for the part ``accuracy``."""
 
-    def __init__(self, iterations: int, seconds: float, quick: bool) -> None:
-        self.iterations, self.seconds, self.quick = iterations, seconds, quick
+    def __init__(self, iterations: int, seconds: float, quick: bool, tests: Sequence[str]) -> None:
+        self.iterations, self.seconds, self.quick, self.tests = iterations, seconds, quick, tuple(tests)
         self.structures: dict[tuple[str, int], pf.Structure] = {}
 
     @property
@@ -97,11 +98,13 @@ class Bench:
         problem = case.make()
         started = time.perf_counter()
         tiny = {"iterations": self.iterations} if self.quick else {}
-        found = pf.discover(problem, seed=seed, settings=self.settings, **tiny)
+        found = pf.discover(problem, seed=seed, settings=self.settings, tests=self.tests, **tiny)
         self.structures[case.name, seed] = found.structure
         return {
             "seconds": time.perf_counter() - started,
             "dense": found.structure.is_dense,
+            "notes": list(found.notes),
+            "rejected": [row.to_dict() for row in found.evidence if not row.accepted],
             "parameters": found.structure.n_parameters,
             **compared(case, (match.symmetry for match in found.group)),
         }
@@ -170,8 +173,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     seeds = 1 if options.quick else options.seeds
-    bench = Bench(3 if options.quick else options.iterations, options.seconds, options.quick)
-    result: Row = {"command": "python -m bench.discovery", "quick": options.quick, **environment(), "rows": []}
+    bench = Bench(3 if options.quick else options.iterations, options.seconds, options.quick, options.tests)
+    result: Row = {
+        "command": "python -m bench.discovery",
+        "quick": options.quick,
+        "tests": options.tests,
+        **environment(),
+        "rows": [],
+    }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     for name in options.problems:
         case = BY_NAME[name]
@@ -194,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     names = [case.name for case in CASES]
     parser.add_argument("--problems", nargs="+", choices=names, default=names)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="the parts to run")
+    parser.add_argument("--tests", nargs="+", choices=TESTS, default=list(TESTS), help="of discover")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--iterations", type=int, default=150, help="of Gauss-Newton, for teachers and for accuracy")
     parser.add_argument("--seconds", type=float, default=60.0, help="limit of each training for accuracy")

@@ -7,36 +7,43 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ..kernels.errors import InputError
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..structure import Structure
+from ..symmetry import maps_of_box
 from ..training.metrics import evaluate
+from ..training.progress import TrainingProgress
 from .clustering import check_threshold
-from .extraction import DiscoveryError, Extraction, extract_structure
+from .extraction import DiscoveryError, Extraction
+from .reading import Trial, simplify, symmetrise, tie_clusters
 from .student import Student, StudentSettings, converge, imitation, train_student
 from .symmetry_check import FoundSymmetry, find_symmetries, structure_symmetries
 
 FloatArray = npt.NDArray[np.float64]
-# Extracting and converging again what is left settles after two or three rounds.
-_ROUNDS = 4
 # A trained teacher has its symmetries only to within its own error.
 TEACHER_TOLERANCE = 0.05
+# Cut distance for merging copies where the threshold is found automatically; every later tie is verified.
+_MERGE = 0.05
+# Symmetries are tried on so many students, those of lowest loss.
+_SHORTLIST = 3
+# A student with more of the target's variance left than this has not imitated anything.
+_COLLAPSED = 0.5
 
 
 @dataclass(frozen=True)
 class Attempt:
     """One student and what was read from it; ``extraction`` is None where nothing could be, and ``failure`` says why.
 
-    ``dropped``: copies, dead and constant neurons, over all rounds.
+    ``dropped``: copies, dead and constant neurons, over all rounds. ``trials``: symmetries tried on it.
     """
 
     student: Student
     extraction: Extraction | None
     dropped: tuple[int, int, int] = (0, 0, 0)
     failure: str | None = None
+    trials: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,21 +51,36 @@ class Distillation:
     """What was found.
 
     Attributes:
-        structure: of the student with the lowest loss, block sizes 1.
-        chosen: that attempt; ``attempts``: all of them.
-        imitation_error: relative L2 distance of the chosen student, and of its clustered weights, from the teacher.
-        symmetries: those that *every* network of the structure has, about the origin.
+        structure: block sizes 1, about the domain's centre.
+        chosen: the attempt it was read from, with the student before its clusters were tied; ``attempts``: all, before
+            symmetries were tried.
+        tied: the student with the structure's ties, converged again.
+        imitation_error: relative L2 distance of the chosen student, and of the tied one, from the teacher.
+        symmetries: those that *every* network of the structure has, about the centre.
         teacher_symmetries: those of the teacher itself, within 5%.
         missed: symmetries of the teacher that the structure does not have.
+        threshold: cut distance of the clustering, given or found.
+        coords: names of the inputs.
+        trials: every symmetry tried on the chosen student, with what tying it cost.
     """
 
     structure: Structure
     chosen: Attempt
     attempts: tuple[Attempt, ...]
+    tied: Student
     imitation_error: tuple[float, float]
     symmetries: tuple[FoundSymmetry, ...]
     teacher_symmetries: tuple[FoundSymmetry, ...]
     threshold: float
+    coords: tuple[str, ...]
+
+    @property
+    def centre(self) -> tuple[float, ...]:
+        return self.structure.centre
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        return self.chosen.trials
 
     @property
     def missed(self) -> tuple[FoundSymmetry, ...]:
@@ -72,10 +94,16 @@ class Distillation:
         student = self.chosen.student
         losses = ", ".join(f"{attempt.student.loss:.4e}" for attempt in self.attempts)
         lines = [
-            f"student {student.seed + 1} of {len(self.attempts)} (losses {losses}), gradient {student.gradient:.0e}; "
-            f"threshold {self.threshold:g}",
+            f"student of seed {student.seed}, {len(self.attempts)} starts (losses {losses}), "
+            f"gradient {student.gradient:.0e}; threshold {self.threshold:.3g}",
             "neurons dropped: {} copies, {} dead, {} constant".format(*self.chosen.dropped),
+            f"loss: {student.loss:.4e}, with tied weights {self.tied.loss:.4e}",
             "distance from the teacher: student {:.1%}, with tied weights {:.1%}".format(*self.imitation_error),
+            *(
+                f"tied under {trial.match.symmetry.map.describe(self.coords)}: {trial.ratio:.3f} times the loss, "
+                f"{'accepted' if trial.accepted else 'refused'}"
+                for trial in self.trials
+            ),
             str(self.structure),
             *(f"  {line}" for line in extraction.relations[:12]),
         ]
@@ -93,61 +121,84 @@ def distil(
     teacher: PsiMLP,
     *,
     settings: StudentSettings | None = None,
-    threshold: float = 0.1,
+    threshold: float | str = "auto",
     backend: str = "auto",
     progress: bool = False,
 ) -> Distillation:
     """Distil a trained teacher into regularised students, cluster their weights, and read off the structure.
 
-    Per start: the student is trained to imitate (`train_student`), its structure extracted (`extract_structure`), the
-    simplified student converged again, and so on until nothing more is dropped. The start of lowest loss wins.
+    Per start a student is trained to imitate (`train_student`) and freed of what it does not need (`simplify`). Then,
+    on the three of lowest loss, symmetries are tried (`symmetrise`); the student with most of them, and of these the
+    one of lowest loss, has its clusters tied as coarsely as its loss allows (`tie_clusters`).
 
     Args:
         problem: gives the domain on which the student imitates.
         teacher: a network trained on the problem.
         settings: of the students; None takes the problem's hidden sizes and the defaults.
-        threshold: cut distance of the clustering; 0.1 in the paper.
+        threshold: cut distance of the clustering. A number, 0.1 in the paper, reads the student of lowest loss at that
+            distance and verifies nothing.
         backend: see `available_backends`.
-        progress: show bars on stderr.
+        progress: show a bar on stderr.
 
     Raises:
-        DiscoveryError: no student shows a structure (each one's reason is listed).
+        DiscoveryError: no student imitates the teacher or shows a structure (each one's reason is listed).
         InputError: a teacher that does not fit the problem or has nothing to imitate.
 
-    Source: Liu et al. 2025, doi 10.1038/s41467-025-64624-3; Adam alone leaves clusters blurred, hence the L-BFGS.
+    Source: Liu et al. 2025, doi 10.1038/s41467-025-64624-3; what is added, and why, is in docs/discovery.md.
     """
     if (teacher.structure.n_inputs, teacher.structure.n_outputs) != (len(problem.pde.coords), len(problem.pde.fields)):
         raise InputError(f"teacher: it does not have the inputs and outputs of problem {problem.name!r}")
-    check_threshold(threshold)
+    if isinstance(threshold, str):
+        if threshold != "auto":
+            raise InputError(f"threshold: expected a positive distance or 'auto', got {threshold!r}")
+        cut = _MERGE
+    else:
+        check_threshold(threshold)
+        cut = threshold
     settings = settings or StudentSettings(tuple(problem.student or (8, 8, 8)))
     task, spread = imitation(problem, lambda points: evaluate(teacher, points), settings.grid)
-    attempts = tuple(_attempt(task, settings, seed, threshold, backend, progress) for seed in range(settings.starts))
-    readable = [attempt for attempt in attempts if attempt.extraction is not None]
-    if not readable:
-        reasons = "; ".join(f"start {attempt.student.seed + 1}: {attempt.failure}" for attempt in attempts)
-        raise DiscoveryError(f"no student shows a structure ({reasons})")
-    chosen = min(readable, key=lambda attempt: attempt.student.loss)
+    attempts = []
+    with TrainingProgress(f"{problem.name} students", settings.starts, progress) as bar:
+        for number in range(settings.starts):
+            attempts.append(_attempt(task, settings, settings.starts * settings.seed + number, cut, backend))
+            bar.update(number + 1, f"loss {min(attempt.student.loss for attempt in attempts):.4e}")
+    shortlist = _readable(attempts)[: _SHORTLIST if threshold == "auto" else 1]
+    chosen = shortlist[0]
     extraction = chosen.extraction
     assert extraction is not None
-    structure = replace(extraction.structure, name=f"{problem.name} (discovered)")
-
+    if threshold == "auto":
+        maps, lowest = list(maps_of_box(problem.domain.high - problem.domain.low)), chosen.student.loss
+        tried = []
+        with TrainingProgress(f"{problem.name} symmetries", len(shortlist), progress) as bar:
+            for number, attempt in enumerate(shortlist, start=1):
+                student, trials = symmetrise(task, attempt.student, maps, lowest, settings, backend)
+                tried.append(replace(attempt, student=student, trials=trials))
+                bar.update(number, f"{sum(trial.accepted for trial in trials)} accepted")
+        chosen = max(tried, key=lambda attempt: (sum(t.accepted for t in attempt.trials), -attempt.student.loss))
+        tied, extraction, cut = tie_clusters(task, chosen.student, settings, backend)
+        chosen = replace(chosen, extraction=extraction)
+    else:
+        tied = converge(
+            task, extraction.structure, extraction.weights, extraction.copies, settings, chosen.student.seed, backend
+        )
+    centre = problem.domain.centre
+    structure = replace(extraction.structure, name=f"{problem.name} (discovered)", centre=tuple(centre.tolist()))
     points = problem.domain.unseen_grid(31)
     target = evaluate(teacher, points)
-    tied = PsiMLP(extraction.structure, dtype=torch.float64)
-    with torch.no_grad():
-        tied.theta.copy_(extraction.theta)
     errors = [
-        float(np.linalg.norm(evaluate(net, points) * spread - target) / np.linalg.norm(target))
-        for net in (chosen.student.net, tied)
+        float(np.linalg.norm(evaluate(student.net, points - centre) * spread - target) / np.linalg.norm(target))
+        for student in (chosen.student, tied)
     ]
     return Distillation(
         structure,
         chosen,
-        attempts,
+        tuple(attempts),
+        tied,
         (errors[0], errors[1]),
         tuple(structure_symmetries(structure, problem.pde.coords)),
         tuple(_teacher_symmetries(problem, lambda points: evaluate(teacher, points))),
-        threshold,
+        cut,
+        problem.pde.coords,
     )
 
 
@@ -160,49 +211,40 @@ def matching_width(structure: Structure, n_parameters: int) -> int:
     return width if below <= above else width + 1
 
 
-def _attempt(
-    task: Problem, settings: StudentSettings, seed: int, threshold: float, backend: str, progress: bool
-) -> Attempt:
-    student = train_student(task, settings, seed, backend, progress)
-    dropped = (0, 0, 0)
+def _attempt(task: Problem, settings: StudentSettings, seed: int, threshold: float, backend: str) -> Attempt:
+    student = train_student(task, settings, seed, backend)
     try:
-        for _ in range(_ROUNDS):
-            extraction = extract_structure(student.weights, threshold)
-            counts = extraction.n_merged, extraction.n_dead, extraction.n_constant
-            dropped = (dropped[0] + counts[0], dropped[1] + counts[1], dropped[2] + counts[2])
-            if not any(counts):
-                break
-            student = converge(task, _network(extraction), settings, seed, backend, progress)
-        else:
-            extraction = extract_structure(student.weights, threshold)
+        simple, extraction, dropped = simplify(task, student, settings, threshold, backend)
     except DiscoveryError as error:
-        return Attempt(student, None, dropped, str(error))
-    return Attempt(student, extraction, dropped)
+        return Attempt(student, None, failure=str(error))
+    return Attempt(simple, extraction, dropped)
 
 
-def _network(extraction: Extraction) -> PsiMLP:
-    sizes = (extraction.simplified[0][0].shape[1], *(len(bias) for _, bias in extraction.simplified))
-    structure = Structure.dense(sizes)
-    net = PsiMLP(structure, dtype=torch.float64)
-    with torch.no_grad():
-        net.theta.copy_(
-            structure.expand_adjoint([(torch.from_numpy(w), torch.from_numpy(b)) for w, b in extraction.simplified])
+def _readable(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Those that show something, by ascending loss."""
+    readable = [attempt for attempt in attempts if attempt.extraction is not None]
+    if not readable:
+        reasons = "; ".join(f"seed {attempt.student.seed}: {attempt.failure}" for attempt in attempts)
+        raise DiscoveryError(f"no student shows a structure ({reasons})")
+    readable.sort(key=lambda attempt: attempt.student.loss)
+    best = readable[0].student
+    if best.mean_square > _COLLAPSED * best.net.structure.n_outputs:
+        left = best.mean_square / best.net.structure.n_outputs
+        raise DiscoveryError(
+            f"the best of {len(attempts)} students leaves {left:.0%} of the teacher's variance: it has collapsed or is "
+            "too small. Use less regularisation, more neurons or more starts"
         )
-    return net
+    return readable
 
 
-def _teacher_symmetries(problem: Problem, teacher: Callable[[FloatArray], FloatArray]) -> Sequence[FoundSymmetry]:
-    """Those that map the domain to itself about the origin, where structures act."""
-    centre = problem.domain.centre
-    found = find_symmetries(
+def _teacher_symmetries(problem: Problem, teacher: Callable[[FloatArray], FloatArray]) -> list[FoundSymmetry]:
+    return find_symmetries(
         teacher,
         problem.pde.coords,
-        centre=centre.tolist(),
+        centre=problem.domain.centre.tolist(),
         half_widths=((problem.domain.high - problem.domain.low) / 2).tolist(),
         tolerance=TEACHER_TOLERANCE,
     )
-    # A map about the centre is one about the origin where it leaves the centre in place.
-    return [match for match in found if np.allclose(match.symmetry.map(centre), centre)]
 
 
 def _names(found: Sequence[FoundSymmetry]) -> str:

@@ -34,6 +34,7 @@ class Extraction:
             smaller student further.
         clusters: per layer, clusters of the weights and of the biases of the simplified network.
         relations: readable lines, see `describe_relations`.
+        copies: per hidden layer, how many neurons of the student each neuron stands for.
         n_dead: neurons dropped because they feed nothing.
         n_constant: neurons dropped because nothing feeds them; their value went into the next bias.
         n_merged: neurons dropped because they equal another one up to sign.
@@ -44,6 +45,7 @@ class Extraction:
     simplified: tuple[Layer, ...]
     clusters: tuple[tuple[Clusters, Clusters], ...]
     relations: tuple[str, ...]
+    copies: tuple[FloatArray, ...]
     n_dead: int
     n_constant: int
     n_merged: int
@@ -58,7 +60,10 @@ class Extraction:
 
 
 def extract_structure(
-    weights: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]], threshold: float = 0.1, name: str = "discovered"
+    weights: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]],
+    threshold: float = 0.1,
+    name: str = "discovered",
+    copies: Sequence[npt.ArrayLike] | None = None,
 ) -> Extraction:
     """Cluster, simplify and read off the relations of a tanh network.
 
@@ -86,6 +91,7 @@ def extract_structure(
         weights: (W, b) per layer, W of shape (n_out, n_in), inputs first; the last layer is linear.
         threshold: cut distance of the clustering.
         name: of the structure.
+        copies: per hidden layer, how many neurons each one already stands for; None: one each.
 
     Raises:
         InputError: shapes that do not fit, NaN or infinity, or a bad threshold.
@@ -94,7 +100,8 @@ def extract_structure(
     Source: Liu et al. 2025, doi 10.1038/s41467-025-64624-3; there this step was done by hand.
     """
     check_threshold(threshold)
-    network = _Network(_checked(weights), threshold)
+    layers = _checked(weights)
+    network = _Network(layers, threshold, _checked_copies(copies, layers))
     while network.merge_copies() or network.fold_constants() or network.drop_dead():
         pass
     network.arrange()
@@ -112,6 +119,7 @@ def extract_structure(
         tuple(network.layers),
         clusters,
         describe_relations(structure),
+        tuple(network.copies),
         network.n_dead,
         network.n_constant,
         network.n_merged,
@@ -121,8 +129,9 @@ def extract_structure(
 class _Network:
     """The weights while they are being simplified. Each step returns whether it changed anything."""
 
-    def __init__(self, layers: list[Layer], threshold: float) -> None:
+    def __init__(self, layers: list[Layer], threshold: float, copies: list[FloatArray]) -> None:
         self.layers = layers
+        self.copies = copies
         self.threshold = threshold
         self.n_dead = self.n_constant = self.n_merged = 0
 
@@ -149,7 +158,8 @@ class _Network:
                 mix = np.zeros((len(groups), len(signs)))
                 for row_index, group in enumerate(sorted(groups)):
                     mix[row_index, group] = np.where(signs[group] == 0, 1, signs[group])
-                average = mix / np.abs(mix).sum(axis=1, keepdims=True)
+                average = mix * self.copies[number]
+                average /= np.abs(average).sum(axis=1, keepdims=True)
                 self.n_merged += len(signs) - len(groups)
                 self._transform(number, average, mix.T)
                 return True
@@ -202,6 +212,7 @@ class _Network:
         after, after_bias = self.layers[number + 1]
         self.layers[number] = (incoming @ weight, incoming @ bias)
         self.layers[number + 1] = (after @ outgoing, after_bias)
+        self.copies[number] = np.abs(outgoing.T) @ self.copies[number]
 
 
 def _leading_signs(symbols: IntArray) -> IntArray:
@@ -227,3 +238,13 @@ def _checked(weights: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]]) -> list[Lay
     if not layers:
         raise InputError("weights: expected at least one (W, b), got none")
     return layers
+
+
+def _checked_copies(copies: Sequence[npt.ArrayLike] | None, layers: Sequence[Layer]) -> list[FloatArray]:
+    sizes = [len(bias) for _, bias in layers[:-1]]
+    if copies is None:
+        return [np.ones(n) for n in sizes]
+    counts = [np.asarray(count, dtype=np.float64) for count in copies]
+    if [count.shape for count in counts] != [(n,) for n in sizes] or any((count <= 0).any() for count in counts):
+        raise InputError(f"copies: expected positive counts of shapes {[(n,) for n in sizes]}, got {copies!r}")
+    return counts

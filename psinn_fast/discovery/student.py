@@ -1,23 +1,32 @@
-"""The student: a dense network that imitates the teacher under a weight penalty, converged until it is crisp."""
+"""The student: a network that imitates the teacher under a weight penalty, converged until it is crisp."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from ..conditions import Data
+from ..domain import Box
 from ..kernels.errors import InputError
 from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP, TanhMLP
 from ..problem import Problem
+from ..structure import Structure
 from ..training.lbfgs import polish
-from ..training.loop import Schedule, fit
+from .minimise import StudentLoss, gauss_newton, newton
 
 FloatArray = npt.NDArray[np.float64]
+Weights = Sequence[tuple[FloatArray, FloatArray]]
+# Iterations under a hundredth of the penalty, before all of it: from the initial weights the full penalty can be
+# stronger than the signal, and the student collapses.
+_WEAK, _WEAK_STEPS = 0.01, 30
+_NEWTON_STEPS = 25
+# L-BFGS iterations per Gauss-Newton iteration.
+_LBFGS = 10
 
 
 @dataclass(frozen=True)
@@ -29,40 +38,52 @@ class StudentSettings:
         regularizer: the weight penalty. The paper's is 1e-3 * sum of Frobenius norms on the teacher's output as it is;
             here the output is scaled to unit variance, for which 3e-3 is the same strength on its Laplace problem.
         grid: imitation points per axis.
-        steps, lr: Adam first, the rate dropping to a tenth at 60% and again at 85% of the steps.
-        starts: independent students, of seeds 0, 1, ...; the one of lowest loss is read.
-        iterations: L-BFGS iterations at most, in float64.
-        tolerance: L-BFGS ends where no component of the gradient is larger.
-
-    Adam alone leaves the clusters blurred; L-BFGS afterwards is what makes them crisp (docs/discovery.md).
+        steps: Gauss-Newton iterations at most, before Newton's.
+        starts: independent students.
+        seed: of the initial weights; each seed means other starts.
+        tolerance: a student is converged where no component of its gradient is larger.
+        symmetry_rise, cluster_rise: orbits of neurons, clusters of weights are tied if the tied student, converged
+            again, has at most this fraction more loss.
     """
 
     hidden: tuple[int, ...] = (8, 8, 8)
     regularizer: Regularizer = field(default_factory=lambda: Regularizer("l2", 3e-3))
     grid: int = 31
-    steps: int = 5_000
-    lr: float = 3e-3
-    starts: int = 3
-    iterations: int = 15_000
-    tolerance: float = 1e-7
+    steps: int = 150
+    starts: int = 8
+    seed: int = 0
+    tolerance: float = 1e-9
+    symmetry_rise: float = 0.05
+    cluster_rise: float = 0.01
 
     def __post_init__(self) -> None:
         if not self.hidden or any(n < 1 for n in self.hidden):
             raise InputError(f"hidden: expected positive sizes of at least one hidden layer, got {list(self.hidden)}")
-        for name, smallest in (("grid", 2), ("steps", 0), ("starts", 1), ("iterations", 0)):
+        for name, smallest in (("grid", 2), ("steps", 0), ("starts", 1), ("seed", 0)):
             if getattr(self, name) < smallest:
                 raise InputError(f"{name}: expected an integer >= {smallest}, got {getattr(self, name)!r}")
+        for name in ("tolerance", "symmetry_rise", "cluster_rise"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name}: expected a positive number, got {getattr(self, name)!r}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Student:
-    """A trained student, float64. ``loss``: imitation mean square (of the scaled target) plus penalty."""
+    """A trained student, float64, in coordinates about the domain's centre.
+
+    Attributes:
+        loss: imitation mean square (of the scaled target) plus penalty; ``mean_square``: the first alone.
+        gradient: largest component of the loss's gradient.
+        copies: per hidden layer, how many neurons each neuron stands for; the penalty counts them (`Penalty`).
+    """
 
     net: PsiMLP
     seed: int
     loss: float
+    mean_square: float
     gradient: float
     iterations: int
+    copies: tuple[FloatArray, ...]
 
     @property
     def weights(self) -> list[tuple[FloatArray, FloatArray]]:
@@ -71,10 +92,11 @@ class Student:
 
 
 def imitation(problem: Problem, teacher: Callable[[FloatArray], FloatArray], grid: int) -> tuple[Problem, FloatArray]:
-    """The student's problem: match the teacher on a grid, every field scaled to unit variance; and the scales (F,).
+    """The student's problem: match the teacher on a grid; and the scales (F,).
 
-    Without the scaling the penalty would be too strong for small solutions and too weak for large ones; a factor on
-    the output changes no relation.
+    Coordinates are those about the domain's centre, so that reflections about it can show in the weights. Every field
+    is scaled to unit variance: otherwise the penalty would be too strong for small solutions and too weak for large
+    ones, and a factor on the output changes no relation.
 
     Raises:
         InputError: the teacher is constant or not finite.
@@ -85,34 +107,73 @@ def imitation(problem: Problem, teacher: Callable[[FloatArray], FloatArray], gri
     if not (np.isfinite(values).all() and (spread > 1e-12).all()):
         raise InputError(f"teacher: nothing to imitate, its output has the standard deviations {spread.tolist()}")
     targets = dict(zip(problem.pde.fields, (values / spread).T, strict=True))
-    pde = problem.pde.without_unknowns()
-    return Problem(f"{problem.name} student", pde, problem.domain, [Data(points, **targets)]), spread
+    centre, half = problem.domain.centre, (problem.domain.high - problem.domain.low) / 2
+    box = Box(**{name: (-float(h), float(h)) for name, h in zip(problem.domain.coords, half, strict=True)})
+    task = Problem(f"{problem.name} student", problem.pde.without_unknowns(), box, [Data(points - centre, **targets)])
+    return task, spread
 
 
-def train_student(task: Problem, settings: StudentSettings, seed: int, backend: str, progress: bool) -> Student:
-    """Adam in float32, then L-BFGS in float64.
+def train_student(task: Problem, settings: StudentSettings, seed: int, backend: str = "auto") -> Student:
+    """A dense student by Gauss-Newton, first under a weak penalty; not converged yet (`converge`).
 
     Raises:
         KeyboardInterrupt: on Ctrl-C; a student takes seconds and is not resumed.
-        DivergedError: see `fit`.
     """
     sizes = (len(task.pde.coords), *settings.hidden, len(task.pde.fields))
-    net = TanhMLP(sizes, seed=seed, dtype=torch.float32)
-    milestones = (int(0.6 * settings.steps), int(0.85 * settings.steps))
-    schedule = Schedule(settings.steps, settings.lr, milestones)
-    fit(
-        task, net, schedule, backend=backend, regularizer=settings.regularizer, progress=progress,
-        title=f"student {seed + 1} of {settings.starts}",
-    )  # fmt: skip
-    return converge(task, net.double(), settings, seed, backend, progress)
+    net = TanhMLP(sizes, seed=seed, dtype=torch.float64)
+    ones = tuple(np.ones(n) for n in settings.hidden)
+    full = settings.regularizer
+    for regularizer, steps in (
+        (replace(full, strength=_WEAK * full.strength), min(_WEAK_STEPS, settings.steps)),
+        (full, settings.steps),
+    ):
+        loss = StudentLoss(task, net.structure, ones, regularizer, backend)
+        found = gauss_newton(loss, net.theta.detach(), steps, settings.tolerance)
+        with torch.no_grad():
+            net.theta.copy_(found.theta)
+    iterations, value, gradient = found.iterations, found.loss, found.gradient
+    if full.kind == "growl":  # columns become equal, on kinks at which second-order steps are refused
+        value, gradient, more, interrupted = polish(
+            task, net, _LBFGS * settings.steps, tolerance=settings.tolerance, regularizer=full, backend=backend
+        )
+        if interrupted:
+            raise KeyboardInterrupt
+        iterations += more
+    square = loss.mean_square(net.theta.detach())[0]
+    return Student(net, seed, value, square, gradient, iterations, ones)
 
 
-def converge(task: Problem, net: PsiMLP, settings: StudentSettings, seed: int, backend: str, progress: bool) -> Student:
-    """L-BFGS from the network's present weights."""
-    found = polish(
-        task, net, settings.iterations, tolerance=settings.tolerance, regularizer=settings.regularizer,
-        backend=backend, progress=progress, title=f"student {seed + 1} L-BFGS",
-    )  # fmt: skip
-    if found.interrupted:
-        raise KeyboardInterrupt
-    return Student(net, seed, found.loss, found.gradient, found.iterations)
+def converge(
+    task: Problem,
+    structure: Structure,
+    weights: Weights,
+    copies: Sequence[FloatArray],
+    settings: StudentSettings,
+    seed: int = 0,
+    backend: str = "auto",
+    *,
+    hopeless: float | None = None,
+) -> Student:
+    """The student of a structure nearest to the given expanded weights, by Gauss-Newton and then by Newton's method.
+
+    Args:
+        hopeless: above this loss Newton's method is not tried.
+    """
+    loss = StudentLoss(task, structure, copies, settings.regularizer, backend)
+    found = gauss_newton(loss, fitted(structure, weights), settings.steps, settings.tolerance)
+    iterations = found.iterations
+    if hopeless is None or found.loss <= hopeless:
+        found = newton(loss, found.theta, _NEWTON_STEPS, settings.tolerance)
+        iterations += found.iterations
+    net = PsiMLP(structure, dtype=torch.float64)
+    with torch.no_grad():
+        net.theta.copy_(found.theta)
+    square = loss.mean_square(found.theta)[0]
+    return Student(net, seed, found.loss, square, found.gradient, iterations, tuple(copies))
+
+
+def fitted(structure: Structure, weights: Weights) -> torch.Tensor:
+    """Least squares: every parameter the mean, signs removed, of the entries that are tied to it."""
+    given = [(torch.as_tensor(weight), torch.as_tensor(bias)) for weight, bias in weights]
+    uses = np.bincount(structure.expanded_plan.expansion.col, minlength=structure.n_parameters)
+    return structure.expand_adjoint(given) / torch.from_numpy(uses)

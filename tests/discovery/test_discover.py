@@ -24,7 +24,7 @@ from psinn_fast.discovery.distillation import distil as discover
 from psinn_fast.discovery.distillation import matching_width
 from psinn_fast.discovery.student import imitation
 
-QUICK = StudentSettings((4, 4), Regularizer("l2", 1e-2), grid=13, steps=300, starts=2, iterations=1500)
+QUICK = StudentSettings((4, 4), Regularizer("l2", 1e-2), grid=13, starts=2)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,130 @@
+"""From a teacher alone to its symmetries: found where they are, and nowhere else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from small import small_laplace
+
+from psinn_fast import (
+    PDE,
+    Box,
+    DiscoveryError,
+    InputError,
+    Problem,
+    PsiMLP,
+    Regularizer,
+    Residual,
+    SignedPermutation,
+    StudentSettings,
+    Symmetry,
+    TanhMLP,
+    structure_from_group,
+)
+from psinn_fast.discovery.distillation import Distillation, distil
+from psinn_fast.discovery.minimise import StudentLoss
+from psinn_fast.discovery.student import converge, fitted, imitation, train_student
+
+QUICK = StudentSettings((4, 4), Regularizer("l2", 3e-3), grid=13, starts=3)
+EVEN_Y = Symmetry(SignedPermutation.flip(2, 1), (1,))
+ODD_X = Symmetry(SignedPermutation.flip(2, 0), (-1,))
+SWAP = Symmetry(SignedPermutation((1, 0), (1, 1)), (1,))
+
+
+def plain_problem(box: Box) -> Problem:
+    return Problem("plain", PDE("x y", "u", lambda u: u.x), box, [Residual(box.grid(5))])
+
+
+def symmetric_teacher(symmetries: list[Symmetry], problem: Problem, seed: int = 0) -> PsiMLP:
+    structure = structure_from_group(symmetries, (1, 1), centre=tuple(problem.domain.centre.tolist()))
+    teacher = PsiMLP(structure, 2, seed=seed, dtype=torch.float64, init="xavier")
+    with torch.no_grad():
+        teacher.theta.mul_(1.5)
+    return teacher
+
+
+def found_maps(found: Distillation) -> set[Symmetry]:
+    return {match.symmetry for match in found.symmetries}
+
+
+@pytest.mark.parametrize("symmetries", [[EVEN_Y], [EVEN_Y, ODD_X], [SWAP]])
+def test_symmetries_of_the_teacher_are_found(symmetries: list[Symmetry]) -> None:
+    """Also about a centre that is not the origin."""
+    problem = plain_problem(Box(x=(0, 2), y=(1, 3)))
+    teacher = symmetric_teacher(symmetries, problem)
+    found = distil(problem, teacher, settings=QUICK)
+    assert found.centre == (1.0, 2.0)
+    assert found_maps(found) == {match.symmetry for match in found.teacher_symmetries} >= set(symmetries)
+    assert not found.missed
+    assert found.tied.loss <= (1 + QUICK.cluster_rise) * found.chosen.student.loss
+    assert all(trial.accepted == (trial.ratio <= 1 + QUICK.symmetry_rise) for trial in found.trials)
+    assert found.tied.net.structure.n_parameters == found.structure.n_parameters
+    report = found.report()
+    assert "times the loss, accepted" in report
+    assert "W1 = " in report
+
+
+def test_no_symmetry_where_the_teacher_has_none() -> None:
+    problem = plain_problem(Box(x=(-1, 1), y=(-1, 1)))
+    teacher = TanhMLP([2, 6, 1], seed=3, dtype=torch.float64)
+    with torch.no_grad():
+        teacher.theta.mul_(2)
+    found = distil(problem, teacher, settings=QUICK)
+    assert not found.teacher_symmetries
+    assert not found.symmetries
+    assert not any(trial.accepted for trial in found.trials)
+    assert min(trial.ratio for trial in found.trials) > 1.5
+
+
+def test_fixed_threshold_reads_the_student_of_lowest_loss() -> None:
+    problem = small_laplace()
+    teacher = symmetric_teacher([EVEN_Y], problem)
+    found = distil(problem, teacher, settings=QUICK, threshold=0.1)
+    assert found.threshold == 0.1
+    assert not found.trials
+    assert found.chosen.student.loss == min(attempt.student.loss for attempt in found.attempts)
+
+
+def test_settings_seed_means_other_students() -> None:
+    task, _ = imitation(small_laplace(), lambda points: points[:, :1] ** 2, 9)
+    one, same, other = (train_student(task, QUICK, seed).net.theta for seed in (0, 0, 1))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_converge_counts_copies() -> None:
+    """A neuron that stands for two is the student with the neuron twice, at the same loss."""
+    task, _ = imitation(small_laplace(), lambda points: np.tanh(points[:, :1] + points[:, 1:] ** 2), 9)
+    one = train_student(task, StudentSettings((3,), QUICK.regularizer, grid=9, starts=1), 0)
+    single = converge(task, one.net.structure, one.weights, [np.full(3, 2.0)], QUICK)
+    (weight, bias), (out, out_bias) = single.weights
+    doubled = [(np.repeat(weight, 2, 0), np.repeat(bias, 2)), (np.repeat(out / 2, 2, 1), out_bias)]
+    structure = TanhMLP([2, 6, 1]).structure
+    loss = StudentLoss(task, structure, [np.ones(6)], QUICK.regularizer)
+    assert loss.value_and_gradient(fitted(structure, doubled))[0] == pytest.approx(single.loss, rel=1e-8)
+    assert 0 < single.mean_square < single.loss
+
+
+def test_bad_input() -> None:
+    problem = small_laplace()
+    teacher = symmetric_teacher([EVEN_Y], problem)
+    with pytest.raises(InputError, match="threshold: expected a positive distance or 'auto', got 'best'"):
+        distil(problem, teacher, threshold="best")
+    with pytest.raises(InputError, match="cluster_rise: expected a positive number"):
+        StudentSettings(cluster_rise=0.0)
+    with pytest.raises(InputError, match="seed: expected an integer >= 0"):
+        StudentSettings(seed=-1)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "strength", "message"),
+    [((3,), 10.0, "no student shows a structure .*no neuron is left"), ((1,), 1e-3, "leaves .* of the teacher's")],
+)
+def test_students_that_imitate_nothing(hidden: tuple[int, ...], strength: float, message: str) -> None:
+    problem = plain_problem(Box(x=(-1, 1), y=(-1, 1)))
+    teacher = TanhMLP([2, 2, 1], dtype=torch.float64)
+    with torch.no_grad():  # tanh(6 x + 3) - tanh(6 x - 3), of which one tanh has little
+        teacher.theta.copy_(torch.tensor([6.0, 0, 6, 0, 3, -3, 1, -1, 0]))
+    with pytest.raises(DiscoveryError, match=message):
+        distil(problem, teacher, settings=StudentSettings(hidden, Regularizer("l2", strength), grid=11, starts=1))

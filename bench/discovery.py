@@ -62,7 +62,7 @@ class Bench:
 
     @property
     def settings(self) -> pf.StudentSettings | None:
-        return pf.StudentSettings((4, 4), grid=9, starts=1, iterations=20) if self.quick else None
+        return pf.StudentSettings((4, 4), grid=9, starts=1, steps=20) if self.quick else None
 
     def part(self, name: str) -> Callable[[Case, int], Row]:
         return {

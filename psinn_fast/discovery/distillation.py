@@ -12,7 +12,7 @@ from ..kernels.errors import InputError
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..structure import Structure
-from ..symmetry import maps_of_box
+from ..symmetry import Symmetry, maps_of_box
 from ..training.metrics import evaluate
 from ..training.progress import TrainingProgress
 from .clustering import check_threshold
@@ -36,7 +36,8 @@ _COLLAPSED = 0.5
 class Attempt:
     """One student and what was read from it; ``extraction`` is None where nothing could be, and ``failure`` says why.
 
-    ``dropped``: copies, dead and constant neurons, over all rounds. ``trials``: symmetries tried on it.
+    ``dropped``: copies, dead and constant neurons, over all rounds. ``trials``: symmetries tried on it, where its
+    loss was among the lowest.
     """
 
     student: Student
@@ -45,6 +46,11 @@ class Attempt:
     failure: str | None = None
     trials: tuple[Trial, ...] = ()
 
+    @property
+    def symmetries(self) -> tuple[Symmetry, ...]:
+        """Those tried that cost next to nothing, about the domain's centre."""
+        return tuple(trial.match.symmetry for trial in self.trials if trial.accepted)
+
 
 @dataclass(frozen=True)
 class Distillation:
@@ -52,8 +58,8 @@ class Distillation:
 
     Attributes:
         structure: block sizes 1, about the domain's centre.
-        chosen: the attempt it was read from, with the student before its clusters were tied; ``attempts``: all, before
-            symmetries were tried.
+        chosen: the attempt it was read from, with the student after symmetries and before clusters were tied;
+            ``attempts``: all, with the students before both.
         tied: the student with the structure's ties, converged again.
         imitation_error: relative L2 distance of the chosen student, and of the tied one, from the teacher.
         symmetries: those that *every* network of the structure has, about the centre.
@@ -172,17 +178,20 @@ def distil(
         with TrainingProgress(f"{problem.name} symmetries", len(shortlist), progress) as bar:
             for number, attempt in enumerate(shortlist, start=1):
                 student, trials = symmetrise(task, attempt.student, maps, lowest, settings, backend)
+                attempts[attempts.index(attempt)] = replace(attempt, trials=trials)
                 tried.append(replace(attempt, student=student, trials=trials))
                 bar.update(number, f"{sum(trial.accepted for trial in trials)} accepted")
-        chosen = max(tried, key=lambda attempt: (sum(t.accepted for t in attempt.trials), -attempt.student.loss))
+        chosen = max(tried, key=lambda attempt: (len(attempt.symmetries), -attempt.student.loss))
         tied, extraction, cut = tie_clusters(task, chosen.student, settings, backend)
-        chosen = replace(chosen, extraction=extraction)
     else:
         tied = converge(
             task, extraction.structure, extraction.weights, extraction.copies, settings, chosen.student.seed, backend
         )
     centre = problem.domain.centre
-    structure = replace(extraction.structure, name=f"{problem.name} (discovered)", centre=tuple(centre.tolist()))
+    chosen = replace(chosen, extraction=extraction)
+    chosen, *every = (_about(centre, attempt) for attempt in (chosen, *attempts))
+    assert chosen.extraction is not None
+    structure = replace(chosen.extraction.structure, name=f"{problem.name} (discovered)")
     points = problem.domain.unseen_grid(31)
     target = evaluate(teacher, points)
     errors = [
@@ -192,7 +201,7 @@ def distil(
     return Distillation(
         structure,
         chosen,
-        tuple(attempts),
+        tuple(every),
         tied,
         (errors[0], errors[1]),
         tuple(structure_symmetries(structure, problem.pde.coords)),
@@ -218,6 +227,15 @@ def _attempt(task: Problem, settings: StudentSettings, seed: int, threshold: flo
     except DiscoveryError as error:
         return Attempt(student, None, failure=str(error))
     return Attempt(simple, extraction, dropped)
+
+
+def _about(centre: FloatArray, attempt: Attempt) -> Attempt:
+    """The same, what was read in coordinates about the centre said in the domain's own."""
+    extraction = attempt.extraction
+    if extraction is None:
+        return attempt
+    structure = replace(extraction.structure, centre=tuple(centre.tolist()))
+    return replace(attempt, extraction=replace(extraction, structure=structure))
 
 
 def _readable(attempts: Sequence[Attempt]) -> list[Attempt]:

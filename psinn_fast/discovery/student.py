@@ -50,7 +50,7 @@ class StudentSettings:
     regularizer: Regularizer = field(default_factory=lambda: Regularizer("l2", 3e-3))
     grid: int = 31
     steps: int = 150
-    starts: int = 8
+    starts: int = 6
     seed: int = 0
     tolerance: float = 1e-9
     symmetry_rise: float = 0.05

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..kernels.errors import DivergedError
@@ -24,11 +24,10 @@ from .marquardt import Failure, Marquardt
 from .metrics import coarse_relative_l2
 from .progress import TrainingProgress
 from .result import FitResult, TrainingInterrupted, check_fit, divergence
+from .scouting import DEAD_ENDS, SCOUT_ITERATIONS, better_start, redrawn
 
 CHECKPOINT_SECONDS = 30.0
 HISTORY_ROWS = 400
-# A start that finds no way shows by then: its loss is a hundred times that of the others.
-SCOUT_ITERATIONS = 45
 _STARTS_WITH_UNKNOWNS = 3
 
 
@@ -69,7 +68,11 @@ def fit_gauss_newton(
     path = Path(checkpoint) if checkpoint is not None else None
     starts = _STARTS_WITH_UNKNOWNS if problem.pde.unknown and coefficients is None else 1
     starts = options.starts if isinstance(options.starts, int) else starts
-    scouted = starts == 1 or options.iterations <= SCOUT_ITERATIONS
+    others = [
+        partial(Marquardt, problem, redrawn(net, options.seed, number), options, engine, coefficients)
+        for number in range(1, starts)
+    ]
+    scouted = not others
     if resume and path is not None and path.exists():
         tensors, numbers = load_checkpoint(path, history, run_identity)
         run.restore(tensors, numbers)
@@ -93,36 +96,42 @@ def fit_gauss_newton(
 
     def record() -> str:
         write_back()
-        losses, error = run.losses, measure(net)
-        total = sum(term.weight * loss for term, loss in zip(run.full, losses, strict=True) if term.weight)
+        total, error = run.loss, measure(net)
         history.append(
             step=run.step, seconds=clock(), damping=run.damping, loss=total, penalty=0.0, relative_l2=error,
-            **dict(zip(names, losses, strict=True)), **run.coefficients,
+            **dict(zip(names, run.losses, strict=True)), **run.coefficients,
         )  # fmt: skip
         return f"loss {total:.2e}" + ("" if math.isnan(error) else f"  error {error:.2e}")
 
     publish()  # an unwritable checkpoint shows now, not after the work
-    if not scouted and (seconds is None or clock() < seconds):
-        found = _scout(problem, net, options, starts, coefficients, engine.name, seconds, progress, title)
-        run = Marquardt(problem, net, options, engine, found)
-        scouted = True
     saved_at, note = clock(), ""
-    status, stopped_by = "done", "iterations"
+    status, stopped_by, reason = "done", "iterations", None
     with InterruptFlag() as interrupt, TrainingProgress(title or problem.name, options.iterations, progress) as bar:
+
+        def halted() -> bool:
+            return interrupt.raised or (seconds is not None and clock() >= seconds)
+
         try:
             while run.step < options.iterations:
-                if interrupt.raised or (seconds is not None and clock() >= seconds):
+                if halted():
                     status = "interrupted" if interrupt.raised else "time limit"
                     stopped_by = "interrupt" if interrupt.raised else "seconds"
+                    break
+                if not scouted and (run.step >= SCOUT_ITERATIONS or reason in DEAD_ENDS):
+                    bar.update(run.step, "trying other starts")
+                    found = better_start(run, others, SCOUT_ITERATIONS, halted)
+                    if found is None:
+                        continue
+                    reason = reason if found is run else None
+                    run, scouted = found, True
+                if reason is not None:
+                    stopped_by = reason
                     break
                 equations = run.linearise()
                 if run.step % log_every == 0:
                     note = record()
                 reason = run.advance(equations)
                 bar.update(run.step, note)
-                if reason is not None:
-                    stopped_by = reason
-                    break
                 if clock() - saved_at > CHECKPOINT_SECONDS:
                     publish()
                     saved_at = clock()
@@ -142,40 +151,3 @@ def fit_gauss_newton(
     if status == "interrupted":
         raise TrainingInterrupted(result)
     return result
-
-
-def _scout(
-    problem: Problem,
-    net: PsiMLP,
-    options: GaussNewton,
-    starts: int,
-    coefficients: Mapping[str, float] | None,
-    backend: str,
-    seconds: float | None,
-    progress: bool,
-    title: str | None,
-) -> dict[str, float]:
-    """A few iterations from the network's weights and from others; the lowest loss goes into it. Its coefficients."""
-    candidates = [net, *(_redrawn(net, options.seed, number) for number in range(1, starts))]
-    weights = {condition.name: condition.weight for condition in problem.conditions}
-    short = replace(options, iterations=SCOUT_ITERATIONS, starts=1)
-    started, best, lowest = time.perf_counter(), net, math.inf
-    found: dict[str, float] = {}
-    for number, candidate in enumerate(candidates, start=1):
-        left = None if seconds is None else max(0.0, seconds - (time.perf_counter() - started))
-        label = f"{title or problem.name}, start {number} of {starts}"
-        result = fit_gauss_newton(
-            problem, candidate, short, coefficients=coefficients, backend=backend, seconds=left, progress=progress,
-            title=label,
-        )  # fmt: skip
-        loss = sum(weights[name] * value for name, value in result.losses.items())
-        if loss < lowest:
-            best, lowest, found = candidate, loss, result.coefficients
-    with torch.no_grad():
-        net.theta.copy_(best.theta)
-    return found
-
-
-def _redrawn(net: PsiMLP, seed: int, number: int) -> PsiMLP:
-    seed = int(np.random.default_rng((seed, number)).integers(2**31))
-    return PsiMLP(net.structure, seed=seed, dtype=net.theta.dtype, device=net.theta.device)

@@ -89,6 +89,11 @@ class Marquardt:
         """Every term's mean square at the points drawn, unweighted; NaN for terms that weigh nothing."""
         return self.residuals.losses(self.r)
 
+    @property
+    def loss(self) -> float:
+        """At the points drawn, with the problem's own weights."""
+        return sum(term.weight * loss for term, loss in zip(self.full, self.losses, strict=True) if term.weight)
+
     def full_losses(self) -> list[float]:
         """The same at all of the problem's points, every term."""
         losses = [float(self.residuals.of_term(term, self.x).square().sum()) / term.n_points for term in self.full]

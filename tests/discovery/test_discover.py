@@ -33,30 +33,15 @@ def teacher() -> PsiMLP:
     return PsiMLP(published_structure("laplace"), 4, seed=3, dtype=torch.float64, init="xavier")
 
 
-def test_structure_is_read_from_a_converged_student(teacher: PsiMLP) -> None:
-    found = discover(small_laplace(), teacher, settings=QUICK)
-    assert found.chosen.student.gradient <= 1e-6
-    assert found.chosen.student.loss == min(attempt.student.loss for attempt in found.attempts)
-    assert found.structure.n_inputs == 2
-    assert "y -> -y" in [match.text for match in found.teacher_symmetries]
-    assert {match.text for match in found.symmetries} | {match.text for match in found.missed} >= {"y -> -y"}
-    assert all(match.symmetry not in {m.symmetry for m in found.symmetries} for match in found.missed)
-    report = found.report()
-    assert "W1 = " in report
-    assert "symmetries of every network with this structure" in report
-    # Ties change the student little, or the report says how much.
-    assert np.isfinite(found.imitation_error).all()
-
-
 @pytest.mark.parametrize("kind", ["l1", "growl"])
 def test_other_regularizers(teacher: PsiMLP, kind: str) -> None:
-    settings = StudentSettings((3,), Regularizer(kind, 1e-3), grid=7, steps=50, starts=1, iterations=100)
+    settings = StudentSettings((3,), Regularizer(kind, 1e-3), grid=7, steps=50, starts=1)
     assert discover(small_laplace(), teacher, settings=settings).structure.layer_sizes[0] == 2
 
 
 def test_a_collapsed_student_is_reported(teacher: PsiMLP) -> None:
-    settings = StudentSettings((3,), Regularizer("l2", 10.0), grid=7, steps=600, lr=1e-2, starts=1, iterations=500)
-    with pytest.raises(DiscoveryError, match=r"no student shows .* \(start 1: hidden layer 1: no neuron is left"):
+    settings = StudentSettings((3,), Regularizer("l2", 10.0), grid=7, starts=1)
+    with pytest.raises(DiscoveryError, match=r"no student shows .* \(seed 0: hidden layer 1: no neuron is left"):
         discover(small_laplace(), teacher, settings=settings)
 
 
@@ -92,7 +77,7 @@ def test_matching_width() -> None:
 
 def test_pipeline_compares_all_methods_and_resumes(tmp_path: Path) -> None:
     said: list[str] = []
-    settings = replace(QUICK, starts=1, steps=100, iterations=200)
+    settings = replace(QUICK, starts=1)
     options = {"steps": 60, "settings": settings, "teacher_iterations": 50, "out": tmp_path}
     result = run_pipeline(small_laplace(), **options, say=said.append)
     labels = [label for label, _ in result.rows]

@@ -232,3 +232,15 @@ def test_bad_weights(weights: list[Layer], message: str) -> None:
 def test_bad_threshold() -> None:
     with pytest.raises(InputError, match="threshold: expected a positive finite distance, got 0"):
         extract_structure([(np.ones((1, 2)), np.ones(1))], 0)
+
+
+def test_copies_add_up_and_weigh_the_mean() -> None:
+    layers = [(np.array([[1.0], [1.03]]), np.array([0.5, 0.5])), (np.array([[0.7, 0.4]]), np.array([0.2]))]
+    found = extract_structure(layers, copies=[[1, 2]])
+    assert [count.tolist() for count in found.copies] == [[3.0]]
+    assert found.simplified[0][0].ravel() == pytest.approx([1.02])
+    assert found.simplified[1][0].ravel() == pytest.approx([1.1])
+    with pytest.raises(InputError, match=r"copies: expected positive counts of shapes \[\(2,\)\]"):
+        extract_structure(layers, copies=[[1, 0]])
+    with pytest.raises(InputError, match="copies: expected positive counts"):
+        extract_structure(layers, copies=[[1]])

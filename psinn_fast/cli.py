@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -109,8 +108,10 @@ def _run(options: argparse.Namespace) -> int:
     problem = _problem(options)
     result = run_pipeline(
         problem,
-        settings=None if options.paper else _student(problem, options),
+        settings=_student(problem, options),
         threshold=_threshold(options.threshold),
+        tests=tuple(options.tests.split(",")),
+        iterations=options.iterations,
         teacher_iterations=options.teacher_iterations,
         seconds=options.seconds,
         optimizer=options.optimizer,
@@ -155,21 +156,15 @@ def _parser() -> argparse.ArgumentParser:
 
     find = commands.add_parser("discover", help="find the relation matrix R, and what speaks for it")
     _any_problem(find)
-    find.add_argument(
-        "--tests", default=",".join(TESTS), metavar="T,T", help="which evidence is looked at (default: %(default)s)"
-    )
     find.add_argument("--teacher", metavar="FILE", help="a weights.safetensors to distil, beside the networks trained")
     find.add_argument("--seeds", type=int, default=2, metavar="N", help="dense networks (default: %(default)s)")
-    find.add_argument(
-        "--iterations", type=int, default=ITERATIONS, metavar="N", help="Gauss-Newton, each (default: %(default)s)"
-    )
     find.add_argument("--seconds", type=float, metavar="S", help="limit for each network's training")
-    _student_options(find)
+    _discovery_options(find)
     find.set_defaults(command=_discover)
 
     pipeline = commands.add_parser("run", help="the whole pipeline, then PINN, PINN-post and Psi-NN side by side")
     _common(pipeline)
-    _student_options(pipeline)
+    _discovery_options(pipeline)
     pipeline.add_argument(
         "--teacher-iterations",
         type=int,
@@ -205,9 +200,18 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue the run whose checkpoint is in --out")
 
 
-def _student_options(parser: argparse.ArgumentParser) -> None:
+def _discovery_options(parser: argparse.ArgumentParser) -> None:
     defaults = StudentSettings()
-    parser.add_argument("--threshold", metavar="D", help="clustering distance of the students (the paper's: 0.1)")
+    parser.add_argument(
+        "--tests", default=",".join(TESTS), metavar="T,T", help="what discovery looks at (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--iterations", type=int, default=ITERATIONS, metavar="N",
+        help="Gauss-Newton, for each network that discovery trains (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--threshold", default="auto", metavar="D", help="clustering distance of the students, in the paper 0.1"
+    )
     parser.add_argument("--student", metavar="8,8,8", help="hidden layer sizes of the student (default: the problem's)")
     parser.add_argument("--regularizer", choices=KINDS, default="l2", help="of the student (default: %(default)s)")
     parser.add_argument(
@@ -242,12 +246,12 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
 
 def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings:
     hidden = _integers("student", options.student) if options.student else tuple(problem.student or (8, 8, 8))
-    settings = StudentSettings(hidden, Regularizer(options.regularizer, options.strength))
-    return replace(settings, starts=options.starts, steps=options.student_steps)
+    regularizer = Regularizer(options.regularizer, options.strength)
+    return StudentSettings(hidden, regularizer, starts=options.starts, steps=options.student_steps, seed=options.seed)
 
 
-def _threshold(given: str | None) -> float | None:
-    return None if given is None else parse_number(given)
+def _threshold(given: str) -> float | str:
+    return given if given == "auto" else parse_number(given)
 
 
 def _structure(given: str | None) -> Structure | None:

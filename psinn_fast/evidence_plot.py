@@ -74,7 +74,7 @@ def draw_images(figure: FigureBase, discovery: Discovery, maps: list[int]) -> No
         image = chi * evaluate(net, box.centre + evidence.symmetry.map(points - box.centre))[:, 0]
         sign = "" if chi > 0 else "-"
         field = problem.pde.fields[0]
-        panels = ((field, values), (f"{sign}{field}({evidence.text})", image), ("difference", values - image))
+        panels = ((field, values), (f"{sign}{field}(g x), g: {evidence.text}", image), ("difference", values - image))
         for axis, (title, shown) in zip(axes[row], panels, strict=True):
             axis.set_title(title, fontsize=10)
             axis.set_xlabel(coords[0])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .discovery.discover import Discovery, discover, matching_width
+from .discovery.discover import ITERATIONS, TESTS, Discovery, discover, matching_width
 from .discovery.student import StudentSettings
 from .kernels.errors import InputError
 from .networks import PsiMLP
@@ -64,7 +64,9 @@ def run_pipeline(
     lr: float | None = None,
     milestones: Sequence[int] | None = None,
     settings: StudentSettings | None = None,
-    threshold: float | None = None,
+    threshold: float | str | None = None,
+    tests: Sequence[str] = TESTS,
+    iterations: int = ITERATIONS,
     teacher_iterations: int = TEACHER_ITERATIONS,
     seconds: float | None = None,
     optimizer: str = "adam",
@@ -83,8 +85,8 @@ def run_pipeline(
         steps, lr: of every network; None takes the problem's, or with ``paper`` the paper's.
         milestones: None drops the rate to a tenth for the last fifth of the steps, so that the errors compared are not
             those of a random moment in Adam's noise; with ``paper`` it stays constant.
-        settings: of the students; None: `StudentSettings` for the problem, with ``paper`` twice the teacher's steps.
-        threshold: of the clustering; None: that of `discover`.
+        settings: of the students; None: those of `discover`.
+        threshold, tests, iterations: of `discover`, ``iterations`` counting those of the networks that it trains.
         teacher_iterations: L-BFGS iterations that polish the teacher, if Adam trained it.
         seconds: limit for each network's training.
         optimizer: "adam", or "gauss-newton", of which ``steps`` counts the iterations; lr and milestones are Adam's.
@@ -112,9 +114,6 @@ def run_pipeline(
         lr = problem.paper_lr if paper and problem.paper_lr else problem.lr
     if milestones is None:
         milestones = () if paper or steps is None or not by_adam else (int(0.8 * steps),)
-    if settings is None:
-        settings = StudentSettings(tuple(problem.student or (8, 8, 8)))
-        settings = replace(settings, steps=2 * steps) if paper and steps else settings
     folder = Path(out) if out is not None else None
 
     def train(label: str, method: str, **network: Any) -> Solution:
@@ -134,8 +133,8 @@ def run_pipeline(
     )
     # The PINN is one teacher; another seed makes the second, whose difference from it is the noise.
     found = discover(
-        problem, teacher, seeds=1, seed=seed + 1, settings=settings, threshold=threshold, backend=backend,
-        seconds=seconds, progress=progress,
+        problem, teacher, tests=tests, seeds=1, seed=seed + 1, iterations=iterations, settings=settings,
+        threshold=threshold, backend=backend, seconds=seconds, progress=progress,
     )  # fmt: skip
     say(found.report())
     if folder is not None:

@@ -85,6 +85,8 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
         (["solve", "laplace", "--out", "/proc/nowhere"], "out: cannot write to the folder /proc/nowhere"),
         (["discover", "laplace", "--teacher", "none.safetensors"], "none.safetensors: cannot be read"),
         (["discover", "laplace", "--student", "8,0"], "hidden: expected positive sizes"),
+        (["discover", "laplace", "--tests", "problem,magic"], "tests: expected some of ['problem', 'teacher', 'stud"),
+        (["discover", "laplace", "--seeds", "1"], "seeds: expected at least 2"),
         (["solve", "laplace", "--optimizer", "gauss-newton", "--lr", "1"], "lr: has no meaning for optimizer 'gauss-n"),
         (["run", "laplace", "--optimizer", "gauss-newton", "--paper"], "paper: the paper trains by Adam"),
         (["run", "laplace", "--strength", "-1"], "strength: expected a finite number >= 0, got -1.0"),
@@ -93,7 +95,8 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
 def test_bad_input_is_one_line_and_exit_code_2(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*arguments, *([] if "--steps" in arguments else ["--steps", "1"])]) == 2
+    short = [] if "--steps" in arguments or "discover" in arguments else ["--steps", "1"]
+    assert main([*arguments, *short]) == 2
     printed = capsys.readouterr()
     assert message in printed.err
     assert len(printed.err.strip().splitlines()) == 1
@@ -105,6 +108,22 @@ def test_argparse_refuses_unknown_choices_with_exit_code_2(capsys: pytest.Captur
         main(["solve", "laplace", "--method", "magic"])
     assert info.value.code == 2
     assert "invalid choice: 'magic'" in capsys.readouterr().err
+
+
+def test_discover_prints_and_writes_the_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["discover", "poisson", "--tests", "problem", "--quiet"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "inputs measured from (0.5, 0.5)" in text
+    assert "W1 = [[a, b]" in text
+    assert "the problem breaks it" in text
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "structure.json", "structure.png", "R.png", "discovery.txt", "discovery.json", "discovery.png",
+    }  # fmt: skip
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [match["map"] for match in found["group"]] == ["x -> -x, y -> -y", "x -> y, y -> x", "x -> -y, y -> -x"]
+    assert found["structure"] == json.loads((tmp_path / "structure.json").read_text())
 
 
 def test_gauss_newton_by_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:

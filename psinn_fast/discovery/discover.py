@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 import time
 from collections.abc import Sequence
 from copy import deepcopy
@@ -24,7 +26,7 @@ from .evidence import Evidence, accepted_group, evidence_table, weigh
 from .extraction import DiscoveryError
 from .problem_symmetry import ProblemSymmetry, problem_symmetries
 from .student import StudentSettings
-from .symmetry_check import FoundSymmetry, structure_symmetries
+from .symmetry_check import FoundSymmetry
 from .teachers import Trained
 
 __all__ = ["Discovery", "Trial", "discover", "matching_width"]
@@ -43,7 +45,8 @@ NEGLIGIBLE_LOSS = 1e-14
 class Trial:
     """Structured against dense networks: the problem's own loss at all points, per seed, after equal iterations.
 
-    ``rejected``: no structured loss is within 10 times the best dense one. ``parameters``: (structured, dense).
+    ``rejected``: no structured loss is within 10 times the geometric mean of the dense ones. ``parameters``: of the
+    structured and of the dense network.
     """
 
     parameters: tuple[int, int]
@@ -72,7 +75,7 @@ class Discovery:
         group: the accepted symmetries but the identity; maps are about the domain's centre, ``error`` is the teachers'
             asymmetry (0 where there is none).
         evidence: a row per map, also of those that were rejected.
-        distillation: of the best teacher, or None.
+        distillation: of the given or best teacher, or None.
         teachers: the trained networks, the best first.
         trial: structured against dense, or None where nothing was to be compared.
         notes: what went wrong or needs saying.
@@ -148,8 +151,9 @@ def discover(
     tests: Sequence[str] = TESTS,
     seeds: int = 2,
     iterations: int = ITERATIONS,
+    distillations: int = 1,
     settings: StudentSettings | None = None,
-    threshold: float | None = None,
+    threshold: float | str | None = None,
     backend: str = "auto",
     seed: int = 0,
     seconds: float | None = None,
@@ -167,9 +171,10 @@ def discover(
         problem: up to 4 coordinates.
         teacher: a network trained on the problem, if there is one; it is distilled, and counts as one more teacher.
         tests: which of "problem", "teacher", "student" are made. With "problem" alone nothing is trained.
-        seeds: dense networks to train, and structured ones at most; with the teacher, at least two networks must be
-            there, whose differences are the noise. Those of the same seed and layers as the teacher's hardly differ.
+        seeds: dense networks to train. With the teacher at least two must be there, whose differences are the noise;
+            those of one seed and the same layers hardly differ. The trial trains up to twice as many structured ones.
         iterations: of Gauss-Newton, for each network.
+        distillations: how many teachers are distilled, the given one and then the best first; that many votes.
         settings, threshold: of the students, see `distil`; None takes its defaults.
         backend: see `available_backends`.
         seed: of the first dense network; the others' follow.
@@ -187,6 +192,8 @@ def discover(
     least = 2 if teacher is None else 1
     if seeds < least:
         raise InputError(f"seeds: expected at least {least}, since differences of networks are the noise, got {seeds}")
+    if distillations < 1:
+        raise InputError(f"distillations: expected an integer >= 1, got {distillations}")
     if teacher is not None:
         check_fit(problem, teacher, seconds)
         teacher = deepcopy(teacher).double()
@@ -218,18 +225,22 @@ def discover(
         else:
             notes.append("teacher: fewer than two networks were trained, so their noise is unknown")
 
-    distillation = None
+    distilled: list[Distillation] = []
     on_students: list[list[Symmetry]] | None = None
     if "student" in wanted and nets:
+        options = {} if threshold is None else {"threshold": threshold}
+        students = settings or StudentSettings(tuple(problem.student or (8, 8, 8)), seed=seed)
         with clock("students"):
-            options = {} if threshold is None else {"threshold": threshold}
-            try:
-                distillation = distil(
-                    problem, nets[0], settings=settings, backend=backend, progress=progress, **options
-                )
-                on_students = _students(problem, distillation)
-            except (DiscoveryError, InputError) as error:
-                notes.append(f"students: {error}")
+            for number, net in enumerate(nets[:distillations]):
+                own_settings = replace(students, seed=students.seed + number)
+                try:
+                    distilled.append(
+                        distil(problem, net, settings=own_settings, backend=backend, progress=progress, **options)
+                    )
+                except (DiscoveryError, InputError) as error:
+                    notes.append(f"students: {error}")
+        if distilled:
+            on_students = [[match.symmetry for match in found.symmetries] for found in distilled]
 
     rows = []
     for g in maps:
@@ -246,7 +257,7 @@ def discover(
     trial = None
     if group and trained:
         with clock("trial"):
-            trial, failures = _trial(problem, structure, trained, range(seed, seed + seeds), training)
+            trial, failures = _trial(problem, structure, trained, range(seed, seed + 2 * seeds), training)
         notes += [f"structured, {failure}" for failure in failures]
         if trial.rejected:
             evidence = tuple(
@@ -256,8 +267,9 @@ def discover(
                 for row in evidence
             )
             group, structure = (), _dense(problem)
+    best = distilled[0] if distilled else None
     return Discovery(
-        problem, structure, group, evidence, distillation, tuple(trained), trial, tuple(notes), clock.seconds
+        problem, structure, group, evidence, best, tuple(trained), trial, tuple(notes), clock.seconds
     )  # fmt: skip
 
 
@@ -287,10 +299,12 @@ def _dense(problem: Problem) -> Structure:
 def _trial(
     problem: Problem, structure: Structure, dense: Sequence[Trained], seeds: Sequence[int], training: dict[str, Any]
 ) -> tuple[Trial, list[str]]:
-    """Structured networks, one after the other, until one is good enough."""
+    """Structured networks, one after the other, until one is good enough: some seeds end in a bad minimum."""
     n_dense = dense[0].net.structure.n_parameters
     wide = structure.with_width(matching_width(structure, n_dense))
-    allowed = TOLERATED_LOSS * min(found.loss for found in dense) + NEGLIGIBLE_LOSS * _untrained_loss(problem, wide)
+    dense_losses = tuple(found.loss for found in dense)
+    typical = math.exp(sum(math.log(max(loss, sys.float_info.min)) for loss in dense_losses) / len(dense_losses))
+    allowed = TOLERATED_LOSS * typical + NEGLIGIBLE_LOSS * _untrained_loss(problem, wide)
     losses, failures = list[float](), list[str]()
     for seed in seeds:
         trained, failed = teachers.train(problem, [seed], structure=wide, width=1, **training)
@@ -299,7 +313,6 @@ def _trial(
         if losses and min(losses) <= allowed:
             break
     rejected = not losses or min(losses) > allowed
-    dense_losses = tuple(found.loss for found in dense)
     return Trial((wide.n_parameters, n_dense), training["iterations"], tuple(losses), dense_losses, rejected), failures
 
 
@@ -309,22 +322,6 @@ def _untrained_loss(problem: Problem, structure: Structure) -> float:
     terms = problem.terms(torch.float64)
     found = get_backend("auto").loss_and_gradient(net.plan, net.theta.detach(), none, terms)
     return float(sum(term.weight * float(loss) for term, loss in zip(terms, found.losses, strict=True)))
-
-
-def _students(problem: Problem, distillation: Distillation) -> list[list[Symmetry]]:
-    """Per student, the symmetries about the domain's centre that its structure has; none where nothing was read."""
-    shown = []
-    for attempt in distillation.attempts:
-        own: list[Symmetry] = []
-        if attempt.extraction is not None:
-            structure = attempt.extraction.structure
-            # A map about another centre is one about the domain's where it leaves the difference in place.
-            offset = problem.domain.centre - structure.centre
-            for match in structure_symmetries(structure, problem.pde.coords):
-                if abs(match.symmetry.map(offset) - offset).max() < 1e-12:
-                    own.append(match.symmetry)
-        shown.append(own)
-    return shown
 
 
 class _Clock:

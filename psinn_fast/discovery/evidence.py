@@ -22,7 +22,7 @@ class Evidence:
         symmetry, text: the map and chi; the map in words.
         problem: "holds", "broken" or "undecided", and ``problem_reason``, see `ProblemSymmetry`.
         effect, noise, teacher: see `Asymmetry`.
-        agreeing, students: how many of the students show the relation in their weights.
+        agreeing, students: in how many distillations, of how many, the students' weights show it.
         accepted: whether it is in the group; ``reason`` says why, or why not.
     """
 
@@ -61,7 +61,7 @@ def weigh(
         text: the map in words.
         problem: one result per character of the same map.
         teacher: of the same map.
-        students: the symmetries that each student shows, those of the same map.
+        students: the symmetries of the same map that each distillation found.
     """
     votes = [symmetry for own in students or () for symmetry in own]
     symmetry = _signs(problem, teacher, votes)
@@ -142,8 +142,7 @@ def _signs(problem: Sequence[ProblemSymmetry] | None, teacher: Asymmetry | None,
     if teacher is not None:
         return teacher.symmetry
     if problem is not None:
-        order = {problem_symmetry.UNDECIDED: 0, problem_symmetry.BROKEN: 1}
-        return min(problem, key=lambda result: (order[result.verdict], result.difference)).symmetry
+        return min(problem, key=lambda result: (result.verdict == problem_symmetry.BROKEN, result.difference)).symmetry
     return max(votes, key=votes.count)
 
 
@@ -165,7 +164,7 @@ def _verdict(row: Evidence) -> tuple[bool, str]:
     if inaccurate:
         return False, f"teachers too inaccurate: {sizes}"
     if row.problem is None and row.students:
-        return 2 * (row.agreeing or 0) > row.students, f"{row.agreeing} of {row.students} students show it"
+        return 2 * (row.agreeing or 0) > row.students, f"{row.agreeing} of {row.students} distillations show it"
     return False, f"undecided: {row.problem_reason}" if row.problem else "no test was made"
 
 

@@ -78,7 +78,7 @@ def test_matching_width() -> None:
 def test_pipeline_compares_all_methods_and_resumes(tmp_path: Path) -> None:
     said: list[str] = []
     settings = replace(QUICK, starts=1)
-    options = {"steps": 60, "settings": settings, "teacher_iterations": 50, "out": tmp_path}
+    options = {"steps": 60, "settings": settings, "teacher_iterations": 50, "iterations": 5, "out": tmp_path}
     result = run_pipeline(small_laplace(), **options, say=said.append)
     labels = [label for label, _ in result.rows]
     assert labels == ["PINN", "PINN-post", "Psi-NN, discovered R", "Psi-NN, published R"]

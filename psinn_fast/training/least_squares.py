@@ -17,6 +17,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..kernels.gram import add_gram
+
 # Some rows: r (m,) and J (m, n), float64.
 Chunk = tuple[Tensor, Tensor]
 
@@ -25,8 +27,6 @@ LARGEST_FACTORED = 8_000
 _EPS = torch.finfo(torch.float64).eps
 # Below damping = SAFE * eps * n rounding errors of the Gram matrix of n unit columns weigh as much as the damping.
 _SAFE = 16.0
-# Rows of the Gram matrix that are summed at once.
-_STRIP = 96
 _CG_ITERATIONS = 200
 _CG_TOLERANCE = 1e-3
 
@@ -85,17 +85,12 @@ class NormalEquations:
 
     def __init__(self, chunks: Iterable[Chunk], x: Tensor) -> None:
         self.name = "cholesky"
-        self._gram = x.new_zeros(x.numel(), x.numel())
-        self.gradient = torch.zeros_like(x)
-        self.square = 0.0
+        n = x.numel()
+        gram = x.new_zeros(n + 1, n + 1)
         for r, jacobian in chunks:
-            # The lower triangle only. BLAS has that too, in SciPy, but its threads slow torch's and ours down.
-            for first in range(0, x.numel(), _STRIP):
-                last = min(first + _STRIP, x.numel())
-                self._gram[first:last, :last].addmm_(jacobian[:, first:last].T, jacobian[:, :last])
-            self.gradient.addmv_(jacobian.T, r)
-            self.square += float(r @ r)
-        self._gram = self._gram.tril() + self._gram.tril(-1).T
+            add_gram(gram, jacobian, r)
+        self.gradient, self.square = gram[n, :n].clone(), float(gram[n, n])
+        self._gram = gram[:n, :n].tril() + gram[:n, :n].tril(-1).T
         self.diagonal = self._gram.diagonal().clone()
         self._apply: Callable[[Tensor], Tensor] = torch.zeros_like
 

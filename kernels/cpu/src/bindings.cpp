@@ -273,6 +273,25 @@ void jacobian(const Model& model, Isa isa, int threads, const ProgramOf& program
                        at<const T>(points), n, at<const T>(columns), at<T>(residuals), at<T>(out));
 }
 
+// Below this many multiply-adds another thread costs more than it saves.
+constexpr Index GRAM_WORK_PER_THREAD = 500000;
+
+template <class T>
+void gram(Isa isa, int threads, Address jacobian, Address r, Index rows, Index n, Address out) {
+  py::gil_scoped_release release;
+  const Engine<T>& use = engine<T>(isa);
+  const Index blocks = use.gram_blocks(n), useful = rows * n * n / 2 / GRAM_WORK_PER_THREAD;
+  const Index size = std::max<Index>(1, std::min<Index>({threads, blocks, useful}));
+  std::vector<Buffer> memory;
+  for (Index k = 0; k < size; ++k) memory.emplace_back(use.gram_workspace(n));
+  TeamLease team(static_cast<int>(size));
+  (*team).run([&](int thread) {
+    const Index first = blocks * thread / size, last = blocks * (thread + 1) / size;
+    use.gram(at<const T>(jacobian), at<const T>(r), rows, n, at<T>(out), first, last,
+             memory[static_cast<std::size_t>(thread)].template as<void>());
+  });
+}
+
 // Fused multiply-adds per second of `threads` cores at once, registers only.
 template <class T>
 double peak(Isa isa, int threads, double seconds) {
@@ -298,6 +317,7 @@ void define(py::module_& module, const std::string& suffix) {
   module.def(("jets" + suffix).c_str(), &jets<T>);
   module.def(("jets_backward" + suffix).c_str(), &jets_backward<T>);
   module.def(("jacobian" + suffix).c_str(), &jacobian<T>);
+  module.def(("gram" + suffix).c_str(), &gram<T>);
   module.def(("peak" + suffix).c_str(), &peak<T>);
   module.def(("tanh" + suffix).c_str(), &tanh_of<T>);
 }

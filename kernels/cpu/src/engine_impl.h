@@ -3,6 +3,7 @@
 
 #include <chrono>
 
+#include "gram.h"
 #include "operations.h"
 
 namespace PSINN_NAMESPACE {
@@ -70,7 +71,7 @@ double peak(double seconds) {
 
 template <class T>
 constexpr psinn::Engine<T> table() {
-  return {LANES<T>, tile_points<T>, workspace<T>, run<T>, tanh_of<T>, peak<T>};
+  return {LANES<T>, tile_points<T>, workspace<T>, run<T>, tanh_of<T>, gram_blocks<T>, gram_workspace<T>, gram<T>, peak<T>};
 }
 
 const psinn::Engine<float>& engine_float() {

@@ -174,7 +174,7 @@ def discover(
         seeds: dense networks to train. With the teacher at least two must be there, whose differences are the noise;
             those of one seed and the same layers hardly differ. The trial trains up to twice as many structured ones.
         iterations: of Gauss-Newton, for each network.
-        distillations: how many teachers are distilled, the given one and then the best first; that many votes.
+        distillations: how many teachers are distilled, the given one first, then the best.
         settings, threshold: of the students, see `distil`; None takes its defaults.
         backend: see `available_backends`.
         seed: of the first dense network; the others' follow.
@@ -240,7 +240,7 @@ def discover(
                 except (DiscoveryError, InputError) as error:
                     notes.append(f"students: {error}")
         if distilled:
-            on_students = [[match.symmetry for match in found.symmetries] for found in distilled]
+            on_students = [shown for found in distilled for shown in _votes(found)]
 
     rows = []
     for g in maps:
@@ -322,6 +322,12 @@ def _untrained_loss(problem: Problem, structure: Structure) -> float:
     terms = problem.terms(torch.float64)
     found = get_backend("auto").loss_and_gradient(net.plan, net.theta.detach(), none, terms)
     return float(sum(term.weight * float(loss) for term, loss in zip(terms, found.losses, strict=True)))
+
+
+def _votes(found: Distillation) -> list[list[Symmetry]]:
+    """What each student on which symmetries were tried shows; without trials, what was read from the one chosen."""
+    tried = [list(attempt.symmetries) for attempt in found.attempts if attempt.trials]
+    return tried or [[match.symmetry for match in found.symmetries]]
 
 
 class _Clock:

@@ -22,7 +22,7 @@ class Evidence:
         symmetry, text: the map and chi; the map in words.
         problem: "holds", "broken" or "undecided", and ``problem_reason``, see `ProblemSymmetry`.
         effect, noise, teacher: see `Asymmetry`.
-        agreeing, students: in how many distillations, of how many, the students' weights show it.
+        agreeing, students: on how many distilled students, of those on which it was tried, it holds.
         accepted: whether it is in the group; ``reason`` says why, or why not.
     """
 
@@ -61,7 +61,7 @@ def weigh(
         text: the map in words.
         problem: one result per character of the same map.
         teacher: of the same map.
-        students: the symmetries of the same map that each distillation found.
+        students: the symmetries of the same map that each student shows.
     """
     votes = [symmetry for own in students or () for symmetry in own]
     symmetry = _signs(problem, teacher, votes)
@@ -164,7 +164,7 @@ def _verdict(row: Evidence) -> tuple[bool, str]:
     if inaccurate:
         return False, f"teachers too inaccurate: {sizes}"
     if row.problem is None and row.students:
-        return 2 * (row.agreeing or 0) > row.students, f"{row.agreeing} of {row.students} distillations show it"
+        return 2 * (row.agreeing or 0) > row.students, f"{row.agreeing} of {row.students} students show it"
     return False, f"undecided: {row.problem_reason}" if row.problem else "no test was made"
 
 

@@ -70,8 +70,8 @@ def on_teachers(verdict: str, symmetry: Symmetry = ODD_X) -> Asymmetry:
         (on_problem("holds", "holds"), None, None, False, "undecided: it holds with more than one sign"),
         (on_problem("holds", "holds"), on_teachers("supported"), None, True, "the teachers show it"),
         (None, on_teachers("supported"), None, True, "the teachers show it"),
-        (None, None, [[ODD_X], [ODD_X], []], True, "2 of 3 distillations show it"),
-        (None, None, [[ODD_X], [EVEN_X], []], False, "1 of 3 distillations show it"),
+        (None, None, [[ODD_X], [ODD_X], []], True, "2 of 3 students show it"),
+        (None, None, [[ODD_X], [EVEN_X], []], False, "1 of 3 students show it"),
     ],
 )
 def test_verdict_on_one_map(

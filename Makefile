@@ -61,7 +61,7 @@ test-wheel: wheel  ## the test suite against the installed wheel, in an environm
 	build/wheel/bin/pip install --quiet -c constraints.txt "psinn_fast[dev] @ file://$$(ls $(CURDIR)/dist/*.whl)"
 	@# Not from here: the sources must not be importable beside the wheel.
 	@rm -rf build/wheel-tests && mkdir -p build/wheel-tests
-	@cp -r tests bench docs pyproject.toml README.md Makefile build/wheel-tests/
+	@cp -r tests bench docs examples pyproject.toml README.md Makefile build/wheel-tests/
 	cd build/wheel-tests && ../wheel/bin/python -m pytest tests -p no:cacheprovider
 
 # gcc's runtime libraries must be loaded before Python's own; leaks are Python's and torch's at exit, not ours.

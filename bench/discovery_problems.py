@@ -1,0 +1,243 @@
+"""Problems whose symmetry is known, and problems that have none: what `bench.discovery` measures discovery on.
+
+Exact solutions by construction; sources follow from them. Symmetries are about the centre of the domain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+import sympy as sp
+
+from psinn_fast import (
+    PDE,
+    Box,
+    Dirichlet,
+    Periodic,
+    Problem,
+    Residual,
+    SignedPermutation,
+    Symmetry,
+    get_problem,
+)
+from psinn_fast.problems.burgers import cole_hopf
+from psinn_fast.symmetry import close_group
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem with the symmetry it has.
+
+    Args:
+        name: in tables.
+        kind: "paper", "new" or "control" (no symmetry, or only part of what it might seem to have).
+        make: the problem.
+        generators: of its symmetry about the domain's centre; none: it has no symmetry.
+    """
+
+    name: str
+    kind: str
+    make: Callable[[], Problem]
+    generators: tuple[Symmetry, ...] = ()
+
+    @property
+    def group(self) -> frozenset[Symmetry]:
+        """All symmetries, the identity excluded."""
+        if not self.generators:
+            return frozenset()
+        (_, *others) = close_group(self.generators).items()
+        return frozenset(Symmetry(g, signs) for g, signs in others)
+
+
+def _even(size: int, *axes: int) -> Symmetry:
+    return Symmetry(SignedPermutation.flip(size, *axes), (1,))
+
+
+def _odd(size: int, *axes: int) -> Symmetry:
+    return Symmetry(SignedPermutation.flip(size, *axes), (-1,))
+
+
+_SWAP = SignedPermutation((1, 0), (1, 1))
+
+
+def _dirichlet_problem(name: str, pde: PDE, box: Box, exact: Callable[..., FloatArray], n: int = 41) -> Problem:
+    """``exact`` of the coordinates' columns is the solution, and the data on all faces."""
+    faces = [
+        Dirichlet(box.face(coord, end, n), u=exact, name=f"{coord}_{end}")
+        for coord in box.coords
+        for end in ("low", "high")
+    ]
+    return Problem(
+        name, pde, box, [Residual(box.grid(n)), *faces], exact=lambda x: exact(*x.T)[:, None],
+        layers=(2, 16, 16, 1), student=(10, 10, 10),
+    )  # fmt: skip
+
+
+def laplace_asymmetric() -> Problem:
+    """u_xx + u_yy = 0 on [-1, 1]^2 with the data of u = e^{0.7 x} sin(0.7 y + 0.4) + 0.3 (x^2 - y^2) + 0.2 x y."""
+
+    def exact(x: FloatArray, y: FloatArray) -> FloatArray:
+        return np.asarray(np.exp(0.7 * x) * np.sin(0.7 * y + 0.4) + 0.3 * (x**2 - y**2) + 0.2 * x * y)
+
+    box = Box(x=(-1, 1), y=(-1, 1))
+    return _dirichlet_problem("laplace-asymmetric", PDE("x y", "u", lambda u: u.xx + u.yy), box, exact)
+
+
+def poisson_random(seed: int = 0) -> Problem:
+    """u_xx + u_yy = f on [0, 1]^2, u = 0 on the boundary: nine sine modes with seeded normal coefficients.
+
+    u = sum c_km sin(k pi x) sin(m pi y) / (k^2 + m^2), f its Laplacian.
+    """
+    coefficients = np.random.default_rng(seed).standard_normal((3, 3))
+    modes = [(k, m, float(coefficients[k - 1, m - 1]) / (k * k + m * m)) for k in range(1, 4) for m in range(1, 4)]
+
+    def exact(x: FloatArray, y: FloatArray) -> FloatArray:
+        return np.asarray(sum(c * np.sin(k * math.pi * x) * np.sin(m * math.pi * y) for k, m, c in modes))
+
+    def residual(u: sp.Expr, x: sp.Symbol, y: sp.Symbol) -> sp.Expr:
+        source = sum(
+            -c * (k * k + m * m) * sp.pi**2 * sp.sin(k * sp.pi * x) * sp.sin(m * sp.pi * y) for k, m, c in modes
+        )
+        return u.xx + u.yy - source
+
+    box = Box(x=(0, 1), y=(0, 1))
+    return _dirichlet_problem("poisson-random", PDE("x y", "u", residual), box, exact)
+
+
+def burgers_shifted(nu: float = 0.1 / math.pi, shift: float = 0.3) -> Problem:
+    """u_t + u u_x = nu u_xx, periodic in x, u(0, x) = -sin(pi (x - shift)): odd about the shift, not about 0."""
+    box = Box(t=(0, 1), x=(-1, 1))
+    low, high = (box.face("x", end, 101) for end in ("low", "high"))
+    return Problem(
+        "burgers-shifted",
+        PDE("t x", "u", lambda u, nu: u.t + u * u.x - nu * u.xx, coefficients={"nu": nu}),
+        box,
+        [
+            Residual(box.grid(101)),
+            Dirichlet(box.face("t", "low", 101), u=lambda t, x: -np.sin(math.pi * (x - shift)), name="initial"),
+            Periodic(low, high, "u u_x"),
+        ],
+        exact=lambda points: cole_hopf(points - [0.0, shift], nu),
+        layers=(2, 16, 16, 1),
+        student=(10, 10, 10),
+    )
+
+
+def quadratic() -> Problem:
+    """u_xx + u_yy = 2 on [-1, 1]^2 with the data of u = x^2 + y: even in x, and nothing else."""
+    box = Box(x=(-1, 1), y=(-1, 1))
+    return _dirichlet_problem(
+        "quadratic", PDE("x y", "u", lambda u: u.xx + u.yy - 2), box, lambda x, y: np.asarray(x**2 + y)
+    )
+
+
+def heat_plate(kappa: float = 0.1, n: int = 15) -> Problem:
+    """Three inputs: u_t = kappa (u_xx + u_yy) on [0, 1] x [-1, 1]^2, u = 0 on the walls; even in x, odd in y.
+
+    u = sum over k = 1, 3 of e^{-kappa (k^2 / 4 + 1) pi^2 t} cos(k pi x / 2) sin(pi y) / k.
+    """
+    modes = (1, 3)
+
+    def exact(t: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
+        decay = [np.exp(-kappa * (k * k / 4 + 1) * math.pi**2 * t) / k for k in modes]
+        return np.asarray(
+            sum(d * np.cos(k * math.pi * x / 2) * np.sin(math.pi * y) for d, k in zip(decay, modes, strict=True))
+        )
+
+    box = Box(t=(0, 1), x=(-1, 1), y=(-1, 1))
+    walls = [
+        Dirichlet(box.face(coord, end, n), u=0.0, name=f"{coord}_{end}") for coord in "xy" for end in ("low", "high")
+    ]
+    return Problem(
+        "heat-plate",
+        PDE("t x y", "u", lambda u, kappa: u.t - kappa * (u.xx + u.yy), coefficients={"kappa": kappa}),
+        box,
+        [Residual(box.grid(n)), Dirichlet(box.face("t", "low", n), u=exact, name="initial"), *walls],
+        exact=lambda x: exact(*x.T)[:, None],
+        layers=(3, 16, 16, 1),
+        student=(12, 12, 12),
+    )
+
+
+def sound(n: int = 41) -> Problem:
+    """Two outputs: p_t + v_x = 0, v_t + p_x = 0 on [0, 1] x [-1, 1], p = 0 at the ends; p even and v odd in x.
+
+    p = sum c_k cos(k pi x / 2) cos(k pi t / 2), v = sum c_k sin(k pi x / 2) sin(k pi t / 2), k = 1, 3; c = 1, 0.3.
+    """
+    modes = ((1, 1.0), (3, 0.3))
+
+    def pressure(t: FloatArray, x: FloatArray) -> FloatArray:
+        return np.asarray(sum(c * np.cos(k * math.pi * x / 2) * np.cos(k * math.pi * t / 2) for k, c in modes))
+
+    def velocity(t: FloatArray, x: FloatArray) -> FloatArray:
+        return np.asarray(sum(c * np.sin(k * math.pi * x / 2) * np.sin(k * math.pi * t / 2) for k, c in modes))
+
+    box = Box(t=(0, 1), x=(-1, 1))
+    return Problem(
+        "sound",
+        PDE("t x", "p v", lambda p, v: [p.t + v.x, v.t + p.x]),
+        box,
+        [
+            Residual(box.grid(n)),
+            Dirichlet(box.face("t", "low", n), p=pressure, v=0.0, name="initial"),
+            Dirichlet(box.face("x", "low", n), p=0.0, name="x_low"),
+            Dirichlet(box.face("x", "high", n), p=0.0, name="x_high"),
+        ],
+        exact=lambda x: np.stack([pressure(*x.T), velocity(*x.T)], 1),
+        layers=(2, 16, 16, 2),
+        student=(12, 12, 12),
+    )
+
+
+def bent_plate(n: int = 31) -> Problem:
+    """Fourth order: (u_xxxx + 2 u_xxyy + u_yyyy) / (25 pi^4) = q on [0, 1]^2, simply supported; q = u.
+
+    u = sin(pi x) sin(2 pi y) - sin(2 pi x) sin(pi y): odd under the swap and odd under the joint reflection about
+    the centre, but neither even nor odd under either reflection alone.
+    """
+
+    def exact(x: FloatArray, y: FloatArray) -> FloatArray:
+        s = math.pi
+        return np.asarray(np.sin(s * x) * np.sin(2 * s * y) - np.sin(2 * s * x) * np.sin(s * y))
+
+    def residual(u: sp.Expr, x: sp.Symbol, y: sp.Symbol) -> sp.Expr:
+        s = sp.pi
+        load = sp.sin(s * x) * sp.sin(2 * s * y) - sp.sin(2 * s * x) * sp.sin(s * y)
+        return (u.xxxx + 2 * u.xxyy + u.yyyy) / (25 * s**4) - load
+
+    box = Box(x=(0, 1), y=(0, 1))
+    faces = [(coord, end) for coord in "xy" for end in ("low", "high")]
+    held = [Dirichlet(box.face(coord, end, n), u=0.0, name=f"held_{coord}_{end}") for coord, end in faces]
+    bending = {"x": lambda u: u.xx / 10, "y": lambda u: u.yy / 10}
+    free = [Residual(box.face(coord, end, n), bending[coord], name=f"free_{coord}_{end}") for coord, end in faces]
+    return Problem(
+        "bent-plate", PDE("x y", "u", residual), box, [Residual(box.grid(n)), *held, *free],
+        exact=lambda x: exact(*x.T)[:, None], layers=(2, 16, 16, 1), student=(12, 12, 12),
+    )  # fmt: skip
+
+
+_BURGERS = (_odd(2, 1),)
+CASES: tuple[Case, ...] = (
+    Case("laplace", "paper", partial(get_problem, "laplace"), (_even(2, 1), _odd(2, 0))),
+    Case("poisson", "paper", partial(get_problem, "poisson"), (Symmetry(_SWAP, (1,)), _even(2, 0, 1))),
+    Case("burgers", "paper", partial(get_problem, "burgers"), _BURGERS),
+    *(
+        Case(f"burgers-inverse {k}", "paper", partial(get_problem, "burgers-inverse", {"nu": k / math.pi}), _BURGERS)
+        for k in (0.01, 0.04, 0.08)
+    ),
+    Case("heat-plate", "new", heat_plate, (_even(3, 1), _odd(3, 2))),
+    Case("sound", "new", sound, (Symmetry(SignedPermutation.flip(2, 1), (1, -1)),)),
+    Case("bent-plate", "new", bent_plate, (Symmetry(_SWAP, (-1,)), _odd(2, 0, 1))),
+    Case("laplace-asymmetric", "control", laplace_asymmetric),
+    Case("poisson-random", "control", poisson_random),
+    Case("burgers-shifted", "control", burgers_shifted),
+    Case("quadratic", "control", quadratic, (_even(2, 0),)),
+)
+BY_NAME = {case.name: case for case in CASES}

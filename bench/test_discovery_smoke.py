@@ -1,0 +1,103 @@
+"""`bench.discovery` works at tiny sizes, and its problems are what they say: python -m pytest bench -k smoke."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import psinn_fast as pf
+from psinn_fast.discovery.symmetry_check import find_symmetries
+from psinn_fast.training.metrics import coarse_relative_l2
+
+from . import discovery
+from .discovery_problems import BY_NAME, CASES, Case
+
+OWN = [case for case in CASES if case.kind != "paper"]
+
+
+@pytest.fixture(autouse=True)
+def _same_threads_afterwards() -> object:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_smoke_the_exact_solution_has_the_group_and_no_more(case: Case) -> None:
+    problem = case.make()
+    assert problem.exact is not None
+    half_widths = (problem.domain.high - problem.domain.low) / 2
+    # What is broken is broken clearly: at 30 % there is nothing more than at 1e-6.
+    for tolerance in (1e-6, 0.3):
+        found = find_symmetries(
+            problem.exact,
+            problem.pde.coords,
+            centre=problem.domain.centre,
+            half_widths=half_widths,
+            tolerance=tolerance,
+        )
+        assert {match.symmetry for match in found} == case.group
+
+
+@pytest.mark.parametrize("case", OWN, ids=lambda case: case.name)
+def test_smoke_the_exact_solution_solves_the_problem(case: Case) -> None:
+    problem = case.make()
+    sizes = (len(problem.pde.coords), 10, 10, len(problem.pde.fields))
+    net = pf.TanhMLP(sizes, seed=0, dtype=torch.float64)
+    pf.fit(problem, net, pf.GaussNewton(iterations=60))
+    assert coarse_relative_l2(problem)(net) < 0.02
+
+
+def test_smoke_there_are_new_problems_with_three_inputs_and_two_outputs() -> None:
+    new = [case.make().pde for case in CASES if case.kind == "new"]
+    assert len(new) == 3
+    assert {len(pde.coords) for pde in new} == {2, 3}
+    assert {len(pde.fields) for pde in new} == {1, 2}
+
+
+def test_smoke_a_missed_and_a_false_symmetry_show() -> None:
+    case = BY_NAME["laplace"]
+    even, odd = case.generators
+    swap = pf.Symmetry(pf.SignedPermutation((1, 0), (1, 1)), (1,))
+    row = discovery.compared(case, [even, swap])
+    assert row["recovered"] == ["y -> -y (even)"]
+    assert row["missed"] == ["x -> -x (odd)", "x -> -x, y -> -y (odd)"]
+    assert row["false"] == ["x -> y, y -> x (even)"]
+    assert not row["right"]
+    run = {"seed": 0, "seconds": 1.0, **row}
+    right = {"seed": 1, "seconds": 1.0, **discovery.compared(case, case.group)}
+    assert not discovery.summary("discover", case, [run, right])["met"]
+    assert discovery.summary("discover", case, [right, right])["met"]
+    assert not discovery.summary("discover", case, [right, {"seed": 1, "failure": "no"}])["met"]
+    assert not discovery.summary("discover", case, [right | {"seconds": 200.0}])["met"]
+    # The wrong sign is wrong.
+    assert discovery.compared(case, [pf.Symmetry(odd.map, (1,))])["false"] == ["x -> -x (even)"]
+
+
+def test_smoke_every_part_runs(tmp_path: Path) -> None:
+    out = tmp_path / "nested" / "discovery.json"
+    code = discovery.main(["--quick", "--problems", "laplace", "--threads", "1", "--out", str(out)])
+    result = json.loads(out.read_text())
+    assert [row["part"] for row in result["rows"]] == list(discovery.PARTS)
+    assert code == 0, [run.get("failure") for row in result["rows"] for run in row["runs"]]
+    problem, *_, accuracy = result["rows"]
+    assert problem["right"] == 1
+    assert np.isfinite([accuracy["published"], accuracy["discovered"]]).all()
+
+
+def test_smoke_a_failure_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise RuntimeError("no students today")
+
+    monkeypatch.setattr(discovery, "distil", broken)
+    out = tmp_path / "discovery.json"
+    arguments = ["--quick", "--problems", "quadratic", "--only", "distil", "problem", "--threads", "1"]
+    assert discovery.main([*arguments, "--out", str(out)]) == 1
+    problem, distilled = json.loads(out.read_text())["rows"]
+    assert problem["failed"] == 0
+    assert (distilled["failed"], distilled["met"]) == (1, False)
+    assert "no students today" in distilled["runs"][0]["failure"]

@@ -1,0 +1,1 @@
+"""Studies of the method that one can run, look at and change (docs/studies.md)."""

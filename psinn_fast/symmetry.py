@@ -151,6 +151,9 @@ def structure_from_group(
             ``"regular"``: h_g(x) = h(g x) for every g; layers z_g = sum_k A_{k g^-1} h_k, biases shared.
             ``"signed"``: the same with h_{-g} = -h_g, halving the neurons and leaving no biases. Needs the inversion
             -1 in the group and every output odd under it.
+            ``"pooled"``: regular, but the neurons of the last of at least two hidden layers have the outputs' signs
+            themselves, z = sum_g chi(g) C h_g (+ b where all signs are +): one block for each of the outputs'
+            characters in place of one per element. The networks of the paper are of this kind.
             ``"average"``: independent copies N(g x) of one network, summed with their signs (the paper's PINN-post):
             only the blocks A_e are kept.
         name: defaults to the representation.
@@ -159,10 +162,11 @@ def structure_from_group(
     Raises:
         InputError: unknown representation, no hidden layer, contradictory signs, or "signed" where it cannot hold.
     """
-    if representation not in ("regular", "signed", "average"):
-        raise InputError(f"representation: expected 'regular', 'signed' or 'average', got {representation!r}")
-    if not hidden:
-        raise InputError("hidden: expected at least one hidden layer")
+    if representation not in ("regular", "signed", "pooled", "average"):
+        raise InputError(f"representation: expected 'regular', 'signed', 'pooled' or 'average', got {representation!r}")
+    pooled = representation == "pooled"
+    if len(hidden) < 1 + pooled:
+        raise InputError(f"hidden: expected at least {'two hidden layers' if pooled else 'one hidden layer'}")
     group = close_group(generators)
     n_inputs = next(iter(group)).size
     n_outputs = len(next(iter(group.values())))
@@ -194,13 +198,23 @@ def structure_from_group(
         for i, (source, sign) in enumerate(zip(g.permutation, g.signs, strict=True)):
             row[source] = sign * (i + 1)
     layers = [_layer(first, [bias] * len(blocks), [hidden[0]] * len(blocks), [1] * n_inputs)]
-    for n_in, n_out in pairwise(hidden):
+    for n_in, n_out in pairwise(hidden[:-1] if pooled else hidden):
         weight = [[between(g, k) for k in blocks] for g in blocks]
         layers.append(_layer(weight, [bias] * len(blocks), [n_out] * len(blocks), [n_in] * len(blocks)))
-    output = [[group[g][f] * (f + 1) for g in blocks] for f in range(n_outputs)]
+    of_output = [tuple(group[g][f] for g in blocks) for f in range(n_outputs)]
     even = [all(signs[f] == 1 for signs in group.values()) for f in range(n_outputs)]
     output_bias = [sum(even[: f + 1]) if even[f] else 0 for f in range(n_outputs)]
-    layers.append(_layer(output, output_bias, [1] * n_outputs, [hidden[-1]] * len(blocks)))
+    if pooled:
+        characters = list(dict.fromkeys(of_output))
+        weight = [[(row + 1) * sign for sign in signs] for row, signs in enumerate(characters)]
+        # Only the trivial character, of which there is one, allows a bias.
+        biases = [int(even[of_output.index(signs)]) for signs in characters]
+        layers.append(_layer(weight, biases, [hidden[-1]] * len(characters), [hidden[-2]] * len(blocks)))
+        output = [[(f + 1) * (signs == of_output[f]) for signs in characters] for f in range(n_outputs)]
+        layers.append(_layer(output, output_bias, [1] * n_outputs, [hidden[-1]] * len(characters)))
+    else:
+        output = [[sign * (f + 1) for sign in of_output[f]] for f in range(n_outputs)]
+        layers.append(_layer(output, output_bias, [1] * n_outputs, [hidden[-1]] * len(blocks)))
     return Structure(tuple(layers), name or representation, tuple(centre))
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from psinn_fast.kernels.errors import InputError
+from psinn_fast.published import published_structure
 from psinn_fast.structure import Structure
 from psinn_fast.symmetry import SignedPermutation, Symmetry, close_group, structure_from_group
 
@@ -122,7 +123,7 @@ def generator_sets(draw: st.DrawFn) -> list[Symmetry]:
 
 @given(
     generators=generator_sets(),
-    representation=st.sampled_from(["regular", "average"]),
+    representation=st.sampled_from(["regular", "pooled", "average"]),
     hidden=st.lists(st.integers(1, 2), min_size=1, max_size=3),
     seed=st.integers(0, 99),
 )
@@ -130,9 +131,13 @@ def generator_sets(draw: st.DrawFn) -> list[Symmetry]:
 def test_networks_have_the_symmetry(
     generators: list[Symmetry], representation: str, hidden: list[int], seed: int
 ) -> None:
+    group, pooled = close_group(generators), representation == "pooled"
+    assume(len(hidden) > 1 or not pooled)
     structure = structure_from_group(generators, hidden, representation)
-    order = len(close_group(generators))
-    assert structure.layer_sizes[1:-1] == tuple(order * n for n in hidden)
+    sizes = [len(group) * n for n in hidden]
+    if pooled:
+        sizes[-1] = len({tuple(signs[f] for signs in group.values()) for f in range(structure.n_outputs)}) * hidden[-1]
+    assert structure.layer_sizes[1:-1] == tuple(sizes)
     assert structure.name == representation
     assert all(symmetry_error(structure, generator, seed) <= 1e-13 for generator in generators)
 
@@ -161,7 +166,7 @@ def test_signed_halves_the_neurons(generators: list[Symmetry], hidden: tuple[int
 def test_the_symmetry_is_not_trivial() -> None:
     """The networks are not zero, and do not have symmetries that were not asked for."""
     for generators in SIGNED[:2]:
-        for representation in ("regular", "signed", "average"):
+        for representation in ("regular", "signed", "pooled", "average"):
             structure = structure_from_group(generators, (2, 2), representation)
             values = mlp(structure, random_theta(structure, 1), random_points(20, structure.n_inputs))
             assert float(values.abs().max()) > 1e-2
@@ -176,6 +181,18 @@ def test_regular_even_structure_is_the_papers() -> None:
     assert [layer.bias for layer in structure.layers] == [(1, 1), (1, 1), (1,)]
     odd = structure_from_group([Symmetry(flip(2, 1), (-1,))], (1, 1))
     assert (odd.layers[-1].weight, odd.layers[-1].bias) == (((1, -1),), (0,))
+
+
+def test_pooled_structures_are_the_papers() -> None:
+    even = structure_from_group([Symmetry(flip(2, 1), (1,))], (1, 1, 2), "pooled")
+    assert even.layers == published_structure("laplace").layers
+    swap = structure_from_group([Symmetry(SignedPermutation((1, 0), (1, 1)), (1,))], (2, 1, 1), "pooled")
+    theirs = published_structure("poisson")
+    assert [layer.weight for layer in swap.layers[1:]] == [layer.weight for layer in theirs.layers[1:]]
+    # A field that is even, one that is odd: a block of neurons for each.
+    both = structure_from_group([Symmetry(flip(2, 1), (1, -1))], (1, 1, 1), "pooled")
+    assert (both.layers[2].weight, both.layers[2].bias) == (((1, 1), (2, -2)), (1, 0))
+    assert (both.layers[3].weight, both.layers[3].bias) == (((1, 0), (0, 2)), (1, 0))
 
 
 def test_output_biases_belong_to_even_outputs() -> None:
@@ -195,10 +212,15 @@ def test_average_keeps_one_network() -> None:
         (
             SIGNED[0],
             {"representation": "dense"},
-            "representation: expected 'regular', 'signed' or 'average', got 'dense'",
+            "representation: expected 'regular', 'signed', 'pooled' or 'average', got 'dense'",
         ),
         (SIGNED[0], {"hidden": ()}, "hidden: expected at least one hidden layer"),
         ([], {}, "generators: expected at least one Symmetry"),
+        (
+            [Symmetry(flip(2, 1), (1,))],
+            {"hidden": [2], "representation": "pooled"},
+            "hidden: expected at least two hidden layers",
+        ),
         ([Symmetry(flip(2, 1), (1,))], {"representation": "signed"}, "'signed' needs the inversion of all inputs"),
         ([Symmetry(flip(2, 0, 1), (1,))], {"representation": "signed"}, "'signed' needs the inversion of all inputs"),
         ([Symmetry(flip(1, 0), (-1, 1))], {"representation": "signed"}, "with every output odd under it"),

@@ -180,7 +180,7 @@ def test_published(name: str, width: int) -> None:
     assert_same(published_structure(name).with_width(width), width)
 
 
-@pytest.mark.parametrize("representation", ["regular", "average", "signed"])
+@pytest.mark.parametrize("representation", ["regular", "average", "signed", "pooled"])
 @pytest.mark.parametrize("generators", [[EVEN_Y], [SWAP], [EVEN_Y, ODD_X], [ROTATION], [ROTATION, SWAP]])
 def test_groups(generators: list[Symmetry], representation: str) -> None:
     if representation == "signed":

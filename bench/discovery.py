@@ -28,7 +28,7 @@ from .discovery_problems import BY_NAME, CASES, Case
 from .environment import environment
 from .section import Row, attempt
 
-PARTS = ("problem", "distil", "distil-0.1", "discover", "accuracy")
+PARTS = ("problem", "discover", "distil", "distil-0.1", "accuracy")
 # Seconds: of one `discover`, of the problem test; share of the seeds that `distil` must get right.
 DISCOVER_SECONDS, PROBLEM_SECONDS, DISTIL_SHARE = 180.0, 1.0, 0.8
 
@@ -54,11 +54,11 @@ def compared(case: Case, found: Iterable[pf.Symmetry]) -> Row:
 
 
 class Bench:
-    """All runs of one call; ``structures`` keeps what `discover` found for the part ``accuracy``."""
+    """All runs of one call; ``found`` keeps what `discover` returned for the parts ``distil`` and ``accuracy``."""
 
     def __init__(self, iterations: int, seconds: float, quick: bool, tests: Sequence[str]) -> None:
         self.iterations, self.seconds, self.quick, self.tests = iterations, seconds, quick, tuple(tests)
-        self.structures: dict[tuple[str, int], pf.Structure] = {}
+        self.found: dict[tuple[str, int], pf.Discovery] = {}
 
     @property
     def settings(self) -> pf.StudentSettings | None:
@@ -83,6 +83,15 @@ class Bench:
         return {"seconds": seconds, "undecided": undecided, **compared(case, holding)}
 
     def distil(self, case: Case, seed: int, threshold: str | float) -> Row:
+        """Without the problem's or the teachers' word; where `discover` has just distilled a teacher, that is read."""
+        before = self.found.get((case.name, seed))
+        if threshold == "auto" and before is not None and before.distillation is not None:
+            found = before.distillation
+            return {
+                "seconds": before.seconds["teachers"] + before.seconds["students"],
+                "parameters": found.structure.n_parameters,
+                **compared(case, (match.symmetry for match in found.symmetries)),
+            }
         problem = case.make()
         started = time.perf_counter()
         teacher = pf.solve(problem, "pinn", optimizer="gauss-newton", steps=self.iterations, seed=seed)
@@ -99,7 +108,7 @@ class Bench:
         started = time.perf_counter()
         tiny = {"iterations": self.iterations} if self.quick else {}
         found = pf.discover(problem, seed=seed, settings=self.settings, tests=self.tests, **tiny)
-        self.structures[case.name, seed] = found.structure
+        self.found[case.name, seed] = found
         return {
             "seconds": time.perf_counter() - started,
             "dense": found.structure.is_dense,
@@ -114,10 +123,10 @@ class Bench:
         problem = case.make()
         if problem.structure is None:
             return {"absent": "no published structure"}
-        if (case.name, seed) not in self.structures:
+        if (case.name, seed) not in self.found:
             self.discover(case, seed)
         published = problem.structure.with_width(matching_width(problem.structure, NEWTON_PARAMETERS))
-        found = self.structures[case.name, seed]
+        found = self.found[case.name, seed].structure
         found = found.with_width(matching_width(found, published.n_parameters))
         row: Row = {}
         for label, structure in (("published", published), ("discovered", found)):

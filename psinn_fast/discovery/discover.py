@@ -274,7 +274,7 @@ def discover(
 
 
 def _structure(problem: Problem, group: Sequence[Symmetry]) -> tuple[Structure, list[str]]:
-    """That of the group, or of a subgroup of at most 16 elements: regular, with the last of three or more layers pooled.
+    """That of the group, or of a subgroup of at most 16 elements: regular, the last of three or more layers pooled.
 
     At equal parameters pooled networks came out more accurate than regular ones (docs/discovery.md).
     """

@@ -6,6 +6,7 @@ solution = pf.solve("laplace", "psi", steps=2000)
 print(solution.metrics["relative_l2"])
 """
 
+from . import _openmp  # noqa: F401  # before torch
 from .conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
 from .derivatives import Derivatives, derivatives
 from .discovery.discover import Discovery, discover

@@ -33,6 +33,8 @@ __all__ = ["Discovery", "Trial", "discover", "matching_width"]
 
 TESTS = ("problem", "teacher", "student")
 ITERATIONS = 80
+# Teachers that differ by more than this, relative to u, have not converged and are trained this many times as long.
+DIFFERING, LONGER = 0.02, 4
 # A larger group makes more and smaller blocks than a network of a few hundred parameters can use.
 MOST_ELEMENTS = 16
 # The structured network's loss may be this much larger than the dense one's; seeds alone differ by more than 3.
@@ -173,7 +175,8 @@ def discover(
         tests: which of "problem", "teacher", "student" are made. With "problem" alone nothing is trained.
         seeds: dense networks to train. With the teacher at least two must be there, whose differences are the noise;
             those of one seed and the same layers hardly differ. The trial trains up to twice as many structured ones.
-        iterations: of Gauss-Newton, for each network.
+        iterations: of Gauss-Newton, for each network; four times as many where the dense ones differ by more than 2 %
+            after that.
         distillations: how many teachers are distilled, the given one first, then the best.
         settings, threshold: of the students, see `distil`; None takes its defaults.
         backend: see `available_backends`.
@@ -214,6 +217,15 @@ def discover(
     if {"teacher", "student"} & set(wanted):
         with clock("teachers"):
             trained, failures = teachers.train(problem, range(seed, seed + seeds), **training)
+            if (
+                len(trained) > 1
+                and (noise := teachers.disagreement(problem, [found.net for found in trained])) > DIFFERING
+            ):
+                notes.append(
+                    f"teachers differ by {noise:.1%} after {iterations} iterations: trained {LONGER} times as long"
+                )
+                training["iterations"] = LONGER * iterations
+                trained, failures = teachers.train(problem, range(seed, seed + seeds), **training)
         notes += [f"teacher, {failure}" for failure in failures]
         trained.sort(key=lambda found: found.loss)
     nets = [*([teacher] if teacher is not None else []), *(found.net for found in trained)]

@@ -99,6 +99,11 @@ def total_loss(problem: Problem, losses: dict[str, float]) -> float:
     return sum(condition.weight * losses[condition.name] for condition in problem.conditions)
 
 
+def disagreement(problem: Problem, nets: Sequence[PsiMLP]) -> float:
+    """||u_1 - u_2|| / ||u||, root mean square over pairs of networks, of the field where it is largest."""
+    return float(_relative_noise(_values(problem, nets)).max())
+
+
 def asymmetries(problem: Problem, nets: Sequence[PsiMLP], maps: Sequence[SignedPermutation]) -> list[Asymmetry]:
     """Per map, the signs that fit the teachers best, and how well they do, at 1,024 points of the domain.
 
@@ -107,11 +112,10 @@ def asymmetries(problem: Problem, nets: Sequence[PsiMLP], maps: Sequence[SignedP
         nets: two or more; their differences are the noise.
         maps: about the centre.
     """
-    points, centre = problem.domain.random(_N_POINTS, 0), problem.domain.centre
-    values = np.stack([evaluate(net, points) for net in nets])  # (teachers, N, F)
-    size = np.maximum(_rms(values), np.finfo(np.float64).tiny)
-    pairs = np.stack([a - b for a, b in combinations(values, 2)])
-    noise = np.maximum(_rms(pairs) / size, LEAST_NOISE)
+    points, centre = _points(problem), problem.domain.centre
+    values = _values(problem, nets)
+    size = _size(values)
+    noise = np.maximum(_relative_noise(values), LEAST_NOISE)
     found = []
     for g in maps:
         image = np.stack([evaluate(net, centre + g(points - centre)) for net in nets])
@@ -122,6 +126,25 @@ def asymmetries(problem: Problem, nets: Sequence[PsiMLP], maps: Sequence[SignedP
         verdict = _verdict(float(effect[worst]), float(noise[worst]))
         found.append(Asymmetry(Symmetry(g, character), float(effect[worst]), float(noise[worst]), verdict))
     return found
+
+
+def _points(problem: Problem) -> FloatArray:
+    return problem.domain.random(_N_POINTS, 0)
+
+
+def _values(problem: Problem, nets: Sequence[PsiMLP]) -> FloatArray:
+    """(teachers, N, F)."""
+    return np.stack([evaluate(net, _points(problem)) for net in nets])
+
+
+def _relative_noise(values: FloatArray) -> FloatArray:
+    """By field."""
+    pairs = np.stack([a - b for a, b in combinations(values, 2)])
+    return np.asarray(_rms(pairs) / _size(values))
+
+
+def _size(values: FloatArray) -> FloatArray:
+    return np.maximum(_rms(values), np.finfo(np.float64).tiny)
 
 
 def _rms(values: FloatArray) -> FloatArray:

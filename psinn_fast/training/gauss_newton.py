@@ -28,7 +28,7 @@ from .scouting import DEAD_ENDS, SCOUT_ITERATIONS, better_start, redrawn
 
 CHECKPOINT_SECONDS = 30.0
 HISTORY_ROWS = 400
-_STARTS_WITH_UNKNOWNS = 3
+_STARTS_WITH_UNKNOWNS = 2
 
 
 def fit_gauss_newton(

@@ -18,9 +18,9 @@ class GaussNewton:
 
     Args:
         iterations: at most.
-        starts: after 100 iterations, or where it ends before, a run is compared with this many minus one from other
+        starts: after 75 iterations, or where it ends before, a run is compared with this many minus one from other
             initial weights, and given up if its loss is more than 100 times the lowest of theirs. Their iterations are
-            not counted, their seconds are. "auto": 3 if there are unknown coefficients, which can trade errors with
+            not counted, their seconds are. "auto": 2 if there are unknown coefficients, which can trade errors with
             the field, else 1 (none).
         points: collocation and boundary points that a step sees, drawn from the problem (`Sampler`); "auto": three per
             unknown and at least 1,000; "all": the problem's own points.

@@ -1,5 +1,6 @@
-"""Torch's OpenMP threads wait for their next work spinning, for milliseconds by default, on cores that our own threads
-want meanwhile: a Gauss-Newton iteration takes half as long again (docs/cpu.md). The runtime reads this as torch is loaded.
+"""Torch's OpenMP threads wait for work spinning, for milliseconds by default, on cores that our own threads want then.
+
+The runtime reads this as torch is loaded. docs/cpu.md has what it costs.
 """
 
 import os

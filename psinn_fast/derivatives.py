@@ -81,7 +81,6 @@ def derivatives(
     return Derivatives({name: jets[:, c, field] for name, field, c in asked})
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _request(
     wanted: Names, coords: Names, fields: Names, n_inputs: int, n_outputs: int
 ) -> tuple[tuple[tuple[str, int, int], ...], str]:
@@ -94,6 +93,10 @@ def _request(
     channels = ChannelSet.closure(len(coord_names), [channel for _, channel in asked.values()])
     found = tuple((name, field, channels.position(channel)) for name, (field, channel) in asked.items())
     return found, channels_text(channels)
+
+
+# What torch.compiler.assume_constant_result does, without importing the compiler and Triton, which takes a second.
+_request._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _parse(wanted: Names, coords: tuple[str, ...], fields: tuple[str, ...]) -> dict[str, tuple[int, Channel]]:

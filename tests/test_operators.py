@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -110,3 +112,9 @@ def test_bad_input() -> None:
 
         with pytest.raises(kind, match=message):
             torch.compile(one, backend="aot_eager")(points[:, :columns])
+
+
+def test_importing_the_library_loads_no_compiler() -> None:
+    """It takes a second, and Triton must not be there before a test asks for its interpreter."""
+    code = "import sys, psinn_fast; print([name for name in ('triton', 'torch._dynamo') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import Tensor
-from torch._dynamo.exc import InternalTorchDynamoError
 
 from psinn_fast.derivatives import derivatives
 from psinn_fast.kernels.channels import ChannelSet, Laplacian
@@ -101,6 +100,10 @@ def test_channels_as_text() -> None:
 
 def test_bad_input() -> None:
     """What is found while code is compiled, torch wraps in an error of its own, with our text."""
+    from torch._dynamo.exc import (
+        InternalTorchDynamoError,  # brings Triton, before its tests can ask for its interpreter
+    )
+
     net, points = NETWORKS["dense"](), torch.rand(4, 2)
     for wanted, columns, kind, message in (
         ("u_z", 2, InternalTorchDynamoError, "InputError: wanted: 'u_z' is no derivative"),

@@ -6,7 +6,8 @@ solution = pf.solve("laplace", "psi", steps=2000)
 print(solution.metrics["relative_l2"])
 """
 
-from . import _openmp  # noqa: F401  # before torch
+# Imported for what it sets, and before torch, which reads it as it is loaded.
+from . import _openmp  # noqa: F401
 from .conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
 from .derivatives import Derivatives, derivatives
 from .discovery.discover import Discovery, discover

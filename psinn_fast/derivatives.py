@@ -96,6 +96,7 @@ def _request(
 
 
 # What torch.compiler.assume_constant_result does, without importing the compiler and Triton, which takes a second.
+# Functions have no such attribute as far as type checkers know.
 _request._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from .kernels.channels import Channel, ChannelSet, Laplacian
 from .kernels.plan import Plan
@@ -52,7 +52,7 @@ def _channel(text: str) -> Channel:
     return Laplacian(numbers) if text.startswith(_LAPLACIAN) else numbers
 
 
-@torch.library.custom_op("psinn_fast::jets", mutates_args=())
+@library.custom_op("psinn_fast::jets", mutates_args=())
 def jets(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str) -> Tensor:
     engine = get_backend(backend, theta.device)
     return engine.jets(_plan(structure), theta, x, channels_of(channels)).contiguous()
@@ -63,7 +63,7 @@ def _(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str) -> 
     return theta.new_empty(x.shape[0], len(channels_of(channels)), _plan(structure).d_out)
 
 
-@torch.library.custom_op("psinn_fast::jets_backward", mutates_args=())
+@library.custom_op("psinn_fast::jets_backward", mutates_args=())
 def jets_backward(
     theta: Tensor, x: Tensor, grad: Tensor, structure: str, channels: str, backend: str, need_x: bool
 ) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from psinn_fast.derivatives import derivatives
 from psinn_fast.kernels.channels import ChannelSet, Laplacian
@@ -83,10 +83,10 @@ def test_opcheck(backend: str, dtype: torch.dtype) -> None:
     texts = net.structure_text, channels_text(channels), backend
     points = torch.rand(6, 2, dtype=dtype)
     for x in (points, points.clone().requires_grad_(), points[:0]):
-        torch.library.opcheck(jets, (net.theta, x, *texts))
+        library.opcheck(jets, (net.theta, x, *texts))
     grad = torch.rand(6, len(channels), 1, dtype=dtype)
     for need_x in (False, True):
-        torch.library.opcheck(jets_backward, (net.theta.detach(), points, grad, *texts, need_x))
+        library.opcheck(jets_backward, (net.theta.detach(), points, grad, *texts, need_x))
 
 
 def test_channels_as_text() -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..kernels.gram import add_gram
 from ..kernels.registry import get_backend
 from ..kernels.regularizer import Regularizer
 from ..problem import Problem
@@ -65,12 +66,13 @@ class StudentLoss:
 
     def gauss_newton(self, theta: Tensor) -> Tensor:
         """2 J^T J / N plus the penalty's Hessian."""
-        hessian = self._penalty.hessian(theta, convex=True)
+        n = theta.numel()
+        gram = theta.new_zeros(n + 1, n + 1)
         for term in self._terms:
-            _, jacobian = self._engine.residual_jacobian(self._plan, theta, self._none, term)
-            rows = jacobian.flatten(0, 1)
-            hessian.addmm_(rows.T, rows, alpha=2 / term.n_points)
-        return hessian
+            r, jacobian = self._engine.residual_jacobian(self._plan, theta, self._none, term)
+            add_gram(gram, jacobian.flatten(0, 1).mul_(math.sqrt(2 / term.n_points)), r.flatten())
+        lower = gram[:n, :n]
+        return self._penalty.hessian(theta, convex=True) + lower.tril() + lower.tril(-1).T
 
     def hessian(self, theta: Tensor) -> Tensor:
         """All of it, from forward differences of the gradient: n of them cost less than one factorisation."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .plots import draw_structure, new_figure
+from .plots import draw_structure, new_figure, points_to_draw
 from .training.metrics import evaluate
 
 if TYPE_CHECKING:
@@ -61,11 +61,7 @@ def draw_images(figure: FigureBase, discovery: Discovery, maps: list[int]) -> No
     """Per map, the first field of the best network, chi u(g x), their difference, over the first two coordinates."""
     problem, net = discovery.problem, discovery.teachers[0].net
     coords, box = problem.pde.coords, problem.domain
-    drawn = min(2, len(coords))
-    steps = [np.linspace(box.low[i], box.high[i], _RESOLUTION) for i in range(drawn)]
-    mesh = np.meshgrid(*steps, indexing="ij")
-    points = np.tile(box.centre, (mesh[0].size, 1))
-    points[:, :drawn] = np.stack([axis.ravel() for axis in mesh], 1)
+    mesh, points = points_to_draw(box, _RESOLUTION)
     values = evaluate(net, points)[:, 0]
     axes = figure.subplots(len(maps), 3, squeeze=False)
     for row, number in enumerate(maps):
@@ -78,8 +74,8 @@ def draw_images(figure: FigureBase, discovery: Discovery, maps: list[int]) -> No
         for axis, (title, shown) in zip(axes[row], panels, strict=True):
             axis.set_title(title, fontsize=10)
             axis.set_xlabel(coords[0])
-            if drawn == 1:
-                axis.plot(steps[0], shown)
+            if len(mesh) == 1:
+                axis.plot(mesh[0], shown)
                 continue
             limit = float(np.abs(shown if title == "difference" else values).max()) or 1.0
             extent = (box.low[0], box.high[0], box.low[1], box.high[1])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from .domain import Box
 from .networks import PsiMLP
 from .problem import Problem
 from .structure import Structure
@@ -45,17 +46,23 @@ def solution_figure(problem: Problem, net: PsiMLP, title: str = "") -> Figure:
     return figure
 
 
+def points_to_draw(box: Box, resolution: int) -> tuple[tuple[npt.NDArray[np.float64], ...], npt.NDArray[np.float64]]:
+    """A mesh over the first two coordinates (or the one), and its points (N, d), the others at their centre."""
+    drawn = min(2, len(box.coords))
+    steps = [np.linspace(box.low[i], box.high[i], resolution) for i in range(drawn)]
+    mesh = tuple(np.meshgrid(*steps, indexing="ij"))
+    points = np.tile(box.centre, (mesh[0].size, 1))
+    points[:, :drawn] = np.stack([axis.ravel() for axis in mesh], 1)
+    return mesh, points
+
+
 def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP) -> None:
     """Per field a row: network, exact solution, error (the last two where the exact one is known).
 
     Two coordinates are drawn as images, one as a line; of three or four the first two, the others at their centre.
     """
     coords, box = problem.pde.coords, problem.domain
-    drawn = min(2, len(coords))
-    steps = [np.linspace(box.low[i], box.high[i], _RESOLUTION) for i in range(drawn)]
-    mesh = np.meshgrid(*steps, indexing="ij")
-    points = np.tile(box.centre, (mesh[0].size, 1))
-    points[:, :drawn] = np.stack([axis.ravel() for axis in mesh], 1)
+    mesh, points = points_to_draw(box, _RESOLUTION)
     found = evaluate(net, points)
     panels = [("network", found)]
     if problem.exact is not None:
@@ -68,8 +75,8 @@ def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP) -> None:
             axis = axes[row, column]
             axis.set_title(f"{field}: {name}")
             axis.set_xlabel(coords[0])
-            if drawn == 1:
-                axis.plot(steps[0], values[:, row])
+            if len(mesh) == 1:
+                axis.plot(mesh[0], values[:, row])
                 continue
             image = values[:, row].reshape(mesh[0].shape).T
             extent = (box.low[0], box.high[0], box.low[1], box.high[1])

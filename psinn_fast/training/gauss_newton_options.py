@@ -24,8 +24,11 @@ class GaussNewton:
             the field, else 1 (none).
         points: collocation and boundary points that a step sees, drawn from the problem (`Sampler`); "auto": three per
             unknown and at least 1,000; "all": the problem's own points.
-        resample: iterations before the second draw; then as many as are done (0, 10, 20, 40, ...), so that the end
-            is a long run on one draw. None: one draw.
+        resample: iterations between draws, later a fourth of those done (0, 10, 20, 30, 40, 50, 62, 77, ...), so that
+            the end is a long run on one draw. None: one draw.
+        focus: collocation points of a box are drawn, after the first time, in proportion to
+            |r|^focus / mean(|r|^focus) + 1, r the residual; 0: uniformly. "auto": 1 without unknown coefficients, with
+            them 0, since the equation then has to be weighed against measurements.
         balance: with each draw, weigh the conditions on the domain's boundary so that they move with the unknowns as
             much as the residual inside does (equal traces of J^T J). Measurements keep their weights, which say how far
             they are trusted. Losses are reported with the problem's own weights.
@@ -46,6 +49,7 @@ class GaussNewton:
     starts: int | str = "auto"
     points: int | str = "auto"
     resample: int | None = 10
+    focus: float | str = "auto"
     balance: bool = True
     damping: float = 1e-3
     acceleration: bool = True
@@ -65,6 +69,8 @@ class GaussNewton:
         if self.resample is not None:
             _check_integer("resample", self.resample, 1)
         _check_integer("seed", self.seed, 0)
+        if self.focus != "auto":
+            _check_number("focus", self.focus, other="'auto' or ")
         _check_number("damping", self.damping, above=0.0)
         for name in ("loss_target", "gradient_tolerance", "step_tolerance"):
             if getattr(self, name) is not None or name != "loss_target":
@@ -78,7 +84,8 @@ def _check_integer(name: str, value: object, least: int, other: str = "") -> Non
         raise InputError(f"{name}: expected {other}an integer >= {least}, got {value!r}")
 
 
-def _check_number(name: str, value: object, above: float | None = None) -> None:
+def _check_number(name: str, value: object, above: float | None = None, other: str = "") -> None:
     number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
     if not (math.isfinite(number) and (number >= 0 if above is None else number > above)):
-        raise InputError(f"{name}: expected a number {'>= 0' if above is None else f'> {above:g}'}, got {value!r}")
+        least = ">= 0" if above is None else f"> {above:g}"
+        raise InputError(f"{name}: expected {other}a number {least}, got {value!r}")

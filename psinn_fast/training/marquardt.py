@@ -26,6 +26,8 @@ from .sampling import Sampler
 
 # "auto" draws this many points per unknown, but not fewer than that.
 _POINTS_PER_UNKNOWN, _FEWEST_POINTS = 3, 1_000
+# Later draws come after a fourth of the steps done.
+_SHARE_OF_STEPS = 4
 # After so many refusals in a row the damping has grown by more than float64 holds: there is no descent.
 _MOST_TRIALS = 40
 _LARGEST_DAMPING = 1e30
@@ -65,7 +67,9 @@ class Marquardt:
         points: int | None = max(_FEWEST_POINTS, _POINTS_PER_UNKNOWN * self.x.numel())
         if options.points != "auto":
             points = options.points if isinstance(options.points, int) else None
-        self._sampler = Sampler(problem, points, options.seed, torch.float64, device)
+        # With unknown coefficients the equation is weighed against measurements: its mean must not be biased.
+        focus = options.focus if isinstance(options.focus, (int, float)) else float(not first)
+        self._sampler = Sampler(problem, points, options.seed, torch.float64, device, focus)
         self.full = self._sampler.full
         if all(term.weight == 0 for term in self.full):
             raise InputError("conditions: expected a positive weight for at least one, all are 0")
@@ -109,7 +113,9 @@ class Marquardt:
             Failure: a residual or its Jacobian is NaN or infinite.
         """
         every = self._options.resample
-        if self._drawn_at < 0 or (every is not None and self.step >= self._drawn_at + max(every, self._drawn_at)):
+        if self._drawn_at < 0 or (
+            every is not None and self.step >= self._drawn_at + max(every, self._drawn_at // _SHARE_OF_STEPS)
+        ):
             self._draw()
         equations = linearise(lambda: self.residuals.chunks(self.x), self.residuals.rows, self.x, self.damping)
         if not math.isfinite(equations.square) or not bool(torch.isfinite(equations.diagonal).all()):
@@ -190,7 +196,7 @@ class Marquardt:
         first = self._drawn_at < 0
         own = [term.weight for term in self.full]
         if first or self._sampler.redraws:
-            self._use(self._sampler.draw(self.step), own)
+            self._use(self._sampler.draw(self.step, None if first else self._residual), own)
         if self._options.balance:
             traces, edges = self.residuals.traces(self.x), self._sampler.on_boundary
             inside = max((trace for trace, edge in zip(traces, edges, strict=True) if not edge), default=0.0)
@@ -202,6 +208,9 @@ class Marquardt:
         self._drawn_at = self.step
         self._scale.zero_()
         self.r = self.residuals.vector(self.x)
+
+    def _residual(self, term: Term) -> Tensor:
+        return self.residuals.of_term(term, self.x)
 
     def _accelerated(self, equations: Equations, d: Tensor, size: float, scale: Tensor) -> Tensor | None:
         """x + d + a / 2; None where the residuals curve too much for d to be believed."""

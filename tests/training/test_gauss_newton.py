@@ -36,7 +36,6 @@ from psinn_fast.kernels.registry import get_backend
 from psinn_fast.training.bounds import BoundedCoefficients
 from psinn_fast.training.marquardt import Failure, Marquardt
 from psinn_fast.training.residuals import Residuals
-from psinn_fast.training.sampling import Sampler
 from psinn_fast.training.scouting import better_start
 
 FLOAT64, CPU = torch.float64, torch.device("cpu")
@@ -118,27 +117,6 @@ def test_guess_is_where_it_starts_and_must_be_known() -> None:
     assert fit(replace(decay(), guess={"k": 2.0}), net, GaussNewton(0)).coefficients["k"] == 2.0
     with pytest.raises(InputError, match=r"guess: the unknown coefficients are \['k'\], got 'nu'"):
         replace(decay(), guess={"nu": 1.0})
-
-
-def test_draws_come_at_doubling_distances_and_balance_the_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn, draw = [], Sampler.draw
-
-    def watched(sampler: Sampler, number: int):
-        drawn.append(number)
-        return draw(sampler, number)
-
-    monkeypatch.setattr(Sampler, "draw", watched)
-    fit(small_laplace(21), network(), GaussNewton(25, points=60, resample=5))
-    assert drawn == [0, 5, 10, 20]
-    run = Marquardt(small_laplace(), network(), GaussNewton(), get_backend("cpu"))
-    run.linearise()
-    traces = run.residuals.traces(run.x)
-    assert run.residuals.weights[0] == 1.0
-    assert run.residuals.weights[1] * traces[1] == pytest.approx(traces[0])
-    # Measurements keep their weights.
-    run = Marquardt(decay(), TanhMLP([1, 4, 1], dtype=FLOAT64), GaussNewton(), get_backend("cpu"))
-    run.linearise()
-    assert run.residuals.weights == [1.0, 1.0]
 
 
 def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,33 +337,6 @@ def test_backends_take_the_same_path(backend: str) -> None:
     assert list(result.losses.values()) == pytest.approx(list(other.losses.values()), rel=1e-6)
 
 
-def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
-    box = Box(x=(-1, 1), y=(0, 2))
-    problem = Problem(
-        "sampled",
-        PDE("x y", "u", lambda u, x: u.xx + u.yy - sympy.sin(x)),
-        box,
-        [
-            Residual(box.grid(30)),
-            Dirichlet(box.face("x", "low", 200), u=0.0, name="edge"),
-            Data(box.random(300, seed=0), u=1.0),
-            Residual(box.random(300, seed=1), name="scattered"),
-        ],
-    )
-    sampler = Sampler(problem, 100, 0, FLOAT64, CPU)
-    inside, edge, data, scattered = sampler.draw(0)
-    assert [term.n_points for term in (inside, edge, data, scattered)] == [100, 50, 300, 300]
-    assert box.contains(inside.points[0].numpy())
-    assert torch.allclose(inside.columns[:, 0].abs(), inside.points[0, :, 0].sin().abs())
-    assert bool((edge.points[0, :, 0] == -1).all())
-    assert torch.equal(data.points, sampler.full[2].points)
-    assert torch.equal(Sampler(problem, 100, 0, FLOAT64, CPU).draw(0)[0].points, inside.points)
-    assert not torch.equal(sampler.draw(1)[0].points, inside.points)
-    everything = Sampler(problem, None, 0, FLOAT64, CPU)
-    assert not everything.redraws
-    assert [term.n_points for term in everything.draw(0)] == [900, 200, 300, 300]
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -393,6 +344,7 @@ def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
         ({"starts": 0}, "starts: expected 'auto' or an integer >= 1, got 0"),
         ({"points": "few"}, "points: expected 'auto', 'all' or an integer >= 1, got 'few'"),
         ({"resample": 0}, "resample: expected an integer >= 1, got 0"),
+        ({"focus": -1.0}, "focus: expected 'auto' or a number >= 0, got -1.0"),
         ({"damping": 0.0}, "damping: expected a number > 0, got 0.0"),
         ({"precision": "tf32"}, "precision: expected one of"),
         ({"loss_target": math.nan}, "loss_target: expected a number >= 0, got nan"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from bench.section import Row, attempt
-from psinn_fast.kernels.triton.configuration import Configuration, by_rule, look_up, signature
+from psinn_fast.kernels.triton.configuration import Configuration, entry_for, signature
 from psinn_fast.kernels.triton.layout import make_layout
 from psinn_fast.networks import PsiMLP
 
@@ -24,8 +24,7 @@ def row_of(number: int, chip: int, is_quick: bool) -> Row:
 def _measured(case: StaticCase, chip: int) -> Row:
     plan = PsiMLP(case.structure(), seed=0).plan
     layout = make_layout(plan, case.dtype)
-    key = signature(layout, case.dtype, case.precision)
-    entry = look_up(f"sm_{chip}", key) or by_rule(layout, case.dtype, case.precision)
+    entry = entry_for(f"sm_{chip}", layout, case.dtype, case.precision)
     configuration = Configuration(entry.block, entry.warps, 1, case.precision)
     layout, kernel = point_kernel(plan, [case.term()], configuration)
     made = compiled(kernel, case.dtype, configuration, chip)
@@ -39,7 +38,7 @@ def _measured(case: StaticCase, chip: int) -> Row:
         for points in POINTS
     }
     return {
-        "signature": key,
+        "signature": signature(layout, case.dtype, case.precision),
         "block": entry.block,
         "warps": entry.warps,
         "registers": made.registers,

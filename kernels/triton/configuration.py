@@ -8,7 +8,7 @@ in configurations.json beside this file, there under the chip itself or under "a
     save_entry(chip, key, Entry(32, 4, 2))         # into the user's file
 
 The user's file is the one that PSINN_FAST_CONFIGURATIONS names, else configurations.json in the cache's folder, which
-PSINN_FAST_CACHE names. `choose` looks there, and falls back on a rule.
+PSINN_FAST_CACHE names. `entry_for` looks there, and falls back on a rule.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ PRECISIONS = ("ieee", "tf32x3", "tf32")
 TABLE_VARIABLE = "PSINN_FAST_CONFIGURATIONS"
 SHIPPED = Path(__file__).with_name("configurations.json")
 ANY_CHIP = "any"
+# There Triton takes float64 products to tensor cores, in tiles of 16 points a warp: more warps all compute the same.
+DOUBLE_TENSOR_CORES = ("sm_80", "sm_90")
 
 Table = dict[str, dict[str, dict[str, int]]]
 
@@ -125,11 +127,11 @@ def save_entry(chip: str, key: str, entry: Entry) -> None:
     os.replace(file.name, path)
 
 
-def by_rule(layout: Layout, dtype: torch.dtype, precision: str) -> Entry:
-    """What did not spill, or least, for the networks of bench/static with such blocks."""
+def by_rule(chip: str, layout: Layout, dtype: torch.dtype, precision: str) -> Entry:
+    """What did not spill, or issued the fewest instructions, for the networks of bench/static with such blocks."""
     width = widest_block(layout)
     if dtype == torch.float64:
-        return Entry(16, 8, 1)
+        return Entry(16, 1, 8) if chip in DOUBLE_TENSOR_CORES else Entry(16, 8, 1)
     if precision != "ieee" and width <= 16:
         return Entry(16, 1, 8)
     if precision != "ieee" or width > 32:
@@ -139,8 +141,12 @@ def by_rule(layout: Layout, dtype: torch.dtype, precision: str) -> Entry:
     return Entry(32, 8, 1)
 
 
+def entry_for(chip: str, layout: Layout, dtype: torch.dtype, precision: str) -> Entry:
+    """From the tables, else by the rule."""
+    return look_up(chip, signature(layout, dtype, precision)) or by_rule(chip, layout, dtype, precision)
+
+
 def choose(layout: Layout, dtype: torch.dtype, device: torch.device, precision: str) -> Configuration:
     if device.type != "cuda":  # the interpreter, where programs run one after another
         return Configuration(16, 1, 4, precision)
-    found = look_up(chip_name(device), signature(layout, dtype, precision))
-    return (found or by_rule(layout, dtype, precision)).on(device, precision)
+    return entry_for(chip_name(device), layout, dtype, precision).on(device, precision)

@@ -33,8 +33,8 @@ __all__ = ["Discovery", "Trial", "discover", "matching_width"]
 
 TESTS = ("problem", "teacher", "student")
 ITERATIONS = 80
-# Teachers that differ by more than this, relative to u, have not converged and are trained this many times as long.
-DIFFERING, LONGER = 0.02, 4
+# Where teachers differ by more than this, relative to u, this many times as many are trained, as many times as long.
+DIFFERING, MORE = 0.02, 2
 # A larger group makes more and smaller blocks than a network of a few hundred parameters can use.
 MOST_ELEMENTS = 16
 # The structured network's loss may be this much larger than the dense one's; seeds alone differ by more than 3.
@@ -77,8 +77,8 @@ class Discovery:
         group: the accepted symmetries but the identity; maps are about the domain's centre, ``error`` is the teachers'
             asymmetry (0 where there is none).
         evidence: a row per map, also of those that were rejected.
-        distillation: of the given or best teacher, or None.
-        teachers: the trained networks, the best first.
+        distillation: of the given or most central teacher, or None.
+        teachers: the trained networks, the most central first.
         trial: structured against dense, or None where nothing was to be compared.
         notes: what went wrong or needs saying.
         seconds: by part.
@@ -114,7 +114,7 @@ class Discovery:
         lines += self.notes
         lines.append("seconds: " + ", ".join(f"{part} {seconds:.1f}" for part, seconds in self.seconds.items()))
         if self.distillation is not None:
-            lines += ["", "distillation of the best teacher:", self.distillation.report()]
+            lines += ["", "distillation of the first teacher:", self.distillation.report()]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,9 +165,10 @@ def discover(
 
     Candidates are the signed permutations about the domain's centre that take the domain to itself. Up to three tests:
     on the problem alone (`problem_symmetries`); on dense networks trained by Gauss-Newton, against their disagreement
-    (`asymmetries`); on students distilled from the best of them (`distil`). `weigh` says how they make a verdict. The
-    accepted group gives the structure, which is then trained as the dense networks were, at about equal parameters; if
-    it ends with a clearly larger loss (`Trial`), the result is dense. Where nothing speaks for a symmetry, too.
+    (`asymmetries`); on students distilled from the one that is most like the others (`distil`). `weigh` says how they
+    make a verdict. The accepted group gives the structure, which is then trained as the dense networks were, at about
+    equal parameters; if it ends with a clearly larger loss (`Trial`), the result is dense. Where nothing speaks for a
+    symmetry, too.
 
     Args:
         problem: up to 4 coordinates.
@@ -175,9 +176,9 @@ def discover(
         tests: which of "problem", "teacher", "student" are made. With "problem" alone nothing is trained.
         seeds: dense networks to train. With the teacher at least two must be there, whose differences are the noise;
             those of one seed and the same layers hardly differ. The trial trains up to twice as many structured ones.
-        iterations: of Gauss-Newton, for each network; four times as many where the dense ones differ by more than 2 %
-            after that.
-        distillations: how many teachers are distilled, the given one first, then the best.
+        iterations: of Gauss-Newton, for each network. Where the dense ones differ by more than 2 % after that, twice as
+            many are trained, twice as long.
+        distillations: how many teachers are distilled, the given one first, then by `most_central_first`.
         settings, threshold: of the students, see `distil`; None takes its defaults.
         backend: see `available_backends`.
         seed: of the first dense network; the others' follow.
@@ -221,13 +222,14 @@ def discover(
                 len(trained) > 1
                 and (noise := teachers.disagreement(problem, [found.net for found in trained])) > DIFFERING
             ):
+                training["iterations"] = MORE * iterations
+                trained, failures = teachers.train(problem, range(seed, seed + MORE * seeds), **training)
                 notes.append(
-                    f"teachers differ by {noise:.1%} after {iterations} iterations: trained {LONGER} times as long"
+                    f"teachers differ by {noise:.1%} after {iterations} iterations: "
+                    f"{MORE * seeds} were trained for {MORE * iterations}"
                 )
-                training["iterations"] = LONGER * iterations
-                trained, failures = teachers.train(problem, range(seed, seed + seeds), **training)
         notes += [f"teacher, {failure}" for failure in failures]
-        trained.sort(key=lambda found: found.loss)
+        trained = teachers.most_central_first(problem, trained)
     nets = [*([teacher] if teacher is not None else []), *(found.net for found in trained)]
 
     on_teachers: dict[SignedPermutation, teachers.Asymmetry] | None = None

@@ -82,7 +82,8 @@ def train(
     trained, failures = [], []
     network = {"structure": structure, "width": width} if structure else {"layers": teacher_layers(problem)}
     for seed in seeds:
-        optimizer = GaussNewton(iterations=iterations, seed=seed)
+        # Also where there are unknown coefficients: here the field is what counts.
+        optimizer = GaussNewton(iterations=iterations, focus=1.0, seed=seed)
         try:
             found = solve(
                 problem, "psi" if structure else "pinn", optimizer=optimizer, seconds=seconds, backend=backend,
@@ -102,6 +103,21 @@ def total_loss(problem: Problem, losses: dict[str, float]) -> float:
 def disagreement(problem: Problem, nets: Sequence[PsiMLP]) -> float:
     """||u_1 - u_2|| / ||u||, root mean square over pairs of networks, of the field where it is largest."""
     return float(_relative_noise(_values(problem, nets)).max())
+
+
+def most_central_first(problem: Problem, trained: Sequence[Trained]) -> list[Trained]:
+    """By the median distance from the others; one or two networks by loss.
+
+    Where measurements do not settle the field, networks of equally small loss differ, and a few lie far off.
+    """
+    count = len(trained)
+    if count < 3:
+        return sorted(trained, key=lambda found: found.loss)
+    values = _values(problem, [found.net for found in trained])
+    size = _size(values)
+    distances = np.array([[(_rms((a - b)[None]) / size).max() for b in values] for a in values])
+    others = distances[~np.eye(count, dtype=bool)].reshape(count, count - 1)
+    return [trained[i] for i in np.argsort(np.median(others, axis=1), kind="stable")]
 
 
 def asymmetries(problem: Problem, nets: Sequence[PsiMLP], maps: Sequence[SignedPermutation]) -> list[Asymmetry]:

@@ -52,7 +52,7 @@ conditions = [Residual(box.random(9, seed=1)), Data(box.random(5, seed=2), u=0.5
 programs = [term.program for term in Problem("p", pde, box, conditions).terms(dtype)]
 layout = make_layout(lower(Structure.dense([2, 8, 8, 1]).layers), dtype)
 weights = Weights(layout, torch.zeros(1, dtype=dtype))
-entry = by_rule(layout, dtype, "ieee")
+entry = by_rule(f"sm_{chip}", layout, dtype, "ieee")
 configuration = Configuration(entry.block, entry.warps, 4)
 jets = [(ChannelSet.closure(2, [(1, 1), (0, 2)]), None)]
 for mode, groups, n_unknown, need_x in (

@@ -159,6 +159,32 @@ def test_smoke_static_a_shipped_configuration_spills_nothing(tmp_path: Path, mon
     assert "dense 2-8-8-16-1" in (tmp_path / "static.md").read_text()
 
 
+SEARCH = """
+import sys
+from pathlib import Path
+from bench.static import search
+
+search.BLOCKS, search.WARPS, search.SHIPPED = (16,), (1, 2), Path(sys.argv[1])
+rows = [{"estimates": {"a": {"microseconds": t}}, "spill_bytes": s} for t, s in ((10.0, 64), (10.1, 0), (11.0, 0))]
+assert search.best([*rows, {"failure": "no"}]) is rows[1]
+assert search.best([{"failure": "no"}]) is None
+sys.exit(search.main(["dense 2-8-1", "--chips", "89", "--jobs", "1", "--save"]))
+"""
+
+
+@pytest.mark.skipif(not _has_triton(), reason="Triton is not installed")
+def test_smoke_the_best_of_the_compiled_tiles_goes_into_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    table = tmp_path / "configurations.json"
+    table.write_text('{"any": {}}')
+    run_python(["-c", SEARCH, str(table)])
+    ((signature, entry),) = json.loads(table.read_text())["sm_89"].items()
+    assert signature == "2;1x8;1/ieee"
+    assert (entry["block"], entry["warps"] in (1, 2), entry["per_processor"] >= 1) == (16, True, True)
+
+
 # torch.func's hessian still uses what torch itself has deprecated.
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 def test_smoke_time_to_accuracy(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from bench.section import Row, attempt
-from psinn_fast.kernels.triton.configuration import Configuration, entry_for, signature
+from psinn_fast.kernels.triton.configuration import Configuration, Entry, entry_for, signature
 from psinn_fast.kernels.triton.layout import make_layout
 from psinn_fast.networks import PsiMLP
 
@@ -18,13 +18,14 @@ def row_of(number: int, chip: int, is_quick: bool) -> Row:
     """What was found, or ``failure``. The case goes by its number: some of them no other process could unpickle."""
     case = (QUICK if is_quick else CASES)[number]
     head = {"case": case.name, "problem": case.problem, "precision": case.kind, "chip": f"sm_{chip}"}
-    return attempt(head, lambda: _measured(case, chip))
+    return attempt(head, lambda: measured(case, chip))
 
 
-def _measured(case: StaticCase, chip: int) -> Row:
+def measured(case: StaticCase, chip: int, entry: Entry | None = None) -> Row:
+    """With the configuration that the backend takes, or with another one."""
     plan = PsiMLP(case.structure(), seed=0).plan
     layout = make_layout(plan, case.dtype)
-    entry = entry_for(f"sm_{chip}", layout, case.dtype, case.precision)
+    entry = entry or entry_for(f"sm_{chip}", layout, case.dtype, case.precision)
     configuration = Configuration(entry.block, entry.warps, 1, case.precision)
     layout, kernel = point_kernel(plan, [case.term()], configuration)
     made = compiled(kernel, case.dtype, configuration, chip)

@@ -53,10 +53,10 @@ class StepKernels:
         self.moments = like.new_zeros(2, self.size)
         self.kept = like.new_zeros(2, 3, self.size)
         self.partials = like.new_zeros(schedule.n_programs, kernel.row)
-        # The value of the regulariser, then the gradient of what is not in ``partials``.
-        self.penalty = like.new_zeros(1 + self.size)
+        # Value and gradient of what neither ``partials`` nor the second kernel have.
+        self.others = like.new_zeros(1 + self.size)
         self.state = torch.zeros(4, dtype=torch.int64, device=like.device)
-        self.settings = like.new_zeros(4)
+        self.settings = like.new_zeros(5)
         self.rates, self.history = like.new_empty(0, 2), like.new_empty(0, self.n_losses + 1)
         self._w = like.new_zeros(layout.plan.expansion.shape[0]) if layout.reads_w else self.parameters
         self._back = _with_unknown(weights.back, layout.n_packed, n_unknown)
@@ -70,6 +70,9 @@ class StepKernels:
         self._slice_steps = GRAPH_STEPS
         # The regulariser's cache may let go of this; graphs may not.
         self._membership = membership(plan, like)
+        self._n_layers, self._n_blocks = self._membership.shape[0], -(-self.size // UPDATE_BLOCK)
+        self._layers = self._layer_of_parameters()
+        self.sizes = like.new_zeros(2, self._n_blocks, self._n_layers)
 
     def loss_and_gradient(
         self, theta: Tensor, coefficients: Tensor, regularizer: Regularizer | None
@@ -94,7 +97,7 @@ class StepKernels:
 
     def train(self, state: AdamState, steps: int, regularizer: Regularizer | None) -> TrainReport:
         """See `Backend.train`. Whatever ends it, ``state`` holds the last step done."""
-        self._load(state, steps)
+        self._load(state, steps, regularizer)
         try:
             self._run(steps, regularizer)
         finally:
@@ -120,7 +123,7 @@ class StepKernels:
             share = SLICE_SECONDS / max(time.perf_counter() - began, 1e-6)
             self._slice_steps = max(GRAPH_STEPS, int(self._slice_steps * min(share, 2)))
 
-    def _load(self, state: AdamState, steps: int) -> None:
+    def _load(self, state: AdamState, steps: int, regularizer: Regularizer | None) -> None:
         """Buffers as the state says, with room for ``steps`` rows of losses."""
         self._refresh()
         if self.history.shape[0] < steps:
@@ -129,9 +132,12 @@ class StepKernels:
             self._graphs.clear()
         self.rates[:steps] = torch.tensor(_rates(state, steps), dtype=torch.float64).to(self.rates)
         beta1, beta2 = state.betas
-        self.settings.copy_(torch.tensor([1 - beta1, beta2, 1 - beta2, state.eps], dtype=torch.float64))
+        strength = regularizer.strength if regularizer else 0.0
+        self.settings.copy_(torch.tensor([1 - beta1, beta2, 1 - beta2, state.eps, strength], dtype=torch.float64))
         self.state.copy_(torch.tensor([state.step, -1, state.step, state.step]))
         self.parameters.copy_(torch.cat([state.theta, state.coefficients]))
+        if kind := _kind(regularizer):
+            self.sizes[(state.step + 1) % 2] = self._sizes(kind)
         self.moments[0], self.moments[1] = state.first_moment, state.second_moment
         if state.good is not None:
             theta, coefficients, first, second = state.good
@@ -174,14 +180,15 @@ class StepKernels:
         return self._graphs[key]
 
     def _step(self, regularizer: Regularizer | None) -> None:
-        """Two launches; with penalties and where w is not linear in theta, some of torch's between them."""
+        """Two launches; with "growl", and where w is not linear in theta, some of torch's between them."""
         self._points_step(self.parameters[: self.n_theta])
-        has_penalty = self._other_gradients(regularizer)
+        has_others = self._other_gradients(regularizer)
         schedule, back = self.schedule, self._back
-        adam[(-(-self.size // UPDATE_BLOCK),)](
+        adam[(self._n_blocks,)](
             self.parameters, self.moments, self.kept, self.partials, back.rows, back.factors, schedule.spans,
-            schedule.scales, self.penalty, self.settings, self.rates, self.history, self.state,
-            **self._constants(), HAS_PENALTY=has_penalty,
+            schedule.scales, self.others, self._layers, self.sizes, self.settings, self.rates, self.history, self.state,
+            **self._constants(), HAS_OTHERS=has_others, KIND=_kind(regularizer), LAYERS=self._n_layers,
+            BLOCKS=self._n_blocks,
         )  # fmt: skip
 
     def _constants(self) -> dict[str, int]:
@@ -208,20 +215,36 @@ class StepKernels:
         )
 
     def _other_gradients(self, regularizer: Regularizer | None) -> bool:
-        """What Adam adds to the gradient in ``partials``, by torch: penalties, and everything where w is not linear."""
-        if regularizer is None and not self.layout.reads_w:
+        """What Adam adds to the gradient in ``partials``, by torch: "growl", and everything where w is not linear."""
+        by_torch = regularizer is not None and not _kind(regularizer)
+        if not by_torch and not self.layout.reads_w:
             return False
-        self.penalty.zero_()
-        theta = self.parameters[: self.n_theta]
-        if regularizer is not None:
-            value, gradient = regularizer.value_and_gradient(self.plan, theta)
-            self.penalty[0] = value
-            self.penalty[1 : 1 + self.n_theta] = gradient
+        self.others.zero_()
+        if regularizer is not None and by_torch:
+            value, gradient = regularizer.value_and_gradient(self.plan, self.parameters[: self.n_theta])
+            self.others[0] = value
+            self.others[1 : 1 + self.n_theta] = gradient
         if self.layout.reads_w:
             theta_bar, unknown_bar = self._summed()
-            self.penalty[1 : 1 + self.n_theta] += theta_bar
-            self.penalty[1 + self.n_theta :] = unknown_bar
+            self.others[1 : 1 + self.n_theta] += theta_bar
+            self.others[1 + self.n_theta :] = unknown_bar
         return True
+
+    def _layer_of_parameters(self) -> Tensor:
+        """(Q,): whose penalty a parameter has a part in; the number of layers for biases and unknown coefficients."""
+        found = torch.full((self.size,), self._n_layers, dtype=torch.int32, device=self.parameters.device)
+        for layer, part in enumerate(self.plan.weight_slices):
+            found[part] = layer
+        return found
+
+    def _sizes(self, kind: str) -> Tensor:
+        """(blocks, layers): what `adam` leaves for the next step, at the parameters as they are."""
+        theta = torch.nn.functional.pad(
+            self.parameters[: self.n_theta], (0, self._n_blocks * UPDATE_BLOCK - self.n_theta)
+        )
+        member = torch.nn.functional.pad(self._membership, (0, theta.numel() - self.n_theta))
+        size = theta.square() if kind == "l2" else theta.abs()
+        return (member * size).view(self._n_layers, self._n_blocks, UPDATE_BLOCK).sum(2).T
 
     def _summed(self) -> tuple[Tensor, Tensor]:
         """Gradients where packed is a map of w, and w not linear in theta."""
@@ -245,6 +268,11 @@ def captured(work: Callable[[], None], device: torch.device) -> Callable[[], Non
     with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
         work()
     return graph.replay
+
+
+def _kind(regularizer: Regularizer | None) -> str:
+    """Of the penalty, if the second kernel computes it; "growl" sorts, which is torch's."""
+    return regularizer.kind if regularizer is not None and regularizer.kind != "growl" else ""
 
 
 def _rates(state: AdamState, steps: int) -> list[tuple[float, float]]:

@@ -4,6 +4,9 @@ One program takes BLOCK parameters (theta, then the unknown coefficients). The f
 ``state``; this one reads it. Every program works out whether the losses are finite, from the same numbers in the same
 order, so that all of them agree without a word. Where a block's gradient is not, the failure is noted in ``state``, all
 later steps do nothing, and the parameters from before the last good step are still in ``kept``.
+
+Penalties need sums over all parameters of a layer, which other programs change meanwhile. So every step leaves those of
+its own block for the next one, in ``sizes``: steps of odd and of even number have tables of their own.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from .functions import sqrt
+from .functions import sign, sqrt
 
 # Entries of ``state`` (int64): steps begun, the failure's number or -1, steps done, the step of row 0 of ``losses``.
 STEP = tl.constexpr(0)
@@ -57,6 +60,37 @@ def _gradient(
 
 
 @triton.jit
+def _size(x, KIND: tl.constexpr):
+    """What a layer's penalty sums up: squares for "l2", magnitudes for "l1"."""
+    return x * x if KIND == "l2" else tl.abs(x)
+
+
+@triton.jit
+def _penalty(
+    sizes, strength, old, layer, KIND: tl.constexpr, LAYERS: tl.constexpr, BLOCKS: tl.constexpr, CHUNK: tl.constexpr
+):
+    """Value, and gradient with respect to ``old``; ``sizes`` (BLOCKS, LAYERS). See `Regularizer`."""
+    value = tl.zeros([], dtype=old.dtype)
+    slope = tl.zeros_like(old)
+    for k in tl.static_range(LAYERS):
+        total = tl.zeros([CHUNK], dtype=old.dtype)
+        for at in range(0, BLOCKS, CHUNK):
+            block = at + tl.arange(0, CHUNK)
+            total += tl.load(sizes + block * LAYERS + k, mask=block < BLOCKS, other=0.0)
+        size = tl.sum(total, 0)
+        if KIND == "l2":
+            norm = sqrt(size)
+            value += strength * norm
+            # A layer of zeros: the subgradient of least length.
+            own = tl.where(norm == 0.0, 0.0, strength / tl.where(norm == 0.0, 1.0, norm)) * old
+        else:
+            value += strength * size
+            own = strength * sign(old)
+        slope += tl.where(layer == k, own, 0.0)
+    return value, slope
+
+
+@triton.jit
 def collect(
     partials,  # (programs, ROW)
     rows,  # (TERMS, Q): see `adam`
@@ -95,8 +129,10 @@ def adam(
     factors,  # (TERMS, Q): ... and their factors
     spans,  # (n_losses + 1,): programs of each loss term
     scales,  # (n_losses,): 1 / number of points
-    penalty,  # (1 + Q,): value and gradient of the regulariser
-    settings,  # (4,): 1 - beta1, beta2, 1 - beta2, eps
+    others,  # (1 + Q,): value and gradient of what torch computed
+    layers,  # (Q,): the layer whose penalty a parameter has a part in, LAYERS for none
+    sizes,  # (2, blocks, LAYERS): of the blocks' parameters, read by steps of even and odd number
+    settings,  # (5,): 1 - beta1, beta2, 1 - beta2, eps, strength of the penalty
     rates,  # (steps, 2): lr / (1 - beta1^t), 1 / (1 - beta2^t); from the host, since chips may be slow at float64
     losses,  # (steps, n_losses + 1): written
     state,
@@ -106,7 +142,10 @@ def adam(
     TERMS: tl.constexpr,
     N_LOSSES: tl.constexpr,
     N_PROGRAMS: tl.constexpr,
-    HAS_PENALTY: tl.constexpr,
+    HAS_OTHERS: tl.constexpr,
+    KIND: tl.constexpr,  # of the penalty: "l2", "l1", "" for none
+    LAYERS: tl.constexpr,
+    BLOCKS: tl.constexpr,
     BLOCK: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
@@ -122,9 +161,18 @@ def adam(
             bad = tl.where((bad < 0) & (_is_finite(loss) == 0), term, bad)
             if pid == 0:
                 tl.store(history + term, loss)
+        index = pid * BLOCK + tl.arange(0, BLOCK)
+        inside = index < Q
+        old = tl.load(parameters + index, mask=inside, other=0.0)
         value = tl.zeros([], dtype=partials.dtype.element_ty)
-        if HAS_PENALTY:
-            value += tl.load(penalty)
+        slope = tl.zeros_like(old)
+        if KIND != "":
+            layer = tl.load(layers + index, mask=inside, other=LAYERS)
+            now = sizes + (step % 2) * BLOCKS * LAYERS
+            value, slope = _penalty(now, tl.load(settings + 4), old, layer, KIND, LAYERS, BLOCKS, CHUNK)
+        if HAS_OTHERS:
+            value += tl.load(others)
+            slope += tl.load(others + 1 + index, mask=inside, other=0.0)
         bad = tl.where((bad < 0) & (_is_finite(value) == 0), N_LOSSES, bad)
         if pid == 0:
             tl.store(history + N_LOSSES, value)
@@ -132,12 +180,8 @@ def adam(
             if pid == 0:
                 tl.store(state + FAILURE, bad.to(tl.int64))
         else:
-            index = pid * BLOCK + tl.arange(0, BLOCK)
-            inside = index < Q
             gradient = _gradient(partials, rows, factors, index, inside, Q, ROW, TERMS, N_PROGRAMS, BLOCK, CHUNK)
-            if HAS_PENALTY:
-                gradient += tl.load(penalty + 1 + index, mask=inside, other=0.0)
-            old = tl.load(parameters + index, mask=inside, other=0.0)
+            gradient += slope
             first = tl.load(moments + index, mask=inside, other=0.0)
             second = tl.load(moments + Q + index, mask=inside, other=0.0)
             keep = kept + (step % 2) * 3 * Q + index
@@ -155,5 +199,9 @@ def adam(
                 tl.store(parameters + index, new, mask=inside)
                 tl.store(moments + index, first, mask=inside)
                 tl.store(moments + Q + index, second, mask=inside)
+                if KIND != "":
+                    later = sizes + (((step + 1) % 2) * BLOCKS + pid) * LAYERS
+                    for k in tl.static_range(LAYERS):
+                        tl.store(later + k, tl.sum(tl.where(layer == k, _size(new, KIND), 0.0), 0))
                 if pid == 0:
                     tl.store(state + DONE, step)

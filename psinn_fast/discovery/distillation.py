@@ -18,7 +18,7 @@ from ..training.progress import TrainingProgress
 from .clustering import check_threshold
 from .extraction import DiscoveryError, Extraction
 from .reading import Trial, simplify, symmetrise, tie_clusters
-from .student import Student, StudentSettings, converge, imitation, train_student
+from .student import Student, StudentSettings, converge, imitation, points_per_axis, train_student
 from .symmetry_check import FoundSymmetry, find_symmetries, structure_symmetries
 
 FloatArray = npt.NDArray[np.float64]
@@ -192,7 +192,7 @@ def distil(
     chosen, *every = (_about(centre, attempt) for attempt in (chosen, *attempts))
     assert chosen.extraction is not None
     structure = replace(chosen.extraction.structure, name=f"{problem.name} (discovered)")
-    points = problem.domain.unseen_grid(31)
+    points = problem.domain.unseen_grid(points_per_axis(problem))
     target = evaluate(teacher, points)
     errors = [
         float(np.linalg.norm(evaluate(student.net, points - centre) * spread - target) / np.linalg.norm(target))

@@ -27,6 +27,7 @@ _WEAK, _WEAK_STEPS = 0.01, 30
 _NEWTON_STEPS = 25
 # L-BFGS iterations per Gauss-Newton iteration.
 _LBFGS = 10
+_IMITATION_POINTS = 961
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class StudentSettings:
         hidden: hidden layer sizes.
         regularizer: the weight penalty. The paper's is 1e-3 * sum of Frobenius norms on the teacher's output as it is;
             here the output is scaled to unit variance, for which 3e-3 is the same strength on its Laplace problem.
-        grid: imitation points per axis.
+        grid: imitation points per axis; None: about a thousand in all, 31 x 31 for two inputs, 10 x 10 x 10 for three.
         steps: Gauss-Newton iterations at most, before Newton's.
         starts: independent students.
         seed: of the initial weights; each seed means other starts.
@@ -48,7 +49,7 @@ class StudentSettings:
 
     hidden: tuple[int, ...] = (8, 8, 8)
     regularizer: Regularizer = field(default_factory=lambda: Regularizer("l2", 3e-3))
-    grid: int = 31
+    grid: int | None = None
     steps: int = 150
     starts: int = 6
     seed: int = 0
@@ -60,8 +61,9 @@ class StudentSettings:
         if not self.hidden or any(n < 1 for n in self.hidden):
             raise InputError(f"hidden: expected positive sizes of at least one hidden layer, got {list(self.hidden)}")
         for name, smallest in (("grid", 2), ("steps", 0), ("starts", 1), ("seed", 0)):
-            if getattr(self, name) < smallest:
-                raise InputError(f"{name}: expected an integer >= {smallest}, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if value is not None and value < smallest:
+                raise InputError(f"{name}: expected an integer >= {smallest}, got {value!r}")
         for name in ("tolerance", "symmetry_rise", "cluster_rise"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name}: expected a positive number, got {getattr(self, name)!r}")
@@ -91,7 +93,14 @@ class Student:
             return [(w.numpy(), b.numpy()) for w, b in self.net.structure.expand(self.net.theta)]
 
 
-def imitation(problem: Problem, teacher: Callable[[FloatArray], FloatArray], grid: int) -> tuple[Problem, FloatArray]:
+def points_per_axis(problem: Problem) -> int:
+    """Of a grid of about 961 points."""
+    return round(_IMITATION_POINTS ** (1 / len(problem.pde.coords)))
+
+
+def imitation(
+    problem: Problem, teacher: Callable[[FloatArray], FloatArray], grid: int | None = None
+) -> tuple[Problem, FloatArray]:
     """The student's problem: match the teacher on a grid; and the scales (F,).
 
     Coordinates are those about the domain's centre, so that reflections about it can show in the weights. Every field
@@ -101,7 +110,7 @@ def imitation(problem: Problem, teacher: Callable[[FloatArray], FloatArray], gri
     Raises:
         InputError: the teacher is constant or not finite.
     """
-    points = problem.domain.grid(grid)
+    points = problem.domain.grid(grid or points_per_axis(problem))
     values = teacher(points)
     spread = values.std(0)
     if not (np.isfinite(values).all() and (spread > 1e-12).all()):

@@ -65,6 +65,15 @@ def test_symmetries_of_the_teacher_are_found(symmetries: list[Symmetry]) -> None
     assert "W1 = " in report
 
 
+@pytest.mark.parametrize(("coords", "points"), [("x", 961), ("x y", 31**2), ("t x y", 10**3), ("t x y z", 6**4)])
+def test_students_imitate_on_about_as_many_points_whatever_the_inputs(coords: str, points: int) -> None:
+    box = Box(**dict.fromkeys(coords.split(), (0, 1)))
+    problem = Problem("plain", PDE(coords, "u", lambda u: u.x), box, [Residual(box.grid(2))])
+    task, spread = imitation(problem, lambda x: x.sum(1, keepdims=True))
+    assert [term.n_points for term in task.terms(torch.float64)] == [points]
+    assert spread.shape == (1,)
+
+
 def test_no_symmetry_where_the_teacher_has_none() -> None:
     problem = plain_problem(Box(x=(-1, 1), y=(-1, 1)))
     teacher = TanhMLP([2, 6, 1], seed=3, dtype=torch.float64)

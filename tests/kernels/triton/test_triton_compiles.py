@@ -40,9 +40,11 @@ def compiled(name, function, signature, constants, warps):
     print(name)
 
 sizes = {"Q": 321, "ROW": 700, "SQUARES": 699, "N_LOSSES": 3, "N_PROGRAMS": 264, "BLOCK": 32, "CHUNK": 64}
-for function, own in ((adam, {"TERMS": 2, "HAS_PENALTY": True}), (collect, {"TERMS": 2})):
-    constants = sizes | own
-    special = {"rows": "*i32", "spans": "*i32", "state": "*i64"}
+of_adam = {"HAS_OTHERS": True, "LAYERS": 3, "BLOCKS": 11}
+own = [(adam, of_adam | {"KIND": kind}) for kind in ("l2", "l1", "")]
+for function, own in (*own, (collect, {})):
+    constants = sizes | own | {"TERMS": 2}
+    special = {"rows": "*i32", "spans": "*i32", "state": "*i64", "layers": "*i32"}
     signature = {key: "constexpr" if key in constants else special.get(key, f"*{number}") for key in function.arg_names}
     compiled(function.__name__, function, signature, constants, 4)
 
@@ -75,5 +77,5 @@ def test_kernels_compile(chip: int, number: str, tmp_path: Path) -> None:
         capture_output=True, text=True, timeout=300, check=False, env=environment,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr[-3000:]
-    expected = ["adam", "collect", "jets", "jets_backward", "loss", "jacobian"]
-    assert result.stdout.split() == expected[: 6 if number == "fp32" else 3]
+    expected = ["adam", "adam", "adam", "collect", "jets", "jets_backward", "loss", "jacobian"]
+    assert result.stdout.split() == expected[: 8 if number == "fp32" else 5]

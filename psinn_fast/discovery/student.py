@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -95,7 +96,7 @@ class Student:
 
 def points_per_axis(problem: Problem) -> int:
     """Of a grid of about 961 points."""
-    return round(_IMITATION_POINTS ** (1 / len(problem.pde.coords)))
+    return round(math.pow(_IMITATION_POINTS, 1 / len(problem.pde.coords)))
 
 
 def imitation(

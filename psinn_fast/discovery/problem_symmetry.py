@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations, product
@@ -150,12 +150,14 @@ class _Term:
 
 @dataclass(frozen=True)
 class _Image:
-    """Where the mapped points of a term lie among those of another: ``order[s]`` is the site that site s goes to."""
+    """Another term at the mapped points of a term, with the sites in one of their orders.
+
+    ``is_there``: points that lie among the other's; ``values`` (3, n, m): its residuals there, for each of the jets.
+    """
 
     other: _Term
-    order: tuple[int, ...]
-    numbers: IntArray
     is_there: npt.NDArray[np.bool_]
+    values: FloatArray
 
 
 class _Comparison:
@@ -170,7 +172,8 @@ class _Comparison:
         self.jets = [[self._jets(term, rng, size) for size in (0.0, 1.0, 1.0)] for term in terms]
         own = [term.at(term.picked, jets[0], self.coefficients) for term, jets in zip(terms, self.jets, strict=True)]
         self.sizes = [_largest(values) for values in own]
-        self._images: dict[SignedPermutation, list[list[_Image]]] = {}
+        # Of one map at a time, by term: they are the same for every character.
+        self._images: tuple[SignedPermutation | None, dict[int, list[_Image]]] = None, {}
 
     def _jets(self, term: _Term, rng: np.random.Generator, size: float) -> Jets:
         shape = (term.n_sites, len(term.picked), len(self.problem.pde.fields))
@@ -199,8 +202,9 @@ class _Comparison:
             return "", 0.0, f"{term.name}: NaN or infinite for random fields"
         best, size = np.full(n, np.inf), np.zeros(n)
         contradicted = np.zeros(n, dtype=bool)
-        for image in self._images_of(g)[i]:
-            gaps, sizes = self._gaps(i, g, image, own)
+        for image in self._images_of(i, g):
+            gaps = _value_gaps(own, image.values)
+            sizes = max(self.sizes[i], self.sizes[self.terms.index(image.other)])
             found = image.is_there & usable & ~np.isnan(gaps)
             # The same equation with other values, or another equation where the own one should hold.
             contradicted |= found & (np.isfinite(gaps) | (image.other is term and not term.has_values))
@@ -219,42 +223,39 @@ class _Comparison:
         missing = int(fails.sum())
         return "", 0.0, f"{term.name}: {missing} of {n} points have no counterpart" if missing else ""
 
-    def _gaps(self, i: int, g: SignedPermutation, image: _Image, own: FloatArray) -> tuple[FloatArray, float]:
-        """By how much given values and sources differ at each point, inf where it is another equation; their size."""
-        term, other = self.terms[i], image.other
-        order = list(image.order)
-        theirs = []
-        for jets in self.jets[i]:
-            there = {index: values[np.argsort(order)] for index, values in jets.items()}
-            if term.has_values or other.has_values:
-                theirs.append(other.at(image.numbers, there, self.coefficients))
-            else:
-                mapped = self._mapped(term, g)[np.argsort(order)]
-                theirs.append(other.anywhere(mapped, there, self.coefficients))
-        size = max(self.sizes[i], self.sizes[self.terms.index(other)])
-        return _value_gaps(own, np.stack(theirs)), size
-
     def _mapped(self, term: _Term, g: SignedPermutation) -> FloatArray:
         return self.centre + g(term.points - self.centre)
 
-    def _images_of(self, g: SignedPermutation) -> list[list[_Image]]:
-        if g not in self._images:
-            self._images = {g: [self._images_of_term(term, g) for term in self.terms]}  # only the present map's
-        return self._images[g]
+    def _images_of(self, i: int, g: SignedPermutation) -> list[_Image]:
+        if self._images[0] != g:
+            self._images = g, {}
+        if i not in self._images[1]:
+            self._images[1][i] = list(self._images_of_term(i, g))
+        return self._images[1][i]
 
-    def _images_of_term(self, term: _Term, g: SignedPermutation) -> list[_Image]:
-        mapped, found = self._mapped(term, g), []
+    def _images_of_term(self, i: int, g: SignedPermutation) -> Iterator[_Image]:
+        term = self.terms[i]
+        mapped = self._mapped(term, g)
         for other in self.terms:
             if other.n_sites != term.n_sites:
                 continue
             exactly = term.has_values or other.has_values
             reach = self.same_point if exactly else max(self.same_point, _GAPS * other.gap)
             for order in permutations(range(term.n_sites)):
-                distance, numbers = other.tree.query(np.concatenate(list(mapped[np.argsort(order)]), axis=1))
+                sites = list(order)
+                points = mapped[sites]
+                distance, numbers = other.tree.query(np.concatenate(list(points), axis=1))
                 is_there = distance <= reach
-                if is_there.any():
-                    found.append(_Image(other, order, numbers, is_there))
-        return found
+                if not is_there.any():
+                    continue
+                values = []
+                for jets in self.jets[i]:
+                    there = {index: value[sites] for index, value in jets.items()}
+                    if exactly:
+                        values.append(other.at(numbers, there, self.coefficients))
+                    else:
+                        values.append(other.anywhere(points, there, self.coefficients))
+                yield _Image(other, is_there, np.stack(values))
 
 
 def _pulled_back(jets: Jets, g: SignedPermutation, character: tuple[int, ...]) -> Jets:

@@ -26,8 +26,6 @@ from .sampling import Sampler
 
 # "auto" draws this many points per unknown, but not fewer than that.
 _POINTS_PER_UNKNOWN, _FEWEST_POINTS = 3, 1_000
-# Later draws come after a fourth of the steps done.
-_SHARE_OF_STEPS = 4
 # After so many refusals in a row the damping has grown by more than float64 holds: there is no descent.
 _MOST_TRIALS = 40
 _LARGEST_DAMPING = 1e30
@@ -68,13 +66,13 @@ class Marquardt:
         if options.points != "auto":
             points = options.points if isinstance(options.points, int) else None
         # With unknown coefficients the equation is weighed against measurements: its mean must not be biased.
-        focus = options.focus if isinstance(options.focus, (int, float)) else float(not first)
-        self._sampler = Sampler(problem, points, options.seed, torch.float64, device, focus)
+        self._focus = float(options.focus) if isinstance(options.focus, (int, float)) else float(not first)
+        self._sampler = Sampler(problem, points, options.seed, torch.float64, device)
         self.full = self._sampler.full
         if all(term.weight == 0 for term in self.full):
             raise InputError("conditions: expected a positive weight for at least one, all are 0")
         self.step, self.damping, self.solvers = 0, options.damping, list[str]()
-        self._drawn_at, self._growth = -1, 2.0
+        self._drawn_at, self._growth, self._is_focused = -1, 2.0, False
         self._scale = torch.zeros_like(self.x)
         self.good = self.x.clone(), 0
         self._use(self.full, [term.weight for term in self.full])
@@ -112,10 +110,7 @@ class Marquardt:
         Raises:
             Failure: a residual or its Jacobian is NaN or infinite.
         """
-        every = self._options.resample
-        if self._drawn_at < 0 or (
-            every is not None and self.step >= self._drawn_at + max(every, self._drawn_at // _SHARE_OF_STEPS)
-        ):
+        if self._drawn_at < 0 or self._is_time_to_draw():
             self._draw()
         equations = linearise(lambda: self.residuals.chunks(self.x), self.residuals.rows, self.x, self.damping)
         if not math.isfinite(equations.square) or not bool(torch.isfinite(equations.diagonal).all()):
@@ -176,14 +171,18 @@ class Marquardt:
         }
         numbers = {
             "step": self.step, "damping": self.damping, "growth": self._growth, "drawn_at": self._drawn_at,
-            "weights": list(self.residuals.weights), "solvers": self.solvers,
+            "focused": self._is_focused, "weights": list(self.residuals.weights), "solvers": self.solvers,
         }  # fmt: skip
         return {"x": self.x, "scale": self._scale, "r": self.r, **drawn}, numbers
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         self.x, self._scale, self.r = (tensors[name].to(self.x.device) for name in ("x", "scale", "r"))
         self.step, self.damping, self._growth = numbers["step"], numbers["damping"], numbers["growth"]
-        self._drawn_at, self.solvers = numbers["drawn_at"], list(numbers["solvers"])
+        self._drawn_at, self._interval, self.solvers = (
+            numbers["drawn_at"],
+            numbers["interval"],
+            list(numbers["solvers"]),
+        )
         self.good = self.x.clone(), self.step
         self._use(self._sampler.with_points(tensors), numbers["weights"])
 
@@ -191,12 +190,21 @@ class Marquardt:
         precision = torch.float32 if self._options.precision == "float32" else torch.float64
         self.residuals = Residuals(self._engine, self._plan, terms, weights, self._bounded, precision)
 
+    def _is_time_to_draw(self) -> bool:
+        """After as many iterations as are done; after a fourth of them once the network has adapted to a draw."""
+        every, done = self._options.resample, self._drawn_at
+        return every is not None and self.step >= done + max(every, done // 4 if self._is_focused else done)
+
     def _draw(self) -> None:
         """New points, new weights; x stays."""
         first = self._drawn_at < 0
         own = [term.weight for term in self.full]
-        if first or self._sampler.redraws:
-            self._use(self._sampler.draw(self.step, None if first else self._residual), own)
+        if not first and self._focus > 0 and not self._is_focused:
+            self._is_focused = self._sampler.has_adapted(self.step, self.losses, self._residual)
+        if self._is_focused:
+            self._use(self._sampler.focused(self.step, self._residual, self._focus), own)
+        elif first or self._sampler.redraws:
+            self._use(self._sampler.draw(self.step), own)
         if self._options.balance:
             traces, edges = self.residuals.traces(self.x), self._sampler.on_boundary
             inside = max((trace for trace, edge in zip(traces, edges, strict=True) if not edge), default=0.0)

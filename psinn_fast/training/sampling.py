@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,15 +17,15 @@ from ..problem import Problem
 Points = npt.NDArray[np.float64]
 # So many candidates for each point of a focused draw.
 _CANDIDATES = 8
+# A loss this many times larger between the points than at them: the network has adapted to the points.
+_ADAPTED = 5.0
 
 
 class Sampler:
     """Draws of about ``points`` points of a problem's terms, each repeatable from (seed, number).
 
     - Points that fill a box as a full grid, with no data given at them, stand for the box: where they are more than
-      their share, scrambled Sobol points of the box take their place. A focused draw takes an eighth of them, with
-      weights |r|^focus / mean(|r|^focus) + 1, r the residual there (RAD: Wu et al. 2023, doi
-      10.1016/j.cma.2022.115671).
+      their share, scrambled Sobol points of the box take their place.
     - Points that all lie on the boundary of the domain are thinned, one at random from each of equally long runs.
     - All others, measurements above all, are taken as they are.
 
@@ -40,10 +40,9 @@ class Sampler:
         seed: int,
         dtype: torch.dtype,
         device: torch.device,
-        focus: float = 0.0,
     ) -> None:
         self.full = problem.terms(dtype, device)
-        self._problem, self._seed, self._dtype, self._device, self._focus = problem, seed, dtype, device, focus
+        self._problem, self._seed, self._dtype, self._device = problem, seed, dtype, device
         self._boxes = [None if points is None else _grid_box(condition) for condition in problem.conditions]
         self.on_boundary = [_on_boundary(problem, condition) for condition in problem.conditions]
         edges = [edge and points is not None for edge in self.on_boundary]
@@ -57,22 +56,45 @@ class Sampler:
         ]
         self.redraws = any(count is not None for count in self._counts)
 
-    def draw(self, number: int, residual: Callable[[Term], Tensor] | None = None) -> list[Term]:
-        """The terms with one draw's points, in the problem's order; focused where ``residual`` (N, m) is given."""
+    def draw(self, number: int) -> list[Term]:
+        """The terms with one draw's points, in the problem's order."""
         rng = np.random.default_rng((self._seed, number))
-        drawn = []
-        for i, (term, count) in enumerate(zip(self.full, self._counts, strict=True)):
-            if count is None:
-                drawn.append(term)
-            elif not self._boxes[i]:
-                drawn.append(_thinned(term, count, rng))
-            elif residual is None or not self._focus:
-                drawn.append(self._in_box(i, count, rng))
-            else:
-                candidates = self._in_box(i, _CANDIDATES * count, rng)
-                size = residual(candidates).square().sum(1).pow(self._focus / 2)
-                drawn.append(_picked(candidates, _weighted(size.cpu().numpy(), count, rng)))
-        return drawn
+        return [
+            term if count is None else self._in_box(i, count, rng) if self._boxes[i] else _thinned(term, count, rng)
+            for i, (term, count) in enumerate(zip(self.full, self._counts, strict=True))
+        ]
+
+    def has_adapted(self, number: int, losses: Sequence[float], residual: Callable[[Term], Tensor]) -> bool:
+        """Whether some term's mean square is more than 5 times its loss between the points that gave the loss.
+
+        Args:
+            number: of the draw whose candidates are looked at.
+            losses: mean square of every term at the points last drawn.
+            residual: (N, m) of a term with other points.
+        """
+        return any(
+            float(residual(candidates).square().sum(1).mean()) > _ADAPTED * losses[i]  # false for NaN
+            for i, candidates in self._candidates(number)
+        )
+
+    def focused(self, number: int, residual: Callable[[Term], Tensor], focus: float) -> list[Term]:
+        """As `draw`, with the points inside boxes where the residual is large.
+
+        Of eight candidates for each point, with weights |r|^focus / mean(|r|^focus) + 1 (RAD: Wu et al. 2023, doi
+        10.1016/j.cma.2022.115671).
+        """
+        terms, rng = self.draw(number), np.random.default_rng((self._seed, number, 2))
+        for i, candidates in self._candidates(number):
+            sizes = residual(candidates).square().sum(1).pow(focus / 2).cpu().numpy()
+            terms[i] = _picked(candidates, _weighted(sizes, terms[i].n_points, rng))
+        return terms
+
+    def _candidates(self, number: int) -> Iterator[tuple[int, Term]]:
+        """(number of a term whose points are drawn from a box, that term at the candidates)."""
+        rng = np.random.default_rng((self._seed, number, 1))
+        for i, (count, box) in enumerate(zip(self._counts, self._boxes, strict=True)):
+            if count is not None and box is not None:
+                yield i, self._in_box(i, _CANDIDATES * count, rng)
 
     def with_points(self, tensors: Mapping[str, Tensor]) -> list[Term]:
         """The terms with the saved points ``points.i``, ``columns.i`` of term i, where there are any."""

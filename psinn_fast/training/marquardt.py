@@ -178,11 +178,8 @@ class Marquardt:
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         self.x, self._scale, self.r = (tensors[name].to(self.x.device) for name in ("x", "scale", "r"))
         self.step, self.damping, self._growth = numbers["step"], numbers["damping"], numbers["growth"]
-        self._drawn_at, self._interval, self.solvers = (
-            numbers["drawn_at"],
-            numbers["interval"],
-            list(numbers["solvers"]),
-        )
+        self._drawn_at, self._is_focused = numbers["drawn_at"], numbers["focused"]
+        self.solvers = list(numbers["solvers"])
         self.good = self.x.clone(), self.step
         self._use(self._sampler.with_points(tensors), numbers["weights"])
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sympy
@@ -9,7 +12,19 @@ import torch
 from small import small_laplace
 from torch import Tensor
 
-from psinn_fast import PDE, Box, Data, Dirichlet, GaussNewton, Problem, Residual, TanhMLP, fit, get_problem
+from psinn_fast import (
+    PDE,
+    Box,
+    Data,
+    Dirichlet,
+    GaussNewton,
+    Problem,
+    Residual,
+    TanhMLP,
+    error_metrics,
+    fit,
+    get_problem,
+)
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.registry import get_backend
 from psinn_fast.training.marquardt import Marquardt
@@ -18,17 +33,37 @@ from psinn_fast.training.sampling import Sampler
 FLOAT64, CPU = torch.float64, torch.device("cpu")
 
 
-def test_draws_come_at_growing_distances_and_balance_the_boundary(monkeypatch: pytest.MonkeyPatch) -> None:
+def draws(net: TanhMLP, options: GaussNewton, monkeypatch: pytest.MonkeyPatch, adapted_at: int) -> list[int]:
+    """Steps at which points are drawn; focused draws, from the step where the network has adapted, count double."""
     drawn, draw = [], Sampler.draw
 
-    def watched(sampler: Sampler, number: int, *residual):
+    def watched(sampler: Sampler, number: int) -> list[Term]:
         drawn.append(number)
-        return draw(sampler, number, *residual)
+        return draw(sampler, number)
 
-    monkeypatch.setattr(Sampler, "draw", watched)
+    def focused(sampler: Sampler, number: int, residual: object, focus: float) -> list[Term]:
+        return [*sampler.draw(number), *sampler.draw(number)][:2]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sampler, "draw", watched)
+        patch.setattr(Sampler, "focused", focused)
+        patch.setattr(Sampler, "has_adapted", lambda sampler, number, *_: number >= adapted_at)
+        fit(small_laplace(21), net, options)
+    return drawn
+
+
+def test_draws_come_at_doubling_distances_and_more_often_once_the_network_has_adapted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    options = GaussNewton(46, points=60, resample=5)
     net = TanhMLP([2, 8, 8, 1], seed=1, dtype=FLOAT64)
-    fit(small_laplace(21), net, GaussNewton(40, points=60, resample=5))
-    assert drawn == [0, 5, 10, 15, 20, 25, 31, 38]
+    assert draws(net, options, monkeypatch, 1000) == [0, 5, 10, 20, 40]
+    assert draws(net, options, monkeypatch, 10) == [0, 5, *sorted(2 * [10, 15, 20, 25, 31, 38])]
+    assert draws(net, replace(options, focus=0), monkeypatch, 10) == [0, 5, 10, 20, 40]
+
+
+def test_boundary_terms_are_balanced_and_measurements_are_not() -> None:
+    net = TanhMLP([2, 8, 8, 1], seed=1, dtype=FLOAT64)
     run = Marquardt(small_laplace(), net, GaussNewton(), get_backend("cpu"))
     run.linearise()
     traces = run.residuals.traces(run.x)
@@ -67,59 +102,88 @@ def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
     assert [term.n_points for term in everything.draw(0)] == [900, 200, 300, 300]
 
 
-def _in_corner(points: Tensor) -> Tensor:
-    return (points > 0.5).all(1)
+def _corner(scale: float) -> Callable[[Term], Tensor]:
+    """A residual that a corner of 1/16 of the square has all of."""
+    return lambda term: scale * (term.points[0] > 0.5).all(1).double()[:, None]
+
+
+def _in_corner(term: Term) -> int:
+    return int((term.points[0] > 0.5).all(1).sum())
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
 def test_focused_draws_go_where_the_residual_is(scale: float) -> None:
-    """A corner of 1/16 of the square has all of the residual: weights are 17 there, 1 elsewhere, for any size."""
-    sampler = Sampler(small_laplace(41), 100, 0, FLOAT64, CPU, focus=1.0)
-
-    def residual(term: Term) -> Tensor:
-        return scale * _in_corner(term.points[0]).double()[:, None]
-
-    focused, uniform = sampler.draw(7, residual)[0], sampler.draw(7)[0]
+    """Weights are 17 in the corner and 1 elsewhere, whatever the residual's size."""
+    sampler = Sampler(small_laplace(41), 100, 0, FLOAT64, CPU)
+    focused, uniform = sampler.focused(7, _corner(scale), 1.0)[0], sampler.draw(7)[0]
     assert focused.n_points == uniform.n_points == 100
     assert len(torch.unique(focused.points[0], dim=0)) == 100
     # 50 of 800 candidates lie in the corner. With replacement 53 of 100 draws would fall there; most of the 50 do.
-    assert 3 <= int(_in_corner(uniform.points[0]).sum()) <= 10
-    assert 30 <= int(_in_corner(focused.points[0]).sum()) <= 50
-    assert torch.equal(sampler.draw(7, residual)[0].points, focused.points)
+    assert 3 <= _in_corner(uniform) <= 10
+    assert 30 <= _in_corner(focused) <= 50
+    assert torch.equal(sampler.focused(7, _corner(scale), 1.0)[0].points, focused.points)
 
 
-def test_focus_zero_and_residuals_of_no_use_give_uniform_draws() -> None:
-    problem = small_laplace(41)
-    uniform = Sampler(problem, 100, 0, FLOAT64, CPU, focus=0.0)
-    assert torch.equal(uniform.draw(3, lambda term: term.points[0])[0].points, uniform.draw(3)[0].points)
-    focused = Sampler(problem, 100, 0, FLOAT64, CPU, focus=1.0)
-    for value in (0.0, np.nan, np.inf):
-        inside = focused.draw(3, lambda term, value=value: torch.full((term.n_points, 1), value, dtype=FLOAT64))[0]
-        quarters = [int((inside.points[0] * sign > 0).all(1).sum()) for sign in (1, -1)]
-        assert all(10 <= quarter <= 45 for quarter in quarters), quarters
+def test_a_higher_power_focuses_more() -> None:
+    sampler = Sampler(small_laplace(41), 200, 0, FLOAT64, CPU)
+    means = [
+        float(sampler.focused(7, lambda term: 1 + term.points[0, :, :1], focus)[0].points[0, :, 0].mean())
+        for focus in (0.0, 1.0, 3.0)
+    ]
+    assert abs(means[0]) < 0.1 < means[1] < means[2]
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+def test_residuals_of_no_use_give_uniform_draws(value: float) -> None:
+    sampler = Sampler(small_laplace(41), 100, 0, FLOAT64, CPU)
+    inside = sampler.focused(3, lambda term: torch.full((term.n_points, 1), value, dtype=FLOAT64), 1.0)[0]
+    quarters = [int((inside.points[0] * sign > 0).all(1).sum()) for sign in (1, -1)]
+    assert all(10 <= quarter <= 45 for quarter in quarters), quarters
+
+
+def test_a_network_has_adapted_if_the_loss_is_larger_between_the_points() -> None:
+    sampler = Sampler(small_laplace(41), 100, 0, FLOAT64, CPU)
+    n_terms = len(sampler.full)
+    # The mean square over the square is 1/16.
+    for loss, expected in ((1 / 16, False), (1 / 16 / 4, False), (1 / 16 / 6, True), (np.nan, False)):
+        assert sampler.has_adapted(5, [loss] * n_terms, _corner(1.0)) is expected
+    assert not sampler.has_adapted(5, [1.0] * n_terms, lambda term: torch.full((term.n_points, 1), torch.nan))
+    # Boundary points are thinned, not drawn from a box: they have no points between.
+    assert not sampler.has_adapted(5, [1.0, *[0.0] * (n_terms - 1)], _corner(1.0))
+
+
+def test_a_front_that_hides_between_the_points_is_found() -> None:
+    """Burgers at 0.01 / pi with dense networks: without focus the front ends in the wrong place."""
+    errors = []
+    for focus in (0, "auto"):
+        problem, net = get_problem("burgers"), TanhMLP([2, 10, 10, 20, 1], seed=1, dtype=FLOAT64)
+        fit(problem, net, GaussNewton(120, focus=focus, seed=1))
+        errors.append(error_metrics(net, problem)["relative_l2"])
+    assert errors[1] < 0.5 * errors[0]
 
 
 def test_only_problems_without_unknowns_are_focused() -> None:
     """With them the equation is weighed against measurements, and a biased mean would move the coefficients."""
     net = TanhMLP([2, 4, 1], seed=0, dtype=FLOAT64)
     for name, focus in (("burgers", 1.0), ("burgers-inverse", 0.0)):
-        run = Marquardt(get_problem(name), net, GaussNewton(), get_backend("cpu"))
-        assert run._sampler._focus == focus
-        run = Marquardt(get_problem(name), net, GaussNewton(focus=2), get_backend("cpu"))
-        assert run._sampler._focus == 2
+        assert Marquardt(get_problem(name), net, GaussNewton(), get_backend("cpu"))._focus == focus
+        assert Marquardt(get_problem(name), net, GaussNewton(focus=2), get_backend("cpu"))._focus == 2
 
 
-def test_a_second_draw_sees_the_network_as_it_is() -> None:
-    """At equal seed and step, the points depend on the weights that were reached."""
-    problem, engine = small_laplace(41), get_backend("cpu")
-    drawn = []
-    for seed in (0, 1):
-        run = Marquardt(
-            problem, TanhMLP([2, 8, 1], seed=seed, dtype=FLOAT64), GaussNewton(points=100, resample=1), engine
-        )
-        first = run.linearise()
-        assert torch.equal(run.residuals.terms[0].points, Sampler(problem, 100, 0, FLOAT64, CPU).draw(0)[0].points)
-        run.advance(first)
-        run.linearise()
-        drawn.append(run.residuals.terms[0].points)
-    assert not torch.equal(*drawn)
+def test_focused_draws_survive_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupted after the network has adapted: the same weights as without interruption."""
+    monkeypatch.setattr(Sampler, "has_adapted", lambda *_: True)
+    problem, engine, options = small_laplace(41), get_backend("cpu"), GaussNewton(points=100, resample=2)
+    runs = []
+    for stop in (None, 5):
+        run = Marquardt(problem, TanhMLP([2, 6, 1], seed=0, dtype=FLOAT64), options, engine)
+        for _ in range(9):
+            if run.step == stop:
+                tensors, numbers = run.saved()
+                run = Marquardt(problem, TanhMLP([2, 6, 1], seed=3, dtype=FLOAT64), options, engine)
+                run.restore(tensors, numbers)
+            run.advance(run.linearise())
+        runs.append(run)
+    assert runs[0]._is_focused
+    assert torch.equal(runs[0].x, runs[1].x)
+    assert torch.equal(runs[0].residuals.terms[0].points, runs[1].residuals.terms[0].points)

@@ -99,3 +99,36 @@ class Program:
     @property
     def n_residuals(self) -> int:
         return len(self.residuals)
+
+
+def scaled_by_column(program: Program) -> Program:
+    """The program of s r, s one more column behind the others, and of its gradients: dL/dr = s dL/d(s r)."""
+    n_inputs, m, forward = len(program.inputs), program.n_residuals, program.n_forward
+    scale, first_product = n_inputs, n_inputs + 1 + forward
+    adjoints = [register for register, kind in enumerate(program.inputs) if isinstance(kind, Adjoint)]
+    scaled = {register: first_product + m + k for k, register in enumerate(adjoints)}
+
+    def moved(register: int) -> int:
+        """Where a register of the old program is in the new one, its adjoints by the scaled ones."""
+        if register < n_inputs:
+            return scaled.get(register, register)
+        return register + 1 + (0 if register < n_inputs + forward else m + len(adjoints))
+
+    def instruction(old: Instruction) -> Instruction:
+        return old._replace(a=old.a if old.a < 0 else moved(old.a), b=old.b if old.b < 0 else moved(old.b))
+
+    return Program(
+        program.channels,
+        program.n_sites,
+        program.n_columns + 1,
+        (*program.inputs, Column(program.n_columns)),
+        (
+            *map(instruction, program.instructions[:forward]),
+            *(Instruction("mul", scale, moved(register)) for register in program.residuals),
+            *(Instruction("mul", scale, register) for register in adjoints),
+            *map(instruction, program.instructions[forward:]),
+        ),
+        forward + m,
+        tuple(first_product + i for i in range(m)),
+        tuple((register, moved(result)) for register, result in program.gradients),
+    )

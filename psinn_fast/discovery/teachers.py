@@ -82,8 +82,9 @@ def train(
     trained, failures = [], []
     network = {"structure": structure, "width": width} if structure else {"layers": teacher_layers(problem)}
     for seed in seeds:
-        # Also where there are unknown coefficients: here the field is what counts.
-        optimizer = GaussNewton(iterations=iterations, focus=1.0, seed=seed)
+        # Of unknown coefficients and a field, here the field is what counts.
+        focus = 1.0 if problem.pde.unknown else "auto"
+        optimizer = GaussNewton(iterations=iterations, focus=focus, seed=seed)
         try:
             found = solve(
                 problem, "psi" if structure else "pinn", optimizer=optimizer, seconds=seconds, backend=backend,

@@ -26,11 +26,11 @@ class GaussNewton:
             unknown and at least 1,000; "all": the problem's own points.
         resample: iterations before the second draw; then as many as are done (0, 10, 20, 40, ...), so that the end
             is a long run on one draw. None: one draw.
-        focus: if at a draw the loss turns out to be more than 5 times larger between the old points than at them, the
-            network has adapted to the points. From then on collocation points of a box are drawn in proportion to
-            |r|^focus / mean(|r|^focus) + 1, r the residual, after ``resample`` iterations or a fourth of those done.
-            0: never. "auto": 1 without unknown coefficients, with them 0, since the equation then has to be weighed
-            against measurements.
+        focus: from the second draw on, collocation points of a box are drawn in proportion to
+            |r|^focus / mean(|r|^focus) + 1, r the residual, every ``resample`` iterations or after a fourth of those
+            done. 0: uniformly. "auto": 0 until at a draw the loss turns out to be more than 5 times larger between the
+            old points than at them, so that the network has adapted to the points, then 1; with unknown coefficients
+            always 0, since the equation has to be weighed against measurements.
         balance: with each draw, weigh the conditions on the domain's boundary so that they move with the unknowns as
             much as the residual inside does (equal traces of J^T J). Measurements keep their weights, which say how far
             they are trusted. Losses are reported with the problem's own weights.

@@ -16,6 +16,7 @@ from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem
 from .interrupt import InterruptFlag
+from .orbits import one_point_per_orbit
 from .progress import TrainingProgress
 
 # History length: 10, SciPy's default, needs several times as many iterations on these losses.
@@ -53,7 +54,7 @@ def polish(
     if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0:
         raise InputError(f"iterations: expected an integer >= 0, got {iterations!r}")
     engine = get_backend(backend)
-    terms = problem.terms(torch.float64)
+    terms = one_point_per_orbit(problem, net, problem.terms(torch.float64))
     unknown = torch.tensor(list({**problem.pde.unknown, **(coefficients or {})}.values()), dtype=torch.float64)
     n_theta = net.theta.numel()
 

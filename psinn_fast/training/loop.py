@@ -24,6 +24,7 @@ from .gauss_newton_options import GaussNewton
 from .history import History
 from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
+from .orbits import one_point_per_orbit
 from .progress import TrainingProgress
 from .result import FitResult, TrainingInterrupted, check_fit, divergence
 
@@ -82,7 +83,8 @@ def fit(
     """Train ``net.theta`` and the problem's unknown coefficients; ``net`` is changed in place.
 
     Args:
-        problem: gives the loss terms, in the network's dtype and on its device.
+        problem: gives the loss terms, in the network's dtype and on its device; of points that the network's symmetry
+            makes equal only one is computed (`one_point_per_orbit`).
         net: a network with the problem's inputs and outputs.
         schedule: for Adam steps, learning rate, milestones; or a `GaussNewton`.
         coefficients: where the unknown ones start; None: where the problem says.
@@ -111,7 +113,7 @@ def fit(
     check_fit(problem, net, seconds)
     dtype, device = net.theta.dtype, net.theta.device
     engine = get_backend(backend, device)
-    terms = problem.terms(dtype, device)
+    terms = one_point_per_orbit(problem, net, problem.terms(dtype, device))
     starts = {**problem.pde.unknown, **(coefficients or {})}
     state = AdamState(
         net.theta.detach().clone(),

@@ -21,6 +21,7 @@ from ..problem import Problem
 from .bounds import BoundedCoefficients
 from .gauss_newton_options import GaussNewton
 from .least_squares import Equations, linearise
+from .orbits import one_point_per_orbit
 from .residuals import Residuals
 from .sampling import Sampler
 
@@ -67,12 +68,14 @@ class Marquardt:
             points = options.points if isinstance(options.points, int) else None
         # With unknown coefficients the equation is weighed against measurements: its mean must not be biased.
         self._focus = float(options.focus) if isinstance(options.focus, (int, float)) else float(not first)
-        self._sampler = Sampler(problem, points, options.seed, torch.float64, device)
-        self.full = self._sampler.full
+        self.full = problem.terms(torch.float64, device)
+        if points is None:
+            self.full = one_point_per_orbit(problem, net, self.full)
+        self._sampler = Sampler(problem, self.full, points, options.seed)
         if all(term.weight == 0 for term in self.full):
             raise InputError("conditions: expected a positive weight for at least one, all are 0")
         self.step, self.damping, self.solvers = 0, options.damping, list[str]()
-        self._drawn_at, self._growth, self._is_focused = -1, 2.0, False
+        self._drawn_at, self._growth, self._is_focused = -1, 2.0, options.focus not in ("auto", 0)
         self._scale = torch.zeros_like(self.x)
         self.good = self.x.clone(), 0
         self._use(self.full, [term.weight for term in self.full])
@@ -198,7 +201,7 @@ class Marquardt:
         own = [term.weight for term in self.full]
         if not first and self._focus > 0 and not self._is_focused:
             self._is_focused = self._sampler.has_adapted(self.step, self.losses, self._residual)
-        if self._is_focused:
+        if self._is_focused and not first:
             self._use(self._sampler.focused(self.step, self._residual, self._focus), own)
         elif first or self._sampler.redraws:
             self._use(self._sampler.draw(self.step), own)

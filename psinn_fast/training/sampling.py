@@ -29,20 +29,13 @@ class Sampler:
     - Points that all lie on the boundary of the domain are thinned, one at random from each of equally long runs.
     - All others, measurements above all, are taken as they are.
 
-    ``points`` None takes the problem's own points, always the same. ``redraws``: whether two draws differ;
-    ``on_boundary``: of which terms all points lie on the boundary of the domain.
+    ``terms``: the problem's. ``points`` None takes their points, always the same. ``redraws``: whether two draws
+    differ; ``on_boundary``: of which terms all points lie on the boundary of the domain.
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        points: int | None,
-        seed: int,
-        dtype: torch.dtype,
-        device: torch.device,
-    ) -> None:
-        self.full = problem.terms(dtype, device)
-        self._problem, self._seed, self._dtype, self._device = problem, seed, dtype, device
+    def __init__(self, problem: Problem, terms: Sequence[Term], points: int | None, seed: int) -> None:
+        self.full = list(terms)
+        self._problem, self._seed = problem, seed
         self._boxes = [None if points is None else _grid_box(condition) for condition in problem.conditions]
         self.on_boundary = [_on_boundary(problem, condition) for condition in problem.conditions]
         edges = [edge and points is not None for edge in self.on_boundary]
@@ -101,8 +94,8 @@ class Sampler:
         return [
             replace(
                 term,
-                points=tensors[f"points.{i}"].to(self._device),
-                columns=tensors[f"columns.{i}"].to(self._device),
+                points=tensors[f"points.{i}"].to(term.points),
+                columns=tensors[f"columns.{i}"].to(term.columns),
             )
             if f"points.{i}" in tensors
             else term
@@ -116,10 +109,11 @@ class Sampler:
         sobol = torch.quasirandom.SobolEngine(len(low), scramble=True, seed=int(rng.integers(2**31)))  # type: ignore[no-untyped-call]
         points = low + (high - low) * sobol.draw(count, dtype=torch.float64).numpy()
         columns = self._problem.traced[i].columns((points,))
+        term = self.full[i]
         return replace(
-            self.full[i],
-            points=torch.tensor(points[None], dtype=self._dtype, device=self._device),
-            columns=torch.tensor(columns, dtype=self._dtype, device=self._device),
+            term,
+            points=torch.from_numpy(points[None]).to(term.points),
+            columns=torch.from_numpy(columns).to(term.columns),
         )
 
 

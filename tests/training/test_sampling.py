@@ -30,7 +30,7 @@ from psinn_fast.kernels.registry import get_backend
 from psinn_fast.training.marquardt import Marquardt
 from psinn_fast.training.sampling import Sampler
 
-FLOAT64, CPU = torch.float64, torch.device("cpu")
+FLOAT64 = torch.float64
 
 
 def draws(net: TanhMLP, options: GaussNewton, monkeypatch: pytest.MonkeyPatch, adapted_at: int) -> list[int]:
@@ -60,6 +60,7 @@ def test_draws_come_at_doubling_distances_and_more_often_once_the_network_has_ad
     assert draws(net, options, monkeypatch, 1000) == [0, 5, 10, 20, 40]
     assert draws(net, options, monkeypatch, 10) == [0, 5, *sorted(2 * [10, 15, 20, 25, 31, 38])]
     assert draws(net, replace(options, focus=0), monkeypatch, 10) == [0, 5, 10, 20, 40]
+    assert draws(net, replace(options, focus=1), monkeypatch, 1000)[:5] == [0, 5, 5, 10, 10]
 
 
 def test_boundary_terms_are_balanced_and_measurements_are_not() -> None:
@@ -88,18 +89,23 @@ def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
             Residual(box.random(300, seed=1), name="scattered"),
         ],
     )
-    sampler = Sampler(problem, 100, 0, FLOAT64, CPU)
+    sampler = Sampler(problem, problem.terms(FLOAT64), 100, 0)
     inside, edge, data, scattered = sampler.draw(0)
     assert [term.n_points for term in (inside, edge, data, scattered)] == [100, 50, 300, 300]
     assert box.contains(inside.points[0].numpy())
     assert torch.allclose(inside.columns[:, 0].abs(), inside.points[0, :, 0].sin().abs())
     assert bool((edge.points[0, :, 0] == -1).all())
     assert torch.equal(data.points, sampler.full[2].points)
-    assert torch.equal(Sampler(problem, 100, 0, FLOAT64, CPU).draw(0)[0].points, inside.points)
+    assert torch.equal(Sampler(problem, problem.terms(FLOAT64), 100, 0).draw(0)[0].points, inside.points)
     assert not torch.equal(sampler.draw(1)[0].points, inside.points)
-    everything = Sampler(problem, None, 0, FLOAT64, CPU)
+    everything = Sampler(problem, problem.terms(FLOAT64), None, 0)
     assert not everything.redraws
     assert [term.n_points for term in everything.draw(0)] == [900, 200, 300, 300]
+
+
+def small_sampler(points: int = 100) -> Sampler:
+    problem = small_laplace(41)
+    return Sampler(problem, problem.terms(FLOAT64), points, 0)
 
 
 def _corner(scale: float) -> Callable[[Term], Tensor]:
@@ -114,7 +120,7 @@ def _in_corner(term: Term) -> int:
 @pytest.mark.parametrize("scale", [1e-9, 1.0, 1e9])
 def test_focused_draws_go_where_the_residual_is(scale: float) -> None:
     """Weights are 17 in the corner and 1 elsewhere, whatever the residual's size."""
-    sampler = Sampler(small_laplace(41), 100, 0, FLOAT64, CPU)
+    sampler = small_sampler()
     focused, uniform = sampler.focused(7, _corner(scale), 1.0)[0], sampler.draw(7)[0]
     assert focused.n_points == uniform.n_points == 100
     assert len(torch.unique(focused.points[0], dim=0)) == 100
@@ -125,7 +131,7 @@ def test_focused_draws_go_where_the_residual_is(scale: float) -> None:
 
 
 def test_a_higher_power_focuses_more() -> None:
-    sampler = Sampler(small_laplace(41), 200, 0, FLOAT64, CPU)
+    sampler = small_sampler(200)
     means = [
         float(sampler.focused(7, lambda term: 1 + term.points[0, :, :1], focus)[0].points[0, :, 0].mean())
         for focus in (0.0, 1.0, 3.0)
@@ -135,14 +141,14 @@ def test_a_higher_power_focuses_more() -> None:
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 def test_residuals_of_no_use_give_uniform_draws(value: float) -> None:
-    sampler = Sampler(small_laplace(41), 100, 0, FLOAT64, CPU)
+    sampler = small_sampler()
     inside = sampler.focused(3, lambda term: torch.full((term.n_points, 1), value, dtype=FLOAT64), 1.0)[0]
     quarters = [int((inside.points[0] * sign > 0).all(1).sum()) for sign in (1, -1)]
     assert all(10 <= quarter <= 45 for quarter in quarters), quarters
 
 
 def test_a_network_has_adapted_if_the_loss_is_larger_between_the_points() -> None:
-    sampler = Sampler(small_laplace(41), 100, 0, FLOAT64, CPU)
+    sampler = small_sampler()
     n_terms = len(sampler.full)
     # The mean square over the square is 1/16.
     for loss, expected in ((1 / 16, False), (1 / 16 / 4, False), (1 / 16 / 6, True), (np.nan, False)):
@@ -156,10 +162,10 @@ def test_a_front_that_hides_between_the_points_is_found() -> None:
     """Burgers at 0.01 / pi with dense networks: without focus the front ends in the wrong place."""
     errors = []
     for focus in (0, "auto"):
-        problem, net = get_problem("burgers"), TanhMLP([2, 10, 10, 20, 1], seed=1, dtype=FLOAT64)
-        fit(problem, net, GaussNewton(120, focus=focus, seed=1))
+        problem, net = get_problem("burgers"), TanhMLP([2, 10, 10, 20, 1], seed=2, dtype=FLOAT64)
+        fit(problem, net, GaussNewton(80, focus=focus, seed=2))
         errors.append(error_metrics(net, problem)["relative_l2"])
-    assert errors[1] < 0.5 * errors[0]
+    assert errors[1] < 0.3 * errors[0]
 
 
 def test_only_problems_without_unknowns_are_focused() -> None:

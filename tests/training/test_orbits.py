@@ -1,0 +1,174 @@
+"""One point per orbit: the same losses and gradients from fewer points, and no point lost where nothing repeats."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+from helpers import random_theta
+
+from psinn_fast import (
+    PDE,
+    Box,
+    Data,
+    Dirichlet,
+    GaussNewton,
+    Periodic,
+    Problem,
+    PsiMLP,
+    Residual,
+    SignedPermutation,
+    Symmetry,
+    TanhMLP,
+    fit,
+    get_problem,
+    structure_from_group,
+)
+from psinn_fast.kernels.contract import AdamState
+from psinn_fast.kernels.program import Adjoint, scaled_by_column
+from psinn_fast.kernels.reference.torch_program import torch_program
+from psinn_fast.kernels.registry import get_backend
+from psinn_fast.training.loop import Schedule
+from psinn_fast.training.orbits import one_point_per_orbit
+
+FLOAT64 = torch.float64
+EVEN_X, EVEN_Y = (Symmetry(SignedPermutation.flip(2, axis), (1,)) for axis in (0, 1))
+ODD_X = Symmetry(SignedPermutation.flip(2, 0), (-1,))
+BOX = Box(x=(-1, 1), y=(-1, 1))
+
+
+def make_net(*symmetries: Symmetry, centre: tuple[float, ...] = ()) -> PsiMLP:
+    return PsiMLP(structure_from_group(symmetries, (3, 3), centre=centre), seed=0, dtype=FLOAT64)
+
+
+def check_same(problem: Problem, net: PsiMLP, dtype: torch.dtype = FLOAT64) -> list[tuple[int, int]]:
+    """Losses and gradients for random weights from both; (all points, points kept) of each term."""
+    engine, tolerance = get_backend("cpu"), 1e-12 if dtype == FLOAT64 else 1e-4
+    full = problem.terms(dtype)
+    kept = one_point_per_orbit(problem, net, full)
+    theta = random_theta(net.structure, 5).to(dtype)
+    coefficients = problem.initial_coefficients(dtype) + 0.3
+    ours, theirs = (engine.loss_and_gradient(net.plan, theta, coefficients, terms) for terms in (kept, full))
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.allclose(a, b, rtol=tolerance, atol=tolerance * float(theirs.losses.max()))
+    return [(a.n_points, b.n_points) for a, b in zip(full, kept, strict=True)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, FLOAT64])
+@pytest.mark.parametrize(
+    ("name", "inside", "kept"),
+    [("laplace", 101**2, 101 * 51), ("poisson", 101**2, 101 * 102 // 2), ("burgers", 101**2, 101 * 50 + 51),
+     ("burgers-inverse", 101**2, 101 * 50 + 51)],
+)  # fmt: skip
+def test_published_structures_need_half_of_the_points(name: str, inside: int, kept: int, dtype: torch.dtype) -> None:
+    """Points on the axis are their own images."""
+    problem = get_problem(name)
+    assert problem.structure is not None
+    net = PsiMLP(problem.structure, 2, seed=0, dtype=dtype)
+    sizes = check_same(problem, net, dtype)
+    assert sizes[0][0] == inside
+    assert abs(sizes[0][1] - kept) <= 101
+
+
+def test_two_symmetries_need_a_quarter_and_other_centres_do_too() -> None:
+    box = Box(x=(0, 2), y=(1, 3))
+    pde = PDE("x y", "u", lambda u, x, y: u.xx + u.yy - (x - 1) ** 2 * (y - 2) ** 2)
+    values = [Dirichlet(box.face("x", end, 9), u=lambda x, y: (y - 2) ** 2) for end in ("low", "high")]
+    problem = Problem("shifted", pde, box, [Residual(box.grid(21)), *values])
+    assert check_same(problem, make_net(EVEN_X, EVEN_Y, centre=(1.0, 2.0))) == [(441, 121), (9, 5), (9, 5)]
+    # About another centre the network is symmetric as well, but its points are not.
+    assert check_same(problem, make_net(EVEN_X, EVEN_Y)) == [(441, 441), (9, 9), (9, 9)]
+
+
+def test_three_inputs_and_a_permutation() -> None:
+    box = Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))
+    problem = Problem("cube", PDE("x y z", "u", lambda u: u.lap - u), box, [Residual(box.grid(5))])
+    turn = Symmetry(SignedPermutation((1, 2, 0), (1, 1, 1)), (1,))
+    ((everything, kept),) = check_same(problem, make_net(turn))
+    # Burnside: 5 points on the axis stay where they are.
+    assert (everything, kept) == (125, (125 + 2 * 5) // 3)
+
+
+@pytest.mark.parametrize(
+    ("what", "problem"),
+    [
+        ("equation", Problem("odd", PDE("x y", "u", lambda u: u.lap + u.x + u), BOX, [Residual(BOX.grid(7))])),
+        ("source", Problem("tilted", PDE("x y", "u", lambda u, x: u.lap - x), BOX, [Residual(BOX.grid(7))])),
+        ("points", Problem("random", PDE("x y", "u", lambda u: u.lap), BOX, [Residual(BOX.random(49, seed=0))])),
+        ("values", Problem("data", PDE("x y", "u", lambda u: u.lap), BOX,
+                           [Data(BOX.grid(7), u=np.arange(49.0))])),
+        ("two sites", Problem("ring", PDE("x y", "u", lambda u: u.lap), BOX,
+                              [Periodic(BOX.face("y", "low", 7), BOX.face("y", "high", 7), "u u_x")])),
+    ],
+)  # fmt: skip
+def test_what_is_not_symmetric_keeps_its_points(what: str, problem: Problem) -> None:
+    net = make_net(EVEN_X)
+    terms = problem.terms(FLOAT64)
+    (kept,) = one_point_per_orbit(problem, net, terms)
+    assert kept is terms[0], what
+
+
+def test_dense_networks_keep_all_points_without_a_look() -> None:
+    problem = get_problem("laplace")
+    terms = problem.terms(FLOAT64)
+    assert one_point_per_orbit(problem, TanhMLP([2, 4, 1], dtype=FLOAT64), terms) == terms
+
+
+def test_points_without_image_and_equal_points_count_once_each() -> None:
+    """Three images of one point, one without any, and one point given twice: the mean stays that of all six."""
+    points = np.array([[0.5, 0.2], [-0.5, 0.2], [0.3, 0.9], [0.1, -0.4], [0.1, -0.4], [-0.1, -0.4]])
+    problem = Problem("few", PDE("x y", "u", lambda u: u.lap + u), BOX, [Residual(points)])
+    assert check_same(problem, make_net(EVEN_X)) == [(6, 3)]
+
+
+def test_nan_residuals_keep_their_points() -> None:
+    """log(u) is NaN at about half of the points of a random network: nobody knows whether those repeat others."""
+    finite, logarithm = (
+        Problem("log", PDE("x y", "u", equation), BOX, [Residual(BOX.grid(5))])
+        for equation in (lambda u: u.lap + u, lambda u: u.lap + sp.log(u))
+    )
+    kept = [
+        one_point_per_orbit(problem, make_net(EVEN_X), problem.terms(FLOAT64))[0] for problem in (finite, logarithm)
+    ]
+    assert kept[0].n_points == 15
+    assert 15 < kept[1].n_points <= 25
+
+
+def test_scaled_programs_are_the_scaled_residuals_and_their_gradients() -> None:
+    problem = get_problem("burgers-inverse")
+    rng = np.random.default_rng(0)
+    for term in problem.terms(FLOAT64):
+        program = scaled_by_column(term.program)
+        assert sum(isinstance(kind, Adjoint) for kind in program.inputs) == term.program.n_residuals
+        n, channels = 11, len(term.program.channels)
+        jets = torch.from_numpy(rng.standard_normal((1, channels, n, 1)))
+        points = torch.from_numpy(rng.standard_normal((1, n, 2)))
+        columns = torch.from_numpy(rng.standard_normal((n, term.program.n_columns)))
+        s = torch.from_numpy(rng.uniform(1, 2, n))
+        both, coefficients = torch.cat([columns, s[:, None]], 1), torch.tensor([0.3], dtype=FLOAT64)
+        plain, ours = torch_program(term.program), torch_program(program)
+        r = plain.residuals(jets, points, columns, coefficients)
+        scaled = ours.residuals(jets, points, both, coefficients)
+        assert all(torch.allclose(s * a, b) for a, b in zip(r, scaled, strict=True))
+        bar = [torch.from_numpy(rng.standard_normal(n)) for _ in r]
+        expected = plain.adjoint(jets, points, columns, coefficients, [s * b for b in bar])
+        for a, b in zip(expected, ours.adjoint(jets, points, both, coefficients, bar), strict=True):
+            assert torch.allclose(torch.as_tensor(a), torch.as_tensor(b))
+
+
+def test_training_is_that_on_all_points() -> None:
+    """Adam, and Gauss-Newton on all points, end with the weights that all points give, up to rounding."""
+    problem = get_problem("laplace")
+    assert problem.structure is not None
+    net = PsiMLP(problem.structure, 2, seed=0, dtype=FLOAT64)
+    state = AdamState(net.theta.detach().clone(), torch.empty(0, dtype=FLOAT64), 1e-3)
+    engine = get_backend("cpu")
+    losses = engine.train(net.plan, state, problem.terms(FLOAT64), 30).losses
+    result = fit(problem, net, Schedule(30, lr=1e-3), backend="cpu")
+    assert torch.allclose(net.theta, state.theta, rtol=1e-9, atol=1e-12)
+    assert result.history["residual"][0] == pytest.approx(float(losses[0, 0]), rel=1e-10)
+    found = fit(problem, net, GaussNewton(3, points="all", resample=None, balance=False))
+    none = torch.empty(0, dtype=FLOAT64)
+    final = engine.loss_and_gradient(net.plan, net.theta.detach(), none, problem.terms(FLOAT64))
+    assert list(found.losses.values()) == pytest.approx(final.losses.tolist(), rel=1e-9)

@@ -36,7 +36,7 @@ class TrainStep:
         self, plan: Plan, theta: Tensor, terms: Sequence[Term], backend: str | Backend = "reference", lr: float = 1e-3
     ) -> None:
         self._backend = get_backend(backend) if isinstance(backend, str) else backend
-        self._plan, self._terms = plan, terms
+        self._plan, self.terms = plan, terms
         theta = theta.detach().clone()
         self._state = AdamState(theta, theta.new_empty(0), lr)
 
@@ -44,11 +44,11 @@ class TrainStep:
         self.steps(1)
 
     def steps(self, count: int) -> None:
-        self._backend.train(self._plan, self._state, self._terms, count)
+        self._backend.train(self._plan, self._state, self.terms, count)
 
     def loss_and_gradient(self) -> tuple[float, Tensor]:
         state = self._state
-        result = self._backend.loss_and_gradient(self._plan, state.theta, state.coefficients, self._terms)
+        result = self._backend.loss_and_gradient(self._plan, state.theta, state.coefficients, self.terms)
         return float(result.losses.sum()), result.theta
 
     def parameters(self) -> Tensor:

@@ -16,7 +16,7 @@ from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem
 from .interrupt import InterruptFlag
-from .orbits import one_point_per_orbit
+from .point_orbits import one_point_per_orbit
 from .progress import TrainingProgress
 
 # History length: 10, SciPy's default, needs several times as many iterations on these losses.

@@ -24,7 +24,7 @@ from .gauss_newton_options import GaussNewton
 from .history import History
 from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
-from .orbits import one_point_per_orbit
+from .point_orbits import one_point_per_orbit
 from .progress import TrainingProgress
 from .result import FitResult, TrainingInterrupted, check_fit, divergence
 

@@ -21,7 +21,7 @@ from ..problem import Problem
 from .bounds import BoundedCoefficients
 from .gauss_newton_options import GaussNewton
 from .least_squares import Equations, linearise
-from .orbits import one_point_per_orbit
+from .point_orbits import one_point_per_orbit
 from .residuals import Residuals
 from .sampling import Sampler
 

@@ -30,7 +30,7 @@ from psinn_fast.kernels.program import Adjoint, scaled_by_column
 from psinn_fast.kernels.reference.torch_program import torch_program
 from psinn_fast.kernels.registry import get_backend
 from psinn_fast.training.loop import Schedule
-from psinn_fast.training.orbits import one_point_per_orbit
+from psinn_fast.training.point_orbits import one_point_per_orbit
 
 FLOAT64 = torch.float64
 EVEN_X, EVEN_Y = (Symmetry(SignedPermutation.flip(2, axis), (1,)) for axis in (0, 1))

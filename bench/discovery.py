@@ -83,24 +83,24 @@ class Bench:
         return {"seconds": seconds, "undecided": undecided, **compared(case, holding)}
 
     def distil(self, case: Case, seed: int, threshold: str | float) -> Row:
-        """Without the problem's or the teachers' word; on the teacher that `discover` distilled, if it ran before."""
+        """Without the problem's or the teachers' word; of the teachers that `discover` had, if it ran before."""
         problem, before = case.make(), self.found.get((case.name, seed))
         if before is not None and before.distillation is not None:
-            seconds, teacher = before.seconds["teachers"], before.teachers[0].net
+            seconds, nets = before.seconds["teachers"], [trained.net for trained in before.teachers]
         else:
             trained = pf.solve(problem, "pinn", optimizer="gauss-newton", steps=self.iterations, seed=seed)
-            seconds, teacher = trained.seconds, trained.net
+            seconds, nets = trained.seconds, [trained.net]
         started = time.perf_counter()
         if before is not None and before.distillation is not None and threshold == "auto":
             found = before.distillation
             seconds += before.seconds["students"]
         else:
             settings = self.settings or pf.StudentSettings(tuple(problem.student or (8, 8, 8)), seed=seed)
-            found = distil(problem, teacher, settings=settings, threshold=threshold)
+            found = distil(problem, nets, settings=settings, threshold=threshold)
             seconds += time.perf_counter() - started
         return {
             "seconds": seconds,
-            "teacher_error": pf.error_metrics(teacher, problem)["relative_l2"],
+            "teacher_errors": [pf.error_metrics(net, problem)["relative_l2"] for net in nets],
             "parameters": found.structure.n_parameters,
             **compared(case, (match.symmetry for match in found.symmetries)),
         }

@@ -34,7 +34,7 @@ __all__ = ["Discovery", "Trial", "discover", "matching_width"]
 TESTS = ("problem", "teacher", "student")
 ITERATIONS = 80
 # Where teachers differ by more than this, relative to u, this many times as many are trained, as many times as long.
-DIFFERING, MORE = 0.02, 2
+DIFFERING, MORE = 0.01, 2
 # A larger group makes more and smaller blocks than a network of a few hundred parameters can use.
 MOST_ELEMENTS = 16
 # The structured network's loss may be this much larger than the dense one's; seeds alone differ by more than 3.
@@ -77,8 +77,8 @@ class Discovery:
         group: the accepted symmetries but the identity; maps are about the domain's centre, ``error`` is the teachers'
             asymmetry (0 where there is none).
         evidence: a row per map, also of those that were rejected.
-        distillation: of the given or most central teacher, or None.
-        teachers: the trained networks, the most central first.
+        distillation: of the given teacher, or of the trained ones together, or None.
+        teachers: the trained networks, the best first.
         trial: structured against dense, or None where nothing was to be compared.
         notes: what went wrong or needs saying.
         seconds: by part.
@@ -114,7 +114,7 @@ class Discovery:
         lines += self.notes
         lines.append("seconds: " + ", ".join(f"{part} {seconds:.1f}" for part, seconds in self.seconds.items()))
         if self.distillation is not None:
-            lines += ["", "distillation of the first teacher:", self.distillation.report()]
+            lines += ["", "distillation:", self.distillation.report()]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,8 +165,8 @@ def discover(
 
     Candidates are the signed permutations about the domain's centre that take the domain to itself. Up to three tests:
     on the problem alone (`problem_symmetries`); on dense networks trained by Gauss-Newton, against their disagreement
-    (`asymmetries`); on students distilled from the one that is most like the others (`distil`). `weigh` says how they
-    make a verdict. The accepted group gives the structure, which is then trained as the dense networks were, at about
+    (`asymmetries`); on students distilled from the median of these networks (`distil`). `weigh` says how they make a
+    verdict. The accepted group gives the structure, which is then trained as the dense networks were, at about
     equal parameters; if it ends with a clearly larger loss (`Trial`), the result is dense. Where nothing speaks for a
     symmetry, too.
 
@@ -176,9 +176,10 @@ def discover(
         tests: which of "problem", "teacher", "student" are made. With "problem" alone nothing is trained.
         seeds: dense networks to train. With the teacher at least two must be there, whose differences are the noise;
             those of one seed and the same layers hardly differ. The trial trains up to twice as many structured ones.
-        iterations: of Gauss-Newton, for each network. Where the dense ones differ by more than 2 % after that, twice as
+        iterations: of Gauss-Newton, for each network. Where the dense ones differ by more than 1 % after that, twice as
             many are trained, twice as long.
-        distillations: how many teachers are distilled, the given one first, then by `most_central_first`.
+        distillations: how many are made: of the given teacher if there is one, then of all trained ones together, then
+            of each alone.
         settings, threshold: of the students, see `distil`; None takes its defaults.
         backend: see `available_backends`.
         seed: of the first dense network; the others' follow.
@@ -229,7 +230,7 @@ def discover(
                     f"{MORE * seeds} were trained for {MORE * iterations}"
                 )
         notes += [f"teacher, {failure}" for failure in failures]
-        trained = teachers.most_central_first(problem, trained)
+        trained.sort(key=lambda found: found.loss)
     nets = [*([teacher] if teacher is not None else []), *(found.net for found in trained)]
 
     on_teachers: dict[SignedPermutation, teachers.Asymmetry] | None = None
@@ -245,11 +246,14 @@ def discover(
         options = {} if threshold is None else {"threshold": threshold}
         students = settings or StudentSettings(tuple(problem.student or (8, 8, 8)), seed=seed)
         with clock("students"):
-            for number, net in enumerate(nets[:distillations]):
+            committee = [found.net for found in trained]
+            subjects = [*([[teacher]] if teacher is not None else []), *([committee] if committee else [])]
+            subjects += [[net] for net in committee if len(committee) > 1]
+            for number, subject in enumerate(subjects[:distillations]):
                 own_settings = replace(students, seed=students.seed + number)
                 try:
                     distilled.append(
-                        distil(problem, net, settings=own_settings, backend=backend, progress=progress, **options)
+                        distil(problem, subject, settings=own_settings, backend=backend, progress=progress, **options)
                     )
                 except (DiscoveryError, InputError) as error:
                     notes.append(f"students: {error}")

@@ -12,12 +12,12 @@ from ..kernels.errors import InputError
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..structure import Structure
-from ..symmetry import Symmetry, maps_of_box
+from ..symmetry import SignedPermutation, Symmetry, maps_of_box
 from ..training.metrics import evaluate
 from ..training.progress import TrainingProgress
 from .clustering import check_threshold
 from .extraction import DiscoveryError, Extraction
-from .reading import Trial, simplify, symmetrise, tie_clusters
+from .reading import MOST_RISE, Trial, simplify, symmetrise, tie_clusters
 from .student import Student, StudentSettings, converge, imitation, points_per_axis, train_student
 from .symmetry_check import FoundSymmetry, find_symmetries, structure_symmetries
 
@@ -67,6 +67,7 @@ class Distillation:
         missed: symmetries of the teacher that the structure does not have.
         threshold: cut distance of the clustering, given or found.
         coords: names of the inputs.
+        scatter: mean square of several teachers' distances from their median, of unit variance; 0 for one.
         trials: every symmetry tried on the chosen student, with what tying it cost.
     """
 
@@ -79,6 +80,7 @@ class Distillation:
     teacher_symmetries: tuple[FoundSymmetry, ...]
     threshold: float
     coords: tuple[str, ...]
+    scatter: float = 0.0
 
     @property
     def centre(self) -> tuple[float, ...]:
@@ -103,7 +105,7 @@ class Distillation:
             f"student of seed {student.seed}, {len(self.attempts)} starts (losses {losses}), "
             f"gradient {student.gradient:.0e}; threshold {self.threshold:.3g}",
             "neurons dropped: {} copies, {} dead, {} constant".format(*self.chosen.dropped),
-            f"loss: {student.loss:.4e}, with tied weights {self.tied.loss:.4e}",
+            f"loss: {student.loss:.4e}, with tied weights {self.tied.loss:.4e}; teachers' scatter {self.scatter:.1e}",
             "distance from the teacher: student {:.1%}, with tied weights {:.1%}".format(*self.imitation_error),
             *(
                 f"tied under {trial.match.symmetry.map.describe(self.coords)}: {trial.ratio:.3f} times the loss, "
@@ -124,7 +126,7 @@ class Distillation:
 
 def distil(
     problem: Problem,
-    teacher: PsiMLP,
+    teacher: PsiMLP | Sequence[PsiMLP],
     *,
     settings: StudentSettings | None = None,
     threshold: float | str = "auto",
@@ -134,12 +136,14 @@ def distil(
     """Distil a trained teacher into regularised students, cluster their weights, and read off the structure.
 
     Per start a student is trained to imitate (`train_student`) and freed of what it does not need (`simplify`). Then,
-    on the three of lowest loss, symmetries are tried (`symmetrise`); the student with most of them, and of these the
-    one of lowest loss, has its clusters tied as coarsely as its loss allows (`tie_clusters`).
+    on the three of lowest loss, symmetries are tried (`symmetrise`), and those that narrowly fail on the others too;
+    the student with most of them, and of these the one of lowest loss, has its clusters tied as coarsely as its loss
+    allows (`tie_clusters`).
 
     Args:
         problem: gives the domain on which the student imitates.
-        teacher: a network trained on the problem.
+        teacher: a network trained on the problem; or several, whose median is imitated, point by point: what some of
+            them alone have wrong, also a symmetry that they alone break, is not in it.
         settings: of the students; None takes the problem's hidden sizes and the defaults.
         threshold: cut distance of the clustering. A number, 0.1 in the paper, reads the student of lowest loss at that
             distance and verifies nothing.
@@ -152,8 +156,14 @@ def distil(
 
     Source: Liu et al. 2025, doi 10.1038/s41467-025-64624-3; what is added, and why, is in docs/discovery.md.
     """
-    if (teacher.structure.n_inputs, teacher.structure.n_outputs) != (len(problem.pde.coords), len(problem.pde.fields)):
+    nets = [teacher] if isinstance(teacher, PsiMLP) else list(teacher)
+    fitting = len(problem.pde.coords), len(problem.pde.fields)
+    if not nets or any((net.structure.n_inputs, net.structure.n_outputs) != fitting for net in nets):
         raise InputError(f"teacher: it does not have the inputs and outputs of problem {problem.name!r}")
+
+    def field(points: FloatArray) -> FloatArray:
+        return np.asarray(np.median([evaluate(net, points) for net in nets], axis=0))
+
     if isinstance(threshold, str):
         if threshold != "auto":
             raise InputError(f"threshold: expected a positive distance or 'auto', got {threshold!r}")
@@ -162,25 +172,24 @@ def distil(
         check_threshold(threshold)
         cut = threshold
     settings = settings or StudentSettings(tuple(problem.student or (8, 8, 8)))
-    task, spread = imitation(problem, lambda points: evaluate(teacher, points), settings.grid)
+    task, spread = imitation(problem, field, settings.grid)
+    sites = problem.domain.grid(settings.grid or points_per_axis(problem))
+    scatter = float(np.mean([(((evaluate(net, sites) - field(sites)) / spread) ** 2).sum(1) for net in nets]))
     attempts = []
     with TrainingProgress(f"{problem.name} students", settings.starts, progress) as bar:
         for number in range(settings.starts):
             attempts.append(_attempt(task, settings, settings.starts * settings.seed + number, cut, backend))
             bar.update(number + 1, f"loss {min(attempt.student.loss for attempt in attempts):.4e}")
-    shortlist = _readable(attempts)[: _SHORTLIST if threshold == "auto" else 1]
-    chosen = shortlist[0]
+    readable = _readable(attempts)
+    chosen = readable[0]
     extraction = chosen.extraction
     assert extraction is not None
     if threshold == "auto":
-        maps, lowest = list(maps_of_box(problem.domain.high - problem.domain.low)), chosen.student.loss
-        tried = []
-        with TrainingProgress(f"{problem.name} symmetries", len(shortlist), progress) as bar:
-            for number, attempt in enumerate(shortlist, start=1):
-                student, trials = symmetrise(task, attempt.student, maps, lowest, settings, backend)
-                attempts[attempts.index(attempt)] = replace(attempt, trials=trials)
-                tried.append(replace(attempt, student=student, trials=trials))
-                bar.update(number, f"{sum(trial.accepted for trial in trials)} accepted")
+        maps = list(maps_of_box(problem.domain.high - problem.domain.low))
+        with TrainingProgress(f"{problem.name} symmetries", len(readable), progress) as bar:
+            tried = _tried(task, readable, maps, settings, backend, scatter, bar)
+        for before, after in zip(readable, tried, strict=False):
+            attempts[attempts.index(before)] = replace(before, trials=after.trials)
         chosen = max(tried, key=lambda attempt: (len(attempt.symmetries), -attempt.student.loss))
         tied, extraction, cut = tie_clusters(task, chosen.student, settings, backend)
     else:
@@ -193,7 +202,7 @@ def distil(
     assert chosen.extraction is not None
     structure = replace(chosen.extraction.structure, name=f"{problem.name} (discovered)")
     points = problem.domain.unseen_grid(points_per_axis(problem))
-    target = evaluate(teacher, points)
+    target = field(points)
     errors = [
         float(np.linalg.norm(evaluate(student.net, points - centre) * spread - target) / np.linalg.norm(target))
         for student in (chosen.student, tied)
@@ -205,9 +214,10 @@ def distil(
         tied,
         (errors[0], errors[1]),
         tuple(structure_symmetries(structure, problem.pde.coords)),
-        tuple(_teacher_symmetries(problem, lambda points: evaluate(teacher, points))),
+        tuple(_teacher_symmetries(problem, field)),
         cut,
         problem.pde.coords,
+        scatter,
     )
 
 
@@ -227,6 +237,35 @@ def _attempt(task: Problem, settings: StudentSettings, seed: int, threshold: flo
     except DiscoveryError as error:
         return Attempt(student, None, failure=str(error))
     return Attempt(simple, extraction, dropped)
+
+
+def _tried(
+    task: Problem,
+    readable: Sequence[Attempt],
+    maps: Sequence[SignedPermutation],
+    settings: StudentSettings,
+    backend: str,
+    scatter: float,
+    bar: TrainingProgress,
+) -> list[Attempt]:
+    """The first few of ``readable``, symmetrised; and more of them where a symmetry has failed narrowly on all."""
+    lowest = readable[0].student.loss
+    tried: list[Attempt] = []
+
+    def attempt_next(maps: Sequence[SignedPermutation]) -> None:
+        attempt = readable[len(tried)]
+        student, trials = symmetrise(task, attempt.student, maps, lowest, settings, backend, scatter)
+        tried.append(replace(attempt, student=student, trials=trials))
+        bar.update(len(tried), f"{sum(trial.accepted for trial in trials)} accepted")
+
+    while len(tried) < min(_SHORTLIST, len(readable)):
+        attempt_next(maps)
+    # A tie that narrowly fails may be free on another student.
+    near = {t.match.symmetry.map for attempt in tried for t in attempt.trials if t.ratio <= MOST_RISE}
+    plausible = [g for g in maps if g in near]
+    while len(tried) < len(readable) and near > {s.map for attempt in tried for s in attempt.symmetries}:
+        attempt_next(plausible)
+    return tried
 
 
 def _about(centre: FloatArray, attempt: Attempt) -> Attempt:

@@ -21,6 +21,8 @@ FloatArray = npt.NDArray[np.float64]
 _ROUNDS = 4
 # Loss above this times the acceptable one is not made acceptable by Newton's method.
 _HOPELESS = 1.2
+# No tie that costs more is accepted, however the teachers differ: where there is no symmetry, a tie doubles the loss.
+MOST_RISE = 1.3
 # Cut distances tried, largest first: halved every other time, down to 2e-3.
 _THRESHOLDS = tuple(0.5 * 2.0 ** (-k / 2) for k in range(17))
 
@@ -32,7 +34,8 @@ class Trial:
     Attributes:
         match: the symmetry, and how far the student was from it before.
         ratio: loss of the tied student over that of the best untied one; infinite where no weight is left.
-        accepted: whether the ratio was at most 1 + `StudentSettings.symmetry_rise`.
+        accepted: whether the ratio was at most 1 + `StudentSettings.symmetry_rise`, and something for teachers that
+            differ.
     """
 
     match: Match
@@ -75,6 +78,7 @@ def symmetrise(
     lowest: float,
     settings: StudentSettings,
     backend: str = "auto",
+    scatter: float = 0.0,
 ) -> tuple[Student, tuple[Trial, ...]]:
     """Tie the orbits of every map that costs next to nothing; the most plausible first, each on top of those before.
 
@@ -85,7 +89,9 @@ def symmetrise(
     Args:
         maps: the candidates.
         lowest: loss of the best untied student.
+        scatter: mean square of the teachers' distances from their median. A student within it imitates as well as they.
     """
+    allowed = min((1 + settings.symmetry_rise) * lowest + scatter, MOST_RISE * lowest)
     accepted: list[Match] = []
     trials = []
     first = [match_neurons(student.weights, student.copies, g) for g in maps]
@@ -96,7 +102,6 @@ def symmetrise(
         if not structure.n_parameters:
             trials.append(Trial(match, math.inf, False))
             continue
-        allowed = (1 + settings.symmetry_rise) * lowest
         tied = converge(
             task, structure, student.weights, tied_copies(student.copies, matches), settings, student.seed, backend,
             hopeless=_HOPELESS * allowed,

@@ -106,21 +106,6 @@ def disagreement(problem: Problem, nets: Sequence[PsiMLP]) -> float:
     return float(_relative_noise(_values(problem, nets)).max())
 
 
-def most_central_first(problem: Problem, trained: Sequence[Trained]) -> list[Trained]:
-    """By the median distance from the others; one or two networks by loss.
-
-    Where measurements do not settle the field, networks of equally small loss differ, and a few lie far off.
-    """
-    count = len(trained)
-    if count < 3:
-        return sorted(trained, key=lambda found: found.loss)
-    values = _values(problem, [found.net for found in trained])
-    size = _size(values)
-    distances = np.array([[(_rms((a - b)[None]) / size).max() for b in values] for a in values])
-    others = distances[~np.eye(count, dtype=bool)].reshape(count, count - 1)
-    return [trained[i] for i in np.argsort(np.median(others, axis=1), kind="stable")]
-
-
 def asymmetries(problem: Problem, nets: Sequence[PsiMLP], maps: Sequence[SignedPermutation]) -> list[Asymmetry]:
     """Per map, the signs that fit the teachers best, and how well they do, at 1,024 points of the domain.
 

@@ -22,7 +22,7 @@ from ..kernels.program import scaled_by_column
 from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
-from ..symmetry import maps_of_box
+from ..symmetry import SignedPermutation, maps_of_box
 from .bounds import BoundedCoefficients
 from .residuals import Residuals
 
@@ -32,6 +32,7 @@ IntArray = npt.NDArray[np.int64]
 _SAME_POINT = 1e-9
 # Residuals are equal if they differ by less than this times their own size, or by rounding errors of the largest one.
 _EQUAL, _ROUNDING = 1e-9, 1e-12
+_PROBES = 500
 # Random networks at which residuals are compared.
 _DRAWS = 2
 
@@ -79,15 +80,24 @@ def _orbits(problem: Problem, number: int, sizes: FloatArray) -> IntArray:
     (points,), centre = sites, problem.domain.centre
     half_widths = (problem.domain.high - problem.domain.low) / 2
     tree, reach = cKDTree(points), _SAME_POINT * float(np.linalg.norm(half_widths))
-    pairs = []
-    for g in maps_of_box(half_widths):
-        distance, image = tree.query(centre + g(points - centre), distance_upper_bound=reach)
-        own = np.flatnonzero(np.isfinite(distance))
-        here, there = sizes[:, own], sizes[:, image[own]]
+
+    def pairs(g: SignedPermutation, own: IntArray) -> IntArray:
+        """(2, pairs): points among ``own`` and their images, where those are others and residuals agree."""
+        distance, image = tree.query(centre + g(points[own] - centre), distance_upper_bound=reach)
+        found = np.isfinite(distance) & (image != own)
+        own, image = own[found], image[found]
+        here, there = sizes[:, own], sizes[:, image]
         tolerance = _EQUAL * (here + there) + _ROUNDING * sizes.max(1, keepdims=True)
         equal = (np.abs(here - there) <= tolerance).all(0)  # false for NaN
-        pairs.append(np.stack([own[equal], image[own][equal]]))
-    first, second = np.concatenate(pairs, 1)
+        return np.stack([own[equal], image[equal]])
+
+    everything = np.arange(n)
+    few = everything if n <= _PROBES else np.random.default_rng(0).choice(n, _PROBES, replace=False)
+    # Most maps are no symmetry, which a few points show.
+    maps = [g for g in maps_of_box(half_widths) if pairs(g, few).size]
+    if not maps:
+        return everything
+    first, second = np.concatenate([pairs(g, everything) for g in maps], 1)
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(n, n))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 

@@ -37,9 +37,7 @@ from psinn_fast.discovery.symmetry_check import structure_symmetries
 from psinn_fast.discovery.teachers import (
     MOST_PARAMETERS,
     Asymmetry,
-    Trained,
     asymmetries,
-    most_central_first,
     teacher_layers,
     train,
 )
@@ -138,21 +136,6 @@ def test_teachers_asymmetry_against_their_noise() -> None:
     # Networks that have nothing in common support nothing, and break nothing either.
     others = [TanhMLP([2, 4, 1], seed=seed, dtype=torch.float64) for seed in (1, 2)]
     assert {a.verdict for a in asymmetries(small_laplace(), others, [FLIP_X, FLIP_Y])} == {"undecided"}
-
-
-def test_the_most_central_teacher_comes_first() -> None:
-    """Of three the outlier is last, however small its loss; of two the one with the smaller loss is first."""
-    base = TanhMLP([2, 4, 1], seed=1, dtype=torch.float64)
-    teachers = []
-    for seed, (factor, loss) in enumerate(((1.5, 1e-9), (1.02, 1e-3), (1.0, 1e-4), (0.99, 1e-2))):
-        net = TanhMLP([2, 4, 1], dtype=torch.float64)
-        with torch.no_grad():
-            net.theta.copy_(factor * base.theta)
-        teachers.append(Trained(net, seed, loss, 0.0, {}))
-    ordered = most_central_first(small_laplace(), teachers)
-    assert [found.seed for found in ordered][::3] == [2, 0]
-    assert [found.seed for found in most_central_first(small_laplace(), teachers[:2])] == [0, 1]
-    assert most_central_first(small_laplace(), []) == []
 
 
 def test_teachers_that_differ_get_company_and_time() -> None:

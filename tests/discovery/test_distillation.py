@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,8 +24,11 @@ from psinn_fast import (
     TanhMLP,
     structure_from_group,
 )
+from psinn_fast.discovery import distillation as module
 from psinn_fast.discovery.distillation import Distillation, distil
+from psinn_fast.discovery.matching import Match
 from psinn_fast.discovery.minimise import StudentLoss
+from psinn_fast.discovery.reading import Trial, simplify, symmetrise
 from psinn_fast.discovery.student import converge, fitted, imitation, train_student
 
 QUICK = StudentSettings((4, 4), Regularizer("l2", 3e-3), grid=13, starts=3)
@@ -84,6 +89,55 @@ def test_no_symmetry_where_the_teacher_has_none() -> None:
     assert not found.symmetries
     assert not any(trial.accepted for trial in found.trials)
     assert min(trial.ratio for trial in found.trials) > 1.5
+
+
+def test_the_median_of_several_teachers_is_imitated() -> None:
+    """One of three breaks the symmetry; alone it would be believed."""
+    problem = small_laplace()
+    symmetric = symmetric_teacher([EVEN_Y], problem)
+    outlier = TanhMLP([2, 6, 1], seed=3, dtype=torch.float64)
+    with torch.no_grad():
+        outlier.theta.mul_(2)
+    found = distil(problem, [symmetric, outlier, symmetric], settings=QUICK)
+    assert EVEN_Y in found_maps(found)
+    assert found.scatter > 0.1
+    assert "teachers' scatter" in found.report()
+    alone = distil(problem, [outlier], settings=QUICK)
+    assert not alone.symmetries
+    assert alone.scatter == 0
+    with pytest.raises(InputError, match="teacher: it does not have the inputs and outputs"):
+        distil(problem, [])
+
+
+def test_ties_within_the_teachers_scatter_are_accepted_and_none_that_costs_a_third() -> None:
+    flip = SignedPermutation.flip(2, 1)
+    for slope, scatters in ((0.03, ((0.0, False), (0.2, True))), (1.0, ((0.0, False), (0.2, False), (1e9, False)))):
+        task, _ = imitation(small_laplace(), lambda x, slope=slope: x[:, 1:] ** 2 + slope * x[:, 1:], 13)
+        student, _, _ = simplify(task, train_student(task, QUICK, 0), QUICK, 0.05)
+        for scatter, accepted in scatters:
+            _, (trial,) = symmetrise(task, student, [flip], student.loss, QUICK, "auto", scatter * student.loss)
+            assert trial.accepted is accepted, (slope, scatter, trial.ratio)
+
+
+def test_a_tie_that_narrowly_fails_is_tried_on_the_other_students(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[int, int]] = []
+    flips = SignedPermutation.flip(2, 0), SignedPermutation.flip(2, 1)
+
+    def answer(task, student, maps, *_):
+        """Of two maps one is hopeless, the other is free on the fifth student only."""
+        tried.append((student.seed, len(maps)))
+        trials = []
+        for g in maps:
+            ratio = 30.0 if g != flips[0] else 1.0 if len(tried) == 5 else 1.1
+            trials.append(Trial(Match(Symmetry(g, (1,)), (), 0.1), ratio, ratio < 1.05))
+        return student, tuple(trials)
+
+    monkeypatch.setattr(module, "symmetrise", answer)
+    found = distil(small_laplace(), symmetric_teacher([EVEN_Y], small_laplace()), settings=replace(QUICK, starts=6))
+    # All maps on three students, the plausible one on two more; the sixth is not needed.
+    assert [count for _, count in tried] == [7, 7, 7, 1, 1]
+    assert len({seed for seed, _ in tried}) == 5
+    assert [symmetry.map for symmetry in found.chosen.symmetries] == [flips[0]]
 
 
 def test_fixed_threshold_reads_the_student_of_lowest_loss() -> None:

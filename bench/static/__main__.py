@@ -34,18 +34,22 @@ def _run(options: argparse.Namespace) -> int:
 
     conditions = {"command": f"python -m bench.static{' --quick' if options.quick else ''}", **environment()}
     conditions |= {"triton": metadata.version("triton")}
+    chosen = list(enumerate(cases.QUICK if options.quick else cases.CASES))
+    if options.cases:
+        chosen = [(number, case) for number, case in chosen if case.name in options.cases]
+    jobs = [(number, chip, options.quick) for number, case in chosen for chip in case.chips]
+    kept = _others(options.out / "static.json", {(case.name, case.problem, case.kind) for _, case in chosen})
     rows: list[Row] = []
     result: dict[str, Any] = {**conditions, "rows": rows}
     options.out.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    chosen = cases.QUICK if options.quick else cases.CASES
-    jobs = [(number, chip, options.quick) for number, case in enumerate(chosen) for chip in case.chips]
     # One process per compilation at a time: Triton keeps the interpreter's lock while it compiles.
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
         for row in pool.map(row_of, *zip(*jobs, strict=True)):
-            rows.append(row)
+            rows.append(row | {"commit": conditions["commit"]})
             print(table.line(row), flush=True)
-            table.compare(rows)
+            result["rows"] = cases.in_order([*kept, *rows]) if options.cases else rows
+            table.compare(result["rows"])
             result["seconds"] = round(time.perf_counter() - started, 1)
             (options.out / "static.json").write_text(json.dumps(result, indent=1) + "\n")
             (options.out / "static.md").write_text(table.markdown(result))
@@ -55,9 +59,19 @@ def _run(options: argparse.Namespace) -> int:
     return int(bool(failures))
 
 
+def _others(path: Path, chosen: set[tuple[str, str, str]]) -> list[Row]:
+    """Rows of an earlier run, those of the chosen (case, problem, precision) left out."""
+    if not path.exists():
+        return []
+    before = json.loads(path.read_text())
+    rows = [{"commit": before["commit"], **row} for row in before["rows"]]
+    return [row for row in rows if (row["case"], row["problem"], row["precision"]) not in chosen]
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.static", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two tiny networks, one chip: does the suite itself work")
+    parser.add_argument("--cases", nargs="+", help="only these; the file's other rows stay, with their commits")
     parser.add_argument("--jobs", type=int, default=2, help="compilations at a time")
     folder = Path(__file__).parents[1] / "results" / "static"
     parser.add_argument("--out", type=Path, default=folder, help="folder of static.json and static.md")

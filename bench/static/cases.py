@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -78,3 +79,13 @@ CASES = (
     StaticCase("dense 2-64-64-64-1", _dense(2, 64, 64, 64, 1)),
 )
 QUICK = (StaticCase("dense 2-8-1", _dense(2, 8, 1)), StaticCase("dense 2-8-8-16-1", _dense(2, 8, 8, 16, 1)))
+
+
+def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As in `CASES`, whose chips ascend."""
+    order = {
+        (case.name, case.problem, case.kind, f"sm_{chip}"): number
+        for number, (case, chip) in enumerate((case, chip) for case in CASES for chip in case.chips)
+    }
+    keys = [(row["case"], row["problem"], row["precision"], row["chip"]) for row in rows]
+    return [rows[i] for i in sorted(range(len(rows)), key=lambda i: order.get(keys[i], len(order)))]

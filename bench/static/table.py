@@ -9,7 +9,7 @@ from bench.section import Row
 from .cases import CASES
 
 CLASSES = ("fma", "fma64", "mma", "mufu", "shared", "global", "local", "exchange", "compare", "integer")
-COSTS = ("programs per processor", "compile, s")
+COSTS = ("programs per processor", "compile, s", "commit")
 SHORT = {case.name: (case.dense, case.bar) for case in CASES if case.dense and case.kind == "ieee"}
 
 
@@ -46,16 +46,18 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         f"`{result['command']}`, {result['seconds']} s; Triton {result['triton']}, torch {result['torch']}, commit "
         f"{result['commit']}{' (with changes)' if result['dirty'] else ''}, {result['date']}.",
+        "Rows of another commit say so; kernels of the same source compile to the same.",
         "First kernel of a training step, residual term alone. Compiled without a GPU; nothing was run.",
         "",
         "## Resources",
         "",
         _line(["case", "precision", "chip", "points", "warps", "registers", "spilled, B", "shared, B", *COSTS]),
-        "|" + "---|" * 10,
+        "|" + "---|" * 11,
     ]
     for row in done:
         cells = [row[name] for name in ("case", "precision", "chip", "block", "warps", "registers", "spill_bytes")]
         cells += [row[name] for name in ("shared_bytes", "programs_per_processor", "compile_seconds")]
+        cells.append("" if row.get("commit") == result["commit"] else row["commit"][:10])
         text.append(_line(cells))
     text += [
         f"\nFailed: {row['case']}, {row['precision']}, {row['chip']}: {row['failure']}"

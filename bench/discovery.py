@@ -152,8 +152,18 @@ def summary(part: str, case: Case, runs: Sequence[Row]) -> Row:
         pairs = [run for run in good if "published" in run]
         for label in ("published", "discovered"):
             row[label] = median([run[label]["relative_l2"] for run in pairs] or [math.nan])
-        # A row without published structure has nothing to meet.
-        row["met"] = (len(pairs) == len(runs) and row["discovered"] <= row["published"]) if pairs or not good else None
+            row[f"{label}_coefficients"] = {
+                name: median(abs(run[label]["coefficient_errors"][name]) for run in pairs)
+                for name in (pairs[0][label]["coefficient_errors"] if pairs else ())
+            }
+        # A row without published structure has nothing to meet. An inverse problem asks for its coefficients.
+        names = row["published_coefficients"]
+        no_worse = (
+            all(row["discovered_coefficients"][name] <= names[name] for name in names)
+            if names
+            else row["discovered"] <= row["published"]
+        )
+        row["met"] = (len(pairs) == len(runs) and no_worse) if pairs or not good else None
         return row
     row["right"] = sum(run["right"] for run in good)
     row["with_missed"] = sum(bool(run["missed"]) for run in good)
@@ -175,7 +185,10 @@ def line(row: Row) -> str:
     if row["part"] == "accuracy" and row["met"] is None:
         return f"{start}no published structure to compare with"
     if row["part"] == "accuracy":
-        return f"{start}published {row['published']:.1e}, discovered {row['discovered']:.1e}  {verdict}{failed}"
+        errors = {label: f"{row[label]:.1e}" for label in ("published", "discovered")}
+        for label in errors:
+            errors[label] += "".join(f", {name} {error:.1e}" for name, error in row[f"{label}_coefficients"].items())
+        return f"{start}published {errors['published']}; discovered {errors['discovered']}  {verdict}{failed}"
     return (
         f"{start}{row['right']} of {len(row['runs'])} right, {row['with_missed']} miss, {row['with_false']} false, "
         f"{row['seconds']:.1f} s (most {row['most_seconds']:.1f})  {verdict}{failed}"
@@ -191,6 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "command": "python -m bench.discovery",
         "quick": options.quick,
         "tests": options.tests,
+        "iterations": bench.iterations,
+        "seconds": bench.seconds,
         **environment(),
         "rows": [],
     }

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..contract import AdamState, LossAndGradient, TrainReport
 from ..plan import Plan
-from ..regularizer import Regularizer, membership
+from ..regularizer import Regularizer
 from .layout import Layout
 from .point_kernel import Gather, PointKernel, Weights
 from .schedule import Group, Schedule
@@ -68,9 +68,7 @@ class StepKernels:
         self._graphs: dict[tuple[Regularizer | None, int], Callable[[], None]] = {}
         self._compiled: set[Regularizer | None] = set()
         self._slice_steps = GRAPH_STEPS
-        # The regulariser's cache may let go of this; graphs may not.
-        self._membership = membership(plan, like)
-        self._n_layers, self._n_blocks = self._membership.shape[0], -(-self.size // UPDATE_BLOCK)
+        self._n_layers, self._n_blocks = len(plan.weight_slices), -(-self.size // UPDATE_BLOCK)
         self._layers = self._layer_of_parameters()
         self.sizes = like.new_zeros(2, self._n_blocks, self._n_layers)
 
@@ -239,12 +237,11 @@ class StepKernels:
 
     def _sizes(self, kind: str) -> Tensor:
         """(blocks, layers): what `adam` leaves for the next step, at the parameters as they are."""
-        theta = torch.nn.functional.pad(
-            self.parameters[: self.n_theta], (0, self._n_blocks * UPDATE_BLOCK - self.n_theta)
-        )
-        member = torch.nn.functional.pad(self._membership, (0, theta.numel() - self.n_theta))
-        size = theta.square() if kind == "l2" else theta.abs()
-        return (member * size).view(self._n_layers, self._n_blocks, UPDATE_BLOCK).sum(2).T
+        size = self.parameters.square() if kind == "l2" else self.parameters.abs()
+        found = size.new_zeros(self._n_blocks, self._n_layers + 1)
+        block = torch.arange(self.size, device=size.device) // UPDATE_BLOCK
+        # The last column has what no penalty counts.
+        return found.index_put_((block, self._layers.long()), size, accumulate=True)[:, :-1]
 
     def _summed(self) -> tuple[Tensor, Tensor]:
         """Gradients where packed is a map of w, and w not linear in theta."""

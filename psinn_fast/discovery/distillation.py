@@ -174,7 +174,8 @@ def distil(
     settings = settings or StudentSettings(tuple(problem.student or (8, 8, 8)))
     task, spread = imitation(problem, field, settings.grid)
     sites = problem.domain.grid(settings.grid or points_per_axis(problem))
-    scatter = float(np.mean([(((evaluate(net, sites) - field(sites)) / spread) ** 2).sum(1) for net in nets]))
+    own = np.stack([evaluate(net, sites) for net in nets])
+    scatter = float((((own - np.median(own, axis=0)) / spread) ** 2).sum(-1).mean())
     attempts = []
     with TrainingProgress(f"{problem.name} students", settings.starts, progress) as bar:
         for number in range(settings.starts):

@@ -32,6 +32,7 @@ IntArray = npt.NDArray[np.int64]
 _SAME_POINT = 1e-9
 # Residuals are equal if they differ by less than this times their own size, or by rounding errors of the largest one.
 _EQUAL, _ROUNDING = 1e-9, 1e-12
+# Of a map, before all points are looked up.
 _PROBES = 500
 # Random networks at which residuals are compared.
 _DRAWS = 2
@@ -56,7 +57,7 @@ def one_point_per_orbit(problem: Problem, net: PsiMLP, terms: Sequence[Term]) ->
 
 
 def _residual_sizes(problem: Problem, net: PsiMLP) -> list[FloatArray]:
-    """Per term |r| (draws, N) of random networks, with random coefficients."""
+    """Per term |r| (draws, N) of random networks, with random coefficients; NaN where it is not finite."""
     names = tuple(problem.pde.unknown)
     bounded = BoundedCoefficients(names, dict.fromkeys(names, 1.0), {})
     terms = problem.terms(torch.float64)
@@ -68,7 +69,9 @@ def _residual_sizes(problem: Problem, net: PsiMLP) -> list[FloatArray]:
         )
         for _ in range(_DRAWS)
     ]
-    return [np.stack([residuals.of_term(term, x).square().sum(1).sqrt().numpy() for x in draws]) for term in terms]
+    sizes = [np.stack([residuals.of_term(term, x).square().sum(1).sqrt().numpy() for x in draws]) for term in terms]
+    # Infinity would make every tolerance infinite, and so every point equal to its image.
+    return [np.where(np.isfinite(size), size, np.nan) for size in sizes]
 
 
 def _orbits(problem: Problem, number: int, sizes: FloatArray) -> IntArray:
@@ -79,6 +82,7 @@ def _orbits(problem: Problem, number: int, sizes: FloatArray) -> IntArray:
         return np.arange(n)
     (points,), centre = sites, problem.domain.centre
     half_widths = (problem.domain.high - problem.domain.low) / 2
+    rounding = _ROUNDING * np.where(np.isnan(sizes), 0.0, sizes).max(1, keepdims=True)
     tree, reach = cKDTree(points), _SAME_POINT * float(np.linalg.norm(half_widths))
 
     def pairs(g: SignedPermutation, own: IntArray) -> IntArray:
@@ -87,7 +91,7 @@ def _orbits(problem: Problem, number: int, sizes: FloatArray) -> IntArray:
         found = np.isfinite(distance) & (image != own)
         own, image = own[found], image[found]
         here, there = sizes[:, own], sizes[:, image]
-        tolerance = _EQUAL * (here + there) + _ROUNDING * sizes.max(1, keepdims=True)
+        tolerance = _EQUAL * (here + there) + rounding
         equal = (np.abs(here - there) <= tolerance).all(0)  # false for NaN
         return np.stack([own[equal], image[equal]])
 

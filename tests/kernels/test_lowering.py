@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
-from helpers import random_points, random_structure, random_theta, relative_error
+from helpers import random_points, random_theta, relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted import entrywise, planted_structure
 from strategies import structures
 
 from psinn_fast.conditions import Neumann, Periodic, Residual
 from psinn_fast.domain import Box
 from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
-from psinn_fast.kernels.factoring import PER_PRODUCT, factor
-from psinn_fast.kernels.forms import Forms
-from psinn_fast.kernels.involutions import InvolutionSearch
 from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.plan import Folds, Plan, expanded_plan
 from psinn_fast.kernels.reference.backend import ReferenceBackend
@@ -88,77 +84,6 @@ def assert_same(structure: Structure, seed: int, all_operations: bool = True) ->
 
 def multiplications(plan: Plan) -> list[int]:
     return [layer.multiplications for layer in plan.layers]
-
-
-def planted_structure(seed: int) -> Structure:
-    """Random layers with equal, opposite and zero rows, zero columns, rows without input, and exchanged pairs."""
-    rng = np.random.default_rng(seed)
-    base = random_structure(seed, int(rng.integers(1, 4)), int(rng.integers(1, 3)), int(rng.integers(2, 5)))
-    sizes = [base.layers[0].cols] + [
-        (int(rng.integers(1, 4)),) * int(rng.integers(1, 6)) if rng.random() < 0.8 else layer.rows
-        for layer in base.layers[:-1]
-    ]
-    sizes.append(base.layers[-1].rows)
-    layers = []
-    for cols, rows in pairwise(sizes):
-        shapes: dict[tuple[int, int], list[int]] = {}
-        weight, n_symbols = np.zeros((len(rows), len(cols)), dtype=int), 0
-        for i, j in np.ndindex(weight.shape):
-            known = shapes.setdefault((rows[i], cols[j]), [])
-            if not known or rng.random() < 0.6:
-                n_symbols += 1
-                known.append(n_symbols)
-            weight[i, j] = rng.choice(known) * rng.choice([-1, 1])
-        bias = np.array([100 * n + int(rng.integers(1, 4)) for n in rows]) * rng.choice([-1, 0, 1], len(rows))
-        for _ in range(int(rng.integers(0, 4))):
-            i, k = rng.integers(0, len(rows), 2)
-            j = rng.integers(0, len(cols))
-            sign = int(rng.choice([-1, 1]))
-            match rng.integers(0, 5):
-                case 0:
-                    weight[i] = 0
-                case 1:
-                    weight[:, j] = 0
-                case 2 if rows[i] == rows[k]:
-                    weight[i], bias[i] = sign * weight[k], sign * bias[k]
-                case 3 | 4:
-                    out, into = _random_involution(rng, rows), _random_involution(rng, cols)
-                    for i, j in np.ndindex(weight.shape):
-                        (p, s), (q, t) = out[i], into[j]
-                        if (p, q) == (i, j) and s * t == -1:
-                            weight[i, j] = 0
-                        weight[p, q] = s * t * weight[i, j]
-        layers.append(SymbolLayer(renumber(weight.tolist()), renumber([bias.tolist()])[0], tuple(rows), tuple(cols)))
-    return Structure(tuple(layers), "planted")
-
-
-def _random_involution(rng: np.random.Generator, sizes) -> list[tuple[int, int]]:
-    image = [(i, int(rng.choice([1, 1, -1]))) for i in range(len(sizes))]
-    order = rng.permutation(len(sizes)).tolist()
-    for i, k in zip(order[::2], order[1::2], strict=False):
-        if sizes[i] == sizes[k] and rng.random() < 0.8:
-            sign = int(rng.choice([-1, 1]))
-            image[i], image[k] = (k, sign), (i, sign)
-    return image
-
-
-def entrywise(structure: Structure, seed: int) -> Structure:
-    """The same relations with blocks of size 1, hidden neurons in random order and with random signs."""
-    rng = np.random.default_rng(seed)
-    d = structure.n_inputs
-    order, sign, layers = np.arange(d), np.ones(d, dtype=int), []
-    for number, spec in enumerate(structure.layers, start=1):
-        index, signs = spec.weight_map()
-        weight = ((index + 1) * signs)[:, order] * sign
-        index, signs = spec.bias_map()
-        bias = (index + 1 - spec.n_weights) * signs
-        n = spec.fan_out
-        is_last = number == len(structure.layers)
-        order = np.arange(n) if is_last else rng.permutation(n)
-        sign = np.ones(n, dtype=int) if is_last else rng.choice([-1, 1], n)
-        weight, bias = weight[order] * sign[:, None], bias[order] * sign
-        layers.append(SymbolLayer.of(weight.tolist(), bias.tolist()))
-    return Structure(tuple(layers), "entrywise")
 
 
 @given(structure=structures, seed=st.integers(0, 99))
@@ -443,41 +368,3 @@ def test_describe() -> None:
         "    4    1 -> 1         32 -> 32  dense",
         "  all               2144 -> 1120  1.91 times fewer",
     ]
-
-
-@given(seed=st.integers(0, 99_999))
-@settings(deadline=None, max_examples=60)
-def test_factored_matrices(seed: int) -> None:
-    """post * leaves * pre is W, as linear forms."""
-    rng = np.random.default_rng(seed)
-    m, n = rng.integers(1, 7, 2)
-    n_symbols = int(rng.integers(1, 8))
-    weight = rng.integers(-n_symbols, n_symbols + 1, (m, n))
-    if rng.random() < 0.5:  # an exchange of halves
-        other = rng.integers(-n_symbols, n_symbols + 1, (m, n))
-        weight = np.block([[weight, other], [other, weight]])
-    rows, cols = (np.full(k, 7) for k in weight.shape)
-    forms = Forms(n_symbols)
-    factored = factor(forms, weight, rows, cols)
-    values = rng.normal(size=n_symbols + 1)
-
-    def evaluate(matrix: np.ndarray) -> np.ndarray:
-        table = np.array([sum(c * values[s] for s, c in terms) for terms in forms.terms])
-        return np.sign(matrix) * table[np.abs(matrix)]
-
-    middle = np.zeros((factored.post.shape[1], factored.pre.shape[0]))
-    for leaf in factored.leaves:
-        middle[np.ix_(leaf.slots, leaf.operands)] = evaluate(leaf.weight)
-    np.testing.assert_allclose(factored.post @ middle @ factored.pre, evaluate(weight), atol=1e-12)
-    assert factored.cost(rows, cols)[0] <= rows.sum() * cols.sum() + PER_PRODUCT
-    assert factored.cost(rows, cols)[1] <= rows.sum() * cols.sum()
-
-
-def test_involutions_of_a_matrix() -> None:
-    weight, ones = np.array([[1, 2], [2, 1], [3, -3]]), np.ones(3, dtype=np.int64)
-    ((out, into),) = InvolutionSearch(weight, ones, ones[:2]).run()
-    assert (out.image.tolist(), out.sign.tolist()) == ([1, 0, 2], [1, 1, -1])
-    assert (into.image.tolist(), into.sign.tolist()) == ([1, 0], [1, 1])
-    assert not list(InvolutionSearch(np.arange(1, 7).reshape(3, 2), ones, ones[:2]).run())
-    # Blocks of different sizes are never exchanged.
-    assert not list(InvolutionSearch(np.array([[1, 2], [2, 1]]), np.array([1, 2]), np.array([1, 1])).run())

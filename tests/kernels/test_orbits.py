@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_lowering import EVEN_Y, ODD_X, PUBLISHED, ROTATION, SWAP, planted_structure
+from planted import planted_structure
+from test_lowering import EVEN_Y, ODD_X, PUBLISHED, ROTATION, SWAP
 
 from psinn_fast.kernels.linear_map import LinearMap
 from psinn_fast.kernels.lowering import lower

@@ -10,9 +10,10 @@ import torch
 from helpers import random_theta
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted import planted_structure
 from strategies import structures
 from test_cpu_operations import channel_sets, check_jets, check_losses
-from test_lowering import EVEN_Y, ODD_X, constant_chain, planted_structure
+from test_lowering import EVEN_Y, ODD_X, constant_chain
 from test_plan import even_in_y, opposite_rows, zero_blocks
 
 from psinn_fast.conditions import Neumann, Periodic, Residual

@@ -8,15 +8,15 @@ import pytest
 import torch
 from helpers import random_structure
 from on_device import OnDevice
-from test_cpu_operations import (  # noqa: F401
+from test_cpu_float32 import (  # noqa: F401
     Errors,
-    channel_sets,
     check_errors,
     check_float32_losses,
     jets_errors,
     losses_errors,
     test_float32_jacobian,
 )
+from test_cpu_operations import channel_sets
 from test_operations import CASES
 
 from psinn_fast.published import published_structure

@@ -6,9 +6,10 @@ import pytest
 import torch
 from helpers import random_structure, random_theta
 from on_device import OnDevice
+from planted import planted_structure
 from test_cpu_operations import channel_sets, check_jets, check_losses
 from test_cpu_tied import GROUPS, shuffled, tied_terms
-from test_lowering import EVEN_Y, ODD_X, constant_chain, planted_structure
+from test_lowering import EVEN_Y, ODD_X, constant_chain
 
 from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.plan import Plan, expanded_plan

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import torch
 
 import psinn_fast as pf
@@ -144,6 +145,18 @@ class Bench:
         return row
 
 
+def _error(run: Row, name: str) -> float:
+    """``"relative_l2"``: of the field; else of that coefficient."""
+    return float(run["relative_l2"] if name == "relative_l2" else abs(run["coefficient_errors"][name]))
+
+
+def ratio_interval(errors: Sequence[float], others: Sequence[float], draws: int = 10_000) -> list[float]:
+    """90 % interval of median(errors) / median(others), by bootstrap: what the seeds that were drawn leave open."""
+    rng = np.random.default_rng(0)
+    medians = (np.median(rng.choice(np.asarray(sample), (draws, len(sample))), axis=1) for sample in (errors, others))
+    return [float(value) for value in np.quantile(np.divide(*medians), [0.05, 0.95])]
+
+
 def summary(part: str, case: Case, runs: Sequence[Row]) -> Row:
     """Over the seeds: counts, median seconds, and whether the bar is met. Failed runs count against it."""
     good = [run for run in runs if "failure" not in run]
@@ -153,7 +166,7 @@ def summary(part: str, case: Case, runs: Sequence[Row]) -> Row:
         for label in ("published", "discovered"):
             row[label] = median([run[label]["relative_l2"] for run in pairs] or [math.nan])
             row[f"{label}_coefficients"] = {
-                name: median(abs(run[label]["coefficient_errors"][name]) for run in pairs)
+                name: median(_error(run[label], name) for run in pairs)
                 for name in (pairs[0][label]["coefficient_errors"] if pairs else ())
             }
         # A row without published structure has nothing to meet. An inverse problem asks for its coefficients.
@@ -164,6 +177,13 @@ def summary(part: str, case: Case, runs: Sequence[Row]) -> Row:
             else row["discovered"] <= row["published"]
         )
         row["met"] = (len(pairs) == len(runs) and no_worse) if pairs or not good else None
+        row["ratio_interval"] = {
+            name: ratio_interval(
+                *([_error(run[label], name) for run in pairs] for label in ("discovered", "published"))
+            )
+            for name in (*names, "relative_l2")
+            if pairs
+        }
         return row
     row["right"] = sum(run["right"] for run in good)
     row["with_missed"] = sum(bool(run["missed"]) for run in good)
@@ -188,7 +208,11 @@ def line(row: Row) -> str:
         errors = {label: f"{row[label]:.1e}" for label in ("published", "discovered")}
         for label in errors:
             errors[label] += "".join(f", {name} {error:.1e}" for name, error in row[f"{label}_coefficients"].items())
-        return f"{start}published {errors['published']}; discovered {errors['discovered']}  {verdict}{failed}"
+        ratio = ", ".join(f"{name} {low:.2g} to {high:.2g}" for name, (low, high) in row["ratio_interval"].items())
+        return (
+            f"{start}published {errors['published']}; discovered {errors['discovered']}  {verdict}{failed}"
+            f" (90 % intervals of the ratio: {ratio})"
+        )
     return (
         f"{start}{row['right']} of {len(row['runs'])} right, {row['with_missed']} miss, {row['with_false']} false, "
         f"{row['seconds']:.1f} s (most {row['most_seconds']:.1f})  {verdict}{failed}"

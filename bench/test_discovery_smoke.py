@@ -89,6 +89,14 @@ def test_smoke_every_part_runs(tmp_path: Path) -> None:
     assert np.isfinite([accuracy["published"], accuracy["discovered"]]).all()
 
 
+def test_smoke_the_interval_is_that_of_the_medians() -> None:
+    sample = [float(n) for n in range(1, 22)]
+    low, high = discovery.ratio_interval(sample, sample)
+    assert 0.5 < low < 1 < high < 2
+    assert np.allclose(discovery.ratio_interval([10 * n for n in sample], sample), [10 * low, 10 * high])
+    assert discovery.ratio_interval([3.0] * 5, [2.0] * 5) == [1.5, 1.5]
+
+
 def test_smoke_a_failure_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object, **options: object) -> None:
         raise RuntimeError("no students today")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import psinn_fast as pf
 from psinn_fast.discovery.symmetry_check import find_symmetries
 from psinn_fast.training.metrics import coarse_relative_l2
 
-from . import discovery
+from . import discovery, layouts
 from .discovery_problems import BY_NAME, CASES, Case
 
 OWN = [case for case in CASES if case.kind != "paper"]
@@ -109,3 +110,31 @@ def test_smoke_a_failure_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert problem["failed"] == 0
     assert (distilled["failed"], distilled["met"]) == (1, False)
     assert "no students today" in distilled["runs"][0]["failure"]
+
+
+def test_smoke_layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layouts, "ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
+    out = tmp_path / "layouts.json"
+    arguments = [
+        "--problems",
+        "laplace",
+        "sound",
+        "--seeds",
+        "2",
+        "--iterations",
+        "2",
+        "--jobs",
+        "1",
+        "--out",
+        str(out),
+    ]
+    assert layouts.main(arguments) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert [(row["problem"], row["layout"]) for row in rows] == [
+        (problem, layout)
+        for problem in ("laplace", "sound")
+        for layout in layouts.LAYOUTS
+        if (problem, layout) != ("sound", "published")
+    ]
+    assert all(0 < row["median"] < 2 and [run["iterations"] for run in row["runs"]] == [2] for row in rows)
+    assert all(abs(run["parameters"] - 500) < 100 for row in rows for run in row["runs"])

@@ -1,0 +1,114 @@
+"""Which blocks the structure of a group should have: ``python -m bench.layouts`` (about 15 minutes).
+
+Networks of one symmetry group and about equal parameters, of three hidden layers, by the same optimiser: errors,
+median of seeds. What `discover` builds (`psinn_fast.discovery.discover`) rests on this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+
+import torch
+
+import psinn_fast as pf
+from psinn_fast.discovery.distillation import matching_width
+from psinn_fast.solving import NEWTON_PARAMETERS
+
+from .discovery_problems import BY_NAME
+from .environment import environment
+from .section import Row, attempt
+
+PROBLEMS = ("laplace", "poisson", "burgers", "heat-plate", "sound", "bent-plate")
+# Representation and sizes of the hidden blocks; None: the published structure, which may have fewer symmetries.
+LAYOUTS: dict[str, tuple[str, tuple[int, ...]] | None] = {
+    "published": None,
+    "regular 1, 1, 1": ("regular", (1, 1, 1)),
+    "pooled 1, 1, 1": ("pooled", (1, 1, 1)),
+    "pooled 1, 1, 2": ("pooled", (1, 1, 2)),
+    "pooled 2, 2, 1": ("pooled", (2, 2, 1)),
+}
+
+
+def run(name: str, layout: str, seed: int, iterations: int) -> Row:
+    """One training on one thread; the error of several fields is their largest."""
+    torch.set_num_threads(1)
+    case, choice = BY_NAME[name], LAYOUTS[layout]
+    problem = case.make()
+    if choice is None:
+        if problem.structure is None:
+            return {"absent": "no published structure"}
+        structure = problem.structure
+    else:
+        representation, hidden = choice
+        structure = pf.structure_from_group(
+            sorted(case.group, key=str), hidden, representation, centre=tuple(problem.domain.centre)
+        )
+    structure = structure.with_width(matching_width(structure, NEWTON_PARAMETERS))
+    solution = pf.solve(
+        problem, "psi", structure=structure, width=1, optimizer="gauss-newton", steps=iterations, seed=seed
+    )
+    errors = solution.metrics["relative_l2"]
+    return {
+        "parameters": structure.n_parameters,
+        "relative_l2": max(errors.values()) if isinstance(errors, dict) else errors,
+        "loss": sum(solution.losses.values()),
+        "iterations": solution.steps,
+        "stopped_by": solution.stopped_by,
+    }
+
+
+def line(row: Row) -> str:
+    """One row of the table."""
+    errors = [f"{found['relative_l2']:.1e}" for found in row["runs"] if "relative_l2" in found]
+    failed = len(row["runs"]) - len(errors)
+    end = f"  {failed} FAILED" if failed else ""
+    return f"{row['problem']:12}{row['layout']:18}{row.get('median', float('nan')):10.1e}  {' '.join(errors)}{end}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.layouts", description=__doc__)
+    parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=PROBLEMS)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--iterations", type=int, default=150)
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "layouts.json")
+    options = parser.parse_args(arguments)
+    measured_on = environment()
+    rows: list[Row] = []
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        pending = {
+            (problem, layout): [
+                pool.submit(attempt, {"seed": seed}, partial(run, problem, layout, seed, options.iterations))
+                for seed in range(options.seeds)
+            ]
+            for problem in options.problems
+            for layout in LAYOUTS
+        }
+        for (problem, layout), runs in pending.items():
+            results = [future.result() for future in runs]
+            if all("absent" in found for found in results):
+                continue
+            row: Row = {"problem": problem, "layout": layout, "runs": results}
+            if good := [found["relative_l2"] for found in results if "relative_l2" in found]:
+                row["median"] = median(good)
+            rows.append(row)
+            print(line(row), flush=True)
+    result = {
+        "command": "python -m bench.layouts", "seeds": options.seeds, "iterations": options.iterations, "threads": 1,
+        **measured_on, "rows": rows,
+    }  # fmt: skip
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    return int(any("failure" in found for row in rows for found in row["runs"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -140,10 +140,12 @@ bool try_set(const Rules& rules, int first, const Action& action) {
 // action(rule) with the best form of the rule.
 template <class Action>
 void with_rule(const Rules& rules, int first, const Action& action) {
+#if !defined(PSINN_GENERIC)
   if (try_set<ValueSet>(rules, first, action) || try_set<Set2Laplacian>(rules, first, action) ||
       try_set<Set2Second>(rules, first, action) || try_set<Set1Second>(rules, first, action) ||
       try_set<Set3Laplacian>(rules, first, action))
     return;
+#endif
   action(AnyRule{rules, first});
 }
 

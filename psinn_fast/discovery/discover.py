@@ -294,7 +294,7 @@ def discover(
 def _structure(problem: Problem, group: Sequence[Symmetry]) -> tuple[Structure, list[str]]:
     """That of the group, or of a subgroup of at most 16 elements: regular, the last of three or more layers pooled.
 
-    At equal parameters pooled networks came out more accurate than regular ones (docs/discovery.md).
+    Regular networks are more accurate on smooth solutions, pooled ones on a steep front (docs/discovery.md).
     """
     if not group:
         return _dense(problem), []

@@ -24,11 +24,11 @@ from .marquardt import Failure, Marquardt
 from .metrics import coarse_relative_l2
 from .progress import TrainingProgress
 from .result import FitResult, TrainingInterrupted, check_fit, divergence
-from .scouting import DEAD_ENDS, SCOUT_ITERATIONS, better_start, redrawn
+from .scouting import SCOUT_ITERATIONS, better_start, redrawn, wants_another_start
 
 CHECKPOINT_SECONDS = 30.0
 HISTORY_ROWS = 400
-_STARTS_WITH_UNKNOWNS = 2
+_STARTS = 2
 
 
 def fit_gauss_newton(
@@ -66,8 +66,11 @@ def fit_gauss_newton(
         **(identity or {}),
     }
     path = Path(checkpoint) if checkpoint is not None else None
-    starts = _STARTS_WITH_UNKNOWNS if problem.pde.unknown and coefficients is None else 1
-    starts = options.starts if isinstance(options.starts, int) else starts
+    starts = options.starts if isinstance(options.starts, int) else _STARTS
+    # A second start costs as much as the first: without unknown coefficients only a stuck one is worth it.
+    compares = options.starts != "auto" or (bool(problem.pde.unknown) and coefficients is None)
+    scouting = min(SCOUT_ITERATIONS, options.iterations)
+    compare_at = scouting if compares else None
     others = [
         partial(Marquardt, problem, redrawn(net, options.seed, number), options, engine, coefficients)
         for number in range(1, starts)
@@ -105,7 +108,7 @@ def fit_gauss_newton(
 
     publish()  # an unwritable checkpoint shows now, not after the work
     saved_at, note = clock(), ""
-    status, stopped_by, reason = "done", "iterations", None
+    status, stopped_by, reason, first_loss = "done", "iterations", None, math.nan
     with InterruptFlag() as interrupt, TrainingProgress(title or problem.name, options.iterations, progress) as bar:
 
         def halted() -> bool:
@@ -117,17 +120,18 @@ def fit_gauss_newton(
                     status = "interrupted" if interrupt.raised else "time limit"
                     stopped_by = "interrupt" if interrupt.raised else "seconds"
                     break
-                if not scouted and (run.step >= SCOUT_ITERATIONS or reason in DEAD_ENDS):
+                if not scouted and wants_another_start(run, reason, first_loss, compare_at):
                     bar.update(run.step, "trying other starts")
-                    found = better_start(run, others, SCOUT_ITERATIONS, halted)
-                    if found is None:
-                        continue
-                    reason = reason if found is run else None
-                    run, scouted = found, True
+                    found = better_start(run, others, scouting, halted)
+                    if found is not None:
+                        reason = reason if found is run else None
+                        run, scouted = found, True
+                    continue
                 if reason is not None:
                     stopped_by = reason
                     break
                 equations = run.linearise()
+                first_loss = run.loss if math.isnan(first_loss) else first_loss
                 if run.step % log_every == 0:
                     note = record()
                 reason = run.advance(equations)

@@ -21,7 +21,7 @@ class GaussNewton:
         starts: after 75 iterations, or where it ends before, a run is compared with this many minus one from other
             initial weights, and given up if its loss is more than 100 times the lowest of theirs. Their iterations are
             not counted, their seconds are. "auto": 2 if there are unknown coefficients, which can trade errors with
-            the field, else 1 (none).
+            the field; else a second one only where the first's gradient vanishes at 1 % of its first loss or more.
         points: collocation and boundary points that a step sees, drawn from the problem (`Sampler`); "auto": three per
             unknown and at least 1,000; "all": the problem's own points.
         resample: iterations before the second draw; then as many as are done (0, 10, 20, 40, ...), so that the end

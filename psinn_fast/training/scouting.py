@@ -15,6 +15,16 @@ SCOUT_ITERATIONS = 75
 CLEARLY_WORSE = 100.0
 # Reasons to end that another start may not meet.
 DEAD_ENDS = ("no descent", "step")
+# Where nothing that moves is left at this part of the first loss or more, the neurons are saturated: a network with
+# the sign of an odd output is then zero, and so are all of its derivatives.
+STUCK = 1e-2
+
+
+def wants_another_start(run: Marquardt, reason: str | None, first_loss: float, compare_at: int | None) -> bool:
+    """``reason``: why there is no step to take; ``compare_at``: the iteration for a comparison though it goes well."""
+    if reason == "gradient":
+        return run.loss >= STUCK * first_loss
+    return compare_at is not None and (reason in DEAD_ENDS or (reason is None and run.step >= compare_at))
 
 
 def better_start(

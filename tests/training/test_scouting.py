@@ -1,0 +1,104 @@
+"""Other starts: given up for one are those that end up in a poor minimum, or where nothing moves."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sympy
+import torch
+from test_gauss_newton import FLOAT64, decay
+
+from psinn_fast import (
+    PDE,
+    Box,
+    Dirichlet,
+    GaussNewton,
+    Problem,
+    PsiMLP,
+    Residual,
+    SignedPermutation,
+    Symmetry,
+    TanhMLP,
+    TrainingInterrupted,
+    fit,
+    structure_from_group,
+)
+from psinn_fast.training.marquardt import Failure
+from psinn_fast.training.scouting import better_start
+
+
+def saturated(scale: float = 30.0) -> TanhMLP:
+    net = TanhMLP([1, 6, 1], seed=0, dtype=FLOAT64)
+    with torch.no_grad():
+        net.theta.mul_(scale)
+    return net
+
+
+def test_a_poor_start_is_given_up_and_resume_repeats_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psinn_fast.training.gauss_newton.SCOUT_ITERATIONS", 8)
+    options, path = GaussNewton(20, starts=3), tmp_path / "c.safetensors"
+    net = saturated()
+    result = fit(decay(), net, options, checkpoint=path)
+    alone = fit(decay(), saturated(), replace(options, starts=1))
+    assert result.steps == alone.steps == 20
+    assert sum(result.losses.values()) < 0.01 * sum(alone.losses.values())
+    # The loss that the history shows falls where the other start takes over.
+    losses = result.history["loss"]
+    assert losses[8] < 0.01 * losses[7]
+    # Halted among the other starts, it tries them again; afterwards it does not.
+    again, other = saturated(), tmp_path / "d.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr("psinn_fast.training.gauss_newton.better_start", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(TrainingInterrupted):
+            fit(decay(), again, options, checkpoint=other)
+    fit(decay(), again, options, checkpoint=other, resume=True)
+    assert torch.equal(again.theta, net.theta)
+    fit(decay(), again, options, checkpoint=path, resume=True)
+    assert torch.equal(again.theta, net.theta)
+
+
+class Racer:
+    """A run whose loss after some steps is known."""
+
+    def __init__(self, loss: float, failing: bool = False) -> None:
+        self.loss, self.step, self.failing = loss, 0, failing
+
+    def linearise(self) -> None:
+        if self.failing:
+            raise Failure("term", self.step)
+
+    def advance(self, equations: None) -> None:
+        self.step += 1
+
+
+@pytest.mark.parametrize(
+    ("losses", "kept"), [((99.0, 1.0), 0), ((101.0, 1.0), 1), ((1.0, 2.0, 0.5), 0), ((500.0, 3.0, 2.0), 2)]
+)
+def test_only_a_clearly_worse_start_is_given_up(losses: tuple[float, ...], kept: int) -> None:
+    runs = [Racer(loss) for loss in losses]
+    others = [lambda run=run: run for run in (*runs[1:], Racer(0.0, failing=True))]
+    assert better_start(runs[0], others, 5, lambda: False) is runs[kept]
+    assert [run.step for run in runs[1:]] == [5] * (len(runs) - 1)
+    assert better_start(runs[0], [lambda: Racer(0.0)], 5, lambda: True) is None
+
+
+@pytest.mark.parametrize("starts", [1, "auto"])
+def test_a_start_without_gradient_is_given_up(starts: int | str) -> None:
+    """An odd network is zero, with all of its derivatives, where its neurons are zero or saturated."""
+    odd = structure_from_group([Symmetry(SignedPermutation.flip(1, 0), (-1,))], (4,))
+    box = Box(x=(-1, 1))
+    pde = PDE("x", "u", lambda u, x: u.x - sympy.cos(x))
+    problem = Problem("sine", pde, box, [Residual(box.grid(21)), Dirichlet([[0.0]], u=0.0)])
+    net = PsiMLP(odd, dtype=FLOAT64)
+    with torch.no_grad():
+        net.theta.zero_()
+    result = fit(problem, net, GaussNewton(30, starts=starts))
+    if starts == 1:
+        assert (result.stopped_by, result.steps) == ("gradient", 0)
+    else:
+        assert 0 < result.steps <= 30
+        assert result.losses["residual"] < 1e-4

@@ -1,4 +1,5 @@
-// The table of one instruction set. Included by engine_baseline.cpp, engine_avx2.cpp and engine_avx512.cpp.
+// The table of one instruction set and type of numbers. Included by engine_baseline.cpp, engine_avx2.cpp and
+// engine_avx512.cpp, each of which is compiled with PSINN_NUMBER float and double (setup.py).
 #pragma once
 
 #include <chrono>
@@ -74,12 +75,10 @@ constexpr psinn::Engine<T> table() {
   return {LANES<T>, tile_points<T>, workspace<T>, run<T>, tanh_of<T>, gram_blocks<T>, gram_workspace<T>, gram<T>, peak<T>};
 }
 
-const psinn::Engine<float>& engine_float() {
-  static constexpr psinn::Engine<float> engine = table<float>();
-  return engine;
-}
-const psinn::Engine<double>& engine_double() {
-  static constexpr psinn::Engine<double> engine = table<double>();
+#define PSINN_JOIN(a, b) a##b
+#define PSINN_NAME(number) PSINN_JOIN(engine_, number)
+const psinn::Engine<PSINN_NUMBER>& PSINN_NAME(PSINN_NUMBER)() {
+  static constexpr psinn::Engine<PSINN_NUMBER> engine = table<PSINN_NUMBER>();
   return engine;
 }
 

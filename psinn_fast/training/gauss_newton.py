@@ -108,7 +108,7 @@ def fit_gauss_newton(
 
     publish()  # an unwritable checkpoint shows now, not after the work
     saved_at, note = clock(), ""
-    status, stopped_by, reason, first_loss = "done", "iterations", None, math.nan
+    status, stopped_by, reason = "done", "iterations", None
     with InterruptFlag() as interrupt, TrainingProgress(title or problem.name, options.iterations, progress) as bar:
 
         def halted() -> bool:
@@ -120,6 +120,7 @@ def fit_gauss_newton(
                     status = "interrupted" if interrupt.raised else "time limit"
                     stopped_by = "interrupt" if interrupt.raised else "seconds"
                     break
+                first_loss = history["loss"][0] if len(history) else math.inf
                 if not scouted and wants_another_start(run, reason, first_loss, compare_at):
                     bar.update(run.step, "trying other starts")
                     found = better_start(run, others, scouting, halted)
@@ -131,7 +132,6 @@ def fit_gauss_newton(
                     stopped_by = reason
                     break
                 equations = run.linearise()
-                first_loss = run.loss if math.isnan(first_loss) else first_loss
                 if run.step % log_every == 0:
                     note = record()
                 reason = run.advance(equations)

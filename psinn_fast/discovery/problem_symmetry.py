@@ -32,6 +32,10 @@ _FEW, _MOST = 400, 4096
 _SAME_POINT = 1e-9
 # A mapped point lies in the region of a term's points if it is at most this many of their largest gaps away from one.
 _GAPS = 2.0
+# Points with one given value stand for a region only where their gaps are smaller than this part of the domain.
+_DENSE = 0.05
+# What is added to a field to see whether an equation fixes its constant.
+_SHIFT = 1.7
 # Values below this part of the largest in the problem are rounding errors: sin(pi) for 0.
 _NEGLIGIBLE = 1e-6
 
@@ -67,8 +71,13 @@ def problem_symmetries(problem: Problem, *, tolerance: float = 1e-6, seed: int =
     and unknown coefficients are random numbers.
 
     Points at which an equation has to hold stand for the region that they fill, so the equation is compared at mapped
-    points wherever these lie among its points. Given values (`Dirichlet`, `Neumann`, `Data`) are only known at their
-    points, and need one exactly at the mapped place. Weights play no part: they shift errors, not the solution.
+    points wherever these lie among its points; so it is with given values (`Dirichlet`, `Neumann`, `Data`) that are the
+    same at all points of a term, if these are dense. Other given values are only known at their points, and need one
+    exactly at the mapped place. Weights play no part: they shift errors, not the solution.
+
+    A single point that fixes a constant which nothing else determines (a gauge: the pressure at one point) needs no
+    counterpart for fields of sign +: u(g x) - u(x) is then a constant c, and g has a finite order n, so n c = 0. A
+    field of sign - has its sign only up to that constant, so there the symmetry is undecided.
 
     Args:
         problem: up to 4 coordinates.
@@ -104,6 +113,10 @@ class _Term:
         self._computed = traced.columns
         self._all = np.stack(condition.sites)
         self._given = np.stack([*condition.columns.values()], 1) if self.has_values else None
+        domain = problem.domain
+        is_constant = self._given is not None and bool((self._given == self._given[0]).all())
+        self.is_dense = 0 < self.gap <= _DENSE * float(np.linalg.norm(domain.high - domain.low))
+        self.stands_for_region = not self.has_values or (is_constant and self.is_dense)
         self._residuals = torch_program(traced.program).residuals
         self.n_sites, n, _ = self._all.shape
         most = _MOST if self.has_values else _FEW
@@ -134,8 +147,10 @@ class _Term:
         return self._evaluate(points, given, jets, coefficients)
 
     def anywhere(self, points: FloatArray, jets: Jets, coefficients: FloatArray) -> FloatArray:
-        """Residuals (n, m) at any points, for terms without given values."""
-        return self._evaluate(points, None, jets, coefficients)
+        """Residuals (n, m) at any points, for terms that stand for a region."""
+        n = points.shape[1]
+        given = None if self._given is None else np.broadcast_to(self._given[0], (n, self._given.shape[1]))
+        return self._evaluate(points, given, jets, coefficients)
 
     def _evaluate(
         self, points: FloatArray, given: FloatArray | None, jets: Jets, coefficients: FloatArray
@@ -152,11 +167,13 @@ class _Term:
 class _Image:
     """Another term at the mapped points of a term, with the sites in one of their orders.
 
-    ``is_there``: points that lie among the other's; ``values`` (3, n, m): its residuals there, for each of the jets.
+    ``is_there``: points that lie among the other's, ``is_exact``: on one of them; ``values`` (3, n, m): its residuals
+    there, for each of the jets.
     """
 
     other: _Term
     is_there: npt.NDArray[np.bool_]
+    is_exact: npt.NDArray[np.bool_]
     values: FloatArray
 
 
@@ -172,12 +189,40 @@ class _Comparison:
         self.jets = [[self._jets(term, rng, size) for size in (0.0, 1.0, 1.0)] for term in terms]
         own = [term.at(term.picked, jets[0], self.coefficients) for term, jets in zip(terms, self.jets, strict=True)]
         self.sizes = [_largest(values) for values in own]
+        self.gauges = self._gauges(own)
         # Of one map at a time, by term: they are the same for every character.
         self._images: tuple[SignedPermutation | None, dict[int, list[_Image]]] = None, {}
 
     def _jets(self, term: _Term, rng: np.random.Generator, size: float) -> Jets:
         shape = (term.n_sites, len(term.picked), len(self.problem.pde.fields))
         return {index: size * rng.standard_normal(shape) for index in self.indices}
+
+    def _gauges(self, own: Sequence[FloatArray]) -> dict[int, list[int]]:
+        """Terms of a single point that fix constants which no other term determines, with their fields."""
+        fields = range(len(self.problem.pde.fields))
+        changes = [
+            [self._changes(i, field, values) for field in fields] for i, values in enumerate(own)
+        ]  # (term, field): whether the residual depends on the field's own constant
+        gauges = {}
+        for i, term in enumerate(self.terms):
+            fixed = [field for field in fields if changes[i][field]]
+            others = [changes[j] for j in range(len(self.terms)) if j != i]
+            is_lone = term.has_values and term.n_sites == 1 and len(term.picked) == 1
+            if is_lone and fixed and not any(other[field] for other in others for field in fixed):
+                gauges[i] = fixed
+        return gauges
+
+    def _changes(self, i: int, field: int, values: FloatArray) -> bool:
+        """Whether term i changes where a constant is added to a field. ``values``: its residuals at the first jets."""
+        term, zero = self.terms[i], (0,) * len(self.problem.pde.coords)
+        for number, before in ((1, None), (0, values)):
+            jets = self.jets[i][number]
+            before = term.at(term.picked, jets, self.coefficients) if before is None else before
+            shifted = {**jets, zero: jets[zero] + _SHIFT * (np.arange(jets[zero].shape[-1]) == field)}
+            after = term.at(term.picked, shifted, self.coefficients)
+            if not np.allclose(before, after, rtol=1e-9, atol=1e-9, equal_nan=True):
+                return True
+        return False
 
     def test(self, g: SignedPermutation, character: tuple[int, ...]) -> ProblemSymmetry:
         text = g.describe(self.problem.pde.coords)
@@ -194,6 +239,8 @@ class _Comparison:
     def _test_term(self, i: int, g: SignedPermutation, character: tuple[int, ...]) -> tuple[str, float, str]:
         """(what breaks the symmetry, by how much, what has no counterpart), texts empty where there is nothing."""
         term, n = self.terms[i], len(self.terms[i].picked)
+        if i in self.gauges and all(character[field] == 1 for field in self.gauges[i]):
+            return "", 0.0, ""
         own = np.stack([
             term.at(term.picked, _pulled_back(jets, g, character), self.coefficients) for jets in self.jets[i]
         ])  # fmt: skip
@@ -201,17 +248,22 @@ class _Comparison:
         if not usable.any():
             return "", 0.0, f"{term.name}: NaN or infinite for random fields"
         best, size = np.full(n, np.inf), np.zeros(n)
-        contradicted = np.zeros(n, dtype=bool)
+        contradicted, nearly = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
         for image in self._images_of(i, g):
             gaps = _value_gaps(own, image.values)
             sizes = max(self.sizes[i], self.sizes[self.terms.index(image.other)])
             found = image.is_there & usable & ~np.isnan(gaps)
             # The same equation with other values, or another equation where the own one should hold.
-            contradicted |= found & (np.isfinite(gaps) | (image.other is term and not term.has_values))
+            against = found & (np.isfinite(gaps) | (image.other is term and not term.has_values))
+            nearly |= against
+            contradicted |= against & (image.is_exact | (not term.has_values))
             better = found & (gaps < best)
             best[better], size[better] = gaps[better], sizes
         tolerated = self.tolerance * np.maximum(size, _NEGLIGIBLE * max(self.sizes))
         fails = usable & ~(best <= tolerated)
+        # Constant values: a few points next to a corner may lie among those of the other side.
+        if 2 * (fails & nearly).sum() > fails.sum():
+            contradicted |= nearly
         if (fails & contradicted).any():
             worst = int(np.argmax(np.where(fails & contradicted, best, -1.0)))
             if math.isinf(best[worst]):
@@ -221,6 +273,8 @@ class _Comparison:
             where = ", ".join(f"{x:.3g}" for x in term.points[0, worst])
             return f"{term.name}: at ({where}) off by {best[worst]:.2g}, {relative:.2g} of the largest", relative, ""
         missing = int(fails.sum())
+        if missing and i in self.gauges:
+            return "", 0.0, f"{term.name}: it fixes a constant, up to which a field has the sign -"
         return "", 0.0, f"{term.name}: {missing} of {n} points have no counterpart" if missing else ""
 
     def _mapped(self, term: _Term, g: SignedPermutation) -> FloatArray:
@@ -239,7 +293,7 @@ class _Comparison:
         for other in self.terms:
             if other.n_sites != term.n_sites:
                 continue
-            exactly = term.has_values or other.has_values
+            exactly = not (term.stands_for_region and other.stands_for_region)
             reach = self.same_point if exactly else max(self.same_point, _GAPS * other.gap)
             for order in permutations(range(term.n_sites)):
                 sites = list(order)
@@ -255,7 +309,7 @@ class _Comparison:
                         values.append(other.at(numbers, there, self.coefficients))
                     else:
                         values.append(other.anywhere(points, there, self.coefficients))
-                yield _Image(other, is_there, np.stack(values))
+                yield _Image(other, is_there, distance <= self.same_point, np.stack(values))
 
 
 def _pulled_back(jets: Jets, g: SignedPermutation, character: tuple[int, ...]) -> Jets:

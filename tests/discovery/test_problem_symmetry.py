@@ -238,3 +238,93 @@ def test_residuals_that_random_fields_cannot_have() -> None:
 def test_bad_tolerance(tolerance: float) -> None:
     with pytest.raises(InputError, match="tolerance: expected a positive finite number"):
         problem_symmetries(on_square(), tolerance=tolerance)
+
+
+def scattered_walls(box: Box = SQUARE, n: int = 60, seed: int = 0) -> dict[str, np.ndarray]:
+    """Random points on the faces of a square: none is the mirror image of another."""
+    rng = np.random.default_rng(seed)
+    walls = {}
+    for axis, coord in enumerate(box.coords):
+        for end, value in (("low", box.low[axis]), ("high", box.high[axis])):
+            points = rng.uniform(box.low, box.high, (n, 2))
+            points[:, axis] = value
+            walls[f"{coord}_{end}"] = points
+    return walls
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_a_constant_needs_no_counterpart(value: float) -> None:
+    walls = [Dirichlet(points, u=value, name=name) for name, points in scattered_walls().items()]
+    problem = on_square(*walls, pde=PDE("x y", "u", lambda u: u.xx + u.yy - 1))
+    assert {("x -> -x", (1,)), EVEN_Y, SWAP, INVERSION, ANTISWAP} <= verdicts(problem, "holds")
+    assert ODD_X in verdicts(problem, "broken")
+
+
+def test_constants_of_a_slope_need_no_counterpart_either() -> None:
+    normals = {"x_low": (-1, 0), "x_high": (1, 0), "y_low": (0, -1), "y_high": (0, 1)}
+    walls = [Neumann(points, normals[name], u=0.5, name=name) for name, points in scattered_walls().items()]
+    problem = on_square(*walls, pde=PDE("x y", "u", lambda u: u.xx + u.yy - u - 1))
+    assert {EVEN_Y, SWAP} <= verdicts(problem, "holds")
+
+
+def test_other_constants_on_the_other_side_break() -> None:
+    sides = scattered_walls()
+    walls = [Dirichlet(points, u=float(name == "x_low"), name=name) for name, points in sides.items()]
+    found = verdicts(on_square(*walls), "broken")
+    assert {(text, (sign,)) for text in ("x -> -x",) for sign in (1, -1)} <= found
+    assert EVEN_Y in verdicts(on_square(*walls), "holds")
+
+
+def test_a_constant_on_one_side_only_has_no_counterpart() -> None:
+    wall = scattered_walls()["x_low"]
+    assert ("x -> -x", (1,)) in verdicts(on_square(Dirichlet(wall, u=0.0)), "undecided")
+
+
+def test_a_few_measurements_of_one_value_stand_for_no_region() -> None:
+    points = [[0.3, 0.4], [-0.5, 0.1], [0.2, -0.7]]
+    assert EVEN_Y in verdicts(on_square(Data(points, u=0.0)), "undecided")
+
+
+def stokes(*gauges: Condition) -> Problem:
+    """A channel: u even, v odd and p even in y; p is determined up to a constant but for the gauges."""
+
+    def residual(u: sp.Expr, v: sp.Expr, p: sp.Expr) -> list[sp.Expr]:
+        return [p.x - u.xx - u.yy - 2, p.y - v.xx - v.yy, u.x + v.y]
+
+    walls = Dirichlet(SQUARE.boundary(11), u=lambda x, y: 1 - y**2, v=0.0, name="walls")
+    return Problem("stokes", PDE("x y", "u v p", residual), SQUARE, [Residual(SQUARE.grid(11)), walls, *gauges])
+
+
+CHANNEL = ("y -> -y", (1, -1, 1))
+
+
+@pytest.mark.parametrize("value", [0.0, -2.5])
+@pytest.mark.parametrize("kind", [Dirichlet, Data])
+def test_a_gauge_point_off_the_axis_decides_against_nothing(kind: Callable[..., Condition], value: float) -> None:
+    assert CHANNEL in verdicts(stokes(), "holds")
+    assert CHANNEL in verdicts(stokes(kind([[0.3, 0.7]], p=value, name="gauge")), "holds")
+
+
+def test_an_odd_field_is_odd_up_to_the_constant_of_its_gauge() -> None:
+    """u_xx = f, f odd, slopes given at both ends, u fixed at one point: u is odd about its value in the middle."""
+    line = Box(x=(-1, 1))
+    pde = PDE("x", "u", lambda u, x: u.xx - x)
+    ends = Neumann([[-1.0], [1.0]], [[-1.0], [1.0]], u=np.array([-0.5, 0.5]), name="ends")
+
+    def with_gauge(x: float, value: float) -> Problem:
+        return Problem("line", pde, line, [Residual(line.grid(21)), ends, Dirichlet([[x]], u=value, name="gauge")])
+
+    assert ("x -> -x", (-1,)) in verdicts(with_gauge(0.0, 0.0), "holds")
+    assert ("x -> -x", (-1,)) in verdicts(with_gauge(0.4, 0.0), "undecided")
+    assert "fixes a constant" in reason(with_gauge(0.4, 0.0), "x -> -x", -1)
+
+
+def test_two_lone_points_of_one_field_are_measurements() -> None:
+    points = ([[0.3, 0.7]], [[-0.2, 0.1]])
+    problem = stokes(*(Data(x, p=1.0, name=f"gauge{i}") for i, x in enumerate(points)))
+    assert CHANNEL in verdicts(problem, "undecided")
+
+
+def test_a_lone_point_of_a_field_that_is_determined_is_a_measurement() -> None:
+    problem = on_square(Dirichlet(SQUARE.boundary(11), u=0.0), Data([[0.3, 0.7]], u=0.1))
+    assert EVEN_Y in verdicts(problem, "undecided")

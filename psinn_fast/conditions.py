@@ -138,7 +138,7 @@ def Periodic(
         residuals = []
         for quantity in wanted:
             field, _, suffix = quantity.partition("_")
-            if field not in pde.fields or parse_derivative(suffix, pde.coords) is None:
+            if field not in pde.fields or parse_derivative(suffix, pde.coords, pde.time) is None:
                 raise InputError(
                     f"{quantity!r} is no derivative of the fields {list(pde.fields)} by {list(pde.coords)}"
                 )

@@ -56,7 +56,8 @@ def derivatives(
         net: a `PsiMLP` or `TanhMLP` with d inputs and F outputs.
         points: (N, d), of the network's dtype and device.
         wanted: e.g. ``"u, u_x, u_xx, v_xy"``: field, underscore, coordinates to differentiate by (total order 0 to 4);
-            ``u_lap`` is the Laplacian over all coordinates, ``u_lapxy`` over some.
+            ``u_lap`` is the Laplacian over all coordinates but the one named t, as ``u.lap`` in a `PDE`; ``u_laptx``
+            over t and x.
         coords: names of the inputs, in order, e.g. ``"x y"``.
         fields: names of the outputs, in order, e.g. ``"u v"``.
         backend: see `available_backends`.

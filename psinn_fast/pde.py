@@ -14,7 +14,7 @@ from typing import Any
 import sympy as sp
 
 from .kernels.errors import InputError
-from .tracing import SymbolicField
+from .tracing import SymbolicField, time_of
 
 Names = str | Sequence[str]
 
@@ -42,9 +42,12 @@ class PDE:
             ``u.xxyy``, ``u.lap``. Use SymPy's functions (``sympy.sin``).
         coefficients: known numbers by name.
         unknown: coefficients to be found, by name with the value they start from.
+        time: the coordinate that is time, which ``u.lap`` leaves out; "auto": the one named t, if there is one; None:
+            there is none.
 
     Raises:
-        InputError: unusable or clashing names, a parameter that is none of them, a coefficient that is not finite.
+        InputError: unusable or clashing names, a parameter that is none of them, a coefficient that is not finite, a
+            time that is no coordinate.
 
     Example:
         ``PDE("t x", "u", lambda u, nu: u.t + u * u.x - nu * u.xx, unknown={"nu": 0.0})``
@@ -55,6 +58,7 @@ class PDE:
     residual: Callable[..., Any]
     coefficients: Mapping[str, float]
     unknown: Mapping[str, float]
+    time: str | None
 
     def __init__(
         self,
@@ -63,14 +67,17 @@ class PDE:
         residual: Callable[..., Any],
         coefficients: Mapping[str, float] | None = None,
         unknown: Mapping[str, float] | None = None,
+        *,
+        time: str | None = "auto",
     ) -> None:
-        values = {
+        values: dict[str, Any] = {
             "coords": split_names(coords, "coords"),
             "fields": split_names(fields, "fields"),
             "residual": residual,
             "coefficients": _finite(coefficients or {}, "coefficients"),
             "unknown": _finite(unknown or {}, "unknown"),
         }
+        values["time"] = time_of(values["coords"], time)
         for name, value in values.items():
             object.__setattr__(self, name, value)
         if len(self.coords) > 4:
@@ -89,7 +96,7 @@ class PDE:
 
     def without_unknowns(self) -> PDE:
         """The same PDE with its unknown coefficients fixed where they start."""
-        return PDE(self.coords, self.fields, self.residual, {**self.coefficients, **self.unknown})
+        return PDE(self.coords, self.fields, self.residual, {**self.coefficients, **self.unknown}, time=self.time)
 
     def arguments_of(self, function: Callable[..., Any]) -> tuple[str, ...]:
         """Parameter names of a residual function, all of them known to this PDE."""
@@ -119,7 +126,7 @@ class PDE:
     def field_symbol(self, field: str, site: int = 0) -> SymbolicField:
         if field not in self.fields:
             raise InputError(f"field {field!r} is not declared; the PDE's fields are {list(self.fields)}")
-        return SymbolicField(field, (0,) * len(self.coords), self.coords, site)
+        return SymbolicField(field, (0,) * len(self.coords), self.coords, site, self.time)
 
     def call(self, function: Callable[..., Any]) -> Any:
         """Call a residual function with what its parameters are named after."""

@@ -18,8 +18,21 @@ from .kernels.program import Coefficient, Column, Coordinate, Input, Jet, Progra
 LAPLACIAN = "lap"
 
 
-def parse_derivative(text: str, coords: Sequence[str]) -> Channel | None:
-    """``"xxy"`` -> (2, 1), ``""`` -> (0, 0), ``"lap"`` -> Laplacian over all coordinates, ``"lapxy"`` over some.
+def time_of(coords: Sequence[str], time: str | None = "auto") -> str | None:
+    """The coordinate that is time. "auto": the one named t, if there is one.
+
+    Raises:
+        InputError: it is no coordinate.
+    """
+    if time == "auto" and "auto" not in coords:
+        return "t" if "t" in coords else None
+    if time is not None and time not in coords:
+        raise InputError(f"time: expected one of the coordinates {list(coords)} or None, got {time!r}")
+    return time
+
+
+def parse_derivative(text: str, coords: Sequence[str], time: str | None = "auto") -> Channel | None:
+    """``"xxy"`` -> (2, 1), ``""`` -> (0, 0), ``"lap"`` -> Laplacian over all coordinates but time, ``"lapx"`` over x.
 
     None if it is neither. Coordinate names may have several letters; where two readings exist, longer names win.
     """
@@ -30,7 +43,8 @@ def parse_derivative(text: str, coords: Sequence[str]) -> Channel | None:
     axes = _split(text[len(LAPLACIAN) :], names) if text.startswith(LAPLACIAN) else None
     if axes is None or len(set(axes)) < len(axes):
         return None
-    return Laplacian(tuple(i for i, name in enumerate(coords) if name in axes or not axes))
+    axes = axes or [name for name in coords if name != time_of(coords, time)]
+    return Laplacian(tuple(i for i, name in enumerate(coords) if name in axes)) if axes else None
 
 
 def _split(text: str, names: Sequence[str]) -> list[str] | None:
@@ -51,22 +65,26 @@ class SymbolicField(sp.Symbol):  # type: ignore[misc]  # SymPy ships no types
     channel: Channel
     field: str
     coords: tuple[str, ...]
+    time: str | None
 
-    def __new__(cls, field: str, channel: Channel, coords: tuple[str, ...], site: int = 0) -> SymbolicField:
-        suffix = derivative_name(channel, coords)
+    def __new__(
+        cls, field: str, channel: Channel, coords: tuple[str, ...], site: int = 0, time: str | None = "auto"
+    ) -> SymbolicField:
+        suffix = derivative_name(channel, coords, time)
         name = field + (f"_{suffix}" if suffix else "") + ("'" * site)
         # Not from SymPy's cache of symbols by name: u_x of (x, y) is not u_x of (t, x).
         symbol: SymbolicField = sp.Symbol.__xnew__(cls, name, real=True)
         symbol.field, symbol.channel, symbol.coords, symbol.site = field, channel, coords, site
+        symbol.time = time_of(coords, time)
         return symbol
 
     def _hashable_content(self) -> tuple[Any, ...]:
-        return (*super()._hashable_content(), self.field, str(self.channel), self.coords, self.site)
+        return (*super()._hashable_content(), self.field, str(self.channel), self.coords, self.site, str(self.time))
 
     def __getattr__(self, name: str) -> SymbolicField:
-        if name.startswith("_") or name in ("field", "channel", "coords", "site"):
+        if name.startswith("_") or name in ("field", "channel", "coords", "site", "time"):
             raise AttributeError(name)
-        channel = parse_derivative(name, self.coords)
+        channel = parse_derivative(name, self.coords, self.time)
         if channel is None:
             raise UnknownDerivative(
                 f"{self.field}.{name}: not a derivative; the coordinates are {', '.join(self.coords)} "
@@ -74,17 +92,18 @@ class SymbolicField(sp.Symbol):  # type: ignore[misc]  # SymPy ships no types
             )
         if not isinstance(channel, Laplacian) and sum(channel) > MAX_ORDER:
             raise UnknownDerivative(f"{self.field}.{name}: derivative orders go up to {MAX_ORDER}")
-        return SymbolicField(self.field, channel, self.coords, self.site)
+        return SymbolicField(self.field, channel, self.coords, self.site, self.time)
 
 
 class UnknownDerivative(InputError, AttributeError):
     """Also an AttributeError, so that ``hasattr`` works on fields."""
 
 
-def derivative_name(channel: Channel, coords: Sequence[str]) -> str:
+def derivative_name(channel: Channel, coords: Sequence[str], time: str | None = "auto") -> str:
     """Inverse of `parse_derivative`."""
     if isinstance(channel, Laplacian):
-        return LAPLACIAN + ("".join(coords[i] for i in channel.axes) if len(channel.axes) < len(coords) else "")
+        axes = [coords[i] for i in channel.axes]
+        return LAPLACIAN + ("" if axes == [name for name in coords if name != time_of(coords, time)] else "".join(axes))
     return "".join(name * order for name, order in zip(coords, channel, strict=True))
 
 
@@ -195,7 +214,7 @@ def _collapse_laplacian(residuals: tuple[sp.Expr, ...], coords: tuple[str, ...])
         return residuals
     collapsed = list(residuals)
     for (field, site), found in pure.items():
-        total = SymbolicField(field, Laplacian(axes), coords, site)
+        total = SymbolicField(field, Laplacian(axes), coords, site, next(iter(found.values())).time)
         for i, r in enumerate(collapsed):
             replaced = _replace_sum(r, [found[axis] for axis in axes], total)
             if replaced is None:

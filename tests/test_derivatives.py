@@ -20,7 +20,7 @@ from psinn_fast.networks import PsiMLP, TanhMLP
 from psinn_fast.published import burgers_odd, flow_branches
 from psinn_fast.structure import Structure
 
-COORDS = "xyzt"
+COORDS = "xyzs"
 FIELDS = "uvw"
 FLOOR = 1e-2  # random ties may cancel an output to rounding errors
 ALL = {d: [i for i in product(range(5), repeat=d) if sum(i) <= 4] for d in (1, 2, 3, 4)}
@@ -156,6 +156,13 @@ def test_laplacian_is_the_sum(which: str) -> None:
     assert relative_error(total.u_lapyx, parts.u_xx + parts.u_yy) < 1e-13
 
 
+def test_the_laplacian_leaves_time_out() -> None:
+    net, x = network(Structure.dense([3, 5, 4, 1])), random_points(9, 3)
+    found = derivatives(net, x, "u_lap u_laptxy u_tt u_xx u_yy", coords="t x y", fields="u")
+    assert relative_error(found.u_lap, found.u_xx + found.u_yy) < 1e-13
+    assert relative_error(found.u_laptxy, found.u_tt + found.u_xx + found.u_yy) < 1e-13
+
+
 @pytest.mark.parametrize(
     ("d", "wanted", "n_channels"),
     [
@@ -170,7 +177,7 @@ def test_laplacian_is_the_sum(which: str) -> None:
         (4, "u_lap", 6),
         (2, "u_xy", 4),
         (2, "u_xxyy", 9),
-        (4, "u_xyzt", 16),
+        (4, "u_xyzs", 16),
     ],
 )
 def test_no_more_channels_than_needed(d: int, wanted: str, n_channels: int, monkeypatch: pytest.MonkeyPatch) -> None:

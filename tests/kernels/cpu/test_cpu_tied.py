@@ -54,7 +54,7 @@ def check_tied(backend: CpuBackend, structure: Structure, plan: Plan, seed: int)
     coords = "xyzt"[: structure.n_inputs]
     box = Box(**dict.fromkeys(coords, (-1, 1)))
     fields = " ".join("uvw"[: structure.n_outputs])
-    pde = PDE(" ".join(coords), fields, lambda u: u.lap)
+    pde = PDE(" ".join(coords), fields, lambda u: u.lap, time=None)
     terms = Problem("laplace", pde, box, [Residual(box.random(13, seed=1))]).terms(torch.float64)
     check_losses(backend, plan, theta, nu[:0], terms)
 

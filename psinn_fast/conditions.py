@@ -11,12 +11,16 @@ import numpy as np
 import numpy.typing as npt
 import sympy as sp
 
+from .domain import Region, region_of
 from .kernels.errors import InputError
 from .pde import PDE
 from .tracing import Traced, column_symbol, parse_derivative, trace
 
 Points = npt.NDArray[np.float64]
 Target = float | npt.ArrayLike | Callable[..., npt.ArrayLike]
+
+# The PDE itself, another residual, what holds exactly on a boundary, measurements.
+EQUATION, RESIDUAL, BOUNDARY, DATA = "equation", "residual", "boundary", "data"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Condition:
         residual: from the PDE and the columns' symbols to SymPy expressions.
         columns: given numbers per point, by name.
         weight: factor in the total loss.
+        kind: "equation", "residual" (another than the PDE's), "boundary" or "data".
+        regions: of each site, what its points stand for; None: for themselves.
+        targets: what the columns were made from, by name: numbers, one per point, or functions of the coordinates.
     """
 
     name: str
@@ -38,6 +45,9 @@ class Condition:
     residual: Callable[[PDE, Mapping[str, sp.Symbol]], Any]
     columns: Mapping[str, Points] = field(default_factory=dict)
     weight: float = 1.0
+    kind: str = RESIDUAL
+    regions: tuple[Region | None, ...] = (None,)
+    targets: Mapping[str, Target] = field(default_factory=dict)
 
     def traced(self, pde: PDE) -> Traced:
         """The program of this condition for a PDE's fields.
@@ -61,6 +71,12 @@ class Condition:
             f"term {self.name!r}",
         )
 
+    def columns_at(self, sites: Sequence[Points]) -> Mapping[str, Points] | None:
+        """The columns at other points; None where they are known at the given ones only."""
+        if not all(callable(target) or np.ndim(target) == 0 for target in self.targets.values()):
+            return None
+        return _columns(sites[0], self.targets, self.name) if self.targets else {}
+
     def renamed(self, name: str) -> Condition:
         return replace(self, name=name)
 
@@ -73,7 +89,8 @@ def Residual(
     def build(pde: PDE, columns: Mapping[str, sp.Symbol]) -> Any:
         return pde.call(pde.residual if residual is None else residual)
 
-    return Condition(name, (_points(points, name),), build, {}, _weight(weight, name))
+    kind = EQUATION if residual is None else RESIDUAL
+    return Condition(name, (_points(points, name),), build, {}, _weight(weight, name), kind, (region_of(points),))
 
 
 def Dirichlet(points: npt.ArrayLike, *, weight: float = 1.0, name: str = "dirichlet", **targets: Target) -> Condition:
@@ -84,12 +101,13 @@ def Dirichlet(points: npt.ArrayLike, *, weight: float = 1.0, name: str = "dirich
     def build(pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
         return [pde.field_symbol(field) - symbols[field] for field in targets]
 
-    return Condition(name, sites, build, columns, _weight(weight, name))
+    return Condition(name, sites, build, columns, _weight(weight, name), BOUNDARY, (region_of(points),), targets)
 
 
 def Data(points: npt.ArrayLike, *, weight: float = 1.0, name: str = "data", **values: Target) -> Condition:
-    """Measurements of fields inside the domain: a Dirichlet condition by another name."""
-    return Dirichlet(points, weight=weight, name=name, **values)
+    """Measurements of fields, in the domain or on its boundary. Unlike a `Dirichlet` condition they are never weighed
+    anew by Gauss-Newton, since ``weight`` says how far they are trusted, and nothing is known between them."""
+    return replace(Dirichlet(points, weight=weight, name=name, **values), kind=DATA)
 
 
 def Neumann(
@@ -104,9 +122,11 @@ def Neumann(
         raise InputError(f"{name}: normals: expected numbers ({error})") from None
     if vectors.shape not in ((d,), (n, d)) or not np.isfinite(vectors).all():
         raise InputError(f"{name}: normals: expected finite numbers of shape ({d},) or ({n}, {d}), got {vectors.shape}")
-    columns = _columns(sites[0], targets, name)
-    # Field names hold no underscore, so these cannot clash with a target.
-    normal_columns = {f"n_{i}": np.broadcast_to(vectors, (n, d))[:, i] for i in range(d)}
+    _refuse_no_target(targets, name)
+    # One for all, where they are equal. Field names hold no underscore, so these cannot clash with a target.
+    vectors = vectors[0] if vectors.ndim == 2 and (vectors == vectors[0]).all() else vectors
+    known = {**targets, **{f"n_{i}": vectors[..., i] for i in range(d)}}
+    columns = _columns(sites[0], known, name)
 
     def build(pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
         return [
@@ -115,7 +135,7 @@ def Neumann(
             for field in targets
         ]
 
-    return Condition(name, sites, build, {**columns, **normal_columns}, _weight(weight, name))
+    return Condition(name, sites, build, columns, _weight(weight, name), BOUNDARY, (region_of(points),), known)
 
 
 def Periodic(
@@ -146,7 +166,8 @@ def Periodic(
             residuals.append(getattr(here, suffix) - getattr(there, suffix) if suffix else here - there)
         return residuals
 
-    return Condition(name, sites, build, {}, _weight(weight, name))
+    regions = region_of(points), region_of(partners)
+    return Condition(name, sites, build, {}, _weight(weight, name), BOUNDARY, regions)
 
 
 def _points(points: npt.ArrayLike, name: str) -> Points:
@@ -161,8 +182,7 @@ def _points(points: npt.ArrayLike, name: str) -> Points:
 
 
 def _columns(points: Points, targets: Mapping[str, Target], name: str) -> dict[str, Points]:
-    if not targets:
-        raise InputError(f"{name}: expected a target for at least one field, e.g. u=0.0")
+    _refuse_no_target(targets, name)
     columns = {}
     for field_name, target in targets.items():
         value = target(*points.T) if callable(target) else target
@@ -177,6 +197,11 @@ def _columns(points: Points, targets: Mapping[str, Target], name: str) -> dict[s
         _refuse_non_finite(array, f"{name}: target {field_name}")
         columns[field_name] = np.broadcast_to(array, (len(points),))
     return columns
+
+
+def _refuse_no_target(targets: Mapping[str, Target], name: str) -> None:
+    if not targets:
+        raise InputError(f"{name}: expected a target for at least one field, e.g. u=0.0")
 
 
 def _refuse_non_finite(array: Points, what: str) -> None:

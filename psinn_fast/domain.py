@@ -1,9 +1,12 @@
-"""Boxes: where a PDE lives, and point sets on them."""
+"""Boxes: where a PDE lives, and point sets on them that know which region they stand for."""
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +19,78 @@ Points = npt.NDArray[np.float64]
 _OFFSET = (3 - math.sqrt(5)) / 2
 
 
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Boxes with corners ``low`` and ``high`` (k, d), flat ones for faces; points spread over them in equal shares."""
+
+    low: Points
+    high: Points
+
+    @property
+    def is_solid(self) -> bool:
+        """Whether it is one box, and none of its sides has length zero."""
+        return len(self.low) == 1 and bool((self.low < self.high).all())
+
+    def spread(self, unit: Points) -> Points:
+        """Points (N, d) of [0, 1]^d, moved into the region: an equal share of consecutive ones into each box."""
+        shares = np.array_split(unit, len(self.low))
+        return np.concatenate(
+            [low + (high - low) * share for low, high, share in zip(self.low, self.high, shares, strict=True)]
+        )
+
+
+class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
+    """Points (N, d) that know the region they are spread over: ``region``.
+
+    Only an untouched set stands for its region. What is sliced, copied, joined or computed from it does not, nor does a
+    set that was changed in place: such points are taken as they are.
+    """
+
+    _origin: tuple[Region, bytes] | None
+
+    @classmethod
+    def of(cls, points: Points, region: Region) -> PointSet:
+        made = np.array(points).view(cls)
+        made._origin = region, made._digest()
+        return made
+
+    @property
+    def region(self) -> Region | None:
+        """None where the set is no longer what it was when it was made."""
+        return self._origin[0] if self._origin is not None and self._origin[1] == self._digest() else None
+
+    def _digest(self) -> bytes:
+        return hashlib.blake2b(repr(self.shape).encode() + self.tobytes(), digest_size=16).digest()
+
+    def __array_finalize__(self, source: object) -> None:
+        self._origin = None
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        plain = np.asarray(array)
+        return plain[()] if return_scalar or not plain.ndim else plain
+
+    def __getitem__(self, key: Any) -> Any:
+        return np.asarray(self)[key]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        make, arguments = self.__reduce__()
+        return make(*arguments)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        region = self.region
+        return (np.array, (np.array(self),)) if region is None else (PointSet.of, (np.array(self), region))
+
+
+def region_of(points: object) -> Region | None:
+    """The region that points stand for; None if they are just points."""
+    return points.region if isinstance(points, PointSet) else None
+
+
 class Box:
     """A product of intervals, e.g. ``Box(t=(0, 1), x=(-1, 1))``; the order of the names is that of the columns.
 
-    Point sets are float64 arrays of shape (N, d).
+    Point sets are float64 arrays of shape (N, d). Those to train on (`grid`, `random`, `face`, `boundary`) say that
+    they stand for the box or its faces (`PointSet`), so that training may take other points of these.
     """
 
     def __init__(self, **intervals: tuple[float, float]) -> None:
@@ -44,11 +115,11 @@ class Box:
     def centre(self) -> Points:
         return np.asarray((self.low + self.high) / 2)
 
-    def grid(self, n: int | Sequence[int]) -> Points:
+    def grid(self, n: int | Sequence[int]) -> PointSet:
         """Evenly spaced points, ends included; ``n`` per axis. The first coordinate varies slowest."""
-        return self._mesh([np.linspace(0, 1, k) for k in self._counts(n)])
+        return PointSet.of(self._mesh([np.linspace(0, 1, k) for k in self._counts(n)]), self._region())
 
-    def random(self, n: int, seed: int) -> Points:
+    def random(self, n: int, seed: int) -> PointSet:
         """Scrambled Sobol points, repeatable from the seed."""
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise InputError(f"n: expected a positive integer, got {n!r}")
@@ -56,19 +127,23 @@ class Box:
 
         sampler = qmc.Sobol(len(self.coords), seed=seed)
         exponent = max(0, math.ceil(math.log2(n)))
-        return np.asarray(self.low + (self.high - self.low) * sampler.random_base2(exponent)[:n])
+        points = self.low + (self.high - self.low) * sampler.random_base2(exponent)[:n]
+        return PointSet.of(points, self._region())
 
     def unseen_grid(self, n: int | Sequence[int]) -> Points:
         """A grid for measuring errors, offset so that it meets no evenly spaced training grid."""
         return self._mesh([(np.arange(k) + _OFFSET) / k for k in self._counts(n)])
 
-    def face(self, coord: str, end: str, n: int | Sequence[int]) -> Points:
+    def face(self, coord: str, end: str, n: int | Sequence[int]) -> PointSet:
         """Evenly spaced points on the face where ``coord`` is at its ``"low"`` or ``"high"`` end."""
-        return self._on_face(coord, end, [np.linspace(0, 1, k) for k in self._counts(n, len(self.coords) - 1)])
+        points = self._on_face(coord, end, [np.linspace(0, 1, k) for k in self._counts(n, len(self.coords) - 1)])
+        return PointSet.of(points, self._region([(coord, end)]))
 
-    def boundary(self, n: int) -> Points:
+    def boundary(self, n: int) -> PointSet:
         """All faces, evenly spaced."""
-        return np.concatenate([self.face(coord, end, n) for coord in self.coords for end in ("low", "high")])
+        faces = [(coord, end) for coord in self.coords for end in ("low", "high")]
+        points = np.concatenate([self.face(coord, end, n) for coord, end in faces])
+        return PointSet.of(points, self._region(faces))
 
     def unseen_boundary(self, n: int) -> Points:
         """All faces, offset like `unseen_grid`."""
@@ -86,6 +161,14 @@ class Box:
             raise InputError(f"end: expected 'low' or 'high', got {end!r}")
         axis = self.coords.index(coord)
         return self._mesh([*steps[:axis], np.array([0.0 if end == "low" else 1.0]), *steps[axis:]])
+
+    def _region(self, faces: Sequence[tuple[str, str]] = ()) -> Region:
+        """The faces; without any the box itself."""
+        low, high = (np.repeat(ends[None], max(1, len(faces)), 0) for ends in (self.low, self.high))
+        for i, (coord, end) in enumerate(faces):
+            axis = self.coords.index(coord)
+            low[i, axis] = high[i, axis] = (self.low if end == "low" else self.high)[axis]
+        return Region(low, high)
 
     def _mesh(self, steps: list[Points]) -> Points:
         unit = np.stack([axis.ravel() for axis in np.meshgrid(*steps, indexing="ij")], axis=1)

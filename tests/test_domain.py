@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from psinn_fast.domain import Box
+from psinn_fast.domain import Box, PointSet, region_of
 from psinn_fast.kernels.errors import InputError
 
 BOX = Box(t=(0, 2), x=(-1, 3))
@@ -79,6 +81,88 @@ def test_contains_centre_and_text() -> None:
     assert not BOX.contains(np.array([[1.0, -1.1]]))
     assert repr(BOX) == "Box(t=(0, 2), x=(-1, 3))"
     assert BOX.coords == ("t", "x")
+
+
+@pytest.mark.parametrize(
+    ("points", "boxes"),
+    [
+        (BOX.grid(4), [[[0, -1], [2, 3]]]),
+        (BOX.random(9, seed=0), [[[0, -1], [2, 3]]]),
+        (BOX.face("x", "high", 4), [[[0, 3], [2, 3]]]),
+        (BOX.boundary(3), [[[0, -1], [0, 3]], [[2, -1], [2, 3]], [[0, -1], [2, -1]], [[0, 3], [2, 3]]]),
+    ],
+)
+def test_points_know_the_region_they_stand_for(points: PointSet, boxes: list) -> None:
+    for untouched in (points, copy.deepcopy(points), pickle.loads(pickle.dumps(points))):
+        region = region_of(untouched)
+        assert region is not None
+        np.testing.assert_array_equal(np.stack([region.low, region.high], 1), boxes)
+        assert region.is_solid == (boxes == [[[0, -1], [2, 3]]])
+        assert (untouched == points).all()
+    # Spread over it like the points themselves.
+    unit = np.random.default_rng(0).random((400, 2))
+    np.testing.assert_allclose(points.region.spread(unit).mean(0), np.mean(boxes, (0, 1)), atol=0.1)
+
+
+_OTHER_POINTS = [
+    lambda p: p[:],
+    lambda p: p[::2],
+    lambda p: p[p[:, 0] > 1],
+    lambda p: p + 0.0,
+    lambda p: -p,
+    lambda p: p.copy(),
+    lambda p: np.array(p),
+    lambda p: np.asarray(p),
+    lambda p: np.concatenate([p, p]),
+    lambda p: np.vstack([p, p]),
+    lambda p: p.reshape(p.shape),
+    lambda p: p.view(),
+    lambda p: p.T.T,
+    lambda p: np.where(p > 0, p, 0),
+    lambda p: np.random.default_rng(0).permutation(p),
+    lambda p: copy.copy(p),
+    lambda p: pickle.loads(pickle.dumps(p[::2])),
+]
+
+
+@pytest.mark.parametrize("other", _OTHER_POINTS)
+def test_points_made_from_others_stand_for_themselves(other: Callable[[PointSet], np.ndarray]) -> None:
+    points = BOX.grid(5)
+    assert region_of(other(points)) is None
+    assert points.region is not None  # it has not been touched
+
+
+def _add(points: PointSet) -> None:
+    points += 0.1
+
+
+def _set(points: PointSet) -> None:
+    points[3, 1] = 0.0
+
+
+def _set_view(points: PointSet) -> None:
+    points.T[0] **= 2
+
+
+def _shuffle(points: PointSet) -> None:
+    np.random.default_rng(0).shuffle(points)
+
+
+@pytest.mark.parametrize("change", [_add, _set, _set_view, _shuffle])
+def test_points_changed_in_place_stand_for_themselves(change: Callable[[PointSet], None]) -> None:
+    points = BOX.grid(5)
+    change(points)
+    assert region_of(points) is None
+    assert region_of(copy.deepcopy(points)) is None
+    assert region_of(pickle.loads(pickle.dumps(points))) is None
+
+
+def test_numbers_from_points_are_plain() -> None:
+    points = BOX.grid(5)
+    for value in (points[0, 0], points.max(), points.sum(), np.sum(points)):
+        assert type(value) is np.float64
+    for array in (points * 2, points[0], points.mean(0), np.sin(points), points == points):
+        assert type(array) is np.ndarray
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,7 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..conditions import Condition
+from ..conditions import BOUNDARY, DATA, Condition
+from ..domain import Region
 from ..kernels.contract import Term
 from ..problem import Problem
 
@@ -19,33 +21,38 @@ Points = npt.NDArray[np.float64]
 _CANDIDATES = 8
 # A loss this many times larger between the points than at them: the network has adapted to the points.
 _ADAPTED = 5.0
+# Arrays of points that stand for themselves are thinned where they are more than this many shares of a box.
+_MOST_SHARES = 8
 
 
 class Sampler:
     """Draws of about ``points`` points of a problem's terms, each repeatable from (seed, number).
 
-    - Points that fill a box as a full grid, with no data given at them, stand for the box: where they are more than
-      their share, scrambled Sobol points of the box take their place.
-    - Points that all lie on the boundary of the domain are thinned, one at random from each of equally long runs.
-    - All others, measurements above all, are taken as they are.
+    - Points that say that they stand for a box (`Box.grid`, `Box.random`), with no data given at them, give way to
+      scrambled Sobol points of that box where they are more than their share.
+    - Points of boundary terms are thinned, one at random from each of equally long runs.
+    - All others, measurements above all, are taken as they are; an array of more than eight times its share is thinned.
 
     ``terms``: the problem's. ``points`` None takes their points, always the same. ``redraws``: whether two draws
-    differ; ``on_boundary``: of which terms all points lie on the boundary of the domain.
+    differ; ``on_boundary``: which terms are boundary terms, see `is_boundary_term`.
     """
 
     def __init__(self, problem: Problem, terms: Sequence[Term], points: int | None, seed: int) -> None:
         self.full = list(terms)
         self._problem, self._seed = problem, seed
-        self._boxes = [None if points is None else _grid_box(condition) for condition in problem.conditions]
-        self.on_boundary = [_on_boundary(problem, condition) for condition in problem.conditions]
-        edges = [edge and points is not None for edge in self.on_boundary]
+        self._boxes = [None if points is None else _box(condition) for condition in problem.conditions]
+        self.on_boundary = [is_boundary_term(problem, condition) for condition in problem.conditions]
         budget = points or 0
         inside = max(1, budget // max(1, sum(box is not None for box in self._boxes)))
-        around = max(1, budget // (2 * max(1, sum(edges))))
+        around = max(1, budget // (2 * max(1, sum(self.on_boundary))))
+        most = [
+            inside if box else around if edge else math.inf if condition.kind == DATA else _MOST_SHARES * inside
+            for box, edge, condition in zip(self._boxes, self.on_boundary, problem.conditions, strict=True)
+        ]
         # How many to draw of each term; None: all of them, as they are.
         self._counts = [
-            inside if box and term.n_points > inside else around if edge and term.n_points > around else None
-            for term, box, edge in zip(self.full, self._boxes, edges, strict=True)
+            int(count) if points is not None and term.n_points > count else None
+            for term, count in zip(self.full, most, strict=True)
         ]
         self.redraws = any(count is not None for count in self._counts)
 
@@ -105,9 +112,7 @@ class Sampler:
     def _in_box(self, i: int, count: int, rng: np.random.Generator) -> Term:
         box = self._boxes[i]
         assert box is not None
-        low, high = box
-        sobol = torch.quasirandom.SobolEngine(len(low), scramble=True, seed=int(rng.integers(2**31)))  # type: ignore[no-untyped-call]
-        points = low + (high - low) * sobol.draw(count, dtype=torch.float64).numpy()
+        points = box.spread(sobol_points(box.low.shape[1], count, rng))
         columns = self._problem.traced[i].columns((points,))
         term = self.full[i]
         return replace(
@@ -136,18 +141,26 @@ def _picked(term: Term, indices: npt.NDArray[np.int64]) -> Term:
     return replace(term, points=term.points[:, index], columns=term.columns[index])
 
 
-def _on_boundary(problem: Problem, condition: Condition) -> bool:
+def is_boundary_term(problem: Problem, condition: Condition) -> bool:
+    """Boundary conditions, and residuals at points that all lie on the faces of the domain.
+
+    Where coefficients are unknown, a Dirichlet condition inside the domain may be a measurement, and is none.
+    """
+    if condition.kind == DATA or (condition.kind == BOUNDARY and not problem.pde.unknown):
+        return condition.kind == BOUNDARY
     low, high = problem.domain.low, problem.domain.high
     slack = 1e-9 * (high - low)
     return all(bool(((x - low < slack) | (high - x < slack)).any(1).all()) for x in condition.sites)
 
 
-def _grid_box(condition: Condition) -> tuple[Points, Points] | None:
-    """Lower and upper corner of the box that a condition's points fill as a full grid, if they do."""
-    if condition.columns or len(condition.sites) > 1:
-        return None
-    (points,) = condition.sites
-    sizes = [len(np.unique(column)) for column in points.T]
-    if min(sizes) < 2 or len(points) != np.prod(sizes) or len(np.unique(points, axis=0)) < len(points):
-        return None
-    return points.min(0), points.max(0)
+def sobol_points(d: int, count: int, rng: np.random.Generator) -> Points:
+    """Scrambled Sobol points (count, d) of [0, 1]^d."""
+    sobol = torch.quasirandom.SobolEngine(d, scramble=True, seed=int(rng.integers(2**31)))  # type: ignore[no-untyped-call]
+    return np.asarray(sobol.draw(count, dtype=torch.float64).numpy())
+
+
+def _box(condition: Condition) -> Region | None:
+    """The box whose points may be taken in place of a condition's."""
+    region = condition.regions[0]
+    is_free = region is not None and region.is_solid and not condition.columns and len(condition.sites) == 1
+    return region if is_free else None

@@ -18,6 +18,8 @@ from psinn_fast import (
     Data,
     Dirichlet,
     GaussNewton,
+    Neumann,
+    Periodic,
     Problem,
     Residual,
     TanhMLP,
@@ -28,7 +30,7 @@ from psinn_fast import (
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.registry import get_backend
 from psinn_fast.training.marquardt import Marquardt
-from psinn_fast.training.sampling import Sampler
+from psinn_fast.training.sampling import Sampler, is_boundary_term
 
 FLOAT64 = torch.float64
 
@@ -86,12 +88,13 @@ def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
             Residual(box.grid(30)),
             Dirichlet(box.face("x", "low", 200), u=0.0, name="edge"),
             Data(box.random(300, seed=0), u=1.0),
-            Residual(box.random(300, seed=1), name="scattered"),
+            Residual(np.array(box.random(300, seed=1)), name="scattered"),
         ],
     )
     sampler = Sampler(problem, problem.terms(FLOAT64), 100, 0)
     inside, edge, data, scattered = sampler.draw(0)
     assert [term.n_points for term in (inside, edge, data, scattered)] == [100, 50, 300, 300]
+    assert torch.equal(scattered.points, sampler.full[3].points)
     assert box.contains(inside.points[0].numpy())
     assert torch.allclose(inside.columns[:, 0].abs(), inside.points[0, :, 0].sin().abs())
     assert bool((edge.points[0, :, 0] == -1).all())
@@ -101,6 +104,84 @@ def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
     everything = Sampler(problem, problem.terms(FLOAT64), None, 0)
     assert not everything.redraws
     assert [term.n_points for term in everything.draw(0)] == [900, 200, 300, 300]
+
+
+def _grid(*n: int) -> np.ndarray:
+    return np.array(Box(t=(0, 1), x=(-1, 1)).grid(n))
+
+
+_LINE = np.linspace(0, 1, 401)[:, None]
+_SQUARE = _grid(30, 30)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        _LINE,
+        np.sort(np.random.default_rng(0).random(500))[:, None],
+        _SQUARE,  # an array is an array, even where it looks like a grid
+        _SQUARE[~((_SQUARE[:, 0] > 0.4) & (_SQUARE[:, 0] < 0.6))],  # a slab is missing
+        _SQUARE[(_SQUARE[:, 0] < 0.5) | (_SQUARE[:, 1] < 0)],  # an L
+        Box(t=(0, 1), x=(-1, 1)).grid(30)[::2],
+        Box(t=(0, 1), x=(-1, 1)).grid(30) * 0.5,
+        np.random.default_rng(1).random((600, 2)),
+        np.stack([np.linspace(0, 1, 300), np.linspace(0, 1, 300) ** 2], 1),  # a curve
+    ],
+)
+@pytest.mark.parametrize("of_equation", [True, False])
+def test_arrays_are_used_as_they_are_given(points: np.ndarray, of_equation: bool) -> None:
+    names = ["t", "x"][: points.shape[1]]
+    box = Box(**dict.fromkeys(names, (-1, 1)))
+    residual = Residual(points) if of_equation else Residual(points, lambda u: u - 1)
+    problem = Problem("given", PDE(names, "u", lambda u: u.t - u), box, [residual])
+    sampler = Sampler(problem, problem.terms(FLOAT64), 120, 0)
+    assert not sampler.redraws
+    for number in (0, 10, 20):
+        assert torch.equal(sampler.draw(number)[0].points[0], torch.from_numpy(points))
+        assert torch.equal(sampler.focused(number, _corner(1.0), 1.0)[0].points[0], torch.from_numpy(points))
+    assert not sampler.has_adapted(5, [0.0], _corner(1.0))
+
+
+def test_a_box_says_that_its_points_stand_for_it() -> None:
+    box, part = Box(t=(0, 1), x=(-1, 1)), Box(t=(0.2, 0.3), x=(-1, 0))
+    equation = PDE("t x", "u", lambda u: u.t - u)
+    for points in (box.grid(30), box.random(900, seed=0), part.grid(30)):
+        problem = Problem("box", equation, box, [Residual(points)])
+        drawn = Sampler(problem, problem.terms(FLOAT64), 120, 0).draw(0)[0].points[0].numpy()
+        assert drawn.shape == (120, 2)
+        assert not {tuple(x) for x in drawn.tolist()} & {tuple(x) for x in points.tolist()}
+        np.testing.assert_allclose(drawn.mean(0), points.mean(0), atol=0.02)
+        assert (drawn >= points.min(0) - 1e-3).all()
+        assert (drawn <= points.max(0) + 1e-3).all()
+
+
+def test_arrays_of_very_many_points_are_thinned_so_that_all_count_over_time() -> None:
+    points = np.random.default_rng(0).random((2_000, 2))
+    box = Box(x=(0, 1), y=(0, 1))
+    conditions = [Residual(points), Data(points, u=0.0), Dirichlet(points, u=0.0)]
+    problem = Problem("many", PDE("x y", "u", lambda u: u.lap), box, conditions)
+    sampler = Sampler(problem, problem.terms(FLOAT64), 100, 0)
+    assert [term.n_points for term in sampler.draw(0)] == [800, 2_000, 50]
+    given = {tuple(x) for x in points.tolist()}
+    seen = [{tuple(x) for x in sampler.draw(number)[0].points[0].tolist()} for number in range(10)]
+    assert all(len(drawn) > 700 for drawn in seen)  # neighbouring runs may share a point, and pick it twice
+    assert set.union(*seen) <= given
+    assert len(set.union(*seen)) > 1_950
+
+
+def test_which_terms_are_boundary_terms() -> None:
+    """Boundary conditions, wherever they are; other residuals on the faces; never measurements."""
+    box = Box(x=(-1, 1), y=(-1, 1))
+    edge, inside = box.face("x", "low", 5), np.array([[0.0, -0.5], [0.0, 0.5]])
+    conditions = [
+        Residual(inside), Dirichlet(inside, u=0.0), Neumann(inside, [1, 0], u=0.0), Periodic(inside, inside, "u"),
+        Residual(edge), Residual(edge, lambda u: u.x), Dirichlet(edge, u=0.0), Data(edge, u=0.0), Data(inside, u=0.0),
+    ]  # fmt: skip
+    known = Problem("p", PDE("x y", "u", lambda u: u.lap), box, conditions)
+    unknown = Problem("p", PDE("x y", "u", lambda u, a: a * u.lap, unknown={"a": 1.0}), box, conditions)
+    boundary = [[is_boundary_term(problem, c) for c in problem.conditions] for problem in (known, unknown)]
+    assert boundary[0] == [False, True, True, True, True, True, True, False, False]
+    assert boundary[1] == [False, False, False, False, True, True, True, False, False]
 
 
 def small_sampler(points: int = 100) -> Sampler:

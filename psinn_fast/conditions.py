@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -12,11 +11,14 @@ import numpy.typing as npt
 import sympy as sp
 
 from .domain import Region, region_of
+from .kernels import checks
 from .kernels.errors import InputError
 from .pde import PDE
 from .tracing import Traced, column_symbol, parse_derivative, trace
 
 Points = npt.NDArray[np.float64]
+# How far from 1 the length of a normal may be: rounding errors of float32.
+_UNIT = 1e-6
 Target = float | npt.ArrayLike | Callable[..., npt.ArrayLike]
 
 # The PDE itself, another residual, what holds exactly on a boundary, measurements.
@@ -38,6 +40,7 @@ class Condition:
         kind: "equation", "residual" (another than the PDE's), "boundary" or "data".
         regions: of each site, what its points stand for; None: for themselves.
         targets: what the columns were made from, by name: numbers, one per point, or functions of the coordinates.
+        outside: whether points may lie outside the problem's domain.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Condition:
     kind: str = RESIDUAL
     regions: tuple[Region | None, ...] = (None,)
     targets: Mapping[str, Target] = field(default_factory=dict)
+    outside: bool = False
 
     def traced(self, pde: PDE) -> Traced:
         """The program of this condition for a PDE's fields.
@@ -75,58 +79,79 @@ class Condition:
         """The columns at other points; None where they are known at the given ones only."""
         if not all(callable(target) or np.ndim(target) == 0 for target in self.targets.values()):
             return None
-        return _columns(sites[0], self.targets, self.name) if self.targets else {}
+        return _columns(sites[0], self.targets, self.name)
 
     def renamed(self, name: str) -> Condition:
         return replace(self, name=name)
 
 
 def Residual(
-    points: npt.ArrayLike, residual: Callable[..., Any] | None = None, *, weight: float = 1.0, name: str = "residual"
+    points: npt.ArrayLike,
+    residual: Callable[..., Any] | None = None,
+    *,
+    weight: float = 1.0,
+    name: str = "residual",
+    outside: bool = False,
 ) -> Condition:
-    """The PDE holds at ``points`` (N, d); or any other ``residual`` function, e.g. a Robin condition."""
+    """The PDE holds at ``points`` (N, d); or any other ``residual`` function, e.g. a Robin condition.
+
+    Args, for all conditions:
+        points: NumPy array, torch tensor or nested sequences of real numbers; they are copied.
+        weight: factor of the term in the total loss, >= 0.
+        name: of the term; equal names are numbered.
+        outside: allow points outside the problem's domain, which are refused otherwise.
+    """
+
+    sites = (_points(points, name),)
 
     def build(pde: PDE, columns: Mapping[str, sp.Symbol]) -> Any:
         return pde.call(pde.residual if residual is None else residual)
 
     kind = EQUATION if residual is None else RESIDUAL
-    return Condition(name, (_points(points, name),), build, {}, _weight(weight, name), kind, (region_of(points),))
+    return _condition(name, sites, build, {}, kind, (region_of(points),), weight, outside)
 
 
-def Dirichlet(points: npt.ArrayLike, *, weight: float = 1.0, name: str = "dirichlet", **targets: Target) -> Condition:
+def Dirichlet(
+    points: npt.ArrayLike, *, weight: float = 1.0, name: str = "dirichlet", outside: bool = False, **targets: Target
+) -> Condition:
     """Fields take given values: ``u=0.0``, ``u=array`` of shape (N,), or ``u=function`` of the coordinates' columns."""
     sites = (_points(points, name),)
-    columns = _columns(sites[0], targets, name)
+    _refuse_no_target(targets, name)
 
     def build(pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
         return [pde.field_symbol(field) - symbols[field] for field in targets]
 
-    return Condition(name, sites, build, columns, _weight(weight, name), BOUNDARY, (region_of(points),), targets)
+    return _condition(name, sites, build, targets, BOUNDARY, (region_of(points),), weight, outside)
 
 
-def Data(points: npt.ArrayLike, *, weight: float = 1.0, name: str = "data", **values: Target) -> Condition:
+def Data(
+    points: npt.ArrayLike, *, weight: float = 1.0, name: str = "data", outside: bool = False, **values: Target
+) -> Condition:
     """Measurements of fields, in the domain or on its boundary. Unlike a `Dirichlet` condition they are never weighed
     anew by Gauss-Newton, since ``weight`` says how far they are trusted, and nothing is known between them."""
-    return replace(Dirichlet(points, weight=weight, name=name, **values), kind=DATA)
+    return replace(Dirichlet(points, weight=weight, name=name, outside=outside, **values), kind=DATA)
 
 
 def Neumann(
-    points: npt.ArrayLike, normals: npt.ArrayLike, *, weight: float = 1.0, name: str = "neumann", **targets: Target
+    points: npt.ArrayLike,
+    normals: npt.ArrayLike,
+    *,
+    weight: float = 1.0,
+    name: str = "neumann",
+    outside: bool = False,
+    **targets: Target,
 ) -> Condition:
-    """Normal derivatives n . grad u take given values; ``normals`` is one vector (d,) or one per point (N, d)."""
+    """Normal derivatives n . grad u take given values; ``normals``: one unit vector (d,) or one per point (N, d)."""
     sites = (_points(points, name),)
     n, d = sites[0].shape
-    try:
-        vectors = np.asarray(normals, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: normals: expected numbers ({error})") from None
-    if vectors.shape not in ((d,), (n, d)) or not np.isfinite(vectors).all():
-        raise InputError(f"{name}: normals: expected finite numbers of shape ({d},) or ({n}, {d}), got {vectors.shape}")
+    vectors = checks.numbers(f"{name}: normals", normals)
+    if vectors.shape not in ((d,), (n, d)):
+        raise InputError(f"{name}: normals: expected shape ({d},) or ({n}, {d}), got {vectors.shape}")
+    _refuse_other_lengths(vectors, name)
     _refuse_no_target(targets, name)
     # One for all, where they are equal. Field names hold no underscore, so these cannot clash with a target.
     vectors = vectors[0] if vectors.ndim == 2 and (vectors == vectors[0]).all() else vectors
     known = {**targets, **{f"n_{i}": vectors[..., i] for i in range(d)}}
-    columns = _columns(sites[0], known, name)
 
     def build(pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
         return [
@@ -135,7 +160,7 @@ def Neumann(
             for field in targets
         ]
 
-    return Condition(name, sites, build, columns, _weight(weight, name), BOUNDARY, (region_of(points),), known)
+    return _condition(name, sites, build, known, BOUNDARY, (region_of(points),), weight, outside)
 
 
 def Periodic(
@@ -145,14 +170,15 @@ def Periodic(
     *,
     weight: float = 1.0,
     name: str = "periodic",
+    outside: bool = False,
 ) -> Condition:
     """``quantities``, e.g. ``"u u_x"``, are equal at each point and at its partner (both (N, d))."""
-    sites = (_points(points, name), _points(partners, name))
+    sites = (_points(points, name), _points(partners, name, "partners"))
     if sites[0].shape != sites[1].shape:
         raise InputError(f"{name}: partners: expected shape {sites[0].shape} like points, got {sites[1].shape}")
     wanted = quantities.replace(",", " ").split() if isinstance(quantities, str) else list(quantities)
-    if not wanted:
-        raise InputError(f"{name}: quantities: expected at least one, e.g. 'u u_x'")
+    if not wanted or not all(isinstance(quantity, str) for quantity in wanted):
+        raise InputError(f"{name}: quantities: expected at least one, e.g. 'u u_x', got {quantities!r}")
 
     def build(pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
         residuals = []
@@ -167,34 +193,46 @@ def Periodic(
         return residuals
 
     regions = region_of(points), region_of(partners)
-    return Condition(name, sites, build, {}, _weight(weight, name), BOUNDARY, regions)
+    return _condition(name, sites, build, {}, BOUNDARY, regions, weight, outside)
 
 
-def _points(points: npt.ArrayLike, name: str) -> Points:
-    try:
-        array = np.asarray(points, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: points: expected numbers of shape (N, d) ({error})") from None
+def _condition(
+    name: str,
+    sites: tuple[Points, ...],
+    build: Callable[[PDE, Mapping[str, sp.Symbol]], Any],
+    targets: Mapping[str, Target],
+    kind: str,
+    regions: tuple[Region | None, ...],
+    weight: object,
+    outside: object,
+) -> Condition:
+    """With checked arguments, and copies of what could change."""
+    factor = checks.number(f"{name}: weight", weight, least=0)
+    may_be_outside = checks.flag(f"{name}: outside", outside)
+    kept = {
+        field: target if callable(target) else checks.numbers(f"{name}: target {field}", target)
+        for field, target in targets.items()
+    }
+    columns = _columns(sites[0], kept, name)
+    return Condition(name, sites, build, columns, factor, kind, regions, kept, may_be_outside)
+
+
+def _points(points: npt.ArrayLike, name: object, argument: str = "points") -> Points:
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"name: expected a text, got {name!r}")
+    array = checks.numbers(f"{name}: {argument}", points)
     if array.ndim != 2 or array.shape[0] < 1:
-        raise InputError(f"{name}: points: expected shape (N >= 1, d), got {array.shape}")
-    _refuse_non_finite(array, f"{name}: points")
+        raise InputError(f"{name}: {argument}: expected shape (N >= 1, d), got {array.shape}")
     return array
 
 
 def _columns(points: Points, targets: Mapping[str, Target], name: str) -> dict[str, Points]:
-    _refuse_no_target(targets, name)
     columns = {}
     for field_name, target in targets.items():
-        value = target(*points.T) if callable(target) else target
-        try:
-            array = np.asarray(value, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{name}: target {field_name}: expected numbers ({error})") from None
+        what = f"{name}: target {field_name}"
+        array = checks.numbers(what, _values(target, points, what) if callable(target) else target)
         if array.shape not in ((), (len(points),)):
-            raise InputError(
-                f"{name}: target {field_name}: expected shape ({len(points)},) or a number, got {array.shape}"
-            )
-        _refuse_non_finite(array, f"{name}: target {field_name}")
+            raise InputError(f"{what}: expected shape ({len(points)},) or a number, got {array.shape}")
         columns[field_name] = np.broadcast_to(array, (len(points),))
     return columns
 
@@ -204,16 +242,24 @@ def _refuse_no_target(targets: Mapping[str, Target], name: str) -> None:
         raise InputError(f"{name}: expected a target for at least one field, e.g. u=0.0")
 
 
-def _refuse_non_finite(array: Points, what: str) -> None:
-    bad = ~np.isfinite(array)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
+def _values(function: Callable[..., Any], points: Points, what: str) -> Any:
+    """What a target's function returns for copies of the coordinates' columns."""
+    try:
+        return function(*points.T.copy())
+    except Exception as error:
         raise InputError(
-            f"{what}: {int(bad.sum())} of {array.size} numbers are NaN or infinite, first at index {where}"
+            f"{what}: the function failed on arrays of {len(points)} numbers, one for each coordinate "
+            f"({type(error).__name__}: {error})"
+        ) from error
+
+
+def _refuse_other_lengths(normals: Points, name: str) -> None:
+    lengths = np.linalg.norm(np.atleast_2d(normals), axis=1)
+    wrong = np.abs(lengths - 1) > _UNIT
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        advice = "" if lengths[first] == 0 else "; divide each by its length"
+        raise InputError(
+            f"{name}: normals: expected unit vectors, {int(wrong.sum())} of {len(lengths)} have another length, "
+            f"the first {lengths[first]:g} (number {first}){advice}"
         )
-
-
-def _weight(weight: object, name: str) -> float:
-    if isinstance(weight, bool) or not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
-        raise InputError(f"{name}: weight: expected a finite number >= 0, got {weight!r}")
-    return float(weight)

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .kernels import checks
 from .kernels.errors import InputError
 
 Points = npt.NDArray[np.float64]
 
 # An irrational offset: evaluation grids share no point with any evenly spaced training grid.
 _OFFSET = (3 - math.sqrt(5)) / 2
+# Relative to the box: points computed in float32 may lie beyond its ends by a tenth of that.
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,19 +96,13 @@ class Box:
     they stand for the box or its faces (`PointSet`), so that training may take other points of these.
     """
 
-    def __init__(self, **intervals: tuple[float, float]) -> None:
+    def __init__(self, /, **intervals: tuple[float, float]) -> None:
         if not intervals:
             raise InputError("intervals: expected at least one, e.g. Box(x=(-1, 1))")
-        for name, interval in intervals.items():
-            try:
-                low, high = (float(end) for end in interval)
-            except (TypeError, ValueError):
-                low = high = math.nan
-            if not (math.isfinite(low) and math.isfinite(high) and low < high):
-                raise InputError(f"{name}: expected a finite interval (low, high) with low < high, got {interval}")
+        ends = [_ends(name, interval) for name, interval in intervals.items()]
         self.coords = tuple(intervals)
-        self.low = np.array([interval[0] for interval in intervals.values()], dtype=np.float64)
-        self.high = np.array([interval[1] for interval in intervals.values()], dtype=np.float64)
+        self.low = np.array([low for low, _ in ends])
+        self.high = np.array([high for _, high in ends])
 
     def __repr__(self) -> str:
         ends = zip(self.coords, self.low, self.high, strict=True)
@@ -121,8 +118,7 @@ class Box:
 
     def random(self, n: int, seed: int) -> PointSet:
         """Scrambled Sobol points, repeatable from the seed."""
-        if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-            raise InputError(f"n: expected a positive integer, got {n!r}")
+        n, seed = checks.integer("n", n, 1), checks.seed("seed", seed)
         from scipy.stats import qmc  # takes most of a second to import, and few need it
 
         sampler = qmc.Sobol(len(self.coords), seed=seed)
@@ -151,8 +147,13 @@ class Box:
         return np.concatenate([self._on_face(coord, end, steps) for coord in self.coords for end in ("low", "high")])
 
     def contains(self, points: Points) -> bool:
-        slack = 1e-9 * (self.high - self.low)
-        return bool(((points >= self.low - slack) & (points <= self.high + slack)).all())
+        """Whether all points lie in the box."""
+        return not self.outside(points).any()
+
+    def outside(self, points: Points) -> npt.NDArray[np.bool_]:
+        """Which points lie out of the box by more than the rounding errors of float32."""
+        slack = _ROUNDING * (self.high - self.low)
+        return ((points < self.low - slack) | (points > self.high + slack)).any(-1)
 
     def _on_face(self, coord: str, end: str, steps: list[Points]) -> Points:
         if coord not in self.coords:
@@ -176,9 +177,23 @@ class Box:
 
     def _counts(self, n: int | Sequence[int], d: int | None = None) -> list[int]:
         d = len(self.coords) if d is None else d
-        counts = [n] * d if isinstance(n, int) else list(n)
-        if len(counts) != d or any(
-            isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 2 for k in counts
-        ):
+        try:
+            counts = [checks.integer("n", k, 2) for k in (n if np.ndim(n) else [n] * d)]  # type: ignore[union-attr]
+        except ValueError:  # InputError, too
+            counts = []
+        if len(counts) != d or isinstance(n, (str, bytes)):
             raise InputError(f"n: expected an integer >= 2, or {d} of them, got {n!r}")
         return counts
+
+
+def _ends(name: str, interval: object) -> tuple[float, float]:
+    try:
+        low, high = (checks.number(name, end) for end in interval)  # type: ignore[attr-defined]
+        fits = low < high and math.isfinite(high - low)
+    except (TypeError, ValueError):  # InputError, too
+        fits = False
+    if not fits:
+        raise InputError(
+            f"{name}: expected a finite interval (low, high) with low < high, got {checks.shown(interval)}"
+        )
+    return low, high

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import inspect
 import keyword
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from numbers import Real
 from typing import Any
 
 import sympy as sp
 
+from .kernels import checks
 from .kernels.errors import InputError
 from .tracing import SymbolicField, time_of
 
 Names = str | Sequence[str]
+# A field of such a name could not be given a target: `Dirichlet(points, weight=0.0)`.
+CONDITION_ARGUMENTS = ("points", "partners", "normals", "quantities", "residual", "weight", "name", "outside")
 
 
 def split_names(names: Names, what: str) -> tuple[str, ...]:
@@ -88,6 +89,9 @@ class PDE:
             if hasattr(SymbolicField, name) or name in ("field", "channel", "site", "coords"):
                 culprits = " or ".join(sorted(set(steps)))
                 raise InputError(f"coords: u.{name} means something else to SymPy's symbols; rename {culprits}")
+        taken = [name for name in self.fields if name in CONDITION_ARGUMENTS]
+        if taken:
+            raise InputError(f"fields: {taken[0]!r} is an argument of the conditions; call the field something else")
         everything = [*self.coords, *self.fields, *self.coefficients, *self.unknown]
         twice = sorted({name for name in everything if everything.count(name) > 1})
         if twice:
@@ -141,9 +145,4 @@ def _finite(values: Mapping[str, object], what: str) -> dict[str, float]:
     if not isinstance(values, Mapping):
         raise InputError(f"{what}: expected a mapping from name to number, got {type(values).__name__}")
     names = split_names(list(values), what) if values else ()
-    numbers = {}
-    for name, value in zip(names, values.values(), strict=True):
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(float(value)):
-            raise InputError(f"{what}: {name} must be a finite number, got {value!r}")
-        numbers[name] = float(value)
-    return numbers
+    return {name: checks.number(f"{what}: {name}", value) for name, value in zip(names, values.values(), strict=True)}

@@ -66,7 +66,7 @@ def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP) -> None:
     found = evaluate(net, points)
     panels = [("network", found)]
     if problem.exact is not None:
-        exact = problem.exact(points)
+        exact = problem.exact_at(points)
         panels += [("exact", exact), ("error", found - exact)]
     fields = problem.pde.fields
     axes = figure.subplots(len(fields), len(panels), squeeze=False)
@@ -80,9 +80,9 @@ def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP) -> None:
                 continue
             image = values[:, row].reshape(mesh[0].shape).T
             extent = (box.low[0], box.high[0], box.low[1], box.high[1])
-            limit = float(np.abs(image).max()) or 1.0
-            colours, low = ("RdBu_r", -limit) if name == "error" else ("viridis", float(image.min()))
-            high = limit if name == "error" else float(image.max())
+            limit = float(np.nanmax(np.abs(image))) or 1.0
+            colours, low = ("RdBu_r", -limit) if name == "error" else ("viridis", float(np.nanmin(image)))
+            high = limit if name == "error" else float(np.nanmax(image))
             shown = axis.imshow(image, origin="lower", extent=extent, aspect="auto", cmap=colours, vmin=low, vmax=high)
             figure.colorbar(shown, ax=axis)
             axis.set_ylabel(coords[1])

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from ..kernels.contract import Backend, Term
-from ..kernels.errors import InputError
 from ..networks import PsiMLP
 from ..problem import Problem
 from .bounds import BoundedCoefficients
@@ -72,8 +71,6 @@ class Marquardt:
         if points is None:
             self.full = one_point_per_orbit(problem, net, self.full)
         self._sampler = Sampler(problem, self.full, points, options.seed)
-        if all(term.weight == 0 for term in self.full):
-            raise InputError("conditions: expected a positive weight for at least one, all are 0")
         self.step, self.damping, self.solvers = 0, options.damping, list[str]()
         self._drawn_at, self._growth, self._is_focused = -1, 2.0, options.focus not in ("auto", 0)
         self._scale = torch.zeros_like(self.x)

@@ -18,7 +18,7 @@ Points = npt.NDArray[np.float64]
 _RESOLUTION = {1: 4001, 2: 201, 3: 41, 4: 17}
 _COARSE = {1: 501, 2: 41, 3: 13, 4: 7}
 
-Metric = float | dict[str, float] | None
+Metric = float | dict[str, float | None] | None
 METRICS = ("relative_l2", "rmse", "mse", "max_error", "boundary_rmse")
 
 
@@ -34,31 +34,43 @@ def evaluate(net: PsiMLP, points: Points) -> Points:
     return np.asarray(get_backend("auto", device).jets(net.plan, net.theta, x, value)[:, 0].double().cpu())
 
 
+class ErrorMeter:
+    """`error_metrics` of several networks on one problem: the exact solution is computed once, here.
+
+    Raises:
+        InputError: the exact solution fails on the grids or has a wrong shape there.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._fields = problem.pde.fields
+        self._grids: list[tuple[Points, Points]] = []
+        if problem.exact is not None:
+            n = _RESOLUTION[len(problem.pde.coords)]
+            grids = problem.domain.unseen_grid(n), problem.domain.unseen_boundary(n)
+            self._grids = [(points, problem.exact_at(points)) for points in grids]
+
+    def __call__(self, net: PsiMLP) -> dict[str, Metric]:
+        if not self._grids:
+            return dict.fromkeys(METRICS, None)
+        inside, on_boundary = ((evaluate(net, points) - exact, exact) for points, exact in self._grids)
+        columns = [
+            _errors(*(part[:, field] for part in (*inside, on_boundary[0]))) for field in range(len(self._fields))
+        ]
+        return {
+            name: columns[0][name]
+            if len(columns) == 1
+            else {field: column[name] for field, column in zip(self._fields, columns, strict=True)}
+            for name in METRICS
+        }
+
+
 def error_metrics(net: PsiMLP, problem: Problem) -> dict[str, Metric]:
     """Relative L2, RMSE, MSE and maximum error inside, RMSE on the boundary; numbers for one field, else by field name.
 
-    relative_l2 = ||u - u*|| / ||u*||, over an `unseen_grid` of the domain. All None where no exact solution is known.
+    relative_l2 = ||u - u*|| / ||u*||, over an `unseen_grid` of the domain. Points where the exact solution is NaN, as
+    outside the region that it describes, are left out. All None where no exact solution is known.
     """
-    if problem.exact is None:
-        return dict.fromkeys(METRICS, None)
-    d = len(problem.pde.coords)
-    inside, on_boundary = problem.domain.unseen_grid(_RESOLUTION[d]), problem.domain.unseen_boundary(_RESOLUTION[d])
-    exact = problem.exact(inside)
-    error = evaluate(net, inside) - exact
-    boundary_error = evaluate(net, on_boundary) - problem.exact(on_boundary)
-    mse = (error**2).mean(0)
-    values = {
-        "relative_l2": np.sqrt((error**2).sum(0) / (exact**2).sum(0)),
-        "rmse": np.sqrt(mse),
-        "mse": mse,
-        "max_error": np.abs(error).max(0),
-        "boundary_rmse": np.sqrt((boundary_error**2).mean(0)),
-    }
-    fields = problem.pde.fields
-    return {
-        name: float(column[0]) if len(fields) == 1 else dict(zip(fields, map(float, column), strict=True))
-        for name, column in values.items()
-    }
+    return ErrorMeter(problem)(net)
 
 
 def coarse_relative_l2(problem: Problem) -> Callable[[PsiMLP], float]:
@@ -66,6 +78,25 @@ def coarse_relative_l2(problem: Problem) -> Callable[[PsiMLP], float]:
     if problem.exact is None:
         return lambda net: float("nan")
     points = problem.domain.unseen_grid(_COARSE[len(problem.pde.coords)])
-    exact = problem.exact(points)
-    norm = np.linalg.norm(exact)
-    return lambda net: float(np.linalg.norm(evaluate(net, points) - exact) / norm)
+    exact = problem.exact_at(points)
+    known = ~np.isnan(exact)
+    norm = np.linalg.norm(exact[known])
+    return lambda net: float(np.linalg.norm((evaluate(net, points) - exact)[known]) / norm)
+
+
+def _errors(error: Points, exact: Points, boundary_error: Points) -> dict[str, float | None]:
+    """Of one field, NaN where the exact solution is not known; None where that is everywhere."""
+    known, boundary_known = ~np.isnan(exact), ~np.isnan(boundary_error)
+    e, edge = error[known], boundary_error[boundary_known]
+    found: dict[str, float | None] = dict.fromkeys(METRICS, None)
+    if e.size:
+        mse = float((e**2).mean())
+        found |= {
+            "relative_l2": float(np.sqrt((e**2).sum() / (exact[known] ** 2).sum())),
+            "rmse": float(np.sqrt(mse)),
+            "mse": mse,
+            "max_error": float(np.abs(e).max()),
+        }
+    if edge.size:
+        found["boundary_rmse"] = float(np.sqrt((edge**2).mean()))
+    return found

@@ -190,13 +190,6 @@ def test_duplicate_points_zero_weights_and_dead_parameters() -> None:
     assert math.isnan(result.history["ignored"][-1])
 
 
-def test_all_weights_zero_is_refused() -> None:
-    box = Box(x=(0, 1))
-    problem = Problem("none", PDE("x", "u", lambda u: u.xx), box, [Residual(box.grid(5), weight=0.0)])
-    with pytest.raises(InputError, match="expected a positive weight for at least one, all are 0"):
-        fit(problem, TanhMLP([1, 4, 1], dtype=FLOAT64), GaussNewton())
-
-
 def test_residual_that_no_weight_moves() -> None:
     box = Box(x=(0, 1))
     problem = Problem("flat", PDE("x", "u", lambda u: u.x), box, [Residual(box.grid(5), lambda u: u.xx + 1)])

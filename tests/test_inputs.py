@@ -1,0 +1,346 @@
+"""Inputs are what they are: points, targets, exact solutions and names that could mean something else are refused."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from psinn_fast import (
+    PDE,
+    Box,
+    Data,
+    Dirichlet,
+    GaussNewton,
+    InputError,
+    Neumann,
+    Periodic,
+    Problem,
+    Residual,
+    error_metrics,
+    fit,
+)
+from psinn_fast.networks import TanhMLP
+from psinn_fast.pde import CONDITION_ARGUMENTS
+from psinn_fast.problem import HISTORY_COLUMNS
+from psinn_fast.training.loop import Schedule
+
+BOX = Box(x=(0, 1), y=(0, 2))
+POINTS = BOX.random(8, seed=0)
+LAPLACE = PDE("x y", "u", lambda u: u.lap)
+TWO = PDE("x y", "u v", lambda u, v: [u.x + v.y])
+THREE = PDE("x y", "u v w", lambda u, v, w: [u.x + v.y - w])
+
+
+def problem(*conditions: Any, pde: PDE = LAPLACE, **settings: Any) -> Problem:
+    return Problem("p", pde, BOX, [*(conditions or [Residual(POINTS)])], **settings)
+
+
+MASKED = np.ma.array(POINTS, mask=np.zeros_like(POINTS, dtype=bool))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Residual(POINTS + 0j), "residual: points: expected real numbers, got complex numbers"),
+        (lambda: Residual(MASKED), "residual: points: expected numbers, got a masked array"),
+        (lambda: Residual(POINTS.astype(str)), "residual: points: expected real numbers, got texts"),
+        (lambda: Residual(POINTS > 0.5), "residual: points: expected real numbers, got bools"),
+        (lambda: Residual(torch.from_numpy(POINTS) * 1j), "residual: points: .*complex"),
+        (lambda: Residual(POINTS.astype(object)), "residual: points: .*objects"),
+        (lambda: Dirichlet(POINTS, u=np.zeros(8) + 1j), "dirichlet: target u: .*complex"),
+        (lambda: Dirichlet(POINTS, u=lambda x, y: np.sqrt(-1 - x + 0j)), "dirichlet: target u: .*complex"),
+        (lambda: Data(POINTS, u=MASKED[:, 0]), "data: target u: .*masked array"),
+        (lambda: Data(POINTS, u=lambda x, y: np.ma.masked_less(x, 0.5)), "data: target u: .*masked array"),
+        (lambda: Dirichlet(POINTS, u="1.5"), "dirichlet: target u: .*texts"),
+        (lambda: Dirichlet(POINTS, u=True), "dirichlet: target u: .*bools"),
+        (lambda: Dirichlet(POINTS, u=lambda x, y: x > 0.5), "dirichlet: target u: .*bools"),
+        (lambda: Neumann(POINTS, [1j, 0], u=0.0), "neumann: normals: .*complex"),
+        (lambda: Neumann(POINTS, np.ma.array([1.0, 0.0], mask=[0, 1]), u=0.0), "neumann: normals: .*masked array"),
+        (lambda: Periodic(POINTS, MASKED, "u"), "periodic: partners: .*masked array"),
+        (lambda: Residual(POINTS, weight="2"), "residual: weight: expected a finite number >= 0, got '2'"),
+        (lambda: Residual(POINTS, weight=1 + 0j), "residual: weight: expected a finite number >= 0"),
+        (lambda: Residual(POINTS, outside="no"), "residual: outside: expected True or False, got 'no'"),
+        (lambda: Residual(POINTS, name=5), "name: expected a text, got 5"),
+        (
+            lambda: Periodic(POINTS, POINTS, [1]),
+            r"periodic: quantities: expected at least one, e.g. 'u u_x', got \[1\]",
+        ),
+        (lambda: PDE("x", "u", lambda u: u, {"a": 1j}), "coefficients: a: expected a finite number, got 1j"),
+        (lambda: PDE("x", "u", lambda u: u, {}, {"a": np.array([1.0])}), "unknown: a: expected a finite number"),
+        (lambda: Box(x=(0, 1j)), "x: expected a finite interval"),
+        (lambda: Box(x=("0", "1")), "x: expected a finite interval"),
+        (lambda: Box(x=(False, True)), "x: expected a finite interval"),
+        (lambda: BOX.random(True, 0), "n: expected an integer >= 1, got True"),
+        (lambda: BOX.random(5, -1), "seed: expected an integer from 0"),
+    ],
+)
+def test_other_than_real_numbers(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_numpy_and_torch_numbers_are_numbers() -> None:
+    condition = Residual(torch.from_numpy(POINTS).requires_grad_(), weight=np.float32(0.5))
+    assert condition.sites[0].tolist() == POINTS.tolist()
+    assert condition.weight == 0.5
+    targets = torch.arange(8, dtype=torch.bfloat16)
+    assert Dirichlet(POINTS, u=targets).columns["u"].tolist() == list(range(8))
+    assert Dirichlet(POINTS, u=np.int8(3)).columns["u"].tolist() == [3] * 8
+    assert Dirichlet(POINTS, u=torch.tensor(0.5)).columns["u"].tolist() == [0.5] * 8
+    pde = PDE("x", "u", lambda u, a, b: a * u - b, {"a": np.float64(2)}, {"b": torch.tensor(1.0)})
+    assert (pde.coefficients, pde.unknown) == ({"a": 2.0}, {"b": 1.0})
+    assert BOX.grid(np.int64(3)).shape == BOX.grid([np.int32(3), 3]).shape == BOX.grid(np.array([3, 3])).shape == (9, 2)
+    assert (BOX.random(np.int64(4), np.int64(1)) == BOX.random(4, 1)).all()
+    assert Box(x=np.array([0, 1])).coords == Box(x=(np.float32(0), torch.tensor(1.0))).coords
+
+
+def test_points_and_targets_are_copies() -> None:
+    points, values, normals = POINTS.copy(), np.zeros(8), np.tile([1.0, 0.0], (8, 1))
+    partners = torch.from_numpy(POINTS.copy())
+    conditions = [
+        Residual(points), Dirichlet(points, u=values), Neumann(points, normals, u=values), Data(points, u=values),
+        Periodic(points, partners, "u"),
+    ]  # fmt: skip
+    before = problem(*conditions).terms(torch.float64)
+    for array in (points, values, normals, partners):
+        array[:] = 0.25
+    after = problem(*conditions).terms(torch.float64)
+    for old, new in zip(before, after, strict=True):
+        assert torch.equal(old.points, new.points)
+        assert torch.equal(old.columns, new.columns)
+    for condition in conditions:
+        for array in (*condition.sites, *condition.columns.values()):
+            assert not array.flags.writeable
+
+
+def test_functions_cannot_change_the_points() -> None:
+    def target(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        x *= 2
+        return x
+
+    condition = Dirichlet(POINTS, u=target)
+    assert condition.sites[0].tolist() == POINTS.tolist()
+    assert condition.columns["u"].tolist() == (2 * POINTS[:, 0]).tolist()
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (lambda x: x, "TypeError"),
+        (lambda x, y: {}["missing"], "KeyError: 'missing'"),
+        (lambda x, y: 1 // 0, "ZeroDivisionError"),
+        (lambda x, y: x.foo, "AttributeError"),
+    ],
+)
+def test_failing_targets_are_named(target: Callable[..., Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"walls: target u: the function failed on arrays of 8 numbers.*{message}"):
+        Dirichlet(POINTS, u=target, name="walls")
+
+
+@pytest.mark.parametrize(
+    ("normals", "message"),
+    [
+        ([2.0, 0.0], r"1 of 1 have another length, the first 2 \(number 0\); divide each by its length"),
+        ([0.0, 0.0], r"1 of 1 have another length, the first 0 \(number 0\)$"),
+        ([1.0, 1.0], "the first 1.41421"),
+        ([1.0 + 1e-5, 0.0], "another length"),
+        (np.array([[1.0, 0.0]] * 6 + [[0.6, 0.6]] * 2), r"2 of 8 have another length, .* \(number 6\)"),
+    ],
+)
+def test_normals_of_other_lengths(normals: Any, message: str) -> None:
+    with pytest.raises(InputError, match=f"neumann: normals: expected unit vectors, .*{message}"):
+        Neumann(POINTS, normals, u=0.0)
+
+
+def test_unit_normals_of_float32() -> None:
+    angles = torch.linspace(0, 6, 8)
+    normals = torch.stack([angles.cos(), angles.sin()], 1)
+    assert Neumann(POINTS, normals, u=0.0).columns["n_0"].tolist() == normals[:, 0].tolist()
+
+
+FAR = np.concatenate([POINTS, [[1.5, 0.5], [0.5, -1.0]]])
+ALLOWED = {"outside": True}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **o: Residual(FAR, **o),
+        lambda **o: Dirichlet(FAR, u=0.0, **o),
+        lambda **o: Data(FAR, u=0.0, **o),
+        lambda **o: Neumann(FAR, [1.0, 0.0], u=0.0, **o),
+        lambda **o: Periodic(np.concatenate([POINTS, POINTS[:2]]), FAR, "u", **o),
+    ],
+)
+def test_points_outside_the_domain(make: Callable[..., Any]) -> None:
+    with pytest.raises(InputError) as info:
+        problem(Residual(POINTS), make(name="far"))
+    assert "far: points: 2 of 10 lie outside the domain Box(x=(0, 1), y=(0, 2)), the first is (1.5, 0.5); " in str(
+        info.value
+    )
+    assert "outside=True" in str(info.value)
+    assert problem(Residual(POINTS), make(**ALLOWED)).terms()[1].n_points == 10
+
+
+def test_points_rounded_to_float32_are_inside() -> None:
+    box = Box(x=(-0.1, 0.3))
+    points = torch.linspace(-0.1, 0.3, 7)[:, None]
+    assert float(points[0].double()) < -0.1
+    assert Problem("p", PDE("x", "u", lambda u: u.x), box, [Residual(points)]).terms()[0].n_points == 7
+    with pytest.raises(InputError, match="outside the domain"):
+        Problem("p", PDE("x", "u", lambda u: u.x), box, [Residual([[0.30001]])])
+
+
+def solution(points: np.ndarray) -> np.ndarray:
+    return points[:, 0] * points[:, 1]
+
+
+def changed(points: np.ndarray) -> np.ndarray:
+    points *= 0
+    return points[:, 0]
+
+
+@pytest.mark.parametrize(
+    "exact",
+    [
+        solution,
+        lambda points: solution(points)[:, None],
+        lambda points: solution(points).tolist(),
+        lambda points: torch.from_numpy(solution(points)).requires_grad_(),
+    ],
+)
+def test_exact_solutions_of_one_field(exact: Callable[..., Any]) -> None:
+    """(N,) is (N, 1); it once was broadcast against the network's (N, 1) to (N, N)."""
+    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    own, right = problem(exact=exact), problem(exact=lambda points: solution(points)[:, None])
+    assert error_metrics(net, own) == error_metrics(net, right)
+
+
+def test_exact_solutions_that_change_their_input() -> None:
+    own = problem(exact=changed)
+    points = POINTS.copy()
+    assert own.exact_at(points).tolist() == [[0.0]] * 8
+    assert (points == POINTS).all()
+    assert (own.conditions[0].sites[0] == POINTS).all()
+
+
+def fails(points: np.ndarray) -> np.ndarray:
+    raise KeyError("missing")
+
+
+@pytest.mark.parametrize(
+    ("exact", "pde", "message"),
+    [
+        (lambda p: p, LAPLACE, r"expected values of shape \(3, 1\) or \(3,\) for points \(3, 2\), got \(3, 2\)"),
+        (lambda p: p[:, :1].T, LAPLACE, r"expected values of shape \(3, 1\) or \(3,\) .* got \(1, 3\)"),
+        (lambda p: 0.0, LAPLACE, r"expected values of shape \(3, 1\) or \(3,\) .* got \(\)"),
+        (lambda p: p[:, 0] + p[:, 1:], LAPLACE, r"got \(3, 3\)"),
+        (lambda p: p[:, 0], TWO, r"expected values of shape \(3, 2\) for points \(3, 2\), got \(3,\)"),
+        (lambda p: p.T, TWO, r"expected values of shape \(3, 2\) for points \(3, 2\), got \(2, 3\)"),
+        (
+            lambda p: np.stack([p[:, 0]] * 3),
+            THREE,
+            r"expected values of shape \(4, 3\) for points \(4, 2\), got \(3, 4\)",
+        ),
+        (lambda p: p[:, 0] + 0j, LAPLACE, "expected real numbers, got complex numbers"),
+        (lambda p: np.ma.masked_less(p[:, 0], 0.5), LAPLACE, "got a masked array"),
+        (lambda p: None, LAPLACE, "got objects such as None"),
+        (lambda p: p[:, 0] > 0, LAPLACE, "got bools"),
+        (lambda p: p[:, 0] * np.nan, LAPLACE, "it is NaN at all of the points"),
+        (lambda: 0, LAPLACE, "the function failed on points of shape .*TypeError"),
+        (fails, LAPLACE, "the function failed on points of shape .*KeyError: 'missing'"),
+        (np.zeros((8, 1)), LAPLACE, "expected a function of points"),
+    ],
+)
+def test_exact_solutions_that_are_refused_at_once(exact: Any, pde: PDE, message: str) -> None:
+    with pytest.raises(InputError, match=f"^exact: .*{message}"):
+        problem(Residual(POINTS), pde=pde, exact=exact)
+
+
+def test_exact_solutions_that_fail_later() -> None:
+    wrong = problem(exact=lambda points: points[:3, 0])
+    with pytest.raises(InputError, match=r"exact: expected values of shape \(40401, 1\) or \(40401,\)"):
+        error_metrics(TanhMLP([2, 4, 1]), wrong)
+
+
+def test_where_the_exact_solution_is_nan_no_error_is_counted() -> None:
+    """A region within a box: an L, cut out of the metrics too."""
+    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    whole = problem(exact=solution)
+    part = problem(exact=lambda p: np.where((p[:, 0] > 0.5) & (p[:, 1] > 1), np.nan, solution(p)))
+    points = BOX.unseen_grid(201)
+    inside = ~((points[:, 0] > 0.5) & (points[:, 1] > 1))
+    with torch.no_grad():
+        error = (net(torch.from_numpy(points))[:, 0].numpy() - solution(points))[inside]
+    found = error_metrics(net, part)
+    assert found["rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-12)
+    assert found["relative_l2"] == pytest.approx(np.linalg.norm(error) / np.linalg.norm(solution(points)[inside]))
+    assert found["rmse"] != error_metrics(net, whole)["rmse"]
+    # Nothing known on the box's boundary.
+    island = problem(exact=lambda p: np.where(np.abs(p - BOX.centre).max(1) > 0.4, np.nan, solution(p)))
+    assert error_metrics(net, island)["boundary_rmse"] is None
+
+
+def test_fields_named_like_arguments_of_conditions() -> None:
+    arguments = set()
+    for make in (Residual, Dirichlet, Data, Neumann, Periodic):
+        kinds = inspect.signature(make).parameters.values()
+        arguments |= {p.name for p in kinds if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    assert arguments == set(CONDITION_ARGUMENTS)
+    for name in CONDITION_ARGUMENTS:
+        with pytest.raises(InputError, match=f"fields: '{name}' is an argument of the conditions; call the field"):
+            PDE("x y", ["u", name], lambda u: u)
+    # As coordinates and coefficients they work.
+    pde = PDE("weight self", "u", lambda u, weight, name: u.self - weight * name, {"name": 2.0})
+    box = Box(weight=(0, 1), self=(0, 1))
+    points = box.grid(2)
+    (term,) = Problem("p", pde, box, [Residual(points)]).terms(torch.float64)
+    assert sorted(term.columns.abs().flatten().tolist()) == [0.0, 0.0, 2.0, 2.0]
+
+
+def test_names_that_histories_use() -> None:
+    for name in HISTORY_COLUMNS:
+        with pytest.raises(InputError, match=f"conditions: the name '{name}' has another meaning in histories"):
+            problem(Residual(POINTS, name=name))
+    for name in ("lr", "loss", "step"):
+        with pytest.raises(InputError, match=f"pde: unknown: the name '{name}' has another meaning in histories"):
+            problem(pde=PDE("x y", "u", lambda u: u.x, unknown={name: 1.0}))
+    with pytest.raises(InputError, match="conditions: the name 'nu' has another meaning"):
+        problem(Residual(POINTS, name="nu"), pde=PDE("x y", "u", lambda u, nu: nu * u.x, unknown={"nu": 1.0}))
+
+
+INVERSE = PDE("x y", "u", lambda u, nu: u.x - nu * u, unknown={"nu": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"guess": {"nu": np.nan}}, "guess: nu: expected a finite number, got nan"),
+        ({"guess": {"nu": "1"}}, "guess: nu: expected a finite number, got '1'"),
+        ({"guess": {"mu": 1.0}}, "guess: the unknown coefficients are .'nu'., got 'mu'"),
+        ({"guess": [1.0]}, "guess: expected a mapping from name to number, got list"),
+        ({"true_coefficients": {"mu": 1.0}}, "true_coefficients: the unknown coefficients are .'nu'., got 'mu'"),
+        ({"true_coefficients": {"nu": np.inf}}, "true_coefficients: nu: expected a finite number, got inf"),
+        ({"conditions": Residual(POINTS)}, "conditions: expected a list of conditions, got Condition"),
+        ({"conditions": [POINTS]}, "conditions: expected Residual"),
+        ({"conditions": [Residual(POINTS, weight=0)]}, "conditions: expected a positive weight for at least one"),
+        ({"pde": lambda u: u}, "pde: expected a PDE, got function"),
+        ({"domain": [(0, 1), (0, 2)]}, "domain: expected a Box, got list"),
+    ],
+)
+def test_problems_that_are_refused(settings: dict[str, Any], message: str) -> None:
+    given = {"name": "p", "pde": INVERSE, "domain": BOX, "conditions": [Residual(POINTS)], **settings}
+    with pytest.raises(InputError, match=message):
+        Problem(**given)
+
+
+@pytest.mark.parametrize("schedule", [Schedule(1), GaussNewton(1)])
+def test_histories_use_no_other_names(schedule: Any) -> None:
+    own = problem(pde=INVERSE)
+    history = fit(own, TanhMLP([2, 4, 1], dtype=torch.float64), schedule).history
+    assert {*history.columns} - {*own.term_names, *own.pde.unknown} <= {*HISTORY_COLUMNS}

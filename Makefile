@@ -11,10 +11,10 @@ OUT    ?= results/laplace
 export GOMP_SPINCOUNT ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help solve test lint types format bench wheel test-wheel sanitize clean
+.PHONY: help solve test test-all-isa test-perturbed lint types format bench wheel test-wheel sanitize clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 KERNELS := $(wildcard kernels/cpu/src/*)
 
@@ -32,6 +32,12 @@ solve: $(READY)  ## from the Laplace problem to R and a trained Psi-NN, beside P
 
 test: $(READY)  ## the test suite, on all processors
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+test-all-isa: $(READY)  ## what computes, under every instruction set of this machine and on the reference backend
+	OMP_NUM_THREADS=1 $(BIN)/python tests/variants.py -m numerical
+
+test-perturbed: $(READY)  ## what follows training, in the same ways, from five perturbed starts each
+	OMP_NUM_THREADS=1 $(BIN)/python tests/variants.py -m trajectory --draws 1,2,3,4,5
 
 lint: $(READY) types  ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .
@@ -61,7 +67,7 @@ test-wheel: wheel  ## the test suite against the installed wheel, in an environm
 	build/wheel/bin/pip install --quiet -c constraints.txt "psinn_fast[dev] @ file://$$(ls $(CURDIR)/dist/*.whl)"
 	@# Not from here: the sources must not be importable beside the wheel.
 	@rm -rf build/wheel-tests && mkdir -p build/wheel-tests
-	@cp -r tests bench docs examples pyproject.toml README.md Makefile build/wheel-tests/
+	@cp -r tests bench docs examples conftest.py pyproject.toml README.md Makefile build/wheel-tests/
 	cd build/wheel-tests && ../wheel/bin/python -m pytest tests -p no:cacheprovider
 
 # gcc's runtime libraries must be loaded before Python's own; leaks are Python's and torch's at exit, not ours.

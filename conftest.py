@@ -1,0 +1,56 @@
+"""Which tests compute, and the suite under other rounding errors (docs/testing.md).
+
+PSINN_FAST_TEST_PERTURB=k, k > 0, moves the initial weights of all networks by 1e-12 of their size (float32: by one
+rounding), with signs from draw k. PSINN_FAST_TEST_BACKEND=reference makes "auto" mean that backend on the CPU.
+PSINN_FAST_ISA, which the library itself reads, chooses the instruction set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from psinn_fast import PsiMLP
+from psinn_fast.kernels import registry
+
+ROOT = Path(__file__).parent
+# What computes by the kernels of the CPU or by torch.
+NUMERICAL = ("kernels", "training", "discovery", "problems", "examples")
+NUMERICAL_FILES = ("centre", "conditions", "derivatives", "networks", "operators", "pde", "solving")
+RELATIVE = 1e-12
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        parts = item.path.relative_to(ROOT).with_suffix("").parts
+        is_numerical = parts[1] in (*NUMERICAL, *(f"test_{name}" for name in NUMERICAL_FILES))
+        if (is_numerical and "triton" not in parts) or item.get_closest_marker("trajectory"):
+            item.add_marker("numerical")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _other_rounding_errors() -> Iterator[None]:
+    draw, name = int(os.environ.get("PSINN_FAST_TEST_PERTURB") or 0), os.environ.get("PSINN_FAST_TEST_BACKEND")
+    with pytest.MonkeyPatch.context() as patch:
+        if draw:
+            patch.setattr(PsiMLP, "__init__", _perturbing(PsiMLP.__init__, draw))
+        if name:
+            backend = registry.get_backend(name)
+            patch.setattr(registry, "_BACKENDS", {name: backend, **registry._BACKENDS})
+        yield
+
+
+def _perturbing(make: Any, draw: int) -> Any:
+    def make_perturbed(net: PsiMLP, *arguments: Any, **options: Any) -> None:
+        make(net, *arguments, **options)
+        generator = torch.Generator().manual_seed(draw)
+        signs = 2 * torch.randint(2, net.theta.shape, generator=generator).to(net.theta) - 1
+        with torch.no_grad():
+            net.theta.mul_(1 + max(RELATIVE, torch.finfo(net.theta.dtype).eps) * signs)
+
+    return make_perturbed

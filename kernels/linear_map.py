@@ -87,6 +87,11 @@ class LinearMap:
             n_in += part.shape[1]
         return cls((n_out, n_in), np.concatenate(rows), np.concatenate(cols), np.concatenate(coefficients))
 
+    @property
+    def transposed(self) -> LinearMap:
+        """M^T."""
+        return LinearMap((self.shape[1], self.shape[0]), self.col, self.row, self.coefficient)
+
     def apply(self, x: Tensor) -> Tensor:
         """M x, for x of shape (n_in,)."""
         if self.is_identity:

@@ -24,6 +24,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse
 import torch
 from torch import Tensor
@@ -208,6 +209,30 @@ class Plan:
             ),
         )
 
+    def scaled(self, inputs: Sequence[float], outputs: Sequence[float]) -> Plan:
+        """The plan of s N(x / h), ``inputs`` h and ``outputs`` s: rows of E times a factor, and nothing else.
+
+        Raises:
+            InputError: inputs that one operand sums have different scales, or outputs that read one slot.
+        """
+        if all(scale == 1 for scale in (*inputs, *outputs)):
+            return self
+        first, last, expansion = self.layers[0], self.layers[-1], self.expansion
+        fields = np.asarray(outputs, dtype=np.float64)
+        operands = 1 / _one_scale("inputs", np.asarray(inputs, dtype=np.float64), first.pre)
+        slots = _one_scale("outputs", fields, None if last.post is None else last.post.transposed)
+        factor = np.ones(expansion.shape[0])
+        for product in first.products:
+            factor[product.weight] *= np.tile(operands[product.inputs], product.shape[0])
+        for product in last.products:
+            factor[product.weight] *= slots[product.outputs].repeat(product.shape[1])
+        if last.bias is not None:
+            factor[last.bias] *= fields
+            own = (self.folds.bias >= last.bias.start) & (self.folds.bias < last.bias.stop)
+            factor[self.folds.weight[own]] *= fields[self.folds.bias[own] - last.bias.start]
+        coefficient = expansion.coefficient * factor[expansion.row]
+        return replace(self, expansion=LinearMap(expansion.shape, expansion.row, expansion.col, coefficient))
+
     def expand(self, theta: Tensor) -> Tensor:
         """w: E theta with the constants folded in. Differentiable; may be theta itself."""
         w = self.expansion.apply(theta)
@@ -245,6 +270,17 @@ class Plan:
         return "\n".join(
             f"{a:>{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}  {what}".rstrip() for a, b, c, what in rows
         )
+
+
+def _one_scale(what: str, scales: npt.NDArray[np.float64], mixing: LinearMap | None) -> npt.NDArray[np.float64]:
+    """The scale of every row of ``mixing`` (None: the identity): that of all columns it reads."""
+    if mixing is None:
+        return scales
+    mixed = np.ones(mixing.shape[0])
+    mixed[mixing.row] = scales[mixing.col]
+    if (mixed[mixing.row] != scales[mixing.col]).any():
+        raise InputError(f"{what}: relations that mix them need equal scales, got {scales.tolist()}")
+    return mixed
 
 
 def expanded_plan(layers: Sequence[SymbolLayer]) -> Plan:

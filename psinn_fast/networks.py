@@ -25,9 +25,9 @@ FIT_TOLERANCE = 1e-5
 
 
 class PsiMLP(nn.Module):
-    """A tanh MLP with tied weights, u = W_L tanh(... tanh(W_1 (x - c) + b_1) ...) + b_L.
+    """A tanh MLP with tied weights, u = s (W_L tanh(... tanh(W_1 (x - c) / h + b_1) ...) + b_L).
 
-    Every W, b is a signed copy of theta; c is the structure's centre, most often the origin.
+    Every W, b is a signed copy of theta; c, h and s are the structure's centre and scales, most often 0, 1 and 1.
 
     Drop-in for ``nn.Sequential(nn.Linear, nn.Tanh, ..., nn.Linear)``: ``net(x)`` maps (..., d_in) to (..., d_out), on
     any device and by ordinary autograd to any order. The only parameter is the vector ``theta`` of independent weights
@@ -110,18 +110,25 @@ class PsiMLP(nn.Module):
         weight = linears[0].weight
         net = cls._of(structure, weight.dtype, weight.device)
         with torch.no_grad():
-            given = [
+            given: list[tuple[Tensor, Tensor]] = [
                 (linear.weight, weight.new_zeros(linear.out_features) if linear.bias is None else linear.bias)
                 for linear in linears
             ]
-            # Least squares in coordinates about the centre, where R^T R is diagonal and counts the uses of each theta.
-            tied = structure.about_origin
-            centred = [(weight, given[0][1] + weight @ weight.new_tensor(structure.centre)), *given[1:]]
+            # Least squares in the structure's own frame, where R^T R is diagonal and counts the uses of each theta.
+            centre, inputs, outputs = (
+                weight.new_tensor(numbers)
+                for numbers in (structure.centre, structure.input_scale, structure.output_scale)
+            )
+            first, bias = given[0]
+            given[0] = first * inputs, bias + first @ centre
+            last, bias = given[-1]
+            given[-1] = last / outputs[:, None], bias / outputs
+            tied = structure.plain
             uses = torch.bincount(torch.from_numpy(tied.expanded_plan.expansion.col), minlength=tied.n_parameters)
-            net.theta.copy_(tied.expand_adjoint(centred) / uses.to(weight))
+            net.theta.copy_(tied.expand_adjoint(given) / uses.to(weight))
             misfit = max(
                 max(float((w - v).abs().max()), float((b - c).abs().max()))
-                for (w, b), (v, c) in zip(structure.expand(net.theta), given, strict=True)
+                for (w, b), (v, c) in zip(tied.expand(net.theta), given, strict=True)
             )
             largest = max(max(float(w.abs().max()), float(b.abs().max())) for w, b in given)
         if not misfit <= FIT_TOLERANCE * largest:
@@ -143,26 +150,28 @@ class TanhMLP(PsiMLP):
     ``nn.Sequential(nn.Linear(...), nn.Tanh(), ...)`` in distribution, not in value.
 
     Args:
-        layers: sizes, inputs first, e.g. ``[2, 8, 8, 16, 1]``.
+        layers: sizes, inputs first, e.g. ``[2, 8, 8, 16, 1]``; or a structure without relations, for another centre or
+            other scales than 0 and 1.
         init, seed, dtype, device: as for `PsiMLP`.
     """
 
     def __init__(
         self,
-        layers: Sequence[int],
+        layers: Sequence[int] | Structure,
         *,
         init: str = "default",
         seed: int | None = None,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__(Structure.dense(layers), init=init, seed=seed, dtype=dtype, device=device)
+        structure = layers if isinstance(layers, Structure) else Structure.dense(layers)
+        if not structure.is_dense:
+            raise InputError(f"structure: a TanhMLP has no relations, {structure.name!r} has; use PsiMLP")
+        super().__init__(structure, init=init, seed=seed, dtype=dtype, device=device)
 
     @classmethod
     def _of(cls, structure: Structure, dtype: torch.dtype, device: torch.device) -> Self:
-        if not structure.is_dense:
-            raise InputError("structure: a TanhMLP has no relations; use PsiMLP.from_sequential")
-        return cls(structure.layer_sizes, dtype=dtype, device=device)
+        return cls(structure, dtype=dtype, device=device)
 
 
 def _linear_layers(network: nn.Sequential) -> list[nn.Linear]:
@@ -182,7 +191,7 @@ def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise InputError(f"seed: expected an integer or None, got {seed!r}")
     generator = None if seed is None else torch.Generator().manual_seed(seed)
-    structure = structure.about_origin
+    structure = structure.plain
     theta = torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-1, 1, generator=generator)
     # Scale each theta by the bound of the expanded entries it stands for; of unequal bounds, the tighter.
     ones = structure.expand(torch.ones(structure.n_parameters, dtype=torch.float64))

@@ -135,7 +135,7 @@ def draw_structure(figure: FigureBase, structure: Structure) -> None:
         axis.set_aspect("equal")
         axis.axis("off")
         axis.set_title(f"W{number}, b{number}", fontsize=9)
-    about = f", inputs from {structure.centre_text}" if structure.is_centred else ""
+    about = "" if structure.is_plain else f", {structure.frame_text}"
     title = f"{structure.name}: {structure.n_parameters} of {structure.n_expanded} parameters{about}"
     figure.suptitle(title, fontsize=10)
 

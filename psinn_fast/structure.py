@@ -22,6 +22,8 @@ from .kernels.plan import Plan, expanded_plan
 from .kernels.symbols import SymbolLayer
 
 SCHEMA = "psinn_fast.structure/1"
+# What a file holds where it is not the default.
+_FRAME = ("centre", "input_scale", "output_scale")
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,19 @@ class Structure:
     """The relations among the weights of a network, layer by layer.
 
     Layer l maps h to z = W h + b. W is a matrix of blocks, each +Theta_k, -Theta_k or zero; vec(W) = R theta with
-    R in {0, +1, -1}, one non-zero a row (Liu et al. 2025, "relation matrix"). R is frozen, theta trains. The first
-    layer takes x - centre, so reflections and swaps that R expresses are about that point: z = W (x - centre) + b.
+    R in {0, +1, -1}, one non-zero a row (Liu et al. 2025, "relation matrix"). R is frozen, theta trains. Inputs are
+    measured from a centre, about which are the reflections and swaps that R expresses, and like outputs in units of
+    their own: u(x) = output_scale N((x - centre) / input_scale).
 
     Args:
         layers: one `SymbolLayer` per affine layer, the last one linear, all others followed by tanh.
         name: what pictures and files call it.
         centre: one number per input; () is the origin.
+        input_scale, output_scale: one positive number per input, per output; () is 1 each.
 
     Raises:
-        InputError: no layers, the blocks of a layer do not match those of the next, or a centre of the wrong length or
-            not finite.
+        InputError: no layers, the blocks of a layer do not match those of the next, a centre or scales of the wrong
+            length, not finite or not positive, or unequal scales of inputs (outputs) that the relations tie.
 
     Hidden block sizes are multiples of a unit; `with_width` scales them, so a structure found on a small network
     serves a wide one.
@@ -48,6 +52,8 @@ class Structure:
     layers: tuple[SymbolLayer, ...]
     name: str = "structure"
     centre: tuple[float, ...] = ()
+    input_scale: tuple[float, ...] = ()
+    output_scale: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -63,6 +69,19 @@ class Structure:
         if len(given) != self.n_inputs or not all(map(math.isfinite, given)):
             raise InputError(f"centre: expected {self.n_inputs} finite numbers, one per input, got {list(given)}")
         object.__setattr__(self, "centre", tuple(float(c) for c in given))
+        for what, n in (("input", self.n_inputs), ("output", self.n_outputs)):
+            scales = tuple(getattr(self, f"{what}_scale")) or (1.0,) * n
+            if len(scales) != n or not all(math.isfinite(scale) and scale > 0 for scale in scales):
+                raise InputError(
+                    f"{what}_scale: expected {n} positive finite numbers, one per {what}, got {list(scales)}"
+                )
+            for group in getattr(self, f"tied_{what}s") if len(set(scales)) > 1 else ():
+                if len({scales[i] for i in group}) > 1:
+                    raise InputError(
+                        f"{what}_scale: the relations tie the {what}s {[i + 1 for i in group]}, so their scales must "
+                        f"be equal, got {[scales[i] for i in group]}"
+                    )
+            object.__setattr__(self, f"{what}_scale", tuple(float(scale) for scale in scales))
 
     @classmethod
     def dense(cls, layers: Sequence[int], name: str = "dense") -> Structure:
@@ -99,28 +118,43 @@ class Structure:
 
     @property
     def is_dense(self) -> bool:
-        """True when theta is all (W, b) themselves."""
-        return all(layer.is_dense for layer in self.layers) and not self.is_centred
+        """No relations: theta is all (W, b) themselves, but for centre and scales."""
+        return all(layer.is_dense for layer in self.layers)
 
     @property
-    def is_centred(self) -> bool:
-        """The centre is another point than the origin."""
-        return any(self.centre)
+    def is_plain(self) -> bool:
+        """The centre is the origin and all scales are 1."""
+        return not any(self.centre) and all(scale == 1 for scale in (*self.input_scale, *self.output_scale))
 
     @cached_property
-    def about_origin(self) -> Structure:
-        """The same relations with the origin as centre: a structure whose every W and b is a signed copy of theta."""
-        return replace(self, centre=()) if self.is_centred else self
+    def plain(self) -> Structure:
+        """The same relations about the origin, unscaled: every W and b is a signed copy of theta."""
+        return self if self.is_plain else replace(self, centre=(), input_scale=(), output_scale=())
+
+    @cached_property
+    def tied_inputs(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of inputs whose weights in the first layer share parameters: what the relations may exchange."""
+        index, sign = self.layers[0].weight_map()
+        return _groups([set(index[sign[:, i] != 0, i].tolist()) for i in range(self.n_inputs)])
+
+    @cached_property
+    def tied_outputs(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of outputs whose weights or biases in the last layer share parameters."""
+        (index, sign), (bias, bias_sign) = self.layers[-1].weight_map(), self.layers[-1].bias_map()
+        return _groups(
+            [{*index[i, sign[i] != 0].tolist(), *bias[i : i + 1][bias_sign[i : i + 1] != 0].tolist()}
+             for i in range(self.n_outputs)]
+        )  # fmt: skip
 
     @cached_property
     def plan(self) -> Plan:
         """The network with every exact rewrite, as backends run it."""
-        return lower(self.layers).about(self.centre)
+        return lower(self.layers).scaled(self.input_scale, self.output_scale).about(self.centre)
 
     @cached_property
     def expanded_plan(self) -> Plan:
         """Plan of the expanded network: w = E theta is all (W, b), layer after layer."""
-        return expanded_plan(self.layers).about(self.centre)
+        return expanded_plan(self.layers).scaled(self.input_scale, self.output_scale).about(self.centre)
 
     def relation_matrix(self, layer: int, part: str = "weight") -> scipy.sparse.csr_array:
         """R of one layer: vec(W) = R theta (row-major vec), or b = R theta with ``part="bias"``.
@@ -131,8 +165,8 @@ class Structure:
 
         Returns:
             Sparse matrix of shape (fan_out * fan_in, n_parameters), or (fan_out, n_parameters) for biases;
-            ``theta`` is the whole network's vector. A zero row is a zero weight. The first layer's biases are those
-            of z = W (x - centre) + b.
+            ``theta`` is the whole network's vector. A zero row is a zero weight. All are those of N, which acts on
+            (x - centre) / input_scale.
         """
         if not -len(self.layers) <= layer < len(self.layers):
             raise InputError(f"layer: this structure has layers 0..{len(self.layers) - 1}, got {layer}")
@@ -152,7 +186,7 @@ class Structure:
     def expand(self, theta: Tensor) -> list[tuple[Tensor, Tensor]]:
         """(W, b) of every layer from theta, differentiable; zeros where there are no biases.
 
-        The layers act on x itself: the first bias is b - W centre.
+        The layers act on x itself and give u itself: centre and scales are in the first and last (W, b).
         """
         if theta.shape != (self.n_parameters,):
             raise InputError(f"theta: expected shape ({self.n_parameters},), got {tuple(theta.shape)}")
@@ -220,16 +254,24 @@ class Structure:
         """E.g. ``W1 = [[a, b], [a, -b]]   b1 = [c, c]``, one line per layer."""
         sizes = "-".join(map(str, self.layer_sizes))
         lines = [f"{self.name}: {sizes}, {self.n_parameters} independent of {self.n_expanded} expanded parameters"]
-        if self.is_centred:
-            lines.append(f"  inputs measured from {self.centre_text}")
+        if not self.is_plain:
+            lines.append(f"  {self.frame_text}")
         for number, (weight, bias) in enumerate(self.named_symbols(), start=1):
             rows = ", ".join("[" + ", ".join(row) + "]" for row in weight)
             lines.append(f"  W{number} = [{rows}]   b{number} = [{', '.join(bias)}]")
         return "\n".join(lines)
 
     @property
-    def centre_text(self) -> str:
-        return "(" + ", ".join(f"{c:g}" for c in self.centre) + ")"
+    def frame_text(self) -> str:
+        """Centre and scales in words; empty for a plain structure."""
+
+        def numbers(values: tuple[float, ...]) -> str:
+            return "(" + ", ".join(f"{value:g}" for value in values) + ")"
+
+        inputs = [f"from {numbers(self.centre)}"] if any(self.centre) else []
+        inputs += [f"in units of {numbers(self.input_scale)}"] if set(self.input_scale) != {1.0} else []
+        outputs = [f"outputs in units of {numbers(self.output_scale)}"] if set(self.output_scale) != {1.0} else []
+        return ", ".join(([f"inputs {' '.join(inputs)}"] if inputs else []) + outputs)
 
     def to_json(self) -> str:
         layers = [
@@ -241,8 +283,9 @@ class Structure:
             }
             for layer in self.layers
         ]
-        centre = {"centre": list(self.centre)} if self.is_centred else {}
-        return json.dumps({"schema": SCHEMA, "name": self.name, **centre, "layers": layers}, indent=1)
+        plain = self.plain
+        frame = {key: list(getattr(self, key)) for key in _FRAME if getattr(self, key) != getattr(plain, key)}
+        return json.dumps({"schema": SCHEMA, "name": self.name, **frame, "layers": layers}, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Structure:
@@ -264,12 +307,12 @@ class Structure:
                 SymbolLayer.of(layer["weight"], layer["bias"], layer["rows"], layer["cols"]) for layer in data["layers"]
             )
             name = str(data["name"])
-            centre = tuple(map(float, data["centre"])) if "centre" in data else ()
+            frame = {key: tuple(map(float, data[key])) for key in _FRAME if key in data}
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
             raise CheckpointError(f"structure: malformed layers ({type(error).__name__}: {error})") from None
-        return cls(layers, name, centre)
+        return cls(layers, name, **frame)
 
     def save(self, path: str | Path) -> None:
         Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
@@ -292,6 +335,16 @@ def check_layer_sizes(layers: Sequence[int]) -> tuple[int, ...]:
     if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes):
         raise InputError(f"layers: expected at least two positive integers, e.g. [2, 8, 8, 1], got {list(layers)}")
     return sizes
+
+
+def _groups(parameters: Sequence[set[int]]) -> tuple[tuple[int, ...], ...]:
+    """Numbers of sets that overlap, also by way of others."""
+    groups: list[tuple[tuple[int, ...], set[int]]] = []
+    for i, own in enumerate(parameters):
+        touched = [group for group in groups if group[1] & own]
+        members = (*(j for group in touched for j in group[0]), i)
+        groups = [group for group in groups if group not in touched] + [(members, own.union(*(g[1] for g in touched)))]
+    return tuple(sorted(tuple(sorted(members)) for members, _ in groups))
 
 
 def _letter(k: int, capital: bool) -> str:

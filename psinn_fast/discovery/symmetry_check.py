@@ -100,7 +100,7 @@ def structure_symmetries(structure: Structure, coords: Sequence[str], *, seed: i
     """
     if len(coords) != structure.n_inputs:
         raise InputError(f"coords: expected {structure.n_inputs} names, got {len(coords)}")
-    wide = structure.about_origin.with_width(3)
+    wide = structure.plain.with_width(3)
     theta = torch.randn(wide.n_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     layers = [(weight.numpy(), bias.numpy()) for weight, bias in wide.expand(theta)]
 

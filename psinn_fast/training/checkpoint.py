@@ -39,7 +39,7 @@ def load_network(path: str | Path) -> PsiMLP:
     try:
         structure = Structure.from_json(json.dumps(header["structure"]))
         dtype = tensors["theta"].dtype
-        net = TanhMLP(structure.layer_sizes, dtype=dtype) if structure.is_dense else PsiMLP(structure, dtype=dtype)
+        net = TanhMLP(structure, dtype=dtype) if structure.is_dense else PsiMLP(structure, dtype=dtype)
         with torch.no_grad():
             net.theta.copy_(tensors["theta"])
     except (KeyError, InputError, RuntimeError) as error:

@@ -25,3 +25,12 @@ class CheckpointError(PsinnFastError):
 
 class DivergedError(PsinnFastError, ArithmeticError):
     """Training met NaN or infinity. The last good weights are kept; the message says where it happened."""
+
+
+def short(value: object, most: int = 80) -> str:
+    """``repr(value)`` cut to what fits into a message, whatever it is."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints no integers of thousands of digits
+        text = f"a {type(value).__name__} too long to print"
+    return text if len(text) <= most else text[: most - 3] + "..."

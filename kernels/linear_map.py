@@ -56,7 +56,8 @@ class LinearMap:
 
     @classmethod
     def identity(cls, size: int) -> LinearMap:
-        return cls((size, size), np.arange(size), np.arange(size), np.ones(size))
+        index = np.arange(size)
+        return cls((size, size), index, index, np.ones(size))
 
     @classmethod
     def from_dense(cls, matrix: npt.ArrayLike) -> LinearMap:

@@ -287,32 +287,32 @@ def expanded_plan(layers: Sequence[SymbolLayer]) -> Plan:
     """The expanded dense plan: one product per layer, gradients gathered back to theta through R^T."""
     if not layers:
         raise InputError("layers: a network needs at least one layer")
-    lowered, maps, slices = [], [], []
+    lowered, slices = [], []
     position = theta_start = 0
     for layer in layers:
         n_entries = layer.fan_out * layer.fan_in
         weight = slice(position, position + n_entries)
-        has_bias = any(layer.bias)
-        bias = slice(weight.stop, weight.stop + layer.fan_out) if has_bias else None
+        bias = slice(weight.stop, weight.stop + layer.fan_out) if any(layer.bias) else None
         position = bias.stop if bias else weight.stop
         product = Product(slice(0, layer.fan_out), slice(0, layer.fan_in), weight)
         lowered.append(LayerPlan(layer.fan_in, layer.fan_out, layer.fan_out, (product,), bias))
-        maps.append(_layer_map(layer, has_bias))
         slices.append(slice(theta_start, theta_start + layer.n_weights))
         theta_start += layer.n_parameters
+    # Of dense layers w is theta: nothing is built entry by entry for the millions of weights that they may have.
+    dense = all(layer.is_dense for layer in layers)
     return Plan(
         tuple(lowered),
-        LinearMap.stack(maps),
+        LinearMap.identity(position) if dense else LinearMap.stack(map(_layer_map, layers)),
         tuple(layer.fan_out * layer.fan_in for layer in layers),
         tuple(slices),
         tuple((layer.fan_out, layer.fan_in) if layer.is_dense else None for layer in layers),
     )
 
 
-def _layer_map(layer: SymbolLayer, has_bias: bool) -> LinearMap:
+def _layer_map(layer: SymbolLayer) -> LinearMap:
     index, sign = layer.weight_map()
     parts = [(index.ravel(), sign.ravel())]
-    if has_bias:
+    if any(layer.bias):
         parts.append(layer.bias_map())
     col = np.concatenate([part[0] for part in parts])
     coefficient = np.concatenate([part[1] for part in parts])

@@ -7,17 +7,19 @@ entries, so every occurrence of a symbol must have the same shape.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InputError
+from .errors import InputError, short
 
-# Far beyond what tanh networks on PDEs need; a slip in a size is refused before memory is asked for.
-MOST_WEIGHTS = 2**26
+# Of a network, zeros and repetitions counted: eight layers of 1,024 neurons, far beyond what tanh networks on PDEs
+# need. A slip in a size, or a damaged file, is refused before memory is asked for; so many take less than a gigabyte.
+MOST_WEIGHTS = 2**23
 
 IntArray = npt.NDArray[np.int64]
 
@@ -33,7 +35,8 @@ class SymbolLayer:
         cols: sizes of the block columns (inputs of the layer).
 
     Raises:
-        InputError: ragged or misnumbered symbols, non-positive sizes, or a symbol used with two block shapes.
+        InputError: ragged or misnumbered symbols, non-positive sizes, anything but integers (1.0 and True are none),
+            or a symbol used with two block shapes.
 
     The layer's parameters are laid out as Theta_1, Theta_2, ... (each row-major), then the bias vectors.
     """
@@ -52,22 +55,24 @@ class SymbolLayer:
         cols: Sequence[int] | None = None,
     ) -> SymbolLayer:
         """Build from plain lists; block sizes default to 1."""
-        matrix = tuple(tuple(int(s) for s in row) for row in weight)
-        n_cols = len(matrix[0]) if matrix else 0
+        matrix = _matrix(weight)
         return cls(
             matrix,
-            tuple(int(s) for s in bias),
-            tuple(int(n) for n in rows) if rows is not None else (1,) * len(matrix),
-            tuple(int(n) for n in cols) if cols is not None else (1,) * n_cols,
+            _integers(bias, "bias"),
+            (1,) * len(matrix) if rows is None else _integers(rows, "rows"),
+            (1,) * (len(matrix[0]) if matrix else 0) if cols is None else _integers(cols, "cols"),
         )
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", _matrix(self.weight))
+        for name in ("bias", "rows", "cols"):
+            object.__setattr__(self, name, _integers(getattr(self, name), name))
         if not self.weight or not self.weight[0]:
             raise InputError("weight: a layer needs at least one block row and one block column")
         if any(len(row) != len(self.cols) for row in self.weight):
             lengths = [len(row) for row in self.weight]
             raise InputError(
-                f"weight: every row must have {len(self.cols)} symbols (one per column block), got {lengths}"
+                f"weight: every row must have {len(self.cols)} symbols (one per column block), got {short(lengths)}"
             )
         if len(self.weight) != len(self.rows):
             raise InputError(f"rows: expected {len(self.weight)} block sizes, got {len(self.rows)}")
@@ -75,10 +80,11 @@ class SymbolLayer:
             raise InputError(f"bias: expected {len(self.rows)} symbols (one per block row), got {len(self.bias)}")
         for name, sizes in (("rows", self.rows), ("cols", self.cols)):
             if min(sizes) < 1:
-                raise InputError(f"{name}: block sizes must be at least 1, got {list(sizes)}")
+                raise InputError(f"{name}: block sizes must be at least 1, got {short(list(sizes))}")
         if self.fan_in * self.fan_out > MOST_WEIGHTS:
             raise InputError(
-                f"rows, cols: a layer may have up to {MOST_WEIGHTS} weights, got {self.fan_out} x {self.fan_in}"
+                f"rows, cols: a layer may have up to {MOST_WEIGHTS} weights, "
+                f"got {short(self.fan_out)} x {short(self.fan_in)}"
             )
         _shapes(self.weight_uses, "weight")
         _shapes(self.bias_uses, "bias")
@@ -149,6 +155,23 @@ class SymbolLayer:
         return index[:, 0], sign[:, 0]
 
 
+def _matrix(rows: Any) -> tuple[tuple[int, ...], ...]:
+    if not isinstance(rows, Iterable) or isinstance(rows, str):
+        raise InputError(f"weight: expected rows of integers, got {short(rows)}")
+    return tuple(_integers(row, "weight") for row in rows)
+
+
+def _integers(values: Any, name: str) -> tuple[int, ...]:
+    """Plain ints of a sequence. Nothing is converted: a symbol written as 1.5, "2" or True is a slip."""
+    if not isinstance(values, Iterable) or isinstance(values, str):
+        raise InputError(f"{name}: expected integers, got {short(values)}")
+    found = tuple(values)
+    for value in found:
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise InputError(f"{name}: expected integers, got {short(value)}")
+    return tuple(map(int, found))
+
+
 def _shapes(uses: list[tuple[int, tuple[int, ...]]], name: str) -> tuple[tuple[int, ...], ...]:
     found: dict[int, tuple[int, ...]] = {}
     for signed, shape in uses:
@@ -159,7 +182,7 @@ def _shapes(uses: list[tuple[int, tuple[int, ...]]], name: str) -> tuple[tuple[i
                 "tied blocks must have one shape"
             )
     if sorted(found) != list(range(1, len(found) + 1)):
-        raise InputError(f"{name}: symbols must be numbered 1..{len(found)} without gaps, got {sorted(found)}")
+        raise InputError(f"{name}: symbols must be numbered 1..{len(found)} without gaps, got {short(sorted(found))}")
     return tuple(found[k] for k in range(1, len(found) + 1))
 
 

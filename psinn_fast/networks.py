@@ -6,12 +6,14 @@ import math
 import sys
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .kernels.errors import InputError
 from .kernels.plan import Plan
+from .kernels.symbols import SymbolLayer
 from .structure import Structure
 
 if sys.version_info >= (3, 11):
@@ -55,18 +57,31 @@ class PsiMLP(nn.Module):
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__()
         if not isinstance(structure, Structure):
             raise InputError(f"structure: expected a Structure, got {type(structure).__name__}")
         dtype = dtype or torch.get_default_dtype()
         if dtype not in (torch.float32, torch.float64):
             raise InputError(f"dtype: expected torch.float32 or torch.float64, got {dtype}")
-        self.structure = structure.with_width(width)
-        self.plan: Plan = self.structure.plan
-        # What compiled code knows the network by (operators.py); made here, since it cannot make it.
-        self.structure_text = self.structure.to_json()
-        theta = _draw(self.structure, init, seed)
-        self.theta = nn.Parameter(theta.to(device=device, dtype=dtype))
+        structure = structure.with_width(width)
+        self._build(structure, _draw(structure, init, seed).to(device=device, dtype=dtype))
+
+    @classmethod
+    def with_theta(cls, structure: Structure, theta: Tensor) -> Self:
+        """The network of a structure, already scaled, with the given parameters (not copied); nothing is drawn."""
+        if theta.shape != (structure.n_parameters,):
+            raise InputError(f"theta: expected shape ({structure.n_parameters},), got {tuple(theta.shape)}")
+        net = cls.__new__(cls)
+        net._build(structure, theta)
+        return net
+
+    def _build(self, structure: Structure, theta: Tensor) -> None:
+        nn.Module.__init__(self)
+        self.structure = structure
+        self.plan: Plan = structure.plan
+        # What compiled code knows the network by (operators.py), and what `forward` needs: it cannot make them.
+        self.structure_text = structure.to_json()
+        _ = structure.expanded_plan
+        self.theta = nn.Parameter(theta)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-1:] != (self.structure.n_inputs,):
@@ -191,23 +206,38 @@ def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
         raise InputError(f"seed: expected an integer or None, got {seed!r}")
     generator = None if seed is None else torch.Generator().manual_seed(seed)
-    structure = structure.plain
     theta = torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-1, 1, generator=generator)
-    # Scale each theta by the bound of the expanded entries it stands for; of unequal bounds, the tighter.
-    ones = structure.expand(torch.ones(structure.n_parameters, dtype=torch.float64))
-    bounds = []
-    for weight, bias in ones:
-        used = weight != 0
-        fan_in = used.sum(1).clamp(min=1).double()
-        fan_out = used.sum(0).clamp(min=1).double()
-        if init == "default":
-            weight_bound = (1 / fan_in.sqrt())[:, None].expand_as(weight)
-            bias_bound = 1 / fan_in.sqrt()
-        else:
-            weight_bound = (6 / (fan_in[:, None] + fan_out[None, :])).sqrt()
-            bias_bound = torch.zeros_like(bias)
-        bounds += [weight_bound.reshape(-1), *([bias_bound] if bool((bias != 0).any()) else [])]
-    expansion = structure.expanded_plan.expansion
-    scale = theta.new_full(theta.shape, math.inf)
-    scale.scatter_reduce_(0, torch.from_numpy(expansion.col), torch.cat(bounds)[expansion.row], "amin")
-    return theta * scale
+    bounds, sizes = [], []
+    for layer in structure.layers:
+        found = [*_weight_bounds(layer, init), *_bias_bounds(layer, init)]
+        bounds += found
+        sizes += [math.prod(shape) for shape in (*layer.weight_shapes, *layer.bias_shapes)]
+    return theta.mul_(torch.tensor(bounds, dtype=torch.float64).repeat_interleave(torch.tensor(sizes)))
+
+
+def _weight_bounds(layer: SymbolLayer, init: str) -> list[float]:
+    """Of Theta_1, Theta_2, ...: the bound of the expanded entries that it stands for; of unequal ones, the tightest."""
+    fan_in, fan_out = _fans(layer)
+    bounds = [math.inf] * len(layer.weight_shapes)
+    for i, row in enumerate(layer.weight):
+        for j, symbol in enumerate(row):
+            if symbol:
+                own = 1 / math.sqrt(fan_in[i]) if init == "default" else math.sqrt(6 / (fan_in[i] + fan_out[j]))
+                bounds[abs(symbol) - 1] = min(bounds[abs(symbol) - 1], own)
+    return bounds
+
+
+def _bias_bounds(layer: SymbolLayer, init: str) -> list[float]:
+    fan_in, _ = _fans(layer)
+    bounds = [math.inf] * len(layer.bias_shapes)
+    for i, symbol in enumerate(layer.bias):
+        if symbol:
+            bounds[abs(symbol) - 1] = min(bounds[abs(symbol) - 1], 1 / math.sqrt(fan_in[i]))
+    return bounds if init == "default" else [0.0] * len(bounds)
+
+
+def _fans(layer: SymbolLayer) -> tuple[list[int], list[int]]:
+    """Non-zero entries in a row of each block row and in a column of each block column, but at least 1."""
+    used = np.array(layer.weight) != 0
+    fan_in, fan_out = used @ np.array(layer.cols), np.array(layer.rows) @ used
+    return np.maximum(fan_in, 1).tolist(), np.maximum(fan_out, 1).tolist()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,17 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from .kernels.errors import CheckpointError, InputError
+from . import entries
+from .files import BadJson, from_json, read_text, to_json, write_atomically
+from .kernels.errors import CheckpointError, InputError, short
 from .kernels.lowering import lower
 from .kernels.plan import Plan, expanded_plan
-from .kernels.symbols import SymbolLayer
+from .kernels.symbols import MOST_WEIGHTS, SymbolLayer
 
 SCHEMA = "psinn_fast.structure/1"
 # What a file holds where it is not the default.
 _FRAME = ("centre", "input_scale", "output_scale")
+MOST_LAYERS = 1000
 
 
 @dataclass(frozen=True)
@@ -59,21 +62,30 @@ class Structure:
         object.__setattr__(self, "layers", tuple(self.layers))
         if not self.layers:
             raise InputError("layers: a structure needs at least one layer")
+        if len(self.layers) > MOST_LAYERS:
+            raise InputError(f"layers: a structure has at most {MOST_LAYERS}, got {len(self.layers)}")
+        if not entries.is_line(self.name):
+            raise InputError(f"name: expected {entries.A_LINE}, got {short(self.name)}")
         for number, (before, after) in enumerate(pairwise(self.layers), start=1):
             if before.rows != after.cols:
                 raise InputError(
-                    f"layers: the blocks that layer {number} gives, {list(before.rows)}, "
-                    f"do not fit those that layer {number + 1} takes, {list(after.cols)}"
+                    f"layers: the blocks that layer {number} gives, {short(list(before.rows))}, "
+                    f"do not fit those that layer {number + 1} takes, {short(list(after.cols))}"
                 )
+        if sum(layer.fan_in * layer.fan_out for layer in self.layers) > MOST_WEIGHTS:
+            sizes = "-".join(map(str, self.layer_sizes))
+            raise InputError(f"layers: a network may have up to {MOST_WEIGHTS} weights, {short(sizes)} has more")
         given = tuple(self.centre) or (0.0,) * self.n_inputs
-        if len(given) != self.n_inputs or not all(map(math.isfinite, given)):
-            raise InputError(f"centre: expected {self.n_inputs} finite numbers, one per input, got {list(given)}")
+        if len(given) != self.n_inputs or not all(map(_is_finite, given)):
+            raise InputError(
+                f"centre: expected {self.n_inputs} finite numbers, one per input, got {short(list(given))}"
+            )
         object.__setattr__(self, "centre", tuple(float(c) for c in given))
         for what, n in (("input", self.n_inputs), ("output", self.n_outputs)):
             scales = tuple(getattr(self, f"{what}_scale")) or (1.0,) * n
-            if len(scales) != n or not all(math.isfinite(scale) and scale > 0 for scale in scales):
+            if len(scales) != n or not all(_is_finite(scale) and scale > 0 for scale in scales):
                 raise InputError(
-                    f"{what}_scale: expected {n} positive finite numbers, one per {what}, got {list(scales)}"
+                    f"{what}_scale: expected {n} positive finite numbers, one per {what}, got {short(list(scales))}"
                 )
             for group in getattr(self, f"tied_{what}s") if len(set(scales)) > 1 else ():
                 if len({scales[i] for i in group}) > 1:
@@ -149,6 +161,8 @@ class Structure:
     @cached_property
     def plan(self) -> Plan:
         """The network with every exact rewrite, as backends run it."""
+        if self.is_dense:
+            return self.expanded_plan
         return lower(self.layers).scaled(self.input_scale, self.output_scale).about(self.centre)
 
     @cached_property
@@ -273,7 +287,8 @@ class Structure:
         outputs = [f"outputs in units of {numbers(self.output_scale)}"] if set(self.output_scale) != {1.0} else []
         return ", ".join(([f"inputs {' '.join(inputs)}"] if inputs else []) + outputs)
 
-    def to_json(self) -> str:
+    def to_entries(self) -> dict[str, Any]:
+        """What `to_json` writes, as dictionaries and lists."""
         layers = [
             {
                 "weight": [list(row) for row in layer.weight],
@@ -285,48 +300,75 @@ class Structure:
         ]
         plain = self.plain
         frame = {key: list(getattr(self, key)) for key in _FRAME if getattr(self, key) != getattr(plain, key)}
-        return json.dumps({"schema": SCHEMA, "name": self.name, **frame, "layers": layers}, indent=1)
+        return {"schema": SCHEMA, "name": self.name, **frame, "layers": layers}
+
+    def to_json(self) -> str:
+        return to_json(self.to_entries())
 
     @classmethod
     def from_json(cls, text: str) -> Structure:
         """Inverse of `to_json`.
 
         Raises:
-            CheckpointError: not JSON, another schema, or fields missing or of the wrong type.
+            CheckpointError: not JSON, another schema, or entries missing, unknown or of the wrong type.
             InputError: well-formed, but not a valid structure.
         """
         try:
-            data: Any = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise CheckpointError(f"structure: not valid JSON ({error})") from None
-        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-            found = data.get("schema") if isinstance(data, dict) else type(data).__name__
-            raise CheckpointError(f"structure: expected schema {SCHEMA!r}, got {found!r}")
-        try:
-            layers = tuple(
-                SymbolLayer.of(layer["weight"], layer["bias"], layer["rows"], layer["cols"]) for layer in data["layers"]
-            )
-            name = str(data["name"])
-            frame = {key: tuple(map(float, data[key])) for key in _FRAME if key in data}
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise CheckpointError(f"structure: malformed layers ({type(error).__name__}: {error})") from None
-        return cls(layers, name, **frame)
+            data = from_json(text)
+        except BadJson as error:
+            raise CheckpointError(f"structure: {error}") from None
+        return cls.from_entries(data)
+
+    @classmethod
+    def from_entries(cls, data: Any) -> Structure:
+        """Inverse of `to_entries`. Raises: see `from_json`."""
+        found = data.get("schema") if isinstance(data, dict) else type(data).__name__
+        if found != SCHEMA:
+            raise CheckpointError(f"structure: expected schema {SCHEMA!r}, got {short(found)}")
+        data = entries.fields(data, "structure", ("schema", "name", "layers"), _FRAME)
+        layers = entries.items(data["layers"], "structure: layers")
+        name = entries.text(data["name"], "structure: name")
+        frame = {key: tuple(entries.numbers(data[key], f"structure: {key}")) for key in _FRAME if key in data}
+        return cls(tuple(_layer(layer, f"structure: layers[{i}]") for i, layer in enumerate(layers)), name, **frame)
 
     def save(self, path: str | Path) -> None:
-        Path(path).write_text(self.to_json() + "\n", encoding="utf-8")
+        """Write `to_json`.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        write_atomically(path, self.to_json() + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Structure:
+        """What `save` wrote.
+
+        Raises:
+            CheckpointError, InputError: see `from_json`; the file cannot be read, or has more than 16 MB.
+        """
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            contents = read_text(path)
         except (OSError, UnicodeDecodeError) as error:
             raise CheckpointError(f"structure file {path}: cannot be read ({error})") from None
         try:
-            return cls.from_json(text)
+            return cls.from_json(contents)
         except (CheckpointError, InputError) as error:
             raise type(error)(f"structure file {path}: {error}") from None
+
+
+def _layer(data: Any, where: str) -> SymbolLayer:
+    parts = entries.fields(data, where, ("weight", "bias", "rows", "cols"))
+    matrix = entries.items(parts["weight"], f"{where}.weight")
+    weight = [entries.integers(row, f"{where}.weight[{i}]") for i, row in enumerate(matrix)]
+    bias, rows, cols = (entries.integers(parts[name], f"{where}.{name}") for name in ("bias", "rows", "cols"))
+    try:
+        return SymbolLayer.of(weight, bias, rows, cols)
+    except InputError as error:
+        raise InputError(f"{where}.{error}") from None
+
+
+def _is_finite(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
 
 
 def check_layer_sizes(layers: Sequence[int]) -> tuple[int, ...]:

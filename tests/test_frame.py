@@ -291,5 +291,5 @@ def test_bad_frame(frame: dict[str, tuple[float, ...]], message: str) -> None:
 def test_bad_frame_in_a_file(key: str) -> None:
     data = json.loads(STRUCTURES["regular"]().to_json())
     data[key][0] = "up"
-    with pytest.raises(CheckpointError, match="structure: malformed layers"):
+    with pytest.raises(CheckpointError, match=rf"structure: {key}\[0\]: expected a finite number, got 'up'"):
         Structure.from_json(json.dumps(data))

@@ -1,50 +1,67 @@
-"""Saved networks and checkpoints: safetensors with JSON in the header. Nothing here unpickles.
-
-safetensors is imported where files are: training that saves nothing does without it.
-"""
+"""Saved networks and checkpoints: what is in them, and how it is checked."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..kernels.errors import CheckpointError, InputError
+from .. import entries
+from ..files import from_json, to_json
+from ..kernels.errors import CheckpointError, InputError, short
 from ..networks import PsiMLP, TanhMLP
 from ..structure import Structure
 from .history import History
+from .tensor_file import TensorFile, write_tensors
 
-NETWORK_SCHEMA = "psinn_fast.network/1"
-CHECKPOINT_SCHEMA = "psinn_fast.checkpoint/2"
+NETWORK_SCHEMA = "psinn_fast.network/2"
+CHECKPOINT_SCHEMA = "psinn_fast.checkpoint/3"
+
+
+class Expected(NamedTuple):
+    """A tensor of a checkpoint. ``shape``: None where any size will do."""
+
+    shape: tuple[int | None, ...]
+    dtype: torch.dtype = torch.float64
+    finite: bool = True
+    optional: bool = False
 
 
 def save_network(path: str | Path, net: PsiMLP, coefficients: Mapping[str, float] | None = None) -> None:
-    """Write theta, the structure and, for inverse problems, the coefficients found."""
-    header = {"structure": json.loads(net.structure.to_json()), "coefficients": dict(coefficients or {})}
-    _write(Path(path), {"theta": net.theta.detach()}, NETWORK_SCHEMA, header)
+    """Write theta, the structure and, for inverse problems, the coefficients found.
+
+    Raises:
+        InputError: weights that are NaN or infinite, which no one could load.
+        CheckpointError: the file cannot be written.
+    """
+    if not bool(torch.isfinite(net.theta).all()):
+        raise InputError(f"net: its weights are NaN or infinite, {path} is not written")
+    header = {"structure": net.structure.to_entries(), "coefficients": dict(coefficients or {})}
+    try:
+        write_tensors(path, NETWORK_SCHEMA, header, {"theta": net.theta})
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written ({error})") from None
 
 
 def load_network(path: str | Path) -> PsiMLP:
     """The network that `save_network` wrote, with its dtype, on the CPU.
 
     Raises:
-        CheckpointError: not readable, not one of ours, or damaged.
+        CheckpointError: not readable, not one of ours, or damaged: the message names the file and the entry.
     """
-    tensors, header = _read(Path(path), NETWORK_SCHEMA, ("theta",))
-    try:
-        structure = Structure.from_json(json.dumps(header["structure"]))
-        dtype = tensors["theta"].dtype
-        net = TanhMLP(structure, dtype=dtype) if structure.is_dense else PsiMLP(structure, dtype=dtype)
-        with torch.no_grad():
-            net.theta.copy_(tensors["theta"])
-    except (KeyError, InputError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: damaged ({error})") from None
-    return net
+    with TensorFile(path, NETWORK_SCHEMA) as file:
+        header = entries.fields(file.header, "header", ("structure", "coefficients"))
+        for name, value in entries.fields(header["coefficients"], "coefficients", (), None).items():
+            entries.text(name, "coefficients")
+            if value is not None:  # what was not finite
+                entries.number(value, f"coefficients.{name}")
+        structure = Structure.from_entries(header["structure"])
+        theta = file.take("theta", (structure.n_parameters,))
+        file.finish()
+        return (TanhMLP if structure.is_dense else PsiMLP).with_theta(structure, theta)
 
 
 def save_checkpoint(
@@ -52,69 +69,54 @@ def save_checkpoint(
 ) -> None:
     """What a resumed run needs to go on as if it had not stopped. ``identity`` says what run this is."""
     header = {"numbers": dict(numbers), "identity": dict(identity), "history_columns": list(history.columns)}
-    _write(path, {**tensors, "history": history.to_tensor()}, CHECKPOINT_SCHEMA, header)
-
-
-def load_checkpoint(
-    path: Path, history: History, identity: Mapping[str, Any]
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and numbers of a checkpoint; its history goes into ``history``.
-
-    Raises:
-        CheckpointError: not readable, not one of ours, or of a run with another identity (the message says where).
-    """
-    tensors, header = _read(path, CHECKPOINT_SCHEMA, ("history",))
-    saved = header.get("identity", {})
-    wanted = json.loads(json.dumps(dict(identity)))
-    different = [key for key in {**saved, **wanted} if saved.get(key) != wanted.get(key)]
-    if different:
-        details = "; ".join(
-            f"{key}: saved {_short(saved.get(key))}, now {_short(wanted.get(key))}" for key in different
-        )
-        raise CheckpointError(f"{path}: it belongs to another run ({details})")
-    if tuple(header["history_columns"]) != history.columns:
-        raise CheckpointError(f"{path}: its history has the columns {header['history_columns']}")
-    history.rows = [tuple(row) for row in tensors.pop("history").tolist()]
-    return tensors, header["numbers"]
-
-
-def _write(path: Path, tensors: Mapping[str, Tensor], schema: str, header: Mapping[str, Any]) -> None:
-    """Atomic: a reader finds the old file or the new one, never half of one."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    partial = path.with_name(path.name + ".partial")
-    contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
-        save_file(contents, partial, metadata={"psinn_fast": json.dumps({"schema": schema, **header})})
-        os.replace(partial, path)
-    except (OSError, SafetensorError) as error:
+        write_tensors(path, CHECKPOINT_SCHEMA, header, {**tensors, "history": history.to_tensor()})
+    except OSError as error:
         raise CheckpointError(f"{path}: cannot be written ({error})") from None
 
 
-def _read(path: Path, schema: str, names: tuple[str, ...]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
+def load_checkpoint(
+    path: Path,
+    history: History,
+    identity: Mapping[str, Any],
+    tensors: Mapping[str, Expected],
+    numbers: Mapping[str, Callable[[Any, str], Any]],
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and numbers of a checkpoint; its history goes into ``history``.
 
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            # safe_open is no mapping: it cannot be iterated.
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: cannot be read ({error})") from None
-    try:
-        header = json.loads(metadata.get("psinn_fast", "null"))
-    except json.JSONDecodeError:
-        header = None
-    if not isinstance(header, dict) or header.get("schema") != schema:
-        found = header.get("schema") if isinstance(header, dict) else "no psinn_fast header"
-        raise CheckpointError(f"{path}: expected a file of schema {schema!r}, got {found}")
-    missing = [name for name in names if name not in tensors]
-    if missing:
-        raise CheckpointError(f"{path}: damaged, it lacks {missing}")
-    return tensors, header
+    Args:
+        path, history, identity: as they were saved.
+        tensors: which ones it must hold, and how they look.
+        numbers: which ones it must hold, and a function of `entries` that checks each.
+
+    Raises:
+        CheckpointError: not readable, not one of ours, damaged, or of a run with another identity (the message says
+            where).
+    """
+    with TensorFile(path, CHECKPOINT_SCHEMA) as file:
+        header = entries.fields(file.header, "header", ("numbers", "identity", "history_columns"))
+        saved = entries.fields(header["identity"], "identity", (), None)
+        _check_identity(saved, from_json(to_json(dict(identity))))
+        columns = entries.items(header["history_columns"], "history_columns")
+        if columns != list(history.columns):
+            raise CheckpointError(f"its history has the columns {short(columns)}, expected {list(history.columns)}")
+        given = entries.fields(header["numbers"], "numbers", list(numbers))
+        checked = {name: check(given[name], f"numbers.{name}") for name, check in numbers.items()}
+        found = {
+            name: file.take(name, shape, (dtype,), finite)
+            for name, (shape, dtype, finite, optional) in tensors.items()
+            if name in file or not optional
+        }
+        rows = file.take("history", (None, len(columns)), (torch.float64,), finite=False)
+        file.finish()
+        history.take_rows(rows)
+    return found, checked
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _check_identity(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    different = [key for key in {**saved, **wanted} if saved.get(key) != wanted.get(key)]
+    if different:
+        details = "; ".join(
+            f"{key}: saved {short(saved.get(key), 60)}, now {short(wanted.get(key), 60)}" for key in different
+        )
+        raise CheckpointError(f"it belongs to another run ({details})")

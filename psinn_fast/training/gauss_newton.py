@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from ..kernels.errors import DivergedError
+from .. import entries
+from ..kernels.errors import CheckpointError, DivergedError
 from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
@@ -77,8 +78,12 @@ def fit_gauss_newton(
     ]
     scouted = not others
     if resume and path is not None and path.exists():
-        tensors, numbers = load_checkpoint(path, history, run_identity)
-        run.restore(tensors, numbers)
+        numbers_expected = {**run.expected_numbers, "scouted": entries.boolean}
+        tensors, numbers = load_checkpoint(path, history, run_identity, run.expected_tensors, numbers_expected)
+        try:
+            run.restore(tensors, numbers)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}") from None
         scouted = numbers["scouted"]
     measure = coarse_relative_l2(problem)
     log_every = max(1, options.iterations // HISTORY_ROWS)

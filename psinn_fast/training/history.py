@@ -44,6 +44,21 @@ class History:
         row = tuple(float(values.get(column, math.nan)) for column in self.columns)
         self.rows = [*(old for old in self.rows if old[0] < row[0]), row]
 
+    def take_rows(self, rows: Tensor) -> None:
+        """The rows (n, columns) that `to_tensor` gave.
+
+        Raises:
+            InputError: steps that are not 0, 1, ... in rising order, or times that are negative, infinite or NaN.
+        """
+        steps = rows[:, 0]
+        if not bool(((steps >= 0) & (steps == steps.round())).all()) or not bool((steps.diff() > 0).all()):
+            raise InputError("history: expected steps in rising order")
+        if "seconds" in self.columns:
+            seconds = rows[:, self.columns.index("seconds")]
+            if not bool(((seconds >= 0) & (seconds < math.inf)).all()):
+                raise InputError("history: expected seconds >= 0")
+        self.rows = [tuple(row) for row in rows.tolist()]
+
     def to_csv(self) -> str:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

@@ -8,16 +8,20 @@ solution for the second derivative of r along d. The damping follows the gain ra
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from .. import entries
 from ..kernels.contract import Backend, Term
+from ..kernels.errors import CheckpointError
 from ..networks import PsiMLP
 from ..problem import Problem
 from .bounds import BoundedCoefficients
+from .checkpoint import Expected
 from .gauss_newton_options import GaussNewton
 from .least_squares import Equations, linearise
 from .point_orbits import one_point_per_orbit
@@ -175,13 +179,52 @@ class Marquardt:
         }  # fmt: skip
         return {"x": self.x, "scale": self._scale, "r": self.r, **drawn}, numbers
 
+    @property
+    def expected_tensors(self) -> dict[str, Expected]:
+        """How the tensors look that `restore` takes."""
+        n = self.x.numel()
+        # r and the scale are overwritten by a step that failed; x never is.
+        own = {"x": Expected((n,)), "scale": Expected((n,), finite=False), "r": Expected((None,), finite=False)}
+        drawn = {
+            f"{part}.{i}": Expected(shape, optional=True)
+            for i, term in enumerate(self.full)
+            for part, shape in (
+                ("points", (term.points.shape[0], None, term.points.shape[2])),
+                ("columns", (None, term.columns.shape[1])),
+            )
+        }
+        return {**own, **drawn}
+
+    @property
+    def expected_numbers(self) -> dict[str, Callable[[Any, str], Any]]:
+        """Checks of the numbers that `restore` takes."""
+        size = partial(entries.number, least=0)
+        return {
+            "step": partial(entries.integer, least=0), "damping": size, "growth": size,
+            "drawn_at": partial(entries.integer, least=-1),
+            "focused": entries.boolean, "weights": partial(entries.numbers, least=0, length=len(self.full)),
+            "solvers": entries.texts,
+        }  # fmt: skip
+
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """Go on from where `saved` was called.
+
+        Raises:
+            CheckpointError: points, columns and residuals whose numbers do not fit.
+        """
         self.x, self._scale, self.r = (tensors[name].to(self.x.device) for name in ("x", "scale", "r"))
         self.step, self.damping, self._growth = numbers["step"], numbers["damping"], numbers["growth"]
         self._drawn_at, self._is_focused = numbers["drawn_at"], numbers["focused"]
         self.solvers = list(numbers["solvers"])
         self.good = self.x.clone(), self.step
+        for i in range(len(self.full)):
+            points, columns = tensors.get(f"points.{i}"), tensors.get(f"columns.{i}")
+            counts = points if points is None else points.shape[1], columns if columns is None else columns.shape[0]
+            if counts[0] != counts[1]:
+                raise CheckpointError(f"points.{i}, columns.{i}: of {counts[0]} and of {counts[1]} points")
         self._use(self._sampler.with_points(tensors), numbers["weights"])
+        if self.r.numel() not in (0, self.residuals.rows):
+            raise CheckpointError(f"r: expected {self.residuals.rows} residuals, got {self.r.numel()}")
 
     def _use(self, terms: list[Term], weights: list[float]) -> None:
         precision = torch.float32 if self._options.precision == "float32" else torch.float64

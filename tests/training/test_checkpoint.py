@@ -8,7 +8,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from psinn_fast import CheckpointError, PsiMLP, TanhMLP, load_network, published_structure, save_network
+from psinn_fast import CheckpointError, InputError, PsiMLP, TanhMLP, load_network, published_structure, save_network
+from psinn_fast.training.checkpoint import NETWORK_SCHEMA
+from psinn_fast.training.tensor_file import write_tensors
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -30,7 +32,7 @@ def test_unreadable_foreign_and_damaged_files(tmp_path: Path) -> None:
         load_network(path)
     save_file({"theta": torch.zeros(3)}, path)
     with pytest.raises(
-        CheckpointError, match=r"expected a file of schema 'psinn_fast.network/1', got no psinn_fast header"
+        CheckpointError, match=r"expected a file of schema 'psinn_fast.network/2', got no psinn_fast header"
     ):
         load_network(path)
     save_network(path, TanhMLP([2, 3, 1]))
@@ -38,20 +40,69 @@ def test_unreadable_foreign_and_damaged_files(tmp_path: Path) -> None:
     path.write_bytes(whole[:-8])
     with pytest.raises(CheckpointError, match="cannot be read"):
         load_network(path)
-    path.write_bytes(whole.replace(b"psinn_fast.network/1", b"psinn_fast.network/9"))
-    with pytest.raises(CheckpointError, match=r"got psinn_fast\.network/9"):
+    path.write_bytes(whole.replace(b"psinn_fast.network/2", b"psinn_fast.network/9"))
+    with pytest.raises(CheckpointError, match=r"got 'psinn_fast\.network/9'"):
         load_network(path)
 
 
-def test_theta_of_the_wrong_size_is_refused(tmp_path: Path) -> None:
-    import json
+def written(path: Path, theta: torch.Tensor, **header: object) -> Path:
+    """A file of weights for 2-3-1 with entries as asked, and a checksum that says they are right."""
+    given = {"structure": TanhMLP([2, 3, 1]).structure.to_entries(), "coefficients": {}, **header}
+    write_tensors(path, NETWORK_SCHEMA, {k: v for k, v in given.items() if v is not None}, {"theta": theta})
+    return path
 
+
+@pytest.mark.parametrize(
+    ("theta", "header", "message"),
+    [
+        (torch.zeros(5), {}, r"theta: expected shape \(13,\), got \(5,\)"),
+        (torch.zeros(1), {}, r"theta: expected shape \(13,\), got \(1,\)"),
+        (torch.tensor(0.0), {}, r"theta: expected shape \(13,\), got \(\)"),
+        (torch.zeros(13, 1), {}, r"theta: expected shape \(13,\), got \(13, 1\)"),
+        (torch.full((13,), torch.nan), {}, "theta: 13 of its 13 numbers are NaN or infinite"),
+        (torch.zeros(13).index_fill(0, torch.tensor(4), torch.inf), {}, "theta: 1 of its 13 numbers are NaN"),
+        (torch.zeros(13, dtype=torch.float16), {}, "theta: expected numbers of type float32 or float64, got F16"),
+        (torch.zeros(13, dtype=torch.int64), {}, "theta: expected numbers of type float32 or float64, got I64"),
+        (torch.zeros(13, dtype=torch.complex64), {}, "theta: expected numbers of type float32 or float64, got C64"),
+        (torch.zeros(13), {"structure": None}, "header: the entry 'structure' is missing"),
+        (torch.zeros(13), {"structure": "2-3-1"}, "structure: expected schema 'psinn_fast.structure/1', got 'str'"),
+        (torch.zeros(13), {"coefficients": [0.1]}, r"coefficients: expected an object, got \[0.1\]"),
+        (torch.zeros(13), {"coefficients": {"nu": "0.1"}}, "coefficients.nu: expected a finite number, got '0.1'"),
+        (torch.zeros(13), {"coefficients": {"nu": True}}, "coefficients.nu: expected a finite number, got True"),
+        (torch.zeros(13), {"colour": "red"}, "header: unknown entry 'colour'"),
+    ],
+)
+def test_entries_of_weights_are_checked(
+    theta: torch.Tensor, header: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=rf"w\.safetensors: {message}"):
+        load_network(written(tmp_path / "w.safetensors", theta, **header))
+
+
+def test_a_changed_bit_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
-    net = TanhMLP([2, 3, 1])
-    header = {"schema": "psinn_fast.network/1", "structure": json.loads(net.structure.to_json())}
-    save_file({"theta": torch.zeros(5)}, path, metadata={"psinn_fast": json.dumps(header)})
-    with pytest.raises(CheckpointError, match="damaged"):
+    save_network(path, TanhMLP([2, 3, 1]))
+    contents = bytearray(path.read_bytes())
+    contents[-2] ^= 1
+    path.write_bytes(contents)
+    with pytest.raises(CheckpointError, match="damaged, its contents do not have the checksum that was written"):
         load_network(path)
+
+
+def test_weights_that_no_one_could_load_are_not_saved(tmp_path: Path) -> None:
+    net = TanhMLP([2, 3, 1])
+    with torch.no_grad():
+        net.theta[3] = torch.nan
+    with pytest.raises(InputError, match="its weights are NaN or infinite"):
+        save_network(tmp_path / "w.safetensors", net)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_loading_draws_no_random_numbers(tmp_path: Path) -> None:
+    save_network(tmp_path / "w.safetensors", TanhMLP([2, 3, 1], seed=1))
+    before = torch.get_rng_state()
+    load_network(tmp_path / "w.safetensors")
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_nothing_is_left_half_written(tmp_path: Path) -> None:

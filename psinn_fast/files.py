@@ -1,0 +1,153 @@
+"""Files: read only if regular and of a sane size, written whole or not at all. Text is UTF-8, JSON is strict."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+# Of JSON, in bytes: a structure of a million symbols. Parsed, it takes up to 25 times as much.
+MOST_TEXT = 2**24
+# JSON integers beyond these are no sizes, symbols or steps of anything.
+_LARGEST_INTEGER = 2**63
+
+
+class BadJson(ValueError):
+    """Text that is not JSON, or JSON that no file of ours holds: NaN, huge numbers, one key twice."""
+
+
+def open_regular(path: str | Path) -> int:
+    """A file descriptor for reading; pipes, devices and folders are refused, and none is waited for.
+
+    Raises:
+        OSError: there is no such file, or it is no regular one.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError as error:  # a NUL in the name
+        raise OSError(str(error)) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError("not a regular file")
+    return descriptor
+
+
+def read_text(path: str | Path) -> str:
+    """The whole of a text file.
+
+    Raises:
+        OSError: as for `open_regular`, or of more than 16 MB.
+        UnicodeDecodeError: not UTF-8.
+    """
+    with open(open_regular(path), "rb") as file:
+        contents = file.read(MOST_TEXT + 1)
+    if len(contents) > MOST_TEXT:
+        raise OSError(f"more than {MOST_TEXT} bytes")
+    return contents.decode("utf-8")
+
+
+def write_atomically(path: str | Path, contents: str | bytes) -> None:
+    """A reader finds the old file or the new one, also after a crash; the folder's other files are never written to.
+
+    The new one is created under a random name beside the old one, which must not exist (no link is followed), with the
+    permissions of the umask, reaches the disk, and is renamed.
+
+    Raises:
+        OSError: it cannot be written; the old file is as it was.
+    """
+    target = Path(path)
+    partial = target.with_name(f".{secrets.token_hex(8)}.partial")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(partial, flags, 0o666)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(contents.encode("utf-8") if isinstance(contents, str) else contents)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The rename reaches the disk, where folders can be opened and synchronised at all."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def to_json(value: Any, indent: int | None = 1) -> str:
+    """JSON that every reader takes: ASCII, null for what is NaN or infinite, NumPy's numbers as plain ones."""
+    return json.dumps(_plain(value), indent=indent, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def from_json(text: str) -> Any:
+    """What the text says, if it says it in one way only.
+
+    Raises:
+        BadJson: not JSON, nested too deeply, a key twice in one object, NaN or infinity, a number out of range.
+    """
+    if len(text) > MOST_TEXT:
+        raise BadJson(f"more than {MOST_TEXT} characters")
+    try:
+        return json.loads(
+            text, parse_constant=_constant, parse_float=_float, parse_int=_integer, object_pairs_hook=_object
+        )
+    except BadJson:
+        raise
+    except ValueError as error:
+        raise BadJson(f"not valid JSON ({error})") from None
+    except RecursionError:
+        raise BadJson("nested too deeply") from None
+
+
+def _constant(name: str) -> Any:
+    raise BadJson(f"{name} is no number that JSON has")
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise BadJson(f"the number {text[:40]} is out of range")
+    return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20 or not -_LARGEST_INTEGER <= int(text) < _LARGEST_INTEGER:
+        raise BadJson(f"the number {text[:40]} is out of range")
+    return int(text)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict[str, Any]()
+    for key, value in pairs:
+        if key in found:
+            raise BadJson(f"the entry {key[:40]!r} occurs twice")
+        found[key] = value
+    return found

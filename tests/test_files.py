@@ -1,0 +1,113 @@
+"""Files as such: written whole or not at all, no links followed; text in UTF-8, JSON that every reader takes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from psinn_fast.files import BadJson, from_json, read_text, to_json, write_atomically
+
+
+def test_old_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    path.write_text("old")
+    write_atomically(path, "µ")
+    assert path.read_bytes() == "µ".encode()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_permissions_are_those_of_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "r.json", "")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "r.json").stat().st_mode & 0o777 == 0o640
+
+
+def test_no_link_is_followed(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    for name in ("r.json", "r.json.partial"):
+        (tmp_path / name).symlink_to(mine)
+    write_atomically(tmp_path / "r.json", "new")
+    assert mine.read_text() == "mine"
+    assert not (tmp_path / "r.json").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["folder", "missing/r.json", "long" * 100])
+def test_failure_leaves_nothing_behind(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=r"."):
+        write_atomically(tmp_path / name, "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "r.json").write_text("old")
+    monkeypatch.setattr("psinn_fast.files.os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(tmp_path / "r.json", "new")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_contents_reach_the_disk_before_the_name_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    happened = list[str]()
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        happened.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")
+        fsync(descriptor)
+
+    def renamed(old: object, new: object) -> None:
+        happened.append("rename")
+        replace(old, new)
+
+    monkeypatch.setattr("psinn_fast.files.os.fsync", synced)
+    monkeypatch.setattr("psinn_fast.files.os.replace", renamed)
+    write_atomically(tmp_path / "r.json", "new")
+    assert happened == ["file", "rename", "folder"]
+
+
+def test_json_has_neither_infinity_nor_nan() -> None:
+    value = {"a": math.nan, "b": [math.inf, -math.inf, 1.5], "c": {"d": (np.float64("nan"), np.int64(3))}, 1: None}
+    assert json.loads(to_json(value), parse_constant=pytest.fail) == {
+        "a": None, "b": [None, None, 1.5], "c": {"d": [None, 3]}, "1": None,
+    }  # fmt: skip
+    assert to_json(np.arange(2), indent=None) == "[0, 1]"
+    assert to_json("µ").isascii()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("NaN", "NaN is no number that JSON has"),
+        ('{"a": [-Infinity]}', "-Infinity is no number"),
+        ("1e400", "the number 1e400 is out of range"),
+        ("1" + "0" * 400, "the number 1000.* is out of range"),
+        ("9" * 5000, "out of range"),
+        (str(2**63), "out of range"),
+        ('{"a": 1, "b": {"c": 1, "c": 1}}', "the entry 'c' occurs twice"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a":' * 100_000, "nested too deeply"),
+    ],
+)
+def test_json_that_no_file_of_ours_holds(text: str, message: str) -> None:
+    with pytest.raises(BadJson, match=message):
+        from_json(text)
+
+
+def test_too_much_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psinn_fast.files.MOST_TEXT", 10)
+    (tmp_path / "t").write_text("12345678901")
+    with pytest.raises(OSError, match="more than 10 bytes"):
+        read_text(tmp_path / "t")

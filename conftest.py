@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import perturbed
 
 from psinn_fast import PsiMLP
 from psinn_fast.kernels import registry
@@ -21,8 +22,7 @@ from psinn_fast.kernels import registry
 ROOT = Path(__file__).parent
 # What computes by the kernels of the CPU or by torch.
 NUMERICAL = ("kernels", "training", "discovery", "problems", "examples")
-NUMERICAL_FILES = ("centre", "conditions", "derivatives", "networks", "operators", "pde", "solving")
-RELATIVE = 1e-12
+NUMERICAL_FILES = ("conditions", "derivatives", "frame", "networks", "operators", "pde", "solving")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,22 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _other_rounding_errors() -> Iterator[None]:
-    draw, name = int(os.environ.get("PSINN_FAST_TEST_PERTURB") or 0), os.environ.get("PSINN_FAST_TEST_BACKEND")
-    with pytest.MonkeyPatch.context() as patch:
-        if draw:
-            patch.setattr(PsiMLP, "__init__", _perturbing(PsiMLP.__init__, draw))
-        if name:
-            backend = registry.get_backend(name)
-            patch.setattr(registry, "_BACKENDS", {name: backend, **registry._BACKENDS})
-        yield
+    make, name = PsiMLP.__init__, os.environ.get("PSINN_FAST_TEST_BACKEND")
 
-
-def _perturbing(make: Any, draw: int) -> Any:
     def make_perturbed(net: PsiMLP, *arguments: Any, **options: Any) -> None:
         make(net, *arguments, **options)
-        generator = torch.Generator().manual_seed(draw)
-        signs = 2 * torch.randint(2, net.theta.shape, generator=generator).to(net.theta) - 1
         with torch.no_grad():
-            net.theta.mul_(1 + max(RELATIVE, torch.finfo(net.theta.dtype).eps) * signs)
+            net.theta.copy_(perturbed(net.theta))
 
-    return make_perturbed
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("PSINN_FAST_TEST_PERTURB"):
+            patch.setattr(PsiMLP, "__init__", make_perturbed)
+        if name:
+            patch.setattr(registry, "_BACKENDS", {name: registry.get_backend(name), **registry._BACKENDS})
+        yield

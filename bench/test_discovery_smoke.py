@@ -44,6 +44,7 @@ def test_smoke_the_exact_solution_has_the_group_and_no_more(case: Case) -> None:
         assert {match.symmetry for match in found} == case.group
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("case", OWN, ids=lambda case: case.name)
 def test_smoke_the_exact_solution_solves_the_problem(case: Case) -> None:
     problem = case.make()
@@ -79,6 +80,7 @@ def test_smoke_a_missed_and_a_false_symmetry_show() -> None:
     assert discovery.compared(case, [pf.Symmetry(odd.map, (1,))])["false"] == ["x -> -x (even)"]
 
 
+@pytest.mark.trajectory
 def test_smoke_every_part_runs(tmp_path: Path) -> None:
     out = tmp_path / "nested" / "discovery.json"
     code = discovery.main(["--quick", "--problems", "laplace", "--threads", "1", "--out", str(out)])
@@ -112,6 +114,7 @@ def test_smoke_a_failure_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "no students today" in distilled["runs"][0]["failure"]
 
 
+@pytest.mark.trajectory
 def test_smoke_layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layouts, "ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
     out = tmp_path / "layouts.json"

@@ -186,6 +186,7 @@ def test_smoke_the_best_of_the_compiled_tiles_goes_into_the_table(
 
 
 # torch.func's hessian still uses what torch itself has deprecated.
+@pytest.mark.trajectory
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 def test_smoke_time_to_accuracy(tmp_path: Path) -> None:
     out = tmp_path / "tta.json"

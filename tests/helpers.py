@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,10 +44,20 @@ def nested_autograd(u: Tensor, x: Tensor, index: Sequence[int]) -> Tensor:
     return u
 
 
+def perturbed(theta: Tensor) -> Tensor:
+    """Moved by 1e-12 of its size, float32 by a rounding; the signs are draw PSINN_FAST_TEST_PERTURB (0: left alone)."""
+    draw = int(os.environ.get("PSINN_FAST_TEST_PERTURB") or 0)
+    if draw == 0:
+        return theta
+    signs = 2 * torch.randint(2, theta.shape, generator=torch.Generator().manual_seed(draw)).to(theta) - 1
+    return theta * (1 + max(1e-12, torch.finfo(theta.dtype).eps) * signs)
+
+
 def random_theta(structure: Structure, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
     """Entries of the size that keeps tanh in its curved part."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-0.8, 0.8, generator=generator).to(dtype)
+    theta = torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-0.8, 0.8, generator=generator)
+    return perturbed(theta.to(dtype))
 
 
 def random_points(n: int, d: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

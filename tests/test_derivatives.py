@@ -242,6 +242,7 @@ def test_double_backward_is_refused() -> None:
         gradient.sum().backward()
 
 
+@pytest.mark.trajectory
 def test_training_step_lowers_the_loss() -> None:
     net, x = TanhMLP([2, 16, 16, 1], seed=0), random_points(64, 2, dtype=torch.float32)
     adam = torch.optim.Adam(net.parameters(), lr=1e-2)

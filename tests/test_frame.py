@@ -143,6 +143,7 @@ def test_the_plan_keeps_its_rewrites(make: Callable[[], Structure]) -> None:
     assert structure.plain.plan.expansion.shape == lower(structure.layers).expansion.shape
 
 
+@pytest.mark.trajectory
 @each_backend
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("scales", [((), ()), ((0.7, 0.7), (30.0,))], ids=["unscaled", "scaled"])

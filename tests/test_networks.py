@@ -247,6 +247,7 @@ def small_problem(name: str) -> Problem:
                    symmetries=full.symmetries, width=full.width)  # fmt: skip
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-6), (torch.float64, 1e-14)])
 @pytest.mark.parametrize("name", ["laplace", "burgers", "poisson"])
 def test_symmetry_after_a_thousand_steps(name: str, dtype: torch.dtype, tolerance: float) -> None:

@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 TEXT = (Path(__file__).parent.parent / "docs" / "optimisers.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
+@pytest.mark.trajectory
 def test_lbfgs_of_torch_drives_the_fused_loss() -> None:
     before, scope = EXAMPLE.rsplit("optimizer.step(closure)", 1)[0], dict[str, Any]()
     exec(compile(before, "optimisers.md", "exec"), scope)
@@ -20,6 +22,7 @@ def test_lbfgs_of_torch_drives_the_fused_loss() -> None:
     assert float(scope["closure"]()) < 0.1 * start
 
 
+@pytest.mark.trajectory
 def test_adam_of_torch_drives_it_too() -> None:
     scope: dict[str, Any] = {}
     exec(compile(EXAMPLE.replace("max_iter=200", "max_iter=1"), "optimisers.md", "exec"), scope)

@@ -79,6 +79,7 @@ def test_metrics_against_their_definitions() -> None:
     assert metrics["boundary_rmse"] == pytest.approx(np.sqrt(np.mean((evaluate(net, edge) - problem.exact(edge)) ** 2)))
 
 
+@pytest.mark.trajectory
 def test_same_seed_same_weights_other_seed_other_weights() -> None:
     first, again, other = (solve(small_laplace(), "psi", steps=20, seed=seed).net.theta for seed in (0, 0, 1))
     assert torch.equal(first, again)
@@ -161,6 +162,7 @@ def test_gauss_newton_takes_the_width_that_it_can_afford() -> None:
     assert 400 < sizes() <= 500 < sizes(width=12)
 
 
+@pytest.mark.trajectory
 def test_adam_then_gauss_newton_resumes_in_either_part(tmp_path: Path) -> None:
     def run(out: Path | None, **options: object) -> Solution:
         both = {"optimizer": "adam+gauss-newton", "warmup": 40, "steps": 12, **options}

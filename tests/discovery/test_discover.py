@@ -34,12 +34,14 @@ def teacher() -> PsiMLP:
     return PsiMLP(published_structure("laplace"), 4, seed=3, dtype=torch.float64, init="xavier")
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("kind", ["l1", "growl"])
 def test_other_regularizers(teacher: PsiMLP, kind: str) -> None:
     settings = StudentSettings((3,), Regularizer(kind, 1e-3), grid=7, steps=50, starts=1)
     assert discover(small_laplace(), teacher, settings=settings).structure.layer_sizes[0] == 2
 
 
+@pytest.mark.trajectory
 def test_a_collapsed_student_is_reported(teacher: PsiMLP) -> None:
     settings = StudentSettings((3,), Regularizer("l2", 10.0), grid=7, starts=1)
     with pytest.raises(DiscoveryError, match=r"no student shows .* \(seed 0: hidden layer 1: no neuron is left"):
@@ -76,6 +78,7 @@ def test_matching_width() -> None:
     assert matching_width(structure, 1) == 1
 
 
+@pytest.mark.trajectory
 def test_pipeline_compares_all_methods_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     settings = replace(QUICK, starts=1)

@@ -53,6 +53,7 @@ def found_maps(found: Distillation) -> set[Symmetry]:
     return {match.symmetry for match in found.symmetries}
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("symmetries", [[EVEN_Y], [EVEN_Y, ODD_X], [SWAP]])
 def test_symmetries_of_the_teacher_are_found(symmetries: list[Symmetry]) -> None:
     """Also about a centre that is not the origin."""
@@ -79,6 +80,7 @@ def test_students_imitate_on_about_as_many_points_whatever_the_inputs(coords: st
     assert spread.shape == (1,)
 
 
+@pytest.mark.trajectory
 def test_no_symmetry_where_the_teacher_has_none() -> None:
     problem = plain_problem(Box(x=(-1, 1), y=(-1, 1)))
     teacher = TanhMLP([2, 6, 1], seed=3, dtype=torch.float64)
@@ -91,6 +93,7 @@ def test_no_symmetry_where_the_teacher_has_none() -> None:
     assert min(trial.ratio for trial in found.trials) > 1.5
 
 
+@pytest.mark.trajectory
 def test_the_median_of_several_teachers_is_imitated() -> None:
     """One of three breaks the symmetry; alone it would be believed."""
     problem = small_laplace()
@@ -109,6 +112,7 @@ def test_the_median_of_several_teachers_is_imitated() -> None:
         distil(problem, [])
 
 
+@pytest.mark.trajectory
 def test_ties_within_the_teachers_scatter_are_accepted_and_none_that_costs_a_third() -> None:
     flip = SignedPermutation.flip(2, 1)
     for slope, scatters in ((0.03, ((0.0, False), (0.2, True))), (1.0, ((0.0, False), (0.2, False), (1e9, False)))):
@@ -119,6 +123,7 @@ def test_ties_within_the_teachers_scatter_are_accepted_and_none_that_costs_a_thi
             assert trial.accepted is accepted, (slope, scatter, trial.ratio)
 
 
+@pytest.mark.trajectory
 def test_a_tie_that_narrowly_fails_is_tried_on_the_other_students(monkeypatch: pytest.MonkeyPatch) -> None:
     tried: list[tuple[int, int]] = []
     flips = SignedPermutation.flip(2, 0), SignedPermutation.flip(2, 1)
@@ -140,6 +145,7 @@ def test_a_tie_that_narrowly_fails_is_tried_on_the_other_students(monkeypatch: p
     assert [symmetry.map for symmetry in found.chosen.symmetries] == [flips[0]]
 
 
+@pytest.mark.trajectory
 def test_fixed_threshold_reads_the_student_of_lowest_loss() -> None:
     problem = small_laplace()
     teacher = symmetric_teacher([EVEN_Y], problem)
@@ -149,6 +155,7 @@ def test_fixed_threshold_reads_the_student_of_lowest_loss() -> None:
     assert found.chosen.student.loss == min(attempt.student.loss for attempt in found.attempts)
 
 
+@pytest.mark.trajectory
 def test_settings_seed_means_other_students() -> None:
     task, _ = imitation(small_laplace(), lambda points: points[:, :1] ** 2, 9)
     one, same, other = (train_student(task, QUICK, seed).net.theta for seed in (0, 0, 1))
@@ -156,6 +163,7 @@ def test_settings_seed_means_other_students() -> None:
     assert not torch.equal(one, other)
 
 
+@pytest.mark.trajectory
 def test_converge_counts_copies() -> None:
     """A neuron that stands for two is the student with the neuron twice, at the same loss."""
     task, _ = imitation(small_laplace(), lambda points: np.tanh(points[:, :1] + points[:, 1:] ** 2), 9)
@@ -180,6 +188,7 @@ def test_bad_input() -> None:
         StudentSettings(seed=-1)
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize(
     ("hidden", "strength", "message"),
     [((3,), 10.0, "no student shows a structure .*no neuron is left"), ((1,), 1e-3, "leaves .* of the teacher's")],

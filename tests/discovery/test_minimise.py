@@ -44,6 +44,7 @@ def test_value_gradient_and_hessian_against_autograd() -> None:
     torch.testing.assert_close(loss.hessian(theta), exact, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.trajectory
 def test_gauss_newton_then_newton_reach_a_minimum() -> None:
     net = PsiMLP(Structure.dense((2, 4, 1)), seed=1, dtype=torch.float64)
     loss = StudentLoss(task(), net.structure, ones(net.structure), Regularizer("l2", 3e-3))
@@ -55,6 +56,7 @@ def test_gauss_newton_then_newton_reach_a_minimum() -> None:
     assert float(torch.linalg.eigvalsh(loss.hessian(fine.theta))[0]) > -1e-6
 
 
+@pytest.mark.trajectory
 def test_newton_leaves_a_saddle() -> None:
     """All weights zero: the gradient is nearly zero by symmetry, and the loss falls in some direction."""
     structure = Structure.dense((2, 3, 1))
@@ -67,6 +69,7 @@ def test_newton_leaves_a_saddle() -> None:
     assert found.loss < 0.9 * loss.value_and_gradient(theta)[0]
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("kind", ["l1", "growl"])
 def test_other_penalties_leave_nothing_for_lbfgs(kind: str) -> None:
     """They do not end at a small gradient: both have kinks where they are least."""

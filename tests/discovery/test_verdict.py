@@ -138,6 +138,7 @@ def test_teachers_asymmetry_against_their_noise() -> None:
     assert {a.verdict for a in asymmetries(small_laplace(), others, [FLIP_X, FLIP_Y])} == {"undecided"}
 
 
+@pytest.mark.trajectory
 def test_teachers_that_differ_get_company_and_time() -> None:
     found = discover(small_laplace(), tests=("teacher",), iterations=3)
     assert [teacher.seed for teacher in sorted(found.teachers, key=lambda t: t.seed)] == [0, 1, 2, 3]
@@ -163,6 +164,7 @@ def laplace() -> Discovery:
     return discover(small_laplace(), tests=("problem", "teacher"), iterations=60)
 
 
+@pytest.mark.trajectory
 def test_discover_finds_the_whole_group(laplace: Discovery) -> None:
     assert {match.symmetry for match in laplace.group} == {ODD_X, EVEN_Y, ODD_XY}
     assert {m.symmetry for m in structure_symmetries(laplace.structure, ["x", "y"])} == {ODD_X, EVEN_Y, ODD_XY}
@@ -175,6 +177,7 @@ def test_discover_finds_the_whole_group(laplace: Discovery) -> None:
     assert laplace.teachers[0].loss == min(laplace.trial.dense)
 
 
+@pytest.mark.trajectory
 def test_report_numbers_and_picture(laplace: Discovery) -> None:
     report = laplace.report()
     for words in ("small: y -> -y (even)", "W1 = ", "evidence, maps about (0, 0)", "rejected", "trial, loss after 60"):
@@ -186,6 +189,7 @@ def test_report_numbers_and_picture(laplace: Discovery) -> None:
     assert any("asymmetry" in label for label in labels)
 
 
+@pytest.mark.trajectory
 def test_partly_symmetric() -> None:
     """u = x^2 + y is even in x and nothing else."""
     box = Box(x=(-1, 1), y=(-1, 1))
@@ -200,6 +204,7 @@ def test_partly_symmetric() -> None:
     assert [match.symmetry for match in found.group] == [EVEN_X]
 
 
+@pytest.mark.trajectory
 def test_without_symmetry_the_structure_is_dense() -> None:
     box = Box(x=(-1, 1), y=(-1, 1))
     problem = Problem(
@@ -216,6 +221,7 @@ def test_without_symmetry_the_structure_is_dense() -> None:
     assert discovery_figure(found).get_axes()
 
 
+@pytest.mark.trajectory
 def test_a_wrong_structure_is_rejected_by_the_trial() -> None:
     problem, training = small_laplace(), {"iterations": 60, "seconds": None, "backend": "auto", "progress": False}
     dense, _ = train(problem, [0], **training)
@@ -226,6 +232,7 @@ def test_a_wrong_structure_is_rejected_by_the_trial() -> None:
         assert len(trial.structured) == 4 or not rejected
 
 
+@pytest.mark.trajectory
 def test_a_rejected_structure_gives_way_to_the_dense_one(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = ProblemSymmetry(Symmetry(FLIP_Y, (-1,)), "y -> -y", "holds", "so it says", 0.0)
     others = [ProblemSymmetry(Symmetry(g, (c,)), "", "broken", "", 1.0)
@@ -243,6 +250,7 @@ def test_a_rejected_structure_gives_way_to_the_dense_one(monkeypatch: pytest.Mon
     assert "students: nothing to read" in found.notes
 
 
+@pytest.mark.trajectory
 def test_diverged_teachers_are_reported() -> None:
     """log(u - 1) is NaN for every network at its start: what the problem says is left."""
     box = Box(x=(-1, 1), y=(-1, 1))
@@ -255,6 +263,7 @@ def test_diverged_teachers_are_reported() -> None:
     assert EVEN_X in {match.symmetry for match in found.group}
 
 
+@pytest.mark.trajectory
 def test_a_given_teacher_is_used_and_left_as_it_is() -> None:
     teacher = PsiMLP(structure_from_group([EVEN_Y], (2, 2)), 2, seed=0, dtype=torch.float32)
     before = teacher.theta.detach().clone()

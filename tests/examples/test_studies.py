@@ -23,6 +23,7 @@ def _same_threads_afterwards() -> object:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("study", [gradient_conflict, equal_weights, threshold_sweep, transfer])
 def test_it_runs_and_draws(study: object, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "nested" / "picture.png"
@@ -39,6 +40,7 @@ def test_angles() -> None:
     assert angle(a, 0 * a) == 90
 
 
+@pytest.mark.trajectory
 def test_a_penalty_raises_the_physics_loss_and_opposes_its_gradient() -> None:
     task, penalty = gradient_conflict.problem(9), Regularizer("l2", 1e-2)
     free, run = (gradient_conflict.train(task, *of, 0, 1_000, 3_000) for of in (("none", 0.0), ("l2", 1e-2)))
@@ -48,6 +50,7 @@ def test_a_penalty_raises_the_physics_loss_and_opposes_its_gradient() -> None:
     assert conflict(run.net, run.net.theta.detach(), task.terms(torch.float64), penalty) > 170
 
 
+@pytest.mark.trajectory
 def test_weights_in_one_role_approach_as_theory_says() -> None:
     decay = equal_weights.inputs_in_known_roles(3e-2, 0, 2_000)
     np.testing.assert_allclose(decay.equal, decay.theory, rtol=1e-11)
@@ -56,17 +59,20 @@ def test_weights_in_one_role_approach_as_theory_says() -> None:
     assert decay.equal[-1] < 0.1 * decay.equal[0]
 
 
+@pytest.mark.trajectory
 def test_without_penalty_nothing_makes_weights_equal() -> None:
     decay = equal_weights.inputs_in_known_roles(0.0, 0, 500)
     np.testing.assert_allclose(decay.equal, decay.equal[0], rtol=1e-11)
 
 
+@pytest.mark.trajectory
 def test_mirror_images_approach_only_under_the_penalty() -> None:
     free, penalised = (equal_weights.neurons_in_known_roles(strength, 0, 3_000) for strength in (0.0, 1e-2))
     assert free.mirror[-1] > 0.05
     assert penalised.mirror[-1] < 0.2 * free.mirror[-1]
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("make", [transfer.cubic, transfer.reaction])
 def test_the_manufactured_problems_have_the_solutions_they_say(make: Callable[[], Problem]) -> None:
     problem = make()
@@ -75,6 +81,7 @@ def test_the_manufactured_problems_have_the_solutions_they_say(make: Callable[[]
     assert coarse_relative_l2(problem)(net) < 1e-2
 
 
+@pytest.mark.trajectory
 def test_a_structure_helps_where_its_symmetry_holds_and_only_there() -> None:
     structure = structure_from_group(BY_NAME["laplace"].generators, hidden=(1, 1, 1))
     with_it = transfer.compare("cubic", transfer.cubic(), "laplace", structure, 1, 30)

@@ -61,6 +61,7 @@ def decay(start: float = 0.5) -> Problem:
     return Problem("decay", pde, box, [Residual(t), Data(t, u=lambda t: 2 ** (-t))])
 
 
+@pytest.mark.trajectory
 def test_far_more_accurate_than_first_order_in_a_hundred_iterations() -> None:
     net, problem = network(), small_laplace(21)
     result = fit(problem, net, GaussNewton(120))
@@ -99,6 +100,7 @@ def test_jacobian_rows_and_pull_back_agree_with_autograd_of_the_residuals() -> N
     assert residuals.traces(x)[0] == pytest.approx(float(jacobian[:21].square().sum()) / 2.0)
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("bounds", [{}, {"k": (0.0, math.inf)}, {"k": (0.0, 3.0)}, {"k": (-math.inf, 1.0)}])
 def test_unknown_coefficients_with_and_without_bounds(bounds: dict[str, tuple[float, float]]) -> None:
     net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
@@ -119,6 +121,7 @@ def test_guess_is_where_it_starts_and_must_be_known() -> None:
         replace(decay(), guess={"nu": 1.0})
 
 
+@pytest.mark.trajectory
 def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = network()
     options = GaussNewton(27, points=60)
@@ -156,6 +159,7 @@ def test_time_limit_of_zero_changes_nothing(tmp_path: Path) -> None:
     assert math.isfinite(result.losses["residual"])
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -169,6 +173,7 @@ def test_why_it_stops(options: GaussNewton, reason: str) -> None:
     assert fit(small_laplace(), network(), options).stopped_by == reason
 
 
+@pytest.mark.trajectory
 def test_duplicate_points_zero_weights_and_dead_parameters() -> None:
     box = Box(x=(-1, 1), y=(-1, 1))
     grid = box.grid(8)
@@ -213,6 +218,7 @@ def root_problem(level: float) -> tuple[Problem, TanhMLP]:
     return problem, net
 
 
+@pytest.mark.trajectory
 def test_nan_at_a_trial_point_is_a_refused_step() -> None:
     problem, net = root_problem(0.2)
     result = fit(problem, net, GaussNewton(30))
@@ -231,6 +237,7 @@ def test_nan_from_the_start_names_the_term_and_keeps_the_weights(tmp_path: Path)
     assert path.exists()
 
 
+@pytest.mark.trajectory
 def test_nan_midway_goes_back_to_the_last_good_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     chunks, kept = Residuals.chunks, []
 
@@ -246,6 +253,7 @@ def test_nan_midway_goes_back_to_the_last_good_weights(monkeypatch: pytest.Monke
     assert torch.equal(net.theta, kept[4][: net.theta.numel()])
 
 
+@pytest.mark.trajectory
 def test_float32_network_and_float32_jacobian() -> None:
     problem = small_laplace(21)
     for dtype, options in ((torch.float32, GaussNewton(60)), (FLOAT64, GaussNewton(60, precision="float32"))):
@@ -294,6 +302,7 @@ def test_conjugate_gradients_solve_the_damped_equations(monkeypatch: pytest.Monk
     assert float((equations.step() - exact).norm()) <= 1e-8 * float(exact.norm())
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
 def test_backends_take_the_same_path(backend: str) -> None:
     net = network()
@@ -338,6 +347,7 @@ def test_bad_bounds_regularizer_and_network() -> None:
         fit(decay(), net, GaussNewton(), seconds=-1)
 
 
+@pytest.mark.trajectory
 def test_tied_network_keeps_its_relations() -> None:
     problem = small_laplace(15)
     assert problem.structure is not None

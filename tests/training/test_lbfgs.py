@@ -14,6 +14,7 @@ from psinn_fast.training.lbfgs import polish
 from psinn_fast.training.metrics import error_metrics
 
 
+@pytest.mark.trajectory
 def test_loss_falls_far_below_adam_and_dtype_is_kept() -> None:
     net = TanhMLP([2, 8, 8, 1], seed=1)
     found = polish(small_laplace(), net, 1000)
@@ -25,12 +26,14 @@ def test_loss_falls_far_below_adam_and_dtype_is_kept() -> None:
     assert error < 0.05
 
 
+@pytest.mark.trajectory
 def test_it_converges_to_a_small_gradient() -> None:
     net = TanhMLP([2, 3, 1], seed=0, dtype=torch.float64)
     found = polish(small_laplace(), net, 5000, tolerance=1e-6, regularizer=Regularizer("l2", 1e-2))
     assert found.gradient <= 1e-6
 
 
+@pytest.mark.trajectory
 def test_unknown_coefficients_are_found_along() -> None:
     box = Box(t=(0, 1))
     t = box.grid(21)

@@ -36,6 +36,7 @@ def trained(steps: int, **options: object) -> tuple[PsiMLP, object]:
     return net, fit(problem, net, Schedule(steps, 3e-3), **options)
 
 
+@pytest.mark.trajectory
 def test_loss_falls_and_history_records_every_quantity() -> None:
     _, result = trained(800)
     history = result.history
@@ -49,6 +50,7 @@ def test_loss_falls_and_history_records_every_quantity() -> None:
     assert history.to_csv().splitlines()[0] == ",".join(history.columns)
 
 
+@pytest.mark.trajectory
 def test_slices_do_not_change_the_result() -> None:
     net, _ = trained(57)
     state = AdamState(TanhMLP([2, 6, 6, 1], seed=1).theta.detach().clone(), torch.empty(0), 3e-3)
@@ -56,6 +58,7 @@ def test_slices_do_not_change_the_result() -> None:
     assert torch.equal(net.theta, state.theta)
 
 
+@pytest.mark.trajectory
 def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
     whole, result = trained(60)
     path = tmp_path / "c.safetensors"
@@ -88,6 +91,7 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
         assert second.history[column] == result.history[column]
 
 
+@pytest.mark.trajectory
 def test_unknown_coefficients_are_trained_recorded_and_resumed(tmp_path: Path) -> None:
     box = Box(t=(0, 1))
     t = box.grid(21)
@@ -117,6 +121,7 @@ def root_problem() -> tuple[Problem, TanhMLP]:
     return problem, net
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("slice_seconds", [0.2, 0.0])  # 0.0: every slice is one step, so a call starts with the failure
 def test_nan_stops_names_the_term_and_keeps_the_last_good_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_seconds: float

@@ -160,6 +160,7 @@ def test_scaled_programs_are_the_scaled_residuals_and_their_gradients() -> None:
             assert torch.allclose(torch.as_tensor(a), torch.as_tensor(b))
 
 
+@pytest.mark.trajectory
 def test_training_is_that_on_all_points() -> None:
     """Adam, and Gauss-Newton on all points, end with the weights that all points give, up to rounding."""
     problem = get_problem("laplace")

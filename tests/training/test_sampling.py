@@ -54,6 +54,7 @@ def draws(net: TanhMLP, options: GaussNewton, monkeypatch: pytest.MonkeyPatch, a
     return drawn
 
 
+@pytest.mark.trajectory
 def test_draws_come_at_doubling_distances_and_more_often_once_the_network_has_adapted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -239,6 +240,7 @@ def test_a_network_has_adapted_if_the_loss_is_larger_between_the_points() -> Non
     assert not sampler.has_adapted(5, [1.0, *[0.0] * (n_terms - 1)], _corner(1.0))
 
 
+@pytest.mark.trajectory
 def test_a_front_that_hides_between_the_points_is_found() -> None:
     """Burgers at 0.01 / pi with dense networks: without focus the front ends in the wrong place."""
     errors = []
@@ -257,6 +259,7 @@ def test_only_problems_without_unknowns_are_focused() -> None:
         assert Marquardt(get_problem(name), net, GaussNewton(focus=2), get_backend("cpu"))._focus == 2
 
 
+@pytest.mark.trajectory
 def test_focused_draws_survive_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted after the network has adapted: the same weights as without interruption."""
     monkeypatch.setattr(Sampler, "has_adapted", lambda *_: True)

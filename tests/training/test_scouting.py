@@ -38,6 +38,7 @@ def saturated(scale: float = 30.0) -> TanhMLP:
     return net
 
 
+@pytest.mark.trajectory
 def test_a_poor_start_is_given_up_and_resume_repeats_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psinn_fast.training.gauss_newton.SCOUT_ITERATIONS", 8)
     options, path = GaussNewton(20, starts=3), tmp_path / "c.safetensors"
@@ -86,6 +87,7 @@ def test_only_a_clearly_worse_start_is_given_up(losses: tuple[float, ...], kept:
     assert better_start(runs[0], [lambda: Racer(0.0)], 5, lambda: True) is None
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("starts", [1, "auto"])
 def test_a_start_without_gradient_is_given_up(starts: int | str) -> None:
     """An odd network is zero, with all of its derivatives, where its neurons are zero or saturated."""

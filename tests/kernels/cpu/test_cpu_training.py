@@ -54,6 +54,7 @@ def dense(n: int = 37, dtype: torch.dtype = torch.float64) -> tuple[Plan, AdamSt
     return lower(structure.layers), AdamState(theta, coefficients, 3e-2, (4, 9), gamma=0.3), own_terms
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("kind", [None, "l2", "l1", "growl"])
 def test_steps_are_those_of_the_reference(backend: CpuBackend, kind: str | None) -> None:
     regularizer = Regularizer(kind, 1e-2) if kind else None
@@ -93,6 +94,7 @@ def test_the_same_bits(backend: CpuBackend, dtype: torch.dtype, threads: int, mo
         assert all(torch.equal(a, b) for a, b in zip(tensors(other), tensors(once), strict=True))
 
 
+@pytest.mark.trajectory
 def test_two_threads_give_nearly_the_same(backend: CpuBackend) -> None:
     results = []
     for threads in (1, 2):
@@ -120,6 +122,7 @@ def spoil(what: str, value: float, own: AdamState, own_terms: list[Term]) -> Non
 
 
 # Not points at infinity: tanh is 1 there, and whether the loss is finite depends on the order of operations.
+@pytest.mark.trajectory
 @pytest.mark.parametrize(
     ("what", "value"),
     [("points", torch.nan)]
@@ -152,6 +155,7 @@ def test_failures_are_those_of_the_reference(
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14, equal_nan=True)
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("threads", [1, 2])
 def test_failure_goes_back_to_the_last_good_step(backend: CpuBackend, threads: int) -> None:
     """Weights that overflow after some steps: everything stops at once, with all threads."""
@@ -251,6 +255,7 @@ def test_an_interrupted_state_knows_its_step(backend: CpuBackend) -> None:
     assert all(torch.equal(a, b) for a, b in zip(tensors(own), tensors(expected), strict=True))
 
 
+@pytest.mark.trajectory
 def test_no_unknown_coefficients(backend: CpuBackend) -> None:
     _, _, none, own_terms, _ = make("laplace", (3,), 5)
     plan = lower(Structure.dense([2, 1]).layers)

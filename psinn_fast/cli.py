@@ -19,15 +19,16 @@ from .output import save_discovery, writable_folder
 from .pipeline import PIPELINE_OPTIMIZERS, TEACHER_ITERATIONS, comparison_table, run_pipeline
 from .problem import Problem
 from .problems import PROBLEMS, get_problem, parse_number
+from .self_test import self_test
 from .solving import DTYPES, METHODS, OPTIMIZERS, WARMUP, solve
 from .structure import Structure
 from .training.checkpoint import load_network
 
-EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_INTERRUPTED = 2, 3, 130
+EXIT_WRONG, EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code: 0, 2 (bad input), 3 (diverged), 130 (interrupted)."""
+    """Entry point; returns the exit code: 0, 1 (failed self-test), 2 (bad input), 3 (diverged), 130 (interrupted)."""
     options = _parser().parse_args(arguments)
     try:
         if getattr(options, "threads", None) is not None:
@@ -48,13 +49,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    report = doctor_report()
-    print(
-        json.dumps(report, indent=1)
-        if options.json
-        else "\n".join(f"{key:20s} {value}" for key, value in report.items())
-    )
-    return 0
+    report: dict[str, Any] = dict(doctor_report())
+    if not options.json:
+        print("\n".join(f"{key:20s} {value}" for key, value in report.items()), flush=True)
+    passed = True
+    if options.self_test:
+        checks = []
+        for check in self_test():
+            if not options.json:  # at once: a processor that cannot go on is to be seen at the right line
+                print(check, flush=True)
+            checks.append(check)
+        passed = all(check.passed for check in checks)
+        report["self_test"] = {"passed": passed, "checks": [check.to_dict() for check in checks]}
+        if not options.json:
+            wrong = sum(not check.passed for check in checks)
+            print(f"self-test: {len(checks)} checks, " + (f"{wrong} WRONG" if wrong else "all right"))
+    if options.json:
+        print(json.dumps(report, indent=1))
+    return 0 if passed else EXIT_WRONG
 
 
 def _solve(options: argparse.Namespace) -> int:
@@ -139,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
 
     doctor = commands.add_parser("doctor", help="what this machine offers: versions, backends, threads")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.add_argument("--self-test", action="store_true", help="compare all kernels with autograd: a few seconds")
     doctor.set_defaults(command=_doctor)
 
     one = commands.add_parser("solve", help="train one network on a problem")

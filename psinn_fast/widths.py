@@ -13,15 +13,15 @@ from itertools import pairwise
 from .problem import Problem
 from .structure import Structure
 
-# Multiply-adds a row of the Jacobian: P^2 for J^T J, and for J about 8 per channel and expanded weight.
-NEWTON_COST = 275_000
-_PER_CHANNEL = 8
+# Multiply-adds a row of the Jacobian: P^2 for J^T J, and for J about 16 per channel and expanded weight.
+NEWTON_COST = 300_000
+_PER_CHANNEL = 16
 
 
 def default_width(problem: Problem, structure: Structure, by_newton: bool) -> int:
     """The problem's width, or less where Gauss-Newton's iterations would cost too much.
 
-    Without a width of the problem: for Gauss-Newton the largest that is affordable, P^2 + 8 C M <= 275,000 with P
+    Without a width of the problem: for Gauss-Newton the largest that is affordable, P^2 + 16 C M <= 300,000 with P
     parameters, C channels of the costliest residual and M expanded weights; for Adam the largest whose expanded weights
     are not more than those of the problem's dense network. A structure without relations is taken as it is.
     """

@@ -195,6 +195,7 @@ class Backend(Protocol):
 
 
 def check_network(plan: Plan, theta: Tensor) -> None:
+    _check_dense("theta", theta)
     if theta.dtype not in (torch.float32, torch.float64):
         raise InputError(f"theta: expected float32 or float64, got {theta.dtype}")
     if tuple(theta.shape) != (plan.n_parameters,):
@@ -203,6 +204,7 @@ def check_network(plan: Plan, theta: Tensor) -> None:
 
 def check_like(name: str, tensor: Tensor, theta: Tensor, shape: tuple[int | None, ...]) -> None:
     """``tensor`` has theta's dtype and device, and the shape given (None: any size)."""
+    _check_dense(name, tensor)
     if tensor.dtype != theta.dtype:
         raise InputError(f"{name}: expected {theta.dtype} like theta, got {tensor.dtype}")
     if tensor.device != theta.device:
@@ -211,6 +213,14 @@ def check_like(name: str, tensor: Tensor, theta: Tensor, shape: tuple[int | None
     if not fits:
         wanted = ", ".join("N" if n is None else str(n) for n in shape)
         raise InputError(f"{name}: expected shape ({wanted}), got {tuple(tensor.shape)}")
+
+
+def _check_dense(name: str, tensor: Tensor) -> None:
+    if not isinstance(tensor, Tensor):
+        raise InputError(f"{name}: expected a torch.Tensor, got {type(tensor).__name__}")
+    if tensor.layout != torch.strided or tensor.is_nested:
+        kind = "a nested tensor" if tensor.is_nested else f"layout {tensor.layout}"
+        raise InputError(f"{name}: expected a dense tensor, got {kind}; convert it (to_dense, to_padded_tensor)")
 
 
 def check_size(n_points: int, numbers: int, theta: Tensor) -> None:
@@ -257,3 +267,17 @@ def check_terms(plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence
                 raise InputError(
                     f"coefficients: term {term.name!r} asks for number {kind.number + 1}, got {coefficients.numel()}"
                 )
+
+
+def check_state(plan: Plan, state: AdamState, terms: Sequence[Term]) -> None:
+    """`check_terms`, and tensors that can be changed in place, of one size."""
+    check_terms(plan, state.theta, state.coefficients, terms)
+    n_theta, n_unknown = state.theta.numel(), state.coefficients.numel()
+    sizes = (n_theta, n_unknown, n_theta + n_unknown, n_theta + n_unknown)
+    names = ("theta", "coefficients", "first_moment", "second_moment")
+    present = tuple(getattr(state, name) for name in names)
+    for kind, tensors in (("", present), ("good ", state.good or ())):
+        for name, tensor, size in zip(names, tensors, sizes, strict=False):
+            check_like(f"state: {kind}{name}", tensor, state.theta, (size,))
+            if size > 1 and tensor.stride(0) == 0:
+                raise InputError(f"state: {kind}{name}: its entries share one place in memory; clone() it")

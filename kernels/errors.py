@@ -19,6 +19,10 @@ class BackendLimit(InputError):
     """More than a backend can take, layers too wide for instance. ``"auto"`` then goes on with another one."""
 
 
+class GradientError(PsinnFastError, RuntimeError):
+    """Autograd was asked for a derivative that is not there; the message says how to get it."""
+
+
 class CheckpointError(PsinnFastError):
     """A saved file cannot be read, or belongs to something else."""
 

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from .contract import check_like
 from .cpu.extension import chosen_instruction_set, native
+from .errors import InputError
+from .memory import readable
 
 # Rows of the Gram matrix that torch sums at once.
 _STRIP = 96
@@ -24,14 +26,16 @@ def add_gram(gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
         r: (M,).
 
     Raises:
-        InputError: shapes, dtypes or devices that do not fit.
+        InputError: shapes, dtypes or devices that do not fit; other numbers than float32 and float64.
     """
+    if jacobian.dtype not in (torch.float32, torch.float64):
+        raise InputError(f"jacobian: expected float32 or float64, got {jacobian.dtype}")
     rows, n = jacobian.shape
     check_like("gram", gram, jacobian, (n + 1, n + 1))
     check_like("r", r, jacobian, (rows,))
     module = native() if jacobian.device.type == "cpu" else None
-    if module is not None and gram.is_contiguous():
-        jacobian, r = jacobian.contiguous(), r.contiguous()
+    if module is not None and readable(gram) is gram:
+        jacobian, r = readable(jacobian), readable(r)
         suffix = "_float32" if jacobian.dtype == torch.float32 else "_float64"
         getattr(module, "gram" + suffix)(
             module.isa(chosen_instruction_set()), torch.get_num_threads(), jacobian.data_ptr(), r.data_ptr(), rows, n,

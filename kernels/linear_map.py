@@ -131,11 +131,13 @@ class LinearMap:
     def _on(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         key = (like.device, like.dtype)
         if key not in self._tensors:
-            self._tensors[key] = (
-                torch.from_numpy(self.row).to(like.device),
-                torch.from_numpy(self.col).to(like.device),
-                torch.from_numpy(self.coefficient).to(like.device, like.dtype),
-            )
+            # Kept for later calls, which may need gradients.
+            with torch.inference_mode(False):
+                self._tensors[key] = (
+                    torch.from_numpy(self.row).to(like.device),
+                    torch.from_numpy(self.col).to(like.device),
+                    torch.from_numpy(self.coefficient).to(like.device, like.dtype),
+                )
         return self._tensors[key]
 
 

@@ -111,10 +111,11 @@ class Folds:
     def on(self, device: torch.device) -> list[tuple[Tensor, Tensor, Tensor]]:
         """(bias, weight, constant) of every level as index tensors."""
         if device not in self._tensors:
-            bias, weight, constant = (
-                torch.from_numpy(index).to(device) for index in (self.bias, self.weight, self.constant)
-            )
-            self._tensors[device] = [(bias[run], weight[run], constant[run]) for run in self.levels]
+            with torch.inference_mode(False):
+                bias, weight, constant = (
+                    torch.from_numpy(index).to(device) for index in (self.bias, self.weight, self.constant)
+                )
+                self._tensors[device] = [(bias[run], weight[run], constant[run]) for run in self.levels]
         return self._tensors[device]
 
 

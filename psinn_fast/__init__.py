@@ -16,7 +16,14 @@ from .discovery.problem_symmetry import ProblemSymmetry, problem_symmetries
 from .discovery.student import StudentSettings
 from .domain import Box
 from .kernels import available_backends, get_backend
-from .kernels.errors import BackendUnavailable, CheckpointError, DivergedError, InputError, PsinnFastError
+from .kernels.errors import (
+    BackendUnavailable,
+    CheckpointError,
+    DivergedError,
+    GradientError,
+    InputError,
+    PsinnFastError,
+)
 from .kernels.regularizer import Regularizer
 from .kernels.symbols import SymbolLayer
 from .networks import PsiMLP, TanhMLP
@@ -45,6 +52,7 @@ __all__ = [
     "DiscoveryError",
     "DivergedError",
     "GaussNewton",
+    "GradientError",
     "History",
     "InputError",
     "Neumann",

@@ -7,15 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .kernels.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
 from .kernels.contract import Backend
 from .kernels.errors import InputError
 from .kernels.plan import Plan
+from .kernels.reference.differentiable import differentiable_jets
 from .kernels.registry import get_backend
 from .networks import PsiMLP
-from .operators import channels_of, channels_text
+from .operators import channels_of, channels_text, may_have_tangents
 from .pde import Names, split_names
 from .tracing import parse_derivative
 
@@ -63,22 +63,31 @@ def derivatives(
         backend: see `available_backends`.
 
     Returns:
-        The derivatives by name, each (N,). They can be differentiated once by autograd, with respect to ``net.theta``
-        and, if ``points.requires_grad``, to the points. The backward pass recomputes; it stores no activations.
+        The derivatives by name, each (N,). Autograd differentiates them with respect to ``net.theta`` and, if
+        ``points.requires_grad``, to the points. The backward pass recomputes; it stores no activations. With
+        ``create_graph=True``, in forward mode and within torch.func's transforms (grad, hessian, vmap, ...) the result
+        is as exact, to any order, but comes from torch's own operations, which take several times as long: to ask for
+        the next derivative here (``"u u_x"`` instead of the gradient of ``u``) is faster. Code compiled by
+        `torch.compile` is differentiated once.
 
     Raises:
         InputError: names, shapes, dtypes or devices that do not fit; an unknown derivative; an order above 4.
+        GradientError: a second derivative of compiled code, or forward mode in it; raised as it is computed.
     """
     if not isinstance(net, PsiMLP):
         raise InputError(f"net: expected a PsiMLP or TanhMLP, got {type(net).__name__} (see PsiMLP.from_sequential)")
     asked, channels = _request(wanted, coords, fields, net.structure.n_inputs, net.structure.n_outputs)
-    if torch.compiler.is_compiling():
+    is_transformed = torch._C._are_functorch_transforms_active()
+    if torch.compiler.is_compiling() and not is_transformed:
         # An operator costs as much again as a call of the kernels on a few points: only where it is needed.
         jets = torch.ops.psinn_fast.jets(net.theta, points, net.structure_text, channels, backend)
     else:
-        # torch leaves Function.apply without types.
         engine = get_backend(backend, net.theta.device)
-        jets = _Jets.apply(net.theta, points, net.plan, channels_of(channels), engine)  # type: ignore[no-untyped-call]
+        if is_transformed or may_have_tangents():
+            jets = differentiable_jets(net.plan, net.theta, points, channels_of(channels))
+        else:
+            # torch leaves Function.apply without types.
+            jets = _Jets.apply(net.theta, points, net.plan, channels_of(channels), engine)  # type: ignore[no-untyped-call]
     return Derivatives({name: jets[:, c, field] for name, field, c in asked})
 
 
@@ -118,7 +127,7 @@ def _parse(wanted: Names, coords: tuple[str, ...], fields: tuple[str, ...]) -> d
 
 
 class _Jets(torch.autograd.Function):
-    """Operation 1 with operation 2 as its backward."""
+    """Operation 1 with operation 2 as its backward, as long as nobody differentiates that."""
 
     @staticmethod
     def forward(ctx: Any, theta: Tensor, x: Tensor, plan: Plan, channels: ChannelSet, backend: Backend) -> Tensor:
@@ -127,10 +136,26 @@ class _Jets(torch.autograd.Function):
         return backend.jets(plan, theta, x, channels)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         theta, x = ctx.saved_tensors
-        theta_bar, x_bar = ctx.backend.jets_backward(
-            ctx.plan, theta, x, ctx.channels, grad.contiguous(), ctx.needs_input_grad[1]
-        )
-        return theta_bar, x_bar, None, None, None
+        # Grad mode is on if the gradient needs a graph (create_graph=True); batched gradients have no storage.
+        if torch.is_grad_enabled() or not torch._C._has_storage(grad):
+            adjoint = _differentiable_adjoint(ctx.plan, theta, x, ctx.channels, grad, ctx.needs_input_grad[:2])
+        else:
+            need_x = ctx.needs_input_grad[1]
+            adjoint = ctx.backend.jets_backward(ctx.plan, theta, x, ctx.channels, grad, need_x)
+        return *adjoint, None, None, None
+
+
+def _differentiable_adjoint(
+    plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, needed: tuple[bool, bool]
+) -> list[Tensor | None]:
+    """The gradients for theta and x that are needed, with a graph if grad mode is on."""
+    has_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        # Aliases: x may have been computed from theta.
+        inputs = theta.view_as(theta), x.view_as(x)
+        jets = differentiable_jets(plan, *inputs, channels)
+        wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
+        found = iter(torch.autograd.grad(jets, wanted, grad, create_graph=has_graph, materialize_grads=True))
+    return [next(found) if need else None for need in needed]

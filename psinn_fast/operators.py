@@ -17,13 +17,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, library
+from torch.autograd import forward_ad
 
 from .kernels.channels import Channel, ChannelSet, Laplacian
+from .kernels.errors import GradientError
 from .kernels.plan import Plan
 from .kernels.registry import get_backend
 from .structure import Structure
 
 _LAPLACIAN = "lap"
+_ADVICE = "ask `derivatives` for the next order, or call it outside of torch.compile (torch.compiler.disable)"
 
 
 def channels_text(channels: ChannelSet) -> str:
@@ -52,14 +55,27 @@ def _channel(text: str) -> Channel:
     return Laplacian(numbers) if text.startswith(_LAPLACIAN) else numbers
 
 
+def may_have_tangents() -> bool:
+    """Forward mode is on."""
+    return forward_ad._current_level >= 0
+
+
+def _check_no_tangents() -> None:
+    """An operator loses them without a word, and does not see them itself."""
+    if may_have_tangents():
+        raise GradientError(f"derivatives: compiled code knows no forward mode (torch.autograd.forward_ad); {_ADVICE}")
+
+
 @library.custom_op("psinn_fast::jets", mutates_args=())
 def jets(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str) -> Tensor:
+    _check_no_tangents()
     engine = get_backend(backend, theta.device)
     return engine.jets(_plan(structure), theta, x, channels_of(channels)).contiguous()
 
 
 @jets.register_fake
 def _(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str) -> Tensor:
+    _check_no_tangents()
     return theta.new_empty(x.shape[0], len(channels_of(channels)), _plan(structure).d_out)
 
 
@@ -93,3 +109,10 @@ def _adjoint(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 
 
 jets.register_autograd(_adjoint, setup_context=_keep)
+
+
+def _refuse(ctx: Any, *grads: Tensor) -> None:
+    raise GradientError(f"derivatives: compiled code differentiates them once; {_ADVICE}")
+
+
+jets_backward.register_autograd(_refuse)

@@ -53,6 +53,11 @@ def perturbed(theta: Tensor) -> Tensor:
     return theta * (1 + max(1e-12, torch.finfo(theta.dtype).eps) * signs)
 
 
+def negated(t: Tensor) -> Tensor:
+    """The same numbers with torch's negation bit: in memory lies their opposite, though the view is contiguous."""
+    return torch._neg_view((-t).detach())
+
+
 def random_theta(structure: Structure, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
     """Entries of the size that keeps tanh in its curved part."""
     generator = torch.Generator().manual_seed(seed)

@@ -234,14 +234,6 @@ def test_float32_and_no_points() -> None:
     assert not net.theta.grad.any()
 
 
-def test_double_backward_is_refused() -> None:
-    net, x = network(NETWORKS["2 inputs"]), random_points(4, 2).requires_grad_()
-    loss = derivatives(net, x, "u_x", coords="x y", fields="u").u_x.square().sum()
-    (gradient,) = torch.autograd.grad(loss, net.theta, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()
-
-
 @pytest.mark.trajectory
 def test_training_step_lowers_the_loss() -> None:
     net, x = TanhMLP([2, 16, 16, 1], seed=0), random_points(64, 2, dtype=torch.float32)

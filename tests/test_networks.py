@@ -66,6 +66,14 @@ def test_round_trips(structure: Structure, seed: int, dtype: torch.dtype) -> Non
     torch.testing.assert_close(net.to_sequential()(x), net(x), rtol=EPS[dtype], atol=EPS[dtype])
 
 
+def test_looking_at_a_network_in_inference_mode_leaves_it_trainable() -> None:
+    net, x = PsiMLP(laplace_even(), 2, seed=0), random_points(5, 2, dtype=torch.float32)
+    with torch.inference_mode():
+        net(x)
+    net(x).sum().backward()
+    assert net.theta.grad is not None
+
+
 def test_to_sequential_is_a_copy() -> None:
     net = PsiMLP(laplace_even(), seed=0)
     network = net.to_sequential()

@@ -10,8 +10,19 @@ import torch
 from torch import Tensor
 
 from ..channels import ChannelSet
-from ..contract import AdamState, LossAndGradient, Term, TrainReport, check_jets, check_like, check_size, check_terms
+from ..contract import (
+    AdamState,
+    LossAndGradient,
+    Term,
+    TrainReport,
+    check_jets,
+    check_like,
+    check_size,
+    check_state,
+    check_terms,
+)
 from ..errors import InputError
+from ..memory import readable
 from ..plan import Plan
 from ..regularizer import Regularizer
 from .extension import chosen_instruction_set, loaded, why_not
@@ -47,7 +58,7 @@ class CpuBackend:
     def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         check_jets(plan, theta, x, channels)
         engine = self._engine(theta, plan, [channels])
-        theta, x = _flat(theta), _flat(x)
+        theta, x = readable(theta), readable(x)
         out = theta.new_empty(x.shape[0], len(channels), plan.d_out)
         if x.shape[0]:
             engine("jets", packed_channels(channels), theta.data_ptr(), x.data_ptr(), x.shape[0], out.data_ptr())
@@ -60,7 +71,7 @@ class CpuBackend:
         check_jets(plan, theta, x, channels)
         check_like("grad", grad, theta, (x.shape[0], len(channels), plan.d_out))
         engine = self._engine(theta, plan, [channels])
-        theta, x, grad = _flat(theta), _flat(x), _flat(grad)
+        theta, x, grad = readable(theta), readable(x), readable(grad)
         theta_bar = torch.zeros_like(theta)
         x_bar = torch.zeros_like(x) if need_x else None
         if x.shape[0]:
@@ -83,7 +94,7 @@ class CpuBackend:
         if regularizer is not None:
             regularizer.check(plan)
         engine = self._engine(theta, plan, [term.program.channels for term in terms])
-        theta, coefficients = _flat(theta), _flat(coefficients)
+        theta, coefficients = readable(theta), readable(coefficients)
         native_terms, keep = _terms(terms)
         losses, penalty = theta.new_empty(len(terms)), theta.new_empty(())
         theta_bar, coefficients_bar = torch.empty_like(theta), torch.empty_like(coefficients)
@@ -104,7 +115,7 @@ class CpuBackend:
         steps: int,
         regularizer: Regularizer | None = None,
     ) -> TrainReport:
-        check_terms(plan, state.theta, state.coefficients, terms)
+        check_state(plan, state, terms)
         if steps < 0:
             raise InputError(f"steps: expected a number >= 0, got {steps}")
         if regularizer is not None:
@@ -146,8 +157,8 @@ class CpuBackend:
     ) -> tuple[Tensor, Tensor]:
         check_terms(plan, theta, coefficients, [term])
         engine = self._engine(theta, plan, [term.program.channels])
-        theta, coefficients = _flat(theta), _flat(coefficients)
-        points, columns = _flat(term.points[:, rows]), _flat(term.columns[rows])
+        theta, coefficients = readable(theta), readable(coefficients)
+        points, columns = readable(term.points[:, rows]), readable(term.columns[rows])
         n, m = points.shape[1], term.program.n_residuals
         check_size(n, n * m * (plan.n_parameters + coefficients.numel()), theta)
         residuals = theta.new_empty(n, m)
@@ -182,12 +193,12 @@ class CpuBackend:
 
 
 class _in_place:
-    """Addresses of a state's tensors; those that are not contiguous are copied and written back."""
+    """Addresses of a state's tensors; those that cannot be written to as they are are copied and written back."""
 
     def __init__(self, state: AdamState) -> None:
         assert state.good is not None
         self._tensors = [state.theta, state.coefficients, state.first_moment, state.second_moment, *state.good]
-        self._flat = [_flat(tensor) for tensor in self._tensors]
+        self._flat = [readable(tensor) for tensor in self._tensors]
 
     def __enter__(self) -> list[int]:
         return [tensor.data_ptr() for tensor in self._flat]
@@ -196,18 +207,16 @@ class _in_place:
         for tensor, flat in zip(self._tensors, self._flat, strict=True):
             if flat is not tensor and flat.data_ptr() != tensor.data_ptr():
                 tensor.copy_(flat)
-
-
-def _flat(tensor: Tensor) -> Tensor:
-    """Contiguous and without history; itself where it is that already (a call to torch costs half a microsecond)."""
-    return tensor if tensor.is_contiguous() and not tensor.requires_grad else tensor.detach().contiguous()
+            elif not tensor.is_inference():
+                # A graph that still needs the old numbers must notice.
+                torch.autograd.graph.increment_version(tensor)
 
 
 def _terms(terms: Sequence[Term]) -> tuple[list[tuple[Any, int, int, int, float]], list[Tensor]]:
     """The terms for the extension, and the tensors that must live as long as it runs."""
     result, keep = [], []
     for term in terms:
-        points, columns = _flat(term.points), _flat(term.columns)
+        points, columns = readable(term.points), readable(term.columns)
         keep += [points, columns]
         program = packed_program(term.program)
         result.append((program, points.data_ptr(), columns.data_ptr(), term.n_points, float(term.weight)))

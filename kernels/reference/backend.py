@@ -15,6 +15,7 @@ from ..contract import (
     TrainReport,
     check_jets,
     check_like,
+    check_state,
     check_terms,
 )
 from ..errors import InputError
@@ -86,7 +87,7 @@ class ReferenceBackend:
         steps: int,
         regularizer: Regularizer | None = None,
     ) -> TrainReport:
-        check_terms(plan, state.theta, state.coefficients, terms)
+        check_state(plan, state, terms)
         if steps < 0:
             raise InputError(f"steps: expected a number >= 0, got {steps}")
         plan = plan.composed

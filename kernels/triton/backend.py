@@ -17,8 +17,19 @@ import torch
 from torch import Tensor
 
 from ..channels import ChannelSet
-from ..contract import AdamState, LossAndGradient, Term, TrainReport, check_jets, check_like, check_size, check_terms
+from ..contract import (
+    AdamState,
+    LossAndGradient,
+    Term,
+    TrainReport,
+    check_jets,
+    check_like,
+    check_size,
+    check_state,
+    check_terms,
+)
 from ..errors import BackendLimit, BackendUnavailable, InputError
+from ..memory import readable
 from ..plan import Plan
 from ..program import Program
 from ..regularizer import Regularizer
@@ -141,7 +152,7 @@ class TritonBackend:
         x_bar = torch.zeros_like(x, memory_format=torch.contiguous_format) if need_x else None
         if not x.shape[0]:
             return torch.zeros_like(theta), x_bar
-        extra = [grad.detach().contiguous(), theta if x_bar is None else x_bar]
+        extra = [readable(grad), theta if x_bar is None else x_bar]
         partials = self._run(network, Mode.JETS_BACKWARD, theta, x, channels, extra, need_x)
         layout = network.layout
         w_bar = network.weights.back.apply(partials[:, : layout.n_packed].sum(0))
@@ -159,13 +170,12 @@ class TritonBackend:
         check_terms(plan, theta, coefficients, terms)
         if regularizer is not None:
             regularizer.check(plan)
-        theta, coefficients = theta.detach().contiguous(), coefficients.detach().contiguous()
         return self._with_kernels(
             plan,
             theta,
             coefficients,
             terms,
-            lambda kernels: kernels.loss_and_gradient(theta, coefficients, regularizer),
+            lambda kernels: kernels.loss_and_gradient(readable(theta), readable(coefficients), regularizer),
         )
 
     @torch.no_grad()
@@ -177,7 +187,7 @@ class TritonBackend:
         steps: int,
         regularizer: Regularizer | None = None,
     ) -> TrainReport:
-        check_terms(plan, state.theta, state.coefficients, terms)
+        check_state(plan, state, terms)
         if steps < 0:
             raise InputError(f"steps: expected a number >= 0, got {steps}")
         if regularizer is not None:
@@ -200,8 +210,8 @@ class TritonBackend:
         n, m, k = points.shape[1], program.n_residuals, coefficients.numel()
         check_size(n, n * m * (plan.n_parameters + k), theta)
         residuals, jacobian = theta.new_empty(n, m), theta.new_empty(n, m, plan.n_parameters + k)
-        w = layout.plan.expand(theta.detach()).contiguous() if layout.reads_w else theta.detach().contiguous()
-        unknown = coefficients.detach().contiguous() if k else w
+        w = readable(layout.plan.expand(theta.detach()) if layout.reads_w else theta)
+        unknown = readable(coefficients) if k else w
 
         def launch(configuration: Configuration) -> None:
             kernel = self._kernel(network, Mode.JACOBIAN, program.channels, program, k, configuration)
@@ -211,8 +221,8 @@ class TritonBackend:
                 size = part.stop - part.start
                 packed = theta.new_zeros(size, m, layout.n_packed + k)
                 table, factors = single_group(size, configuration.block, configuration.programs, w.dtype, w.device)
-                own_columns = columns[part].contiguous() if program.n_columns else w
-                data = [(points[:, part].contiguous(), own_columns, size)]
+                own_columns = readable(columns[part]) if program.n_columns else w
+                data = [(readable(points[:, part]), own_columns, size)]
                 kernel(w, unknown, w, table, factors, table, data, [residuals[part], packed])
                 w_bar = back.apply(packed[..., : layout.n_packed]).reshape(size * m, -1)
                 theta_bar = layout.plan.pull_back_rows(w, w_bar) if layout.reads_w else w_bar
@@ -227,8 +237,8 @@ class TritonBackend:
         need_x: bool = False,
     ) -> Tensor:  # fmt: skip
         """An operation on jets; the programs' partial gradients, where it makes any."""
-        layout, x = network.layout, x.detach().contiguous()
-        w = layout.plan.expand(theta.detach()).contiguous() if layout.reads_w else theta.detach().contiguous()
+        layout, x = network.layout, readable(x)
+        w = readable(layout.plan.expand(theta.detach()) if layout.reads_w else theta)
 
         def launch(configuration: Configuration) -> Tensor:
             kernel = self._kernel(network, mode, channels, None, 0, configuration, need_x)

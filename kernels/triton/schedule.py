@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..channels import ChannelSet
 from ..contract import Term
+from ..memory import readable
 from ..program import Program
 
 
@@ -24,8 +25,8 @@ class Joined:
     def __init__(self, tensors: Sequence[Tensor], axis: int) -> None:
         self._tensors, self._axis = [tensor.detach() for tensor in tensors], axis
         first = self._tensors[0]
-        self._is_copy = len(tensors) > 1 or not first.is_contiguous()
-        self.tensor = torch.cat(self._tensors, axis).contiguous() if self._is_copy else first
+        self.tensor = readable(first if len(tensors) == 1 else torch.cat(self._tensors, axis))
+        self._is_copy = self.tensor is not first
         self._seen = self._versions()
 
     def refresh(self) -> None:

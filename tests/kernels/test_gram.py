@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from helpers import negated
 from torch import Tensor
 
 from psinn_fast import InputError
@@ -75,13 +76,17 @@ def test_chunks_add_up_and_threads_do_not_matter(way: str) -> None:
         assert torch.equal(results[0], results[2])
 
 
-def test_strided_operands_and_not_a_number(way: str) -> None:
+def test_any_layout_and_not_a_number(way: str) -> None:
     jacobian, r, before = operands(40, 7)
     wide = torch.full((40, 14), 5.0, dtype=torch.float64)
     wide[:, ::2] = jacobian
     gram = before.clone()
     add_gram(gram, wide[:, ::2], r)
     assert (gram.tril() - expected(jacobian, r, before)).abs().max() < 1e-12
+    for change in (negated, lambda t: t.flip(0).contiguous().flip(0), lambda t: t.clone().requires_grad_()):
+        gram = change(before).detach()
+        add_gram(gram, change(jacobian), change(r))
+        assert (gram.tril() - expected(jacobian, r, before)).abs().max() < 1e-12
     jacobian[20, 3] = torch.nan
     gram = before.clone()
     add_gram(gram, jacobian, r)
@@ -102,3 +107,5 @@ def test_strided_operands_and_not_a_number(way: str) -> None:
 def test_shapes_that_do_not_fit(shapes: tuple[tuple[int, ...], ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         add_gram(*(torch.zeros(*shape) for shape in shapes))
+    with pytest.raises(InputError, match="jacobian: expected float32 or float64"):
+        add_gram(*(torch.zeros(size, dtype=torch.int64) for size in ((6, 6), (9, 5), (9,))))

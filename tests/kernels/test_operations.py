@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -272,6 +273,12 @@ def _arguments() -> tuple[Plan, Tensor, Tensor, list[Term]]:
     return lower(structure.layers), theta, coefficients, terms
 
 
+def nested_points() -> Tensor:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own prototype
+        return torch.nested.nested_tensor([torch.zeros(3, 2).double()])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -284,6 +291,16 @@ def _arguments() -> tuple[Plan, Tensor, Tensor, list[Term]]:
         ({"channels": ChannelSet.closure(3, [])}, "channels: made for 3 inputs, the network has 2"),
         ({"grad": torch.zeros(3, 2, 1).double()}, r"grad: expected shape \(3, 1, 1\), got \(3, 2, 1\)"),
         ({"grad": torch.zeros(3, 1, 1)}, "grad: expected torch.float64 like theta, got torch.float32"),
+        ({"x": [[0.0, 1.0]]}, "x: expected a torch.Tensor, got list"),
+        ({"x": np.zeros((3, 2))}, "x: expected a torch.Tensor, got ndarray"),
+        ({"theta": None}, "theta: expected a torch.Tensor, got NoneType"),
+        ({"x": torch.zeros(3, 2).double().to_sparse()}, "x: expected a dense tensor, got layout torch.sparse_coo"),
+        ({"grad": torch.zeros(3, 1, 1).to_mkldnn()}, "grad: expected a dense tensor, got layout torch._mkldnn"),
+        ({"x": nested_points()}, "x: expected a dense tensor, got a nested tensor"),
+        (
+            {"x": torch.zeros(3, 2, dtype=torch.complex128)},
+            "x: expected torch.float64 like theta, got torch.complex128",
+        ),
     ],
 )
 def test_bad_jets(change: dict[str, object], message: str) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 import sympy as sp
 import torch
-from helpers import random_points, random_theta, relative_error
+from helpers import negated, random_points, random_theta, relative_error
 from torch import Tensor
 
 from psinn_fast.conditions import Dirichlet, Residual
@@ -38,8 +38,11 @@ def state(dtype: torch.dtype = torch.float64, lr: float = 1e-2, milestones: tupl
     return AdamState(theta, torch.tensor([0.1], dtype=dtype), lr, milestones)
 
 
+NAMES = ("theta", "coefficients", "first_moment", "second_moment")
+
+
 def tensors(s: AdamState) -> Sequence[Tensor]:
-    return [t.clone() for t in (s.theta, s.coefficients, s.first_moment, s.second_moment)]
+    return [getattr(s, name).clone() for name in NAMES]
 
 
 @pytest.mark.parametrize("regularizer", [None, Regularizer("l2", 1e-3)])
@@ -155,6 +158,57 @@ def test_penalty_and_gradient_have_their_own_numbers() -> None:
     problem = Problem("p", PDE("t x", "u", lambda u: sp.sqrt(u)), BOX, [Residual(BOX.grid(3))])
     flat = AdamState(torch.zeros(STRUCTURE.n_parameters, dtype=torch.float64), torch.zeros(0).double(), 1e-2)
     assert BACKEND.train(PLAN, flat, problem.terms(torch.float64), 1).failure == 2
+
+
+def every_second(t: Tensor) -> Tensor:
+    return t.repeat_interleave(2)[::2]
+
+
+def of_a_module(t: Tensor) -> Tensor:
+    return t.clone().requires_grad_()
+
+
+@pytest.mark.parametrize("change", [every_second, negated, of_a_module])
+def test_any_layout_is_changed_in_place(change: Callable[[Tensor], Tensor]) -> None:
+    expected, own = state(), state()
+    changed = [change(getattr(own, name)) for name in NAMES]
+    own.theta, own.coefficients, own.first_moment, own.second_moment = changed
+    for s in (expected, own):
+        BACKEND.train(PLAN, s, terms(), 2)
+        BACKEND.train(PLAN, s, terms(), 3)
+    for name, tensor in zip(NAMES, changed, strict=True):
+        assert getattr(own, name) is tensor
+        assert torch.equal(tensor.detach(), getattr(expected, name))
+
+
+def test_a_graph_notices_that_its_weights_were_changed() -> None:
+    own = state()
+    theta = own.theta.requires_grad_()
+    loss = (theta**3).sum()
+    BACKEND.train(PLAN, own, terms(), 1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+SIZE = STRUCTURE.n_parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("theta", torch.zeros(SIZE + 1).double(), "theta: expected shape"),
+        ("theta", torch.zeros(1).double().expand(SIZE), "state: theta: its entries share one place in memory"),
+        ("first_moment", torch.zeros(SIZE).double(), rf"state: first_moment: expected shape \({SIZE + 1}\)"),
+        ("first_moment", torch.zeros(1).double().expand(SIZE + 1), "state: first_moment: its entries share one place"),
+        ("second_moment", torch.zeros(SIZE + 1), "state: second_moment: expected torch.float64 like theta"),
+        ("second_moment", torch.zeros(SIZE + 1).double().to_sparse(), "state: second_moment: expected a dense tensor"),
+    ],
+)
+def test_bad_tensors_of_a_state(name: str, tensor: Tensor, message: str) -> None:
+    own = state()
+    setattr(own, name, tensor)
+    with pytest.raises(InputError, match=message):
+        BACKEND.train(PLAN, own, terms(), 1)
 
 
 @pytest.mark.parametrize(

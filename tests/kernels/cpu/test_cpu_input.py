@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from helpers import random_points, random_theta, relative_error
+from helpers import negated, random_points, random_theta, relative_error
 from test_operations import make
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import AdamState, Term
@@ -79,10 +80,22 @@ def parameter(t: Tensor) -> Tensor:
     return torch.nn.Parameter(t.clone())
 
 
+class Labelled(Tensor):
+    """A subclass as users make them."""
+
+
+def labelled(t: Tensor) -> Tensor:
+    return t.clone().as_subclass(Labelled)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(
-    "change", [strided, transposed, within_another, reversed_twice, requiring_gradients, with_history, parameter]
-)
+    "change",
+    [
+        strided, transposed, within_another, reversed_twice, negated, requiring_gradients, with_history, parameter,
+        labelled,
+    ],
+)  # fmt: skip
 def test_layouts(backend: CpuBackend, change: Callable[[Tensor], Tensor], dtype: torch.dtype) -> None:
     plan, theta, coefficients, terms = problem(dtype=dtype)
     x, grad = random_points(37, 2).to(dtype), random_points(37, len(CHANNELS)).to(dtype)[:, :, None]
@@ -106,6 +119,33 @@ def test_expanded_points(backend: CpuBackend) -> None:
     x = random_points(1, 2)
     one = backend.jets(plan, theta, x, CHANNELS)
     assert torch.equal(backend.jets(plan, theta, x.expand(21, 2), CHANNELS), one.expand(21, -1, -1))
+
+
+def test_a_single_point_with_a_pending_sign(backend: CpuBackend) -> None:
+    """The imaginary part of a conjugate is contiguous where there is one number."""
+    structure = Structure.dense([1, 3, 1])
+    plan, theta, channels = lower(structure.layers), random_theta(structure, 0), ChannelSet.closure(1, [(1,)])
+    x = torch.tensor([[1 + 2j]], dtype=torch.complex128).conj().imag
+    assert x.is_contiguous()
+    expected = backend.jets(plan, theta, torch.tensor([[-2.0]], dtype=torch.float64), channels)
+    assert torch.equal(backend.jets(plan, theta, x, channels), expected)
+
+
+def test_tensors_without_memory(backend: CpuBackend) -> None:
+    """Their address is 0, or there is none."""
+    plan, theta, *_ = problem()
+    x = random_points(3, 2)
+
+    def refused(x: Tensor) -> Tensor:
+        with pytest.raises(InputError, match="expected a tensor with numbers in memory, got"):
+            backend.jets(plan, theta, x, CHANNELS)
+        return x.sum()
+
+    torch.func.grad(refused)(x)
+    torch.func.vmap(refused)(x[None])
+    refused(torch._efficientzerotensor((3, 2), dtype=torch.float64))
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        refused(mode.from_tensor(x))
 
 
 def test_inside_inference_mode(backend: CpuBackend) -> None:

@@ -9,12 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import random_points, random_theta
+from helpers import negated, random_points, random_theta, relative_error
 from on_device import ON_GPU, OnDevice, moved
 from test_cpu_input import CHANNELS, everything, problem, requiring_gradients, same_kind, strided, transposed
 from torch import Tensor
 from triton.runtime.errors import OutOfResources
 
+from psinn_fast.derivatives import derivatives
 from psinn_fast.kernels import registry
 from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import AdamState, Term
@@ -26,6 +27,7 @@ from psinn_fast.kernels.triton import backend as triton_backend
 from psinn_fast.kernels.triton.backend import DEEPEST, WIDEST, TritonBackend
 from psinn_fast.kernels.triton.configuration import Configuration
 from psinn_fast.kernels.triton.point_kernel import PointKernel
+from psinn_fast.networks import TanhMLP
 from psinn_fast.structure import Structure
 
 REFERENCE = ReferenceBackend()
@@ -36,7 +38,7 @@ def jet_arguments(n: int) -> tuple[Tensor, Tensor]:
     return random_points(n, 2), random_points(n, len(CHANNELS))[:, :, None]
 
 
-@pytest.mark.parametrize("change", [strided, transposed, requiring_gradients])
+@pytest.mark.parametrize("change", [strided, transposed, negated, requiring_gradients])
 def test_layouts(backend: OnDevice, change: Callable[[Tensor], Tensor]) -> None:
     plan, theta, coefficients, terms = problem(9)
     plain = everything(backend, plan, theta, coefficients, terms, *jet_arguments(9))
@@ -46,6 +48,17 @@ def test_layouts(backend: OnDevice, change: Callable[[Tensor], Tensor]) -> None:
     for a, b in zip(results, plain, strict=True):
         assert torch.equal(a, b)
         assert not a.requires_grad
+
+
+def test_gradients_of_gradients(device: torch.device) -> None:
+    """The way back of the way back is torch's, whatever the backend."""
+    net = TanhMLP([2, 5, 1], seed=0, dtype=torch.float64, device=device)
+    x = random_points(3, 2).to(device).requires_grad_()
+    found = []
+    for u in (derivatives(net, x, "u", coords="x y", fields="u", backend="triton").u, net(x)[:, 0]):
+        (slope,) = torch.autograd.grad(u.sum(), x, create_graph=True)
+        found.append(torch.autograd.grad((u**2).mean() + (slope**2).mean(), net.theta)[0])
+    assert relative_error(*found) < 1e-11
 
 
 def test_inside_inference_mode(backend: OnDevice) -> None:

@@ -1,0 +1,45 @@
+"""Jets by operations that torch differentiates: to any order, forwards, batched; slower than the kernels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..channels import ChannelSet
+from ..contract import check_jets
+from ..plan import Plan
+from .affine import layer_weights
+from .tanh_jet import evaluate, tanh_derivatives
+
+
+def differentiable_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
+    """What `Backend.jets` gives, (N, C, F), as a function of theta and x whose every derivative torch knows.
+
+    For second derivatives, forward mode and the transforms of torch.func. Nothing is changed in place, since
+    torch.func.vmap has no rule for that.
+    """
+    check_jets(plan, theta, x, channels)
+    plan = plan.composed
+    first, *others = layer_weights(plan, plan.expand(theta))
+    # One row per channel: the first layer is affine in x, so that its first derivatives are constants.
+    columns = {c: first.weight[:, axis] for axis, c in channels.units}
+    zero = first.weight.new_zeros(first.weight.shape[0])
+    z = [_biased(x @ first.weight.T, first.bias), *(columns.get(c, zero) for c in range(1, len(channels)))]
+    for weight, bias in others:
+        h = torch.stack(torch.broadcast_tensors(*_tanh(z, channels)))
+        value, *higher = (h @ weight.T).unbind(0)
+        z = [_biased(value, bias), *higher]
+    return torch.stack(torch.broadcast_tensors(*z), 1)
+
+
+def _biased(value: Tensor, bias: Tensor | None) -> Tensor:
+    return value if bias is None else value + bias
+
+
+def _tanh(z: list[Tensor], channels: ChannelSet) -> list[Tensor]:
+    """h_c = sum_k tanh^(k)(z) * sum of monomials in z's channels."""
+    f = tanh_derivatives(torch.tanh(z[0]), max(channels.order, 1))
+    h = [f[0], *(f[1] * own for own in z[1:])]
+    for part in channels.nonlinear:
+        h[part.channel] = h[part.channel] + f[part.order] * evaluate(part.monomials, z)
+    return h

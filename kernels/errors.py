@@ -31,6 +31,14 @@ class DivergedError(PsinnFastError, ArithmeticError):
     """Training met NaN or infinity. The last good weights are kept; the message says where it happened."""
 
 
+class OutputWarning(UserWarning):
+    """Results could not be written, on a full disk for instance; what was computed is returned all the same."""
+
+
+class CheckpointWarning(OutputWarning):
+    """A checkpoint could not be written; training goes on, and the next one may succeed."""
+
+
 def short(value: object, most: int = 80) -> str:
     """``repr(value)`` cut to what fits into a message, whatever it is."""
     try:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
+import contextlib
+import io
+import signal
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from .console import complain, leave_pipe, open_streams, say
 from .discovery.discover import ITERATIONS, TESTS, discover
 from .discovery.student import StudentSettings
 from .doctor import doctor_report
-from .kernels.errors import DivergedError, InputError, PsinnFastError
+from .files import to_json
+from .kernels.errors import CheckpointWarning, DivergedError, InputError, OutputWarning, PsinnFastError
 from .kernels.regularizer import KINDS, Regularizer
 from .output import save_discovery, writable_folder
 from .pipeline import PIPELINE_OPTIMIZERS, TEACHER_ITERATIONS, comparison_table, run_pipeline
@@ -24,48 +28,93 @@ from .solving import DTYPES, METHODS, OPTIMIZERS, WARMUP, solve
 from .structure import Structure
 from .training.checkpoint import load_network
 
-EXIT_WRONG, EXIT_BAD_INPUT, EXIT_DIVERGED, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_WRONG, EXIT_BAD_INPUT, EXIT_DIVERGED = 1, 2, 3
+# Those of shells: 128 and the signal, of which Windows has neither.
+EXIT_SIGNAL, EXIT_PIPE = 128, 128 + 13
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code: 0, 1 (failed self-test), 2 (bad input), 3 (diverged), 130 (interrupted)."""
-    options = _parser().parse_args(arguments)
+    """Entry point; returns the exit code.
+
+    0; 1: a failed self-test, or something that could not be written, and stderr says what; 2: bad input; 3: diverged;
+    128 + n: ended by signal n (Ctrl-C: 130), what was reached is saved; 141: the reader of a pipe has gone.
+    """
+    open_streams()
+    unwritten = list[str]()
+
+    def show(message: Warning | str, category: type[Warning], *others: Any, **named: Any) -> None:
+        if issubclass(category, OutputWarning):
+            complain(f"psinn-fast: {message}")
+            if not issubclass(category, CheckpointWarning):
+                unwritten.append(str(message))
+        else:
+            shown_before(message, category, *others, **named)
+
+    with warnings.catch_warnings():
+        shown_before, warnings.showwarning = warnings.showwarning, show
+        warnings.simplefilter("always", OutputWarning)
+        code = _guarded(arguments)
+    return code or (EXIT_WRONG if unwritten else 0)
+
+
+def _guarded(arguments: Sequence[str] | None) -> int:
+    """A command whose errors are one line each."""
+    options = argparse.Namespace()
     try:
+        _parse(arguments, options)
         if getattr(options, "threads", None) is not None:
             torch.set_num_threads(_positive("threads", options.threads))
         if getattr(options, "out", None) is not None:
             writable_folder(options.out)
         return int(options.command(options))
     except DivergedError as error:
-        print(f"psinn-fast: {error}", file=sys.stderr)
+        complain(f"psinn-fast: {error}")
         return EXIT_DIVERGED
     except PsinnFastError as error:
-        print(f"psinn-fast: {error}", file=sys.stderr)
+        complain(f"psinn-fast: {error}")
         return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        kept = f"; what is done is in {options.out}, continue with --resume" if getattr(options, "out", None) else ""
-        print(f"psinn-fast: interrupted{kept}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as stop:
+        resumes = getattr(options, "out", None) is not None and hasattr(options, "resume")
+        kept = f"; what is done is in {options.out}, continue with --resume" if resumes else ""
+        complain(f"psinn-fast: interrupted{kept}")
+        return EXIT_SIGNAL + int(getattr(stop, "signal", signal.SIGINT))
+    except BrokenPipeError:
+        leave_pipe()
+        return EXIT_PIPE
+
+
+def _parse(arguments: Sequence[str] | None, options: argparse.Namespace) -> None:
+    """argparse prints help and errors itself, and ends the process."""
+    help_text, error_text = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(help_text), contextlib.redirect_stderr(error_text):
+            _parser().parse_args(arguments, options)
+    except SystemExit:
+        if help_text.getvalue():
+            say(help_text.getvalue().rstrip())
+        if error_text.getvalue():
+            complain(error_text.getvalue().rstrip())
+        raise
 
 
 def _doctor(options: argparse.Namespace) -> int:
     report: dict[str, Any] = dict(doctor_report())
     if not options.json:
-        print("\n".join(f"{key:20s} {value}" for key, value in report.items()), flush=True)
+        say("\n".join(f"{key:20s} {value}" for key, value in report.items()))
     passed = True
     if options.self_test:
         checks = []
         for check in self_test():
             if not options.json:  # at once: a processor that cannot go on is to be seen at the right line
-                print(check, flush=True)
+                say(str(check))
             checks.append(check)
         passed = all(check.passed for check in checks)
         report["self_test"] = {"passed": passed, "checks": [check.to_dict() for check in checks]}
         if not options.json:
             wrong = sum(not check.passed for check in checks)
-            print(f"self-test: {len(checks)} checks, " + (f"{wrong} WRONG" if wrong else "all right"))
+            say(f"self-test: {len(checks)} checks, " + (f"{wrong} WRONG" if wrong else "all right"))
     if options.json:
-        print(json.dumps(report, indent=1))
+        say(to_json(report))
     return 0 if passed else EXIT_WRONG
 
 
@@ -87,11 +136,11 @@ def _solve(options: argparse.Namespace) -> int:
         **_training(options),
     )
     if options.json:
-        print(json.dumps(solution.to_dict(), indent=1))
+        say(to_json(solution.to_dict()))
     else:
-        print(solution.net.structure)
-        print(comparison_table(((options.method, solution),)))
-        print(f"status: {solution.status} ({solution.stopped_by})")
+        say(str(solution.net.structure))
+        say(comparison_table(((options.method, solution),)))
+        say(f"status: {solution.status} ({solution.stopped_by})")
     return 0
 
 
@@ -112,7 +161,7 @@ def _discover(options: argparse.Namespace) -> int:
     )
     if options.out:
         save_discovery(found, options.out)
-    print(json.dumps(found.to_dict(), indent=1) if options.json else found.report())
+    say(to_json(found.to_dict()) if options.json else found.report())
     return 0
 
 
@@ -132,14 +181,14 @@ def _run(options: argparse.Namespace) -> int:
         resume=options.resume,
         paper=options.paper,
         **_training(options),
-        say=lambda text: None if options.json else print(text + "\n", flush=True),
+        say=lambda text: None if options.json else say(text + "\n"),
     )
     if options.json:
-        print(json.dumps(result.to_dict(), indent=1))
+        say(to_json(result.to_dict()))
     else:
-        print(result.table())
+        say(result.table())
         if options.out:
-            print(f"files and pictures: {options.out}")
+            say(f"files and pictures: {options.out}")
     return 0
 
 

@@ -57,16 +57,14 @@ def read_text(path: str | Path) -> str:
 def write_atomically(path: str | Path, contents: str | bytes) -> None:
     """A reader finds the old file or the new one, also after a crash; the folder's other files are never written to.
 
-    The new one is created under a random name beside the old one, which must not exist (no link is followed), with the
-    permissions of the umask, reaches the disk, and is renamed.
+    The new one is created under a random name beside the old one, with the permissions of the umask, reaches the disk,
+    and is renamed.
 
     Raises:
         OSError: it cannot be written; the old file is as it was.
     """
     target = Path(path)
-    partial = target.with_name(f".{secrets.token_hex(8)}.partial")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(partial, flags, 0o666)
+    descriptor, partial = _created(target.parent)
     try:
         with open(descriptor, "wb") as file:
             file.write(contents.encode("utf-8") if isinstance(contents, str) else contents)
@@ -78,6 +76,24 @@ def write_atomically(path: str | Path, contents: str | bytes) -> None:
             partial.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def try_to_write(folder: str | Path) -> None:
+    """Make a file in a folder and remove it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    descriptor, partial = _created(Path(folder))
+    os.close(descriptor)
+    partial.unlink()
+
+
+def _created(folder: Path) -> tuple[int, Path]:
+    """A new file, open for writing: no link and no file that someone has put there is opened."""
+    path = folder / f".{secrets.token_hex(8)}.partial"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags, 0o666), path
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,14 +1,21 @@
-"""The files of an output folder: result.json, weights, structure, history, pictures."""
+"""The files of an output folder: weights, structure, result.json, history, pictures.
+
+After training nothing that goes wrong with a file may cost what was computed. So files are written one by one, the
+weights first; what cannot be written is said in one `OutputWarning`, and the rest is written all the same.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import contextlib
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .evidence_plot import discovery_figure
-from .kernels.errors import InputError
+from .files import to_json, try_to_write, write_atomically
+from .kernels.errors import InputError, OutputWarning
 from .plots import (
     history_figure,
     overview_figure,
@@ -21,48 +28,46 @@ from .structure import Structure
 from .training.checkpoint import save_network
 
 if TYPE_CHECKING:  # these modules write through this one
+    from matplotlib.figure import Figure
+
     from .discovery.discover import Discovery
     from .solving import Solution
 
 
-def save_solution(solution: Solution, out: str | Path) -> None:
-    """result.json, weights.safetensors, structure.json, history.csv, solution.png, loss.png, structure.png, R.png."""
-    folder = writable_folder(out)
-    (folder / "result.json").write_text(json.dumps(solution.to_dict(), indent=1) + "\n")
-    (folder / "history.csv").write_text(solution.history.to_csv())
-    save_network(folder / "weights.safetensors", solution.net, solution.coefficients)
-    save_structure(solution.net.structure, folder)
-    title = f"{solution.problem.name}, {solution.method}, step {solution.steps}"
-    save_figure(solution_figure(solution.problem, solution.net, title), folder / "solution.png")
-    if len(solution.history):
-        save_figure(history_figure({solution.method: solution.history}, terms=True), folder / "loss.png")
-
-
-def save_structure(structure: Structure, folder: Path) -> None:
-    """structure.json and its pictures."""
-    structure.save(folder / "structure.json")
-    save_figure(structure_figure(structure), folder / "structure.png")
-    save_figure(relation_matrix_figure(structure), folder / "R.png")
+def save_solution(solution: Solution, out: str | Path, pictures: bool = True) -> None:
+    """weights.safetensors, structure.json, result.json, history.csv; solution.png, loss.png, structure.png, R.png."""
+    with _Folder(out) as folder:
+        folder.write("weights.safetensors", lambda path: save_network(path, solution.net, solution.coefficients))
+        folder.write("structure.json", solution.net.structure.save)
+        folder.write_text("result.json", to_json(solution.to_dict()) + "\n")
+        folder.write_text("history.csv", solution.history.to_csv())
+        if pictures:
+            title = f"{solution.problem.name}, {solution.method}, step {solution.steps}"
+            folder.draw("solution.png", lambda: solution_figure(solution.problem, solution.net, title))
+            if len(solution.history):
+                folder.draw("loss.png", lambda: history_figure({solution.method: solution.history}, terms=True))
+            _draw_structure(folder, solution.net.structure)
 
 
 def save_discovery(discovery: Discovery, out: str | Path) -> None:
     """structure.json with its pictures, discovery.txt (the report), discovery.json and discovery.png (the evidence)."""
-    folder = writable_folder(out)
-    save_structure(discovery.structure, folder)
-    (folder / "discovery.txt").write_text(discovery.report() + "\n")
-    (folder / "discovery.json").write_text(json.dumps(discovery.to_dict(), indent=1) + "\n")
-    save_figure(discovery_figure(discovery), folder / "discovery.png")
+    with _Folder(out) as folder:
+        folder.write("structure.json", discovery.structure.save)
+        folder.write_text("discovery.txt", discovery.report() + "\n")
+        folder.write_text("discovery.json", to_json(discovery.to_dict()) + "\n")
+        folder.draw("discovery.png", lambda: discovery_figure(discovery))
+        _draw_structure(folder, discovery.structure)
 
 
 def save_comparison(rows: Sequence[tuple[str, Solution]], table: str, out: str | Path) -> None:
     """comparison.json, comparison.txt, loss curves of all, and an overview of the first Psi-NN."""
-    folder = writable_folder(out)
-    (folder / "comparison.json").write_text(json.dumps({name: row.to_dict() for name, row in rows}, indent=1) + "\n")
-    (folder / "comparison.txt").write_text(table + "\n")
-    save_figure(history_figure({name: row.history for name, row in rows}), folder / "comparison.png")
-    tied = [row for _, row in rows if row.method == "psi"]
-    if tied:
-        save_figure(overview_figure(tied[0].problem, tied[0].net), folder / "overview.png")
+    with _Folder(out) as folder:
+        folder.write_text("comparison.json", to_json({name: row.to_dict() for name, row in rows}) + "\n")
+        folder.write_text("comparison.txt", table + "\n")
+        folder.draw("comparison.png", lambda: history_figure({name: row.history for name, row in rows}))
+        tied = [row for _, row in rows if row.method == "psi"]
+        if tied:
+            folder.draw("overview.png", lambda: overview_figure(tied[0].problem, tied[0].net))
 
 
 def writable_folder(path: str | Path) -> Path:
@@ -72,11 +77,46 @@ def writable_folder(path: str | Path) -> Path:
         InputError: it cannot be made or written to.
     """
     folder = Path(path)
-    probe = folder / ".psinn_fast_probe"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_text("")
-        probe.unlink()
+        try_to_write(folder)
     except OSError as error:
         raise InputError(f"out: cannot write to the folder {folder} ({error.strerror or error})") from None
     return folder
+
+
+def _draw_structure(folder: _Folder, structure: Structure) -> None:
+    folder.draw("structure.png", lambda: structure_figure(structure))
+    folder.draw("R.png", lambda: relation_matrix_figure(structure))
+
+
+class _Folder:
+    """``with _Folder(path) as folder``: files by name; on leaving, a warning that names those that were not written."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path, self._failures = Path(path), list[str]()
+
+    def __enter__(self) -> _Folder:
+        with contextlib.suppress(OSError):  # the files will say so
+            self._path.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._failures:
+            message = f"{self._path}: could not write {', '.join(self._failures)}"
+            warnings.warn(message, OutputWarning, stacklevel=3)
+
+    def write(self, name: str, write: Callable[[Path], object]) -> None:
+        try:
+            write(self._path / name)
+        except Exception as error:  # of drawing any: a picture is not worth what was trained
+            cause = error.__cause__ or error
+            self._failures.append(f"{name} ({getattr(cause, 'strerror', None) or cause or type(cause).__name__})")
+
+    def write_text(self, name: str, text: str) -> None:
+        self.write(name, lambda path: write_atomically(path, text))
+
+    def draw(self, name: str, make: Callable[[], Figure]) -> None:
+        self.write(name, lambda path: save_figure(make(), path))

@@ -17,7 +17,9 @@ from .networks import PsiMLP
 from .output import save_comparison, save_discovery
 from .problem import Problem
 from .solving import CHECKPOINT, Solution, solve
+from .training.interrupt import Interrupted
 from .training.lbfgs import polish
+from .training.metrics import Metric
 
 # After Adam the teacher still has percents of error, and with it blurred symmetries; this removes most of it.
 TEACHER_ITERATIONS = 1_000
@@ -54,8 +56,8 @@ def make_teacher(pinn: Solution, *, iterations: int, backend: str, progress: boo
         pinn.problem, teacher, iterations, coefficients=pinn.coefficients, backend=backend, progress=progress,
         title="teacher L-BFGS",
     )  # fmt: skip
-    if found.interrupted:
-        raise KeyboardInterrupt
+    if found.interrupted is not None:
+        raise Interrupted("the teacher's training was interrupted", found.interrupted)
     return teacher
 
 
@@ -201,9 +203,9 @@ def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
     return "\n".join(table)
 
 
-def _number(value: float | Mapping[str, float] | None) -> str:
+def _number(value: Metric) -> str:
     if value is None:
         return "-"
     if isinstance(value, Mapping):
-        return " ".join(f"{name}:{number:.2e}" for name, number in value.items())
+        return " ".join(f"{name}:{'-' if number is None else f'{number:.2e}'}" for name, number in value.items())
     return f"{value:.3e}"

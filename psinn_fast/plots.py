@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .domain import Box
+from .files import write_atomically
 from .networks import PsiMLP
 from .problem import Problem
 from .structure import Structure
@@ -157,7 +159,14 @@ def relation_matrix_figure(structure: Structure) -> Figure:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    figure.savefig(path, dpi=110)
+    """In the format that the name ends in.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    contents = io.BytesIO()
+    figure.savefig(contents, dpi=110, format=Path(path).suffix[1:] or "png")
+    write_atomically(path, contents.getvalue())
 
 
 def new_figure(width: float, height: float) -> Figure:

@@ -12,16 +12,21 @@ import torch
 from small import small_laplace
 
 from psinn_fast import (
+    PDE,
+    Box,
     GaussNewton,
     InputError,
+    Problem,
     PsiMLP,
     Regularizer,
+    Residual,
     Structure,
     TanhMLP,
     load_network,
     published_structure,
     solve,
 )
+from psinn_fast.pipeline import comparison_table
 from psinn_fast.solving import Solution, build_network
 from psinn_fast.training.metrics import error_metrics, evaluate
 
@@ -77,6 +82,29 @@ def test_metrics_against_their_definitions() -> None:
     assert metrics["relative_l2"] == pytest.approx(np.linalg.norm(error) / np.linalg.norm(problem.exact(points)))
     edge = problem.domain.unseen_boundary(201)
     assert metrics["boundary_rmse"] == pytest.approx(np.sqrt(np.mean((evaluate(net, edge) - problem.exact(edge)) ** 2)))
+
+
+def test_zero_exact_solution_has_absolute_errors_and_json_has_neither_nan_nor_infinity(tmp_path: Path) -> None:
+    """A field that is zero everywhere beside one that is not, and a problem where all are."""
+    box = Box(x=(0, 1))
+    for values, relative in (([[1.0, 0.0]], {"v": None}), ([[0.0, 0.0]], {"u": None, "v": None})):
+        pde = PDE("x", "u v", lambda u, v: [u.xx, v.xx])
+        problem = Problem("two", pde, box, [Residual(box.grid(9))], exact=lambda x, values=values: x * values)
+        solution = solve(problem, layers=[1, 3, 2], steps=2, out=tmp_path)
+        result = json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)
+        assert relative.items() <= result["relative_l2"].items()
+        assert all(result[name]["v"] > 0 for name in ("rmse", "mse", "max_error", "boundary_rmse"))
+        assert "v:- " in comparison_table((("pinn", solution),))
+    assert np.isnan(solution.history["relative_l2"]).all()
+
+
+def test_relative_errors_of_small_solutions() -> None:
+    """1e-200 squared is zero, 1e-200 is not."""
+    box = Box(x=(0, 1))
+    problem = Problem("small", PDE("x", "u", lambda u: u.xx), box, [Residual(box.grid(9))], exact=lambda x: 1e-200 * x)
+    zero = TanhMLP([1, 3, 1], dtype=torch.float64)
+    torch.nn.init.zeros_(zero.theta)
+    assert error_metrics(zero, problem)["relative_l2"] == pytest.approx(1.0)
 
 
 @pytest.mark.trajectory

@@ -17,6 +17,7 @@ from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP, TanhMLP
 from ..problem import Problem
 from ..structure import Structure
+from ..training.interrupt import Interrupted
 from ..training.lbfgs import polish
 from .minimise import StudentLoss, gauss_newton, newton
 
@@ -146,8 +147,8 @@ def train_student(task: Problem, settings: StudentSettings, seed: int, backend: 
         value, gradient, more, interrupted = polish(
             task, net, _LBFGS * settings.steps, tolerance=settings.tolerance, regularizer=full, backend=backend
         )
-        if interrupted:
-            raise KeyboardInterrupt
+        if interrupted is not None:
+            raise Interrupted("a student's training was interrupted", interrupted)
         iterations += more
     square = loss.mean_square(net.theta.detach())[0]
     return Student(net, seed, value, square, gradient, iterations, ones)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from .. import entries
 from ..files import from_json, to_json
-from ..kernels.errors import CheckpointError, InputError, short
+from ..kernels.errors import CheckpointError, CheckpointWarning, InputError, OutputWarning, short
 from ..networks import PsiMLP, TanhMLP
 from ..structure import Structure
 from .history import History
@@ -19,6 +20,7 @@ from .tensor_file import TensorFile, write_tensors
 
 NETWORK_SCHEMA = "psinn_fast.network/2"
 CHECKPOINT_SCHEMA = "psinn_fast.checkpoint/3"
+CHECKPOINT_SECONDS = 30.0
 
 
 class Expected(NamedTuple):
@@ -43,7 +45,7 @@ def save_network(path: str | Path, net: PsiMLP, coefficients: Mapping[str, float
     try:
         write_tensors(path, NETWORK_SCHEMA, header, {"theta": net.theta})
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written ({error})") from None
+        raise CheckpointError(f"{path}: cannot be written ({error})") from error
 
 
 def load_network(path: str | Path) -> PsiMLP:
@@ -64,53 +66,101 @@ def load_network(path: str | Path) -> PsiMLP:
         return (TanhMLP if structure.is_dense else PsiMLP).with_theta(structure, theta)
 
 
-def save_checkpoint(
-    path: Path, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], history: History, identity: Mapping[str, Any]
-) -> None:
-    """What a resumed run needs to go on as if it had not stopped. ``identity`` says what run this is."""
-    header = {"numbers": dict(numbers), "identity": dict(identity), "history_columns": list(history.columns)}
-    try:
-        write_tensors(path, CHECKPOINT_SCHEMA, header, {**tensors, "history": history.to_tensor()})
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be written ({error})") from None
+class Checkpoint:
+    """The file from which one run can be resumed; without a path, none.
 
-
-def load_checkpoint(
-    path: Path,
-    history: History,
-    identity: Mapping[str, Any],
-    tensors: Mapping[str, Expected],
-    numbers: Mapping[str, Callable[[Any, str], Any]],
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and numbers of a checkpoint; its history goes into ``history``.
+    The first `write` must succeed, so that what is wrong shows before the work. A later one that fails, on a full disk
+    for instance, is said once and tried again the next time: the file holds what was written last.
 
     Args:
-        path, history, identity: as they were saved.
-        tensors: which ones it must hold, and how they look.
-        numbers: which ones it must hold, and a function of `entries` that checks each.
-
-    Raises:
-        CheckpointError: not readable, not one of ours, damaged, or of a run with another identity (the message says
-            where).
+        path: of the file, or None.
+        history: is saved and restored along.
+        identity: what a run must agree in to go on from the file.
     """
-    with TensorFile(path, CHECKPOINT_SCHEMA) as file:
-        header = entries.fields(file.header, "header", ("numbers", "identity", "history_columns"))
-        saved = entries.fields(header["identity"], "identity", (), None)
-        _check_identity(saved, from_json(to_json(dict(identity))))
-        columns = entries.items(header["history_columns"], "history_columns")
-        if columns != list(history.columns):
-            raise CheckpointError(f"its history has the columns {short(columns)}, expected {list(history.columns)}")
-        given = entries.fields(header["numbers"], "numbers", list(numbers))
-        checked = {name: check(given[name], f"numbers.{name}") for name, check in numbers.items()}
-        found = {
-            name: file.take(name, shape, (dtype,), finite)
-            for name, (shape, dtype, finite, optional) in tensors.items()
-            if name in file or not optional
-        }
-        rows = file.take("history", (None, len(columns)), (torch.float64,), finite=False)
-        file.finish()
-        history.take_rows(rows)
-    return found, checked
+
+    def __init__(self, path: str | Path | None, history: History, identity: Mapping[str, Any]) -> None:
+        self._path = None if path is None else Path(path)
+        self._history, self._identity = history, dict(identity)
+        self._written_at: float | None = None
+        self._failed = ""
+
+    @property
+    def path(self) -> Path | None:
+        """Where what was last given to `write` is kept; None where there is no such file."""
+        return None if self._failed else self._path
+
+    @property
+    def exists(self) -> bool:
+        return self._path is not None and self._path.exists()
+
+    def is_due(self, seconds: float) -> bool:
+        """Half a minute of training has passed since the last `write`, failed or not."""
+        return self._path is not None and seconds - (self._written_at or 0.0) > CHECKPOINT_SECONDS
+
+    def write(self, seconds: float, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """All that a resumed run needs to go on as if it had not stopped. ``seconds``: of training until now.
+
+        Raises:
+            CheckpointError: the first one cannot be written.
+        """
+        if self._path is None:
+            return
+        is_first, self._written_at = self._written_at is None, seconds
+        header = {
+            "numbers": dict(numbers), "identity": self._identity, "history_columns": list(self._history.columns),
+        }  # fmt: skip
+        try:
+            write_tensors(self._path, CHECKPOINT_SCHEMA, header, {**tensors, "history": self._history.to_tensor()})
+        except OSError as error:
+            if is_first:
+                raise CheckpointError(f"{self._path}: cannot be written ({error})") from None
+            if not self._failed:
+                message = f"{self._path}: cannot be written ({error}); training goes on, and tries again"
+                warnings.warn(message, CheckpointWarning, stacklevel=2)
+            self._failed = str(error)
+        else:
+            self._failed = ""
+
+    def conclude(self) -> None:
+        """Say so if the last `write` failed: no other follows."""
+        if self._failed:
+            message = f"{self._path}: cannot be written ({self._failed}); it holds an earlier step"
+            warnings.warn(message, OutputWarning, stacklevel=3)
+
+    def load(
+        self, tensors: Mapping[str, Expected], numbers: Mapping[str, Callable[[Any, str], Any]]
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and numbers of the file; its history goes into ``history``.
+
+        Args:
+            tensors: which ones it must hold, and how they look.
+            numbers: which ones it must hold, and a function of `entries` that checks each.
+
+        Raises:
+            CheckpointError: not readable, not one of ours, damaged, or of a run with another identity (the message
+                says where).
+        """
+        assert self._path is not None
+        with TensorFile(self._path, CHECKPOINT_SCHEMA) as file:
+            header = entries.fields(file.header, "header", ("numbers", "identity", "history_columns"))
+            saved = entries.fields(header["identity"], "identity", (), None)
+            _check_identity(saved, from_json(to_json(self._identity)))
+            columns = entries.items(header["history_columns"], "history_columns")
+            if columns != list(self._history.columns):
+                raise CheckpointError(
+                    f"its history has the columns {short(columns)}, not {list(self._history.columns)}"
+                )
+            given = entries.fields(header["numbers"], "numbers", list(numbers))
+            checked = {name: check(given[name], f"numbers.{name}") for name, check in numbers.items()}
+            found = {
+                name: file.take(name, shape, (dtype,), finite)
+                for name, (shape, dtype, finite, optional) in tensors.items()
+                if name in file or not optional
+            }
+            rows = file.take("history", (None, len(columns)), (torch.float64,), finite=False)
+            file.finish()
+            self._history.take_rows(rows)
+        return found, checked
 
 
 def _check_identity(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from ..kernels.errors import CheckpointError, DivergedError
 from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
-from .checkpoint import load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint
 from .gauss_newton_options import GaussNewton
 from .history import History
 from .interrupt import InterruptFlag
@@ -27,7 +27,6 @@ from .progress import TrainingProgress
 from .result import FitResult, TrainingInterrupted, check_fit, divergence
 from .scouting import SCOUT_ITERATIONS, better_start, redrawn, wants_another_start
 
-CHECKPOINT_SECONDS = 30.0
 HISTORY_ROWS = 400
 _STARTS = 2
 
@@ -66,7 +65,7 @@ def fit_gauss_newton(
         "gauss_newton": {name: value for name, value in asdict(options).items() if name != "iterations"},
         **(identity or {}),
     }
-    path = Path(checkpoint) if checkpoint is not None else None
+    file = Checkpoint(checkpoint, history, run_identity)
     starts = options.starts if isinstance(options.starts, int) else _STARTS
     # A second start costs as much as the first: without unknown coefficients only a stuck one is worth it.
     compares = options.starts != "auto" or (bool(problem.pde.unknown) and coefficients is None)
@@ -77,13 +76,12 @@ def fit_gauss_newton(
         for number in range(1, starts)
     ]
     scouted = not others
-    if resume and path is not None and path.exists():
-        numbers_expected = {**run.expected_numbers, "scouted": entries.boolean}
-        tensors, numbers = load_checkpoint(path, history, run_identity, run.expected_tensors, numbers_expected)
+    if resume and file.exists:
+        tensors, numbers = file.load(run.expected_tensors, {**run.expected_numbers, "scouted": entries.boolean})
         try:
             run.restore(tensors, numbers)
         except CheckpointError as error:
-            raise CheckpointError(f"{path}: {error}") from None
+            raise CheckpointError(f"{checkpoint}: {error}") from None
         scouted = numbers["scouted"]
     measure = coarse_relative_l2(problem)
     log_every = max(1, options.iterations // HISTORY_ROWS)
@@ -98,9 +96,8 @@ def fit_gauss_newton(
 
     def publish() -> None:
         write_back()
-        if path is not None:
-            tensors, numbers = run.saved()
-            save_checkpoint(path, tensors, {**numbers, "scouted": scouted}, history, run_identity)
+        tensors, numbers = run.saved()
+        file.write(clock(), tensors, {**numbers, "scouted": scouted})
 
     def record() -> str:
         write_back()
@@ -112,7 +109,7 @@ def fit_gauss_newton(
         return f"loss {total:.2e}" + ("" if math.isnan(error) else f"  error {error:.2e}")
 
     publish()  # an unwritable checkpoint shows now, not after the work
-    saved_at, note = clock(), ""
+    note = ""
     status, stopped_by, reason = "done", "iterations", None
     with InterruptFlag() as interrupt, TrainingProgress(title or problem.name, options.iterations, progress) as bar:
 
@@ -141,22 +138,22 @@ def fit_gauss_newton(
                     note = record()
                 reason = run.advance(equations)
                 bar.update(run.step, note)
-                if clock() - saved_at > CHECKPOINT_SECONDS:
+                if file.is_due(clock()):
                     publish()
-                    saved_at = clock()
             final = run.full_losses()
         except Failure as failure:
             kept = run.restore_good()
             publish()
             advice = "Look at the residual where it is not defined for every u, or start from other weights (seed)"
-            raise DivergedError(divergence(failure.what, failure.step, kept, path, advice)) from None
+            raise DivergedError(divergence(failure.what, failure.step, kept, file.path, advice)) from None
         if status == "done" and run.r.numel():
             record()
         publish()
+        file.conclude()
     result = FitResult(
         status, run.step, clock(), dict(zip(names, final, strict=True)), run.coefficients, history, stopped_by,
         ", ".join(run.solvers) or None,
     )  # fmt: skip
-    if status == "interrupted":
-        raise TrainingInterrupted(result)
+    if interrupt.signal is not None:  # also one that came too late to change anything
+        raise TrainingInterrupted(result, interrupt.signal)
     return result

@@ -1,27 +1,50 @@
-"""Ctrl-C as a polite request: finish the current steps, save, stop."""
+"""Signals as polite requests: finish the current steps, save, stop."""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+# What a user, an init system, a terminal that goes sends. Windows has no SIGHUP.
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Interrupted(KeyboardInterrupt):
+    """Work ended on request. ``signal``: by which one; by all but Ctrl-C little time is left."""
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.signal = int(number)
+
 
 class InterruptFlag:
-    """``with InterruptFlag() as flag``: SIGINT and SIGTERM set ``flag.raised``; a second SIGINT interrupts at once.
+    """``with InterruptFlag() as flag``: SIGINT, SIGTERM and SIGHUP set ``flag.raised``, and ``flag.signal`` to which.
 
+    After that, SIGINT interrupts at once (KeyboardInterrupt) and SIGTERM ends the process at once; one more SIGHUP,
+    which terminals and shells both send, changes nothing. Signals that are ignored, as SIGHUP is under nohup, stay so.
     Outside the main thread Python allows no signal handlers, so there the flag is never raised.
+
+    Args:
+        raised: start as after that signal, to finish what is left to do.
     """
 
-    def __init__(self) -> None:
-        self.raised = False
-        self._previous: dict[signal.Signals, Any] = {}
+    def __init__(self, raised: int | None = None) -> None:
+        self.signal = raised
+        self._previous: dict[int, Any] = {}
+
+    @property
+    def raised(self) -> bool:
+        return self.signal is not None
 
     def __enter__(self) -> InterruptFlag:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
+            for number in _SIGNALS:
+                # None: a handler that Python did not install, and could not put back.
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -31,6 +54,10 @@ class InterruptFlag:
             signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.raised:
+        if self.raised and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.raised = True
+        if self.raised and number == signal.SIGTERM:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        if not self.raised:
+            self.signal = number

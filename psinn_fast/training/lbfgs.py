@@ -24,12 +24,12 @@ _MEMORY = 50
 
 
 class Polished(NamedTuple):
-    """``loss``: weighted total at the end; ``gradient``: its largest component; ``interrupted``: by Ctrl-C."""
+    """``loss``: weighted total at the end; ``gradient``: its largest component; ``interrupted``: by which signal."""
 
     loss: float
     gradient: float
     iterations: int
-    interrupted: bool
+    interrupted: int | None
 
 
 def polish(
@@ -67,7 +67,7 @@ def polish(
     start = torch.cat([net.theta.detach().double().cpu(), unknown]).numpy()
     if iterations == 0:  # SciPy would make one
         loss, gradient = objective(start)
-        return Polished(loss, float(np.abs(gradient).max()), 0, False)
+        return Polished(loss, float(np.abs(gradient).max()), 0, None)
     with InterruptFlag() as interrupt, TrainingProgress(title, iterations, progress) as bar:
         done = 0
 
@@ -90,4 +90,4 @@ def polish(
         found = minimize(objective, start, jac=True, method="L-BFGS-B", callback=watch, options=options)
     with torch.no_grad():
         net.theta.copy_(torch.from_numpy(found.x[:n_theta]))
-    return Polished(float(found.fun), float(np.abs(found.jac).max()), int(found.nit), interrupt.raised)
+    return Polished(float(found.fun), float(np.abs(found.jac).max()), int(found.nit), interrupt.signal)

@@ -20,7 +20,7 @@ from ..kernels.registry import get_backend
 from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem
-from .checkpoint import Expected, load_checkpoint, save_checkpoint
+from .checkpoint import Checkpoint, Expected
 from .gauss_newton import fit_gauss_newton
 from .gauss_newton_options import GaussNewton
 from .history import History
@@ -30,9 +30,8 @@ from .point_orbits import one_point_per_orbit
 from .progress import TrainingProgress
 from .result import FitResult, TrainingInterrupted, check_fit, divergence
 
-# A slice of steps between two looks at the clock and at Ctrl-C, and between two checkpoints, in seconds.
+# A slice of steps between two looks at the clock and at Ctrl-C, in seconds.
 SLICE_SECONDS = 0.2
-CHECKPOINT_SECONDS = 30.0
 HISTORY_ROWS = 400
 
 
@@ -142,13 +141,10 @@ def fit(
         "regularizer": [regularizer.kind, regularizer.strength] if regularizer else None,
         **(identity or {}),
     }
-    path = Path(checkpoint) if checkpoint is not None else None
-    if resume and path is not None and path.exists():
+    file = Checkpoint(checkpoint, history, run_identity)
+    if resume and file.exists:
         # Moments overflow where gradients are large; theta never does.
-        tensors, numbers = load_checkpoint(
-            path,
-            history,
-            run_identity,
+        tensors, numbers = file.load(
             {name: Expected(tuple(t.shape), t.dtype, "moment" not in name) for name, t in _tensors(state).items()},
             {"step": partial(entries.integer, least=0)},
         )
@@ -157,11 +153,13 @@ def fit(
         state.step = numbers["step"]
     measure = coarse_relative_l2(problem)
 
-    def publish() -> None:
+    def write_back() -> None:
         with torch.no_grad():
             net.theta.copy_(state.theta)
-        if path is not None:
-            save_checkpoint(path, _tensors(state), {"step": state.step}, history, run_identity)
+
+    def publish() -> None:
+        write_back()
+        file.write(clock.seconds, _tensors(state), {"step": state.step})
 
     def record(losses: list[float], step: int, lr: float, error: float, coefficients: list[float]) -> None:
         *terms_now, penalty = losses
@@ -171,9 +169,9 @@ def fit(
             **dict(zip(names, terms_now, strict=True)), **dict(zip(coefficient_names, coefficients, strict=True)),
         )  # fmt: skip
 
-    publish()  # an unwritable checkpoint shows now, not after the work
     clock = _Clock(history.rows[-1][1] if history.rows else 0.0)
-    status, saved_at, note = "done", clock.seconds, ""
+    publish()  # an unwritable checkpoint shows now, not after the work
+    status, note = "done", ""
     title = title or problem.name
     with InterruptFlag() as interrupt, TrainingProgress(title, schedule.steps, progress) as bar:
         while state.step < schedule.steps:
@@ -182,37 +180,34 @@ def fit(
                 break
             start, at_log = state.step, state.step % log_every == 0
             if at_log:
-                with torch.no_grad():
-                    net.theta.copy_(state.theta)
+                write_back()
                 lr, error, found = state.learning_rate(), measure(net), state.coefficients.tolist()
             steps = min(schedule.steps - start, log_every - start % log_every, max(1, int(clock.rate * SLICE_SECONDS)))
             began = time.perf_counter()
             report = engine.train(net.plan, state, terms, steps, regularizer)
             if report.failure is not None:
                 publish()
-                raise DivergedError(_failure(report.failure, names, start + len(report.losses), state.step, path))
+                raise DivergedError(_failure(report.failure, names, start + len(report.losses), state.step, file.path))
             clock.rate = 0.5 * clock.rate + 0.5 * steps / max(time.perf_counter() - began, 1e-9)
             if at_log:
                 record(report.losses[0].tolist(), start, lr, error, found)
                 note = f"loss {history.rows[-1][3]:.2e}" + ("" if math.isnan(error) else f"  error {error:.2e}")
             bar.update(state.step, note)
-            if clock.seconds - saved_at > CHECKPOINT_SECONDS:
+            if file.is_due(clock.seconds):
                 publish()
-                saved_at = clock.seconds
+        write_back()
+        final = engine.loss_and_gradient(net.plan, state.theta, state.coefficients, terms, regularizer)
+        losses = [*final.losses.tolist(), float(final.penalty)]
+        failed = [i for i, value in enumerate(losses) if not math.isfinite(value)]
+        if failed:
+            failed_at = state.step
+            state.restore_good()
+            publish()
+            raise DivergedError(_failure(failed[0], names, failed_at, state.step, file.path))
+        if status == "done":
+            record(losses, state.step, state.learning_rate(), measure(net), state.coefficients.tolist())
         publish()
-
-    final = engine.loss_and_gradient(net.plan, state.theta, state.coefficients, terms, regularizer)
-    losses = [*final.losses.tolist(), float(final.penalty)]
-    failed = [i for i, value in enumerate(losses) if not math.isfinite(value)]
-    if failed:
-        failed_at = state.step
-        state.restore_good()
-        publish()
-        raise DivergedError(_failure(failed[0], names, failed_at, state.step, path))
-    if status == "done":
-        record(losses, state.step, state.learning_rate(), measure(net), state.coefficients.tolist())
-        if path is not None:
-            save_checkpoint(path, _tensors(state), {"step": state.step}, history, run_identity)
+        file.conclude()
     result = FitResult(
         status,
         state.step,
@@ -222,8 +217,8 @@ def fit(
         history,
         {"done": "steps", "time limit": "seconds", "interrupted": "interrupt"}[status],
     )
-    if status == "interrupted":
-        raise TrainingInterrupted(result)
+    if interrupt.signal is not None:  # also one that came too late to change anything
+        raise TrainingInterrupted(result, interrupt.signal)
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -67,21 +68,24 @@ class ErrorMeter:
 def error_metrics(net: PsiMLP, problem: Problem) -> dict[str, Metric]:
     """Relative L2, RMSE, MSE and maximum error inside, RMSE on the boundary; numbers for one field, else by field name.
 
-    relative_l2 = ||u - u*|| / ||u*||, over an `unseen_grid` of the domain. Points where the exact solution is NaN, as
-    outside the region that it describes, are left out. All None where no exact solution is known.
+    relative_l2 = ||u - u*|| / ||u*||, over an `unseen_grid` of the domain; None where u* is zero, so that only the
+    absolute errors mean something. Points where the exact solution is NaN, as outside the region that it describes, are
+    left out. All None where no exact solution is known.
     """
     return ErrorMeter(problem)(net)
 
 
 def coarse_relative_l2(problem: Problem) -> Callable[[PsiMLP], float]:
-    """A cheap error for histories: relative L2 over all fields on a coarse unseen grid; NaN without exact solution."""
+    """A cheap error for histories: relative L2 over all fields on a coarse unseen grid.
+
+    NaN without an exact solution, or where it is zero.
+    """
     if problem.exact is None:
         return lambda net: float("nan")
     points = problem.domain.unseen_grid(_COARSE[len(problem.pde.coords)])
     exact = problem.exact_at(points)
     known = ~np.isnan(exact)
-    norm = np.linalg.norm(exact[known])
-    return lambda net: float(np.linalg.norm((evaluate(net, points) - exact)[known]) / norm)
+    return lambda net: _relative((evaluate(net, points) - exact)[known], exact[known])
 
 
 def _errors(error: Points, exact: Points, boundary_error: Points) -> dict[str, float | None]:
@@ -92,7 +96,7 @@ def _errors(error: Points, exact: Points, boundary_error: Points) -> dict[str, f
     if e.size:
         mse = float((e**2).mean())
         found |= {
-            "relative_l2": float(np.sqrt((e**2).sum() / (exact[known] ** 2).sum())),
+            "relative_l2": None if math.isnan(relative := _relative(e, exact[known])) else relative,
             "rmse": float(np.sqrt(mse)),
             "mse": mse,
             "max_error": float(np.abs(e).max()),
@@ -100,3 +104,10 @@ def _errors(error: Points, exact: Points, boundary_error: Points) -> dict[str, f
     if edge.size:
         found["boundary_rmse"] = float(np.sqrt((edge**2).mean()))
     return found
+
+
+def _relative(error: Points, exact: Points) -> float:
+    """||error|| / ||exact||, NaN where that is 0."""
+    size = np.abs(exact).max(initial=0.0)
+    # Squares of what is below 1e-154 are 0.
+    return float(np.linalg.norm(error / size) / np.linalg.norm(exact / size)) if size else math.nan

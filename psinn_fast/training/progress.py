@@ -1,15 +1,21 @@
-"""The progress bar of long runs: steps, rate, time left, loss and error, on stderr. Only showing it imports rich."""
+"""The progress bar of long runs: steps, rate, time left, loss and error, on stderr. Only showing it imports rich.
+
+Where stderr is closed or full, nothing is shown and the run goes on.
+"""
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
+
+from ..console import Forgiving
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-def _bar() -> Progress:
+def _bar(stream: TextIO) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text
@@ -25,7 +31,7 @@ def _bar() -> Progress:
         Rate(),
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(file=cast(TextIO, Forgiving(stream))),
     )
 
 
@@ -33,7 +39,7 @@ class TrainingProgress:
     """``with TrainingProgress("laplace psi", steps, shown=True) as bar: bar.update(step, note)``."""
 
     def __init__(self, title: str, steps: int, shown: bool) -> None:
-        self._bar = _bar() if shown else None
+        self._bar = _bar(sys.stderr) if shown and sys.stderr is not None else None
         if self._bar is not None:
             self._task = self._bar.add_task(title, total=steps, note="")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ..kernels.errors import InputError
 from ..networks import PsiMLP
 from ..problem import Problem
 from .history import History
+from .interrupt import Interrupted
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,11 @@ class FitResult:
     solver: str | None = None
 
 
-class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM during training; the checkpoint is written. ``result`` says how far it came."""
+class TrainingInterrupted(Interrupted):
+    """Ctrl-C, SIGTERM or SIGHUP during training; the checkpoint is written. ``result`` says how far it came."""
 
-    def __init__(self, result: FitResult) -> None:
-        super().__init__(f"training interrupted at step {result.steps}")
+    def __init__(self, result: FitResult, number: int = signal.SIGINT) -> None:
+        super().__init__(f"training interrupted at step {result.steps}", number)
         self.result = result
 
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from psinn_fast import CheckpointError, InputError, PsiMLP, TanhMLP, load_network, published_structure, save_network
-from psinn_fast.training.checkpoint import NETWORK_SCHEMA
+from psinn_fast import (
+    CheckpointError,
+    InputError,
+    PsiMLP,
+    TanhMLP,
+    entries,
+    load_network,
+    published_structure,
+    save_network,
+)
+from psinn_fast.kernels.errors import CheckpointWarning, OutputWarning
+from psinn_fast.training.checkpoint import CHECKPOINT_SECONDS, NETWORK_SCHEMA, Checkpoint, Expected
+from psinn_fast.training.history import History
 from psinn_fast.training.tensor_file import write_tensors
 
 
@@ -108,3 +120,51 @@ def test_loading_draws_no_random_numbers(tmp_path: Path) -> None:
 def test_nothing_is_left_half_written(tmp_path: Path) -> None:
     save_network(tmp_path / "w.safetensors", TanhMLP([2, 3, 1]))
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_a_checkpoint_that_fails_later_is_said_once_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, history = tmp_path / "c.safetensors", History(("step", "seconds"))
+    file = Checkpoint(path, history, {"problem": "rod"})
+    state = {"x": torch.zeros(2, dtype=torch.float64)}
+    write = partial(file.write, tensors=state)
+    write(0.0, numbers={"step": 0})
+    before = path.read_bytes()
+    assert not file.is_due(CHECKPOINT_SECONDS)
+    assert file.is_due(CHECKPOINT_SECONDS + 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("psinn_fast.files.os.fsync", _full)
+        with pytest.warns(CheckpointWarning, match=r"c\.safetensors: cannot be written .*No space left.* tries again"):
+            write(40.0, numbers={"step": 1})
+        assert file.path is None
+        assert not file.is_due(50.0)
+        write(80.0, numbers={"step": 2})  # not said again: warnings are errors here
+        assert path.read_bytes() == before
+        with pytest.warns(OutputWarning, match="it holds an earlier step"):
+            file.conclude()
+    write(120.0, numbers={"step": 3})
+    file.conclude()
+    assert file.path == path
+    shape, step = {"x": Expected((2,))}, {"step": entries.integer}
+    assert Checkpoint(path, history, {"problem": "rod"}).load(shape, step)[1] == {"step": 3}
+
+
+def test_the_first_checkpoint_must_succeed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psinn_fast.files.os.fsync", _full)
+    with pytest.raises(CheckpointError, match="No space left on device"):
+        Checkpoint(tmp_path / "c.safetensors", History(("step",)), {}).write(0.0, {}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_path_no_file() -> None:
+    file = Checkpoint(None, History(("step",)), {})
+    file.write(0.0, {}, {})
+    file.conclude()
+    assert not file.exists
+    assert file.path is None
+    assert not file.is_due(1e9)
+
+
+def _full(descriptor: int) -> None:
+    raise OSError(28, "No space left on device")

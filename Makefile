@@ -11,7 +11,7 @@ OUT    ?= results/laplace
 export GOMP_SPINCOUNT ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help solve test test-all-isa test-perturbed lint types format bench wheel test-wheel sanitize clean
+.PHONY: help solve test test-all-isa test-perturbed mutants lint types format bench wheel test-wheel sanitize clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ test-all-isa: $(READY)  ## what computes, under every instruction set of this ma
 
 test-perturbed: $(READY)  ## what follows training, in the same ways, from five perturbed starts each
 	OMP_NUM_THREADS=1 $(BIN)/python tests/variants.py -m trajectory --draws 1,2,3,4,5
+
+mutants: $(READY)  ## whether the tests notice faults made in FILES="kernels/lowering.py ..."
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants.py $(FILES)
 
 lint: $(READY) types  ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .

@@ -87,11 +87,13 @@ def changes(node: ast.AST) -> Iterator[Change]:
         case ast.Constant(value=bool()):
             yield lambda n: ast.Constant(not n.value)
         case ast.Constant(value=int()):
-            yield lambda n: ast.Constant(n.value + 1)
+            yield lambda n: ast.Constant(n.value + 1 if n.value < 10 else 10 * n.value)
         case ast.Constant(value=float()):
-            # Tolerances a thousand times off; other numbers by one.
-            tiny = 0 < abs(node.value) < 1e-2
-            yield lambda n: ast.Constant(1000 * n.value if tiny else n.value + 1)
+            # Tolerances a thousand times off, limits ten times, other numbers by one.
+            size = abs(node.value)
+            yield lambda n: ast.Constant(
+                n.value + 1 if size == 0 or 1e-2 <= size < 10 else n.value * (1e3 if size < 1 else 10)
+            )
         case ast.Return(value=ast.expr()) if not (isinstance(node.value, ast.Constant) and node.value.value is None):
             yield lambda n: ast.Return(ast.Constant(None))
         case ast.Break():

@@ -1,10 +1,9 @@
-"""The verdict on symmetries: what is weighed, what becomes of it, and what is said when something goes wrong."""
+"""Discovery by problem, teachers and trial: what it finds, and what it says when something goes wrong."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -31,12 +30,10 @@ from psinn_fast import (
 )
 from psinn_fast.discovery import discover as module
 from psinn_fast.discovery.discover import _trial
-from psinn_fast.discovery.evidence import Evidence, accepted_group, weigh
 from psinn_fast.discovery.problem_symmetry import ProblemSymmetry
 from psinn_fast.discovery.symmetry_check import structure_symmetries
 from psinn_fast.discovery.teachers import (
     MOST_PARAMETERS,
-    Asymmetry,
     asymmetries,
     teacher_layers,
     train,
@@ -47,76 +44,6 @@ from psinn_fast.structure import Structure
 FLIP_X, FLIP_Y = SignedPermutation.flip(2, 0), SignedPermutation.flip(2, 1)
 ODD_X, EVEN_X = Symmetry(FLIP_X, (-1,)), Symmetry(FLIP_X, (1,))
 EVEN_Y, ODD_XY = Symmetry(FLIP_Y, (1,)), Symmetry(FLIP_X @ FLIP_Y, (-1,))
-
-
-def on_problem(odd: str, even: str = "broken") -> list[ProblemSymmetry]:
-    return [
-        ProblemSymmetry(EVEN_X, "x -> -x", even, "edge", 0.5),
-        ProblemSymmetry(ODD_X, "x -> -x", odd, "sensors", 0.1),
-    ]
-
-
-def on_teachers(verdict: str, symmetry: Symmetry = ODD_X) -> Asymmetry:
-    return Asymmetry(symmetry, {"supported": 2e-3, "undecided": 6e-3, "broken": 0.5}[verdict], 1e-3, verdict)
-
-
-@pytest.mark.parametrize(
-    ("problem", "teacher", "students", "accepted", "reason"),
-    [
-        (on_problem("holds"), on_teachers("supported"), None, True, "the problem has it, the teachers show it"),
-        (on_problem("holds"), None, None, True, "the problem has it"),
-        (on_problem("holds"), on_teachers("undecided"), None, True, "the problem has it; teachers too inaccurate"),
-        (on_problem("holds"), on_teachers("broken"), None, False, "so its solution is not unique"),
-        # The teachers are of the other parity than the problem.
-        (on_problem("holds"), on_teachers("supported", EVEN_X), None, False, "the teachers break it"),
-        (on_problem("broken"), on_teachers("supported"), [[ODD_X]], False, "the problem breaks it: sensors; the teach"),
-        (on_problem("undecided"), on_teachers("supported"), None, True, "the problem leaves it open: sensors"),
-        (on_problem("undecided"), on_teachers("undecided"), [[ODD_X]], False, "teachers too inaccurate"),
-        (on_problem("undecided"), on_teachers("broken"), [[ODD_X]], False, "the teachers break it"),
-        (on_problem("undecided"), None, [[ODD_X]], False, "undecided: sensors"),
-        (on_problem("holds", "holds"), None, None, False, "undecided: it holds with more than one sign"),
-        (on_problem("holds", "holds"), on_teachers("supported"), None, True, "the teachers show it"),
-        (None, on_teachers("supported"), None, True, "the teachers show it"),
-        (None, None, [[ODD_X], [ODD_X], []], True, "2 of 3 students show it"),
-        (None, None, [[ODD_X], [EVEN_X], []], False, "1 of 3 students show it"),
-    ],
-)
-def test_verdict_on_one_map(
-    problem: list[ProblemSymmetry] | None,
-    teacher: Asymmetry | None,
-    students: list[list[Symmetry]] | None,
-    accepted: bool,
-    reason: str,
-) -> None:
-    row = weigh("x -> -x", problem, teacher, students)
-    assert row.accepted is accepted
-    assert reason in row.reason
-    assert row.symmetry.map == FLIP_X
-
-
-def rows(*accepted: tuple[Symmetry, float]) -> list[Evidence]:
-    return [
-        Evidence(s, "", problem="undecided", effect=effect, noise=1.0, accepted=True, reason="why")
-        for s, effect in accepted
-    ]
-
-
-def kept(found: Sequence[Evidence]) -> set[Symmetry]:
-    return {row.symmetry for row in found if row.accepted}
-
-
-def test_accepted_maps_form_a_group() -> None:
-    assert kept(accepted_group(rows((ODD_X, 1), (EVEN_Y, 2), (ODD_XY, 3)))) == {ODD_X, EVEN_Y, ODD_XY}
-    # Their product is missing: the better supported one stays.
-    found = accepted_group(rows((ODD_X, 2), (EVEN_Y, 1)))
-    assert kept(found) == {EVEN_Y}
-    assert "does not form a group with the others (why)" in found[0].reason
-    # Signs that contradict each other: x odd and y even make the product odd.
-    even_xy = Symmetry(FLIP_X @ FLIP_Y, (1,))
-    assert kept(accepted_group(rows((ODD_X, 1), (EVEN_Y, 2), (even_xy, 3)))) == {ODD_X}
-    # A rotation of order 4 of a function that it negates squares to an even map; odd is impossible.
-    turn = Symmetry(SignedPermutation((1, 0), (1, -1)), (-1,))
-    assert kept(accepted_group(rows((turn, 1), (ODD_XY, 2)))) == {ODD_XY}
 
 
 def test_teachers_asymmetry_against_their_noise() -> None:

@@ -183,7 +183,7 @@ def test_duplicate_points_zero_weights_and_dead_parameters() -> None:
         box,
         [
             Residual(np.concatenate([grid, grid])),
-            # Not x y: its mean against x and y vanishes, and weights of zero would be a saddle, left by rounding errors.
+            # Not x y: its means against x and y vanish, and weights of zero would be a saddle, left by rounding errors.
             Dirichlet(box.boundary(8), u=lambda x, y: (x + 0.5) * (y - 0.3)),
             Residual(grid, lambda u: u - 100, weight=0.0, name="ignored"),
         ],

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from psinn_fast.training import least_squares as module
 from psinn_fast.training.least_squares import (
     LARGEST_FACTORED,
     DualEquations,
@@ -15,6 +16,7 @@ from psinn_fast.training.least_squares import (
     NormalEquations,
     Triangular,
     choose,
+    linearise,
 )
 
 METHODS = {
@@ -114,3 +116,27 @@ def test_choice_of_the_method() -> None:
     assert choose(100, 300, 1e-14) == "dual"
     assert choose(100, LARGEST_FACTORED + 1, 1e-3) == "dual"
     assert choose(LARGEST_FACTORED + 1, LARGEST_FACTORED + 1, 1e-3) == "cg"
+    assert choose(LARGEST_FACTORED + 1, LARGEST_FACTORED, 1e-3) == "cholesky"
+    assert choose(300, 300, 1e-3) == "cholesky"
+    # Rounding errors of 1,000 unit columns against the damping: 16 eps n = 3.6e-12.
+    assert [choose(2000, 1000, damping) for damping in (3.5e-12, 3.6e-12)] == ["qr", "cholesky"]
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [
+        ("cholesky", NormalEquations),
+        ("qr", Triangular),
+        ("dual", DualEquations),
+        ("cg", MatrixFree),
+    ],
+)
+def test_linearise_makes_what_is_chosen(method: str, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    jacobian, r, _ = random_problem(12, 5)
+    monkeypatch.setattr(
+        module, "choose", lambda rows, unknowns, damping: method if (rows, unknowns, damping) == (12, 5, 0.1) else ""
+    )
+    found = linearise(lambda: iter([(r, jacobian)]), 12, jacobian.new_zeros(5), 0.1)
+    assert type(found) is kind
+    assert found.name == method
+    assert torch.allclose(found.gradient, jacobian.T @ r)

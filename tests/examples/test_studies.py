@@ -13,6 +13,7 @@ from bench.discovery_problems import BY_NAME, laplace_asymmetric
 from examples import equal_weights, gradient_conflict, threshold_sweep, transfer
 from examples.common import angle, conflict
 from psinn_fast import GaussNewton, Problem, Regularizer, Structure, TanhMLP, fit, get_problem, structure_from_group
+from psinn_fast.discovery.student import imitation
 from psinn_fast.training.metrics import coarse_relative_l2
 
 
@@ -41,13 +42,21 @@ def test_angles() -> None:
 
 
 @pytest.mark.trajectory
-def test_a_penalty_raises_the_physics_loss_and_opposes_its_gradient() -> None:
-    task, penalty = gradient_conflict.problem(9), Regularizer("l2", 1e-2)
+def test_a_penalty_raises_the_physics_loss() -> None:
+    task = gradient_conflict.problem(9)
     free, run = (gradient_conflict.train(task, *of, 0, 1_000, 3_000) for of in (("none", 0.0), ("l2", 1e-2)))
     assert run.converged > 10 * free.converged
     assert run.error > free.error
-    # At a minimum of the sum the two gradients cancel.
-    assert conflict(run.net, run.net.theta.detach(), task.terms(torch.float64), penalty) > 170
+
+
+@pytest.mark.trajectory
+def test_at_a_minimum_of_the_sum_the_gradients_of_loss_and_penalty_cancel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small network imitates values: that converges, from wherever it starts."""
+    monkeypatch.setattr(gradient_conflict, "LAYERS", (2, 4, 4, 1))
+    task, _ = imitation(gradient_conflict.problem(9), lambda x: x[:, :1] ** 3 - 3 * x[:, :1] * x[:, 1:] ** 2, 9)
+    free, run = (gradient_conflict.train(task, *of, 0, 300, 3_000) for of in (("none", 0.0), ("l2", 1e-3)))
+    assert run.converged > 10 * free.converged
+    assert conflict(run.net, run.net.theta.detach(), task.terms(torch.float64), Regularizer("l2", 1e-3)) > 179
 
 
 @pytest.mark.trajectory

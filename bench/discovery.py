@@ -23,12 +23,13 @@ import torch
 import psinn_fast as pf
 from psinn_fast.discovery.discover import TESTS
 from psinn_fast.discovery.distillation import distil, matching_width
-from psinn_fast.solving import NEWTON_PARAMETERS
 
 from .discovery_problems import BY_NAME, CASES, Case
 from .environment import environment
 from .section import Row, attempt
 
+# Networks of one group are compared at about this many parameters.
+EQUAL_PARAMETERS = 500
 PARTS = ("problem", "discover", "distil", "distil-0.1", "accuracy")
 # Seconds: of one `discover`, of the problem test; share of the seeds that `distil` must get right.
 DISCOVER_SECONDS, PROBLEM_SECONDS, DISTIL_SHARE = 180.0, 1.0, 0.8
@@ -128,7 +129,7 @@ class Bench:
             return {"absent": "no published structure"}
         if (case.name, seed) not in self.found:
             self.discover(case, seed)
-        published = problem.structure.with_width(matching_width(problem.structure, NEWTON_PARAMETERS))
+        published = problem.structure.with_width(matching_width(problem.structure, EQUAL_PARAMETERS))
         found = self.found[case.name, seed].structure
         found = found.with_width(matching_width(found, published.n_parameters))
         row: Row = {}

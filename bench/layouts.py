@@ -20,8 +20,8 @@ import torch
 
 import psinn_fast as pf
 from psinn_fast.discovery.distillation import matching_width
-from psinn_fast.solving import NEWTON_PARAMETERS
 
+from .discovery import EQUAL_PARAMETERS
 from .discovery_problems import BY_NAME
 from .environment import environment
 from .section import Row, attempt
@@ -51,7 +51,7 @@ def run(name: str, layout: str, seed: int, iterations: int) -> Row:
         structure = pf.structure_from_group(
             sorted(case.group, key=str), hidden, representation, centre=tuple(problem.domain.centre)
         )
-    structure = structure.with_width(matching_width(structure, NEWTON_PARAMETERS))
+    structure = structure.with_width(matching_width(structure, EQUAL_PARAMETERS))
     solution = pf.solve(
         problem, "psi", structure=structure, width=1, optimizer="gauss-newton", steps=iterations, seed=seed
     )

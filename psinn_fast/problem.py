@@ -43,7 +43,7 @@ class Problem:
         symmetries: known generators of the solution's symmetry; the method ``pinn-post`` needs them.
         structure: published structure for the method ``psi``, if there is one.
         layers: default layer sizes of the dense network.
-        width: default width of the structure.
+        width: default width of structures; None: by the cost of a step (`default_width`).
         student: default hidden sizes of the student for discovery.
         lr, steps: default training.
         paper_lr, paper_steps: the paper's training, where it has this problem.
@@ -63,7 +63,7 @@ class Problem:
     symmetries: Sequence[Symmetry] = ()
     structure: Structure | None = None
     layers: Sequence[int] | None = None
-    width: int = 8
+    width: int | None = None
     student: Sequence[int] | None = None
     lr: float = 1e-3
     steps: int = 20_000

@@ -27,13 +27,12 @@ from .training.loop import Schedule, fit
 from .training.metrics import Metric, error_metrics
 from .training.result import FitResult, TrainingInterrupted
 from .training.warm_start import fit_warm
+from .widths import default_width
 
 METHODS = ("pinn", "pinn-post", "psi")
 OPTIMIZERS = ("adam", "gauss-newton", "adam+gauss-newton")
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 CHECKPOINT, WARM_START = "checkpoint.safetensors", "warm-start.safetensors"
-# The price of a Gauss-Newton iteration grows with the square of the parameters; more than this many seldom pay.
-NEWTON_PARAMETERS = 500
 # Adam's steps before Gauss-Newton, if not said otherwise.
 WARMUP = 1_000
 
@@ -113,8 +112,7 @@ def solve(
         method: ``"pinn"``: a dense `TanhMLP`; ``"pinn-post"``: the same network made symmetric by summing it over the
             problem's known symmetries; ``"psi"``: a `PsiMLP`.
         structure: for ``"psi"``; None takes the problem's published one.
-        width: scales the structure; None takes the problem's, for Gauss-Newton the largest up to it that keeps the
-            parameters within 500.
+        width: scales the structure; None: by the cost of a step (`default_width`).
         layers: sizes of the dense network, inputs first; None takes the problem's.
         optimizer: ``"adam"`` (full batch), ``"gauss-newton"``, or ``"adam+gauss-newton"``: the one, then the other; a
             `GaussNewton` for the second with other than its default settings.
@@ -146,13 +144,12 @@ def solve(
     if newton and regularizer is not None:
         raise InputError("regularizer: Gauss-Newton takes none, a weight penalty is no sum of squared residuals")
     dtype = dtype or ("float64" if newton else "float32")
-    if newton and method == "psi" and width is None:
-        width = _newton_width(structure or problem.structure, problem.width)
     device = find_device(device)
     engine = get_backend(backend, device)
     net = build_network(
-        problem, method, structure=structure, width=width, layers=layers, dtype=dtype, device=device, seed=seed
-    )
+        problem, method, structure=structure, width=width, layers=layers, by_newton=newton is not None, dtype=dtype,
+        device=device, seed=seed,
+    )  # fmt: skip
     checkpoint = warm_start = None
     if out is not None:
         checkpoint = writable_folder(out) / CHECKPOINT
@@ -211,14 +208,6 @@ def solve(
     return conclude(result)
 
 
-def _newton_width(structure: Structure | None, largest: int) -> int | None:
-    """None where there is no structure, which `build_network` reports."""
-    if structure is None:
-        return None
-    widths = range(largest, 1, -1)
-    return next((width for width in widths if structure.with_width(width).n_parameters <= NEWTON_PARAMETERS), 1)
-
-
 def _schedules(
     problem: Problem,
     optimizer: str | GaussNewton,
@@ -251,11 +240,12 @@ def build_network(
     structure: Structure | None = None,
     width: int | None = None,
     layers: Sequence[int] | None = None,
+    by_newton: bool = False,
     dtype: str = "float32",
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> PsiMLP:
-    """The untrained network of a method (see `solve`)."""
+    """The untrained network of a method (see `solve`); ``by_newton``: for Gauss-Newton, which counts for the width."""
     if method not in METHODS:
         raise InputError(f"method: expected one of {list(METHODS)}, got {method!r}")
     if dtype not in DTYPES:
@@ -283,7 +273,7 @@ def build_network(
     if structure is None:
         raise InputError(f"structure: problem {problem.name!r} has no published one; give one, or run discover")
     _check_ends("structure", (structure.n_inputs, structure.n_outputs), ends, problem)
-    width = problem.width if width is None else width
+    width = default_width(problem, structure, by_newton) if width is None else width
     return PsiMLP(structure, width, seed=seed, dtype=DTYPES[dtype], device=device)
 
 

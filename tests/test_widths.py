@@ -1,0 +1,61 @@
+"""The width that a Psi-NN takes where nobody says: by what a step costs."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.widths import PROBLEMS
+from psinn_fast import PDE, Box, Dirichlet, Problem, Residual, Structure, discover, get_problem, solve
+from psinn_fast.solving import build_network
+from psinn_fast.widths import NEWTON_COST, default_width
+
+
+def plain(structure: Structure | None = None, **options: object) -> Problem:
+    box = Box(x=(-1, 1), y=(-1, 1))
+    conditions = [Residual(box.grid(9)), Dirichlet(box.boundary(9), u=0.0)]
+    pde = PDE("x y", "u", lambda u: u.xx + u.yy - 1)
+    return Problem("plain", pde, box, conditions, structure=structure, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("name", "by_newton", "by_adam"), [("laplace", 8, 8), ("poisson", 9, 20), ("burgers", 8, 10)])
+def test_built_in_problems_keep_theirs(name: str, by_newton: int, by_adam: int) -> None:
+    problem = get_problem(name)
+    assert problem.structure is not None
+    assert default_width(problem, problem.structure, by_newton=True) == by_newton
+    assert default_width(problem, problem.structure, by_newton=False) == by_adam
+
+
+# Within these widths the error is at most three times the least (bench/results/widths.json).
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [("clamped-plate", 3, 4), ("annulus", 4, 8), ("allen-cahn", 12, 16), ("helmholtz", 6, 10), ("heat-3", 4, 6)],
+)
+def test_large_groups_are_narrow_and_small_ones_wide(name: str, least: int, most: int) -> None:
+    problem = PROBLEMS[name]()
+    structure = discover(problem, tests=("problem",)).structure
+    assert least <= default_width(problem, structure, by_newton=True) <= most
+
+
+def test_a_structure_without_relations_is_a_dense_network_of_the_ordinary_size() -> None:
+    problem = plain()
+    found = Structure.dense(problem.default_layers, "plain (dense)")
+    for optimizer in ("adam", "gauss-newton"):
+        net = solve(problem, "psi", structure=found, optimizer=optimizer, steps=1).net
+        assert net.structure.layer_sizes == problem.default_layers
+        assert net.theta.numel() == build_network(problem, "pinn").theta.numel() == 1185
+
+
+def test_adam_takes_no_more_multiplications_than_the_dense_network() -> None:
+    problem = plain()
+    structure = discover(problem, tests=("problem",)).structure
+    sizes = build_network(problem, "psi", structure=structure).structure.layer_sizes
+    assert sizes == (2, 32, 32, 1)
+
+
+def test_the_problems_own_width_counts_where_it_is_affordable() -> None:
+    structure = discover(plain(), tests=("problem",)).structure
+    assert default_width(plain(width=2), structure, by_newton=True) == 2
+    assert default_width(plain(width=50), structure, by_newton=False) == 50
+    affordable = default_width(plain(width=50), structure, by_newton=True)
+    assert structure.with_width(affordable).n_parameters ** 2 <= NEWTON_COST
+    assert affordable == default_width(plain(), structure, by_newton=True)

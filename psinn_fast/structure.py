@@ -282,7 +282,7 @@ class Structure:
         def numbers(values: tuple[float, ...]) -> str:
             return "(" + ", ".join(f"{value:g}" for value in values) + ")"
 
-        inputs = [f"from {numbers(self.centre)}"] if any(self.centre) else []
+        inputs = [f"measured from {numbers(self.centre)}"] if any(self.centre) else []
         inputs += [f"in units of {numbers(self.input_scale)}"] if set(self.input_scale) != {1.0} else []
         outputs = [f"outputs in units of {numbers(self.output_scale)}"] if set(self.output_scale) != {1.0} else []
         return ", ".join(([f"inputs {' '.join(inputs)}"] if inputs else []) + outputs)

@@ -188,7 +188,7 @@ def test_files_layers_and_text(make: Callable[[], Structure], tmp_path: Path) ->
     assert Structure.load(tmp_path / "structure.json") == structure
     assert structure != structure.plain
     assert structure.with_width(2).plain == structure.plain.with_width(2)
-    assert "inputs from (0.5, 0.25)" in str(structure)
+    assert "inputs measured from (0.5, 0.25)" in str(structure)
     assert structure.frame_text in structure_figure(structure).get_suptitle()
     net = PsiMLP(structure, seed=4, dtype=torch.float64)
     again = PsiMLP.from_sequential(net.to_sequential(), net.structure)
@@ -203,7 +203,7 @@ def test_files_layers_and_text(make: Callable[[], Structure], tmp_path: Path) ->
 
 def test_frame_in_words() -> None:
     structure = replace(Structure.dense([2, 3, 1]), centre=(0, 2), input_scale=(5e5, 1), output_scale=(1e8,))
-    assert structure.frame_text == "inputs from (0, 2) in units of (500000, 1), outputs in units of (1e+08)"
+    assert structure.frame_text == "inputs measured from (0, 2) in units of (500000, 1), outputs in units of (1e+08)"
     assert replace(structure, centre=(), input_scale=()).frame_text == "outputs in units of (1e+08)"
 
 

@@ -31,7 +31,7 @@ CASES: tuple[tuple[str, dict[str, str], int, float, tuple[str, ...], int], ...] 
 def run(problem: str, settings: dict[str, str], steps: int, lr: float, method: str, seed: int) -> dict[str, Any]:
     """One training on one thread, which makes it repeatable bit for bit; all metrics."""
     torch.set_num_threads(1)
-    task = get_problem(problem, {name: parse_number(text) for name, text in settings.items()})
+    task = get_problem(problem, {name: parse_number(name, text) for name, text in settings.items()})
     result = solve(task, method, steps=steps, lr=lr, seed=seed).to_dict()
     if result["status"] != "done":
         raise RuntimeError(f"{problem} {method} seed {seed}: {result['status']} after {result['steps']} steps")

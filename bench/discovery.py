@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 
 import psinn_fast as pf
-from psinn_fast.discovery.discover import TESTS
 from psinn_fast.discovery.distillation import distil, matching_width
+from psinn_fast.discovery.options import TESTS
 
 from .discovery_problems import BY_NAME, CASES, Case
 from .environment import environment
@@ -110,8 +111,12 @@ class Bench:
     def discover(self, case: Case, seed: int) -> Row:
         problem = case.make()
         started = time.perf_counter()
-        tiny = {"iterations": self.iterations} if self.quick else {}
-        found = pf.discover(problem, seed=seed, settings=self.settings, tests=self.tests, **tiny)
+        tiny: dict[str, Any] = {}
+        if self.quick and "student" in self.tests:
+            tiny |= {"settings": self.settings}
+        if self.quick and {"teacher", "student"} & set(self.tests):
+            tiny |= {"iterations": self.iterations}
+        found = pf.discover(problem, seed=seed, tests=self.tests, **tiny)
         self.found[case.name, seed] = found
         return {
             "seconds": time.perf_counter() - started,

@@ -50,7 +50,7 @@ class Case:
         return " ".join([self.problem, *(f"{key}={value}" for key, value in self.settings.items())])
 
     def make(self) -> Problem:
-        return get_problem(self.problem, {key: parse_number(value) for key, value in self.settings.items()})
+        return get_problem(self.problem, {key: parse_number(key, value) for key, value in self.settings.items()})
 
 
 CASES = (

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .errors import InputError
+from .errors import InputError, short
 
-# Seeds of NumPy's oldest generator; larger ones would not fit where several starts share a seed.
 LARGEST_SEED = 2**32 - 1
 
 
@@ -30,13 +29,13 @@ def integer(name: str, value: object, least: int, *, most: int | None = None, ot
         number = None
     if number is None or number < least or (most is not None and number > most):
         size = f">= {least}" if most is None else f"from {least} to {most}"
-        raise InputError(f"{name}: expected {other}an integer {size}, got {shown(value)}")
+        raise InputError(f"{name}: expected {other}an integer {size}, got {short(value)}")
     return number
 
 
-def seed(name: str, value: object) -> int:
-    """An integer from 0 to 2^32 - 1."""
-    return integer(name, value, 0, most=LARGEST_SEED)
+def seed(name: str, value: object, *, derived: bool = False) -> int:
+    """An integer from 0 to 2^32 - 1; to half of that where other seeds are ``derived`` from it by counting on."""
+    return integer(name, value, 0, most=LARGEST_SEED // 2 if derived else LARGEST_SEED)
 
 
 def number(
@@ -64,21 +63,21 @@ def number(
         limits = ((">=", least), (">", above), ("<", below))
         range_ = " and ".join(f"{sign} {limit:g}" for sign, limit in limits if math.isfinite(limit))
         kind = "number" if infinite else "finite number"
-        raise InputError(f"{name}: expected {other}a {kind}{range_ and ' ' + range_}, got {shown(value)}")
+        raise InputError(f"{name}: expected {other}a {kind}{range_ and ' ' + range_}, got {short(value)}")
     return found
 
 
 def flag(name: str, value: object) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):
-        raise InputError(f"{name}: expected True or False, got {shown(value)}")
+        raise InputError(f"{name}: expected True or False, got {short(value)}")
     return bool(value)
 
 
 def choice(name: str, value: object, allowed: Sequence[str], other: str = "") -> str:
     """One of some words."""
     if not isinstance(value, str) or value not in allowed:
-        raise InputError(f"{name}: expected {other}one of {list(allowed)}, got {shown(value)}")
+        raise InputError(f"{name}: expected {other}one of {list(allowed)}, got {short(value)}")
     return value
 
 
@@ -89,7 +88,7 @@ def integers(name: str, value: object, least: int) -> tuple[int, ...]:
     except TypeError:
         items = None
     if items is None or isinstance(value, (str, bytes, dict)):
-        raise InputError(f"{name}: expected a sequence of integers >= {least}, got {shown(value)}")
+        raise InputError(f"{name}: expected a sequence of integers >= {least}, got {short(value)}")
     return tuple(integer(f"{name}[{i}]", item, least) for i, item in enumerate(items))
 
 
@@ -158,14 +157,8 @@ def floating_dtype(name: str, value: object) -> torch.dtype:
             text = ""
     known = {"float32": torch.float32, "float64": torch.float64}
     if text not in known or value is float:  # np.dtype(float) is float64, a Python float means "some number"
-        raise InputError(f"{name}: expected one of {list(known)}, got {shown(value)}")
+        raise InputError(f"{name}: expected one of {list(known)}, got {short(value)}")
     return known[text]
-
-
-def shown(value: object) -> str:
-    """``repr`` on one line, cut where it is long."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _scalar(value: object) -> Any:
@@ -196,4 +189,4 @@ def _first(array: npt.NDArray[Any]) -> str:
     if not array.size:
         return array.dtype.name
     item = array.ravel()[0]
-    return f"{shown(item)} ({type(item).__name__})"
+    return f"{short(item)} ({type(item).__name__})"

@@ -40,9 +40,9 @@ class CheckpointWarning(OutputWarning):
 
 
 def short(value: object, most: int = 80) -> str:
-    """``repr(value)`` cut to what fits into a message, whatever it is."""
+    """``repr(value)`` on one line, cut to what fits into a message, whatever it is."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except ValueError:  # Python prints no integers of thousands of digits
         text = f"a {type(value).__name__} too long to print"
     return text if len(text) <= most else text[: most - 3] + "..."

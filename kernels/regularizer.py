@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+from . import checks
 from .errors import InputError
 from .plan import Plan
 
@@ -37,11 +37,8 @@ class Regularizer:
     strength: float
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise InputError(f"kind: expected one of {', '.join(map(repr, KINDS))}, got {self.kind!r}")
-        is_number = isinstance(self.strength, int | float) and not isinstance(self.strength, bool)
-        if not (is_number and math.isfinite(self.strength) and self.strength >= 0):
-            raise InputError(f"strength: expected a finite number >= 0, got {self.strength!r}")
+        checks.choice("kind", self.kind, KINDS)
+        object.__setattr__(self, "strength", checks.number("strength", self.strength, least=0))
 
     def value_and_gradient(self, plan: Plan, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Penalty (a scalar tensor) and its gradient (theta's shape; 0 where the penalty has a kink).

@@ -13,10 +13,12 @@ from typing import Any
 import torch
 
 from .console import complain, leave_pipe, open_streams, say
-from .discovery.discover import ITERATIONS, TESTS, discover
+from .discovery.discover import discover
+from .discovery.options import ITERATIONS, SEEDS, TESTS
 from .discovery.student import StudentSettings
 from .doctor import doctor_report
 from .files import to_json
+from .kernels import checks
 from .kernels.errors import CheckpointWarning, DivergedError, InputError, OutputWarning, PsinnFastError
 from .kernels.regularizer import KINDS, Regularizer
 from .output import save_discovery, writable_folder
@@ -63,7 +65,7 @@ def _guarded(arguments: Sequence[str] | None) -> int:
     try:
         _parse(arguments, options)
         if getattr(options, "threads", None) is not None:
-            torch.set_num_threads(_positive("threads", options.threads))
+            torch.set_num_threads(checks.integer("threads", options.threads, 1))
         if getattr(options, "out", None) is not None:
             writable_folder(options.out)
         return int(options.command(options))
@@ -123,12 +125,12 @@ def _solve(options: argparse.Namespace) -> int:
     solution = solve(
         problem,
         options.method,
-        structure=_structure(options.structure),
+        structure=_structure(problem, options.structure),
         width=options.width,
         layers=_layers(options.layers),
         optimizer=options.optimizer,
         warmup=options.warmup,
-        milestones=_integers("milestones", options.milestones) if options.milestones else (),
+        milestones=() if options.milestones is None else _integers("milestones", options.milestones),
         seconds=options.seconds,
         dtype=options.dtype,
         out=options.out,
@@ -148,7 +150,7 @@ def _discover(options: argparse.Namespace) -> int:
     problem = _problem(options)
     found = discover(
         problem,
-        load_network(options.teacher).double() if options.teacher else None,
+        None if options.teacher is None else load_network(options.teacher).double(),
         tests=tuple(options.tests.split(",")),
         seeds=options.seeds,
         iterations=options.iterations,
@@ -159,7 +161,7 @@ def _discover(options: argparse.Namespace) -> int:
         seconds=options.seconds,
         progress=not options.quiet,
     )
-    if options.out:
+    if options.out is not None:
         save_discovery(found, options.out)
     say(to_json(found.to_dict()) if options.json else found.report())
     return 0
@@ -212,14 +214,14 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s")
     one.add_argument("--warmup", type=int, metavar="N", help=f"Adam's part of adam+gauss-newton (default: {WARMUP})")
     one.add_argument("--milestones", metavar="N,N", help="steps at which the learning rate drops to a tenth")
-    one.add_argument("--dtype", choices=list(DTYPES), help="default: float32 for adam, else float64")
+    one.add_argument("--dtype", choices=DTYPES, help="default: float32 for adam, else float64")
     one.add_argument("--seconds", type=float, metavar="S", help="stop after this time")
     one.set_defaults(command=_solve)
 
     find = commands.add_parser("discover", help="find the relation matrix R, and what speaks for it")
     _any_problem(find)
     find.add_argument("--teacher", metavar="FILE", help="a weights.safetensors to distil, beside the networks trained")
-    find.add_argument("--seeds", type=int, default=2, metavar="N", help="dense networks (default: %(default)s)")
+    find.add_argument("--seeds", type=int, metavar="N", help=f"dense networks (default: {SEEDS})")
     find.add_argument("--seconds", type=float, metavar="S", help="limit for each network's training")
     _discovery_options(find)
     find.set_defaults(command=_discover)
@@ -230,12 +232,11 @@ def _parser() -> argparse.ArgumentParser:
     pipeline.add_argument(
         "--teacher-iterations",
         type=int,
-        default=TEACHER_ITERATIONS,
         metavar="N",
-        help="L-BFGS iterations that polish Adam's teacher (default: %(default)s)",
+        help=f"L-BFGS iterations that polish Adam's teacher (default: {TEACHER_ITERATIONS})",
     )
     pipeline.add_argument("--optimizer", choices=PIPELINE_OPTIMIZERS, default="adam", help="default: %(default)s")
-    pipeline.add_argument("--dtype", choices=list(DTYPES), help="default: float32 for adam, else float64")
+    pipeline.add_argument("--dtype", choices=DTYPES, help="default: float32 for adam, else float64")
     pipeline.add_argument("--seconds", type=float, metavar="S", help="limit for each network's training")
     pipeline.add_argument("--paper", action="store_true", help="the paper's full step counts and learning rate")
     pipeline.set_defaults(command=_run)
@@ -274,21 +275,18 @@ def _discovery_options(parser: argparse.ArgumentParser) -> None:
         "--tests", default=",".join(TESTS), metavar="T,T", help="what discovery looks at (default: %(default)s)"
     )
     parser.add_argument(
-        "--iterations", type=int, default=ITERATIONS, metavar="N",
-        help="Gauss-Newton, for each network that discovery trains (default: %(default)s)",
+        "--iterations", type=int, metavar="N",
+        help=f"Gauss-Newton, for each network that discovery trains (default: {ITERATIONS})",
     )  # fmt: skip
     parser.add_argument(
-        "--threshold", default="auto", metavar="D", help="clustering distance of the students, in the paper 0.1"
+        "--threshold", metavar="D", help="clustering distance of the students, in the paper 0.1 (default: auto)"
     )
     parser.add_argument("--student", metavar="8,8,8", help="hidden layer sizes of the student (default: the problem's)")
-    parser.add_argument("--regularizer", choices=KINDS, default="l2", help="of the student (default: %(default)s)")
-    parser.add_argument(
-        "--strength", type=float, default=defaults.regularizer.strength, metavar="B", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--starts", type=int, default=defaults.starts, metavar="N", help="students (default: %(default)s)"
-    )
-    parser.add_argument("--student-steps", type=int, default=defaults.steps, metavar="N", help="default: %(default)s")
+    penalty = defaults.regularizer
+    parser.add_argument("--regularizer", choices=KINDS, help=f"of the student (default: {penalty.kind})")
+    parser.add_argument("--strength", type=float, metavar="B", help=f"default: {penalty.strength:g}")
+    parser.add_argument("--starts", type=int, metavar="N", help=f"students (default: {defaults.starts})")
+    parser.add_argument("--student-steps", type=int, metavar="N", help=f"default: {defaults.steps}")
 
 
 def _problem(options: argparse.Namespace) -> Problem:
@@ -297,7 +295,9 @@ def _problem(options: argparse.Namespace) -> Problem:
         name, equals, value = item.partition("=")
         if not equals:
             raise InputError(f"set: expected NAME=VALUE, e.g. nu=0.04/pi, got {item!r}")
-        settings[name.strip()] = parse_number(value)
+        if name.strip() in settings:
+            raise InputError(f"set: {name.strip()} is given twice")
+        settings[name.strip()] = parse_number(f"set: {name.strip()}", value)
     return get_problem(options.problem, settings)
 
 
@@ -313,18 +313,33 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings:
-    hidden = _integers("student", options.student) if options.student else tuple(problem.student or (8, 8, 8))
-    regularizer = Regularizer(options.regularizer, options.strength)
-    return StudentSettings(hidden, regularizer, starts=options.starts, steps=options.student_steps, seed=options.seed)
+def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings | None:
+    """What was asked for, with the problem's and the class's defaults; None where nothing was."""
+    penalty, given = StudentSettings().regularizer, dict[str, Any]()
+    if options.student is not None:
+        given["hidden"] = _integers("student", options.student)
+    if options.regularizer is not None or options.strength is not None:
+        strength = penalty.strength if options.strength is None else options.strength
+        given["regularizer"] = Regularizer(options.regularizer or penalty.kind, strength)
+    if options.starts is not None:
+        given["starts"] = options.starts
+    if options.student_steps is not None:
+        given["steps"] = options.student_steps
+    if not given:
+        return None
+    return StudentSettings(**{"hidden": tuple(problem.student or (8, 8, 8)), "seed": options.seed, **given})
 
 
-def _threshold(given: str) -> float | str:
-    return given if given == "auto" else parse_number(given)
+def _threshold(given: str | None) -> float | str | None:
+    return given if given in (None, "auto") else parse_number("threshold", given)
 
 
-def _structure(given: str | None) -> Structure | None:
-    return None if given in (None, "paper") else Structure.load(str(given))
+def _structure(problem: Problem, given: str | None) -> Structure | None:
+    if given != "paper":
+        return None if given is None else Structure.load(given)
+    if problem.structure is None:
+        raise InputError(f"structure: problem {problem.name!r} has no published one")
+    return problem.structure
 
 
 def _layers(given: str | None) -> tuple[int, ...] | None:
@@ -336,9 +351,3 @@ def _integers(name: str, text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise InputError(f"{name}: expected integers separated by commas, got {text!r}") from None
-
-
-def _positive(name: str, value: int) -> int:
-    if value < 1:
-        raise InputError(f"{name}: expected a positive integer, got {value}")
-    return value

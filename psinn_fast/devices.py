@@ -7,16 +7,21 @@ import torch
 from .kernels.errors import InputError
 
 
+def named_device(device: object) -> torch.device:
+    """torch's device of that name, whether it is there or not."""
+    try:
+        return torch.device(device)  # type: ignore[arg-type]
+    except (RuntimeError, TypeError):
+        raise InputError(f"device: expected 'cpu', 'cuda' or e.g. 'cuda:1', got {device!r}") from None
+
+
 def find_device(device: torch.device | str) -> torch.device:
     """The device of that name.
 
     Raises:
         InputError: no such device in this machine, or none that psinn_fast can use.
     """
-    try:
-        found = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise InputError(f"device: expected 'cpu', 'cuda' or e.g. 'cuda:1', got {device!r}") from None
+    found = named_device(device)
     if found.type == "cpu":
         return found
     if found.type != "cuda":

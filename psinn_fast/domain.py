@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .kernels import checks
-from .kernels.errors import InputError
+from .kernels.errors import InputError, short
 
 Points = npt.NDArray[np.float64]
 
@@ -193,7 +193,5 @@ def _ends(name: str, interval: object) -> tuple[float, float]:
     except (TypeError, ValueError):  # InputError, too
         fits = False
     if not fits:
-        raise InputError(
-            f"{name}: expected a finite interval (low, high) with low < high, got {checks.shown(interval)}"
-        )
+        raise InputError(f"{name}: expected a finite interval (low, high) with low < high, got {short(interval)}")
     return low, high

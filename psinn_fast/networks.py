@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .devices import named_device
+from .kernels import checks
 from .kernels.errors import InputError
 from .kernels.plan import Plan
 from .kernels.symbols import SymbolLayer
@@ -24,6 +26,7 @@ else:  # a dependency of torch on every Python
 INITS = ("default", "xavier")
 # How far from its structure a given network may be before `from_sequential` refuses it, relative to its largest weight.
 FIT_TOLERANCE = 1e-5
+_LARGEST_SEED = 2**63 - 1
 
 
 class PsiMLP(nn.Module):
@@ -42,7 +45,8 @@ class PsiMLP(nn.Module):
             U(-a, a), a = sqrt(6 / (fan_in + fan_out)), biases 0. fan_in and fan_out count the non-zero entries in the
             rows and columns of the *expanded* matrix.
         seed: makes the draw repeatable; None uses torch's global generator.
-        dtype, device: as for ``nn.Linear``. The draw is made in float64, so a seed means the same in both dtypes.
+        dtype, device: as for ``nn.Linear``, or their names. The draw is made in float64, so a seed means the same in
+            both dtypes.
     """
 
     theta: nn.Parameter
@@ -54,16 +58,15 @@ class PsiMLP(nn.Module):
         *,
         init: str = "default",
         seed: int | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         device: torch.device | str | None = None,
     ) -> None:
         if not isinstance(structure, Structure):
             raise InputError(f"structure: expected a Structure, got {type(structure).__name__}")
-        dtype = dtype or torch.get_default_dtype()
-        if dtype not in (torch.float32, torch.float64):
-            raise InputError(f"dtype: expected torch.float32 or torch.float64, got {dtype}")
+        dtype = checks.floating_dtype("dtype", torch.get_default_dtype() if dtype is None else dtype)
+        place = None if device is None else named_device(device)
         structure = structure.with_width(width)
-        self._build(structure, _draw(structure, init, seed).to(device=device, dtype=dtype))
+        self._build(structure, _draw(structure, init, seed).to(device=place, dtype=dtype))
 
     @classmethod
     def with_theta(cls, structure: Structure, theta: Tensor) -> Self:
@@ -176,7 +179,7 @@ class TanhMLP(PsiMLP):
         *,
         init: str = "default",
         seed: int | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         device: torch.device | str | None = None,
     ) -> None:
         structure = layers if isinstance(layers, Structure) else Structure.dense(layers)
@@ -201,11 +204,10 @@ def _linear_layers(network: nn.Sequential) -> list[nn.Linear]:
 
 
 def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:
-    if init not in INITS:
-        raise InputError(f"init: expected one of {list(INITS)}, got {init!r}")
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-        raise InputError(f"seed: expected an integer or None, got {seed!r}")
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    checks.choice("init", init, INITS)
+    generator = None
+    if seed is not None:
+        generator = torch.Generator().manual_seed(checks.integer("seed", seed, 0, most=_LARGEST_SEED))
     theta = torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-1, 1, generator=generator)
     bounds, sizes = [], []
     for layer in structure.layers:

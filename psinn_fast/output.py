@@ -7,6 +7,7 @@ weights first; what cannot be written is said in one `OutputWarning`, and the re
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -76,6 +77,8 @@ def writable_folder(path: str | Path) -> Path:
     Raises:
         InputError: it cannot be made or written to.
     """
+    if not isinstance(path, (str, os.PathLike)) or not str(path).strip():
+        raise InputError(f"out: expected the path of a folder, got {path!r}")
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,16 +10,23 @@ from typing import Any
 
 import torch
 
-from .discovery.discover import ITERATIONS, TESTS, Discovery, discover, matching_width
+from .devices import find_device
+from .discovery.discover import Discovery, discover, matching_width
+from .discovery.options import TESTS, checked_options
 from .discovery.student import StudentSettings
+from .kernels import checks
 from .kernels.errors import InputError
+from .kernels.registry import get_backend
 from .networks import PsiMLP
-from .output import save_comparison, save_discovery
+from .output import save_comparison, save_discovery, writable_folder
 from .problem import Problem
+from .problems import as_problem
 from .solving import CHECKPOINT, Solution, solve
 from .training.interrupt import Interrupted
 from .training.lbfgs import polish
+from .training.loop import Schedule
 from .training.metrics import Metric
+from .training.result import time_limit
 
 # After Adam the teacher still has percents of error, and with it blurred symmetries; this removes most of it.
 TEACHER_ITERATIONS = 1_000
@@ -62,19 +69,19 @@ def make_teacher(pinn: Solution, *, iterations: int, backend: str, progress: boo
 
 
 def run_pipeline(
-    problem: Problem,
+    problem: Problem | str,
     *,
     steps: int | None = None,
     lr: float | None = None,
     milestones: Sequence[int] | None = None,
     settings: StudentSettings | None = None,
     threshold: float | str | None = None,
-    tests: Sequence[str] = TESTS,
-    iterations: int = ITERATIONS,
-    teacher_iterations: int = TEACHER_ITERATIONS,
+    tests: str | Sequence[str] = TESTS,
+    iterations: int | None = None,
+    teacher_iterations: int | None = None,
     seconds: float | None = None,
     optimizer: str = "adam",
-    dtype: str | None = None,
+    dtype: torch.dtype | str | None = None,
     device: torch.device | str = "cpu",
     backend: str = "auto",
     seed: int = 0,
@@ -92,7 +99,7 @@ def run_pipeline(
             those of a random moment in Adam's noise; with ``paper`` it stays constant.
         settings: of the students; None: those of `discover`.
         threshold, tests, iterations: of `discover`, ``iterations`` counting those of the networks that it trains.
-        teacher_iterations: L-BFGS iterations that polish the teacher, if Adam trained it.
+        teacher_iterations: L-BFGS iterations that polish the teacher, if Adam trained it; None: 1,000.
         seconds: limit for each network's training.
         optimizer: "adam", or "gauss-newton", of which ``steps`` counts the iterations; lr and milestones are Adam's.
         device: where the networks that are compared are trained; polishing the teacher and discovery, which are small
@@ -104,27 +111,30 @@ def run_pipeline(
         Others: see `solve`.
 
     Raises:
+        InputError: options out of range, or without effect beside the others.
         KeyboardInterrupt: on Ctrl-C, after the checkpoint of the network in training is saved.
     """
-    if paper and (problem.paper_steps is None or problem.paper_lr is None):
-        raise InputError(f"paper: the paper has no problem {problem.name!r}")
-    if optimizer not in PIPELINE_OPTIMIZERS:
-        raise InputError(f"optimizer: expected one of {list(PIPELINE_OPTIMIZERS)}, got {optimizer!r}")
-    if paper and optimizer != "adam":
-        raise InputError(f"paper: the paper trains by Adam, not by {optimizer!r}")
-    if optimizer == "gauss-newton" and (lr is not None or milestones):
-        raise InputError("lr, milestones: have no meaning for optimizer 'gauss-newton'")
-    by_adam = optimizer == "adam"
-    if steps is None and by_adam:
-        steps = problem.paper_steps if paper and problem.paper_steps else problem.steps
-    if lr is None and by_adam:
-        lr = problem.paper_lr if paper and problem.paper_lr else problem.lr
-    if milestones is None:
-        milestones = () if paper or steps is None or not by_adam else (int(0.8 * steps),)
-    folder = Path(out) if out is not None else None
+    problem, seed, seconds = as_problem(problem), checks.seed("seed", seed, derived=True), time_limit(seconds)
+    by_adam = checks.choice("optimizer", optimizer, PIPELINE_OPTIMIZERS) == "adam"
+    asked = checked_options(
+        problem, tests, has_teacher=False, seeds=None, iterations=iterations, distillations=None, settings=settings,
+        threshold=threshold, seconds=None, seed=seed,
+    )  # fmt: skip
+    has_teacher = bool({"teacher", "student"} & set(asked.tests))
+    steps, lr, milestones = _training(problem, by_adam, steps, lr, milestones, checks.flag("paper", paper))
+    polishing = _polishing(teacher_iterations, by_adam, has_teacher)
+    if dtype is not None:
+        checks.floating_dtype("dtype", dtype)
+    get_backend(backend, find_device(device))
+    checks.flag("progress", progress)
+    if checks.flag("resume", resume) and out is None:
+        raise InputError("resume: needs the output folder of the run to continue (out)")
+    folder = writable_folder(out) if out is not None else None
+    if resume and folder is not None and not (folder / _place("PINN") / CHECKPOINT).exists():
+        raise InputError(f"resume: there is no checkpoint in {folder / _place('PINN')}")
 
     def train(label: str, method: str, **network: Any) -> Solution:
-        place = folder / label.lower().replace(" ", "-").replace(",", "") if folder else None
+        place = folder / _place(label) if folder else None
         continued = resume and place is not None and (place / CHECKPOINT).exists()
         solution = solve(
             problem, method, optimizer=optimizer, steps=steps, lr=lr, milestones=milestones, seconds=seconds,
@@ -135,14 +145,14 @@ def run_pipeline(
         return solution
 
     rows = [("PINN", train("PINN", "pinn"))]
-    # Gauss-Newton leaves nothing for L-BFGS to do.
-    teacher = make_teacher(
-        rows[0][1], iterations=teacher_iterations if by_adam else 0, backend=backend, progress=progress
-    )
     # The PINN is one teacher; another seed makes the second, whose difference from it is the noise.
+    teaching: dict[str, Any] = {}
+    if has_teacher:
+        teacher = make_teacher(rows[0][1], iterations=polishing, backend=backend, progress=progress)
+        teaching = {"teacher": teacher, "seeds": 1, "seconds": seconds}
     found = discover(
-        problem, teacher, tests=tests, seeds=1, seed=seed + 1, iterations=iterations, settings=settings,
-        threshold=threshold, backend=backend, seconds=seconds, progress=progress,
+        problem, tests=asked.tests, seed=seed + 1, iterations=iterations, settings=settings, threshold=threshold,
+        backend=backend, progress=progress, **teaching,
     )  # fmt: skip
     say(found.report())
     if folder is not None:
@@ -157,6 +167,49 @@ def run_pipeline(
     if folder is not None:
         save_comparison(rows, result.table(), folder)
     return result
+
+
+def _place(label: str) -> str:
+    """The subfolder of a network."""
+    return label.lower().replace(" ", "-").replace(",", "")
+
+
+def _training(
+    problem: Problem,
+    by_adam: bool,
+    steps: int | None,
+    lr: float | None,
+    milestones: Sequence[int] | None,
+    paper: bool,
+) -> tuple[int | None, float | None, tuple[int, ...]]:
+    """Steps, rate and milestones of every network, as `solve` takes them."""
+    if paper and (problem.paper_steps is None or problem.paper_lr is None):
+        raise InputError(f"paper: the paper has no problem {problem.name!r}")
+    if paper and not by_adam:
+        raise InputError("paper: the paper trains by Adam, not by 'gauss-newton'")
+    if paper and None not in (steps, lr, milestones):
+        raise InputError("paper: has no effect beside steps, lr and milestones")
+    if not by_adam:
+        drops = () if milestones is None else checks.integers("milestones", milestones, 1)
+        if lr is not None or drops:
+            raise InputError(f"{'milestones' if lr is None else 'lr'}: has no meaning for optimizer 'gauss-newton'")
+        return None if steps is None else checks.integer("steps", steps, 0), None, ()
+    own_steps, own_lr = (problem.paper_steps, problem.paper_lr) if paper else (problem.steps, problem.lr)
+    n = checks.integer("steps", own_steps if steps is None else steps, 0)
+    if milestones is None:
+        milestones = () if paper or n < 2 else (int(0.8 * n),)
+    schedule = Schedule(n, own_lr if lr is None else lr, milestones)  # type: ignore[arg-type]
+    return schedule.steps, schedule.lr, tuple(schedule.milestones)
+
+
+def _polishing(iterations: int | None, by_adam: bool, has_teacher: bool) -> int:
+    """L-BFGS iterations of the teacher: Gauss-Newton leaves nothing for them to do."""
+    if iterations is not None and not (by_adam and has_teacher):
+        why = "optimizer 'gauss-newton'" if not by_adam else "tests without 'teacher' and 'student'"
+        raise InputError(f"teacher_iterations: has no meaning for {why}")
+    if not by_adam:
+        return 0
+    return TEACHER_ITERATIONS if iterations is None else checks.integer("teacher_iterations", iterations, 0)
 
 
 def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:

@@ -14,9 +14,11 @@ from .domain import Box
 from .files import write_atomically
 from .networks import PsiMLP
 from .problem import Problem
+from .problems import as_problem
 from .structure import Structure
 from .training.history import History
 from .training.metrics import evaluate
+from .training.result import check_network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,8 +41,10 @@ def overview_figure(problem: Problem, net: PsiMLP) -> Figure:
     return figure
 
 
-def solution_figure(problem: Problem, net: PsiMLP, title: str = "") -> Figure:
+def solution_figure(problem: Problem | str, net: PsiMLP, title: str = "") -> Figure:
     """See `draw_solution`."""
+    problem = as_problem(problem)
+    check_network(problem, net)
     panels = 1 if problem.exact is None else 3
     figure = new_figure(4.2 * panels, 3.4 * len(problem.pde.fields))
     draw_solution(figure, problem, net)

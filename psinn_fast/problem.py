@@ -17,13 +17,12 @@ from .kernels import checks
 from .kernels.contract import Term
 from .kernels.errors import InputError
 from .pde import PDE
+from .problem_checks import check_exact, check_names, check_points, checked_settings
 from .structure import Structure
 from .symmetry import Symmetry
 from .tracing import Traced
 
 Points = npt.NDArray[np.float64]
-# Columns of histories that are no terms and no coefficients.
-HISTORY_COLUMNS = ("step", "seconds", "lr", "damping", "loss", "penalty", "relative_l2")
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ class Problem:
         paper_errors: the L2 errors it reports, by method (without saying how they are normalised).
 
     Raises:
-        InputError: coordinates that do not match, no conditions, or a condition that does not fit the PDE.
+        InputError: coordinates that do not match, no conditions, a condition that does not fit the PDE, points outside
+            the domain, an exact solution of a wrong shape, settings that are no numbers in their range.
     """
 
     name: str
@@ -72,65 +72,15 @@ class Problem:
     paper_errors: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.pde, PDE):
-            raise InputError(f"pde: expected a PDE, got {type(self.pde).__name__}")
-        if not isinstance(self.domain, Box):
-            raise InputError(f"domain: expected a Box, got {type(self.domain).__name__}")
-        if self.domain.coords != self.pde.coords:
-            raise InputError(
-                f"domain: expected the coordinates {self.pde.coords} in this order, got {self.domain.coords}"
-            )
-        settings = {
-            "conditions": tuple(_numbered(_checked_conditions(self.conditions))),
-            "guess": self._coefficients("guess"),
-            "true_coefficients": self._coefficients("true_coefficients"),
-        }
+        settings = checked_settings(self)
         for name, value in settings.items():
             object.__setattr__(self, name, value)
-        self._check_names()
+        object.__setattr__(self, "conditions", tuple(_numbered(self.conditions)))
+        check_names(self)
         _ = self.traced  # a condition that does not fit the PDE is refused here, not at the first step
-        self._check_points()
+        check_points(self)
         if self.exact is not None:
-            self._check_exact()
-
-    def _coefficients(self, what: str) -> dict[str, float]:
-        """Numbers given for some of the unknown coefficients."""
-        given = getattr(self, what)
-        if not isinstance(given, Mapping):
-            raise InputError(f"{what}: expected a mapping from name to number, got {type(given).__name__}")
-        for name in given:
-            if name not in self.pde.unknown:
-                raise InputError(f"{what}: the unknown coefficients are {list(self.pde.unknown)}, got {name!r}")
-        return {name: checks.number(f"{what}: {name}", value) for name, value in given.items()}
-
-    def _check_names(self) -> None:
-        """Histories have a column for each term and each unknown coefficient beside their own."""
-        for what, names in (("conditions", self.term_names), ("pde: unknown", tuple(self.pde.unknown))):
-            for name in names:
-                if name in HISTORY_COLUMNS or (what == "conditions" and name in self.pde.unknown):
-                    raise InputError(f"{what}: the name {name!r} has another meaning in histories; choose another one")
-
-    def _check_points(self) -> None:
-        for condition in self.conditions:
-            for points in () if condition.outside else condition.sites:
-                beyond = self.domain.outside(points)
-                if beyond.any():
-                    first = ", ".join(f"{x:.10g}" for x in points[int(np.argmax(beyond))])
-                    raise InputError(
-                        f"{condition.name}: points: {int(beyond.sum())} of {len(points)} lie outside the domain "
-                        f"{self.domain}, the first is ({first}); if that is meant, say outside=True"
-                    )
-
-    def _check_exact(self) -> None:
-        if not callable(self.exact):
-            raise InputError(f"exact: expected a function of points (N, d), got {type(self.exact).__name__}")
-        # There the solution is known to be wanted: a box may be larger than the region.
-        own = max((c.sites[0] for c in self.conditions if not c.outside), key=len, default=self.domain.unseen_grid(3))
-        # As many points as fields would hide a transposed result.
-        n = 4 if len(self.pde.fields) == 3 else 3
-        points = own[np.linspace(0, len(own) - 1, n + 2)[1:-1].round().astype(np.int64)]
-        if np.isnan(self.exact_at(points)).all():
-            raise InputError(f"exact: it is NaN at all of the points {points.tolist()}")
+            check_exact(self)
 
     def exact_at(self, points: Points) -> Points:
         """The exact solution at points (N, d): (N, F), NaN where it says nothing.
@@ -193,21 +143,6 @@ class Problem:
     ) -> torch.Tensor:
         """Start values of the unknown coefficients, in the PDE's order."""
         return torch.tensor(list(self.pde.unknown.values()), dtype=dtype, device=device)
-
-
-def _checked_conditions(conditions: object) -> list[Condition]:
-    try:
-        given = list(conditions)  # type: ignore[call-overload]
-    except TypeError:
-        raise InputError(f"conditions: expected a list of conditions, got {type(conditions).__name__}") from None
-    if not given:
-        raise InputError("conditions: expected at least one")
-    for condition in given:
-        if not isinstance(condition, Condition):
-            raise InputError(f"conditions: expected Residual(...), Dirichlet(...), ..., got {checks.shown(condition)}")
-    if all(condition.weight == 0 for condition in given):
-        raise InputError("conditions: expected a positive weight for at least one, all are 0")
-    return given
 
 
 def _numbered(conditions: Sequence[Condition]) -> list[Condition]:

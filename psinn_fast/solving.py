@@ -11,27 +11,28 @@ from typing import Any
 import torch
 
 from .devices import find_device
-from .kernels.errors import InputError
+from .kernels import checks
+from .kernels.errors import InputError, short
 from .kernels.registry import get_backend
 from .kernels.regularizer import Regularizer
 from .networks import PsiMLP, TanhMLP
 from .output import save_solution, writable_folder
 from .problem import Problem
-from .problems import get_problem
-from .structure import Structure
+from .problems import as_problem
+from .structure import Structure, check_layer_sizes
 from .symmetry import structure_from_group
 from .training.gauss_newton_options import GaussNewton
 from .training.history import History
 from .training.interrupt import InterruptFlag
 from .training.loop import Schedule, fit
-from .training.metrics import Metric, error_metrics
-from .training.result import FitResult, TrainingInterrupted
+from .training.metrics import ErrorMeter, Metric
+from .training.result import FitResult, TrainingInterrupted, check_regularizer, time_limit
 from .training.warm_start import fit_warm
 from .widths import default_width
 
 METHODS = ("pinn", "pinn-post", "psi")
 OPTIMIZERS = ("adam", "gauss-newton", "adam+gauss-newton")
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = ("float32", "float64")
 CHECKPOINT, WARM_START = "checkpoint.safetensors", "warm-start.safetensors"
 # Adam's steps before Gauss-Newton, if not said otherwise.
 WARMUP = 1_000
@@ -96,7 +97,7 @@ def solve(
     lr: float | None = None,
     milestones: Sequence[int] = (),
     seconds: float | None = None,
-    dtype: str | None = None,
+    dtype: torch.dtype | str | None = None,
     device: torch.device | str = "cpu",
     backend: str = "auto",
     regularizer: Regularizer | None = None,
@@ -120,7 +121,8 @@ def solve(
         warmup: Adam's steps for ``"adam+gauss-newton"``; None: 1,000.
         lr, milestones: Adam's rate, None takes the problem's, and the steps at which it drops to a tenth.
         seconds: stop after this time.
-        dtype: ``"float32"`` or ``"float64"``, of the network; None: float32 for Adam alone, else float64.
+        dtype: ``"float32"`` or ``"float64"``, or the types themselves, of the network; None: float32 for Adam alone,
+            else float64.
         device: where the network is trained: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; the solution's network stays there.
         backend: see `available_backends`.
         regularizer: a weight penalty; on a problem's own loss it conflicts with the physics (the paper's point).
@@ -131,25 +133,27 @@ def solve(
         progress: show a bar on stderr.
 
     Raises:
-        InputError, CheckpointError, DivergedError, TrainingInterrupted: see `fit`.
+        InputError: also for options that are out of range, or have no effect beside the others.
+        CheckpointError, DivergedError, TrainingInterrupted: see `fit`.
     """
-    if isinstance(problem, str):
-        problem = get_problem(problem)
-    method_of_steps = "gauss-newton" if isinstance(optimizer, GaussNewton) else optimizer
-    if method_of_steps not in OPTIMIZERS:
-        raise InputError(f"optimizer: expected one of {list(OPTIMIZERS)}, got {optimizer!r}")
-    if resume and out is None:
+    problem, seed, seconds = as_problem(problem), checks.seed("seed", seed), time_limit(seconds)
+    named = "gauss-newton" if isinstance(optimizer, GaussNewton) else optimizer
+    method_of_steps = checks.choice("optimizer", named, OPTIMIZERS, "a GaussNewton or ")
+    _check_network_options(problem, method, structure, width, layers)
+    checks.flag("progress", progress)
+    if checks.flag("resume", resume) and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
     adam, newton = _schedules(problem, optimizer, method_of_steps, steps, warmup, lr, milestones, seed)
-    if newton and regularizer is not None:
-        raise InputError("regularizer: Gauss-Newton takes none, a weight penalty is no sum of squared residuals")
-    dtype = dtype or ("float64" if newton else "float32")
+    precision = ("float64" if newton else "float32") if dtype is None else dtype
+    dtype = str(checks.floating_dtype("dtype", precision)).removeprefix("torch.")
     device = find_device(device)
     engine = get_backend(backend, device)
     net = build_network(
         problem, method, structure=structure, width=width, layers=layers, by_newton=newton is not None, dtype=dtype,
         device=device, seed=seed,
     )  # fmt: skip
+    check_regularizer(regularizer, net, newton is not None)
+    errors = ErrorMeter(problem)  # an exact solution that fails shows now, not after the work
     checkpoint = warm_start = None
     if out is not None:
         checkpoint = writable_folder(out) / CHECKPOINT
@@ -170,7 +174,7 @@ def solve(
             status=result.status,
             steps=result.steps,
             seconds=result.seconds,
-            metrics=error_metrics(net, problem),
+            metrics=errors(net),
             coefficients=result.coefficients,
             losses=result.losses,
             history=result.history,
@@ -221,16 +225,17 @@ def _schedules(
     """Settings of Adam and of Gauss-Newton, those that the optimizer has."""
     if warmup is not None and name != "adam+gauss-newton":
         raise InputError(f"warmup: has no meaning for optimizer {name!r}, only for 'adam+gauss-newton'")
-    if name == "gauss-newton" and (lr is not None or milestones):
+    drops = checks.integers("milestones", milestones, 1)
+    if name == "gauss-newton" and (lr is not None or drops):
         raise InputError(f"{'milestones' if lr is None else 'lr'}: has no meaning for optimizer 'gauss-newton'")
     newton = None
     if name != "adam":
         newton = optimizer if isinstance(optimizer, GaussNewton) else GaussNewton(seed=seed)
-        newton = newton if steps is None else replace(newton, iterations=steps)
-        steps = WARMUP if warmup is None else warmup
+        newton = newton if steps is None else replace(newton, iterations=checks.integer("steps", steps, 0))
+        steps = WARMUP if warmup is None else checks.integer("warmup", warmup, 0)
     if name == "gauss-newton":
         return None, newton
-    return Schedule(problem.steps if steps is None else steps, problem.lr if lr is None else lr, milestones), newton
+    return Schedule(problem.steps if steps is None else steps, problem.lr if lr is None else lr, drops), newton
 
 
 def build_network(
@@ -241,15 +246,29 @@ def build_network(
     width: int | None = None,
     layers: Sequence[int] | None = None,
     by_newton: bool = False,
-    dtype: str = "float32",
+    dtype: torch.dtype | str = "float32",
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> PsiMLP:
     """The untrained network of a method (see `solve`); ``by_newton``: for Gauss-Newton, which counts for the width."""
-    if method not in METHODS:
-        raise InputError(f"method: expected one of {list(METHODS)}, got {method!r}")
-    if dtype not in DTYPES:
-        raise InputError(f"dtype: expected one of {list(DTYPES)}, got {dtype!r}")
+    _check_network_options(problem, method, structure, width, layers)
+    sizes = problem.default_layers if layers is None else check_layer_sizes(layers)
+    if method == "pinn":
+        return TanhMLP(sizes, seed=seed, dtype=dtype, device=device)
+    if method == "pinn-post":
+        # N and its mirror images side by side, summed with their signs: itself a structure.
+        post = structure_from_group(problem.symmetries, sizes[1:-1], "average", f"{problem.name} PINN-post")
+        return PsiMLP(post, seed=seed, dtype=dtype, device=device)
+    structure = structure or problem.structure
+    assert structure is not None
+    width = default_width(problem, structure, by_newton) if width is None else width
+    return PsiMLP(structure, width, seed=seed, dtype=dtype, device=device)
+
+
+def _check_network_options(
+    problem: Problem, method: str, structure: object, width: object, layers: Sequence[int] | None
+) -> None:
+    checks.choice("method", method, METHODS)
     for name, value, methods in (
         ("structure", structure, ("psi",)),
         ("width", width, ("psi",)),
@@ -257,27 +276,26 @@ def build_network(
     ):
         if value is not None and method not in methods:
             raise InputError(f"{name}: has no meaning for method {method!r}, only for {' and '.join(methods)}")
-    sizes = tuple(layers) if layers is not None else problem.default_layers
-    ends = (len(problem.pde.coords), len(problem.pde.fields))
-    if method != "psi":
-        _check_ends("layers", (sizes[0], sizes[-1]) if len(sizes) > 1 else sizes, ends, problem)
-    if method == "pinn":
-        return TanhMLP(sizes, seed=seed, dtype=DTYPES[dtype], device=device)
-    if method == "pinn-post":
-        if not problem.symmetries:
-            raise InputError(f"method: 'pinn-post' needs a known symmetry, and problem {problem.name!r} states none")
-        # N and its mirror images side by side, summed with their signs: itself a structure.
-        post = structure_from_group(problem.symmetries, sizes[1:-1], "average", f"{problem.name} PINN-post")
-        return PsiMLP(post, seed=seed, dtype=DTYPES[dtype], device=device)
-    structure = structure or problem.structure
-    if structure is None:
-        raise InputError(f"structure: problem {problem.name!r} has no published one; give one, or run discover")
-    _check_ends("structure", (structure.n_inputs, structure.n_outputs), ends, problem)
-    width = default_width(problem, structure, by_newton) if width is None else width
-    return PsiMLP(structure, width, seed=seed, dtype=DTYPES[dtype], device=device)
+    if width is not None:
+        checks.integer("width", width, 1)
+    if method == "psi":
+        used = problem.structure if structure is None else structure
+        if used is None:
+            raise InputError(f"structure: problem {problem.name!r} has no published one; give one, or run discover")
+        if not isinstance(used, Structure):
+            raise InputError(f"structure: expected a Structure, got {short(used)}")
+        _check_ends("structure", (used.n_inputs, used.n_outputs), problem)
+        return
+    sizes = problem.default_layers if layers is None else check_layer_sizes(layers)
+    _check_ends("layers", (sizes[0], sizes[-1]), problem)
+    if method == "pinn-post" and not problem.symmetries:
+        raise InputError(f"method: 'pinn-post' needs a known symmetry, and problem {problem.name!r} states none")
+    if method == "pinn-post" and len(sizes) < 3:
+        raise InputError(f"layers: method 'pinn-post' needs a hidden layer, got {list(sizes)}")
 
 
-def _check_ends(what: str, found: tuple[int, ...], expected: tuple[int, int], problem: Problem) -> None:
+def _check_ends(what: str, found: tuple[int, int], problem: Problem) -> None:
+    expected = len(problem.pde.coords), len(problem.pde.fields)
     if found != expected:
         raise InputError(
             f"{what}: problem {problem.name!r} has {expected[0]} inputs and {expected[1]} outputs, got {list(found)}"

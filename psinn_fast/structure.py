@@ -18,6 +18,7 @@ from torch import Tensor
 
 from . import entries
 from .files import BadJson, from_json, read_text, to_json, write_atomically
+from .kernels import checks
 from .kernels.errors import CheckpointError, InputError, short
 from .kernels.lowering import lower
 from .kernels.plan import Plan, expanded_plan
@@ -232,8 +233,7 @@ class Structure:
 
     def with_width(self, width: int) -> Structure:
         """The same relations with every hidden block ``width`` times as large."""
-        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise InputError(f"width: expected a positive integer, got {width!r}")
+        width = checks.integer("width", width, 1)
         last = len(self.layers) - 1
         return replace(
             self,
@@ -373,9 +373,13 @@ def _is_finite(value: object) -> bool:
 
 def check_layer_sizes(layers: Sequence[int]) -> tuple[int, ...]:
     """Validated layer sizes, inputs first."""
-    sizes = tuple(layers)
-    if len(sizes) < 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes):
-        raise InputError(f"layers: expected at least two positive integers, e.g. [2, 8, 8, 1], got {list(layers)}")
+    try:
+        sizes = checks.integers("layers", layers, 1)
+    except InputError:
+        sizes = ()
+    if len(sizes) < 2:
+        shown = short(layers)
+        raise InputError(f"layers: expected at least two positive integers, e.g. [2, 8, 8, 1], got {shown}")
     return sizes
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise, permutations, product
 import numpy as np
 import numpy.typing as npt
 
+from .kernels import checks
 from .kernels.errors import InputError
 from .kernels.symbols import SymbolLayer, renumber
 from .structure import Structure
@@ -165,6 +166,7 @@ def structure_from_group(
     if representation not in ("regular", "signed", "pooled", "average"):
         raise InputError(f"representation: expected 'regular', 'signed', 'pooled' or 'average', got {representation!r}")
     pooled = representation == "pooled"
+    hidden = checks.integers("hidden", hidden, 1)
     if len(hidden) < 1 + pooled:
         raise InputError(f"hidden: expected at least {'two hidden layers' if pooled else 'one hidden layer'}")
     group = close_group(generators)

@@ -231,11 +231,11 @@ def test_bad_input() -> None:
     structure = laplace_even()
     with pytest.raises(InputError, match="structure: expected a Structure, got list"):
         PsiMLP([2, 3, 1])
-    with pytest.raises(InputError, match=r"dtype: expected torch\.float32 or torch\.float64, got torch\.float16"):
+    with pytest.raises(InputError, match=r"dtype: expected one of \['float32', 'float64'\], got torch\.float16"):
         PsiMLP(structure, dtype=torch.float16)
     with pytest.raises(InputError, match=r"init: expected one of \['default', 'xavier'\], got 'zeros'"):
         PsiMLP(structure, init="zeros")
-    with pytest.raises(InputError, match="width: expected a positive integer, got 0"):
+    with pytest.raises(InputError, match="width: expected an integer >= 1, got 0"):
         PsiMLP(structure, 0)
     with pytest.raises(InputError, match="layers: expected at least two positive integers"):
         TanhMLP([2])

@@ -160,7 +160,7 @@ def test_with_width() -> None:
     assert wide.with_width(1) == wide
     assert laplace_even().with_width(2).with_width(3) == laplace_even().with_width(6)
     for width in (0, -1, 1.0, True, "2"):
-        with pytest.raises(InputError, match="width: expected a positive integer, got"):
+        with pytest.raises(InputError, match="width: expected an integer >= 1, got"):
             laplace_even().with_width(width)
 
 

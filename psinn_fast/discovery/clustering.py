@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, linkage
 
+from ..kernels import checks
 from ..kernels.errors import InputError
 
 FloatArray = npt.NDArray[np.float64]
@@ -60,7 +60,7 @@ def cluster_magnitudes(values: npt.ArrayLike, threshold: float = 0.1) -> Cluster
     n_bad = int(np.count_nonzero(~np.isfinite(weights)))
     if n_bad:
         raise InputError(f"values: expected finite weights, got {n_bad} NaN or infinite of {weights.size}")
-    check_threshold(threshold)
+    threshold = checks.number("threshold", threshold, above=0)
     magnitudes = np.append(np.abs(weights).ravel(), 0.0)
     found = fcluster(linkage(magnitudes[:, None], method="ward"), t=threshold, criterion="distance")
     kinds, inverse = np.unique(found, return_inverse=True)
@@ -71,8 +71,3 @@ def cluster_magnitudes(values: npt.ArrayLike, threshold: float = 0.1) -> Cluster
     rename[others] = np.arange(1, len(others) + 1)
     labels = rename[inverse[:-1]].reshape(weights.shape)
     return Clusters(labels, means[others], labels * np.sign(weights).astype(np.int64))
-
-
-def check_threshold(threshold: float) -> None:
-    if not (math.isfinite(threshold) and threshold > 0):
-        raise InputError(f"threshold: expected a positive finite distance, got {threshold!r}")

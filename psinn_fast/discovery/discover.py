@@ -13,17 +13,20 @@ from typing import Any
 
 import torch
 
+from ..kernels import checks
 from ..kernels.errors import InputError
 from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
+from ..problems import as_problem
 from ..structure import Structure
 from ..symmetry import SignedPermutation, Symmetry, close_group, maps_of_box, structure_from_group
-from ..training.result import check_fit
+from ..training.result import check_network
 from . import teachers
 from .distillation import Distillation, distil, matching_width
 from .evidence import Evidence, accepted_group, evidence_table, weigh
 from .extraction import DiscoveryError
+from .options import TESTS, checked_options
 from .problem_symmetry import ProblemSymmetry, problem_symmetries
 from .student import StudentSettings
 from .symmetry_check import FoundSymmetry
@@ -31,8 +34,6 @@ from .teachers import Trained
 
 __all__ = ["Discovery", "Trial", "discover", "matching_width"]
 
-TESTS = ("problem", "teacher", "student")
-ITERATIONS = 80
 # Where teachers differ by more than this, relative to u, this many times as many are trained, as many times as long.
 DIFFERING, MORE = 0.01, 2
 # A larger group makes more and smaller blocks than a network of a few hundred parameters can use.
@@ -147,13 +148,13 @@ def parity(symmetry: Symmetry) -> str:
 
 
 def discover(
-    problem: Problem,
+    problem: Problem | str,
     teacher: PsiMLP | None = None,
     *,
-    tests: Sequence[str] = TESTS,
-    seeds: int = 2,
-    iterations: int = ITERATIONS,
-    distillations: int = 1,
+    tests: str | Sequence[str] = TESTS,
+    seeds: int | None = None,
+    iterations: int | None = None,
+    distillations: int | None = None,
     settings: StudentSettings | None = None,
     threshold: float | str | None = None,
     backend: str = "auto",
@@ -171,15 +172,16 @@ def discover(
     symmetry, too.
 
     Args:
-        problem: up to 4 coordinates.
+        problem: up to 4 coordinates; or the name of a built-in one.
         teacher: a network trained on the problem, if there is one; it is distilled, and counts as one more teacher.
         tests: which of "problem", "teacher", "student" are made. With "problem" alone nothing is trained.
-        seeds: dense networks to train. With the teacher at least two must be there, whose differences are the noise;
-            those of one seed and the same layers hardly differ. The trial trains up to twice as many structured ones.
-        iterations: of Gauss-Newton, for each network. Where the dense ones differ by more than 1 % after that, twice as
-            many are trained, twice as long.
-        distillations: how many are made: of the given teacher if there is one, then of all trained ones together, then
-            of each alone.
+        seeds: dense networks to train, None: 2. With the teacher at least two must be there, whose differences are the
+            noise; those of one seed and the same layers hardly differ. The trial trains up to twice as many structured
+            ones.
+        iterations: of Gauss-Newton, for each network, None: 80. Where the dense ones differ by more than 1 % after
+            that, twice as many are trained, twice as long.
+        distillations: how many are made, None: 1: of the given teacher if there is one, then of all trained ones
+            together, then of each alone.
         settings, threshold: of the students, see `distil`; None takes its defaults.
         backend: see `available_backends`.
         seed: of the first dense network; the others' follow.
@@ -187,23 +189,24 @@ def discover(
         progress: show bars on stderr.
 
     Raises:
-        InputError: unknown tests, too few seeds, or a teacher that does not fit the problem. Anything else that goes
-            wrong (networks that diverge, students from which nothing can be read) is reported in ``notes``.
+        InputError: unknown tests, too few seeds, a teacher that does not fit the problem, options that are out of range
+            or have no effect on the tests made. Anything else that goes wrong (networks that diverge, students from
+            which nothing can be read) is reported in ``notes``.
         KeyboardInterrupt: on Ctrl-C.
     """
-    wanted = tuple(tests)
-    if not wanted or not set(wanted) <= set(TESTS):
-        raise InputError(f"tests: expected some of {list(TESTS)}, got {list(wanted)}")
-    least = 2 if teacher is None else 1
-    if seeds < least:
-        raise InputError(f"seeds: expected at least {least}, since differences of networks are the noise, got {seeds}")
-    if distillations < 1:
-        raise InputError(f"distillations: expected an integer >= 1, got {distillations}")
+    problem = as_problem(problem)
     if teacher is not None:
-        check_fit(problem, teacher, seconds)
+        check_network(problem, teacher, "teacher")
         teacher = deepcopy(teacher).double()
+    asked = checked_options(
+        problem, tests, has_teacher=teacher is not None, seeds=seeds, iterations=iterations,
+        distillations=distillations, settings=settings, threshold=threshold, seconds=seconds, seed=seed,
+    )  # fmt: skip
+    get_backend(backend)
+    checks.flag("progress", progress)
+    wanted, seeds, iterations, seed = asked.tests, asked.seeds, asked.iterations, asked.seed
     training: dict[str, Any] = {
-        "iterations": iterations, "seconds": seconds, "backend": backend, "progress": progress,
+        "iterations": iterations, "seconds": asked.seconds, "backend": backend, "progress": progress,
     }  # fmt: skip
     clock, notes = _Clock(), list[str]()
     maps = tuple(maps_of_box((problem.domain.high - problem.domain.low) / 2))
@@ -243,18 +246,15 @@ def discover(
     distilled: list[Distillation] = []
     on_students: list[list[Symmetry]] | None = None
     if "student" in wanted and nets:
-        options = {} if threshold is None else {"threshold": threshold}
-        students = settings or StudentSettings(tuple(problem.student or (8, 8, 8)), seed=seed)
+        options = {"threshold": asked.threshold, "backend": backend, "progress": progress}
         with clock("students"):
             committee = [found.net for found in trained]
             subjects = [*([[teacher]] if teacher is not None else []), *([committee] if committee else [])]
             subjects += [[net] for net in committee if len(committee) > 1]
-            for number, subject in enumerate(subjects[:distillations]):
-                own_settings = replace(students, seed=students.seed + number)
+            for number, subject in enumerate(subjects[: asked.distillations]):
+                own_settings = replace(asked.settings, seed=asked.settings.seed + number)
                 try:
-                    distilled.append(
-                        distil(problem, subject, settings=own_settings, backend=backend, progress=progress, **options)
-                    )
+                    distilled.append(distil(problem, subject, settings=own_settings, **options))
                 except (DiscoveryError, InputError) as error:
                     notes.append(f"students: {error}")
         if distilled:

@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ..kernels import checks
 from ..kernels.errors import InputError
 from ..networks import PsiMLP
 from ..problem import Problem
+from ..problems import as_problem
 from ..structure import Structure
 from ..symmetry import SignedPermutation, Symmetry, maps_of_box
 from ..training.metrics import evaluate
 from ..training.progress import TrainingProgress
-from .clustering import check_threshold
+from ..training.result import check_network
 from .extraction import DiscoveryError, Extraction
 from .reading import MOST_RISE, Trial, simplify, symmetrise, tie_clusters
 from .student import Student, StudentSettings, converge, imitation, points_per_axis, train_student
@@ -125,7 +127,7 @@ class Distillation:
 
 
 def distil(
-    problem: Problem,
+    problem: Problem | str,
     teacher: PsiMLP | Sequence[PsiMLP],
     *,
     settings: StudentSettings | None = None,
@@ -156,21 +158,18 @@ def distil(
 
     Source: Liu et al. 2025, doi 10.1038/s41467-025-64624-3; what is added, and why, is in docs/discovery.md.
     """
-    nets = [teacher] if isinstance(teacher, PsiMLP) else list(teacher)
-    fitting = len(problem.pde.coords), len(problem.pde.fields)
-    if not nets or any((net.structure.n_inputs, net.structure.n_outputs) != fitting for net in nets):
-        raise InputError(f"teacher: it does not have the inputs and outputs of problem {problem.name!r}")
+    problem = as_problem(problem)
+    nets = list(teacher) if isinstance(teacher, (list, tuple)) else [teacher]
+    for net in nets:
+        check_network(problem, net, "teacher")
+    if not nets:
+        raise InputError("teacher: expected at least one network")
 
     def field(points: FloatArray) -> FloatArray:
         return np.asarray(np.median([evaluate(net, points) for net in nets], axis=0))
 
-    if isinstance(threshold, str):
-        if threshold != "auto":
-            raise InputError(f"threshold: expected a positive distance or 'auto', got {threshold!r}")
-        cut = _MERGE
-    else:
-        check_threshold(threshold)
-        cut = threshold
+    threshold = checked_threshold(threshold)
+    cut = _MERGE if isinstance(threshold, str) else threshold
     settings = settings or StudentSettings(tuple(problem.student or (8, 8, 8)))
     task, spread = imitation(problem, field, settings.grid)
     sites = problem.domain.grid(settings.grid or points_per_axis(problem))
@@ -220,6 +219,13 @@ def distil(
         problem.pde.coords,
         scatter,
     )
+
+
+def checked_threshold(threshold: object) -> float | str:
+    """A cut distance > 0, or "auto"."""
+    if isinstance(threshold, str) and threshold == "auto":
+        return threshold
+    return checks.number("threshold", threshold, above=0, other="'auto' or ")
 
 
 def matching_width(structure: Structure, n_parameters: int) -> int:

@@ -10,10 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..kernels import checks
 from ..kernels.errors import InputError, PsinnFastError
 from ..kernels.symbols import SymbolLayer, renumber
 from ..structure import Structure
-from .clustering import Clusters, FloatArray, IntArray, check_threshold, cluster_magnitudes
+from .clustering import Clusters, FloatArray, IntArray, cluster_magnitudes
 from .relations import describe_relations
 
 Layer = tuple[FloatArray, FloatArray]
@@ -99,7 +100,7 @@ def extract_structure(
 
     Source: Liu et al. 2025, doi 10.1038/s41467-025-64624-3; there this step was done by hand.
     """
-    check_threshold(threshold)
+    threshold = checks.number("threshold", threshold, above=0)
     layers = _checked(weights)
     network = _Network(layers, threshold, _checked_copies(copies, layers))
     while network.merge_copies() or network.fold_constants() or network.drop_dead():

@@ -14,10 +14,11 @@ import torch
 from scipy.spatial import cKDTree
 
 from ..conditions import Condition
+from ..kernels import checks
 from ..kernels.channels import Channel, Laplacian, MultiIndex
-from ..kernels.errors import InputError
 from ..kernels.reference.torch_program import torch_program
 from ..problem import Problem
+from ..problems import as_problem
 from ..symmetry import SignedPermutation, Symmetry, maps_of_box
 from ..tracing import Traced
 
@@ -62,7 +63,9 @@ class ProblemSymmetry:
     difference: float
 
 
-def problem_symmetries(problem: Problem, *, tolerance: float = 1e-6, seed: int = 0) -> tuple[ProblemSymmetry, ...]:
+def problem_symmetries(
+    problem: Problem | str, *, tolerance: float = 1e-6, seed: int = 0
+) -> tuple[ProblemSymmetry, ...]:
     """Test every signed permutation about the domain's centre that maps the domain to itself, with every character.
 
     With u also v(x) = chi u(g x) is a solution if each residual, applied to v, is a residual applied to u: for term i
@@ -87,8 +90,8 @@ def problem_symmetries(problem: Problem, *, tolerance: float = 1e-6, seed: int =
     Raises:
         InputError: a tolerance that is not positive and finite.
     """
-    if not (math.isfinite(tolerance) and tolerance > 0):
-        raise InputError(f"tolerance: expected a positive finite number, got {tolerance!r}")
+    problem = as_problem(problem)
+    tolerance, seed = checks.number("tolerance", tolerance, above=0), checks.seed("seed", seed)
     rng = np.random.default_rng(seed)
     terms = [
         _Term(problem, condition, traced, rng)

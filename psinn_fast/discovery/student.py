@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ import torch
 
 from ..conditions import Data
 from ..domain import Box
+from ..kernels import checks
 from ..kernels.errors import InputError
 from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP, TanhMLP
@@ -60,15 +62,21 @@ class StudentSettings:
     cluster_rise: float = 0.01
 
     def __post_init__(self) -> None:
-        if not self.hidden or any(n < 1 for n in self.hidden):
-            raise InputError(f"hidden: expected positive sizes of at least one hidden layer, got {list(self.hidden)}")
-        for name, smallest in (("grid", 2), ("steps", 0), ("starts", 1), ("seed", 0)):
-            value = getattr(self, name)
-            if value is not None and value < smallest:
-                raise InputError(f"{name}: expected an integer >= {smallest}, got {value!r}")
+        if not isinstance(self.regularizer, Regularizer):
+            raise InputError(f"regularizer: expected a Regularizer, got {self.regularizer!r}")
+        checked: dict[str, Any] = {
+            "hidden": checks.integers("hidden", self.hidden, 1),
+            "grid": None if self.grid is None else checks.integer("grid", self.grid, 2, other="None or "),
+            "steps": checks.integer("steps", self.steps, 0),
+            "starts": checks.integer("starts", self.starts, 1),
+            "seed": checks.seed("seed", self.seed, derived=True),
+        }
         for name in ("tolerance", "symmetry_rise", "cluster_rise"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name}: expected a positive number, got {getattr(self, name)!r}")
+            checked[name] = checks.number(name, getattr(self, name), above=0)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if not self.hidden:
+            raise InputError("hidden: expected the sizes of at least one hidden layer, got none")
 
 
 @dataclass(frozen=True, eq=False)

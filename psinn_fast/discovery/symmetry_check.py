@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..kernels import checks
 from ..kernels.errors import InputError
 from ..structure import Structure
 from ..symmetry import Symmetry, maps_of_box
@@ -64,8 +64,7 @@ def find_symmetries(
     d = len(coords)
     if not 1 <= d <= 4:
         raise InputError(f"coords: expected 1 to 4 inputs, got {d}")
-    if not (math.isfinite(tolerance) and tolerance > 0):
-        raise InputError(f"tolerance: expected a positive finite number, got {tolerance!r}")
+    tolerance, seed = checks.number("tolerance", tolerance, above=0), checks.seed("seed", seed)
     middle = _vector("centre", centre, d, 0.0)
     sides = _vector("half_widths", half_widths, d, 1.0)
     if not (sides > 0).all():
@@ -73,7 +72,7 @@ def find_symmetries(
     offsets = np.random.default_rng(seed).uniform(-1, 1, (N_POINTS, d)) * sides
 
     def values_at(points: FloatArray) -> FloatArray:
-        values = np.asarray(f(points + middle), dtype=np.float64)
+        values = checks.real_array("f", f(points + middle))
         if values.ndim != 2 or len(values) != len(points) or not values.shape[1]:
             raise InputError(f"f: expected values of shape ({len(points)}, m), got {values.shape}")
         if not np.isfinite(values).all():
@@ -115,7 +114,7 @@ def structure_symmetries(structure: Structure, coords: Sequence[str], *, seed: i
 
 
 def _vector(name: str, given: Sequence[float] | None, d: int, default: float) -> FloatArray:
-    vector = np.full(d, default) if given is None else np.asarray(given, dtype=np.float64)
+    vector = np.full(d, default) if given is None else checks.real_array(name, given)
     if vector.shape != (d,) or not np.isfinite(vector).all():
         raise InputError(f"{name}: expected {d} finite numbers, got {given}")
     return vector

@@ -6,13 +6,14 @@ import ast
 import math
 from collections.abc import Callable, Mapping
 
+from ..kernels import checks
 from ..kernels.errors import InputError
 from ..problem import Problem
 from .burgers import burgers, burgers_inverse
 from .laplace import laplace
 from .poisson import poisson
 
-__all__ = ["PROBLEMS", "get_problem", "parse_number"]
+__all__ = ["PROBLEMS", "as_problem", "get_problem", "parse_number"]
 
 PROBLEMS: dict[str, Callable[..., Problem]] = {
     "laplace": laplace,
@@ -29,17 +30,29 @@ def get_problem(name: str, settings: Mapping[str, float] | None = None) -> Probl
     Raises:
         InputError: no such problem, or a setting it does not have.
     """
-    if name not in PROBLEMS:
-        raise InputError(f"problem: expected one of {list(PROBLEMS)}, got {name!r}")
-    settings = settings or {}
+    checks.choice("problem", name, list(PROBLEMS))
+    settings = {} if settings is None else settings
+    if not isinstance(settings, Mapping):
+        raise InputError(f"settings: expected a mapping from name to number, got {type(settings).__name__}")
     for key in settings:
         if key not in _SETTABLE[name]:
             raise InputError(f"set: problem {name!r} has the settings {list(_SETTABLE[name])}, got {key!r}")
     return PROBLEMS[name](**settings)
 
 
-def parse_number(text: str) -> float:
-    """A number as people write it: ``0.04/pi``, ``1e-3``, ``-2*(1+0.5)``.
+def as_problem(problem: Problem | str) -> Problem:
+    """The problem itself, or the built-in one of that name.
+
+    Raises:
+        InputError: anything else.
+    """
+    if isinstance(problem, Problem):
+        return problem
+    return get_problem(checks.choice("problem", problem, list(PROBLEMS), "a Problem or "))
+
+
+def parse_number(name: str, text: str) -> float:
+    """The number that an option was given, as people write it: ``0.04/pi``, ``1e-3``, ``-2*(1+0.5)``.
 
     Raises:
         InputError: anything else.
@@ -67,8 +80,8 @@ def parse_number(text: str) -> float:
 
     try:
         number = value(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, ZeroDivisionError, RecursionError):
+    except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError):
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(f"expected a number such as 0.01 or 0.04/pi, got {text!r}")
+        raise InputError(f"{name}: expected a number such as 0.01 or 0.04/pi, got {text!r}")
     return number

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..conditions import Data, Dirichlet, Residual
 from ..domain import Box
-from ..kernels.errors import InputError
+from ..kernels import checks
 from ..pde import PDE
 from ..problem import Problem
 from ..published import burgers_odd
@@ -31,8 +31,7 @@ def cole_hopf(points: Points, nu: float) -> Points:
     G = exp(-eta^2 / (4 nu t)), by the trapezoid rule in s = eta / sqrt(4 nu t) (Cole 1951, Hopf 1950). For smooth
     integrands that decay this fast it converges exponentially, and unlike Gauss-Hermite also for large nu.
     """
-    if not (math.isfinite(nu) and nu > 0):
-        raise InputError(f"nu: the viscosity must be a positive number, got {nu!r}")
+    nu = _viscosity(nu)
     # f varies by exp(1 / (pi nu)), so the mass may lie as far out as s^2 = 1 / (pi nu); exp(-64) is below rounding.
     reach = 8 + math.sqrt(1 / (math.pi * nu))
     s = _STEP * np.arange(-math.ceil(reach / _STEP), math.ceil(reach / _STEP) + 1)
@@ -53,10 +52,11 @@ def _equation(u: Any, nu: Any) -> Any:
 
 def burgers(nu: float = 0.01 / math.pi) -> Problem:
     """Forward problem: nu known, initial and boundary conditions given."""
+    nu = _viscosity(nu)
     box = Box(t=(0, 1), x=(-1, 1))
     return Problem(
         name="burgers",
-        pde=PDE("t x", "u", _equation, coefficients={"nu": _viscosity(nu)}),
+        pde=PDE("t x", "u", _equation, coefficients={"nu": nu}),
         domain=box,
         conditions=[
             Residual(box.grid(101)),
@@ -81,6 +81,7 @@ def burgers_inverse(nu: float = 0.01 / math.pi) -> Problem:
     The loss is the data's mean square plus the residual's; there is no boundary and no initial condition. The paper
     does not say where the points lie; here they are evenly spaced over [-1, 1], ends included. ``nu``: true value.
     """
+    nu = _viscosity(nu)
     box = Box(t=(0, 1), x=(-1, 1))
     x = np.linspace(-1, 1, 10)
     sensors = np.concatenate([np.stack([np.full_like(x, t), x], 1) for t in (0.25, 0.75)])
@@ -88,7 +89,7 @@ def burgers_inverse(nu: float = 0.01 / math.pi) -> Problem:
         name="burgers-inverse",
         pde=PDE("t x", "u", _equation, unknown={"nu": 0.0}),
         domain=box,
-        conditions=[Residual(box.grid(101)), Data(sensors, u=cole_hopf(sensors, _viscosity(nu))[:, 0])],
+        conditions=[Residual(box.grid(101)), Data(sensors, u=cole_hopf(sensors, nu)[:, 0])],
         exact=lambda points: cole_hopf(points, nu),
         true_coefficients={"nu": nu},
         # Smooth solutions first: from nu = 0 the network steepens before it knows the viscosity.
@@ -105,7 +106,5 @@ def burgers_inverse(nu: float = 0.01 / math.pi) -> Problem:
     )
 
 
-def _viscosity(nu: float) -> float:
-    if isinstance(nu, bool) or not isinstance(nu, (int, float)) or not math.isfinite(nu) or nu <= 0:
-        raise InputError(f"nu: the viscosity must be a positive number, got {nu!r}")
-    return float(nu)
+def _viscosity(nu: object) -> float:
+    return checks.number("nu: viscosity", nu, above=0)

@@ -24,7 +24,7 @@ from .interrupt import InterruptFlag
 from .marquardt import Failure, Marquardt
 from .metrics import coarse_relative_l2
 from .progress import TrainingProgress
-from .result import FitResult, TrainingInterrupted, check_fit, divergence
+from .result import FitResult, TrainingInterrupted, divergence
 from .scouting import SCOUT_ITERATIONS, better_start, redrawn, wants_another_start
 
 HISTORY_ROWS = 400
@@ -51,7 +51,6 @@ def fit_gauss_newton(
     ones start; None: at the problem's guess. The history's losses are those of the points drawn, the result's those of
     all points.
     """
-    check_fit(problem, net, seconds)
     engine = get_backend(backend, net.theta.device)
     run = Marquardt(problem, net, options, engine, coefficients)
     names = problem.term_names

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Real
 
-from ..kernels.errors import InputError
+from ..kernels import checks
 
 PRECISIONS = ("float64", "float32")
 
@@ -63,31 +61,26 @@ class GaussNewton:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_integer("iterations", self.iterations, 0)
-        if self.starts != "auto":
-            _check_integer("starts", self.starts, 1, "'auto' or ")
-        if self.points not in ("auto", "all"):
-            _check_integer("points", self.points, 1, "'auto', 'all' or ")
-        if self.resample is not None:
-            _check_integer("resample", self.resample, 1)
-        _check_integer("seed", self.seed, 0)
-        if self.focus != "auto":
-            _check_number("focus", self.focus, other="'auto' or ")
-        _check_number("damping", self.damping, above=0.0)
-        for name in ("loss_target", "gradient_tolerance", "step_tolerance"):
-            if getattr(self, name) is not None or name != "loss_target":
-                _check_number(name, getattr(self, name))
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision: expected one of {list(PRECISIONS)}, got {self.precision!r}")
+        integer, number = checks.integer, checks.number
+        checked = {
+            "iterations": integer("iterations", self.iterations, 0),
+            "starts": _word(self.starts, "auto") or integer("starts", self.starts, 1, other="'auto' or "),
+            "points": _word(self.points, "auto", "all") or integer("points", self.points, 1, other="'auto', 'all' or "),
+            "resample": None if self.resample is None else integer("resample", self.resample, 1, other="None or "),
+            "focus": _word(self.focus, "auto") or number("focus", self.focus, least=0, other="'auto' or "),
+            "balance": checks.flag("balance", self.balance),
+            "damping": number("damping", self.damping, above=0),
+            "acceleration": checks.flag("acceleration", self.acceleration),
+            "precision": checks.choice("precision", self.precision, PRECISIONS),
+            "loss_target": None if self.loss_target is None else number("loss_target", self.loss_target, least=0),
+            "gradient_tolerance": number("gradient_tolerance", self.gradient_tolerance, least=0),
+            "step_tolerance": number("step_tolerance", self.step_tolerance, least=0),
+            "seed": checks.seed("seed", self.seed),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
 
-def _check_integer(name: str, value: object, least: int, other: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name}: expected {other}an integer >= {least}, got {value!r}")
-
-
-def _check_number(name: str, value: object, above: float | None = None, other: str = "") -> None:
-    number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
-    if not (math.isfinite(number) and (number >= 0 if above is None else number > above)):
-        least = ">= 0" if above is None else f"> {above:g}"
-        raise InputError(f"{name}: expected {other}a number {least}, got {value!r}")
+def _word(value: object, *words: str) -> str | None:
+    """The value if it is one of these words."""
+    return value if isinstance(value, str) and value in words else None

@@ -10,14 +10,16 @@ import numpy.typing as npt
 import torch
 from scipy.optimize import minimize
 
-from ..kernels.errors import InputError
+from ..kernels import checks
 from ..kernels.registry import get_backend
 from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem
+from ..problems import as_problem
 from .interrupt import InterruptFlag
 from .point_orbits import one_point_per_orbit
 from .progress import TrainingProgress
+from .result import check_network, check_regularizer
 
 # History length: 10, SciPy's default, needs several times as many iterations on these losses.
 _MEMORY = 50
@@ -33,7 +35,7 @@ class Polished(NamedTuple):
 
 
 def polish(
-    problem: Problem,
+    problem: Problem | str,
     net: PsiMLP,
     iterations: int,
     *,
@@ -51,8 +53,11 @@ def polish(
         coefficients: where the unknown ones start; None: where the problem says. They are optimised along.
         tolerance: ends where no component of the gradient is larger.
     """
-    if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 0:
-        raise InputError(f"iterations: expected an integer >= 0, got {iterations!r}")
+    problem = as_problem(problem)
+    check_network(problem, net)
+    check_regularizer(regularizer, net, is_newton=False)
+    tolerance = checks.number("tolerance", tolerance, least=0)
+    iterations = checks.integer("iterations", iterations, 0)
     engine = get_backend(backend)
     terms = one_point_per_orbit(problem, net, problem.terms(torch.float64))
     unknown = torch.tensor(list({**problem.pde.unknown, **(coefficients or {})}.values()), dtype=torch.float64)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ import torch
 from torch import Tensor
 
 from .. import entries
+from ..kernels import checks
 from ..kernels.contract import AdamState
-from ..kernels.errors import DivergedError, InputError
+from ..kernels.errors import DivergedError, InputError, short
 from ..kernels.registry import get_backend
 from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem
+from ..problem_checks import check_coefficients
+from ..problems import as_problem
 from .checkpoint import Checkpoint, Expected
 from .gauss_newton import fit_gauss_newton
 from .gauss_newton_options import GaussNewton
@@ -28,29 +32,49 @@ from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
 from .point_orbits import one_point_per_orbit
 from .progress import TrainingProgress
-from .result import FitResult, TrainingInterrupted, check_fit, divergence
+from .result import FitResult, TrainingInterrupted, check_network, check_regularizer, divergence, time_limit
 
 # A slice of steps between two looks at the clock and at Ctrl-C, in seconds.
 SLICE_SECONDS = 0.2
 HISTORY_ROWS = 400
+_GAMMA = 0.1
 
 
-@dataclass
+@dataclass(frozen=True)
 class Schedule:
-    """Adam's settings: lr is multiplied by gamma at each milestone."""
+    """Adam's settings: lr is multiplied by gamma at each milestone.
+
+    Raises:
+        InputError: a negative number of steps; a rate that is not positive; milestones that do not increase or do not
+            lie between 1 and the last step; a gamma that no milestone uses; betas outside [0, 1).
+    """
 
     steps: int
     lr: float = 1e-3
     milestones: Sequence[int] = ()
-    gamma: float = 0.1
+    gamma: float = _GAMMA
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
 
     def __post_init__(self) -> None:
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 0:
-            raise InputError(f"steps: expected an integer >= 0, got {self.steps!r}")
-        if not (isinstance(self.lr, (int, float)) and math.isfinite(self.lr) and self.lr > 0):
-            raise InputError(f"lr: expected a positive number, got {self.lr!r}")
+        checked = {
+            "steps": checks.integer("steps", self.steps, 0),
+            "lr": checks.number("lr", self.lr, above=0),
+            "milestones": checks.integers("milestones", self.milestones, 1),
+            "gamma": checks.number("gamma", self.gamma, above=0),
+            "betas": tuple(checks.numbers("betas", self.betas).ravel().tolist()),
+            "eps": checks.number("eps", self.eps, above=0),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(f"betas: expected two numbers >= 0 and < 1, got {self.betas}")
+        if any(b <= a for a, b in pairwise(self.milestones)):
+            raise InputError(f"milestones: expected increasing steps, got {list(self.milestones)}")
+        if self.milestones and self.milestones[-1] >= self.steps:
+            raise InputError(f"milestones: {self.milestones[-1]} has no effect on a training of {self.steps} steps")
+        if self.gamma != _GAMMA and not self.milestones:
+            raise InputError("gamma: has no meaning without milestones")
 
 
 @dataclass
@@ -67,7 +91,7 @@ class _Clock:
 
 
 def fit(
-    problem: Problem,
+    problem: Problem | str,
     net: PsiMLP,
     schedule: Schedule | GaussNewton,
     *,
@@ -84,8 +108,8 @@ def fit(
     """Train ``net.theta`` and the problem's unknown coefficients; ``net`` is changed in place.
 
     Args:
-        problem: gives the loss terms, in the network's dtype and on its device; of points that the network's symmetry
-            makes equal only one is computed (`one_point_per_orbit`).
+        problem: a `Problem` or the name of a built-in one; gives the loss terms, in the network's dtype and on its
+            device; of points that the network's symmetry makes equal only one is computed (`one_point_per_orbit`).
         net: a network with the problem's inputs and outputs.
         schedule: for Adam steps, learning rate, milestones; or a `GaussNewton`.
         coefficients: where the unknown ones start; None: where the problem says.
@@ -99,19 +123,27 @@ def fit(
         progress: show a bar on stderr, headed by ``title``.
 
     Raises:
-        InputError: a network that does not fit the problem.
+        InputError: a network that does not fit the problem, an option out of range or without effect.
         CheckpointError: the checkpoint cannot be read or written, or is of another run.
         DivergedError: a loss or gradient became NaN or infinite; net and checkpoint hold the last good weights.
         TrainingInterrupted: on Ctrl-C, at most a slice later; net and checkpoint hold the weights reached.
     """
+    problem = as_problem(problem)
+    check_network(problem, net)
+    if not isinstance(schedule, (Schedule, GaussNewton)):
+        raise InputError(f"schedule: expected a Schedule or a GaussNewton, got {short(schedule)}")
+    check_regularizer(regularizer, net, isinstance(schedule, GaussNewton))
+    if coefficients is not None:
+        coefficients = check_coefficients("coefficients", coefficients, tuple(problem.pde.unknown))
+    seconds = time_limit(seconds)
+    if checks.flag("resume", resume) and checkpoint is None:
+        raise InputError("resume: needs the file to continue from (checkpoint)")
+    checks.flag("progress", progress)
     if isinstance(schedule, GaussNewton):
-        if regularizer is not None:
-            raise InputError("regularizer: Gauss-Newton takes none, a weight penalty is no sum of squared residuals")
         return fit_gauss_newton(
             problem, net, schedule, coefficients=coefficients, backend=backend, seconds=seconds, checkpoint=checkpoint,
             resume=resume, identity=identity, progress=progress, title=title,
         )  # fmt: skip
-    check_fit(problem, net, seconds)
     dtype, device = net.theta.dtype, net.theta.device
     engine = get_backend(backend, device)
     terms = one_point_per_orbit(problem, net, problem.terms(dtype, device))

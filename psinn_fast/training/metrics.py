@@ -13,6 +13,8 @@ from ..kernels.channels import ChannelSet
 from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
+from ..problems import as_problem
+from .result import check_network
 
 Points = npt.NDArray[np.float64]
 # Points per axis of the evaluation grid, by number of coordinates.
@@ -65,13 +67,15 @@ class ErrorMeter:
         }
 
 
-def error_metrics(net: PsiMLP, problem: Problem) -> dict[str, Metric]:
+def error_metrics(net: PsiMLP, problem: Problem | str) -> dict[str, Metric]:
     """Relative L2, RMSE, MSE and maximum error inside, RMSE on the boundary; numbers for one field, else by field name.
 
     relative_l2 = ||u - u*|| / ||u*||, over an `unseen_grid` of the domain; None where u* is zero, so that only the
     absolute errors mean something. Points where the exact solution is NaN, as outside the region that it describes, are
     left out. All None where no exact solution is known.
     """
+    problem = as_problem(problem)
+    check_network(problem, net)
     return ErrorMeter(problem)(net)
 
 

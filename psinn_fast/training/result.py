@@ -6,7 +6,9 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..kernels.errors import InputError
+from ..kernels import checks
+from ..kernels.errors import InputError, short
+from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem
 from .history import History
@@ -39,16 +41,32 @@ class TrainingInterrupted(Interrupted):
         self.result = result
 
 
-def check_fit(problem: Problem, net: PsiMLP, seconds: float | None) -> None:
-    """The network has the problem's inputs and outputs, the time limit is a number."""
+def check_network(problem: Problem, net: object, what: str = "net") -> None:
+    """It is one of the library's networks, and has the problem's inputs and outputs."""
+    if not isinstance(net, PsiMLP):
+        raise InputError(f"{what}: expected a PsiMLP or TanhMLP, got {type(net).__name__} (see PsiMLP.from_sequential)")
     expected = (len(problem.pde.coords), len(problem.pde.fields))
     if (net.structure.n_inputs, net.structure.n_outputs) != expected:
         raise InputError(
-            f"net: problem {problem.name!r} has {expected[0]} inputs and {expected[1]} outputs, "
+            f"{what}: problem {problem.name!r} has {expected[0]} inputs and {expected[1]} outputs, "
             f"the network {net.structure.n_inputs} and {net.structure.n_outputs}"
         )
-    if seconds is not None and not seconds >= 0:
-        raise InputError(f"seconds: expected a number >= 0, got {seconds!r}")
+
+
+def check_regularizer(regularizer: object, net: PsiMLP, is_newton: bool) -> None:
+    """It is one, has a meaning for the network, and the optimiser takes it."""
+    if regularizer is None:
+        return
+    if not isinstance(regularizer, Regularizer):
+        raise InputError(f"regularizer: expected a Regularizer or None, got {short(regularizer)}")
+    if is_newton:
+        raise InputError("regularizer: Gauss-Newton takes none, a weight penalty is no sum of squared residuals")
+    regularizer.check(net.plan)
+
+
+def time_limit(seconds: object) -> float | None:
+    """Seconds >= 0, also infinity; None: no limit."""
+    return None if seconds is None else checks.number("seconds", seconds, least=0, infinite=True, other="None or ")
 
 
 def divergence(what: str, failed_at: int, kept: int, path: Path | None, advice: str) -> str:

@@ -76,5 +76,5 @@ def test_no_entries() -> None:
 
 @pytest.mark.parametrize("threshold", [0.0, -0.1, np.nan, np.inf])
 def test_bad_threshold(threshold: float) -> None:
-    with pytest.raises(InputError, match="threshold: expected a positive finite distance"):
+    with pytest.raises(InputError, match="threshold: expected a finite number > 0"):
         cluster_magnitudes([1.0], threshold)

@@ -230,7 +230,7 @@ def test_bad_weights(weights: list[Layer], message: str) -> None:
 
 
 def test_bad_threshold() -> None:
-    with pytest.raises(InputError, match="threshold: expected a positive finite distance, got 0"):
+    with pytest.raises(InputError, match="threshold: expected a finite number > 0, got 0"):
         extract_structure([(np.ones((1, 2)), np.ones(1))], 0)
 
 

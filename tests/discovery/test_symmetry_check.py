@@ -113,7 +113,7 @@ def test_wrong_number_of_inputs(coords: list[str]) -> None:
         ({"centre": [0.0]}, "centre: expected 2 finite numbers"),
         ({"centre": [0.0, float("nan")]}, "centre: expected 2 finite numbers"),
         ({"half_widths": [1.0, 0.0]}, "half_widths: expected positive numbers"),
-        ({"tolerance": 0.0}, "tolerance: expected a positive finite number"),
+        ({"tolerance": 0.0}, "tolerance: expected a finite number > 0"),
     ],
 )
 def test_bad_options(options: dict[str, object], message: str) -> None:

@@ -94,7 +94,7 @@ def test_limits_of_numbers(limits: dict[str, float], good: float, bad: float, te
         [[1, 2.5]], ((1, 2.5),), np.array([[1, 2.5]], dtype=np.float32), torch.tensor([[1, 2.5]]),
         torch.tensor([[1, 2.5]], dtype=torch.bfloat16), torch.tensor([[1, 2.5]], requires_grad=True),
         torch.tensor([[1 - 1j, 1 - 2.5j]]).conj().imag, [np.array([1, 2.5])], [torch.tensor([1, 2.5])],
-        np.matrix([[1, 2.5]]), np.array([[1, 2.5]], dtype=np.longdouble),
+        np.array([[1, 2.5]], dtype=np.longdouble),
     ],
 )  # fmt: skip
 def test_arrays_of_any_kind_are_copied_and_closed(value: object) -> None:

@@ -318,12 +318,12 @@ def test_backends_take_the_same_path(backend: str) -> None:
         ({"iterations": -1}, "iterations: expected an integer >= 0, got -1"),
         ({"starts": 0}, "starts: expected 'auto' or an integer >= 1, got 0"),
         ({"points": "few"}, "points: expected 'auto', 'all' or an integer >= 1, got 'few'"),
-        ({"resample": 0}, "resample: expected an integer >= 1, got 0"),
-        ({"focus": -1.0}, "focus: expected 'auto' or a number >= 0, got -1.0"),
-        ({"damping": 0.0}, "damping: expected a number > 0, got 0.0"),
+        ({"resample": 0}, "resample: expected None or an integer >= 1, got 0"),
+        ({"focus": -1.0}, "focus: expected 'auto' or a finite number >= 0, got -1.0"),
+        ({"damping": 0.0}, "damping: expected a finite number > 0, got 0.0"),
         ({"precision": "tf32"}, "precision: expected one of"),
-        ({"loss_target": math.nan}, "loss_target: expected a number >= 0, got nan"),
-        ({"seed": True}, "seed: expected an integer >= 0, got True"),
+        ({"loss_target": math.nan}, "loss_target: expected a finite number >= 0, got nan"),
+        ({"seed": True}, "seed: expected an integer from 0 to 4294967295, got True"),
     ],
 )
 def test_bad_settings(arguments: dict, message: str) -> None:

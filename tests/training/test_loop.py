@@ -157,7 +157,7 @@ def test_bad_input(tmp_path: Path) -> None:
         fit(small_laplace(), TanhMLP([3, 4, 1]), Schedule(1))
     with pytest.raises(InputError, match="steps: expected an integer >= 0, got -1"):
         Schedule(-1)
-    with pytest.raises(InputError, match="lr: expected a positive number, got 0"):
+    with pytest.raises(InputError, match="lr: expected a finite number > 0, got 0"):
         Schedule(1, 0.0)
     with pytest.raises(InputError, match="seconds"):
         trained(1, seconds=-1.0)

@@ -1,0 +1,149 @@
+"""What a problem is refused for as it is made: settings, names, points and exact solutions that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .conditions import Condition
+from .domain import Box
+from .kernels import checks
+from .kernels.errors import InputError, short
+from .pde import PDE
+from .structure import Structure, check_layer_sizes
+from .symmetry import Symmetry
+
+if TYPE_CHECKING:
+    from .problem import Problem
+
+# Columns of histories that are no terms and no coefficients.
+HISTORY_COLUMNS = ("step", "seconds", "lr", "damping", "loss", "penalty", "relative_l2")
+
+
+def checked_settings(problem: Problem) -> dict[str, Any]:
+    """What a problem was given, as plain numbers and tuples; the conditions are not numbered yet."""
+    pde, domain = problem.pde, problem.domain
+    for name, kind in (("name", str), ("pde", PDE), ("domain", Box)):
+        if not isinstance(getattr(problem, name), kind):
+            raise InputError(f"{name}: expected a {kind.__name__}, got {short(getattr(problem, name))}")
+    if domain.coords != pde.coords:
+        raise InputError(f"domain: expected the coordinates {pde.coords} in this order, got {domain.coords}")
+    if problem.exact is not None and not callable(problem.exact):
+        raise InputError(f"exact: expected a function of points (N, d), got {type(problem.exact).__name__}")
+    ends = len(pde.coords), len(pde.fields)
+
+    def optional(name: str, check: Callable[[Any], Any]) -> Any:
+        value = getattr(problem, name)
+        return None if value is None else check(value)
+
+    return {
+        "conditions": _conditions(problem.conditions),
+        "guess": _coefficients("guess", problem.guess, pde),
+        "true_coefficients": _coefficients("true_coefficients", problem.true_coefficients, pde),
+        "symmetries": _symmetries(problem.symmetries, ends),
+        "structure": optional("structure", lambda given: _structure(given, ends)),
+        "layers": optional("layers", lambda given: _layers(given, ends)),
+        "width": optional("width", lambda given: checks.integer("width", given, 1)),
+        "student": optional("student", lambda given: checks.integers("student", given, 1)),
+        "lr": checks.number("lr", problem.lr, above=0),
+        "steps": checks.integer("steps", problem.steps, 0),
+        "paper_lr": optional("paper_lr", lambda given: checks.number("paper_lr", given, above=0)),
+        "paper_steps": optional("paper_steps", lambda given: checks.integer("paper_steps", given, 0)),
+        "paper_errors": {
+            name: checks.number(f"paper_errors: {name}", value, least=0) for name, value in problem.paper_errors.items()
+        },
+    }
+
+
+def check_names(problem: Problem) -> None:
+    """Histories have a column for each term and each unknown coefficient beside their own."""
+    for what, names in (("conditions", problem.term_names), ("pde: unknown", tuple(problem.pde.unknown))):
+        for name in names:
+            if name in HISTORY_COLUMNS or (what == "conditions" and name in problem.pde.unknown):
+                raise InputError(f"{what}: the name {name!r} has another meaning in histories; choose another one")
+
+
+def check_points(problem: Problem) -> None:
+    """Points lie in the domain, but those of conditions that may be outside."""
+    for condition in problem.conditions:
+        for points in () if condition.outside else condition.sites:
+            beyond = problem.domain.outside(points)
+            if beyond.any():
+                first = ", ".join(f"{x:.10g}" for x in points[int(np.argmax(beyond))])
+                raise InputError(
+                    f"{condition.name}: points: {int(beyond.sum())} of {len(points)} lie outside the domain "
+                    f"{problem.domain}, the first is ({first}); if that is meant, say outside=True"
+                )
+
+
+def check_exact(problem: Problem) -> None:
+    """The exact solution at a few points of a condition, where it should be known: the box may be larger."""
+    own = max((c.sites[0] for c in problem.conditions if not c.outside), key=len, default=problem.domain.unseen_grid(3))
+    # As many points as fields would hide a transposed result.
+    n = 4 if len(problem.pde.fields) == 3 else 3
+    points = own[np.linspace(0, len(own) - 1, n + 2)[1:-1].round().astype(np.int64)]
+    if np.isnan(problem.exact_at(points)).all():
+        raise InputError(f"exact: it is NaN at all of the points {points.tolist()}")
+
+
+def check_coefficients(what: str, given: object, unknown: Sequence[str]) -> dict[str, float]:
+    """Numbers for some of the unknown coefficients, by name."""
+    if not isinstance(given, Mapping):
+        raise InputError(f"{what}: expected a mapping from name to number, got {type(given).__name__}")
+    for name in given:
+        if name not in unknown:
+            raise InputError(f"{what}: the unknown coefficients are {list(unknown)}, got {name!r}")
+    return {name: checks.number(f"{what}: {name}", value) for name, value in given.items()}
+
+
+def _coefficients(what: str, given: object, pde: PDE) -> dict[str, float]:
+    return check_coefficients(what, given, tuple(pde.unknown))
+
+
+def _conditions(given: object) -> list[Condition]:
+    conditions = _items("conditions", given)
+    if not conditions:
+        raise InputError("conditions: expected at least one")
+    for condition in conditions:
+        if not isinstance(condition, Condition):
+            raise InputError(f"conditions: expected Residual(...), Dirichlet(...), ..., got {short(condition)}")
+    if all(condition.weight == 0 for condition in conditions):
+        raise InputError("conditions: expected a positive weight for at least one, all are 0")
+    return conditions
+
+
+def _symmetries(given: object, ends: tuple[int, int]) -> tuple[Symmetry, ...]:
+    symmetries = _items("symmetries", given)
+    for symmetry in symmetries:
+        if not isinstance(symmetry, Symmetry) or (symmetry.map.size, len(symmetry.character)) != ends:
+            raise InputError(
+                f"symmetries: expected Symmetry(map of {ends[0]} inputs, signs of {ends[1]} outputs), "
+                f"got {short(symmetry)}"
+            )
+    return tuple(symmetries)
+
+
+def _structure(given: object, ends: tuple[int, int]) -> Structure:
+    if not isinstance(given, Structure):
+        raise InputError(f"structure: expected a Structure, got {type(given).__name__}")
+    _check_ends("structure", (given.n_inputs, given.n_outputs), ends)
+    return given
+
+
+def _layers(given: Sequence[int], ends: tuple[int, int]) -> tuple[int, ...]:
+    sizes = check_layer_sizes(given)
+    _check_ends("layers", (sizes[0], sizes[-1]), ends)
+    return sizes
+
+
+def _check_ends(what: str, found: tuple[int, int], ends: tuple[int, int]) -> None:
+    if found != ends:
+        raise InputError(f"{what}: the problem has {ends[0]} inputs and {ends[1]} outputs, got {list(found)}")
+
+
+def _items(what: str, given: object) -> list[Any]:
+    if isinstance(given, (str, bytes, Mapping)) or not hasattr(given, "__iter__"):
+        raise InputError(f"{what}: expected a list, got {type(given).__name__}")
+    return list(given)

@@ -1,0 +1,368 @@
+"""Options out of range or without effect are refused before anything is done, whichever path is taken."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small import small_laplace
+
+from psinn_fast import (
+    GaussNewton,
+    InputError,
+    PsiMLP,
+    Regularizer,
+    Structure,
+    StudentSettings,
+    TanhMLP,
+    discover,
+    error_metrics,
+    fit,
+    get_problem,
+    problem_symmetries,
+    published_structure,
+    run_pipeline,
+    solution_figure,
+    solve,
+)
+from psinn_fast.cli import main
+from psinn_fast.discovery.distillation import distil
+from psinn_fast.symmetry import SignedPermutation, Symmetry, structure_from_group
+from psinn_fast.training.lbfgs import polish
+from psinn_fast.training.loop import Schedule
+
+NET = TanhMLP([2, 3, 1], seed=0)
+
+
+def refused(message: str, make: Callable[[], object]) -> None:
+    with pytest.raises(InputError) as info:
+        make()
+    assert message in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"steps": 10.0}, "steps: expected an integer >= 0, got 10.0"),
+        ({"steps": True}, "steps: expected an integer >= 0, got True"),
+        ({"lr": "1e-3"}, "lr: expected a finite number > 0, got '1e-3'"),
+        ({"lr": True}, "lr: expected a finite number > 0, got True"),
+        ({"steps": 9, "milestones": (3, 3)}, "milestones: expected increasing steps, got [3, 3]"),
+        ({"steps": 9, "milestones": (5, 3)}, "milestones: expected increasing steps, got [5, 3]"),
+        ({"steps": 9, "milestones": (-1,)}, "milestones[0]: expected an integer >= 1, got -1"),
+        ({"steps": 9, "milestones": (0,)}, "milestones[0]: expected an integer >= 1, got 0"),
+        ({"steps": 9, "milestones": (9,)}, "milestones: 9 has no effect on a training of 9 steps"),
+        ({"steps": 9, "milestones": 5}, "milestones: expected a sequence of integers >= 1, got 5"),
+        ({"seconds": math.nan}, "seconds: expected None or a number >= 0, got nan"),
+        ({"seconds": -1}, "seconds: expected None or a number >= 0, got -1"),
+        ({"seconds": "5"}, "seconds: expected None or a number >= 0, got '5'"),
+        ({"seed": -1}, "seed: expected an integer from 0 to 4294967295, got -1"),
+        ({"seed": 1.0}, "seed: expected an integer from 0"),
+        ({"seed": None}, "seed: expected an integer from 0"),
+        ({"dtype": torch.bfloat16}, "dtype: expected one of ['float32', 'float64'], got torch.bfloat16"),
+        ({"dtype": 64}, "dtype: expected one of"),
+        ({"method": "psi", "width": 0}, "width: expected an integer >= 1, got 0"),
+        ({"method": "psi", "width": 2.0}, "width: expected an integer >= 1, got 2.0"),
+        ({"method": "psi", "optimizer": "gauss-newton", "width": True}, "width: expected an integer >= 1, got True"),
+        ({"method": "pinn", "structure": published_structure("laplace")}, "structure: has no meaning for method"),
+        ({"method": "psi", "structure": "paper"}, "structure: expected a Structure, got 'paper'"),
+        ({"method": "pinn-post", "width": 2}, "width: has no meaning for method 'pinn-post'"),
+        ({"method": "pinn-post", "layers": [2, 1]}, "layers: method 'pinn-post' needs a hidden layer, got [2, 1]"),
+        ({"layers": 5}, "layers: expected at least two positive integers, e.g. [2, 8, 8, 1], got 5"),
+        ({"layers": [2, 4.0, 1]}, "layers: expected at least two positive integers"),
+        ({"layers": [2, 4, 2]}, "layers: problem 'small' has 2 inputs and 1 outputs, got [2, 2]"),
+        ({"optimizer": "gauss-newton", "steps": 1.5}, "steps: expected an integer >= 0, got 1.5"),
+        ({"optimizer": GaussNewton(), "warmup": 5}, "warmup: has no meaning for optimizer 'gauss-newton'"),
+        ({"optimizer": "adam+gauss-newton", "warmup": -1}, "warmup: expected an integer >= 0, got -1"),
+        ({"optimizer": "adam+gauss-newton", "regularizer": Regularizer("l2", 1.0)}, "regularizer: Gauss-Newton takes"),
+        ({"optimizer": Schedule(5)}, "optimizer: expected a GaussNewton or one of"),
+        ({"regularizer": 1e-3}, "regularizer: expected a Regularizer or None, got 0.001"),
+        ({"method": "psi", "regularizer": Regularizer("growl", 1.0)}, "kind: 'growl' needs dense layers"),
+        ({"resume": "no"}, "resume: expected True or False, got 'no'"),
+        ({"progress": 2}, "progress: expected True or False, got 2"),
+        ({"out": 5}, "out: expected the path of a folder, got 5"),
+        ({"out": ""}, "out: expected the path of a folder, got ''"),
+        ({"backend": None}, "backend: expected one of"),
+        ({"device": 1.5}, "device: expected 'cpu', 'cuda' or e.g. 'cuda:1', got 1.5"),
+    ],
+)  # fmt: skip
+def test_solve(arguments: dict[str, Any], message: str) -> None:
+    refused(message, lambda: solve(small_laplace(), **arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"schedule": 100}, "schedule: expected a Schedule or a GaussNewton, got 100"),
+        ({"net": torch.nn.Linear(2, 1)}, "net: expected a PsiMLP or TanhMLP, got Linear (see PsiMLP.from_sequential)"),
+        ({"net": TanhMLP([3, 2, 1])}, "net: problem 'small' has 2 inputs and 1 outputs, the network 3 and 1"),
+        ({"coefficients": {"nu": 1.0}}, "coefficients: the unknown coefficients are [], got 'nu'"),
+        ({"coefficients": [1.0]}, "coefficients: expected a mapping from name to number, got list"),
+        ({"resume": True}, "resume: needs the file to continue from (checkpoint)"),
+        ({"seconds": math.nan}, "seconds: expected None or a number >= 0, got nan"),
+        ({"regularizer": "l2"}, "regularizer: expected a Regularizer or None, got 'l2'"),
+        ({"schedule": GaussNewton(), "regularizer": Regularizer("l2", 1.0)}, "regularizer: Gauss-Newton takes none"),
+        ({"problem": "heat"}, "problem: expected a Problem or one of ['laplace', 'poisson', 'burgers', "),
+    ],
+)  # fmt: skip
+def test_fit(arguments: dict[str, Any], message: str) -> None:
+    refused(message, lambda: fit(**{"problem": small_laplace(), "net": NET, "schedule": Schedule(1), **arguments}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"gamma": 0.5}, "gamma: has no meaning without milestones"),
+        ({"gamma": 0.0, "milestones": (5,)}, "gamma: expected a finite number > 0, got 0.0"),
+        ({"gamma": math.nan, "milestones": (5,)}, "gamma: expected a finite number > 0, got nan"),
+        ({"betas": (0.9, 1.0)}, "betas: expected two numbers >= 0 and < 1"),
+        ({"betas": (0.9,)}, "betas: expected two numbers"),
+        ({"betas": (-0.1, 0.9)}, "betas: expected two numbers"),
+        ({"betas": "ab"}, "betas: expected real numbers, got texts"),
+        ({"eps": 0.0}, "eps: expected a finite number > 0, got 0.0"),
+    ],
+)
+def test_schedule(arguments: dict[str, Any], message: str) -> None:
+    refused(message, lambda: Schedule(10, **arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"iterations": 1.0}, "iterations: expected an integer >= 0, got 1.0"),
+        ({"starts": True}, "starts: expected 'auto' or an integer >= 1, got True"),
+        ({"points": 0}, "points: expected 'auto', 'all' or an integer >= 1, got 0"),
+        ({"resample": 2.5}, "resample: expected None or an integer >= 1, got 2.5"),
+        ({"focus": "much"}, "focus: expected 'auto' or a finite number >= 0, got 'much'"),
+        ({"focus": math.inf}, "focus: expected 'auto' or a finite number >= 0, got inf"),
+        ({"balance": "yes"}, "balance: expected True or False, got 'yes'"),
+        ({"acceleration": None}, "acceleration: expected True or False, got None"),
+        ({"damping": -1.0}, "damping: expected a finite number > 0, got -1.0"),
+        ({"precision": torch.float16}, "precision: expected one of ['float64', 'float32'], got torch.float16"),
+        ({"loss_target": -1.0}, "loss_target: expected a finite number >= 0, got -1.0"),
+        ({"gradient_tolerance": None}, "gradient_tolerance: expected a finite number >= 0, got None"),
+        ({"step_tolerance": math.nan}, "step_tolerance: expected a finite number >= 0, got nan"),
+        ({"seed": -1}, "seed: expected an integer from 0 to 4294967295, got -1"),
+    ],
+)
+def test_gauss_newton(arguments: dict[str, Any], message: str) -> None:
+    refused(message, lambda: GaussNewton(**arguments))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: StudentSettings((8, 0)), "hidden[1]: expected an integer >= 1, got 0"),
+        (lambda: StudentSettings((8.0,)), "hidden[0]: expected an integer >= 1, got 8.0"),
+        (lambda: StudentSettings(8), "hidden: expected a sequence of integers >= 1, got 8"),
+        (lambda: StudentSettings(regularizer="l2"), "regularizer: expected a Regularizer, got 'l2'"),
+        (lambda: StudentSettings(grid=1), "grid: expected None or an integer >= 2, got 1"),
+        (lambda: StudentSettings(steps=1.5), "steps: expected an integer >= 0, got 1.5"),
+        (lambda: StudentSettings(starts=0), "starts: expected an integer >= 1, got 0"),
+        (lambda: StudentSettings(tolerance=math.nan), "tolerance: expected a finite number > 0, got nan"),
+        (lambda: StudentSettings(symmetry_rise=-1), "symmetry_rise: expected a finite number > 0, got -1"),
+        (lambda: Regularizer("l2", math.nan), "strength: expected a finite number >= 0, got nan"),
+        (lambda: Regularizer("l2", True), "strength: expected a finite number >= 0, got True"),
+        (lambda: Regularizer("l3", 1.0), "kind: expected one of ['l2', 'l1', 'growl'], got 'l3'"),
+        (lambda: TanhMLP([2, 3, 1], seed=-1), "seed: expected an integer from 0"),
+        (lambda: TanhMLP([2, 3, 1], dtype=torch.float16), "dtype: expected one of"),
+        (lambda: TanhMLP([2, 3, 1], init="zeros"), "init: expected one of ['default', 'xavier'], got 'zeros'"),
+        (lambda: TanhMLP([2, True, 1]), "layers: expected at least two positive integers"),
+        (lambda: TanhMLP([2, 3, 1], device="gpu"), "device: "),
+        (lambda: PsiMLP("paper"), "structure: expected a Structure, got str"),
+        (lambda: PsiMLP(published_structure("laplace"), 1.0), "width: expected an integer >= 1, got 1.0"),
+        (lambda: structure_from_group([EVEN], (1, 0)), "hidden[1]: expected an integer >= 1, got 0"),
+        (lambda: structure_from_group([EVEN], (1.0,)), "hidden[0]: expected an integer >= 1, got 1.0"),
+        (lambda: polish(small_laplace(), NET, -1), "iterations: expected an integer >= 0, got -1"),
+        (lambda: polish(small_laplace(), NET, 1, tolerance=math.nan), "tolerance: expected a finite number >= 0"),
+        (lambda: problem_symmetries("laplace", tolerance=0.0), "tolerance: expected a finite number > 0, got 0.0"),
+        (lambda: problem_symmetries("laplace", seed=-1), "seed: expected an integer from 0"),
+        (lambda: distil(small_laplace(), NET, threshold=True), "threshold: expected 'auto' or a finite number > 0"),
+        (lambda: error_metrics(torch.nn.Linear(2, 1), "laplace"), "net: expected a PsiMLP or TanhMLP, got Linear"),
+        (lambda: error_metrics(TanhMLP([3, 2, 1]), "laplace"), "net: problem 'laplace' has 2 inputs and 1 outputs"),
+        (lambda: get_problem("burgers", {"nu": "0.1"}), "nu: viscosity: expected a finite number > 0, got '0.1'"),
+        (lambda: get_problem("burgers", 0.1), "settings: expected a mapping from name to number, got float"),
+        (lambda: replace(small_laplace(), layers=[3, 4, 1]), "layers: the problem has 2 inputs and 1 outputs, got ["),
+        (lambda: replace(small_laplace(), width=0), "width: expected an integer >= 1, got 0"),
+        (lambda: replace(small_laplace(), lr=-1), "lr: expected a finite number > 0, got -1"),
+        (lambda: replace(small_laplace(), steps=None), "steps: expected an integer >= 0, got None"),
+        (lambda: replace(small_laplace(), symmetries=[EVEN, "odd"]), "symmetries: expected Symmetry(map of 2 inputs"),
+        (lambda: replace(small_laplace(), structure=Structure.dense([3, 1])), "structure: the problem has 2 inputs"),
+        (lambda: replace(small_laplace(), name=7), "name: expected a str, got 7"),
+    ],
+)  # fmt: skip
+def test_settings_of_classes_and_functions(make: Callable[[], object], message: str) -> None:
+    refused(message, make)
+
+
+EVEN = Symmetry(SignedPermutation.flip(2, 1), (1,))
+ONLY_PROBLEM = {"tests": ("problem",)}
+ONLY_TEACHERS = {"tests": ("problem", "teacher")}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        # Out of range, though nothing of the kind is trained.
+        ({**ONLY_PROBLEM, "threshold": -1.0}, "threshold: has no meaning for the tests ['problem'], only for"),
+        ({"threshold": -1.0}, "threshold: expected 'auto' or a finite number > 0, got -1.0"),
+        ({"threshold": math.nan}, "threshold: expected 'auto' or a finite number > 0, got nan"),
+        ({"threshold": "0.1"}, "threshold: expected 'auto' or a finite number > 0, got '0.1'"),
+        ({**ONLY_PROBLEM, "seeds": 3}, "seeds: has no meaning for the tests ['problem']"),
+        ({**ONLY_PROBLEM, "iterations": 3}, "iterations: has no meaning for the tests ['problem']"),
+        ({**ONLY_PROBLEM, "seconds": 3}, "seconds: has no meaning for the tests ['problem']"),
+        ({**ONLY_PROBLEM, "teacher": NET}, "teacher: has no meaning for the tests ['problem']"),
+        ({**ONLY_PROBLEM, "settings": StudentSettings()}, "settings: has no meaning for the tests ['problem']"),
+        ({**ONLY_TEACHERS, "settings": StudentSettings()}, "settings: has no meaning for the tests ['problem', 't"),
+        ({**ONLY_TEACHERS, "threshold": 0.1}, "only for 'student'"),
+        ({**ONLY_TEACHERS, "distillations": 1}, "distillations: has no meaning for the tests ['problem', 'teacher']"),
+        ({"seeds": 0}, "seeds: expected an integer >= 1, got 0"),
+        ({"seeds": 2.0}, "seeds: expected an integer >= 1, got 2.0"),
+        ({"iterations": -1}, "iterations: expected an integer >= 0, got -1"),
+        ({"seconds": math.nan}, "seconds: expected None or a number >= 0, got nan"),
+        ({"seed": -1}, "seed: expected an integer from 0 to 2147483647, got -1"),
+        ({"settings": "quick"}, "settings: expected StudentSettings, got 'quick'"),
+        ({"teacher": torch.nn.Linear(2, 1)}, "teacher: expected a PsiMLP or TanhMLP, got Linear"),
+        ({"tests": "teachers"}, "tests: expected one of ['problem', 'teacher', 'student'], got 'teachers'"),
+        ({"backend": "gpu", **ONLY_PROBLEM}, "backend: expected one of"),
+        ({"progress": "no"}, "progress: expected True or False, got 'no'"),
+    ],
+)  # fmt: skip
+def test_discover(arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psinn_fast.discovery.teachers.train", lambda *a, **o: pytest.fail("it was trained"))
+    refused(message, lambda: discover(small_laplace(), **arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"steps": -1}, "steps: expected an integer >= 0, got -1"),
+        ({"steps": 9, "milestones": (9,)}, "milestones: 9 has no effect on a training of 9 steps"),
+        ({"lr": 0}, "lr: expected a finite number > 0, got 0"),
+        ({"optimizer": "adam+gauss-newton"}, "optimizer: expected one of ['adam', 'gauss-newton']"),
+        ({"optimizer": "gauss-newton", "lr": 1e-3}, "lr: has no meaning for optimizer 'gauss-newton'"),
+        ({"optimizer": "gauss-newton", "milestones": (5,)}, "milestones: has no meaning for optimizer 'gauss-newton'"),
+        ({"optimizer": "gauss-newton", "steps": -1}, "steps: expected an integer >= 0, got -1"),
+        ({"optimizer": "gauss-newton", "teacher_iterations": 5}, "teacher_iterations: has no meaning for optimizer"),
+        ({"teacher_iterations": -1}, "teacher_iterations: expected an integer >= 0, got -1"),
+        ({**ONLY_PROBLEM, "teacher_iterations": 5}, "teacher_iterations: has no meaning for tests without 'teacher'"),
+        ({**ONLY_PROBLEM, "iterations": 5}, "iterations: has no meaning for the tests ['problem']"),
+        ({**ONLY_TEACHERS, "threshold": 0.1}, "threshold: has no meaning for the tests ['problem', 'teacher']"),
+        ({"threshold": 0}, "threshold: expected 'auto' or a finite number > 0, got 0"),
+        ({"iterations": -1}, "iterations: expected an integer >= 0, got -1"),
+        ({"settings": 5}, "settings: expected StudentSettings, got 5"),
+        ({"seconds": math.nan}, "seconds: expected None or a number >= 0, got nan"),
+        ({"dtype": "double"}, "dtype: expected one of ['float32', 'float64'], got 'double'"),
+        ({"backend": "gpu"}, "backend: expected one of"),
+        ({"device": "tpu"}, "device: expected"),
+        ({"resume": True}, "resume: needs the output folder of the run to continue (out)"),
+        ({"paper": True}, "paper: the paper has no problem 'small'"),
+        ({"paper": "yes"}, "paper: expected True or False, got 'yes'"),
+        ({"problem": "laplace", "paper": True, "steps": 1, "lr": 1.0, "milestones": ()}, "paper: has no effect beside"),
+        ({"problem": 5}, "problem: expected a Problem or one of"),
+    ],
+)  # fmt: skip
+def test_run_pipeline(arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psinn_fast.pipeline.solve", lambda *a, **o: pytest.fail("it was trained"))
+    refused(message, lambda: run_pipeline(**{"problem": small_laplace(), **arguments}))
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    refused("resume: there is no checkpoint in", lambda: run_pipeline(small_laplace(), out=tmp_path, resume=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["discover", "laplace", "--tests", "problem", "--threshold", "-1"], "threshold: has no meaning for the tests"),
+        (["discover", "laplace", "--threshold", "-1"], "threshold: expected 'auto' or a finite number > 0, got -1.0"),
+        (["discover", "laplace", "--threshold", "nan"], "threshold: expected a number such as 0.01 or 0.04/pi, got"),
+        (["discover", "laplace", "--tests", "problem", "--student", "8,8"], "settings: has no meaning for the tests"),
+        (["discover", "laplace", "--tests", "problem", "--strength", "1"], "settings: has no meaning for the tests"),
+        (["discover", "laplace", "--tests", "problem", "--seeds", "3"], "seeds: has no meaning for the tests"),
+        (["discover", "laplace", "--tests", "teacher", "--starts", "3"], "settings: has no meaning for the tests"),
+        (["discover", "laplace", "--tests", "problem", "--seconds", "3"], "seconds: has no meaning for the tests"),
+        (["discover", "laplace", "--student", ""], "student: expected integers separated by commas, got ''"),
+        (["discover", "laplace", "--starts", "0"], "starts: expected an integer >= 1, got 0"),
+        (["discover", "laplace", "--strength", "nan"], "strength: expected a finite number >= 0, got nan"),
+        (["discover", "laplace", "--student-steps", "-1"], "steps: expected an integer >= 0, got -1"),
+        (["discover", "laplace", "--seed", "-1"], "seed: expected an integer from 0 to"),
+        (["discover", "laplace", "--teacher", ""], "cannot be read"),
+        (["discover", "laplace", "--out", ""], "out: expected the path of a folder, got ''"),
+        (["discover", "laplace", "--seconds", "nan"], "seconds: expected None or a number >= 0, got nan"),
+        (["run", "laplace", "--resume"], "resume: needs the output folder of the run to continue (out)"),
+        (["run", "laplace", "--optimizer", "gauss-newton", "--teacher-iterations", "5"], "teacher_iterations: has no"),
+        (["run", "laplace", "--teacher-iterations", "-5"], "teacher_iterations: expected an integer >= 0, got -5"),
+        (["run", "laplace", "--tests", "problem", "--iterations", "5"], "iterations: has no meaning for the tests"),
+        (["run", "laplace", "--lr", "nan"], "lr: expected a finite number > 0, got nan"),
+        (["solve", "laplace", "--structure", "paper"], "structure: has no meaning for method 'pinn', only for psi"),
+        (["solve", "laplace", "--milestones", ""], "milestones: expected integers separated by commas, got ''"),
+        (["solve", "laplace", "--milestones", "5,3"], "milestones: expected increasing steps, got [5, 3]"),
+        (["solve", "laplace", "--milestones", "5,20000"], "milestones: 20000 has no effect on a training of 20000 s"),
+        (["solve", "laplace", "--seconds", "nan"], "seconds: expected None or a number >= 0, got nan"),
+        (["solve", "laplace", "--seconds", "-1"], "seconds: expected None or a number >= 0, got -1.0"),
+        (["solve", "burgers", "--set", "nu=1", "--set", "nu=2"], "set: nu is given twice"),
+        (["solve", "burgers", "--set", "nu=inf"], "set: nu: expected a number such as 0.01 or 0.04/pi, got 'inf'"),
+        (["solve", "laplace", "--threads", "-1"], "threads: expected an integer >= 1, got -1"),
+        (["solve", "laplace", "--seed", "4294967296"], "seed: expected an integer from 0 to 4294967295, got 42949"),
+        (["solve", "laplace", "--out", " "], "out: expected the path of a folder, got ' '"),
+    ],
+)  # fmt: skip
+def test_command_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("psinn_fast.solving.fit", "psinn_fast.pipeline.solve", "psinn_fast.discovery.teachers.train"):
+        monkeypatch.setattr(place, lambda *a, **o: pytest.fail("it was trained"))
+    assert main([*arguments, "--quiet"]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert len(printed.err.strip().splitlines()) == 1
+    assert printed.out == ""
+
+
+def test_numpy_numbers_are_numbers() -> None:
+    plain = solve(small_laplace(), layers=[2, 5, 1], steps=6, lr=2.0**-9, milestones=(3,), seed=3)
+    same = solve(
+        small_laplace(), layers=np.array([2, 5, 1]), steps=np.int64(6), lr=np.float32(2.0**-9),
+        milestones=np.array([3]), seed=np.int64(3), seconds=np.float32(1e9), resume=np.False_,
+    )  # fmt: skip
+    assert torch.equal(plain.net.theta, same.net.theta)
+    assert type(same.seed) is int
+    for dtype in ("float64", torch.float64, np.float64, np.dtype("float64")):
+        wide = solve(small_laplace(), "psi", width=np.int32(2), steps=1, dtype=dtype)
+        assert wide.net.theta.dtype == torch.float64
+        assert wide.to_dict()["dtype"] == "float64"
+    newton = GaussNewton(np.int64(2), points=np.int64(50), damping=np.float32(0.5), seed=np.uint8(1))
+    assert solve(small_laplace(), optimizer=newton, steps=torch.tensor(2)).steps == 2
+    assert StudentSettings(np.array([4, 4]), starts=np.int64(1)).hidden == (4, 4)
+    assert structure_from_group([EVEN], np.array([1, 1])).n_inputs == 2
+    net = PsiMLP(published_structure("laplace"), np.int64(2), seed=np.int64(1), dtype="float64")
+    assert torch.equal(net.theta, PsiMLP(published_structure("laplace"), 2, seed=1, dtype=torch.float64).theta)
+    burgers = get_problem("burgers", {"nu": np.float32(0.25)})
+    assert burgers.pde.coefficients == {"nu": 0.25}
+
+
+def test_built_in_problems_are_known_by_name_wherever_a_problem_is_taken() -> None:
+    found = discover("laplace", tests="problem")
+    assert str(found.structure) == str(discover(get_problem("laplace"), tests=["problem"]).structure)
+    assert len(problem_symmetries("laplace")) == len(problem_symmetries(get_problem("laplace")))
+    assert error_metrics(NET, "laplace") == error_metrics(NET, get_problem("laplace"))
+    assert fit("laplace", NET, Schedule(0)).steps == 0
+    assert len(solution_figure("laplace", NET).axes) == len(solution_figure(get_problem("laplace"), NET).axes)
+
+
+@pytest.mark.parametrize("function", [solve, discover, run_pipeline, fit, problem_symmetries, distil, polish])
+@pytest.mark.parametrize("wrong", ["heat", 5, None, lambda: None])
+def test_what_is_no_problem(function: Callable[..., object], wrong: object) -> None:
+    others = {"net": NET, "teacher": NET, "schedule": Schedule(1), "iterations": 1}
+    parameters = inspect.signature(function).parameters.values()
+    needed = [p.name for p in parameters if p.name != "problem" and p.default is inspect.Parameter.empty]
+    with pytest.raises(InputError, match=r"problem: expected a Problem or one of \['laplace',"):
+        function(wrong, **{name: others[name] for name in needed})

@@ -90,7 +90,7 @@ class NormalEquations:
         for r, jacobian in chunks:
             add_gram(gram, jacobian, r)
         self.gradient, self.square = gram[n, :n].clone(), float(gram[n, n])
-        self._gram = gram[:n, :n].tril() + gram[:n, :n].tril(-1).T
+        self._gram = gram[:n, :n].tril()  # all that is looked at
         self.diagonal = self._gram.diagonal().clone()
         self._apply: Callable[[Tensor], Tensor] = torch.zeros_like
 

@@ -169,6 +169,39 @@ def test_targets_symmetries_and_structures_agree_with_the_solution(name: str) ->
     assert problem.structure.n_outputs == problem.layers[-1] == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "layers", "width", "student", "lr", "steps"),
+    [
+        ("laplace", (2, 8, 8, 16, 1), 8, (8, 8, 8), 1e-3, 20_000),
+        ("poisson", (2, 40, 20, 20, 1), 20, (16, 10, 10), 1e-3, 30_000),
+        ("burgers", (2, 10, 10, 20, 1), 10, (10, 10, 10), 1e-3, 30_000),
+        ("burgers-inverse", (2, 10, 10, 20, 1), 10, (10, 10, 10), 1e-3, 30_000),
+    ],
+)
+def test_settings_of_the_paper(
+    name: str, layers: tuple[int, ...], width: int, student: tuple[int, ...], lr: float, steps: int
+) -> None:
+    problem = get_problem(name)
+    found = problem.layers, problem.width, problem.student, problem.lr, problem.steps
+    assert found == (layers, width, student, lr, steps)
+
+
+def test_viscosity_of_burgers() -> None:
+    """0.01 / pi to the last digit: in the equation, the data, the exact solution, and where it is to be found."""
+    nu, points = 0.01 / math.pi, np.array([[0.3, 0.4], [0.9, -0.1]])
+    for name in ("burgers", "burgers-inverse"):
+        problem = get_problem(name)
+        np.testing.assert_array_equal(problem.exact(points), cole_hopf(points, nu))
+    assert get_problem("burgers-inverse").true_coefficients == {"nu": nu}
+    data = get_problem("burgers-inverse").conditions[1]
+    np.testing.assert_array_equal(data.columns["u"], cole_hopf(data.sites[0], nu)[:, 0])
+    forward = get_problem("burgers").pde
+    assert dict(forward.coefficients) == {"nu": nu}
+    u = {s.channel: s for s in forward.call(forward.residual).free_symbols if isinstance(s, SymbolicField)}
+    expected = u[1, 0] + u[0, 0] * u[0, 1] - nu * u[0, 2]
+    assert forward.call(forward.residual).expand() - expected == 0
+
+
 def test_inverse_problem() -> None:
     problem = get_problem("burgers-inverse", {"nu": 0.02})
     assert problem.initial_coefficients().tolist() == [0.0]

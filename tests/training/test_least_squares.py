@@ -15,6 +15,7 @@ from psinn_fast.training.least_squares import (
     MatrixFree,
     NormalEquations,
     Triangular,
+    _by_eigenvectors,
     choose,
     linearise,
 )
@@ -140,3 +141,60 @@ def test_linearise_makes_what_is_chosen(method: str, kind: type, monkeypatch: py
     assert type(found) is kind
     assert found.name == method
     assert torch.allclose(found.gradient, jacobian.T @ r)
+
+
+def test_singular_matrices_give_the_shortest_solution() -> None:
+    """What lies where the eigenvalue is rounding, up to n eps of the largest, is left out."""
+    values = torch.tensor([8e-16, 1e-15, 0.5, 1.0], dtype=torch.float64)
+    vectors = torch.linalg.qr(random_problem(4, 4, 4)[0]).Q
+    right = vectors.sum(1)  # as much of each
+    expected = vectors[:, 1:] @ (1 / values[1:])
+    assert torch.allclose(_by_eigenvectors(values, vectors, right), expected, rtol=1e-9)
+
+
+def test_equal_rows_leave_the_dual_matrix_positive() -> None:
+    """At any damping: without what is added for rounding errors Cholesky would fail on them."""
+    jacobian, r, scale = random_problem(6, 20)
+    doubled = equations("dual", torch.cat([jacobian, jacobian]), torch.cat([r, r]))
+    doubled.damp(1e-25, scale)
+    step = doubled.step()
+    assert float((jacobian @ step + r).norm()) <= 1e-6 * float(r.norm())
+
+
+class Counted:
+    """Chunks, and how often they were asked for."""
+
+    def __init__(self, jacobian: torch.Tensor, r: torch.Tensor) -> None:
+        self.jacobian, self.r, self.asked = jacobian, r, 0
+
+    def __call__(self):
+        self.asked += 1
+        yield self.r, self.jacobian
+
+
+def test_conjugate_gradients_need_one_product_where_their_preconditioner_is_exact() -> None:
+    """J^T J diagonal, over twelve orders of magnitude, and damping of its own size."""
+    sizes = torch.logspace(0, -6, 7, dtype=torch.float64)
+    jacobian, r = torch.linalg.qr(random_problem(30, 7)[0]).Q * sizes, random_problem(30, 7)[1]
+    chunks = Counted(jacobian, r)
+    found = MatrixFree(chunks, jacobian.new_zeros(7))
+    found.damp(2.0, found.diagonal)
+    step, asked = found.step(), chunks.asked
+    assert asked == 2  # for the gradient, and for the one product
+    assert torch.allclose(step, -(jacobian.T @ r) / (3 * sizes**2), rtol=1e-6)
+
+
+def test_conjugate_gradients_stop_relative_to_the_right_side() -> None:
+    jacobian, r, scale = random_problem(40, 9)
+    chunks = Counted(jacobian, r)
+    found = MatrixFree(chunks, jacobian.new_zeros(9))
+    found.damp(0.3, scale)
+    solutions, asked = [], []
+    for size in (1.0, 2.0**40, 2.0**-40):
+        before = chunks.asked
+        solutions.append(found.solve(size * torch.ones_like(scale)) / size)
+        asked.append(chunks.asked - before)
+    assert len(set(asked)) == 1
+    assert 1 < asked[0] < 9  # a thousandth, not rounding
+    assert torch.equal(solutions[0], solutions[1])
+    assert torch.equal(solutions[0], solutions[2])

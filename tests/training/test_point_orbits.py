@@ -32,7 +32,7 @@ from psinn_fast.kernels.program import Adjoint, scaled_by_column
 from psinn_fast.kernels.reference.torch_program import torch_program
 from psinn_fast.kernels.registry import get_backend
 from psinn_fast.training.loop import Schedule
-from psinn_fast.training.point_orbits import _residual_sizes, one_point_per_orbit
+from psinn_fast.training.point_orbits import _orbits, _residual_sizes, one_point_per_orbit
 
 FLOAT64 = torch.float64
 EVEN_X, EVEN_Y = (Symmetry(SignedPermutation.flip(2, axis), (1,)) for axis in (0, 1))
@@ -136,6 +136,65 @@ def test_residuals_that_are_not_finite_keep_their_points(equation: Callable[...,
     assert 0 < np.isnan(sizes).any(0).sum() < 25
     (kept,) = one_point_per_orbit(problem, net, problem.terms(FLOAT64))
     assert (15 < kept.n_points < 25) if is_even else kept.n_points == 25
+
+
+def count_orbits(points: list[list[float]], *sizes: list[float]) -> int:
+    """Orbits under the maps of the square, for residuals of these sizes in each draw."""
+    problem = Problem("given", PDE("x y", "u", lambda u: u.lap), BOX, [Residual(np.array(points))])
+    return len(set(_orbits(problem, 0, np.array(sizes)).tolist()))
+
+
+@pytest.mark.parametrize(("distance", "orbits"), [(1e-9, 1), (1e-8, 2)])
+def test_an_image_is_a_point_to_nine_digits(distance: float, orbits: int) -> None:
+    points = [[0.3, 0.2], [0.3, -0.2 + distance]]
+    assert count_orbits(points, [1.0, 1.0], [2.0, 2.0]) == orbits
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "orbits"),
+    [
+        # Equal to nine digits in every draw.
+        ([1.0, 1.0, 1.0], [1.0, 1.0 + 1.9e-9, 1.0], 2),
+        ([1.0, 1.0, 1.0], [1.0, 1.0 + 3e-9, 1.0], 3),
+        ([1.0, 1.0 + 1e-7, 1.0], [1.0, 1.0, 1.0], 3),
+        # Or to rounding errors of the largest residual of their draw.
+        ([0.0, 0.9e-12, 1.0], [0.0, 0.0, 1e9], 2),
+        ([0.0, 1.1e-12, 1.0], [0.0, 0.0, 1e9], 3),
+        ([0.0, 0.9e-12, np.nan], [0.0, 0.0, 1.0], 3),
+        # NaN equals nothing.
+        ([1.0, np.nan, 1.0], [1.0, 1.0, 1.0], 3),
+        ([np.nan, np.nan, 1.0], [1.0, 1.0, 1.0], 3),
+    ],
+)
+def test_residuals_are_equal_to_nine_digits(first: list[float], second: list[float], orbits: int) -> None:
+    """Of a point and its image; the third has none."""
+    assert count_orbits([[0.3, 0.2], [0.3, -0.2], [0.9, 0.1]], first, second) == orbits
+
+
+def test_a_point_is_no_image_of_itself_and_orbits_join() -> None:
+    """On an axis; two pairs by two maps are one orbit of four; equal points without a map between them stay."""
+    assert count_orbits([[0.3, 0.0], [0.7, 0.0]], [1.0, 1.0]) == 2
+    four = [[0.3, 0.2], [-0.3, 0.2], [0.3, -0.2], [-0.3, -0.2], [0.2, 0.3]]
+    assert count_orbits(four, [1.0] * 5) == 1
+    assert count_orbits(four, [1.0] * 4 + [2.0]) == 2
+
+
+def test_many_points_are_searched_where_a_few_show_a_symmetry() -> None:
+    """More than are probed, half of them with an image."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0.1, 0.9, (600, 2)) * [1, 0.5]
+    mirrored = np.concatenate([points, points[:300] * [1, -1]]).tolist()
+    assert count_orbits(mirrored, [1.0] * 900) == 600
+
+
+def test_the_mean_of_squares_is_kept_and_points_stay_in_order() -> None:
+    """sqrt(c n / N): three points of five are kept, of orbits of two, one and two."""
+    points = np.array([[0.5, 0.2], [0.3, 0.9], [-0.5, 0.2], [0.1, -0.4], [-0.1, -0.4]])
+    problem = Problem("few", PDE("x y", "u", lambda u: u.lap + u), BOX, [Residual(points)])
+    (kept,) = one_point_per_orbit(problem, make_net(EVEN_X), problem.terms(FLOAT64))
+    assert kept.points[0].tolist() == points[[0, 1, 3]].tolist()
+    assert kept.columns[:, -1].square().tolist() == pytest.approx([2 * 3 / 5, 3 / 5, 2 * 3 / 5])
+    assert kept.points.is_contiguous()
 
 
 def test_scaled_programs_are_the_scaled_residuals_and_their_gradients() -> None:

@@ -171,7 +171,7 @@ def run(path: Path, code: Any, tests: list[str], seconds: float) -> int | None:
 def examine(name: str, sample: int, seed: int, known: dict[str, Any]) -> dict[str, Any]:
     path = (ROOT / name).resolve()
     source = path.read_text(encoding="utf-8")
-    mirrored = Path(name).relative_to("kernels/.." if name.startswith("kernels") else "psinn_fast")
+    mirrored = Path(name.removeprefix("psinn_fast/"))
     tests = [str(ROOT / "tests" / file) for file in TESTS.get(name, [str(mirrored.with_name(f"test_{mirrored.name}"))])]
     started = time.monotonic()
     if run(path, None, tests, 600) != 0:

@@ -16,11 +16,13 @@ from ..kernels.errors import CheckpointError, CheckpointWarning, InputError, Out
 from ..networks import PsiMLP, TanhMLP
 from ..structure import Structure
 from .history import History
+from .identity import differences
 from .tensor_file import TensorFile, write_tensors
 
 NETWORK_SCHEMA = "psinn_fast.network/2"
 CHECKPOINT_SCHEMA = "psinn_fast.checkpoint/3"
 CHECKPOINT_SECONDS = 30.0
+_MOST_DIFFERENCES = 6
 
 
 class Expected(NamedTuple):
@@ -75,12 +77,13 @@ class Checkpoint:
     Args:
         path: of the file, or None.
         history: is saved and restored along.
-        identity: what a run must agree in to go on from the file.
+        identity: gives what a run must agree in to go on from the file (`run_identity`).
     """
 
-    def __init__(self, path: str | Path | None, history: History, identity: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path | None, history: History, identity: Callable[[], Mapping[str, Any]]) -> None:
         self._path = None if path is None else Path(path)
-        self._history, self._identity = history, dict(identity)
+        self._history = history
+        self._identity = {} if self._path is None else from_json(to_json(identity()))
         self._written_at: float | None = None
         self._failed = ""
 
@@ -144,7 +147,9 @@ class Checkpoint:
         with TensorFile(self._path, CHECKPOINT_SCHEMA) as file:
             header = entries.fields(file.header, "header", ("numbers", "identity", "history_columns"))
             saved = entries.fields(header["identity"], "identity", (), None)
-            _check_identity(saved, from_json(to_json(self._identity)))
+            different = list(differences(saved, self._identity))
+            if different:
+                raise CheckpointError(f"it belongs to another run ({'; '.join(different[:_MOST_DIFFERENCES])})")
             columns = entries.items(header["history_columns"], "history_columns")
             if columns != list(self._history.columns):
                 raise CheckpointError(
@@ -161,12 +166,3 @@ class Checkpoint:
             file.finish()
             self._history.take_rows(rows)
         return found, checked
-
-
-def _check_identity(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    different = [key for key in {**saved, **wanted} if saved.get(key) != wanted.get(key)]
-    if different:
-        details = "; ".join(
-            f"{key}: saved {short(saved.get(key), 60)}, now {short(wanted.get(key), 60)}" for key in different
-        )
-        raise CheckpointError(f"it belongs to another run ({details})")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ..problem import Problem
 from .checkpoint import Checkpoint
 from .gauss_newton_options import GaussNewton
 from .history import History
+from .identity import options_of, run_identity
 from .interrupt import InterruptFlag
 from .marquardt import Failure, Marquardt
 from .metrics import coarse_relative_l2
@@ -55,16 +55,8 @@ def fit_gauss_newton(
     run = Marquardt(problem, net, options, engine, coefficients)
     names = problem.term_names
     history = History(("step", "seconds", "damping", "loss", *names, "penalty", *problem.pde.unknown, "relative_l2"))
-    run_identity = {
-        "problem": problem.name,
-        "terms": [[term.name, term.n_points, term.weight] for term in run.full],
-        "structure": net.structure.to_json(),
-        "dtype": str(net.theta.dtype),
-        "backend": engine.name,
-        "gauss_newton": {name: value for name, value in asdict(options).items() if name != "iterations"},
-        **(identity or {}),
-    }
-    file = Checkpoint(checkpoint, history, run_identity)
+    settings = {"backend": engine.name, "gauss_newton": options_of(options, "iterations"), **(identity or {})}
+    file = Checkpoint(checkpoint, history, lambda: run_identity(problem, net, settings, coefficients))
     starts = options.starts if isinstance(options.starts, int) else _STARTS
     # A second start costs as much as the first: without unknown coefficients only a stuck one is worth it.
     compares = options.starts != "auto" or (bool(problem.pde.unknown) and coefficients is None)

@@ -28,6 +28,7 @@ from .checkpoint import Checkpoint, Expected
 from .gauss_newton import fit_gauss_newton
 from .gauss_newton_options import GaussNewton
 from .history import History
+from .identity import options_of, run_identity
 from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
 from .point_orbits import one_point_per_orbit
@@ -161,19 +162,13 @@ def fit(
     coefficient_names = tuple(problem.pde.unknown)
     history = History(("step", "seconds", "lr", "loss", *names, "penalty", *coefficient_names, "relative_l2"))
     log_every = max(1, schedule.steps // HISTORY_ROWS)
-    run_identity = {
-        "problem": problem.name,
-        "terms": [[term.name, term.n_points, term.weight] for term in terms],
-        "structure": net.structure.to_json(),
-        "dtype": str(net.theta.dtype),
+    settings = {
         "backend": engine.name,
-        "lr": schedule.lr,
-        "milestones": list(schedule.milestones),
-        "gamma": schedule.gamma,
+        **options_of(schedule, "steps"),
         "regularizer": [regularizer.kind, regularizer.strength] if regularizer else None,
         **(identity or {}),
     }
-    file = Checkpoint(checkpoint, history, run_identity)
+    file = Checkpoint(checkpoint, history, lambda: run_identity(problem, net, settings, coefficients))
     if resume and file.exists:
         # Moments overflow where gradients are large; theta never does.
         tensors, numbers = file.load(

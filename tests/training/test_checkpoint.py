@@ -126,7 +126,7 @@ def test_a_checkpoint_that_fails_later_is_said_once_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, history = tmp_path / "c.safetensors", History(("step", "seconds"))
-    file = Checkpoint(path, history, {"problem": "rod"})
+    file = Checkpoint(path, history, lambda: {"problem": "rod"})
     state = {"x": torch.zeros(2, dtype=torch.float64)}
     write = partial(file.write, tensors=state)
     write(0.0, numbers={"step": 0})
@@ -147,18 +147,18 @@ def test_a_checkpoint_that_fails_later_is_said_once_and_tried_again(
     file.conclude()
     assert file.path == path
     shape, step = {"x": Expected((2,))}, {"step": entries.integer}
-    assert Checkpoint(path, history, {"problem": "rod"}).load(shape, step)[1] == {"step": 3}
+    assert Checkpoint(path, history, lambda: {"problem": "rod"}).load(shape, step)[1] == {"step": 3}
 
 
 def test_the_first_checkpoint_must_succeed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psinn_fast.files.os.fsync", _full)
     with pytest.raises(CheckpointError, match="No space left on device"):
-        Checkpoint(tmp_path / "c.safetensors", History(("step",)), {}).write(0.0, {}, {})
+        Checkpoint(tmp_path / "c.safetensors", History(("step",)), dict).write(0.0, {}, {})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_path_no_file() -> None:
-    file = Checkpoint(None, History(("step",)), {})
+    file = Checkpoint(None, History(("step",)), dict)
     file.write(0.0, {}, {})
     file.conclude()
     assert not file.exists

@@ -1,0 +1,128 @@
+"""Which run a checkpoint belongs to: all that its training depends on, in parts that can be named where they differ.
+
+Residuals are digests of their programs, and do not depend on the process or on Python. Arrays of numbers are weighted
+sums, compared to a tolerance: another processor's sine may differ in the last digit, another problem's data by more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..conditions import Condition
+from ..kernels.contract import Term
+from ..kernels.errors import short
+from ..kernels.program import Program
+from ..networks import PsiMLP
+from ..problem import Problem
+
+# Between two computations of the same numbers, relative to the sum of their sizes.
+_TOLERANCE = 1e-13
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_LONGEST_EQUATION = 200
+
+
+def run_identity(
+    problem: Problem, net: PsiMLP, options: Mapping[str, Any], coefficients: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """The parts that must agree for a run to be resumed, as JSON.
+
+    Args:
+        problem: its equations, points, targets, weights, domain and coefficients count, its name as well.
+        net: its structure and dtype count, its weights do not.
+        options: what else there is, by name, already plain.
+        coefficients: where the unknown ones start, if not where the problem says.
+    """
+    structure = net.structure.to_entries()
+    del structure["name"]
+    terms = zip(problem.conditions, problem.terms(torch.float64), strict=True)
+    return {
+        "problem": problem.name,
+        "domain": {
+            name: [float(low), float(high)]
+            for name, low, high in zip(problem.domain.coords, problem.domain.low, problem.domain.high, strict=True)
+        },
+        "terms": {
+            condition.name: _term(condition, term, text)
+            for (condition, term), text in zip(terms, map(_text, problem.traced), strict=True)
+        },
+        "unknown": {**problem.pde.unknown, **problem.guess, **(coefficients or {})},
+        "structure": structure,
+        "dtype": str(net.theta.dtype),
+        **options,
+    }
+
+
+def differences(saved: Any, wanted: Any, where: str = "") -> Iterator[str]:
+    """Where two identities differ, and how."""
+    if isinstance(saved, dict) and isinstance(wanted, dict):
+        if saved.keys() == wanted.keys() == {"shape", "sum", "size"}:
+            if not _same_numbers(saved, wanted):
+                yield f"{where}: other numbers"
+        elif saved.keys() == wanted.keys() == {"text", "sha256"}:
+            if saved["sha256"] != wanted["sha256"]:
+                yield f"{where}: saved {short(saved['text'], 60)}, now {short(wanted['text'], 60)}"
+        else:
+            for key in {**saved, **wanted}:
+                yield from differences(saved.get(key), wanted.get(key), f"{where}.{key}" if where else key)
+    elif saved != wanted:
+        yield f"{where}: saved {short(saved, 60)}, now {short(wanted, 60)}"
+
+
+def options_of(options: Any, length: str) -> dict[str, Any]:
+    """A dataclass of settings but for how long to train, which may change when a run is resumed."""
+    return {name: value for name, value in asdict(options).items() if name != length}
+
+
+def _term(condition: Condition, term: Term, text: str) -> dict[str, Any]:
+    regions = [region and [_numbers(region.low), _numbers(region.high)] for region in condition.regions]
+    return {
+        "weight": condition.weight,
+        "equation": {"text": text[:_LONGEST_EQUATION], "sha256": _digest(term.program)},
+        "points": _numbers(term.points.numpy()),
+        "targets and sources": _numbers(term.columns.numpy()),
+        "regions": regions,
+    }
+
+
+def _text(traced: Any) -> str:
+    return ", ".join(str(residual) for residual in traced.residuals)
+
+
+def _digest(program: Program) -> str:
+    parts = [getattr(program, name) for name in program.__dataclass_fields__]
+    return hashlib.sha256(json.dumps(_plain(parts)).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Tuples with the names of their classes, floats bit by bit."""
+    if isinstance(value, float):
+        return value.hex()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [type(value).__name__, *map(_plain, value)]
+    if hasattr(value, "__dataclass_fields__"):
+        return [type(value).__name__, *(_plain(getattr(value, name)) for name in value.__dataclass_fields__)]
+    return value
+
+
+def _numbers(array: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Sums that another number, or another order of them, changes."""
+    weights = 1 + np.arange(array.size) * _GOLDEN % 1.0
+    weighted = array.ravel() * weights
+    return {"shape": list(array.shape), "sum": math.fsum(weighted), "size": math.fsum(np.abs(weighted))}
+
+
+def _same_numbers(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    numbers = [saved["sum"], saved["size"]]
+    if saved["shape"] != wanted["shape"] or not all(isinstance(number, float) for number in numbers):
+        return False
+    tolerance = _TOLERANCE * wanted["size"]
+    return all(abs(saved[name] - wanted[name]) <= tolerance for name in ("sum", "size"))

@@ -1,0 +1,134 @@
+"""A checkpoint belongs to one problem: what makes another one is found and named, what does not is let pass."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy
+import torch
+
+from psinn_fast import PDE, Box, CheckpointError, Data, Dirichlet, GaussNewton, Problem, Residual, TanhMLP, fit
+from psinn_fast.training.identity import differences, run_identity
+from psinn_fast.training.loop import Schedule
+
+BOX = Box(t=(0, 1), x=(-1, 1))
+GIVEN: dict[str, Any] = {
+    "points": np.array(BOX.grid(5)), "weight": 1.0, "source": lambda t, x: sympy.exp(-t) * sympy.sin(3 * x), "a": 0.1,
+    "walls": np.linspace(0, 1, 5), "start": 0.5, "box": BOX, "where": np.array(BOX.face("x", "low", 5)),
+}  # fmt: skip
+
+
+def problem(**changes: Any) -> Problem:
+    """Heat with a source, one wall and measurements; parts replaced as asked, the name always the same."""
+    given = {**GIVEN, **changes}
+    pde = PDE(
+        "t x", "u", lambda u, t, x, a, k: u.t - a * u.xx - k * given["source"](t, x),
+        coefficients={"a": given["a"]}, unknown={"k": given["start"]},
+    )  # fmt: skip
+    return Problem(
+        "heat", pde, given["box"],
+        [
+            Residual(given["points"], weight=given["weight"]),
+            Dirichlet(given["where"], u=given["walls"], name="walls"),
+            Data(np.array([[0.5, 0.5]]), u=1.0),
+        ],
+    )  # fmt: skip
+
+
+def identity(problem: Problem, net: TanhMLP | None = None, **options: Any) -> dict[str, Any]:
+    return json.loads(json.dumps(run_identity(problem, net or TanhMLP([2, 3, 1]), options)))
+
+
+def bumped(array: np.ndarray, by: float) -> np.ndarray:
+    changed = array.copy()
+    changed.flat[2] += by
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"a": 0.1 + 1e-15}, "terms.residual.equation: saved .*u_xx"),
+        ({"source": lambda t, x: sympy.exp(-t) * sympy.sin(3.000001 * x)}, "terms.residual.targets and sources: other"),
+        ({"source": lambda t, x: 0}, "terms.residual.equation: saved"),
+        ({"walls": bumped(GIVEN["walls"], 1e-9)}, "terms.walls.targets and sources: other numbers"),
+        ({"walls": GIVEN["walls"][[1, 0, 2, 3, 4]]}, "terms.walls.targets and sources: other numbers"),
+        ({"points": bumped(GIVEN["points"], 1e-9)}, "terms.residual.points: other numbers"),
+        ({"points": GIVEN["points"][::-1]}, "terms.residual.points: other numbers"),
+        ({"points": GIVEN["points"][:-1]}, "terms.residual.points: other numbers"),
+        ({"points": BOX.grid(5)}, "terms.residual.regions: saved .*None"),
+        ({"weight": 2.0}, "terms.residual.weight: saved 1.0, now 2.0"),
+        ({"start": 0.6}, "unknown.k: saved 0.5, now 0.6"),
+        ({"box": Box(t=(0, 2), x=(-1, 1))}, r"domain.t: saved \[0.0, 1.0\], now \[0.0, 2.0\]"),
+    ],
+)
+def test_another_problem_of_the_same_name(changes: dict[str, Any], message: str) -> None:
+    found = list(differences(identity(problem()), identity(problem(**changes))))
+    assert len(found) >= 1
+    assert any(re.search(message, difference) for difference in found), found
+
+
+def test_the_same_problem_whatever_the_rounding() -> None:
+    walls = np.sin(GIVEN["walls"])
+    rounded = np.nextafter(walls, 2.0)
+    assert list(differences(identity(problem(walls=walls)), identity(problem(walls=rounded)))) == []
+
+
+def test_only_the_dtype_differs_between_dtypes() -> None:
+    found = differences(identity(problem()), identity(problem(), TanhMLP([2, 3, 1], dtype=torch.float64)))
+    assert list(found) == ["dtype: saved 'torch.float32', now 'torch.float64'"]
+
+
+def test_structures_without_their_names_and_options() -> None:
+    named = TanhMLP(replace(TanhMLP([2, 3, 1]).structure, name="another"))
+    assert list(differences(identity(problem()), identity(problem(), named))) == []
+    wider = list(differences(identity(problem(), lr=1), identity(problem(), TanhMLP([2, 4, 1]), lr=2)))
+    assert [difference.partition(":")[0] for difference in wider] == ["structure.layers", "lr"]
+
+
+def test_the_same_in_another_process() -> None:
+    """Python orders sets differently in each, unless told how."""
+    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    program += "import json, test_identity as t\nprint(json.dumps(t.identity(t.problem())))"
+    command = [sys.executable, "-c", program]
+    printed = subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": "7"})
+    assert json.loads(printed.stdout) == identity(problem())
+
+
+@pytest.mark.parametrize("schedule", [Schedule(2), GaussNewton(iterations=2)], ids=["adam", "gauss-newton"])
+@pytest.mark.parametrize(
+    ("other", "part"),
+    [
+        (lambda: problem(walls=bumped(GIVEN["walls"], 0.1)), "terms.walls.targets"),
+        (lambda: problem(a=0.2), "terms.residual.equation"),
+        (lambda: problem(weight=3.0), "terms.residual.weight"),
+    ],
+)
+def test_a_checkpoint_of_another_problem_is_refused(
+    schedule: Schedule | GaussNewton, other: Callable[[], Problem], part: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.safetensors"
+    fit(problem(), TanhMLP([2, 3, 1]), schedule, checkpoint=path)
+    fit(problem(), TanhMLP([2, 3, 1]), schedule, checkpoint=path, resume=True)
+    with pytest.raises(CheckpointError, match=rf"c\.safetensors: it belongs to another run \({part}"):
+        fit(other(), TanhMLP([2, 3, 1]), schedule, checkpoint=path, resume=True)
+    longer = replace(schedule, **{"steps" if isinstance(schedule, Schedule) else "iterations": 3})
+    assert fit(problem(), TanhMLP([2, 3, 1]), longer, checkpoint=path, resume=True).steps == 3
+
+
+def test_other_bounds_of_gauss_newton(tmp_path: Path) -> None:
+    path = tmp_path / "c.safetensors"
+    fit(problem(), TanhMLP([2, 3, 1]), GaussNewton(iterations=1, bounds={"k": (0, 1)}), checkpoint=path)
+    other = GaussNewton(iterations=1, bounds={"k": (0, 2)})
+    with pytest.raises(CheckpointError, match=r"gauss_newton\.bounds\.k: saved \[.*0, 1.*\], now"):
+        fit(problem(), TanhMLP([2, 3, 1]), other, checkpoint=path, resume=True)

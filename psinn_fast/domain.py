@@ -34,6 +34,11 @@ class Region:
         """Whether it is one box, and none of its sides has length zero."""
         return len(self.low) == 1 and bool((self.low < self.high).all())
 
+    @property
+    def is_point(self) -> bool:
+        """Whether its boxes have no extent at all: a point set's ends on a line."""
+        return bool((self.low == self.high).all())
+
     def spread(self, unit: Points) -> Points:
         """Points (N, d) of [0, 1]^d, moved into the region: an equal share of consecutive ones into each box."""
         shares = np.array_split(unit, len(self.low))
@@ -75,7 +80,7 @@ class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
     def __getitem__(self, key: Any) -> Any:
         return np.asarray(self)[key]
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+    def __deepcopy__(self, memo: dict[int, Any] | None, /) -> Any:
         make, arguments = self.__reduce__()
         return make(*arguments)
 

@@ -213,7 +213,7 @@ def _polishing(iterations: int | None, by_adam: bool, has_teacher: bool) -> int:
 
 
 def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
-    """Errors and coefficients of several solutions of one problem, one a line."""
+    """Errors and coefficients of several solutions of one problem, one a line; a star marks those with warnings."""
     unknowns = tuple(rows[0][1].coefficients)
     header = [
         "method",
@@ -232,7 +232,7 @@ def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
         coefficients = [f"{solution.coefficients[name]:.6g}" for name in unknowns]
         lines.append(
             [
-                label,
+                label + (" *" if solution.warnings else ""),
                 str(solution.net.structure.n_parameters),
                 str(solution.steps),
                 f"{solution.seconds:.1f}",
@@ -247,6 +247,7 @@ def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
         )
         for line in lines
     ]
+    table += [f"* {label}: {'; '.join(solution.warnings)}" for label, solution in rows if solution.warnings]
     true = rows[0][1].problem.true_coefficients
     if true:
         table.append("true values: " + ", ".join(f"{name} = {value:.6g}" for name, value in true.items()))

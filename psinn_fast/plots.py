@@ -97,17 +97,20 @@ def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP) -> None:
 def history_figure(histories: Mapping[str, History], terms: bool = False) -> Figure:
     """Total loss, relative L2 error and unknown coefficients against the step, one curve per run.
 
-    With ``terms``, every loss term as well. Error and coefficients are left out where there are none.
+    Dots are the loss at points that training does not see. With ``terms``, every loss term as well. Error and
+    coefficients are left out where there are none.
     """
     first = next(iter(histories.values()))
-    names = first.columns[4 : first.columns.index("penalty")]
-    coefficients = first.columns[first.columns.index("penalty") + 1 : -1]
+    start, end, last = (first.columns.index(name) for name in ("held_out", "penalty", "relative_l2"))
+    names, coefficients = first.columns[start + 1 : end], first.columns[end + 1 : last]
     has_error = not np.isnan(first["relative_l2"]).all()
     panels = ["loss", *(["relative_l2"] if has_error else []), *coefficients]
     figure = new_figure(5 * len(panels), 4)
     for axis, column in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for label, history in histories.items():
-            axis.plot(history["step"], history[column], label=label)
+            (curve,) = axis.plot(history["step"], history[column], label=label)
+            if column == "loss":
+                axis.plot(history["step"], history["held_out"], ".", color=curve.get_color())
             for term in names if terms and column == "loss" else ():
                 axis.plot(history["step"], history[term], label=term, linewidth=0.7)
         axis.set_yscale("linear" if column in coefficients else "log")

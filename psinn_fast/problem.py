@@ -121,22 +121,32 @@ class Problem:
     def terms(self, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> list[Term]:
         """The loss terms as every backend takes them. Points and columns are computed in float64, then rounded."""
         terms = []
-        for condition, traced in zip(self.conditions, self.traced, strict=True):
-            given = [*condition.columns.values()]
-            computed = traced.columns(condition.sites)
-            columns = np.concatenate([np.stack(given, 1), computed], 1) if given else computed
-            if not np.isfinite(columns).all():
+        for i, condition in enumerate(self.conditions):
+            term = self.term_at(i, condition.sites, condition.columns, dtype, device)
+            if not bool(torch.isfinite(term.columns).all()):
                 raise InputError(f"term {condition.name!r}: its source terms are NaN or infinite at some points")
-            terms.append(
-                Term(
-                    condition.name,
-                    traced.program,
-                    torch.tensor(np.stack(condition.sites), dtype=dtype, device=device),
-                    torch.tensor(columns, dtype=dtype, device=device),
-                    condition.weight,
-                )
-            )
+            terms.append(term)
         return terms
+
+    def term_at(
+        self,
+        number: int,
+        sites: Sequence[Points],
+        given: Mapping[str, Points],
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Term:
+        """The term of a condition at any points; ``given``: what the condition's columns are there."""
+        condition, traced = self.conditions[number], self.traced[number]
+        computed = traced.columns(sites)
+        columns = np.concatenate([np.stack([*given.values()], 1), computed], 1) if given else computed
+        return Term(
+            condition.name,
+            traced.program,
+            torch.tensor(np.stack(sites), dtype=dtype, device=device),
+            torch.tensor(columns, dtype=dtype, device=device),
+            condition.weight,
+        )
 
     def initial_coefficients(
         self, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"

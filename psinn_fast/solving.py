@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from .training.history import History
 from .training.interrupt import InterruptFlag
 from .training.loop import Schedule, fit
 from .training.metrics import ErrorMeter, Metric
-from .training.result import FitResult, TrainingInterrupted, check_regularizer, time_limit
+from .training.result import FitResult, TrainingInterrupted, check_regularizer, status_text, time_limit
 from .training.warm_start import fit_warm
 from .widths import default_width
 
@@ -38,11 +38,11 @@ CHECKPOINT, WARM_START = "checkpoint.safetensors", "warm-start.safetensors"
 WARMUP = 1_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Solution:
-    """What `solve` found. ``metrics``: see `error_metrics`; ``losses``: by term, at the final weights.
+    """What `solve` found. ``metrics``: see `error_metrics`; all from ``ended`` on: see `FitResult`.
 
-    ``stopped_by``, ``solver``: see `FitResult`.
+    Printed, it says what was trained, how accurate it is where that is known, and ``status``.
     """
 
     problem: Problem
@@ -52,15 +52,31 @@ class Solution:
     backend: str
     dtype: str
     seed: int
-    status: str
+    metrics: dict[str, Metric]
+    ended: str
     steps: int
     seconds: float
-    metrics: dict[str, Metric]
     coefficients: dict[str, float]
     losses: dict[str, float]
     history: History
     stopped_by: str = "steps"
     solver: str | None = None
+    held_out: dict[str, float | None] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> str:
+        return status_text(self.ended, self.warnings, self.notes)
+
+    def __repr__(self) -> str:
+        error = self.metrics["relative_l2"]
+        known = "" if error is None else f"relative L2 {error if isinstance(error, dict) else format(error, '.3e')}, "
+        losses = ", ".join(f"{name} {loss:.2e}" for name, loss in self.losses.items())
+        return (
+            f"Solution of {self.problem.name} by {self.method}, {self.net.structure.n_parameters} parameters, "
+            f"{self.optimizer}: {known}losses {losses}; status: {self.status}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, as ``--json`` prints them."""
@@ -78,7 +94,10 @@ class Solution:
             **self.metrics,
             "coefficients": self.coefficients,
             "loss": self.losses,
+            "held_out": self.held_out,
             "status": self.status,
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
             "stopped_by": self.stopped_by,
             "solver": self.solver,
         }
@@ -171,15 +190,8 @@ def solve(
             backend=engine.name,
             dtype=dtype,
             seed=seed,
-            status=result.status,
-            steps=result.steps,
-            seconds=result.seconds,
             metrics=errors(net),
-            coefficients=result.coefficients,
-            losses=result.losses,
-            history=result.history,
-            stopped_by=result.stopped_by,
-            solver=result.solver,
+            **{part.name: getattr(result, part.name) for part in fields(result)},
         )
         if out is not None:
             save_solution(solution, out, pictures)

@@ -58,10 +58,13 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
     assert result == solution.to_dict()
     assert list(result) == [
         "problem", "method", "optimizer", "backend", "dtype", "device", "seed", "parameters", "steps", "seconds",
-        "relative_l2", "rmse", "mse", "max_error", "boundary_rmse", "coefficients", "loss", "status", "stopped_by",
-        "solver",
+        "relative_l2", "rmse", "mse", "max_error", "boundary_rmse", "coefficients", "loss", "held_out",
+        "status", "warnings", "notes", "stopped_by", "solver",
     ]  # fmt: skip
-    assert (result["problem"], result["method"], result["steps"], result["status"]) == ("small", "psi", 30, "done")
+    assert (result["problem"], result["method"], result["steps"], result["status"]) == (
+        "small", "psi", 30, solution.status,
+    )  # fmt: skip
+    assert solution.ended == "done"
     assert set(result["loss"]) == {"residual", "dirichlet"}
     for name in ("solution.png", "loss.png", "structure.png", "R.png"):
         assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
@@ -204,7 +207,7 @@ def test_adam_then_gauss_newton_resumes_in_either_part(tmp_path: Path) -> None:
     assert whole.history["step"] == sorted(whole.history["step"])
     assert {"lr", "damping"} <= set(whole.history.columns)
     early = run(tmp_path / "early", seconds=0)
-    assert (early.status, early.steps) == ("time limit", 0)
+    assert (early.ended, early.steps) == ("time limit", 0)
     again = run(tmp_path / "early", resume=True)
     assert torch.equal(again.net.theta, whole.net.theta)
     # Half of the second part, then the rest.

@@ -17,13 +17,15 @@ from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
 from .checkpoint import Checkpoint
+from .doubts import times_larger, trend
 from .gauss_newton_options import GaussNewton
+from .held_out import REPORTED, HeldOut
 from .history import History
 from .identity import options_of, run_identity
 from .interrupt import InterruptFlag
-from .marquardt import Failure, Marquardt
+from .marquardt import Failure, Marquardt, Watched
 from .metrics import coarse_relative_l2
-from .progress import TrainingProgress
+from .progress import TrainingProgress, progress_note
 from .result import FitResult, TrainingInterrupted, divergence
 from .scouting import SCOUT_ITERATIONS, better_start, redrawn, wants_another_start
 
@@ -54,7 +56,9 @@ def fit_gauss_newton(
     engine = get_backend(backend, net.theta.device)
     run = Marquardt(problem, net, options, engine, coefficients)
     names = problem.term_names
-    history = History(("step", "seconds", "damping", "loss", *names, "penalty", *problem.pde.unknown, "relative_l2"))
+    history = History(
+        ("step", "seconds", "damping", "loss", "held_out", *names, "penalty", *problem.pde.unknown, "relative_l2")
+    )
     settings = {"backend": engine.name, "gauss_newton": options_of(options, "iterations"), **(identity or {})}
     file = Checkpoint(checkpoint, history, lambda: run_identity(problem, net, settings, coefficients))
     starts = options.starts if isinstance(options.starts, int) else _STARTS
@@ -92,16 +96,17 @@ def fit_gauss_newton(
 
     def record() -> str:
         write_back()
-        total, error = run.loss, measure(net)
+        total, error, seen = run.loss, measure(net), run.latest
         history.append(
             step=run.step, seconds=clock(), damping=run.damping, loss=total, penalty=0.0, relative_l2=error,
+            held_out=seen.loss if seen.step == run.step else math.nan,
             **dict(zip(names, run.losses, strict=True)), **run.coefficients,
         )  # fmt: skip
-        return f"loss {total:.2e}" + ("" if math.isnan(error) else f"  error {error:.2e}")
+        return progress_note(total, error, times_larger(seen.loss, seen.drawn, run.first_loss))
 
     publish()  # an unwritable checkpoint shows now, not after the work
     note = ""
-    status, stopped_by, reason = "done", "iterations", None
+    ended, stopped_by, reason = "done", "iterations", None
     with InterruptFlag() as interrupt, TrainingProgress(title or problem.name, options.iterations, progress) as bar:
 
         def halted() -> bool:
@@ -110,7 +115,7 @@ def fit_gauss_newton(
         try:
             while run.step < options.iterations:
                 if halted():
-                    status = "interrupted" if interrupt.raised else "time limit"
+                    ended = "interrupted" if interrupt.raised else "time limit"
                     stopped_by = "interrupt" if interrupt.raised else "seconds"
                     break
                 first_loss = history["loss"][0] if len(history) else math.inf
@@ -121,9 +126,10 @@ def fit_gauss_newton(
                         reason = reason if found is run else None
                         run, scouted = found, True
                     continue
-                if reason is not None:
+                if reason is not None and not run.renew():
                     stopped_by = reason
                     break
+                reason = None
                 equations = run.linearise()
                 if run.step % log_every == 0:
                     note = record()
@@ -131,20 +137,40 @@ def fit_gauss_newton(
                 bar.update(run.step, note)
                 if file.is_due(clock()):
                     publish()
-            final = run.full_losses()
+            if ended == "done" and run.r.numel():
+                run.watch()
+                record()
+            publish()
+            last = run.settle()
+            final, unseen = run.full_losses(), HeldOut(problem, REPORTED, device=net.theta.device)
+            held_out = unseen.losses(run.residual)
+            write_back()
         except Failure as failure:
             kept = run.restore_good()
             publish()
             advice = "Look at the residual where it is not defined for every u, or start from other weights (seed)"
             raise DivergedError(divergence(failure.what, failure.step, kept, file.path, advice)) from None
-        if status == "done" and run.r.numel():
-            record()
-        publish()
         file.conclude()
     result = FitResult(
-        status, run.step, clock(), dict(zip(names, final, strict=True)), run.coefficients, history, stopped_by,
-        ", ".join(run.solvers) or None,
+        ended, run.step, clock(), dict(zip(names, final, strict=True)), run.coefficients, history, stopped_by,
+        ", ".join(run.solvers) or None, dict(zip(names, held_out, strict=True)),
+        _warnings(run, last, run.total(final), unseen.total(held_out, final)), trend(history, stopped_by),
     )  # fmt: skip
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, interrupt.signal)
     return result
+
+
+def _warnings(run: Marquardt, last: Watched, given: float, unseen: float) -> tuple[str, ...]:
+    """``last``: what `Marquardt.settle` left; ``given``, ``unseen``: the loss at the problem's points and elsewhere."""
+    found, first = [], run.first_loss
+    if run.best.step != last.step and (larger := times_larger(last.loss, last.drawn, first)):
+        found.append(
+            f"the network adapted to its points: at the last step the residual between them is {larger}; "
+            f"the weights of step {run.best.step} are returned"
+        )
+    if larger := times_larger(unseen, min(run.loss, given), first):
+        found.append(f"the residual between the points is {larger}")
+    elif larger := times_larger(given, run.loss, first):
+        found.append(f"the loss at the problem's own points is {larger} than at the points drawn")
+    return tuple(found)

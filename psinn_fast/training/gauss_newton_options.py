@@ -21,13 +21,14 @@ class GaussNewton:
             not counted, their seconds are. "auto": 2 if there are unknown coefficients, which can trade errors with
             the field; else a second one only where the first's gradient vanishes at 1 % of its first loss or more.
         points: collocation and boundary points that a step sees, drawn from the problem (`Sampler`); "auto": three per
-            unknown and at least 1,000; "all": the problem's own points.
+            unknown and at least 1,000, up to four times as many where the network adapts to its draws; "all": the
+            problem's own points.
         resample: iterations before the second draw; then as many as are done (0, 10, 20, 40, ...), so that the end
-            is a long run on one draw. None: one draw.
+            is a long run on one draw; and at once where the loss is more than 5 times larger at points that are held
+            out, so that the network has adapted to those drawn. None: one draw.
         focus: from the second draw on, collocation points of a box are drawn in proportion to
             |r|^focus / mean(|r|^focus) + 1, r the residual, every ``resample`` iterations or after a fourth of those
-            done. 0: uniformly. "auto": 0 until at a draw the loss turns out to be more than 5 times larger between the
-            old points than at them, so that the network has adapted to the points, then 1; with unknown coefficients
+            done. 0: uniformly. "auto": 0 until the network has adapted to a draw, then 1; with unknown coefficients
             always 0, since the equation has to be weighed against measurements.
         balance: with each draw, weigh the conditions on the domain's boundary so that they move with the unknowns as
             much as the residual inside does (equal traces of J^T J). Measurements keep their weights, which say how far

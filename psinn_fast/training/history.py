@@ -16,9 +16,10 @@ from ..kernels.errors import InputError
 class History:
     """A table of numbers with named columns, the first of them ``step``.
 
-    A row holds the step, seconds of training before it, the learning rate, the total loss, every term (unweighted), the
-    weight penalty, unknown coefficients, and the relative L2 error (NaN where it is not known), all at that step's
-    weights, before their update.
+    A row holds the step, seconds of training before it, the learning rate, the total loss, the same at points that
+    training does not see (``held_out``; NaN where it was not looked at), every term (unweighted), the weight penalty,
+    unknown coefficients, and the relative L2 error (NaN where it is not known), all at that step's weights, before
+    their update.
     """
 
     def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[float]] = ()) -> None:

@@ -25,20 +25,24 @@ from ..problem import Problem
 from ..problem_checks import check_coefficients
 from ..problems import as_problem
 from .checkpoint import Checkpoint, Expected
+from .doubts import times_larger, trend
 from .gauss_newton import fit_gauss_newton
 from .gauss_newton_options import GaussNewton
+from .held_out import REPORTED, WATCHED, HeldOut, residual_of
 from .history import History
 from .identity import options_of, run_identity
 from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
 from .point_orbits import one_point_per_orbit
-from .progress import TrainingProgress
+from .progress import TrainingProgress, progress_note
 from .result import FitResult, TrainingInterrupted, check_network, check_regularizer, divergence, time_limit
 
 # A slice of steps between two looks at the clock and at Ctrl-C, in seconds.
 SLICE_SECONDS = 0.2
 HISTORY_ROWS = 400
 _GAMMA = 0.1
+# Looks at points that are held out.
+WATCHES = 10
 
 
 @dataclass(frozen=True)
@@ -160,8 +164,11 @@ def fit(
     )
     names = problem.term_names
     coefficient_names = tuple(problem.pde.unknown)
-    history = History(("step", "seconds", "lr", "loss", *names, "penalty", *coefficient_names, "relative_l2"))
+    history = History(
+        ("step", "seconds", "lr", "loss", "held_out", *names, "penalty", *coefficient_names, "relative_l2")
+    )
     log_every = max(1, schedule.steps // HISTORY_ROWS)
+    watch_every = log_every * max(1, schedule.steps // (WATCHES * log_every))
     settings = {
         "backend": engine.name,
         **options_of(schedule, "steps"),
@@ -178,7 +185,8 @@ def fit(
         for name, target in _tensors(state).items():
             target.copy_(tensors[name])
         state.step = numbers["step"]
-    measure = coarse_relative_l2(problem)
+    measure, watched = coarse_relative_l2(problem), HeldOut(problem, WATCHED, dtype, device)
+    hidden: str | None = None
 
     def write_back() -> None:
         with torch.no_grad():
@@ -188,27 +196,39 @@ def fit(
         write_back()
         file.write(clock.seconds, _tensors(state), {"step": state.step})
 
-    def record(losses: list[float], step: int, lr: float, error: float, coefficients: list[float]) -> None:
+    def unseen(points: HeldOut) -> list[float | None]:
+        return points.losses(residual_of(engine, net.plan, state.theta, state.coefficients))
+
+    def record(
+        losses: list[float], step: int, lr: float, error: float, coefficients: list[float],
+        others: list[float | None] | None,
+    ) -> str:  # fmt: skip
+        nonlocal hidden
         *terms_now, penalty = losses
-        total = sum(term.weight * value for term, value in zip(terms, terms_now, strict=True)) + penalty
+        own = sum(term.weight * value for term, value in zip(terms, terms_now, strict=True))
+        there = watched.total(others, terms_now) if others else math.nan
         history.append(
-            step=step, seconds=clock.seconds, lr=lr, loss=total, penalty=penalty, relative_l2=error,
+            step=step, seconds=clock.seconds, lr=lr, loss=own + penalty, penalty=penalty, relative_l2=error,
+            held_out=there + penalty,
             **dict(zip(names, terms_now, strict=True)), **dict(zip(coefficient_names, coefficients, strict=True)),
         )  # fmt: skip
+        hidden = times_larger(there, own, history["loss"][0]) if others else hidden
+        return progress_note(own + penalty, error, hidden)
 
     clock = _Clock(history.rows[-1][1] if history.rows else 0.0)
     publish()  # an unwritable checkpoint shows now, not after the work
-    status, note = "done", ""
+    ended, note = "done", ""
     title = title or problem.name
     with InterruptFlag() as interrupt, TrainingProgress(title, schedule.steps, progress) as bar:
         while state.step < schedule.steps:
             if interrupt.raised or (seconds is not None and clock.seconds >= seconds):
-                status = "interrupted" if interrupt.raised else "time limit"
+                ended = "interrupted" if interrupt.raised else "time limit"
                 break
             start, at_log = state.step, state.step % log_every == 0
             if at_log:
                 write_back()
                 lr, error, found = state.learning_rate(), measure(net), state.coefficients.tolist()
+                others = unseen(watched) if start % watch_every == 0 else None
             steps = min(schedule.steps - start, log_every - start % log_every, max(1, int(clock.rate * SLICE_SECONDS)))
             began = time.perf_counter()
             report = engine.train(net.plan, state, terms, steps, regularizer)
@@ -217,8 +237,7 @@ def fit(
                 raise DivergedError(_failure(report.failure, names, start + len(report.losses), state.step, file.path))
             clock.rate = 0.5 * clock.rate + 0.5 * steps / max(time.perf_counter() - began, 1e-9)
             if at_log:
-                record(report.losses[0].tolist(), start, lr, error, found)
-                note = f"loss {history.rows[-1][3]:.2e}" + ("" if math.isnan(error) else f"  error {error:.2e}")
+                note = record(report.losses[0].tolist(), start, lr, error, found, others)
             bar.update(state.step, note)
             if file.is_due(clock.seconds):
                 publish()
@@ -231,18 +250,27 @@ def fit(
             state.restore_good()
             publish()
             raise DivergedError(_failure(failed[0], names, failed_at, state.step, file.path))
-        if status == "done":
-            record(losses, state.step, state.learning_rate(), measure(net), state.coefficients.tolist())
+        if ended == "done":
+            found = state.coefficients.tolist()
+            record(losses, state.step, state.learning_rate(), measure(net), found, unseen(watched))
         publish()
         file.conclude()
+    points, own = HeldOut(problem, REPORTED, dtype, device), losses[: len(names)]
+    held_out = unseen(points)
+    total = sum(term.weight * value for term, value in zip(terms, own, strict=True))
+    larger = times_larger(points.total(held_out, own), total, history["loss"][0] if len(history) else total)
+    stopped_by = {"done": "steps", "time limit": "seconds", "interrupted": "interrupt"}[ended]
     result = FitResult(
-        status,
+        ended,
         state.step,
         clock.seconds,
-        dict(zip(names, losses, strict=False)),
+        dict(zip(names, own, strict=True)),
         dict(zip(coefficient_names, state.coefficients.tolist(), strict=True)),
         history,
-        {"done": "steps", "time limit": "seconds", "interrupted": "interrupt"}[status],
+        stopped_by,
+        held_out=dict(zip(names, held_out, strict=True)),
+        warnings=(f"the residual between the points is {larger}",) if larger else (),
+        notes=trend(history, stopped_by),
     )
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, interrupt.signal)

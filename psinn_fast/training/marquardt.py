@@ -8,7 +8,8 @@ solution for the second derivative of r along d. The damping follows the gain ra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,11 +23,13 @@ from ..networks import PsiMLP
 from ..problem import Problem
 from .bounds import BoundedCoefficients
 from .checkpoint import Expected
+from .doubts import NEGLIGIBLE
 from .gauss_newton_options import GaussNewton
+from .held_out import WATCHED, HeldOut
 from .least_squares import Equations, linearise
 from .point_orbits import one_point_per_orbit
 from .residuals import Residuals
-from .sampling import Sampler
+from .sampling import MOST_REFINED, Sampler
 
 # "auto" draws this many points per unknown, but not fewer than that.
 _POINTS_PER_UNKNOWN, _FEWEST_POINTS = 3, 1_000
@@ -35,6 +38,10 @@ _MOST_TRIALS = 40
 _LARGEST_DAMPING = 1e30
 # Columns shorter than this times the longest (squared) are damped as if they had that length.
 _SCALE_FLOOR = 1e-12
+# Iterations between looks at points that are held out.
+_WATCH = 10
+# A loss this many times larger there than at the points drawn: the network has adapted to the draw.
+_ADAPTED = 5.0
 # Length of the finite differences along d, and the largest |a| / |d| at which the parabola is trusted.
 _PROBE = 0.1
 _CURVED = 0.75
@@ -48,8 +55,22 @@ class Failure(Exception):
         self.what, self.step = what, step
 
 
+@dataclass(frozen=True)
+class Watched:
+    """Weights and coefficients ``x`` after ``step`` iterations; their loss at the points drawn, and held out."""
+
+    x: Tensor
+    step: int
+    drawn: float
+    loss: float
+
+
 class Marquardt:
-    """``step`` iterations are done; ``x`` = (theta, z) has residuals ``r``; ``good``: x and step of the last good J."""
+    """``step`` iterations are done; ``x`` = (theta, z) has residuals ``r``; ``good``: x and step of the last good J.
+
+    Every ten iterations the loss is looked at where no point is drawn: ``latest`` and ``best`` say what was found. A
+    draw to which the network has adapted is then replaced at once, by one with more points if it was so before.
+    """
 
     def __init__(
         self,
@@ -81,6 +102,9 @@ class Marquardt:
         self.good = self.x.clone(), 0
         self._use(self.full, [term.weight for term in self.full])
         self.r = self.x.new_empty(0)
+        self._held_out = HeldOut(problem, WATCHED, device=device)
+        self.first_loss = math.nan
+        self.latest = self.best = Watched(self.x, 0, math.inf, math.inf)
 
     @property
     def theta(self) -> Tensor:
@@ -98,7 +122,11 @@ class Marquardt:
     @property
     def loss(self) -> float:
         """At the points drawn, with the problem's own weights."""
-        return sum(term.weight * loss for term, loss in zip(self.full, self.losses, strict=True) if term.weight)
+        return self.total(self.losses)
+
+    def total(self, losses: Sequence[float]) -> float:
+        """Of every term's losses, with the problem's own weights."""
+        return sum(term.weight * loss for term, loss in zip(self.full, losses, strict=True) if term.weight)
 
     def full_losses(self) -> list[float]:
         """The same at all of the problem's points, every term."""
@@ -114,8 +142,12 @@ class Marquardt:
         Raises:
             Failure: a residual or its Jacobian is NaN or infinite.
         """
-        if self._drawn_at < 0 or self._is_time_to_draw():
-            self._draw()
+        if self._drawn_at < 0:
+            self._draw(False)
+            self.first_loss = self.loss
+        has_adapted = self.step % _WATCH == 0 and self.watch()
+        if has_adapted or self._is_time_to_draw():
+            self._draw(has_adapted)
         equations = linearise(lambda: self.residuals.chunks(self.x), self.residuals.rows, self.x, self.damping)
         if not math.isfinite(equations.square) or not bool(torch.isfinite(equations.diagonal).all()):
             raise Failure(self._failed_term(), self.step)
@@ -160,6 +192,44 @@ class Marquardt:
                 break
         return "no descent"
 
+    def watch(self) -> bool:
+        """Look at the held-out points; whether the network has adapted to a draw that can be replaced.
+
+        It has, where a term is more than 5 times larger there than where it was drawn, and larger than the whole loss.
+        """
+        losses, weights = self.losses, self.residuals.weights
+        unseen = self._held_out.losses(self.residual)
+        self.latest = Watched(self.x, self.step, self.loss, self._held_out.total(unseen, losses))
+        if self.latest.loss < self.best.loss:
+            self.best = self.latest
+        relevant = max(float(self.r @ self.r), NEGLIGIBLE * self.first_loss)
+        return (
+            self._options.resample is not None
+            and self.step > self._drawn_at
+            and any(
+                free and there is not None and there > _ADAPTED * here and weight * there > relevant
+                for free, there, here, weight in zip(self._sampler.can_refine, unseen, losses, weights, strict=True)
+            )
+        )
+
+    def renew(self) -> bool:
+        """Where there is no step to take: draw anew if the network has adapted to its draw, and say whether it had."""
+        has_adapted = self.watch()
+        if has_adapted:
+            self._draw(True)
+        return has_adapted
+
+    def settle(self) -> Watched:
+        """Go to the best weights by held-out loss. Returns the last ones, with their loss."""
+        if not self.r.numel():
+            self.r = self.residuals.vector(self.x)
+        self.watch()
+        last = self.latest
+        if math.isfinite(self.best.loss):
+            self.x = self.best.x
+            self.r = self.residuals.vector(self.x)
+        return last
+
     def restore_good(self) -> int:
         """Go back to the last x whose Jacobian was finite; returns its step."""
         self.x, self.step = self.good[0].clone(), self.good[1]
@@ -176,15 +246,21 @@ class Marquardt:
         numbers = {
             "step": self.step, "damping": self.damping, "growth": self._growth, "drawn_at": self._drawn_at,
             "focused": self._is_focused, "weights": list(self.residuals.weights), "solvers": self.solvers,
+            "refinement": self._sampler.refinement, "best_step": self.best.step,
         }  # fmt: skip
-        return {"x": self.x, "scale": self._scale, "r": self.r, **drawn}, numbers
+        levels = torch.tensor([self.first_loss, self.best.loss], dtype=torch.float64)
+        own = {"x": self.x, "scale": self._scale, "r": self.r, "best_x": self.best.x.clone(), "levels": levels}
+        return {**own, **drawn}, numbers
 
     @property
     def expected_tensors(self) -> dict[str, Expected]:
         """How the tensors look that `restore` takes."""
         n = self.x.numel()
         # r and the scale are overwritten by a step that failed; x never is.
-        own = {"x": Expected((n,)), "scale": Expected((n,), finite=False), "r": Expected((None,), finite=False)}
+        own = {
+            "x": Expected((n,)), "scale": Expected((n,), finite=False), "r": Expected((None,), finite=False),
+            "best_x": Expected((n,)), "levels": Expected((2,), finite=False),
+        }  # fmt: skip
         drawn = {
             f"{part}.{i}": Expected(shape, optional=True)
             for i, term in enumerate(self.full)
@@ -203,7 +279,8 @@ class Marquardt:
             "step": partial(entries.integer, least=0), "damping": size, "growth": size,
             "drawn_at": partial(entries.integer, least=-1),
             "focused": entries.boolean, "weights": partial(entries.numbers, least=0, length=len(self.full)),
-            "solvers": entries.texts,
+            "solvers": entries.texts, "best_step": partial(entries.integer, least=0),
+            "refinement": partial(entries.integer, least=0, most=MOST_REFINED),
         }  # fmt: skip
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
@@ -217,6 +294,9 @@ class Marquardt:
         self._drawn_at, self._is_focused = numbers["drawn_at"], numbers["focused"]
         self.solvers = list(numbers["solvers"])
         self.good = self.x.clone(), self.step
+        self.first_loss, best_loss = tensors["levels"].tolist()
+        self.best = Watched(tensors["best_x"].to(self.x.device), numbers["best_step"], math.nan, best_loss)
+        self._sampler.refinement = numbers["refinement"]
         for i in range(len(self.full)):
             points, columns = tensors.get(f"points.{i}"), tensors.get(f"columns.{i}")
             counts = points if points is None else points.shape[1], columns if columns is None else columns.shape[0]
@@ -235,15 +315,15 @@ class Marquardt:
         every, done = self._options.resample, self._drawn_at
         return every is not None and self.step >= done + max(every, done // 4 if self._is_focused else done)
 
-    def _draw(self) -> None:
+    def _draw(self, has_adapted: bool) -> None:
         """New points, new weights; x stays."""
-        first = self._drawn_at < 0
-        own = [term.weight for term in self.full]
-        if not first and self._focus > 0 and not self._is_focused:
-            self._is_focused = self._sampler.has_adapted(self.step, self.losses, self._residual)
+        first, own = self._drawn_at < 0, [term.weight for term in self.full]
+        if has_adapted:
+            self._sampler.refine()
+            self._is_focused = self._focus > 0
         if self._is_focused and not first:
-            self._use(self._sampler.focused(self.step, self._residual, self._focus), own)
-        elif first or self._sampler.redraws:
+            self._use(self._sampler.focused(self.step, self.residual, self._focus), own)
+        elif first or any(self._sampler.redraws):
             self._use(self._sampler.draw(self.step), own)
         if self._options.balance:
             traces, edges = self.residuals.traces(self.x), self._sampler.on_boundary
@@ -257,7 +337,8 @@ class Marquardt:
         self._scale.zero_()
         self.r = self.residuals.vector(self.x)
 
-    def _residual(self, term: Term) -> Tensor:
+    def residual(self, term: Term) -> Tensor:
+        """(N, m) of a term at any points, at x."""
         return self.residuals.of_term(term, self.x)
 
     def _accelerated(self, equations: Equations, d: Tensor, size: float, scale: Tensor) -> Tensor | None:

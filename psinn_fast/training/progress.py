@@ -5,6 +5,7 @@ Where stderr is closed or full, nothing is shown and the run goes on.
 
 from __future__ import annotations
 
+import math
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO, cast
@@ -32,6 +33,15 @@ def _bar(stream: TextIO) -> Progress:
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(),
         console=Console(file=cast(TextIO, Forgiving(stream))),
+    )
+
+
+def progress_note(loss: float, error: float, hidden: str | None) -> str:
+    """``hidden``: how much larger the loss is between the points, where that is worth a warning."""
+    return (
+        f"loss {loss:.2e}"
+        + ("" if math.isnan(error) else f"  error {error:.2e}")
+        + (f"  between the points {hidden}" if hidden else "")
     )
 
 

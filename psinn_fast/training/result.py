@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..kernels import checks
@@ -17,13 +18,16 @@ from .interrupt import Interrupted
 
 @dataclass(frozen=True)
 class FitResult:
-    """``status``: "done", "time limit" or "interrupted". ``losses`` by term (unweighted), at the final weights.
+    """``ended``: "done", "time limit" or "interrupted"; ``status`` says with it what speaks against the result.
 
+    ``losses`` by term (unweighted), at the final weights; ``held_out`` the same at points that training did not see
+    (`HeldOut`), None where there are none. ``warnings``: that these are much larger; ``notes``: that the loss was still
+    falling, or never fell.
     ``stopped_by``: "steps", "seconds", "interrupt", or what Gauss-Newton found (see `GaussNewton`); ``solver``: how it
     solved its equations, in order of first use.
     """
 
-    status: str
+    ended: str
     steps: int
     seconds: float
     losses: dict[str, float]
@@ -31,6 +35,19 @@ class FitResult:
     history: History
     stopped_by: str = "steps"
     solver: str | None = None
+    held_out: dict[str, float | None] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def status(self) -> str:
+        return status_text(self.ended, self.warnings, self.notes)
+
+
+def status_text(ended: str, warnings: Sequence[str], notes: Sequence[str]) -> str:
+    """``done``, or ``done, but the residual between the points is 1e5 times larger``."""
+    doubts = "; ".join([*warnings, *notes])
+    return f"{ended}, but {doubts}" if doubts else ended
 
 
 class TrainingInterrupted(Interrupted):

@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 
 from ..conditions import BOUNDARY, DATA, Condition
-from ..domain import Region
 from ..kernels.contract import Term
 from ..problem import Problem
+from .regions import other_sites, term_at
 
 Points = npt.NDArray[np.float64]
 # So many candidates for each point of a focused draw.
 _CANDIDATES = 8
-# A loss this many times larger between the points than at them: the network has adapted to the points.
-_ADAPTED = 5.0
+# Times that `refine` has an effect: points are replaced, doubled, doubled again.
+MOST_REFINED = 3
+# Points at which a target is tried.
+_PROBES = 8
 # Arrays of points that stand for themselves are thinned where they are more than this many shares of a box.
 _MOST_SHARES = 8
 
@@ -32,50 +34,61 @@ class Sampler:
       scrambled Sobol points of that box where they are more than their share.
     - Points of boundary terms are thinned, one at random from each of equally long runs.
     - All others, measurements above all, are taken as they are; an array of more than eight times its share is thinned.
+    - `refine` replaces all points that stand for a region, those of a boundary with known targets too, and doubles
+      them when called again.
 
-    ``terms``: the problem's. ``points`` None takes their points, always the same. ``redraws``: whether two draws
-    differ; ``on_boundary``: which terms are boundary terms, see `is_boundary_term`.
+    ``terms``: the problem's. ``points`` None takes their points, always the same. ``on_boundary``: which terms are
+    boundary terms, see `is_boundary_term`; ``refinement``: how often points were refined.
     """
 
     def __init__(self, problem: Problem, terms: Sequence[Term], points: int | None, seed: int) -> None:
         self.full = list(terms)
-        self._problem, self._seed = problem, seed
-        self._boxes = [None if points is None else _box(condition) for condition in problem.conditions]
+        self._problem, self._seed, self._is_fixed = problem, seed, points is None
         self.on_boundary = [is_boundary_term(problem, condition) for condition in problem.conditions]
+        self.refinement = 0
+        self._boxes = [_is_free_box(condition) for condition in problem.conditions]
+        self._regions = [_has_other_points(problem, i) for i in range(len(self.full))]
         budget = points or 0
-        inside = max(1, budget // max(1, sum(box is not None for box in self._boxes)))
-        around = max(1, budget // (2 * max(1, sum(self.on_boundary))))
-        most = [
+        self._inside = inside = max(1, budget // max(1, sum(self._boxes)))
+        self._around = around = max(1, budget // (2 * max(1, sum(self.on_boundary))))
+        # More are not taken as they are.
+        self._most = [
             inside if box else around if edge else math.inf if condition.kind == DATA else _MOST_SHARES * inside
             for box, edge, condition in zip(self._boxes, self.on_boundary, problem.conditions, strict=True)
         ]
-        # How many to draw of each term; None: all of them, as they are.
-        self._counts = [
-            int(count) if points is not None and term.n_points > count else None
-            for term, count in zip(self.full, most, strict=True)
-        ]
-        self.redraws = any(count is not None for count in self._counts)
+
+    @property
+    def redraws(self) -> list[bool]:
+        """Of which terms two draws differ."""
+        return [self._count(i) is not None for i in range(len(self.full))]
+
+    @property
+    def can_refine(self) -> list[bool]:
+        """Which terms `refine` gives other points."""
+        return [not self._is_fixed and (own or more) for own, more in zip(self.redraws, self._regions, strict=True)]
+
+    def refine(self) -> None:
+        self.refinement = min(self.refinement + 1, MOST_REFINED)
 
     def draw(self, number: int) -> list[Term]:
         """The terms with one draw's points, in the problem's order."""
         rng = np.random.default_rng((self._seed, number))
-        return [
-            term if count is None else self._in_box(i, count, rng) if self._boxes[i] else _thinned(term, count, rng)
-            for i, (term, count) in enumerate(zip(self.full, self._counts, strict=True))
-        ]
+        return [self._drawn(i, term, rng) for i, term in enumerate(self.full)]
 
-    def has_adapted(self, number: int, losses: Sequence[float], residual: Callable[[Term], Tensor]) -> bool:
-        """Whether some term's mean square is more than 5 times its loss between the points that gave the loss.
+    def _drawn(self, i: int, term: Term, rng: np.random.Generator) -> Term:
+        count = self._count(i)
+        if count is None:
+            return term
+        is_replaced = self._boxes[i] or (self.refinement > 0 and self._regions[i])
+        return self._other(i, count, rng) if is_replaced else _thinned(term, count, rng)
 
-        Args:
-            number: of the draw whose candidates are looked at.
-            losses: mean square of every term at the points last drawn.
-            residual: (N, m) of a term with other points.
-        """
-        return any(
-            float(residual(candidates).square().sum(1).mean()) > _ADAPTED * losses[i]  # false for NaN
-            for i, candidates in self._candidates(number)
-        )
+    def _count(self, i: int) -> int | None:
+        """How many points to draw of a term; None: all of its own, as they are."""
+        if self._is_fixed:
+            return None
+        if self.refinement and self._regions[i]:
+            return (self._inside if self._boxes[i] else self._around) << (self.refinement - 1)
+        return int(self._most[i]) if self.full[i].n_points > self._most[i] else None
 
     def focused(self, number: int, residual: Callable[[Term], Tensor], focus: float) -> list[Term]:
         """As `draw`, with the points inside boxes where the residual is large.
@@ -92,9 +105,10 @@ class Sampler:
     def _candidates(self, number: int) -> Iterator[tuple[int, Term]]:
         """(number of a term whose points are drawn from a box, that term at the candidates)."""
         rng = np.random.default_rng((self._seed, number, 1))
-        for i, (count, box) in enumerate(zip(self._counts, self._boxes, strict=True)):
-            if count is not None and box is not None:
-                yield i, self._in_box(i, _CANDIDATES * count, rng)
+        for i, is_box in enumerate(self._boxes):
+            count = self._count(i)
+            if is_box and count is not None:
+                yield i, self._other(i, _CANDIDATES * count, rng)
 
     def with_points(self, tensors: Mapping[str, Tensor]) -> list[Term]:
         """The terms with the saved points ``points.i``, ``columns.i`` of term i, where there are any."""
@@ -109,17 +123,12 @@ class Sampler:
             for i, term in enumerate(self.full)
         ]
 
-    def _in_box(self, i: int, count: int, rng: np.random.Generator) -> Term:
-        box = self._boxes[i]
-        assert box is not None
-        points = box.spread(sobol_points(box.low.shape[1], count, rng))
-        columns = self._problem.traced[i].columns((points,))
-        term = self.full[i]
-        return replace(
-            term,
-            points=torch.from_numpy(points[None]).to(term.points),
-            columns=torch.from_numpy(columns).to(term.columns),
-        )
+    def _other(self, i: int, count: int, rng: np.random.Generator) -> Term:
+        own = self.full[i].points
+        sites = other_sites(self._problem.conditions[i], count, rng)
+        term = term_at(self._problem, i, sites, own.dtype, own.device)
+        assert term is not None
+        return term
 
 
 def _thinned(term: Term, count: int, rng: np.random.Generator) -> Term:
@@ -153,14 +162,17 @@ def is_boundary_term(problem: Problem, condition: Condition) -> bool:
     return all(bool(((x - low < slack) | (high - x < slack)).any(1).all()) for x in condition.sites)
 
 
-def sobol_points(d: int, count: int, rng: np.random.Generator) -> Points:
-    """Scrambled Sobol points (count, d) of [0, 1]^d."""
-    sobol = torch.quasirandom.SobolEngine(d, scramble=True, seed=int(rng.integers(2**31)))  # type: ignore[no-untyped-call]
-    return np.asarray(sobol.draw(count, dtype=torch.float64).numpy())
-
-
-def _box(condition: Condition) -> Region | None:
-    """The box whose points may be taken in place of a condition's."""
+def _is_free_box(condition: Condition) -> bool:
+    """Whether points stand for a box inside which nothing is given."""
     region = condition.regions[0]
-    is_free = region is not None and region.is_solid and not condition.columns and len(condition.sites) == 1
-    return region if is_free else None
+    return region is not None and region.is_solid and not condition.columns and len(condition.sites) == 1
+
+
+def _has_other_points(problem: Problem, number: int) -> bool:
+    """Whether a condition is known at all points of a region, of which there are others than those given."""
+    condition = problem.conditions[number]
+    region = condition.regions[0]
+    if region is None or region.is_point or condition.kind == DATA:
+        return False
+    sites = other_sites(condition, _PROBES, np.random.default_rng(0))
+    return term_at(problem, number, sites) is not None

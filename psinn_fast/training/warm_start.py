@@ -33,7 +33,7 @@ def fit_warm(
         problem, net, adam, seconds=seconds, checkpoint=checkpoints[0], title=f"{title} Adam", identity=identity,
         **common,
     )  # fmt: skip
-    if first.status != "done":
+    if first.ended != "done":
         return first
     left = None if seconds is None else max(0.0, seconds - first.seconds)
     # Where Adam stopped is part of what the second run is.

@@ -69,9 +69,19 @@ def test_far_more_accurate_than_first_order_in_a_hundred_iterations() -> None:
     assert isinstance(error, float)
     assert error < 1e-4
     history = result.history
-    assert history.columns == ("step", "seconds", "damping", "loss", "residual", "dirichlet", "penalty", "relative_l2")
+    assert history.columns == (
+        "step",
+        "seconds",
+        "damping",
+        "loss",
+        "held_out",
+        "residual",
+        "dirichlet",
+        "penalty",
+        "relative_l2",
+    )
     assert (history["step"][0], history["step"][-1]) == (0, result.steps)
-    assert (result.status, result.stopped_by, result.solver) == ("done", "iterations", "cholesky")
+    assert (result.ended, result.stopped_by, result.solver) == ("done", "iterations", "cholesky")
     assert result.losses.keys() == {"residual", "dirichlet"}
 
 
@@ -154,7 +164,7 @@ def test_time_limit_of_zero_changes_nothing(tmp_path: Path) -> None:
     net = network()
     before = net.theta.detach().clone()
     result = fit(small_laplace(), net, GaussNewton(), seconds=0, checkpoint=tmp_path / "c.safetensors")
-    assert (result.status, result.stopped_by, result.steps) == ("time limit", "seconds", 0)
+    assert (result.ended, result.stopped_by, result.steps) == ("time limit", "seconds", 0)
     assert torch.equal(net.theta, before)
     assert math.isfinite(result.losses["residual"])
 
@@ -203,7 +213,7 @@ def test_residual_that_no_weight_moves() -> None:
     net = TanhMLP([1, 1], dtype=FLOAT64)  # a straight line: its second derivative is zero, whatever its weights
     before = net.theta.detach().clone()
     result = fit(problem, net, GaussNewton())
-    assert (result.status, result.stopped_by, result.steps) == ("done", "gradient", 0)
+    assert (result.ended, result.stopped_by, result.steps) == ("done", "gradient", 0)
     assert torch.equal(net.theta, before)
     assert result.losses["residual"] == 1.0
 
@@ -223,7 +233,7 @@ def root_problem(level: float) -> tuple[Problem, TanhMLP]:
 def test_nan_at_a_trial_point_is_a_refused_step() -> None:
     problem, net = root_problem(0.2)
     result = fit(problem, net, GaussNewton(30))
-    assert result.status == "done"
+    assert result.ended == "done"
     assert math.isfinite(result.losses["root"])
     assert bool(torch.isfinite(net.theta).all())
 

@@ -40,7 +40,17 @@ def trained(steps: int, **options: object) -> tuple[PsiMLP, object]:
 def test_loss_falls_and_history_records_every_quantity() -> None:
     _, result = trained(800)
     history = result.history
-    assert history.columns == ("step", "seconds", "lr", "loss", "residual", "dirichlet", "penalty", "relative_l2")
+    assert history.columns == (
+        "step",
+        "seconds",
+        "lr",
+        "loss",
+        "held_out",
+        "residual",
+        "dirichlet",
+        "penalty",
+        "relative_l2",
+    )
     assert history["step"][0] == 0
     assert history["step"][-1] == result.steps == 800
     assert len(history) == 401
@@ -80,11 +90,11 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
         patch.setattr("psinn_fast.training.loop.get_backend", lambda *_: fake)
         with pytest.raises(TrainingInterrupted) as stop:
             fit(small_laplace(), net, Schedule(60, 3e-3), checkpoint=path)
-    assert stop.value.result.status == "interrupted"
+    assert stop.value.result.ended == "interrupted"
     assert 25 <= stop.value.result.steps < 60
     fresh = TanhMLP([2, 6, 6, 1], seed=99)
     second = fit(small_laplace(), fresh, Schedule(60, 3e-3), checkpoint=path, resume=True)
-    assert second.status == "done"
+    assert second.ended == "done"
     assert torch.equal(fresh.theta, whole.theta)
     assert second.losses == result.losses
     for column in ("step", "loss", "residual", "relative_l2"):
@@ -146,9 +156,9 @@ def test_nan_stops_names_the_term_and_keeps_the_last_good_weights(
 
 def test_time_limit(tmp_path: Path) -> None:
     _, result = trained(10**6, seconds=0.0, checkpoint=tmp_path / "c.safetensors")
-    assert (result.status, result.steps) == ("time limit", 0)
+    assert (result.ended, result.steps) == ("time limit", 0)
     _, result = trained(10**6, seconds=0.3)
-    assert result.status == "time limit"
+    assert result.ended == "time limit"
     assert 0 < result.steps < 10**6
 
 

@@ -35,8 +35,8 @@ from psinn_fast.training.sampling import Sampler, is_boundary_term
 FLOAT64 = torch.float64
 
 
-def draws(net: TanhMLP, options: GaussNewton, monkeypatch: pytest.MonkeyPatch, adapted_at: int) -> list[int]:
-    """Steps at which points are drawn; focused draws, from the step where the network has adapted, count double."""
+def draws(net: TanhMLP, options: GaussNewton, monkeypatch: pytest.MonkeyPatch, *adapted_at: int) -> list[int]:
+    """Steps at which points are drawn, the network having adapted at some; focused draws count double."""
     drawn, draw = [], Sampler.draw
 
     def watched(sampler: Sampler, number: int) -> list[Term]:
@@ -49,7 +49,7 @@ def draws(net: TanhMLP, options: GaussNewton, monkeypatch: pytest.MonkeyPatch, a
     with monkeypatch.context() as patch:
         patch.setattr(Sampler, "draw", watched)
         patch.setattr(Sampler, "focused", focused)
-        patch.setattr(Sampler, "has_adapted", lambda sampler, number, *_: number >= adapted_at)
+        patch.setattr(Marquardt, "watch", lambda run: run.step in adapted_at and run._drawn_at < run.step)
         fit(small_laplace(21), net, options)
     return drawn
 
@@ -60,10 +60,13 @@ def test_draws_come_at_doubling_distances_and_more_often_once_the_network_has_ad
 ) -> None:
     options = GaussNewton(46, points=60, resample=5)
     net = TanhMLP([2, 8, 8, 1], seed=1, dtype=FLOAT64)
-    assert draws(net, options, monkeypatch, 1000) == [0, 5, 10, 20, 40]
+    assert draws(net, options, monkeypatch) == [0, 5, 10, 20, 40]
     assert draws(net, options, monkeypatch, 10) == [0, 5, *sorted(2 * [10, 15, 20, 25, 31, 38])]
-    assert draws(net, replace(options, focus=0), monkeypatch, 10) == [0, 5, 10, 20, 40]
-    assert draws(net, replace(options, focus=1), monkeypatch, 1000)[:5] == [0, 5, 5, 10, 10]
+    # At once, not when it is time for the next draw.
+    assert draws(net, options, monkeypatch, 30) == [0, 5, 10, 20, *sorted(2 * [30, 37])]
+    assert draws(net, options, monkeypatch, 30, 40) == [0, 5, 10, 20, *sorted(2 * [30, 37, 40])]
+    assert draws(net, replace(options, focus=0), monkeypatch, 30) == [0, 5, 10, 20, 30]
+    assert draws(net, replace(options, focus=1), monkeypatch)[:5] == [0, 5, 5, 10, 10]
 
 
 def test_boundary_terms_are_balanced_and_measurements_are_not() -> None:
@@ -103,7 +106,7 @@ def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
     assert torch.equal(Sampler(problem, problem.terms(FLOAT64), 100, 0).draw(0)[0].points, inside.points)
     assert not torch.equal(sampler.draw(1)[0].points, inside.points)
     everything = Sampler(problem, problem.terms(FLOAT64), None, 0)
-    assert not everything.redraws
+    assert not any(everything.redraws + everything.can_refine)
     assert [term.n_points for term in everything.draw(0)] == [900, 200, 300, 300]
 
 
@@ -136,11 +139,11 @@ def test_arrays_are_used_as_they_are_given(points: np.ndarray, of_equation: bool
     residual = Residual(points) if of_equation else Residual(points, lambda u: u - 1)
     problem = Problem("given", PDE(names, "u", lambda u: u.t - u), box, [residual])
     sampler = Sampler(problem, problem.terms(FLOAT64), 120, 0)
-    assert not sampler.redraws
+    assert not any(sampler.redraws + sampler.can_refine)
+    sampler.refine()
     for number in (0, 10, 20):
         assert torch.equal(sampler.draw(number)[0].points[0], torch.from_numpy(points))
         assert torch.equal(sampler.focused(number, _corner(1.0), 1.0)[0].points[0], torch.from_numpy(points))
-    assert not sampler.has_adapted(5, [0.0], _corner(1.0))
 
 
 def test_a_box_says_that_its_points_stand_for_it() -> None:
@@ -229,24 +232,54 @@ def test_residuals_of_no_use_give_uniform_draws(value: float) -> None:
     assert all(10 <= quarter <= 45 for quarter in quarters), quarters
 
 
-def test_a_network_has_adapted_if_the_loss_is_larger_between_the_points() -> None:
-    sampler = small_sampler()
-    n_terms = len(sampler.full)
-    # The mean square over the square is 1/16.
-    for loss, expected in ((1 / 16, False), (1 / 16 / 4, False), (1 / 16 / 6, True), (np.nan, False)):
-        assert sampler.has_adapted(5, [loss] * n_terms, _corner(1.0)) is expected
-    assert not sampler.has_adapted(5, [1.0] * n_terms, lambda term: torch.full((term.n_points, 1), torch.nan))
-    # Boundary points are thinned, not drawn from a box: they have no points between.
-    assert not sampler.has_adapted(5, [1.0, *[0.0] * (n_terms - 1)], _corner(1.0))
+def test_refined_draws_replace_all_points_that_stand_for_a_region_and_double_twice() -> None:
+    box = Box(x=(-1, 1), y=(0, 2))
+    low, high = box.face("x", "low", 40), box.face("x", "high", 40)
+    problem = Problem(
+        "refined",
+        PDE("x y", "u", lambda u: u.lap),
+        box,
+        [
+            Residual(box.grid(5)),
+            Dirichlet(low, u=lambda x, y: y**2, name="function"),
+            Dirichlet(low, u=low[:, 1] ** 2, name="array"),
+            Dirichlet(np.array(low), u=0.0, name="points"),
+            Periodic(low, high, "u"),
+            Data(box.grid(5), u=1.0),
+        ],
+    )
+    sampler = Sampler(problem, problem.terms(FLOAT64), 240, 0)
+    assert sampler.can_refine == [True, True, True, True, True, False]
+    around = 240 // 8
+    assert [term.n_points for term in sampler.draw(0)] == [25, around, around, around, around, 25]
+    counts = []
+    for _ in range(5):
+        sampler.refine()
+        counts.append([term.n_points for term in sampler.draw(0)])
+    assert counts[0] == [240, around, around, around, around, 25]
+    assert counts[1] == [480, 2 * around, around, around, 2 * around, 25]
+    assert counts[2] == counts[4] == [960, 4 * around, around, around, 4 * around, 25]
+    _, function, array, points, periodic, _ = sampler.draw(1)
+    assert torch.equal(function.columns[:, 0], function.points[0, :, 1] ** 2)
+    assert bool((function.points[0, :, 0] == -1).all())
+    assert len(torch.unique(function.points[0, :, 1])) == 4 * around
+    given = set(low[:, 1].tolist())
+    assert not given & set(function.points[0, :, 1].tolist())
+    assert set(array.points[0, :, 1].tolist()) < given
+    assert set(points.points[0, :, 1].tolist()) < given
+    assert torch.equal(periodic.points[0, :, 1], periodic.points[1, :, 1])
+    assert bool((periodic.points[1, :, 0] == 1).all())
 
 
-@pytest.mark.trajectory
-def test_a_front_that_hides_between_the_points_is_found() -> None:
-    """Burgers at 0.01 / pi with dense networks: without focus the front ends in the wrong place."""
+def test_a_front_that_hides_between_the_points_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Burgers at 0.01 / pi with dense networks: without a look between the points the front is in the wrong place."""
     errors = []
-    for focus in (0, "auto"):
+    for looks in (False, True):
         problem, net = get_problem("burgers"), TanhMLP([2, 10, 10, 20, 1], seed=2, dtype=FLOAT64)
-        fit(problem, net, GaussNewton(80, focus=focus, seed=2))
+        with monkeypatch.context() as patch:
+            if not looks:
+                patch.setattr(Marquardt, "watch", lambda run: False)
+            fit(problem, net, GaussNewton(80, seed=2))
         errors.append(error_metrics(net, problem)["relative_l2"])
     assert errors[1] < 0.3 * errors[0]
 
@@ -262,7 +295,8 @@ def test_only_problems_without_unknowns_are_focused() -> None:
 @pytest.mark.trajectory
 def test_focused_draws_survive_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted after the network has adapted: the same weights as without interruption."""
-    monkeypatch.setattr(Sampler, "has_adapted", lambda *_: True)
+    monkeypatch.setattr("psinn_fast.training.marquardt._WATCH", 1)
+    monkeypatch.setattr(Marquardt, "watch", lambda run: run.step == 2)
     problem, engine, options = small_laplace(41), get_backend("cpu"), GaussNewton(points=100, resample=2)
     runs = []
     for stop in (None, 5):
@@ -275,5 +309,6 @@ def test_focused_draws_survive_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> 
             run.advance(run.linearise())
         runs.append(run)
     assert runs[0]._is_focused
+    assert runs[1]._sampler.refinement == 1
     assert torch.equal(runs[0].x, runs[1].x)
     assert torch.equal(runs[0].residuals.terms[0].points, runs[1].residuals.terms[0].points)

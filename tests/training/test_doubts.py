@@ -1,0 +1,69 @@
+"""When a result is doubted: unseen residuals, losses that still fall or never fell."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from psinn_fast.training.doubts import times_larger, trend
+from psinn_fast.training.history import History
+
+
+@pytest.mark.parametrize(
+    ("unseen", "seen", "expected"),
+    [
+        (1.0, 1.0, None),
+        (9.9e-3, 1e-3, None),
+        (1.1e-2, 1e-3, "11 times larger"),
+        (8e4, 4e-8, "2e12 times larger"),
+        (1e-18, 1e-20, None),  # negligible beside the first loss
+        (1.1e-9, 1e-20, "1e11 times larger"),
+        (0.9e-9, 1e-20, None),
+        (0.0, 0.0, None),
+        (0.5, 0.0, "5e-01"),
+        (math.nan, 1e-3, "not finite"),
+        (math.inf, 1e-3, "not finite"),
+        (math.inf, math.inf, None),  # nothing is known yet
+    ],
+)
+def test_unseen_losses(unseen: float, seen: float, expected: str | None) -> None:
+    assert times_larger(unseen, seen, first=1.0) == expected
+
+
+def history(losses: list[float]) -> History:
+    return History(("step", "loss"), list(enumerate(losses)))
+
+
+def falling(per_quarter: float, first: float = 1.0, last: float = 1e-2) -> History:
+    """100 rows that end at ``last``, with a factor over the last quarter; Adam's spikes included."""
+    losses = [last * per_quarter ** ((100 - i) / 25) * (100 if i % 7 == 3 else 1) for i in range(101)]
+    return history([first, *losses[1:]])
+
+
+@pytest.mark.parametrize(
+    ("found", "stopped_by", "expected"),
+    [
+        (
+            falling(3.0),
+            "seconds",
+            "the loss was still falling when training stopped (by a factor of 3 over the last qua",
+        ),
+        (falling(3.0), "iterations", "the loss was still falling"),
+        (falling(1.5, last=1e-3), "seconds", None),
+        (falling(3.0, last=5e-4), "seconds", None),  # close to the end anyway
+        (falling(50.0, last=5e-4), "seconds", "(by a factor of 37 over"),
+        (falling(50.0, last=5e-8), "seconds", None),
+        (falling(50.0, last=5e-4), "no descent", None),
+        (falling(1.1, last=0.3), "no descent", "the loss is still 30 % of the first one"),
+        (falling(1.0, last=0.3), "steps", "the loss is still 30 % of the first one"),
+        (falling(1.0, last=0.0099), "steps", None),
+        (history([1.0, 0.9, 0.8]), "steps", None),  # too short to have a trend
+        (history([]), "seconds", None),
+        (history([0.0] * 20), "gradient", None),
+    ],
+)
+def test_trends(found: History, stopped_by: str, expected: str | None) -> None:
+    notes = trend(found, stopped_by)
+    assert len(notes) == (expected is not None)
+    assert expected is None or expected in notes[0]

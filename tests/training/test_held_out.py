@@ -1,0 +1,239 @@
+"""Residuals at unseen points: where they are, and that no loss hides them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import sympy
+import torch
+from small import small_laplace
+
+from psinn_fast import (
+    PDE,
+    Box,
+    Data,
+    Dirichlet,
+    GaussNewton,
+    Neumann,
+    Periodic,
+    Problem,
+    Residual,
+    TanhMLP,
+    fit,
+    get_backend,
+    solve,
+)
+from psinn_fast.training.held_out import HeldOut, residual_of
+from psinn_fast.training.loop import Schedule
+from psinn_fast.training.marquardt import Marquardt
+
+FLOAT64 = torch.float64
+BOX = Box(x=(-1, 1), y=(0, 2))
+EDGE = BOX.face("x", "low", 20)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _knows_its_points_only(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    table = {float(value): 1.0 for value in EDGE[:, 1]}
+    return np.array([table[value] for value in y])
+
+
+def _terms(*conditions: object) -> list:
+    problem = Problem("p", PDE("x y", "u", lambda u, y: u.lap + sympy.sin(y)), BOX, conditions)
+    return HeldOut(problem, 1_000).terms
+
+
+def test_points_of_a_region_are_other_points_of_that_region() -> None:
+    inside, edge, edges, periodic = _terms(
+        Residual(BOX.grid(20)),
+        Dirichlet(EDGE, u=lambda x, y: y),
+        Neumann(BOX.boundary(20), [1, 0], u=0.0),
+        Periodic(EDGE, BOX.face("x", "high", 20), "u"),
+    )
+    points = inside.points[0].numpy()
+    assert points.shape == (1_000, 2)
+    assert BOX.contains(points)
+    np.testing.assert_allclose(points.mean(0), BOX.centre, atol=1e-2)
+    np.testing.assert_allclose(inside.columns[:, 0].abs().numpy(), np.sin(points[:, 1]))
+    assert not {tuple(x) for x in points.tolist()} & {tuple(x) for x in BOX.grid(20).tolist()}
+    assert bool((edge.points[0, :, 0] == -1).all())
+    assert torch.equal(edge.columns[:, 0], edge.points[0, :, 1])
+    assert not set(edge.points[0, :, 1].tolist()) & set(EDGE[:, 1].tolist())
+    ends = (edges.points[0].numpy() == BOX.low) | (edges.points[0].numpy() == BOX.high)
+    assert ends.sum(0).tolist() == pytest.approx([len(ends) / 2] * 2, abs=2)
+    assert torch.equal(periodic.points[0, :, 1], periodic.points[1, :, 1])
+    assert bool((periodic.points[1, :, 0] == 1).all())
+
+
+def test_points_between_those_of_an_array() -> None:
+    masked = np.array(BOX.grid(21))
+    masked = masked[(masked[:, 0] < 0) | (masked[:, 1] < 1)]
+    inside, edge, periodic = _terms(
+        Residual(masked), Dirichlet(np.array(EDGE), u=0.0), Periodic(np.array(EDGE), EDGE + np.array([2.0, 0.0]), "u")
+    )
+    points = inside.points[0].numpy()
+    assert points.shape == (1_000, 2)
+    assert not ((points[:, 0] > -0.05) & (points[:, 1] > 0.95)).any()
+    assert not {tuple(x) for x in points.tolist()} & {tuple(x) for x in masked.tolist()}
+    # Anywhere between two of them, not in the middle only.
+    part = np.where(np.isclose(points[:, 0] * 10 % 1, 0), points[:, 1] * 10 % 1, points[:, 0] * 10 % 1)
+    assert np.histogram(part, 4, (0, 1))[0].min() > 200
+    assert bool((edge.points[0, :, 0] == -1).all())
+    assert torch.equal(periodic.points[0, :, 1], periodic.points[1, :, 1])
+
+
+def test_terms_that_are_known_at_their_points_only() -> None:
+    circle = np.stack([np.cos(np.arange(50)), 1 + np.sin(np.arange(50))], 1)
+    found = _terms(
+        Data(BOX.grid(5), u=0.0),
+        Dirichlet(EDGE, u=EDGE[:, 1]),
+        Dirichlet(EDGE, u=_knows_its_points_only),
+        Dirichlet(circle, u=0.0),
+        Residual(circle, lambda u, x, y: u.x * x + u.y * (y - 1)),
+        Neumann(circle, circle - [0, 1], u=0.0),
+        Periodic(EDGE, np.array(EDGE)[::-1] * [-1, 1], "u"),
+        Residual(BOX.random(2, seed=0)[:2]),
+    )
+    assert found[:-2] == [None] * 6
+    # Partners that run the other way stay partners.
+    assert torch.allclose(found[-2].points[0, :, 1], 2 - found[-2].points[1, :, 1]) or found[-2] is None
+    assert found[-1] is None
+
+
+def test_ends_of_a_line_and_poles() -> None:
+    line = Box(x=(0, 1))
+    end = Dirichlet(line.face("x", "low", 2), u=0.0)
+    pole = Residual(np.linspace(0, 1, 11)[:, None], lambda u, x: u.x - 1 / (sympy.Max(x, 0.5) - 0.5))
+    problem = Problem("p", PDE("x", "u", lambda u: u.x), line, [end])
+    assert set(HeldOut(problem, 100).terms[0].points.flatten().tolist()) == {0.0}
+    with pytest.raises(Exception, match="source terms are NaN or infinite"):
+        Problem("p", PDE("x", "u", lambda u: u.x), line, [pole]).terms()
+    (term,) = HeldOut(Problem("p", PDE("x", "u", lambda u: u.x), line, [pole]), 1_000).terms
+    assert bool(torch.isfinite(term.columns).all())
+    assert 0 < term.n_points < 1_000
+
+
+def test_losses_and_total() -> None:
+    """Of a network that is 3 everywhere: u - y has the mean square of 3 - y over [0, 2]."""
+    net = TanhMLP([2, 4, 1], dtype=FLOAT64)
+    with torch.no_grad():
+        net.theta.zero_()
+        net.theta[-1] = 3.0
+    conditions = [
+        Residual(BOX.grid(20), lambda u, y: u - y, weight=2.0),
+        Data(BOX.grid(5), u=0.0, weight=0.5),
+        Dirichlet(EDGE, u=1.0, weight=0.0),
+    ]
+    held_out = HeldOut(Problem("p", PDE("x y", "u", lambda u: u), BOX, conditions), 4_096)
+    losses = held_out.losses(residual_of(get_backend("cpu"), net.plan, net.theta.detach(), torch.empty(0)))
+    assert losses[0] == pytest.approx(13 / 3, rel=1e-3)
+    assert losses[1:] == [None, 4.0]
+    assert held_out.total(losses, [7.0, 9.0, math.nan]) == pytest.approx(2 * 13 / 3 + 4.5, rel=1e-3)
+
+
+def aliased(points: np.ndarray) -> Problem:
+    """u' = sin(40 pi x) at points where that is zero: a constant fits them, and nothing between them."""
+    line = Box(x=(0, 1))
+    pde = PDE("x", "u", lambda u, x: u.x - sympy.sin(40 * sympy.pi * x))
+    return Problem("aliased", pde, line, [Residual(points), Dirichlet(line.face("x", "low", 2), u=1.0)])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "gauss-newton", "adam+gauss-newton"])
+def test_a_loss_that_is_small_at_the_points_only_is_no_success(optimizer: str) -> None:
+    points = np.linspace(0, 1, 41)[:, None]
+    training = {"steps": 600, "lr": 1e-2} if optimizer == "adam" else {"steps": 60}
+    solution = solve(aliased(points), layers=[1, 8, 1], optimizer=optimizer, **training)
+    assert sum(solution.losses.values()) < 1e-3
+    assert solution.held_out["residual"] == pytest.approx(0.5, rel=0.1)
+    assert solution.held_out["dirichlet"] == pytest.approx(solution.losses["dirichlet"])
+    assert "the residual between" in solution.warnings[0]
+    assert "times larger" in solution.status
+    assert solution.status.startswith("done, but ")
+    assert solution.ended == "done"
+    assert solution.status in repr(solution)
+    assert solution.to_dict()["warnings"] == list(solution.warnings)
+    assert solution.to_dict()["held_out"] == solution.held_out
+    seen = [row for row in solution.history if not math.isnan(row["held_out"])]
+    assert len(seen) >= 5
+    assert seen[-1]["held_out"] > 100 * seen[-1]["loss"]
+
+
+def test_gauss_newton_takes_other_points_of_a_region_to_which_it_has_adapted() -> None:
+    """The same on a grid of a box: the loss it reports is that of the interval."""
+    line = Box(x=(0, 1))
+    net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
+    result = fit(aliased(line.grid(41)), net, GaussNewton(60))
+    assert result.held_out["residual"] > 0.1
+    assert result.history["loss"][-1] > 0.1
+    assert "still" in result.status
+
+
+def boundary_layer(as_array: bool) -> Problem:
+    """-1e-3 u'' + u' = 1, u = 0 at the ends, at 401 points, more than twice the layer's width apart."""
+    line = Box(x=(0, 1))
+    ends = [Dirichlet(line.face("x", end, 2), u=0.0, name=end) for end in ("low", "high")]
+    points = np.array(line.grid(401)) if as_array else line.grid(401)
+    return Problem("layer", PDE("x", "u", lambda u: -1e-3 * u.xx + u.x - 1), line, [Residual(points), *ends])
+
+
+def test_a_jump_between_the_points_is_reported_and_not_returned() -> None:
+    net = TanhMLP([1, 20, 20, 1], seed=0, dtype=FLOAT64)
+    result = fit(boundary_layer(True), net, GaussNewton(100))
+    assert result.history["loss"][-1] < 1e-3
+    assert "the network adapted to its points" in result.status
+    assert result.held_out["residual"] == pytest.approx(result.losses["residual"], rel=0.5)
+    assert result.losses["residual"] > 0.1
+
+
+def test_smooth_problems_have_no_warnings_and_the_draws_they_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, draw = [], Marquardt._draw
+    monkeypatch.setattr(
+        Marquardt, "_draw", lambda run, adapted: drawn.append((run.step, adapted)) or draw(run, adapted)
+    )
+    for seed in range(2):
+        drawn.clear()
+        result = fit(small_laplace(41), TanhMLP([2, 8, 8, 1], seed=seed, dtype=FLOAT64), GaussNewton(100))
+        assert drawn == [(step, False) for step in (0, 10, 20, 40, 80)]
+        assert result.warnings == ()
+        assert result.status == "done"
+
+
+def test_weights_returned_are_the_best_by_held_out_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the loss at unseen points is said to be least after 20 iterations."""
+    totals = {0: 5.0, 10: 4.0, 20: 1.0, 30: 2.0}
+    run_of: list[Marquardt] = []
+    watch = Marquardt.watch
+
+    def watched(run: Marquardt) -> bool:
+        run_of[:] = [run]
+        return watch(run)
+
+    monkeypatch.setattr(Marquardt, "watch", watched)
+    monkeypatch.setattr(HeldOut, "total", lambda *_: totals[run_of[0].step] if run_of else 1.0)
+    net = TanhMLP([2, 8, 8, 1], seed=1, dtype=FLOAT64)
+    fit(small_laplace(21), net, GaussNewton(30, points="all"))
+    best = net.theta.clone()
+    monkeypatch.undo()
+    again = TanhMLP([2, 8, 8, 1], seed=1, dtype=FLOAT64)
+    run = Marquardt(small_laplace(21), again, GaussNewton(points="all"), get_backend("cpu"))
+    while run.step < 20:
+        run.advance(run.linearise())
+    assert torch.equal(best, run.theta)
+
+
+def test_interrupted_and_timed_out_runs_have_their_check_too() -> None:
+    for schedule in (Schedule(1000), GaussNewton()):
+        net = TanhMLP([2, 6, 1], seed=0, dtype=FLOAT64)
+        result = fit(small_laplace(), net, schedule, seconds=0)
+        assert result.status == result.ended == "time limit"
+        assert result.held_out.keys() == result.losses.keys()
+        assert all(isinstance(loss, float) and loss > 0 for loss in result.held_out.values())

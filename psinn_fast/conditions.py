@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .domain import Region, region_of
 from .kernels import checks
 from .kernels.errors import InputError
 from .pde import PDE
+from .portable import Portable
 from .tracing import Traced, column_symbol, parse_derivative, trace
 
 Points = npt.NDArray[np.float64]
@@ -26,7 +28,7 @@ EQUATION, RESIDUAL, BOUNDARY, DATA = "equation", "residual", "boundary", "data"
 
 
 @dataclass(frozen=True)
-class Condition:
+class Condition(Portable):
     """One loss term: weight * mean over points of the sum of squared residuals.
 
     Not built directly; use `Residual`, `Dirichlet`, `Neumann`, `Periodic` or `Data`.
@@ -84,6 +86,10 @@ class Condition:
     def renamed(self, name: str) -> Condition:
         return replace(self, name=name)
 
+    def _functions(self) -> dict[str, object]:
+        targets = {f"term {self.name!r}: target {name}": target for name, target in self.targets.items()}
+        return {f"term {self.name!r}: its residual": self.residual, **targets}
+
 
 def Residual(
     points: npt.ArrayLike,
@@ -101,14 +107,11 @@ def Residual(
         name: of the term; equal names are numbered.
         outside: allow points outside the problem's domain, which are refused otherwise.
     """
-
     sites = (_points(points, name),)
-
-    def build(pde: PDE, columns: Mapping[str, sp.Symbol]) -> Any:
-        return pde.call(pde.residual if residual is None else residual)
-
     kind = EQUATION if residual is None else RESIDUAL
-    return _condition(name, sites, build, {}, kind, (region_of(points),), weight, outside)
+    return _condition(
+        name, sites, partial(_function_residual, residual), {}, kind, (region_of(points),), weight, outside
+    )
 
 
 def Dirichlet(
@@ -117,11 +120,9 @@ def Dirichlet(
     """Fields take given values: ``u=0.0``, ``u=array`` of shape (N,), or ``u=function`` of the coordinates' columns."""
     sites = (_points(points, name),)
     _refuse_no_target(targets, name)
-
-    def build(pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
-        return [pde.field_symbol(field) - symbols[field] for field in targets]
-
-    return _condition(name, sites, build, targets, BOUNDARY, (region_of(points),), weight, outside)
+    return _condition(
+        name, sites, partial(_value_residuals, tuple(targets)), targets, BOUNDARY, (region_of(points),), weight, outside
+    )
 
 
 def Data(
@@ -152,15 +153,9 @@ def Neumann(
     # One for all, where they are equal. Field names hold no underscore, so these cannot clash with a target.
     vectors = vectors[0] if vectors.ndim == 2 and (vectors == vectors[0]).all() else vectors
     known = {**targets, **{f"n_{i}": vectors[..., i] for i in range(d)}}
-
-    def build(pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
-        return [
-            sum(symbols[f"n_{i}"] * getattr(pde.field_symbol(field), coord) for i, coord in enumerate(pde.coords))
-            - symbols[field]
-            for field in targets
-        ]
-
-    return _condition(name, sites, build, known, BOUNDARY, (region_of(points),), weight, outside)
+    return _condition(
+        name, sites, partial(_flux_residuals, tuple(targets)), known, BOUNDARY, (region_of(points),), weight, outside
+    )
 
 
 def Periodic(
@@ -179,21 +174,38 @@ def Periodic(
     wanted = quantities.replace(",", " ").split() if isinstance(quantities, str) else list(quantities)
     if not wanted or not all(isinstance(quantity, str) for quantity in wanted):
         raise InputError(f"{name}: quantities: expected at least one, e.g. 'u u_x', got {quantities!r}")
-
-    def build(pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
-        residuals = []
-        for quantity in wanted:
-            field, _, suffix = quantity.partition("_")
-            if field not in pde.fields or parse_derivative(suffix, pde.coords, pde.time) is None:
-                raise InputError(
-                    f"{quantity!r} is no derivative of the fields {list(pde.fields)} by {list(pde.coords)}"
-                )
-            here, there = (pde.field_symbol(field, site) for site in (0, 1))
-            residuals.append(getattr(here, suffix) - getattr(there, suffix) if suffix else here - there)
-        return residuals
-
     regions = region_of(points), region_of(partners)
-    return _condition(name, sites, build, {}, BOUNDARY, regions, weight, outside)
+    return _condition(name, sites, partial(_jump_residuals, tuple(wanted)), {}, BOUNDARY, regions, weight, outside)
+
+
+# Residuals of conditions, at the top level, so that a condition can be pickled.
+
+
+def _function_residual(residual: Callable[..., Any] | None, pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
+    return pde.call(pde.residual if residual is None else residual)
+
+
+def _value_residuals(fields: Sequence[str], pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
+    return [pde.field_symbol(field) - symbols[field] for field in fields]
+
+
+def _flux_residuals(fields: Sequence[str], pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
+    return [
+        sum(symbols[f"n_{i}"] * getattr(pde.field_symbol(field), coord) for i, coord in enumerate(pde.coords))
+        - symbols[field]
+        for field in fields
+    ]
+
+
+def _jump_residuals(quantities: Sequence[str], pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
+    residuals = []
+    for quantity in quantities:
+        field, _, suffix = quantity.partition("_")
+        if field not in pde.fields or parse_derivative(suffix, pde.coords, pde.time) is None:
+            raise InputError(f"{quantity!r} is no derivative of the fields {list(pde.fields)} by {list(pde.coords)}")
+        here, there = (pde.field_symbol(field, site) for site in (0, 1))
+        residuals.append(getattr(here, suffix) - getattr(there, suffix) if suffix else here - there)
+    return residuals
 
 
 def _condition(

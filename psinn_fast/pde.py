@@ -13,6 +13,7 @@ import sympy as sp
 
 from .kernels import checks
 from .kernels.errors import InputError
+from .portable import Portable
 from .tracing import SymbolicField, time_of
 
 Names = str | Sequence[str]
@@ -32,7 +33,7 @@ def split_names(names: Names, what: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, init=False)
-class PDE:
+class PDE(Portable):
     """Residuals that vanish on the solution.
 
     Args:
@@ -97,6 +98,9 @@ class PDE:
         if twice:
             raise InputError(f"coords, fields, coefficients, unknown: the names {twice} are used twice")
         self.arguments_of(residual)
+
+    def _functions(self) -> dict[str, object]:
+        return {"PDE: its residual": self.residual}
 
     def without_unknowns(self) -> PDE:
         """The same PDE with its unknown coefficients fixed where they start."""

@@ -17,6 +17,7 @@ from .kernels import checks
 from .kernels.contract import Term
 from .kernels.errors import InputError
 from .pde import PDE
+from .portable import Portable
 from .problem_checks import check_exact, check_names, check_points, checked_settings
 from .structure import Structure
 from .symmetry import Symmetry
@@ -26,7 +27,7 @@ Points = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Problem:
+class Problem(Portable):
     """What to solve.
 
     Args:
@@ -81,6 +82,9 @@ class Problem:
         check_points(self)
         if self.exact is not None:
             check_exact(self)
+
+    def _functions(self) -> dict[str, object]:
+        return {f"problem {self.name!r}: exact": self.exact}
 
     def exact_at(self, points: Points) -> Points:
         """The exact solution at points (N, d): (N, F), NaN where it says nothing.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,10 @@ def _equation(u: Any, nu: Any) -> Any:
     return u.t + u * u.x - nu * u.xx
 
 
+def _initial(t: Points, x: Points) -> Points:
+    return -np.sin(math.pi * x)
+
+
 def burgers(nu: float = 0.01 / math.pi) -> Problem:
     """Forward problem: nu known, initial and boundary conditions given."""
     nu = _viscosity(nu)
@@ -60,11 +65,11 @@ def burgers(nu: float = 0.01 / math.pi) -> Problem:
         domain=box,
         conditions=[
             Residual(box.grid(101)),
-            Dirichlet(box.face("t", "low", 101), u=lambda t, x: -np.sin(math.pi * x), name="initial"),
+            Dirichlet(box.face("t", "low", 101), u=_initial, name="initial"),
             Dirichlet(box.face("x", "low", 101), u=0.0, name="x_low"),
             Dirichlet(box.face("x", "high", 101), u=0.0, name="x_high"),
         ],
-        exact=lambda points: cole_hopf(points, nu),
+        exact=partial(cole_hopf, nu=nu),
         symmetries=[_ODD],
         structure=burgers_odd(),
         layers=(2, 10, 10, 20, 1),
@@ -90,7 +95,7 @@ def burgers_inverse(nu: float = 0.01 / math.pi) -> Problem:
         pde=PDE("t x", "u", _equation, unknown={"nu": 0.0}),
         domain=box,
         conditions=[Residual(box.grid(101)), Data(sensors, u=cole_hopf(sensors, nu)[:, 0])],
-        exact=lambda points: cole_hopf(points, nu),
+        exact=partial(cole_hopf, nu=nu),
         true_coefficients={"nu": nu},
         # Smooth solutions first: from nu = 0 the network steepens before it knows the viscosity.
         guess={"nu": 0.1},

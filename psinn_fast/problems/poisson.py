@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,10 @@ def _source(x: sp.Symbol, y: sp.Symbol) -> sp.Expr:
     return sum(sp.Rational((-1) ** (k + 1) * k * k, 2) * sp.sin(k * sp.pi * x) * sp.sin(k * sp.pi * y) for k in _MODES)
 
 
+def _equation(u: Any, x: sp.Symbol, y: sp.Symbol) -> Any:
+    return u.xx + u.yy - _source(x, y)
+
+
 def _exact(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """u* = -(1 / (4 pi^2)) sum_k (-1)^(k+1) sin(k pi x) sin(k pi y)."""
     x, y = points.T
@@ -40,7 +45,7 @@ def poisson() -> Problem:
     ]
     return Problem(
         name="poisson",
-        pde=PDE("x y", "u", lambda u, x, y: u.xx + u.yy - _source(x, y)),
+        pde=PDE("x y", "u", _equation),
         domain=box,
         conditions=[Residual(box.grid(101)), *edges],
         exact=_exact,

@@ -1,0 +1,59 @@
+"""Copies and pickles of what holds functions: executors send problems to other processes and solutions back."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+# These pickle functions by what they do.
+_BY_VALUE = ("cloudpickle", "dill")
+
+
+class Portable:
+    """A frozen dataclass that holds functions. Copied and pickled are its fields, not what it has computed from them.
+
+    A pickle holds the names of functions, so they must be found under these: a lambda or a function within another is
+    refused. A copy shares them.
+    """
+
+    def _functions(self) -> Mapping[str, object]:
+        """The functions among the fields, by what messages call them."""
+        raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        """
+        Raises:
+            pickle.PicklingError: a function without a name of its own.
+        """
+        for what, function in self._functions().items():
+            refuse_local(what, function)
+        return self._fields()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        made = memo[id(self)] = object.__new__(type(self))
+        made.__dict__.update(deepcopy(self._fields(), memo))
+        return made
+
+    def _fields(self) -> dict[str, Any]:
+        names: Mapping[str, object] = self.__dataclass_fields__  # type: ignore[attr-defined]  # of every dataclass
+        return {name: getattr(self, name) for name in names}
+
+
+def refuse_local(what: str, function: object) -> None:
+    """
+    Raises:
+        pickle.PicklingError: a lambda, or a function within a function, also as part of a `partial`.
+    """
+    if isinstance(function, partial):
+        for part in (function.func, *function.args, *function.keywords.values()):
+            refuse_local(what, part)
+    name = getattr(function, "__qualname__", "")
+    if callable(function) and "<" in name and not any(module in sys.modules for module in _BY_VALUE):
+        raise pickle.PicklingError(
+            f"{what} is {name}, which a pickle cannot name: define it at the top level of a module, or give it its "
+            "surroundings by functools.partial"
+        )

@@ -1,0 +1,138 @@
+"""Copies and pickles, alone and by an executor: the same problem, the same numbers."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small import small_laplace
+
+from psinn_fast import (
+    PDE,
+    Box,
+    Data,
+    Dirichlet,
+    GaussNewton,
+    Neumann,
+    Periodic,
+    Problem,
+    PsiMLP,
+    Residual,
+    Solution,
+    TanhMLP,
+    discover,
+    published_structure,
+    solve,
+)
+from psinn_fast.problems import PROBLEMS, get_problem
+
+
+def equation(u: Any, x: Any, k: Any) -> Any:
+    return u.xx + k * u - x
+
+
+def wall(x: Any, scale: float = 1.0) -> Any:
+    return scale * x
+
+
+def solution(points: Any) -> Any:
+    return points
+
+
+def rod(**changes: Any) -> Problem:
+    """One of each condition, of functions that have names."""
+    box = Box(x=(0, 1))
+    ends = box.boundary(2)
+    conditions = [
+        Residual(box.grid(9)),
+        Residual(np.array([[0.5]]), equation, name="again"),
+        Dirichlet(ends, u=wall),
+        Neumann(ends, [1.0], u=partial(wall, scale=2.0)),
+        Periodic(ends[:1], ends[1:], "u_x"),
+        Data([[0.5]], u=0.5),
+    ]
+    parts = {"residual": equation, "conditions": conditions, "exact": solution, **changes}
+    pde = PDE("x", "u", parts["residual"], unknown={"k": 1.0})
+    return Problem("rod", pde, box, parts["conditions"], exact=parts["exact"])
+
+
+@pytest.fixture(params=[copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))], ids=["deepcopy", "pickle"])
+def again(request: pytest.FixtureRequest) -> Callable[[Any], Any]:
+    return request.param
+
+
+def same_terms(one: Problem, other: Problem) -> None:
+    for term, copied in zip(one.terms(torch.float64), other.terms(torch.float64), strict=True):
+        assert (copied.name, copied.weight, copied.program) == (term.name, term.weight, term.program)
+        assert torch.equal(copied.points, term.points)
+        assert torch.equal(copied.columns, term.columns)
+
+
+@pytest.mark.parametrize("name", [*PROBLEMS, "rod"])
+def test_problems(name: str, again: Callable[[Any], Any]) -> None:
+    problem = rod() if name == "rod" else get_problem(name)
+    copied = again(problem)
+    same_terms(problem, copied)
+    points = problem.domain.grid(3)
+    assert np.array_equal(copied.exact_at(points), problem.exact_at(points))
+    assert copied.conditions[0].regions[0] is not None  # it may be sampled as before
+
+
+def test_a_copy_shares_no_points() -> None:
+    problem = rod()
+    copied = copy.deepcopy(problem)
+    assert not np.shares_memory(copied.conditions[0].sites[0], problem.conditions[0].sites[0])
+
+
+def test_lambdas_are_copied_too() -> None:
+    same_terms(small_laplace(), copy.deepcopy(small_laplace()))
+
+
+@pytest.mark.parametrize("train", [{}, {"optimizer": GaussNewton(points=20)}], ids=["adam", "gauss-newton"])
+def test_solutions_networks_structures_and_histories(train: dict[str, Any], again: Callable[[Any], Any]) -> None:
+    found = solve(rod(), layers=[1, 3, 1], steps=2, **train)
+    copied: Solution = again(found)
+    assert torch.equal(copied.net.theta, found.net.theta)
+    assert (copied.history.columns, copied.history.to_csv()) == (found.history.columns, found.history.to_csv())
+    assert copied.to_dict() == found.to_dict()
+    same_terms(copied.problem, found.problem)
+    tied = PsiMLP(published_structure("burgers"), 2, seed=0)
+    points = torch.ones(3, 2)
+    assert torch.equal(again(tied)(points), tied(points))
+    assert again(tied.structure) == tied.structure
+    assert type(again(TanhMLP([1, 2, 1]))) is TanhMLP
+
+
+def test_discoveries(again: Callable[[Any], Any]) -> None:
+    found = discover(get_problem("laplace"), tests=("problem",))
+    assert again(found).to_dict() == found.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"residual": lambda u, x, k: u.xx}, "PDE: its residual is .*<lambda>, which a pickle cannot name"),
+        ({"exact": lambda points: points}, "problem 'rod': exact is .*<lambda>"),
+        ({"conditions": [Residual([[0.5]], lambda u: u.x)]}, "term 'residual': its residual is .*<lambda>"),
+        ({"conditions": [Dirichlet([[0.5]], u=lambda x: x, name="wall")]}, "term 'wall': target u is .*<lambda>"),
+        ({"exact": partial(lambda points, scale: points, scale=1.0)}, "problem 'rod': exact is .*<lambda>"),
+    ],
+)
+def test_functions_without_a_name(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(pickle.PicklingError, match=message):
+        pickle.dumps(rod(**changes))
+
+
+def test_an_executor_in_fresh_processes() -> None:
+    task = partial(solve, rod(), layers=[1, 3, 1], steps=3, dtype="float64", backend="reference")
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        found = pool.submit(task).result(timeout=120)
+    assert torch.equal(found.net.theta, task().net.theta)

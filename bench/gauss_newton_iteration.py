@@ -15,7 +15,6 @@ from torch import Tensor
 from psinn_fast import PsiMLP, TanhMLP, get_problem
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.registry import get_backend
-from psinn_fast.training.bounds import BoundedCoefficients
 from psinn_fast.training.least_squares import linearise
 from psinn_fast.training.residuals import Residuals
 
@@ -63,7 +62,7 @@ def _discard(step: Callable[[], Tensor]) -> None:
 
 
 def _ours(net: PsiMLP, term: Term, backend: str) -> Callable[[], Tensor]:
-    residuals = Residuals(get_backend(backend), net.plan, [term], [1.0], BoundedCoefficients((), {}, {}))
+    residuals = Residuals(get_backend(backend), net.plan, [term], [1.0])
     x = net.theta.detach()
 
     def step() -> Tensor:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import sympy as sp
 
+from .bounds import Unknowns
 from .domain import Region, region_of
 from .kernels import checks
 from .kernels.errors import InputError
@@ -55,8 +56,8 @@ class Condition(Portable):
     targets: Mapping[str, Target] = field(default_factory=dict)
     outside: bool = False
 
-    def traced(self, pde: PDE) -> Traced:
-        """The program of this condition for a PDE's fields.
+    def traced(self, pde: PDE, unknowns: Unknowns | None = None) -> Traced:
+        """The program of this condition for a PDE's fields, and for the free numbers behind its unknown coefficients.
 
         Raises:
             InputError: the residual asks for what the PDE does not have.
@@ -75,6 +76,7 @@ class Condition(Portable):
             list(symbols.values()),
             pde.unknown_symbols(),
             f"term {self.name!r}",
+            unknowns.substitution(pde.unknown_symbols()) if unknowns is not None else None,
         )
 
     def columns_at(self, sites: Sequence[Points]) -> Mapping[str, Points] | None:

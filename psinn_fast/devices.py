@@ -7,10 +7,10 @@ import torch
 from .kernels.errors import InputError
 
 
-def named_device(device: object) -> torch.device:
+def named_device(device: torch.device | str) -> torch.device:
     """torch's device of that name, whether it is there or not."""
     try:
-        return torch.device(device)  # type: ignore[arg-type]
+        return torch.device(device)
     except (RuntimeError, TypeError):
         raise InputError(f"device: expected 'cpu', 'cuda' or e.g. 'cuda:1', got {device!r}") from None
 

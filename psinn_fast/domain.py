@@ -158,7 +158,7 @@ class Box:
     def outside(self, points: Points) -> npt.NDArray[np.bool_]:
         """Which points lie out of the box by more than the rounding errors of float32."""
         slack = _ROUNDING * (self.high - self.low)
-        return ((points < self.low - slack) | (points > self.high + slack)).any(-1)
+        return np.asarray(((points < self.low - slack) | (points > self.high + slack)).any(-1))
 
     def _on_face(self, coord: str, end: str, steps: list[Points]) -> Points:
         if coord not in self.coords:

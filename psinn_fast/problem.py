@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from .bounds import Interval, Unknowns
 from .conditions import Condition
 from .domain import Box
 from .kernels import checks
@@ -39,6 +41,8 @@ class Problem(Portable):
             where it says nothing. Tried on a few of the conditions' points at once.
         guess: where Gauss-Newton starts unknown coefficients, by name, if not where the PDE says: it goes to a minimum
             nearby, so an order of magnitude helps it.
+        bounds: (low, high) of unknown coefficients, by name, between which they stay in every optimiser, e.g.
+            ``{"nu": (0, None)}``; None is no bound. A start on or outside of them is replaced by the guess.
         true_coefficients: true values of the unknown coefficients, if known.
         symmetries: known generators of the solution's symmetry; the method ``pinn-post`` needs them.
         structure: published structure for the method ``psi``, if there is one.
@@ -61,6 +65,7 @@ class Problem(Portable):
     exact: Callable[[Points], Points] | None = None
     true_coefficients: Mapping[str, float] = field(default_factory=dict)
     guess: Mapping[str, float] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     symmetries: Sequence[Symmetry] = ()
     structure: Structure | None = None
     layers: Sequence[int] | None = None
@@ -77,6 +82,7 @@ class Problem(Portable):
         for name, value in settings.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "conditions", tuple(_numbered(self.conditions)))
+        self.unknowns.start(guessed=True)
         check_names(self)
         _ = self.traced  # a condition that does not fit the PDE is refused here, not at the first step
         check_points(self)
@@ -112,7 +118,12 @@ class Problem(Portable):
 
     @cached_property
     def traced(self) -> tuple[Traced, ...]:
-        return tuple(condition.traced(self.pde) for condition in self.conditions)
+        return tuple(condition.traced(self.pde, self.unknowns) for condition in self.conditions)
+
+    @property
+    def unknowns(self) -> Unknowns:
+        """The unknown coefficients; programs take the free numbers behind them."""
+        return Unknowns(self.pde.unknown, self.guess, cast(Mapping[str, Interval], self.bounds))
 
     @property
     def default_layers(self) -> tuple[int, ...]:
@@ -155,8 +166,8 @@ class Problem(Portable):
     def initial_coefficients(
         self, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"
     ) -> torch.Tensor:
-        """Start values of the unknown coefficients, in the PDE's order."""
-        return torch.tensor(list(self.pde.unknown.values()), dtype=dtype, device=device)
+        """Where the free numbers behind the unknown coefficients start, in the PDE's order."""
+        return torch.tensor(self.unknowns.start(), dtype=dtype, device=device)
 
 
 def _numbered(conditions: Sequence[Condition]) -> list[Condition]:

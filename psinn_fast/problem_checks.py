@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .bounds import Interval, checked_bounds
 from .conditions import Condition
 from .domain import Box
 from .kernels import checks
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .problem import Problem
 
 # Columns of histories that are no terms and no coefficients.
-HISTORY_COLUMNS = ("step", "seconds", "lr", "damping", "loss", "penalty", "relative_l2")
+HISTORY_COLUMNS = ("step", "seconds", "lr", "damping", "loss", "held_out", "penalty", "relative_l2")
 
 
 def checked_settings(problem: Problem) -> dict[str, Any]:
@@ -42,6 +43,7 @@ def checked_settings(problem: Problem) -> dict[str, Any]:
         "conditions": _conditions(problem.conditions),
         "guess": _coefficients("guess", problem.guess, pde),
         "true_coefficients": _coefficients("true_coefficients", problem.true_coefficients, pde),
+        "bounds": _bounds(problem),
         "symmetries": _symmetries(problem.symmetries, ends),
         "structure": optional("structure", lambda given: _structure(given, ends)),
         "layers": optional("layers", lambda given: _layers(given, ends)),
@@ -100,6 +102,15 @@ def check_coefficients(what: str, given: object, unknown: Sequence[str]) -> dict
 
 def _coefficients(what: str, given: object, pde: PDE) -> dict[str, float]:
     return check_coefficients(what, given, tuple(pde.unknown))
+
+
+def _bounds(problem: Problem) -> dict[str, Interval]:
+    bounds = checked_bounds(problem.bounds, tuple(problem.pde.unknown))
+    for name, true in _coefficients("true_coefficients", problem.true_coefficients, problem.pde).items():
+        low, high = bounds.get(name, (true, true))
+        if not low <= true <= high:
+            raise InputError(f"bounds: {name}: its true value {true:g} lies outside ({low:g}, {high:g})")
+    return bounds
 
 
 def _conditions(given: object) -> list[Condition]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +127,7 @@ def trace(
     columns: Sequence[sp.Symbol],
     coefficients: Sequence[sp.Symbol],
     where: str,
+    substitution: Mapping[sp.Symbol, sp.Expr] | None = None,
 ) -> Traced:
     """Lower what ``function()`` returns: one residual or a sequence of them, as SymPy expressions.
 
@@ -137,6 +138,7 @@ def trace(
         columns: symbols of the given columns.
         coefficients: symbols of the unknown coefficients.
         where: names the function in error messages.
+        substitution: of unknown coefficients by functions of their symbols, in the program alone.
     """
     try:
         returned = function()
@@ -168,7 +170,14 @@ def trace(
         meaning.update({symbol: Coordinate(site, axis) for axis, symbol in enumerate(symbols)})
     meaning.update({symbol: Column(i) for i, symbol in enumerate((*columns, *hoisted))})
     meaning.update({symbol: Coefficient(i) for i, symbol in enumerate(coefficients)})
-    program = emit(residuals, meaning, channels, len(coords), len(columns) + len(hoisted), where)
+    program = emit(
+        [r.xreplace(substitution or {}) for r in residuals],
+        meaning,
+        channels,
+        len(coords),
+        len(columns) + len(hoisted),
+        where,
+    )
     return Traced(program, residuals, _column_function(list(hoisted.values()), coords))
 
 

@@ -246,7 +246,7 @@ def discover(
     distilled: list[Distillation] = []
     on_students: list[list[Symmetry]] | None = None
     if "student" in wanted and nets:
-        options = {"threshold": asked.threshold, "backend": backend, "progress": progress}
+        options: dict[str, Any] = {"threshold": asked.threshold, "backend": backend, "progress": progress}
         with clock("students"):
             committee = [found.net for found in trained]
             subjects = [*([[teacher]] if teacher is not None else []), *([committee] if committee else [])]

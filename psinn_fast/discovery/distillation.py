@@ -159,7 +159,7 @@ def distil(
     Source: Liu et al. 2025, doi 10.1038/s41467-025-64624-3; what is added, and why, is in docs/discovery.md.
     """
     problem = as_problem(problem)
-    nets = list(teacher) if isinstance(teacher, (list, tuple)) else [teacher]
+    nets: list[PsiMLP] = [*teacher] if isinstance(teacher, (list, tuple)) else [teacher]  # type: ignore[list-item]
     for net in nets:
         check_network(problem, net, "teacher")
     if not nets:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ..kernels import checks
 
@@ -36,7 +35,6 @@ class GaussNewton:
         damping: of the first step, relative to the squared lengths of J's columns.
         acceleration: second order along the step (geodesic acceleration).
         precision: "float64", or "float32" for J alone; sums, residuals and solutions are float64 in any case.
-        bounds: (low, high) of unknown coefficients, e.g. ``{"nu": (0, math.inf)}``; they stay strictly inside.
         loss_target: stop where the loss, balanced and at the points drawn, is not above it.
         gradient_tolerance: stop where no column of J makes an angle with r whose cosine is larger.
         step_tolerance: stop where a step is shorter than this times the parameters, both scaled.
@@ -55,7 +53,6 @@ class GaussNewton:
     damping: float = 1e-3
     acceleration: bool = True
     precision: str = "float64"
-    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     loss_target: float | None = None
     gradient_tolerance: float = 1e-12
     step_tolerance: float = 1e-14

@@ -16,7 +16,6 @@ from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
 from ..problem import Problem
 from .between import neighbours
-from .bounds import BoundedCoefficients
 from .regions import other_sites, term_at
 from .residuals import Residuals
 
@@ -60,8 +59,7 @@ class HeldOut:
 
 def residual_of(engine: Backend, plan: Plan, theta: Tensor, coefficients: Tensor) -> Callable[[Term], Tensor]:
     """(N, m) of a term at these weights."""
-    names = [str(i) for i in range(coefficients.numel())]
-    residuals = Residuals(engine, plan, [], [], BoundedCoefficients(names, dict.fromkeys(names, 0.0), {}))
+    residuals = Residuals(engine, plan, [], [])
     return partial(residuals.of_term, x=torch.cat([theta, coefficients]))
 
 

@@ -50,6 +50,10 @@ def run_identity(
             name: [float(low), float(high)]
             for name, low, high in zip(problem.domain.coords, problem.domain.low, problem.domain.high, strict=True)
         },
+        "bounds": {
+            name: [end if math.isfinite(end) else None for end in interval]
+            for name, interval in problem.unknowns.bounds.items()
+        },
         "terms": {
             condition.name: _term(condition, term, text)
             for (condition, term), text in zip(terms, map(_text, problem.traced), strict=True)

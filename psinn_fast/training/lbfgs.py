@@ -1,4 +1,4 @@
-"""L-BFGS on the fused loss: SciPy's L-BFGS-B without bounds, in float64, where it does not stall."""
+"""L-BFGS on the fused loss: SciPy's L-BFGS-B without bounds of its own, in float64, where it does not stall."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def polish(
     iterations = checks.integer("iterations", iterations, 0)
     engine = get_backend(backend)
     terms = one_point_per_orbit(problem, net, problem.terms(torch.float64))
-    unknown = torch.tensor(list({**problem.pde.unknown, **(coefficients or {})}.values()), dtype=torch.float64)
+    unknown = torch.tensor(problem.unknowns.start(coefficients), dtype=torch.float64)
     n_theta = net.theta.numel()
 
     def objective(x: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:

@@ -152,10 +152,9 @@ def fit(
     dtype, device = net.theta.dtype, net.theta.device
     engine = get_backend(backend, device)
     terms = one_point_per_orbit(problem, net, problem.terms(dtype, device))
-    starts = {**problem.pde.unknown, **(coefficients or {})}
     state = AdamState(
         net.theta.detach().clone(),
-        torch.tensor(list(starts.values()), dtype=dtype, device=device),
+        torch.tensor(problem.unknowns.start(coefficients), dtype=dtype, device=device),
         schedule.lr,
         tuple(schedule.milestones),
         schedule.gamma,
@@ -163,9 +162,8 @@ def fit(
         schedule.eps,
     )
     names = problem.term_names
-    coefficient_names = tuple(problem.pde.unknown)
     history = History(
-        ("step", "seconds", "lr", "loss", "held_out", *names, "penalty", *coefficient_names, "relative_l2")
+        ("step", "seconds", "lr", "loss", "held_out", *names, "penalty", *problem.pde.unknown, "relative_l2")
     )
     log_every = max(1, schedule.steps // HISTORY_ROWS)
     watch_every = log_every * max(1, schedule.steps // (WATCHES * log_every))
@@ -200,9 +198,8 @@ def fit(
         return points.losses(residual_of(engine, net.plan, state.theta, state.coefficients))
 
     def record(
-        losses: list[float], step: int, lr: float, error: float, coefficients: list[float],
-        others: list[float | None] | None,
-    ) -> str:  # fmt: skip
+        losses: list[float], step: int, lr: float, error: float, z: list[float], others: list[float | None] | None
+    ) -> str:
         nonlocal hidden
         *terms_now, penalty = losses
         own = sum(term.weight * value for term, value in zip(terms, terms_now, strict=True))
@@ -210,7 +207,7 @@ def fit(
         history.append(
             step=step, seconds=clock.seconds, lr=lr, loss=own + penalty, penalty=penalty, relative_l2=error,
             held_out=there + penalty,
-            **dict(zip(names, terms_now, strict=True)), **dict(zip(coefficient_names, coefficients, strict=True)),
+            **dict(zip(names, terms_now, strict=True)), **problem.unknowns.values(z),
         )  # fmt: skip
         hidden = times_larger(there, own, history["loss"][0]) if others else hidden
         return progress_note(own + penalty, error, hidden)
@@ -265,7 +262,7 @@ def fit(
         state.step,
         clock.seconds,
         dict(zip(names, own, strict=True)),
-        dict(zip(coefficient_names, state.coefficients.tolist(), strict=True)),
+        problem.unknowns.values(state.coefficients.tolist()),
         history,
         stopped_by,
         held_out=dict(zip(names, held_out, strict=True)),

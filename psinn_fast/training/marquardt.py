@@ -21,7 +21,6 @@ from ..kernels.contract import Backend, Term
 from ..kernels.errors import CheckpointError
 from ..networks import PsiMLP
 from ..problem import Problem
-from .bounds import BoundedCoefficients
 from .checkpoint import Expected
 from .doubts import NEGLIGIBLE
 from .gauss_newton_options import GaussNewton
@@ -82,16 +81,15 @@ class Marquardt:
     ) -> None:
         self._options, self._engine, self._plan = options, engine, net.plan
         device = net.theta.device
-        first = {**problem.pde.unknown, **problem.guess, **(starts or {})}
-        self._names = tuple(first)
-        self._bounded = BoundedCoefficients(self._names, first, options.bounds)
-        coefficients = torch.tensor(list(first.values()), dtype=torch.float64, device=device)
-        self.x = torch.cat([net.theta.detach().double(), self._bounded.free(coefficients)])
+        self._problem = problem
+        z = torch.tensor(problem.unknowns.start(starts, guessed=True), dtype=torch.float64, device=device)
+        self.x = torch.cat([net.theta.detach().double(), z])
         points: int | None = max(_FEWEST_POINTS, _POINTS_PER_UNKNOWN * self.x.numel())
         if options.points != "auto":
             points = options.points if isinstance(options.points, int) else None
         # With unknown coefficients the equation is weighed against measurements: its mean must not be biased.
-        self._focus = float(options.focus) if isinstance(options.focus, (int, float)) else float(not first)
+        automatic = float(not problem.pde.unknown)
+        self._focus = float(options.focus) if isinstance(options.focus, (int, float)) else automatic
         self.full = problem.terms(torch.float64, device)
         if points is None:
             self.full = one_point_per_orbit(problem, net, self.full)
@@ -112,7 +110,7 @@ class Marquardt:
 
     @property
     def coefficients(self) -> dict[str, float]:
-        return dict(zip(self._names, self._bounded.bound(self.x[self._plan.n_parameters :]).tolist(), strict=True))
+        return self._problem.unknowns.values(self.x[self._plan.n_parameters :].tolist())
 
     @property
     def losses(self) -> list[float]:
@@ -308,7 +306,7 @@ class Marquardt:
 
     def _use(self, terms: list[Term], weights: list[float]) -> None:
         precision = torch.float32 if self._options.precision == "float32" else torch.float64
-        self.residuals = Residuals(self._engine, self._plan, terms, weights, self._bounded, precision)
+        self.residuals = Residuals(self._engine, self._plan, terms, weights, precision)
 
     def _is_time_to_draw(self) -> bool:
         """After as many iterations as are done; after a fourth of them once the network has adapted to a draw."""

@@ -23,7 +23,6 @@ from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..symmetry import SignedPermutation, maps_of_box
-from .bounds import BoundedCoefficients
 from .residuals import Residuals
 
 FloatArray = npt.NDArray[np.float64]
@@ -58,15 +57,12 @@ def one_point_per_orbit(problem: Problem, net: PsiMLP, terms: Sequence[Term]) ->
 
 def _residual_sizes(problem: Problem, net: PsiMLP) -> list[FloatArray]:
     """Per term |r| (draws, N) of random networks, with random coefficients; NaN where it is not finite."""
-    names = tuple(problem.pde.unknown)
-    bounded = BoundedCoefficients(names, dict.fromkeys(names, 1.0), {})
     terms = problem.terms(torch.float64)
-    residuals = Residuals(get_backend("auto"), net.plan, terms, [1.0] * len(terms), bounded)
+    residuals = Residuals(get_backend("auto"), net.plan, terms, [1.0] * len(terms))
     rng = np.random.default_rng(0)
+    n_theta, n_unknown = net.plan.n_parameters, len(problem.pde.unknown)
     draws = [
-        torch.from_numpy(
-            np.concatenate([rng.standard_normal(net.plan.n_parameters), rng.uniform(0.5, 1.5, len(names))])
-        )
+        torch.from_numpy(np.concatenate([rng.standard_normal(n_theta), rng.uniform(0.5, 1.5, n_unknown)]))
         for _ in range(_DRAWS)
     ]
     sizes = [np.stack([residuals.of_term(term, x).square().sum(1).sqrt().numpy() for x in draws]) for term in terms]

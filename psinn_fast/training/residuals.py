@@ -1,7 +1,7 @@
 """All residuals of a loss as one long vector r(x), with its Jacobian in row chunks.
 
-x = (theta, z), z the free numbers behind the unknown coefficients; M rows, n unknowns, float64. The rows of term t are
-scaled by sqrt(w_t / N_t), so that |r|^2 is the weighted loss.
+x = (theta, z), z the free numbers behind the unknown coefficients (bounds.py); M rows, n unknowns, float64. The rows of
+term t are scaled by sqrt(w_t / N_t), so that |r|^2 is the weighted loss.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
 from ..kernels.program import Coefficient, Jet
 from ..kernels.reference.torch_program import torch_program
-from .bounds import BoundedCoefficients
 from .least_squares import Chunk
 
 # Numbers of the Jacobian alive at once: 64 MB in float64.
@@ -34,10 +33,9 @@ class Residuals:
         plan: Plan,
         terms: Sequence[Term],
         weights: Sequence[float],
-        bounded: BoundedCoefficients,
         precision: torch.dtype = torch.float64,
     ) -> None:
-        self._engine, self._plan, self._bounded, self._precision = engine, plan, bounded, precision
+        self._engine, self._plan, self._precision = engine, plan, precision
         self.terms, self.weights = terms, weights
         self._active = [i for i, weight in enumerate(weights) if weight > 0]
 
@@ -111,7 +109,7 @@ class Residuals:
                 theta_bar += self._engine.jets_backward(
                     self._plan, theta, part.points.flatten(0, 1), program.channels, flat_bar
                 )[0]
-        return torch.cat([theta_bar, coefficients_bar * self._bounded.slopes(x[theta.numel() :])])
+        return torch.cat([theta_bar, coefficients_bar])
 
     def _jets(self, term: Term, theta: Tensor) -> Tensor:
         """(n_sites, C, N, F)."""
@@ -121,7 +119,6 @@ class Residuals:
     def _term_chunks(self, i: int, x: Tensor) -> Iterator[Chunk]:
         term = self.terms[i]
         theta, coefficients = self._split(x)
-        slopes = self._bounded.slopes(x[theta.numel() :])
         step = max(1, _CHUNK_NUMBERS // (x.numel() * term.program.n_residuals))
         for start in range(0, term.n_points, step):
             part = _cut(term, slice(start, start + step))
@@ -131,10 +128,7 @@ class Residuals:
             if self._precision != torch.float64:
                 # Only J is rounded: r decides which steps are taken, and how small the loss becomes.
                 r = self.of_term(part, x)
-            rows = jacobian.flatten(0, 1).double()
-            if slopes.numel():
-                rows[:, theta.numel() :] *= slopes
-            yield r.flatten(), rows
+            yield r.flatten(), jacobian.flatten(0, 1).double()
 
     def _rounded(self, term: Term) -> Term:
         if self._precision == torch.float64:
@@ -143,7 +137,7 @@ class Residuals:
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         n = self._plan.n_parameters
-        return x[:n], self._bounded.bound(x[n:])
+        return x[:n], x[n:]
 
     def _rows(self, i: int) -> int:
         return self.terms[i].n_points * self.terms[i].program.n_residuals

@@ -126,9 +126,11 @@ def test_a_checkpoint_of_another_problem_is_refused(
     assert fit(problem(), TanhMLP([2, 3, 1]), longer, checkpoint=path, resume=True).steps == 3
 
 
-def test_other_bounds_of_gauss_newton(tmp_path: Path) -> None:
+@pytest.mark.parametrize("schedule", [Schedule(1), GaussNewton(iterations=1)])
+def test_other_bounds(tmp_path: Path, schedule: Schedule | GaussNewton) -> None:
     path = tmp_path / "c.safetensors"
-    fit(problem(), TanhMLP([2, 3, 1]), GaussNewton(iterations=1, bounds={"k": (0, 1)}), checkpoint=path)
-    other = GaussNewton(iterations=1, bounds={"k": (0, 2)})
-    with pytest.raises(CheckpointError, match=r"gauss_newton\.bounds\.k: saved \[.*0, 1.*\], now"):
-        fit(problem(), TanhMLP([2, 3, 1]), other, checkpoint=path, resume=True)
+    fit(replace(problem(), bounds={"k": (0, 1)}), TanhMLP([2, 3, 1]), schedule, checkpoint=path)
+    for bounds, now in (({"k": (0, 2)}, r"\[0.0, 2.0\]"), ({"k": (0, None)}, r"\[0.0, None\]"), ({}, "None")):
+        other = replace(problem(), bounds=bounds)
+        with pytest.raises(CheckpointError, match=rf"bounds\.k: saved \[0\.0, 1\.0\], now {now}"):
+            fit(other, TanhMLP([2, 3, 1]), schedule, checkpoint=path, resume=True)

@@ -65,6 +65,12 @@ def random_theta(structure: Structure, seed: int, dtype: torch.dtype = torch.flo
     return perturbed(theta.to(dtype))
 
 
+def unit_normal(d: int) -> list[float]:
+    """A unit vector without equal or vanishing components."""
+    vector = np.array([1.0, -2.0, 0.5, 0.3])[:d]
+    return (vector / np.linalg.norm(vector)).tolist()
+
+
 def random_points(n: int, d: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
     generator = torch.Generator().manual_seed(1000 + seed)
     return torch.empty(n, d, dtype=torch.float64).uniform_(-1, 1, generator=generator).to(dtype)

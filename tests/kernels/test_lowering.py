@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers import random_points, random_theta, relative_error
+from helpers import random_points, random_theta, relative_error, unit_normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import entrywise, planted_structure
@@ -44,7 +44,7 @@ def terms_for(structure: Structure) -> list[Term]:
 
     conditions = [
         Residual(box.random(9, seed=1), weight=0.5),
-        Neumann(box.random(7, seed=2), [1.0, -2.0, 0.5, 0.3][: len(coords)], **{fields[-1]: 0.3}),
+        Neumann(box.random(7, seed=2), unit_normal(len(coords)), **{fields[-1]: 0.3}),
         Periodic(box.random(5, seed=3), box.random(5, seed=4), [f"{fields[0]}_x", fields[-1]]),
     ]
     pde = PDE(" ".join(coords), " ".join(fields), residual, unknown={"nu": 0.4})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
-from helpers import random_theta
+from helpers import random_theta, unit_normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import planted_structure
@@ -31,17 +32,27 @@ from psinn_fast.structure import Structure
 from psinn_fast.symmetry import SignedPermutation, Symmetry, structure_from_group
 
 
-def tied_terms(structure: Structure) -> list[Term]:
+@cache
+def tied_terms(n_inputs: int, n_outputs: int) -> list[Term]:
     """Orders 1 to 4, two sites, all outputs, an unknown coefficient."""
-    coords, fields = "xyzt"[: structure.n_inputs], "uvw"[: structure.n_outputs]
+    coords, fields = "xyzt"[:n_inputs], "uvw"[:n_outputs]
     box = Box(**dict.fromkeys(coords, (-1, 1)))
     conditions = [
         Residual(box.random(9, seed=1), weight=0.5),
-        Neumann(box.random(7, seed=2), [1.0, -2.0, 0.5, 0.3][: len(coords)], **{fields[-1]: 0.3}),
+        Neumann(box.random(7, seed=2), unit_normal(len(coords)), **{fields[-1]: 0.3}),
         Periodic(box.random(5, seed=3), box.random(5, seed=4), [f"{fields[0]}_x", fields[-1]]),
     ]
     pde = PDE(" ".join(coords), " ".join(fields), lambda u, nu: [u.x * u - nu * u.xx, u.xxxx + nu], unknown={"nu": 0.4})
     return Problem("tied", pde, box, conditions).terms(torch.float64)
+
+
+@cache
+def laplace_terms(n_inputs: int, n_outputs: int) -> list[Term]:
+    """Residuals that read the Laplacian alone: the last layers leave out the other channels."""
+    coords, fields = "xyzt"[:n_inputs], "uvw"[:n_outputs]
+    box = Box(**dict.fromkeys(coords, (-1, 1)))
+    pde = PDE(" ".join(coords), " ".join(fields), lambda u: u.lap, time=None)
+    return Problem("laplace", pde, box, [Residual(box.random(13, seed=1))]).terms(torch.float64)
 
 
 def check_tied(backend: CpuBackend, structure: Structure, plan: Plan, seed: int) -> None:
@@ -49,14 +60,8 @@ def check_tied(backend: CpuBackend, structure: Structure, plan: Plan, seed: int)
     sets = channel_sets(structure.n_inputs)
     for name in ("value", "laplacian", "some"):
         check_jets(backend, plan, theta, sets[name], 11)
-    check_losses(backend, plan, theta, nu, tied_terms(structure))
-    # Residuals that read the Laplacian alone: the last layers leave out the other channels.
-    coords = "xyzt"[: structure.n_inputs]
-    box = Box(**dict.fromkeys(coords, (-1, 1)))
-    fields = " ".join("uvw"[: structure.n_outputs])
-    pde = PDE(" ".join(coords), fields, lambda u: u.lap, time=None)
-    terms = Problem("laplace", pde, box, [Residual(box.random(13, seed=1))]).terms(torch.float64)
-    check_losses(backend, plan, theta, nu[:0], terms)
+    check_losses(backend, plan, theta, nu, tied_terms(structure.n_inputs, structure.n_outputs))
+    check_losses(backend, plan, theta, nu[:0], laplace_terms(structure.n_inputs, structure.n_outputs))
 
 
 @pytest.mark.parametrize("name", ["laplace", "burgers", "poisson", "flow"])

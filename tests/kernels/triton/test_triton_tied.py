@@ -25,7 +25,7 @@ def check_tied(backend: OnDevice, structure: Structure, plan: Plan, seed: int, j
     """All operations: orders 1 to 4, two sites, all outputs, an unknown coefficient."""
     theta = random_theta(structure, seed)
     check_jets(backend, plan, theta, channel_sets(structure.n_inputs)["laplacian"], 11)
-    check_losses(backend, plan, theta, NU, tied_terms(structure), jacobian)
+    check_losses(backend, plan, theta, NU, tied_terms(structure.n_inputs, structure.n_outputs), jacobian)
 
 
 @pytest.mark.parametrize(

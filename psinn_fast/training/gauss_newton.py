@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ..kernels.errors import CheckpointError, DivergedError
 from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
+from .abort import Aborted, abortable
 from .checkpoint import Checkpoint
 from .doubts import times_larger, trend
 from .gauss_newton_options import GaussNewton
@@ -119,21 +121,22 @@ def fit_gauss_newton(
                     stopped_by = "interrupt" if interrupt.raised else "seconds"
                     break
                 first_loss = history["loss"][0] if len(history) else math.inf
-                if not scouted and wants_another_start(run, reason, first_loss, compare_at):
-                    bar.update(run.step, "trying other starts")
-                    found = better_start(run, others, scouting, halted)
-                    if found is not None:
-                        reason = reason if found is run else None
-                        run, scouted = found, True
-                    continue
-                if reason is not None and not run.renew():
-                    stopped_by = reason
-                    break
-                reason = None
-                equations = run.linearise()
-                if run.step % log_every == 0:
-                    note = record()
-                reason = run.advance(equations)
+                with _undone_if_aborted(run, history, interrupt):
+                    if not scouted and wants_another_start(run, reason, first_loss, compare_at):
+                        bar.update(run.step, "trying other starts")
+                        found = better_start(run, others, scouting, halted)
+                        if found is not None:
+                            reason = reason if found is run else None
+                            run, scouted = found, True
+                        continue
+                    if reason is not None and not run.renew():
+                        stopped_by = reason
+                        break
+                    reason = None
+                    equations = run.linearise()
+                    if run.step % log_every == 0:
+                        note = record()
+                    reason = run.advance(equations)
                 bar.update(run.step, note)
                 if file.is_due(clock()):
                     publish()
@@ -157,7 +160,7 @@ def fit_gauss_newton(
         _warnings(run, last, run.total(final), unseen.total(held_out, final)), trend(history, stopped_by),
     )  # fmt: skip
     if interrupt.signal is not None:  # also one that came too late to change anything
-        raise TrainingInterrupted(result, interrupt.signal)
+        raise TrainingInterrupted(result, net, interrupt.signal)
     return result
 
 
@@ -174,3 +177,15 @@ def _warnings(run: Marquardt, last: Watched, given: float, unseen: float) -> tup
     elif larger := times_larger(given, run.loss, first):
         found.append(f"the loss at the problem's own points is {larger} than at the points drawn")
     return tuple(found)
+
+
+@contextmanager
+def _undone_if_aborted(run: Marquardt, history: History, interrupt: InterruptFlag) -> Iterator[None]:
+    """Ctrl-C ends what is under way here half done, and run and history are what they were before it."""
+    tensors, numbers, rows = *run.saved(), len(history)
+    try:
+        with abortable(lambda: interrupt.raised):
+            yield
+    except Aborted:
+        run.restore(tensors, numbers)
+        del history.rows[rows:]

@@ -2,7 +2,8 @@
 
 M rows, n unknowns, D^2 = scale (n,). Four ways, chosen by size (`choose`):
 
-    cholesky   J^T J + damping D^2; where it is numerically singular, its eigenvectors (eigh)
+    cholesky   J^T J + damping D^2; where it is numerically singular, its eigenvectors (eigh), or if it is large, a
+               little more damping (shifted)
     qr         R of [J r], then R' of [R; sqrt(damping) D]: the condition number is not squared
     dual       J D^-2 J^T + damping, for more unknowns than rows
     cg         conjugate gradients, preconditioned by the diagonal; J is computed anew for every product, never kept
@@ -17,13 +18,15 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..kernels.gram import add_gram
+from .abort import look_up
+from .factorisations import add_gram_by_rows, cholesky, outer_gram, updated_triangle
 
 # Some rows: r (m,) and J (m, n), float64.
 Chunk = tuple[Tensor, Tensor]
 
-# Factorisations of larger matrices take minutes and gigabytes.
+# Factorisations of larger matrices take minutes and gigabytes; eigenvectors fifty times as long.
 LARGEST_FACTORED = 8_000
+LARGEST_EIGEN = 1_000
 _EPS = torch.finfo(torch.float64).eps
 # Below damping = SAFE * eps * n rounding errors of the Gram matrix of n unit columns weigh as much as the damping.
 _SAFE = 16.0
@@ -88,23 +91,32 @@ class NormalEquations:
         n = x.numel()
         gram = x.new_zeros(n + 1, n + 1)
         for r, jacobian in chunks:
-            add_gram(gram, jacobian, r)
+            add_gram_by_rows(gram, jacobian, r)
         self.gradient, self.square = gram[n, :n].clone(), float(gram[n, n])
         self._gram = gram[:n, :n].tril()  # all that is looked at
         self.diagonal = self._gram.diagonal().clone()
         self._apply: Callable[[Tensor], Tensor] = torch.zeros_like
 
     def damp(self, damping: float, scale: Tensor) -> None:
-        # Columns of unit length: what Cholesky then loses depends on the problem, not on the parameters' units.
         self._root = scale.rsqrt()
-        damped = self._gram * self._root[:, None] * self._root
+        factor, is_definite = cholesky(self._damped(damping))
+        if not is_definite and bool(torch.isfinite(damped := self._damped(damping)).all()):
+            if len(damped) <= LARGEST_EIGEN:
+                self.name = "eigh"
+                self._apply = partial(_by_eigenvectors, *torch.linalg.eigh(damped))
+                return
+            self.name, shift = "shifted", _SAFE * _EPS * len(damped)
+            while not is_definite:
+                factor, is_definite = cholesky(self._damped(damping + shift))
+                shift *= 10
+        self._apply = partial(_by_cholesky, factor)
+
+    def _damped(self, damping: float) -> Tensor:
+        """With columns of unit length: what Cholesky then loses depends on the problem, not on units."""
+        look_up()
+        damped = (self._gram * self._root[:, None]).mul_(self._root)
         damped.diagonal().add_(damping)
-        factor, failed = torch.linalg.cholesky_ex(damped)
-        if not int(failed) or not bool(torch.isfinite(damped).all()):
-            self._apply = partial(_by_cholesky, factor)
-        else:
-            self.name = "eigh"
-            self._apply = partial(_by_eigenvectors, *torch.linalg.eigh(damped))
+        return damped
 
     def step(self) -> Tensor:
         return -self.solve(self.gradient)
@@ -127,9 +139,9 @@ class Triangular:
 
     def __init__(self, chunks: Iterable[Chunk], x: Tensor) -> None:
         self.name = "qr"
-        r = x.new_zeros(0, x.numel() + 1)
+        r = x.new_zeros(x.numel() + 1, x.numel() + 1)
         for residual, jacobian in chunks:
-            r = torch.linalg.qr(torch.cat([r, torch.cat([jacobian, residual[:, None]], 1)]), mode="r").R
+            r = updated_triangle(r, torch.cat([jacobian, residual[:, None]], 1))
         self._r = r
         self.gradient = r[:, :-1].T @ r[:, -1]
         self.diagonal = r[:, :-1].square().sum(0)
@@ -139,7 +151,7 @@ class Triangular:
         n = scale.numel()
         below = scale.new_zeros(n, n + 1)
         below.diagonal().copy_((damping * scale).sqrt())
-        self._factor = torch.linalg.qr(torch.cat([self._r, below]), mode="r").R
+        self._factor = updated_triangle(self._r, below, is_diagonal=True)
 
     def step(self) -> Tensor:
         n = len(self.gradient)
@@ -166,10 +178,10 @@ class DualEquations:
     def damp(self, damping: float, scale: Tensor) -> None:
         self._damping, self._root = damping, scale.rsqrt()
         self._scaled = self._jacobian * self._root
-        kernel = self._scaled @ self._scaled.T
+        kernel = outer_gram(self._scaled)
         # Rounding errors of the kernel's largest eigenvalues: without them Cholesky may fail on equal rows.
         kernel.diagonal().add_(damping + _EPS * float(kernel.diagonal().sum()))
-        self._factor = torch.linalg.cholesky_ex(kernel).L
+        self._factor = cholesky(kernel)[0]
 
     def step(self) -> Tensor:
         dual = torch.cholesky_solve(self._residual[:, None], self._factor)[:, 0]

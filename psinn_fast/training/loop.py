@@ -88,7 +88,7 @@ class _Clock:
 
     before: float
     started: float = field(default_factory=time.perf_counter)
-    rate: float = 20.0
+    rate: float = 5.0
 
     @property
     def seconds(self) -> float:
@@ -270,7 +270,7 @@ def fit(
         notes=trend(history, stopped_by),
     )
     if interrupt.signal is not None:  # also one that came too late to change anything
-        raise TrainingInterrupted(result, interrupt.signal)
+        raise TrainingInterrupted(result, net, interrupt.signal)
     return result
 
 

@@ -243,7 +243,7 @@ class Marquardt:
         }
         numbers = {
             "step": self.step, "damping": self.damping, "growth": self._growth, "drawn_at": self._drawn_at,
-            "focused": self._is_focused, "weights": list(self.residuals.weights), "solvers": self.solvers,
+            "focused": self._is_focused, "weights": list(self.residuals.weights), "solvers": list(self.solvers),
             "refinement": self._sampler.refinement, "best_step": self.best.step,
         }  # fmt: skip
         levels = torch.tensor([self.first_loss, self.best.loss], dtype=torch.float64)
@@ -332,7 +332,7 @@ class Marquardt:
             ]
             self._use(list(self.residuals.terms), balanced)
         self._drawn_at = self.step
-        self._scale.zero_()
+        self._scale = torch.zeros_like(self.x)
         self.r = self.residuals.vector(self.x)
 
     def residual(self, term: Term) -> Tensor:

@@ -17,11 +17,13 @@ from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
 from ..kernels.program import Coefficient, Jet
 from ..kernels.reference.torch_program import torch_program
+from .abort import look_up
 from .least_squares import Chunk
 
 # Numbers of the Jacobian alive at once: 64 MB in float64.
 _CHUNK_NUMBERS = 1 << 23
-_CHUNK_POINTS = 1 << 17
+# Points at once, and multiplications of a forward pass: less than a second of a busy core, its adjoint included.
+_CHUNK_POINTS, _CHUNK_WORK = 1 << 17, 2e9
 
 
 class Residuals:
@@ -48,8 +50,10 @@ class Residuals:
         theta, coefficients = self._split(x)
         run = torch_program(term.program)
         parts = []
-        for start in range(0, term.n_points, _CHUNK_POINTS):
-            part = _cut(term, slice(start, start + _CHUNK_POINTS))
+        step = self._points_at_once(term)
+        for start in range(0, term.n_points, step):
+            look_up()
+            part = _cut(term, slice(start, start + step))
             values = run.residuals(self._jets(part, theta), part.points, part.columns, coefficients)
             parts.append(torch.stack([_per_point(value, part) for value in values], 1))
         return torch.cat(parts)
@@ -91,8 +95,10 @@ class Residuals:
             term, m = self.terms[i], self.terms[i].program.n_residuals
             s_term = s[start : start + self._rows(i)].view(-1, m) * self._scale(i)
             start += self._rows(i)
-            for first in range(0, term.n_points, _CHUNK_POINTS):
-                rows = slice(first, first + _CHUNK_POINTS)
+            step = self._points_at_once(term)
+            for first in range(0, term.n_points, step):
+                look_up()
+                rows = slice(first, first + step)
                 part, program = _cut(term, rows), term.program
                 jets = self._jets(part, theta)
                 jets_bar = torch.zeros_like(jets)
@@ -120,7 +126,9 @@ class Residuals:
         term = self.terms[i]
         theta, coefficients = self._split(x)
         step = max(1, _CHUNK_NUMBERS // (x.numel() * term.program.n_residuals))
+        step = min(step, self._points_at_once(term))
         for start in range(0, term.n_points, step):
+            look_up()
             part = _cut(term, slice(start, start + step))
             r, jacobian = self._engine.residual_jacobian(
                 self._plan, theta.to(self._precision), coefficients.to(self._precision), self._rounded(part)
@@ -129,6 +137,11 @@ class Residuals:
                 # Only J is rounded: r decides which steps are taken, and how small the loss becomes.
                 r = self.of_term(part, x)
             yield r.flatten(), jacobian.flatten(0, 1).double()
+
+    def _points_at_once(self, term: Term) -> int:
+        multiplications = sum(layer.multiplications for layer in self._plan.layers)
+        work = multiplications * len(term.program.channels) * term.program.n_sites
+        return max(1, min(_CHUNK_POINTS, int(_CHUNK_WORK / max(work, 1))))
 
     def _rounded(self, term: Term) -> Term:
         if self._precision == torch.float64:

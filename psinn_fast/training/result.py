@@ -6,6 +6,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..kernels import checks
 from ..kernels.errors import InputError, short
@@ -51,11 +52,17 @@ def status_text(ended: str, warnings: Sequence[str], notes: Sequence[str]) -> st
 
 
 class TrainingInterrupted(Interrupted):
-    """Ctrl-C, SIGTERM or SIGHUP during training; the checkpoint is written. ``result`` says how far it came."""
+    """Ctrl-C, SIGTERM or SIGHUP during training; the checkpoint is written.
 
-    def __init__(self, result: FitResult, number: int = signal.SIGINT) -> None:
+    ``result`` says how far it came, ``net`` is the network with the weights reached.
+    """
+
+    def __init__(self, result: FitResult, net: PsiMLP, number: int = signal.SIGINT) -> None:
         super().__init__(f"training interrupted at step {result.steps}", number)
-        self.result = result
+        self.result, self.net = result, net
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.result, self.net, self.signal)
 
 
 def check_network(problem: Problem, net: object, what: str = "net") -> None:

@@ -44,7 +44,7 @@ def fit_warm(
             title=f"{title} Gauss-Newton", identity=identity, **common,
         )  # fmt: skip
     except TrainingInterrupted as stop:
-        raise TrainingInterrupted(_joined(first, stop.result), stop.signal) from None
+        raise TrainingInterrupted(_joined(first, stop.result), net, stop.signal) from None
     return _joined(first, second)
 
 

@@ -102,6 +102,18 @@ def test_singular_gram_matrix_falls_back_to_eigenvectors() -> None:
     assert found.name == "eigh"
 
 
+def test_large_singular_gram_matrix_is_damped_a_little_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eigenvectors of thousands would take minutes."""
+    monkeypatch.setattr(module, "LARGEST_EIGEN", 2)
+    jacobian = torch.ones(4, 3, dtype=torch.float64)
+    found = equations("cholesky", jacobian, torch.ones(4, dtype=torch.float64))
+    found.damp(0.0, found.diagonal)
+    # Shifts of 1e-14 and more against rounding errors of 1e-16: a few digits of what no equation says.
+    assert float((jacobian @ found.step() + 1).norm()) < 1e-8
+    assert float((found.step() + 1 / 3).norm()) < 0.1
+    assert found.name == "shifted"
+
+
 @pytest.mark.parametrize("method", ["cholesky", "dual", "cg"])
 def test_nan_gives_no_finite_step(method: str) -> None:
     jacobian, r, scale = random_problem(12, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,16 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
     assert torch.equal(load_network(tmp_path / "weights.safetensors").theta, solution.net.theta)
     assert Structure.load(tmp_path / "structure.json") == solution.net.structure
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 32
+
+
+def test_warnings_are_marked_in_the_table() -> None:
+    solution = solve(small_laplace(), "psi", steps=1)
+    doubted = replace(solution, warnings=("the residual between the points is 11 times larger",))
+    assert doubted.status == "done, but the residual between the points is 11 times larger"
+    table = comparison_table([("Psi-NN", solution), ("PINN", doubted)]).splitlines()
+    assert table[1].startswith("Psi-NN ")
+    assert table[2].startswith("PINN * ")
+    assert table[3] == "* PINN: the residual between the points is 11 times larger"
 
 
 def test_metrics_against_their_definitions() -> None:

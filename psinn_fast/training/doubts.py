@@ -15,6 +15,7 @@ _STILL_FALLING = ((2.0, 1e-3), (10.0, 1e-7))
 # Above this part of the first loss nothing is solved.
 _UNSOLVED = 1e-2
 _CUT_SHORT = ("steps", "iterations", "seconds", "interrupt")
+_MORE = "when training stopped: more steps or seconds would help"
 # Fewer rows of a history show no trend; so many are averaged at each of its ends.
 _FEWEST_ROWS, _AVERAGED = 8, 5
 
@@ -46,11 +47,10 @@ def trend(history: History, stopped_by: str) -> tuple[str, ...]:
     first, last = losses[0], median(losses[-_AVERAGED:])
     quarter = next(i for i, step in enumerate(steps) if step >= 0.75 * steps[-1])
     fell = median(losses[max(0, quarter - _AVERAGED // 2) :][:_AVERAGED]) / max(last, 1e-300)
-    still = any(fell > factor and last > level * first for factor, level in _STILL_FALLING)
-    if still and stopped_by in _CUT_SHORT:
-        times = _rounded(fell)
-        return (
-            f"the loss was still falling when training stopped (by a factor of {times} over the last quarter): more "
-            "steps or seconds would help",
-        )
-    return (f"the loss is still {100 * last / first:.0f} % of the first one",) if last > _UNSOLVED * first else ()
+    is_cut_short = stopped_by in _CUT_SHORT
+    if last > _UNSOLVED * first:
+        more = f" and was still falling {_MORE}" if is_cut_short and fell > 1 else ""
+        return (f"the loss is still {100 * last / first:.0f} % of the first one{more}",)
+    if is_cut_short and any(fell > factor and last > level * first for factor, level in _STILL_FALLING):
+        return (f"the loss was still falling, by a factor of {_rounded(fell)} over the last quarter, {_MORE}",)
+    return ()

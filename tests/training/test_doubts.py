@@ -45,17 +45,18 @@ def falling(per_quarter: float, first: float = 1.0, last: float = 1e-2) -> Histo
     ("found", "stopped_by", "expected"),
     [
         (
-            falling(3.0),
+            falling(3.0, last=5e-3),
             "seconds",
-            "the loss was still falling when training stopped (by a factor of 3 over the last qua",
+            "the loss was still falling, by a factor of 3 over the last quarter, when",
         ),
-        (falling(3.0), "iterations", "the loss was still falling"),
+        (falling(3.0, last=5e-3), "iterations", "training stopped: more steps or seconds would help"),
         (falling(1.5, last=1e-3), "seconds", None),
         (falling(3.0, last=5e-4), "seconds", None),  # close to the end anyway
-        (falling(50.0, last=5e-4), "seconds", "(by a factor of 37 over"),
+        (falling(50.0, last=5e-4), "seconds", "by a factor of 37"),
         (falling(50.0, last=5e-8), "seconds", None),
         (falling(50.0, last=5e-4), "no descent", None),
         (falling(1.1, last=0.3), "no descent", "the loss is still 30 % of the first one"),
+        (falling(1.01, last=0.95), "seconds", "the loss is still 95 % of the first one and was still falling when"),
         (falling(1.0, last=0.3), "steps", "the loss is still 30 % of the first one"),
         (falling(1.0, last=0.0099), "steps", None),
         (history([1.0, 0.9, 0.8]), "steps", None),  # too short to have a trend

@@ -28,6 +28,7 @@ from psinn_fast import (
 from psinn_fast.training.held_out import HeldOut, residual_of
 from psinn_fast.training.loop import Schedule
 from psinn_fast.training.marquardt import Marquardt
+from psinn_fast.training.progress import progress_note
 
 FLOAT64 = torch.float64
 BOX = Box(x=(-1, 1), y=(0, 2))
@@ -228,6 +229,22 @@ def test_weights_returned_are_the_best_by_held_out_loss(monkeypatch: pytest.Monk
     while run.step < 20:
         run.advance(run.linearise())
     assert torch.equal(best, run.theta)
+
+
+def test_an_adapted_run_without_a_step_to_take_draws_anew_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(Marquardt, "renew", lambda run: asked.append(run.step) or len(asked) < 3)
+    result = fit(small_laplace(), TanhMLP([2, 6, 1], seed=0, dtype=FLOAT64), GaussNewton(20, gradient_tolerance=1.0))
+    assert asked == [0, 0, 0]
+    assert result.stopped_by == "gradient"
+
+
+def test_progress_says_what_hides_between_the_points() -> None:
+    assert progress_note(1e-3, math.nan, None) == "loss 1.00e-03"
+    assert (
+        progress_note(1e-3, 0.5, "99 times larger")
+        == "loss 1.00e-03  error 5.00e-01  between the points 99 times larger"
+    )
 
 
 def test_interrupted_and_timed_out_runs_have_their_check_too() -> None:

@@ -75,7 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(table(rows[-1:]).splitlines()[1], flush=True)
     command = "python -m bench.accuracy" + (f" --scale {options.scale}" if options.scale != 1 else "")
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"command": command, **measured_on, "threads": 1, "rows": rows}, indent=1) + "\n")
+    result = {"command": command, **measured_on, "threads": 1, "rows": rows}
+    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(table(rows))
     return 0
 

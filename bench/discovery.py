@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             row = {"case": name, "kind": case.kind, "part": part, "runs": runs, **summary(part, case, runs)}
             result["rows"].append(row)
             print(line(row), flush=True)
-            options.out.write_text(json.dumps(result, indent=1) + "\n")
+            options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return int(any("failure" in run for row in result["rows"] for run in row["runs"]))
 
 

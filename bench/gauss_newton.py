@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 row = {"case": case.name, "method": method, "optimizer": optimizer, **summary(case, runs), "runs": runs}
                 result["rows"].append(row)
                 print(_line(row), flush=True)
-                options.out.write_text(json.dumps(result, indent=1) + "\n")
+                options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     plot(result["rows"], options.out.with_suffix(".png"))
     return int(any("failure" in run for row in result["rows"] for run in row["runs"]))
 

@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         **measured_on, "rows": rows,
     }  # fmt: skip
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return int(any("failure" in found for row in rows for found in row["runs"]))
 
 

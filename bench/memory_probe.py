@@ -24,7 +24,7 @@ FORGET_PEAK = Path("/proc/self/clear_refs")
 
 
 def _kibibytes(field: str) -> int:
-    (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith(field + ":"))
+    (line,) = (line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith(field + ":"))
     return int(line.split()[1])
 
 
@@ -35,7 +35,7 @@ def memory(step: TrainStep) -> dict[str, Any]:
     it may not be told to, the growth of ``ru_maxrss`` is what is left, a lower bound.
     """
     try:
-        FORGET_PEAK.write_text("5")
+        FORGET_PEAK.write_text("5", encoding="utf-8")
         how = "VmHWM, reset before the call"
     except OSError:
         how = "growth of ru_maxrss, a lower bound"

@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None, cases: Sequence[Case] = CASES) 
     print(table(rows))
     out = options.out or Path(__file__).parent / "results" / f"{options.backend}_step.json"
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(conditions(*settings) | {"rows": rows}, indent=2) + "\n")
+    out.write_text(json.dumps(conditions(*settings) | {"rows": rows}, indent=2) + "\n", encoding="utf-8")
     return int(any("failure" in row for row in rows))
 
 

@@ -19,9 +19,11 @@ from .kernels import available_backends, get_backend
 from .kernels.errors import (
     BackendUnavailable,
     CheckpointError,
+    CheckpointWarning,
     DivergedError,
     GradientError,
     InputError,
+    OutputWarning,
     PsinnFastError,
 )
 from .kernels.regularizer import Regularizer
@@ -44,6 +46,7 @@ __all__ = [
     "BackendUnavailable",
     "Box",
     "CheckpointError",
+    "CheckpointWarning",
     "Condition",
     "Data",
     "Derivatives",
@@ -56,6 +59,7 @@ __all__ = [
     "History",
     "InputError",
     "Neumann",
+    "OutputWarning",
     "Periodic",
     "Problem",
     "ProblemSymmetry",

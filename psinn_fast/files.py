@@ -14,14 +14,26 @@ from typing import Any
 
 import numpy as np
 
-# Of JSON, in bytes: a structure of a million symbols. Parsed, it takes up to 25 times as much.
-MOST_TEXT = 2**24
+from .kernels.errors import InputError, short
+
+# Of JSON, in bytes: a structure of half a million symbols. Parsed, it takes up to 25 times as much.
+MOST_TEXT = 2**23
 # JSON integers beyond these are no sizes, symbols or steps of anything.
 _LARGEST_INTEGER = 2**63
 
 
 class BadJson(ValueError):
     """Text that is not JSON, or JSON that no file of ours holds: NaN, huge numbers, one key twice."""
+
+
+def as_path(what: str, path: object) -> Path:
+    """
+    Raises:
+        InputError: no path, or one with a NUL.
+    """
+    if not isinstance(path, (str, os.PathLike)) or not str(path).strip() or "\0" in str(path):
+        raise InputError(f"{what}: expected the path of a file or folder, got {short(path)}")
+    return Path(path)
 
 
 def open_regular(path: str | Path) -> int:
@@ -32,7 +44,7 @@ def open_regular(path: str | Path) -> int:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except ValueError as error:  # a NUL in the name
+    except (TypeError, ValueError) as error:  # no path, or one with a NUL
         raise OSError(str(error)) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -44,7 +56,7 @@ def read_text(path: str | Path) -> str:
     """The whole of a text file.
 
     Raises:
-        OSError: as for `open_regular`, or of more than 16 MB.
+        OSError: as for `open_regular`, or of more than 8 MB.
         UnicodeDecodeError: not UTF-8.
     """
     with open(open_regular(path), "rb") as file:
@@ -63,7 +75,7 @@ def write_atomically(path: str | Path, contents: str | bytes) -> None:
     Raises:
         OSError: it cannot be written; the old file is as it was.
     """
-    target = Path(path)
+    target = as_path("path", path)
     descriptor, partial = _created(target.parent)
     try:
         with open(descriptor, "wb") as file:

@@ -7,7 +7,6 @@ weights first; what cannot be written is said in one `OutputWarning`, and the re
 from __future__ import annotations
 
 import contextlib
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .evidence_plot import discovery_figure
-from .files import to_json, try_to_write, write_atomically
+from .files import as_path, to_json, try_to_write, write_atomically
 from .kernels.errors import InputError, OutputWarning
 from .plots import (
     history_figure,
@@ -33,6 +32,8 @@ if TYPE_CHECKING:  # these modules write through this one
 
     from .discovery.discover import Discovery
     from .solving import Solution
+
+_LONGEST_REASON = 200
 
 
 def save_solution(solution: Solution, out: str | Path, pictures: bool = True) -> None:
@@ -77,9 +78,7 @@ def writable_folder(path: str | Path) -> Path:
     Raises:
         InputError: it cannot be made or written to.
     """
-    if not isinstance(path, (str, os.PathLike)) or not str(path).strip():
-        raise InputError(f"out: expected the path of a folder, got {path!r}")
-    folder = Path(path)
+    folder = as_path("out", path)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         try_to_write(folder)
@@ -97,7 +96,7 @@ class _Folder:
     """``with _Folder(path) as folder``: files by name; on leaving, a warning that names those that were not written."""
 
     def __init__(self, path: str | Path) -> None:
-        self._path, self._failures = Path(path), list[str]()
+        self._path, self._failures = as_path("out", path), list[str]()
 
     def __enter__(self) -> _Folder:
         with contextlib.suppress(OSError):  # the files will say so
@@ -116,7 +115,8 @@ class _Folder:
             write(self._path / name)
         except Exception as error:  # of drawing any: a picture is not worth what was trained
             cause = error.__cause__ or error
-            self._failures.append(f"{name} ({getattr(cause, 'strerror', None) or cause or type(cause).__name__})")
+            reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+            self._failures.append(f"{name} ({' '.join(reason.split())[:_LONGEST_REASON]})")
 
     def write_text(self, name: str, text: str) -> None:
         self.write(name, lambda path: write_atomically(path, text))

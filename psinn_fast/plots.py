@@ -48,7 +48,7 @@ def solution_figure(problem: Problem | str, net: PsiMLP, title: str = "") -> Fig
     panels = 1 if problem.exact is None else 3
     figure = new_figure(4.2 * panels, 3.4 * len(problem.pde.fields))
     draw_solution(figure, problem, net)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     return figure
 
 
@@ -146,7 +146,7 @@ def draw_structure(figure: FigureBase, structure: Structure) -> None:
         axis.set_title(f"W{number}, b{number}", fontsize=9)
     about = "" if structure.is_plain else f", {structure.frame_text}"
     title = f"{structure.name}: {structure.n_parameters} of {structure.n_expanded} parameters{about}"
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=10, parse_math=False)
 
 
 def relation_matrix_figure(structure: Structure) -> Figure:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from . import entries
-from .files import BadJson, from_json, read_text, to_json, write_atomically
+from .files import MOST_TEXT, BadJson, from_json, read_text, to_json, write_atomically
 from .kernels import checks
 from .kernels.errors import CheckpointError, InputError, short
 from .kernels.lowering import lower
@@ -335,16 +335,19 @@ class Structure:
         """Write `to_json`.
 
         Raises:
-            OSError: the file cannot be written.
+            OSError: the file cannot be written, or would be too large to be read again.
         """
-        write_atomically(path, self.to_json() + "\n")
+        contents = self.to_json() + "\n"
+        if len(contents) > MOST_TEXT:
+            raise OSError(f"{path}: its text has {len(contents)} characters, and only {MOST_TEXT} could be read again")
+        write_atomically(path, contents)
 
     @classmethod
     def load(cls, path: str | Path) -> Structure:
         """What `save` wrote.
 
         Raises:
-            CheckpointError, InputError: see `from_json`; the file cannot be read, or has more than 16 MB.
+            CheckpointError, InputError: see `from_json`; the file cannot be read, or has more than 8 MB.
         """
         try:
             contents = read_text(path)

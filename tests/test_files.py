@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from psinn_fast import CheckpointError, InputError, Structure, TanhMLP, load_network, save_network
 from psinn_fast.files import BadJson, from_json, read_text, to_json, write_atomically
+from psinn_fast.output import writable_folder
 
 
 def test_old_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -111,3 +113,25 @@ def test_too_much_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "t").write_text("12345678901")
     with pytest.raises(OSError, match="more than 10 bytes"):
         read_text(tmp_path / "t")
+
+
+@pytest.mark.parametrize("path", [5, None, "", " ", b"x", "a\0b", ["x"]])
+def test_what_is_no_path(path: object, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="out: expected the path of a file or folder"):
+        writable_folder(path)
+    with pytest.raises(InputError, match="path: expected the path"):
+        write_atomically(path, "")
+    for read in (Structure.load, load_network):
+        with pytest.raises(CheckpointError, match="cannot be read"):
+            read(path)
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psinn_fast.structure.MOST_TEXT", 100)
+    monkeypatch.setattr("psinn_fast.training.tensor_file.MOST_TEXT", 100)
+    net = TanhMLP([2, 3, 1])
+    with pytest.raises(OSError, match="only 100 could be read again"):
+        net.structure.save(tmp_path / "s.json")
+    with pytest.raises(CheckpointError, match="only 100 could be read again"):
+        save_network(tmp_path / "w.safetensors", net)
+    assert list(tmp_path.iterdir()) == []

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from small import small_laplace
 
 from psinn_fast import PDE, Box, Problem, Residual, published_structure, solve
-from psinn_fast.plots import overview_figure, relation_matrix_figure, save_figure, structure_figure
+from psinn_fast.plots import overview_figure, relation_matrix_figure, save_figure, solution_figure, structure_figure
+from psinn_fast.solving import build_network
 
 PDES = {
     1: ("x", "u", lambda u: u.xx),
@@ -44,3 +47,11 @@ def test_coefficients_are_drawn_and_overview_has_both_parts(tmp_path: Path) -> N
     solution = solve("burgers-inverse", "psi", steps=2, out=tmp_path)
     figure = overview_figure(solution.problem, solution.net)
     assert len(figure.axes) == len(solution.net.structure.layers) + 6
+
+
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    """Dollars would be mathematics to matplotlib, and this none that it can read."""
+    structure = replace(published_structure("laplace"), name="5 $ per $x^_$")
+    save_figure(structure_figure(structure), tmp_path / "s.png")
+    problem = small_laplace()
+    save_figure(solution_figure(problem, build_network(problem, "pinn"), "5 $ per $x^_$"), tmp_path / "u.png")

@@ -95,7 +95,7 @@ class Job:
         return progress.rows | ({key: {"left_out": NO_TIME} for key in missing} if self.is_over else {})
 
     def _last_words(self) -> str:
-        text = self.log.read_text(errors="replace").strip()
+        text = self.log.read_text(errors="replace", encoding="utf-8").strip()
         return text.splitlines()[-1][:300] if text else "no message"
 
 

@@ -39,14 +39,14 @@ class Lines:
         self._write({"key": key, **row})
 
     def _write(self, line: Row) -> None:
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def read(self) -> Progress:
         progress = Progress()
         if not self.path.exists():
             return progress
-        for text in self.path.read_text().splitlines(keepends=True):
+        for text in self.path.read_text(encoding="utf-8").splitlines(keepends=True):
             if not text.endswith("\n"):  # being written
                 break
             line = json.loads(text)

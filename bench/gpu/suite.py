@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
             result.keep_logs(work)
         found, failures = result.found(), list(result.failures())
     text = without_folders(table(found))
-    result.path.with_suffix(".txt").write_text(text + "\n")
+    result.path.with_suffix(".txt").write_text(text + "\n", encoding="utf-8")
     print("\n".join(shortened([f"failed: {failure}" for failure in failures])), file=sys.stderr)
     print(f"{text}\n\n{result.path} written after {time.time() - started:.0f} s, {len(failures)} failures")
     return int(bool(failures))
@@ -109,7 +109,7 @@ class Result:
 
     def write(self) -> None:
         partial = self.path.with_suffix(".partial")
-        partial.write_text(without_folders(json.dumps(self.found(), indent=1)) + "\n")
+        partial.write_text(without_folders(json.dumps(self.found(), indent=1)) + "\n", encoding="utf-8")
         os.replace(partial, self.path)
 
     def failures(self) -> Iterator[str]:
@@ -120,8 +120,11 @@ class Result:
 
     def keep_logs(self, work: Path) -> None:
         """What the processes printed, tracebacks and all, beside the results; it may name folders of this machine."""
-        texts = [f"==== {path.stem}\n{path.read_text(errors='replace')}" for path in sorted(work.glob("*.log"))]
-        (self._options.out / "gpu.log").write_text("\n".join(texts))
+        texts = [
+            f"==== {path.stem}\n{path.read_text(errors='replace', encoding='utf-8')}"
+            for path in sorted(work.glob("*.log"))
+        ]
+        (self._options.out / "gpu.log").write_text("\n".join(texts), encoding="utf-8")
 
     def _command(self) -> str:
         options = self._options

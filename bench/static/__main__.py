@@ -51,8 +51,8 @@ def _run(options: argparse.Namespace) -> int:
             result["rows"] = cases.in_order([*kept, *rows]) if options.cases else rows
             table.compare(result["rows"])
             result["seconds"] = round(time.perf_counter() - started, 1)
-            (options.out / "static.json").write_text(json.dumps(result, indent=1) + "\n")
-            (options.out / "static.md").write_text(table.markdown(result))
+            (options.out / "static.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            (options.out / "static.md").write_text(table.markdown(result), encoding="utf-8")
     failures = [row for row in rows if "failure" in row]
     for row in failures:
         print(f"failed: {row['case']} {row['chip']}: {row['failure']}", file=sys.stderr)
@@ -63,7 +63,7 @@ def _others(path: Path, chosen: set[tuple[str, str, str]]) -> list[Row]:
     """Rows of an earlier run, those of the chosen (case, problem, precision) left out."""
     if not path.exists():
         return []
-    before = json.loads(path.read_text())
+    before = json.loads(path.read_text(encoding="utf-8"))
     rows = [{"commit": before["commit"], **row} for row in before["rows"]]
     return [row for row in rows if (row["case"], row["problem"], row["precision"]) not in chosen]
 

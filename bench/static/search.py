@@ -72,10 +72,10 @@ def best(rows: Sequence[Row]) -> Row | None:
 
 def save(row: Row) -> None:
     """As the chip's entry in the shipped table."""
-    table = json.loads(SHIPPED.read_text())
+    table = json.loads(SHIPPED.read_text(encoding="utf-8"))
     entry = {"block": row["block"], "warps": row["warps"], "per_processor": row["programs_per_processor"]}
     table.setdefault(row["chip"], {})[row["signature"]] = entry
-    SHIPPED.write_text(json.dumps(table, indent=1) + "\n")
+    SHIPPED.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
 
 
 def line(row: Row) -> str:

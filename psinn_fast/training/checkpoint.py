@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .. import entries
-from ..files import from_json, to_json
+from ..files import as_path, from_json, to_json
 from ..kernels.errors import CheckpointError, CheckpointWarning, InputError, OutputWarning, short
 from ..networks import PsiMLP, TanhMLP
 from ..structure import Structure
@@ -81,7 +81,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | Path | None, history: History, identity: Callable[[], Mapping[str, Any]]) -> None:
-        self._path = None if path is None else Path(path)
+        self._path = None if path is None else as_path("checkpoint", path)
         self._history = history
         self._identity = {} if self._path is None else from_json(to_json(identity()))
         self._written_at: float | None = None

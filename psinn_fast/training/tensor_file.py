@@ -33,6 +33,8 @@ def write_tensors(path: str | Path, schema: str, header: Mapping[str, Any], tens
 
     contents = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = to_json({"schema": schema, **header}, indent=None)
+    if len(text) > MOST_TEXT:
+        raise OSError(f"its header has {len(text)} characters, and only {MOST_TEXT} could be read again")
     write_atomically(path, save(contents, {_HEADER: text, _CHECKSUM: _checksum(text, contents)}))
 
 

@@ -8,6 +8,8 @@ PSINN_FAST_ISA, which the library itself reads, chooses the instruction set.
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_numerical = parts[1] in (*NUMERICAL, *(f"test_{name}" for name in NUMERICAL_FILES))
         if (is_numerical and "triton" not in parts) or item.get_closest_marker("trajectory"):
             item.add_marker("numerical")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_are_heard() -> Iterator[None]:
+    """Also where the shell told the tests to ignore them: in a background job, under nohup."""
+    told: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+            if signal.getsignal(number) == signal.SIG_IGN:
+                told[number] = signal.signal(number, handler)
+    yield
+    for number, handler in told.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -193,3 +193,23 @@ def test_second_order_along_the_step(curvature: float, is_trusted: bool) -> None
     else:
         assert len(equations.damped) > 1
     assert float(run.r @ run.r) < 1
+
+
+def test_an_uphill_step_is_refused_even_where_the_loss_falls() -> None:
+    """Equations that rounding errors have spoiled predict a rise; what they give is luck."""
+    run, equations = run_with(Residuals(lambda _: GRADIENT / 2), step_tolerance=0.0), Identity()
+    equations.gradient = -GRADIENT  # the step is solved from it, and so is downhill; here it is turned round
+    equations.step = lambda: -GRADIENT / (1 + equations.damped[-1])  # type: ignore[method-assign]
+    before = run.x.clone()
+    assert run.advance(equations) == "no descent"
+    assert torch.equal(run.x, before)
+
+
+@pytest.mark.parametrize(("points", "expected"), [("auto", 1000), (7, 7), ("all", 51**2)])
+def test_points_that_a_step_sees(points: int | str, expected: int) -> None:
+    """By default three for each unknown, but at least 1,000."""
+    for layers, by_default in (([2, 4, 1], 1000), ([2, 15, 18, 1], 3 * 352)):
+        net = TanhMLP(layers, seed=0, dtype=torch.float64)
+        run = Marquardt(small_laplace(51), net, GaussNewton(points=points), get_backend("auto"))
+        run.linearise()
+        assert run.residuals.terms[0].n_points == (by_default if points == "auto" else expected)

@@ -173,8 +173,9 @@ def test_symmetric_about_the_centre_to_rounding(
                 derivatives(net, points, "u u_x u_y u_lap", coords="x y", fields="u", backend=backend)
                 for points in (x, x.flip(1), 1 - x)
             )
+        # u may be the small sum of large terms: rounding errors are those of the terms, as large as the Laplacian.
         size = float(here.u_lap.abs().max())
-        assert float((here.u - swapped.u).abs().max()) < rounding * float(here.u.abs().max())
+        assert float((here.u - swapped.u).abs().max()) < rounding * max(size, float(here.u.abs().max()))
         assert float((here.u_x - swapped.u_y).abs().max()) < rounding * size
         assert float((here.u_x + opposite.u_x).abs().max()) < rounding * size
         assert float((here.u_lap - opposite.u_lap).abs().max()) < rounding * size

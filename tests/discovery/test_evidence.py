@@ -91,6 +91,27 @@ def test_accepted_maps_form_a_group() -> None:
     assert kept(accepted_group(rows((turn, 1), (ODD_XY, 2)))) == {ODD_XY}
 
 
+@pytest.mark.parametrize("missing", range(3))
+def test_of_two_maps_without_their_product_one_stays(missing: int) -> None:
+    """Whichever of the three is not there, or has the other sign."""
+    three = [(ODD_X, 1.0), (EVEN_Y, 2.0), (ODD_XY, 3.0)]
+    others = [row for number, row in enumerate(three) if number != missing]
+    assert kept(accepted_group(rows(*others))) == {others[0][0]}
+    symmetry, effect = three[missing]
+    wrong = Symmetry(symmetry.map, (-symmetry.character[0],)), effect + 10
+    assert kept(accepted_group(rows(*others, wrong))) == {others[0][0]}
+
+
+def test_a_contradiction_does_not_end_the_search() -> None:
+    """Quarter turns make x and y alike, which are odd and even; the reflection of z comes after them all the same."""
+    flips = {axes: SignedPermutation.flip(3, *axes) for axes in ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))}
+    group = [Symmetry(g, (-1 if 0 in axes else 1,)) for axes, g in flips.items()]
+    turn = Symmetry(SignedPermutation((1, 0, 2), (1, -1, 1)), (1,))
+    ranked = [group[0], group[1], group[3], turn, group[2], *group[4:]]
+    found = accepted_group(rows(*((symmetry, 1.0 + rank) for rank, symmetry in enumerate(ranked))))
+    assert kept(found) == set(group)
+
+
 def test_numbers_of_the_row() -> None:
     row = weigh("x -> -x", on_problem("holds"), on_teachers("supported"), [[ODD_X], [EVEN_X], [ODD_X]])
     assert (row.problem, row.problem_reason, row.teacher) == ("holds", "sensors", "supported")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -58,13 +59,29 @@ def is_interpreted() -> bool:
 
 
 @cache
-def triton_version() -> tuple[int, ...] | None:
-    """(major, minor), or None where there is no Triton."""
+def _triton() -> tuple[tuple[int, ...], str | None]:
+    """Triton's (major, minor), and why it cannot be used."""
     try:
         triton = import_module("triton")
-    except ImportError:
-        return None
-    return tuple(int(part) for part in triton.__version__.split(".")[:2])
+    except ImportError as error:
+        if getattr(error, "name", None) not in (None, "triton"):  # there, but lacking something
+            return (), f"Triton cannot be imported ({error})"
+        return (), (
+            "Triton is not installed; a CUDA build of PyTorch brings the one that fits, `pip install triton` another "
+            "(on Linux)"
+        )
+    except Exception as error:  # whatever a file of that name does
+        return (), f"what Python imports as `triton` fails: {type(error).__name__}: {error}"
+    found = re.match(r"(\d+)\.(\d+)", str(getattr(triton, "__version__", "")))
+    if found is None or not hasattr(triton, "jit"):
+        # A folder of that name is a package, too, as long as there is no other.
+        places = [getattr(triton, "__file__", None), *getattr(triton, "__path__", ())]
+        place = next((str(place) for place in places if place), "an unknown place")
+        return (), f"what Python imports as `triton` is not Triton, but {place}; rename that, or start elsewhere"
+    version = int(found[1]), int(found[2])
+    if version < OLDEST_TRITON:
+        return version, f"Triton {_dotted(version)} is too old; {_dotted(OLDEST_TRITON)} and newer work"
+    return version, None
 
 
 @cache
@@ -81,8 +98,8 @@ def _why_not_gpu(device: torch.device | None) -> str | None:
 
 @cache
 def _say_untested() -> None:
-    version = triton_version()
-    if version is not None and version > NEWEST_TESTED_TRITON:
+    version, _ = _triton()
+    if version > NEWEST_TESTED_TRITON:
         tested = f"{_dotted(OLDEST_TRITON)} to {_dotted(NEWEST_TESTED_TRITON)}"
         warnings.warn(
             f"psinn_fast is tested with Triton {tested}, not yet with {_dotted(version)}", RuntimeWarning, stacklevel=2
@@ -123,14 +140,9 @@ class TritonBackend:
         self._prepared: dict[tuple[Any, ...], Any] = {}
 
     def unavailable(self, device: torch.device | None = None) -> str | None:
-        version = triton_version()
-        if version is None:
-            return (
-                "Triton is not installed; a CUDA build of PyTorch brings the one that fits, `pip install triton` "
-                "another (on Linux)"
-            )
-        if version < OLDEST_TRITON:
-            return f"Triton {_dotted(version)} is too old; {_dotted(OLDEST_TRITON)} and newer work"
+        _, reason = _triton()
+        if reason is not None:
+            return reason
         return None if is_interpreted() else _why_not_gpu(device)
 
     @torch.no_grad()

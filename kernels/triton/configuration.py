@@ -7,14 +7,16 @@ in configurations.json beside this file, there under the chip itself or under "a
     look_up(chip, key)                             # what is known, as an `Entry`, or None; chip: "sm_89"
     save_entry(chip, key, Entry(32, 4, 2))         # into the user's file
 
-The user's file is the one that PSINN_FAST_CONFIGURATIONS names, else configurations.json in the cache's folder, which
-PSINN_FAST_CACHE names. `entry_for` looks there, and falls back on a rule.
+The user's file is the one that PSINN_FAST_CONFIGURATIONS names, else configurations.json in the folder that
+PSINN_FAST_CACHE names, by default ~/.cache/psinn_fast. A folder that others can write to is refused; a file that is no
+such table is ignored with a warning. `entry_for` looks there, and falls back on a rule.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -23,17 +25,23 @@ from pathlib import Path
 
 import torch
 
+from ..errors import InputError
+from ..fallback import say_once
 from .layout import Layout
-from .modules import cache_folder
 
 PRECISIONS = ("ieee", "tf32x3", "tf32")
-TABLE_VARIABLE = "PSINN_FAST_CONFIGURATIONS"
+TABLE_VARIABLE, CACHE_VARIABLE = "PSINN_FAST_CONFIGURATIONS", "PSINN_FAST_CACHE"
 SHIPPED = Path(__file__).with_name("configurations.json")
 ANY_CHIP = "any"
 # There Triton takes float64 products to tensor cores, in tiles of 16 points a warp: more warps all compute the same.
 DOUBLE_TENSOR_CORES = ("sm_80", "sm_90")
+# What a line of a table may say.
+BLOCKS, WARPS = tuple(2**k for k in range(11)), tuple(2**k for k in range(6))
+PER_PROCESSOR = tuple(range(1, 65))
+LARGEST_TABLE = 1 << 24
+ROOT = 0
 
-Table = dict[str, dict[str, dict[str, int]]]
+Table = dict[str, dict[str, "Entry"]]
 
 
 @dataclass(frozen=True)
@@ -84,30 +92,83 @@ def chip_name(device: torch.device) -> str:
     return f"sm_{major}{minor}"
 
 
+def cache_folder() -> Path:
+    """Where tile sizes are kept that were found on this machine.
+
+    Raises:
+        InputError: others can write there.
+    """
+    given = os.environ.get(CACHE_VARIABLE)
+    folder = Path(given or Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "psinn_fast")
+    try:
+        found = folder.stat()
+    except OSError:  # nothing there, or nothing to be seen
+        return folder
+    if not hasattr(os, "getuid"):  # Windows
+        return folder
+    if found.st_uid not in (os.getuid(), ROOT):
+        reason, remedy = f"belongs to another user (number {found.st_uid})", "name a folder of your own there"
+    elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        reason, remedy = f"can be written to by others (mode {stat.S_IMODE(found.st_mode):o})", f"chmod go-w {folder}"
+    else:
+        return folder
+    raise InputError(f"{CACHE_VARIABLE}: the folder {folder.resolve()} {reason}; {remedy}")
+
+
 def user_table() -> Path:
     given = os.environ.get(TABLE_VARIABLE)
     return Path(given) if given else cache_folder() / "configurations.json"
 
 
 def load_table(path: Path) -> Table:
-    """Empty where there is no file, or none that can be read: a broken cache is no reason to stop."""
+    """Empty where there is no file; and, with one warning, where it is none of ours: tiles are no reason to stop."""
     try:
-        return _read(path, path.stat().st_mtime_ns)
-    except (OSError, ValueError):
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no file")
+        return _read(path, found.st_mtime_ns, found.st_size)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:  # wrong UTF-8 and JSON are ValueErrors
+        say_once(f"tile sizes in {path} are not used: {error or type(error).__name__}")
         return {}
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, changed: int) -> Table:
-    table: Table = json.loads(path.read_text())
-    return table
+def _read(path: Path, changed: int, size: int) -> Table:
+    if size > LARGEST_TABLE:
+        raise ValueError(f"{size} bytes are no table")
+    return {
+        chip: {key: _entry(value, f"{chip}, {key}") for key, value in _mapping(entries, chip).items()}
+        for chip, entries in _mapping(json.loads(path.read_text("utf-8")), "the file").items()
+    }
+
+
+def _mapping(value: object, where: str) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where[:80]}: expected a mapping, got {type(value).__name__}")
+    return value
+
+
+def _entry(value: object, where: str) -> Entry:
+    given = _mapping(value, where)
+    allowed = {"block": BLOCKS, "warps": WARPS, "per_processor": PER_PROCESSOR}
+    if set(given) != set(allowed):
+        raise ValueError(f"{where[:80]}: expected {', '.join(allowed)}, got {', '.join(map(str, given))[:80]}")
+    numbers = {}
+    for name, numbers_allowed in allowed.items():
+        number = given[name]
+        if isinstance(number, bool) or not isinstance(number, int) or number not in numbers_allowed:
+            raise ValueError(f"{where[:80]}: {name}: expected one of {numbers_allowed[0]} to {numbers_allowed[-1]}")
+        numbers[name] = number
+    return Entry(**numbers)
 
 
 def look_up(chip: str, key: str) -> Entry | None:
     for path, name in ((user_table(), chip), (SHIPPED, chip), (SHIPPED, ANY_CHIP)):
         found = load_table(path).get(name, {}).get(key)
         if found is not None:
-            return Entry(**found)
+            return found
     return None
 
 
@@ -116,14 +177,16 @@ def save_entry(chip: str, key: str, entry: Entry) -> None:
 
     Raises:
         OSError: the file cannot be written.
+        InputError: others can write to its folder.
     """
     path = user_table()
     table = {name: dict(entries) for name, entries in load_table(path).items()}
-    table.setdefault(chip, {})[key] = asdict(entry)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    table.setdefault(chip, {})[key] = entry
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    plain = {name: {key: asdict(own) for key, own in entries.items()} for name, entries in table.items()}
     # Renamed into place: another process never sees half a file.
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
-        file.write(json.dumps(table, indent=1) + "\n")
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".part", delete=False) as file:
+        file.write(json.dumps(plain, indent=1) + "\n")
     os.replace(file.name, path)
 
 
@@ -148,5 +211,6 @@ def entry_for(chip: str, layout: Layout, dtype: torch.dtype, precision: str) -> 
 
 def choose(layout: Layout, dtype: torch.dtype, device: torch.device, precision: str) -> Configuration:
     if device.type != "cuda":  # the interpreter, where programs run one after another
+        user_table()  # a folder that is refused there is refused here
         return Configuration(16, 1, 4, precision)
     return entry_for(chip_name(device), layout, dtype, precision).on(device, precision)

@@ -1,55 +1,41 @@
-"""Generated kernels as files: Triton reads a function's source from the file it lies in.
+"""Generated kernels as modules. Triton reads a function's source by `inspect`, which asks the module's loader for it.
 
-A file's name is the hash of its text, so what is there is right, and processes may share the folder.
+Nothing is read from files: what runs is the text that this process made, whoever may write to whatever folder.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import os
-import tempfile
+import sys
 from functools import cache
-from pathlib import Path
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from types import ModuleType
 
-# Where generated sources are kept.
-CACHE_VARIABLE = "PSINN_FAST_CACHE"
 
+class _Text:
+    """A loader (PEP 302) of one module whose source is at hand."""
 
-def cache_folder() -> Path:
-    given = os.environ.get(CACHE_VARIABLE)
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "psinn_fast"
+    def __init__(self, text: str, path: str) -> None:
+        self._text, self._path = text, path
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self._text, self._path, "exec"), module.__dict__)
+
+    def get_source(self, name: str) -> str:
+        return self._text
 
 
 @cache
 def module_of(text: str) -> ModuleType:
-    """Write ``text`` to a file of its own, unless it is there already, and import it."""
+    """``text`` as a module, under a name that belongs to it alone."""
     name = f"psinn_fast_generated_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
-    path = _written(text, name)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    # A path that no file can have: `linecache` would prefer the file.
+    loader = _Text(text, f"/dev/null/{name}.py")
+    module = module_from_spec(ModuleSpec(name, loader))
+    sys.modules[name] = module  # where `inspect` looks for it
+    loader.exec_module(module)
     return module
-
-
-def _written(text: str, name: str) -> Path:
-    try:
-        folder = cache_folder() / "triton"
-        folder.mkdir(parents=True, exist_ok=True)
-        return _write(text, folder / f"{name}.py")
-    except OSError:  # no home, or not ours to write
-        return _write(text, Path(tempfile.mkdtemp(prefix="psinn_fast_")) / f"{name}.py")
-
-
-def _write(text: str, path: Path) -> Path:
-    if not (path.exists() and path.read_text() == text):
-        # Renamed into place: another process never sees half a file.
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as file:
-            file.write(text)
-        os.replace(file.name, path)
-    return path

@@ -44,9 +44,9 @@ if IS_INSTALLED:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Generated sources stay out of the home folder. They are read again while a test runs."""
+    """What was measured on this machine decides nothing here."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PSINN_FAST_CACHE", str(tmp_path_factory.mktemp("generated")))
+        patch.setenv("PSINN_FAST_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 
 

@@ -206,7 +206,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         def find(name: str) -> SimpleNamespace:
             if version is None:
                 raise ImportError(name)
-            return SimpleNamespace(__version__=version)
+            return SimpleNamespace(__version__=version, jit=None)
 
         monkeypatch.setattr(triton_backend, "import_module", find)
         monkeypatch.setattr(triton_backend, "is_interpreted", lambda: False)
@@ -215,7 +215,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: chip)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "GeForce")
         for cached in (
-            triton_backend.triton_version,
+            triton_backend._triton,
             triton_backend._why_not_gpu,
             triton_backend._say_untested,
             say_once,
@@ -223,7 +223,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
             cached.cache_clear()
 
     yield pretend
-    for cached in (triton_backend.triton_version, triton_backend._why_not_gpu, triton_backend._say_untested, say_once):
+    for cached in (triton_backend._triton, triton_backend._why_not_gpu, triton_backend._say_untested, say_once):
         cached.cache_clear()
 
 
@@ -248,6 +248,40 @@ def test_machines_that_cannot(machine: Callable[..., None], options: dict[str, o
     with pytest.warns(RuntimeWarning, match=f"backend 'triton' is not used: {reason}"):
         assert registry.get_backend("auto", torch.device("cuda")).name == "reference"
     assert registry.get_backend("auto", torch.device("cuda")).name == "reference"  # a second warning would be an error
+
+
+def not_found() -> None:
+    raise ModuleNotFoundError("No module named 'llvm'", name="llvm")
+
+
+@pytest.mark.parametrize(
+    ("imported", "reason"),
+    [
+        (
+            lambda: SimpleNamespace(__path__=["/work/triton"]),
+            "imports as `triton` is not Triton, but /work/tri",
+        ),
+        (lambda: SimpleNamespace(__file__="/work/triton.py"), "is not Triton, but /work/triton.py; rename that"),
+        (lambda: SimpleNamespace(__version__="3.6.0"), "is not Triton, but an unknown place"),
+        (lambda: SimpleNamespace(__version__=None, jit=None), "is not Triton"),
+        (lambda: SimpleNamespace(__version__="main", jit=None), "is not Triton"),
+        (lambda: 1 / 0, "what Python imports as `triton` fails: ZeroDivisionError: division by zero"),
+        (not_found, r"Triton cannot be imported \(No module named 'llvm'\)"),
+    ],
+)
+def test_what_is_not_triton(
+    machine: Callable[..., None],
+    imported: Callable[[], object],
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine()
+    monkeypatch.setattr(triton_backend, "import_module", lambda name: imported())
+    with pytest.raises(BackendUnavailable, match=f"backend 'triton' cannot run here: .*{reason}"):
+        registry.get_backend("triton")
+    with pytest.warns(RuntimeWarning, match=f"backend 'triton' is not used: .*{reason}"):
+        assert registry.get_backend("auto", torch.device("cuda")).name == "reference"
+    assert registry.available_backends()["reference"] is None
 
 
 def test_newer_versions_work_and_say_so_once(

@@ -8,6 +8,7 @@ print(solution.metrics["relative_l2"])
 
 # Imported for what it sets, and before torch, which reads it as it is loaded.
 from . import _openmp  # noqa: F401
+from .calculus import div, grad, lap
 from .conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
 from .derivatives import Derivatives, derivatives
 from .discovery.discover import Discovery, discover
@@ -78,10 +79,13 @@ __all__ = [
     "available_backends",
     "derivatives",
     "discover",
+    "div",
     "error_metrics",
     "fit",
     "get_backend",
     "get_problem",
+    "grad",
+    "lap",
     "load_network",
     "problem_symmetries",
     "published_structure",

@@ -13,11 +13,12 @@ import sympy as sp
 
 from .bounds import Unknowns
 from .domain import Region, region_of
+from .fields import parse_derivative
 from .kernels import checks
 from .kernels.errors import InputError
 from .pde import PDE
 from .portable import Portable
-from .tracing import Traced, column_symbol, parse_derivative, trace
+from .tracing import Traced, column_symbol, trace
 
 Points = npt.NDArray[np.float64]
 # How far from 1 the length of a normal may be: rounding errors of float32.
@@ -72,7 +73,8 @@ class Condition(Portable):
         return trace(
             lambda: self.residual(pde, symbols),
             pde.fields,
-            [pde.coordinate_symbols(site) for site in range(len(self.sites))],
+            pde.scope,
+            len(self.sites),
             list(symbols.values()),
             pde.unknown_symbols(),
             f"term {self.name!r}",
@@ -203,7 +205,7 @@ def _jump_residuals(quantities: Sequence[str], pde: PDE, symbols: Mapping[str, s
     residuals = []
     for quantity in quantities:
         field, _, suffix = quantity.partition("_")
-        if field not in pde.fields or parse_derivative(suffix, pde.coords, pde.time) is None:
+        if field not in pde.fields or parse_derivative(suffix, pde.coords, pde.spatial) is None:
             raise InputError(f"{quantity!r} is no derivative of the fields {list(pde.fields)} by {list(pde.coords)}")
         here, there = (pde.field_symbol(field, site) for site in (0, 1))
         residuals.append(getattr(here, suffix) - getattr(there, suffix) if suffix else here - there)

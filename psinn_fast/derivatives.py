@@ -8,16 +8,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .fields import parse_derivative, refuse_ambiguous, spatial_axes
 from .kernels.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
 from .kernels.contract import Backend
 from .kernels.errors import InputError
 from .kernels.plan import Plan
 from .kernels.reference.differentiable import differentiable_jets
 from .kernels.registry import get_backend
+from .names import Names, normal, split_names
 from .networks import PsiMLP
 from .operators import channels_of, channels_text, may_have_tangents
-from .pde import Names, split_names
-from .tracing import parse_derivative
 
 
 class Derivatives(Mapping[str, Tensor]):
@@ -35,7 +35,7 @@ class Derivatives(Mapping[str, Tensor]):
             raise AttributeError(f"{name!r} was not asked for; there are {', '.join(self._values)}") from None
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._values[name]
+        return self._values[name if name in self._values else normal(name)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -114,10 +114,12 @@ def _parse(wanted: Names, coords: tuple[str, ...], fields: tuple[str, ...]) -> d
     names = wanted.replace(",", " ").split() if isinstance(wanted, str) else list(wanted)
     if not names:
         raise InputError("wanted: expected at least one derivative, e.g. 'u u_x'")
+    refuse_ambiguous(coords)
+    spatial = spatial_axes(coords)
     asked: dict[str, tuple[int, Channel]] = {}
-    for name in names:
+    for name in map(normal, names):
         field, underscore, suffix = name.partition("_")
-        channel = parse_derivative(suffix, coords)
+        channel = parse_derivative(suffix, coords, spatial)
         if field not in fields or channel is None or bool(underscore) != bool(suffix):
             raise InputError(f"wanted: {name!r} is no derivative of the fields {list(fields)} by {list(coords)}")
         if not isinstance(channel, Laplacian) and sum(channel) > MAX_ORDER:

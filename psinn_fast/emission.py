@@ -11,6 +11,7 @@ import sympy as sp
 from .kernels.channels import ChannelSet
 from .kernels.errors import InputError
 from .kernels.program import Adjoint, Coefficient, Input, Instruction, Jet, Program
+from .steps import Definition, reverse, slope
 
 _FUNCTIONS = {
     sp.exp: "exp",
@@ -28,33 +29,40 @@ _FUNCTIONS = {
 
 
 def emit(
+    steps: Sequence[Definition],
     residuals: Sequence[sp.Expr],
     meaning: Mapping[sp.Symbol, Input],
     channels: ChannelSet,
     n_sites: int,
     n_columns: int,
-    where: str,
 ) -> Program:
-    """Residuals and adjoints to straight-line code, common subexpressions computed once."""
-    r_bar = [sp.Symbol(f"r_bar{i}", real=True) for i in range(len(residuals))]
-    used = set().union(*(r.free_symbols for r in residuals))
-    trained = [s for s, kind in meaning.items() if s in used and isinstance(kind, (Jet, Coefficient))]
-    # Kinks (sign, Heaviside) have the derivative 0 almost everywhere, which is what counts at collocation points.
-    adjoints = [sum(bar * sp.diff(r, s) for bar, r in zip(r_bar, residuals, strict=True)) for s in trained]
-    adjoints = [sp.sympify(adjoint).replace(sp.DiracDelta, lambda *_: sp.Integer(0)) for adjoint in adjoints]
-    replacements, reduced = sp.cse([*residuals, *adjoints], symbols=sp.numbered_symbols("_t"), order="none")
+    """Residuals and adjoints to straight-line code, common subexpressions computed once.
 
+    ``steps``: definitions that the residuals use, each before those that use it; for large residuals only.
+    """
+    r_bar = [sp.Symbol(f"r_bar{i}", real=True) for i in range(len(residuals))]
+    used = set().union(*(e.free_symbols for e in (*(definition for _, definition in steps), *residuals)))
     inputs = [s for s in meaning if s in used]
-    emitter = _Emitter([*inputs, *r_bar], where)
-    emitter.define(replacements)
-    results = [emitter.register(expression) for expression in reduced[: len(residuals)]]
+    trained = [s for s in inputs if isinstance(meaning[s], (Jet, Coefficient))]
+    emitter = _Emitter([*inputs, *r_bar])
+    if steps:
+        backwards, adjoints = reverse(steps, list(zip(r_bar, residuals, strict=True)), trained)
+        emitter.define([*steps, *backwards])
+        for symbol, _ in steps:  # in order: otherwise the first residual would need them all at once
+            emitter.register(symbol)
+    else:
+        adjoints = [sum(bar * slope(r, s) for bar, r in zip(r_bar, residuals, strict=True)) for s in trained]
+        replacements, reduced = sp.cse([*residuals, *adjoints], symbols=sp.numbered_symbols("_t"), order="none")
+        emitter.define(replacements)
+        residuals, adjoints = reduced[: len(residuals)], reduced[len(residuals) :]
+    results = [emitter.register(expression) for expression in residuals]
     n_forward = len(emitter.instructions)
-    gradients = [emitter.register(expression) for expression in reduced[len(residuals) :]]
+    gradients = [emitter.register(expression) for expression in adjoints]
     return Program(
         channels,
         n_sites,
         n_columns,
-        (*(meaning[s] for s in inputs), *(Adjoint(i) for i in range(len(residuals)))),
+        (*(meaning[s] for s in inputs), *(Adjoint(i) for i in range(len(results)))),
         tuple(emitter.instructions),
         n_forward,
         tuple(results),
@@ -65,8 +73,7 @@ def emit(
 class _Emitter:
     """Numbers values: equal expressions share a register; definitions are emitted when first needed."""
 
-    def __init__(self, inputs: Sequence[sp.Symbol], where: str) -> None:
-        self.where = where
+    def __init__(self, inputs: Sequence[sp.Symbol]) -> None:
         self.known: dict[Any, int] = {symbol: i for i, symbol in enumerate(inputs)}
         self.n_inputs = len(inputs)
         self.instructions: list[Instruction] = []
@@ -93,7 +100,7 @@ class _Emitter:
         if e.is_number:
             value = float(e)
             if not math.isfinite(value):
-                raise InputError(f"{self.where}: the number {e} in a residual is too large")
+                raise InputError(f"the number {e} in a residual is too large")
             return self._add("const", value=value)
         if isinstance(e, sp.Add):
             return self._fold("add", e.args)
@@ -108,7 +115,7 @@ class _Emitter:
         if e.func in _FUNCTIONS:
             return self._add(_FUNCTIONS[e.func], self.register(e.args[0]))
         supported = ", ".join(sorted(f.__name__ for f in _FUNCTIONS))
-        raise InputError(f"{self.where}: {e.func.__name__} is not supported in a residual; supported: {supported}")
+        raise InputError(f"{e.func.__name__} is not supported in a residual; supported: {supported}")
 
     def _fold(self, op: str, args: Sequence[sp.Expr]) -> int:
         first, *others = (self.register(arg) for arg in args)

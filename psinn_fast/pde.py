@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import keyword
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import sympy as sp
 
+from .fields import RESERVED, Operator, SymbolicField, coordinate_symbols, refuse_ambiguous, spatial_axes, time_of
 from .kernels import checks
 from .kernels.errors import InputError
+from .names import Names, split_names
 from .portable import Portable
-from .tracing import SymbolicField, time_of
+from .scope import Scope
 
-Names = str | Sequence[str]
 # A field of such a name could not be given a target: `Dirichlet(points, weight=0.0)`.
 CONDITION_ARGUMENTS = ("points", "partners", "normals", "quantities", "residual", "weight", "name", "outside")
-
-
-def split_names(names: Names, what: str) -> tuple[str, ...]:
-    """``"x y"``, ``"x, y"`` or ``["x", "y"]`` to a tuple of valid, distinct Python names."""
-    parts = tuple(names.replace(",", " ").split()) if isinstance(names, str) else tuple(names)
-    for name in parts:
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or "_" in name:
-            raise InputError(f"{what}: expected names of letters and digits, got {name!r}")
-    if not parts or len(set(parts)) < len(parts):
-        raise InputError(f"{what}: expected at least one name and no name twice, got {list(parts)}")
-    return parts
 
 
 @dataclass(frozen=True, init=False)
@@ -87,12 +76,13 @@ class PDE(Portable):
         for steps in (steps for order in range(1, 5) for steps in product(self.coords, repeat=order)):
             # u.<name> must be the derivative and not something that every SymPy symbol has.
             name = "".join(steps)
-            if hasattr(SymbolicField, name) or name in ("field", "channel", "site", "coords"):
+            if hasattr(SymbolicField, name) or name in RESERVED:
                 culprits = " or ".join(sorted(set(steps)))
                 raise InputError(f"coords: u.{name} means something else to SymPy's symbols; rename {culprits}")
         taken = [name for name in self.fields if name in CONDITION_ARGUMENTS]
         if taken:
             raise InputError(f"fields: {taken[0]!r} is an argument of the conditions; call the field something else")
+        refuse_ambiguous(self.coords)
         everything = [*self.coords, *self.fields, *self.coefficients, *self.unknown]
         twice = sorted({name for name in everything if everything.count(name) > 1})
         if twice:
@@ -125,8 +115,20 @@ class PDE(Portable):
                 )
         return names
 
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """The axes of all coordinates but time."""
+        return spatial_axes(self.coords, self.time)
+
+    @property
+    def scope(self) -> Scope:
+        """What names mean in residual functions."""
+        numbers = {name: sp.Float(value, 17) for name, value in self.coefficients.items()}
+        symbols = (*self.coordinate_symbols(), *self.unknown_symbols())
+        return Scope(self.coords, self.spatial, {**numbers, **{symbol.name: symbol for symbol in symbols}})
+
     def coordinate_symbols(self, site: int = 0) -> tuple[sp.Symbol, ...]:
-        return tuple(sp.Symbol(name + "'" * site, real=True) for name in self.coords)
+        return coordinate_symbols(self.coords, site)
 
     def unknown_symbols(self) -> tuple[sp.Symbol, ...]:
         return tuple(sp.Symbol(name, real=True) for name in self.unknown)
@@ -134,15 +136,12 @@ class PDE(Portable):
     def field_symbol(self, field: str, site: int = 0) -> SymbolicField:
         if field not in self.fields:
             raise InputError(f"field {field!r} is not declared; the PDE's fields are {list(self.fields)}")
-        return SymbolicField(field, (0,) * len(self.coords), self.coords, site, self.time)
+        return SymbolicField(field, Operator((0,) * len(self.coords)), self.coords, self.spatial, site)
 
     def call(self, function: Callable[..., Any]) -> Any:
         """Call a residual function with what its parameters are named after."""
-        scope: dict[str, Any] = {field: self.field_symbol(field) for field in self.fields}
-        scope.update(zip(self.coords, self.coordinate_symbols(), strict=True))
-        scope.update({name: sp.Float(value, 17) for name, value in self.coefficients.items()})
-        scope.update(zip(self.unknown, self.unknown_symbols(), strict=True))
-        return function(**{name: scope[name] for name in self.arguments_of(function)})
+        meaning = {**self.scope.named, **{field: self.field_symbol(field) for field in self.fields}}
+        return function(**{name: meaning[name] for name in self.arguments_of(function)})
 
 
 def _finite(values: Mapping[str, object], what: str) -> dict[str, float]:

@@ -193,6 +193,13 @@ def test_numbered_names_do_not_meet_given_ones() -> None:
     assert len(set(problem.term_names)) == 3
 
 
-def test_a_constant_residual_in_float64() -> None:
-    found = residuals(Residual(POINTS, lambda u: [u.x, sp.Rational(1, 10)]))
-    assert found[:, 1].tolist() == [0.1] * 6
+@pytest.mark.parametrize("function", [lambda u: [u.x, sp.Rational(1, 10)], lambda x: x, lambda u: u - u, lambda u: 0])
+def test_a_residual_that_nothing_changes(function: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match=r"term 'residual': the residual .* holds no field and no unknown coefficient"):
+        residuals(Residual(POINTS, function))
+
+
+def test_a_residual_of_an_unknown_coefficient_alone() -> None:
+    pde = PDE("x y", "u v", lambda u, v, k: [u.x + k * v.y], unknown={"k": 0.5})
+    found = residuals(Residual(POINTS, lambda k: k - sp.Rational(1, 10)), pde)
+    assert found[:, 0].tolist() == [0.4] * 6

@@ -218,9 +218,6 @@ def test_names_of_several_letters() -> None:
     net, x = network(NETWORKS["2 inputs"]), random_points(4, 2)
     plain = derivatives(net, x, "u_xxy", coords="x y", fields="u").u_xxy
     assert torch.equal(derivatives(net, x, "phi_rrrrs", coords="rr s", fields="phi")["phi_rrrrs"], plain)
-    # Two readings: the longer name wins.
-    found = derivatives(net, x, "u_xx", coords="x xx", fields="u").u_xx
-    assert torch.equal(found, derivatives(net, x, "u_y", coords="x y", fields="u").u_y)
 
 
 def test_float32_and_no_points() -> None:
@@ -264,6 +261,7 @@ GOOD = {"coords": "x y", "fields": "u v", "wanted": "u"}
         ({"coords": "x"}, r"coords: the network has 2, got 1 names \['x'\]"),
         ({"fields": "u"}, r"fields: the network has 2, got 1 names \['u'\]"),
         ({"fields": "u u"}, "fields: expected at least one name and no name twice"),
+        ({"coords": "x xx"}, "coords: u.xx has two readings, 'xx' and 'x x'"),
         ({"coords": "x 1y"}, "coords: expected names of letters and digits, got '1y'"),
         ({"fields": "u u_x"}, "fields: expected names of letters and digits, got 'u_x'"),
         ({"points": torch.zeros(3, 3)}, r"x: expected shape \(N, 2\), got \(3, 3\)"),

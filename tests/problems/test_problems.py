@@ -12,11 +12,11 @@ import torch
 from scipy.integrate import quad
 from scipy.special import ive
 
+from psinn_fast.fields import SymbolicField
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.problem import Problem
 from psinn_fast.problems import PROBLEMS, get_problem, parse_number
 from psinn_fast.problems.burgers import cole_hopf
-from psinn_fast.tracing import SymbolicField
 
 NUS = [0.01 / math.pi, 0.04 / math.pi, 0.08 / math.pi, 0.1, 1.0]
 
@@ -26,11 +26,10 @@ def residual_of(problem: Problem, solution: sp.Expr) -> sp.Expr:
     residual = problem.pde.call(problem.pde.residual)
     coords = problem.pde.coordinate_symbols()
     values = {}
-    for symbol in residual.free_symbols:
-        if isinstance(symbol, SymbolicField):
-            steps = [c for c, order in zip(coords, symbol.channel, strict=True) for _ in range(order)]
-            values[symbol] = sp.diff(solution, *steps) if steps else solution
-    return sp.simplify(residual.subs(values))
+    for field in residual.atoms(SymbolicField):
+        steps = [c for c, order in zip(coords, field.operator.orders, strict=True) for _ in range(order)]
+        values[field] = sp.diff(solution, *steps) if steps else solution
+    return sp.simplify(residual.xreplace(values))
 
 
 def test_laplace_solution() -> None:

@@ -1,0 +1,144 @@
+"""What a residual function returns, as plain SymPy expressions; what cannot be one is refused with advice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from sympy.core.function import AppliedUndef
+from sympy.logic.boolalg import BooleanAtom
+
+from .fields import SymbolicField
+from .kernels.errors import InputError
+from .scope import Scope, entered
+
+
+def expressions_of(function: Callable[[], Any], scope: Scope) -> tuple[sp.Expr, ...]:
+    """Call a residual function: one expression or equation, or a list or SymPy matrix of them.
+
+    Equations mean left minus right side. Names are bound (`scope`), derivatives and sums taken.
+
+    Raises:
+        InputError: anything that is no finite real expression of fields, coordinates and coefficients; any exception
+            of the function.
+    """
+    try:
+        with entered(scope):
+            items = list(_items(function()))
+            return tuple(_evaluated(scope.bound(_expression(item))) for item in items)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"the residual function failed on symbols ({type(error).__name__}: {error}); {_advice(error)}"
+        ) from error
+
+
+def _items(returned: Any) -> Iterator[Any]:
+    """The single residuals."""
+    if isinstance(returned, sp.Equality) and isinstance(returned.lhs, sp.MatrixBase):
+        returned = returned.lhs - returned.rhs
+    if isinstance(returned, (list, tuple, sp.Tuple, sp.MatrixBase, sp.NDimArray)):
+        parts = list(returned if not isinstance(returned, sp.NDimArray) else sp.flatten(returned.tolist()))
+        if not parts:
+            raise InputError("the residual function returned nothing")
+        for part in parts:
+            yield from _items(part)
+    else:
+        yield returned
+
+
+def _expression(item: Any) -> sp.Expr:
+    if isinstance(item, np.ndarray):
+        raise InputError(
+            f"expected expressions of the fields, got a NumPy array of shape {item.shape}; return a list of residuals, "
+            "and write what varies from point to point as a function of the coordinates"
+        )
+    if isinstance(item, sp.Equality):
+        item = item.lhs - item.rhs
+    if isinstance(item, (bool, np.bool_, BooleanAtom)):
+        raise InputError(f"expected expressions of the fields, got {item}: a statement that always or never holds")
+    try:
+        expression = sp.sympify(item, strict=True)  # strict: a text is refused, not evaluated
+    except (sp.SympifyError, TypeError, ValueError):
+        expression = None
+    if not isinstance(expression, sp.Expr):
+        raise InputError(f"expected expressions of the fields, got {type(item).__name__}: {item!r}")
+    return expression
+
+
+def _evaluated(expression: sp.Expr) -> sp.Expr:
+    """With derivatives and sums over fields carried out, and cases of the coordinates written as factors."""
+    if expression.has(sp.Integral):
+        raise InputError(
+            f"{_first(expression, sp.Integral)}: integrals are not evaluated; use sympy.integrate for sources"
+        )
+    if expression.has(sp.Derivative):
+        expression = expression.replace(sp.Derivative, lambda *args: sp.Derivative(*args, evaluate=True).doit())
+    if expression.has(SymbolicField):
+        expression = expression.replace(_sums_fields, lambda e: e.doit(deep=False)).replace(_has_cases, _as_factors)
+    for own in expression.atoms(AppliedUndef):
+        if not isinstance(own, SymbolicField):
+            raise InputError(
+                f"{own} is a function that is not known here; the fields are what the residual function's parameters "
+                "are named after"
+            )
+    if expression.has(sp.Derivative):
+        raise InputError(f"{_first(expression, sp.Derivative)} cannot be carried out")
+    if expression.has(sp.DiracDelta):
+        raise InputError(
+            f"{_first(expression, sp.DiracDelta)}, the derivative of a jump, is not seen at points: write both sides "
+            "of it as conditions, or smooth the jump"
+        )
+    if expression.has(sp.nan, sp.oo, -sp.oo, sp.zoo, sp.I):
+        raise InputError(f"the residual {short(expression)} is not a finite real expression")
+    return expression
+
+
+def _first(expression: sp.Expr, kind: type) -> str:
+    return min((short(e) for e in expression.atoms(kind)), key=len)
+
+
+def short(expression: object) -> str:
+    """As text for messages, cut where it is long."""
+    text = str(expression)
+    return text if len(text) <= 300 else f"{text[:300]}... ({len(text)} characters)"
+
+
+def _sums_fields(e: sp.Basic) -> bool:
+    return isinstance(e, (sp.Sum, sp.Product)) and bool(e.has(SymbolicField))
+
+
+def _has_cases(e: sp.Basic) -> bool:
+    return isinstance(e, sp.Piecewise) and bool(e.has(SymbolicField))
+
+
+def _as_factors(cases: sp.Piecewise) -> sp.Expr:
+    """sum_i value_i [case i], the brackets being 1 or 0: sources, which are computed once."""
+    if any(condition.has(SymbolicField) for _, condition in cases.args):
+        raise InputError(
+            f"{short(cases)}: cases of a field are no expression; use sympy.Max, sympy.Min or sympy.Heaviside"
+        )
+    conditions = [condition for _, condition in cases.args]
+    return sp.Add(*(
+        value * sp.Piecewise(*((int(k == i), condition) for k, condition in enumerate(conditions)))
+        for i, (value, _) in enumerate(cases.args)
+    ))  # fmt: skip
+
+
+def _advice(error: Exception) -> str:
+    text = str(error)
+    if "truth value" in text:
+        return (
+            "a field has no value yet that an if or a comparison could use; write sympy.Max, sympy.Min, "
+            "sympy.Heaviside, or sympy.Piecewise of the coordinates"
+        )
+    if isinstance(error, AttributeError) and "has no attribute" in text:
+        return "only fields carry derivatives as attributes; write sympy.diff(expression, x) or psinn_fast.grad"
+    if "not callable" in text:
+        return "fields are written without their coordinates: u, not u(x, y)"
+    if isinstance(error, RecursionError):
+        return "the expression is nested too deeply"
+    return "use SymPy's functions, e.g. sympy.sin, on fields and coordinates"

@@ -1,0 +1,260 @@
+"""Fields as SymPy functions u(x, y): derivatives as attributes, ``u.x``, ``u.lap.x``, and by SymPy, ``u.diff(x)``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import permutations, product
+from typing import Any, NamedTuple
+
+import sympy as sp
+
+from .kernels.channels import MAX_ORDER, Channel, Laplacian, MultiIndex
+from .kernels.errors import InputError
+from .names import normal
+
+LAPLACIAN = "lap"
+# Attributes of a field that are no derivatives, beside those of every SymPy function.
+RESERVED = ("name", "field", "coords", "spatial", "operator", "site")
+
+
+class UnknownDerivative(InputError, AttributeError):
+    """Also an AttributeError, so that ``hasattr`` works on fields."""
+
+
+def time_of(coords: Sequence[str], time: str | None = "auto") -> str | None:
+    """The coordinate that is time. "auto": the one named t, if there is one.
+
+    Raises:
+        InputError: it is no coordinate.
+    """
+    if time == "auto" and "auto" not in coords:
+        return "t" if "t" in coords else None
+    if time is not None and (not isinstance(time, str) or normal(time) not in coords):
+        raise InputError(f"time: expected one of the coordinates {list(coords)} or None, got {time!r}")
+    return None if time is None else normal(time)
+
+
+def spatial_axes(coords: Sequence[str], time: str | None = "auto") -> tuple[int, ...]:
+    """The axes of all coordinates but time."""
+    time = time_of(coords, time)
+    return tuple(axis for axis, name in enumerate(coords) if name != time)
+
+
+def parse_derivative(text: str, coords: Sequence[str], spatial: Sequence[int]) -> Channel | None:
+    """``"xxy"`` -> (2, 1), ``""`` -> (0, 0), ``"lap"`` -> Laplacian over the spatial axes, ``"lapxy"`` over x and y.
+
+    None if it is neither. A Laplacian over one axis is its second derivative.
+    """
+    text = normal(text)
+    steps = _split(text, coords)
+    if steps is not None:
+        return tuple(steps.count(name) for name in coords)
+    named = _split(text[len(LAPLACIAN) :], coords) if text.startswith(LAPLACIAN) else None
+    if named is None or len(set(named)) < len(named):
+        return None
+    return _laplacian(sorted(map(coords.index, named)) if named else spatial, len(coords))
+
+
+def _laplacian(axes: Sequence[int], d: int) -> Channel | None:
+    if len(axes) == 1:
+        return tuple(2 * (axis == axes[0]) for axis in range(d))
+    return Laplacian(tuple(axes)) if axes else None
+
+
+def _split(text: str, names: Sequence[str]) -> list[str] | None:
+    if not text:
+        return []
+    for name in names:
+        if text.startswith(name):
+            rest = _split(text[len(name) :], names)
+            if rest is not None:
+                return [name, *rest]
+    return None
+
+
+def derivative_name(channel: Channel, coords: Sequence[str], spatial: Sequence[int]) -> str:
+    """Inverse of `parse_derivative`."""
+    if isinstance(channel, Laplacian):
+        return LAPLACIAN + ("" if channel.axes == tuple(spatial) else "".join(coords[i] for i in channel.axes))
+    return "".join(name * order for name, order in zip(coords, channel, strict=True))
+
+
+@lru_cache(maxsize=256)
+def refuse_ambiguous(coords: tuple[str, ...]) -> None:
+    """Coordinates whose names can be put together to one derivative in two ways, e.g. x and xx, or l, a and p.
+
+    Raises:
+        InputError: names the derivative and both readings.
+    """
+    known: dict[str, str] = {}
+    steps = (steps for order in range(1, MAX_ORDER + 1) for steps in product(coords, repeat=order))
+    readings = [("".join(names), " ".join(names)) for names in steps]
+    for n in range(len(coords) + 1):
+        for axes in permutations(coords, n):
+            readings.append(
+                (LAPLACIAN + "".join(axes), " ".join(("the Laplacian", *(("over", *axes) if axes else ()))))
+            )
+    for text, reading in readings:
+        other = known.setdefault(text, reading)
+        if other != reading:
+            raise InputError(
+                f"coords: u.{text} has two readings, {other!r} and {reading!r}; rename one of {list(coords)}"
+            )
+
+
+class Operator(NamedTuple):
+    """A derivative: ``orders`` by axis, times Laplacians, each over two or more axes."""
+
+    orders: MultiIndex
+    laplacians: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def order(self) -> int:
+        return sum(self.orders) + 2 * len(self.laplacians)
+
+    @property
+    def channel(self) -> Channel | None:
+        """What the kernels carry as one channel; None for a sum of several."""
+        if not self.laplacians:
+            return self.orders
+        return Laplacian(self.laplacians[0]) if self.order == 2 else None
+
+    def times(self, channel: Channel) -> Operator:
+        if isinstance(channel, Laplacian):
+            return self._replace(laplacians=tuple(sorted((*self.laplacians, channel.axes))))
+        return self._replace(orders=tuple(a + b for a, b in zip(self.orders, channel, strict=True)))
+
+    def expanded(self) -> dict[MultiIndex, int]:
+        """The plain derivatives that it is the sum of, and how often it has each."""
+        terms = Counter({self.orders: 1})
+        for axes in self.laplacians:
+            more: Counter[MultiIndex] = Counter()
+            for orders, n in terms.items():
+                for axis in axes:
+                    more[tuple(order + 2 * (i == axis) for i, order in enumerate(orders))] += n
+            terms = more
+        return dict(terms)
+
+
+def coordinate_symbols(coords: Sequence[str], site: int = 0) -> tuple[sp.Symbol, ...]:
+    return tuple(sp.Symbol(name + "'" * site, real=True) for name in coords)
+
+
+class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
+    """A derivative of a field, D u(x, y): for SymPy, something that depends on the coordinates.
+
+    Attributes of it are its derivatives, which have attributes again: ``u.x``, ``u.xx``, ``u.x.y``, ``u.lap``,
+    ``u.lap.x``, up to order 4 in total. SymPy differentiates it by the coordinates; ``sympy.diff(expression, u.x)``
+    takes it for a variable.
+
+    Args:
+        field: its name.
+        operator: the derivative D.
+        coords: names of the coordinates.
+        spatial: the axes of its Laplacian.
+        site: at which of a condition's points.
+        where: the coordinates' symbols; others than those of the site only inside SymPy's algorithms.
+    """
+
+    is_real = True
+    is_commutative = True
+    is_number = False
+    _diff_wrt = True
+    field: str
+    operator: Operator
+    coords: tuple[str, ...]
+    spatial: tuple[int, ...]
+    site: int
+
+    def __new__(
+        cls,
+        field: str,
+        operator: Operator,
+        coords: tuple[str, ...],
+        spatial: tuple[int, ...],
+        site: int = 0,
+        where: tuple[sp.Symbol, ...] | None = None,
+    ) -> SymbolicField:
+        self: SymbolicField = sp.Expr.__new__(cls, *(where or coordinate_symbols(coords, site)))
+        self.field, self.operator, self.coords, self.spatial, self.site = field, operator, coords, spatial, site
+        laplacians = (derivative_name(Laplacian(axes), coords, spatial) for axes in operator.laplacians)
+        parts = (field, *laplacians, derivative_name(operator.orders, coords, spatial))
+        self.name = "_".join(part for part in parts if part) + "'" * site
+        return self
+
+    def _state(self) -> tuple[Any, ...]:
+        return self.field, self.operator, self.coords, self.spatial, self.site
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        return (*self._state(), self.args)
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (self.name, *self._state(), *self.args)
+
+    def class_key(self) -> tuple[int, int, str]:
+        """By which SymPy sorts: each name is a function of its own."""
+        return 4, 0, self.name
+
+    def _sympystr(self, printer: Any) -> str:
+        return self.name
+
+    def __getattr__(self, name: str) -> SymbolicField:
+        if name.startswith("_") or name in RESERVED:
+            raise AttributeError(name)
+        channel = parse_derivative(name, self.coords, self.spatial)
+        if channel is None and name == LAPLACIAN:
+            raise UnknownDerivative(f"{self.name}.{name}: there is no spatial coordinate, only {self.coords[0]}")
+        if channel is None:
+            first = self.coords[0]
+            raise UnknownDerivative(
+                f"{self.name}.{name}: not a derivative; the coordinates are {', '.join(self.coords)} "
+                f"(write {self.name}.{first}, {self.name}.{first * 2}, {self.name}.{LAPLACIAN})"
+            )
+        return self._times(channel, name)
+
+    def _times(self, channel: Channel, name: str) -> SymbolicField:
+        operator = self.operator.times(channel)
+        if operator.order > MAX_ORDER:
+            raise UnknownDerivative(f"{self.name}.{name}: derivative orders go up to {MAX_ORDER}")
+        return SymbolicField(self.field, operator, self.coords, self.spatial, self.site, self.args)
+
+    def _laplacian(self, axes: Sequence[int]) -> SymbolicField:
+        """The sum of second derivatives over at least one axis."""
+        channel = _laplacian(axes, len(self.coords))
+        assert channel is not None
+        return self._times(channel, LAPLACIAN + "".join(self.coords[axis] for axis in axes))
+
+    def _eval_derivative(self, symbol: sp.Symbol) -> sp.Expr:
+        if symbol not in self.args:
+            return sp.S.Zero
+        axis = self.args.index(symbol)
+        try:
+            return self._times(tuple(int(i == axis) for i in range(len(self.coords))), self.coords[axis])
+        except UnknownDerivative as error:
+            # SymPy would swallow an AttributeError.
+            raise InputError(str(error)) from None
+
+    def _eval_evalf(self, prec: int) -> None:
+        """It has no value."""
+
+    @property
+    def func(self) -> Any:
+        """What makes it from its arguments again; SymPy takes what can be called itself for an operator."""
+        return self._at
+
+    def _at(self, *where: Any) -> SymbolicField:
+        named = coordinate_symbols(self.coords, self.site)
+        at = tuple(
+            own if isinstance(s, sp.Symbol) and normal(s.name) == own.name else s
+            for s, own in zip(where, named, strict=True)
+        )
+        # SymPy's algorithms put placeholders in, and take them out again.
+        if any(s != own and not isinstance(s, sp.Dummy) for s, own in zip(at, named, strict=True)):
+            places = ", ".join(map(str, where))
+            raise InputError(
+                f"{self.name}({places}): fields are taken at a condition's points, not elsewhere; give a condition at "
+                "those points, or Periodic for two points at once"
+            )
+        return SymbolicField(self.field, self.operator, self.coords, self.spatial, self.site, at)

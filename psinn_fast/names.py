@@ -1,0 +1,28 @@
+"""Names of coordinates, fields and coefficients: valid, and compared as Python compares identifiers, after NFKC."""
+
+from __future__ import annotations
+
+import keyword
+import unicodedata
+from collections.abc import Sequence
+
+from .kernels.errors import InputError
+
+Names = str | Sequence[str]
+
+
+def normal(name: str) -> str:
+    """The name as Python reads it: the micro sign and the Greek letter mu are one, as are two forms of phi."""
+    return unicodedata.normalize("NFKC", name)
+
+
+def split_names(names: Names, what: str) -> tuple[str, ...]:
+    """``"x y"``, ``"x, y"`` or ``["x", "y"]`` to a tuple of valid, distinct Python names after NFKC."""
+    parts = tuple(names.replace(",", " ").split()) if isinstance(names, str) else tuple(names)
+    for name in parts:
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or "_" in normal(name):
+            raise InputError(f"{what}: expected names of letters and digits, got {name!r}")
+    read = tuple(map(normal, parts))
+    if not read or len(set(read)) < len(read):
+        raise InputError(f"{what}: expected at least one name and no name twice, got {list(parts)}")
+    return read

@@ -1,0 +1,100 @@
+"""What names mean while a residual function runs: a user's own ``sympy.symbols("x")`` is the coordinate x.
+
+A result can be bound after the function has returned, but not a derivative: SymPy takes the derivative by a symbol that
+an expression does not hold for zero, and u(x) does not hold the user's own x, if it was made with other assumptions. So
+`sympy.Derivative` binds expression and variables before it looks, while a residual function runs, and only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+import torch
+from sympy.concrete.expr_with_limits import ExprWithLimits
+from sympy.core.sympify import converter
+
+from .kernels.errors import InputError
+from .names import normal
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Names in a residual function.
+
+    Args:
+        coords: of the coordinates, in order.
+        spatial: the axes that are not time.
+        named: what a symbol of that name stands for: coordinates, unknown coefficients, numbers of known ones.
+    """
+
+    coords: tuple[str, ...]
+    spatial: tuple[int, ...]
+    named: Mapping[str, sp.Expr]
+
+    def bound(self, expression: Any) -> Any:
+        """``expression`` with symbols replaced by what has their name; anything else than an expression as it is."""
+        if not isinstance(expression, (sp.Basic, sp.MatrixBase)):
+            return expression
+        replaced = {
+            symbol: own
+            for symbol in expression.free_symbols
+            if isinstance(symbol, sp.Symbol)
+            and not isinstance(symbol, (sp.Dummy, sp.Wild))
+            and (own := self.named.get(normal(symbol.name), symbol)) != symbol
+        }
+        if not replaced:
+            return expression
+        # A summation index is no coordinate, whatever it is called; subs knows that, but takes its time.
+        return expression.subs(replaced) if expression.has(ExprWithLimits) else expression.xreplace(replaced)
+
+
+_scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
+
+
+def current_scope() -> Scope | None:
+    return _scope.get()
+
+
+@contextmanager
+def entered(scope: Scope | None) -> Iterator[None]:
+    token = _scope.set(scope)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+_derivative = sp.Derivative.__new__
+
+
+def _bound_derivative(cls: type, expression: Any, *variables: Any, **options: Any) -> Any:
+    scope = _scope.get()
+    if scope is None:
+        return _derivative(cls, expression, *variables, **options)
+    expression = scope.bound(sp.sympify(expression))
+    with entered(None):  # what SymPy differentiates on the way is bound already
+        return _derivative(cls, expression, *(_variable(v, scope) for v in variables), **options)
+
+
+def _variable(given: Any, scope: Scope) -> Any:
+    if isinstance(given, (tuple, list, sp.Tuple)):
+        return tuple(_variable(part, scope) for part in given)
+    return scope.bound(sp.sympify(given))
+
+
+def _tensor(given: torch.Tensor) -> sp.Float:
+    if _scope.get() is not None:
+        raise InputError(
+            "a residual holds no torch tensors: it would keep their present values; write float(tensor) for a number, "
+            "and declare what is to be found as PDE(..., unknown={...})"
+        )
+    return sp.Float(float(given))
+
+
+sp.Derivative.__new__ = staticmethod(_bound_derivative)
+converter[torch.Tensor] = _tensor  # SymPy's list of what others tell it to understand

@@ -1,0 +1,455 @@
+"""Residuals mean what they say: every way to write one, through the traced program, against nested autograd."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+from helpers import mlp, nested_autograd, random_points, random_theta, relative_error
+from torch import Tensor
+
+import psinn_fast as pf
+from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.reference.backend import ReferenceBackend
+from psinn_fast.structure import Structure
+
+N = 7
+
+
+class Truth:
+    """A random network's fields at random points: ``d("u", "xxy")`` by nested autograd, ``d.x`` the coordinate."""
+
+    def __init__(self, coords: str, fields: str, low: float = -1.0) -> None:
+        self.coords, self.fields = coords.split(), fields.split()
+        self.structure = Structure.dense([len(self.coords), 5, 4, len(self.fields)])
+        self.points = (random_points(N, len(self.coords)) + 1) / 2 * (1 - low) + low
+
+    def __call__(self, field: str, steps: str = "") -> Tensor:
+        x = self.points.clone().requires_grad_()
+        value = mlp(self.structure, random_theta(self.structure, 0), x)[:, self.fields.index(field)]
+        return nested_autograd(value, x, [steps.count(name) for name in self.coords]).detach()
+
+    def lap(self, field: str, names: str, then: str = "") -> Tensor:
+        return sum((self(field, 2 * name + then) for name in names), torch.zeros(N, dtype=torch.float64))
+
+    def __getattr__(self, name: str) -> Tensor:
+        return self.points[:, self.coords.index(name)]
+
+
+def residuals(pde: pf.PDE, truth: Truth, residual: Callable[..., Any] | None = None) -> Tensor:
+    """(N, m), by the reference backend."""
+    box = pf.Box(**dict.fromkeys(pde.coords, (-1, 1)))
+    problem = pf.Problem("p", pde, box, [pf.Residual(truth.points.numpy(), residual)])
+    (term,) = problem.terms(torch.float64)
+    coefficients = problem.initial_coefficients(torch.float64)
+    theta = random_theta(truth.structure, 0)
+    return ReferenceBackend().residual_jacobian(lower(truth.structure.layers), theta, coefficients, term)[0]
+
+
+def check(
+    coords: str,
+    fields: str,
+    residual: Callable[..., Any],
+    expected: Callable[[Truth], Any],
+    low: float = -1.0,
+    **options: Any,
+) -> None:
+    truth = Truth(coords, fields, low)
+    found = residuals(pf.PDE(coords, fields, residual, **options), truth)
+    wanted = expected(truth)
+    wanted = torch.stack(list(wanted), 1) if isinstance(wanted, (list, tuple)) else wanted[:, None]
+    assert found.shape == wanted.shape
+    # Two exact methods in float64, derivatives up to order 4: rounding errors of some hundred operations.
+    assert relative_error(found, wanted) < 1e-10
+
+
+x, y = sp.symbols("x y")
+real_x, positive_x = sp.Symbol("x", real=True), sp.Symbol("x", positive=True)
+k = 1 + x**2
+
+
+CHAINED: dict[str, tuple[Callable[[Any], Any], Callable[[Truth], Any]]] = {
+    "x.x": (lambda u: u.x.x, lambda d: d("u", "xx")),
+    "x.y": (lambda u: u.x.y, lambda d: d("u", "xy")),
+    "y.x": (lambda u: u.y.x, lambda d: d("u", "xy")),
+    "x.x.y.y": (lambda u: u.x.x.y.y, lambda d: d("u", "xxyy")),
+    "xx.yy": (lambda u: u.xx.yy, lambda d: d("u", "xxyy")),
+    "xxx.y": (lambda u: u.xxx.y, lambda d: d("u", "xxxy")),
+    "lap": (lambda u: u.lap, lambda d: d.lap("u", "xy")),
+    "lap.x": (lambda u: u.lap.x, lambda d: d.lap("u", "xy", "x")),
+    "x.lap": (lambda u: u.x.lap, lambda d: d.lap("u", "xy", "x")),
+    "lap.xy": (lambda u: u.lap.xy, lambda d: d.lap("u", "xy", "xy")),
+    "lap.x.y": (lambda u: u.lap.x.y, lambda d: d.lap("u", "xy", "xy")),
+    "lap.lap": (lambda u: u.lap.lap, lambda d: d("u", "xxxx") + 2 * d("u", "xxyy") + d("u", "yyyy")),
+    "lapx.lapy": (lambda u: u.lapx.lapy, lambda d: d("u", "xxyy")),
+    "lap.lapx": (lambda u: u.lap.lapx, lambda d: d("u", "xxxx") + d("u", "xxyy")),
+    "with others": (
+        lambda u: u.lap.lap + u * u.lap - u.lap.x**2,
+        lambda d: (
+            d("u", "xxxx")
+            + 2 * d("u", "xxyy")
+            + d("u", "yyyy")
+            + d("u") * d.lap("u", "xy")
+            - d.lap("u", "xy", "x") ** 2
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHAINED)
+def test_chained_attributes(name: str) -> None:
+    check("x y", "u", *CHAINED[name])
+
+
+def test_a_chain_of_one_coordinate() -> None:
+    """u'' = f written u.x.x; the last attribute once replaced the others."""
+    check("x", "u", lambda u, x: u.x.x - sp.sin(x), lambda d: d("u", "xx") - d.x.sin())
+    check("x", "u", lambda u: [u.lap, u.lap.lap], lambda d: [d("u", "xx"), d("u", "xxxx")])
+
+
+SYMPY: dict[str, tuple[Callable[..., Any], Callable[[Truth], Any]]] = {
+    "method": (lambda u, x: u.diff(x), lambda d: d("u", "x")),
+    "method, twice": (lambda u, x, y: u.diff(x, 2) + u.diff(x).diff(y), lambda d: d("u", "xx") + d("u", "xy")),
+    "of a derivative": (lambda u, x, y: u.x.diff(x) * u.lap.diff(y), lambda d: d("u", "xx") * d.lap("u", "xy", "y")),
+    "of several": (lambda u, x, y: sp.diff(u * x, x, 2, y), lambda d: 2 * d("u", "xy") + d.x * d("u", "xxy")),
+    "order 4": (lambda u, x, y: u.diff(x, y, x, y), lambda d: d("u", "xxyy")),
+    "square": (lambda u, x: sp.diff(u**2, x), lambda d: 2 * d("u") * d("u", "x")),
+    "function": (
+        lambda u, x: sp.diff(sp.sin(u) * x, x),
+        lambda d: d("u").sin() + d.x * d("u").cos() * d("u", "x"),
+    ),
+    "nested functions": (
+        lambda u, x, y: sp.diff(sp.exp(-(u.y**2) * x), x),
+        lambda d: torch.exp(-(d("u", "y") ** 2) * d.x) * (-(d("u", "y") ** 2) - 2 * d.x * d("u", "y") * d("u", "xy")),
+    ),
+    "conservation": (
+        lambda u, x, y: sp.diff((1 + x * y) * u.x, x) + sp.diff((1 + x * y) * u.y, y),
+        lambda d: (1 + d.x * d.y) * d.lap("u", "xy") + d.y * d("u", "x") + d.x * d("u", "y"),
+    ),
+    "porous medium": (
+        lambda u, x: sp.diff(u**3, x, 2),
+        lambda d: 6 * d("u") * d("u", "x") ** 2 + 3 * d("u") ** 2 * d("u", "xx"),
+    ),
+    "quotient": (
+        lambda u, x: sp.diff(u.x / (2 + sp.cos(u)), x),
+        lambda d: d("u", "xx") / (2 + d("u").cos()) + d("u", "x") ** 2 * d("u").sin() / (2 + d("u").cos()) ** 2,
+    ),
+    "unevaluated": (lambda u, x: sp.Derivative(u, x) - x, lambda d: d("u", "x") - d.x),
+    "unevaluated, nested": (
+        lambda u, x: sp.Derivative(x**2 * sp.Derivative(u, x), x),
+        lambda d: 2 * d.x * d("u", "x") + d.x**2 * d("u", "xx"),
+    ),
+    "of the coordinates": (lambda u, x, y: u - sp.diff(x**2 * y, x), lambda d: d("u") - 2 * d.x * d.y),
+    "by a field": (lambda u, x: sp.diff(u**3 * x + u.x, u), lambda d: 3 * d("u") ** 2 * d.x),
+    "by a derivative": (lambda u: sp.diff(u * u.x**3, u.x), lambda d: 3 * d("u") * d("u", "x") ** 2),
+    "absolute value": (lambda u, x: sp.Abs(u - 3).diff(x) + abs(u.x), lambda d: d("u", "x").abs() - d("u", "x")),
+    "Max": (lambda u, x: sp.Max(u, -9).diff(x), lambda d: d("u", "x")),
+    "matrix": (
+        lambda u, x, y: sp.Matrix([u * u.x, u.y]).diff(x),
+        lambda d: [d("u", "x") ** 2 + d("u") * d("u", "xx"), d("u", "xy")],
+    ),
+    "jacobian": (
+        lambda u, x, y: sp.Matrix([u**2]).jacobian([x, y]),
+        lambda d: [2 * d("u") * d("u", "x"), 2 * d("u") * d("u", "y")],
+    ),
+    "simplified": (
+        lambda u, x: sp.simplify(sp.sin(u.x) ** 2 + sp.cos(u.x) ** 2 + u.x * x + u),
+        lambda d: 1 + d("u", "x") * d.x + d("u"),
+    ),
+    "solved": (lambda u, x: sp.solve(sp.Eq(u.x * (2 + x) + u, 3), u.x)[0], lambda d: (3 - d("u")) / (2 + d.x)),
+    "expanded": (lambda u, x: sp.expand((u.x + x) ** 2), lambda d: (d("u", "x") + d.x) ** 2),
+    "sum over a field": (
+        lambda u, x: sp.Sum(u ** sp.Symbol("n") * x, (sp.Symbol("n"), 1, 3)),
+        lambda d: d.x * (d("u") + d("u") ** 2 + d("u") ** 3),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SYMPY)
+def test_sympys_differentiation(name: str) -> None:
+    check("x y", "u", *SYMPY[name])
+
+
+OWN: dict[str, tuple[Callable[..., Any], Callable[[Truth], Any]]] = {
+    "source": (lambda u: u.x - x * sp.sin(y), lambda d: d("u", "x") - d.x * d.y.sin()),
+    "real": (lambda u: u * real_x, lambda d: d("u") * d.x),
+    "diff": (lambda u: u.diff(x, 2) + u.diff(y, y), lambda d: d.lap("u", "xy")),
+    "diff, other assumptions": (
+        lambda u: sp.diff(u**2, positive_x) + u.diff(real_x, x), lambda d: 2 * d("u") * d("u", "x") + d("u", "xx"),
+    ),
+    "diff by name": (lambda u: u.diff("x"), lambda d: d("u", "x")),
+    "own factor, given coordinate": (
+        lambda u, x: sp.diff(k * u.x, x), lambda d: 2 * d.x * d("u", "x") + (1 + d.x**2) * d("u", "xx"),
+    ),
+    "no field in it": (lambda u, x: u * sp.diff(k, x), lambda d: 2 * d.x * d("u")),
+    "given factor, own coordinate": (lambda u, x: u * sp.diff(x**3, positive_x), lambda d: 3 * d.x**2 * d("u")),
+    "unevaluated": (lambda u: sp.Derivative(k * sp.Derivative(u, x), real_x),
+                    lambda d: 2 * d.x * d("u", "x") + (1 + d.x**2) * d("u", "xx")),
+    "both": (lambda u, x: u.x - x - real_x - positive_x, lambda d: d("u", "x") - 3 * d.x),
+    "coefficients": (
+        lambda u, a: u * sp.Symbol("a") + a + sp.Symbol("b", positive=True), lambda d: 2.5 * d("u") + 2.5 + 0.5,
+    ),
+    "a summation index": (
+        lambda u: u - sp.Sum(sp.sin(real_x * sp.Symbol("b")), (sp.Symbol("b"), 1, 2)),
+        lambda d: d("u") - d.x.sin() - (2 * d.x).sin(),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_own_symbols_are_bound_by_name(name: str) -> None:
+    residual, expected = OWN[name]
+    check("x y", "u", residual, expected, coefficients={"a": 2.5}, unknown={"b": 0.5})
+
+
+def test_own_symbols_mean_nothing_outside_of_a_residual_function() -> None:
+    """SymPy by itself is as it was."""
+    other = sp.Symbol("x", real=True)
+    assert sp.diff(x**2, other) == 0
+    assert sp.diff(x**2, x) == 2 * x
+    assert sp.sympify(torch.tensor(2.0)) == 2.0
+
+
+def vector_field(u: Any, v: Any) -> sp.Matrix:
+    return sp.Matrix([u * v, u - v])
+
+
+HELPERS: dict[str, tuple[Callable[..., Any], Callable[[Truth], Any]]] = {
+    "grad": (lambda u: pf.grad(u), lambda d: [d("u", "x"), d("u", "y")]),
+    "grad of an expression": (lambda u, x: pf.grad(u * x)[0], lambda d: d("u") + d.x * d("u", "x")),
+    "div grad": (lambda u: pf.div(pf.grad(u)), lambda d: d.lap("u", "xy")),
+    "div k grad": (
+        lambda u, x, y: pf.div(sp.exp(x) * pf.grad(u)), lambda d: d.x.exp() * (d.lap("u", "xy") + d("u", "x")),
+    ),
+    "anisotropic": (
+        lambda u: pf.div(sp.Matrix([[2, 1], [1, 3]]) * pf.grad(u)),
+        lambda d: 2 * d("u", "xx") + 2 * d("u", "xy") + 3 * d("u", "yy"),
+    ),
+    "div of a list": (lambda u, v: pf.div([u, v]), lambda d: d("u", "x") + d("v", "y")),
+    "div of a tensor": (
+        lambda u, v: pf.div(sp.Matrix([[u, v], [v, u]])),
+        lambda d: [d("u", "x") + d("v", "y"), d("v", "x") + d("u", "y")],
+    ),
+    "lap": (lambda u: pf.lap(u), lambda d: d.lap("u", "xy")),
+    "lap of names": (lambda u: pf.lap(u, "y"), lambda d: d("u", "yy")),
+    "lap of symbols": (lambda u, x: pf.lap(u, [x]), lambda d: d("u", "xx")),
+    "lap of an expression": (
+        lambda u, x: pf.lap(u * x), lambda d: d.x * d.lap("u", "xy") + 2 * d("u", "x"),
+    ),
+    "lap lap": (lambda u: pf.lap(pf.lap(u)), lambda d: d("u", "xxxx") + 2 * d("u", "xxyy") + d("u", "yyyy")),
+    "own coordinates": (lambda u: pf.div(k * pf.grad(u)),
+                        lambda d: (1 + d.x**2) * d.lap("u", "xy") + 2 * d.x * d("u", "x")),
+    "no field": (lambda u: u - pf.lap(k * y**2), lambda d: d("u") - 2 * d.y**2 - 2 * (1 + d.x**2)),
+    "convection": (
+        lambda u, v: sp.Matrix([u, v]).dot(pf.grad(u)), lambda d: d("u") * d("u", "x") + d("v") * d("u", "y"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HELPERS)
+def test_helpers(name: str) -> None:
+    check("x y", "u v", *HELPERS[name])
+
+
+def test_time_is_no_direction_of_space() -> None:
+    for options in ({}, {"time": "t"}):
+        check(
+            "t x y", "u",
+            lambda u: [u.t - u.lap, u.lap.t, u.lap.lap, pf.lap(u), *pf.grad(u), pf.div([u, u.x]), pf.lap(u, "t x")],
+            lambda d: [
+                d("u", "t") - d.lap("u", "xy"), d.lap("u", "xy", "t"),
+                d("u", "xxxx") + 2 * d("u", "xxyy") + d("u", "yyyy"), d.lap("u", "xy"), d("u", "x"), d("u", "y"),
+                d("u", "x") + d("u", "xy"), d.lap("u", "tx"),
+            ],
+            **options,
+        )  # fmt: skip
+    check("t x", "u", lambda u: [u.lap, *pf.grad(u)], lambda d: [d.lap("u", "tx"), d("u", "t"), d("u", "x")], time=None)
+
+
+RETURNED: dict[str, tuple[Callable[..., Any], Callable[[Truth], Any]]] = {
+    "Eq": (lambda u, x: sp.Eq(u.x, x), lambda d: d("u", "x") - d.x),
+    "Eqs": (lambda u, v: [sp.Eq(u.x, v), v.y], lambda d: [d("u", "x") - d("v"), d("v", "y")]),
+    "Eq of matrices": (
+        lambda u, v: sp.Eq(sp.Matrix([u, v]), sp.Matrix([1, v.x])), lambda d: [d("u") - 1, d("v") - d("v", "x")],
+    ),
+    "Matrix": (lambda u, v: vector_field(u, v), lambda d: [d("u") * d("v"), d("u") - d("v")]),
+    "lists of lists": (lambda u, v: [[u, v], (u.x,)], lambda d: [d("u"), d("v"), d("u", "x")]),
+    "Array": (lambda u, v: sp.Array([[u, v]]), lambda d: [d("u"), d("v")]),
+    "NumPy scalars": (lambda u: np.float64(2.5) * u + u.x * np.int64(3), lambda d: 2.5 * d("u") + 3 * d("u", "x")),
+    "fraction": (lambda u: u / 3 + 1, lambda d: d("u") / 3 + 1),
+    "source by cases": (
+        lambda u, x: u - sp.Piecewise((1, x < 0.2), (x, True)),
+        lambda d: d("u") - torch.where(d.x < 0.2, torch.ones_like(d.x), d.x),
+    ),
+    "coefficient by cases": (
+        lambda u, x: pf.div(sp.Piecewise((2, x < 0), (3, True)) * pf.grad(u)),
+        lambda d: torch.where(d.x < 0, 2.0, 3.0) * d.lap("u", "xy"),
+    ),
+    "residual by cases": (
+        lambda u, v, x: sp.Piecewise((u.x - v, x < -0.2), (u, x < 0.3), (v, True)),
+        lambda d: torch.where(d.x < -0.2, d("u", "x") - d("v"), torch.where(d.x < 0.3, d("u"), d("v"))),
+    ),
+    "own cases": (
+        lambda u: u - sp.Piecewise((1, x < 0.2), (0, True)), lambda d: d("u") - torch.where(d.x < 0.2, 1.0, 0.0),
+    ),
+    "special function of a coordinate": (
+        lambda u, x: u - sp.LambertW(2 + x), lambda d: d("u") - torch.from_numpy(lambert(2 + d.x.numpy())),
+    ),
+}  # fmt: skip
+
+
+def lambert(z: np.ndarray) -> np.ndarray:
+    from scipy.special import lambertw
+
+    return np.asarray(lambertw(z).real)
+
+
+@pytest.mark.parametrize("name", RETURNED)
+def test_what_a_function_may_return(name: str) -> None:
+    check("x y", "u v", *RETURNED[name])
+
+
+REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
+    "order 5": (lambda u: u.xxx.xx, r"u_xxx\.xx: derivative orders go up to 4"),
+    "order 5, Laplacians": (lambda u: u.lap.lap.x, r"u_lap_lap\.x: derivative orders go up to 4"),
+    "order 5, SymPy": (lambda u, x: sp.diff(u.xxxx * x, x), r"u_xxxx\.x: derivative orders go up to 4"),
+    "order 5, helper": (lambda u: pf.lap(u.xxx), r"u_xxx\.lapxy: derivative orders go up to 4"),
+    "no coordinate": (lambda u: u.x.z, r"u_x\.z: not a derivative; the coordinates are x, y"),
+    "elsewhere": (lambda u, x: u.subs(x, 0), r"u\(0, y\): fields are taken at a condition's points"),
+    "on the diagonal": (lambda u, x, y: (u.x * x).subs(x, y), r"u_x\(y, y\): fields are taken at a condition's points"),
+    "limit": (lambda u, x: sp.limit(u * x, x, 0), "fields are taken at|not supported"),
+    "called": (lambda u, x, y: u(x, y), r"failed on symbols \(TypeError: .*not callable.*written without"),
+    "integral": (lambda u, x: sp.Integral(u * x, (x, 0, 1)), "integrals are not evaluated"),
+    "integrated": (lambda u, x: sp.integrate(u * x, x), "fields are taken at|integrals are not"),
+    # SymPy looks for its own Derivative and would find none in u.x.
+    "Euler-Lagrange": (
+        lambda u, x, y: sp.euler_equations(u.x**2 + u**2, u, [x, y]),
+        "failed on symbols .TypeError: Function",
+    ),
+    "order that is a symbol": (lambda u, x: sp.Derivative(u, (x, sp.Symbol("n"))), "cannot be carried out"),
+    "a jump": (lambda u, x: sp.diff(sp.Heaviside(x) * u, x), r"DiracDelta\(x\), the derivative of a jump"),
+    "a jump of a field": (lambda u, x: sp.sign(u).diff(x), r"DiracDelta\(u\), the derivative of a jump"),
+    "text": (lambda u: "u_x", "got str: 'u_x'"),
+    "text that is code": (lambda u: "__import__('os').getpid()", "got str"),
+    "texts": (lambda u: [u, "u"], "got str: 'u'"),
+    "KeyError": (lambda u: u * {}["kappa"], r"failed on symbols \(KeyError: 'kappa'\)"),
+    "ZeroDivisionError": (lambda u: u * (1 / 0), r"failed on symbols \(ZeroDivisionError"),
+    "AssertionError": (lambda u: [][1], r"failed on symbols \(IndexError"),
+    "endless": (lambda u: endless(u), r"failed on symbols \(RecursionError.*nested too deeply"),
+    "attribute of an expression": (lambda u, x: (x * u.x).x, "only fields carry derivatives .* sympy.diff"),
+    "comparison": (lambda u: u > 0, "got StrictGreaterThan"),
+    "if": (lambda u: u if u > 0 else -u, r"truth value .*sympy\.Max"),
+    "max": (lambda u: max(u, 0), r"truth value .*sympy\.Max"),
+    "math": (lambda u: math.sin(u), r"use SymPy's functions, e.g. sympy\.sin"),
+    "numpy": (lambda u: np.sin(u), r"use SymPy's functions, e.g. sympy\.sin"),
+    "torch": (lambda u: torch.sin(u), r"use SymPy's functions, e.g. sympy\.sin"),
+    "numbers per point": (lambda u: u * np.linspace(0, 1, N), r"a NumPy array of shape \(7,\)"),
+    "tensor": (lambda u: u * torch.tensor(2.0), r"no torch tensors: .* float\(tensor\)"),
+    "parameter": (lambda u: torch.nn.Parameter(torch.ones(())) * u, r"no torch tensors: .* unknown="),
+    "tensor returned": (lambda u: torch.ones(3), "got Tensor|no torch tensors"),
+    "cases of a field": (lambda u: sp.Piecewise((u.x, u < 0), (u.y, True)), "cases of a field .* sympy.Max"),
+    "own function": (lambda: sp.Function("u")(x, y), r"u\(x, y\) is a function that is not known here"),
+    "own field symbol": (lambda: sp.Symbol("u"), r"unknown symbols \['u'\].*coordinates \['x', 'y'\]"),
+    "own symbol": (lambda u: u + sp.Symbol("w"), r"unknown symbols \['w'\]"),
+    "dummy": (lambda u: u + sp.Dummy("x"), "unknown symbols"),
+    "equation that holds": (lambda u: sp.Eq(u, u), "got True: a statement that always or never holds"),
+    "equation that never holds": (lambda u: sp.Eq(u.x**2, -1), "got False: a statement that always or never holds"),
+    "True": (lambda u: u == u, "got True: a statement"),
+    "set": (lambda u: {u.x, u.y}, "got set"),
+    "function": (lambda u: u.diff, "got method"),
+    "empty lists": (lambda u: [[], []], "returned nothing"),
+    "grad of a list": (lambda u: pf.grad([u, u]), "grad: expected one expression|grad: expected an expression"),
+    "grad of text": (lambda u: pf.grad("u"), "grad: expected an expression of fields and coordinates, got 'u'"),
+    "grad by an unknown name": (lambda u: pf.grad(u, "z"), r"grad: coords: expected some of \['x', 'y'\], got 'z'"),
+    "div of one": (lambda u: pf.div(u), "div: expected a list of expressions, one for each coordinate"),
+    "div of too many": (lambda u: pf.div([u, u, u]), "div: expected 2 components, one for each of x, y, got 3"),
+    "lap of a gradient": (lambda u: pf.lap(pf.grad(u)), "lap: expected one expression"),
+    "no function of NumPy": (lambda u, x: u - sp.Ynm(1, 0, x, x), "source terms: NumPy and SciPy cannot compute them"),
+}
+
+
+def endless(u: Any) -> Any:
+    return endless(u + 1)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str) -> None:
+    function, message = REFUSED[name]
+    with pytest.raises(pf.InputError, match=f"(?s)^term 'residual': .*({message})"):
+        residuals(pf.PDE("x y", "u", function), Truth("x y", "u"))
+
+
+def test_an_exception_of_the_function_is_the_cause() -> None:
+    with pytest.raises(pf.InputError) as caught:
+        residuals(pf.PDE("x", "u", lambda u: u * {}["kappa"]), Truth("x", "u"))
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_an_interrupt_inside_the_function_is_none_of_its_faults() -> None:
+    def interrupted(u: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        residuals(pf.PDE("x", "u", interrupted), Truth("x", "u"))
+
+
+def test_helpers_outside_of_a_residual_function() -> None:
+    u = pf.PDE("t x y", "u", lambda u: u).field_symbol("u")
+    assert list(pf.grad(u)) == [u.x, u.y]
+    assert pf.lap(u) == u.lap
+    with pytest.raises(pf.InputError, match="lap: without a field, the coordinates are only known inside"):
+        pf.lap(x**2)
+    with pytest.raises(pf.InputError, match="lap: there is no spatial coordinate, only t"):
+        pf.lap(pf.PDE("t", "u", lambda u: u).field_symbol("u"))
+
+
+def test_hundreds_of_terms() -> None:
+    j = torch.arange(600)[:, None]
+    check(
+        "x", "u",
+        lambda u, x: [sp.Add(*(sp.sin(j * x) * u for j in range(600))) - u.xx, u - sp.Add(*(x**j for j in range(600)))],
+        lambda d: [torch.sin(j * d.x).sum(0) * d("u") - d("u", "xx"), d("u") - (d.x**j).sum(0)],
+    )  # fmt: skip
+
+
+def test_two_thousand_terms() -> None:
+    pde = pf.PDE("x", "u", lambda u: sp.Add(*(sp.sin(u + j) for j in range(2000))) - u.xx)
+    ops = [instruction.op for instruction in pf.Residual(np.zeros((1, 1))).traced(pde).program.instructions]
+    assert ops.count("sin") == ops.count("cos") == 2000
+
+
+def nested(sin: Callable[[Any], Any], u: Any, x: Any, levels: int) -> Any:
+    for _ in range(levels):
+        u = sin(u + x)
+    return u
+
+
+def test_three_hundred_levels() -> None:
+    check(
+        "x", "u",
+        lambda u, x: u.x - nested(sp.sin, u, x, 300), lambda d: d("u", "x") - nested(torch.sin, d("u"), d.x, 300),
+    )  # fmt: skip
+
+
+def test_thousands_of_levels_are_refused() -> None:
+    with pytest.raises(pf.InputError, match=r"(?s)term 'residual': .*nested too deeply"):
+        residuals(pf.PDE("x", "u", lambda u, x: nested(lambda e: e * u, u, x, 4000)), Truth("x", "u"))
+
+
+def test_traced_residuals_can_be_copied_and_sent() -> None:
+    pde = pf.PDE("t x y", "u", lambda u, x: u.t - x * u.lap.x - sp.sin(x))
+    one = pf.Residual(np.zeros((3, 3))).traced(pde)
+    for other in (copy.deepcopy(one), pickle.loads(pickle.dumps(one))):
+        assert other.program == one.program
+        assert other.residuals == one.residuals
+        points = [random_points(5, 3).numpy()]
+        np.testing.assert_array_equal(other.columns(points), one.columns(points))
+    u = pde.field_symbol("u").lap.x
+    assert pickle.loads(pickle.dumps(u)) == copy.deepcopy(u) == u

@@ -20,10 +20,13 @@ from helpers import perturbed
 
 from psinn_fast import PsiMLP
 from psinn_fast.kernels import registry
+from psinn_fast.training.result import FitResult
 
 ROOT = Path(__file__).parent
 # What computes by the kernels of the CPU or by torch.
 NUMERICAL = ("kernels", "training", "discovery", "problems", "examples")
+# What trains to the end and takes more steps than that has to be marked, and so is run from perturbed weights too.
+MOST_UNMARKED_STEPS = 25
 NUMERICAL_FILES = ("conditions", "derivatives", "frame", "networks", "operators", "pde", "solving")
 
 
@@ -46,6 +49,21 @@ def _signals_are_heard() -> Iterator[None]:
     yield
     for number, handler in told.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def _long_training_is_marked(request: pytest.FixtureRequest) -> Iterator[None]:
+    make, steps = FitResult.__init__, [0]
+
+    def make_counted(result: FitResult, *arguments: Any, **options: Any) -> None:
+        make(result, *arguments, **options)
+        steps.append(result.steps if result.ended == "done" else 0)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FitResult, "__init__", make_counted)
+        yield
+    if request.node.get_closest_marker("trajectory") is None and max(steps) > MOST_UNMARKED_STEPS:
+        pytest.fail(f"it trains for {max(steps)} steps: mark it by @pytest.mark.trajectory (docs/testing.md)")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -112,6 +112,7 @@ def test_lbfgs_and_warm_starts_stay_within_bounds() -> None:
     assert max(found.history["k"]) < 0.6
 
 
+@pytest.mark.trajectory
 def test_resumed_with_bounds(tmp_path: Path) -> None:
     problem = decay(bounds={"k": (0, 2)})
     whole = solve(problem, layers=[1, 4, 1], steps=30)

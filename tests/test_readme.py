@@ -11,6 +11,7 @@ README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("code", EXAMPLES, ids=["own PDE", "own PyTorch code"])
 def test_example_runs(code: str) -> None:
     exec(compile(code, "README.md", "exec"), {})

@@ -15,6 +15,7 @@ from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.structure import Structure
 
 
+@pytest.mark.trajectory
 def test_it_passes_here_with_every_instruction_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--self-test", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["self_test"]
@@ -41,6 +42,7 @@ def scaled(result: object, factor: float) -> object:
     return type(result)(*(scaled(part, factor) for part in result)) if hasattr(result, "_fields") else result
 
 
+@pytest.mark.trajectory
 @pytest.mark.usefixtures("_quick")
 @pytest.mark.parametrize(("operation", "name"), [("jets", "jets"), ("loss_and_gradient", "loss"), ("train", "Adam")])
 @pytest.mark.parametrize("factor", [1 + 2e-6, float("nan")])

@@ -53,6 +53,7 @@ def test_pinn_post_is_the_sum_of_the_network_and_its_mirror_image() -> None:
     torch.testing.assert_close(post(x), single(x) + single(mirrored) - b3, rtol=0, atol=1e-14)
 
 
+@pytest.mark.trajectory
 def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
     solution = solve(small_laplace(), "psi", steps=30, out=tmp_path)
     result = json.loads((tmp_path / "result.json").read_text())

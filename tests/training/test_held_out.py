@@ -148,6 +148,7 @@ def aliased(points: np.ndarray) -> Problem:
     return Problem("aliased", pde, line, [Residual(points), Dirichlet(line.face("x", "low", 2), u=1.0)])
 
 
+@pytest.mark.trajectory
 @pytest.mark.parametrize("optimizer", ["adam", "gauss-newton", "adam+gauss-newton"])
 def test_a_loss_that_is_small_at_the_points_only_is_no_success(optimizer: str) -> None:
     points = np.linspace(0, 1, 41)[:, None]
@@ -168,6 +169,7 @@ def test_a_loss_that_is_small_at_the_points_only_is_no_success(optimizer: str) -
     assert seen[-1]["held_out"] > 100 * seen[-1]["loss"]
 
 
+@pytest.mark.trajectory
 def test_gauss_newton_takes_other_points_of_a_region_to_which_it_has_adapted() -> None:
     """The same on a grid of a box: the loss it reports is that of the interval."""
     line = Box(x=(0, 1))
@@ -186,6 +188,7 @@ def boundary_layer(as_array: bool) -> Problem:
     return Problem("layer", PDE("x", "u", lambda u: -1e-3 * u.xx + u.x - 1), line, [Residual(points), *ends])
 
 
+@pytest.mark.trajectory
 def test_a_jump_between_the_points_is_reported_and_not_returned() -> None:
     net = TanhMLP([1, 20, 20, 1], seed=0, dtype=FLOAT64)
     result = fit(boundary_layer(True), net, GaussNewton(100))
@@ -195,6 +198,7 @@ def test_a_jump_between_the_points_is_reported_and_not_returned() -> None:
     assert result.losses["residual"] > 0.1
 
 
+@pytest.mark.trajectory
 def test_smooth_problems_have_no_warnings_and_the_draws_they_had(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn, draw = [], Marquardt._draw
     monkeypatch.setattr(
@@ -208,6 +212,7 @@ def test_smooth_problems_have_no_warnings_and_the_draws_they_had(monkeypatch: py
         assert result.status == "done"
 
 
+@pytest.mark.trajectory
 def test_weights_returned_are_the_best_by_held_out_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here the loss at unseen points is said to be least after 20 iterations."""
     totals = {0: 5.0, 10: 4.0, 20: 1.0, 30: 2.0}

@@ -271,6 +271,7 @@ def test_refined_draws_replace_all_points_that_stand_for_a_region_and_double_twi
     assert bool((periodic.points[1, :, 0] == 1).all())
 
 
+@pytest.mark.trajectory
 def test_a_front_that_hides_between_the_points_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Burgers at 0.01 / pi with dense networks: without a look between the points the front is in the wrong place."""
     errors = []

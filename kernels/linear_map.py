@@ -131,14 +131,21 @@ class LinearMap:
     def _on(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         key = (like.device, like.dtype)
         if key not in self._tensors:
-            # Kept for later calls, which may need gradients.
-            with torch.inference_mode(False):
-                self._tensors[key] = (
-                    torch.from_numpy(self.row).to(like.device),
-                    torch.from_numpy(self.col).to(like.device),
-                    torch.from_numpy(self.coefficient).to(like.device, like.dtype),
-                )
+            # Kept for later calls, which may need gradients, and are out of the function transform that this one is in.
+            if torch.compiler.is_compiling():
+                self._tensors[key] = self._made(like)
+            else:
+                with torch._C._DisableFuncTorch():
+                    self._tensors[key] = self._made(like)
         return self._tensors[key]
+
+    def _made(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        with torch.inference_mode(False):
+            return (
+                torch.from_numpy(self.row).to(like.device),
+                torch.from_numpy(self.col).to(like.device),
+                torch.from_numpy(self.coefficient).to(like.device, like.dtype),
+            )
 
 
 def add_in_order(x: Tensor, axis: int, index: Tensor, values: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from strategies import structures
 from torch import Tensor, nn
 
+from psinn_fast import derivatives
 from psinn_fast.conditions import Dirichlet, Residual
 from psinn_fast.kernels.contract import AdamState
 from psinn_fast.kernels.errors import InputError
@@ -277,3 +278,15 @@ def test_symmetry_after_a_thousand_steps(name: str, dtype: torch.dtype, toleranc
     assert error <= tolerance, f"max|u| = {size:.3g}"
     assert math.isfinite(size)
     assert size > 1e-3
+
+
+# torch's own: it imports its decompositions with the transform.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+def test_first_used_within_torchs_function_transforms() -> None:
+    """What a transform computes on the way is not kept: the second call would find tensors of the first."""
+    net, x = PsiMLP(laplace_even(), 2, seed=0, dtype=torch.float64), torch.rand(4, 2, dtype=torch.float64)
+    hessians = torch.func.vmap(torch.func.hessian(lambda point: net(point)[0]))
+    first, second = hessians(x), hessians(x)
+    assert torch.equal(first, second)
+    trace = derivatives(net, x, "u_lap", coords="x y", fields="u").u_lap
+    torch.testing.assert_close(first.diagonal(dim1=1, dim2=2).sum(1), trace, rtol=1e-12, atol=1e-13)

@@ -89,6 +89,8 @@ def integers(name: str, value: object, least: int) -> tuple[int, ...]:
         items = None
     if items is None or isinstance(value, (str, bytes, dict)):
         raise InputError(f"{name}: expected a sequence of integers >= {least}, got {short(value)}")
+    if all(type(item) is int and item >= least for item in items):
+        return tuple(items)
     return tuple(integer(f"{name}[{i}]", item, least) for i, item in enumerate(items))
 
 

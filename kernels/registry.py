@@ -46,7 +46,7 @@ def get_backend(name: str = "auto", device: torch.device | None = None) -> Backe
                 return _WITH_FALLBACK.get(backend.name, backend)
             say_once(f"backend {backend.name!r} is not used: {reason}")
         raise BackendUnavailable(f"no backend can run here: {available_backends()}")
-    if name not in _BACKENDS:
+    if not isinstance(name, str) or name not in _BACKENDS:
         raise InputError(f"backend: expected one of {['auto', *_BACKENDS]}, got {name!r}")
     backend = _BACKENDS[name]
     reason = backend.unavailable()

@@ -238,7 +238,8 @@ def _points(points: npt.ArrayLike, name: object, argument: str = "points") -> Po
         raise InputError(f"name: expected a text, got {name!r}")
     array = checks.numbers(f"{name}: {argument}", points)
     if array.ndim != 2 or array.shape[0] < 1:
-        raise InputError(f"{name}: {argument}: expected shape (N >= 1, d), got {array.shape}")
+        advice = "; of one coordinate, write points[:, None]" if array.ndim == 1 else ""
+        raise InputError(f"{name}: {argument}: expected shape (N >= 1, d), got {array.shape}{advice}")
     return array
 
 

@@ -87,6 +87,8 @@ class PsiMLP(nn.Module):
         self.theta = nn.Parameter(theta)
 
     def forward(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor):
+            raise InputError(f"x: expected a torch.Tensor, got {type(x).__name__}")
         if x.shape[-1:] != (self.structure.n_inputs,):
             raise InputError(f"x: expected shape (..., {self.structure.n_inputs}), got {tuple(x.shape)}")
         *hidden, (weight, bias) = self.structure.expand(self.theta)

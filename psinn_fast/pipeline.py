@@ -15,7 +15,7 @@ from .discovery.discover import Discovery, discover, matching_width
 from .discovery.options import TESTS, checked_options
 from .discovery.student import StudentSettings
 from .kernels import checks
-from .kernels.errors import InputError
+from .kernels.errors import InputError, short
 from .kernels.registry import get_backend
 from .networks import PsiMLP
 from .output import save_comparison, save_discovery, writable_folder
@@ -127,6 +127,8 @@ def run_pipeline(
         checks.floating_dtype("dtype", dtype)
     get_backend(backend, find_device(device))
     checks.flag("progress", progress)
+    if not callable(say):
+        raise InputError(f"say: expected a function of a text, got {short(say)}")
     if checks.flag("resume", resume) and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
     folder = writable_folder(out) if out is not None else None

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .domain import Box
 from .files import write_atomically
+from .kernels.errors import InputError
 from .networks import PsiMLP
 from .problem import Problem
 from .problems import as_problem
@@ -73,6 +74,7 @@ def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP) -> None:
     panels = [("network", found)]
     if problem.exact is not None:
         exact = problem.exact_at(points)
+        exact = np.where(np.isfinite(exact), exact, np.nan)
         panels += [("exact", exact), ("error", found - exact)]
     fields = problem.pde.fields
     axes = figure.subplots(len(fields), len(panels), squeeze=False)
@@ -121,8 +123,14 @@ def history_figure(histories: Mapping[str, History], terms: bool = False) -> Fig
     return figure
 
 
+def _check_structure(structure: object) -> None:
+    if not isinstance(structure, Structure):
+        raise InputError(f"structure: expected a Structure, got {type(structure).__name__}")
+
+
 def structure_figure(structure: Structure) -> Figure:
     """See `draw_structure`."""
+    _check_structure(structure)
     columns = sum(len(layer.cols) + 1.6 for layer in structure.layers)
     tallest = max(len(layer.rows) for layer in structure.layers)
     figure = new_figure(0.62 * columns + 1, 0.62 * tallest + 1.2)
@@ -151,6 +159,7 @@ def draw_structure(figure: FigureBase, structure: Structure) -> None:
 
 def relation_matrix_figure(structure: Structure) -> Figure:
     """R itself, layer by layer: rows are the entries of W, columns theta; +1 and -1 by colour."""
+    _check_structure(structure)
     from matplotlib.colors import ListedColormap
 
     figure = new_figure(3.2 * len(structure.layers), 3.6)

@@ -138,7 +138,12 @@ class Problem(Portable):
         terms = []
         for i, condition in enumerate(self.conditions):
             term = self.term_at(i, condition.sites, condition.columns, dtype, device)
+            if not bool(torch.isfinite(term.points).all()):
+                raise InputError(_too_large(condition.name, "points", dtype))
             if not bool(torch.isfinite(term.columns).all()):
+                exactly = self.term_at(i, condition.sites, condition.columns, torch.float64, device)
+                if bool(torch.isfinite(exactly.columns).all()):
+                    raise InputError(_too_large(condition.name, "targets or source terms", dtype))
                 raise InputError(f"term {condition.name!r}: its source terms are NaN or infinite at some points")
             terms.append(term)
         return terms
@@ -168,6 +173,10 @@ class Problem(Portable):
     ) -> torch.Tensor:
         """Where the free numbers behind the unknown coefficients start, in the PDE's order."""
         return torch.tensor(self.unknowns.start(), dtype=dtype, device=device)
+
+
+def _too_large(name: str, what: str, dtype: torch.dtype) -> str:
+    return f"term {name!r}: its {what} are too large for {dtype}; use dtype='float64' or other units"
 
 
 def _numbered(conditions: Sequence[Condition]) -> list[Condition]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .kernels import checks
-from .kernels.errors import InputError
+from .kernels.errors import InputError, short
 from .kernels.symbols import SymbolLayer, renumber
 from .structure import Structure
 
@@ -23,8 +23,8 @@ class SignedPermutation:
     signs: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "permutation", tuple(self.permutation))
-        object.__setattr__(self, "signs", tuple(self.signs))
+        object.__setattr__(self, "permutation", checks.integers("permutation", self.permutation, 0))
+        object.__setattr__(self, "signs", checks.integers("signs", self.signs, -1))
         if sorted(self.permutation) != list(range(len(self.permutation))):
             raise InputError(
                 f"permutation: expected an ordering of 0..{len(self.permutation) - 1}, got {self.permutation}"
@@ -38,7 +38,13 @@ class SignedPermutation:
 
     @classmethod
     def flip(cls, size: int, *axes: int) -> SignedPermutation:
-        """Reverse the sign of the given coordinates."""
+        """Reverse the sign of the given coordinates, counted from 0.
+
+        Raises:
+            InputError: a coordinate that is not there.
+        """
+        for axis in axes:
+            checks.integer("axes", axis, 0, most=size - 1)
         return cls(tuple(range(size)), tuple(-1 if axis in axes else 1 for axis in range(size)))
 
     def __call__(self, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -79,7 +85,9 @@ class Symmetry:
     character: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "character", tuple(self.character))
+        if not isinstance(self.map, SignedPermutation):
+            raise InputError(f"map: expected a SignedPermutation, got {short(self.map)}")
+        object.__setattr__(self, "character", checks.integers("character", self.character, -1))
         if not self.character or any(sign not in (1, -1) for sign in self.character):
             raise InputError(f"character: expected one +1 or -1 per output, got {self.character}")
 
@@ -106,6 +114,9 @@ def close_group(generators: Sequence[Symmetry]) -> dict[SignedPermutation, tuple
         InputError: no generators, generators of different sizes, or signs that contradict each other (the only
             function with such symmetries would be zero).
     """
+    for generator in generators:
+        if not isinstance(generator, Symmetry):
+            raise InputError(f"generators: expected symmetries, got {short(generator)}")
     if not generators:
         raise InputError("generators: expected at least one Symmetry")
     sizes = {(g.map.size, len(g.character)) for g in generators}

@@ -23,6 +23,7 @@ from psinn_fast import (
     Residual,
     error_metrics,
     fit,
+    solve,
 )
 from psinn_fast.networks import TanhMLP
 from psinn_fast.pde import CONDITION_ARGUMENTS
@@ -284,6 +285,32 @@ def test_where_the_exact_solution_is_nan_no_error_is_counted() -> None:
     # Nothing known on the box's boundary.
     island = problem(exact=lambda p: np.where(np.abs(p - BOX.centre).max(1) > 0.4, np.nan, solution(p)))
     assert error_metrics(net, island)["boundary_rmse"] is None
+
+
+def test_poles_of_the_exact_solution() -> None:
+    """log r on a box about the origin, sampled at the origin by nobody, and infinite where it is cut off."""
+    net = TanhMLP([2, 4, 1], dtype=torch.float64)
+    pole = problem(exact=lambda p: np.where(p[:, 0] > 0.9, np.inf, solution(p)))
+    with pytest.raises(InputError, match=r"exact: it is infinite at 40\d\d of 40401 points, first at \(0.90"):
+        error_metrics(net, pole)
+    with pytest.raises(InputError, match="exact: it is infinite"):
+        solve(pole, layers=[2, 4, 1], steps=0)
+
+
+def test_too_large_for_single_precision() -> None:
+    def large(size: float, target: float) -> Problem:
+        box = Box(x=(0, size), y=(0, 1))
+        return Problem("p", LAPLACE, box, [Residual(box.grid(3)), Dirichlet(box.boundary(3), u=target)])
+
+    for own, what in ((large(1e39, 0.0), "points"), (large(1.0, 1e39), "targets or source terms")):
+        with pytest.raises(InputError, match=rf"its {what} are too large for torch.float32; use dtype='float64'"):
+            own.terms(torch.float32)
+        assert all(bool(torch.isfinite(term.columns).all()) for term in own.terms(torch.float64))
+
+
+def test_points_of_one_coordinate_are_a_column() -> None:
+    with pytest.raises(InputError, match=r"got \(3,\); of one coordinate, write points\[:, None\]"):
+        Residual([0.0, 0.5, 1.0])
 
 
 def test_fields_named_like_arguments_of_conditions() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,12 +26,16 @@ from psinn_fast import (
     discover,
     error_metrics,
     fit,
+    get_backend,
     get_problem,
     problem_symmetries,
     published_structure,
+    relation_matrix_figure,
     run_pipeline,
+    save_network,
     solution_figure,
     solve,
+    structure_figure,
 )
 from psinn_fast.cli import main
 from psinn_fast.discovery.distillation import distil
@@ -87,8 +92,8 @@ def refused(message: str, make: Callable[[], object]) -> None:
         ({"method": "psi", "regularizer": Regularizer("growl", 1.0)}, "kind: 'growl' needs dense layers"),
         ({"resume": "no"}, "resume: expected True or False, got 'no'"),
         ({"progress": 2}, "progress: expected True or False, got 2"),
-        ({"out": 5}, "out: expected the path of a folder, got 5"),
-        ({"out": ""}, "out: expected the path of a folder, got ''"),
+        ({"out": 5}, "out: expected the path of a file or folder, got 5"),
+        ({"out": ""}, "out: expected the path of a file or folder, got ''"),
         ({"backend": None}, "backend: expected one of"),
         ({"device": 1.5}, "device: expected 'cpu', 'cuda' or e.g. 'cuda:1', got 1.5"),
     ],
@@ -106,6 +111,8 @@ def test_solve(arguments: dict[str, Any], message: str) -> None:
         ({"coefficients": {"nu": 1.0}}, "coefficients: the unknown coefficients are [], got 'nu'"),
         ({"coefficients": [1.0]}, "coefficients: expected a mapping from name to number, got list"),
         ({"resume": True}, "resume: needs the file to continue from (checkpoint)"),
+        ({"identity": 5}, "identity: expected a mapping, got 5"),
+        ({"checkpoint": 5}, "checkpoint: expected"),
         ({"seconds": math.nan}, "seconds: expected None or a number >= 0, got nan"),
         ({"regularizer": "l2"}, "regularizer: expected a Regularizer or None, got 'l2'"),
         ({"schedule": GaussNewton(), "regularizer": Regularizer("l2", 1.0)}, "regularizer: Gauss-Newton takes none"),
@@ -150,6 +157,7 @@ def test_schedule(arguments: dict[str, Any], message: str) -> None:
         ({"gradient_tolerance": None}, "gradient_tolerance: expected a finite number >= 0, got None"),
         ({"step_tolerance": math.nan}, "step_tolerance: expected a finite number >= 0, got nan"),
         ({"seed": -1}, "seed: expected an integer from 0 to 4294967295, got -1"),
+        ({"points": "all", "focus": 1.0}, "focus: has no effect with points='all'"),
     ],
 )
 def test_gauss_newton(arguments: dict[str, Any], message: str) -> None:
@@ -180,6 +188,21 @@ def test_gauss_newton(arguments: dict[str, Any], message: str) -> None:
         (lambda: PsiMLP(published_structure("laplace"), 1.0), "width: expected an integer >= 1, got 1.0"),
         (lambda: structure_from_group([EVEN], (1, 0)), "hidden[1]: expected an integer >= 1, got 0"),
         (lambda: structure_from_group([EVEN], (1.0,)), "hidden[0]: expected an integer >= 1, got 1.0"),
+        (lambda: structure_from_group(["flip"]), "generators: expected symmetries, got 'flip'"),
+        (lambda: SignedPermutation.flip(2, 2), "axes: expected an integer from 0 to 1, got 2"),
+        (lambda: SignedPermutation.flip(2, -1), "axes: expected an integer from 0 to 1, got -1"),
+        (lambda: SignedPermutation.flip(2, True), "axes: expected an integer from 0 to 1, got True"),
+        (lambda: SignedPermutation((1.0, 0.0), (1, 1)), "permutation[0]: expected an integer >= 0, got 1.0"),
+        (lambda: SignedPermutation((True, False), (1, 1)), "permutation[0]: expected an integer >= 0, got True"),
+        (lambda: SignedPermutation("10", (1, 1)), "permutation: expected a sequence of integers >= 0, got '10'"),
+        (lambda: SignedPermutation((1, 0), (1, True)), "signs[1]: expected an integer >= -1, got True"),
+        (lambda: Symmetry("flip", (1,)), "map: expected a SignedPermutation, got 'flip'"),
+        (lambda: Symmetry(SignedPermutation.flip(2, 1), 1), "character: expected a sequence of integers >= -1, got 1"),
+        (lambda: structure_figure(NET), "structure: expected a Structure, got TanhMLP"),
+        (lambda: relation_matrix_figure("paper"), "structure: expected a Structure, got str"),
+        (lambda: get_backend(["cpu"]), "backend: expected one of"),
+        (lambda: save_network("w.safetensors", torch.nn.Linear(2, 1)), "net: expected a PsiMLP or TanhMLP, got Linear"),
+        (lambda: NET(np.zeros((3, 2))), "x: expected a torch.Tensor, got ndarray"),
         (lambda: polish(small_laplace(), NET, -1), "iterations: expected an integer >= 0, got -1"),
         (lambda: polish(small_laplace(), NET, 1, tolerance=math.nan), "tolerance: expected a finite number >= 0"),
         (lambda: problem_symmetries("laplace", tolerance=0.0), "tolerance: expected a finite number > 0, got 0.0"),
@@ -267,6 +290,7 @@ def test_discover(arguments: dict[str, Any], message: str, monkeypatch: pytest.M
         ({"paper": "yes"}, "paper: expected True or False, got 'yes'"),
         ({"problem": "laplace", "paper": True, "steps": 1, "lr": 1.0, "milestones": ()}, "paper: has no effect beside"),
         ({"problem": 5}, "problem: expected a Problem or one of"),
+        ({"say": "yes"}, "say: expected a function of a text, got 'yes'"),
     ],
 )  # fmt: skip
 def test_run_pipeline(arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +319,7 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
         (["discover", "laplace", "--student-steps", "-1"], "steps: expected an integer >= 0, got -1"),
         (["discover", "laplace", "--seed", "-1"], "seed: expected an integer from 0 to"),
         (["discover", "laplace", "--teacher", ""], "cannot be read"),
-        (["discover", "laplace", "--out", ""], "out: expected the path of a folder, got ''"),
+        (["discover", "laplace", "--out", ""], "out: expected the path of a file or folder, got ''"),
         (["discover", "laplace", "--seconds", "nan"], "seconds: expected None or a number >= 0, got nan"),
         (["run", "laplace", "--resume"], "resume: needs the output folder of the run to continue (out)"),
         (["run", "laplace", "--optimizer", "gauss-newton", "--teacher-iterations", "5"], "teacher_iterations: has no"),
@@ -312,7 +336,7 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
         (["solve", "burgers", "--set", "nu=inf"], "set: nu: expected a number such as 0.01 or 0.04/pi, got 'inf'"),
         (["solve", "laplace", "--threads", "-1"], "threads: expected an integer >= 1, got -1"),
         (["solve", "laplace", "--seed", "4294967296"], "seed: expected an integer from 0 to 4294967295, got 42949"),
-        (["solve", "laplace", "--out", " "], "out: expected the path of a folder, got ' '"),
+        (["solve", "laplace", "--out", " "], "out: expected the path of a file or folder, got ' '"),
     ],
 )  # fmt: skip
 def test_command_line(
@@ -343,6 +367,9 @@ def test_numpy_numbers_are_numbers() -> None:
     assert solve(small_laplace(), optimizer=newton, steps=torch.tensor(2)).steps == 2
     assert StudentSettings(np.array([4, 4]), starts=np.int64(1)).hidden == (4, 4)
     assert structure_from_group([EVEN], np.array([1, 1])).n_inputs == 2
+    swap = Symmetry(SignedPermutation(np.array([1, 0]), np.array([1, 1])), np.array([1]))
+    assert swap == Symmetry(SignedPermutation((1, 0), (1, 1)), (1,))
+    json.dumps([swap.map.permutation, swap.map.signs, swap.character])
     net = PsiMLP(published_structure("laplace"), np.int64(2), seed=np.int64(1), dtype="float64")
     assert torch.equal(net.theta, PsiMLP(published_structure("laplace"), 2, seed=1, dtype=torch.float64).theta)
     burgers = get_problem("burgers", {"nu": np.float32(0.25)})

@@ -224,7 +224,7 @@ def test_average_keeps_one_network() -> None:
         ([Symmetry(flip(2, 1), (1,))], {"representation": "signed"}, "'signed' needs the inversion of all inputs"),
         ([Symmetry(flip(2, 0, 1), (1,))], {"representation": "signed"}, "'signed' needs the inversion of all inputs"),
         ([Symmetry(flip(1, 0), (-1, 1))], {"representation": "signed"}, "with every output odd under it"),
-        (SIGNED[0], {"hidden": (0,)}, "rows: block sizes must be at least 1"),
+        (SIGNED[0], {"hidden": (0,)}, r"hidden\[0\]: expected an integer >= 1, got 0"),
     ],
 )
 def test_bad_input(generators: list[Symmetry], options: dict[str, object], message: str) -> None:

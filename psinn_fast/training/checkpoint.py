@@ -41,6 +41,8 @@ def save_network(path: str | Path, net: PsiMLP, coefficients: Mapping[str, float
         InputError: weights that are NaN or infinite, which no one could load.
         CheckpointError: the file cannot be written.
     """
+    if not isinstance(net, PsiMLP):
+        raise InputError(f"net: expected a PsiMLP or TanhMLP, got {type(net).__name__} (see PsiMLP.from_sequential)")
     if not bool(torch.isfinite(net.theta).all()):
         raise InputError(f"net: its weights are NaN or infinite, {path} is not written")
     header = {"structure": net.structure.to_entries(), "coefficients": dict(coefficients or {})}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..kernels import checks
+from ..kernels.errors import InputError
 
 PRECISIONS = ("float64", "float32")
 
@@ -77,6 +78,8 @@ class GaussNewton:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        if self.points == "all" and self.focus not in ("auto", 0):
+            raise InputError("focus: has no effect with points='all', of which none are drawn")
 
 
 def _word(value: object, *words: str) -> str | None:

@@ -144,6 +144,8 @@ def fit(
     if checks.flag("resume", resume) and checkpoint is None:
         raise InputError("resume: needs the file to continue from (checkpoint)")
     checks.flag("progress", progress)
+    if identity is not None and not isinstance(identity, Mapping):
+        raise InputError(f"identity: expected a mapping, got {short(identity)}")
     if isinstance(schedule, GaussNewton):
         return fit_gauss_newton(
             problem, net, schedule, coefficients=coefficients, backend=backend, seconds=seconds, checkpoint=checkpoint,

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from ..kernels.channels import ChannelSet
+from ..kernels.errors import InputError
 from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
@@ -50,7 +51,7 @@ class ErrorMeter:
         if problem.exact is not None:
             n = _RESOLUTION[len(problem.pde.coords)]
             grids = problem.domain.unseen_grid(n), problem.domain.unseen_boundary(n)
-            self._grids = [(points, problem.exact_at(points)) for points in grids]
+            self._grids = [(points, _exact(problem, points)) for points in grids]
 
     def __call__(self, net: PsiMLP) -> dict[str, Metric]:
         if not self._grids:
@@ -87,9 +88,22 @@ def coarse_relative_l2(problem: Problem) -> Callable[[PsiMLP], float]:
     if problem.exact is None:
         return lambda net: float("nan")
     points = problem.domain.unseen_grid(_COARSE[len(problem.pde.coords)])
-    exact = problem.exact_at(points)
+    exact = _exact(problem, points)
     known = ~np.isnan(exact)
     return lambda net: _relative((evaluate(net, points) - exact)[known], exact[known])
+
+
+def _exact(problem: Problem, points: Points) -> Points:
+    """The exact solution, NaN where it says nothing."""
+    values = problem.exact_at(points)
+    poles = np.isinf(values).any(1)
+    if poles.any():
+        first = ", ".join(f"{x:.6g}" for x in points[int(np.argmax(poles))])
+        raise InputError(
+            f"exact: it is infinite at {int(poles.sum())} of {len(points)} points, first at ({first}); let it return "
+            "NaN where no error is to be measured"
+        )
+    return values
 
 
 def _errors(error: Points, exact: Points, boundary_error: Points) -> dict[str, float | None]:

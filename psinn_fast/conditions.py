@@ -16,6 +16,7 @@ from .domain import Region, region_of
 from .fields import parse_derivative
 from .kernels import checks
 from .kernels.errors import InputError
+from .names import normal, split_words
 from .pde import PDE
 from .portable import Portable
 from .tracing import Traced, column_symbol, trace
@@ -123,7 +124,7 @@ def Dirichlet(
 ) -> Condition:
     """Fields take given values: ``u=0.0``, ``u=array`` of shape (N,), or ``u=function`` of the coordinates' columns."""
     sites = (_points(points, name),)
-    _refuse_no_target(targets, name)
+    targets = _by_field(targets, name)
     return _condition(
         name, sites, partial(_value_residuals, tuple(targets)), targets, BOUNDARY, (region_of(points),), weight, outside
     )
@@ -153,7 +154,7 @@ def Neumann(
     if vectors.shape not in ((d,), (n, d)):
         raise InputError(f"{name}: normals: expected shape ({d},) or ({n}, {d}), got {vectors.shape}")
     _refuse_other_lengths(vectors, name)
-    _refuse_no_target(targets, name)
+    targets = _by_field(targets, name)
     # One for all, where they are equal. Field names hold no underscore, so these cannot clash with a target.
     vectors = vectors[0] if vectors.ndim == 2 and (vectors == vectors[0]).all() else vectors
     known = {**targets, **{f"n_{i}": vectors[..., i] for i in range(d)}}
@@ -175,11 +176,11 @@ def Periodic(
     sites = (_points(points, name), _points(partners, name, "partners"))
     if sites[0].shape != sites[1].shape:
         raise InputError(f"{name}: partners: expected shape {sites[0].shape} like points, got {sites[1].shape}")
-    wanted = quantities.replace(",", " ").split() if isinstance(quantities, str) else list(quantities)
-    if not wanted or not all(isinstance(quantity, str) for quantity in wanted):
+    wanted = tuple(map(normal, split_words(quantities, f"{name}: quantities")))
+    if not wanted:
         raise InputError(f"{name}: quantities: expected at least one, e.g. 'u u_x', got {quantities!r}")
     regions = region_of(points), region_of(partners)
-    return _condition(name, sites, partial(_jump_residuals, tuple(wanted)), {}, BOUNDARY, regions, weight, outside)
+    return _condition(name, sites, partial(_jump_residuals, wanted), {}, BOUNDARY, regions, weight, outside)
 
 
 # Residuals of conditions, at the top level, so that a condition can be pickled.
@@ -254,9 +255,11 @@ def _columns(points: Points, targets: Mapping[str, Target], name: str) -> dict[s
     return columns
 
 
-def _refuse_no_target(targets: Mapping[str, Target], name: str) -> None:
+def _by_field(targets: Mapping[str, Target], name: str) -> dict[str, Target]:
+    """At least one, by the fields' names as the PDE has them."""
     if not targets:
         raise InputError(f"{name}: expected a target for at least one field, e.g. u=0.0")
+    return {normal(field): target for field, target in targets.items()}
 
 
 def _values(function: Callable[..., Any], points: Points, what: str) -> Any:

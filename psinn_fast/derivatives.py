@@ -15,7 +15,7 @@ from .kernels.errors import InputError
 from .kernels.plan import Plan
 from .kernels.reference.differentiable import differentiable_jets
 from .kernels.registry import get_backend
-from .names import Names, normal, split_names
+from .names import Names, normal, split_names, split_words
 from .networks import PsiMLP
 from .operators import channels_of, channels_text, may_have_tangents
 
@@ -111,7 +111,7 @@ _request._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _parse(wanted: Names, coords: tuple[str, ...], fields: tuple[str, ...]) -> dict[str, tuple[int, Channel]]:
-    names = wanted.replace(",", " ").split() if isinstance(wanted, str) else list(wanted)
+    names = split_words(wanted, "wanted")
     if not names:
         raise InputError("wanted: expected at least one derivative, e.g. 'u u_x'")
     refuse_ambiguous(coords)

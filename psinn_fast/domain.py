@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from .kernels import checks
 from .kernels.errors import InputError, short
+from .names import normal
 
 Points = npt.NDArray[np.float64]
 
@@ -105,7 +106,9 @@ class Box:
         if not intervals:
             raise InputError("intervals: expected at least one, e.g. Box(x=(-1, 1))")
         ends = [_ends(name, interval) for name, interval in intervals.items()]
-        self.coords = tuple(intervals)
+        self.coords = tuple(map(normal, intervals))
+        if len(set(self.coords)) < len(self.coords):
+            raise InputError(f"intervals: expected no name twice, got {list(intervals)}")
         self.low = np.array([low for low, _ in ends])
         self.high = np.array([high for _, high in ends])
 
@@ -161,18 +164,21 @@ class Box:
         return np.asarray(((points < self.low - slack) | (points > self.high + slack)).any(-1))
 
     def _on_face(self, coord: str, end: str, steps: list[Points]) -> Points:
-        if coord not in self.coords:
-            raise InputError(f"coord: expected one of {list(self.coords)}, got {coord!r}")
+        axis = self._axis(coord)
         if end not in ("low", "high"):
             raise InputError(f"end: expected 'low' or 'high', got {end!r}")
-        axis = self.coords.index(coord)
         return self._mesh([*steps[:axis], np.array([0.0 if end == "low" else 1.0]), *steps[axis:]])
+
+    def _axis(self, coord: str) -> int:
+        if not isinstance(coord, str) or normal(coord) not in self.coords:
+            raise InputError(f"coord: expected one of {list(self.coords)}, got {coord!r}")
+        return self.coords.index(normal(coord))
 
     def _region(self, faces: Sequence[tuple[str, str]] = ()) -> Region:
         """The faces; without any the box itself."""
         low, high = (np.repeat(ends[None], max(1, len(faces)), 0) for ends in (self.low, self.high))
         for i, (coord, end) in enumerate(faces):
-            axis = self.coords.index(coord)
+            axis = self._axis(coord)
             low[i, axis] = high[i, axis] = (self.low if end == "low" else self.high)[axis]
         return Region(low, high)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import keyword
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from .kernels.errors import InputError
+from .kernels.errors import InputError, short
 
 Names = str | Sequence[str]
 
@@ -16,11 +16,22 @@ def normal(name: str) -> str:
     return unicodedata.normalize("NFKC", name)
 
 
+def split_words(words: Names, what: str) -> tuple[str, ...]:
+    """``"u u_x"``, ``"u, u_x"`` or ``["u", "u_x"]`` to a tuple of texts."""
+    if isinstance(words, str):
+        return tuple(words.replace(",", " ").split())
+    parts = tuple(words) if isinstance(words, Iterable) else (words,)
+    for part in parts:
+        if not isinstance(part, str):
+            raise InputError(f"{what}: expected a text or a list of texts, got {short(words)}")
+    return parts
+
+
 def split_names(names: Names, what: str) -> tuple[str, ...]:
     """``"x y"``, ``"x, y"`` or ``["x", "y"]`` to a tuple of valid, distinct Python names after NFKC."""
-    parts = tuple(names.replace(",", " ").split()) if isinstance(names, str) else tuple(names)
+    parts = split_words(names, what)
     for name in parts:
-        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or "_" in normal(name):
+        if not name.isidentifier() or keyword.iskeyword(name) or "_" in normal(name):
             raise InputError(f"{what}: expected names of letters and digits, got {name!r}")
     read = tuple(map(normal, parts))
     if not read or len(set(read)) < len(read):

@@ -21,10 +21,12 @@ from psinn_fast import (
     Periodic,
     Problem,
     Residual,
+    derivatives,
     error_metrics,
     fit,
     solve,
 )
+from psinn_fast.names import normal
 from psinn_fast.networks import TanhMLP
 from psinn_fast.pde import CONDITION_ARGUMENTS
 from psinn_fast.problem_checks import HISTORY_COLUMNS
@@ -69,7 +71,7 @@ MASKED = np.ma.array(POINTS, mask=np.zeros_like(POINTS, dtype=bool))
         (lambda: Residual(POINTS, name=5), "name: expected a text, got 5"),
         (
             lambda: Periodic(POINTS, POINTS, [1]),
-            r"periodic: quantities: expected at least one, e.g. 'u u_x', got \[1\]",
+            r"periodic: quantities: expected a text or a list of texts, got \[1\]",
         ),
         (lambda: PDE("x", "u", lambda u: u, {"a": 1j}), "coefficients: a: expected a finite number, got 1j"),
         (lambda: PDE("x", "u", lambda u: u, {}, {"a": np.array([1.0])}), "unknown: a: expected a finite number"),
@@ -328,6 +330,38 @@ def test_fields_named_like_arguments_of_conditions() -> None:
     points = box.grid(2)
     (term,) = Problem("p", pde, box, [Residual(points)]).terms(torch.float64)
     assert sorted(term.columns.abs().flatten().tolist()) == [0.0, 0.0, 2.0, 2.0]
+
+
+def test_names_are_compared_as_python_reads_them() -> None:
+    """A micro sign (U+00B5) is the Greek letter mu (U+03BC), wherever a name is given as a text."""
+    micro, mu = "\u00b5", "\u03bc"
+    assert mu == normal(micro) != micro
+    box = Box(**{"x": (0, 1), micro: (0, 1)})
+    assert box.coords == ("x", mu)
+    assert box.face(micro, "low", 2).tolist() == box.face(mu, "low", 2).tolist()
+    assert [*Dirichlet(POINTS, **{micro: 0.0}).columns] == [mu]
+    inverse = PDE("x y", "u", lambda u: u.x, unknown={micro: 1.0})
+    for name in (micro, mu):
+        own = problem(pde=inverse, guess={name: 2.0}, bounds={name: (0, None)}, true_coefficients={name: 3.0})
+        assert (own.guess, own.bounds, own.true_coefficients) == ({mu: 2.0}, {mu: (0.0, np.inf)}, {mu: 3.0})
+    with pytest.raises(InputError, match="intervals: expected no name twice"):
+        Box(**{micro: (0, 1), mu: (0, 1)})
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda words: PDE(words, "u", lambda u: u),
+        lambda words: PDE("x", words, lambda u: u),
+        lambda words: derivatives(TanhMLP([2, 3, 1]), torch.zeros(1, 2), words, coords="x y", fields="u"),
+        lambda words: derivatives(TanhMLP([2, 3, 1]), torch.zeros(1, 2), "u", coords=words, fields="u"),
+        lambda words: Periodic(POINTS, POINTS, words),
+    ],
+)
+@pytest.mark.parametrize("words", [5, [5], None, ["x", 1.0]])
+def test_names_that_are_no_texts(make: Callable[[Any], object], words: Any) -> None:
+    with pytest.raises(InputError, match=r"(coords|fields|wanted|quantities): expected a text or a list of texts, got"):
+        make(words)
 
 
 def test_names_that_histories_use() -> None:

@@ -81,6 +81,7 @@ def written(path: Path, theta: torch.Tensor, **header: object) -> Path:
         (torch.zeros(13), {"coefficients": [0.1]}, r"coefficients: expected an object, got \[0.1\]"),
         (torch.zeros(13), {"coefficients": {"nu": "0.1"}}, "coefficients.nu: expected a finite number, got '0.1'"),
         (torch.zeros(13), {"coefficients": {"nu": True}}, "coefficients.nu: expected a finite number, got True"),
+        (torch.zeros(13), {"coefficients": {"n\tu": 0.1}}, r"coefficients: expected printable text .*, got 'n\\tu'"),
         (torch.zeros(13), {"colour": "red"}, "header: unknown entry 'colour'"),
     ],
 )
@@ -155,6 +156,32 @@ def test_the_first_checkpoint_must_succeed(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(CheckpointError, match="No space left on device"):
         Checkpoint(tmp_path / "c.safetensors", History(("step",)), dict).write(0.0, {}, {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checkpoint_is_that_of_its_run_with_all_that_it_needs(tmp_path: Path) -> None:
+    path, history = tmp_path / "c.safetensors", History(("step",))
+    file = Checkpoint(path, history, lambda: {"problem": "rod"})
+    assert not file.exists
+    file.write(0.0, {"x": torch.tensor([1.0, torch.inf], dtype=torch.float64)}, {"step": 0})
+    assert file.exists
+    for other, tensors, numbers, message in (
+        ("beam", {}, {}, r"it belongs to another run \(problem: saved 'rod', now 'beam'\)"),
+        ("rod", {"x": Expected((2,))}, {"step": entries.integer}, "x: 1 of its 2 numbers are NaN or infinite"),
+        ("rod", {"y": Expected((2,))}, {"step": entries.integer}, "the tensor 'y' is missing"),
+        ("rod", {}, {"step": entries.integer}, r"unknown tensors \['x'\]"),
+        ("rod", {}, {"step": entries.text}, "numbers.step: expected printable text"),
+        ("rod", {}, {}, "numbers: unknown entry 'step'"),
+    ):
+        with pytest.raises(CheckpointError, match=rf"c\.safetensors: .*{message}"):
+            Checkpoint(path, history, lambda name=other: {"problem": name}).load(tensors, numbers)
+    wanted = {"x": Expected((None,), finite=False), "y": Expected((2,), optional=True)}
+    found, _ = Checkpoint(path, history, lambda: {"problem": "rod"}).load(wanted, {"step": entries.integer})
+    assert list(found) == ["x"]
+
+
+def test_a_network_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"w\.safetensors: cannot be written .*No such file"):
+        save_network(tmp_path / "missing" / "w.safetensors", TanhMLP([2, 3, 1]))
 
 
 def test_no_path_no_file() -> None:

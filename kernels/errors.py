@@ -46,3 +46,9 @@ def short(value: object, most: int = 80) -> str:
     except ValueError:  # Python prints no integers of thousands of digits
         text = f"a {type(value).__name__} too long to print"
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def one_line(error: BaseException, most: int = 300) -> str:
+    """What another library's error says, cut to what fits into a message."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else text[: most - 3] + "..."

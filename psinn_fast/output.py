@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from .evidence_plot import discovery_figure
 from .files import as_path, to_json, try_to_write, write_atomically
-from .kernels.errors import InputError, OutputWarning
+from .kernels.errors import InputError, OutputWarning, one_line
 from .plots import (
     history_figure,
     overview_figure,
@@ -32,8 +32,6 @@ if TYPE_CHECKING:  # these modules write through this one
 
     from .discovery.discover import Discovery
     from .solving import Solution
-
-_LONGEST_REASON = 200
 
 
 def save_solution(solution: Solution, out: str | Path, pictures: bool = True) -> None:
@@ -115,8 +113,7 @@ class _Folder:
             write(self._path / name)
         except Exception as error:  # of drawing any: a picture is not worth what was trained
             cause = error.__cause__ or error
-            reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-            self._failures.append(f"{name} ({' '.join(reason.split())[:_LONGEST_REASON]})")
+            self._failures.append(f"{name} ({getattr(cause, 'strerror', None) or one_line(cause)})")
 
     def write_text(self, name: str, text: str) -> None:
         self.write(name, lambda path: write_atomically(path, text))

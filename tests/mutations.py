@@ -1,4 +1,4 @@
-"""Damaged files: seeded mutations of structures, weights and checkpoints, and what the library says of them.
+"""Damaged files: seeded mutations of structures, weights, checkpoints and tables, and what the library says of them.
 
     python tests/mutations.py 2000        # that many, in a process of limited memory; prints what happened
 
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from safetensors.torch import load, save
 
 import psinn_fast as pf
 from psinn_fast.kernels.errors import PsinnFastError
+from psinn_fast.kernels.triton.configuration import SHIPPED, load_table
 from psinn_fast.published import burgers_odd
 from psinn_fast.training.loop import Schedule
 from psinn_fast.training.tensor_file import _checksum
@@ -52,7 +54,7 @@ class Subject:
 
 
 def subjects(folder: Path) -> list[Subject]:
-    """Structures, weights and checkpoints of small networks."""
+    """Structures, weights and checkpoints of small networks, and a table of Triton's tile sizes."""
     found = []
     for structure in (burgers_odd(), pf.Structure.dense([2, 4, 1]), _centred()):
         found.append(Subject("structure", (structure.to_json() + "\n").encode(), _read_structure))
@@ -64,14 +66,15 @@ def subjects(folder: Path) -> list[Subject]:
         path = folder / "c.safetensors"
         _train(schedule, path, resume=False)
         found.append(Subject("checkpoint", path.read_bytes(), partial(_train, schedule, resume=True)))
-    return found
+    table = {chip: dict(list(entries.items())[:3]) for chip, entries in json.loads(SHIPPED.read_text()).items()}
+    return [*found, Subject("table", json.dumps(table).encode(), _read_table)]
 
 
 def mutated(subject: Subject, seed: int, number: int) -> tuple[str, bytes]:
     """What was done, and the damaged contents."""
     rng = np.random.default_rng((seed, number))
     ways: list[Callable[[bytes, np.random.Generator], tuple[str, bytes]]] = [_flip, _cut, _insert]
-    if subject.kind == "structure":
+    if subject.kind in ("structure", "table"):
         ways = [*ways, *[lambda contents, rng: _json(contents.decode(), rng)] * 7]
     else:
         ways = [*ways, _length, _outer, *[_inner] * 4, *[_tensors] * 3]
@@ -197,6 +200,18 @@ def _read_structure(path: Path) -> object:
 def _read_weights(path: Path) -> object:
     net = pf.load_network(path)
     return net(torch.zeros(1, net.structure.n_inputs, dtype=net.theta.dtype))
+
+
+def _read_table(path: Path) -> object:
+    """A broken table is not used, and that is said: no reason to stop."""
+    said = list[str]()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_: said.append(str(message))
+        found = load_table(path)
+    if said:
+        raise PsinnFastError(said[0])
+    return found
 
 
 def _train(schedule: Schedule | pf.GaussNewton, path: Path, resume: bool) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import psinn_fast
+import psinn_fast.kernels
 from psinn_fast import CheckpointError, InputError, Structure, TanhMLP, load_network, save_network
 from psinn_fast.files import BadJson, from_json, read_text, to_json, write_atomically
 from psinn_fast.output import writable_folder
@@ -113,6 +116,18 @@ def test_too_much_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "t").write_text("12345678901")
     with pytest.raises(OSError, match="more than 10 bytes"):
         read_text(tmp_path / "t")
+
+
+def test_text_files_name_their_encoding() -> None:
+    """The locale's may be ASCII."""
+    found = []
+    packages = [Path(package.__path__[0]) for package in (psinn_fast, psinn_fast.kernels)]
+    for path in (path for package in packages for path in package.rglob("*.py")):
+        calls = (node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call))
+        for call in (call for call in calls if ast.unparse(call.func).endswith(("path.read_text", "path.write_text"))):
+            given = [keyword.arg for keyword in call.keywords] + [ast.unparse(argument) for argument in call.args]
+            found += [] if {"encoding", "'utf-8'"} & set(given) else [f"{path.name}:{call.lineno}"]
+    assert found == []
 
 
 @pytest.mark.parametrize("path", [5, None, "", " ", b"x", "a\0b", ["x"]])

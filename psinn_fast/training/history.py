@@ -52,7 +52,7 @@ class History:
             InputError: steps that are not 0, 1, ... in rising order, or times that are negative, infinite or NaN.
         """
         steps = rows[:, 0]
-        if not bool(((steps >= 0) & (steps == steps.round())).all()) or not bool((steps.diff() > 0).all()):
+        if not bool(((steps >= 0) & (steps < math.inf) & (steps == steps.round())).all() and (steps.diff() > 0).all()):
             raise InputError("history: expected steps in rising order")
         if "seconds" in self.columns:
             seconds = rows[:, self.columns.index("seconds")]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..files import MOST_TEXT, BadJson, from_json, open_regular, to_json, write_atomically
-from ..kernels.errors import CheckpointError, InputError, short
+from ..kernels.errors import CheckpointError, InputError, one_line, short
 
 _HEADER, _CHECKSUM = "psinn_fast", "sha256"
 # As safetensors names them.
@@ -58,7 +58,7 @@ class TensorFile:
             metadata = file.metadata() or {}
             self._shapes = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
         except (OSError, MemoryError, SafetensorError) as error:  # MemoryError: the file is mapped, whole
-            raise CheckpointError(f"{path}: cannot be read ({error})") from None
+            raise CheckpointError(f"{path}: cannot be read ({one_line(error)})") from None
         self._file = file
         self._text, self._sum = metadata.get(_HEADER), metadata.get(_CHECKSUM)
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from functools import partial
 from pathlib import Path
 
@@ -92,6 +94,15 @@ def test_entries_of_weights_are_checked(
         load_network(written(tmp_path / "w.safetensors", theta, **header))
 
 
+def test_messages_are_short_whatever_the_file_says(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    header = json.dumps({"theta": "long" * 100_000}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    with pytest.raises(CheckpointError, match=r"cannot be read \(Error while deserializing header.*\.\.\.\)") as info:
+        load_network(path)
+    assert len(str(info.value)) < 500
+
+
 def test_a_changed_bit_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_network(path, TanhMLP([2, 3, 1]))
@@ -174,9 +185,40 @@ def test_a_checkpoint_is_that_of_its_run_with_all_that_it_needs(tmp_path: Path) 
     ):
         with pytest.raises(CheckpointError, match=rf"c\.safetensors: .*{message}"):
             Checkpoint(path, history, lambda name=other: {"problem": name}).load(tensors, numbers)
+    with pytest.raises(CheckpointError, match=r"its history has the columns \['step'\], not \['step', 'loss'\]"):
+        Checkpoint(path, History(("step", "loss")), lambda: {"problem": "rod"}).load({}, {})
     wanted = {"x": Expected((None,), finite=False), "y": Expected((2,), optional=True)}
     found, _ = Checkpoint(path, history, lambda: {"problem": "rod"}).load(wanted, {"step": entries.integer})
     assert list(found) == ["x"]
+
+
+def test_the_history_comes_back_with_what_is_not_known(tmp_path: Path) -> None:
+    path, columns = tmp_path / "c.safetensors", ("step", "seconds", "relative_l2")
+    Checkpoint(path, History(columns, [(0, 0.0, math.nan), (5, 0.5, 0.1)]), dict).write(0.5, {}, {})
+    restored = History(columns)
+    Checkpoint(path, restored, dict).load({}, {})
+    assert restored.to_csv() == "step,seconds,relative_l2\n0,0,nan\n5,0.5,0.1\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([(1, 0.0), (0, 1.0)], "steps in rising order"),
+        ([(0, 0.0), (0, 1.0)], "steps in rising order"),
+        ([(math.nan, 0.0)], "steps in rising order"),
+        ([(-1, 0.0)], "steps in rising order"),
+        ([(0.5, 0.0)], "steps in rising order"),
+        ([(math.inf, 0.0)], "steps in rising order"),
+        ([(0, math.nan)], "seconds >= 0"),
+        ([(0, -1.0)], "seconds >= 0"),
+        ([(0, math.inf)], "seconds >= 0"),
+    ],
+)
+def test_histories_that_none_wrote(rows: list[tuple[float, float]], message: str, tmp_path: Path) -> None:
+    path, columns = tmp_path / "c.safetensors", ("step", "seconds")
+    Checkpoint(path, History(columns, rows), dict).write(0.0, {}, {})
+    with pytest.raises(CheckpointError, match=rf"c\.safetensors: history: expected {message}"):
+        Checkpoint(path, History(columns), dict).load({}, {})
 
 
 def test_a_network_that_cannot_be_written(tmp_path: Path) -> None:

@@ -122,7 +122,10 @@ def Residual(
 def Dirichlet(
     points: npt.ArrayLike, *, weight: float = 1.0, name: str = "dirichlet", outside: bool = False, **targets: Target
 ) -> Condition:
-    """Fields take given values: ``u=0.0``, ``u=array`` of shape (N,), or ``u=function`` of the coordinates' columns."""
+    """Fields take given values: ``u=0.0``, ``u=array`` of shape (N,), or ``u=function`` of the coordinates' columns.
+
+    Functions are called with one array (N,) per coordinate, by position, in the PDE's order.
+    """
     sites = (_points(points, name),)
     targets = _by_field(targets, name)
     return _condition(

@@ -20,7 +20,7 @@ from .kernels.contract import Term
 from .kernels.errors import InputError
 from .pde import PDE
 from .portable import Portable
-from .problem_checks import check_exact, check_names, check_points, checked_settings
+from .problem_checks import check_exact, check_names, check_points, check_targets, checked_settings
 from .structure import Structure
 from .symmetry import Symmetry
 from .tracing import Traced
@@ -44,7 +44,8 @@ class Problem(Portable):
         bounds: (low, high) of unknown coefficients, by name, between which they stay in every optimiser, e.g.
             ``{"nu": (0, None)}``; None is no bound. A start on or outside of them is replaced by the guess.
         true_coefficients: true values of the unknown coefficients, if known.
-        symmetries: known generators of the solution's symmetry; the method ``pinn-post`` needs them.
+        symmetries: known generators of the solution's symmetry, about the domain's centre; the method ``pinn-post``
+            needs them.
         structure: published structure for the method ``psi``, if there is one.
         layers: default layer sizes of the dense network.
         width: default width of structures; None: by the cost of a step (`default_width`).
@@ -85,6 +86,7 @@ class Problem(Portable):
         self.unknowns.start(guessed=True)
         check_names(self)
         _ = self.traced  # a condition that does not fit the PDE is refused here, not at the first step
+        check_targets(self)
         check_points(self)
         if self.exact is not None:
             check_exact(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from .kernels.errors import InputError, short
 from .names import normal
 from .pde import PDE
 from .structure import Structure, check_layer_sizes
-from .symmetry import Symmetry
+from .symmetry import SignedPermutation, Symmetry, maps_of_box
 
 if TYPE_CHECKING:
     from .problem import Problem
@@ -45,7 +46,7 @@ def checked_settings(problem: Problem) -> dict[str, Any]:
         "guess": _coefficients("guess", problem.guess, pde),
         "true_coefficients": _coefficients("true_coefficients", problem.true_coefficients, pde),
         "bounds": _bounds(problem),
-        "symmetries": _symmetries(problem.symmetries, ends),
+        "symmetries": _symmetries(problem.symmetries, ends, domain),
         "structure": optional("structure", lambda given: _structure(given, ends)),
         "layers": optional("layers", lambda given: _layers(given, ends)),
         "width": optional("width", lambda given: checks.integer("width", given, 1)),
@@ -66,6 +67,19 @@ def check_names(problem: Problem) -> None:
         for name in names:
             if name in HISTORY_COLUMNS or (what == "conditions" and name in problem.pde.unknown):
                 raise InputError(f"{what}: the name {name!r} has another meaning in histories; choose another one")
+
+
+def check_targets(problem: Problem) -> None:
+    """Functions take the coordinates in the PDE's order, by position; one whose names say another order is a slip."""
+    coords = problem.pde.coords
+    for condition in problem.conditions:
+        for field, target in condition.targets.items():
+            names = _parameters(target) if callable(target) else ()
+            if any(name in coords and name != coord for name, coord in zip(names, coords, strict=False)):
+                raise InputError(
+                    f"{condition.name}: target {field}: it is called with the coordinates {list(coords)} in this "
+                    f"order, its parameters are {list(names)}"
+                )
 
 
 def check_points(problem: Problem) -> None:
@@ -102,6 +116,14 @@ def check_coefficients(what: str, given: object, unknown: Sequence[str]) -> dict
     return numbers
 
 
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names, as far as the function tells them."""
+    try:
+        return tuple(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return ()
+
+
 def _coefficients(what: str, given: object, pde: PDE) -> dict[str, float]:
     return check_coefficients(what, given, tuple(pde.unknown))
 
@@ -127,13 +149,18 @@ def _conditions(given: object) -> list[Condition]:
     return conditions
 
 
-def _symmetries(given: object, ends: tuple[int, int]) -> tuple[Symmetry, ...]:
+def _symmetries(given: object, ends: tuple[int, int], domain: Box) -> tuple[Symmetry, ...]:
     symmetries = _items("symmetries", given)
+    own_maps = {SignedPermutation.identity(ends[0]), *maps_of_box(domain.high - domain.low)}
     for symmetry in symmetries:
         if not isinstance(symmetry, Symmetry) or (symmetry.map.size, len(symmetry.character)) != ends:
             raise InputError(
                 f"symmetries: expected Symmetry(map of {ends[0]} inputs, signs of {ends[1]} outputs), "
                 f"got {short(symmetry)}"
+            )
+        if symmetry.map not in own_maps:
+            raise InputError(
+                f"symmetries: {symmetry.map.describe(domain.coords)} about its centre does not take {domain} to itself"
             )
     return tuple(symmetries)
 

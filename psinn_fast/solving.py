@@ -269,7 +269,9 @@ def build_network(
         return TanhMLP(sizes, seed=seed, dtype=dtype, device=device)
     if method == "pinn-post":
         # N and its mirror images side by side, summed with their signs: itself a structure.
-        post = structure_from_group(problem.symmetries, sizes[1:-1], "average", f"{problem.name} PINN-post")
+        post = structure_from_group(
+            problem.symmetries, sizes[1:-1], "average", f"{problem.name} PINN-post", tuple(problem.domain.centre)
+        )
         return PsiMLP(post, seed=seed, dtype=dtype, device=device)
     structure = structure or problem.structure
     assert structure is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from psinn_fast import (
     Periodic,
     Problem,
     Residual,
+    SignedPermutation,
+    Symmetry,
     derivatives,
     error_metrics,
     fit,
@@ -30,6 +33,7 @@ from psinn_fast.names import normal
 from psinn_fast.networks import TanhMLP
 from psinn_fast.pde import CONDITION_ARGUMENTS
 from psinn_fast.problem_checks import HISTORY_COLUMNS
+from psinn_fast.solving import build_network
 from psinn_fast.training.loop import Schedule
 
 BOX = Box(x=(0, 1), y=(0, 2))
@@ -143,6 +147,43 @@ def test_functions_cannot_change_the_points() -> None:
 def test_failing_targets_are_named(target: Callable[..., Any], message: str) -> None:
     with pytest.raises(InputError, match=f"walls: target u: the function failed on arrays of 8 numbers.*{message}"):
         Dirichlet(POINTS, u=target, name="walls")
+
+
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        (lambda y, x: x - y, r"\['y', 'x'\]"),
+        (lambda t, x: t - x, r"\['t', 'x'\]"),
+        (lambda y, other: y, r"\['y', 'other'\]"),
+        (partial(lambda a, y, x: a * y, 2.0), r"\['y', 'x'\]"),
+    ],
+)
+def test_targets_with_the_coordinates_in_another_order(target: Callable[..., Any], names: str) -> None:
+    """They are called by position, and would take x for y without a word."""
+    for condition in (Dirichlet(POINTS, u=target), Data(POINTS, u=target), Neumann(POINTS, [1.0, 0.0], u=target)):
+        with pytest.raises(InputError, match=rf"target u: it is called with .*\['x', 'y'\].*parameters are {names}"):
+            problem(condition)
+    for fine in (
+        lambda x, y: x,
+        lambda a, b: a,
+        lambda x, z: x,
+        lambda *points: points[0],
+        np.hypot,
+        np.vectorize(max),
+    ):
+        assert problem(Dirichlet(POINTS, u=fine)).terms()[0].columns.shape == (8, 1)
+
+
+def test_symmetries_are_about_the_centre_of_the_domain() -> None:
+    """x -> 1 - x on [0, 1]: the network of the method pinn-post is even about 1/2, not about 0."""
+    even = Symmetry(SignedPermutation.flip(2, 0), (1,))
+    net = build_network(problem(symmetries=[even], layers=(2, 4, 1)), "pinn-post", dtype="float64", seed=1)
+    x = torch.from_numpy(POINTS)
+    torch.testing.assert_close(net(x), net(torch.stack([1 - x[:, 0], x[:, 1]], 1)), rtol=0, atol=1e-14)
+    assert not torch.allclose(net(x), net(torch.stack([-x[:, 0], x[:, 1]], 1)), atol=1e-3)
+    swap = Symmetry(SignedPermutation((1, 0), (1, 1)), (1,))
+    with pytest.raises(InputError, match=r"symmetries: x -> y, y -> x about its centre does not take .* to itself"):
+        problem(symmetries=[swap])
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import torch
 
 from .kernels import checks
 from .kernels.errors import InputError, short
-from .names import normal
+from .names import by_normal_names
 
 Interval = tuple[float, float]
 _NONE = (-math.inf, math.inf)
@@ -31,8 +31,7 @@ def checked_bounds(bounds: object, unknown: Sequence[str]) -> dict[str, Interval
     if not isinstance(bounds, Mapping):
         raise InputError(f"bounds: expected a mapping such as {{'nu': (0, None)}}, got {type(bounds).__name__}")
     checked = {}
-    for given, pair in bounds.items():
-        name = normal(str(given))
+    for name, pair in by_normal_names(bounds, "bounds").items():
         if name not in unknown:
             raise InputError(f"bounds: the unknown coefficients are {list(unknown)}, got {name!r}")
         try:

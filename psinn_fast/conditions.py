@@ -16,7 +16,7 @@ from .domain import Region, region_of
 from .fields import parse_derivative
 from .kernels import checks
 from .kernels.errors import InputError
-from .names import normal, split_words
+from .names import by_normal_names, normal, split_words
 from .pde import PDE
 from .portable import Portable
 from .tracing import Traced, column_symbol, trace
@@ -127,7 +127,7 @@ def Dirichlet(
     Functions are called with one array (N,) per coordinate, by position, in the PDE's order.
     """
     sites = (_points(points, name),)
-    targets = _by_field(targets, name)
+    targets = _targets(targets, name)
     return _condition(
         name, sites, partial(_value_residuals, tuple(targets)), targets, BOUNDARY, (region_of(points),), weight, outside
     )
@@ -157,7 +157,7 @@ def Neumann(
     if vectors.shape not in ((d,), (n, d)):
         raise InputError(f"{name}: normals: expected shape ({d},) or ({n}, {d}), got {vectors.shape}")
     _refuse_other_lengths(vectors, name)
-    targets = _by_field(targets, name)
+    targets = _targets(targets, name)
     # One for all, where they are equal. Field names hold no underscore, so these cannot clash with a target.
     vectors = vectors[0] if vectors.ndim == 2 and (vectors == vectors[0]).all() else vectors
     known = {**targets, **{f"n_{i}": vectors[..., i] for i in range(d)}}
@@ -208,7 +208,7 @@ def _flux_residuals(fields: Sequence[str], pde: PDE, symbols: Mapping[str, sp.Sy
 def _jump_residuals(quantities: Sequence[str], pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
     residuals = []
     for quantity in quantities:
-        field, _, suffix = quantity.partition("_")
+        field, _, suffix = normal(quantity).partition("_")
         if field not in pde.fields or parse_derivative(suffix, pde.coords, pde.spatial) is None:
             raise InputError(f"{quantity!r} is no derivative of the fields {list(pde.fields)} by {list(pde.coords)}")
         here, there = (pde.field_symbol(field, site) for site in (0, 1))
@@ -258,11 +258,10 @@ def _columns(points: Points, targets: Mapping[str, Target], name: str) -> dict[s
     return columns
 
 
-def _by_field(targets: Mapping[str, Target], name: str) -> dict[str, Target]:
-    """At least one, by the fields' names as the PDE has them."""
+def _targets(targets: Mapping[str, Target], name: str) -> dict[str, Target]:
     if not targets:
         raise InputError(f"{name}: expected a target for at least one field, e.g. u=0.0")
-    return {normal(field): target for field, target in targets.items()}
+    return by_normal_names(targets, f"{name}: targets")
 
 
 def _values(function: Callable[..., Any], points: Points, what: str) -> Any:

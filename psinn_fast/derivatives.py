@@ -29,10 +29,9 @@ class Derivatives(Mapping[str, Tensor]):
     def __getattr__(self, name: str) -> Tensor:
         if name.startswith("_"):  # copying and pickling look for these before there are values
             raise AttributeError(name)
-        try:
-            return self._values[name]
-        except KeyError:
-            raise AttributeError(f"{name!r} was not asked for; there are {', '.join(self._values)}") from None
+        if name not in self:
+            raise AttributeError(f"{name!r} was not asked for; there are {', '.join(self._values)}")
+        return self[name]
 
     def __getitem__(self, name: str) -> Tensor:
         return self._values[name if name in self._values else normal(name)]

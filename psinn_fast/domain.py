@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from .kernels import checks
 from .kernels.errors import InputError, short
-from .names import normal
+from .names import by_normal_names, normal
 
 Points = npt.NDArray[np.float64]
 
@@ -105,10 +105,9 @@ class Box:
     def __init__(self, /, **intervals: tuple[float, float]) -> None:
         if not intervals:
             raise InputError("intervals: expected at least one, e.g. Box(x=(-1, 1))")
-        ends = [_ends(name, interval) for name, interval in intervals.items()]
-        self.coords = tuple(map(normal, intervals))
-        if len(set(self.coords)) < len(self.coords):
-            raise InputError(f"intervals: expected no name twice, got {list(intervals)}")
+        named = by_normal_names(intervals, "intervals")
+        ends = [_ends(name, interval) for name, interval in named.items()]
+        self.coords = tuple(named)
         self.low = np.array([low for low, _ in ends])
         self.high = np.array([high for _, high in ends])
 

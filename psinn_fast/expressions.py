@@ -13,6 +13,7 @@ from sympy.logic.boolalg import BooleanAtom
 from .fields import SymbolicField
 from .kernels.errors import InputError
 from .scope import Scope, entered
+from .steps import readable
 
 
 def expressions_of(function: Callable[[], Any], scope: Scope) -> tuple[sp.Expr, ...]:
@@ -101,10 +102,9 @@ def _first(expression: sp.Expr, kind: type) -> str:
     return min((short(e) for e in expression.atoms(kind)), key=len)
 
 
-def short(expression: object) -> str:
+def short(expression: sp.Basic) -> str:
     """As text for messages, cut where it is long."""
-    text = str(expression)
-    return text if len(text) <= 300 else f"{text[:300]}... ({len(text)} characters)"
+    return readable(expression, 300)
 
 
 def _sums_fields(e: sp.Basic) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import keyword
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from .kernels.errors import InputError, short
 
 Names = str | Sequence[str]
+Value = TypeVar("Value")
 
 
 def normal(name: str) -> str:
@@ -36,4 +38,16 @@ def split_names(names: Names, what: str) -> tuple[str, ...]:
     read = tuple(map(normal, parts))
     if not read or len(set(read)) < len(read):
         raise InputError(f"{what}: expected at least one name and no name twice, got {list(parts)}")
+    return read
+
+
+def by_normal_names(given: Mapping[str, Value], what: str) -> dict[str, Value]:
+    """The mapping with names after NFKC.
+
+    Raises:
+        InputError: two names that are one then.
+    """
+    read = {normal(str(name)): value for name, value in given.items()}
+    if len(read) < len(given):
+        raise InputError(f"{what}: expected no name twice, got {list(given)}")
     return read

@@ -10,12 +10,14 @@ from typing import Any
 
 import sympy as sp
 
+from .description import describe_pde
 from .fields import RESERVED, Operator, SymbolicField, coordinate_symbols, refuse_ambiguous, spatial_axes, time_of
 from .kernels import checks
 from .kernels.errors import InputError
 from .names import Names, split_names
 from .portable import Portable
 from .scope import Scope
+from .tracing import Traced, trace
 
 # A field of such a name could not be given a target: `Dirichlet(points, weight=0.0)`.
 CONDITION_ARGUMENTS = ("points", "partners", "normals", "quantities", "residual", "weight", "name", "outside")
@@ -95,6 +97,19 @@ class PDE(Portable):
     def without_unknowns(self) -> PDE:
         """The same PDE with its unknown coefficients fixed where they start."""
         return PDE(self.coords, self.fields, self.residual, {**self.coefficients, **self.unknown}, time=self.time)
+
+    def __str__(self) -> str:
+        return describe_pde(self)
+
+    def traced(self) -> Traced:
+        """The program of the PDE's residual.
+
+        Raises:
+            InputError: the residual function fails, or asks for what the PDE does not have.
+        """
+        return trace(
+            lambda: self.call(self.residual), self.fields, self.scope, 1, [], self.unknown_symbols(), "residual"
+        )
 
     def arguments_of(self, function: Callable[..., Any]) -> tuple[str, ...]:
         """Parameter names of a residual function, all of them known to this PDE."""

@@ -14,6 +14,7 @@ import torch
 
 from .bounds import Interval, Unknowns
 from .conditions import Condition
+from .description import describe_problem
 from .domain import Box
 from .kernels import checks
 from .kernels.contract import Term
@@ -117,6 +118,13 @@ class Problem(Portable):
                 f"exact: expected values of shape {shape}{also} for points {points.shape}, got {values.shape}"
             )
         return values
+
+    def describe(self) -> str:
+        """What will be trained, term by term: residuals as traced, derivatives they need, points, weights."""
+        return describe_problem(self)
+
+    def __str__(self) -> str:
+        return self.describe()
 
     @cached_property
     def traced(self) -> tuple[Traced, ...]:

@@ -13,7 +13,7 @@ from .conditions import Condition
 from .domain import Box
 from .kernels import checks
 from .kernels.errors import InputError, short
-from .names import normal
+from .names import by_normal_names
 from .pde import PDE
 from .structure import Structure, check_layer_sizes
 from .symmetry import SignedPermutation, Symmetry, maps_of_box
@@ -109,7 +109,7 @@ def check_coefficients(what: str, given: object, unknown: Sequence[str]) -> dict
     """Numbers for some of the unknown coefficients, by name."""
     if not isinstance(given, Mapping):
         raise InputError(f"{what}: expected a mapping from name to number, got {type(given).__name__}")
-    numbers = {normal(str(name)): checks.number(f"{what}: {name}", value) for name, value in given.items()}
+    numbers = {name: checks.number(f"{what}: {name}", value) for name, value in by_normal_names(given, what).items()}
     for name in numbers:
         if name not in unknown:
             raise InputError(f"{what}: the unknown coefficients are {list(unknown)}, got {name!r}")

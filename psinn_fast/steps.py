@@ -6,7 +6,7 @@ put together by reverse accumulation.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import sympy as sp
 
@@ -26,11 +26,27 @@ def in_steps(
     No definitions if the residuals are small. What depends on the coordinates alone is left whole: it becomes a column.
     """
     levels = _levels(residuals, coords)
-    if len(levels) <= _MANY and max(levels.values(), default=0) <= _DEEP:
+    if not _is_large(levels):
         return [], tuple(residuals)
     symbols = {node: sp.Symbol(f"_s{i}", real=True) for i, node in enumerate(levels)}
     definitions = [(s, node.func(*(symbols.get(arg, arg) for arg in node.args))) for node, s in symbols.items()]
     return definitions, tuple(symbols.get(r, r) for r in residuals)
+
+
+def readable(expression: sp.Expr, longest: int | None = None) -> str:
+    """As text, cut to ``longest`` characters; what is large is only outlined, as SymPy would sort it for minutes."""
+    levels = _levels([expression], ())
+    if not _is_large(levels):
+        text = str(expression.xreplace({number: sp.Float(number, 15) for number in expression.atoms(sp.Float)}))
+        return text if longest is None or len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
+    if isinstance(expression, sp.Add) and len(expression.args) > 3:
+        first = " + ".join(readable(arg, longest) for arg in expression.args[:3])
+        return f"{first} + ... ({len(expression.args)} terms)"
+    return f"({len(levels)} operations on {max(levels.values())} levels)"
+
+
+def _is_large(levels: Mapping[sp.Expr, int]) -> bool:
+    return len(levels) > _MANY or max(levels.values(), default=0) > _DEEP
 
 
 def _levels(residuals: Sequence[sp.Expr], coords: Collection[sp.Symbol]) -> dict[sp.Expr, int]:

@@ -19,7 +19,7 @@ from .kernels.channels import ChannelSet
 from .kernels.errors import InputError
 from .kernels.program import Coefficient, Column, Coordinate, Input, Jet, Program
 from .scope import Scope
-from .steps import in_steps
+from .steps import in_steps, readable
 
 # Calls of Python while an expression of some hundred levels is differentiated and shortened.
 _DEPTH = 5_000
@@ -37,6 +37,10 @@ class Traced:
     program: Program
     residuals: tuple[sp.Expr, ...]
     columns: Columns
+
+    def texts(self, meaning: Mapping[sp.Symbol, sp.Expr] | None = None) -> list[str]:
+        """The residuals as text, large ones in outline; ``meaning``: what to show for a symbol."""
+        return [readable(r.xreplace(meaning) if meaning else r) for r in self.residuals]
 
 
 def trace(

@@ -55,8 +55,8 @@ def run_identity(
             for name, interval in problem.unknowns.bounds.items()
         },
         "terms": {
-            condition.name: _term(condition, term, text)
-            for (condition, term), text in zip(terms, map(_text, problem.traced), strict=True)
+            condition.name: _term(condition, term, ", ".join(traced.texts()))
+            for (condition, term), traced in zip(terms, problem.traced, strict=True)
         },
         "unknown": {**problem.pde.unknown, **problem.guess, **(coefficients or {})},
         "structure": structure,
@@ -95,10 +95,6 @@ def _term(condition: Condition, term: Term, text: str) -> dict[str, Any]:
         "targets and sources": _numbers(term.columns.numpy()),
         "regions": regions,
     }
-
-
-def _text(traced: Any) -> str:
-    return ", ".join(str(residual) for residual in traced.residuals)
 
 
 def _digest(program: Program) -> str:

@@ -11,7 +11,7 @@ from .history import History
 # unless it is below that part of the loss that training began with.
 HIDDEN, NEGLIGIBLE = 10.0, 1e-9
 # In the last quarter the loss fell by the first of these factors and is still above that part of the first loss.
-_STILL_FALLING = ((2.0, 1e-3), (10.0, 1e-7))
+_STILL_FALLING = ((2.0, 1e-3), (10.0, NEGLIGIBLE))
 # Above this part of the first loss nothing is solved.
 _UNSOLVED = 1e-2
 _CUT_SHORT = ("steps", "iterations", "seconds", "interrupt")

@@ -167,7 +167,7 @@ def fit_gauss_newton(
 def _warnings(run: Marquardt, last: Watched, given: float, unseen: float) -> tuple[str, ...]:
     """``last``: what `Marquardt.settle` left; ``given``, ``unseen``: the loss at the problem's points and elsewhere."""
     found, first = [], run.first_loss
-    if run.best.step != last.step and (larger := times_larger(last.loss, last.drawn, first)):
+    if run.x is not last.x and (larger := times_larger(last.loss, last.drawn, first)):
         found.append(
             f"the network adapted to its points: at the last step the residual between them is {larger}; "
             f"the weights of step {run.best.step} are returned"

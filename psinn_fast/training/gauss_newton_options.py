@@ -25,7 +25,7 @@ class GaussNewton:
             problem's own points.
         resample: iterations before the second draw; then as many as are done (0, 10, 20, 40, ...), so that the end
             is a long run on one draw; and at once where the loss is more than 5 times larger at points that are held
-            out, so that the network has adapted to those drawn. None: one draw.
+            out, so that the network has adapted to those drawn (not with unknown coefficients). None: one draw.
         focus: from the second draw on, collocation points of a box are drawn in proportion to
             |r|^focus / mean(|r|^focus) + 1, r the residual, every ``resample`` iterations or after a fourth of those
             done. 0: uniformly. "auto": 0 until the network has adapted to a draw, then 1; with unknown coefficients

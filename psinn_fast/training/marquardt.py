@@ -41,6 +41,10 @@ _SCALE_FLOOR = 1e-12
 _WATCH = 10
 # A loss this many times larger there than at the points drawn: the network has adapted to the draw.
 _ADAPTED = 5.0
+# If what hides there is more than this part of the first loss, the draw is replaced at once and gets more points.
+_URGENT = 1e-6
+# Weights are not worse than the best ones before their held-out loss is this many times larger: it scatters.
+_WORSE = 3.0
 # Length of the finite differences along d, and the largest |a| / |d| at which the parabola is trusted.
 _PROBE = 0.1
 _CURVED = 0.75
@@ -101,6 +105,8 @@ class Marquardt:
         self._use(self.full, [term.weight for term in self.full])
         self.r = self.x.new_empty(0)
         self._held_out = HeldOut(problem, WATCHED, device=device)
+        # Unknown coefficients go on converging while the residual grows between the points (docs/optimisers.md).
+        self._is_inverse = bool(problem.pde.unknown)
         self.first_loss = math.nan
         self.latest = self.best = Watched(self.x, 0, math.inf, math.inf)
 
@@ -141,11 +147,12 @@ class Marquardt:
             Failure: a residual or its Jacobian is NaN or infinite.
         """
         if self._drawn_at < 0:
-            self._draw(False)
+            self._draw()
             self.first_loss = self.loss
-        has_adapted = self.step % _WATCH == 0 and self.watch()
-        if has_adapted or self._is_time_to_draw():
-            self._draw(has_adapted)
+        is_time = self._is_time_to_draw()
+        hidden = self.watch() if is_time or self.step % _WATCH == 0 else 0.0
+        if is_time or hidden > _URGENT * self.first_loss:
+            self._draw(hidden)
         equations = linearise(lambda: self.residuals.chunks(self.x), self.residuals.rows, self.x, self.damping)
         if not math.isfinite(equations.square) or not bool(torch.isfinite(equations.diagonal).all()):
             raise Failure(self._failed_term(), self.step)
@@ -190,40 +197,45 @@ class Marquardt:
                 break
         return "no descent"
 
-    def watch(self) -> bool:
-        """Look at the held-out points; whether the network has adapted to a draw that can be replaced.
+    def watch(self) -> float:
+        """Look at the held-out points. Returns the weighted loss that hides between points that can be replaced.
 
-        It has, where a term is more than 5 times larger there than where it was drawn, and larger than the whole loss.
+        That of the largest term that is more than 5 times larger there than where it was drawn, and larger than the
+        whole loss: the network has adapted to its points. 0 where there is none.
         """
         losses, weights = self.losses, self.residuals.weights
         unseen = self._held_out.losses(self.residual)
         self.latest = Watched(self.x, self.step, self.loss, self._held_out.total(unseen, losses))
         if self.latest.loss < self.best.loss:
             self.best = self.latest
-        relevant = max(float(self.r @ self.r), NEGLIGIBLE * self.first_loss)
-        return (
-            self._options.resample is not None
-            and self.step > self._drawn_at
-            and any(
-                free and there is not None and there > _ADAPTED * here and weight * there > relevant
-                for free, there, here, weight in zip(self._sampler.can_refine, unseen, losses, weights, strict=True)
-            )
-        )
+        if self._is_inverse or self._options.resample is None or self.step == self._drawn_at:
+            return 0.0
+        hidden = [
+            weight * there
+            for free, there, here, weight in zip(self._sampler.can_refine, unseen, losses, weights, strict=True)
+            if free and there is not None and there > _ADAPTED * here
+        ]
+        least = max(float(self.r @ self.r), NEGLIGIBLE * self.first_loss)
+        return max((loss for loss in hidden if loss > least), default=0.0)
 
     def renew(self) -> bool:
         """Where there is no step to take: draw anew if the network has adapted to its draw, and say whether it had."""
-        has_adapted = self.watch()
-        if has_adapted:
-            self._draw(True)
-        return has_adapted
+        hidden = self.watch()
+        if hidden:
+            self._draw(hidden)
+        return hidden > 0
 
     def settle(self) -> Watched:
-        """Go to the best weights by held-out loss. Returns the last ones, with their loss."""
+        """Go to the best weights by held-out loss, if the last ones are worse. Returns these, with their loss.
+
+        With unknown coefficients only if the last ones have no finite loss.
+        """
         if not self.r.numel():
             self.r = self.residuals.vector(self.x)
         self.watch()
         last = self.latest
-        if math.isfinite(self.best.loss):
+        worst = math.inf if self._is_inverse else _WORSE * self.best.loss
+        if math.isfinite(self.best.loss) and not last.loss <= worst:
             self.x = self.best.x
             self.r = self.residuals.vector(self.x)
         return last
@@ -313,12 +325,13 @@ class Marquardt:
         every, done = self._options.resample, self._drawn_at
         return every is not None and self.step >= done + max(every, done // 4 if self._is_focused else done)
 
-    def _draw(self, has_adapted: bool) -> None:
-        """New points, new weights; x stays."""
+    def _draw(self, hidden: float = 0.0) -> None:
+        """New points, new weights; x stays. ``hidden``: see `watch`."""
         first, own = self._drawn_at < 0, [term.weight for term in self.full]
-        if has_adapted:
-            self._sampler.refine()
+        if hidden:
             self._is_focused = self._focus > 0
+        if hidden > _URGENT * self.first_loss:
+            self._sampler.refine()
         if self._is_focused and not first:
             self._use(self._sampler.focused(self.step, self.residual, self._focus), own)
         elif first or any(self._sampler.redraws):

@@ -53,7 +53,8 @@ def falling(per_quarter: float, first: float = 1.0, last: float = 1e-2) -> Histo
         (falling(1.5, last=1e-3), "seconds", None),
         (falling(3.0, last=5e-4), "seconds", None),  # close to the end anyway
         (falling(50.0, last=5e-4), "seconds", "by a factor of 37"),
-        (falling(50.0, last=5e-8), "seconds", None),
+        (falling(50.0, last=5e-8), "seconds", "by a factor of 37"),
+        (falling(50.0, last=5e-10), "seconds", None),
         (falling(50.0, last=5e-4), "no descent", None),
         (falling(1.1, last=0.3), "no descent", "the loss is still 30 % of the first one"),
         (falling(1.01, last=0.95), "seconds", "the loss is still 95 % of the first one and was still falling when"),

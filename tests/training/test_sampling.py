@@ -35,8 +35,10 @@ from psinn_fast.training.sampling import Sampler, is_boundary_term
 FLOAT64 = torch.float64
 
 
-def draws(net: TanhMLP, options: GaussNewton, monkeypatch: pytest.MonkeyPatch, *adapted_at: int) -> list[int]:
-    """Steps at which points are drawn, the network having adapted at some; focused draws count double."""
+def draws(
+    net: TanhMLP, options: GaussNewton, monkeypatch: pytest.MonkeyPatch, *adapted_at: int, hidden: float = 1.0
+) -> list[int]:
+    """Steps at which points are drawn, ``hidden`` of the first loss hiding at some; focused draws count double."""
     drawn, draw = [], Sampler.draw
 
     def watched(sampler: Sampler, number: int) -> list[Term]:
@@ -49,7 +51,7 @@ def draws(net: TanhMLP, options: GaussNewton, monkeypatch: pytest.MonkeyPatch, *
     with monkeypatch.context() as patch:
         patch.setattr(Sampler, "draw", watched)
         patch.setattr(Sampler, "focused", focused)
-        patch.setattr(Marquardt, "watch", lambda run: run.step in adapted_at and run._drawn_at < run.step)
+        patch.setattr(Marquardt, "watch", lambda run: hidden * run.first_loss * (run.step in adapted_at))
         fit(small_laplace(21), net, options)
     return drawn
 
@@ -65,6 +67,9 @@ def test_draws_come_at_doubling_distances_and_more_often_once_the_network_has_ad
     # At once, not when it is time for the next draw.
     assert draws(net, options, monkeypatch, 30) == [0, 5, 10, 20, *sorted(2 * [30, 37])]
     assert draws(net, options, monkeypatch, 30, 40) == [0, 5, 10, 20, *sorted(2 * [30, 37, 40])]
+    # Little waits for its time.
+    assert draws(net, options, monkeypatch, 30, 40, hidden=0.9e-6) == [0, 5, 10, 20, 40, 40]
+    assert draws(net, options, monkeypatch, 30, hidden=1.1e-6) == [0, 5, 10, 20, *sorted(2 * [30, 37])]
     assert draws(net, replace(options, focus=0), monkeypatch, 30) == [0, 5, 10, 20, 30]
     assert draws(net, replace(options, focus=1), monkeypatch)[:5] == [0, 5, 5, 10, 10]
 
@@ -279,7 +284,7 @@ def test_a_front_that_hides_between_the_points_is_found(monkeypatch: pytest.Monk
         problem, net = get_problem("burgers"), TanhMLP([2, 10, 10, 20, 1], seed=2, dtype=FLOAT64)
         with monkeypatch.context() as patch:
             if not looks:
-                patch.setattr(Marquardt, "watch", lambda run: False)
+                patch.setattr(Marquardt, "watch", lambda run: 0.0)
             fit(problem, net, GaussNewton(80, seed=2))
         errors.append(error_metrics(net, problem)["relative_l2"])
     assert errors[1] < 0.3 * errors[0]
@@ -297,7 +302,7 @@ def test_only_problems_without_unknowns_are_focused() -> None:
 def test_focused_draws_survive_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupted after the network has adapted: the same weights as without interruption."""
     monkeypatch.setattr("psinn_fast.training.marquardt._WATCH", 1)
-    monkeypatch.setattr(Marquardt, "watch", lambda run: run.step == 2)
+    monkeypatch.setattr(Marquardt, "watch", lambda run: float(run.step == 2))
     problem, engine, options = small_laplace(41), get_backend("cpu"), GaussNewton(points=100, resample=2)
     runs = []
     for stop in (None, 5):

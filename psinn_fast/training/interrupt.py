@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -25,7 +27,8 @@ class InterruptFlag:
 
     After that, SIGINT interrupts at once (KeyboardInterrupt) and SIGTERM ends the process at once; one more SIGHUP,
     which terminals and shells both send, changes nothing. Signals that are ignored, as SIGHUP is under nohup, stay so.
-    Outside the main thread Python allows no signal handlers, so there the flag is never raised.
+    Outside the main thread Python allows no signal handlers. There the flag is raised, as by SIGTERM, when the
+    interpreter exits: a daemon thread that still computed then would abort the process.
 
     Args:
         raised: start as after that signal, to finish what is left to do.
@@ -45,11 +48,16 @@ class InterruptFlag:
                 # None: a handler that Python did not install, and could not put back.
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._previous[number] = signal.signal(number, self._handle)
+        elif threading.current_thread().daemon:  # for others the interpreter waits
+            _ELSEWHERE[self] = threading.current_thread()
+            if _is_leaving:
+                self.signal = signal.SIGTERM
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        _ELSEWHERE.pop(self, None)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -61,3 +69,21 @@ class InterruptFlag:
             os.kill(os.getpid(), number)
         if not self.raised:
             self.signal = number
+
+
+# Flags of daemon threads. At exit these have so many seconds, which few need: a block of linear algebra takes a second.
+_ELSEWHERE: dict[InterruptFlag, threading.Thread] = {}
+_PATIENCE = 30.0
+_is_leaving = False
+
+
+@atexit.register
+def _leave() -> None:
+    global _is_leaving
+    _is_leaving = True
+    until = time.monotonic() + _PATIENCE
+    for flag, thread in list(_ELSEWHERE.items()):
+        if flag.signal is None:
+            flag.signal = signal.SIGTERM
+        if thread is not threading.current_thread():
+            thread.join(max(0.0, until - time.monotonic()))

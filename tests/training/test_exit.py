@@ -1,0 +1,126 @@
+"""Training in daemon threads as the interpreter exits, and in processes that were forked or spawned."""
+
+from __future__ import annotations
+
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small import small_laplace
+
+from psinn_fast import TanhMLP, fit
+from psinn_fast.training.loop import Schedule
+
+TESTS = str(Path(__file__).parents[1])
+DAEMON = """
+import sys, threading, time
+sys.path.insert(0, {tests!r})
+import torch
+from small import small_laplace
+from psinn_fast import GaussNewton, TanhMLP, TrainingInterrupted, fit
+from psinn_fast.training import interrupt
+from psinn_fast.training.lbfgs import polish
+from psinn_fast.training.loop import Schedule
+
+problem, net = small_laplace(21), TanhMLP([2, 24, 24, 1], seed=0, dtype=torch.float64)
+
+def train():
+    try:
+        {train}
+        print("ended by itself")
+    except TrainingInterrupted as stop:
+        print("interrupted", stop.signal, stop.result.steps > 0, flush=True)
+
+threading.Thread(target=train, daemon=True).start()
+while not interrupt._ELSEWHERE:
+    time.sleep(0.01)
+time.sleep(1)
+print("leaving", flush=True)
+"""
+TRAININGS = {
+    "adam": ("fit(problem, net, Schedule(10**7))", ["leaving", "interrupted 15 True"]),
+    "gauss-newton": ("fit(problem, net, GaussNewton(10**6, resample=None))", ["leaving", "interrupted 15 True"]),
+    "again and again": (
+        "\n        ".join(
+            [
+                "while True:",
+                "    try: fit(problem, net, Schedule(10**7))",
+                "    except TrainingInterrupted: tries = globals().get('tries', 0) + 1",
+                "    if tries > 1: break",
+            ]
+        ),
+        ["leaving", "ended by itself"],
+    ),
+    "l-bfgs": ("print(polish(problem, net, 10**6, tolerance=0.0).interrupted)", None),
+}
+
+
+@pytest.mark.parametrize("kind", TRAININGS)
+def test_a_daemon_thread_that_trains_does_not_abort_the_process(kind: str) -> None:
+    """Python ends such threads by unwinding them, which C++ answers with "terminate called" and exit status 134."""
+    train, expected = TRAININGS[kind]
+    code = DAEMON.format(tests=TESTS, train=train)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "terminate called" not in result.stderr
+    if expected is not None:
+        assert result.stdout.splitlines() == expected
+    assert "leaving" in result.stdout
+
+
+PROCESSES = """
+import sys
+sys.path.insert(0, {tests!r})
+import torch
+from test_exit import in_another_process, trained
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    torch.rand(1000, 1000).tanh().sum()  # torch's own threads have been at work
+    expected = trained()
+    torch.set_num_threads(1)
+    assert in_another_process({method!r}) == trained()
+    assert abs(trained() / expected - 1) < 1e-9
+"""
+
+
+def trained() -> float:
+    net = TanhMLP([2, 24, 24, 1], seed=0)
+    return fit(small_laplace(21), net.double(), Schedule(5)).losses["residual"]
+
+
+def _send(queue: object) -> None:
+    import torch
+
+    torch.set_num_threads(1)  # a forked child has none of the threads that torch waits for
+    queue.put(trained())
+
+
+def in_another_process(method: str) -> float:
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    process = context.Process(target=_send, args=(queue,))
+    process.start()
+    try:
+        return queue.get(timeout=60)
+    finally:
+        process.kill()
+        process.join()
+
+
+@pytest.mark.parametrize(
+    "method", [name for name in ("fork", "spawn") if name in multiprocessing.get_all_start_methods()]
+)
+def test_training_in_another_process(method: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"  # spawn imports it
+    script.write_text(
+        PROCESSES.format(tests=TESTS, method=method).replace(
+            "from test_exit", f"sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom test_exit"
+        )
+    )
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", str(script)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")

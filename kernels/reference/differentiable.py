@@ -26,10 +26,10 @@ def differentiable_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelS
     zero = first.weight.new_zeros(first.weight.shape[0])
     z = [_biased(x @ first.weight.T, first.bias), *(columns.get(c, zero) for c in range(1, len(channels)))]
     for weight, bias in others:
-        h = torch.stack(torch.broadcast_tensors(*_tanh(z, channels)))
-        value, *higher = (h @ weight.T).unbind(0)
+        h = _tanh(z, channels)
+        value, *higher = (torch.stack([own.expand_as(h[0]) for own in h]) @ weight.T).unbind(0)
         z = [_biased(value, bias), *higher]
-    return torch.stack(torch.broadcast_tensors(*z), 1)
+    return torch.stack([own.expand_as(z[0]) for own in z], 1)
 
 
 def _biased(value: Tensor, bias: Tensor | None) -> Tensor:

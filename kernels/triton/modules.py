@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import sys
 from functools import cache
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
 from types import ModuleType
 
 
-class _Text:
-    """A loader (PEP 302) of one module whose source is at hand."""
+class _Text(Loader):
+    """Of one module, whose source is at hand."""
 
     def __init__(self, text: str, path: str) -> None:
         self._text, self._path = text, path

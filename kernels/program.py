@@ -8,7 +8,8 @@ the residuals' adjoints, compute the adjoints of the differentiable inputs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from .channels import ChannelSet
@@ -103,32 +104,80 @@ class Program:
 
 def scaled_by_column(program: Program) -> Program:
     """The program of s r, s one more column behind the others, and of its gradients: dL/dr = s dL/d(s r)."""
+    column = len(program.inputs)
+    wider = replace(program, n_columns=program.n_columns + 1)
+    return _rewritten(wider, (Column(program.n_columns),), (), {}, [column] * program.n_residuals, {})
+
+
+def in_units(program: Program, residuals: Sequence[float], coefficients: Sequence[float] = ()) -> Program:
+    """The program of f_i r_i with unknown coefficients u_k z_k, and of its gradients for jets and z.
+
+    Args:
+        residuals: f, one per residual.
+        coefficients: u, one per unknown coefficient; () is 1 each.
+    """
+    start = len(program.inputs)
+    prelude, meant, slopes = [Instruction("const", value=factor) for factor in residuals], {}, {}
+    for register, kind in enumerate(program.inputs):
+        if isinstance(kind, Coefficient) and coefficients and coefficients[kind.number] != 1:
+            slopes[register] = start + len(prelude)
+            meant[register] = slopes[register] + 1
+            prelude += [
+                Instruction("const", value=coefficients[kind.number]),
+                Instruction("mul", slopes[register], register),
+            ]
+    return _rewritten(program, (), tuple(prelude), meant, [start + i for i in range(len(residuals))], slopes)
+
+
+def _rewritten(
+    program: Program,
+    inputs: tuple[Input, ...],
+    prelude: tuple[Instruction, ...],
+    meant: Mapping[int, int],
+    scales: Sequence[int],
+    slopes: Mapping[int, int],
+) -> Program:
+    """Residuals times other registers, inputs read from other registers.
+
+    Args:
+        inputs, prelude: behind the program's own inputs, before its instructions; registers count in that order.
+        meant: registers of the prelude that take the place of inputs.
+        scales: per residual, the register of its factor.
+        slopes: per input that has its place taken, the register of that one's derivative by it.
+    """
     n_inputs, m, forward = len(program.inputs), program.n_residuals, program.n_forward
-    scale, first_product = n_inputs, n_inputs + 1 + forward
-    adjoints = [register for register, kind in enumerate(program.inputs) if isinstance(kind, Adjoint)]
-    scaled = {register: first_product + m + k for k, register in enumerate(adjoints)}
+    ahead = len(inputs) + len(prelude)
+    first_product = n_inputs + ahead + forward
+    adjoints = [(register, kind) for register, kind in enumerate(program.inputs) if isinstance(kind, Adjoint)]
+    meant = {**meant, **{register: first_product + m + k for k, (register, _) in enumerate(adjoints)}}
+    behind = first_product + m + len(adjoints) + len(program.instructions) - forward
 
     def moved(register: int) -> int:
-        """Where a register of the old program is in the new one, its adjoints by the scaled ones."""
+        """Where what a register of the old program holds is in the new one."""
         if register < n_inputs:
-            return scaled.get(register, register)
-        return register + 1 + (0 if register < n_inputs + forward else m + len(adjoints))
+            return meant.get(register, register)
+        return register + ahead + (0 if register < n_inputs + forward else m + len(adjoints))
 
     def instruction(old: Instruction) -> Instruction:
         return old._replace(a=old.a if old.a < 0 else moved(old.a), b=old.b if old.b < 0 else moved(old.b))
 
-    return Program(
-        program.channels,
-        program.n_sites,
-        program.n_columns + 1,
-        (*program.inputs, Column(program.n_columns)),
-        (
+    chained = [(register, moved(result)) for register, result in program.gradients if register in slopes]
+    last = {register: behind + k for k, (register, _) in enumerate(chained)}
+    return replace(
+        program,
+        inputs=(*program.inputs, *inputs),
+        instructions=(
+            *prelude,
             *map(instruction, program.instructions[:forward]),
-            *(Instruction("mul", scale, moved(register)) for register in program.residuals),
-            *(Instruction("mul", scale, register) for register in adjoints),
+            *(
+                Instruction("mul", scale, moved(register))
+                for scale, register in zip(scales, program.residuals, strict=True)
+            ),
+            *(Instruction("mul", scales[kind.residual], register) for register, kind in adjoints),
             *map(instruction, program.instructions[forward:]),
+            *(Instruction("mul", slopes[register], result) for register, result in chained),
         ),
-        forward + m,
-        tuple(first_product + i for i in range(m)),
-        tuple((register, moved(result)) for register, result in program.gradients),
+        n_forward=len(prelude) + forward + m,
+        residuals=tuple(first_product + i for i in range(m)),
+        gradients=tuple((register, last.get(register, moved(result))) for register, result in program.gradients),
     )

@@ -37,7 +37,7 @@ from .plots import relation_matrix_figure, save_figure, solution_figure, structu
 from .problem import Problem
 from .problems import get_problem
 from .published import published_structure
-from .solving import Solution, solve
+from .solving import Solution, build_network, solve
 from .structure import Structure
 from .symmetry import SignedPermutation, Symmetry, structure_from_group
 from .training import GaussNewton, History, TrainingInterrupted, error_metrics, fit, load_network, save_network
@@ -77,6 +77,7 @@ __all__ = [
     "TanhMLP",
     "TrainingInterrupted",
     "available_backends",
+    "build_network",
     "derivatives",
     "discover",
     "div",

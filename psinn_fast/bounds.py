@@ -1,6 +1,6 @@
 """Unknown coefficients within bounds, as functions of free numbers z, so that no step of any optimiser can leave them.
 
-c = z without bounds, low + e^z or high - e^z with one, low + (high - low) (1 + tanh(z / 2)) / 2 with two, which is a
+c = unit z without bounds, low + e^z or high - e^z with one, low + (high - low) (1 + tanh(z / 2)) / 2 with two, a
 logistic function whose derivatives overflow nowhere. Training knows z alone: c(z) is part of the residuals.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
@@ -20,6 +20,8 @@ from .names import by_normal_names
 
 Interval = tuple[float, float]
 _NONE = (-math.inf, math.inf)
+# A start at so many units is no order of magnitude.
+_FAR = 1e3
 
 
 def checked_bounds(bounds: object, unknown: Sequence[str]) -> dict[str, Interval]:
@@ -49,11 +51,15 @@ def checked_bounds(bounds: object, unknown: Sequence[str]) -> dict[str, Interval
 
 @dataclass(frozen=True)
 class Unknowns:
-    """The unknown coefficients of a problem: where they start, by name in the PDE's order, and their bounds."""
+    """The unknown coefficients of a problem: where they start, by name in the PDE's order, and their bounds.
+
+    ``units``: of those without bounds, 1 where nothing is said (`in_natural_units`).
+    """
 
     starts: Mapping[str, float]
     guess: Mapping[str, float]
     bounds: Mapping[str, Interval]
+    units: Mapping[str, float] = field(default_factory=dict)
 
     def start(self, given: Mapping[str, float] | None = None, *, guessed: bool = False) -> list[float]:
         """Free numbers to start from: as given, else as the problem guesses, if that is wanted, else as the PDE says.
@@ -74,11 +80,23 @@ class Unknowns:
                     f"bounds: {name} starts at {chosen[name]:g}, expected a start strictly between {low:g} and "
                     f"{high:g}; give a guess there"
                 )
-        return [_free(c, self.bounds.get(name, _NONE)) for name, c in chosen.items()]
+        return [_free(c / self.units.get(name, 1.0), self.bounds.get(name, _NONE)) for name, c in chosen.items()]
+
+    def far(self, given: Mapping[str, float] | None = None, *, guessed: bool = False) -> dict[str, float]:
+        """Units of the coefficients that start at more than a thousand of them, with the start's sign."""
+        z = zip(self.starts, self.start(given, guessed=guessed), strict=True)
+        return {
+            name: math.copysign(self.units[name], start)
+            for name, start in z
+            if name in self.units and name not in self.bounds and abs(start) > _FAR
+        }
 
     def values(self, z: Sequence[float]) -> dict[str, float]:
         """The coefficients of free numbers, strictly inside: where rounding puts one on a bound, next to it."""
-        return {name: _inside(value, self.bounds.get(name, _NONE)) for name, value in zip(self.starts, z, strict=True)}
+        return {
+            name: _inside(value * self.units.get(name, 1.0), self.bounds.get(name, _NONE))
+            for name, value in zip(self.starts, z, strict=True)
+        }
 
     def substitution(self, symbols: Sequence[sp.Symbol]) -> dict[sp.Symbol, sp.Expr]:
         """c(z) in place of the coefficients' symbols, which then stand for z."""

@@ -266,6 +266,9 @@ def _common(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help="cpu, cuda or e.g. cuda:1, where networks are trained (default: cpu)",
     )
+    parser.add_argument(
+        "--no-scaling", action="store_true", help="networks see coordinates, fields and residuals as they are"
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run whose checkpoint is in --out")
 
 
@@ -308,6 +311,7 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
         "lr": options.lr,
         "device": options.device,
         "backend": options.backend,
+        "scaling": None if options.no_scaling else "auto",
         "seed": options.seed,
         "progress": not options.quiet,
     }

@@ -44,12 +44,14 @@ class PsiMLP(nn.Module):
         init: ``"default"`` draws U(-1/sqrt(fan_in), 1/sqrt(fan_in)) like ``nn.Linear``; ``"xavier"`` draws weights from
             U(-a, a), a = sqrt(6 / (fan_in + fan_out)), biases 0. fan_in and fan_out count the non-zero entries in the
             rows and columns of the *expanded* matrix.
+        start: one number per output, about which it begins: its last bias is drawn about that; () is 0 each.
         seed: makes the draw repeatable; None uses torch's global generator.
         dtype, device: as for ``nn.Linear``, or their names. The draw is made in float64, so a seed means the same in
             both dtypes.
     """
 
     theta: nn.Parameter
+    start: tuple[float, ...] = ()
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class PsiMLP(nn.Module):
         width: int = 1,
         *,
         init: str = "default",
+        start: Sequence[float] = (),
         seed: int | None = None,
         dtype: torch.dtype | str | None = None,
         device: torch.device | str | None = None,
@@ -66,7 +69,9 @@ class PsiMLP(nn.Module):
         dtype = checks.floating_dtype("dtype", torch.get_default_dtype() if dtype is None else dtype)
         place = None if device is None else named_device(device)
         structure = structure.with_width(width)
-        self._build(structure, _draw(structure, init, seed).to(device=place, dtype=dtype))
+        theta = _draw(structure, init, seed) + _biases(structure, tuple(start))
+        self._build(structure, theta.to(device=place, dtype=dtype))
+        self.start = tuple(start)
 
     @classmethod
     def with_theta(cls, structure: Structure, theta: Tensor) -> Self:
@@ -172,7 +177,7 @@ class TanhMLP(PsiMLP):
     Args:
         layers: sizes, inputs first, e.g. ``[2, 8, 8, 16, 1]``; or a structure without relations, for another centre or
             other scales than 0 and 1.
-        init, seed, dtype, device: as for `PsiMLP`.
+        init, start, seed, dtype, device: as for `PsiMLP`.
     """
 
     def __init__(
@@ -180,6 +185,7 @@ class TanhMLP(PsiMLP):
         layers: Sequence[int] | Structure,
         *,
         init: str = "default",
+        start: Sequence[float] = (),
         seed: int | None = None,
         dtype: torch.dtype | str | None = None,
         device: torch.device | str | None = None,
@@ -187,7 +193,7 @@ class TanhMLP(PsiMLP):
         structure = layers if isinstance(layers, Structure) else Structure.dense(layers)
         if not structure.is_dense:
             raise InputError(f"structure: a TanhMLP has no relations, {structure.name!r} has; use PsiMLP")
-        super().__init__(structure, init=init, seed=seed, dtype=dtype, device=device)
+        super().__init__(structure, init=init, start=start, seed=seed, dtype=dtype, device=device)
 
     @classmethod
     def _of(cls, structure: Structure, dtype: torch.dtype, device: torch.device) -> Self:
@@ -217,6 +223,23 @@ def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:
         bounds += found
         sizes += [math.prod(shape) for shape in (*layer.weight_shapes, *layer.bias_shapes)]
     return theta.mul_(torch.tensor(bounds, dtype=torch.float64).repeat_interleave(torch.tensor(sizes)))
+
+
+def _biases(structure: Structure, start: tuple[float, ...]) -> Tensor:
+    """theta of the last biases that give ``start``, all else 0."""
+    theta = torch.zeros(structure.n_parameters, dtype=torch.float64)
+    if start and (len(start) != structure.n_outputs or not all(map(math.isfinite, start))):
+        raise InputError(f"start: expected {structure.n_outputs} finite numbers, one per output, got {list(start)}")
+    if any(start):
+        index, sign = structure.layers[-1].bias_map()
+        biases = theta[structure.n_parameters - structure.layers[-1].n_parameters :].numpy()
+        scale = np.array(structure.output_scale)
+        own = sign != 0
+        biases[index[own]] = (sign * start / scale)[own]
+        reached = np.where(own, sign * biases[index] * scale, 0.0)
+        if not np.allclose(reached, start, rtol=1e-9, atol=0):
+            raise InputError(f"start: the relations of {structure.name!r} allow {reached.tolist()}, got {list(start)}")
+    return theta
 
 
 def _weight_bounds(layer: SymbolLayer, init: str) -> list[float]:

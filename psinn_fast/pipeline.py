@@ -52,7 +52,9 @@ class PipelineResult:
         }
 
 
-def make_teacher(pinn: Solution, *, iterations: int, backend: str, progress: bool) -> PsiMLP:
+def make_teacher(
+    pinn: Solution, *, iterations: int, backend: str, progress: bool, scaling: str | None = "auto"
+) -> PsiMLP:
     """A float64 copy of a trained PINN on the CPU, its own loss minimised further by L-BFGS.
 
     Raises:
@@ -61,7 +63,7 @@ def make_teacher(pinn: Solution, *, iterations: int, backend: str, progress: boo
     teacher = deepcopy(pinn.net).double().cpu()
     found = polish(
         pinn.problem, teacher, iterations, coefficients=pinn.coefficients, backend=backend, progress=progress,
-        title="teacher L-BFGS",
+        title="teacher L-BFGS", scaling=scaling,
     )  # fmt: skip
     if found.interrupted is not None:
         raise Interrupted("the teacher's training was interrupted", found.interrupted)
@@ -84,6 +86,7 @@ def run_pipeline(
     dtype: torch.dtype | str | None = None,
     device: torch.device | str = "cpu",
     backend: str = "auto",
+    scaling: str | None = "auto",
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
@@ -140,7 +143,8 @@ def run_pipeline(
         continued = resume and place is not None and (place / CHECKPOINT).exists()
         solution = solve(
             problem, method, optimizer=optimizer, steps=steps, lr=lr, milestones=milestones, seconds=seconds,
-            dtype=dtype, device=device, backend=backend, seed=seed, out=place, resume=continued, progress=progress,
+            dtype=dtype, device=device, backend=backend, scaling=scaling, seed=seed, out=place, resume=continued,
+            progress=progress,
             **network,
         )  # fmt: skip
         say(f"{label}: {solution.steps} steps in {solution.seconds:.1f} s")
@@ -150,7 +154,7 @@ def run_pipeline(
     # The PINN is one teacher; another seed makes the second, whose difference from it is the noise.
     teaching: dict[str, Any] = {}
     if has_teacher:
-        teacher = make_teacher(rows[0][1], iterations=polishing, backend=backend, progress=progress)
+        teacher = make_teacher(rows[0][1], iterations=polishing, backend=backend, progress=progress, scaling=scaling)
         teaching = {"teacher": teacher, "seeds": 1, "seconds": seconds}
     found = discover(
         problem, tests=asked.tests, seed=seed + 1, iterations=iterations, settings=settings, threshold=threshold,

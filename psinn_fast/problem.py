@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from .symmetry import Symmetry
 from .tracing import Traced
 
 Points = npt.NDArray[np.float64]
+Loss = TypeVar("Loss", float, float | None)
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,17 @@ class Problem(Portable):
     def traced(self) -> tuple[Traced, ...]:
         return tuple(condition.traced(self.pde, self.unknowns) for condition in self.conditions)
 
-    @property
+    @cached_property
+    def loss_units(self) -> tuple[float, ...]:
+        """By term: its mean square of residuals as they are given, over that of those trained (`in_natural_units`)."""
+        return (1.0,) * len(self.conditions)
+
+    def losses_as_given(self, losses: Sequence[Loss]) -> dict[str, Loss]:
+        """By name of the terms; None stays None."""
+        scaled = (loss if loss is None else loss * unit for loss, unit in zip(losses, self.loss_units, strict=True))
+        return dict(zip(self.term_names, scaled, strict=True))
+
+    @cached_property
     def unknowns(self) -> Unknowns:
         """The unknown coefficients; programs take the free numbers behind them."""
         return Unknowns(self.pde.unknown, self.guess, cast(Mapping[str, Interval], self.bounds))

@@ -19,6 +19,7 @@ from .networks import PsiMLP, TanhMLP
 from .output import save_solution, writable_folder
 from .problem import Problem
 from .problems import as_problem
+from .scaling import check_scaling, float32_suffices, scaled
 from .structure import Structure, check_layer_sizes
 from .symmetry import structure_from_group
 from .training.gauss_newton_options import GaussNewton
@@ -120,6 +121,7 @@ def solve(
     device: torch.device | str = "cpu",
     backend: str = "auto",
     regularizer: Regularizer | None = None,
+    scaling: str | None = "auto",
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
@@ -141,10 +143,13 @@ def solve(
         lr, milestones: Adam's rate, None takes the problem's, and the steps at which it drops to a tenth.
         seconds: stop after this time.
         dtype: ``"float32"`` or ``"float64"``, or the types themselves, of the network; None: float32 for Adam alone,
-            else float64.
+            where the problem can be trained in it, else float64.
         device: where the network is trained: ``"cpu"``, ``"cuda"``, ``"cuda:1"``; the solution's network stays there.
         backend: see `available_backends`.
         regularizer: a weight penalty; on a problem's own loss it conflicts with the physics (the paper's point).
+        scaling: "auto": where coordinates, fields, unknown coefficients or residuals are far from order 1, they are
+            trained in the problem's natural units; the network that comes out still takes x and gives u (see
+            `build_network`). None: as they are.
         seed: of the initial weights; everything else is deterministic.
         out: folder for the checkpoint and, at the end or on Ctrl-C, what `save_solution` writes; on SIGTERM and SIGHUP
             without its pictures. What cannot be written then is said in an `OutputWarning`.
@@ -163,13 +168,15 @@ def solve(
     if checks.flag("resume", resume) and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
     adam, newton = _schedules(problem, optimizer, method_of_steps, steps, warmup, lr, milestones, seed)
-    precision = ("float64" if newton else "float32") if dtype is None else dtype
+    precision = dtype
+    if dtype is None:
+        precision = "float32" if newton is None and float32_suffices(problem, scaling) else "float64"
     dtype = str(checks.floating_dtype("dtype", precision)).removeprefix("torch.")
     device = find_device(device)
     engine = get_backend(backend, device)
     net = build_network(
-        problem, method, structure=structure, width=width, layers=layers, by_newton=newton is not None, dtype=dtype,
-        device=device, seed=seed,
+        problem, method, structure=structure, width=width, layers=layers, by_newton=newton is not None, scaling=scaling,
+        dtype=dtype, device=device, seed=seed,
     )  # fmt: skip
     check_regularizer(regularizer, net, newton is not None)
     errors = ErrorMeter(problem)  # an exact solution that fails shows now, not after the work
@@ -202,6 +209,7 @@ def solve(
         "resume": resume,
         "identity": {"method": method, "seed": seed, "settings": settings},
         "progress": progress,
+        "scaling": scaling,
     }
     title = f"{problem.name} {method}"
     try:
@@ -258,25 +266,36 @@ def build_network(
     width: int | None = None,
     layers: Sequence[int] | None = None,
     by_newton: bool = False,
+    scaling: str | None = "auto",
     dtype: torch.dtype | str = "float32",
     device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> PsiMLP:
-    """The untrained network of a method (see `solve`); ``by_newton``: for Gauss-Newton, which counts for the width."""
+    """The untrained network of a method (see `solve`), for `fit`.
+
+    With ``scaling`` "auto" it is u(x) = s N((x - c) / h), with c, h and s from the problem (`in_frame`,
+    `natural_scales`): 0 and 1 where coordinates and fields are of order 1, and such that all relations hold.
+
+    Args:
+        by_newton: it is for Gauss-Newton, which counts for the default width.
+    """
     _check_network_options(problem, method, structure, width, layers)
+    check_scaling(scaling)
     sizes = problem.default_layers if layers is None else check_layer_sizes(layers)
     if method == "pinn":
-        return TanhMLP(sizes, seed=seed, dtype=dtype, device=device)
-    if method == "pinn-post":
+        chosen = Structure.dense(sizes)
+    elif method == "pinn-post":
         # N and its mirror images side by side, summed with their signs: itself a structure.
-        post = structure_from_group(
+        chosen = structure_from_group(
             problem.symmetries, sizes[1:-1], "average", f"{problem.name} PINN-post", tuple(problem.domain.centre)
         )
-        return PsiMLP(post, seed=seed, dtype=dtype, device=device)
-    structure = structure or problem.structure
-    assert structure is not None
-    width = default_width(problem, structure, by_newton) if width is None else width
-    return PsiMLP(structure, width, seed=seed, dtype=dtype, device=device)
+    else:
+        given = structure or problem.structure
+        assert given is not None
+        chosen = given.with_width(default_width(problem, given, by_newton) if width is None else width)
+    chosen, start = scaled(chosen, problem) if scaling else (chosen, ())
+    kind = TanhMLP if method == "pinn" else PsiMLP
+    return kind(chosen, start=start, seed=seed, dtype=dtype, device=device)
 
 
 def _check_network_options(

@@ -68,8 +68,9 @@ def fit_gauss_newton(
     compares = options.starts != "auto" or (bool(problem.pde.unknown) and coefficients is None)
     scouting = min(SCOUT_ITERATIONS, options.iterations)
     compare_at = scouting if compares else None
+    elsewhere = {**(coefficients or {}), **problem.unknowns.far(coefficients, guessed=True)}
     others = [
-        partial(Marquardt, problem, redrawn(net, options.seed, number), options, engine, coefficients)
+        partial(Marquardt, problem, redrawn(net, options.seed, number), options, engine, elsewhere)
         for number in range(1, starts)
     ]
     scouted = not others
@@ -102,7 +103,7 @@ def fit_gauss_newton(
         history.append(
             step=run.step, seconds=clock(), damping=run.damping, loss=total, penalty=0.0, relative_l2=error,
             held_out=seen.loss if seen.step == run.step else math.nan,
-            **dict(zip(names, run.losses, strict=True)), **run.coefficients,
+            **problem.losses_as_given(run.losses), **run.coefficients,
         )  # fmt: skip
         return progress_note(total, error, times_larger(seen.loss, seen.drawn, run.first_loss))
 
@@ -155,8 +156,8 @@ def fit_gauss_newton(
             raise DivergedError(divergence(failure.what, failure.step, kept, file.path, advice)) from None
         file.conclude()
     result = FitResult(
-        ended, run.step, clock(), dict(zip(names, final, strict=True)), run.coefficients, history, stopped_by,
-        ", ".join(run.solvers) or None, dict(zip(names, held_out, strict=True)),
+        ended, run.step, clock(), problem.losses_as_given(final), run.coefficients, history, stopped_by,
+        ", ".join(run.solvers) or None, problem.losses_as_given(held_out),
         _warnings(run, last, run.total(final), unseen.total(held_out, final)), trend(history, stopped_by),
     )  # fmt: skip
     if interrupt.signal is not None:  # also one that came too late to change anything

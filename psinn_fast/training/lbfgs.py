@@ -16,6 +16,7 @@ from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..problems import as_problem
+from ..scaling import as_trained
 from .interrupt import InterruptFlag
 from .point_orbits import one_point_per_orbit
 from .progress import TrainingProgress
@@ -45,6 +46,7 @@ def polish(
     backend: str = "auto",
     progress: bool = False,
     title: str = "L-BFGS",
+    scaling: str | None = "auto",
 ) -> Polished:
     """Minimise the problem's loss from the network's present weights; ``net`` keeps its dtype and gets the result.
 
@@ -52,12 +54,14 @@ def polish(
         iterations: at most.
         coefficients: where the unknown ones start; None: where the problem says. They are optimised along.
         tolerance: ends where no component of the gradient is larger.
+        scaling: as for `fit`.
     """
     problem = as_problem(problem)
     check_network(problem, net)
     check_regularizer(regularizer, net, is_newton=False)
     tolerance = checks.number("tolerance", tolerance, least=0)
     iterations = checks.integer("iterations", iterations, 0)
+    problem = as_trained(problem, net, scaling)
     engine = get_backend(backend)
     terms = one_point_per_orbit(problem, net, problem.terms(torch.float64))
     unknown = torch.tensor(problem.unknowns.start(coefficients), dtype=torch.float64)

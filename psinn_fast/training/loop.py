@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +25,7 @@ from ..networks import PsiMLP
 from ..problem import Problem
 from ..problem_checks import check_coefficients
 from ..problems import as_problem
+from ..scaling import as_trained
 from .checkpoint import Checkpoint, Expected
 from .doubts import times_larger, trend
 from .gauss_newton import fit_gauss_newton
@@ -109,6 +111,7 @@ def fit(
     identity: Mapping[str, Any] | None = None,
     progress: bool = False,
     title: str | None = None,
+    scaling: str | None = "auto",
 ) -> FitResult:
     """Train ``net.theta`` and the problem's unknown coefficients; ``net`` is changed in place.
 
@@ -126,9 +129,14 @@ def fit(
             bit for bit.
         identity: what a checkpoint must agree in to be resumed, besides network, dtype, schedule and backend.
         progress: show a bar on stderr, headed by ``title``.
+        scaling: "auto": where residuals or unknown coefficients are far from order 1, they are trained in units of
+            their natural sizes (`in_natural_units`); terms' losses are reported as the residuals were given, the total
+            is that which is minimised. None: as they are. Either way the network stays what it is: `build_network`
+            makes one in the problem's natural units.
 
     Raises:
-        InputError: a network that does not fit the problem, an option out of range or without effect.
+        InputError: a network that does not fit the problem, or one of float32, where that is too coarse for it; an
+            option out of range or without effect.
         CheckpointError: the checkpoint cannot be read or written, or is of another run.
         DivergedError: a loss or gradient became NaN or infinite; net and checkpoint hold the last good weights.
         TrainingInterrupted: on Ctrl-C, at most a slice later; net and checkpoint hold the weights reached.
@@ -146,11 +154,18 @@ def fit(
     checks.flag("progress", progress)
     if identity is not None and not isinstance(identity, Mapping):
         raise InputError(f"identity: expected a mapping, got {short(identity)}")
+    problem = as_trained(problem, net, scaling)
     if isinstance(schedule, GaussNewton):
         return fit_gauss_newton(
             problem, net, schedule, coefficients=coefficients, backend=backend, seconds=seconds, checkpoint=checkpoint,
             resume=resume, identity=identity, progress=progress, title=title,
         )  # fmt: skip
+    for name, natural in problem.unknowns.far(coefficients).items():
+        warnings.warn(
+            f"coefficients: {name} starts far from its natural size, near {abs(natural):g}, which is farther than Adam "
+            "can go; start it nearer, or use Gauss-Newton",
+            stacklevel=2,
+        )
     dtype, device = net.theta.dtype, net.theta.device
     engine = get_backend(backend, device)
     terms = one_point_per_orbit(problem, net, problem.terms(dtype, device))
@@ -209,7 +224,7 @@ def fit(
         history.append(
             step=step, seconds=clock.seconds, lr=lr, loss=own + penalty, penalty=penalty, relative_l2=error,
             held_out=there + penalty,
-            **dict(zip(names, terms_now, strict=True)), **problem.unknowns.values(z),
+            **problem.losses_as_given(terms_now), **problem.unknowns.values(z),
         )  # fmt: skip
         hidden = times_larger(there, own, history["loss"][0]) if others else hidden
         return progress_note(own + penalty, error, hidden)
@@ -263,11 +278,11 @@ def fit(
         ended,
         state.step,
         clock.seconds,
-        dict(zip(names, own, strict=True)),
+        problem.losses_as_given(own),
         problem.unknowns.values(state.coefficients.tolist()),
         history,
         stopped_by,
-        held_out=dict(zip(names, held_out, strict=True)),
+        held_out=problem.losses_as_given(held_out),
         warnings=(f"the residual between the points is {larger}",) if larger else (),
         notes=trend(history, stopped_by),
     )

@@ -53,4 +53,4 @@ def better_start(
 def redrawn(net: PsiMLP, seed: int, number: int) -> PsiMLP:
     """The same network with other initial weights."""
     seed = int(np.random.default_rng((seed, number)).integers(2**31))
-    return PsiMLP(net.structure, seed=seed, dtype=net.theta.dtype, device=net.theta.device)
+    return PsiMLP(net.structure, seed=seed, start=net.start, dtype=net.theta.dtype, device=net.theta.device)

@@ -114,7 +114,7 @@ def test_discover_prints_and_writes_the_evidence(tmp_path: Path, capsys: pytest.
     arguments = ["discover", "poisson", "--tests", "problem", "--quiet"]
     assert main([*arguments, "--out", str(tmp_path)]) == 0
     text = capsys.readouterr().out
-    assert "inputs from (0.5, 0.5)" in text
+    assert "inputs measured from (0.5, 0.5)" in text
     assert "W1 = [[a, b]" in text
     assert "the problem breaks it" in text
     assert {path.name for path in tmp_path.iterdir()} == {

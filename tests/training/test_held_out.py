@@ -135,7 +135,7 @@ def test_losses_and_total() -> None:
         Dirichlet(EDGE, u=1.0, weight=0.0),
     ]
     held_out = HeldOut(Problem("p", PDE("x y", "u", lambda u: u), BOX, conditions), 4_096)
-    losses = held_out.losses(residual_of(get_backend("cpu"), net.plan, net.theta.detach(), torch.empty(0)))
+    losses = held_out.losses(residual_of(get_backend(), net.plan, net.theta.detach(), torch.empty(0)))
     assert losses[0] == pytest.approx(13 / 3, rel=1e-3)
     assert losses[1:] == [None, 4.0]
     assert held_out.total(losses, [7.0, 9.0, math.nan]) == pytest.approx(2 * 13 / 3 + 4.5, rel=1e-3)
@@ -156,7 +156,7 @@ def test_a_loss_that_is_small_at_the_points_only_is_no_success(optimizer: str) -
     solution = solve(aliased(points), layers=[1, 8, 1], optimizer=optimizer, **training)
     assert sum(solution.losses.values()) < 1e-3
     assert solution.held_out["residual"] == pytest.approx(0.5, rel=0.1)
-    assert solution.held_out["dirichlet"] == pytest.approx(solution.losses["dirichlet"])
+    assert solution.held_out["dirichlet"] == pytest.approx(solution.losses["dirichlet"], rel=0.01, abs=1e-6)
     assert "the residual between" in solution.warnings[0]
     assert "times larger" in solution.status
     assert solution.status.startswith("done, but ")
@@ -191,9 +191,10 @@ def boundary_layer(as_array: bool) -> Problem:
 @pytest.mark.trajectory
 def test_a_jump_between_the_points_is_reported_and_not_returned() -> None:
     net = TanhMLP([1, 20, 20, 1], seed=0, dtype=FLOAT64)
-    result = fit(boundary_layer(True), net, GaussNewton(100))
-    assert result.history["loss"][-1] < 1e-3
-    assert "the network adapted to its points" in result.status
+    result = fit(boundary_layer(True), net, GaussNewton(120))
+    last = list(result.history)[-1]
+    assert last["held_out"] > 100 * last["loss"]
+    assert "the network adapted to its points: at the last step the residual between them is" in result.status
     assert result.held_out["residual"] == pytest.approx(result.losses["residual"], rel=0.5)
     assert result.losses["residual"] > 0.1
 
@@ -229,13 +230,14 @@ def test_weights_returned_are_the_best_by_held_out_loss(
         run_of[:] = [run]
         return watch(run)
 
-    net = TanhMLP([2, 8, 8, 1], seed=1, dtype=FLOAT64)
+    net, again = (TanhMLP([2, 8, 8, 1], seed=1, dtype=FLOAT64) for _ in range(2))
+    with torch.no_grad():
+        again.theta.copy_(net.theta)
     with monkeypatch.context() as patch:
         patch.setattr(Marquardt, "watch", watched)
         patch.setattr(HeldOut, "total", lambda *_: totals[run_of[0].step] if run_of else 1.0)
         fit(small_laplace(21), net, GaussNewton(30, points="all"))
-    again = TanhMLP([2, 8, 8, 1], seed=1, dtype=FLOAT64)
-    run = Marquardt(small_laplace(21), again, GaussNewton(points="all"), get_backend("cpu"))
+    run = Marquardt(small_laplace(21), again, GaussNewton(points="all"), get_backend())
     while run.step < returned:
         run.advance(run.linearise())
     assert torch.equal(net.theta, run.theta)

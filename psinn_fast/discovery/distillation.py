@@ -20,7 +20,15 @@ from ..training.progress import TrainingProgress
 from ..training.result import check_network
 from .extraction import DiscoveryError, Extraction
 from .reading import MOST_RISE, Trial, simplify, symmetrise, tie_clusters
-from .student import Student, StudentSettings, converge, imitation, points_per_axis, train_student
+from .student import (
+    Student,
+    StudentSettings,
+    converge,
+    imitation,
+    own_coordinates,
+    points_per_axis,
+    train_student,
+)
 from .symmetry_check import FoundSymmetry, find_symmetries, structure_symmetries
 
 FloatArray = npt.NDArray[np.float64]
@@ -204,7 +212,10 @@ def distil(
     points = problem.domain.unseen_grid(points_per_axis(problem))
     target = field(points)
     errors = [
-        float(np.linalg.norm(evaluate(student.net, points - centre) * spread - target) / np.linalg.norm(target))
+        float(
+            np.linalg.norm(evaluate(student.net, own_coordinates(problem.domain, points)) * spread - target)
+            / np.linalg.norm(target)
+        )
         for student in (chosen.student, tied)
     ]
     return Distillation(

@@ -32,6 +32,8 @@ _NEWTON_STEPS = 25
 # L-BFGS iterations per Gauss-Newton iteration.
 _LBFGS = 10
 _IMITATION_POINTS = 961
+# Half-widths of domains that students see as they are; else ratios of unequal ones as they see them.
+_NARROWEST, _WIDEST, _APART = 0.25, 4.0, 1.1
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class StudentSettings:
 
 @dataclass(frozen=True, eq=False)
 class Student:
-    """A trained student, float64, in coordinates about the domain's centre.
+    """A trained student, float64, in coordinates of its own (`own_coordinates`).
 
     Attributes:
         loss: imitation mean square (of the scaled target) plus penalty; ``mean_square``: the first alone.
@@ -108,14 +110,26 @@ def points_per_axis(problem: Problem) -> int:
     return round(math.pow(_IMITATION_POINTS, 1 / len(problem.pde.coords)))
 
 
+def own_coordinates(domain: Box, points: FloatArray) -> FloatArray:
+    """Points as students see them: from the domain's centre, so that reflections about it can show in the weights.
+
+    Where a half-width is not between 1/4 and 4, they are in units of about the half-widths, equal ones alike and
+    unequal ones not: inputs that the problem cannot exchange must not look as if it could.
+    """
+    half = (domain.high - domain.low) / 2
+    if ((half >= _NARROWEST) & (half <= _WIDEST)).all():
+        return np.asarray(points - domain.centre)
+    ranks = np.array([int((np.unique(half) < own * (1 - 1e-9)).sum()) for own in half])
+    return np.asarray((points - domain.centre) / half * _APART**ranks)
+
+
 def imitation(
     problem: Problem, teacher: Callable[[FloatArray], FloatArray], grid: int | None = None
 ) -> tuple[Problem, FloatArray]:
     """The student's problem: match the teacher on a grid; and the scales (F,).
 
-    Coordinates are those about the domain's centre, so that reflections about it can show in the weights. Every field
-    is scaled to unit variance: otherwise the penalty would be too strong for small solutions and too weak for large
-    ones, and a factor on the output changes no relation.
+    Coordinates are `own_coordinates`. Every field is scaled to unit variance: otherwise the penalty would be too strong
+    for small solutions and too weak for large ones, and a factor on the output changes no relation.
 
     Raises:
         InputError: the teacher is constant or not finite.
@@ -123,12 +137,13 @@ def imitation(
     points = problem.domain.grid(grid or points_per_axis(problem))
     values = teacher(points)
     spread = values.std(0)
-    if not (np.isfinite(values).all() and (spread > 1e-12).all()):
+    if not (np.isfinite(values).all() and (spread > 1e-12 * abs(values).max(0)).all()):
         raise InputError(f"teacher: nothing to imitate, its output has the standard deviations {spread.tolist()}")
     targets = dict(zip(problem.pde.fields, (values / spread).T, strict=True))
-    centre, half = problem.domain.centre, (problem.domain.high - problem.domain.low) / 2
+    half = own_coordinates(problem.domain, problem.domain.high)
     box = Box(**{name: (-float(h), float(h)) for name, h in zip(problem.domain.coords, half, strict=True)})
-    task = Problem(f"{problem.name} student", problem.pde.without_unknowns(), box, [Data(points - centre, **targets)])
+    data = Data(own_coordinates(problem.domain, points), **targets)
+    task = Problem(f"{problem.name} student", problem.pde.without_unknowns(), box, [data])
     return task, spread
 
 

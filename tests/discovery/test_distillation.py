@@ -29,7 +29,7 @@ from psinn_fast.discovery.distillation import Distillation, distil
 from psinn_fast.discovery.matching import Match
 from psinn_fast.discovery.minimise import StudentLoss
 from psinn_fast.discovery.reading import Trial, simplify, symmetrise
-from psinn_fast.discovery.student import converge, fitted, imitation, train_student
+from psinn_fast.discovery.student import converge, fitted, imitation, own_coordinates, train_student
 
 QUICK = StudentSettings((4, 4), Regularizer("l2", 3e-3), grid=13, starts=3)
 EVEN_Y = Symmetry(SignedPermutation.flip(2, 1), (1,))
@@ -78,6 +78,31 @@ def test_students_imitate_on_about_as_many_points_whatever_the_inputs(coords: st
     task, spread = imitation(problem, lambda x: x.sum(1, keepdims=True))
     assert [term.n_points for term in task.terms(torch.float64)] == [points]
     assert spread.shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("domain", "half_widths"),
+    [
+        (Box(x=(0, 1), y=(-4, 4)), [0.5, 4]),
+        (Box(x=(0, 2e6), y=(-1e6, 1e6)), [1, 1]),
+        (Box(x=(0, 2e6), y=(5, 5 + 2e-3)), [1.1, 1]),
+        (Box(x=(0, 1), y=(0, 2e3)), [1, 1.1]),
+    ],
+)
+def test_students_see_coordinates_of_order_one(domain: Box, half_widths: list[float]) -> None:
+    """About the centre; sides that the problem cannot exchange do not look equal."""
+    np.testing.assert_allclose(own_coordinates(domain, domain.high), half_widths, rtol=1e-12)
+    np.testing.assert_allclose(own_coordinates(domain, domain.low), [-h for h in half_widths], rtol=1e-12)
+
+
+def test_imitation_does_not_depend_on_units() -> None:
+    tasks = []
+    for size, value in ((1.0, 1.0), (1e6, 1e-20)):
+        problem = plain_problem(Box(x=(-size, size), y=(-size, size)))
+        task, spread = imitation(problem, lambda x, s=size, v=value: v * (x[:, :1] / s) ** 3, 5)
+        tasks.append((task.conditions[0].sites[0], task.conditions[0].columns["u"], spread / value))
+    for one, other in zip(*tasks, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-12)
 
 
 @pytest.mark.trajectory

@@ -56,8 +56,8 @@ def points(box: Box, n: int, seed: int) -> np.ndarray:
     return box.random(n, seed).astype(np.float32).astype(np.float64)
 
 
-def target(x: np.ndarray, *others: np.ndarray) -> np.ndarray:
-    return np.sin(2 * x) + sum(others)
+def target(first: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    return np.sin(2 * first) + sum(others)
 
 
 CASES = {

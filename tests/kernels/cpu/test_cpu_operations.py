@@ -319,7 +319,7 @@ def test_second_derivatives_alone(backend: CpuBackend, d: int) -> None:
     conditions = [
         Residual(box.random(33, seed=1)),
         Periodic(box.random(8, seed=2), box.random(8, seed=3), "u_xx"),
-        Data(box.random(9, seed=1), u=lambda x, *others: np.cos(x)),
+        Data(box.random(9, seed=1), u=lambda first, *others: np.cos(first)),
     ]
     pde = PDE(" ".join(coords), "u", lambda u: u.lap if d == 3 else u.xx)
     for hidden in ((7,), (9, 5, 3)):

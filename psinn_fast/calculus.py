@@ -10,7 +10,7 @@ import sympy as sp
 from .fields import SymbolicField, coordinate_symbols
 from .kernels.errors import InputError
 from .names import Names, split_names
-from .scope import Scope, current_scope
+from .scope import current_scope
 
 Axes = Names | Sequence[sp.Symbol] | None
 
@@ -23,10 +23,10 @@ def grad(expression: Any, coords: Axes = None) -> sp.Matrix:
         coords: names (or symbols) of the x_i, e.g. ``"x y"``; default: the PDE's coordinates but time.
 
     Raises:
-        InputError: a list instead of one expression, unknown coordinates, or no PDE to take them from.
+        InputError: a list instead of one expression, unknown coordinates, outside of a residual function.
     """
     expression = _scalar(expression, "grad")
-    return sp.Matrix([sp.diff(expression, x) for x in _axes(coords, [expression], "grad")])
+    return sp.Matrix([sp.diff(expression, x) for x in _axes(coords, "grad")])
 
 
 def div(vector: Any, coords: Axes = None) -> Any:
@@ -44,7 +44,7 @@ def div(vector: Any, coords: Axes = None) -> Any:
     if not isinstance(vector, (list, tuple, sp.Tuple, sp.MatrixBase)):
         raise InputError(f"div: expected a list of expressions, one for each coordinate, got {type(vector).__name__}")
     parts = [_scalar(part, "div") for part in vector]
-    axes = _axes(coords, parts, "div")
+    axes = _axes(coords, "div")
     if len(parts) != len(axes):
         names = ", ".join(map(str, axes))
         raise InputError(f"div: expected {len(axes)} components, one for each of {names}, got {len(parts)}")
@@ -54,7 +54,7 @@ def div(vector: Any, coords: Axes = None) -> Any:
 def lap(expression: Any, coords: Axes = None) -> sp.Expr:
     """sum_i d^2 expression / dx_i^2. Arguments and errors as for `grad`."""
     expression = _scalar(expression, "lap")
-    axes = _axes(coords, [expression], "lap")
+    axes = _axes(coords, "lap")
     if isinstance(expression, SymbolicField):
         return expression._laplacian([expression.args.index(x) for x in axes])
     return sp.Add(*(sp.diff(expression, x, 2) for x in axes))
@@ -70,23 +70,17 @@ def _scalar(expression: Any, what: str) -> sp.Expr:
     return expression
 
 
-def _axes(coords: Axes, expressions: Sequence[sp.Expr], what: str) -> tuple[sp.Symbol, ...]:
-    """The coordinates' symbols: of the residual function that runs, or else of the fields in the expressions."""
-    place = current_scope() or _place_of(expressions, what)
-    symbols = coordinate_symbols(place.coords)
+def _axes(coords: Axes, what: str) -> tuple[sp.Symbol, ...]:
+    scope = current_scope()
+    if scope is None:
+        raise InputError(f"{what}: the coordinates are only known inside a residual function")
+    symbols = coordinate_symbols(scope.coords)
     if coords is None:
-        if not place.spatial:
-            raise InputError(f"{what}: there is no spatial coordinate, only {place.coords[0]}")
-        return tuple(symbols[axis] for axis in place.spatial)
+        if not scope.spatial:
+            raise InputError(f"{what}: there is no spatial coordinate, only {scope.coords[0]}")
+        return tuple(symbols[axis] for axis in scope.spatial)
     names = split_names(coords if isinstance(coords, str) else [str(name) for name in coords], f"{what}: coords")
     for name in names:
-        if name not in place.coords:
-            raise InputError(f"{what}: coords: expected some of {list(place.coords)}, got {name!r}")
-    return tuple(symbols[place.coords.index(name)] for name in names)
-
-
-def _place_of(expressions: Sequence[sp.Expr], what: str) -> Scope:
-    fields = [field for expression in expressions for field in expression.atoms(SymbolicField)]
-    if not fields:
-        raise InputError(f"{what}: without a field, the coordinates are only known inside a residual function")
-    return Scope(fields[0].coords, fields[0].spatial, {})
+        if name not in scope.coords:
+            raise InputError(f"{what}: coords: expected some of {list(scope.coords)}, got {name!r}")
+    return tuple(symbols[scope.coords.index(name)] for name in names)

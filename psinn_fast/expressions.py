@@ -12,7 +12,7 @@ from sympy.logic.boolalg import BooleanAtom
 
 from .fields import SymbolicField
 from .kernels.errors import InputError
-from .scope import Scope, entered
+from .scope import Scope
 from .steps import readable
 
 
@@ -26,9 +26,7 @@ def expressions_of(function: Callable[[], Any], scope: Scope) -> tuple[sp.Expr, 
             of the function.
     """
     try:
-        with entered(scope):
-            items = list(_items(function()))
-            return tuple(_evaluated(scope.bound(_expression(item))) for item in items)
+        return tuple(_evaluated(scope.bound(_expression(item))) for item in list(_items(function())))
     except InputError:
         raise
     except Exception as error:

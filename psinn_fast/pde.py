@@ -16,7 +16,7 @@ from .kernels import checks
 from .kernels.errors import InputError
 from .names import Names, split_names
 from .portable import Portable
-from .scope import Scope
+from .scope import Scope, entered
 from .tracing import Traced, trace
 
 # A field of such a name could not be given a target: `Dirichlet(points, weight=0.0)`.
@@ -112,23 +112,28 @@ class PDE(Portable):
         )
 
     def arguments_of(self, function: Callable[..., Any]) -> tuple[str, ...]:
-        """Parameter names of a residual function, all of them known to this PDE."""
+        """Parameter names of a residual function: those that this PDE knows; others must have defaults."""
         if not callable(function):
             raise InputError(f"residual: expected a function, got {type(function).__name__}")
         try:
-            names = tuple(inspect.signature(function).parameters)
+            parameters = inspect.signature(function).parameters
         except ValueError:
             raise InputError(
                 f"residual: {function!r} does not tell its parameters' names; wrap it in a lambda"
             ) from None
         known = {*self.coords, *self.fields, *self.coefficients, *self.unknown}
-        for name in names:
-            if name not in known:
+        for name, parameter in parameters.items():
+            has_default = parameter.default is not parameter.empty
+            if name in known and has_default:
+                raise InputError(
+                    f"residual: its parameter {name!r} has a default and is declared as well; drop one of them"
+                )
+            if name not in known and not has_default:
                 raise InputError(
                     f"residual: its parameter {name!r} is neither a coordinate {list(self.coords)}, a field "
                     f"{list(self.fields)} nor a coefficient {[*self.coefficients, *self.unknown]}"
                 )
-        return names
+        return tuple(name for name in parameters if name in known)
 
     @property
     def spatial(self) -> tuple[int, ...]:
@@ -155,8 +160,10 @@ class PDE(Portable):
 
     def call(self, function: Callable[..., Any]) -> Any:
         """Call a residual function with what its parameters are named after."""
-        meaning = {**self.scope.named, **{field: self.field_symbol(field) for field in self.fields}}
-        return function(**{name: meaning[name] for name in self.arguments_of(function)})
+        scope = self.scope
+        meaning = {**scope.named, **{field: self.field_symbol(field) for field in self.fields}}
+        with entered(scope):
+            return function(**{name: meaning[name] for name in self.arguments_of(function)})
 
 
 def _finite(values: Mapping[str, object], what: str) -> dict[str, float]:

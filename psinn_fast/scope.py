@@ -7,7 +7,7 @@ an expression does not hold for zero, and u(x) does not hold the user's own x, i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ import torch
 from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.sympify import converter
 
+from .fields import SymbolicField
 from .kernels.errors import InputError
 from .names import normal
 
@@ -77,14 +78,28 @@ def _bound_derivative(cls: type, expression: Any, *variables: Any, **options: An
     if scope is None:
         return _derivative(cls, expression, *variables, **options)
     expression = scope.bound(sp.sympify(expression))
+    bound = [_variable(v, scope) for v in variables]
+    if expression.has(SymbolicField):
+        _refuse_other_coordinates(expression, bound, scope)
     with entered(None):  # what SymPy differentiates on the way is bound already
-        return _derivative(cls, expression, *(_variable(v, scope) for v in variables), **options)
+        return _derivative(cls, expression, *bound, **options)
 
 
 def _variable(given: Any, scope: Scope) -> Any:
     if isinstance(given, (tuple, list, sp.Tuple)):
         return tuple(_variable(part, scope) for part in given)
-    return scope.bound(sp.sympify(given))
+    # Not sympify: S, E and N are coordinates here.
+    return scope.bound(sp.Symbol(given) if isinstance(given, str) else given)
+
+
+def _refuse_other_coordinates(expression: sp.Basic, variables: Sequence[Any], scope: Scope) -> None:
+    """SymPy takes the derivative by anything else for zero."""
+    known = expression.free_symbols.union(*(meaning.free_symbols for meaning in scope.named.values()))
+    for variable in variables:
+        by = variable[0] if isinstance(variable, tuple) and variable else variable
+        for one in sp.flatten(by) if isinstance(by, (tuple, sp.MatrixBase)) else [by]:
+            if isinstance(one, sp.Basic) and not isinstance(one, sp.Dummy) and not one.free_symbols <= known:
+                raise InputError(f"derivative by {one}: the coordinates are {', '.join(scope.coords)}")
 
 
 def _tensor(given: torch.Tensor) -> sp.Float:

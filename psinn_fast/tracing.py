@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,7 @@ def trace(
         InputError: the function fails, or returns what no program can compute.
     """
     try:
-        with _deeper():
+        with _deeper:
             expressions = expressions_of(function, scope)
             return _lowered(expressions, fields, scope, n_sites, columns, coefficients, where, substitution or {})
     except InputError as error:
@@ -126,15 +126,30 @@ def _refuse_strangers(expressions: Sequence[sp.Expr], known: set[sp.Symbol], sco
             )
 
 
-@contextmanager
-def _deeper() -> Iterator[None]:
-    """SymPy calls itself several times for every level of an expression: more than Python's limit of 1,000 allows."""
-    limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(limit, _DEPTH))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
+class _Deeper:
+    """SymPy calls itself several times for every level of an expression: more than Python's limit of 1,000 allows.
+
+    The limit is that of all threads, so the last one that leaves sets it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._limit = threading.Lock(), 0, 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._limit = sys.getrecursionlimit()
+                sys.setrecursionlimit(max(self._limit, _DEPTH))
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                sys.setrecursionlimit(self._limit)
+
+
+_deeper = _Deeper()
 
 
 def column_symbol(number: int) -> sp.Symbol:

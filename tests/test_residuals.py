@@ -5,7 +5,11 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,7 @@ import pytest
 import sympy as sp
 import torch
 from helpers import mlp, nested_autograd, random_points, random_theta, relative_error
+from sympy.vector import CoordSys3D, divergence
 from torch import Tensor
 
 import psinn_fast as pf
@@ -184,7 +189,7 @@ OWN: dict[str, tuple[Callable[..., Any], Callable[[Truth], Any]]] = {
     "diff, other assumptions": (
         lambda u: sp.diff(u**2, positive_x) + u.diff(real_x, x), lambda d: 2 * d("u") * d("u", "x") + d("u", "xx"),
     ),
-    "diff by name": (lambda u: u.diff("x"), lambda d: d("u", "x")),
+    "diff by name": (lambda u: u.diff("x") + u.diff("x", 2, "y"), lambda d: d("u", "x") + d("u", "xxy")),
     "own factor, given coordinate": (
         lambda u, x: sp.diff(k * u.x, x), lambda d: 2 * d.x * d("u", "x") + (1 + d.x**2) * d("u", "xx"),
     ),
@@ -333,6 +338,17 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
         lambda u, x, y: sp.euler_equations(u.x**2 + u**2, u, [x, y]),
         "failed on symbols .TypeError: Function",
     ),
+    "another coordinate": (lambda u: u.x + u.diff(sp.Symbol("z")), r"derivative by z: the coordinates are x, y"),
+    "another coordinate in an expression": (
+        lambda u, x: u.x + sp.diff(u**2 * x, sp.Symbol("t"), 2),
+        "derivative by t: the coordinates are x, y",
+    ),
+    "another coordinate, unevaluated": (lambda u: sp.Derivative(u, x, sp.Symbol("z")), "derivative by z"),
+    "another coordinate by name": (lambda u: u.diff("xx") + u, "derivative by xx"),
+    "coordinates of SymPy's vectors": (
+        lambda u: u.x + divergence(SPACE.i * u),
+        r"derivative by SPACE.x: the coordinates are x, y",
+    ),
     "order that is a symbol": (lambda u, x: sp.Derivative(u, (x, sp.Symbol("n"))), "cannot be carried out"),
     "a jump": (lambda u, x: sp.diff(sp.Heaviside(x) * u, x), r"DiracDelta\(x\), the derivative of a jump"),
     "a jump of a field": (lambda u, x: sp.sign(u).diff(x), r"DiracDelta\(u\), the derivative of a jump"),
@@ -375,6 +391,9 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
 }
 
 
+SPACE = CoordSys3D("SPACE")
+
+
 def endless(u: Any) -> Any:
     return endless(u + 1)
 
@@ -400,14 +419,47 @@ def test_an_interrupt_inside_the_function_is_none_of_its_faults() -> None:
         residuals(pf.PDE("x", "u", interrupted), Truth("x", "u"))
 
 
-def test_helpers_outside_of_a_residual_function() -> None:
+def test_helpers_belong_into_residual_functions() -> None:
     u = pf.PDE("t x y", "u", lambda u: u).field_symbol("u")
-    assert list(pf.grad(u)) == [u.x, u.y]
-    assert pf.lap(u) == u.lap
-    with pytest.raises(pf.InputError, match="lap: without a field, the coordinates are only known inside"):
-        pf.lap(x**2)
+    for helper in (pf.grad, pf.lap, lambda u: pf.div([u, u])):
+        with pytest.raises(pf.InputError, match=r"(grad|div|lap): the coordinates are only known inside a residual"):
+            helper(u)
     with pytest.raises(pf.InputError, match="lap: there is no spatial coordinate, only t"):
-        pf.lap(pf.PDE("t", "u", lambda u: u).field_symbol("u"))
+        pf.PDE("t", "u", lambda u: pf.lap(u)).traced()
+
+
+def test_coordinates_named_like_constants_of_sympy() -> None:
+    check(
+        "E S N", "u", lambda u, E: u.E + u.diff("S", 2) + pf.lap(u, "N") * E + sp.diff(u, sp.Symbol("N"), "E"),
+        lambda d: d("u", "E") + d("u", "SS") + d("u", "NN") * d.E + d("u", "EN"),
+    )  # fmt: skip
+
+
+def test_parameters_with_defaults() -> None:
+    """As functions are written in loops."""
+    pde = pf.PDE("x", "u", lambda u: u, coefficients={"a": 2.0})
+    truth = Truth("x", "u")
+    for k in (1, 2):
+        assert relative_error(residuals(pde, truth, lambda u, k=k: k * u.x)[:, 0], k * truth("u", "x")) < 1e-12
+    assert relative_error(residuals(pde, truth, partial(lambda u, k: k * u.x, k=3))[:, 0], 3 * truth("u", "x")) < 1e-12
+    for function in (lambda u, a=3: a * u.x, partial(lambda u, a: a * u.x, a=3)):
+        with pytest.raises(pf.InputError, match="its parameter 'a' has a default and is declared as well"):
+            residuals(pde, truth, function)
+
+
+def test_threads_that_trace_leave_pythons_limit_as_it_was() -> None:
+    limit, start = sys.getrecursionlimit(), threading.Barrier(4)
+
+    def work(number: int) -> str:
+        start.wait()
+        pde = pf.PDE("x y", "u", lambda u, x: nested(sp.sin, u.diff(sp.Symbol("x")), x, 40 + number))
+        return pde.traced().texts()[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [text.startswith(f"({2 * (40 + n)} operations") for n, text in enumerate(pool.map(work, range(4)))] == [
+            True
+        ] * 4
+    assert sys.getrecursionlimit() == limit
 
 
 def test_hundreds_of_terms() -> None:

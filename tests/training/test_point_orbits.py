@@ -144,8 +144,9 @@ def count_orbits(points: list[list[float]], *sizes: list[float]) -> int:
     return len(set(_orbits(problem, 0, np.array(sizes)).tolist()))
 
 
-@pytest.mark.parametrize(("distance", "orbits"), [(1e-9, 1), (1e-8, 2)])
+@pytest.mark.parametrize(("distance", "orbits"), [(1.3e-9, 1), (1.5e-9, 2)])
 def test_an_image_is_a_point_to_nine_digits(distance: float, orbits: int) -> None:
+    """Of half the square's diagonal, sqrt(2)."""
     points = [[0.3, 0.2], [0.3, -0.2 + distance]]
     assert count_orbits(points, [1.0, 1.0], [2.0, 2.0]) == orbits
 
@@ -161,6 +162,7 @@ def test_an_image_is_a_point_to_nine_digits(distance: float, orbits: int) -> Non
         ([0.0, 0.9e-12, 1.0], [0.0, 0.0, 1e9], 2),
         ([0.0, 1.1e-12, 1.0], [0.0, 0.0, 1e9], 3),
         ([0.0, 0.9e-12, np.nan], [0.0, 0.0, 1.0], 3),
+        ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0], 2),
         # NaN equals nothing.
         ([1.0, np.nan, 1.0], [1.0, 1.0, 1.0], 3),
         ([np.nan, np.nan, 1.0], [1.0, 1.0, 1.0], 3),

@@ -155,13 +155,34 @@ def test_linearise_makes_what_is_chosen(method: str, kind: type, monkeypatch: py
     assert torch.allclose(found.gradient, jacobian.T @ r)
 
 
-def test_singular_matrices_give_the_shortest_solution() -> None:
-    """What lies where the eigenvalue is rounding, up to n eps of the largest, is left out."""
-    values = torch.tensor([8e-16, 1e-15, 0.5, 1.0], dtype=torch.float64)
+@pytest.mark.parametrize(
+    ("values", "left_out"),
+    [
+        # Up to n eps of the largest, 8.9e-16 here, an eigenvalue is rounding.
+        ((8e-16, 1e-15, 0.5, 1.0), 1),
+        ((1e-17, 0.25, 0.5, 1.0), 1),
+        ((1e-17, 1e-16, 0.5, 1.0), 2),
+    ],
+)
+def test_singular_matrices_give_the_shortest_solution(values: tuple[float, ...], left_out: int) -> None:
+    eigenvalues = torch.tensor(values, dtype=torch.float64)
     vectors = torch.linalg.qr(random_problem(4, 4, 4)[0]).Q
     right = vectors.sum(1)  # as much of each
-    expected = vectors[:, 1:] @ (1 / values[1:])
-    assert torch.allclose(_by_eigenvectors(values, vectors, right), expected, rtol=1e-9)
+    expected = vectors[:, left_out:] @ (1 / eigenvalues[left_out:])
+    found = _by_eigenvectors(eigenvalues, vectors, right)
+    assert float((found - expected).norm()) <= 1e-9 * float(expected.norm())
+
+
+@pytest.mark.parametrize(("largest", "name"), [(3, "eigh"), (2, "shifted")])
+def test_singular_matrices_too_large_for_eigenvectors_are_shifted(
+    largest: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LARGEST_EIGEN", largest)
+    found = equations("cholesky", torch.ones(4, 3, dtype=torch.float64), torch.ones(4, dtype=torch.float64))
+    found.damp(0.0, torch.ones(3, dtype=torch.float64))
+    assert found.name == name
+    # The shift is of the size of rounding errors.
+    assert torch.allclose(found.step(), torch.full((3,), -1 / 3, dtype=torch.float64), rtol=1e-6)
 
 
 def test_equal_rows_leave_the_dual_matrix_positive() -> None:

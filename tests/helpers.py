@@ -10,8 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from psinn_fast.kernels.cpu.extension import instruction_sets
 from psinn_fast.kernels.symbols import SymbolLayer
 from psinn_fast.structure import Structure
+
+# Not by `available_backends`, which imports Triton: its tests must be the first to do so.
+CPU_BACKENDS = ("reference", *(("cpu",) if instruction_sets() else ()))
 
 
 def relative_error(value: Tensor, reference: Tensor, floor: float = 0.0) -> float:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import CPU_BACKENDS
 
 from psinn_fast import (
     PDE,
@@ -20,7 +21,6 @@ from psinn_fast import (
     Problem,
     Residual,
     TanhMLP,
-    available_backends,
     fit,
     get_backend,
     get_problem,
@@ -57,7 +57,7 @@ def test_free_numbers_and_back(interval: tuple[float, float]) -> None:
         assert interval[0] < own.values([z])["k"] < interval[1]
 
 
-@pytest.mark.parametrize("backend", [name for name in available_backends() if name != "triton"])
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_losses_are_those_of_the_coefficient_and_gradients_those_of_its_free_number(

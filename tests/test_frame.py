@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import mlp, nested_autograd, random_points, random_structure, random_theta, relative_error
+from helpers import CPU_BACKENDS, mlp, nested_autograd, random_points, random_structure, random_theta, relative_error
 from torch import Tensor
 
 from psinn_fast import (
@@ -34,7 +34,7 @@ from psinn_fast.kernels.channels import Channel, ChannelSet, Laplacian
 from psinn_fast.kernels.errors import CheckpointError
 from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.plan import Plan
-from psinn_fast.kernels.registry import available_backends, get_backend
+from psinn_fast.kernels.registry import get_backend
 from psinn_fast.kernels.symbols import SymbolLayer
 from psinn_fast.training.checkpoint import load_network, save_network
 
@@ -74,9 +74,8 @@ STRUCTURES: dict[str, Callable[[], Structure]] = {
     "dense": lambda: framed(Structure.dense([2, 5, 4, 3])),
     "one layer": lambda: framed(Structure.dense([2, 1])),
 }
-BACKENDS = [name for name in ("reference", "cpu") if name in available_backends()]
 each_structure = pytest.mark.parametrize("make", STRUCTURES.values(), ids=STRUCTURES)
-each_backend = pytest.mark.parametrize("backend", BACKENDS)
+each_backend = pytest.mark.parametrize("backend", CPU_BACKENDS)
 
 
 def in_frame(structure: Structure, theta: Tensor, x: Tensor) -> Tensor:

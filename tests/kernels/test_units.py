@@ -7,18 +7,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import relative_error
+from helpers import CPU_BACKENDS, relative_error
 
 from psinn_fast import PDE, Box, Problem, Residual, TanhMLP
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.program import in_units
-from psinn_fast.kernels.registry import available_backends, get_backend
+from psinn_fast.kernels.registry import get_backend
 
 BOX = Box(x=(-1, 1), y=(-1, 1))
 FACTORS, UNITS = (1e-3, 2.0, 50.0), (1e3, 0.25)
-each_backend = pytest.mark.parametrize(
-    "backend", [name for name in ("reference", "cpu") if name in available_backends()]
-)
+each_backend = pytest.mark.parametrize("backend", CPU_BACKENDS)
 
 
 def terms(*residuals: Callable[..., object]) -> list[Term]:

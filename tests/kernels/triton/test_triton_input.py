@@ -258,10 +258,10 @@ def not_found() -> None:
     ("imported", "reason"),
     [
         (
-            lambda: SimpleNamespace(__path__=["/work/triton"]),
-            "imports as `triton` is not Triton, but /work/tri",
+            lambda: SimpleNamespace(__path__=["/home/triton"]),
+            "imports as `triton` is not Triton, but /home/tri",
         ),
-        (lambda: SimpleNamespace(__file__="/work/triton.py"), "is not Triton, but /work/triton.py; rename that"),
+        (lambda: SimpleNamespace(__file__="/home/triton.py"), "is not Triton, but /home/triton.py; rename that"),
         (lambda: SimpleNamespace(__version__="3.6.0"), "is not Triton, but an unknown place"),
         (lambda: SimpleNamespace(__version__=None, jit=None), "is not Triton"),
         (lambda: SimpleNamespace(__version__="main", jit=None), "is not Triton"),

@@ -84,7 +84,7 @@ def choice(name: str, value: object, allowed: Sequence[str], other: str = "") ->
 def integers(name: str, value: object, least: int) -> tuple[int, ...]:
     """A sequence of integers >= ``least``, as a tuple."""
     try:
-        items = list(value)  # type: ignore[call-overload]
+        items = list(value)  # type: ignore[call-overload]  # what cannot be listed is caught
     except TypeError:
         items = None
     if items is None or isinstance(value, (str, bytes, dict)):
@@ -154,7 +154,7 @@ def floating_dtype(name: str, value: object) -> torch.dtype:
         text = value.removeprefix("torch.")
     else:
         try:
-            text = "" if value is None else np.dtype(value).name  # type: ignore[call-overload]
+            text = "" if value is None else np.dtype(value).name  # type: ignore[call-overload]  # as above
         except TypeError:
             text = ""
     known = {"float32": torch.float32, "float64": torch.float64}

@@ -45,7 +45,7 @@ class Columns:
         try:
             with np.errstate(all="ignore"):  # poles are found, and reported with the term's name, by the caller
                 return self._function(*coordinates)
-        except Exception as error:
+        except Exception as error:  # of any function that SymPy can name
             raise InputError(f"{self.where}: source terms: NumPy and SciPy cannot compute them ({error})") from error
 
     def __call__(self, x: Sequence[Points]) -> Points:

@@ -268,7 +268,7 @@ def _values(function: Callable[..., Any], points: Points, what: str) -> Any:
     """What a target's function returns for copies of the coordinates' columns."""
     try:
         return function(*points.T.copy())
-    except Exception as error:
+    except Exception as error:  # the function is the user's: it may raise anything
         raise InputError(
             f"{what}: the function failed on arrays of {len(points)} numbers, one for each coordinate "
             f"({type(error).__name__}: {error})"

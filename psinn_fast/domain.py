@@ -188,6 +188,7 @@ class Box:
     def _counts(self, n: int | Sequence[int], d: int | None = None) -> list[int]:
         d = len(self.coords) if d is None else d
         try:
+            # mypy does not know that np.ndim tells a sequence from a number.
             counts = [checks.integer("n", k, 2) for k in (n if np.ndim(n) else [n] * d)]  # type: ignore[union-attr]
         except ValueError:  # InputError, too
             counts = []
@@ -198,6 +199,7 @@ class Box:
 
 def _ends(name: str, interval: object) -> tuple[float, float]:
     try:
+        # What is no pair is caught.
         low, high = (checks.number(name, end) for end in interval)  # type: ignore[attr-defined]
         fits = low < high and math.isfinite(high - low)
     except (TypeError, ValueError):  # InputError, too

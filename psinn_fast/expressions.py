@@ -29,7 +29,7 @@ def expressions_of(function: Callable[[], Any], scope: Scope) -> tuple[sp.Expr, 
         return tuple(_evaluated(scope.bound(_expression(item))) for item in list(_items(function())))
     except InputError:
         raise
-    except Exception as error:
+    except Exception as error:  # the function is the user's: it may raise anything
         raise InputError(
             f"the residual function failed on symbols ({type(error).__name__}: {error}); {_advice(error)}"
         ) from error

@@ -204,6 +204,7 @@ def _training(
     n = checks.integer("steps", own_steps if steps is None else steps, 0)
     if milestones is None:
         milestones = () if paper or n < 2 else (int(0.8 * n),)
+    # Schedule checks what was given.
     schedule = Schedule(n, own_lr if lr is None else lr, milestones)  # type: ignore[arg-type]
     return schedule.steps, schedule.lr, tuple(schedule.milestones)
 

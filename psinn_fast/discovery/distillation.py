@@ -167,6 +167,7 @@ def distil(
     Source: Liu et al. 2025, doi 10.1038/s41467-025-64624-3; what is added, and why, is in docs/discovery.md.
     """
     problem = as_problem(problem)
+    # What is no network is refused below.
     nets: list[PsiMLP] = [*teacher] if isinstance(teacher, (list, tuple)) else [teacher]  # type: ignore[list-item]
     for net in nets:
         check_network(problem, net, "teacher")

@@ -10,11 +10,8 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 
 import torch
 
@@ -24,7 +21,7 @@ from psinn_fast.discovery.distillation import matching_width
 from .discovery import EQUAL_PARAMETERS
 from .discovery_problems import BY_NAME
 from .environment import environment
-from .section import Row, attempt
+from .section import Row, errors_over_seeds
 
 PROBLEMS = ("laplace", "poisson", "burgers", "heat-plate", "sound", "bent-plate")
 # Representation and sizes of the hidden blocks; None: the published structure, which may have fewer symmetries.
@@ -37,7 +34,7 @@ LAYOUTS: dict[str, tuple[str, tuple[int, ...]] | None] = {
 }
 
 
-def run(name: str, layout: str, seed: int, iterations: int) -> Row:
+def run(name: str, layout: str, seed: int, *, iterations: int) -> Row:
     """One training on one thread; the error of several fields is their largest."""
     torch.set_num_threads(1)
     case, choice = BY_NAME[name], LAYOUTS[layout]
@@ -82,25 +79,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "layouts.json")
     options = parser.parse_args(arguments)
     measured_on = environment()
-    rows: list[Row] = []
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        pending = {
-            (problem, layout): [
-                pool.submit(attempt, {"seed": seed}, partial(run, problem, layout, seed, options.iterations))
-                for seed in range(options.seeds)
-            ]
-            for problem in options.problems
-            for layout in LAYOUTS
-        }
-        for (problem, layout), runs in pending.items():
-            results = [future.result() for future in runs]
-            if all("absent" in found for found in results):
-                continue
-            row: Row = {"problem": problem, "layout": layout, "runs": results}
-            if good := [found["relative_l2"] for found in results if "relative_l2" in found]:
-                row["median"] = median(good)
-            rows.append(row)
-            print(line(row), flush=True)
+    cases = [
+        ({"problem": problem, "layout": layout}, partial(run, problem, layout, iterations=options.iterations))
+        for problem in options.problems
+        for layout in LAYOUTS
+    ]
+    rows = errors_over_seeds(cases, options.seeds, options.jobs, line)
     result = {
         "command": "python -m bench.layouts", "seeds": options.seeds, "iterations": options.iterations, "threads": 1,
         **measured_on, "rows": rows,

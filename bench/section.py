@@ -6,8 +6,12 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 Row = dict[str, Any]
@@ -45,6 +49,31 @@ def reason(error: Exception) -> str:
     """Type and first line of an error: compilers' messages go on for pages."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"
+
+
+def errors_over_seeds(
+    cases: Sequence[tuple[Row, Callable[[int], Row]]], seeds: int, jobs: int, line: Callable[[Row], str]
+) -> list[Row]:
+    """Each case's row with its ``runs``, one a seed, and their median error; printed as they come.
+
+    Cases whose runs all say that they are ``absent`` are left out. ``jobs``: runs at a time, in processes of their own.
+    """
+    rows: list[Row] = []
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        pending = [
+            (case, [pool.submit(attempt, {"seed": seed}, partial(measure, seed)) for seed in range(seeds)])
+            for case, measure in cases
+        ]
+        for case, runs in pending:
+            results = [future.result() for future in runs]
+            if all("absent" in found for found in results):
+                continue
+            row: Row = {**case, "runs": results}
+            if good := [found["relative_l2"] for found in results if "relative_l2" in found]:
+                row["median"] = median(good)
+            rows.append(row)
+            print(line(row), flush=True)
+    return rows
 
 
 def run_python(arguments: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ import psinn_fast as pf
 from psinn_fast.discovery.symmetry_check import find_symmetries
 from psinn_fast.training.metrics import coarse_relative_l2
 
-from . import discovery, layouts
+from . import discovery, layouts, section, widths
 from .discovery_problems import BY_NAME, CASES, Case
 
 OWN = [case for case in CASES if case.kind != "paper"]
@@ -116,7 +116,7 @@ def test_smoke_a_failure_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.trajectory
 def test_smoke_layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layouts, "ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
+    monkeypatch.setattr(section, "ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
     out = tmp_path / "layouts.json"
     options = ["--problems", "laplace", "sound", "--seeds", "1", "--iterations", "2", "--jobs", "1", "--out"]
     assert layouts.main([*options, str(out)]) == 0
@@ -129,3 +129,14 @@ def test_smoke_layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert all(0 < row["median"] < 2 and [run["iterations"] for run in row["runs"]] == [2] for row in rows)
     assert all(abs(run["parameters"] - 500) < 100 for row in rows for run in row["runs"])
+
+
+def test_smoke_widths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(section, "ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
+    out = tmp_path / "widths.json"
+    options = ["--problems", "annulus", "--widths", "dense", "default", "2", "--seeds", "1", "--seconds", "0.05"]
+    assert widths.main([*options, "--jobs", "1", "--out", str(out)]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["width"] for row in rows] == ["dense", "default", 2]
+    assert [row["runs"][0]["layers"] for row in rows] == [[2, 32, 32, 1], [2, 48, 48, 1], [2, 16, 16, 1]]
+    assert all(run["stopped_by"] == "seconds" and 0 < run["relative_l2"] < 10 for row in rows for run in row["runs"])

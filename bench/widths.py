@@ -13,11 +13,8 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
 from unittest import mock
 
 import numpy as np
@@ -29,7 +26,7 @@ import psinn_fast as pf
 from psinn_fast.training.metrics import evaluate
 
 from .environment import environment
-from .section import Row, attempt
+from .section import Row, errors_over_seeds
 
 FloatArray = npt.NDArray[np.float64]
 WIDTHS = (2, 3, 4, 6, 8, 10, 12, 14, 16)
@@ -177,7 +174,7 @@ def error(problem: pf.Problem, net: pf.PsiMLP) -> float:
     return float(np.linalg.norm(evaluate(net, points) - exact) / np.linalg.norm(exact))
 
 
-def run(name: str, width: int | str, seed: int, seconds: float) -> Row:
+def run(name: str, width: int | str, seed: int, *, seconds: float) -> Row:
     """One training on one thread; ``width``: a number, "default" or "dense"."""
     torch.set_num_threads(1)
     problem = PROBLEMS[name]()
@@ -219,22 +216,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     widths = [int(width) if width.isdigit() else width for width in options.widths]
     measured_on = environment()
-    rows: list[Row] = []
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        pending = {
-            (problem, width): [
-                pool.submit(attempt, {"seed": seed}, partial(run, problem, width, seed, options.seconds))
-                for seed in range(options.seeds)
-            ]
-            for problem in options.problems
-            for width in widths
-        }
-        for (problem, width), runs in pending.items():
-            row: Row = {"problem": problem, "width": width, "runs": [future.result() for future in runs]}
-            if good := [found["relative_l2"] for found in row["runs"] if "relative_l2" in found]:
-                row["median"] = median(good)
-            rows.append(row)
-            print(line(row), flush=True)
+    cases = [
+        ({"problem": problem, "width": width}, partial(run, problem, width, seconds=options.seconds))
+        for problem in options.problems
+        for width in widths
+    ]
+    rows = errors_over_seeds(cases, options.seeds, options.jobs, line)
     result = {
         "command": "python -m bench.widths", "seeds": options.seeds, "processor_seconds": options.seconds, "threads": 1,
         **measured_on, "rows": rows,

@@ -14,7 +14,7 @@ import psinn_fast as pf
 from psinn_fast.discovery.symmetry_check import find_symmetries
 from psinn_fast.training.metrics import coarse_relative_l2
 
-from . import discovery, layouts, section, widths
+from . import discovery, fronts, layouts, section, widths
 from .discovery_problems import BY_NAME, CASES, Case
 
 OWN = [case for case in CASES if case.kind != "paper"]
@@ -140,3 +140,13 @@ def test_smoke_widths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["width"] for row in rows] == ["dense", "default", 2]
     assert [row["runs"][0]["layers"] for row in rows] == [[2, 32, 32, 1], [2, 48, 48, 1], [2, 16, 16, 1]]
     assert all(run["stopped_by"] == "seconds" and 0 < run["relative_l2"] < 10 for row in rows for run in row["runs"])
+
+
+def test_smoke_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(section, "ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
+    out = tmp_path / "fronts.json"
+    options = ["--problems", "bistable", "--seeds", "1", "--seconds", "0.1", "--threads", "1", "--out", str(out)]
+    assert fronts.main(options) == 0
+    ((found,),) = [row["runs"] for row in json.loads(out.read_text())["rows"]]
+    assert found["ended"] == "time limit"
+    assert 0 < found["relative_l2"] < 10

@@ -26,6 +26,7 @@ import psinn_fast as pf
 from psinn_fast.training.metrics import evaluate
 
 from .environment import environment
+from .front_problems import allen_cahn
 from .section import Row, errors_over_seeds
 
 FloatArray = npt.NDArray[np.float64]
@@ -76,44 +77,6 @@ def annulus(n: int = 61, circle: int = 200) -> pf.Problem:
             pf.Dirichlet(ring, u=exact(ring)[:, 0], name="outer"),
         ],
         exact=exact,
-    )  # fmt: skip
-
-
-def _allen_cahn_table() -> tuple[FloatArray, FloatArray, FloatArray]:
-    """(t, x, u): 512 Fourier modes, Strang splitting, whose two parts are solved exactly, 4,000 steps."""
-    modes, steps, every = 512, 4_000, 20
-    x = np.linspace(-1, 1, modes, endpoint=False)
-    k = np.pi * np.fft.rfftfreq(modes, 1 / modes)
-    dt = 1 / steps
-    diffuse = np.exp(-1e-4 * k**2 * dt)
-    u = x**2 * np.cos(np.pi * x)
-    rows = [u]
-
-    def react(u: FloatArray, h: float) -> FloatArray:
-        growth = math.exp(5 * h)
-        return np.asarray(u * growth / np.sqrt(1 + u**2 * (growth**2 - 1)))
-
-    for step in range(1, steps + 1):
-        u = react(np.fft.irfft(diffuse * np.fft.rfft(react(u, dt / 2)), modes), dt / 2)
-        if step % every == 0:
-            rows.append(u)
-    return np.linspace(0, 1, len(rows)), np.append(x, 1.0), np.stack([np.append(row, row[0]) for row in rows])
-
-
-def allen_cahn() -> pf.Problem:
-    """u_t = 1e-4 u_xx + 5 u - 5 u^3 on [0, 1] x [-1, 1], periodic, u(0, x) = x^2 cos(pi x); even in x."""
-    from scipy.interpolate import RectBivariateSpline
-
-    box = pf.Box(t=(0, 1), x=(-1, 1))
-    spline = RectBivariateSpline(*_allen_cahn_table())
-    return pf.Problem(
-        "allen-cahn", pf.PDE("t x", "u", lambda u: u.t - 1e-4 * u.xx - 5 * u + 5 * u**3), box,
-        [
-            pf.Residual(box.grid(101)),
-            pf.Dirichlet(box.face("t", "low", 201), u=lambda t, x: x**2 * np.cos(np.pi * x), name="initial"),
-            pf.Periodic(box.face("x", "low", 101), box.face("x", "high", 101), "u u_x"),
-        ],
-        exact=lambda p: spline(p[:, 0], p[:, 1], grid=False)[:, None],
     )  # fmt: skip
 
 

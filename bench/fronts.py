@@ -1,0 +1,87 @@
+"""Do fronts come out right, or does the run say that they do not? ``python -m bench.fronts`` (about an hour).
+
+`solve` as a user calls it, by Gauss-Newton without options but a time limit: the error beside losses and status.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+import psinn_fast as pf
+
+from .environment import environment
+from .front_problems import PROBLEMS
+from .section import Row, errors_over_seeds
+
+LAYERS = [2, 20, 20, 1]
+# Above this a result is wrong, and has to say so.
+RIGHT = 1e-3
+
+
+def run(name: str, seed: int, *, seconds: float, threads: int) -> Row:
+    """One training of a dense network."""
+    torch.set_num_threads(threads)
+    solution = pf.solve(
+        PROBLEMS[name](), layers=LAYERS, optimizer="gauss-newton", steps=100_000, seconds=seconds, seed=seed
+    )
+    error = solution.metrics["relative_l2"]
+    assert isinstance(error, float)
+    held_out = [loss for loss in solution.held_out.values() if loss is not None]
+    return {
+        "relative_l2": error,
+        "loss": sum(solution.losses.values()),
+        "drawn": solution.history["loss"][-1],
+        "held_out": sum(held_out) if held_out else None,
+        "iterations": solution.steps,
+        "seconds": round(solution.seconds, 1),
+        "ended": solution.ended,
+        "warnings": list(solution.warnings),
+        "notes": list(solution.notes),
+    }
+
+
+def line(row: Row) -> str:
+    """The errors by seed: * where the run warns, . where it has a note only, ! where it is wrong and says nothing."""
+    marks = []
+    for found in row["runs"]:
+        if "relative_l2" not in found:
+            marks.append("FAILED")
+            continue
+        mark = "*" if found["warnings"] else "." if found["notes"] else "!" if found["relative_l2"] > RIGHT else ""
+        marks.append(f"{found['relative_l2']:.1e}{mark}")
+    return f"{row['problem']:20}{row.get('median', float('nan')):9.1e}  {'  '.join(marks)}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.fronts", description=__doc__)
+    parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--threads", type=int, default=2, help="of each run")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "fronts.json")
+    options = parser.parse_args(arguments)
+    measured_on = environment()
+    cases = [
+        ({"problem": problem}, partial(run, problem, seconds=options.seconds, threads=options.threads))
+        for problem in options.problems
+    ]
+    rows = errors_over_seeds(cases, options.seeds, options.jobs, line)
+    result = {
+        "command": "python -m bench.fronts", "seeds": options.seeds, "seconds": options.seconds,
+        "threads": options.threads, "layers": LAYERS, **measured_on, "rows": rows,
+    }  # fmt: skip
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return int(any("failure" in found for row in rows for found in row["runs"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

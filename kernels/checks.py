@@ -16,8 +16,10 @@ from .errors import InputError, short
 LARGEST_SEED = 2**32 - 1
 
 
-def integer(name: str, value: object, least: int, *, most: int | None = None, other: str = "") -> int:
+def integer(name: str, value: object, least: int | None, *, most: int | None = None, other: str = "") -> int:
     """An integer from ``least`` to ``most``; ``other`` says what else the argument may be, e.g. ``"'auto' or "``.
+
+    None is no limit; ``most`` needs a ``least``.
 
     Raises:
         InputError: anything else, also a bool, a float or an array of several numbers.
@@ -27,9 +29,8 @@ def integer(name: str, value: object, least: int, *, most: int | None = None, ot
         number = None if given is None or isinstance(given, (float, np.floating)) else operator.index(given)
     except TypeError:
         number = None
-    if number is None or number < least or (most is not None and number > most):
-        size = f">= {least}" if most is None else f"from {least} to {most}"
-        raise InputError(f"{name}: expected {other}an integer {size}, got {short(value)}")
+    if number is None or (least is not None and number < least) or (most is not None and number > most):
+        raise InputError(f"{name}: expected {other}an integer{_range(least, most)}, got {short(value)}")
     return number
 
 
@@ -81,15 +82,15 @@ def choice(name: str, value: object, allowed: Sequence[str], other: str = "") ->
     return value
 
 
-def integers(name: str, value: object, least: int) -> tuple[int, ...]:
-    """A sequence of integers >= ``least``, as a tuple."""
+def integers(name: str, value: object, least: int | None) -> tuple[int, ...]:
+    """A sequence of integers >= ``least``, or of any where that is None, as a tuple."""
     try:
         items = list(value)  # type: ignore[call-overload]  # what cannot be listed is caught
     except TypeError:
         items = None
     if items is None or isinstance(value, (str, bytes, dict)):
-        raise InputError(f"{name}: expected a sequence of integers >= {least}, got {short(value)}")
-    if all(type(item) is int and item >= least for item in items):
+        raise InputError(f"{name}: expected a sequence of integers{_range(least)}, got {short(value)}")
+    if all(type(item) is int and (least is None or item >= least) for item in items):
         return tuple(items)
     return tuple(integer(f"{name}[{i}]", item, least) for i, item in enumerate(items))
 
@@ -102,7 +103,12 @@ def numbers(name: str, value: Any) -> npt.NDArray[np.float64]:
             for valid ones), sequences of unequal lengths; NaN or infinite numbers.
     """
     array = real_array(name, value)
-    refuse_non_finite(name, array)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"{name}: {int(bad.sum())} of {array.size} numbers are NaN or infinite, first at index {where}"
+        )
     array.setflags(write=False)
     return array
 
@@ -132,16 +138,6 @@ def real_array(name: str, value: Any) -> npt.NDArray[np.float64]:
     raise InputError(f"{name}: expected real numbers, got {found}{advice}")
 
 
-def refuse_non_finite(name: str, array: npt.NDArray[np.float64]) -> None:
-    """Raises InputError if a number is NaN or infinite."""
-    bad = ~np.isfinite(array)
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise InputError(
-            f"{name}: {int(bad.sum())} of {array.size} numbers are NaN or infinite, first at index {where}"
-        )
-
-
 def floating_dtype(name: str, value: object) -> torch.dtype:
     """torch.float32 or torch.float64 from themselves, their names, or NumPy's types.
 
@@ -161,6 +157,12 @@ def floating_dtype(name: str, value: object) -> torch.dtype:
     if text not in known or value is float:  # np.dtype(float) is float64, a Python float means "some number"
         raise InputError(f"{name}: expected one of {list(known)}, got {short(value)}")
     return known[text]
+
+
+def _range(least: int | None, most: int | None = None) -> str:
+    if least is None:
+        return ""
+    return f" >= {least}" if most is None else f" from {least} to {most}"
 
 
 def _scalar(value: object) -> Any:

@@ -1,23 +1,26 @@
 """Entries of what was read from a file: each is checked for type and range before it is used.
 
-Every function returns its value, or raises `CheckpointError` naming the entry, what was expected and what came.
+Every function returns its value, or raises `CheckpointError` naming the entry, what was expected and what came. Numbers
+are what `checks` takes for such.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from .kernels.errors import CheckpointError, short
+from .kernels import checks
+from .kernels.errors import CheckpointError, InputError, short
 
 # Steps and sizes are counted exactly by float64 too.
-LARGEST_COUNT = 2**53
+_LARGEST_COUNT = 2**53
 _LONGEST_LINE = 1000
 A_LINE = f"printable text of at most {_LONGEST_LINE} characters"
+Checked = TypeVar("Checked")
 
 
-def fields(value: Any, where: str, required: Sequence[str] = (), optional: Sequence[str] | None = ()) -> dict[str, Any]:
+def fields(where: str, value: Any, required: Sequence[str] = (), optional: Sequence[str] | None = ()) -> dict[str, Any]:
     """An object with these entries and no others, so that a misspelt one is not passed over; None: with any others."""
     if not isinstance(value, dict):
         raise _wrong(where, "an object", value)
@@ -32,7 +35,7 @@ def fields(value: Any, where: str, required: Sequence[str] = (), optional: Seque
     return value
 
 
-def items(value: Any, where: str, length: int | None = None) -> list[Any]:
+def items(where: str, value: Any, length: int | None = None) -> list[Any]:
     """A list, of the length if one is given."""
     if not isinstance(value, list):
         raise _wrong(where, "a list", value)
@@ -41,38 +44,29 @@ def items(value: Any, where: str, length: int | None = None) -> list[Any]:
     return value
 
 
-def integer(value: Any, where: str, least: int = -LARGEST_COUNT, most: int = LARGEST_COUNT) -> int:
-    """An integer; true, 1.0 and "1" are none."""
-    if type(value) is not int or not least <= value <= most:
-        bounds = {-LARGEST_COUNT: "an integer", 0: "an integer >= 0", 1: "a positive integer"}
-        raise _wrong(where, bounds.get(least, f"an integer >= {least}"), value)
-    return value
+def integer(where: str, value: Any, least: int = 0, most: int = _LARGEST_COUNT) -> int:
+    """An integer that counts something; true, 1.0 and "1" are none."""
+    return _in_a_file(lambda: checks.integer(where, value, least, most=most))
 
 
-def integers(value: Any, where: str) -> list[int]:
+def integers(where: str, value: Any) -> list[int]:
     """A list of integers."""
-    for i, item in enumerate(items(value, where)):
-        if type(item) is not int:
-            integer(item, f"{where}[{i}]")
-    return list(value)
+    return _in_a_file(lambda: list(checks.integers(where, items(where, value), None)))
 
 
-def number(value: Any, where: str, least: float = -math.inf) -> float:
+def number(where: str, value: Any, least: float = -math.inf) -> float:
     """A finite number, integer or not; true is none."""
-    if type(value) not in (int, float) or not math.isfinite(value) or not value >= least:
-        raise _wrong(where, "a finite number" + (f" >= {least:g}" if least > -math.inf else ""), value)
-    return float(value)
+    return _in_a_file(lambda: checks.number(where, value, least=least))
 
 
-def numbers(value: Any, where: str, least: float = -math.inf, length: int | None = None) -> list[float]:
+def numbers(where: str, value: Any, least: float = -math.inf, length: int | None = None) -> list[float]:
     """A list of numbers."""
-    return [number(item, f"{where}[{i}]", least) for i, item in enumerate(items(value, where, length))]
+    return [number(f"{where}[{i}]", item, least) for i, item in enumerate(items(where, value, length))]
 
 
-def boolean(value: Any, where: str) -> bool:
-    if type(value) is not bool:
-        raise _wrong(where, "true or false", value)
-    return value
+def boolean(where: str, value: Any) -> bool:
+    """True or false; 0 and 1 are none."""
+    return _in_a_file(lambda: checks.flag(where, value))
 
 
 def is_line(value: object) -> bool:
@@ -80,15 +74,24 @@ def is_line(value: object) -> bool:
     return isinstance(value, str) and len(value) <= _LONGEST_LINE and value.isprintable()
 
 
-def text(value: Any, where: str) -> str:
+def text(where: str, value: Any) -> str:
+    """One line of printable text."""
     if not is_line(value):
         raise _wrong(where, A_LINE, value)
     return str(value)
 
 
-def texts(value: Any, where: str) -> list[str]:
+def texts(where: str, value: Any) -> list[str]:
     """A list of lines of printable text."""
-    return [text(item, f"{where}[{i}]") for i, item in enumerate(items(value, where))]
+    return [text(f"{where}[{i}]", item) for i, item in enumerate(items(where, value))]
+
+
+def _in_a_file(check: Callable[[], Checked]) -> Checked:
+    """What is wrong with an argument elsewhere is wrong with the file here."""
+    try:
+        return check()
+    except InputError as error:
+        raise CheckpointError(str(error)) from None
 
 
 def _wrong(where: str, expected: str, value: Any) -> CheckpointError:

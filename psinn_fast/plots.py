@@ -17,6 +17,7 @@ from .networks import PsiMLP
 from .problem import Problem
 from .problems import as_problem
 from .structure import Structure
+from .structure_text import frame_text, named_symbols
 from .training.history import History
 from .training.metrics import evaluate
 from .training.result import check_network
@@ -140,7 +141,7 @@ def structure_figure(structure: Structure) -> Figure:
 
 def draw_structure(figure: FigureBase, structure: Structure) -> None:
     """The blocks of every layer: colour = symbol, hatched = with a minus sign, white = zero; biases at the right."""
-    named = structure.named_symbols()
+    named = named_symbols(structure)
     widths = [len(layer.cols) + 1.6 for layer in structure.layers]
     tallest = max(len(layer.rows) for layer in structure.layers)
     axes = figure.subplots(1, len(structure.layers), squeeze=False, width_ratios=widths)[0]
@@ -152,7 +153,7 @@ def draw_structure(figure: FigureBase, structure: Structure) -> None:
         axis.set_aspect("equal")
         axis.axis("off")
         axis.set_title(f"W{number}, b{number}", fontsize=9)
-    about = "" if structure.is_plain else f", {structure.frame_text}"
+    about = "" if structure.is_plain else f", {frame_text(structure)}"
     title = f"{structure.name}: {structure.n_parameters} of {structure.n_expanded} parameters{about}"
     figure.suptitle(title, fontsize=10, parse_math=False)
 

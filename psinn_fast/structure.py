@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,9 @@ from .kernels.errors import CheckpointError, InputError, short
 from .kernels.lowering import lower
 from .kernels.plan import Plan, expanded_plan
 from .kernels.symbols import MOST_WEIGHTS, SymbolLayer
+from .structure_entries import structure_arguments, structure_entries
+from .structure_text import structure_text
 
-SCHEMA = "psinn_fast.structure/1"
-# What a file holds where it is not the default.
-_FRAME = ("centre", "input_scale", "output_scale")
 MOST_LAYERS = 1000
 
 
@@ -76,25 +74,16 @@ class Structure:
         if sum(layer.fan_in * layer.fan_out for layer in self.layers) > MOST_WEIGHTS:
             sizes = "-".join(map(str, self.layer_sizes))
             raise InputError(f"layers: a network may have up to {MOST_WEIGHTS} weights, {short(sizes)} has more")
-        given = tuple(self.centre) or (0.0,) * self.n_inputs
-        if len(given) != self.n_inputs or not all(map(_is_finite, given)):
-            raise InputError(
-                f"centre: expected {self.n_inputs} finite numbers, one per input, got {short(list(given))}"
-            )
-        object.__setattr__(self, "centre", tuple(float(c) for c in given))
+        object.__setattr__(self, "centre", _one_each("centre", self.centre, "input", self.n_inputs, 0.0))
         for what, n in (("input", self.n_inputs), ("output", self.n_outputs)):
-            scales = tuple(getattr(self, f"{what}_scale")) or (1.0,) * n
-            if len(scales) != n or not all(_is_finite(scale) and scale > 0 for scale in scales):
-                raise InputError(
-                    f"{what}_scale: expected {n} positive finite numbers, one per {what}, got {short(list(scales))}"
-                )
+            scales = _one_each(f"{what}_scale", getattr(self, f"{what}_scale"), what, n, 1.0, above=0)
+            object.__setattr__(self, f"{what}_scale", scales)
             for group in getattr(self, f"tied_{what}s") if len(set(scales)) > 1 else ():
                 if len({scales[i] for i in group}) > 1:
                     raise InputError(
                         f"{what}_scale: the relations tie the {what}s {[i + 1 for i in group]}, so their scales must "
                         f"be equal, got {[scales[i] for i in group]}"
                     )
-            object.__setattr__(self, f"{what}_scale", tuple(float(scale) for scale in scales))
 
     @classmethod
     def dense(cls, layers: Sequence[int], name: str = "dense") -> Structure:
@@ -248,59 +237,13 @@ class Structure:
             ),
         )
 
-    def named_symbols(self) -> list[tuple[list[list[str]], list[str]]]:
-        """Per layer, block matrix and bias vector in letters: lower case for vectors, capitals for matrices."""
-        capitals = lowers = 0
-        named = []
-        for number, layer in enumerate(self.layers):
-            matrix_valued = number > 0
-            start = capitals if matrix_valued else lowers
-            count = len(layer.weight_shapes)
-            names = [_letter(start + k, matrix_valued) for k in range(count)]
-            capitals, lowers = (capitals + count, lowers) if matrix_valued else (capitals, lowers + count)
-            bias_names = [_letter(lowers + k, False) for k in range(len(layer.bias_shapes))]
-            lowers += len(layer.bias_shapes)
-            weight = [[_signed(symbol, names) for symbol in row] for row in layer.weight]
-            named.append((weight, [_signed(symbol, bias_names) for symbol in layer.bias]))
-        return named
-
     def __str__(self) -> str:
         """E.g. ``W1 = [[a, b], [a, -b]]   b1 = [c, c]``, one line per layer."""
-        sizes = "-".join(map(str, self.layer_sizes))
-        lines = [f"{self.name}: {sizes}, {self.n_parameters} independent of {self.n_expanded} expanded parameters"]
-        if not self.is_plain:
-            lines.append(f"  {self.frame_text}")
-        for number, (weight, bias) in enumerate(self.named_symbols(), start=1):
-            rows = ", ".join("[" + ", ".join(row) + "]" for row in weight)
-            lines.append(f"  W{number} = [{rows}]   b{number} = [{', '.join(bias)}]")
-        return "\n".join(lines)
-
-    @property
-    def frame_text(self) -> str:
-        """Centre and scales in words; empty for a plain structure."""
-
-        def numbers(values: tuple[float, ...]) -> str:
-            return "(" + ", ".join(f"{value:g}" for value in values) + ")"
-
-        inputs = [f"measured from {numbers(self.centre)}"] if any(self.centre) else []
-        inputs += [f"in units of {numbers(self.input_scale)}"] if set(self.input_scale) != {1.0} else []
-        outputs = [f"outputs in units of {numbers(self.output_scale)}"] if set(self.output_scale) != {1.0} else []
-        return ", ".join(([f"inputs {' '.join(inputs)}"] if inputs else []) + outputs)
+        return structure_text(self)
 
     def to_entries(self) -> dict[str, Any]:
         """What `to_json` writes, as dictionaries and lists."""
-        layers = [
-            {
-                "weight": [list(row) for row in layer.weight],
-                "bias": list(layer.bias),
-                "rows": list(layer.rows),
-                "cols": list(layer.cols),
-            }
-            for layer in self.layers
-        ]
-        plain = self.plain
-        frame = {key: list(getattr(self, key)) for key in _FRAME if getattr(self, key) != getattr(plain, key)}
-        return {"schema": SCHEMA, "name": self.name, **frame, "layers": layers}
+        return structure_entries(self)
 
     def to_json(self) -> str:
         return to_json(self.to_entries())
@@ -322,14 +265,7 @@ class Structure:
     @classmethod
     def from_entries(cls, data: Any) -> Structure:
         """Inverse of `to_entries`. Raises: see `from_json`."""
-        found = data.get("schema") if isinstance(data, dict) else type(data).__name__
-        if found != SCHEMA:
-            raise CheckpointError(f"structure: expected schema {SCHEMA!r}, got {short(found)}")
-        data = entries.fields(data, "structure", ("schema", "name", "layers"), _FRAME)
-        layers = entries.items(data["layers"], "structure: layers")
-        name = entries.text(data["name"], "structure: name")
-        frame = {key: tuple(entries.numbers(data[key], f"structure: {key}")) for key in _FRAME if key in data}
-        return cls(tuple(_layer(layer, f"structure: layers[{i}]") for i, layer in enumerate(layers)), name, **frame)
+        return cls(**structure_arguments(data))
 
     def save(self, path: str | Path) -> None:
         """Write `to_json`.
@@ -359,19 +295,18 @@ class Structure:
             raise type(error)(f"structure file {path}: {error}") from None
 
 
-def _layer(data: Any, where: str) -> SymbolLayer:
-    parts = entries.fields(data, where, ("weight", "bias", "rows", "cols"))
-    matrix = entries.items(parts["weight"], f"{where}.weight")
-    weight = [entries.integers(row, f"{where}.weight[{i}]") for i, row in enumerate(matrix)]
-    bias, rows, cols = (entries.integers(parts[name], f"{where}.{name}") for name in ("bias", "rows", "cols"))
+def _one_each(
+    name: str, given: Sequence[float], each: str, n: int, default: float, above: float = -math.inf
+) -> tuple[float, ...]:
+    """One number for each input or output; the default where none are given."""
     try:
-        return SymbolLayer.of(weight, bias, rows, cols)
-    except InputError as error:
-        raise InputError(f"{where}.{error}") from None
-
-
-def _is_finite(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+        found = tuple(checks.number(name, value, above=above) for value in given) or (default,) * n
+    except (TypeError, ValueError):  # InputError, too
+        found = ()
+    if len(found) != n:
+        kind = "finite" if above == -math.inf else "positive finite"
+        raise InputError(f"{name}: expected {n} {kind} numbers, one per {each}, got {short(given)}")
+    return found
 
 
 def check_layer_sizes(layers: Sequence[int]) -> tuple[int, ...]:
@@ -394,12 +329,3 @@ def _groups(parameters: Sequence[set[int]]) -> tuple[tuple[int, ...], ...]:
         members = (*(j for group in touched for j in group[0]), i)
         groups = [group for group in groups if group not in touched] + [(members, own.union(*(g[1] for g in touched)))]
     return tuple(sorted(tuple(sorted(members)) for members, _ in groups))
-
-
-def _letter(k: int, capital: bool) -> str:
-    letter = chr((ord("A") if capital else ord("a")) + k % 26)
-    return letter + (str(k // 26) if k >= 26 else "")
-
-
-def _signed(symbol: int, names: list[str]) -> str:
-    return ("-" if symbol < 0 else "") + names[abs(symbol) - 1] if symbol else "0"

@@ -36,6 +36,7 @@ from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.plan import Plan
 from psinn_fast.kernels.registry import get_backend
 from psinn_fast.kernels.symbols import SymbolLayer
+from psinn_fast.structure_text import frame_text
 from psinn_fast.training.checkpoint import load_network, save_network
 
 CENTRE = (0.5, 0.25)
@@ -189,7 +190,7 @@ def test_files_layers_and_text(make: Callable[[], Structure], tmp_path: Path) ->
     assert structure != structure.plain
     assert structure.with_width(2).plain == structure.plain.with_width(2)
     assert "inputs measured from (0.5, 0.25)" in str(structure)
-    assert structure.frame_text in structure_figure(structure).get_suptitle()
+    assert frame_text(structure) in structure_figure(structure).get_suptitle()
     net = PsiMLP(structure, seed=4, dtype=torch.float64)
     again = PsiMLP.from_sequential(net.to_sequential(), net.structure)
     torch.testing.assert_close(again.theta, net.theta, rtol=1e-12, atol=1e-12)
@@ -203,8 +204,8 @@ def test_files_layers_and_text(make: Callable[[], Structure], tmp_path: Path) ->
 
 def test_frame_in_words() -> None:
     structure = replace(Structure.dense([2, 3, 1]), centre=(0, 2), input_scale=(5e5, 1), output_scale=(1e8,))
-    assert structure.frame_text == "inputs measured from (0, 2) in units of (500000, 1), outputs in units of (1e+08)"
-    assert replace(structure, centre=(), input_scale=()).frame_text == "outputs in units of (1e+08)"
+    assert frame_text(structure) == "inputs measured from (0, 2) in units of (500000, 1), outputs in units of (1e+08)"
+    assert frame_text(replace(structure, centre=(), input_scale=())) == "outputs in units of (1e+08)"
 
 
 @each_backend

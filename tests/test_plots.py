@@ -12,6 +12,7 @@ from small import small_laplace
 from psinn_fast import PDE, Box, Problem, Residual, published_structure, solve
 from psinn_fast.plots import overview_figure, relation_matrix_figure, save_figure, solution_figure, structure_figure
 from psinn_fast.solving import build_network
+from psinn_fast.structure_text import named_symbols
 
 PDES = {
     1: ("x", "u", lambda u: u.xx),
@@ -38,7 +39,7 @@ def test_structure_pictures(tmp_path: Path, name: str) -> None:
     structure = published_structure(name)
     figure = structure_figure(structure)
     letters = {text.get_text() for axis in figure.axes for text in axis.texts}
-    assert letters == {cell for weight, bias in structure.named_symbols() for row in [*weight, bias] for cell in row}
+    assert letters == {cell for weight, bias in named_symbols(structure) for row in [*weight, bias] for cell in row}
     save_figure(figure, tmp_path / "s.png")
     save_figure(relation_matrix_figure(structure.with_width(2)), tmp_path / "r.png")
 

@@ -44,6 +44,7 @@ from psinn_fast.frames import in_frame
 from psinn_fast.kernels.registry import get_backend
 from psinn_fast.natural_scales import natural_scales
 from psinn_fast.scaling import in_natural_units, scaled
+from psinn_fast.structure_text import frame_text
 from psinn_fast.training.loop import Schedule
 from psinn_fast.training.metrics import evaluate
 
@@ -252,7 +253,8 @@ def test_resumed_training_of_an_odd_problem_goes_on_as_if_it_had_not_stopped(tmp
     loaded = load_network(tmp_path / "weights.safetensors")
     assert loaded.structure == resumed.net.structure
     assert (
-        loaded.structure.frame_text == "inputs measured from (500000) in units of (500000), outputs in units of (0.001)"
+        frame_text(loaded.structure)
+        == "inputs measured from (500000) in units of (500000), outputs in units of (0.001)"
     )
     x = torch.linspace(0, 1e6, 5, dtype=FLOAT64)[:, None]
     assert torch.equal(loaded(x), resumed.net(x))

@@ -17,7 +17,9 @@ from strategies import structures
 from psinn_fast.kernels.errors import CheckpointError, InputError
 from psinn_fast.kernels.symbols import SymbolLayer, renumber
 from psinn_fast.published import burgers_odd, laplace_even, poisson_swap
-from psinn_fast.structure import SCHEMA, Structure
+from psinn_fast.structure import Structure
+from psinn_fast.structure_entries import SCHEMA
+from psinn_fast.structure_text import named_symbols
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,7 @@ def test_text_of_the_papers_structures() -> None:
 
 def test_letters_after_z() -> None:
     structure = Structure((SymbolLayer.of([[k] for k in range(1, 29)], range(1, 29)),))
-    ((weight, bias),) = structure.named_symbols()
+    ((weight, bias),) = named_symbols(structure)
     assert [row[0] for row in weight][24:] == ["y", "z", "a1", "b1"]
     assert bias[0] == "c1"
     assert len({row[0] for row in weight} | set(bias)) == 56

@@ -59,11 +59,11 @@ def load_network(path: str | Path) -> PsiMLP:
         CheckpointError: not readable, not one of ours, or damaged: the message names the file and the entry.
     """
     with TensorFile(path, NETWORK_SCHEMA) as file:
-        header = entries.fields(file.header, "header", ("structure", "coefficients"))
-        for name, value in entries.fields(header["coefficients"], "coefficients", (), None).items():
-            entries.text(name, "coefficients")
+        header = entries.fields("header", file.header, ("structure", "coefficients"))
+        for name, value in entries.fields("coefficients", header["coefficients"], (), None).items():
+            entries.text("coefficients", name)
             if value is not None:  # what was not finite
-                entries.number(value, f"coefficients.{name}")
+                entries.number(f"coefficients.{name}", value)
         structure = Structure.from_entries(header["structure"])
         theta = file.take("theta", (structure.n_parameters,))
         file.finish()
@@ -133,7 +133,7 @@ class Checkpoint:
             warnings.warn(message, OutputWarning, stacklevel=3)
 
     def load(
-        self, tensors: Mapping[str, Expected], numbers: Mapping[str, Callable[[Any, str], Any]]
+        self, tensors: Mapping[str, Expected], numbers: Mapping[str, Callable[[str, Any], Any]]
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and numbers of the file; its history goes into ``history``.
 
@@ -147,18 +147,18 @@ class Checkpoint:
         """
         assert self._path is not None
         with TensorFile(self._path, CHECKPOINT_SCHEMA) as file:
-            header = entries.fields(file.header, "header", ("numbers", "identity", "history_columns"))
-            saved = entries.fields(header["identity"], "identity", (), None)
+            header = entries.fields("header", file.header, ("numbers", "identity", "history_columns"))
+            saved = entries.fields("identity", header["identity"], (), None)
             different = list(differences(saved, self._identity))
             if different:
                 raise CheckpointError(f"it belongs to another run ({'; '.join(different[:_MOST_DIFFERENCES])})")
-            columns = entries.items(header["history_columns"], "history_columns")
+            columns = entries.items("history_columns", header["history_columns"])
             if columns != list(self._history.columns):
                 raise CheckpointError(
                     f"its history has the columns {short(columns)}, not {list(self._history.columns)}"
                 )
-            given = entries.fields(header["numbers"], "numbers", list(numbers))
-            checked = {name: check(given[name], f"numbers.{name}") for name, check in numbers.items()}
+            given = entries.fields("numbers", header["numbers"], list(numbers))
+            checked = {name: check(f"numbers.{name}", given[name]) for name, check in numbers.items()}
             found = {
                 name: file.take(name, shape, (dtype,), finite)
                 for name, (shape, dtype, finite, optional) in tensors.items()

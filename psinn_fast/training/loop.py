@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -195,7 +194,7 @@ def fit(
         # Moments overflow where gradients are large; theta never does.
         tensors, numbers = file.load(
             {name: Expected(tuple(t.shape), t.dtype, "moment" not in name) for name, t in _tensors(state).items()},
-            {"step": partial(entries.integer, least=0)},
+            {"step": entries.integer},
         )
         for name, target in _tensors(state).items():
             target.copy_(tensors[name])

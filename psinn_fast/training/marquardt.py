@@ -282,15 +282,15 @@ class Marquardt:
         return {**own, **drawn}
 
     @property
-    def expected_numbers(self) -> dict[str, Callable[[Any, str], Any]]:
+    def expected_numbers(self) -> dict[str, Callable[[str, Any], Any]]:
         """Checks of the numbers that `restore` takes."""
         size = partial(entries.number, least=0)
         return {
-            "step": partial(entries.integer, least=0), "damping": size, "growth": size,
+            "step": entries.integer, "damping": size, "growth": size,
             "drawn_at": partial(entries.integer, least=-1),
             "focused": entries.boolean, "weights": partial(entries.numbers, least=0, length=len(self.full)),
-            "solvers": entries.texts, "best_step": partial(entries.integer, least=0),
-            "refinement": partial(entries.integer, least=0, most=MOST_REFINED),
+            "solvers": entries.texts, "best_step": entries.integer,
+            "refinement": partial(entries.integer, most=MOST_REFINED),
         }  # fmt: skip
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:

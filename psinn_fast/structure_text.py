@@ -1,0 +1,59 @@
+"""Structures as text: their symbols in letters, their frame in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # it imports this module
+    from .structure import Structure
+
+
+def structure_text(structure: Structure) -> str:
+    """E.g. ``W1 = [[a, b], [a, -b]]   b1 = [c, c]``, one line per layer."""
+    sizes = "-".join(map(str, structure.layer_sizes))
+    counts = f"{structure.n_parameters} independent of {structure.n_expanded} expanded parameters"
+    lines = [f"{structure.name}: {sizes}, {counts}"]
+    if not structure.is_plain:
+        lines.append(f"  {frame_text(structure)}")
+    for number, (weight, bias) in enumerate(named_symbols(structure), start=1):
+        rows = ", ".join("[" + ", ".join(row) + "]" for row in weight)
+        lines.append(f"  W{number} = [{rows}]   b{number} = [{', '.join(bias)}]")
+    return "\n".join(lines)
+
+
+def named_symbols(structure: Structure) -> list[tuple[list[list[str]], list[str]]]:
+    """Per layer, block matrix and bias vector in letters: lower case for vectors, capitals for matrices."""
+    capitals = lowers = 0
+    named = []
+    for number, layer in enumerate(structure.layers):
+        matrix_valued = number > 0
+        start = capitals if matrix_valued else lowers
+        count = len(layer.weight_shapes)
+        names = [_letter(start + k, matrix_valued) for k in range(count)]
+        capitals, lowers = (capitals + count, lowers) if matrix_valued else (capitals, lowers + count)
+        bias_names = [_letter(lowers + k, False) for k in range(len(layer.bias_shapes))]
+        lowers += len(layer.bias_shapes)
+        weight = [[_signed(symbol, names) for symbol in row] for row in layer.weight]
+        named.append((weight, [_signed(symbol, bias_names) for symbol in layer.bias]))
+    return named
+
+
+def frame_text(structure: Structure) -> str:
+    """Centre and scales in words; empty for a plain structure."""
+
+    def numbers(values: tuple[float, ...]) -> str:
+        return "(" + ", ".join(f"{value:g}" for value in values) + ")"
+
+    inputs = [f"measured from {numbers(structure.centre)}"] if any(structure.centre) else []
+    inputs += [f"in units of {numbers(structure.input_scale)}"] if set(structure.input_scale) != {1.0} else []
+    outputs = [f"outputs in units of {numbers(structure.output_scale)}"] if set(structure.output_scale) != {1.0} else []
+    return ", ".join(([f"inputs {' '.join(inputs)}"] if inputs else []) + outputs)
+
+
+def _letter(k: int, capital: bool) -> str:
+    letter = chr((ord("A") if capital else ord("a")) + k % 26)
+    return letter + (str(k // 26) if k >= 26 else "")
+
+
+def _signed(symbol: int, names: list[str]) -> str:
+    return ("-" if symbol < 0 else "") + names[abs(symbol) - 1] if symbol else "0"

@@ -29,8 +29,14 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "mutants.json"
 # Where a module's tests have another name than it, or it has tests in several files; quick ones first.
 TESTS = {
-    "psinn_fast/conditions.py": ["test_conditions.py", "test_inputs.py"],
-    "psinn_fast/problem_checks.py": ["test_inputs.py", "test_bounds.py", "test_options.py"],
+    "psinn_fast/conditions.py": ["test_conditions.py", "test_inputs.py", "test_names.py"],
+    "psinn_fast/problem_checks.py": [
+        "test_inputs.py",
+        "test_names.py",
+        "test_exact.py",
+        "test_bounds.py",
+        "test_options.py",
+    ],
     "psinn_fast/discovery/options.py": ["test_options.py"],
     "kernels/lowering.py": ["kernels/test_lowering.py", "kernels/test_plan.py"],
     "psinn_fast/discovery/evidence.py": ["discovery/test_evidence.py", "discovery/test_verdict.py"],

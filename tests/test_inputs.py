@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,7 +15,6 @@ from psinn_fast import (
     Box,
     Data,
     Dirichlet,
-    GaussNewton,
     InputError,
     Neumann,
     Periodic,
@@ -24,17 +22,8 @@ from psinn_fast import (
     Residual,
     SignedPermutation,
     Symmetry,
-    derivatives,
-    error_metrics,
-    fit,
-    solve,
 )
-from psinn_fast.names import normal
-from psinn_fast.networks import TanhMLP
-from psinn_fast.pde import CONDITION_ARGUMENTS
-from psinn_fast.problem_checks import HISTORY_COLUMNS
 from psinn_fast.solving import build_network
-from psinn_fast.training.loop import Schedule
 
 BOX = Box(x=(0, 1), y=(0, 2))
 POINTS = BOX.random(8, seed=0)
@@ -240,106 +229,6 @@ def test_points_rounded_to_float32_are_inside() -> None:
         Problem("p", PDE("x", "u", lambda u: u.x), box, [Residual([[0.30001]])])
 
 
-def solution(points: np.ndarray) -> np.ndarray:
-    return points[:, 0] * points[:, 1]
-
-
-def changed(points: np.ndarray) -> np.ndarray:
-    points *= 0
-    return points[:, 0]
-
-
-@pytest.mark.parametrize(
-    "exact",
-    [
-        solution,
-        lambda points: solution(points)[:, None],
-        lambda points: solution(points).tolist(),
-        lambda points: torch.from_numpy(solution(points)).requires_grad_(),
-    ],
-)
-def test_exact_solutions_of_one_field(exact: Callable[..., Any]) -> None:
-    """(N,) is (N, 1); it once was broadcast against the network's (N, 1) to (N, N)."""
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
-    own, right = problem(exact=exact), problem(exact=lambda points: solution(points)[:, None])
-    assert error_metrics(net, own) == error_metrics(net, right)
-
-
-def test_exact_solutions_that_change_their_input() -> None:
-    own = problem(exact=changed)
-    points = POINTS.copy()
-    assert own.exact_at(points).tolist() == [[0.0]] * 8
-    assert (points == POINTS).all()
-    assert (own.conditions[0].sites[0] == POINTS).all()
-
-
-def fails(points: np.ndarray) -> np.ndarray:
-    raise KeyError("missing")
-
-
-@pytest.mark.parametrize(
-    ("exact", "pde", "message"),
-    [
-        (lambda p: p, LAPLACE, r"expected values of shape \(3, 1\) or \(3,\) for points \(3, 2\), got \(3, 2\)"),
-        (lambda p: p[:, :1].T, LAPLACE, r"expected values of shape \(3, 1\) or \(3,\) .* got \(1, 3\)"),
-        (lambda p: 0.0, LAPLACE, r"expected values of shape \(3, 1\) or \(3,\) .* got \(\)"),
-        (lambda p: p[:, 0] + p[:, 1:], LAPLACE, r"got \(3, 3\)"),
-        (lambda p: p[:, 0], TWO, r"expected values of shape \(3, 2\) for points \(3, 2\), got \(3,\)"),
-        (lambda p: p.T, TWO, r"expected values of shape \(3, 2\) for points \(3, 2\), got \(2, 3\)"),
-        (
-            lambda p: np.stack([p[:, 0]] * 3),
-            THREE,
-            r"expected values of shape \(4, 3\) for points \(4, 2\), got \(3, 4\)",
-        ),
-        (lambda p: p[:, 0] + 0j, LAPLACE, "expected real numbers, got complex numbers"),
-        (lambda p: np.ma.masked_less(p[:, 0], 0.5), LAPLACE, "got a masked array"),
-        (lambda p: None, LAPLACE, "got objects such as None"),
-        (lambda p: p[:, 0] > 0, LAPLACE, "got bools"),
-        (lambda p: p[:, 0] * np.nan, LAPLACE, "it is NaN at all of the points"),
-        (lambda: 0, LAPLACE, "the function failed on points of shape .*TypeError"),
-        (fails, LAPLACE, "the function failed on points of shape .*KeyError: 'missing'"),
-        (np.zeros((8, 1)), LAPLACE, "expected a function of points"),
-    ],
-)
-def test_exact_solutions_that_are_refused_at_once(exact: Any, pde: PDE, message: str) -> None:
-    with pytest.raises(InputError, match=f"^exact: .*{message}"):
-        problem(Residual(POINTS), pde=pde, exact=exact)
-
-
-def test_exact_solutions_that_fail_later() -> None:
-    wrong = problem(exact=lambda points: points[:3, 0])
-    with pytest.raises(InputError, match=r"exact: expected values of shape \(40401, 1\) or \(40401,\)"):
-        error_metrics(TanhMLP([2, 4, 1]), wrong)
-
-
-def test_where_the_exact_solution_is_nan_no_error_is_counted() -> None:
-    """A region within a box: an L, cut out of the metrics too."""
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
-    whole = problem(exact=solution)
-    part = problem(exact=lambda p: np.where((p[:, 0] > 0.5) & (p[:, 1] > 1), np.nan, solution(p)))
-    points = BOX.unseen_grid(201)
-    inside = ~((points[:, 0] > 0.5) & (points[:, 1] > 1))
-    with torch.no_grad():
-        error = (net(torch.from_numpy(points))[:, 0].numpy() - solution(points))[inside]
-    found = error_metrics(net, part)
-    assert found["rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-12)
-    assert found["relative_l2"] == pytest.approx(np.linalg.norm(error) / np.linalg.norm(solution(points)[inside]))
-    assert found["rmse"] != error_metrics(net, whole)["rmse"]
-    # Nothing known on the box's boundary.
-    island = problem(exact=lambda p: np.where(np.abs(p - BOX.centre).max(1) > 0.4, np.nan, solution(p)))
-    assert error_metrics(net, island)["boundary_rmse"] is None
-
-
-def test_poles_of_the_exact_solution() -> None:
-    """log r on a box about the origin, sampled at the origin by nobody, and infinite where it is cut off."""
-    net = TanhMLP([2, 4, 1], dtype=torch.float64)
-    pole = problem(exact=lambda p: np.where(p[:, 0] > 0.9, np.inf, solution(p)))
-    with pytest.raises(InputError, match=r"exact: it is infinite at 40\d\d of 40401 points, first at \(0.90"):
-        error_metrics(net, pole)
-    with pytest.raises(InputError, match="exact: it is infinite"):
-        solve(pole, layers=[2, 4, 1], steps=0)
-
-
 def test_too_large_for_single_precision() -> None:
     def large(size: float, target: float) -> Problem:
         box = Box(x=(0, size), y=(0, 1))
@@ -354,66 +243,6 @@ def test_too_large_for_single_precision() -> None:
 def test_points_of_one_coordinate_are_a_column() -> None:
     with pytest.raises(InputError, match=r"got \(3,\); of one coordinate, write points\[:, None\]"):
         Residual([0.0, 0.5, 1.0])
-
-
-def test_fields_named_like_arguments_of_conditions() -> None:
-    arguments = set()
-    for make in (Residual, Dirichlet, Data, Neumann, Periodic):
-        kinds = inspect.signature(make).parameters.values()
-        arguments |= {p.name for p in kinds if p.kind is not inspect.Parameter.VAR_KEYWORD}
-    assert arguments == set(CONDITION_ARGUMENTS)
-    for name in CONDITION_ARGUMENTS:
-        with pytest.raises(InputError, match=f"fields: '{name}' is an argument of the conditions; call the field"):
-            PDE("x y", ["u", name], lambda u: u)
-    # As coordinates and coefficients they work.
-    pde = PDE("weight self", "u", lambda u, weight, name: u.self - weight * name, {"name": 2.0})
-    box = Box(weight=(0, 1), self=(0, 1))
-    points = box.grid(2)
-    (term,) = Problem("p", pde, box, [Residual(points)]).terms(torch.float64)
-    assert sorted(term.columns.abs().flatten().tolist()) == [0.0, 0.0, 2.0, 2.0]
-
-
-def test_names_are_compared_as_python_reads_them() -> None:
-    """A micro sign (U+00B5) is the Greek letter mu (U+03BC), wherever a name is given as a text."""
-    micro, mu = "\u00b5", "\u03bc"
-    assert mu == normal(micro) != micro
-    box = Box(**{"x": (0, 1), micro: (0, 1)})
-    assert box.coords == ("x", mu)
-    assert box.face(micro, "low", 2).tolist() == box.face(mu, "low", 2).tolist()
-    assert [*Dirichlet(POINTS, **{micro: 0.0}).columns] == [mu]
-    inverse = PDE("x y", "u", lambda u: u.x, unknown={micro: 1.0})
-    for name in (micro, mu):
-        own = problem(pde=inverse, guess={name: 2.0}, bounds={name: (0, None)}, true_coefficients={name: 3.0})
-        assert (own.guess, own.bounds, own.true_coefficients) == ({mu: 2.0}, {mu: (0.0, np.inf)}, {mu: 3.0})
-    with pytest.raises(InputError, match="intervals: expected no name twice"):
-        Box(**{micro: (0, 1), mu: (0, 1)})
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda words: PDE(words, "u", lambda u: u),
-        lambda words: PDE("x", words, lambda u: u),
-        lambda words: derivatives(TanhMLP([2, 3, 1]), torch.zeros(1, 2), words, coords="x y", fields="u"),
-        lambda words: derivatives(TanhMLP([2, 3, 1]), torch.zeros(1, 2), "u", coords=words, fields="u"),
-        lambda words: Periodic(POINTS, POINTS, words),
-    ],
-)
-@pytest.mark.parametrize("words", [5, [5], None, ["x", 1.0]])
-def test_names_that_are_no_texts(make: Callable[[Any], object], words: Any) -> None:
-    with pytest.raises(InputError, match=r"(coords|fields|wanted|quantities): expected a text or a list of texts, got"):
-        make(words)
-
-
-def test_names_that_histories_use() -> None:
-    for name in HISTORY_COLUMNS:
-        with pytest.raises(InputError, match=f"conditions: the name '{name}' has another meaning in histories"):
-            problem(Residual(POINTS, name=name))
-    for name in ("lr", "loss", "step"):
-        with pytest.raises(InputError, match=f"pde: unknown: the name '{name}' has another meaning in histories"):
-            problem(pde=PDE("x y", "u", lambda u: u.x, unknown={name: 1.0}))
-    with pytest.raises(InputError, match="conditions: the name 'nu' has another meaning"):
-        problem(Residual(POINTS, name="nu"), pde=PDE("x y", "u", lambda u, nu: nu * u.x, unknown={"nu": 1.0}))
 
 
 INVERSE = PDE("x y", "u", lambda u, nu: u.x - nu * u, unknown={"nu": 1.0})
@@ -439,10 +268,3 @@ def test_problems_that_are_refused(settings: dict[str, Any], message: str) -> No
     given = {"name": "p", "pde": INVERSE, "domain": BOX, "conditions": [Residual(POINTS)], **settings}
     with pytest.raises(InputError, match=message):
         Problem(**given)
-
-
-@pytest.mark.parametrize("schedule", [Schedule(1), GaussNewton(1)])
-def test_histories_use_no_other_names(schedule: Any) -> None:
-    own = problem(pde=INVERSE)
-    history = fit(own, TanhMLP([2, 4, 1], dtype=torch.float64), schedule).history
-    assert {*history.columns} - {*own.term_names, *own.pde.unknown} <= {*HISTORY_COLUMNS}

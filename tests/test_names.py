@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -9,6 +13,9 @@ import torch
 
 import psinn_fast as pf
 from psinn_fast.names import normal, split_names
+from psinn_fast.pde import CONDITION_ARGUMENTS
+from psinn_fast.problem_checks import HISTORY_COLUMNS
+from psinn_fast.training.loop import Schedule
 
 # Forms that fonts and keyboards make of one letter: micro sign, phi symbol, epsilon symbol, and what Python reads.
 MICRO, MU = "\u00b5", "\u03bc"
@@ -50,6 +57,7 @@ def test_boxes_conditions_and_problems() -> None:
     box = pf.Box(**{MICRO: (0, 1), "x": (0, 1)})
     assert box.coords == (MU, "x")
     face = box.face(MICRO, "low", 3)
+    assert face.tolist() == box.face(MU, "low", 3).tolist()
     problem = pf.Problem(
         "names", pde, box,
         [
@@ -61,7 +69,7 @@ def test_boxes_conditions_and_problems() -> None:
         guess={EPSILON_SYMBOL: 3.0}, bounds={EPSILON_SYMBOL: (0, None)}, true_coefficients={EPSILON_SYMBOL: 2.5},
     )  # fmt: skip
     assert [dict(given) for given in (problem.guess, problem.true_coefficients)] == [{EPSILON: 3.0}, {EPSILON: 2.5}]
-    assert list(problem.bounds) == [EPSILON]
+    assert problem.bounds == {EPSILON: (0.0, np.inf)}
     assert len(problem.terms()) == 4
 
 
@@ -118,3 +126,66 @@ def test_coordinates_that_are_not_ambiguous(coords: str) -> None:
     names = coords.split()
     pde = pf.PDE(coords, "u", lambda u: [getattr(u, names[0] + names[-1]), u.lap])
     assert len(pde.traced().residuals) == 2
+
+
+BOX = pf.Box(x=(0, 1), y=(0, 2))
+POINTS = BOX.grid(3)
+LAPLACE = pf.PDE("x y", "u", lambda u: u.lap)
+INVERSE = pf.PDE("x y", "u", lambda u, nu: u.x - nu * u, unknown={"nu": 1.0})
+
+
+def _problem(pde: pf.PDE, name: str = "residual") -> pf.Problem:
+    return pf.Problem("p", pde, BOX, [pf.Residual(POINTS, name=name)])
+
+
+def test_fields_named_like_arguments_of_conditions() -> None:
+    arguments = set()
+    for make in (pf.Residual, pf.Dirichlet, pf.Data, pf.Neumann, pf.Periodic):
+        kinds = inspect.signature(make).parameters.values()
+        arguments |= {p.name for p in kinds if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    assert arguments == set(CONDITION_ARGUMENTS)
+    for name in CONDITION_ARGUMENTS:
+        with pytest.raises(pf.InputError, match=f"fields: '{name}' is an argument of the conditions; call the field"):
+            pf.PDE("x y", ["u", name], lambda u: u)
+    # As coordinates and coefficients they work.
+    pde = pf.PDE("weight self", "u", lambda u, weight, name: u.self - weight * name, {"name": 2.0})
+    box = pf.Box(weight=(0, 1), self=(0, 1))
+    points = box.grid(2)
+    (term,) = pf.Problem("p", pde, box, [pf.Residual(points)]).terms(torch.float64)
+    assert sorted(term.columns.abs().flatten().tolist()) == [0.0, 0.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda words: pf.PDE(words, "u", lambda u: u),
+        lambda words: pf.PDE("x", words, lambda u: u),
+        lambda words: pf.derivatives(pf.TanhMLP([2, 3, 1]), torch.zeros(1, 2), words, coords="x y", fields="u"),
+        lambda words: pf.derivatives(pf.TanhMLP([2, 3, 1]), torch.zeros(1, 2), "u", coords=words, fields="u"),
+        lambda words: pf.Periodic(POINTS, POINTS, words),
+    ],
+)
+@pytest.mark.parametrize("words", [5, [5], None, ["x", 1.0]])
+def test_names_that_are_no_texts(make: Callable[[Any], object], words: Any) -> None:
+    with pytest.raises(
+        pf.InputError, match=r"(coords|fields|wanted|quantities): expected a text or a list of texts, got"
+    ):
+        make(words)
+
+
+def test_names_that_histories_use() -> None:
+    for name in HISTORY_COLUMNS:
+        with pytest.raises(pf.InputError, match=f"conditions: the name '{name}' has another meaning in histories"):
+            _problem(LAPLACE, name=name)
+    for name in ("lr", "loss", "step"):
+        with pytest.raises(pf.InputError, match=f"pde: unknown: the name '{name}' has another meaning in histories"):
+            _problem(pf.PDE("x y", "u", lambda u: u.x, unknown={name: 1.0}))
+    with pytest.raises(pf.InputError, match="conditions: the name 'nu' has another meaning"):
+        _problem(INVERSE, name="nu")
+
+
+@pytest.mark.parametrize("schedule", [Schedule(1), pf.GaussNewton(1)])
+def test_histories_use_no_other_names(schedule: Any) -> None:
+    own = _problem(INVERSE)
+    history = pf.fit(own, pf.TanhMLP([2, 4, 1], dtype=torch.float64), schedule).history
+    assert {*history.columns} - {*own.term_names, *own.pde.unknown} <= {*HISTORY_COLUMNS}

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import copy
-import math
 import pickle
-import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -16,64 +12,10 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from helpers import mlp, nested_autograd, random_points, random_theta, relative_error
-from sympy.vector import CoordSys3D, divergence
-from torch import Tensor
+from helpers import random_points, relative_error
+from truth import Truth, check, residuals
 
 import psinn_fast as pf
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.structure import Structure
-
-N = 7
-
-
-class Truth:
-    """A random network's fields at random points: ``d("u", "xxy")`` by nested autograd, ``d.x`` the coordinate."""
-
-    def __init__(self, coords: str, fields: str, low: float = -1.0) -> None:
-        self.coords, self.fields = coords.split(), fields.split()
-        self.structure = Structure.dense([len(self.coords), 5, 4, len(self.fields)])
-        self.points = (random_points(N, len(self.coords)) + 1) / 2 * (1 - low) + low
-
-    def __call__(self, field: str, steps: str = "") -> Tensor:
-        x = self.points.clone().requires_grad_()
-        value = mlp(self.structure, random_theta(self.structure, 0), x)[:, self.fields.index(field)]
-        return nested_autograd(value, x, [steps.count(name) for name in self.coords]).detach()
-
-    def lap(self, field: str, names: str, then: str = "") -> Tensor:
-        return sum((self(field, 2 * name + then) for name in names), torch.zeros(N, dtype=torch.float64))
-
-    def __getattr__(self, name: str) -> Tensor:
-        return self.points[:, self.coords.index(name)]
-
-
-def residuals(pde: pf.PDE, truth: Truth, residual: Callable[..., Any] | None = None) -> Tensor:
-    """(N, m), by the reference backend."""
-    box = pf.Box(**dict.fromkeys(pde.coords, (-1, 1)))
-    problem = pf.Problem("p", pde, box, [pf.Residual(truth.points.numpy(), residual)])
-    (term,) = problem.terms(torch.float64)
-    coefficients = problem.initial_coefficients(torch.float64)
-    theta = random_theta(truth.structure, 0)
-    return ReferenceBackend().residual_jacobian(lower(truth.structure.layers), theta, coefficients, term)[0]
-
-
-def check(
-    coords: str,
-    fields: str,
-    residual: Callable[..., Any],
-    expected: Callable[[Truth], Any],
-    low: float = -1.0,
-    **options: Any,
-) -> None:
-    truth = Truth(coords, fields, low)
-    found = residuals(pf.PDE(coords, fields, residual, **options), truth)
-    wanted = expected(truth)
-    wanted = torch.stack(list(wanted), 1) if isinstance(wanted, (list, tuple)) else wanted[:, None]
-    assert found.shape == wanted.shape
-    # Two exact methods in float64, derivatives up to order 4: rounding errors of some hundred operations.
-    assert relative_error(found, wanted) < 1e-10
-
 
 x, y = sp.symbols("x y")
 real_x, positive_x = sp.Symbol("x", real=True), sp.Symbol("x", positive=True)
@@ -321,113 +263,6 @@ def test_what_a_function_may_return(name: str) -> None:
     check("x y", "u v", *RETURNED[name])
 
 
-REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
-    "order 5": (lambda u: u.xxx.xx, r"u_xxx\.xx: derivative orders go up to 4"),
-    "order 5, Laplacians": (lambda u: u.lap.lap.x, r"u_lap_lap\.x: derivative orders go up to 4"),
-    "order 5, SymPy": (lambda u, x: sp.diff(u.xxxx * x, x), r"u_xxxx\.x: derivative orders go up to 4"),
-    "order 5, helper": (lambda u: pf.lap(u.xxx), r"u_xxx\.lapxy: derivative orders go up to 4"),
-    "no coordinate": (lambda u: u.x.z, r"u_x\.z: not a derivative; the coordinates are x, y"),
-    "elsewhere": (lambda u, x: u.subs(x, 0), r"u\(0, y\): fields are taken at a condition's points"),
-    "on the diagonal": (lambda u, x, y: (u.x * x).subs(x, y), r"u_x\(y, y\): fields are taken at a condition's points"),
-    "limit": (lambda u, x: sp.limit(u * x, x, 0), "fields are taken at|not supported"),
-    "called": (lambda u, x, y: u(x, y), r"failed on symbols \(TypeError: .*not callable.*written without"),
-    "integral": (lambda u, x: sp.Integral(u * x, (x, 0, 1)), "integrals are not evaluated"),
-    "integrated": (lambda u, x: sp.integrate(u * x, x), "fields are taken at|integrals are not"),
-    # SymPy looks for its own Derivative and would find none in u.x.
-    "Euler-Lagrange": (
-        lambda u, x, y: sp.euler_equations(u.x**2 + u**2, u, [x, y]),
-        "failed on symbols .TypeError: Function",
-    ),
-    "another coordinate": (lambda u: u.x + u.diff(sp.Symbol("z")), r"derivative by z: the coordinates are x, y"),
-    "another coordinate in an expression": (
-        lambda u, x: u.x + sp.diff(u**2 * x, sp.Symbol("t"), 2),
-        "derivative by t: the coordinates are x, y",
-    ),
-    "another coordinate, unevaluated": (lambda u: sp.Derivative(u, x, sp.Symbol("z")), "derivative by z"),
-    "another coordinate by name": (lambda u: u.diff("xx") + u, "derivative by xx"),
-    "coordinates of SymPy's vectors": (
-        lambda u: u.x + divergence(SPACE.i * u),
-        r"derivative by SPACE.x: the coordinates are x, y",
-    ),
-    "order that is a symbol": (lambda u, x: sp.Derivative(u, (x, sp.Symbol("n"))), "cannot be carried out"),
-    "a jump": (lambda u, x: sp.diff(sp.Heaviside(x) * u, x), r"DiracDelta\(x\), the derivative of a jump"),
-    "a jump of a field": (lambda u, x: sp.sign(u).diff(x), r"DiracDelta\(u\), the derivative of a jump"),
-    "text": (lambda u: "u_x", "got str: 'u_x'"),
-    "text that is code": (lambda u: "__import__('os').getpid()", "got str"),
-    "texts": (lambda u: [u, "u"], "got str: 'u'"),
-    "KeyError": (lambda u: u * {}["kappa"], r"failed on symbols \(KeyError: 'kappa'\)"),
-    "ZeroDivisionError": (lambda u: u * (1 / 0), r"failed on symbols \(ZeroDivisionError"),
-    "AssertionError": (lambda u: [][1], r"failed on symbols \(IndexError"),
-    "endless": (lambda u: endless(u), r"failed on symbols \(RecursionError.*nested too deeply"),
-    "attribute of an expression": (lambda u, x: (x * u.x).x, "only fields carry derivatives .* sympy.diff"),
-    "comparison": (lambda u: u > 0, "got StrictGreaterThan"),
-    "if": (lambda u: u if u > 0 else -u, r"truth value .*sympy\.Max"),
-    "max": (lambda u: max(u, 0), r"truth value .*sympy\.Max"),
-    "math": (lambda u: math.sin(u), r"use SymPy's functions, e.g. sympy\.sin"),
-    "numpy": (lambda u: np.sin(u), r"use SymPy's functions, e.g. sympy\.sin"),
-    "torch": (lambda u: torch.sin(u), r"use SymPy's functions, e.g. sympy\.sin"),
-    "numbers per point": (lambda u: u * np.linspace(0, 1, N), r"a NumPy array of shape \(7,\)"),
-    "tensor": (lambda u: u * torch.tensor(2.0), r"no torch tensors: .* float\(tensor\)"),
-    "parameter": (lambda u: torch.nn.Parameter(torch.ones(())) * u, r"no torch tensors: .* unknown="),
-    "tensor returned": (lambda u: torch.ones(3), "got Tensor|no torch tensors"),
-    "cases of a field": (lambda u: sp.Piecewise((u.x, u < 0), (u.y, True)), "cases of a field .* sympy.Max"),
-    "own function": (lambda: sp.Function("u")(x, y), r"u\(x, y\) is a function that is not known here"),
-    "own field symbol": (lambda: sp.Symbol("u"), r"unknown symbols \['u'\].*coordinates \['x', 'y'\]"),
-    "own symbol": (lambda u: u + sp.Symbol("w"), r"unknown symbols \['w'\]"),
-    "dummy": (lambda u: u + sp.Dummy("x"), "unknown symbols"),
-    "equation that holds": (lambda u: sp.Eq(u, u), "got True: a statement that always or never holds"),
-    "equation that never holds": (lambda u: sp.Eq(u.x**2, -1), "got False: a statement that always or never holds"),
-    "True": (lambda u: u == u, "got True: a statement"),
-    "set": (lambda u: {u.x, u.y}, "got set"),
-    "function": (lambda u: u.diff, "got method"),
-    "empty lists": (lambda u: [[], []], "returned nothing"),
-    "grad of a list": (lambda u: pf.grad([u, u]), "grad: expected one expression|grad: expected an expression"),
-    "grad of text": (lambda u: pf.grad("u"), "grad: expected an expression of fields and coordinates, got 'u'"),
-    "grad by an unknown name": (lambda u: pf.grad(u, "z"), r"grad: coords: expected some of \['x', 'y'\], got 'z'"),
-    "div of one": (lambda u: pf.div(u), "div: expected a list of expressions, one for each coordinate"),
-    "div of too many": (lambda u: pf.div([u, u, u]), "div: expected 2 components, one for each of x, y, got 3"),
-    "lap of a gradient": (lambda u: pf.lap(pf.grad(u)), "lap: expected one expression"),
-    "no function of NumPy": (lambda u, x: u - sp.Ynm(1, 0, x, x), "source terms: NumPy and SciPy cannot compute them"),
-}
-
-
-SPACE = CoordSys3D("SPACE")
-
-
-def endless(u: Any) -> Any:
-    return endless(u + 1)
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_refused(name: str) -> None:
-    function, message = REFUSED[name]
-    with pytest.raises(pf.InputError, match=f"(?s)^term 'residual': .*({message})"):
-        residuals(pf.PDE("x y", "u", function), Truth("x y", "u"))
-
-
-def test_an_exception_of_the_function_is_the_cause() -> None:
-    with pytest.raises(pf.InputError) as caught:
-        residuals(pf.PDE("x", "u", lambda u: u * {}["kappa"]), Truth("x", "u"))
-    assert isinstance(caught.value.__cause__, KeyError)
-
-
-def test_an_interrupt_inside_the_function_is_none_of_its_faults() -> None:
-    def interrupted(u: Any) -> Any:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        residuals(pf.PDE("x", "u", interrupted), Truth("x", "u"))
-
-
-def test_helpers_belong_into_residual_functions() -> None:
-    u = pf.PDE("t x y", "u", lambda u: u).field_symbol("u")
-    for helper in (pf.grad, pf.lap, lambda u: pf.div([u, u])):
-        with pytest.raises(pf.InputError, match=r"(grad|div|lap): the coordinates are only known inside a residual"):
-            helper(u)
-    with pytest.raises(pf.InputError, match="lap: there is no spatial coordinate, only t"):
-        pf.PDE("t", "u", lambda u: pf.lap(u)).traced()
-
-
 def test_coordinates_named_like_constants_of_sympy() -> None:
     check(
         "E S N", "u", lambda u, E: u.E + u.diff("S", 2) + pf.lap(u, "N") * E + sp.diff(u, sp.Symbol("N"), "E"),
@@ -445,54 +280,6 @@ def test_parameters_with_defaults() -> None:
     for function in (lambda u, a=3: a * u.x, partial(lambda u, a: a * u.x, a=3)):
         with pytest.raises(pf.InputError, match="its parameter 'a' has a default and is declared as well"):
             residuals(pde, truth, function)
-
-
-def test_threads_that_trace_leave_pythons_limit_as_it_was() -> None:
-    limit, start = sys.getrecursionlimit(), threading.Barrier(4)
-
-    def work(number: int) -> str:
-        start.wait()
-        pde = pf.PDE("x y", "u", lambda u, x: nested(sp.sin, u.diff(sp.Symbol("x")), x, 40 + number))
-        return pde.traced().texts()[0]
-
-    with ThreadPoolExecutor(4) as pool:
-        assert [text.startswith(f"({2 * (40 + n)} operations") for n, text in enumerate(pool.map(work, range(4)))] == [
-            True
-        ] * 4
-    assert sys.getrecursionlimit() == limit
-
-
-def test_hundreds_of_terms() -> None:
-    j = torch.arange(600)[:, None]
-    check(
-        "x", "u",
-        lambda u, x: [sp.Add(*(sp.sin(j * x) * u for j in range(600))) - u.xx, u - sp.Add(*(x**j for j in range(600)))],
-        lambda d: [torch.sin(j * d.x).sum(0) * d("u") - d("u", "xx"), d("u") - (d.x**j).sum(0)],
-    )  # fmt: skip
-
-
-def test_two_thousand_terms() -> None:
-    pde = pf.PDE("x", "u", lambda u: sp.Add(*(sp.sin(u + j) for j in range(2000))) - u.xx)
-    ops = [instruction.op for instruction in pf.Residual(np.zeros((1, 1))).traced(pde).program.instructions]
-    assert ops.count("sin") == ops.count("cos") == 2000
-
-
-def nested(sin: Callable[[Any], Any], u: Any, x: Any, levels: int) -> Any:
-    for _ in range(levels):
-        u = sin(u + x)
-    return u
-
-
-def test_three_hundred_levels() -> None:
-    check(
-        "x", "u",
-        lambda u, x: u.x - nested(sp.sin, u, x, 300), lambda d: d("u", "x") - nested(torch.sin, d("u"), d.x, 300),
-    )  # fmt: skip
-
-
-def test_thousands_of_levels_are_refused() -> None:
-    with pytest.raises(pf.InputError, match=r"(?s)term 'residual': .*nested too deeply"):
-        residuals(pf.PDE("x", "u", lambda u, x: nested(lambda e: e * u, u, x, 4000)), Truth("x", "u"))
 
 
 def test_traced_residuals_can_be_copied_and_sent() -> None:

@@ -105,16 +105,16 @@ def _doctor(options: argparse.Namespace) -> int:
         say("\n".join(f"{key:20s} {value}" for key, value in report.items()))
     passed = True
     if options.self_test:
-        checks = []
+        done = []
         for check in self_test():
             if not options.json:  # at once: a processor that cannot go on is to be seen at the right line
                 say(str(check))
-            checks.append(check)
-        passed = all(check.passed for check in checks)
-        report["self_test"] = {"passed": passed, "checks": [check.to_dict() for check in checks]}
+            done.append(check)
+        passed = all(check.passed for check in done)
+        report["self_test"] = {"passed": passed, "checks": [check.to_dict() for check in done]}
         if not options.json:
-            wrong = sum(not check.passed for check in checks)
-            say(f"self-test: {len(checks)} checks, " + (f"{wrong} WRONG" if wrong else "all right"))
+            wrong = sum(not check.passed for check in done)
+            say(f"self-test: {len(done)} checks, " + (f"{wrong} WRONG" if wrong else "all right"))
     if options.json:
         say(to_json(report))
     return 0 if passed else EXIT_WRONG

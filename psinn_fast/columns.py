@@ -42,6 +42,8 @@ class Columns:
         return function
 
     def _values(self, coordinates: Sequence[Points]) -> list[Any]:
+        if not self.expressions:  # most conditions have none, and compiling takes milliseconds
+            return []
         try:
             with np.errstate(all="ignore"):  # poles are found, and reported with the term's name, by the caller
                 return self._function(*coordinates)

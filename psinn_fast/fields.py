@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import permutations, product
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from .names import normal
 
 LAPLACIAN = "lap"
 # Attributes of a field that are no derivatives, beside those of every SymPy function.
-RESERVED = ("name", "field", "coords", "spatial", "operator", "site")
+_OTHERS = ("name", "field", "coords", "spatial", "operator", "site")
 
 
 class UnknownDerivative(InputError, AttributeError):
@@ -82,6 +82,20 @@ def derivative_name(channel: Channel, coords: Sequence[str], spatial: Sequence[i
 
 
 @lru_cache(maxsize=256)
+def refuse_taken(coords: tuple[str, ...]) -> None:
+    """Coordinates whose names can be put together to something that every `SymbolicField` has: n, or h, a and s.
+
+    Raises:
+        InputError: names the attribute and the coordinates.
+    """
+    for steps in _chains(coords):
+        name = "".join(steps)
+        if hasattr(SymbolicField, name) or name in _OTHERS:
+            culprits = " or ".join(sorted(set(steps)))
+            raise InputError(f"coords: u.{name} means something else to SymPy's symbols; rename {culprits}")
+
+
+@lru_cache(maxsize=256)
 def refuse_ambiguous(coords: tuple[str, ...]) -> None:
     """Coordinates whose names can be put together to one derivative in two ways, e.g. x and xx, or l, a and p.
 
@@ -89,8 +103,7 @@ def refuse_ambiguous(coords: tuple[str, ...]) -> None:
         InputError: names the derivative and both readings.
     """
     known: dict[str, str] = {}
-    steps = (steps for order in range(1, MAX_ORDER + 1) for steps in product(coords, repeat=order))
-    readings = [("".join(names), " ".join(names)) for names in steps]
+    readings = [("".join(steps), " ".join(steps)) for steps in _chains(coords)]
     for n in range(len(coords) + 1):
         for axes in permutations(coords, n):
             readings.append(
@@ -102,6 +115,11 @@ def refuse_ambiguous(coords: tuple[str, ...]) -> None:
             raise InputError(
                 f"coords: u.{text} has two readings, {other!r} and {reading!r}; rename one of {list(coords)}"
             )
+
+
+def _chains(coords: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """All derivatives, as the coordinates in the order of their names."""
+    return (steps for order in range(1, MAX_ORDER + 1) for steps in product(coords, repeat=order))
 
 
 class Operator(NamedTuple):
@@ -201,7 +219,7 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
         return self.name
 
     def __getattr__(self, name: str) -> SymbolicField:
-        if name.startswith("_") or name in RESERVED:
+        if name.startswith("_") or name in _OTHERS:
             raise AttributeError(name)
         channel = parse_derivative(name, self.coords, self.spatial)
         if channel is None and name == LAPLACIAN:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import keyword
+import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from .kernels import checks
 from .kernels.errors import InputError, short
 
 Names = str | Sequence[str]
@@ -51,3 +53,15 @@ def by_normal_names(given: Mapping[str, Value], what: str) -> dict[str, Value]:
     if len(read) < len(given):
         raise InputError(f"{what}: expected no name twice, got {list(given)}")
     return read
+
+
+def numbers_by_name(given: object, what: str, least: float = -math.inf) -> dict[str, float]:
+    """Finite numbers, by names after NFKC.
+
+    Raises:
+        InputError: no mapping, two names that are one, what is no finite number >= ``least``.
+    """
+    if not isinstance(given, Mapping):
+        raise InputError(f"{what}: expected a mapping from name to number, got {type(given).__name__}")
+    read = by_normal_names(given, what)
+    return {name: checks.number(f"{what}: {name}", value, least=least) for name, value in read.items()}

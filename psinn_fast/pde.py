@@ -5,16 +5,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import sympy as sp
 
 from .description import describe_pde
-from .fields import RESERVED, Operator, SymbolicField, coordinate_symbols, refuse_ambiguous, spatial_axes, time_of
-from .kernels import checks
+from .fields import (
+    Operator,
+    SymbolicField,
+    coordinate_symbols,
+    refuse_ambiguous,
+    refuse_taken,
+    spatial_axes,
+    time_of,
+)
+from .kernels.channels import MAX_INPUTS
 from .kernels.errors import InputError
-from .names import Names, split_names
+from .names import Names, numbers_by_name, split_names
 from .portable import Portable
 from .scope import Scope, entered
 from .tracing import Traced, trace
@@ -67,24 +74,21 @@ class PDE(Portable):
             "coords": split_names(coords, "coords"),
             "fields": split_names(fields, "fields"),
             "residual": residual,
-            "coefficients": _finite(coefficients or {}, "coefficients"),
-            "unknown": _finite(unknown or {}, "unknown"),
+            "coefficients": _numbers({} if coefficients is None else coefficients, "coefficients"),
+            "unknown": _numbers({} if unknown is None else unknown, "unknown"),
         }
         values["time"] = time_of(values["coords"], time)
         for name, value in values.items():
             object.__setattr__(self, name, value)
-        if len(self.coords) > 4:
-            raise InputError(f"coords: derivatives are available for 1 to 4 coordinates, got {len(self.coords)}")
-        for steps in (steps for order in range(1, 5) for steps in product(self.coords, repeat=order)):
-            # u.<name> must be the derivative and not something that every SymPy symbol has.
-            name = "".join(steps)
-            if hasattr(SymbolicField, name) or name in RESERVED:
-                culprits = " or ".join(sorted(set(steps)))
-                raise InputError(f"coords: u.{name} means something else to SymPy's symbols; rename {culprits}")
+        if len(self.coords) > MAX_INPUTS:
+            raise InputError(
+                f"coords: derivatives are available for 1 to {MAX_INPUTS} coordinates, got {len(self.coords)}"
+            )
+        refuse_taken(self.coords)
+        refuse_ambiguous(self.coords)
         taken = [name for name in self.fields if name in CONDITION_ARGUMENTS]
         if taken:
             raise InputError(f"fields: {taken[0]!r} is an argument of the conditions; call the field something else")
-        refuse_ambiguous(self.coords)
         everything = [*self.coords, *self.fields, *self.coefficients, *self.unknown]
         twice = sorted({name for name in everything if everything.count(name) > 1})
         if twice:
@@ -166,8 +170,8 @@ class PDE(Portable):
             return function(**{name: meaning[name] for name in self.arguments_of(function)})
 
 
-def _finite(values: Mapping[str, object], what: str) -> dict[str, float]:
-    if not isinstance(values, Mapping):
-        raise InputError(f"{what}: expected a mapping from name to number, got {type(values).__name__}")
-    names = split_names(list(values), what) if values else ()
-    return {name: checks.number(f"{what}: {name}", value) for name, value in zip(names, values.values(), strict=True)}
+def _numbers(given: object, what: str) -> dict[str, float]:
+    numbers = numbers_by_name(given, what)
+    if numbers:
+        split_names(tuple(numbers), what)
+    return numbers

@@ -85,7 +85,7 @@ class Problem(Portable):
         for name, value in settings.items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "conditions", tuple(_numbered(self.conditions)))
-        self.unknowns.start(guessed=True)
+        self.unknowns.start(guessed=True)  # a start that is not within its bounds is refused
         check_names(self)
         _ = self.traced  # a condition that does not fit the PDE is refused here, not at the first step
         check_targets(self)

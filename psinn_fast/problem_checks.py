@@ -13,7 +13,7 @@ from .conditions import Condition
 from .domain import Box
 from .kernels import checks
 from .kernels.errors import InputError, short
-from .names import by_normal_names
+from .names import numbers_by_name
 from .pde import PDE
 from .structure import Structure, check_layer_sizes
 from .symmetry import SignedPermutation, Symmetry, maps_of_box
@@ -55,9 +55,7 @@ def checked_settings(problem: Problem) -> dict[str, Any]:
         "steps": checks.integer("steps", problem.steps, 0),
         "paper_lr": optional("paper_lr", lambda given: checks.number("paper_lr", given, above=0)),
         "paper_steps": optional("paper_steps", lambda given: checks.integer("paper_steps", given, 0)),
-        "paper_errors": {
-            name: checks.number(f"paper_errors: {name}", value, least=0) for name, value in problem.paper_errors.items()
-        },
+        "paper_errors": numbers_by_name(problem.paper_errors, "paper_errors", least=0),
     }
 
 
@@ -107,9 +105,7 @@ def check_exact(problem: Problem) -> None:
 
 def check_coefficients(what: str, given: object, unknown: Sequence[str]) -> dict[str, float]:
     """Numbers for some of the unknown coefficients, by name."""
-    if not isinstance(given, Mapping):
-        raise InputError(f"{what}: expected a mapping from name to number, got {type(given).__name__}")
-    numbers = {name: checks.number(f"{what}: {name}", value) for name, value in by_normal_names(given, what).items()}
+    numbers = numbers_by_name(given, what)
     for name in numbers:
         if name not in unknown:
             raise InputError(f"{what}: the unknown coefficients are {list(unknown)}, got {name!r}")

@@ -257,6 +257,8 @@ INVERSE = PDE("x y", "u", lambda u, nu: u.x - nu * u, unknown={"nu": 1.0})
         ({"guess": [1.0]}, "guess: expected a mapping from name to number, got list"),
         ({"true_coefficients": {"mu": 1.0}}, "true_coefficients: the unknown coefficients are .'nu'., got 'mu'"),
         ({"true_coefficients": {"nu": np.inf}}, "true_coefficients: nu: expected a finite number, got inf"),
+        ({"paper_errors": [0.1]}, "paper_errors: expected a mapping from name to number, got list"),
+        ({"paper_errors": {"psi": -1.0}}, "paper_errors: psi: expected a finite number >= 0, got -1.0"),
         ({"conditions": Residual(POINTS)}, "conditions: expected a list, got Condition"),
         ({"conditions": [POINTS]}, "conditions: expected Residual"),
         ({"conditions": [Residual(POINTS, weight=0)]}, "conditions: expected a positive weight for at least one"),

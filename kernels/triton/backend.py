@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import finalize
 
@@ -34,6 +29,7 @@ from ..memory import readable
 from ..plan import Plan
 from ..program import Program
 from ..regularizer import Regularizer
+from . import machine
 from .configuration import PRECISIONS, Configuration, choose
 from .emission import Mode
 from .layout import Layout, make_layout
@@ -44,7 +40,6 @@ if TYPE_CHECKING:
     from .training import StepKernels
 
 WIDEST, DEEPEST, MOST_CHANNELS = 128, 9, 70
-OLDEST_TRITON, NEWEST_TESTED_TRITON, OLDEST_CHIP = (3, 6), (3, 7), (8, 0)
 # Numbers of a Jacobian's rows, by packed weight, that are on the device at once.
 JACOBIAN_NUMBERS = 1 << 26
 SMALLEST_BLOCK, MOST_WARPS = 16, 8
@@ -52,58 +47,6 @@ SMALLEST_BLOCK, MOST_WARPS = 16, 8
 Result = TypeVar("Result")
 # The interpreter replaces Triton's functions while it runs one of ours: one at a time.
 _INTERPRETER = threading.RLock()
-
-
-def is_interpreted() -> bool:
-    return os.environ.get("TRITON_INTERPRET") == "1"
-
-
-@cache
-def _triton() -> tuple[tuple[int, ...], str | None]:
-    """Triton's (major, minor), and why it cannot be used."""
-    try:
-        triton = import_module("triton")
-    except ImportError as error:
-        if getattr(error, "name", None) not in (None, "triton"):  # there, but lacking something
-            return (), f"Triton cannot be imported ({error})"
-        return (), (
-            "Triton is not installed; a CUDA build of PyTorch brings the one that fits, `pip install triton` another "
-            "(on Linux)"
-        )
-    except Exception as error:  # whatever a file of that name does
-        return (), f"what Python imports as `triton` fails: {type(error).__name__}: {error}"
-    found = re.match(r"(\d+)\.(\d+)", str(getattr(triton, "__version__", "")))
-    if found is None or not hasattr(triton, "jit"):
-        # A folder of that name is a package, too, as long as there is no other.
-        places = [getattr(triton, "__file__", None), *getattr(triton, "__path__", ())]
-        place = next((str(place) for place in places if place), "an unknown place")
-        return (), f"what Python imports as `triton` is not Triton, but {place}; rename that, or start elsewhere"
-    version = int(found[1]), int(found[2])
-    if version < OLDEST_TRITON:
-        return version, f"Triton {_dotted(version)} is too old; {_dotted(OLDEST_TRITON)} and newer work"
-    return version, None
-
-
-@cache
-def _why_not_gpu(device: torch.device | None) -> str | None:
-    """Why kernels cannot run on this GPU; None: on torch's present one."""
-    if torch.version.hip is not None or not torch.cuda.is_available():
-        return "no NVIDIA GPU that torch can use"
-    chip = torch.cuda.get_device_capability(device)
-    if chip < OLDEST_CHIP:
-        name = torch.cuda.get_device_name(device)
-        return f"{name} is too old (sm_{chip[0]}{chip[1]}); sm_80 (A100, RTX 30) and newer work"
-    return None
-
-
-@cache
-def _say_untested() -> None:
-    version, _ = _triton()
-    if version > NEWEST_TESTED_TRITON:
-        tested = f"{_dotted(OLDEST_TRITON)} to {_dotted(NEWEST_TESTED_TRITON)}"
-        warnings.warn(
-            f"psinn_fast is tested with Triton {tested}, not yet with {_dotted(version)}", RuntimeWarning, stacklevel=2
-        )
 
 
 @dataclass(eq=False)
@@ -140,10 +83,7 @@ class TritonBackend:
         self._prepared: dict[tuple[Any, ...], Any] = {}
 
     def unavailable(self, device: torch.device | None = None) -> str | None:
-        _, reason = _triton()
-        if reason is not None:
-            return reason
-        return None if is_interpreted() else _why_not_gpu(device)
+        return machine.why_not(device)
 
     @torch.no_grad()
     def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
@@ -263,7 +203,7 @@ class TritonBackend:
         return self._fitting(network, (mode, channels, need_x), theta, launch)
 
     def _check_device(self, device: torch.device) -> None:
-        here = is_interpreted()
+        here = machine.is_interpreted()
         reason = self.unavailable()
         if reason is None and device.type != ("cpu" if here else "cuda"):
             place = "the CPU (TRITON_INTERPRET=1)" if here else "a GPU"
@@ -271,7 +211,7 @@ class TritonBackend:
         reason = reason or self.unavailable(device)
         if reason is not None:
             raise BackendUnavailable(f"backend 'triton' cannot run here: {reason}")
-        _say_untested()
+        machine.say_untested()
 
     def _network(self, plan: Plan, theta: Tensor, channel_sets: Sequence[ChannelSet]) -> _Network:
         self._check_device(theta.device)
@@ -396,7 +336,3 @@ def _smaller(configuration: Configuration) -> Configuration | None:
     if configuration.warps < MOST_WARPS:
         return replace(configuration, warps=configuration.warps * 2)
     return None
-
-
-def _dotted(version: tuple[int, ...]) -> str:
-    return ".".join(map(str, version))

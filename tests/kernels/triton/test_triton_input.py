@@ -23,7 +23,7 @@ from psinn_fast.kernels.errors import BackendLimit, BackendUnavailable, InputErr
 from psinn_fast.kernels.fallback import WithFallback, say_once
 from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.kernels.triton import backend as triton_backend
+from psinn_fast.kernels.triton import machine as triton_machine
 from psinn_fast.kernels.triton.backend import DEEPEST, WIDEST, TritonBackend
 from psinn_fast.kernels.triton.configuration import Configuration
 from psinn_fast.kernels.triton.point_kernel import PointKernel
@@ -196,6 +196,11 @@ def test_no_room_at_all(chip: Chip, device: torch.device) -> None:
 # Machines.
 
 
+def forget() -> None:
+    for cached in (triton_machine._triton, triton_machine._why_not_gpu, triton_machine.say_untested, say_once):
+        cached.cache_clear()
+
+
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """A machine without the interpreter, with this Triton and this GPU."""
@@ -208,23 +213,16 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
                 raise ImportError(name)
             return SimpleNamespace(__version__=version, jit=None)
 
-        monkeypatch.setattr(triton_backend, "import_module", find)
-        monkeypatch.setattr(triton_backend, "is_interpreted", lambda: False)
+        monkeypatch.setattr(triton_machine, "import_module", find)
+        monkeypatch.setattr(triton_machine, "is_interpreted", lambda: False)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.version, "hip", hip)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: chip)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "GeForce")
-        for cached in (
-            triton_backend._triton,
-            triton_backend._why_not_gpu,
-            triton_backend._say_untested,
-            say_once,
-        ):
-            cached.cache_clear()
+        forget()
 
     yield pretend
-    for cached in (triton_backend._triton, triton_backend._why_not_gpu, triton_backend._say_untested, say_once):
-        cached.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -276,7 +274,7 @@ def test_what_is_not_triton(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     machine()
-    monkeypatch.setattr(triton_backend, "import_module", lambda name: imported())
+    monkeypatch.setattr(triton_machine, "import_module", lambda name: imported())
     with pytest.raises(BackendUnavailable, match=f"backend 'triton' cannot run here: .*{reason}"):
         registry.get_backend("triton")
     with pytest.warns(RuntimeWarning, match=f"backend 'triton' is not used: .*{reason}"):
@@ -292,7 +290,7 @@ def test_newer_versions_work_and_say_so_once(
     if ON_GPU:
         monkeypatch.undo()
         machine("4.0.0+git123")
-    monkeypatch.setattr(triton_backend, "is_interpreted", lambda: not ON_GPU)
+    monkeypatch.setattr(triton_machine, "is_interpreted", lambda: not ON_GPU)
     plan, theta, *_ = problem(3)
     with pytest.warns(RuntimeWarning, match=r"psinn_fast is tested with Triton 3.6 to 3.7, not yet with 4.0"):
         backend.jets(plan, theta, random_points(3, 2), CHANNELS)

@@ -1,0 +1,77 @@
+"""Whether Triton and an NVIDIA GPU are here, both new enough, or Triton's interpreter in place of the GPU."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from functools import cache
+from importlib import import_module
+
+import torch
+
+OLDEST_TRITON, NEWEST_TESTED_TRITON, OLDEST_CHIP = (3, 6), (3, 7), (8, 0)
+
+
+def is_interpreted() -> bool:
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def why_not(device: torch.device | None = None) -> str | None:
+    """None if kernels can run on this GPU (None: torch's present one), or what is in the way."""
+    _, reason = _triton()
+    if reason is not None:
+        return reason
+    return None if is_interpreted() else _why_not_gpu(device)
+
+
+@cache
+def _triton() -> tuple[tuple[int, ...], str | None]:
+    """Triton's (major, minor), and why it cannot be used."""
+    try:
+        triton = import_module("triton")
+    except ImportError as error:
+        if getattr(error, "name", None) not in (None, "triton"):  # there, but lacking something
+            return (), f"Triton cannot be imported ({error})"
+        return (), (
+            "Triton is not installed; a CUDA build of PyTorch brings the one that fits, `pip install triton` another "
+            "(on Linux)"
+        )
+    except Exception as error:  # whatever a file of that name does
+        return (), f"what Python imports as `triton` fails: {type(error).__name__}: {error}"
+    found = re.match(r"(\d+)\.(\d+)", str(getattr(triton, "__version__", "")))
+    if found is None or not hasattr(triton, "jit"):
+        # A folder of that name is a package, too, as long as there is no other.
+        places = [getattr(triton, "__file__", None), *getattr(triton, "__path__", ())]
+        place = next((str(place) for place in places if place), "an unknown place")
+        return (), f"what Python imports as `triton` is not Triton, but {place}; rename that, or start elsewhere"
+    version = int(found[1]), int(found[2])
+    if version < OLDEST_TRITON:
+        return version, f"Triton {_dotted(version)} is too old; {_dotted(OLDEST_TRITON)} and newer work"
+    return version, None
+
+
+@cache
+def _why_not_gpu(device: torch.device | None) -> str | None:
+    if torch.version.hip is not None or not torch.cuda.is_available():
+        return "no NVIDIA GPU that torch can use"
+    chip = torch.cuda.get_device_capability(device)
+    if chip < OLDEST_CHIP:
+        name = torch.cuda.get_device_name(device)
+        return f"{name} is too old (sm_{chip[0]}{chip[1]}); sm_80 (A100, RTX 30) and newer work"
+    return None
+
+
+@cache
+def say_untested() -> None:
+    """One warning where Triton is newer than what was tried."""
+    version, _ = _triton()
+    if version > NEWEST_TESTED_TRITON:
+        tested = f"{_dotted(OLDEST_TRITON)} to {_dotted(NEWEST_TESTED_TRITON)}"
+        warnings.warn(
+            f"psinn_fast is tested with Triton {tested}, not yet with {_dotted(version)}", RuntimeWarning, stacklevel=2
+        )
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))

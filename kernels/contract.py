@@ -74,6 +74,9 @@ class LossAndGradient(NamedTuple):
     coefficients: Tensor
 
 
+_STATE = ("theta", "coefficients", "first_moment", "second_moment")
+
+
 @dataclass
 class AdamState:
     """Everything Adam needs to go on; `train` changes it in place.
@@ -123,7 +126,7 @@ class AdamState:
 
     @property
     def _tensors(self) -> tuple[Tensor, ...]:
-        return self.theta, self.coefficients, self.first_moment, self.second_moment
+        return self.theta, self.coefficients, self.first_moment, self.second_moment  # in the order of _STATE
 
     def learning_rate(self) -> float:
         """Rate of the next step."""
@@ -209,10 +212,13 @@ def check_like(name: str, tensor: Tensor, theta: Tensor, shape: tuple[int | None
         raise InputError(f"{name}: expected {theta.dtype} like theta, got {tensor.dtype}")
     if tensor.device != theta.device:
         raise InputError(f"{name}: expected device {theta.device} like theta, got {tensor.device}")
-    fits = len(shape) == tensor.ndim and all(n in (None, m) for n, m in zip(shape, tensor.shape, strict=True))
-    if not fits:
+    found = tensor.shape
+    # Equality first: it is quick, and training checks a dozen tensors a call.
+    if found != shape and (
+        len(shape) != len(found) or any(n not in (None, m) for n, m in zip(shape, found, strict=True))
+    ):
         wanted = ", ".join("N" if n is None else str(n) for n in shape)
-        raise InputError(f"{name}: expected shape ({wanted}), got {tuple(tensor.shape)}")
+        raise InputError(f"{name}: expected shape ({wanted}), got {tuple(found)}")
 
 
 def _check_dense(name: str, tensor: Tensor) -> None:
@@ -269,15 +275,25 @@ def check_terms(plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence
                 )
 
 
-def check_state(plan: Plan, state: AdamState, terms: Sequence[Term]) -> None:
-    """`check_terms`, and tensors that can be changed in place, of one size."""
-    check_terms(plan, state.theta, state.coefficients, terms)
+def check_loss(
+    plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence[Term], regularizer: Regularizer | None
+) -> None:
+    check_terms(plan, theta, coefficients, terms)
+    if regularizer is not None:
+        regularizer.check(plan)
+
+
+def check_training(
+    plan: Plan, state: AdamState, terms: Sequence[Term], steps: int, regularizer: Regularizer | None
+) -> None:
+    """`check_loss`, and a state of tensors of one size that can be changed in place."""
+    check_loss(plan, state.theta, state.coefficients, terms, regularizer)
+    if steps < 0:
+        raise InputError(f"steps: expected a number >= 0, got {steps}")
     n_theta, n_unknown = state.theta.numel(), state.coefficients.numel()
     sizes = (n_theta, n_unknown, n_theta + n_unknown, n_theta + n_unknown)
-    names = ("theta", "coefficients", "first_moment", "second_moment")
-    present = tuple(getattr(state, name) for name in names)
-    for kind, tensors in (("", present), ("good ", state.good or ())):
-        for name, tensor, size in zip(names, tensors, sizes, strict=False):
+    for kind, tensors in (("", state._tensors), ("good ", state.good or ())):
+        for name, tensor, size in zip(_STATE, tensors, sizes, strict=False):
             check_like(f"state: {kind}{name}", tensor, state.theta, (size,))
             if size > 1 and tensor.stride(0) == 0:
                 raise InputError(f"state: {kind}{name}: its entries share one place in memory; clone() it")

@@ -17,9 +17,10 @@ from ..contract import (
     TrainReport,
     check_jets,
     check_like,
+    check_loss,
     check_size,
-    check_state,
     check_terms,
+    check_training,
 )
 from ..errors import InputError
 from ..memory import readable
@@ -90,9 +91,7 @@ class CpuBackend:
         terms: Sequence[Term],
         regularizer: Regularizer | None = None,
     ) -> LossAndGradient:
-        check_terms(plan, theta, coefficients, terms)
-        if regularizer is not None:
-            regularizer.check(plan)
+        check_loss(plan, theta, coefficients, terms, regularizer)
         engine = self._engine(theta, plan, [term.program.channels for term in terms])
         theta, coefficients = readable(theta), readable(coefficients)
         native_terms, keep = _terms(terms)
@@ -115,11 +114,7 @@ class CpuBackend:
         steps: int,
         regularizer: Regularizer | None = None,
     ) -> TrainReport:
-        check_state(plan, state, terms)
-        if steps < 0:
-            raise InputError(f"steps: expected a number >= 0, got {steps}")
-        if regularizer is not None:
-            regularizer.check(plan)
+        check_training(plan, state, terms, steps, regularizer)
         engine = self._engine(state.theta, plan, [term.program.channels for term in terms])
         losses = state.theta.new_empty(steps, len(terms) + 1)
         if steps == 0:

@@ -15,10 +15,10 @@ from ..contract import (
     TrainReport,
     check_jets,
     check_like,
-    check_state,
+    check_loss,
     check_terms,
+    check_training,
 )
-from ..errors import InputError
 from ..plan import Plan
 from ..regularizer import Regularizer
 from . import loss
@@ -74,7 +74,7 @@ class ReferenceBackend:
         terms: Sequence[Term],
         regularizer: Regularizer | None = None,
     ) -> LossAndGradient:
-        check_terms(plan, theta, coefficients, terms)
+        check_loss(plan, theta, coefficients, terms, regularizer)
         plan = plan.composed
         return loss.losses_and_gradient(plan, theta, coefficients, terms, loss.batches(plan, terms), regularizer)
 
@@ -87,9 +87,7 @@ class ReferenceBackend:
         steps: int,
         regularizer: Regularizer | None = None,
     ) -> TrainReport:
-        check_state(plan, state, terms)
-        if steps < 0:
-            raise InputError(f"steps: expected a number >= 0, got {steps}")
+        check_training(plan, state, terms, steps, regularizer)
         plan = plan.composed
         theta, coefficients = state.theta, state.coefficients
         beta1, beta2 = state.betas

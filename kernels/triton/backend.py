@@ -20,9 +20,10 @@ from ..contract import (
     TrainReport,
     check_jets,
     check_like,
+    check_loss,
     check_size,
-    check_state,
     check_terms,
+    check_training,
 )
 from ..errors import BackendLimit, BackendUnavailable, InputError
 from ..memory import readable
@@ -119,9 +120,7 @@ class TritonBackend:
         terms: Sequence[Term],
         regularizer: Regularizer | None = None,
     ) -> LossAndGradient:
-        check_terms(plan, theta, coefficients, terms)
-        if regularizer is not None:
-            regularizer.check(plan)
+        check_loss(plan, theta, coefficients, terms, regularizer)
         return self._with_kernels(
             plan,
             theta,
@@ -139,11 +138,7 @@ class TritonBackend:
         steps: int,
         regularizer: Regularizer | None = None,
     ) -> TrainReport:
-        check_state(plan, state, terms)
-        if steps < 0:
-            raise InputError(f"steps: expected a number >= 0, got {steps}")
-        if regularizer is not None:
-            regularizer.check(plan)
+        check_training(plan, state, terms, steps, regularizer)
         if steps == 0:
             return TrainReport(torch.empty(0, len(terms) + 1, dtype=state.theta.dtype), None)
         return self._with_kernels(

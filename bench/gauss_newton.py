@@ -105,7 +105,7 @@ def _lbfgs(problem: Problem, net: PsiMLP, case: Case, seconds: float) -> tuple[C
     def closure() -> float:
         found = engine.loss_and_gradient(net.plan, net.theta.detach(), unknown.detach(), terms)
         net.theta.grad, unknown.grad = found.theta, found.coefficients
-        return sum(term.weight * float(loss) for term, loss in zip(terms, found.losses, strict=True))
+        return problem.total_loss(found.losses.tolist())
 
     started, curve, last = time.perf_counter(), Curve(), math.nan
     while (now := time.perf_counter() - started) < seconds:

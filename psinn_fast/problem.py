@@ -136,6 +136,11 @@ class Problem(Portable):
         """By term: its mean square of residuals as they are given, over that of those trained (`in_natural_units`)."""
         return (1.0,) * len(self.conditions)
 
+    def total_loss(self, losses: Sequence[float]) -> float:
+        """Of every term's mean square, their weighted sum; terms of weight 0, which may have none, do not count."""
+        pairs = zip(self.conditions, losses, strict=True)
+        return float(sum(condition.weight * loss for condition, loss in pairs if condition.weight))
+
     def losses_as_given(self, losses: Sequence[Loss]) -> dict[str, Loss]:
         """By name of the terms; None stays None."""
         scaled = (loss if loss is None else loss * unit for loss, unit in zip(losses, self.loss_units, strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,10 @@ from .scaling import check_scaling, float32_suffices, scaled
 from .structure import Structure, check_layer_sizes
 from .symmetry import structure_from_group
 from .training.gauss_newton_options import GaussNewton
-from .training.history import History
 from .training.interrupt import InterruptFlag
 from .training.loop import Schedule, fit
 from .training.metrics import ErrorMeter, Metric
-from .training.result import FitResult, TrainingInterrupted, check_regularizer, status_text, time_limit
+from .training.result import FitResult, TrainingInterrupted, check_regularizer, time_limit
 from .training.warm_start import fit_warm
 from .widths import default_width
 
@@ -39,9 +38,9 @@ CHECKPOINT, WARM_START = "checkpoint.safetensors", "warm-start.safetensors"
 WARMUP = 1_000
 
 
-@dataclass(frozen=True, repr=False)
-class Solution:
-    """What `solve` found. ``metrics``: see `error_metrics`; all from ``ended`` on: see `FitResult`.
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Solution(FitResult):
+    """What `solve` found: a `FitResult` with what was trained, and ``metrics``, see `error_metrics`.
 
     Printed, it says what was trained, how accurate it is where that is known, and ``status``.
     """
@@ -54,21 +53,6 @@ class Solution:
     dtype: str
     seed: int
     metrics: dict[str, Metric]
-    ended: str
-    steps: int
-    seconds: float
-    coefficients: dict[str, float]
-    losses: dict[str, float]
-    history: History
-    stopped_by: str = "steps"
-    solver: str | None = None
-    held_out: dict[str, float | None] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def status(self) -> str:
-        return status_text(self.ended, self.warnings, self.notes)
 
     def __repr__(self) -> str:
         error = self.metrics["relative_l2"]

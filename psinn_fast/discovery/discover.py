@@ -346,7 +346,7 @@ def _untrained_loss(problem: Problem, structure: Structure) -> float:
     none = problem.initial_coefficients(torch.float64)
     terms = problem.terms(torch.float64)
     found = get_backend("auto").loss_and_gradient(net.plan, net.theta.detach(), none, terms)
-    return float(sum(term.weight * float(loss) for term, loss in zip(terms, found.losses, strict=True)))
+    return problem.total_loss(found.losses.tolist())
 
 
 def _votes(found: Distillation) -> list[list[Symmetry]]:

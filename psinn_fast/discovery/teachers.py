@@ -93,12 +93,10 @@ def train(
         except DivergedError as error:
             failures.append(f"seed {seed}: {error}")
             continue
-        trained.append(Trained(found.net, seed, total_loss(problem, found.losses), found.seconds, found.coefficients))
+        trained.append(
+            Trained(found.net, seed, problem.total_loss(list(found.losses.values())), found.seconds, found.coefficients)
+        )
     return trained, failures
-
-
-def total_loss(problem: Problem, losses: dict[str, float]) -> float:
-    return sum(condition.weight * losses[condition.name] for condition in problem.conditions)
 
 
 def disagreement(problem: Problem, nets: Sequence[PsiMLP]) -> float:

@@ -1,4 +1,4 @@
-"""What speaks against trusting a result: residuals between the points, a loss that still falls or never fell."""
+"""What speaks against trusting a result: residuals between the points, a loss that still falls or hardly fell."""
 
 from __future__ import annotations
 
@@ -36,21 +36,30 @@ def _rounded(ratio: float) -> str:
     return f"{ratio:.0f}" if ratio < 1_000 else f"{ratio:.0e}".replace("e+0", "e").replace("e+", "e")
 
 
+def unsolved(history: History, loss: float) -> tuple[str, ...]:
+    """A warning that the ``loss`` reached is not small beside the one that training began with."""
+    losses = history["loss"]
+    if len(losses) < 2 or not loss > _UNSOLVED * losses[0]:
+        return ()
+    return (
+        f"this is no solution, unless training began near one or data are noisy: the loss is still "
+        f"{100 * loss / losses[0]:.0f} % of the first one",
+    )
+
+
 def trend(history: History, stopped_by: str) -> tuple[str, ...]:
-    """Notes that the loss was still falling at the end of training, or is still there.
+    """A note that the loss was still falling when training was cut short.
 
     Medians of five rows are compared, since Adam's losses jump.
     """
     steps, losses = history["step"], history["loss"]
-    if len(losses) < _FEWEST_ROWS:
+    if len(losses) < _FEWEST_ROWS or stopped_by not in _CUT_SHORT:
         return ()
     first, last = losses[0], median(losses[-_AVERAGED:])
     quarter = next(i for i, step in enumerate(steps) if step >= 0.75 * steps[-1])
     fell = median(losses[max(0, quarter - _AVERAGED // 2) :][:_AVERAGED]) / max(last, 1e-300)
-    is_cut_short = stopped_by in _CUT_SHORT
-    if last > _UNSOLVED * first:
-        more = f" and was still falling {_MORE}" if is_cut_short and fell > 1 else ""
-        return (f"the loss is still {100 * last / first:.0f} % of the first one{more}",)
-    if is_cut_short and any(fell > factor and last > level * first for factor, level in _STILL_FALLING):
+    if last > _UNSOLVED * first and fell > 1:
+        return (f"the loss was still falling {_MORE}",)
+    if any(fell > factor and last > level * first for factor, level in _STILL_FALLING):
         return (f"the loss was still falling, by a factor of {_rounded(fell)} over the last quarter, {_MORE}",)
     return ()

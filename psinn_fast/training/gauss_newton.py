@@ -19,7 +19,7 @@ from ..networks import PsiMLP
 from ..problem import Problem
 from .abort import Aborted, abortable
 from .checkpoint import Checkpoint
-from .doubts import times_larger, trend
+from .doubts import times_larger
 from .gauss_newton_options import GaussNewton
 from .held_out import REPORTED, HeldOut
 from .history import History
@@ -155,10 +155,11 @@ def fit_gauss_newton(
             advice = "Look at the residual where it is not defined for every u, or start from other weights (seed)"
             raise DivergedError(divergence(failure.what, failure.step, kept, file.path, advice)) from None
         file.conclude()
+    total = problem.total_loss(final)
     result = FitResult(
-        ended, run.step, clock(), problem.losses_as_given(final), run.coefficients, history, stopped_by,
+        ended, run.step, clock(), total, problem.losses_as_given(final), run.coefficients, history, stopped_by,
         ", ".join(run.solvers) or None, problem.losses_as_given(held_out),
-        _warnings(run, last, run.total(final), unseen.total(held_out, final)), trend(history, stopped_by),
+        _warnings(run, last, total, unseen.total(held_out, final)),
     )  # fmt: skip
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, net, interrupt.signal)
@@ -168,11 +169,11 @@ def fit_gauss_newton(
 def _warnings(run: Marquardt, last: Watched, given: float, unseen: float) -> tuple[str, ...]:
     """``last``: what `Marquardt.settle` left; ``given``, ``unseen``: the loss at the problem's points and elsewhere."""
     found, first = [], run.first_loss
-    if run.x is not last.x and (larger := times_larger(last.loss, last.drawn, first)):
-        found.append(
-            f"the network adapted to its points: at the last step the residual between them is {larger}; "
-            f"the weights of step {run.best.step} are returned"
-        )
+    if run.x is not last.x:
+        why = "later ones were worse between the points"
+        if larger := times_larger(last.loss, last.drawn, first):
+            why = f"the network adapted to its points, between which the residual is {larger} at the last step"
+        found.append(f"the weights of step {run.best.step} are returned: {why}")
     if larger := times_larger(unseen, min(run.loss, given), first):
         found.append(f"the residual between the points is {larger}")
     elif larger := times_larger(given, run.loss, first):

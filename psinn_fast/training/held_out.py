@@ -42,7 +42,7 @@ class HeldOut:
     def __init__(
         self, problem: Problem, points: int, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu"
     ) -> None:
-        self._weights = [condition.weight for condition in problem.conditions]
+        self._problem = problem
         self.terms = [_unseen(problem, i, points, dtype, device) for i in range(len(problem.conditions))]
 
     def losses(self, residual: Callable[[Term], Tensor]) -> list[float | None]:
@@ -51,11 +51,8 @@ class HeldOut:
 
     def total(self, losses: Sequence[float | None], own: Sequence[float]) -> float:
         """The weighted loss, with the losses at training's ``own`` points for terms that have no others."""
-        return sum(
-            weight * (mine if loss is None else loss)
-            for weight, loss, mine in zip(self._weights, losses, own, strict=True)
-            if weight
-        )
+        pairs = zip(losses, own, strict=True)
+        return self._problem.total_loss([mine if loss is None else loss for loss, mine in pairs])
 
 
 def residual_of(engine: Backend, plan: Plan, theta: Tensor, coefficients: Tensor) -> Callable[[Term], Tensor]:

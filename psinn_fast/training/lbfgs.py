@@ -70,8 +70,8 @@ def polish(
     def objective(x: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         both = torch.from_numpy(x)
         result = engine.loss_and_gradient(net.plan, both[:n_theta], both[n_theta:], terms, regularizer)
-        total = sum(term.weight * float(loss) for term, loss in zip(terms, result.losses, strict=True))
-        return total + float(result.penalty), torch.cat([result.theta, result.coefficients]).numpy()
+        total = problem.total_loss(result.losses.tolist()) + float(result.penalty)
+        return total, torch.cat([result.theta, result.coefficients]).numpy()
 
     start = torch.cat([net.theta.detach().double().cpu(), unknown]).numpy()
     if iterations == 0:  # SciPy would make one

@@ -26,7 +26,7 @@ from ..problem_checks import check_coefficients
 from ..problems import as_problem
 from ..scaling import as_trained
 from .checkpoint import Checkpoint, Expected
-from .doubts import times_larger, trend
+from .doubts import times_larger
 from .gauss_newton import fit_gauss_newton
 from .gauss_newton_options import GaussNewton
 from .held_out import REPORTED, WATCHED, HeldOut, residual_of
@@ -218,7 +218,7 @@ def fit(
     ) -> str:
         nonlocal hidden
         *terms_now, penalty = losses
-        own = sum(term.weight * value for term, value in zip(terms, terms_now, strict=True))
+        own = problem.total_loss(terms_now)
         there = watched.total(others, terms_now) if others else math.nan
         history.append(
             step=step, seconds=clock.seconds, lr=lr, loss=own + penalty, penalty=penalty, relative_l2=error,
@@ -269,21 +269,20 @@ def fit(
         publish()
         file.conclude()
     points, own = HeldOut(problem, REPORTED, dtype, device), losses[: len(names)]
-    held_out = unseen(points)
-    total = sum(term.weight * value for term, value in zip(terms, own, strict=True))
+    held_out, total = unseen(points), problem.total_loss(own)
     larger = times_larger(points.total(held_out, own), total, history["loss"][0] if len(history) else total)
     stopped_by = {"done": "steps", "time limit": "seconds", "interrupted": "interrupt"}[ended]
     result = FitResult(
         ended,
         state.step,
         clock.seconds,
+        total,
         problem.losses_as_given(own),
         problem.unknowns.values(state.coefficients.tolist()),
         history,
         stopped_by,
         held_out=problem.losses_as_given(held_out),
-        warnings=(f"the residual between the points is {larger}",) if larger else (),
-        notes=trend(history, stopped_by),
+        held_out_warnings=(f"the residual between the points is {larger}",) if larger else (),
     )
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, net, interrupt.signal)

@@ -8,7 +8,7 @@ solution for the second derivative of r along d. The damping follows the gain ra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -126,11 +126,7 @@ class Marquardt:
     @property
     def loss(self) -> float:
         """At the points drawn, with the problem's own weights."""
-        return self.total(self.losses)
-
-    def total(self, losses: Sequence[float]) -> float:
-        """Of every term's losses, with the problem's own weights."""
-        return sum(term.weight * loss for term, loss in zip(self.full, losses, strict=True) if term.weight)
+        return self._problem.total_loss(self.losses)
 
     def full_losses(self) -> list[float]:
         """The same at all of the problem's points, every term."""

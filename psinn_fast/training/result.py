@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from ..kernels.errors import InputError, short
 from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem
+from .doubts import trend, unsolved
 from .history import History
 from .interrupt import Interrupted
 
@@ -21,9 +21,9 @@ from .interrupt import Interrupted
 class FitResult:
     """``ended``: "done", "time limit" or "interrupted"; ``status`` says with it what speaks against the result.
 
-    ``losses`` by term (unweighted), at the final weights; ``held_out`` the same at points that training did not see
-    (`HeldOut`), None where there are none. ``warnings``: that these are much larger; ``notes``: that the loss was still
-    falling, or never fell.
+    ``loss``: the weighted total at the final weights, as it was minimised, without a weight penalty; ``losses`` by term
+    (unweighted); ``held_out`` the same at points that training did not see (`HeldOut`), None where there are none.
+    ``warnings``: that these are much larger, or that the loss hardly fell; ``notes``: that it was still falling.
     ``stopped_by``: "steps", "seconds", "interrupt", or what Gauss-Newton found (see `GaussNewton`); ``solver``: how it
     solved its equations, in order of first use.
     """
@@ -31,24 +31,28 @@ class FitResult:
     ended: str
     steps: int
     seconds: float
+    loss: float
     losses: dict[str, float]
     coefficients: dict[str, float]
     history: History
     stopped_by: str = "steps"
     solver: str | None = None
     held_out: dict[str, float | None] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    held_out_warnings: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return *self.held_out_warnings, *unsolved(self.history, self.loss)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return trend(self.history, self.stopped_by)
 
     @property
     def status(self) -> str:
-        return status_text(self.ended, self.warnings, self.notes)
-
-
-def status_text(ended: str, warnings: Sequence[str], notes: Sequence[str]) -> str:
-    """``done``, or ``done, but the residual between the points is 1e5 times larger``."""
-    doubts = "; ".join([*warnings, *notes])
-    return f"{ended}, but {doubts}" if doubts else ended
+        """``done``, or ``done, but the residual between the points is 1e5 times larger``."""
+        doubts = "; ".join([*self.warnings, *self.notes])
+        return f"{self.ended}, but {doubts}" if doubts else self.ended
 
 
 class TrainingInterrupted(Interrupted):

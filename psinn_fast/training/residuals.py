@@ -39,6 +39,7 @@ class Residuals:
     ) -> None:
         self._engine, self._plan, self._precision = engine, plan, precision
         self.terms, self.weights = terms, weights
+        self._multiplications = sum(layer.multiplications for layer in plan.layers)
         self._active = [i for i, weight in enumerate(weights) if weight > 0]
 
     @property
@@ -139,8 +140,7 @@ class Residuals:
             yield r.flatten(), jacobian.flatten(0, 1).double()
 
     def _points_at_once(self, term: Term) -> int:
-        multiplications = sum(layer.multiplications for layer in self._plan.layers)
-        work = multiplications * len(term.program.channels) * term.program.n_sites
+        work = self._multiplications * len(term.program.channels) * term.program.n_sites
         return max(1, min(_CHUNK_POINTS, int(_CHUNK_WORK / max(work, 1))))
 
     def _rounded(self, term: Term) -> Term:
@@ -160,6 +160,8 @@ class Residuals:
 
 
 def _cut(term: Term, rows: slice) -> Term:
+    if rows.start == 0 and rows.stop >= term.n_points:
+        return term
     return replace(term, points=term.points[:, rows], columns=term.columns[rows])
 
 

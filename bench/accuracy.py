@@ -33,7 +33,7 @@ def run(problem: str, settings: dict[str, str], steps: int, lr: float, method: s
     torch.set_num_threads(1)
     task = get_problem(problem, {name: parse_number(name, text) for name, text in settings.items()})
     result = solve(task, method, steps=steps, lr=lr, seed=seed).to_dict()
-    if result["status"] != "done":
+    if result["ended"] != "done":
         raise RuntimeError(f"{problem} {method} seed {seed}: {result['status']} after {result['steps']} steps")
     return result
 

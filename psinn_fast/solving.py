@@ -81,6 +81,7 @@ class Solution(FitResult):
             "loss": self.losses,
             "held_out": self.held_out,
             "status": self.status,
+            "ended": self.ended,
             "warnings": list(self.warnings),
             "notes": list(self.notes),
             "stopped_by": self.stopped_by,

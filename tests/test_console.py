@@ -100,7 +100,7 @@ def test_full_disk_after_training(
     monkeypatch.setattr("psinn_fast.files.os.fsync", soon_full)
     assert main([*FAST, "--out", str(tmp_path), "--json"]) == 1
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["status"] == "done"
+    assert json.loads(printed.out)["ended"] == "done"
     checkpoint, *_, files = printed.err.splitlines()
     assert "checkpoint.safetensors: cannot be written" in checkpoint
     assert "could not write weights.safetensors (No space left on device), structure.json (No space" in files
@@ -137,7 +137,7 @@ def test_terminated_run_saves_all_but_pictures(
     assert {path.name for path in tmp_path.iterdir()} == pictures | {
         "checkpoint.safetensors", "weights.safetensors", "structure.json", "result.json", "history.csv",
     }  # fmt: skip
-    assert json.loads((tmp_path / "result.json").read_text())["status"] == "interrupted"
+    assert json.loads((tmp_path / "result.json").read_text())["ended"] == "interrupted"
 
 
 def interrupted(before: str, *signals: int) -> int:

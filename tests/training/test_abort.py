@@ -75,7 +75,7 @@ def test_any_look_can_be_the_last(solver: str, tmp_path: Path, monkeypatch: pyte
                 fit(problem, net, options, checkpoint=path)
         result = stop.value.result
         assert stop.value.net is net
-        assert (result.status, result.stopped_by) == ("interrupted", "interrupt")
+        assert (result.ended, result.stopped_by) == ("interrupted", "interrupt")
         again = fit(problem, net, options, checkpoint=path, resume=True)
         assert torch.equal(net.theta, whole.theta)
         assert again.losses == expected.losses

@@ -34,7 +34,7 @@ def test_unseen_losses(unseen: float, seen: float, expected: str | None) -> None
 
 
 def history(losses: list[float]) -> History:
-    return History(("step", "loss"), list(enumerate(losses)))
+    return History(("step", "seconds", "loss"), [(step, 0.0, loss) for step, loss in enumerate(losses)])
 
 
 def falling(per_quarter: float, first: float = 1.0, last: float = 1e-2) -> History:

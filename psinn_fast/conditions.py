@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -51,12 +51,12 @@ class Condition(Portable):
     name: str
     sites: tuple[Points, ...]
     residual: Callable[[PDE, Mapping[str, sp.Symbol]], Any]
-    columns: Mapping[str, Points] = field(default_factory=dict)
-    weight: float = 1.0
-    kind: str = RESIDUAL
-    regions: tuple[Region | None, ...] = (None,)
-    targets: Mapping[str, Target] = field(default_factory=dict)
-    outside: bool = False
+    columns: Mapping[str, Points]
+    weight: float
+    kind: str
+    regions: tuple[Region | None, ...]
+    targets: Mapping[str, Target]
+    outside: bool
 
     def traced(self, pde: PDE, unknowns: Unknowns | None = None) -> Traced:
         """The program of this condition for a PDE's fields, and for the free numbers behind its unknown coefficients.

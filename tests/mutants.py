@@ -29,7 +29,20 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "mutants.json"
 # Where a module's tests have another name than it, or it has tests in several files; quick ones first.
 TESTS = {
-    "psinn_fast/conditions.py": ["test_conditions.py", "test_inputs.py", "test_names.py"],
+    "psinn_fast/tracing.py": [
+        "test_pde.py",
+        "test_refused_residuals.py",
+        "test_residuals.py",
+        "test_description.py",
+        "test_large_residuals.py",
+    ],
+    "psinn_fast/conditions.py": [
+        "test_conditions.py",
+        "test_inputs.py",
+        "test_names.py",
+        "test_bounds.py",
+        "test_portable.py",
+    ],
     "psinn_fast/problem_checks.py": [
         "test_inputs.py",
         "test_names.py",
@@ -38,6 +51,7 @@ TESTS = {
         "test_options.py",
     ],
     "psinn_fast/discovery/options.py": ["test_options.py"],
+    "kernels/plan.py": ["kernels/test_plan.py", "kernels/test_lowering.py"],
     "kernels/lowering.py": ["kernels/test_lowering.py", "kernels/test_plan.py"],
     "psinn_fast/discovery/evidence.py": ["discovery/test_evidence.py", "discovery/test_verdict.py"],
     "psinn_fast/training/marquardt.py": ["training/test_marquardt.py", "training/test_gauss_newton.py"],
@@ -144,6 +158,16 @@ def mutated(source: str, mutant: Mutant) -> ast.Module:
     return ast.fix_missing_locations(Exchange().visit(tree))
 
 
+class _AnyCounterexample:
+    """A plugin: what hypothesis finds is neither made small nor kept."""
+
+    def pytest_configure(self) -> None:
+        from hypothesis import Phase, settings  # pytest wants to see it first
+
+        settings.register_profile("mutants", database=None, phases=[Phase.explicit, Phase.generate])
+        settings.load_profile("mutants")
+
+
 def run(path: Path, code: Any, tests: list[str], seconds: float) -> int | None:
     """pytest's exit code in a fork where the module is ``code``; None if it took too long."""
     sys.stdout.flush()
@@ -161,9 +185,8 @@ def run(path: Path, code: Any, tests: list[str], seconds: float) -> int | None:
 
         importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
         try:
-            result = pytest.main(
-                ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0", *tests]
-            )
+            options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"]
+            result = pytest.main([*options, *tests], plugins=[_AnyCounterexample()])
         except BaseException:
             result = 1
         os._exit(int(result))

@@ -110,6 +110,22 @@ def test_initial_coefficients() -> None:
     assert problem.initial_coefficients(torch.float64).tolist() == [2.0, -1.0]
 
 
+def test_columns_at_other_points() -> None:
+    """Functions, numbers and one normal for all are known there; arrays, and normals that differ, are not."""
+    x, y = OTHERS.T
+    one, several = np.tile([0.6, -0.8], (6, 1)), NORMALS.numpy()
+    for normals in (one, one[0], one[:1]):
+        points = POINTS[: len(normals)] if normals.ndim == 2 else POINTS
+        columns = Neumann(points, normals, u=lambda x, y: x * y, v=2).columns_at([OTHERS])
+        assert columns is not None
+        assert {name: column.tolist() for name, column in columns.items()} == {
+            "u": (x * y).tolist(), "v": [2.0] * 6, "n_0": [0.6] * 6, "n_1": [-0.8] * 6,
+        }  # fmt: skip
+    assert Dirichlet(POINTS, u=0, v=np.ones(6)).columns_at([OTHERS]) is None
+    assert Neumann(POINTS, several, u=0).columns_at([OTHERS]) is None
+    assert Neumann(POINTS, several * [1, 0] / np.abs(several[:, :1]), u=0).columns_at([OTHERS]) is None
+
+
 BAD = np.array([[0.0, 1.0], [np.nan, np.inf]])
 
 

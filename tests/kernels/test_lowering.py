@@ -15,7 +15,7 @@ from psinn_fast.conditions import Neumann, Periodic, Residual
 from psinn_fast.domain import Box
 from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
-from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.lowering import _side_by_side, lower
 from psinn_fast.kernels.plan import Folds, Plan, expanded_plan
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.symbols import SymbolLayer, renumber
@@ -61,6 +61,7 @@ def assert_same(structure: Structure, seed: int, all_operations: bool = True) ->
         assert layer.multiplications <= expanded.multiplications
         assert layer.fan_out <= expanded.fan_out
     assert len(plan.describe().splitlines()) == len(plan.layers) + 2
+    assert_all_of_w_is_read(plan)
 
     def agree(ours, theirs) -> None:
         for a, b in zip(ours, theirs, strict=True):
@@ -80,6 +81,19 @@ def assert_same(structure: Structure, seed: int, all_operations: bool = True) ->
         for term in terms:
             agree(*(BACKEND.residual_jacobian(p, theta, nu, term) for p in (plan, plain)))
     return plan
+
+
+def assert_all_of_w_is_read(plan: Plan) -> None:
+    """Every entry of w by a product, as a bias, or by a fold; none by two products."""
+    by_products = [product.weight for layer in plan.layers for product in layer.products]
+    biases = [layer.bias for layer in plan.layers if layer.bias is not None]
+    reads = np.zeros(plan.expansion.shape[0], dtype=np.int64)
+    for part in by_products:
+        reads[part] += 1
+    assert reads.max(initial=0) <= 1
+    for part in (*biases, plan.folds.weight, plan.folds.constant):
+        reads[part] += 1
+    assert (reads > 0).all()
 
 
 def multiplications(plan: Plan) -> list[int]:
@@ -226,6 +240,21 @@ def test_permutations_are_spared() -> None:
     assert multiplications(plan) == [3 * n, 3 * n * n, 3 * n]
     assert all(layer.pre is None and layer.post is None for layer in plan.layers)
     assert [len(layer.products) for layer in plan.layers] == [2, 2, 3]
+
+
+def test_operands_overlap_where_they_can() -> None:
+    """Each list side by side in the sequence, which repeats nothing that its end has already."""
+    sequence, places = _side_by_side([[0, 1, 2], [4, 2, 1], [4], [2, 0], [1, 2, 0], [0, 4, 2]])
+    assert sequence == [0, 1, 2, 4, 2, 0]
+    assert [place.tolist() for place in places] == [[0, 1, 2], [3, 2, 1], [3], [4, 5], [1, 2, 0], [5, 3, 4]]
+
+
+@given(wanted=st.lists(st.lists(st.integers(0, 5), min_size=1, unique=True), min_size=1, max_size=6))
+def test_side_by_side(wanted: list[list[int]]) -> None:
+    sequence, places = _side_by_side(wanted)
+    for items, place in zip(wanted, places, strict=True):
+        assert [sequence[k] for k in place] == items
+        assert place.max() - place.min() == len(items) - 1
 
 
 @pytest.mark.parametrize("kind", ["ties", "diagonal"])

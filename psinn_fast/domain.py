@@ -25,10 +25,14 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Boxes with corners ``low`` and ``high`` (k, d), flat ones for faces; points spread over them in equal shares."""
+    """Boxes with corners ``low`` and ``high`` (k, d), flat ones for faces; points spread over them in equal shares.
+
+    ``coords``: names of the d coordinates, in order.
+    """
 
     low: Points
     high: Points
+    coords: tuple[str, ...]
 
     @property
     def is_solid(self) -> bool:
@@ -179,7 +183,7 @@ class Box:
         for i, (coord, end) in enumerate(faces):
             axis = self._axis(coord)
             low[i, axis] = high[i, axis] = (self.low if end == "low" else self.high)[axis]
-        return Region(low, high)
+        return Region(low, high, self.coords)
 
     def _mesh(self, steps: list[Points]) -> Points:
         unit = np.stack([axis.ravel() for axis in np.meshgrid(*steps, indexing="ij")], axis=1)

@@ -81,8 +81,16 @@ def check_targets(problem: Problem) -> None:
 
 
 def check_points(problem: Problem) -> None:
-    """Points lie in the domain, but those of conditions that may be outside."""
+    """Points are of the PDE's coordinates and lie in the domain, but those of conditions that may be outside."""
+    coords = problem.pde.coords
     for condition in problem.conditions:
+        for region in condition.regions:
+            if region is not None and region.coords != coords:
+                what = "order" if sorted(region.coords) == sorted(coords) else "names"
+                raise InputError(
+                    f"{condition.name}: points of a Box with the coordinates {list(region.coords)}, the PDE has "
+                    f"{list(coords)}: give the box the PDE's {what}, else columns would be mistaken for each other"
+                )
         for points in () if condition.outside else condition.sites:
             beyond = problem.domain.outside(points)
             if beyond.any():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -270,3 +272,43 @@ def test_problems_that_are_refused(settings: dict[str, Any], message: str) -> No
     given = {"name": "p", "pde": INVERSE, "domain": BOX, "conditions": [Residual(POINTS)], **settings}
     with pytest.raises(InputError, match=message):
         Problem(**given)
+
+
+OTHER_BOXES = {
+    "order": Box(y=(0, 1), x=(0, 1)),
+    "name": Box(x=(0, 1), z=(0, 1)),
+    "names": Box(t=(0, 1), z=(0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_BOXES)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda box: Residual(box.grid(4)),
+        lambda box: Residual(box.random(9, seed=0), lambda u: u.x, outside=True),
+        lambda box: Dirichlet(box.face(box.coords[0], "low", 5), u=0.0),
+        lambda box: Data(box.boundary(5), u=0.0),
+        lambda box: Neumann(box.face(box.coords[1], "high", 5), [0, 1], u=0.0),
+        lambda box: Periodic(BOX.face("x", "low", 5), box.face(box.coords[0], "high", 5), "u", outside=True),
+        lambda box: Periodic(copy.deepcopy(box.face(box.coords[0], "low", 5)), BOX.face("x", "high", 5), "u"),
+        lambda box: Residual(pickle.loads(pickle.dumps(box.grid(4)))),
+    ],
+)
+def test_points_of_a_box_with_other_coordinates(name: str, make: Callable[[Box], Any]) -> None:
+    """The box's x would be read as the PDE's y."""
+    box = OTHER_BOXES[name]
+    message = r"points of a Box with the coordinates \[.*\], the PDE has \['x', 'y'\].*" + (
+        "order" if name == "order" else "name"
+    )
+    with pytest.raises(InputError, match=message):
+        problem(make(box))
+
+
+def test_points_of_other_boxes_with_the_same_coordinates() -> None:
+    half = Box(x=(0, 0.5), y=(0, 2))
+    problem(Residual(half.grid(4)), Dirichlet(half.face("x", "low", 5), u=0.0))
+    other = OTHER_BOXES["order"].grid(4)
+    # What is made from a set is an array of numbers, whose columns are in whatever order its maker put them.
+    for points in (other[:, ::-1], np.array(other), other[::2], other + 0.0):
+        problem(Residual(points))

@@ -31,6 +31,7 @@ RESULTS = ROOT / "bench" / "results" / "mutants.json"
 TESTS = {
     "psinn_fast/tracing.py": [
         "test_pde.py",
+        "test_conditions.py",
         "test_refused_residuals.py",
         "test_residuals.py",
         "test_description.py",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,19 @@ NORMALS = torch.nn.functional.normalize(random_points(6, 2, 2))
 )
 def test_residuals(condition: Condition, expected: Callable[[], Sequence[Tensor]]) -> None:
     assert relative_error(residuals(condition), torch.stack([*expected()], 1)) < 1e-12
+
+
+def test_columns_given_and_columns_of_sources() -> None:
+    """Both in one residual, two of each."""
+
+    def residual(pde: PDE, given: Mapping[str, sp.Symbol]) -> list[sp.Expr]:
+        x, y = sp.symbols("x y")
+        u, v = map(pde.field_symbol, "uv")
+        return [u * sp.sin(x) - given["u"], v.x * sp.exp(y) - given["v"] * u]
+
+    condition = replace(Dirichlet(POINTS, u=POINTS[:, 1], v=lambda x, y: x * y), residual=residual)
+    expected = [d(0, 0, 0) * X.sin() - Y, d(1, 1, 0) * Y.exp() - X * Y * d(0, 0, 0)]
+    assert relative_error(residuals(condition), torch.stack(expected, 1)) < 1e-12
 
 
 def test_unknown_coefficients_in_a_robin_condition() -> None:

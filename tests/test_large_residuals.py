@@ -15,21 +15,31 @@ import torch
 from truth import Truth, check, residuals
 
 import psinn_fast as pf
+from psinn_fast import tracing
 
 
-def test_threads_that_trace_leave_pythons_limit_as_it_was() -> None:
+@pytest.mark.parametrize(("usual", "raised"), [(1_500, 5_000), (6_000, 6_000)])
+def test_pythons_limit_is_raised_while_any_thread_traces(usual: int, raised: int) -> None:
     limit, start = sys.getrecursionlimit(), threading.Barrier(4)
 
-    def work(number: int) -> str:
-        start.wait()
-        pde = pf.PDE("x y", "u", lambda u, x: nested(sp.sin, u.diff(sp.Symbol("x")), x, 40 + number))
-        return pde.traced().texts()[0]
+    def work(number: int) -> tuple[int, str]:
+        def residual(u: Any, x: Any) -> Any:
+            seen.append(sys.getrecursionlimit())
+            return nested(sp.sin, u.diff(sp.Symbol("x")), x, 40 + number)
 
-    with ThreadPoolExecutor(4) as pool:
-        assert [text.startswith(f"({2 * (40 + n)} operations") for n, text in enumerate(pool.map(work, range(4)))] == [
-            True
-        ] * 4
-    assert sys.getrecursionlimit() == limit
+        seen = list[int]()
+        start.wait()
+        text = pf.PDE("x y", "u", residual).traced().texts()[0]
+        return seen[0], text[: text.index(" ")]
+
+    try:
+        sys.setrecursionlimit(usual)
+        for _ in range(2):
+            with ThreadPoolExecutor(4) as pool:
+                assert list(pool.map(work, range(4))) == [(raised, f"({2 * (40 + n)}") for n in range(4)]
+            assert sys.getrecursionlimit() == usual
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def test_hundreds_of_terms() -> None:
@@ -63,3 +73,11 @@ def test_three_hundred_levels() -> None:
 def test_thousands_of_levels_are_refused() -> None:
     with pytest.raises(pf.InputError, match=r"(?s)term 'residual': .*nested too deeply"):
         residuals(pf.PDE("x", "u", lambda u, x: nested(lambda e: e * u, u, x, 4000)), Truth("x", "u"))
+
+
+def test_what_can_be_written_but_not_lowered_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rewriting an expression goes a few times deeper than making it."""
+    monkeypatch.setattr(tracing, "_DEPTH", 2500)
+    pde = pf.PDE("x", "u", lambda u, x: u.x - nested(sp.sin, u, x, 500))
+    with pytest.raises(pf.InputError, match=r"^term 'residual': the residual is nested too deeply$"):
+        pf.Residual(np.zeros((1, 1))).traced(pde)

@@ -105,6 +105,12 @@ def evaluate(pde: PDE, plain: Callable[..., Any], low: float = -1.0, high: float
             lambda j, x, c: (torch.exp(x[0] * x[1]) + j("u")) * (j("u_x") - x[0]) / (3 + j("u_y").cos()) ** 2
             - torch.log(2 + x[0]),
         ),
+        # Sources as arguments of functions.
+        (
+            PDE("x y", "u", lambda u, x, y: sp.Max(u, sp.sin(x)) + sp.Abs(u - sp.exp(y)) * (3 + u) ** sp.cos(x)),
+            lambda j, x, c: torch.maximum(j("u"), x[0].sin())
+            + (j("u") - x[1].exp()).abs() * (3 + j("u")) ** x[0].cos(),
+        ),
     ],
 )  # fmt: skip
 def test_programs(pde: PDE, plain: Callable[..., Any]) -> None:
@@ -197,9 +203,10 @@ def test_source_terms_become_columns() -> None:
 
 
 def test_a_bare_coordinate_is_no_column() -> None:
-    program = traced(PDE("x y", "u", lambda u, x: u.x * x)).program
-    assert program.n_columns == 0
-    assert Coordinate(0, 0) in program.inputs
+    for residual in (lambda u, x: u.x * x, lambda u, x: sp.Max(u, x)):
+        program = traced(PDE("x y", "u", residual)).program
+        assert program.n_columns == 0
+        assert Coordinate(0, 0) in program.inputs
 
 
 def test_unknown_coefficients_are_inputs_and_known_ones_constants() -> None:

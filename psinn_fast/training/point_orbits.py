@@ -91,15 +91,14 @@ def _orbits(problem: Problem, number: int, sizes: FloatArray) -> IntArray:
         equal = (np.abs(here - there) <= tolerance).all(0)  # false for NaN
         return np.stack([own[equal], image[equal]])
 
-    everything = np.arange(n)
-    few = everything if n <= _PROBES else np.random.default_rng(0).choice(n, _PROBES, replace=False)
+    everything, few = np.arange(n), np.random.default_rng(0).permutation(n)[:_PROBES]
     # Most maps are no symmetry, which a few points show.
     maps = [g for g in maps_of_box(half_widths) if pairs(g, few).size]
     if not maps:
         return everything
     first, second = np.concatenate([pairs(g, everything) for g in maps], 1)
     graph = coo_array((np.ones(len(first)), (first, second)), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+    return np.asarray(connected_components(graph)[1], dtype=np.int64)
 
 
 def _reduced(term: Term, orbits: IntArray) -> Term:

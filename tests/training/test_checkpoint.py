@@ -122,6 +122,13 @@ def test_weights_that_no_one_could_load_are_not_saved(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_only_networks_are_saved(tmp_path: Path) -> None:
+    for other in (torch.nn.Linear(2, 1), TanhMLP([2, 3, 1]).theta):
+        with pytest.raises(InputError, match=r"net: expected a PsiMLP or TanhMLP, got (Linear|Parameter) "):
+            save_network(tmp_path / "w.safetensors", other)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_loading_draws_no_random_numbers(tmp_path: Path) -> None:
     save_network(tmp_path / "w.safetensors", TanhMLP([2, 3, 1], seed=1))
     before = torch.get_rng_state()

@@ -181,6 +181,11 @@ def test_a_point_is_no_image_of_itself_and_orbits_join() -> None:
     assert count_orbits(four, [1.0] * 4 + [2.0]) == 2
 
 
+@pytest.mark.parametrize("image", [[-0.3, 0.2], [0.3, -0.2], [-0.3, -0.2], [0.2, 0.3], [-0.2, 0.3], [0.2, -0.3]])
+def test_every_map_of_the_square_by_itself(image: list[float]) -> None:
+    assert count_orbits([[0.3, 0.2], image], [1.0, 1.0]) == 1
+
+
 def test_many_points_are_searched_where_a_few_show_a_symmetry() -> None:
     """More than are probed, half of them with an image."""
     rng = np.random.default_rng(0)

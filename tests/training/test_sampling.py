@@ -29,6 +29,7 @@ from psinn_fast import (
 )
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.registry import get_backend
+from psinn_fast.training import sampling as module
 from psinn_fast.training.marquardt import Marquardt
 from psinn_fast.training.sampling import Sampler, is_boundary_term
 
@@ -107,12 +108,24 @@ def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
     assert box.contains(inside.points[0].numpy())
     assert torch.allclose(inside.columns[:, 0].abs(), inside.points[0, :, 0].sin().abs())
     assert bool((edge.points[0, :, 0] == -1).all())
+    assert set(edge.points[0, :, 1].tolist()) < set(sampler.full[1].points[0, :, 1].tolist())
     assert torch.equal(data.points, sampler.full[2].points)
     assert torch.equal(Sampler(problem, problem.terms(FLOAT64), 100, 0).draw(0)[0].points, inside.points)
     assert not torch.equal(sampler.draw(1)[0].points, inside.points)
     everything = Sampler(problem, problem.terms(FLOAT64), None, 0)
     assert not any(everything.redraws + everything.can_refine)
     assert [term.n_points for term in everything.draw(0)] == [900, 200, 300, 300]
+
+
+@pytest.mark.parametrize(("points", "inside", "around"), [(300, 150, 50), (5, 2, 1), (1, 1, 1)])
+def test_terms_share_the_points(points: int, inside: int, around: int) -> None:
+    """As many for all boxes as asked, half as many for all boundaries; one at least for each."""
+    box = Box(x=(-1, 1), y=(0, 2))
+    boxes = [Residual(box.grid(30)), Residual(box.grid(20), lambda u: u.x)]
+    edges = [Dirichlet(box.face(name, "low", 99), u=0.0) for name in "xyx"]
+    problem = Problem("shared", PDE("x y", "u", lambda u: u.lap), box, boxes + edges)
+    sampler = Sampler(problem, problem.terms(FLOAT64), points, 0)
+    assert [term.n_points for term in sampler.draw(0)] == 2 * [inside] + 3 * [around]
 
 
 def _grid(*n: int) -> np.ndarray:
@@ -178,6 +191,21 @@ def test_arrays_of_very_many_points_are_thinned_so_that_all_count_over_time() ->
     assert len(set.union(*seen)) > 1_950
 
 
+def test_thinned_points_are_one_of_each_run() -> None:
+    """Of 90 points ten, each run's all in turn."""
+    points = np.arange(90.0)[:, None]
+    condition = Data(points, u=2 * points[:, 0])
+    (term,) = Problem("line", PDE("x", "u", lambda u: u.x), Box(x=(0, 90)), [condition]).terms(FLOAT64)
+    rng, seen = np.random.default_rng(0), set[float]()
+    for _ in range(100):
+        thinned = module._thinned(term, 10, rng)
+        x = thinned.points[0, :, 0]
+        assert (x // 9).tolist() == list(range(10))
+        assert torch.equal(thinned.columns[:, 0], 2 * x)
+        seen |= set(x.tolist())
+    assert seen == set(range(90))
+
+
 def test_which_terms_are_boundary_terms() -> None:
     """Boundary conditions, wherever they are; other residuals on the faces; never measurements."""
     box = Box(x=(-1, 1), y=(-1, 1))
@@ -191,6 +219,16 @@ def test_which_terms_are_boundary_terms() -> None:
     boundary = [[is_boundary_term(problem, c) for c in problem.conditions] for problem in (known, unknown)]
     assert boundary[0] == [False, True, True, True, True, True, True, False, False]
     assert boundary[1] == [False, False, False, False, True, True, True, False, False]
+
+
+@pytest.mark.parametrize("end", ["low", "high"])
+def test_points_lie_on_a_face_to_nine_digits(end: str) -> None:
+    """Of the box's width, 50, whatever its centre."""
+    box = Box(x=(100, 150), y=(-10, 0))
+    inwards = np.array([50.0 if end == "low" else -50.0, 0])
+    near, far = (Residual(box.face("x", end, 5) + inwards * size) for size in (0.9e-9, 1.1e-9))
+    problem = Problem("p", PDE("x y", "u", lambda u: u.lap), box, [near, far])
+    assert [is_boundary_term(problem, condition) for condition in problem.conditions] == [True, False]
 
 
 def small_sampler(points: int = 100) -> Sampler:
@@ -218,6 +256,18 @@ def test_focused_draws_go_where_the_residual_is(scale: float) -> None:
     assert 3 <= _in_corner(uniform) <= 10
     assert 30 <= _in_corner(focused) <= 50
     assert torch.equal(sampler.focused(7, _corner(scale), 1.0)[0].points, focused.points)
+    # Boundaries are not focused.
+    both = sampler.focused(7, _corner(scale), 1.0)[1:], sampler.draw(7)[1:]
+    assert all(torch.equal(a.points, b.points) for a, b in zip(*both, strict=True))
+
+
+@pytest.mark.parametrize("focus", [1.0, 2.0, 0.5])
+def test_draws_are_focused_by_a_power_of_the_residual(focus: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """|r|^focus, with |r| = 5 of several equations."""
+    seen, weighted = [], module._weighted
+    monkeypatch.setattr(module, "_weighted", lambda sizes, *rest: seen.append(sizes) or weighted(sizes, *rest))
+    small_sampler().focused(0, lambda term: torch.tensor([[3.0, -4.0]], dtype=FLOAT64).expand(term.n_points, 2), focus)
+    assert seen[0].tolist() == pytest.approx([5.0**focus] * 800)
 
 
 def test_a_higher_power_focuses_more() -> None:
@@ -235,6 +285,20 @@ def test_residuals_of_no_use_give_uniform_draws(value: float) -> None:
     inside = sampler.focused(3, lambda term: torch.full((term.n_points, 1), value, dtype=FLOAT64), 1.0)[0]
     quarters = [int((inside.points[0] * sign > 0).all(1).sum()) for sign in (1, -1)]
     assert all(10 <= quarter <= 45 for quarter in quarters), quarters
+
+
+def test_candidates_are_drawn_in_proportion_to_their_weights() -> None:
+    """11 of one and 1 of each of nine others; 0.016 is the standard deviation of what is counted."""
+    sizes, rng = np.array([0.0] * 4 + [10.0] + [0.0] * 5), np.random.default_rng(0)
+    first = [module._weighted(sizes, 1, rng)[0] for _ in range(1000)]
+    assert np.mean(np.array(first) == 4) == pytest.approx(11 / 20, abs=0.05)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_where_the_residual_is_not_finite_it_counts_as_zero(value: float) -> None:
+    """Weights of 1 and 3, so that a quarter of the points lies there, whatever the residual's size elsewhere."""
+    inside = small_sampler().focused(3, lambda term: torch.where(term.points[0, :, :1] > 0, 1e-9, value), 1.0)[0]
+    assert 15 <= int((inside.points[0, :, 0] <= 0).sum()) <= 35
 
 
 def test_refined_draws_replace_all_points_that_stand_for_a_region_and_double_twice() -> None:

@@ -52,9 +52,10 @@ TESTS = {
         "test_options.py",
     ],
     "psinn_fast/discovery/options.py": ["test_options.py"],
-    "kernels/plan.py": ["kernels/test_plan.py", "kernels/test_lowering.py"],
+    "kernels/plan.py": ["kernels/test_plan.py", "test_frame.py", "kernels/test_lowering.py"],
     "kernels/lowering.py": ["kernels/test_lowering.py", "kernels/test_plan.py"],
     "psinn_fast/discovery/evidence.py": ["discovery/test_evidence.py", "discovery/test_verdict.py"],
+    "psinn_fast/training/least_squares.py": ["training/test_least_squares.py", "training/test_abort.py"],
     "psinn_fast/training/marquardt.py": ["training/test_marquardt.py", "training/test_gauss_newton.py"],
 }
 # Imported before the fork, since that takes two seconds; nothing of the library itself is.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from psinn_fast.training import factorisations
 from psinn_fast.training import least_squares as module
 from psinn_fast.training.least_squares import (
     LARGEST_FACTORED,
@@ -46,9 +47,12 @@ def random_problem(m: int, n: int, seed: int = 0) -> tuple[torch.Tensor, torch.T
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shape", [(40, 9), (9, 40)])
+@pytest.mark.parametrize("at_once", [factorisations.AT_ONCE, 1.0])
 def test_step_and_solve_equal_the_dense_solution(
-    method: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    method: str, shape: tuple[int, int], at_once: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also in blocks, as large matrices are factored."""
+    monkeypatch.setattr(factorisations, "AT_ONCE", at_once)
     monkeypatch.setattr("psinn_fast.training.least_squares._CG_TOLERANCE", 1e-12)
     jacobian, r, scale = random_problem(*shape)
     damped = jacobian.T @ jacobian + 0.3 * torch.diag(scale)
@@ -183,6 +187,16 @@ def test_singular_matrices_too_large_for_eigenvectors_are_shifted(
     assert found.name == name
     # The shift is of the size of rounding errors.
     assert torch.allclose(found.step(), torch.full((3,), -1 / 3, dtype=torch.float64), rtol=1e-6)
+
+
+def test_a_shift_that_is_too_small_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGEST_EIGEN", 2)
+    monkeypatch.setattr(module, "_SAFE", 1e-9)
+    jacobian = torch.ones(4, 3, dtype=torch.float64)
+    found = equations("cholesky", jacobian, torch.ones(4, dtype=torch.float64))
+    found.damp(0.0, torch.ones(3, dtype=torch.float64))
+    assert found.name == "shifted"
+    assert torch.allclose(jacobian @ found.step(), -torch.ones(4, dtype=torch.float64))
 
 
 def test_equal_rows_leave_the_dual_matrix_positive() -> None:

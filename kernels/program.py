@@ -8,9 +8,11 @@ the residuals' adjoints, compute the adjoints of the differentiable inputs.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, NamedTuple
 
 from .channels import ChannelSet
 from .errors import InputError
@@ -100,6 +102,21 @@ class Program:
     @property
     def n_residuals(self) -> int:
         return len(self.residuals)
+
+    def digest(self) -> str:
+        """Of all that it says, the same in every process."""
+        return hashlib.sha256(json.dumps(_plain(self)).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Tuples with the names of their classes, floats bit by bit."""
+    if isinstance(value, float):
+        return value.hex()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [type(value).__name__, *map(_plain, value)]
+    if is_dataclass(value):
+        return [type(value).__name__, *(_plain(getattr(value, part.name)) for part in fields(value))]
+    return value
 
 
 def scaled_by_column(program: Program) -> Program:

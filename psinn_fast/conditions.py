@@ -14,8 +14,10 @@ import sympy as sp
 from .bounds import Unknowns
 from .domain import Region, region_of
 from .fields import parse_derivative
+from .frozen import frozen
 from .kernels import checks
-from .kernels.errors import InputError
+from .kernels.errors import InputError, short
+from .meaning import Meaning, same_numbers
 from .names import by_normal_names, normal, split_words
 from .pde import PDE
 from .portable import Portable
@@ -57,12 +59,13 @@ class Condition(Portable):
     regions: tuple[Region | None, ...]
     targets: Mapping[str, Target]
     outside: bool
+    _records = ("_meaning",)
 
     def traced(self, pde: PDE, unknowns: Unknowns | None = None) -> Traced:
         """The program of this condition for a PDE's fields, and for the free numbers behind its unknown coefficients.
 
         Raises:
-            InputError: the residual asks for what the PDE does not have.
+            InputError: the residual asks for what the PDE does not have, or is another one than at the first time.
         """
         d = len(pde.coords)
         for points in self.sites:
@@ -71,7 +74,7 @@ class Condition(Portable):
                     f"{self.name}: points: expected {d} columns ({', '.join(pde.coords)}), got {points.shape[1]}"
                 )
         symbols = {name: column_symbol(i) for i, name in enumerate(self.columns)}
-        return trace(
+        traced = trace(
             lambda: self.residual(pde, symbols),
             pde.fields,
             pde.scope,
@@ -81,12 +84,36 @@ class Condition(Portable):
             f"term {self.name!r}",
             unknowns.substitution(pde.unknown_symbols()) if unknowns is not None else None,
         )
+        meaning = Meaning.of(traced, pde, unknowns.bounds if unknowns is not None else {}, self.sites)
+        if "_meaning" in self.__dict__ and meaning.differs(self.__dict__["_meaning"]):
+            raise InputError(
+                f"term {self.name!r}: its residual reads something that has changed since the problem was made "
+                f"(a global?), and is now {short(', '.join(traced.texts()))}; pass it as a coefficient, or make the "
+                "PDE and its conditions anew"
+            )
+        self.__dict__["_meaning"] = meaning
+        return traced
 
     def columns_at(self, sites: Sequence[Points]) -> Mapping[str, Points] | None:
         """The columns at other points; None where they are known at the given ones only."""
         if not all(callable(target) or np.ndim(target) == 0 for target in self.targets.values()):
             return None
         return _columns(sites[0], self.targets, self.name)
+
+    def refuse_other_targets(self) -> None:
+        """
+        Raises:
+            InputError: a target's function gives other values at the condition's points than when it was made: so it
+                would at points that training draws.
+        """
+        functions = {name: target for name, target in self.targets.items() if callable(target)}
+        for name, column in _columns(self.sites[0], functions, self.name).items():
+            if not same_numbers(column, self.columns[name]):
+                raise InputError(
+                    f"{self.name}: target {name}: the function gives other values now than when the condition was "
+                    "made; it reads something that has changed (a global?) or random numbers: make the condition "
+                    "anew, or give the values as an array"
+                )
 
     def renamed(self, name: str) -> Condition:
         return replace(self, name=name)
@@ -234,7 +261,7 @@ def _condition(
         for field, target in targets.items()
     }
     columns = _columns(sites[0], kept, name)
-    return Condition(name, sites, build, columns, factor, kind, regions, kept, may_be_outside)
+    return Condition(name, sites, build, frozen(columns), factor, kind, regions, frozen(kept), may_be_outside)
 
 
 def _points(points: npt.ArrayLike, name: object, argument: str = "points") -> Points:

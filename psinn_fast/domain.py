@@ -6,11 +6,13 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
+from .frozen import frozen
 from .kernels import checks
 from .kernels.errors import InputError, short
 from .names import by_normal_names, normal
@@ -33,6 +35,12 @@ class Region:
     low: Points
     high: Points
     coords: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        frozen((self.low, self.high))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Region, (np.array(self.low), np.array(self.high), self.coords)
 
     @property
     def is_solid(self) -> bool:
@@ -106,14 +114,27 @@ class Box:
     they stand for the box or its faces (`PointSet`), so that training may take other points of these.
     """
 
+    coords: tuple[str, ...]
+    low: Points
+    high: Points
+
     def __init__(self, /, **intervals: tuple[float, float]) -> None:
         if not intervals:
             raise InputError("intervals: expected at least one, e.g. Box(x=(-1, 1))")
         named = by_normal_names(intervals, "intervals")
         ends = [_ends(name, interval) for name, interval in named.items()]
-        self.coords = tuple(named)
-        self.low = np.array([low for low, _ in ends])
-        self.high = np.array([high for _, high in ends])
+        low, high = frozen((np.array([low for low, _ in ends]), np.array([high for _, high in ends])))
+        self.__dict__.update(coords=tuple(named), low=low, high=high)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"{name}: a box does not change once it is made; make another one")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        self.__setattr__(name, None)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        ends = zip(self.low.tolist(), self.high.tolist(), strict=True)
+        return partial(Box, **dict(zip(self.coords, ends, strict=True))), ()
 
     def __repr__(self) -> str:
         ends = zip(self.coords, self.low, self.high, strict=True)

@@ -19,6 +19,7 @@ from .fields import (
     spatial_axes,
     time_of,
 )
+from .frozen import frozen
 from .kernels.channels import MAX_INPUTS
 from .kernels.errors import InputError
 from .names import Names, numbers_by_name, split_names
@@ -74,8 +75,8 @@ class PDE(Portable):
             "coords": split_names(coords, "coords"),
             "fields": split_names(fields, "fields"),
             "residual": residual,
-            "coefficients": _numbers({} if coefficients is None else coefficients, "coefficients"),
-            "unknown": _numbers({} if unknown is None else unknown, "unknown"),
+            "coefficients": frozen(_numbers({} if coefficients is None else coefficients, "coefficients")),
+            "unknown": frozen(_numbers({} if unknown is None else unknown, "unknown")),
         }
         values["time"] = time_of(values["coords"], time)
         for name, value in values.items():

@@ -7,7 +7,9 @@ import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
+
+from .frozen import frozen
 
 # These pickle functions by what they do.
 _BY_VALUE = ("cloudpickle", "dill")
@@ -18,7 +20,11 @@ class Portable:
 
     A pickle holds the names of functions, so they must be found under these: a lambda or a function within another is
     refused. A copy shares them.
+
+    ``_records``: names of entries that are no fields and are copied and pickled too, where they are there.
     """
+
+    _records: ClassVar[tuple[str, ...]] = ()
 
     def _functions(self) -> Mapping[str, object]:
         """The functions among the fields, by what messages call them."""
@@ -33,14 +39,18 @@ class Portable:
             refuse_local(what, function)
         return self._fields()
 
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        # Neither pickles nor copies of arrays are read-only.
+        self.__dict__.update({name: frozen(value) for name, value in state.items()})
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         made = memo[id(self)] = object.__new__(type(self))
-        made.__dict__.update(deepcopy(self._fields(), memo))
+        made.__setstate__(deepcopy(self._fields(), memo))
         return made
 
     def _fields(self) -> dict[str, Any]:
         names: Mapping[str, object] = self.__dataclass_fields__  # type: ignore[attr-defined]  # of every dataclass
-        return {name: getattr(self, name) for name in names}
+        return {name: self.__dict__[name] for name in (*names, *self._records) if name in self.__dict__}
 
 
 def refuse_local(what: str, function: object) -> None:

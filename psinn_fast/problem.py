@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from .bounds import Interval, Unknowns
 from .conditions import Condition
 from .description import describe_problem
 from .domain import Box
+from .frozen import frozen
 from .kernels import checks
 from .kernels.contract import Term
 from .kernels.errors import InputError
@@ -83,7 +84,7 @@ class Problem(Portable):
     def __post_init__(self) -> None:
         settings = checked_settings(self)
         for name, value in settings.items():
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, frozen(value))
         object.__setattr__(self, "conditions", tuple(_numbered(self.conditions)))
         self.unknowns.start(guessed=True)  # a start that is not within its bounds is refused
         check_names(self)
@@ -95,6 +96,12 @@ class Problem(Portable):
 
     def _functions(self) -> dict[str, object]:
         return {f"problem {self.name!r}: exact": self.exact}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Problem:
+        made: Problem = super().__deepcopy__(memo)
+        # What was traced is what will be trained, whatever the functions would give now.
+        made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in made.__dict__})
+        return made
 
     def exact_at(self, points: Points) -> Points:
         """The exact solution at points (N, d): (N, F), NaN where it says nothing.
@@ -163,6 +170,7 @@ class Problem(Portable):
         """The loss terms as every backend takes them. Points and columns are computed in float64, then rounded."""
         terms = []
         for i, condition in enumerate(self.conditions):
+            condition.refuse_other_targets()
             term = self.term_at(i, condition.sites, condition.columns, dtype, device)
             if not bool(torch.isfinite(term.points).all()):
                 raise InputError(_too_large(condition.name, "points", dtype))

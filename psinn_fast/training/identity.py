@@ -6,10 +6,8 @@ sums, compared to a tolerance: another processor's sine may differ in the last d
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -20,7 +18,6 @@ import torch
 from ..conditions import Condition
 from ..kernels.contract import Term
 from ..kernels.errors import short
-from ..kernels.program import Program
 from ..networks import PsiMLP
 from ..problem import Problem
 
@@ -90,27 +87,11 @@ def _term(condition: Condition, term: Term, text: str) -> dict[str, Any]:
     regions = [region and [_numbers(region.low), _numbers(region.high)] for region in condition.regions]
     return {
         "weight": condition.weight,
-        "equation": {"text": text[:_LONGEST_EQUATION], "sha256": _digest(term.program)},
+        "equation": {"text": text[:_LONGEST_EQUATION], "sha256": term.program.digest()},
         "points": _numbers(term.points.numpy()),
         "targets and sources": _numbers(term.columns.numpy()),
         "regions": regions,
     }
-
-
-def _digest(program: Program) -> str:
-    parts = [getattr(program, name) for name in program.__dataclass_fields__]
-    return hashlib.sha256(json.dumps(_plain(parts)).encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    """Tuples with the names of their classes, floats bit by bit."""
-    if isinstance(value, float):
-        return value.hex()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [type(value).__name__, *map(_plain, value)]
-    if hasattr(value, "__dataclass_fields__"):
-        return [type(value).__name__, *(_plain(getattr(value, name)) for name in value.__dataclass_fields__)]
-    return value
 
 
 def _numbers(array: npt.NDArray[np.float64]) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""What does not change once it is made: problems are traced when they are made, a later change would not be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+
+Key, Value = TypeVar("Key"), TypeVar("Value")
+
+
+class FrozenDict(dict[Key, Value]):
+    """A dictionary that refuses every change. Unlike `types.MappingProxyType` it is its own, and is pickled."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError(
+            f"{dict(self)} belongs to a PDE, condition or problem, which does not change once it is made: make another "
+            "one, e.g. by dataclasses.replace"
+        )
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenDict, (dict(self),)
+
+
+def frozen(value: Any) -> Any:
+    """The value, its arrays read-only and its mappings frozen; also those within tuples and mappings."""
+    if isinstance(value, np.ndarray):
+        value.setflags(write=False)
+    elif isinstance(value, Mapping):
+        return FrozenDict({name: frozen(part) for name, part in value.items()})
+    elif type(value) is tuple:
+        return tuple(map(frozen, value))
+    return value

@@ -1,0 +1,173 @@
+"""What a problem is made of does not change after it was made; what its functions read may, and that is refused."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import multiprocessing
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+
+import psinn_fast as pf
+
+BOX = pf.Box(t=(0, 1), x=(0, 1))
+RATE = {"a": 0.1}
+
+
+def rate() -> float:
+    return RATE["a"]
+
+
+def equation(u: Any, b: Any) -> Any:
+    return u.t - rate() * u.xx - b
+
+
+def source(u: Any, x: Any, b: Any) -> Any:
+    return u.t - u.xx + b * sp.sin(rate() * x)
+
+
+def robin(u: Any) -> Any:
+    return u.x + rate() * u
+
+
+def initial(t: Any, x: Any) -> Any:
+    return rate() * (x + t)
+
+
+def constant(*_: Any) -> float:
+    return 2 * rate()
+
+
+def plain(u: Any, b: Any) -> Any:
+    return u.t - b * u.xx
+
+
+def heat(residual: Any = plain, condition: pf.Condition | None = None, **settings: Any) -> pf.Problem:
+    pde = pf.PDE("t x", "u", residual, {"b": 0.5})
+    conditions = [pf.Residual(BOX.grid(5)), pf.Dirichlet(BOX.face("t", "low", 5), u=0.0)]
+    return pf.Problem("heat", pde, BOX, [*conditions, *([condition] if condition else [])], **settings)
+
+
+def by_pickle(it: Any) -> Any:
+    return pickle.loads(pickle.dumps(it))
+
+
+COPIES: dict[str, Callable[[Any], Any]] = {"itself": lambda it: it, "deepcopy": copy.deepcopy, "pickle": by_pickle}
+
+
+@pytest.mark.parametrize("again", COPIES.values(), ids=COPIES)
+def test_mappings_and_arrays_are_read_only(again: Callable[[Any], Any]) -> None:
+    pde = pf.PDE("t x", "u", with_unknown, {"a": 1.0}, {"b": 0.5})
+    face = BOX.face("t", "low", 5)
+    problem = again(pf.Problem(
+        "p", pde, BOX, [pf.Residual(BOX.grid(5)), pf.Dirichlet(face, u=np.zeros(5)), pf.Neumann(face, [1, 0], u=0.0)],
+        guess={"b": 0.4}, bounds={"b": (0, 1)}, true_coefficients={"b": 0.3}, paper_errors={"PINN": 1.0},
+    ))  # fmt: skip
+    own = problem.pde.coefficients, problem.pde.unknown, problem.guess, problem.bounds, problem.true_coefficients
+    given = [mapping for condition in problem.conditions for mapping in (condition.columns, condition.targets)]
+    for mapping in filter(None, (*own, problem.paper_errors, *given)):
+        for change in (
+            lambda m: m.update(a=5.0),
+            lambda m: m.__setitem__("a", 5.0),
+            lambda m: m.__delitem__(next(iter(m))),
+            lambda m: m.pop(next(iter(m))),
+            lambda m: m.popitem(),
+            lambda m: m.clear(),
+            lambda m: m.setdefault("new", 1.0),
+            lambda m: m.__ior__({"a": 5.0}),
+        ):
+            before = list(mapping)
+            with pytest.raises(TypeError, match="does not change once it is made"):
+                change(mapping)
+            assert list(mapping) == before
+    assert problem.pde.coefficients == {"a": 1.0}
+    assert {**problem.guess, "c": 1.0} == problem.guess | {"c": 1.0} == {"b": 0.4, "c": 1.0}
+    for condition in problem.conditions:
+        arrays = [*condition.sites, *condition.columns.values(), *condition.targets.values()]
+        arrays += [end for region in condition.regions for end in (region.low, region.high)]
+        for array in [*arrays, problem.domain.low, problem.domain.high]:
+            if np.ndim(array):
+                with pytest.raises(ValueError, match="read-only"):
+                    array[...] = 5.0
+                assert not array.flags.writeable
+    for name in ("low", "high", "coords"):
+        with pytest.raises(AttributeError):
+            setattr(problem.domain, name, (5.0, 6.0))
+    assert repr(problem.domain) == "Box(t=(0, 1), x=(0, 1))"
+
+
+def with_unknown(u: Any, a: Any, b: Any) -> Any:
+    return u.t - a * u.xx + b
+
+
+CHANGED = {
+    "number": (equation, None),
+    "source": (source, None),
+    "own residual": (plain, pf.Residual(BOX.face("x", "low", 5), robin, name="robin")),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+@pytest.mark.parametrize("again", [by_pickle, lambda it: dataclasses.replace(it, lr=1e-2)], ids=["pickle", "replace"])
+def test_a_copy_means_what_the_original_means(
+    name: str, again: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    residual, condition = CHANGED[name]
+    monkeypatch.setitem(RATE, "a", 0.1)
+    problem = heat(residual, copy.deepcopy(condition))
+    before = problem.terms(torch.float64)
+    unchanged = again(problem).terms(torch.float64)
+    monkeypatch.setitem(RATE, "a", 7.0)
+    # The problem itself trains on what it was made with, and so does a copy within the process.
+    for same in (problem, copy.deepcopy(problem)):
+        for old, new, other in zip(before, same.terms(torch.float64), unchanged, strict=True):
+            assert (old.program, old.program) == (new.program, other.program)
+            assert torch.equal(old.columns, new.columns)
+            assert torch.equal(old.columns, other.columns)
+    with pytest.raises(pf.InputError, match=r"(residual|robin).*reads something that has changed since .*coefficient"):
+        again(problem).terms()
+    with pytest.raises(pf.InputError, match="reads something that has changed since"):
+        by_pickle(copy.deepcopy(problem)).terms()
+    assert heat(residual, copy.deepcopy(condition)).terms()  # a new one may mean something new
+
+
+@pytest.mark.parametrize("target", [initial, constant, partial(initial)])
+@pytest.mark.parametrize("again", COPIES.values(), ids=COPIES)
+def test_targets_that_change(target: Any, again: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those at points drawn anew would be others than those at the points given."""
+    monkeypatch.setitem(RATE, "a", 0.1)
+    problem = heat(condition=pf.Dirichlet(BOX.face("x", "low", 5), u=target, name="wall"))
+    monkeypatch.setitem(RATE, "a", 7.0)
+    with pytest.raises(pf.InputError, match=r"wall: target u: .*other values now.*global.*random.*array"):
+        again(problem).terms()
+
+
+def worker(problem: pf.Problem) -> float:
+    return pf.solve(problem, layers=[2, 3, 1], steps=1, backend="reference").loss
+
+
+def test_a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the global has its first value again."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(worker, heat(source)).result(timeout=120) > 0
+        monkeypatch.setitem(RATE, "a", 7.0)
+        with pytest.raises(pf.InputError, match="reads something that has changed since"):
+            pool.submit(worker, heat(equation)).result(timeout=120)
+
+
+def test_one_condition_in_several_problems() -> None:
+    """Other PDEs and bounds give it another meaning by right."""
+    condition = pf.Residual(BOX.grid(5))
+    for residual in (plain, lambda u, b: u.t - b * u.x):
+        for unknown, bounds in (({}, {}), ({"b": 0.5}, {}), ({"b": 0.5}, {"b": (0, 1)})):
+            pde = pf.PDE("t x", "u", residual, {} if unknown else {"b": 0.5}, unknown)
+            pf.Problem("p", pde, BOX, [condition], bounds=bounds)
+            pf.Problem("p", pde, BOX, [condition], bounds={"b": (0, 2)} if bounds else {})

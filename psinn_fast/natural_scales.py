@@ -41,6 +41,8 @@ _DECADES, _CLOSE = 30.0, 0.05
 # What is left of an equation is rounding error if it is less than this part of the equation without any field; so is
 # a field of less than this part of its start.
 _ROUNDING = 1e-9
+# Given values count as at least this part of their field's mean square.
+_LEAST_GIVEN = 1e-2
 # Residuals whose squares float32 can hold with room to spare.
 _FLOAT32 = 1e-15, 1e15
 # The channel of a field itself.
@@ -91,6 +93,37 @@ def natural_scales(problem: Problem, may_start: Sequence[bool] | None = None) ->
     scales = replace(scales, coefficients=np.where(is_free, units, guesses))
     residuals = tuple(probe.residuals(i, scales).square().mean(0).sqrt().numpy() for i in range(len(probe.terms)))
     return replace(scales, coefficients=np.where(is_free, _rounded(units, _UNUSUAL), 1.0), residuals=residuals)
+
+
+class NaturalLosses(NamedTuple):
+    """By term: ``losses``, and whether it does nothing but ``give`` values of fields."""
+
+    losses: tuple[float, ...]
+    gives: tuple[bool, ...]
+
+
+def natural_losses(problem: Problem) -> NaturalLosses:
+    """Of each term, the loss that says nothing is solved: its mean square for random fields of natural size.
+
+    A term that gives values has it in proportion where all that is given for its field is smaller than that: errors are
+    small beside the data, not beside what a field might have been. 0 where a residual is not finite for random fields.
+    """
+    probe, scales = _Probe(problem), natural_scales(problem)
+    given = dict[int, float]()
+    for equation in probe.equations:
+        if equation.given is not None:
+            (field,) = equation.fields
+            given[field] = max(given.get(field, 0.0), float((equation.given**2).mean()))
+    losses = [0.0] * len(probe.terms)
+    for equation in probe.equations:
+        natural = float(scales.residuals[equation.term][equation.residual] ** 2)
+        if equation.given is not None:
+            (field,) = equation.fields
+            part = given[field] / float(scales.sizes[field] ** 2)
+            natural *= min(1.0, max(part, _LEAST_GIVEN)) if part else 1.0
+        losses[equation.term] += natural if math.isfinite(natural) else 0.0
+    others = {equation.term for equation in probe.equations if equation.given is None}
+    return NaturalLosses(tuple(losses), tuple(number not in others for number in range(len(losses))))
 
 
 def float32_error(problem: Problem, scales: Scales) -> tuple[float, str]:

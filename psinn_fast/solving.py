@@ -22,6 +22,7 @@ from .problems import as_problem
 from .scaling import check_scaling, float32_suffices, scaled
 from .structure import Structure, check_layer_sizes
 from .symmetry import structure_from_group
+from .training.doubts import inaccurate
 from .training.gauss_newton_options import GaussNewton
 from .training.interrupt import InterruptFlag
 from .training.loop import Schedule, fit
@@ -54,13 +55,18 @@ class Solution(FitResult):
     seed: int
     metrics: dict[str, Metric]
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return *super().warnings, *inaccurate(self.metrics)
+
     def __repr__(self) -> str:
         error = self.metrics["relative_l2"]
         known = "" if error is None else f"relative L2 {error if isinstance(error, dict) else format(error, '.3e')}, "
         losses = ", ".join(f"{name} {loss:.2e}" for name, loss in self.losses.items())
+        found = "".join(f", {name} = {value:.6g}" for name, value in self.coefficients.items())
         return (
             f"Solution of {self.problem.name} by {self.method}, {self.net.structure.n_parameters} parameters, "
-            f"{self.optimizer}: {known}losses {losses}; status: {self.status}"
+            f"{self.optimizer}: {known}losses {losses}{found}; status: {self.status}"
         )
 
     def to_dict(self) -> dict[str, Any]:

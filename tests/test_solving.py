@@ -76,13 +76,19 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
 
 
 def test_warnings_are_marked_in_the_table() -> None:
-    solution = solve(small_laplace(), "psi", steps=0)
+    found = solve(small_laplace(), "psi", steps=1)
+    solution = replace(found, loss=0.0, unsolved={}, metrics={**found.metrics, "relative_l2": 0.01})
     doubted = replace(solution, held_out_warnings=("the residual between the points is 11 times larger",))
     assert doubted.status == "done, but the residual between the points is 11 times larger"
     table = comparison_table([("Psi-NN", solution), ("PINN", doubted)]).splitlines()
     assert table[1].startswith("Psi-NN ")
     assert table[2].startswith("PINN * ")
     assert table[3] == "* PINN: the residual between the points is 11 times larger"
+
+
+def test_coefficients_found_are_shown() -> None:
+    solution = solve("burgers-inverse", layers=[2, 4, 1], steps=1)
+    assert f"nu = {solution.coefficients['nu']:.6g}" in str(solution)
 
 
 def test_metrics_against_their_definitions() -> None:

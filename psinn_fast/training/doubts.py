@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from statistics import median
 
 from .history import History
+
+# A metric of `error_metrics`: a number, or one for each field; None where it is not known.
+Metric = float | dict[str, float | None] | None
 
 # A loss this many times larger where no point was than where one was says that the network fits its points only,
 # unless it is below that part of the loss that training began with.
 HIDDEN, NEGLIGIBLE = 10.0, 1e-9
 # In the last quarter the loss fell by the first of these factors and is still above that part of the first loss.
 _STILL_FALLING = ((2.0, 1e-3), (10.0, NEGLIGIBLE))
-# Above this part of the first loss nothing is solved.
-_UNSOLVED = 1e-2
+# Above this part of its largest a term is not solved; above this part of the first loss nothing is, unless training
+# began with a loss so small that what is left is below this part of that of random fields.
+_UNSOLVED, _NEAR = 1e-2, 1e-5
+# Above this relative L2 error.
+_INACCURATE = 0.2
 _CUT_SHORT = ("steps", "iterations", "seconds", "interrupt")
 _MORE = "when training stopped: more steps or seconds would help"
 # Fewer rows of a history show no trend; so many are averaged at each of its ends.
@@ -36,21 +43,55 @@ def _rounded(ratio: float) -> str:
     return f"{ratio:.0f}" if ratio < 1_000 else f"{ratio:.0e}".replace("e+0", "e").replace("e+", "e")
 
 
-def unsolved(history: History, loss: float) -> tuple[str, ...]:
-    """A warning that the ``loss`` reached is not small beside the one that training began with."""
-    losses = history["loss"]
-    if len(losses) < 2 or not loss > _UNSOLVED * losses[0]:
+def unsolved(
+    history: History, loss: float, losses: Mapping[str, float], references: Mapping[str, float], size: float
+) -> tuple[str, ...]:
+    """A warning that the loss of a term, or the weighted total, is not small.
+
+    Args:
+        history: of training.
+        loss: the total reached.
+        losses, references: by term, what was reached, and what it is if nothing is solved; terms without the latter are
+            not judged. The first loss is no such reference: untrained networks nearly solve Laplace's equation.
+        size: the total of random fields, by which a start near the solution is told.
+    """
+    found = []
+    for name, reference in references.items():
+        if losses[name] > _UNSOLVED * reference:
+            most = max(largest(history, name), losses[name])
+            is_known = losses[name] > _UNSOLVED * most
+            share = 100 * losses[name] / (most if is_known else reference)
+            found.append(f"term {name!r} is still at {share:.0f} % of its {'largest' if is_known else 'natural size'}")
+    first = history["loss"][0] if len(history) else math.inf
+    if not found and loss > _UNSOLVED * first and loss > _NEAR * size:
+        found = [f"the loss is still {100 * loss / first:.0f} % of the first one"]
+    if not found:
         return ()
-    return (
-        f"this is no solution, unless training began near one or data are noisy: the loss is still "
-        f"{100 * loss / losses[0]:.0f} % of the first one",
-    )
+    return (f"this is no solution, unless training began near one or data are noisy: {', '.join(found)}",)
 
 
-def trend(history: History, stopped_by: str) -> tuple[str, ...]:
+def largest(history: History, term: str) -> float:
+    """The largest loss of a term."""
+    return max((loss for loss in history[term] if math.isfinite(loss)), default=0.0)
+
+
+def inaccurate(metrics: Mapping[str, Metric]) -> tuple[str, ...]:
+    """A warning that the error is large, where it is known (`error_metrics`)."""
+    error = metrics["relative_l2"]
+    by_field = error if isinstance(error, Mapping) else {"": error}
+    large = [
+        f"the relative L2 error{f' of {field}' if field else ''} is {100 * value:.0f} %"
+        for field, value in by_field.items()
+        if value is not None and not value <= _INACCURATE
+    ]
+    return (" and ".join(large),) if large else ()
+
+
+def trend(history: History, stopped_by: str, size: float = 0.0) -> tuple[str, ...]:
     """A note that the loss was still falling when training was cut short.
 
-    Medians of five rows are compared, since Adam's losses jump.
+    Medians of five rows are compared, since Adam's losses jump. ``size``: the total of random fields, beside which what
+    is left may be negligible where training began near a solution.
     """
     steps, losses = history["step"], history["loss"]
     if len(losses) < _FEWEST_ROWS or stopped_by not in _CUT_SHORT:
@@ -58,8 +99,8 @@ def trend(history: History, stopped_by: str) -> tuple[str, ...]:
     first, last = losses[0], median(losses[-_AVERAGED:])
     quarter = next(i for i, step in enumerate(steps) if step >= 0.75 * steps[-1])
     fell = median(losses[max(0, quarter - _AVERAGED // 2) :][:_AVERAGED]) / max(last, 1e-300)
-    if last > _UNSOLVED * first and fell > 1:
+    if last > max(_UNSOLVED * first, _NEAR * size) and fell > 1:
         return (f"the loss was still falling {_MORE}",)
-    if any(fell > factor and last > level * first for factor, level in _STILL_FALLING):
+    if any(fell > factor and last > max(level * first, NEGLIGIBLE * size) for factor, level in _STILL_FALLING):
         return (f"the loss was still falling, by a factor of {_rounded(fell)} over the last quarter, {_MORE}",)
     return ()

@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,15 @@ from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
 from .point_orbits import one_point_per_orbit
 from .progress import TrainingProgress, progress_note
-from .result import FitResult, TrainingInterrupted, check_network, check_regularizer, divergence, time_limit
+from .result import (
+    FitResult,
+    TrainingInterrupted,
+    check_network,
+    check_regularizer,
+    divergence,
+    time_limit,
+    unsolved_losses,
+)
 
 # A slice of steps between two looks at the clock and at Ctrl-C, in seconds.
 SLICE_SECONDS = 0.2
@@ -155,10 +163,15 @@ def fit(
         raise InputError(f"identity: expected a mapping, got {short(identity)}")
     problem = as_trained(problem, net, scaling)
     if isinstance(schedule, GaussNewton):
-        return fit_gauss_newton(
-            problem, net, schedule, coefficients=coefficients, backend=backend, seconds=seconds, checkpoint=checkpoint,
-            resume=resume, identity=identity, progress=progress, title=title,
-        )  # fmt: skip
+        try:
+            result = fit_gauss_newton(
+                problem, net, schedule, coefficients=coefficients, backend=backend, seconds=seconds,
+                checkpoint=checkpoint, resume=resume, identity=identity, progress=progress, title=title,
+            )  # fmt: skip
+        except TrainingInterrupted as stop:
+            stop.result = replace(stop.result, **unsolved_losses(problem, stop.result.history))
+            raise
+        return replace(result, **unsolved_losses(problem, result.history))
     for name, natural in problem.unknowns.far(coefficients).items():
         warnings.warn(
             f"coefficients: {name} starts far from its natural size, near {abs(natural):g}, which is farther than Adam "
@@ -283,6 +296,7 @@ def fit(
         stopped_by,
         held_out=problem.losses_as_given(held_out),
         held_out_warnings=(f"the residual between the points is {larger}",) if larger else (),
+        **unsolved_losses(problem, history),
     )
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, net, interrupt.signal)

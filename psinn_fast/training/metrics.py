@@ -15,6 +15,7 @@ from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..problems import as_problem
+from .doubts import Metric
 from .result import check_network
 
 Points = npt.NDArray[np.float64]
@@ -22,7 +23,6 @@ Points = npt.NDArray[np.float64]
 _RESOLUTION = {1: 4001, 2: 201, 3: 41, 4: 17}
 _COARSE = {1: 501, 2: 41, 3: 13, 4: 7}
 
-Metric = float | dict[str, float | None] | None
 METRICS = ("relative_l2", "rmse", "mse", "max_error", "boundary_rmse")
 
 

@@ -10,9 +10,10 @@ from typing import Any
 from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..kernels.regularizer import Regularizer
+from ..natural_scales import natural_losses
 from ..networks import PsiMLP
 from ..problem import Problem
-from .doubts import trend, unsolved
+from .doubts import largest, trend, unsolved
 from .history import History
 from .interrupt import Interrupted
 
@@ -23,7 +24,10 @@ class FitResult:
 
     ``loss``: the weighted total at the final weights, as it was minimised, without a weight penalty; ``losses`` by term
     (unweighted); ``held_out`` the same at points that training did not see (`HeldOut`), None where there are none.
-    ``warnings``: that these are much larger, or that the loss hardly fell; ``notes``: that it was still falling.
+    ``warnings``: that these are much larger, or that a loss hardly fell; ``notes``: that it was still falling, or that
+    no step was taken.
+    ``unsolved``: by term, its loss where nothing is solved: the largest of training, or of random fields if that is
+    more, or for values that are given (`natural_losses`); ``size``: the weighted total of random fields.
     ``stopped_by``: "steps", "seconds", "interrupt", or what Gauss-Newton found (see `GaussNewton`); ``solver``: how it
     solved its equations, in order of first use.
     """
@@ -39,20 +43,35 @@ class FitResult:
     solver: str | None = None
     held_out: dict[str, float | None] = field(default_factory=dict)
     held_out_warnings: tuple[str, ...] = ()
+    unsolved: dict[str, float] = field(default_factory=dict)
+    size: float = 0.0
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        return *self.held_out_warnings, *unsolved(self.history, self.loss)
+        doubts = unsolved(self.history, self.loss, self.losses, self.unsolved, self.size)
+        return *self.held_out_warnings, *doubts
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return trend(self.history, self.stopped_by)
+        idle = () if self.steps else ("no step was taken",)
+        return *idle, *trend(self.history, self.stopped_by, self.size)
 
     @property
     def status(self) -> str:
         """``done``, or ``done, but the residual between the points is 1e5 times larger``."""
         doubts = "; ".join([*self.warnings, *self.notes])
         return f"{self.ended}, but {doubts}" if doubts else self.ended
+
+
+def unsolved_losses(problem: Problem, history: History) -> dict[str, Any]:
+    """``unsolved`` and ``size`` of a result; the problem is that which was trained (`as_trained`)."""
+    natural = natural_losses(problem)
+    found = dict[str, float]()
+    terms = zip(problem.conditions, problem.losses_as_given(natural.losses).items(), natural.gives, strict=True)
+    for condition, (name, loss), gives in terms:
+        if condition.weight:
+            found[name] = loss if gives and loss else max(loss, largest(history, name))
+    return {"unsolved": found, "size": problem.total_loss(natural.losses)}
 
 
 class TrainingInterrupted(Interrupted):

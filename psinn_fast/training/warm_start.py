@@ -55,4 +55,8 @@ def _joined(first: FitResult, second: FitResult) -> FitResult:
         history.append(**row)
     for row in second.history:
         history.append(**{**row, "step": row["step"] + first.steps, "seconds": row["seconds"] + first.seconds})
-    return replace(second, steps=first.steps + second.steps, seconds=first.seconds + second.seconds, history=history)
+    unsolved = {name: max(loss, first.unsolved.get(name, 0.0)) for name, loss in second.unsolved.items()}
+    return replace(
+        second, unsolved=unsolved, steps=first.steps + second.steps, seconds=first.seconds + second.seconds,
+        history=history,
+    )  # fmt: skip

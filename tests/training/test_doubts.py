@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from psinn_fast.training.doubts import times_larger, trend, unsolved
+from psinn_fast.training.doubts import Metric, inaccurate, times_larger, trend, unsolved
 from psinn_fast.training.history import History
 from psinn_fast.training.result import FitResult
 from psinn_fast.training.warm_start import _joined
@@ -82,14 +82,63 @@ def test_trends(found: History, stopped_by: str, expected: str | None) -> None:
         ([2.0, 1.0], 0.019, None),
         ([2.0, 1.0], math.nan, None),
         ([0.0, 0.0], 0.0, None),
-        ([1.0], 1.0, None),  # nothing was trained
+        ([1.0], 1.0, "still 100 % of the first one"),  # nothing was trained
         ([], 1.0, None),
     ],
 )
 def test_what_is_no_solution(losses: list[float], loss: float, expected: str | None) -> None:
-    warnings = unsolved(history(losses), loss)
+    warnings = unsolved(history(losses), loss, {}, {}, 0.0)
     assert len(warnings) == (expected is not None)
     assert expected is None or (expected in warnings[0] and warnings[0].startswith("this is no solution"))
+
+
+def test_a_start_near_the_solution_is_told_by_what_random_fields_would_have() -> None:
+    assert unsolved(history([1e-9, 1e-10]), 1e-10, {}, {}, 1e-6)
+    assert not unsolved(history([1e-9, 1e-10]), 1e-10, {}, {}, 1.0)
+    assert trend(falling(1.01, 1e-9, 1e-10), "seconds")
+    assert not trend(falling(1.01, 1e-9, 1e-10), "seconds", 1.0)
+    assert trend(falling(3.0, 1e-9, 1e-11), "seconds")
+    assert not trend(falling(3.0, 1e-9, 1e-11), "seconds", 1.0)
+
+
+def terms(*losses: float) -> History:
+    return History(("step", "seconds", "loss", "flow"), [(step, 0.0, loss, loss) for step, loss in enumerate(losses)])
+
+
+@pytest.mark.parametrize(
+    ("found", "loss", "reference", "expected"),
+    [
+        (terms(1e-3, 5.0, 1.0), 1.0, 5.0, "term 'flow' is still at 20 % of its largest"),  # it began small
+        (terms(1e-3, 5.0, 0.049), 0.049, 5.0, None),
+        (terms(5.0, 0.04), 0.04, 1.0, "term 'flow' is still at 4 % of its natural size"),
+        (terms(5.0, math.nan, 4.0), 4.0, 10.0, "term 'flow' is still at 80 % of its largest"),
+        (terms(1e-3), 4.0, 10.0, "term 'flow' is still at 100 % of its largest"),
+        (terms(), 4.0, 10.0, "term 'flow' is still at 100 % of its largest"),
+        (terms(), 0.0, 0.0, None),
+    ],
+)
+def test_what_term_is_not_solved(found: History, loss: float, reference: float, expected: str | None) -> None:
+    warnings = unsolved(found, 0.0, {"flow": loss}, {"flow": reference}, 0.0)
+    assert len(warnings) == (expected is not None)
+    assert expected is None or warnings[0].endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (0.891, ("the relative L2 error is 89 %",)),
+        (0.2, ()),
+        (None, ()),
+        (math.nan, ("the relative L2 error is nan %",)),
+        (
+            {"u": 0.25, "v": None, "p": 0.3},
+            ("the relative L2 error of u is 25 % and the relative L2 error of p is 30 %",),
+        ),
+        ({"u": 0.0, "v": None}, ()),
+    ],
+)
+def test_errors_that_are_known_are_said(error: Metric, expected: tuple[str, ...]) -> None:
+    assert inaccurate({"relative_l2": error}) == expected
 
 
 def test_a_warm_start_is_judged_by_where_adam_began() -> None:

@@ -1,0 +1,114 @@
+"""Runs that end far from a solution say so, whatever weights hide, and those near one do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy
+
+from psinn_fast import PDE, Box, Data, Dirichlet, GaussNewton, Problem, Residual, build_network, fit, solve
+from psinn_fast.natural_scales import natural_losses
+from psinn_fast.problems import PROBLEMS, get_problem
+from psinn_fast.training.loop import Schedule
+
+LINE = Box(x=(0, 1))
+ENDS = [[0.0], [1.0]]
+NEWTON: dict[str, Any] = {"optimizer": "gauss-newton", "layers": [1, 12, 12, 1], "steps": 60}
+
+
+def parabola(*others: Data | Dirichlet) -> Problem:
+    """u'' + 6 = 0: u = 3 x (1 - x)."""
+    pde = PDE("x", "u", lambda u: u.xx + 6)
+    return Problem("parabola", pde, LINE, [Residual(LINE.grid(200)), Dirichlet(ENDS, u=0.0), *others])
+
+
+@pytest.mark.trajectory
+def test_a_large_weight_hides_no_term() -> None:
+    pde = PDE("x", "u", lambda u, x: u.xx + 100 * sympy.pi**2 * sympy.sin(10 * sympy.pi * x))
+    ends = Dirichlet(ENDS, u=[5.0, 5.0], weight=1e4)
+    problem = Problem("w", pde, LINE, [Residual(LINE.grid(200)), ends], exact=lambda x: 5 + np.sin(10 * np.pi * x))
+    solution = solve(problem, **NEWTON)
+    assert solution.metrics["relative_l2"] > 0.5  # type: ignore[operator]
+    assert solution.loss < 1e-2 * solution.history["loss"][0]
+    assert "this is no solution" in solution.status
+    assert "term 'residual' is still at" in solution.status
+    assert f"the relative L2 error is {100 * solution.metrics['relative_l2']:.0f} %" in solution.status  # type: ignore[operator]
+
+
+@pytest.mark.trajectory
+@pytest.mark.parametrize("value", [0.5, 5.0, -0.01])
+def test_data_that_contradict_the_equation_are_noticed(value: float) -> None:
+    """u(1/2) is 0.75."""
+    solution = solve(parabola(Dirichlet([[0.5]], u=value, name="middle")), **NEWTON)
+    assert "or data are noisy: term" in solution.status
+    assert "'middle' is still at" in solution.status
+
+
+@pytest.mark.trajectory
+def test_data_that_agree_or_are_a_little_noisy_are_no_doubt() -> None:
+    x = np.linspace(0, 1, 40)[:, None]
+    noise = 0.01 * np.random.default_rng(0).standard_normal(40)
+    solution = solve(parabola(Data(x, u=3 * x[:, 0] * (1 - x[:, 0]) + noise)), **NEWTON)
+    assert solution.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"steps": 0},
+        {"optimizer": GaussNewton(iterations=0)},
+        {"optimizer": GaussNewton(iterations=50, damping=1e300)},
+        {"optimizer": GaussNewton(gradient_tolerance=2)},
+        {"optimizer": GaussNewton(step_tolerance=1.0)},
+        {"seconds": 0},
+        {"optimizer": "gauss-newton", "seconds": 0},
+    ],
+    ids=str,
+)
+def test_a_run_without_a_step_is_no_solution(options: dict[str, Any]) -> None:
+    solution = solve(parabola(), layers=[1, 12, 12, 1], **options)
+    assert solution.steps == 0
+    assert "this is no solution" in solution.status
+    assert "no step was taken" in solution.notes
+
+
+def test_a_flat_residual_is_no_solution() -> None:
+    problem = Problem("flat", PDE("x", "u", lambda u: sympy.sign(u - 0.5)), LINE, [Residual(LINE.grid(50))])
+    assert "this is no solution" in solve(problem, **NEWTON).status
+
+
+@pytest.mark.trajectory
+def test_going_on_from_a_solution_is_no_doubt() -> None:
+    problem = parabola()
+    net = build_network(problem, "pinn", layers=[1, 12, 12, 1], by_newton=True, dtype="float64")
+    losses = []
+    for iterations in (40, 5, 30, 0):
+        result = fit(problem, net, GaussNewton(iterations=iterations))
+        losses.append(result.loss)
+        assert result.warnings == ()
+    assert losses[0] < 1e-5
+    result = fit(problem, net, Schedule(20, 1e-9))
+    assert (result.warnings, result.notes) == ((), ())
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_losses_of_random_fields_are_of_the_size_that_problems_begin_with(name: str) -> None:
+    natural = natural_losses(get_problem(name))
+    assert all(0.1 < loss < 1e3 for loss in natural.losses)
+    assert natural.gives == (False,) + (True,) * (len(natural.losses) - 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "part"), [(0.0, 1.0), (1e4, 1.0), (3e3, 0.09), (1e3, 0.01), (1e2, 0.01), (1e-9, 0.01)]
+)
+def test_errors_are_measured_by_what_is_given(value: float, part: float) -> None:
+    """By the equation the field is of size 1e4. Where data are smaller, walls at 0 count like them."""
+    pde = PDE("x", "u", lambda u: u.xx + 1e5)
+
+    def walls(middle: float) -> float:
+        conditions = [Residual(LINE.grid(9)), Dirichlet(ENDS, u=0.0), Data([[0.5]], u=middle)]
+        return natural_losses(Problem("p", pde, LINE, conditions)).losses[1]
+
+    assert walls(value) == pytest.approx(part * walls(0.0))

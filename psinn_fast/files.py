@@ -73,9 +73,10 @@ def write_atomically(path: str | Path, contents: str | bytes) -> None:
     and is renamed.
 
     Raises:
-        OSError: it cannot be written; the old file is as it was.
+        OSError: it cannot be written, or what is there is no regular file or read-only; it is as it was.
     """
     target = as_path("path", path)
+    _check_replaceable(target)
     descriptor, partial = _created(target.parent)
     try:
         with open(descriptor, "wb") as file:
@@ -88,6 +89,21 @@ def write_atomically(path: str | Path, contents: str | bytes) -> None:
             partial.unlink()
         raise
     _sync_folder(target.parent)
+
+
+def _check_replaceable(target: Path) -> None:
+    """A rename would put a file in the place of devices, pipes and sockets, and ask no file's permission. Links go."""
+    try:
+        mode = target.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(mode):
+        return
+    if not stat.S_ISREG(mode):
+        raise OSError("there is something that is not a regular file")
+    # The administrator may write to all files: that this one should not be is said by its mode alone.
+    if not (mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) and os.access(target, os.W_OK)):
+        raise OSError("the file there is read-only")
 
 
 def try_to_write(folder: str | Path) -> None:

@@ -6,6 +6,8 @@ import ast
 import json
 import math
 import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,25 @@ import pytest
 
 import psinn_fast
 import psinn_fast.kernels
-from psinn_fast import CheckpointError, InputError, Structure, TanhMLP, load_network, save_network
+from psinn_fast import (
+    PDE,
+    Box,
+    CheckpointError,
+    InputError,
+    Problem,
+    PsinnFastError,
+    Residual,
+    Structure,
+    TanhMLP,
+    fit,
+    load_network,
+    save_figure,
+    save_network,
+    structure_figure,
+)
 from psinn_fast.files import BadJson, from_json, read_text, to_json, write_atomically
 from psinn_fast.output import writable_folder
+from psinn_fast.training.loop import Schedule
 
 
 def test_old_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -43,6 +61,44 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
     write_atomically(tmp_path / "r.json", "new")
     assert mine.read_text() == "mine"
     assert not (tmp_path / "r.json").is_symlink()
+
+
+def writers(out: Path) -> dict[str, Callable[[], object]]:
+    """All that write a file named x in a folder."""
+    net = TanhMLP([1, 2, 1], seed=0)
+    problem = Problem("p", PDE("x", "u", lambda u: u.x), Box(x=(0, 1)), [Residual([[0.5]])])
+    return {
+        "text": lambda: write_atomically(out / "x", "new"),
+        "network": lambda: save_network(out / "x", net),
+        "structure": lambda: net.structure.save(out / "x"),
+        "picture": lambda: save_figure(structure_figure(net.structure), out / "x"),
+        "checkpoint": lambda: fit(problem, net, Schedule(1), checkpoint=out / "x"),
+    }
+
+
+@pytest.mark.parametrize("writer", writers(Path()))
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_only_regular_files_are_replaced(
+    kind: str, writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # names of sockets are short
+    with socket.socket(socket.AF_UNIX) as other:
+        os.mkfifo("x") if kind == "pipe" else other.bind("x")
+        before = os.lstat("x")
+        with pytest.raises((OSError, PsinnFastError), match="not a regular file"):
+            writers(Path())[writer]()
+    assert (os.lstat("x").st_mode, os.lstat("x").st_ino) == (before.st_mode, before.st_ino)
+    assert os.listdir() == ["x"]
+
+
+@pytest.mark.parametrize("writer", writers(Path()))
+def test_files_that_are_write_protected_are_kept(writer: str, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("old")
+    (tmp_path / "x").chmod(0o400)
+    with pytest.raises((OSError, PsinnFastError), match="read-only"):
+        writers(tmp_path)[writer]()
+    assert (tmp_path / "x").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 @pytest.mark.parametrize("name", ["folder", "missing/r.json", "long" * 100])

@@ -16,7 +16,7 @@ from .kernels.plan import Plan
 from .kernels.reference.differentiable import differentiable_jets
 from .kernels.registry import get_backend
 from .names import Names, normal, split_names, split_words
-from .networks import PsiMLP
+from .networks import PsiMLP, check_network
 from .operators import channels_of, channels_text, may_have_tangents
 
 
@@ -73,8 +73,7 @@ def derivatives(
         InputError: names, shapes, dtypes or devices that do not fit; an unknown derivative; an order above 4.
         GradientError: a second derivative of compiled code, or forward mode in it; raised as it is computed.
     """
-    if not isinstance(net, PsiMLP):
-        raise InputError(f"net: expected a PsiMLP or TanhMLP, got {type(net).__name__} (see PsiMLP.from_sequential)")
+    check_network(net)
     asked, channels = _request(wanted, coords, fields, net.structure.n_inputs, net.structure.n_outputs)
     is_transformed = torch._C._are_functorch_transforms_active()
     if torch.compiler.is_compiling() and not is_transformed:

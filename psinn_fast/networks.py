@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .changes import changed
 from .devices import named_device
 from .kernels import checks
 from .kernels.errors import InputError
@@ -106,6 +107,7 @@ class PsiMLP(nn.Module):
 
     def to_sequential(self) -> nn.Sequential:
         """The expanded network as ordinary layers (a copy: training it does not keep the relations)."""
+        check_network(self)
         modules: list[nn.Module] = []
         with torch.no_grad():
             for weight, bias in self.structure.expand(self.theta.detach()):
@@ -124,8 +126,9 @@ class PsiMLP(nn.Module):
             structure: the relations its weights satisfy, already scaled; None for none.
 
         Raises:
-            InputError: other modules, layer sizes that differ from the structure's, or weights that break the
-                relations by more than 1e-5 of the largest (the message says by how much).
+            InputError: other modules, or such with hooks, parametrizations or a forward of their own; layer sizes that
+                differ from the structure's; weights that break the relations by more than 1e-5 of the largest (the
+                message says by how much).
         """
         linears = _linear_layers(network)
         sizes = (linears[0].in_features, *(linear.out_features for linear in linears))
@@ -200,6 +203,22 @@ class TanhMLP(PsiMLP):
         return cls(structure, dtype=dtype, device=device)
 
 
+def check_network(net: object, what: str = "net") -> PsiMLP:
+    """
+    Raises:
+        InputError: it is none of the library's networks, or computes another function than theta says.
+    """
+    if not isinstance(net, PsiMLP):
+        raise InputError(f"{what}: expected a PsiMLP or TanhMLP, got {type(net).__name__} (see PsiMLP.from_sequential)")
+    if change := changed(net, PsiMLP):
+        raise InputError(
+            f"{what}: {change}, which would be ignored: kernels and files know theta alone. Leave the network "
+            "as it is, and write boundary values as a term, or u as a function of the network in the residual, e.g. "
+            "lambda N, x: pf.lap(N * x * (1 - x))"
+        )
+    return net
+
+
 def _linear_layers(network: nn.Sequential) -> list[nn.Linear]:
     modules = list(network) if isinstance(network, nn.Sequential) else []
     linears = [module for module in modules if isinstance(module, nn.Linear)]
@@ -208,6 +227,10 @@ def _linear_layers(network: nn.Sequential) -> list[nn.Linear]:
     if not linears or not fits or len(modules) % 2 == 0:
         names = ", ".join(type(module).__name__ for module in modules) or type(network).__name__
         raise InputError(f"network: expected nn.Sequential(Linear, Tanh, ..., Linear), got {names}")
+    kinds = [("", network, nn.Sequential), *((f"[{i}]", modules[i], kind) for i, kind in enumerate(expected))]
+    for where, module, kind in kinds:
+        if change := changed(module, kind):
+            raise InputError(f"network{where}: {change}, which would be lost; give the layers alone")
     return linears
 
 

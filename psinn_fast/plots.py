@@ -20,7 +20,7 @@ from .structure import Structure
 from .structure_text import frame_text, named_symbols
 from .training.history import History
 from .training.metrics import evaluate
-from .training.result import check_network
+from .training.result import check_fits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,7 +46,7 @@ def overview_figure(problem: Problem, net: PsiMLP) -> Figure:
 def solution_figure(problem: Problem | str, net: PsiMLP, title: str = "") -> Figure:
     """See `draw_solution`."""
     problem = as_problem(problem)
-    check_network(problem, net)
+    check_fits(problem, net)
     panels = 1 if problem.exact is None else 3
     figure = new_figure(4.2 * panels, 3.4 * len(problem.pde.fields))
     draw_solution(figure, problem, net)

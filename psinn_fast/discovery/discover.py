@@ -21,7 +21,7 @@ from ..problem import Problem
 from ..problems import as_problem
 from ..structure import Structure
 from ..symmetry import SignedPermutation, Symmetry, close_group, maps_of_box, structure_from_group
-from ..training.result import check_network
+from ..training.result import check_fits
 from . import teachers
 from .distillation import Distillation, distil, matching_width
 from .evidence import Evidence, accepted_group, evidence_table, weigh
@@ -196,7 +196,7 @@ def discover(
     """
     problem = as_problem(problem)
     if teacher is not None:
-        check_network(problem, teacher, "teacher")
+        check_fits(problem, teacher, "teacher")
         teacher = deepcopy(teacher).double()
     asked = checked_options(
         problem, tests, has_teacher=teacher is not None, seeds=seeds, iterations=iterations,

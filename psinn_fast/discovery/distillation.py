@@ -17,7 +17,7 @@ from ..structure import Structure
 from ..symmetry import SignedPermutation, Symmetry, maps_of_box
 from ..training.metrics import evaluate
 from ..training.progress import TrainingProgress
-from ..training.result import check_network
+from ..training.result import check_fits
 from .extraction import DiscoveryError, Extraction
 from .reading import MOST_RISE, Trial, simplify, symmetrise, tie_clusters
 from .student import (
@@ -170,7 +170,7 @@ def distil(
     # What is no network is refused below.
     nets: list[PsiMLP] = [*teacher] if isinstance(teacher, (list, tuple)) else [teacher]  # type: ignore[list-item]
     for net in nets:
-        check_network(problem, net, "teacher")
+        check_fits(problem, net, "teacher")
     if not nets:
         raise InputError("teacher: expected at least one network")
 

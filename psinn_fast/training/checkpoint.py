@@ -13,7 +13,7 @@ from torch import Tensor
 from .. import entries
 from ..files import as_path, from_json, to_json
 from ..kernels.errors import CheckpointError, CheckpointWarning, InputError, OutputWarning, short
-from ..networks import PsiMLP, TanhMLP
+from ..networks import PsiMLP, TanhMLP, check_network
 from ..structure import Structure
 from .history import History
 from .identity import differences
@@ -41,8 +41,7 @@ def save_network(path: str | Path, net: PsiMLP, coefficients: Mapping[str, float
         InputError: weights that are NaN or infinite, which no one could load.
         CheckpointError: the file cannot be written.
     """
-    if not isinstance(net, PsiMLP):
-        raise InputError(f"net: expected a PsiMLP or TanhMLP, got {type(net).__name__} (see PsiMLP.from_sequential)")
+    check_network(net)
     if not bool(torch.isfinite(net.theta).all()):
         raise InputError(f"net: its weights are NaN or infinite, {path} is not written")
     header = {"structure": net.structure.to_entries(), "coefficients": dict(coefficients or {})}

@@ -20,7 +20,7 @@ from ..scaling import as_trained
 from .interrupt import InterruptFlag
 from .point_orbits import one_point_per_orbit
 from .progress import TrainingProgress
-from .result import check_network, check_regularizer
+from .result import check_fits, check_regularizer, check_trainable
 
 # History length: 10, SciPy's default, needs several times as many iterations on these losses.
 _MEMORY = 50
@@ -57,7 +57,8 @@ def polish(
         scaling: as for `fit`.
     """
     problem = as_problem(problem)
-    check_network(problem, net)
+    check_fits(problem, net)
+    check_trainable(net)
     check_regularizer(regularizer, net, is_newton=False)
     tolerance = checks.number("tolerance", tolerance, least=0)
     iterations = checks.integer("iterations", iterations, 0)

@@ -39,8 +39,9 @@ from .progress import TrainingProgress, progress_note
 from .result import (
     FitResult,
     TrainingInterrupted,
-    check_network,
+    check_fits,
     check_regularizer,
+    check_trainable,
     divergence,
     time_limit,
     unsolved_losses,
@@ -149,7 +150,8 @@ def fit(
         TrainingInterrupted: on Ctrl-C, at most a slice later; net and checkpoint hold the weights reached.
     """
     problem = as_problem(problem)
-    check_network(problem, net)
+    check_fits(problem, net)
+    check_trainable(net)
     if not isinstance(schedule, (Schedule, GaussNewton)):
         raise InputError(f"schedule: expected a Schedule or a GaussNewton, got {short(schedule)}")
     check_regularizer(regularizer, net, isinstance(schedule, GaussNewton))

@@ -16,7 +16,7 @@ from ..networks import PsiMLP
 from ..problem import Problem
 from ..problems import as_problem
 from .doubts import Metric
-from .result import check_network
+from .result import check_fits
 
 Points = npt.NDArray[np.float64]
 # Points per axis of the evaluation grid, by number of coordinates.
@@ -76,7 +76,7 @@ def error_metrics(net: PsiMLP, problem: Problem | str) -> dict[str, Metric]:
     left out. All None where no exact solution is known.
     """
     problem = as_problem(problem)
-    check_network(problem, net)
+    check_fits(problem, net)
     return ErrorMeter(problem)(net)
 
 

@@ -11,7 +11,7 @@ from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..kernels.regularizer import Regularizer
 from ..natural_scales import natural_losses
-from ..networks import PsiMLP
+from ..networks import PsiMLP, check_network
 from ..problem import Problem
 from .doubts import largest, trend, unsolved
 from .history import History
@@ -88,10 +88,16 @@ class TrainingInterrupted(Interrupted):
         return type(self), (self.result, self.net, self.signal)
 
 
-def check_network(problem: Problem, net: object, what: str = "net") -> None:
+def check_trainable(net: PsiMLP) -> None:
+    if not net.theta.requires_grad:
+        raise InputError("net: its theta is frozen, and would be trained all the same; net.requires_grad_() frees it")
+    if net.theta._backward_hooks:
+        raise InputError("net: its theta has hooks on its gradient, which would be ignored: kernels compute that")
+
+
+def check_fits(problem: Problem, net: object, what: str = "net") -> None:
     """It is one of the library's networks, and has the problem's inputs and outputs."""
-    if not isinstance(net, PsiMLP):
-        raise InputError(f"{what}: expected a PsiMLP or TanhMLP, got {type(net).__name__} (see PsiMLP.from_sequential)")
+    net = check_network(net, what)
     expected = (len(problem.pde.coords), len(problem.pde.fields))
     if (net.structure.n_inputs, net.structure.n_outputs) != expected:
         raise InputError(

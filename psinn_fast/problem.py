@@ -22,7 +22,7 @@ from .kernels.contract import Term
 from .kernels.errors import InputError
 from .pde import PDE
 from .portable import Portable
-from .problem_checks import check_exact, check_names, check_points, check_targets, checked_settings
+from .problem_checks import check_exact, check_names, check_points, check_targets, check_use, checked_settings
 from .structure import Structure
 from .symmetry import Symmetry
 from .tracing import Traced
@@ -89,6 +89,7 @@ class Problem(Portable):
         self.unknowns.start(guessed=True)  # a start that is not within its bounds is refused
         check_names(self)
         _ = self.traced  # a condition that does not fit the PDE is refused here, not at the first step
+        check_use(self)
         check_targets(self)
         check_points(self)
         if self.exact is not None:

@@ -13,6 +13,7 @@ from .conditions import Condition
 from .domain import Box
 from .kernels import checks
 from .kernels.errors import InputError, short
+from .kernels.program import Coefficient, Jet
 from .names import numbers_by_name
 from .pde import PDE
 from .structure import Structure, check_layer_sizes
@@ -78,6 +79,28 @@ def check_targets(problem: Problem) -> None:
                     f"{condition.name}: target {field}: it is called with the coordinates {list(coords)} in this "
                     f"order, its parameters are {list(names)}"
                 )
+
+
+def check_use(problem: Problem) -> None:
+    """Every field and every unknown coefficient is read by a term that counts: otherwise it would stay at random."""
+    read = [
+        part
+        for condition, traced in zip(problem.conditions, problem.traced, strict=True)
+        if condition.weight > 0
+        for part in traced.program.inputs
+    ]
+    used_fields = {part.field for part in read if isinstance(part, Jet)}
+    used_coefficients = {part.number for part in read if isinstance(part, Coefficient)}
+    for what, names, used in (
+        ("fields", problem.pde.fields, used_fields),
+        ("unknown", tuple(problem.pde.unknown), used_coefficients),
+    ):
+        unused = [repr(name) for i, name in enumerate(names) if i not in used]
+        if unused:
+            raise InputError(
+                f"pde: {what}: no term of positive weight depends on {' and '.join(unused)}, so nothing determines it; "
+                "leave it out of the PDE, or give the residual or condition that it is in"
+            )
 
 
 def check_points(problem: Problem) -> None:

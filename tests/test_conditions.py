@@ -12,6 +12,7 @@ import sympy as sp
 import torch
 from helpers import mlp, nested_autograd, random_points, random_theta, relative_error
 from torch import Tensor
+from truth import of_everything
 
 from psinn_fast.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
 from psinn_fast.domain import Box
@@ -32,7 +33,7 @@ Values = Callable[..., Tensor]
 
 def residuals(condition: Condition, pde: PDE = PDE_) -> Tensor:
     """(N, m), by the reference backend."""
-    (term,) = Problem("p", pde, BOX, [condition]).terms(torch.float64)
+    term = Problem("p", pde, BOX, [condition, *of_everything(pde, torch.from_numpy(POINTS))]).terms(torch.float64)[0]
     coefficients = torch.tensor([0.5] * len(pde.unknown), dtype=torch.float64)
     theta = random_theta(STRUCTURE, 0)
     return ReferenceBackend().residual_jacobian(lower(STRUCTURE.layers), theta, coefficients, term)[0]

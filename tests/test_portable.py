@@ -119,10 +119,13 @@ def test_discoveries(again: Callable[[Any], Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"residual": lambda u, x, k: u.xx}, "PDE: its residual is .*<lambda>, which a pickle cannot name"),
+        ({"residual": lambda u, x, k: u.xx + k}, "PDE: its residual is .*<lambda>, which a pickle cannot name"),
         ({"exact": lambda points: points}, "problem 'rod': exact is .*<lambda>"),
-        ({"conditions": [Residual([[0.5]], lambda u: u.x)]}, "term 'residual': its residual is .*<lambda>"),
-        ({"conditions": [Dirichlet([[0.5]], u=lambda x: x, name="wall")]}, "term 'wall': target u is .*<lambda>"),
+        ({"conditions": [Residual([[0.5]], lambda u, k: u.x - k)]}, "term 'residual': its residual is .*<lambda>"),
+        (
+            {"conditions": [Dirichlet([[0.5]], u=lambda x: x, name="wall"), Residual([[0.5]])]},
+            "term 'wall': target u is .*<lambda>",
+        ),
         ({"exact": partial(lambda points, scale: points, scale=1.0)}, "problem 'rod': exact is .*<lambda>"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -47,10 +48,28 @@ def residuals_at(
 ) -> Tensor:
     """Of the structure's random network, by the reference backend: (N, m)."""
     box = pf.Box(**dict.fromkeys(pde.coords, (-1, 1)))
-    problem = pf.Problem("p", pde, box, [pf.Residual(points.numpy(), residual)])
-    (term,) = problem.terms(torch.float64)
-    coefficients, theta = problem.initial_coefficients(torch.float64), random_theta(structure, 0)
-    return ReferenceBackend().residual_jacobian(lower(structure.layers), theta, coefficients, term)[0]
+    terms = pf.Problem("p", pde, box, [pf.Residual(points.numpy(), residual), *of_everything(pde, points)]).terms(
+        torch.float64
+    )
+    coefficients = torch.tensor(list(pde.unknown.values()), dtype=torch.float64)
+    theta = random_theta(structure, 0)
+    return ReferenceBackend().residual_jacobian(lower(structure.layers), theta, coefficients, terms[0])[0]
+
+
+def of_everything(pde: pf.PDE, points: Tensor) -> list[pf.Condition]:
+    """Terms that hold every field and every unknown coefficient: a problem without them is refused."""
+    fields = pf.Data(points.numpy(), **dict.fromkeys(pde.fields, 0.0), name="fields")
+    return [fields, *(pf.Residual(points.numpy(), coefficient(name), name="unknown") for name in pde.unknown)]
+
+
+def coefficient(name: str) -> Callable[..., Any]:
+    """A residual that is this coefficient."""
+
+    def residual(**given: Any) -> Any:
+        return given[name]
+
+    residual.__signature__ = inspect.Signature([inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)])  # type: ignore[attr-defined]
+    return residual
 
 
 def check(

@@ -44,7 +44,7 @@ def terms_for(structure: Structure) -> list[Term]:
 
     conditions = [
         Residual(box.random(9, seed=1), weight=0.5),
-        Neumann(box.random(7, seed=2), unit_normal(len(coords)), **{fields[-1]: 0.3}),
+        Neumann(box.random(7, seed=2), unit_normal(len(coords)), **dict.fromkeys(fields, 0.3)),
         Periodic(box.random(5, seed=3), box.random(5, seed=4), [f"{fields[0]}_x", fields[-1]]),
     ]
     pde = PDE(" ".join(coords), " ".join(fields), residual, unknown={"nu": 0.4})

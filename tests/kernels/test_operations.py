@@ -318,7 +318,7 @@ def test_bad_terms() -> None:
     plan, theta, nu, terms = _arguments()
     term = terms[0]
     other = CASES["two outputs"].build(3)[0][0]
-    two_fields = Case("t x", "u v", lambda v: v.t, lambda *_: [], {}).build(3)[0]
+    two_fields = Case("t x", "u v", lambda u, v: u + v.t, lambda *_: [], {}).build(3)[0]
     short = Term(term.name, term.program, term.points.float(), term.columns, 1.0)
     mixed = Term(terms[1].name, terms[1].program, terms[1].points, terms[1].columns.float(), 1.0)
     for coefficients, bad, message in [

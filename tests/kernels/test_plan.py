@@ -261,7 +261,7 @@ def terms_for(structure: Structure) -> list[Term]:
 
     conditions = [
         Residual(box.random(17, seed=1), weight=0.5),
-        Neumann(box.random(7, seed=2), unit_normal(len(coords)), **{fields[-1]: 0.3}),
+        Neumann(box.random(7, seed=2), unit_normal(len(coords)), **dict.fromkeys(fields, 0.3)),
         Periodic(box.random(5, seed=3), box.random(5, seed=4), [f"{fields[0]}_y", fields[-1]]),
     ]
     problem = Problem("test", PDE(" ".join(coords), " ".join(fields), residual, unknown={"nu": 0.4}), box, conditions)

@@ -28,7 +28,8 @@ def terms(*residuals: Callable[..., object]) -> list[Term]:
         return [residual(given["u"], given["x"], given["a"], given["b"]) for residual in residuals]
 
     pde = PDE("x y", "u", together, unknown={"a": 0.5, "b": -1.0})
-    return Problem("units", pde, BOX, [Residual(BOX.grid(5))]).terms(torch.float64)
+    others = Residual(BOX.grid(2), lambda a, b: a - b, name="others")
+    return Problem("units", pde, BOX, [Residual(BOX.grid(5)), others]).terms(torch.float64)[:1]
 
 
 RESIDUALS: Sequence[Callable[..., object]] = (

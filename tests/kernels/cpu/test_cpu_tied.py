@@ -17,7 +17,7 @@ from test_cpu_operations import channel_sets, check_jets, check_losses
 from test_lowering import EVEN_Y, ODD_X, constant_chain
 from test_plan import even_in_y, opposite_rows, zero_blocks
 
-from psinn_fast.conditions import Neumann, Periodic, Residual
+from psinn_fast.conditions import Data, Neumann, Periodic, Residual
 from psinn_fast.domain import Box
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.cpu.backend import CpuBackend
@@ -39,7 +39,7 @@ def tied_terms(n_inputs: int, n_outputs: int) -> list[Term]:
     box = Box(**dict.fromkeys(coords, (-1, 1)))
     conditions = [
         Residual(box.random(9, seed=1), weight=0.5),
-        Neumann(box.random(7, seed=2), unit_normal(len(coords)), **{fields[-1]: 0.3}),
+        Neumann(box.random(7, seed=2), unit_normal(len(coords)), **dict.fromkeys(fields, 0.3)),
         Periodic(box.random(5, seed=3), box.random(5, seed=4), [f"{fields[0]}_x", fields[-1]]),
     ]
     pde = PDE(" ".join(coords), " ".join(fields), lambda u, nu: [u.x * u - nu * u.xx, u.xxxx + nu], unknown={"nu": 0.4})
@@ -52,7 +52,8 @@ def laplace_terms(n_inputs: int, n_outputs: int) -> list[Term]:
     coords, fields = "xyzt"[:n_inputs], "uvw"[:n_outputs]
     box = Box(**dict.fromkeys(coords, (-1, 1)))
     pde = PDE(" ".join(coords), " ".join(fields), lambda u: u.lap, time=None)
-    return Problem("laplace", pde, box, [Residual(box.random(13, seed=1))]).terms(torch.float64)
+    others = Data(box.random(2, seed=2), **dict.fromkeys(fields, 0.0))
+    return Problem("laplace", pde, box, [Residual(box.random(13, seed=1)), others]).terms(torch.float64)[:1]
 
 
 def check_tied(backend: CpuBackend, structure: Structure, plan: Plan, seed: int) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from torch.nn import functional as F
 
 from .changes import changed
 from .devices import named_device
+from .files import to_json
 from .kernels import checks
 from .kernels.errors import InputError
 from .kernels.plan import Plan
@@ -27,6 +30,8 @@ else:  # a dependency of torch on every Python
 INITS = ("default", "xavier")
 # How far from its structure a given network may be before `from_sequential` refuses it, relative to its largest weight.
 FIT_TOLERANCE = 1e-5
+# Where a state_dict has what `get_extra_state` gives.
+_EXTRA = "_extra_state"
 _LARGEST_SEED = 2**63 - 1
 
 
@@ -37,7 +42,8 @@ class PsiMLP(nn.Module):
 
     Drop-in for ``nn.Sequential(nn.Linear, nn.Tanh, ..., nn.Linear)``: ``net(x)`` maps (..., d_in) to (..., d_out), on
     any device and by ordinary autograd to any order. The only parameter is the vector ``theta`` of independent weights
-    and biases, so the relations hold exactly whatever optimiser moves it.
+    and biases, so the relations hold exactly whatever optimiser moves it. A ``state_dict`` knows its structure, and
+    ``load_state_dict`` refuses that of another one, or of other scales, with an `InputError`.
 
     Args:
         structure: the relations.
@@ -101,6 +107,39 @@ class PsiMLP(nn.Module):
         for hidden_weight, hidden_bias in hidden:
             x = torch.tanh(F.linear(x, hidden_weight, hidden_bias))
         return F.linear(x, weight, bias)
+
+    def get_extra_state(self) -> Tensor:
+        """What a state_dict says of its structure: a digest, as a tensor, which all that copies weights can copy."""
+        entries = self.structure.to_entries()
+        del entries["name"]
+        return torch.tensor(list(hashlib.sha256(to_json(entries).encode()).digest()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: object) -> None:
+        """Checked before theta is loaded, by `_load_from_state_dict`."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """
+        Raises:
+            InputError: the state is of another structure, or in other units, or, if ``strict``, does not say.
+        """
+        if strict and isinstance(state_dict, Mapping) and "theta" in state_dict and _EXTRA not in state_dict:
+            raise InputError(
+                f"state_dict: it does not say of which structure its theta is; strict=False takes it for "
+                f"{self._words()}; files of save_network say it, and load_network makes the network"
+            )
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:
+        """Of this module, also as a part of others."""
+        if prefix + _EXTRA in state_dict and not _is_same(state_dict[prefix + _EXTRA], self.get_extra_state()):
+            raise InputError(
+                f"state_dict: its theta is of another structure, or in other units, than {self._words()}; build the "
+                "network as it was built (structure, layers, scales), or use save_network and load_network"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *others)  # type: ignore[no-untyped-call]
+
+    def _words(self) -> str:
+        return f"{self.structure.name} {'-'.join(map(str, self.structure.layer_sizes))}"
 
     def extra_repr(self) -> str:
         return str(self.structure)
@@ -232,6 +271,15 @@ def _linear_layers(network: nn.Sequential) -> list[nn.Linear]:
         if change := changed(module, kind):
             raise InputError(f"network{where}: {change}, which would be lost; give the layers alone")
     return linears
+
+
+def _is_same(found: object, own: Tensor) -> bool:
+    """Whether a digest is that, also after sums that round."""
+    return (
+        isinstance(found, Tensor)
+        and found.shape == own.shape
+        and torch.equal(found.cpu().double().round(), own.double())
+    )
 
 
 def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:

@@ -15,7 +15,7 @@ _REFERENCE = ReferenceBackend()
 # In order of preference for "auto".
 _BACKENDS: dict[str, Backend] = {"triton": TritonBackend(), "cpu": CpuBackend(), "reference": _REFERENCE}
 # What "auto" gives in place of a backend that cannot do every network.
-_WITH_FALLBACK: dict[str, Backend] = {"triton": WithFallback(_BACKENDS["triton"], _REFERENCE)}
+_WITH_FALLBACK: dict[str, Backend] = {name: WithFallback(_BACKENDS[name], _REFERENCE) for name in ("triton", "cpu")}
 
 
 def available_backends() -> dict[str, str | None]:
@@ -26,7 +26,8 @@ def available_backends() -> dict[str, str | None]:
 def get_backend(name: str = "auto", device: torch.device | None = None) -> Backend:
     """The backend of that name; ``"auto"`` takes the first that can run, with one warning for each that cannot.
 
-    What ``"auto"`` gives on a GPU leaves networks that are beyond the Triton kernels to the reference backend.
+    What ``"auto"`` gives leaves networks that are beyond its kernels (width, depth, memory) to the reference backend,
+    and says so once.
 
     Args:
         name: see `available_backends`.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from .evidence_plot import discovery_figure
 from .files import as_path, to_json, try_to_write, write_atomically
 from .kernels.errors import InputError, OutputWarning, one_line
+from .kernels.registry import get_backend
 from .plots import (
     history_figure,
     overview_figure,
@@ -43,7 +44,9 @@ def save_solution(solution: Solution, out: str | Path, pictures: bool = True) ->
         folder.write_text("history.csv", solution.history.to_csv())
         if pictures:
             title = f"{solution.problem.name}, {solution.method}, step {solution.steps}"
-            folder.draw("solution.png", lambda: solution_figure(solution.problem, solution.net, title))
+            folder.draw(
+                "solution.png", lambda: solution_figure(solution.problem, solution.net, title, _backend(solution))
+            )
             if len(solution.history):
                 folder.draw("loss.png", lambda: history_figure({solution.method: solution.history}, terms=True))
             _draw_structure(folder, solution.net.structure)
@@ -67,7 +70,7 @@ def save_comparison(rows: Sequence[tuple[str, Solution]], table: str, out: str |
         folder.draw("comparison.png", lambda: history_figure({name: row.history for name, row in rows}))
         tied = [row for _, row in rows if row.method == "psi"]
         if tied:
-            folder.draw("overview.png", lambda: overview_figure(tied[0].problem, tied[0].net))
+            folder.draw("overview.png", lambda: overview_figure(tied[0].problem, tied[0].net, _backend(tied[0])))
 
 
 def writable_folder(path: str | Path) -> Path:
@@ -83,6 +86,12 @@ def writable_folder(path: str | Path) -> Path:
     except OSError as error:
         raise InputError(f"out: cannot write to the folder {folder} ({error.strerror or error})") from None
     return folder
+
+
+def _backend(solution: Solution) -> str:
+    """The solution's own, but "auto", which has others for what is too large, if that would choose it."""
+    own = solution.backend
+    return "auto" if own == get_backend("auto", solution.net.theta.device).name else own
 
 
 def _draw_structure(folder: _Folder, structure: Structure) -> None:

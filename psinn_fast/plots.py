@@ -34,22 +34,22 @@ _COLOURS = (
 )  # fmt: skip
 
 
-def overview_figure(problem: Problem, net: PsiMLP) -> Figure:
+def overview_figure(problem: Problem, net: PsiMLP, backend: str = "auto") -> Figure:
     """The structure above, the solution below."""
     figure = new_figure(12, 3.6 + 3.4 * len(problem.pde.fields))
     rows = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, len(problem.pde.fields)))
     draw_structure(rows[0, 0], net.structure)
-    draw_solution(rows[1, 0], problem, net)
+    draw_solution(rows[1, 0], problem, net, backend)
     return figure
 
 
-def solution_figure(problem: Problem | str, net: PsiMLP, title: str = "") -> Figure:
+def solution_figure(problem: Problem | str, net: PsiMLP, title: str = "", backend: str = "auto") -> Figure:
     """See `draw_solution`."""
     problem = as_problem(problem)
     check_fits(problem, net)
     panels = 1 if problem.exact is None else 3
     figure = new_figure(4.2 * panels, 3.4 * len(problem.pde.fields))
-    draw_solution(figure, problem, net)
+    draw_solution(figure, problem, net, backend)
     figure.suptitle(title, parse_math=False)
     return figure
 
@@ -64,14 +64,14 @@ def points_to_draw(box: Box, resolution: int) -> tuple[tuple[npt.NDArray[np.floa
     return mesh, points
 
 
-def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP) -> None:
+def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP, backend: str = "auto") -> None:
     """Per field a row: network, exact solution, error (the last two where the exact one is known).
 
     Two coordinates are drawn as images, one as a line; of three or four the first two, the others at their centre.
     """
     coords, box = problem.pde.coords, problem.domain
     mesh, points = points_to_draw(box, _RESOLUTION)
-    found = evaluate(net, points)
+    found = evaluate(net, points, backend)
     panels = [("network", found)]
     if problem.exact is not None:
         exact = problem.exact_at(points)

@@ -170,7 +170,7 @@ def solve(
         dtype=dtype, device=device, seed=seed,
     )  # fmt: skip
     check_regularizer(regularizer, net, newton is not None)
-    errors = ErrorMeter(problem)  # an exact solution that fails shows now, not after the work
+    errors = ErrorMeter(problem, backend)  # an exact solution that fails shows now, not after the work
     checkpoint = warm_start = None
     if out is not None:
         checkpoint = writable_folder(out) / CHECKPOINT

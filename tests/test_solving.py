@@ -27,7 +27,10 @@ from psinn_fast import (
     published_structure,
     solve,
 )
+from psinn_fast.kernels.cpu.backend import CpuBackend
+from psinn_fast.kernels.fallback import say_once
 from psinn_fast.pipeline import comparison_table
+from psinn_fast.plots import save_figure, solution_figure
 from psinn_fast.solving import Solution, build_network
 from psinn_fast.training.metrics import error_metrics, evaluate
 
@@ -84,6 +87,30 @@ def test_warnings_are_marked_in_the_table() -> None:
     assert table[1].startswith("Psi-NN ")
     assert table[2].startswith("PINN * ")
     assert table[3] == "* PINN: the residual between the points is 11 times larger"
+
+
+def test_networks_beyond_the_kernels_go_to_the_reference(tmp_path: Path) -> None:
+    problem = replace(small_laplace(3), layers=(2, 5000, 1))
+    say_once.cache_clear()
+    with pytest.warns(RuntimeWarning, match="backend 'cpu' is not used, but 'reference': plan: .* 4096 wide, got 5000"):
+        by_auto = solve(problem, steps=1, dtype="float64")
+    by_reference = solve(problem, steps=1, dtype="float64", backend="reference")
+    assert by_auto.loss == by_reference.loss
+    assert by_auto.metrics == by_reference.metrics
+    save_figure(solution_figure(problem, by_auto.net), tmp_path / "solution.png")
+    with pytest.raises(InputError, match="4096 wide, got 5000"):
+        solve(problem, steps=1, backend="cpu")
+
+
+def test_the_chosen_backend_does_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other(*arguments: object) -> None:
+        raise AssertionError("another backend was chosen")
+
+    monkeypatch.setattr(CpuBackend, "jets", other)
+    solution = solve(small_laplace(5), steps=1, backend="reference", out=tmp_path)
+    assert solution.backend == "reference"
+    assert solution.metrics == error_metrics(solution.net, solution.problem, backend="reference")
+    assert (tmp_path / "solution.png").exists()
 
 
 def test_coefficients_found_are_shown() -> None:

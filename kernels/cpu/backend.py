@@ -22,7 +22,7 @@ from ..contract import (
     check_terms,
     check_training,
 )
-from ..errors import InputError
+from ..errors import BackendLimit, InputError
 from ..memory import readable
 from ..plan import Plan
 from ..regularizer import Regularizer
@@ -172,12 +172,12 @@ class CpuBackend:
         if theta.device.type != "cpu":
             raise InputError(f"theta: backend 'cpu' needs tensors on the CPU, got {theta.device}")
         if plan.widest > WIDEST:
-            raise InputError(f"plan: backend 'cpu' takes layers up to {WIDEST} wide, got {plan.widest}")
+            raise BackendLimit(f"plan: backend 'cpu' takes layers up to {WIDEST} wide, got {plan.widest}")
         if len(plan.layers) > DEEPEST:
-            raise InputError(f"plan: backend 'cpu' takes up to {DEEPEST} layers, got {len(plan.layers)}")
+            raise BackendLimit(f"plan: backend 'cpu' takes up to {DEEPEST} layers, got {len(plan.layers)}")
         for channel_set in channels:
             if len(channel_set) > MOST_CHANNELS:
-                raise InputError(f"channels: backend 'cpu' takes up to {MOST_CHANNELS}, got {len(channel_set)}")
+                raise BackendLimit(f"channels: backend 'cpu' takes up to {MOST_CHANNELS}, got {len(channel_set)}")
         suffix = "_float32" if theta.dtype == torch.float32 else "_float64"
         fixed = packed_plan(plan), module.isa(self._isa or chosen_instruction_set()), torch.get_num_threads()
 

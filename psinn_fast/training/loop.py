@@ -214,7 +214,7 @@ def fit(
         for name, target in _tensors(state).items():
             target.copy_(tensors[name])
         state.step = numbers["step"]
-    measure, watched = coarse_relative_l2(problem), HeldOut(problem, WATCHED, dtype, device)
+    measure, watched = coarse_relative_l2(problem, backend), HeldOut(problem, WATCHED, dtype, device)
     hidden: str | None = None
 
     def write_back() -> None:

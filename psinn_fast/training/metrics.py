@@ -26,7 +26,7 @@ _COARSE = {1: 501, 2: 41, 3: 13, 4: 7}
 METRICS = ("relative_l2", "rmse", "mse", "max_error", "boundary_rmse")
 
 
-def evaluate(net: PsiMLP, points: Points) -> Points:
+def evaluate(net: PsiMLP, points: Points, backend: str = "auto") -> Points:
     """The network at float64 points (N, d), computed in its own dtype: (N, F).
 
     By the kernels, not by torch: its threads go on spinning for milliseconds after a call, on the cores that the next
@@ -35,17 +35,21 @@ def evaluate(net: PsiMLP, points: Points) -> Points:
     device = net.theta.device
     x = torch.as_tensor(points, dtype=net.theta.dtype, device=device)
     value = ChannelSet.closure(net.plan.d_in, [])
-    return np.asarray(get_backend("auto", device).jets(net.plan, net.theta, x, value)[:, 0].double().cpu())
+    return np.asarray(get_backend(backend, device).jets(net.plan, net.theta, x, value)[:, 0].double().cpu())
 
 
 class ErrorMeter:
     """`error_metrics` of several networks on one problem: the exact solution is computed once, here.
 
+    Args:
+        backend: which evaluates the networks, see `available_backends`.
+
     Raises:
         InputError: the exact solution fails on the grids or has a wrong shape there.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, backend: str = "auto") -> None:
+        self._backend = backend
         self._fields = problem.pde.fields
         self._grids: list[tuple[Points, Points]] = []
         if problem.exact is not None:
@@ -56,7 +60,7 @@ class ErrorMeter:
     def __call__(self, net: PsiMLP) -> dict[str, Metric]:
         if not self._grids:
             return dict.fromkeys(METRICS, None)
-        inside, on_boundary = ((evaluate(net, points) - exact, exact) for points, exact in self._grids)
+        inside, on_boundary = ((evaluate(net, points, self._backend) - exact, exact) for points, exact in self._grids)
         columns = [
             _errors(*(part[:, field] for part in (*inside, on_boundary[0]))) for field in range(len(self._fields))
         ]
@@ -68,7 +72,7 @@ class ErrorMeter:
         }
 
 
-def error_metrics(net: PsiMLP, problem: Problem | str) -> dict[str, Metric]:
+def error_metrics(net: PsiMLP, problem: Problem | str, backend: str = "auto") -> dict[str, Metric]:
     """Relative L2, RMSE, MSE and maximum error inside, RMSE on the boundary; numbers for one field, else by field name.
 
     relative_l2 = ||u - u*|| / ||u*||, over an `unseen_grid` of the domain; None where u* is zero, so that only the
@@ -77,10 +81,10 @@ def error_metrics(net: PsiMLP, problem: Problem | str) -> dict[str, Metric]:
     """
     problem = as_problem(problem)
     check_fits(problem, net)
-    return ErrorMeter(problem)(net)
+    return ErrorMeter(problem, backend)(net)
 
 
-def coarse_relative_l2(problem: Problem) -> Callable[[PsiMLP], float]:
+def coarse_relative_l2(problem: Problem, backend: str = "auto") -> Callable[[PsiMLP], float]:
     """A cheap error for histories: relative L2 over all fields on a coarse unseen grid.
 
     NaN without an exact solution, or where it is zero.
@@ -90,7 +94,7 @@ def coarse_relative_l2(problem: Problem) -> Callable[[PsiMLP], float]:
     points = problem.domain.unseen_grid(_COARSE[len(problem.pde.coords)])
     exact = _exact(problem, points)
     known = ~np.isnan(exact)
-    return lambda net: _relative((evaluate(net, points) - exact)[known], exact[known])
+    return lambda net: _relative((evaluate(net, points, backend) - exact)[known], exact[known])
 
 
 def _exact(problem: Problem, points: Points) -> Points:

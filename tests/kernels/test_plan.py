@@ -19,6 +19,7 @@ from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.linear_map import LinearMap
+from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.plan import LayerPlan, Plan, Product, expanded_plan
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.symbols import SymbolLayer
@@ -331,3 +332,25 @@ def test_rewritten_plans_give_the_same(make, n: int, m: int) -> None:
     for term in terms:
         ours, theirs = (BACKEND.residual_jacobian(p, theta, nu, term) for p in (plan, plain))
         assert all(relative_error(a, b) < 1e-12 for a, b in zip(ours, theirs, strict=True))
+
+
+def test_scales_of_what_is_mixed() -> None:
+    """x + y, x - y and x are operands, and two outputs are sums and differences of slots: s N(x / h) by rows of E."""
+    n = 20
+    layers = (
+        SymbolLayer.of([[1, 1], [2, -2], [3, 0]], [1, 2, 3], [n] * 3, [1, 1]),
+        SymbolLayer.of([[1, 2, 0], [1, -2, 3]], [1, 2], [1, 1], [n] * 3),
+    )
+    plan = lower(layers)
+    assert plan.layers[0].n_operands == 3
+    assert plan.layers[1].post is not None
+    theta, x = random_theta(Structure(layers), 0), random_points(7, 2)
+    values = ChannelSet.closure(2, [])
+    found = BACKEND.jets(plan.scaled((2.0, 2.0), (5.0, 5.0)), theta, x, values)
+    assert relative_error(found, 5 * BACKEND.jets(plan, theta, x / 2, values)) < 1e-14
+    for scales, message in (
+        (((1.0, 2.0), (1.0, 1.0)), r"inputs: relations that mix them need equal scales, got \[1.0, 2.0\]"),
+        (((1.0, 1.0), (1.0, 2.0)), r"outputs: relations that mix them need equal scales, got \[1.0, 2.0\]"),
+    ):
+        with pytest.raises(InputError, match=message):
+            plan.scaled(*scales)

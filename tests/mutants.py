@@ -56,7 +56,18 @@ TESTS = {
     "kernels/lowering.py": ["kernels/test_lowering.py", "kernels/test_plan.py"],
     "psinn_fast/discovery/evidence.py": ["discovery/test_evidence.py", "discovery/test_verdict.py"],
     "psinn_fast/training/least_squares.py": ["training/test_least_squares.py", "training/test_abort.py"],
-    "psinn_fast/training/marquardt.py": ["training/test_marquardt.py", "training/test_gauss_newton.py"],
+    "psinn_fast/training/marquardt.py": [
+        "training/test_marquardt.py",
+        "training/test_gauss_newton.py",
+        "training/test_sampling.py",
+        "training/test_held_out.py",
+    ],
+    "psinn_fast/training/gauss_newton.py": [
+        "training/test_gauss_newton.py",
+        "training/test_held_out.py",
+        "training/test_scouting.py",
+        "training/test_abort.py",
+    ],
 }
 # Imported before the fork, since that takes two seconds; nothing of the library itself is.
 HEAVY = ("torch", "numpy", "scipy.optimize", "scipy.spatial", "sympy", "safetensors.torch")

@@ -36,7 +36,12 @@ if TYPE_CHECKING:  # these modules write through this one
 
 
 def save_solution(solution: Solution, out: str | Path, pictures: bool = True) -> None:
-    """weights.safetensors, structure.json, result.json, history.csv; solution.png, loss.png, structure.png, R.png."""
+    """weights.safetensors, structure.json, result.json, history.csv; solution.png, loss.png, structure.png, R.png.
+
+    Raises:
+        InputError: it is no `Solution`, or ``out`` no path.
+    """
+    _check("solution", solution, "Solution", "what solve returns")
     with _Folder(out) as folder:
         folder.write("weights.safetensors", lambda path: save_network(path, solution.net, solution.coefficients))
         folder.write("structure.json", solution.net.structure.save)
@@ -53,7 +58,12 @@ def save_solution(solution: Solution, out: str | Path, pictures: bool = True) ->
 
 
 def save_discovery(discovery: Discovery, out: str | Path) -> None:
-    """structure.json with its pictures, discovery.txt (the report), discovery.json and discovery.png (the evidence)."""
+    """structure.json with its pictures, discovery.txt (the report), discovery.json and discovery.png (the evidence).
+
+    Raises:
+        InputError: it is no `Discovery`, or ``out`` no path.
+    """
+    _check("discovery", discovery, "Discovery", "what discover returns")
     with _Folder(out) as folder:
         folder.write("structure.json", discovery.structure.save)
         folder.write_text("discovery.txt", discovery.report() + "\n")
@@ -92,6 +102,12 @@ def _backend(solution: Solution) -> str:
     """The solution's own, but "auto", which has others for what is too large, if that would choose it."""
     own = solution.backend
     return "auto" if own == get_backend("auto", solution.net.theta.device).name else own
+
+
+def _check(name: str, value: object, kind: str, source: str) -> None:
+    """By the class's name: its module imports this one."""
+    if kind not in (base.__name__ for base in type(value).__mro__):
+        raise InputError(f"{name}: expected a {kind}, {source}, got {type(value).__name__}")
 
 
 def _draw_structure(folder: _Folder, structure: Structure) -> None:

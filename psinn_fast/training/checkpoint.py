@@ -13,6 +13,7 @@ from torch import Tensor
 from .. import entries
 from ..files import as_path, from_json, to_json
 from ..kernels.errors import CheckpointError, CheckpointWarning, InputError, OutputWarning, short
+from ..names import numbers_by_name
 from ..networks import PsiMLP, TanhMLP, check_network
 from ..structure import Structure
 from .history import History
@@ -38,13 +39,18 @@ def save_network(path: str | Path, net: PsiMLP, coefficients: Mapping[str, float
     """Write theta, the structure and, for inverse problems, the coefficients found.
 
     Raises:
-        InputError: weights that are NaN or infinite, which no one could load.
+        InputError: weights that are NaN or infinite, which no one could load; coefficients that are no finite numbers
+            by name.
         CheckpointError: the file cannot be written.
     """
     check_network(net)
     if not bool(torch.isfinite(net.theta).all()):
         raise InputError(f"net: its weights are NaN or infinite, {path} is not written")
-    header = {"structure": net.structure.to_entries(), "coefficients": dict(coefficients or {})}
+    numbers = numbers_by_name({} if coefficients is None else coefficients, "coefficients")
+    for name in coefficients or ():
+        if not isinstance(name, str) or not name.isidentifier():
+            raise InputError(f"coefficients: expected names of letters and digits, got {short(name)}")
+    header = {"structure": net.structure.to_entries(), "coefficients": numbers}
     try:
         write_tensors(path, NETWORK_SCHEMA, header, {"theta": net.theta})
     except OSError as error:

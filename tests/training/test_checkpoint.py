@@ -6,7 +6,9 @@ import json
 import math
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -19,12 +21,14 @@ from psinn_fast import (
     entries,
     load_network,
     published_structure,
+    save_discovery,
     save_network,
+    save_solution,
 )
 from psinn_fast.kernels.errors import CheckpointWarning, OutputWarning
 from psinn_fast.training.checkpoint import CHECKPOINT_SECONDS, NETWORK_SCHEMA, Checkpoint, Expected
 from psinn_fast.training.history import History
-from psinn_fast.training.tensor_file import write_tensors
+from psinn_fast.training.tensor_file import TensorFile, write_tensors
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -244,3 +248,34 @@ def test_no_path_no_file() -> None:
 
 def _full(descriptor: int) -> None:
     raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "coefficients",
+    [{"a": "x"}, {"a": math.nan}, {"a": math.inf}, {"a": True}, {"a": 1j}, {"a": None}, {"a": [1.0, 2.0]}, {1: 1.0},
+     {"": 1.0}, {"a\n": 1.0}, [("a", 1.0)], 3.0],
+    ids=str,
+)  # fmt: skip
+def test_only_coefficients_that_can_be_loaded_are_saved(coefficients: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^coefficients"):
+        save_network(tmp_path / "net.safetensors", TanhMLP([1, 2, 1]), coefficients)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "value", [2, np.float32(2), np.array(2.0), torch.tensor(2.0), torch.tensor([2.0])[0]], ids=repr
+)
+def test_scalars_of_all_kinds_are_coefficients(value: Any, tmp_path: Path) -> None:
+    path = tmp_path / "net.safetensors"
+    save_network(path, TanhMLP([1, 2, 1]), {"µ": value})
+    load_network(path)
+    with TensorFile(path, NETWORK_SCHEMA) as file:
+        assert file.header["coefficients"] == {"μ": 2.0}
+
+
+def test_what_is_no_solution_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    net = TanhMLP([1, 2, 1])
+    for save, wanted in ((save_solution, "solution"), (save_discovery, "discovery")):
+        with pytest.raises(InputError, match=f"{wanted}: expected .*, got TanhMLP"):
+            save(net, tmp_path / "out")  # type: ignore[operator]
+    assert not list(tmp_path.iterdir())

@@ -22,6 +22,8 @@ Interval = tuple[float, float]
 _NONE = (-math.inf, math.inf)
 # A start at so many units is no order of magnitude.
 _FAR = 1e3
+# A coefficient is at a bound to this part of it, or to that part of what it could be.
+_AT_BOUND, _AT_ZERO = 1e-3, 1e-6
 
 
 def checked_bounds(bounds: object, unknown: Sequence[str]) -> dict[str, Interval]:
@@ -97,6 +99,18 @@ class Unknowns:
             name: _inside(value * self.units.get(name, 1.0), self.bounds.get(name, _NONE))
             for name, value in zip(self.starts, z, strict=True)
         }
+
+    def pressed(self, coefficients: Mapping[str, float]) -> dict[str, float]:
+        """Bounds that coefficients are at, to a part of the bound itself, or of how far off they might be."""
+        found = {}
+        for name, ends in self.bounds.items():
+            for end in ends:
+                others = [abs(other - end) for other in (*ends, self.starts[name], self.guess.get(name, end))]
+                widest = max((other for other in others if math.isfinite(other)), default=0.0)
+                near = max(_AT_BOUND * min(abs(end), widest), _AT_ZERO * widest)
+                if abs(coefficients[name] - end) <= near:
+                    found[name] = end
+        return found
 
     def substitution(self, symbols: Sequence[sp.Symbol]) -> dict[sp.Symbol, sp.Expr]:
         """c(z) in place of the coefficients' symbols, which then stand for z."""

@@ -26,7 +26,7 @@ from psinn_fast import (
     get_problem,
     solve,
 )
-from psinn_fast.bounds import Unknowns
+from psinn_fast.bounds import Unknowns, checked_bounds
 from psinn_fast.training.lbfgs import polish
 from psinn_fast.training.loop import Schedule
 
@@ -165,3 +165,39 @@ def test_bounds_are_copied() -> None:
     problem = decay(bounds=given)
     given["k"][0] = 0.6
     assert problem.bounds == {"k": (0.0, INF)}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "value", "expected"),
+    [
+        ((0, 0.2), math.nextafter(0.2, 0), 0.2),
+        ((0, 0.2), 0.1999, 0.2),
+        ((0, 0.2), 0.199, None),
+        ((0, 0.2), 1e-4, None),  # small is not pressed
+        ((0, 0.2), 1e-12, 0),
+        ((0, None), 1e-4, None),
+        ((0, None), 1e-12, 0),
+        ((None, -3), -3.0005, -3),
+        ((None, -3), -3.1, None),
+        ((100, 100.001), 100.0005, None),
+        ((100, 100.001), 100.000999999, 100.001),
+        (None, 0.0, None),
+    ],
+)
+def test_coefficients_at_their_bounds(bounds: Any, value: float, expected: float | None) -> None:
+    start = {(None, -3): -4.0, (100, 100.001): 100.0003}.get(bounds, 0.1)
+    unknowns = Unknowns({"a": start}, {}, checked_bounds({} if bounds is None else {"a": bounds}, ["a"]))
+    assert unknowns.pressed({"a": value}) == ({} if expected is None else {"a": expected})
+
+
+@pytest.mark.trajectory
+def test_a_coefficient_pressed_against_its_bound_is_said() -> None:
+    """u = exp(-0.3 t): a = 0.3 is forbidden."""
+    line = Box(t=(0, 1))
+    pde = PDE("t", "u", lambda u, a: u.t + a * u, unknown={"a": 0.1})
+    data = Data(line.grid(20), u=lambda t: np.exp(-0.3 * t))
+    for high, warns in ((0.2, True), (0.5, False)):
+        problem = Problem("decay", pde, line, [Residual(line.grid(50)), data], bounds={"a": (0, high)})
+        solution = solve(problem, layers=[1, 8, 1], optimizer="gauss-newton", steps=60)
+        assert ("coefficient a is at its bound 0.2" in solution.status) == warns
+        assert warns or solution.coefficients["a"] == pytest.approx(0.3, rel=1e-3)

@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,8 @@ from .result import (
     check_regularizer,
     check_trainable,
     divergence,
+    judged,
     time_limit,
-    unsolved_losses,
 )
 
 # A slice of steps between two looks at the clock and at Ctrl-C, in seconds.
@@ -171,9 +171,9 @@ def fit(
                 checkpoint=checkpoint, resume=resume, identity=identity, progress=progress, title=title,
             )  # fmt: skip
         except TrainingInterrupted as stop:
-            stop.result = replace(stop.result, **unsolved_losses(problem, stop.result.history))
+            stop.result = judged(stop.result, problem)
             raise
-        return replace(result, **unsolved_losses(problem, result.history))
+        return judged(result, problem)
     for name, natural in problem.unknowns.far(coefficients).items():
         warnings.warn(
             f"coefficients: {name} starts far from its natural size, near {abs(natural):g}, which is farther than Adam "
@@ -298,8 +298,8 @@ def fit(
         stopped_by,
         held_out=problem.losses_as_given(held_out),
         held_out_warnings=(f"the residual between the points is {larger}",) if larger else (),
-        **unsolved_losses(problem, history),
     )
+    result = judged(result, problem)
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, net, interrupt.signal)
     return result

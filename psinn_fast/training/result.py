@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class FitResult:
     no step was taken.
     ``unsolved``: by term, its loss where nothing is solved: the largest of training, or of random fields if that is
     more, or for values that are given (`natural_losses`); ``size``: the weighted total of random fields.
+    ``pressed``: bounds that unknown coefficients are at, which may hide a better value.
     ``stopped_by``: "steps", "seconds", "interrupt", or what Gauss-Newton found (see `GaussNewton`); ``solver``: how it
     solved its equations, in order of first use.
     """
@@ -45,11 +46,13 @@ class FitResult:
     held_out_warnings: tuple[str, ...] = ()
     unsolved: dict[str, float] = field(default_factory=dict)
     size: float = 0.0
+    pressed: dict[str, float] = field(default_factory=dict)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         doubts = unsolved(self.history, self.loss, self.losses, self.unsolved, self.size)
-        return *self.held_out_warnings, *doubts
+        at_bounds = (f"coefficient {name} is at its bound {bound:g}" for name, bound in self.pressed.items())
+        return *self.held_out_warnings, *doubts, *at_bounds
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -63,15 +66,16 @@ class FitResult:
         return f"{self.ended}, but {doubts}" if doubts else self.ended
 
 
-def unsolved_losses(problem: Problem, history: History) -> dict[str, Any]:
-    """``unsolved`` and ``size`` of a result; the problem is that which was trained (`as_trained`)."""
+def judged(result: FitResult, problem: Problem) -> FitResult:
+    """With ``unsolved``, ``size`` and ``pressed``; the problem is that which was trained (`as_trained`)."""
     natural = natural_losses(problem)
     found = dict[str, float]()
     terms = zip(problem.conditions, problem.losses_as_given(natural.losses).items(), natural.gives, strict=True)
     for condition, (name, loss), gives in terms:
         if condition.weight:
-            found[name] = loss if gives and loss else max(loss, largest(history, name))
-    return {"unsolved": found, "size": problem.total_loss(natural.losses)}
+            found[name] = loss if gives and loss else max(loss, largest(result.history, name))
+    pressed = problem.unknowns.pressed(result.coefficients)
+    return replace(result, unsolved=found, size=problem.total_loss(natural.losses), pressed=pressed)
 
 
 class TrainingInterrupted(Interrupted):

@@ -20,11 +20,14 @@ from ..kernels.contract import Term
 from ..kernels.errors import short
 from ..networks import PsiMLP
 from ..problem import Problem
+from .regions import other_sites, term_at
 
 # Between two computations of the same numbers, relative to the sum of their sizes.
 _TOLERANCE = 1e-13
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _LONGEST_EQUATION = 200
+# Points of each region at which functions are compared.
+_ELSEWHERE = 64
 
 
 def run_identity(
@@ -52,8 +55,8 @@ def run_identity(
             for name, interval in problem.unknowns.bounds.items()
         },
         "terms": {
-            condition.name: _term(condition, term, ", ".join(traced.texts()))
-            for (condition, term), traced in zip(terms, problem.traced, strict=True)
+            condition.name: _term(condition, term, ", ".join(traced.texts())) | _elsewhere(problem, number)
+            for number, ((condition, term), traced) in enumerate(zip(terms, problem.traced, strict=True))
         },
         "unknown": {**problem.pde.unknown, **problem.guess, **(coefficients or {})},
         "structure": structure,
@@ -92,6 +95,14 @@ def _term(condition: Condition, term: Term, text: str) -> dict[str, Any]:
         "targets and sources": _numbers(term.columns.numpy()),
         "regions": regions,
     }
+
+
+def _elsewhere(problem: Problem, number: int) -> dict[str, Any]:
+    """Functions are told apart at points that fresh draws might have, too."""
+    sites = other_sites(problem.conditions[number], _ELSEWHERE, np.random.default_rng(number))
+    term = term_at(problem, number, sites)
+    numbers = None if term is None else _numbers(np.nan_to_num(term.columns.numpy(), posinf=0.0, neginf=0.0))
+    return {"targets and sources elsewhere": numbers}
 
 
 def _numbers(array: npt.NDArray[np.float64]) -> dict[str, Any]:

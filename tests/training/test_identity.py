@@ -78,6 +78,39 @@ def test_another_problem_of_the_same_name(changes: dict[str, Any], message: str)
     assert any(re.search(message, difference) for difference in found), found
 
 
+def test_functions_that_differ_between_the_points_alone() -> None:
+    """Fresh draws would take the new ones, where points stand for a region."""
+    edge, inside = BOX.face("x", "low", 5), BOX.grid(5)  # t = 0, 1/4, 1/2, 3/4, 1
+    on_points = sympy.Symbol("t")
+
+    def made(face: Any, grid: Any, bump: float) -> dict[str, Any]:
+        source = bump * sympy.sin(4 * sympy.pi * on_points)
+        pde = PDE("t x", "u", lambda u, t: u.t - u.xx - source.subs(on_points, t))
+        walls = Dirichlet(face, u=lambda t, x: t + bump * np.sin(4 * np.pi * t), name="walls")
+        return identity(Problem("heat", pde, BOX, [Residual(grid), walls]))
+
+    for bump in (1e-9, 1.0):
+        found = list(differences(made(edge, inside, 0.0), made(edge, inside, bump)))
+        assert any("terms.walls.targets and sources elsewhere: other numbers" in text for text in found), found
+    assert not list(differences(made(edge, inside, 1.0), made(edge, inside, 1.0)))
+    walls = [made(np.array(edge), np.array(inside), bump)["terms"]["walls"] for bump in (0.0, 1.0)]
+    assert [term["targets and sources elsewhere"] for term in walls] == [None, None]  # points that are never replaced
+
+
+def test_functions_that_know_no_other_points_or_are_not_finite_there() -> None:
+    def picky(t: Any, x: Any) -> Any:
+        if len(t) != 5:
+            raise ValueError("only these")
+        return t
+
+    for target in (picky, lambda t, x: np.where(np.isin(t, BOX.face("x", "low", 5)[:, 0]), t, np.nan)):
+        walls = Dirichlet(BOX.face("x", "low", 5), u=target, name="walls")
+        own = [
+            identity(Problem("p", PDE("t x", "u", lambda u: u.t), BOX, [Residual(BOX.grid(3)), walls])) for _ in "ab"
+        ]
+        assert not list(differences(*own))
+
+
 def test_the_same_problem_whatever_the_rounding() -> None:
     walls = np.sin(GIVEN["walls"])
     rounded = np.nextafter(walls, 2.0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..coverage import coverage
 from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..kernels.regularizer import Regularizer
@@ -28,7 +29,8 @@ class FitResult:
     no step was taken.
     ``unsolved``: by term, its loss where nothing is solved: the largest of training, or of random fields if that is
     more, or for values that are given (`natural_losses`); ``size``: the weighted total of random fields.
-    ``pressed``: bounds that unknown coefficients are at, which may hide a better value.
+    ``pressed``: bounds that unknown coefficients are at, which may hide a better value; ``gaps``: in which part of the
+    domain alone the equation is asked for, where that is a part (`coverage`).
     ``stopped_by``: "steps", "seconds", "interrupt", or what Gauss-Newton found (see `GaussNewton`); ``solver``: how it
     solved its equations, in order of first use.
     """
@@ -47,12 +49,13 @@ class FitResult:
     unsolved: dict[str, float] = field(default_factory=dict)
     size: float = 0.0
     pressed: dict[str, float] = field(default_factory=dict)
+    gaps: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         doubts = unsolved(self.history, self.loss, self.losses, self.unsolved, self.size)
         at_bounds = (f"coefficient {name} is at its bound {bound:g}" for name, bound in self.pressed.items())
-        return *self.held_out_warnings, *doubts, *at_bounds
+        return *self.held_out_warnings, *self.gaps, *doubts, *at_bounds
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -67,7 +70,7 @@ class FitResult:
 
 
 def judged(result: FitResult, problem: Problem) -> FitResult:
-    """With ``unsolved``, ``size`` and ``pressed``; the problem is that which was trained (`as_trained`)."""
+    """With ``unsolved``, ``size``, ``pressed`` and ``gaps``; the problem is that which was trained (`as_trained`)."""
     natural = natural_losses(problem)
     found = dict[str, float]()
     terms = zip(problem.conditions, problem.losses_as_given(natural.losses).items(), natural.gives, strict=True)
@@ -75,7 +78,8 @@ def judged(result: FitResult, problem: Problem) -> FitResult:
         if condition.weight:
             found[name] = loss if gives and loss else max(loss, largest(result.history, name))
     pressed = problem.unknowns.pressed(result.coefficients)
-    return replace(result, unsolved=found, size=problem.total_loss(natural.losses), pressed=pressed)
+    size, gaps = problem.total_loss(natural.losses), coverage(problem)
+    return replace(result, unsolved=found, size=size, pressed=pressed, gaps=gaps)
 
 
 class TrainingInterrupted(Interrupted):

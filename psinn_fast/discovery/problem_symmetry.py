@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations, product
@@ -92,19 +92,32 @@ def problem_symmetries(
     """
     problem = as_problem(problem)
     tolerance, seed = checks.number("tolerance", tolerance, above=0), checks.seed("seed", seed)
+    half_widths = (problem.domain.high - problem.domain.low) / 2
+    every = [
+        Symmetry(g, character)
+        for g in maps_of_box(half_widths)
+        for character in product((1, -1), repeat=len(problem.pde.fields))
+    ]
+    return judged_symmetries(problem, every, problem.domain.centre, tolerance=tolerance, seed=seed)
+
+
+def judged_symmetries(
+    problem: Problem,
+    symmetries: Iterable[Symmetry],
+    centre: Sequence[float] | FloatArray,
+    *,
+    tolerance: float = 1e-6,
+    seed: int = 0,
+) -> tuple[ProblemSymmetry, ...]:
+    """`problem_symmetries` of some, about any centre; what is mapped out of the domain has no counterpart."""
     rng = np.random.default_rng(seed)
     terms = [
         _Term(problem, condition, traced, rng)
         for condition, traced in zip(problem.conditions, problem.traced, strict=True)
         if condition.weight > 0
     ]
-    comparison = _Comparison(problem, terms, tolerance, rng)
-    half_widths = (problem.domain.high - problem.domain.low) / 2
-    return tuple(
-        comparison.test(g, character)
-        for g in maps_of_box(half_widths)
-        for character in product((1, -1), repeat=len(problem.pde.fields))
-    )
+    comparison = _Comparison(problem, terms, np.asarray(centre, dtype=np.float64), tolerance, rng)
+    return tuple(comparison.test(symmetry.map, symmetry.character) for symmetry in symmetries)
 
 
 class _Term:
@@ -181,9 +194,15 @@ class _Image:
 
 
 class _Comparison:
-    def __init__(self, problem: Problem, terms: Sequence[_Term], tolerance: float, rng: np.random.Generator) -> None:
-        self.problem, self.terms, self.tolerance = problem, terms, tolerance
-        self.centre = problem.domain.centre
+    def __init__(
+        self,
+        problem: Problem,
+        terms: Sequence[_Term],
+        centre: FloatArray,
+        tolerance: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self.problem, self.terms, self.centre, self.tolerance = problem, terms, centre, tolerance
         self.same_point = _SAME_POINT * float(np.linalg.norm(problem.domain.high - problem.domain.low))
         self.coefficients = rng.uniform(0.5, 1.5, len(problem.pde.unknown))
         d, order = len(problem.pde.coords), max(term.program.channels.order for term in terms) if terms else 0

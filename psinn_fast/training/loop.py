@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .. import entries
+from ..discovery.imposed import broken_symmetries
 from ..kernels import checks
 from ..kernels.contract import AdamState
 from ..kernels.errors import DivergedError, InputError, short
@@ -163,6 +164,7 @@ def fit(
     checks.flag("progress", progress)
     if identity is not None and not isinstance(identity, Mapping):
         raise InputError(f"identity: expected a mapping, got {short(identity)}")
+    broken = broken_symmetries(problem, net.structure)
     problem = as_trained(problem, net, scaling)
     if isinstance(schedule, GaussNewton):
         try:
@@ -171,9 +173,9 @@ def fit(
                 checkpoint=checkpoint, resume=resume, identity=identity, progress=progress, title=title,
             )  # fmt: skip
         except TrainingInterrupted as stop:
-            stop.result = judged(stop.result, problem)
+            stop.result = judged(stop.result, problem, broken)
             raise
-        return judged(result, problem)
+        return judged(result, problem, broken)
     for name, natural in problem.unknowns.far(coefficients).items():
         warnings.warn(
             f"coefficients: {name} starts far from its natural size, near {abs(natural):g}, which is farther than Adam "
@@ -299,7 +301,7 @@ def fit(
         held_out=problem.losses_as_given(held_out),
         held_out_warnings=(f"the residual between the points is {larger}",) if larger else (),
     )
-    result = judged(result, problem)
+    result = judged(result, problem, broken)
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, net, interrupt.signal)
     return result

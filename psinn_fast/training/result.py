@@ -29,8 +29,9 @@ class FitResult:
     no step was taken.
     ``unsolved``: by term, its loss where nothing is solved: the largest of training, or of random fields if that is
     more, or for values that are given (`natural_losses`); ``size``: the weighted total of random fields.
-    ``pressed``: bounds that unknown coefficients are at, which may hide a better value; ``gaps``: in which part of the
-    domain alone the equation is asked for, where that is a part (`coverage`).
+    ``pressed``: bounds that unknown coefficients are at, which may hide a better value; ``problem_warnings``: what
+    was known before training, that the equation is asked for in a part of the domain only (`coverage`), or that the
+    network has a symmetry that the problem breaks (`broken_symmetries`).
     ``stopped_by``: "steps", "seconds", "interrupt", or what Gauss-Newton found (see `GaussNewton`); ``solver``: how it
     solved its equations, in order of first use.
     """
@@ -49,13 +50,13 @@ class FitResult:
     unsolved: dict[str, float] = field(default_factory=dict)
     size: float = 0.0
     pressed: dict[str, float] = field(default_factory=dict)
-    gaps: tuple[str, ...] = ()
+    problem_warnings: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         doubts = unsolved(self.history, self.loss, self.losses, self.unsolved, self.size)
         at_bounds = (f"coefficient {name} is at its bound {bound:g}" for name, bound in self.pressed.items())
-        return *self.held_out_warnings, *self.gaps, *doubts, *at_bounds
+        return *self.held_out_warnings, *self.problem_warnings, *doubts, *at_bounds
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -69,8 +70,8 @@ class FitResult:
         return f"{self.ended}, but {doubts}" if doubts else self.ended
 
 
-def judged(result: FitResult, problem: Problem) -> FitResult:
-    """With ``unsolved``, ``size``, ``pressed`` and ``gaps``; the problem is that which was trained (`as_trained`)."""
+def judged(result: FitResult, problem: Problem, broken: tuple[str, ...] = ()) -> FitResult:
+    """With what follows from the problem that was trained (`as_trained`); ``broken``: from its symmetries."""
     natural = natural_losses(problem)
     found = dict[str, float]()
     terms = zip(problem.conditions, problem.losses_as_given(natural.losses).items(), natural.gives, strict=True)
@@ -78,8 +79,8 @@ def judged(result: FitResult, problem: Problem) -> FitResult:
         if condition.weight:
             found[name] = loss if gives and loss else max(loss, largest(result.history, name))
     pressed = problem.unknowns.pressed(result.coefficients)
-    size, gaps = problem.total_loss(natural.losses), coverage(problem)
-    return replace(result, unsolved=found, size=size, pressed=pressed, gaps=gaps)
+    size, known = problem.total_loss(natural.losses), (*coverage(problem), *broken)
+    return replace(result, unsolved=found, size=size, pressed=pressed, problem_warnings=known)
 
 
 class TrainingInterrupted(Interrupted):

@@ -40,7 +40,16 @@ from .published import published_structure
 from .solving import Solution, build_network, solve
 from .structure import Structure
 from .symmetry import SignedPermutation, Symmetry, structure_from_group
-from .training import GaussNewton, History, TrainingInterrupted, error_metrics, fit, load_network, save_network
+from .training import (
+    GaussNewton,
+    History,
+    Schedule,
+    TrainingInterrupted,
+    error_metrics,
+    fit,
+    load_network,
+    save_network,
+)
 
 __all__ = [
     "PDE",
@@ -68,6 +77,7 @@ __all__ = [
     "PsinnFastError",
     "Regularizer",
     "Residual",
+    "Schedule",
     "SignedPermutation",
     "Solution",
     "Structure",

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import signal
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -65,7 +67,7 @@ def _guarded(arguments: Sequence[str] | None) -> int:
     try:
         _parse(arguments, options)
         if getattr(options, "threads", None) is not None:
-            torch.set_num_threads(checks.integer("threads", options.threads, 1))
+            torch.set_num_threads(checks.integer("threads", options.threads, 1, most=_most_threads()))
         if getattr(options, "out", None) is not None:
             writable_folder(options.out)
         return int(options.command(options))
@@ -73,7 +75,9 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         complain(f"psinn-fast: {error}")
         return EXIT_DIVERGED
     except PsinnFastError as error:
-        complain(f"psinn-fast: {error}")
+        name, colon, rest = str(error).partition(":")
+        option = name.replace("_", "-") if hasattr(options, name) else name  # as it is written here
+        complain(f"psinn-fast: {option}{colon}{rest}")
         return EXIT_BAD_INPUT
     except KeyboardInterrupt as stop:
         resumes = getattr(options, "out", None) is not None and hasattr(options, "resume")
@@ -83,6 +87,11 @@ def _guarded(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         leave_pipe()
         return EXIT_PIPE
+
+
+def _most_threads() -> int:
+    """More help nobody, and a process that asks for thousands is ended by OpenMP."""
+    return max(64, 4 * (os.cpu_count() or 1))
 
 
 def _parse(arguments: Sequence[str] | None, options: argparse.Namespace) -> None:
@@ -195,10 +204,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    make = partial(argparse.ArgumentParser, allow_abbrev=False)
+    parser = make(
         prog="psinn-fast", description="Train small tanh networks on PDEs: PINNs, and Psi-NNs with tied weights."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=make)
 
     doctor = commands.add_parser("doctor", help="what this machine offers: versions, backends, threads")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")
@@ -247,9 +257,7 @@ def _any_problem(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("problem", metavar="PROBLEM", help=", ".join(PROBLEMS))
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. nu=0.04/pi")
     parser.add_argument("--backend", default="auto", help="auto, or one that doctor names (default: %(default)s)")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="S", help="of the initial weights (default: %(default)s)"
-    )
+    parser.add_argument("--seed", type=int, metavar="S", help="of the initial weights (default: 0)")
     parser.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's)")
     parser.add_argument("--out", metavar="DIR", help="folder for results, weights, history and pictures")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -312,7 +320,7 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
         "device": options.device,
         "backend": options.backend,
         "scaling": None if options.no_scaling else "auto",
-        "seed": options.seed,
+        "seed": options.seed or 0,
         "progress": not options.quiet,
     }
 
@@ -320,18 +328,22 @@ def _training(options: argparse.Namespace) -> dict[str, Any]:
 def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings | None:
     """What was asked for, with the problem's and the class's defaults; None where nothing was."""
     penalty, given = StudentSettings().regularizer, dict[str, Any]()
+    tests = options.tests.split(",")
+    for name in ("student", "regularizer", "strength", "starts", "student-steps"):
+        if getattr(options, name.replace("-", "_")) is not None and "student" not in tests:
+            raise InputError(f"{name}: has no meaning for the tests {tests}, only for 'student'")
     if options.student is not None:
-        given["hidden"] = _integers("student", options.student)
+        given["hidden"] = checks.integers("student", _integers("student", options.student), 1)
     if options.regularizer is not None or options.strength is not None:
         strength = penalty.strength if options.strength is None else options.strength
         given["regularizer"] = Regularizer(options.regularizer or penalty.kind, strength)
     if options.starts is not None:
         given["starts"] = options.starts
     if options.student_steps is not None:
-        given["steps"] = options.student_steps
+        given["steps"] = checks.integer("student-steps", options.student_steps, 0)
     if not given:
         return None
-    return StudentSettings(**{"hidden": tuple(problem.student or (8, 8, 8)), "seed": options.seed, **given})
+    return StudentSettings(**{"hidden": tuple(problem.student or (8, 8, 8)), "seed": options.seed or 0, **given})
 
 
 def _threshold(given: str | None) -> float | str | None:

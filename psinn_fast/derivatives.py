@@ -71,7 +71,9 @@ def derivatives(
 
     Raises:
         InputError: names, shapes, dtypes or devices that do not fit; an unknown derivative; an order above 4.
-        GradientError: a second derivative of compiled code, or forward mode in it; raised as it is computed.
+        GradientError: a second derivative of compiled code, or forward mode in it; raised as it is computed. It is a
+            RuntimeError, as torch's own is, which comes first where torch compiles the backward pass (all its
+            backends but "eager").
     """
     check_network(net)
     asked, channels = _request(wanted, coords, fields, net.structure.n_inputs, net.structure.n_outputs)

@@ -97,7 +97,7 @@ def run_pipeline(
     """Teacher, student, R and the networks compared, all at equal steps.
 
     Args:
-        steps, lr: of every network; None takes the problem's, or with ``paper`` the paper's.
+        steps, lr: of every network; None takes the problem's, or with ``paper`` the paper's, and no others.
         milestones: None drops the rate to a tenth for the last fifth of the steps, so that the errors compared are not
             those of a random moment in Adam's noise; with ``paper`` it stays constant.
         settings: of the students; None: those of `discover`.
@@ -121,7 +121,7 @@ def run_pipeline(
     by_adam = checks.choice("optimizer", optimizer, PIPELINE_OPTIMIZERS) == "adam"
     asked = checked_options(
         problem, tests, has_teacher=False, seeds=None, iterations=iterations, distillations=None, settings=settings,
-        threshold=threshold, seconds=None, seed=seed,
+        threshold=threshold, seconds=None, seed=None,
     )  # fmt: skip
     has_teacher = bool({"teacher", "student"} & set(asked.tests))
     steps, lr, milestones = _training(problem, by_adam, steps, lr, milestones, checks.flag("paper", paper))
@@ -155,10 +155,10 @@ def run_pipeline(
     teaching: dict[str, Any] = {}
     if has_teacher:
         teacher = make_teacher(rows[0][1], iterations=polishing, backend=backend, progress=progress, scaling=scaling)
-        teaching = {"teacher": teacher, "seeds": 1, "seconds": seconds}
+        teaching = {"teacher": teacher, "seeds": 1, "seconds": seconds, "seed": seed + 1, "backend": backend}
     found = discover(
-        problem, tests=asked.tests, seed=seed + 1, iterations=iterations, settings=settings, threshold=threshold,
-        backend=backend, progress=progress, **teaching,
+        problem, tests=asked.tests, iterations=iterations, settings=settings, threshold=threshold, progress=progress,
+        **teaching,
     )  # fmt: skip
     say(found.report())
     if folder is not None:
@@ -193,8 +193,9 @@ def _training(
         raise InputError(f"paper: the paper has no problem {problem.name!r}")
     if paper and not by_adam:
         raise InputError("paper: the paper trains by Adam, not by 'gauss-newton'")
-    if paper and None not in (steps, lr, milestones):
-        raise InputError("paper: has no effect beside steps, lr and milestones")
+    for name, value, what in (("steps", steps, "how many steps"), ("lr", lr, "which rate")):
+        if paper and value is not None:
+            raise InputError(f"paper: says {what}, and so does {name}; give one of them")
     if not by_adam:
         drops = () if milestones is None else checks.integers("milestones", milestones, 1)
         if lr is not None or drops:

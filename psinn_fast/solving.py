@@ -129,7 +129,7 @@ def solve(
         layers: sizes of the dense network, inputs first; None takes the problem's.
         optimizer: ``"adam"`` (full batch), ``"gauss-newton"``, or ``"adam+gauss-newton"``: the one, then the other; a
             `GaussNewton` for the second with other than its default settings.
-        steps: of Adam, None takes the problem's; or iterations of Gauss-Newton, None takes its default.
+        steps: of Adam, None takes the problem's; or iterations of Gauss-Newton, None takes its own.
         warmup: Adam's steps for ``"adam+gauss-newton"``; None: 1,000.
         lr, milestones: Adam's rate, None takes the problem's, and the steps at which it drops to a tenth.
         seconds: stop after this time.
@@ -242,7 +242,13 @@ def _schedules(
     newton = None
     if name != "adam":
         newton = optimizer if isinstance(optimizer, GaussNewton) else GaussNewton(seed=seed)
-        newton = newton if steps is None else replace(newton, iterations=checks.integer("steps", steps, 0))
+        if steps is not None:
+            steps = checks.integer("steps", steps, 0)
+            if newton.iterations not in (GaussNewton.iterations, steps):
+                raise InputError(
+                    f"steps: expected {newton.iterations}, the iterations of the optimizer given, or none, got {steps}"
+                )
+            newton = replace(newton, iterations=steps)
         steps = WARMUP if warmup is None else checks.integer("warmup", warmup, 0)
     if name == "gauss-newton":
         return None, newton

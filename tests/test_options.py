@@ -15,6 +15,7 @@ import pytest
 import torch
 from small import small_laplace
 
+import psinn_fast
 from psinn_fast import (
     GaussNewton,
     InputError,
@@ -288,7 +289,8 @@ def test_discover(arguments: dict[str, Any], message: str, monkeypatch: pytest.M
         ({"resume": True}, "resume: needs the output folder of the run to continue (out)"),
         ({"paper": True}, "paper: the paper has no problem 'small'"),
         ({"paper": "yes"}, "paper: expected True or False, got 'yes'"),
-        ({"problem": "laplace", "paper": True, "steps": 1, "lr": 1.0, "milestones": ()}, "paper: has no effect beside"),
+        ({"problem": "laplace", "paper": True, "steps": 1, "lr": 1.0, "milestones": ()}, "paper: says how many steps"),
+        ({"problem": "laplace", "paper": True, "lr": 1.0}, "paper: says which rate, and so does lr"),
         ({"problem": 5}, "problem: expected a Problem or one of"),
         ({"say": "yes"}, "say: expected a function of a text, got 'yes'"),
     ],
@@ -296,6 +298,39 @@ def test_discover(arguments: dict[str, Any], message: str, monkeypatch: pytest.M
 def test_run_pipeline(arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psinn_fast.pipeline.solve", lambda *a, **o: pytest.fail("it was trained"))
     refused(message, lambda: run_pipeline(**{"problem": small_laplace(), **arguments}))
+
+
+def test_iterations_of_gauss_newton_are_given_once() -> None:
+    for steps in (3, 50):
+        asked = GaussNewton(iterations=steps)
+        assert solve(small_laplace(3), layers=[2, 2, 1], optimizer=asked, steps=steps, seconds=0).ended == "time limit"
+    refused(
+        "steps: expected 3, the iterations of the optimizer given, or none, got 50",
+        lambda: solve(small_laplace(), optimizer=GaussNewton(iterations=3), steps=50),
+    )
+
+
+def test_discoveries_without_training_take_no_options_of_it() -> None:
+    for name, value in (("seed", 0), ("seed", 5), ("backend", "reference"), ("seconds", 3.0), ("seeds", 3)):
+        refused(f"{name}: has no meaning for the tests", lambda: discover("laplace", tests="problem", **{name: value}))  # noqa: B023
+    assert discover("laplace", tests="problem", backend="auto").structure is not None
+
+
+def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (
+        ["solve", "laplace", "--step", "3"],
+        ["discover", "laplace", "--test", "problem"],
+        ["doctor", "--js"],
+    ):
+        with pytest.raises(SystemExit) as info:
+            main(arguments)
+        assert info.value.code == 2
+        assert "unrecognized arguments" in capsys.readouterr().err
+
+
+def test_settings_of_adam_are_public() -> None:
+    assert psinn_fast.Schedule is psinn_fast.training.Schedule is Schedule
+    assert fit(small_laplace(3), TanhMLP([2, 3, 1]), psinn_fast.Schedule(1)).steps == 1
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
@@ -308,22 +343,29 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
         (["discover", "laplace", "--tests", "problem", "--threshold", "-1"], "threshold: has no meaning for the tests"),
         (["discover", "laplace", "--threshold", "-1"], "threshold: expected 'auto' or a finite number > 0, got -1.0"),
         (["discover", "laplace", "--threshold", "nan"], "threshold: expected a number such as 0.01 or 0.04/pi, got"),
-        (["discover", "laplace", "--tests", "problem", "--student", "8,8"], "settings: has no meaning for the tests"),
-        (["discover", "laplace", "--tests", "problem", "--strength", "1"], "settings: has no meaning for the tests"),
+        (["discover", "laplace", "--tests", "problem", "--student", "8,8"], "student: has no meaning for the tests"),
+        (["discover", "laplace", "--tests", "problem", "--strength", "1"], "strength: has no meaning for the tests"),
+        (["discover", "laplace", "--tests", "problem", "--regularizer", "l1"], "regularizer: has no meaning for the t"),
+        (["discover", "laplace", "--tests", "problem", "--student-steps", "5"], "student-steps: has no meaning for"),
+        (["discover", "laplace", "--tests", "problem", "--seed", "5"], "seed: has no meaning for the tests"),
+        (["discover", "laplace", "--tests", "problem", "--backend", "reference"], "backend: has no meaning for the"),
         (["discover", "laplace", "--tests", "problem", "--seeds", "3"], "seeds: has no meaning for the tests"),
-        (["discover", "laplace", "--tests", "teacher", "--starts", "3"], "settings: has no meaning for the tests"),
+        (["discover", "laplace", "--tests", "teacher", "--starts", "3"], "starts: has no meaning for the tests"),
         (["discover", "laplace", "--tests", "problem", "--seconds", "3"], "seconds: has no meaning for the tests"),
         (["discover", "laplace", "--student", ""], "student: expected integers separated by commas, got ''"),
         (["discover", "laplace", "--starts", "0"], "starts: expected an integer >= 1, got 0"),
         (["discover", "laplace", "--strength", "nan"], "strength: expected a finite number >= 0, got nan"),
-        (["discover", "laplace", "--student-steps", "-1"], "steps: expected an integer >= 0, got -1"),
+        (["discover", "laplace", "--student-steps", "-1"], "student-steps: expected an integer >= 0, got -1"),
+        (["discover", "laplace", "--student", "8,0"], "student[1]: expected an integer >= 1, got 0"),
         (["discover", "laplace", "--seed", "-1"], "seed: expected an integer from 0 to"),
         (["discover", "laplace", "--teacher", ""], "cannot be read"),
         (["discover", "laplace", "--out", ""], "out: expected the path of a file or folder, got ''"),
         (["discover", "laplace", "--seconds", "nan"], "seconds: expected None or a number >= 0, got nan"),
         (["run", "laplace", "--resume"], "resume: needs the output folder of the run to continue (out)"),
-        (["run", "laplace", "--optimizer", "gauss-newton", "--teacher-iterations", "5"], "teacher_iterations: has no"),
-        (["run", "laplace", "--teacher-iterations", "-5"], "teacher_iterations: expected an integer >= 0, got -5"),
+        (["run", "laplace", "--optimizer", "gauss-newton", "--teacher-iterations", "5"], "teacher-iterations: has no"),
+        (["run", "laplace", "--teacher-iterations", "-5"], "teacher-iterations: expected an integer >= 0, got -5"),
+        (["run", "laplace", "--paper", "--steps", "3"], "paper: says how many steps, and so does steps"),
+        (["run", "laplace", "--paper", "--lr", "0.1"], "paper: says which rate, and so does lr"),
         (["run", "laplace", "--tests", "problem", "--iterations", "5"], "iterations: has no meaning for the tests"),
         (["run", "laplace", "--lr", "nan"], "lr: expected a finite number > 0, got nan"),
         (["solve", "laplace", "--structure", "paper"], "structure: has no meaning for method 'pinn', only for psi"),
@@ -334,7 +376,8 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
         (["solve", "laplace", "--seconds", "-1"], "seconds: expected None or a number >= 0, got -1.0"),
         (["solve", "burgers", "--set", "nu=1", "--set", "nu=2"], "set: nu is given twice"),
         (["solve", "burgers", "--set", "nu=inf"], "set: nu: expected a number such as 0.01 or 0.04/pi, got 'inf'"),
-        (["solve", "laplace", "--threads", "-1"], "threads: expected an integer >= 1, got -1"),
+        (["solve", "laplace", "--threads", "-1"], "threads: expected an integer from 1 to"),
+        (["solve", "laplace", "--threads", "1000000"], "threads: expected an integer from 1 to"),
         (["solve", "laplace", "--seed", "4294967296"], "seed: expected an integer from 0 to 4294967295, got 42949"),
         (["solve", "laplace", "--out", " "], "out: expected the path of a file or folder, got ' '"),
     ],

@@ -158,7 +158,7 @@ def discover(
     settings: StudentSettings | None = None,
     threshold: float | str | None = None,
     backend: str = "auto",
-    seed: int = 0,
+    seed: int | None = None,
     seconds: float | None = None,
     progress: bool = False,
 ) -> Discovery:
@@ -184,7 +184,7 @@ def discover(
             together, then of each alone.
         settings, threshold: of the students, see `distil`; None takes its defaults.
         backend: see `available_backends`.
-        seed: of the first dense network; the others' follow.
+        seed: of the first dense network, None: 0; the others' follow.
         seconds: limit for each network's training.
         progress: show bars on stderr.
 
@@ -198,11 +198,12 @@ def discover(
     if teacher is not None:
         check_fits(problem, teacher, "teacher")
         teacher = deepcopy(teacher).double()
+    get_backend(backend)
     asked = checked_options(
         problem, tests, has_teacher=teacher is not None, seeds=seeds, iterations=iterations,
         distillations=distillations, settings=settings, threshold=threshold, seconds=seconds, seed=seed,
+        backend=backend,
     )  # fmt: skip
-    get_backend(backend)
     checks.flag("progress", progress)
     wanted, seeds, iterations, seed = asked.tests, asked.seeds, asked.iterations, asked.seed
     training: dict[str, Any] = {

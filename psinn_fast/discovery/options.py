@@ -42,9 +42,10 @@ def checked_options(
     settings: StudentSettings | None,
     threshold: float | str | None,
     seconds: float | None,
-    seed: int,
+    seed: int | None,
+    backend: str | None = None,
 ) -> DiscoveryOptions:
-    """The options with their defaults in place of None.
+    """The options with their defaults in place of None. ``backend``: None or "auto" where none was chosen.
 
     Raises:
         InputError: out of range, or without effect on the tests that are made.
@@ -54,6 +55,7 @@ def checked_options(
     if not wanted:
         raise InputError(f"tests: expected some of {list(TESTS)}, got none")
     training = {"teacher": has_teacher or None, "seeds": seeds, "iterations": iterations, "seconds": seconds}
+    training |= {"seed": seed, "backend": None if backend == "auto" else backend}
     students = {"distillations": distillations, "settings": settings, "threshold": threshold}
     for given, needed in (({**training, **students}, ("teacher", "student")), (students, ("student",))):
         for name, value in given.items():
@@ -63,7 +65,7 @@ def checked_options(
                 )
     if settings is not None and not isinstance(settings, StudentSettings):
         raise InputError(f"settings: expected StudentSettings, got {short(settings)}")
-    seed = checks.seed("seed", seed, derived=True)
+    seed = 0 if seed is None else checks.seed("seed", seed, derived=True)
     seeds = SEEDS if seeds is None else checks.integer("seeds", seeds, 1)
     if seeds == 1 and not has_teacher:
         raise InputError("seeds: expected an integer >= 2, since differences of networks are the noise, got 1")

@@ -3,7 +3,7 @@
 from .checkpoint import load_network, save_network
 from .gauss_newton_options import GaussNewton
 from .history import History
-from .loop import fit
+from .loop import Schedule, fit
 from .metrics import error_metrics
 from .result import FitResult, TrainingInterrupted
 
@@ -11,6 +11,7 @@ __all__ = [
     "FitResult",
     "GaussNewton",
     "History",
+    "Schedule",
     "TrainingInterrupted",
     "error_metrics",
     "fit",

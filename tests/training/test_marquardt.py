@@ -10,9 +10,10 @@ import torch
 from small import small_laplace
 from torch import Tensor
 
-from psinn_fast import GaussNewton, TanhMLP
+from psinn_fast import GaussNewton, PsiMLP, TanhMLP, get_problem
 from psinn_fast.kernels.registry import get_backend
-from psinn_fast.training.marquardt import Marquardt
+from psinn_fast.training.doubts import NEGLIGIBLE
+from psinn_fast.training.marquardt import Failure, Marquardt
 
 GRADIENT = torch.tensor([0.6, 0.0, 0.8], dtype=torch.float64)
 
@@ -213,3 +214,59 @@ def test_points_that_a_step_sees(points: int | str, expected: int) -> None:
         run = Marquardt(small_laplace(51), net, GaussNewton(points=points), get_backend("auto"))
         run.linearise()
         assert run.residuals.terms[0].n_points == (by_default if points == "auto" else expected)
+
+
+@pytest.mark.parametrize(("points", "share"), [("all", 0.5), (50, 1.0)])
+def test_all_points_of_a_symmetric_network_are_one_of_each_orbit(points: int | str, share: float) -> None:
+    """Draws need all of them: they are thinned from these."""
+    problem = get_problem("laplace")
+    assert problem.structure is not None
+    net = PsiMLP(problem.structure, 2, seed=0, dtype=torch.float64)
+    run = Marquardt(problem, net, GaussNewton(points=points), get_backend("auto"))
+    assert run.full[0].n_points == pytest.approx(share * 101**2, rel=0.02)
+
+
+def test_a_loss_at_the_problems_points_that_is_not_finite() -> None:
+    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    run = Marquardt(small_laplace(3), net, GaussNewton(), get_backend("auto"))
+    assert all(math.isfinite(loss) for loss in run.full_losses())
+    run.x = run.x * math.nan
+    with pytest.raises(Failure, match="term 'residual'"):
+        run.full_losses()
+
+
+@pytest.mark.parametrize(
+    ("inside", "edge", "hidden"),
+    [
+        # More than five times as large as where it was drawn, and larger than the whole loss.
+        (5.1, 1.0, 5.1), (4.9, 1.0, None), (4.9, 60.0, 60.0), (100.0, 60.0, 100.0), (math.nan, 1.0, None),
+    ],
+)  # fmt: skip
+def test_what_hides_between_the_points(inside: float, edge: float, hidden: float | None) -> None:
+    """The largest term's weighted loss there: of two terms, the boundary's being a tenth of the equation's."""
+    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
+    run.linearise()
+    run.step = 3
+    here = run.losses
+    run.residuals.weights[:] = [2 / here[0], 0.2 / here[1]]
+    run.r = run.residuals.vector(run.x)
+    run._held_out.losses = lambda residual: [inside * here[0], edge * here[1]]  # type: ignore[method-assign]
+    expected = 0.0 if hidden is None else max(2 * inside * (inside > 5), 0.2 * edge)
+    assert run.watch() == pytest.approx(expected)
+    for part, found in ((0.99, expected), (1.01, 0.0)):  # beside the first loss it is nothing
+        run.first_loss = part * expected / NEGLIGIBLE
+        assert run.watch() == pytest.approx(found)
+    run.step, run.first_loss = 0, 1.0  # where the points were drawn
+    assert run.watch() == 0
+
+
+@pytest.mark.parametrize("hidden", [0.0, 0.1])
+def test_a_run_without_a_step_goes_on_from_other_points_where_it_has_adapted_to_its_own(hidden: float) -> None:
+    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
+    run.linearise()
+    points, run.step = run.residuals.terms[0].points, 3
+    run.watch = lambda: hidden  # type: ignore[method-assign]
+    assert run.renew() is (hidden > 0)
+    assert (run.residuals.terms[0].points is points) is (hidden == 0)

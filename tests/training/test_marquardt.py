@@ -270,3 +270,33 @@ def test_a_run_without_a_step_goes_on_from_other_points_where_it_has_adapted_to_
     run.watch = lambda: hidden  # type: ignore[method-assign]
     assert run.renew() is (hidden > 0)
     assert (run.residuals.terms[0].points is points) is (hidden == 0)
+
+
+@pytest.mark.parametrize("state", ["new", "started", "failed"])
+def test_what_is_saved_is_expected(state: str) -> None:
+    """Before anything was looked at, on points drawn, and after a step that left NaN behind."""
+    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
+    if state != "new":
+        run.linearise()
+    if state == "failed":
+        run.r, run._scale = run.r * math.nan, run._scale * math.inf
+    (tensors, _), expected = run.saved(), run.expected_tensors
+    assert ("points.0" in tensors) is (state != "new")
+    assert {name for name, what in expected.items() if not what.optional} <= tensors.keys() <= expected.keys()
+    for name, tensor in tensors.items():
+        what = expected[name]
+        assert tensor.dtype == what.dtype
+        assert [n for n, m in zip(tensor.shape, what.shape, strict=True) if m not in (None, n)] == []
+        assert not what.finite or bool(torch.isfinite(tensor).all())
+
+
+def test_the_end_is_judged_where_it_is() -> None:
+    """Not where the held-out points were looked at last."""
+    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
+    assert run.advance(run.linearise()) is None
+    last = run.settle()
+    assert last.step == run.latest.step == 1
+    assert last.x is run.x
+    assert last.drawn == run.loss

@@ -300,3 +300,15 @@ def test_the_end_is_judged_where_it_is() -> None:
     assert last.step == run.latest.step == 1
     assert last.x is run.x
     assert last.drawn == run.loss
+
+
+def test_a_draw_gets_more_points_where_much_hides_beside_the_first_loss() -> None:
+    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
+    run.linearise()
+    run.first_loss = 100.0
+    refined = []
+    for hidden in (0.9e-4, 1.1e-4):
+        run._draw(hidden)
+        refined.append(run._sampler.refinement)
+    assert refined == [0, 1]

@@ -19,6 +19,7 @@ from sympy.concrete.expr_with_limits import ExprWithLimits
 from sympy.core.sympify import converter
 
 from .fields import SymbolicField
+from .jumps import refuse_jumps
 from .kernels.errors import InputError
 from .names import normal
 
@@ -82,7 +83,18 @@ def _bound_derivative(cls: type, expression: Any, *variables: Any, **options: An
     if expression.has(SymbolicField):
         _refuse_other_coordinates(expression, bound, scope)
     with entered(None):  # what SymPy differentiates on the way is bound already
-        return _derivative(cls, expression, *bound, **options)
+        made = _derivative(cls, expression, *bound, **options)
+        if expression.has(sp.Piecewise):
+            _refuse_jumps(expression, _derivative(cls, expression, *bound))
+        return made
+
+
+def _refuse_jumps(expression: sp.Expr, derivative: sp.Basic) -> None:
+    """At each step of a derivative, given as SymPy reads it before it carries anything out."""
+    for variable, count in derivative.variable_count if isinstance(derivative, sp.Derivative) else ():
+        for _ in range(int(count) if count.is_Integer else 0):
+            refuse_jumps(expression, variable)
+            expression = expression.diff(variable)
 
 
 def _variable(given: Any, scope: Scope) -> Any:

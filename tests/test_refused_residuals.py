@@ -48,6 +48,42 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "order that is a symbol": (lambda u, x: sp.Derivative(u, (x, sp.Symbol("n"))), "cannot be carried out"),
     "a jump": (lambda u, x: sp.diff(sp.Heaviside(x) * u, x), r"DiracDelta\(x\), the derivative of a jump"),
     "a jump of a field": (lambda u, x: sp.sign(u).diff(x), r"DiracDelta\(u\), the derivative of a jump"),
+    **{
+        f"{name}, {style}": (function, "jump")
+        for name, k in {
+            "a case": lambda x, y: sp.Piecewise((1, x < 0.5), (10, True)),
+            "a slight case": lambda x, y: sp.Piecewise((1, x < 0.5), (1 + 1e-6, True)),
+            "a case in micrometres": lambda x, y: sp.Piecewise((1, x**2 + y**2 < 1e-12), (10, True)),
+            "a disc": lambda x, y: sp.Piecewise((1, sp.sqrt(x**2 + y**2) <= 0.3), (2, True)),
+            "three cases": lambda x, y: sp.Piecewise((x, x < 0), (-x, x < 0.5), (0, True)),
+            "a strip": lambda x, y: sp.Piecewise((2, (x > 0.2) & (x < 0.4)), (1, True)),
+            "outside of a strip": lambda x, y: sp.Piecewise((2, (x < -0.4) | (x > 0.2)), (1, True)),
+            "a layer": lambda x, y: sp.Piecewise((2, sp.Abs(x - 0.5) < 0.1), (1, True)),
+            "a line at an angle": lambda x, y: sp.Piecewise((y, x < y), (0, True)),
+            "within": lambda x, y: sp.exp(sp.Piecewise((0, x > 0), (1, True))) + x,
+            "cases of cases": lambda x, y: sp.Piecewise((sp.Piecewise((1, x < 1), (2, True)), y > 0), (3, True)),
+            "sine": lambda x, y: sp.Piecewise((1, sp.sin(x) > 0), (0, True)),
+        }.items()
+        for style, function in {
+            "flux": lambda u, x, y, k=k: sp.diff(k(x, y) * u.x, x),
+            "helper": lambda u, x, y, k=k: pf.div(k(x, y) * pf.grad(u)),
+            "method": lambda u, k=k: (k(*sp.symbols("x y")) * u + u**2).diff("x"),
+            "not carried out": lambda u, x, y, k=k: sp.Derivative(k(x, y) * u, x) + u,
+            "second": lambda u, x, y, k=k: u.x + sp.diff(k(x, y) * u, x, 2),
+        }.items()
+    },
+    "a kink, twice": (
+        lambda u, x: sp.diff(sp.Piecewise((0, x < 0.5), (x - 0.5, True)) * u, x, 2),
+        r"jumps at x = 0\.5",
+    ),
+    "a kink, by two steps": (
+        lambda u, x: sp.diff(sp.diff(sp.Piecewise((0, x < 0.5), (x - 0.5, True)) * u, x), x),
+        "jumps at",
+    ),
+    "a jump that nobody finds": (
+        lambda u, x: sp.diff(sp.Piecewise((1, x + sp.exp(sp.sin(x)) < 1.3), (2, True)) * u, x),
+        "jump",
+    ),
     "text": (lambda u: "u_x", "got str: 'u_x'"),
     "text that is code": (lambda u: "__import__('os').getpid()", "got str"),
     "texts": (lambda u: [u, "u"], "got str: 'u'"),

@@ -13,6 +13,7 @@ import pytest
 import sympy as sp
 import torch
 from helpers import random_points, relative_error
+from torch import Tensor
 from truth import Truth, check, residuals
 
 import psinn_fast as pf
@@ -156,6 +157,40 @@ def test_own_symbols_are_bound_by_name(name: str) -> None:
     check("x y", "u", residual, expected, coefficients={"a": 2.5}, unknown={"b": 0.5})
 
 
+CONTINUOUS: dict[str, Any] = {
+    "a kink": (lambda x, y: sp.Piecewise((x, x < 0.5), (0.5, True)), 1),
+    "a smooth step": (lambda x, y: sp.Piecewise((0, x < 0), (x**2, True)), 2),
+    "a smoother step": (lambda x, y: sp.Piecewise((0, x < 0), (x**3, True)), 2),
+    "a hat": (lambda x, y: sp.Piecewise((1 + x, (x > -1) & (x < 0)), (1 - x, (x >= 0) & (x < 1)), (0, True)), 1),
+    "a cone": (lambda x, y: sp.Piecewise((1 - 2 * (x**2 + y**2), x**2 + y**2 < 0.5), (0, True)), 1),
+    "one place": (lambda x, y: sp.Piecewise((1, sp.Eq(x, 0)), (sp.sin(x) / x, True)), 2),
+    "of another coordinate": (lambda x, y: sp.Piecewise((1, y < 0.1), (10, True)), 2),
+    "times what vanishes there": (lambda x, y: sp.Piecewise((1, x < 0.5), (10, True)) * (x - 0.5), 1),
+    "a kink in micrometres": (lambda x, y: sp.Piecewise((x * 1e6, x < 1e-6), (1, True)), 1),
+}
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_derivatives_of_cases_that_do_not_jump(name: str) -> None:
+    """k u differentiated once or twice by the product rule, with k's own derivatives by central differences."""
+    k, order = CONTINUOUS[name]
+    x, y = sp.symbols("x y")
+    value = sp.lambdify((x, y), k(x, y))
+
+    def expected(d: Truth) -> Tensor:
+        h = 1e-3
+        at = [np.array([float(value(a + s * h, b)) for a, b in d.points.tolist()]) for s in (-1, 0, 1)]
+        low, middle, high = map(torch.from_numpy, at)
+        first, second = (high - low) / (2 * h), (high - 2 * middle + low) / h**2
+        if order == 1:
+            return first * d("u") + middle * d("u", "x")
+        return second * d("u") + 2 * first * d("u", "x") + middle * d("u", "xx")
+
+    truth = Truth("x y", "u")
+    found = residuals(pf.PDE("x y", "u", lambda u, x, y: sp.diff(k(x, y) * u, x, order)), truth)[:, 0]
+    assert relative_error(found, expected(truth)) < 1e-5  # of differences
+
+
 def test_own_symbols_mean_nothing_outside_of_a_residual_function() -> None:
     """SymPy by itself is as it was."""
     other = sp.Symbol("x", real=True)
@@ -236,7 +271,7 @@ RETURNED: dict[str, tuple[Callable[..., Any], Callable[[Truth], Any]]] = {
         lambda d: d("u") - torch.where(d.x < 0.2, torch.ones_like(d.x), d.x),
     ),
     "coefficient by cases": (
-        lambda u, x: pf.div(sp.Piecewise((2, x < 0), (3, True)) * pf.grad(u)),
+        lambda u, x: sp.Piecewise((2, x < 0), (3, True)) * pf.div(pf.grad(u)),
         lambda d: torch.where(d.x < 0, 2.0, 3.0) * d.lap("u", "xy"),
     ),
     "residual by cases": (

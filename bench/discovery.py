@@ -114,9 +114,10 @@ class Bench:
         tiny: dict[str, Any] = {}
         if self.quick and "student" in self.tests:
             tiny |= {"settings": self.settings}
-        if self.quick and {"teacher", "student"} & set(self.tests):
-            tiny |= {"iterations": self.iterations}
-        found = pf.discover(problem, seed=seed, tests=self.tests, **tiny)
+        if {"teacher", "student"} & set(self.tests):
+            tiny |= {"iterations": self.iterations} if self.quick else {}
+            tiny["seed"] = seed
+        found = pf.discover(problem, tests=self.tests, **tiny)
         self.found[case.name, seed] = found
         return {
             "seconds": time.perf_counter() - started,

@@ -9,7 +9,6 @@ import os
 import signal
 import warnings
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -203,12 +202,18 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+class _Unabbreviated(argparse.ArgumentParser):
+    """An option that is cut short may be another one in the next version. Commands get parsers of this class, too."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+
 def _parser() -> argparse.ArgumentParser:
-    make = partial(argparse.ArgumentParser, allow_abbrev=False)
-    parser = make(
+    parser = _Unabbreviated(
         prog="psinn-fast", description="Train small tanh networks on PDEs: PINNs, and Psi-NNs with tied weights."
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=make)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     doctor = commands.add_parser("doctor", help="what this machine offers: versions, backends, threads")
     doctor.add_argument("--json", action="store_true", help="print one JSON object")

@@ -136,7 +136,7 @@ class PsiMLP(nn.Module):
                 f"state_dict: its theta is of another structure, or in other units, than {self._words()}; build the "
                 "network as it was built (structure, layers, scales), or use save_network and load_network"
             )
-        super()._load_from_state_dict(state_dict, prefix, *others)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
     def _words(self) -> str:
         return f"{self.structure.name} {'-'.join(map(str, self.structure.layer_sizes))}"

@@ -22,10 +22,10 @@ from .output import save_comparison, save_discovery, writable_folder
 from .problem import Problem
 from .problems import as_problem
 from .solving import CHECKPOINT, Solution, solve
+from .training.doubts import Metric
 from .training.interrupt import Interrupted
 from .training.lbfgs import polish
 from .training.loop import Schedule
-from .training.metrics import Metric
 from .training.result import time_limit
 
 # After Adam the teacher still has percents of error, and with it blurred symmetries; this removes most of it.

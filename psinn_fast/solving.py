@@ -22,11 +22,11 @@ from .problems import as_problem
 from .scaling import check_scaling, float32_suffices, scaled
 from .structure import Structure, check_layer_sizes
 from .symmetry import structure_from_group
-from .training.doubts import inaccurate
+from .training.doubts import Metric, inaccurate
 from .training.gauss_newton_options import GaussNewton
 from .training.interrupt import InterruptFlag
 from .training.loop import Schedule, fit
-from .training.metrics import ErrorMeter, Metric
+from .training.metrics import ErrorMeter
 from .training.result import FitResult, TrainingInterrupted, check_regularizer, time_limit
 from .training.warm_start import fit_warm
 from .widths import default_width

@@ -54,9 +54,14 @@ def checked_options(
     wanted = tuple(checks.choice("tests", name, TESTS) for name in names)
     if not wanted:
         raise InputError(f"tests: expected some of {list(TESTS)}, got none")
-    training = {"teacher": has_teacher or None, "seeds": seeds, "iterations": iterations, "seconds": seconds}
+    training: dict[str, object] = {
+        "teacher": has_teacher or None,
+        "seeds": seeds,
+        "iterations": iterations,
+        "seconds": seconds,
+    }
     training |= {"seed": seed, "backend": None if backend == "auto" else backend}
-    students = {"distillations": distillations, "settings": settings, "threshold": threshold}
+    students: dict[str, object] = {"distillations": distillations, "settings": settings, "threshold": threshold}
     for given, needed in (({**training, **students}, ("teacher", "student")), (students, ("student",))):
         for name, value in given.items():
             if value is not None and not set(needed) & set(wanted):

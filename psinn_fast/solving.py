@@ -86,6 +86,7 @@ class Solution(FitResult):
             "coefficients": self.coefficients,
             "loss": self.losses,
             "held_out": self.held_out,
+            "possible_errors": self.possible_errors,
             "status": self.status,
             "ended": self.ended,
             "warnings": list(self.warnings),

@@ -19,17 +19,19 @@ from ..networks import PsiMLP
 from ..problem import Problem
 from .abort import Aborted, abortable
 from .checkpoint import Checkpoint
-from .doubts import times_larger
+from .doubts import times_larger, undetermined
 from .gauss_newton_options import GaussNewton
 from .held_out import REPORTED, HeldOut
 from .history import History
 from .identity import options_of, run_identity
 from .interrupt import InterruptFlag
+from .marching import March
 from .marquardt import Failure, Marquardt, Watched
 from .metrics import coarse_relative_l2
 from .progress import TrainingProgress, progress_note
 from .result import FitResult, TrainingInterrupted, divergence
 from .scouting import SCOUT_ITERATIONS, better_start, redrawn, wants_another_start
+from .stability import possible_errors
 
 HISTORY_ROWS = 400
 _STARTS = 2
@@ -74,9 +76,14 @@ def fit_gauss_newton(
         for number in range(1, starts)
     ]
     scouted = not others
+    march = March(problem, net, options, engine, run.x)
     if resume and file.exists:
-        tensors, numbers = file.load(run.expected_tensors, {**run.expected_numbers, "scouted": entries.boolean})
+        tensors, numbers = file.load(
+            {**run.expected_tensors, **march.expected_tensors},
+            {**run.expected_numbers, **march.expected_numbers, "scouted": entries.boolean},
+        )
         try:
+            run = march.restore(tensors, numbers, run)
             run.restore(tensors, numbers)
         except CheckpointError as error:
             raise CheckpointError(f"{checkpoint}: {error}") from None
@@ -94,18 +101,19 @@ def fit_gauss_newton(
 
     def publish() -> None:
         write_back()
-        tensors, numbers = run.saved()
-        file.write(clock(), tensors, {**numbers, "scouted": scouted})
+        (tensors, numbers), (more, others) = run.saved(), march.saved()
+        file.write(clock(), {**tensors, **more}, {**numbers, **others, "scouted": scouted})
 
     def record() -> str:
         write_back()
         total, error, seen = run.loss, measure(net), run.latest
         history.append(
-            step=run.step, seconds=clock(), damping=run.damping, loss=total, penalty=0.0, relative_l2=error,
-            held_out=seen.loss if seen.step == run.step else math.nan,
+            step=march.before + run.step, seconds=clock(), damping=run.damping, loss=total, penalty=0.0,
+            relative_l2=error, held_out=seen.loss if seen.step == run.step else math.nan,
             **problem.losses_as_given(run.losses), **run.coefficients,
         )  # fmt: skip
-        return progress_note(total, error, times_larger(seen.loss, seen.drawn, run.first_loss))
+        note = progress_note(total, error, times_larger(seen.loss, seen.drawn, run.first_loss))
+        return f"{march.progress}  {note}" if march.is_under_way else note
 
     publish()  # an unwritable checkpoint shows now, not after the work
     note = ""
@@ -116,38 +124,51 @@ def fit_gauss_newton(
             return interrupt.raised or (seconds is not None and clock() >= seconds)
 
         try:
-            while run.step < options.iterations:
+            while march.before + run.step < options.iterations:
                 if halted():
                     ended = "interrupted" if interrupt.raised else "time limit"
                     stopped_by = "interrupt" if interrupt.raised else "seconds"
                     break
                 first_loss = history["loss"][0] if len(history) else math.inf
                 with _undone_if_aborted(run, history, interrupt):
-                    if not scouted and wants_another_start(run, reason, first_loss, compare_at):
+                    if march.is_under_way:
+                        if march.is_over(run, reason):
+                            run, reason = march.after(run), None
+                            continue
+                        reason = None
+                    elif not scouted and wants_another_start(run, reason, first_loss, compare_at):
                         bar.update(run.step, "trying other starts")
                         found = better_start(run, others, scouting, halted)
                         if found is not None:
                             reason = reason if found is run else None
                             run, scouted = found, True
                         continue
+                    elif march.is_due(run, reason):
+                        found = march.begin(run)
+                        reason = reason if found is run else None
+                        run = found
+                        continue
                     if reason is not None and not run.renew():
                         stopped_by = reason
                         break
                     reason = None
                     equations = run.linearise()
-                    if run.step % log_every == 0:
+                    if (march.before + run.step) % log_every == 0:
                         note = record()
                     reason = run.advance(equations)
-                bar.update(run.step, note)
+                bar.update(march.before + run.step, note)
                 if file.is_due(clock()):
                     publish()
             if ended == "done" and run.r.numel():
                 run.watch()
                 record()
             publish()
+            if march.is_under_way:
+                run = march.conclude(run)
             last = run.settle()
             final, unseen = run.full_losses(), HeldOut(problem, REPORTED, device=net.theta.device)
             held_out = unseen.losses(run.residual)
+            errors = possible_errors(problem, engine, net.plan, run.x, run.full) or {}
             write_back()
         except Failure as failure:
             kept = run.restore_good()
@@ -157,9 +178,9 @@ def fit_gauss_newton(
         file.conclude()
     total = problem.total_loss(final)
     result = FitResult(
-        ended, run.step, clock(), total, problem.losses_as_given(final), run.coefficients, history, stopped_by,
-        ", ".join(run.solvers) or None, problem.losses_as_given(held_out),
-        _warnings(run, last, total, unseen.total(held_out, final)),
+        ended, march.before + run.step, clock(), total, problem.losses_as_given(final), run.coefficients, history,
+        stopped_by, ", ".join(run.solvers) or None, problem.losses_as_given(held_out),
+        (*march.warnings, *_warnings(run, last, total, unseen.total(held_out, final)), *undetermined(errors)), errors,
     )  # fmt: skip
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, net, interrupt.signal)

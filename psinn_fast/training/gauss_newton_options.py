@@ -33,6 +33,8 @@ class GaussNewton:
         balance: with each draw, weigh the conditions on the domain's boundary so that they move with the unknowns as
             much as the residual inside does (equal traces of J^T J). Measurements keep their weights, which say how far
             they are trusted. Losses are reported with the problem's own weights.
+        march: start again in windows of time that grow (`March`), where the residuals of an initial-value problem would
+            allow errors of more than 1 % after 75 iterations.
         damping: of the first step, relative to the squared lengths of J's columns.
         acceleration: second order along the step (geodesic acceleration).
         precision: "float64", or "float32" for J alone; sums, residuals and solutions are float64 in any case.
@@ -51,6 +53,7 @@ class GaussNewton:
     resample: int | None = 10
     focus: float | str = "auto"
     balance: bool = True
+    march: bool = True
     damping: float = 1e-3
     acceleration: bool = True
     precision: str = "float64"
@@ -68,6 +71,7 @@ class GaussNewton:
             "resample": None if self.resample is None else integer("resample", self.resample, 1, other="None or "),
             "focus": _word(self.focus, "auto") or number("focus", self.focus, least=0, other="'auto' or "),
             "balance": checks.flag("balance", self.balance),
+            "march": checks.flag("march", self.march),
             "damping": number("damping", self.damping, above=0),
             "acceleration": checks.flag("acceleration", self.acceleration),
             "precision": checks.choice("precision", self.precision, PRECISIONS),

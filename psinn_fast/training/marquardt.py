@@ -144,7 +144,8 @@ class Marquardt:
         """
         if self._drawn_at < 0:
             self._draw()
-            self.first_loss = self.loss
+            if math.isnan(self.first_loss):
+                self.first_loss = self.loss
         is_time = self._is_time_to_draw()
         hidden = self.watch() if is_time or self.step % _WATCH == 0 else 0.0
         if is_time or hidden > _URGENT * self.first_loss:

@@ -27,6 +27,8 @@ class FitResult:
     (unweighted); ``held_out`` the same at points that training did not see (`HeldOut`), None where there are none.
     ``warnings``: that these are much larger, or that a loss hardly fell; ``notes``: that it was still falling, or that
     no step was taken.
+    ``possible_errors``: by field and unknown coefficient, the relative errors that the residuals left over allow
+    (`training.stability`); of Gauss-Newton, empty where they are not known.
     ``unsolved``: by term, its loss where nothing is solved: the largest of training, or of random fields if that is
     more, or for values that are given (`natural_losses`); ``size``: the weighted total of random fields.
     ``pressed``: bounds that unknown coefficients are at, which may hide a better value; ``problem_warnings``: what
@@ -47,6 +49,7 @@ class FitResult:
     solver: str | None = None
     held_out: dict[str, float | None] = field(default_factory=dict)
     held_out_warnings: tuple[str, ...] = ()
+    possible_errors: dict[str, float] = field(default_factory=dict)
     unsolved: dict[str, float] = field(default_factory=dict)
     size: float = 0.0
     pressed: dict[str, float] = field(default_factory=dict)

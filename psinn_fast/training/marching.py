@@ -1,0 +1,274 @@
+"""Marching in time: one network learns an initial-value problem on windows of time that grow from the start to the end.
+
+Trained on all times at once, a network can satisfy the equation nearly everywhere and still be wrong: the residual sits
+in a thin layer after the start, and all that follows solves the equation from another initial state (Krishnapriyan et
+al. 2021; Wang, Sankaran & Perdikaris 2022). A window that is solved leaves no room for that, and continues into the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from .. import entries
+from ..conditions import DATA, Condition
+from ..domain import Box
+from ..kernels.contract import Backend
+from ..kernels.errors import CheckpointError
+from ..networks import PsiMLP
+from ..problem import Problem
+from .checkpoint import Expected
+from .doubts import ALLOWED
+from .gauss_newton_options import GaussNewton
+from .held_out import REPORTED, HeldOut
+from .marquardt import Marquardt
+from .stability import possible_errors
+
+Points = npt.NDArray[np.float64]
+# Iterations over all times, after which a run is left as it is if its residuals allow no errors worth a warning.
+TRIAL = 75
+# The first window; the most iterations in one; those between looks at its held-out loss.
+_FIRST, _MOST, _LOOK = 1 / 512, 120, 10
+# A window is solved at this part of the first loss, or after the most iterations at that one.
+_SOLVED, _FAIR = 1e-7, 1e-6
+# The next one is so many times longer after up to so many iterations.
+_GROWTH = ((10, 4.0), (40, 2.0), (_MOST, 1.5))
+# A shorter window whose loss is not so many times smaller than a longer one's shows that shorter ones do not help.
+_HELPS = 4.0
+# Arrays have at least so many points in a window, its earliest ones.
+_EARLIEST = 10
+# The draws of windows are not those of others.
+_SEEDS = 1_000
+
+
+@dataclass
+class March:
+    """What `fit_gauss_newton` asks between iterations; ``run`` is the window under way, a `Marquardt` of its own.
+
+    ``part``: the window's part of all times, 0 before the first; ``before``: iterations made in earlier runs; ``tried``:
+    no need to look again. What a window that fails adds to ``done``, where ``good`` solved the problem, is halved.
+    ``level``: of losses that are as good as they get. ``plain``: the best weights of the run over all times before.
+    """
+
+    problem: Problem
+    net: PsiMLP
+    options: GaussNewton
+    engine: Backend
+    start: Tensor
+    tried: bool = False
+    part: float = 0.0
+    before: int = 0
+    number: int = 0
+    first_loss: float = 0.0
+    done: float = 0.0
+    level: float = 0.0
+    failed: tuple[float, float] = (0.0, 0.0)  # part and loss; (0, 0): none
+    good: Tensor = field(init=False)
+    failed_x: Tensor = field(init=False)
+    plain: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.good = self.failed_x = self.plain = self.start
+        self.tried = not self.options.march or not is_initial_value_problem(self.problem)
+
+    @property
+    def is_under_way(self) -> bool:
+        return 0 < self.part < 1
+
+    @property
+    def progress(self) -> str:
+        """How far training has come."""
+        time = self.problem.pde.time
+        assert time is not None
+        axis = self.problem.domain.coords.index(time)
+        low, high = float(self.problem.domain.low[axis]), float(self.problem.domain.high[axis])
+        return f"up to {time} = {low + self.part * (high - low):.3g} of {high:.3g}"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """That training has not come to the last time."""
+        if not self.is_under_way:
+            return ()
+        return (f"training came {self.progress}: more steps or seconds are needed",)
+
+    def is_due(self, run: Marquardt, reason: str | None) -> bool:
+        """Whether to ask now if the problem needs it; ``reason``: why a run over all times has no step to take."""
+        return not self.tried and run.step > 0 and (run.step >= TRIAL or reason is not None)
+
+    def begin(self, run: Marquardt) -> Marquardt:
+        """``run``, if its residuals determine the solution; the first window from the initial weights if not."""
+        run.watch()
+        errors = possible_errors(self.problem, self.engine, self.net.plan, run.x, run.full)
+        is_needed = errors is not None and max(errors.values(), default=0.0) > ALLOWED
+        self.tried = True
+        if not is_needed:
+            return run
+        self.before, self.first_loss, self.plain = run.step, run.first_loss, run.best.x
+        return self._window(_FIRST, self.start)
+
+    def is_over(self, run: Marquardt, reason: str | None) -> bool:
+        """Whether the window is solved, has no step to take, or has had its iterations."""
+        if reason is not None:
+            return not run.renew()
+        if not run.step or run.step % _LOOK:
+            return False
+        run.watch()
+        return run.latest.loss <= self._solved or run.step >= _MOST
+
+    def after(self, run: Marquardt | None) -> Marquardt:
+        """The window after this one, longer if it is solved and shorter if not; None: its residuals became infinite."""
+        steps, x, loss = _MOST, self.good, 1e300
+        if run is not None:
+            run.settle()
+            steps, x, loss = run.step, run.x, min(run.best.loss, 1e300)
+        self.before += max(1, steps)
+        part, is_solved = self.part, loss <= max(_FAIR * self.first_loss, self.level)
+        if not is_solved and self.failed[0] and loss > self.failed[1] / _HELPS:
+            # The longer window was as good: its loss is what the network, or the problem, has to offer.
+            (part, loss), x = self.failed, self.failed_x
+            steps, self.level, is_solved = _MOST, 2 * loss, True
+        if is_solved:
+            self.good, self.done, self.failed = x.clone(), part, (0.0, 0.0)
+            part = min(1.0, part * next((factor for most, factor in _GROWTH if steps <= most), _GROWTH[-1][1]))
+        else:
+            self.failed, self.failed_x = (part, loss), x.clone()
+            part = (self.done + part) / 2 if self.done else part / 4
+        return self._window(part, self.good)
+
+    def conclude(self, run: Marquardt) -> Marquardt:
+        """A run over all times at the better weights: those of the window where training had to stop, or ``plain``."""
+        whole = Marquardt(self.problem, self.net, self.options, self.engine)
+        held_out, found = HeldOut(self.problem, REPORTED, device=run.x.device), []
+        for x in (run.x, self.plain):
+            whole.x = x
+            own = whole.full_losses()
+            found.append((held_out.total(held_out.losses(whole.residual), own), x))
+        whole.x = min(found, key=lambda pair: pair[0])[1]
+        whole.first_loss, whole.step, whole.solvers = self.first_loss, run.step, run.solvers
+        return whole
+
+    def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and numbers that `restore` takes."""
+        numbers = [self.part, self.done, self.level, *self.failed, self.first_loss]
+        return (
+            {"march.good": self.good, "march.failed": self.failed_x, "march.plain": self.plain},
+            {"march": numbers, "march_counts": [int(self.tried), self.before, self.number]},
+        )
+
+    @property
+    def expected_tensors(self) -> dict[str, Expected]:
+        n = self.start.numel()
+        return {f"march.{name}": Expected((n,)) for name in ("good", "failed", "plain")}
+
+    @property
+    def expected_numbers(self) -> dict[str, Any]:
+        return {"march": partial(entries.numbers, least=0, length=6), "march_counts": entries.integers}
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any], run: Marquardt) -> Marquardt:
+        """The run that `saved` belongs to, at its start.
+
+        Raises:
+            CheckpointError: numbers that no run has.
+        """
+        self.part, self.done, self.level, *failed, self.first_loss = numbers["march"]
+        counts = numbers["march_counts"]
+        if len(counts) != 3 or min(counts) < 0 or not 0 <= self.done <= self.part <= 1:
+            raise CheckpointError(f"march: no run has these: {numbers['march']}, {counts}")
+        self.failed = failed[0], failed[1]
+        self.tried, self.before, self.number = bool(counts[0]), counts[1], counts[2]
+        self.good, self.failed_x, self.plain = (
+            tensors[f"march.{name}"].to(run.x.device) for name in ("good", "failed", "plain")
+        )
+        return self._run(self.good) if self.part else run
+
+    def _window(self, part: float, x: Tensor) -> Marquardt:
+        self.part, self.number = part, self.number + 1
+        return self._run(x)
+
+    def _run(self, x: Tensor) -> Marquardt:
+        options = replace(self.options, seed=(self.options.seed + _SEEDS * self.number) % 2**31)
+        problem = until(self.problem, self.part) if self.part < 1 else self.problem
+        run = Marquardt(problem, self.net, options, self.engine)
+        run.x, run.first_loss = x.clone(), self.first_loss
+        run.good = run.x.clone(), 0
+        return run
+
+    @property
+    def _solved(self) -> float:
+        return max(_SOLVED * self.first_loss, self.level)
+
+
+def is_initial_value_problem(problem: Problem) -> bool:
+    """Whether something holds at the first time, nothing at a single later one, and all coefficients are known."""
+    time = problem.pde.time
+    if time is None or problem.pde.unknown:
+        return False
+    axis = problem.pde.coords.index(time)
+    low, high = problem.domain.low[axis], problem.domain.high[axis]
+    slack = 1e-9 * (high - low)
+    starts = False
+    for condition in problem.conditions:
+        if not condition.weight:
+            continue
+        times = [site[:, axis] for site in condition.sites]
+        if condition.kind == DATA or any(np.abs(own - times[0]).max() > slack for own in times):
+            return False
+        boxes = [
+            (box_low[axis], box_high[axis])
+            for region in condition.regions
+            if region is not None
+            for box_low, box_high in zip(region.low, region.high, strict=True)
+        ] or [(times[0].min(), times[0].max())]
+        for first, last in boxes:
+            if last - first <= slack:
+                if first - low > slack:
+                    return False
+                starts = True
+    return starts
+
+
+def until(problem: Problem, part: float) -> Problem:
+    """The problem on the first ``part`` of its time. Points that stand for a region are moved, others are left out."""
+    assert problem.pde.time is not None
+    axis = problem.pde.coords.index(problem.pde.time)
+    low, high = problem.domain.low, problem.domain.high.copy()
+    high[axis] = low[axis] + part * (high[axis] - low[axis])
+    window = object.__new__(Problem)
+    window.__dict__.update(problem.__dict__)
+    window.__dict__["domain"] = Box(**dict(zip(problem.domain.coords, zip(low, high, strict=True), strict=True)))
+    window.__dict__["conditions"] = tuple(
+        _until(condition, axis, low[axis], high[axis], part) for condition in problem.conditions
+    )
+    return window
+
+
+def _until(condition: Condition, axis: int, low: float, end: float, part: float) -> Condition:
+    def moved(points: Points) -> Points:
+        result = np.array(points)
+        result[..., axis] = low + part * (result[..., axis] - low)
+        return result
+
+    sites = tuple(map(moved, condition.sites))
+    columns = condition.columns_at(sites) if all(region is not None for region in condition.regions) else None
+    if columns is not None:
+        regions = tuple(
+            replace(region, low=moved(region.low), high=moved(region.high))
+            for region in condition.regions
+            if region is not None
+        )
+        return replace(condition, sites=sites, columns=columns, regions=regions)
+    times = condition.sites[0][:, axis]
+    latest = max(end, np.partition(times, min(_EARLIEST, len(times)) - 1)[min(_EARLIEST, len(times)) - 1])
+    kept = times <= latest
+    return replace(
+        condition,
+        sites=tuple(site[kept] for site in condition.sites),
+        columns={name: column[kept] for name, column in condition.columns.items()},
+        regions=(None,) * len(condition.sites),
+    )

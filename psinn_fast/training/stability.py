@@ -1,0 +1,122 @@
+"""How far from the solution a network can be, whose residuals are as small as they are.
+
+To first order a change v of the unknowns changes the residuals by J v and the fields by G v. The largest change of a
+field that the residuals left over can hide is
+
+    max over v of |G v|   where   sum over terms of (mean over points of |J_t v|^2) / loss_t <= 1,
+
+|G v| the root mean square over that of the field. It is the problem's stability constant among the functions that the
+network can reach, times the residuals: about their size for an elliptic problem, exponentially larger in time where
+small perturbations grow, infinite where nothing determines a field. What an unknown coefficient can change by is found
+in the same way. Errors of measurements are independent: of N of them, it is the sum that stays below their loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..conditions import DATA, Dirichlet
+from ..kernels.contract import Backend, Term
+from ..kernels.plan import Plan
+from ..problem import Problem
+from .held_out import REPORTED, HeldOut
+from .residuals import Residuals
+
+# More unknowns would take as long as tens of iterations; rows times unknowns squared, about as much as five.
+MOST_UNKNOWNS, _WORK = 2_000, 1.5e10
+# Points at which fields are compared, and the directions that are tried at other points.
+_FIELD_POINTS, _DIRECTIONS = 1_024, 64
+# By which c(z) is differentiated.
+_STEP = 1e-6
+# What is shorter than this part of J's longest column is rounding; so are losses below that part of 1.
+_ROUNDING, _SMALLEST = 1e-13, 1e-28
+
+
+def possible_errors(
+    problem: Problem, engine: Backend, plan: Plan, x: Tensor, terms: Sequence[Term]
+) -> dict[str, float] | None:
+    """By field and unknown coefficient: the relative error (root mean square) that its residuals allow.
+
+    J is taken at half of the points that are held out, or at those of ``terms`` where there are no others; changes that
+    it finds are measured at the other half, too, as thin ones fit between points. None: more than 2,000 unknowns, or
+    residuals that are not finite.
+    """
+    n = x.numel()
+    if n > MOST_UNKNOWNS:
+        return None
+    held_out = HeldOut(problem, min(REPORTED, int(_WORK / n**2)), device=x.device)
+    seen = [own if term is None else term for term, own in zip(held_out.terms, terms, strict=True)]
+    residuals = Residuals(engine, plan, seen, [])
+    losses = [float(residuals.of_term(term, x).square().sum(1).mean()) for term in seen]
+    if not all(map(math.isfinite, losses)):
+        return None
+    weights = [
+        (term.n_points if condition.kind == DATA else 1) / max(loss, _SMALLEST) if condition.weight else 0.0
+        for condition, loss, term in zip(problem.conditions, losses, seen, strict=True)
+    ]
+    first, second = (Residuals(engine, plan, [_half(term, i) for term in seen], weights) for i in (0, 1))
+    jacobian = torch.cat([rows for _, rows in first.chunks(x)])
+    floor = _ROUNDING * float(jacobian.square().sum(0).max().sqrt())
+    triangle = torch.linalg.qr(torch.cat([jacobian, floor * torch.eye(n).to(jacobian)]), mode="r").R
+    found = {}
+    for name, changes in _changes(problem, engine, plan, x, seen):
+        # The changes that are largest where |J v| = 1 at the first points; of their span, the largest at all points.
+        _, _, best = torch.linalg.svd(
+            torch.linalg.solve_triangular(triangle, changes, upper=True, left=False), full_matrices=False
+        )
+        v = torch.linalg.solve_triangular(triangle, best[:_DIRECTIONS].T, upper=True)
+        elsewhere = sum((rows @ v).T @ (rows @ v) for _, rows in second.chunks(x))
+        factor = torch.linalg.cholesky((elsewhere + torch.eye(v.shape[1]).to(v)) / 2)
+        found[name] = float(
+            torch.linalg.matrix_norm(torch.linalg.solve_triangular(factor, (changes @ v).T, upper=False), 2)
+        )
+    return found
+
+
+def _changes(
+    problem: Problem, engine: Backend, plan: Plan, x: Tensor, terms: Sequence[Term]
+) -> Iterator[tuple[str, Tensor]]:
+    """(name, G), relative, of every field and unknown coefficient that is not zero."""
+    fields, n = problem.pde.fields, x.numel()
+    parts = Residuals(engine, plan, [_values(problem, terms)], [1.0]).chunks(x)
+    u, g = (torch.cat(part) for part in zip(*parts, strict=True))
+    u, g = u.reshape(-1, len(fields)), g.reshape(-1, len(fields), n)
+    for i, name in enumerate(fields):
+        if float(u[:, i].norm()) > 0:
+            yield name, g[:, i] / u[:, i].norm()
+    free = x[n - len(problem.pde.unknown) :]
+    for i, (name, value) in enumerate(problem.unknowns.values(free.tolist()).items()):
+        if not value:
+            continue
+        step = torch.zeros_like(free)
+        step[i] = _STEP * max(1.0, abs(float(free[i])))
+        slope = (problem.unknowns.values((free + step).tolist())[name] - value) / float(step[i])
+        change = torch.zeros(1, n).to(x)
+        change[0, n - len(free) + i] = slope / value
+        yield name, change
+
+
+def _half(term: Term, number: int) -> Term:
+    """Every other point in a random order: consecutive ones of a Sobol sequence lie in different halves of a box."""
+    if term.n_points == 1:
+        return term
+    order = np.random.default_rng(0).permutation(term.n_points)[number::2]
+    index = torch.from_numpy(order).to(term.points.device)
+    return replace(term, points=term.points[:, index], columns=term.columns[index])
+
+
+def _values(problem: Problem, terms: Sequence[Term]) -> Term:
+    """A term whose residuals are the fields themselves, at some of the points of others."""
+    points = torch.cat([term.points[0] for term in terms]).cpu().numpy()
+    chosen = points[np.random.default_rng(0).permutation(len(points))[:_FIELD_POINTS]]
+    condition = Dirichlet(chosen, outside=True, **dict.fromkeys(problem.pde.fields, 0.0))
+    program = condition.traced(problem.pde).program
+    columns = np.stack([*condition.columns.values()], 1)
+    like = terms[0].points
+    return Term("fields", program, like.new_tensor(chosen[None]), like.new_tensor(columns), 1.0)

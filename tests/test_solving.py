@@ -64,6 +64,7 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
     assert list(result) == [
         "problem", "method", "optimizer", "backend", "dtype", "device", "seed", "parameters", "steps", "seconds",
         "relative_l2", "rmse", "mse", "max_error", "boundary_rmse", "coefficients", "loss", "held_out",
+        "possible_errors",
         "status", "ended", "warnings", "notes", "stopped_by", "solver",
     ]  # fmt: skip
     assert (result["problem"], result["method"], result["steps"], result["status"]) == (

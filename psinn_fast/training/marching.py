@@ -2,7 +2,7 @@
 
 Trained on all times at once, a network can satisfy the equation nearly everywhere and still be wrong: the residual sits
 in a thin layer after the start, and all that follows solves the equation from another initial state (Krishnapriyan et
-al. 2021; Wang, Sankaran & Perdikaris 2022). A window that is solved leaves no room for that, and continues into the next.
+al. 2021; Wang, Sankaran & Perdikaris 2022). A window that is solved leaves no room for that, and goes on into the next.
 """
 
 from __future__ import annotations
@@ -33,12 +33,14 @@ from .stability import possible_errors
 Points = npt.NDArray[np.float64]
 # Iterations over all times, after which a run is left as it is if its residuals allow no errors worth a warning.
 TRIAL = 75
-# The first window; the most iterations in one; those between looks at its held-out loss.
-_FIRST, _MOST, _LOOK = 1 / 512, 120, 10
-# A window is solved at this part of the first loss, or after the most iterations at that one.
-_SOLVED, _FAIR = 1e-7, 1e-6
+# The first window; the most iterations there, where the initial state is learnt, and in others; those between looks at
+# the held-out loss.
+_FIRST, _LONGEST, _MOST, _LOOK = 1 / 512, 240, 120, 10
+# A window is solved at this part of the first loss, or after the most iterations at the second; above the third it is
+# given up half way.
+_SOLVED, _FAIR, _HOPELESS = 1e-7, 1e-6, 1e-3
 # The next one is so many times longer after up to so many iterations.
-_GROWTH = ((10, 4.0), (40, 2.0), (_MOST, 1.5))
+_GROWTH = ((40, 2.0), (_MOST, 1.5))
 # A shorter window whose loss is not so many times smaller than a longer one's shows that shorter ones do not help.
 _HELPS = 4.0
 # Arrays have at least so many points in a window, its earliest ones.
@@ -51,8 +53,8 @@ _SEEDS = 1_000
 class March:
     """What `fit_gauss_newton` asks between iterations; ``run`` is the window under way, a `Marquardt` of its own.
 
-    ``part``: the window's part of all times, 0 before the first; ``before``: iterations made in earlier runs; ``tried``:
-    no need to look again. What a window that fails adds to ``done``, where ``good`` solved the problem, is halved.
+    ``part``: the window's part of all times, 0 before the first; ``before``: iterations of earlier runs; ``tried``: no
+    need to look again. What a window that fails adds to ``done``, where ``good`` solved the problem, is halved.
     ``level``: of losses that are as good as they get. ``plain``: the best weights of the run over all times before.
     """
 
@@ -119,7 +121,9 @@ class March:
         if not run.step or run.step % _LOOK:
             return False
         run.watch()
-        return run.latest.loss <= self._solved or run.step >= _MOST
+        if run.latest.loss <= self._solved or run.step >= (_MOST if self.done else _LONGEST):
+            return True
+        return self.done > 0 and run.step >= _MOST // 2 and run.latest.loss > _HOPELESS * self.first_loss
 
     def after(self, run: Marquardt | None) -> Marquardt:
         """The window after this one, longer if it is solved and shorter if not; None: its residuals became infinite."""
@@ -129,7 +133,8 @@ class March:
             steps, x, loss = run.step, run.x, min(run.best.loss, 1e300)
         self.before += max(1, steps)
         part, is_solved = self.part, loss <= max(_FAIR * self.first_loss, self.level)
-        if not is_solved and self.failed[0] and loss > self.failed[1] / _HELPS:
+        is_fair = self.failed[1] <= _HOPELESS * self.first_loss
+        if not is_solved and self.failed[0] and is_fair and loss > self.failed[1] / _HELPS:
             # The longer window was as good: its loss is what the network, or the problem, has to offer.
             (part, loss), x = self.failed, self.failed_x
             steps, self.level, is_solved = _MOST, 2 * loss, True
@@ -157,7 +162,10 @@ class March:
         """Tensors and numbers that `restore` takes."""
         numbers = [self.part, self.done, self.level, *self.failed, self.first_loss]
         return (
-            {"march.good": self.good, "march.failed": self.failed_x, "march.plain": self.plain},
+            {
+                f"march.{name}": x.clone()
+                for name, x in (("good", self.good), ("failed", self.failed_x), ("plain", self.plain))
+            },
             {"march": numbers, "march_counts": [int(self.tried), self.before, self.number]},
         )
 

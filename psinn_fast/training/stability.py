@@ -62,7 +62,10 @@ def possible_errors(
     ]
     first, second = (Residuals(engine, plan, [_half(term, i) for term in seen], weights) for i in (0, 1))
     jacobian = torch.cat([rows for _, rows in first.chunks(x)])
-    floor = _ROUNDING * float(jacobian.square().sum(0).max().sqrt())
+    longest = float(jacobian.square().sum(0).max().sqrt())
+    if not math.isfinite(longest):
+        return None
+    floor = max(_ROUNDING * longest, _SMALLEST)
     triangle = torch.linalg.qr(torch.cat([jacobian, floor * torch.eye(n).to(jacobian)]), mode="r").R
     found = {}
     for name, changes in _changes(problem, engine, plan, x, seen):

@@ -1,0 +1,115 @@
+"""Errors that small residuals allow: in closed form, beside true errors, and where nothing determines a field."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from small import small_laplace
+
+from psinn_fast import (
+    PDE,
+    Box,
+    Data,
+    Dirichlet,
+    GaussNewton,
+    Neumann,
+    Problem,
+    Residual,
+    TanhMLP,
+    fit,
+    get_backend,
+    solve,
+)
+from psinn_fast.training import stability
+from psinn_fast.training.stability import possible_errors
+
+line = Box(x=(0, 1))
+
+
+def errors_of(problem: Problem, net: TanhMLP, coefficients: tuple[float, ...] = ()) -> dict[str, float] | None:
+    x = torch.cat([net.theta.detach(), torch.tensor(coefficients, dtype=torch.float64)])
+    return possible_errors(problem, get_backend(), net.plan, x, problem.terms(torch.float64))
+
+
+def test_a_straight_line_in_closed_form() -> None:
+    """u = w x + b of u' = 1, u(0) = 0: residuals w - 1 and b, so that dw^2 / r_1^2 + db^2 / r_2^2 <= 1 are allowed."""
+    net = TanhMLP([1, 1], dtype=torch.float64)
+    w, b = 1.03, -0.02
+    with torch.no_grad():
+        net.theta.copy_(torch.tensor([w, b]))
+    problem = Problem(
+        "line", PDE("x", "u", lambda u: u.x - 1), line, [Residual(line.grid(9)), Dirichlet([[0.0]], u=0.0)]
+    )
+    found = errors_of(problem, net)
+    assert found is not None
+    # |dw x + db|^2 over [0, 1] is (dw, db) M (dw, db)^T.
+    moments, scale = np.array([[1 / 3, 1 / 2], [1 / 2, 1]]), np.diag([w - 1, b])
+    largest = np.linalg.eigvalsh(scale @ moments @ scale)[-1]
+    size = w**2 / 3 + w * b + b**2
+    assert found["u"] == pytest.approx(math.sqrt(largest / size), rel=0.03)  # points are random
+
+
+def test_measurements_count_by_their_number() -> None:
+    """The mean of N independent errors is sqrt(N) times smaller than one."""
+    net = TanhMLP([1, 1], dtype=torch.float64)
+    with torch.no_grad():
+        net.theta.copy_(torch.tensor([0.0, 1.0]))
+    x = line.grid(100)
+    noisy = 1 + 0.1 * (-1.0) ** np.arange(100)
+    found = errors_of(Problem("mean", PDE("x", "u", lambda u: u.x), line, [Residual(x), Data(x, u=noisy)]), net)
+    assert found is not None
+    assert found["u"] == pytest.approx(0.01, rel=0.05)
+
+
+@pytest.mark.trajectory
+def test_true_errors_are_within_and_not_far_below() -> None:
+    for seed in (0, 1):
+        solution = solve(small_laplace(), "pinn", optimizer="gauss-newton", steps=25, seed=seed)
+        error = solution.metrics["relative_l2"]
+        assert isinstance(error, float)
+        assert error < solution.possible_errors["u"] < 30 * error
+
+
+@pytest.mark.trajectory
+@pytest.mark.parametrize(
+    ("conditions", "is_determined"),
+    [
+        ([], False),
+        ([Neumann([[0.0]], [-1.0], u=0.0), Neumann([[1.0]], [1.0], u=0.0)], False),  # up to a constant
+        ([Dirichlet([[0.0]], u=0.0)], False),
+        ([Dirichlet([[0.0]], u=0.0), Neumann([[1.0]], [1.0], u=0.0)], True),
+    ],
+)
+def test_fields_without_enough_conditions_are_free(conditions: list[object], is_determined: bool) -> None:
+    pde = PDE("x", "u", lambda u, x: u.xx - (x - 0.5))
+    problem = Problem("free", pde, line, [Residual(line.grid(30)), *conditions])  # type: ignore[list-item]
+    result = fit(problem, TanhMLP([1, 8, 1], seed=0, dtype=torch.float64), GaussNewton(60))
+    assert any("do not determine u" in warning for warning in result.warnings) == (not is_determined)
+    assert (result.possible_errors["u"] < 1e-3) == is_determined
+
+
+@pytest.mark.trajectory
+def test_only_the_product_of_two_coefficients_is_determined() -> None:
+    x = line.grid(30)
+    pde = PDE("x", "u", lambda u, a, b: u.x - a * b, unknown={"a": 1.0, "b": 1.0})
+    problem = Problem("product", pde, line, [Residual(x), Data(x, u=lambda x: 6 * x)])
+    result = fit(problem, TanhMLP([1, 8, 1], seed=0, dtype=torch.float64), GaussNewton(60))
+    assert result.coefficients["a"] * result.coefficients["b"] == pytest.approx(6.0, rel=1e-3)
+    assert any("do not determine a and b" in warning for warning in result.warnings)
+    assert result.possible_errors["u"] < 1e-3
+
+
+def test_too_many_unknowns_and_fields_without_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = TanhMLP([2, 6, 6, 1], seed=0, dtype=torch.float64)
+    monkeypatch.setattr(stability, "MOST_UNKNOWNS", net.theta.numel() - 1)
+    assert errors_of(small_laplace(), net) is None
+    monkeypatch.undo()
+    with torch.no_grad():
+        net.theta.zero_()
+    assert errors_of(small_laplace(), net) == {}  # a field that is zero has no relative error
+    with torch.no_grad():
+        net.theta.fill_(math.nan)
+    assert errors_of(small_laplace(), net) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import os
@@ -99,6 +100,8 @@ def _check_replaceable(target: Path) -> None:
         return
     if stat.S_ISLNK(mode):
         return
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     if not stat.S_ISREG(mode):
         raise OSError("there is something that is not a regular file")
     # The administrator may write to all files: that this one should not be is said by its mode alone.

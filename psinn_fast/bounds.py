@@ -63,6 +63,10 @@ class Unknowns:
     bounds: Mapping[str, Interval]
     units: Mapping[str, float] = field(default_factory=dict)
 
+    def interval(self, name: str) -> Interval:
+        """Between which numbers a coefficient stays, infinite where nothing is said."""
+        return self.bounds.get(name, _NONE)
+
     def start(self, given: Mapping[str, float] | None = None, *, guessed: bool = False) -> list[float]:
         """Free numbers to start from: as given, else as the problem guesses, if that is wanted, else as the PDE says.
 

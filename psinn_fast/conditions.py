@@ -94,6 +94,12 @@ class Condition(Portable):
         self.__dict__["_meaning"] = meaning
         return traced
 
+    def own_function(self, pde: PDE) -> object:
+        """The user's function that gives this condition's residual; None if there is none."""
+        if self.kind == EQUATION:
+            return pde.residual
+        return self.residual.args[0] if self.kind == RESIDUAL and isinstance(self.residual, partial) else None
+
     def columns_at(self, sites: Sequence[Points]) -> Mapping[str, Points] | None:
         """The columns at other points; None where they are known at the given ones only."""
         if not all(callable(target) or np.ndim(target) == 0 for target in self.targets.values()):

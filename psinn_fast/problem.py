@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from .assumptions import refuse_false_assumptions
 from .bounds import Interval, Unknowns
 from .conditions import Condition
 from .description import describe_problem
@@ -89,6 +90,7 @@ class Problem(Portable):
         self.unknowns.start(guessed=True)  # a start that is not within its bounds is refused
         check_names(self)
         _ = self.traced  # a condition that does not fit the PDE is refused here, not at the first step
+        refuse_false_assumptions(self)
         check_use(self)
         check_targets(self)
         check_points(self)

@@ -51,11 +51,25 @@ class Scope:
         }
         if not replaced:
             return expression
+        if (own := _own.get()) is not None:
+            own.update(replaced)
         # A summation index is no coordinate, whatever it is called; subs knows that, but takes its time.
         return expression.subs(replaced) if expression.has(ExprWithLimits) else expression.xreplace(replaced)
 
 
 _scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
+_own: ContextVar[set[sp.Symbol] | None] = ContextVar("own symbols", default=None)
+
+
+@contextmanager
+def own_symbols() -> Iterator[set[sp.Symbol]]:
+    """The symbols that are replaced meanwhile by what has their name."""
+    found = set[sp.Symbol]()
+    token = _own.set(found)
+    try:
+        yield found
+    finally:
+        _own.reset(token)
 
 
 def current_scope() -> Scope | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy as sp
@@ -18,7 +18,7 @@ from .jets import SymbolicJet, jets_of, with_jets
 from .kernels.channels import ChannelSet
 from .kernels.errors import InputError
 from .kernels.program import Coefficient, Column, Coordinate, Input, Jet, Program
-from .scope import Scope
+from .scope import Scope, own_symbols
 from .steps import in_steps, readable
 
 # Calls of Python while an expression of some hundred levels is differentiated and shortened.
@@ -31,12 +31,14 @@ class Traced:
 
     ``residuals``: what the program computes, as expressions of jets, coordinates, columns and unknown coefficients; of
     fields instead of jets where they are too large to be rewritten.
+    ``symbols``: the user's own that stood for coordinates or coefficients.
     ``columns``: the columns given by the user (targets) come first in the program, these after them.
     """
 
     program: Program
     residuals: tuple[sp.Expr, ...]
     columns: Columns
+    symbols: tuple[sp.Symbol, ...] = ()
 
     def texts(self, meaning: Mapping[sp.Symbol, sp.Expr] | None = None) -> list[str]:
         """The residuals as text, large ones in outline; ``meaning``: what to show for a symbol."""
@@ -69,9 +71,10 @@ def trace(
         InputError: the function fails, or returns what no program can compute.
     """
     try:
-        with _deeper:
+        with _deeper, own_symbols() as own:
             expressions = expressions_of(function, scope)
-            return _lowered(expressions, fields, scope, n_sites, columns, coefficients, where, substitution or {})
+            traced = _lowered(expressions, fields, scope, n_sites, columns, coefficients, where, substitution or {})
+            return replace(traced, symbols=tuple(sorted(own, key=str)))
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(where) else f"{where}: {text}") from error.__cause__

@@ -19,7 +19,7 @@ from truth import Truth, check, residuals
 import psinn_fast as pf
 
 x, y = sp.symbols("x y")
-real_x, positive_x = sp.Symbol("x", real=True), sp.Symbol("x", positive=True)
+real_x, other_x = sp.Symbol("x", real=True), sp.Symbol("x", finite=True)
 k = 1 + x**2
 
 
@@ -130,19 +130,19 @@ OWN: dict[str, tuple[Callable[..., Any], Callable[[Truth], Any]]] = {
     "real": (lambda u: u * real_x, lambda d: d("u") * d.x),
     "diff": (lambda u: u.diff(x, 2) + u.diff(y, y), lambda d: d.lap("u", "xy")),
     "diff, other assumptions": (
-        lambda u: sp.diff(u**2, positive_x) + u.diff(real_x, x), lambda d: 2 * d("u") * d("u", "x") + d("u", "xx"),
+        lambda u: sp.diff(u**2, other_x) + u.diff(real_x, x), lambda d: 2 * d("u") * d("u", "x") + d("u", "xx"),
     ),
     "diff by name": (lambda u: u.diff("x") + u.diff("x", 2, "y"), lambda d: d("u", "x") + d("u", "xxy")),
     "own factor, given coordinate": (
         lambda u, x: sp.diff(k * u.x, x), lambda d: 2 * d.x * d("u", "x") + (1 + d.x**2) * d("u", "xx"),
     ),
     "no field in it": (lambda u, x: u * sp.diff(k, x), lambda d: 2 * d.x * d("u")),
-    "given factor, own coordinate": (lambda u, x: u * sp.diff(x**3, positive_x), lambda d: 3 * d.x**2 * d("u")),
+    "given factor, own coordinate": (lambda u, x: u * sp.diff(x**3, other_x), lambda d: 3 * d.x**2 * d("u")),
     "unevaluated": (lambda u: sp.Derivative(k * sp.Derivative(u, x), real_x),
                     lambda d: 2 * d.x * d("u", "x") + (1 + d.x**2) * d("u", "xx")),
-    "both": (lambda u, x: u.x - x - real_x - positive_x, lambda d: d("u", "x") - 3 * d.x),
+    "both": (lambda u, x: u.x - x - real_x - other_x, lambda d: d("u", "x") - 3 * d.x),
     "coefficients": (
-        lambda u, a: u * sp.Symbol("a") + a + sp.Symbol("b", positive=True), lambda d: 2.5 * d("u") + 2.5 + 0.5,
+        lambda u, a: u * sp.Symbol("a") + a + sp.Symbol("b", real=True), lambda d: 2.5 * d("u") + 2.5 + 0.5,
     ),
     "a summation index": (
         lambda u: u - sp.Sum(sp.sin(real_x * sp.Symbol("b")), (sp.Symbol("b"), 1, 2)),

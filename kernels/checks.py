@@ -88,6 +88,8 @@ def integers(name: str, value: object, least: int | None) -> tuple[int, ...]:
         items = list(value)  # type: ignore[call-overload]  # what cannot be listed is caught
     except TypeError:
         items = None
+    if isinstance(value, (set, frozenset)):
+        raise InputError(f"{name}: expected a sequence of integers, got a {type(value).__name__}, which has no order")
     if items is None or isinstance(value, (str, bytes, dict)):
         raise InputError(f"{name}: expected a sequence of integers{_range(least)}, got {short(value)}")
     if all(type(item) is int and (least is None or item >= least) for item in items):
@@ -115,7 +117,7 @@ def numbers(name: str, value: Any) -> npt.NDArray[np.float64]:
 
 def real_array(name: str, value: Any) -> npt.NDArray[np.float64]:
     """As `numbers`, but writable, and NaN and infinity pass."""
-    if _has_mask(value):
+    if _holds(value, np.ma.MaskedArray):
         raise InputError(f"{name}: expected numbers, got a masked array; give its valid entries alone")
     try:
         if isinstance(value, torch.Tensor):
@@ -124,6 +126,9 @@ def real_array(name: str, value: Any) -> npt.NDArray[np.float64]:
             # float64 before NumPy, which has no bfloat16.
             return np.array(value.detach().to("cpu", torch.float64).resolve_neg().numpy(), dtype=np.float64)
         array = np.asarray(value)
+        # NumPy takes bools beside numbers for 0 and 1.
+        if array.dtype.kind in "iuf" and isinstance(value, (list, tuple)) and _holds_bools(value):
+            array = np.zeros(1, dtype=bool)
         if array.dtype.kind in "iuf":
             return np.array(array, dtype=np.float64, subok=False)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
@@ -182,10 +187,17 @@ def _scalar(value: object) -> Any:
     return value
 
 
-def _has_mask(value: object) -> bool:
+def _holds(value: object, kind: type) -> bool:
+    """Whether it is of a kind, or a part of nested sequences is."""
     if isinstance(value, (list, tuple)):
-        return any(_has_mask(item) for item in value)
-    return isinstance(value, np.ma.MaskedArray)
+        return any(_holds(item, kind) for item in value)
+    return isinstance(value, kind)
+
+
+def _holds_bools(value: object) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_bools, value))
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")
 
 
 def _first(array: npt.NDArray[Any]) -> str:

@@ -23,6 +23,7 @@ Points = npt.NDArray[np.float64]
 _OFFSET = (3 - math.sqrt(5)) / 2
 # Relative to the box: points computed in float32 may lie beyond its ends by a tenth of that.
 _ROUNDING = 1e-6
+_MOST_POINTS = 50_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,6 +152,7 @@ class Box:
     def random(self, n: int, seed: int) -> PointSet:
         """Scrambled Sobol points, repeatable from the seed."""
         n, seed = checks.integer("n", n, 1), checks.seed("seed", seed)
+        _refuse_too_many(n)
         from scipy.stats import qmc  # takes most of a second to import, and few need it
 
         sampler = qmc.Sobol(len(self.coords), seed=seed)
@@ -178,14 +180,17 @@ class Box:
         steps = [(np.arange(k) + _OFFSET) / k for k in self._counts(n, len(self.coords) - 1)]
         return np.concatenate([self._on_face(coord, end, steps) for coord in self.coords for end in ("low", "high")])
 
-    def contains(self, points: Points) -> bool:
+    def contains(self, points: npt.ArrayLike) -> bool:
         """Whether all points lie in the box."""
         return not self.outside(points).any()
 
-    def outside(self, points: Points) -> npt.NDArray[np.bool_]:
-        """Which points lie out of the box by more than the rounding errors of float32."""
+    def outside(self, points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Which points (N, d) lie out of the box by more than the rounding errors of float32, or are no numbers."""
+        given = checks.real_array("points", points)
+        if given.ndim != 2 or given.shape[1] != len(self.coords):
+            raise InputError(f"points: expected shape (N, {len(self.coords)}), got {given.shape}")
         slack = _ROUNDING * (self.high - self.low)
-        return np.asarray(((points < self.low - slack) | (points > self.high + slack)).any(-1))
+        return np.asarray(~((given >= self.low - slack) & (given <= self.high + slack)).all(-1))
 
     def _on_face(self, coord: str, end: str, steps: list[Points]) -> Points:
         axis = self._axis(coord)
@@ -219,7 +224,14 @@ class Box:
             counts = []
         if len(counts) != d or isinstance(n, (str, bytes)):
             raise InputError(f"n: expected an integer >= 2, or {d} of them, got {n!r}")
+        _refuse_too_many(math.prod(counts))
         return counts
+
+
+def _refuse_too_many(n: int) -> None:
+    """Rather than a MemoryError."""
+    if n > _MOST_POINTS:
+        raise InputError(f"n: {n:.2g} points are too many, up to {_MOST_POINTS:.2g} are made at once")
 
 
 def _ends(name: str, interval: object) -> tuple[float, float]:

@@ -114,8 +114,9 @@ class _Emitter:
             return self._add("gt", self.register(e.args[0]), self._add("const", value=0.0))
         if e.func in _FUNCTIONS:
             return self._add(_FUNCTIONS[e.func], self.register(e.args[0]))
-        supported = ", ".join(sorted(f.__name__ for f in _FUNCTIONS))
-        raise InputError(f"{e.func.__name__} is not supported in a residual; supported: {supported}")
+        others = ("Heaviside", "Max", "Min", "sqrt")
+        supported = ", ".join(sorted([*(f.__name__ for f in _FUNCTIONS), *others]))
+        raise InputError(f"{e.func.__name__} is not supported in a residual; supported: {supported} and powers")
 
     def _fold(self, op: str, args: Sequence[sp.Expr]) -> int:
         first, *others = (self.register(arg) for arg in args)

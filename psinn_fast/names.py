@@ -24,6 +24,10 @@ def split_words(words: Names, what: str) -> tuple[str, ...]:
     """``"u u_x"``, ``"u, u_x"`` or ``["u", "u_x"]`` to a tuple of texts."""
     if isinstance(words, str):
         return tuple(words.replace(",", " ").split())
+    if isinstance(words, (set, frozenset)):
+        raise InputError(
+            f"{what}: expected a text or a list of texts, got a {type(words).__name__}, which has no order"
+        )
     parts = tuple(words) if isinstance(words, Iterable) else (words,)
     for part in parts:
         if not isinstance(part, str):

@@ -17,6 +17,7 @@ from .bounds import Interval, Unknowns
 from .conditions import Condition
 from .description import describe_problem
 from .domain import Box
+from .expressions import short as shortened
 from .frozen import frozen
 from .kernels import checks
 from .kernels.contract import Term
@@ -117,7 +118,8 @@ class Problem(Portable):
             returned = self.exact(np.array(points))  # a copy, which it may change
         except Exception as error:
             raise InputError(
-                f"exact: the function failed on points of shape {points.shape} ({type(error).__name__}: {error})"
+                f"exact: the function failed on points of shape {points.shape} ({type(error).__name__}: {error}); it "
+                f"is called with one array of points, (N, {points.shape[1]}), and gives (N, {len(self.pde.fields)})"
             ) from error
         values = checks.real_array("exact", returned)
         shape = (len(points), len(self.pde.fields))
@@ -181,9 +183,21 @@ class Problem(Portable):
                 exactly = self.term_at(i, condition.sites, condition.columns, torch.float64, device)
                 if bool(torch.isfinite(exactly.columns).all()):
                     raise InputError(_too_large(condition.name, "targets or source terms", dtype))
-                raise InputError(f"term {condition.name!r}: its source terms are NaN or infinite at some points")
+                raise InputError(f"term {condition.name!r}: {self._poles(i)}")
             terms.append(term)
         return terms
+
+    def _poles(self, number: int) -> str:
+        """Which source term of a condition is no number, and where first."""
+        condition, sources = self.conditions[number], self.traced[number].columns
+        bad = ~np.isfinite(sources(condition.sites))
+        which = int(bad.any(0).argmax())
+        first = int(bad[:, which].argmax())
+        at = ", ".join(f"{x:.10g}" for x in condition.sites[0][first])
+        return (
+            f"its source term {shortened(sources.expressions[which])} is NaN or infinite at {int(bad[:, which].sum())} "
+            f"of {len(bad)} points, first at ({at})"
+        )
 
     def term_at(
         self,

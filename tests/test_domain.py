@@ -79,6 +79,10 @@ def test_contains_centre_and_text() -> None:
     assert BOX.contains(BOX.boundary(4))
     assert not BOX.contains(np.array([[1.0, 1.0], [2.1, 0.0]]))
     assert not BOX.contains(np.array([[1.0, -1.1]]))
+    assert not BOX.contains([[np.nan, 0.0]])
+    assert not BOX.contains([[1.0, np.inf], [1.0, 0.0]])
+    assert BOX.outside([[1.0, np.nan], [1.0, 0.0], [3.0, 0.0]]).tolist() == [True, False, True]
+    assert BOX.contains([[1, 0]])
     assert repr(BOX) == "Box(t=(0, 2), x=(-1, 3))"
     assert BOX.coords == ("t", "x")
 
@@ -179,6 +183,15 @@ def test_numbers_from_points_are_plain() -> None:
         (lambda: BOX.unseen_grid(0), "n: expected an integer >= 2, or 2 of them, got 0"),
         (lambda: BOX.face("t", "low", 1), "n: expected an integer >= 2, or 1 of them, got 1"),
         (lambda: BOX.face("y", "low", 3), r"coord: expected one of \['t', 'x'\], got 'y'"),
+        (lambda: BOX.contains([0, 0]), r"points: expected shape \(N, 2\), got \(2,\)"),
+        (lambda: BOX.contains([[0.0]]), r"points: expected shape \(N, 2\), got \(1, 1\)"),
+        (lambda: BOX.contains([["0", "1"]]), "points: expected real numbers, got texts"),
+        (lambda: BOX.grid(10**6), "n: 1e\\+12 points are too many, up to 5e\\+07"),
+        (lambda: BOX.grid((2, 10**9)), "n: 2e\\+09 points are too many"),
+        (lambda: BOX.unseen_grid(10**5), "n: 1e\\+10 points are too many"),
+        (lambda: BOX.face("x", "low", 10**9), "n: 1e\\+09 points are too many"),
+        (lambda: BOX.boundary(10**9), "n: 1e\\+09 points are too many"),
+        (lambda: BOX.random(2**40, 0), "n: 1.1e\\+12 points are too many"),
         (lambda: BOX.face("x", "left", 3), "end: expected 'low' or 'high', got 'left'"),
     ],
 )

@@ -7,7 +7,8 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
-Key, Value = TypeVar("Key"), TypeVar("Value")
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 class FrozenDict(dict[Key, Value]):
@@ -19,7 +20,7 @@ class FrozenDict(dict[Key, Value]):
             "one, e.g. by dataclasses.replace"
         )
 
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FrozenDict, (dict(self),)

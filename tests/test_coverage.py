@@ -126,6 +126,13 @@ def test_no_doubts(name: str) -> None:
     assert coverage(WHOLE[name]) == ()
 
 
+@pytest.mark.trajectory
+@pytest.mark.parametrize("name", ["the ends", "outside", "one point", "no term"])
+def test_gauss_newton_bears_problems_that_leave_nearly_everything_free(name: str) -> None:
+    problem, expected = DOUBTED[name]
+    assert expected[0] in pf.solve(problem, layers=[1, 8, 1], optimizer="gauss-newton", steps=60).status
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "gauss-newton", "adam+gauss-newton"])
 def test_results_say_it(optimizer: str) -> None:
     steps = {"warmup": 2} if optimizer == "adam+gauss-newton" else {}

@@ -20,7 +20,7 @@ _STILL_FALLING = ((2.0, 1e-3), (10.0, NEGLIGIBLE))
 # began with a loss so small that what is left is below this part of that of random fields.
 _UNSOLVED, _NEAR = 1e-2, 1e-5
 # Above the first of these a field that residuals may hide an error in is worth a warning, above the second it is free.
-ALLOWED, _FREE = 1e-2, 0.5
+ALLOWED, FREE = 1e-2, 0.5
 # Above this relative L2 error.
 _INACCURATE = 0.2
 _CUT_SHORT = ("steps", "iterations", "seconds", "interrupt")
@@ -79,8 +79,8 @@ def largest(history: History, term: str) -> float:
 
 def undetermined(errors: Mapping[str, float]) -> tuple[str, ...]:
     """A warning that small residuals still allow large errors; ``errors``: see `possible_errors`."""
-    free = [name for name, error in errors.items() if not error < _FREE]
-    loose = [f"{_percent(error)} in {name}" for name, error in errors.items() if ALLOWED < error < _FREE]
+    free = [name for name, error in errors.items() if not error < FREE]
+    loose = [f"{_percent(error)} in {name}" for name, error in errors.items() if ALLOWED < error < FREE]
     found = [f"its residuals do not determine {' and '.join(free)}"] if free else []
     found += [f"its residuals allow errors of {' and '.join(loose)}"] if loose else []
     return tuple(found)

@@ -88,7 +88,7 @@ def fit_gauss_newton(
         except CheckpointError as error:
             raise CheckpointError(f"{checkpoint}: {error}") from None
         scouted = numbers["scouted"]
-    measure = coarse_relative_l2(problem)
+    measure = coarse_relative_l2(problem, backend)
     log_every = max(1, options.iterations // HISTORY_ROWS)
     before, started = history.rows[-1][1] if history.rows else 0.0, time.perf_counter()
 
@@ -144,7 +144,7 @@ def fit_gauss_newton(
                             run, scouted = found, True
                         continue
                     elif march.is_due(run, reason):
-                        found = march.begin(run)
+                        found = march.begin(run, reason)
                         reason = reason if found is run else None
                         run = found
                         continue

@@ -33,8 +33,8 @@ class GaussNewton:
         balance: with each draw, weigh the conditions on the domain's boundary so that they move with the unknowns as
             much as the residual inside does (equal traces of J^T J). Measurements keep their weights, which say how far
             they are trusted. Losses are reported with the problem's own weights.
-        march: start again in windows of time that grow (`March`), where the residuals of an initial-value problem would
-            allow errors of more than 1 % after 75 iterations.
+        march: start an initial-value problem again in windows of time that grow (`March`), where its residuals allow
+            errors of more than 50 % after 75 iterations, or of 1 % after 300.
         damping: of the first step, relative to the squared lengths of J's columns.
         acceleration: second order along the step (geodesic acceleration).
         precision: "float64", or "float32" for J alone; sums, residuals and solutions are float64 in any case.

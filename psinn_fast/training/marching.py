@@ -24,15 +24,15 @@ from ..kernels.errors import CheckpointError
 from ..networks import PsiMLP
 from ..problem import Problem
 from .checkpoint import Expected
-from .doubts import ALLOWED
+from .doubts import ALLOWED, FREE
 from .gauss_newton_options import GaussNewton
 from .held_out import REPORTED, HeldOut
 from .marquardt import Marquardt
 from .stability import possible_errors
 
 Points = npt.NDArray[np.float64]
-# Iterations over all times, after which a run is left as it is if its residuals allow no errors worth a warning.
-TRIAL = 75
+# Iterations over all times, after which a run is left as it is if its residuals allow no larger errors than that.
+TRIALS = ((75, FREE), (300, ALLOWED))
 # The first window; the most iterations there, where the initial state is learnt, and in others; those between looks at
 # the held-out loss.
 _FIRST, _LONGEST, _MOST, _LOOK = 1 / 512, 240, 120, 10
@@ -53,8 +53,8 @@ _SEEDS = 1_000
 class March:
     """What `fit_gauss_newton` asks between iterations; ``run`` is the window under way, a `Marquardt` of its own.
 
-    ``part``: the window's part of all times, 0 before the first; ``before``: iterations of earlier runs; ``tried``: no
-    need to look again. What a window that fails adds to ``done``, where ``good`` solved the problem, is halved.
+    ``part``: the window's part of all times, 0 before the first; ``before``: iterations of earlier runs; ``trials``:
+    made of them. What a window that fails adds to ``done``, where ``good`` solved the problem, is halved.
     ``level``: of losses that are as good as they get. ``plain``: the best weights of the run over all times before.
     """
 
@@ -63,7 +63,7 @@ class March:
     options: GaussNewton
     engine: Backend
     start: Tensor
-    tried: bool = False
+    trials: int = 0
     part: float = 0.0
     before: int = 0
     number: int = 0
@@ -77,7 +77,8 @@ class March:
 
     def __post_init__(self) -> None:
         self.good = self.failed_x = self.plain = self.start
-        self.tried = not self.options.march or not is_initial_value_problem(self.problem)
+        if not self.options.march or not is_initial_value_problem(self.problem):
+            self.trials = len(TRIALS)
 
     @property
     def is_under_way(self) -> bool:
@@ -101,16 +102,17 @@ class March:
 
     def is_due(self, run: Marquardt, reason: str | None) -> bool:
         """Whether to ask now if the problem needs it; ``reason``: why a run over all times has no step to take."""
-        return not self.tried and run.step > 0 and (run.step >= TRIAL or reason is not None)
+        return self.trials < len(TRIALS) and run.step > 0 and (run.step >= TRIALS[self.trials][0] or reason is not None)
 
-    def begin(self, run: Marquardt) -> Marquardt:
+    def begin(self, run: Marquardt, reason: str | None) -> Marquardt:
         """``run``, if its residuals determine the solution; the first window from the initial weights if not."""
         run.watch()
         errors = possible_errors(self.problem, self.engine, self.net.plan, run.x, run.full)
-        is_needed = errors is not None and max(errors.values(), default=0.0) > ALLOWED
-        self.tried = True
-        if not is_needed:
+        allowed = ALLOWED if reason is not None else TRIALS[self.trials][1]
+        if not max((errors or {}).values(), default=0.0) > allowed:
+            self.trials = len(TRIALS) if reason is not None else self.trials + 1
             return run
+        self.trials = len(TRIALS)
         self.before, self.first_loss, self.plain = run.step, run.first_loss, run.best.x
         return self._window(_FIRST, self.start)
 
@@ -166,7 +168,7 @@ class March:
                 f"march.{name}": x.clone()
                 for name, x in (("good", self.good), ("failed", self.failed_x), ("plain", self.plain))
             },
-            {"march": numbers, "march_counts": [int(self.tried), self.before, self.number]},
+            {"march": numbers, "march_counts": [self.trials, self.before, self.number]},
         )
 
     @property
@@ -189,7 +191,7 @@ class March:
         if len(counts) != 3 or min(counts) < 0 or not 0 <= self.done <= self.part <= 1:
             raise CheckpointError(f"march: no run has these: {numbers['march']}, {counts}")
         self.failed = failed[0], failed[1]
-        self.tried, self.before, self.number = bool(counts[0]), counts[1], counts[2]
+        self.trials, self.before, self.number = counts
         self.good, self.failed_x, self.plain = (
             tensors[f"march.{name}"].to(run.x.device) for name in ("good", "failed", "plain")
         )

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor
 from ..conditions import DATA, Dirichlet
 from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
+from ..natural_scales import natural_scales
 from ..problem import Problem
 from .held_out import REPORTED, HeldOut
 from .residuals import Residuals
@@ -32,6 +34,8 @@ from .residuals import Residuals
 MOST_UNKNOWNS, _WORK = 2_000, 1.5e10
 # Points at which fields are compared, and the directions that are tried at other points.
 _FIELD_POINTS, _DIRECTIONS = 1_024, 64
+# A field of a smaller part of its natural size than one over this is zero, which no error can be relative to.
+_ORDINARY = 30.0
 # By which c(z) is differentiated.
 _STEP = 1e-6
 # What is shorter than this part of J's longest column is rounding; so are losses below that part of 1.
@@ -84,14 +88,15 @@ def possible_errors(
 def _changes(
     problem: Problem, engine: Backend, plan: Plan, x: Tensor, terms: Sequence[Term]
 ) -> Iterator[tuple[str, Tensor]]:
-    """(name, G), relative, of every field and unknown coefficient that is not zero."""
+    """(name, G) of every field, relative to its root mean square, but no less than 1/30 of its natural size, and of
+    every unknown coefficient that is not zero."""
     fields, n = problem.pde.fields, x.numel()
     parts = Residuals(engine, plan, [_values(problem, terms)], [1.0]).chunks(x)
     u, g = (torch.cat(part) for part in zip(*parts, strict=True))
     u, g = u.reshape(-1, len(fields)), g.reshape(-1, len(fields), n)
+    least = natural_scales(problem).sizes / _ORDINARY
     for i, name in enumerate(fields):
-        if float(u[:, i].norm()) > 0:
-            yield name, g[:, i] / u[:, i].norm()
+        yield name, g[:, i] / max(float(u[:, i].norm()), float(least[i]))
     free = x[n - len(problem.pde.unknown) :]
     for i, (name, value) in enumerate(problem.unknowns.values(free.tolist()).items()):
         if not value:
@@ -117,7 +122,8 @@ def _values(problem: Problem, terms: Sequence[Term]) -> Term:
     """A term whose residuals are the fields themselves, at some of the points of others."""
     points = torch.cat([term.points[0] for term in terms]).cpu().numpy()
     chosen = points[np.random.default_rng(0).permutation(len(points))[:_FIELD_POINTS]]
-    condition = Dirichlet(chosen, outside=True, **dict.fromkeys(problem.pde.fields, 0.0))
+    zero: dict[str, Any] = dict.fromkeys(problem.pde.fields, 0.0)
+    condition = Dirichlet(chosen, outside=True, **zero)
     program = condition.traced(problem.pde).program
     columns = np.stack([*condition.columns.values()], 1)
     like = terms[0].points

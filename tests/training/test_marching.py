@@ -99,8 +99,7 @@ def test_windows_hold_the_beginning_of_everything() -> None:
 @pytest.fixture
 def marches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short windows, whatever the problem."""
-    monkeypatch.setattr(marching, "TRIAL", 6)
-    monkeypatch.setattr(marching, "ALLOWED", 0.0)
+    monkeypatch.setattr(marching, "TRIALS", ((4, 1e9), (6, 0.0)))
     monkeypatch.setattr(marching, "_FIRST", 0.1)
     monkeypatch.setattr(marching, "_LOOK", 2)
     monkeypatch.setattr(marching, "_MOST", 8)
@@ -132,7 +131,7 @@ def test_a_run_that_stops_anywhere_resumes_to_the_same_weights(tmp_path: Path) -
 def test_a_run_that_stops_in_a_window_says_so_and_returns_the_better_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     result, _ = trained(9)
     assert any("training came up to t = 1.2 of 3" in warning for warning in result.warnings)
-    monkeypatch.setattr(marching, "TRIAL", 100)
+    monkeypatch.setattr(marching, "TRIALS", ())
     before, _ = trained(6)
     assert result.loss <= before.loss * (1 + 1e-9)
     assert not any("training came" in warning for warning in before.warnings)

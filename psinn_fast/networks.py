@@ -293,7 +293,9 @@ def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:
         found = [*_weight_bounds(layer, init), *_bias_bounds(layer, init)]
         bounds += found
         sizes += [math.prod(shape) for shape in (*layer.weight_shapes, *layer.bias_shapes)]
-    return theta.mul_(torch.tensor(bounds, dtype=torch.float64).repeat_interleave(torch.tensor(sizes)))
+    return theta.mul_(
+        torch.tensor(bounds, dtype=torch.float64).repeat_interleave(torch.tensor(sizes, dtype=torch.int64))
+    )
 
 
 def _biases(structure: Structure, start: tuple[float, ...]) -> Tensor:

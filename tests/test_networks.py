@@ -471,3 +471,10 @@ def test_first_used_within_torchs_function_transforms() -> None:
     assert torch.equal(first, second)
     trace = derivatives(net, x, "u_lap", coords="x y", fields="u").u_lap
     torch.testing.assert_close(first.diagonal(dim1=1, dim2=2).sum(1), trace, rtol=1e-12, atol=1e-13)
+
+
+def test_a_network_without_parameters_is_zero() -> None:
+    nothing = Structure((SymbolLayer.of([[0]], [0], [1], [1]),), "nothing")
+    net = PsiMLP(nothing, seed=0)
+    assert net.theta.numel() == 0
+    assert net(torch.ones(2, 1)).tolist() == [[0.0], [0.0]]

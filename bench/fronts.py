@@ -1,7 +1,7 @@
 """Do fronts come out right, or does the run say that they do not? ``python -m bench.fronts`` (about an hour).
 
-`solve` as a user calls it, by Gauss-Newton without options but a time limit: the error beside losses, the error that its
-residuals allow, and status. What the status says of the error where `exact` is known does not count.
+`solve` as a user calls it, by Gauss-Newton without options but a time limit: the error beside losses, the error that
+its residuals allow, and status. What the status says of the error where `exact` is known does not count.
 """
 
 from __future__ import annotations

@@ -150,6 +150,8 @@ def _solve(options: argparse.Namespace) -> int:
     else:
         say(str(solution.net.structure))
         say(comparison_table(((options.method, solution),)))
+        if solution.allowed:
+            say(f"relative errors that the residuals allow: {solution.allowed}")
         say(f"status: {solution.status} ({solution.stopped_by})")
     return 0
 

@@ -59,14 +59,20 @@ class Solution(FitResult):
     def warnings(self) -> tuple[str, ...]:
         return *super().warnings, *inaccurate(self.metrics)
 
+    @property
+    def allowed(self) -> str:
+        """``possible_errors`` as text, e.g. ``u 1.3e-06``."""
+        return ", ".join(f"{name} {error:.1e}" for name, error in self.possible_errors.items())
+
     def __repr__(self) -> str:
         error = self.metrics["relative_l2"]
         known = "" if error is None else f"relative L2 {error if isinstance(error, dict) else format(error, '.3e')}, "
+        allowed = f"residuals allow {self.allowed}, " if self.allowed else ""
         losses = ", ".join(f"{name} {loss:.2e}" for name, loss in self.losses.items())
         found = "".join(f", {name} = {value:.6g}" for name, value in self.coefficients.items())
         return (
             f"Solution of {self.problem.name} by {self.method}, {self.net.structure.n_parameters} parameters, "
-            f"{self.optimizer}: {known}losses {losses}{found}; status: {self.status}"
+            f"{self.optimizer}: {known}{allowed}losses {losses}{found}; status: {self.status}"
         )
 
     def to_dict(self) -> dict[str, Any]:

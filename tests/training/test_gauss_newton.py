@@ -80,6 +80,7 @@ def test_far_more_accurate_than_first_order_in_a_hundred_iterations() -> None:
         "relative_l2",
     )
     assert (history["step"][0], history["step"][-1]) == (0, result.steps)
+    assert set(history["penalty"]) == {0.0}
     assert (result.ended, result.stopped_by, result.solver) == ("done", "iterations", "cholesky")
     assert result.losses.keys() == {"residual", "dirichlet"}
 
@@ -156,6 +157,26 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytes
         assert second.history[column] == result.history[column]
     with pytest.raises(CheckpointError, match=r"belongs to another run \(gauss_newton"):
         fit(small_laplace(21), fresh, replace(options, seed=3), checkpoint=path, resume=True)
+
+
+def test_a_checkpoint_whose_parts_do_not_fit_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, options = tmp_path / "c.safetensors", GaussNewton(1)
+    with monkeypatch.context() as patch:
+        saved = Marquardt.saved
+        patch.setattr(
+            Marquardt, "saved", lambda run: ({**saved(run)[0], "r": torch.ones(5, dtype=FLOAT64)}, saved(run)[1])
+        )
+        fit(small_laplace(), network(), options, checkpoint=path)
+    with pytest.raises(CheckpointError, match=r"c\.safetensors: r: expected \d+ residuals, got 5"):
+        fit(small_laplace(), network(), options, checkpoint=path, resume=True)
+
+
+def test_a_checkpoint_that_cannot_be_written_shows_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Marquardt, "linearise", lambda run: pytest.fail("work was begun"))
+    with pytest.raises(CheckpointError, match="cannot be written"):
+        fit(small_laplace(), network(), GaussNewton(1), checkpoint=tmp_path / "missing" / "c.safetensors")
 
 
 def test_time_limit_of_zero_changes_nothing(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sympy
 import torch
+from small import small_laplace
 from test_gauss_newton import FLOAT64, decay
 
 from psinn_fast import (
@@ -27,7 +29,8 @@ from psinn_fast import (
     fit,
     structure_from_group,
 )
-from psinn_fast.training.marquardt import Failure
+from psinn_fast.training import gauss_newton
+from psinn_fast.training.marquardt import Failure, Marquardt
 from psinn_fast.training.scouting import better_start
 
 
@@ -60,6 +63,52 @@ def test_a_poor_start_is_given_up_and_resume_repeats_that(tmp_path: Path, monkey
     assert torch.equal(again.theta, net.theta)
     fit(decay(), again, options, checkpoint=path, resume=True)
     assert torch.equal(again.theta, net.theta)
+
+
+@pytest.mark.parametrize(
+    ("problem", "options", "coefficients", "compare_at", "starts"),
+    [
+        (small_laplace(), {}, None, None, 1),
+        # Unknown coefficients, unless it is said where they start; or where starts are asked for.
+        (decay(), {}, None, 2, 1),
+        (decay(), {}, {"k": 0.7}, None, 1),
+        (decay(), {"starts": 3}, {"k": 0.7}, 2, 2),
+        (small_laplace(), {"starts": 2}, None, 2, 1),
+        (small_laplace(), {"starts": 1}, None, 2, 0),
+    ],
+)
+def test_which_other_starts_are_tried_and_when(
+    problem: Problem,
+    options: dict[str, int],
+    coefficients: dict[str, float] | None,
+    compare_at: int | None,
+    starts: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = []
+
+    def better(run: Marquardt, others: list[Callable[[], Marquardt]], iterations: int, _: object) -> Marquardt:
+        made = [other() for other in others]
+        assert all(torch.equal(a.x, run.x) is False for a in made)
+        assert [a.coefficients for a in made] == starts * [run.coefficients]
+        seen.append((iterations, len(made)))
+        return run
+
+    monkeypatch.setattr(gauss_newton, "wants_another_start", lambda *args: seen.append(args[-1]) or True)
+    monkeypatch.setattr(gauss_newton, "better_start", better)
+    net = TanhMLP([len(problem.pde.coords), 4, 1], seed=0, dtype=FLOAT64)
+    fit(problem, net, GaussNewton(2, **options), coefficients=coefficients)
+    assert seen == ([compare_at, (2, starts)] if starts else [])
+
+
+def test_another_start_is_one_unit_where_the_guess_is_far_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, seen = replace(decay(), guess={"k": -1e4}), []
+    problem.__dict__["unknowns"] = replace(problem.unknowns, units={"k": 2.0})  # as in natural units
+    monkeypatch.setattr(gauss_newton, "wants_another_start", lambda *_: True)
+    monkeypatch.setattr(gauss_newton, "better_start", lambda run, others, *_: seen.append(others[0]()) or run)
+    result = fit(problem, TanhMLP([1, 4, 1], seed=0, dtype=FLOAT64), GaussNewton(1))
+    assert result.history["k"][0] == -1e4
+    assert seen[0].coefficients == {"k": -2.0}
 
 
 class Racer:

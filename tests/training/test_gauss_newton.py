@@ -33,7 +33,9 @@ from psinn_fast import (
     error_metrics,
     fit,
 )
+from psinn_fast.kernels.errors import CheckpointWarning, OutputWarning
 from psinn_fast.kernels.registry import get_backend
+from psinn_fast.training.least_squares import Equations
 from psinn_fast.training.marquardt import Marquardt
 from psinn_fast.training.residuals import Residuals
 
@@ -79,7 +81,10 @@ def test_far_more_accurate_than_first_order_in_a_hundred_iterations() -> None:
         "penalty",
         "relative_l2",
     )
-    assert (history["step"][0], history["step"][-1]) == (0, result.steps)
+    assert history["step"] == list(range(121))
+    assert result.steps == 120
+    seconds = [0.0, *history["seconds"], result.seconds, 600.0]
+    assert seconds == sorted(seconds)
     assert set(history["penalty"]) == {0.0}
     assert (result.ended, result.stopped_by, result.solver) == ("done", "iterations", "cholesky")
     assert result.losses.keys() == {"residual", "dirichlet"}
@@ -177,6 +182,21 @@ def test_a_checkpoint_that_cannot_be_written_shows_before_the_work(
     monkeypatch.setattr(Marquardt, "linearise", lambda run: pytest.fail("work was begun"))
     with pytest.raises(CheckpointError, match="cannot be written"):
         fit(small_laplace(), network(), GaussNewton(1), checkpoint=tmp_path / "missing" / "c.safetensors")
+
+
+def test_a_last_checkpoint_that_could_not_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    linearise = Marquardt.linearise
+
+    def until_the_disk_is_full(run: Marquardt) -> Equations:
+        monkeypatch.setattr("psinn_fast.files.os.fsync", full)
+        return linearise(run)
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Marquardt, "linearise", until_the_disk_is_full)
+    with pytest.warns(CheckpointWarning, match="tries again"), pytest.warns(OutputWarning, match="an earlier step"):
+        fit(small_laplace(), network(), GaussNewton(1), checkpoint=tmp_path / "c.safetensors")
 
 
 def test_time_limit_of_zero_changes_nothing(tmp_path: Path) -> None:

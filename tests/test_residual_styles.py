@@ -161,7 +161,7 @@ def chained(field: Any, steps: str, rng: np.random.Generator) -> Any:
 
 def by_sympy(field: Any, steps: str, rng: np.random.Generator) -> Any:
     # A user's own symbols, with any assumptions.
-    own = [sp.Symbol(s, **({}, {"real": True}, {"positive": True})[rng.integers(3)]) for s in steps]
+    own = [sp.Symbol(s, **({}, {"real": True}, {"finite": True})[rng.integers(3)]) for s in steps]
     return sp.diff(field, *own) if own and rng.random() < 0.7 else reduce(sp.Derivative, own, field)
 
 

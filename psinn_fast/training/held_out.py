@@ -23,7 +23,7 @@ Points = npt.NDArray[np.float64]
 # Points inside, while training goes on and at its end; terms elsewhere have a part of them. On a line there are more:
 # what a network hides there is a point and not a curve, which is harder to hit.
 WATCHED, REPORTED = 2_048, 16_384
-_PART, _ON_A_LINE = 8, 4
+_PART, ON_A_LINE = 8, 4
 # Of the random numbers, so that no draw for training is among them.
 _SEED = 20_231
 # Two sites of a condition correspond to each other, and so do their distances, to this part.
@@ -68,7 +68,7 @@ def _unseen(problem: Problem, number: int, points: int, dtype: torch.dtype, devi
     rng = np.random.default_rng((_SEED, number))
     region = condition.regions[0]
     is_inside = condition.kind == EQUATION if region is None else region.is_solid
-    points *= _ON_A_LINE if condition.sites[0].shape[1] == 1 else 1
+    points *= ON_A_LINE if condition.sites[0].shape[1] == 1 else 1
     count = points if is_inside else max(1, points // _PART)
     sites = other_sites(condition, count, rng) or _sites_between(condition, count, rng)
     term = term_at(problem, number, sites, dtype, device)

@@ -27,7 +27,7 @@ from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
 from ..natural_scales import natural_scales
 from ..problem import Problem
-from .held_out import REPORTED, HeldOut
+from .held_out import ON_A_LINE, REPORTED, HeldOut
 from .residuals import Residuals
 
 # More unknowns would take as long as tens of iterations; rows times unknowns squared, about as much as five.
@@ -54,7 +54,8 @@ def possible_errors(
     n = x.numel()
     if n > MOST_UNKNOWNS:
         return None
-    held_out = HeldOut(problem, min(REPORTED, int(_WORK / n**2)), device=x.device)
+    most = REPORTED // ON_A_LINE if len(problem.pde.coords) == 1 else REPORTED
+    held_out = HeldOut(problem, min(most, int(_WORK / n**2)), device=x.device)
     seen = [own if term is None else term for term, own in zip(held_out.terms, terms, strict=True)]
     residuals = Residuals(engine, plan, seen, [])
     losses = [float(residuals.of_term(term, x).square().sum(1).mean()) for term in seen]

@@ -180,21 +180,27 @@ def fit_gauss_newton(
     result = FitResult(
         ended, march.before + run.step, clock(), total, problem.losses_as_given(final), run.coefficients, history,
         stopped_by, ", ".join(run.solvers) or None, problem.losses_as_given(held_out),
-        (*march.warnings, *_warnings(run, last, total, unseen.total(held_out, final)), *undetermined(errors)), errors,
+        (*march.warnings, *_warnings(run, total, unseen.total(held_out, final)), *undetermined(errors)),
+        _returned(run, last, march.before + run.best.step), errors,
     )  # fmt: skip
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, net, interrupt.signal)
     return result
 
 
-def _warnings(run: Marquardt, last: Watched, given: float, unseen: float) -> tuple[str, ...]:
-    """``last``: what `Marquardt.settle` left; ``given``, ``unseen``: the loss at the problem's points and elsewhere."""
+def _returned(run: Marquardt, last: Watched, step: int) -> tuple[str, ...]:
+    """That the weights of an earlier ``step`` are returned, and why; ``last``: what `Marquardt.settle` left."""
+    if run.x is last.x:
+        return ()
+    why = "later ones were worse between the points"
+    if larger := times_larger(last.loss, last.drawn, run.first_loss):
+        why = f"the network adapted to its points, between which the residual is {larger} at the last step"
+    return (f"the weights of step {step} are returned: {why}",)
+
+
+def _warnings(run: Marquardt, given: float, unseen: float) -> tuple[str, ...]:
+    """``given``, ``unseen``: the loss at the problem's points and elsewhere."""
     found, first = [], run.first_loss
-    if run.x is not last.x:
-        why = "later ones were worse between the points"
-        if larger := times_larger(last.loss, last.drawn, first):
-            why = f"the network adapted to its points, between which the residual is {larger} at the last step"
-        found.append(f"the weights of step {run.best.step} are returned: {why}")
     if larger := times_larger(unseen, min(run.loss, given), first):
         found.append(f"the residual between the points is {larger}")
     elif larger := times_larger(given, run.loss, first):

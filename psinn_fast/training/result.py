@@ -25,8 +25,8 @@ class FitResult:
 
     ``loss``: the weighted total at the final weights, as it was minimised, without a weight penalty; ``losses`` by term
     (unweighted); ``held_out`` the same at points that training did not see (`HeldOut`), None where there are none.
-    ``warnings``: that these are much larger, or that a loss hardly fell; ``notes``: that it was still falling, or that
-    no step was taken.
+    ``warnings``: that these are much larger, or that a loss hardly fell; ``notes``: that it was still falling, that
+    no step was taken, or that the weights ``returned`` are not the last ones.
     ``possible_errors``: by field and unknown coefficient, the relative errors that the residuals left over allow
     (`training.stability`); of Gauss-Newton, empty where they are not known.
     ``unsolved``: by term, its loss where nothing is solved: the largest of training, or of random fields if that is
@@ -49,6 +49,7 @@ class FitResult:
     solver: str | None = None
     held_out: dict[str, float | None] = field(default_factory=dict)
     held_out_warnings: tuple[str, ...] = ()
+    returned: tuple[str, ...] = ()
     possible_errors: dict[str, float] = field(default_factory=dict)
     unsolved: dict[str, float] = field(default_factory=dict)
     size: float = 0.0
@@ -64,7 +65,7 @@ class FitResult:
     @property
     def notes(self) -> tuple[str, ...]:
         idle = () if self.steps else ("no step was taken",)
-        return *idle, *trend(self.history, self.stopped_by, self.size)
+        return *idle, *self.returned, *trend(self.history, self.stopped_by, self.size)
 
     @property
     def status(self) -> str:

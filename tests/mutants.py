@@ -45,6 +45,8 @@ TESTS = {
         "test_names.py",
         "test_bounds.py",
         "test_portable.py",
+        "test_unchanging.py",
+        "test_assumptions.py",
     ],
     "psinn_fast/problem_checks.py": [
         "test_inputs.py",

@@ -29,7 +29,10 @@ from psinn_fast import (
     fit,
     structure_from_group,
 )
+from psinn_fast.kernels.registry import get_backend
 from psinn_fast.training import gauss_newton
+from psinn_fast.training.least_squares import Equations
+from psinn_fast.training.marching import March
 from psinn_fast.training.marquardt import Failure, Marquardt
 from psinn_fast.training.scouting import better_start
 
@@ -109,6 +112,42 @@ def test_another_start_is_one_unit_where_the_guess_is_far_off(monkeypatch: pytes
     result = fit(problem, TanhMLP([1, 4, 1], seed=0, dtype=FLOAT64), GaussNewton(1))
     assert result.history["k"][0] == -1e4
     assert seen[0].coefficients == {"k": -2.0}
+
+
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("by", ["another start", "marching"])
+def test_what_takes_over_from_a_dead_end_goes_on(by: str, taken: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where nothing does, the run ends for the reason that it had."""
+    problem, runs = decay(), list[Marquardt]()
+    advance = Marquardt.advance
+
+    def stuck(run: Marquardt, equations: Equations) -> str | None:
+        runs[:] = runs or [run]
+        return "no descent" if run is runs[0] else advance(run, equations)
+
+    def found(run: Marquardt) -> Marquardt:
+        net = TanhMLP([1, 6, 1], seed=5, dtype=FLOAT64)
+        return Marquardt(problem, net, options, get_backend("cpu")) if taken else run
+
+    seen = list[str | None]()
+
+    def asked(reason: str | None) -> bool:
+        seen.append(reason)
+        return seen.count("no descent") == 1 and reason is not None
+
+    if by == "marching":
+        monkeypatch.setattr(gauss_newton, "wants_another_start", lambda *_: False)
+        monkeypatch.setattr(March, "is_due", lambda march, run, reason: asked(reason))
+        monkeypatch.setattr(March, "begin", lambda march, run, *_: found(run))
+    else:
+        monkeypatch.setattr(gauss_newton, "wants_another_start", lambda run, reason, *_: asked(reason))
+        monkeypatch.setattr(gauss_newton, "better_start", lambda run, *_: found(run))
+        monkeypatch.setattr(March, "is_due", lambda *_: False)
+    monkeypatch.setattr(Marquardt, "advance", stuck)
+    options = GaussNewton(3)
+    result = fit(problem, TanhMLP([1, 6, 1], seed=0, dtype=FLOAT64), options)
+    assert (result.steps, result.stopped_by) == ((3, "iterations") if taken else (0, "no descent"))
+    assert seen.count("no descent") == (1 if taken or by == "another start" else 2)
 
 
 class Racer:

@@ -35,6 +35,7 @@ from psinn_fast import (
 )
 from psinn_fast.kernels.errors import CheckpointWarning, OutputWarning
 from psinn_fast.kernels.registry import get_backend
+from psinn_fast.training.checkpoint import Checkpoint
 from psinn_fast.training.least_squares import Equations
 from psinn_fast.training.marquardt import Marquardt
 from psinn_fast.training.residuals import Residuals
@@ -137,6 +138,8 @@ def test_guess_is_where_it_starts_and_must_be_known() -> None:
 
 @pytest.mark.trajectory
 def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its history too, which has every third step here: not the one where it was interrupted."""
+    monkeypatch.setattr("psinn_fast.training.gauss_newton.HISTORY_ROWS", 9)
     whole = network()
     options = GaussNewton(27, points=60)
     result = fit(small_laplace(21), whole, options)
@@ -149,19 +152,31 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytes
             os.kill(os.getpid(), signal.SIGINT)
         return reason
 
-    monkeypatch.setattr(Marquardt, "advance", interrupting)
-    with pytest.raises(TrainingInterrupted) as stop:
-        fit(small_laplace(21), network(), options, checkpoint=path)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Marquardt, "advance", interrupting)
+        with pytest.raises(TrainingInterrupted) as stop:
+            fit(small_laplace(21), network(), options, checkpoint=path)
     assert (stop.value.result.steps, stop.value.result.stopped_by) == (13, "interrupt")
     fresh = network(99)
     second = fit(small_laplace(21), fresh, options, checkpoint=path, resume=True)
     assert torch.equal(fresh.theta, whole.theta)
     assert second.losses == result.losses
+    assert result.history["step"] == [*range(0, 27, 3), 27]
     for column in ("step", "loss", "damping", "relative_l2"):
         assert second.history[column] == result.history[column]
     with pytest.raises(CheckpointError, match=r"belongs to another run \(gauss_newton"):
         fit(small_laplace(21), fresh, replace(options, seed=3), checkpoint=path, resume=True)
+
+
+def test_checkpoints_are_written_while_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the start, when it is time, and at the end: each of the step that was reached."""
+    written, write = list[int](), Checkpoint.write
+    monkeypatch.setattr(Checkpoint, "is_due", lambda file, seconds: True)
+    monkeypatch.setattr(
+        Checkpoint, "write", lambda file, *parts: written.append(parts[2]["step"]) or write(file, *parts)
+    )
+    fit(small_laplace(), network(), GaussNewton(3), checkpoint=tmp_path / "c.safetensors")
+    assert written == [0, 1, 2, 3, 3]
 
 
 def test_a_checkpoint_whose_parts_do_not_fit_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

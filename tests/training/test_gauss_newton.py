@@ -179,16 +179,33 @@ def test_checkpoints_are_written_while_training_goes_on(tmp_path: Path, monkeypa
     assert written == [0, 1, 2, 3, 3]
 
 
-def test_a_checkpoint_whose_parts_do_not_fit_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, options = tmp_path / "c.safetensors", GaussNewton(1)
+def test_only_who_asks_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    """And where there is none yet, asking for it is no mistake."""
+    path, options = tmp_path / "c.safetensors", GaussNewton(2)
+    nets = [network(2), network(2)]
+    fit(small_laplace(), network(1), options, checkpoint=path)
+    fit(small_laplace(), nets[0], options, checkpoint=path)
+    fit(small_laplace(), nets[1], options, checkpoint=tmp_path / "new.safetensors", resume=True)
+    assert torch.equal(nets[0].theta, nets[1].theta)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        ("r", (5,), r"r: expected \d+ residuals, got 5"),
+        ("columns.0", (7, 0), r"points\.0, columns\.0: of 1000 and of 7 points"),
+    ],
+)
+def test_a_checkpoint_whose_parts_do_not_fit_is_named(
+    name: str, size: tuple[int, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, options, problem = tmp_path / "c.safetensors", GaussNewton(1), small_laplace(51)
+    saved, other = Marquardt.saved, torch.ones(size, dtype=FLOAT64)
     with monkeypatch.context() as patch:
-        saved = Marquardt.saved
-        patch.setattr(
-            Marquardt, "saved", lambda run: ({**saved(run)[0], "r": torch.ones(5, dtype=FLOAT64)}, saved(run)[1])
-        )
-        fit(small_laplace(), network(), options, checkpoint=path)
-    with pytest.raises(CheckpointError, match=r"c\.safetensors: r: expected \d+ residuals, got 5"):
-        fit(small_laplace(), network(), options, checkpoint=path, resume=True)
+        patch.setattr(Marquardt, "saved", lambda run: ({**saved(run)[0], name: other}, saved(run)[1]))
+        fit(problem, network(), options, checkpoint=path)
+    with pytest.raises(CheckpointError, match=rf"c\.safetensors: {message}"):
+        fit(problem, network(), options, checkpoint=path, resume=True)
 
 
 def test_a_checkpoint_that_cannot_be_written_shows_before_the_work(

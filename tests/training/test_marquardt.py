@@ -291,6 +291,12 @@ def test_what_is_saved_is_expected(state: str) -> None:
         assert not what.finite or bool(torch.isfinite(tensor).all())
 
 
+def test_the_end_of_a_run_that_did_nothing_has_a_loss() -> None:
+    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
+    assert run.settle().drawn == run.loss > 0
+
+
 def test_the_end_is_judged_where_it_is() -> None:
     """Not where the held-out points were looked at last."""
     net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)

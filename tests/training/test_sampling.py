@@ -88,6 +88,18 @@ def test_boundary_terms_are_balanced_and_measurements_are_not() -> None:
     assert run.residuals.weights == [1.0, 1.0]
 
 
+@pytest.mark.parametrize(("inside", "edge"), [(1e-9, 1e-9), (1e-9, 1e3), (1e3, 1e-9)])
+def test_terms_are_balanced_whatever_their_size(inside: float, edge: float) -> None:
+    box = Box(x=(-1, 1), y=(0, 2))
+    conditions = [Residual(box.grid(9)), Residual(box.face("x", "low", 9), lambda u: edge * u, weight=7)]
+    problem = Problem("sizes", PDE("x y", "u", lambda u: inside * u.lap), box, conditions)
+    run = Marquardt(problem, TanhMLP([2, 8, 1], seed=1, dtype=FLOAT64), GaussNewton(), get_backend("cpu"))
+    run.linearise()
+    traces = run.residuals.traces(run.x)
+    assert run.residuals.weights[0] == 1
+    assert run.residuals.weights[1] * traces[1] == pytest.approx(7 * traces[0])
+
+
 def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
     box = Box(x=(-1, 1), y=(0, 2))
     problem = Problem(

@@ -7,7 +7,6 @@ its residuals allow, and status. What the status says of the error where `exact`
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -19,7 +18,7 @@ import psinn_fast as pf
 
 from .environment import environment
 from .front_problems import PROBLEMS
-from .section import Row, errors_over_seeds
+from .section import Row, errors_over_seeds, save
 
 LAYERS = [2, 20, 20, 1]
 # Above this a result is wrong, and has to say so.
@@ -76,13 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for problem in options.problems
     ]
     rows = errors_over_seeds(cases, options.seeds, options.jobs, line)
-    result = {
-        "command": "python -m bench.fronts", "seeds": options.seeds, "seconds": options.seconds,
-        "threads": options.threads, "layers": LAYERS, **measured_on, "rows": rows,
-    }  # fmt: skip
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return int(any("failure" in found for row in rows for found in row["runs"]))
+    return save(
+        options.out, rows, command="python -m bench.fronts", seeds=options.seeds, seconds=options.seconds,
+        threads=options.threads, layers=LAYERS, **measured_on,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

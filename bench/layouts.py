@@ -7,7 +7,6 @@ median of seeds. What `discover` builds (`psinn_fast.discovery.discover`) rests 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -21,7 +20,7 @@ from psinn_fast.discovery.distillation import matching_width
 from .discovery import EQUAL_PARAMETERS
 from .discovery_problems import BY_NAME
 from .environment import environment
-from .section import Row, errors_over_seeds
+from .section import Row, errors_over_seeds, save
 
 PROBLEMS = ("laplace", "poisson", "burgers", "heat-plate", "sound", "bent-plate")
 # Representation and sizes of the hidden blocks; None: the published structure, which may have fewer symmetries.
@@ -85,13 +84,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for layout in LAYOUTS
     ]
     rows = errors_over_seeds(cases, options.seeds, options.jobs, line)
-    result = {
-        "command": "python -m bench.layouts", "seeds": options.seeds, "iterations": options.iterations, "threads": 1,
-        **measured_on, "rows": rows,
-    }  # fmt: skip
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return int(any("failure" in found for row in rows for found in row["runs"]))
+    return save(
+        options.out, rows, command="python -m bench.layouts", seeds=options.seeds, iterations=options.iterations,
+        threads=1, **measured_on,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

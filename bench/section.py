@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import traceback
@@ -74,6 +75,13 @@ def errors_over_seeds(
             rows.append(row)
             print(line(row), flush=True)
     return rows
+
+
+def save(out: Path, rows: Sequence[Row], **about: Any) -> int:
+    """Write ``about`` and rows as JSON; the exit status, 1 if a run failed."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    return int(any("failure" in found for row in rows for found in row["runs"]))
 
 
 def run_python(arguments: Sequence[str]) -> str:

@@ -8,7 +8,6 @@ machine changes little.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -27,7 +26,7 @@ from psinn_fast.training.metrics import evaluate
 
 from .environment import environment
 from .front_problems import allen_cahn
-from .section import Row, errors_over_seeds
+from .section import Row, errors_over_seeds, save
 
 FloatArray = npt.NDArray[np.float64]
 WIDTHS = (2, 3, 4, 6, 8, 10, 12, 14, 16)
@@ -185,13 +184,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for width in widths
     ]
     rows = errors_over_seeds(cases, options.seeds, options.jobs, line)
-    result = {
-        "command": "python -m bench.widths", "seeds": options.seeds, "processor_seconds": options.seconds, "threads": 1,
-        **measured_on, "rows": rows,
-    }  # fmt: skip
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return int(any("failure" in found for row in rows for found in row["runs"]))
+    return save(
+        options.out, rows, command="python -m bench.widths", seeds=options.seeds, processor_seconds=options.seconds,
+        threads=1, **measured_on,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

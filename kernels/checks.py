@@ -155,7 +155,8 @@ def floating_dtype(name: str, value: object) -> torch.dtype:
         text = value.removeprefix("torch.")
     else:
         try:
-            text = "" if value is None else np.dtype(value).name  # type: ignore[call-overload]  # as above
+            # What has no dtype ends in the TypeError caught below.
+            text = "" if value is None else np.dtype(value).name  # type: ignore[call-overload]
         except TypeError:
             text = ""
     known = {"float32": torch.float32, "float64": torch.float64}

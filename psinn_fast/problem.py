@@ -148,6 +148,12 @@ class Problem(Portable):
         """By term: its mean square of residuals as they are given, over that of those trained (`in_natural_units`)."""
         return (1.0,) * len(self.conditions)
 
+    def altered(self, **entries: Any) -> Problem:
+        """The same problem with other entries, computed ones too: nothing is traced or checked again."""
+        made = object.__new__(Problem)
+        made.__dict__.update(self.__dict__, **entries)
+        return made
+
     def total_loss(self, losses: Sequence[float]) -> float:
         """Of every term's mean square, their weighted sum; terms of weight 0, which may have none, do not count."""
         pairs = zip(self.conditions, losses, strict=True)

@@ -72,15 +72,14 @@ def in_natural_units(problem: Problem, scales: Scales) -> Problem:
     units = scales.coefficients.tolist()
     if all((size == 1).all() for size in sizes) and all(unit == 1 for unit in units):
         return problem
-    natural = object.__new__(Problem)
-    natural.__dict__.update(problem.__dict__)
-    natural.__dict__["traced"] = tuple(
-        replace(traced, program=in_units(traced.program, (1 / size).tolist(), units))
-        for traced, size in zip(problem.traced, sizes, strict=True)
+    return problem.altered(
+        traced=tuple(
+            replace(traced, program=in_units(traced.program, (1 / size).tolist(), units))
+            for traced, size in zip(problem.traced, sizes, strict=True)
+        ),
+        loss_units=tuple(float(size.max()) ** 2 for size in sizes),
+        unknowns=replace(problem.unknowns, units=dict(zip(problem.pde.unknown, units, strict=True))),
     )
-    natural.__dict__["loss_units"] = tuple(float(size.max()) ** 2 for size in sizes)
-    natural.__dict__["unknowns"] = replace(problem.unknowns, units=dict(zip(problem.pde.unknown, units, strict=True)))
-    return natural
 
 
 def as_trained(problem: Problem, net: PsiMLP, scaling: str | None) -> Problem:

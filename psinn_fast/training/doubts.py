@@ -80,14 +80,10 @@ def largest(history: History, term: str) -> float:
 def undetermined(errors: Mapping[str, float]) -> tuple[str, ...]:
     """A warning that small residuals still allow large errors; ``errors``: see `possible_errors`."""
     free = [name for name, error in errors.items() if not error < FREE]
-    loose = [f"{_percent(error)} in {name}" for name, error in errors.items() if ALLOWED < error < FREE]
+    loose = [f"{100 * error:.0f} % in {name}" for name, error in errors.items() if ALLOWED < error < FREE]
     found = [f"its residuals do not determine {' and '.join(free)}"] if free else []
     found += [f"its residuals allow errors of {' and '.join(loose)}"] if loose else []
     return tuple(found)
-
-
-def _percent(part: float) -> str:
-    return f"{100 * part:.0f} %"
 
 
 def inaccurate(metrics: Mapping[str, Metric]) -> tuple[str, ...]:

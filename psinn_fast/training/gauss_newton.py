@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from .. import entries
+from ..kernels.contract import Backend
 from ..kernels.errors import CheckpointError, DivergedError
 from ..kernels.registry import get_backend
 from ..networks import PsiMLP
@@ -76,7 +77,8 @@ def fit_gauss_newton(
         for number in range(1, starts)
     ]
     scouted = not others
-    march = March(problem, net, options, engine, run.x)
+    unseen = HeldOut(problem, REPORTED, device=net.theta.device)
+    march = March(problem, net, options, engine, unseen, run.x)
     if resume and file.exists:
         tensors, numbers = file.load(
             {**run.expected_tensors, **march.expected_tensors},
@@ -101,8 +103,8 @@ def fit_gauss_newton(
 
     def publish() -> None:
         write_back()
-        (tensors, numbers), (more, others) = run.saved(), march.saved()
-        file.write(clock(), {**tensors, **more}, {**numbers, **others, "scouted": scouted})
+        (tensors, numbers), (march_tensors, march_numbers) = run.saved(), march.saved()
+        file.write(clock(), {**tensors, **march_tensors}, {**numbers, **march_numbers, "scouted": scouted})
 
     def record() -> str:
         write_back()
@@ -130,7 +132,7 @@ def fit_gauss_newton(
                     stopped_by = "interrupt" if interrupt.raised else "seconds"
                     break
                 first_loss = history["loss"][0] if len(history) else math.inf
-                with _undone_if_aborted(run, history, interrupt):
+                with _undone_if_aborted(run, march, history, interrupt):
                     if march.is_under_way:
                         if march.is_over(run, reason):
                             run, reason = march.after(run), None
@@ -152,7 +154,13 @@ def fit_gauss_newton(
                         stopped_by = reason
                         break
                     reason = None
-                    equations = run.linearise()
+                    try:
+                        equations = run.linearise()
+                    except Failure:
+                        if not march.is_under_way:
+                            raise
+                        run = march.after(None)
+                        continue
                     if (march.before + run.step) % log_every == 0:
                         note = record()
                     reason = run.advance(equations)
@@ -166,15 +174,15 @@ def fit_gauss_newton(
             if march.is_under_way:
                 run = march.conclude(run)
             last = run.settle()
-            final, unseen = run.full_losses(), HeldOut(problem, REPORTED, device=net.theta.device)
-            held_out = unseen.losses(run.residual)
-            errors = possible_errors(problem, engine, net.plan, run.x, run.full) or {}
+            final, held_out = run.full_losses(), unseen.losses(run.residual)
+            errors = _errors(problem, run, net, engine, unseen, interrupt)
             write_back()
         except Failure as failure:
             kept = run.restore_good()
             publish()
             advice = "Look at the residual where it is not defined for every u, or start from other weights (seed)"
-            raise DivergedError(divergence(failure.what, failure.step, kept, file.path, advice)) from None
+            steps = march.before + failure.step, march.before + kept
+            raise DivergedError(divergence(failure.what, *steps, file.path, advice)) from None
         file.conclude()
     total = problem.total_loss(final)
     result = FitResult(
@@ -186,6 +194,19 @@ def fit_gauss_newton(
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, net, interrupt.signal)
     return result
+
+
+def _errors(
+    problem: Problem, run: Marquardt, net: PsiMLP, engine: Backend, unseen: HeldOut, interrupt: InterruptFlag
+) -> dict[str, float]:
+    """`possible_errors`; empty where they are not known, or nobody wants to wait for them."""
+    if interrupt.raised:
+        return {}
+    try:
+        with abortable(lambda: interrupt.raised):
+            return possible_errors(problem, engine, net.plan, run.x, unseen.or_own(run.full)) or {}
+    except Aborted:
+        return {}
 
 
 def _returned(run: Marquardt, last: Watched, step: int) -> tuple[str, ...]:
@@ -209,12 +230,13 @@ def _warnings(run: Marquardt, given: float, unseen: float) -> tuple[str, ...]:
 
 
 @contextmanager
-def _undone_if_aborted(run: Marquardt, history: History, interrupt: InterruptFlag) -> Iterator[None]:
-    """Ctrl-C ends what is under way here half done, and run and history are what they were before it."""
-    tensors, numbers, rows = *run.saved(), len(history)
+def _undone_if_aborted(run: Marquardt, march: March, history: History, interrupt: InterruptFlag) -> Iterator[None]:
+    """Ctrl-C ends what is under way here half done, and run, march and history are what they were before it."""
+    tensors, numbers, rows, windows = *run.saved(), len(history), vars(march).copy()
     try:
         with abortable(lambda: interrupt.raised):
             yield
     except Aborted:
         run.restore(tensors, numbers)
+        vars(march).update(windows)
         del history.rows[rows:]

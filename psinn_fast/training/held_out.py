@@ -23,7 +23,7 @@ Points = npt.NDArray[np.float64]
 # Points inside, while training goes on and at its end; terms elsewhere have a part of them. On a line there are more:
 # what a network hides there is a point and not a curve, which is harder to hit.
 WATCHED, REPORTED = 2_048, 16_384
-_PART, ON_A_LINE = 8, 4
+_PART, _ON_A_LINE = 8, 4
 # Of the random numbers, so that no draw for training is among them.
 _SEED = 20_231
 # Two sites of a condition correspond to each other, and so do their distances, to this part.
@@ -49,6 +49,10 @@ class HeldOut:
         """Mean squares of all terms; ``residual``: (N, m) of a term."""
         return [None if term is None else float(residual(term).double().square().sum(1).mean()) for term in self.terms]
 
+    def or_own(self, terms: Sequence[Term]) -> list[Term]:
+        """The terms at unseen points, or training's own ``terms`` where there are no others."""
+        return [own if term is None else term for term, own in zip(self.terms, terms, strict=True)]
+
     def total(self, losses: Sequence[float | None], own: Sequence[float]) -> float:
         """The weighted loss, with the losses at training's ``own`` points for terms that have no others."""
         pairs = zip(losses, own, strict=True)
@@ -68,7 +72,7 @@ def _unseen(problem: Problem, number: int, points: int, dtype: torch.dtype, devi
     rng = np.random.default_rng((_SEED, number))
     region = condition.regions[0]
     is_inside = condition.kind == EQUATION if region is None else region.is_solid
-    points *= ON_A_LINE if condition.sites[0].shape[1] == 1 else 1
+    points *= _ON_A_LINE if condition.sites[0].shape[1] == 1 else 1
     count = points if is_inside else max(1, points // _PART)
     sites = other_sites(condition, count, rng) or _sites_between(condition, count, rng)
     term = term_at(problem, number, sites, dtype, device)

@@ -7,6 +7,7 @@ al. 2021; Wang, Sankaran & Perdikaris 2022). A window that is solved leaves no r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -26,8 +27,9 @@ from ..problem import Problem
 from .checkpoint import Expected
 from .doubts import ALLOWED, FREE
 from .gauss_newton_options import GaussNewton
-from .held_out import REPORTED, HeldOut
-from .marquardt import Marquardt
+from .held_out import HeldOut
+from .marquardt import Failure, Marquardt
+from .regions import columns_at
 from .stability import possible_errors
 
 Points = npt.NDArray[np.float64]
@@ -39,10 +41,12 @@ _FIRST, _LONGEST, _MOST, _LOOK = 1 / 512, 240, 120, 10
 # A window is solved at this part of the first loss, or after the most iterations at the second; above the third it is
 # given up half way.
 _SOLVED, _FAIR, _HOPELESS = 1e-7, 1e-6, 1e-3
-# The next one is so many times longer after up to so many iterations.
-_GROWTH = ((40, 2.0), (_MOST, 1.5))
+# The next one is so many times longer after a few iterations, and after more.
+_A_FEW, _FASTER, _SLOWER = 40, 2.0, 1.5
 # A shorter window whose loss is not so many times smaller than a longer one's shows that shorter ones do not help.
 _HELPS = 4.0
+# What a window that fails adds is halved down to this part of all times. Then windows do not help.
+_SMALLEST = 1e-6
 # Arrays have at least so many points in a window, its earliest ones.
 _EARLIEST = 10
 # The draws of windows are not those of others.
@@ -53,6 +57,7 @@ _SEEDS = 1_000
 class March:
     """What `fit_gauss_newton` asks between iterations; ``run`` is the window under way, a `Marquardt` of its own.
 
+    ``held_out``: of the whole problem; ``start``: the initial weights.
     ``part``: the window's part of all times, 0 before the first; ``before``: iterations of earlier runs; ``trials``:
     made of them. What a window that fails adds to ``done``, where ``good`` solved the problem, is halved.
     ``level``: of losses that are as good as they get. ``plain``: the best weights of the run over all times before.
@@ -62,6 +67,7 @@ class March:
     net: PsiMLP
     options: GaussNewton
     engine: Backend
+    held_out: HeldOut
     start: Tensor
     trials: int = 0
     part: float = 0.0
@@ -107,7 +113,8 @@ class March:
     def begin(self, run: Marquardt, reason: str | None) -> Marquardt:
         """``run``, if its residuals determine the solution; the first window from the initial weights if not."""
         run.watch()
-        errors = possible_errors(self.problem, self.engine, self.net.plan, run.x, run.full)
+        terms = self.held_out.or_own(run.full)
+        errors = possible_errors(self.problem, self.engine, self.net.plan, run.x, terms)
         allowed = ALLOWED if reason is not None else TRIALS[self.trials][1]
         if not max((errors or {}).values(), default=0.0) > allowed:
             self.trials = len(TRIALS) if reason is not None else self.trials + 1
@@ -142,21 +149,26 @@ class March:
             steps, self.level, is_solved = _MOST, 2 * loss, True
         if is_solved:
             self.good, self.done, self.failed = x.clone(), part, (0.0, 0.0)
-            part = min(1.0, part * next((factor for most, factor in _GROWTH if steps <= most), _GROWTH[-1][1]))
+            part = min(1.0, part * (_FASTER if steps <= _A_FEW else _SLOWER))
         else:
             self.failed, self.failed_x = (part, loss), x.clone()
             part = (self.done + part) / 2 if self.done else part / 4
+            if part - self.done < _SMALLEST:
+                return self._window(1.0, self.good if self.done else self.plain)
         return self._window(part, self.good)
 
     def conclude(self, run: Marquardt) -> Marquardt:
         """A run over all times at the better weights: those of the window where training had to stop, or ``plain``."""
         whole = Marquardt(self.problem, self.net, self.options, self.engine)
-        held_out, found = HeldOut(self.problem, REPORTED, device=run.x.device), []
-        for x in (run.x, self.plain):
+
+        def loss(x: Tensor) -> float:
             whole.x = x
-            own = whole.full_losses()
-            found.append((held_out.total(held_out.losses(whole.residual), own), x))
-        whole.x = min(found, key=lambda pair: pair[0])[1]
+            try:
+                return self.held_out.total(self.held_out.losses(whole.residual), whole.full_losses())
+            except Failure:  # a window's weights may be nothing at later times
+                return math.inf
+
+        whole.x = min(run.x, self.plain, key=loss)
         whole.first_loss, whole.step, whole.solvers = self.first_loss, run.step, run.solvers
         return whole
 
@@ -188,7 +200,8 @@ class March:
         """
         self.part, self.done, self.level, *failed, self.first_loss = numbers["march"]
         counts = numbers["march_counts"]
-        if len(counts) != 3 or min(counts) < 0 or not 0 <= self.done <= self.part <= 1:
+        is_one = self.part == 0 or self.part >= _SMALLEST
+        if len(counts) != 3 or min(counts) < 0 or not 0 <= self.done <= self.part <= 1 or not is_one:
             raise CheckpointError(f"march: no run has these: {numbers['march']}, {counts}")
         self.failed = failed[0], failed[1]
         self.trials, self.before, self.number = counts
@@ -249,13 +262,10 @@ def until(problem: Problem, part: float) -> Problem:
     axis = problem.pde.coords.index(problem.pde.time)
     low, high = problem.domain.low, problem.domain.high.copy()
     high[axis] = low[axis] + part * (high[axis] - low[axis])
-    window = object.__new__(Problem)
-    window.__dict__.update(problem.__dict__)
-    window.__dict__["domain"] = Box(**dict(zip(problem.domain.coords, zip(low, high, strict=True), strict=True)))
-    window.__dict__["conditions"] = tuple(
-        _until(condition, axis, low[axis], high[axis], part) for condition in problem.conditions
+    return problem.altered(
+        domain=Box(**dict(zip(problem.domain.coords, zip(low, high, strict=True), strict=True))),
+        conditions=tuple(_until(condition, axis, low[axis], high[axis], part) for condition in problem.conditions),
     )
-    return window
 
 
 def _until(condition: Condition, axis: int, low: float, end: float, part: float) -> Condition:
@@ -265,7 +275,7 @@ def _until(condition: Condition, axis: int, low: float, end: float, part: float)
         return result
 
     sites = tuple(map(moved, condition.sites))
-    columns = condition.columns_at(sites) if all(region is not None for region in condition.regions) else None
+    columns = columns_at(condition, sites) if all(region is not None for region in condition.regions) else None
     if columns is not None:
         regions = tuple(
             replace(region, low=moved(region.low), high=moved(region.high))
@@ -274,7 +284,7 @@ def _until(condition: Condition, axis: int, low: float, end: float, part: float)
         )
         return replace(condition, sites=sites, columns=columns, regions=regions)
     times = condition.sites[0][:, axis]
-    latest = max(end, np.partition(times, min(_EARLIEST, len(times)) - 1)[min(_EARLIEST, len(times)) - 1])
+    latest = max(end, np.sort(times)[:_EARLIEST][-1])
     kept = times <= latest
     return replace(
         condition,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -53,10 +55,13 @@ def term_at(
     device: torch.device | str = "cpu",
 ) -> Term | None:
     """The term of a condition at other points; None where there are none, or where its targets are not known there."""
-    if sites is None:
-        return None
+    given = None if sites is None else columns_at(problem.conditions[number], sites)
+    return None if sites is None or given is None else problem.term_at(number, sites, given, dtype, device)
+
+
+def columns_at(condition: Condition, sites: tuple[Points, ...]) -> Mapping[str, Points] | None:
+    """A condition's columns at other points; None where its targets are not known there."""
     try:
-        given = problem.conditions[number].columns_at(sites)
+        return condition.columns_at(sites)
     except Exception:  # of a function of the user's own, which may know no other points than those given
         return None
-    return None if given is None else problem.term_at(number, sites, given, dtype, device)

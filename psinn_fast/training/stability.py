@@ -27,11 +27,12 @@ from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
 from ..natural_scales import natural_scales
 from ..problem import Problem
-from .held_out import ON_A_LINE, REPORTED, HeldOut
 from .residuals import Residuals
 
-# More unknowns would take as long as tens of iterations; rows times unknowns squared, about as much as five.
-MOST_UNKNOWNS, _WORK = 2_000, 1.5e10
+# More unknowns would take seconds. So many points of a term, fewer where points times unknowns squared are more work.
+MOST_UNKNOWNS, _POINTS, _WORK = 2_000, 16_384, 1.5e10
+# Terms of no more points are not divided.
+_FEW = 64
 # Points at which fields are compared, and the directions that are tried at other points.
 _FIELD_POINTS, _DIRECTIONS = 1_024, 64
 # A field of a smaller part of its natural size than one over this is zero, which no error can be relative to.
@@ -47,25 +48,26 @@ def possible_errors(
 ) -> dict[str, float] | None:
     """By field and unknown coefficient: the relative error (root mean square) that its residuals allow.
 
-    J is taken at half of the points that are held out, or at those of ``terms`` where there are no others; changes that
-    it finds are measured at the other half, too, as thin ones fit between points. None: more than 2,000 unknowns, or
+    ``terms``: at points that represent the problem (`HeldOut.or_own`). J is taken at half of them; changes that it
+    finds are measured at the other half, too, as thin ones fit between points. None: more than 2,000 unknowns, or
     residuals that are not finite.
     """
     n = x.numel()
     if n > MOST_UNKNOWNS:
         return None
-    most = REPORTED // ON_A_LINE if len(problem.pde.coords) == 1 else REPORTED
-    held_out = HeldOut(problem, min(most, int(_WORK / n**2)), device=x.device)
-    seen = [own if term is None else term for term, own in zip(held_out.terms, terms, strict=True)]
-    residuals = Residuals(engine, plan, seen, [])
-    losses = [float(residuals.of_term(term, x).square().sum(1).mean()) for term in seen]
+    share = min(_POINTS, _WORK / n**2) / max(term.n_points for term in terms)
+    halves = [_halves(term, share) for term in terms]
+    residuals = Residuals(engine, plan, [], [])
+    losses = [
+        sum(float(residuals.of_term(half, x).square().sum(1).mean()) for half in both) / len(both) for both in halves
+    ]
     if not all(map(math.isfinite, losses)):
         return None
     weights = [
         (term.n_points if condition.kind == DATA else 1) / max(loss, _SMALLEST) if condition.weight else 0.0
-        for condition, loss, term in zip(problem.conditions, losses, seen, strict=True)
+        for condition, loss, term in zip(problem.conditions, losses, terms, strict=True)
     ]
-    first, second = (Residuals(engine, plan, [_half(term, i) for term in seen], weights) for i in (0, 1))
+    first, second = (Residuals(engine, plan, list(half), weights) for half in zip(*halves, strict=True))
     jacobian = torch.cat([rows for _, rows in first.chunks(x)])
     longest = float(jacobian.square().sum(0).max().sqrt())
     if not math.isfinite(longest):
@@ -73,7 +75,7 @@ def possible_errors(
     floor = max(_ROUNDING * longest, _SMALLEST)
     triangle = torch.linalg.qr(torch.cat([jacobian, floor * torch.eye(n).to(jacobian)]), mode="r").R
     found = {}
-    for name, changes in _changes(problem, engine, plan, x, seen):
+    for name, changes in _changes(problem, engine, plan, x, terms):
         # The changes that are largest where |J v| = 1 at the first points; of their span, the largest at all points.
         _, _, best = torch.linalg.svd(
             torch.linalg.solve_triangular(triangle, changes, upper=True, left=False), full_matrices=False
@@ -110,17 +112,21 @@ def _changes(
         yield name, change
 
 
-def _half(term: Term, number: int) -> Term:
-    """Every other point in a random order: consecutive ones of a Sobol sequence lie in different halves of a box."""
-    if term.n_points == 1:
-        return term
-    order = np.random.default_rng(0).permutation(term.n_points)[number::2]
-    index = torch.from_numpy(order).to(term.points.device)
-    return replace(term, points=term.points[:, index], columns=term.columns[index])
+def _halves(term: Term, share: float) -> tuple[Term, Term]:
+    """A share of a term's points, in random order: consecutive ones of a Sobol sequence lie in different halves of a
+    box. A term of few points is both halves."""
+    if term.n_points <= _FEW:
+        return term, term
+    count = min(term.n_points, max(_FEW, math.ceil(share * term.n_points)))
+    order = torch.from_numpy(np.random.default_rng(0).permutation(term.n_points)[:count]).to(term.points.device)
+    first, second = (
+        replace(term, points=term.points[:, index], columns=term.columns[index]) for index in (order[0::2], order[1::2])
+    )
+    return first, second
 
 
 def _values(problem: Problem, terms: Sequence[Term]) -> Term:
-    """A term whose residuals are the fields themselves, at some of the points of others."""
+    """A term whose residuals are the fields themselves, at some of the points of all others."""
     points = torch.cat([term.points[0] for term in terms]).cpu().numpy()
     chosen = points[np.random.default_rng(0).permutation(len(points))[:_FIELD_POINTS]]
     zero: dict[str, Any] = dict.fromkeys(problem.pde.fields, 0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +23,15 @@ from psinn_fast import (
     Problem,
     Residual,
     TanhMLP,
+    TrainingInterrupted,
     fit,
     solve,
 )
 from psinn_fast.conditions import Condition
-from psinn_fast.training import marching
+from psinn_fast.training import factorisations, least_squares, marching, residuals
+from psinn_fast.training.abort import look_up
 from psinn_fast.training.marching import is_initial_value_problem, until
+from psinn_fast.training.marquardt import Failure, Marquardt
 from psinn_fast.training.result import FitResult
 
 box = Box(t=(1, 3), x=(0, 1))
@@ -81,7 +86,8 @@ def test_windows_hold_the_beginning_of_everything() -> None:
     assert window.domain.low.tolist() == [1, 0]
     assert window.domain.high.tolist() == [1.5, 1]
     residual, initial, wall, flow, cut, some = window.conditions
-    assert residual.sites[0][:, 0].max() == residual.regions[0].high[0, 0] == 1.5  # type: ignore[union-attr]
+    assert residual.regions[0] is not None
+    assert residual.sites[0][:, 0].max() == residual.regions[0].high[0, 0] == 1.5
     assert len(residual.sites[0]) == 81
     assert np.array_equal(initial.sites[0], INITIAL.sites[0])
     assert wall.sites[0][:, 0].max() == 1.5
@@ -147,6 +153,147 @@ def test_a_checkpoint_with_numbers_of_no_march_is_refused(tmp_path: Path, monkey
         trained(9, path)
     with pytest.raises(CheckpointError, match="march: no run has these"):
         trained(20, path, resume=True)
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_a_window_whose_residuals_become_infinite_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    linearise, ends = Marquardt.linearise, list[float]()
+
+    def failing(run: Marquardt) -> Any:
+        end = float(run._problem.domain.high[0])
+        if end < 3 and end not in ends:
+            ends.append(end)
+            if len(ends) in (3, 4):
+                raise Failure("term 'residual'", run.step)
+        return linearise(run)
+
+    monkeypatch.setattr(Marquardt, "linearise", failing)
+    result, _ = trained(120)
+    assert ends[2] > ends[3] > ends[4]
+    assert result.ended == "done"
+    assert not any("training came" in warning for warning in result.warnings)
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_windows_that_never_help_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    for level in ("_SOLVED", "_FAIR", "_HOPELESS"):
+        monkeypatch.setattr(marching, level, 0.0)
+    monkeypatch.setattr(marching, "_SMALLEST", 1e-3)
+    monkeypatch.setattr(marching, "_LONGEST", 10)
+    after, steps = marching.March.after, list[int]()
+
+    def counted(march: marching.March, run: Marquardt | None) -> Marquardt:
+        steps.append(run.step if run is not None else 0)
+        return after(march, run)
+
+    monkeypatch.setattr(marching.March, "after", counted)
+    result, _ = trained(120)
+    assert steps == [10] * len(steps)  # nothing is hopeless before the initial state is learnt
+    assert result.losses["residual"] < 1e-3  # over all times
+    assert not any("training came" in warning for warning in result.warnings)
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_weights_of_a_window_that_are_nothing_later_are_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    full_losses, looked_at = Marquardt.full_losses, list[Marquardt]()
+
+    def infinite_once(run: Marquardt) -> list[float]:
+        looked_at.append(run)
+        if len(looked_at) == 1:
+            raise Failure("term 'residual'", run.step)
+        return full_losses(run)
+
+    monkeypatch.setattr(Marquardt, "full_losses", infinite_once)
+    result, net = trained(9)
+    assert np.isfinite(result.loss)
+    monkeypatch.setattr(marching, "TRIALS", ())
+    monkeypatch.setattr(Marquardt, "full_losses", full_losses)
+    _, plain = trained(6)
+    assert torch.equal(net.theta, plain.theta)
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_a_target_that_knows_no_other_points_is_cut() -> None:
+    at = np.array(box.face("t", "low", 9))
+
+    def only_there(t: Any, x: Any) -> Any:
+        if len(x) != len(at) or not np.array_equal(np.stack([t, x], 1), at):
+            raise ValueError("nobody knows")
+        return sine(t, x)
+
+    wall = np.array(WALLS[0].sites[0])
+
+    def only_on_the_wall(t: Any, x: Any) -> Any:
+        if len(x) != len(wall) or not np.array_equal(t, wall[:, 0]):
+            raise ValueError("nobody knows")
+        return 0 * t
+
+    known = Dirichlet(box.face("x", "low", 9), u=only_on_the_wall, name="known")
+    result = fit(
+        problem(Dirichlet(box.face("t", "low", 9), u=only_there), known, WALLS[1]),
+        TanhMLP([2, 8, 1], seed=3, dtype=torch.float64),
+        GaussNewton(20),
+    )
+    assert result.steps == 20
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+@pytest.mark.parametrize("points", ["auto", "all"])
+def test_ctrl_c_at_any_look_of_a_march_leaves_the_iteration_before(
+    points: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(path: Path | None, resume: bool = False) -> torch.Tensor:
+        net, options = TanhMLP([2, 8, 1], seed=3, dtype=torch.float64), GaussNewton(40, points=points)
+        fit(problem(INITIAL, *WALLS), net, options, checkpoint=path, resume=resume)
+        return net.theta.detach()
+
+    looks = [0, -1]  # made, and at which Ctrl-C comes
+
+    def look() -> None:
+        looks[0] += 1
+        if looks[0] == looks[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+        look_up()
+
+    for module in (residuals, factorisations, least_squares):
+        monkeypatch.setattr(module, "look_up", look)
+    expected = run(None)
+    for share in (0.15, 0.3, 0.5, 0.7, 0.9):
+        looks[:], path = [0, round(share * looks[0]) or 1], tmp_path / f"{share}.safetensors"
+        with pytest.raises(TrainingInterrupted):
+            run(path)
+        looks[1] = -1
+        assert torch.equal(run(path, resume=True), expected)
+        looks[:] = [0, -1]
+        run(None)
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_ctrl_c_while_a_window_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, made, make = tmp_path / "run.safetensors", [0], until
+
+    def interrupted(whole: Problem, part: float) -> Problem:
+        made[0] += 1
+        if made[0] == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            look_up()
+        return make(whole, part)
+
+    expected, _ = trained()
+    with monkeypatch.context() as patch:
+        patch.setattr(marching, "until", interrupted)
+        with pytest.raises(TrainingInterrupted):
+            trained(path=path)
+    assert made == [3]
+    result, _ = trained(path=path, resume=True)
+    assert result.history["step"] == expected.history["step"]
+    assert result.history["loss"] == expected.history["loss"]
 
 
 @pytest.mark.trajectory

@@ -24,6 +24,7 @@ from psinn_fast import (
     solve,
 )
 from psinn_fast.training import stability
+from psinn_fast.training.held_out import REPORTED, HeldOut
 from psinn_fast.training.stability import possible_errors
 
 line = Box(x=(0, 1))
@@ -31,7 +32,9 @@ line = Box(x=(0, 1))
 
 def errors_of(problem: Problem, net: TanhMLP, coefficients: tuple[float, ...] = ()) -> dict[str, float] | None:
     x = torch.cat([net.theta.detach(), torch.tensor(coefficients, dtype=torch.float64)])
-    return possible_errors(problem, get_backend(), net.plan, x, problem.terms(torch.float64))
+    return possible_errors(
+        problem, get_backend(), net.plan, x, HeldOut(problem, REPORTED).or_own(problem.terms(torch.float64))
+    )
 
 
 def test_a_straight_line_in_closed_form() -> None:
@@ -71,6 +74,19 @@ def test_true_errors_are_within_and_not_far_below() -> None:
         error = solution.metrics["relative_l2"]
         assert isinstance(error, float)
         assert error < solution.possible_errors["u"] < 30 * error
+
+
+@pytest.mark.trajectory
+def test_changes_that_fit_between_the_points_are_found_out_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the points has fewer residuals than there are unknowns: some changes are free there."""
+    net = TanhMLP([2, 10, 10, 1], seed=0, dtype=torch.float64)
+    fit(small_laplace(), net, GaussNewton(30))
+    expected = errors_of(small_laplace(), net)
+    monkeypatch.setattr(stability, "_POINTS", 200)
+    found = errors_of(small_laplace(), net)
+    assert expected is not None
+    assert found is not None
+    assert expected["u"] / 3 < found["u"] < 30 * expected["u"]
 
 
 @pytest.mark.trajectory

@@ -1,8 +1,26 @@
-"""A small Laplace problem and network, for tests of what surrounds the numerics."""
+"""Small problems and networks, for tests of what surrounds the numerics."""
 
 from __future__ import annotations
 
-from psinn_fast import PDE, Box, Dirichlet, Problem, Residual, SignedPermutation, Symmetry
+import math
+from typing import Any
+
+import torch
+
+from psinn_fast import (
+    PDE,
+    Box,
+    Condition,
+    Data,
+    Dirichlet,
+    GaussNewton,
+    Problem,
+    Residual,
+    SignedPermutation,
+    Solution,
+    Symmetry,
+    TanhMLP,
+)
 from psinn_fast.published import laplace_even
 
 
@@ -22,3 +40,36 @@ def small_laplace(n: int = 11) -> Problem:
         lr=3e-3,
         steps=200,
     )
+
+
+def network(seed: int = 1) -> TanhMLP:
+    return TanhMLP([2, 8, 8, 1], seed=seed, dtype=torch.float64)
+
+
+def decay(start: float = 0.5, **settings: Any) -> Problem:
+    """u' = -k u, k = ln 2, from measurements of u."""
+    box = Box(t=(0, 1))
+    t = box.grid(21)
+    pde = PDE("t", "u", lambda u, k: u.t + k * u, unknown={"k": start})
+    return Problem("decay", pde, box, [Residual(t), Data(t, u=lambda t: 2 ** (-t))], **settings)
+
+
+def line(low: float, high: float, a: float, b: float, name: str = "line") -> Problem:
+    """u'' = 0, u = a and b at the ends."""
+    box = Box(x=(low, high))
+    conditions = [Residual(box.grid(41)), at(low, u=a), at(high, u=b)]
+    exact = lambda p: a + (b - a) * (p - low) / (high - low)  # noqa: E731
+    return Problem(name, PDE("x", "u", lambda u: u.xx), box, conditions, exact=exact)
+
+
+def at(x: float, **targets: float) -> Condition:
+    return Dirichlet([[x]], **targets)
+
+
+def error(solution: Solution) -> float:
+    value = solution.metrics["relative_l2"]
+    return float(max(v or 0.0 for v in value.values()) if isinstance(value, dict) else value or math.nan)
+
+
+# Enough for a field on a line.
+SMALL = {"layers": [1, 10, 10, 1], "optimizer": GaussNewton(80)}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import CPU_BACKENDS
+from small import decay
 
 from psinn_fast import (
     PDE,
@@ -32,14 +33,6 @@ from psinn_fast.training.loop import Schedule
 
 INF = math.inf
 INTERVALS = [(0.0, INF), (-INF, 2.0), (0.0, 2.0), (-1.0, INF), (-3.0, 0.9)]
-
-
-def decay(start: float = 0.5, **settings: Any) -> Problem:
-    """u' = -k u, k = ln 2, from measurements of u."""
-    box = Box(t=(0, 1))
-    t = box.grid(21)
-    pde = PDE("t", "u", lambda u, k: u.t + k * u, unknown={"k": start})
-    return Problem("decay", pde, box, [Residual(t), Data(t, u=lambda t: 2 ** (-t))], **settings)
 
 
 def unknowns(interval: tuple[float, float], start: float = 0.5) -> Unknowns:

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import copy
-import io
 import itertools
 import math
-import pickle
-import warnings
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,14 +17,7 @@ from strategies import structures
 from torch import Tensor, nn
 
 from psinn_fast import (
-    PDE,
-    Box,
-    GaussNewton,
     derivatives,
-    error_metrics,
-    fit,
-    save_network,
-    solution_figure,
 )
 from psinn_fast.conditions import Dirichlet, Residual
 from psinn_fast.kernels.contract import AdamState
@@ -41,7 +29,6 @@ from psinn_fast.problem import Problem
 from psinn_fast.problems import get_problem
 from psinn_fast.published import burgers_odd, laplace_even, published_structure
 from psinn_fast.structure import Structure
-from psinn_fast.training.loop import Schedule
 
 EPS = {torch.float32: 1e-6, torch.float64: 1e-14}
 DTYPES = list(EPS)
@@ -143,101 +130,6 @@ def test_from_sequential_refuses_other_sizes() -> None:
         TanhMLP.from_sequential(sequential(2, 2, 2, 2, 1), laplace_even())
 
 
-class Hard(TanhMLP):
-    """u = 0 at 0 and 1, by a function that the kernels do not see."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) * x * (1 - x)
-
-
-def changed_networks() -> dict[str, TanhMLP]:
-    nets = {
-        name: TanhMLP([1, 4, 1], seed=0) for name in ("hook", "pre-hook", "backward hook", "method", "parametrized")
-    }
-    nets["hook"].register_forward_hook(lambda net, inputs, u: 2 * u)
-    nets["pre-hook"].register_forward_pre_hook(lambda net, inputs: (inputs[0] + 1,))
-    nets["backward hook"].register_full_backward_hook(lambda net, inputs, outputs: None)
-    nets["method"].forward = torch.sin  # type: ignore[method-assign]
-    nn.utils.parametrize.register_parametrization(nets["parametrized"], "theta", nn.Tanh())
-    return {**nets, "subclass": Hard([1, 4, 1], seed=0)}
-
-
-@pytest.mark.parametrize("name", changed_networks())
-def test_changed_networks_are_refused(name: str, tmp_path: Path) -> None:
-    """What reads theta alone would mean another function."""
-    net = changed_networks()[name]
-    line = Box(x=(0, 1))
-    problem = Problem("p", PDE("x", "u", lambda u: u.x), line, [Residual(line.grid(5))], exact=lambda x: x)
-    x = torch.rand(3, 1)
-    for use in (
-        lambda: fit(problem, net, Schedule(1)),
-        lambda: fit(problem, net, GaussNewton(iterations=1)),
-        lambda: derivatives(net, x, "u u_x", coords="x", fields="u"),
-        net.to_sequential,
-        lambda: error_metrics(net, problem),
-        lambda: solution_figure(problem, net),
-        lambda: save_network(tmp_path / "net.safetensors", net),
-    ):
-        with pytest.raises(InputError, match=r"^net: .*(forward|hooks|parametri).*write .* residual"):
-            use()
-    assert not list(tmp_path.iterdir())
-
-
-def test_subclasses_that_change_nothing_are_networks() -> None:
-    class Named(TanhMLP):
-        label = "mine"
-
-    line = Box(x=(0, 1))
-    problem = Problem("p", PDE("x", "u", lambda u: u.x), line, [Residual(line.grid(5))])
-    assert fit(problem, Named([1, 4, 1], dtype="float64"), Schedule(1)).steps == 1
-
-
-def test_frozen_weights_are_not_trained() -> None:
-    line = Box(x=(0, 1))
-    problem = Problem("p", PDE("x", "u", lambda u: u.x), line, [Residual(line.grid(5))])
-    for schedule in (Schedule(1), GaussNewton(iterations=1)):
-        net = TanhMLP([1, 4, 1], dtype="float64").requires_grad_(False)
-        before = net.theta.clone()
-        with pytest.raises(InputError, match=r"net: .*requires_grad"):
-            fit(problem, net, schedule)
-        assert torch.equal(net.theta, before)
-    hooked = TanhMLP([1, 4, 1], dtype="float64")
-    hooked.theta.register_hook(lambda gradient: 0 * gradient)
-    with pytest.raises(InputError, match=r"net: .*hooks"):
-        fit(problem, hooked, Schedule(1))
-
-
-def changed_sequentials() -> dict[str, nn.Sequential]:
-    class Doubled(nn.Linear):
-        def forward(self, input: Tensor) -> Tensor:
-            return 2 * super().forward(input)
-
-    class Square(nn.Sequential):
-        def forward(self, input: Tensor) -> Tensor:
-            return super().forward(input) ** 2
-
-    names = ("hook", "hook of a layer", "hook of tanh", "weight norm", "parametrized")
-    nets = {name: nn.Sequential(nn.Linear(1, 3), nn.Tanh(), nn.Linear(3, 1)) for name in names}
-    nets["hook"].register_forward_hook(lambda net, inputs, u: 2 * u)
-    nets["hook of a layer"][2].register_forward_pre_hook(lambda net, inputs: (2 * inputs[0],))
-    nets["hook of tanh"][1].register_forward_hook(lambda net, inputs, u: 2 * u)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the old one is deprecated
-        nn.utils.weight_norm(nets["weight norm"][0])
-    nn.utils.parametrizations.weight_norm(nets["parametrized"][0])
-    return {
-        **nets,
-        "subclass": Square(nn.Linear(1, 3), nn.Tanh(), nn.Linear(3, 1)),
-        "subclass of a layer": nn.Sequential(Doubled(1, 3), nn.Tanh(), nn.Linear(3, 1)),
-    }
-
-
-@pytest.mark.parametrize("name", changed_sequentials())
-def test_from_sequential_refuses_changed_layers(name: str) -> None:
-    with pytest.raises(InputError, match=r"^network.*: .*(forward|hooks|parametri)"):
-        TanhMLP.from_sequential(changed_sequentials()[name])
-
-
 def test_nested_autograd_to_order_four_and_double_backward() -> None:
     net = PsiMLP(laplace_even(), 2, seed=0, dtype=torch.float64)
     network = net.to_sequential()
@@ -268,77 +160,6 @@ def test_module_behaviour() -> None:
     (dense(x).sum()).backward()
     assert dense.theta.grad is not None
     assert dense.theta.grad.abs().sum() > 0
-
-
-def test_weights_of_another_structure_are_not_loaded() -> None:
-    """Equal numbers of weights, other functions: 105 each, or a solution in other units."""
-    units = Structure.dense((2, 8, 8, 1))
-    nets = {
-        "widths": TanhMLP([2, 9, 7, 1], seed=0),
-        "centre": TanhMLP(replace(units, centre=(0.0, 1.0)), seed=0),
-        "inputs": TanhMLP(replace(units, input_scale=(1.0, 2.0)), seed=0),
-        "outputs": TanhMLP(replace(units, output_scale=(250.0,)), seed=0),
-    }
-    for name, net in nets.items():
-        own = TanhMLP([2, 8, 8, 1], seed=1)
-        before = own.theta.detach().clone()
-        for target, source in ((own, net), (nn.Sequential(own), nn.Sequential(net))):
-            for strict in (True, False):
-                with pytest.raises(InputError, match=r"state_dict: .*another structure"):
-                    target.load_state_dict(source.state_dict(), strict=strict)
-        assert torch.equal(own.theta, before), name
-        net.load_state_dict(copy.deepcopy(net).state_dict())
-    a, b = (PsiMLP(burgers_odd(), 2, seed=0), PsiMLP(replace(burgers_odd(), name="other"), 2, seed=1))
-    b.load_state_dict(a.state_dict())
-    assert torch.equal(a.theta, b.theta)
-
-
-def test_weights_without_a_structure_are_loaded_if_asked_for() -> None:
-    net, other = TanhMLP([2, 4, 1], seed=0), TanhMLP([2, 4, 1], seed=1)
-    plain = {"theta": net.theta.detach()}
-    with pytest.raises(InputError, match=r"state_dict: .*strict=False.*load_network"):
-        other.load_state_dict(plain)
-    found = other.load_state_dict(plain, strict=False)
-    assert torch.equal(net.theta, other.theta)
-    assert not found.unexpected_keys
-    with pytest.raises(RuntimeError, match="_extra_state"):
-        nn.Sequential(other).load_state_dict({"0.theta": net.theta})
-    for damaged in ("text", torch.zeros(3), None):
-        with pytest.raises(InputError, match="state_dict: "):
-            other.load_state_dict({**net.state_dict(), "_extra_state": damaged})
-
-
-def test_states_are_copied_in_all_usual_ways() -> None:
-    net, other = TanhMLP([2, 4, 1], seed=0), TanhMLP([2, 4, 1], seed=1)
-    x = random_points(5, 2, dtype=torch.float32)
-    state = net.state_dict()
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    saved = torch.load(file, weights_only=True)
-    from safetensors.torch import load, save
-
-    for copied in (
-        state,
-        saved,
-        load(save(state)),
-        {name: value.clone().to("cpu") for name, value in state.items()},
-        {name: 0.9 * value + 0.1 * value for name, value in state.items()},
-        copy.deepcopy(net).state_dict(),
-        pickle.loads(pickle.dumps(net)).state_dict(),
-        net.double().float().state_dict(),
-    ):
-        other.load_state_dict(copied)
-        torch.testing.assert_close(other(x), net(x))
-    other.load_state_dict(state, assign=True)
-    called = torch.func.functional_call(other, {"theta": 2 * net.theta}, (x,))
-    assert not torch.equal(called, net(x))
-    averaged = torch.optim.swa_utils.AveragedModel(net)
-    averaged.update_parameters(net)
-    other.load_state_dict(averaged.module.state_dict())
-    parameters, buffers = torch.func.stack_module_state([net, other])
-    assert parameters["theta"].shape == (2, net.theta.numel())
-    assert not buffers
 
 
 def bound_of(structure: Structure, layer: int, rule: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,6 @@ from psinn_fast import (
     solve,
     structure_figure,
 )
-from psinn_fast.cli import main
 from psinn_fast.discovery.distillation import distil
 from psinn_fast.symmetry import SignedPermutation, Symmetry, structure_from_group
 from psinn_fast.training.lbfgs import polish
@@ -312,20 +312,9 @@ def test_iterations_of_gauss_newton_are_given_once() -> None:
 
 def test_discoveries_without_training_take_no_options_of_it() -> None:
     for name, value in (("seed", 0), ("seed", 5), ("backend", "reference"), ("seconds", 3.0), ("seeds", 3)):
-        refused(f"{name}: has no meaning for the tests", lambda: discover("laplace", tests="problem", **{name: value}))  # noqa: B023
+        asked = partial(discover, "laplace", tests="problem", **{name: value})
+        refused(f"{name}: has no meaning for the tests", asked)
     assert discover("laplace", tests="problem", backend="auto").structure is not None
-
-
-def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in (
-        ["solve", "laplace", "--step", "3"],
-        ["discover", "laplace", "--test", "problem"],
-        ["doctor", "--js"],
-    ):
-        with pytest.raises(SystemExit) as info:
-            main(arguments)
-        assert info.value.code == 2
-        assert "unrecognized arguments" in capsys.readouterr().err
 
 
 def test_settings_of_adam_are_public() -> None:
@@ -335,63 +324,6 @@ def test_settings_of_adam_are_public() -> None:
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
     refused("resume: there is no checkpoint in", lambda: run_pipeline(small_laplace(), out=tmp_path, resume=True))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["discover", "laplace", "--tests", "problem", "--threshold", "-1"], "threshold: has no meaning for the tests"),
-        (["discover", "laplace", "--threshold", "-1"], "threshold: expected 'auto' or a finite number > 0, got -1.0"),
-        (["discover", "laplace", "--threshold", "nan"], "threshold: expected a number such as 0.01 or 0.04/pi, got"),
-        (["discover", "laplace", "--tests", "problem", "--student", "8,8"], "student: has no meaning for the tests"),
-        (["discover", "laplace", "--tests", "problem", "--strength", "1"], "strength: has no meaning for the tests"),
-        (["discover", "laplace", "--tests", "problem", "--regularizer", "l1"], "regularizer: has no meaning for the t"),
-        (["discover", "laplace", "--tests", "problem", "--student-steps", "5"], "student-steps: has no meaning for"),
-        (["discover", "laplace", "--tests", "problem", "--seed", "5"], "seed: has no meaning for the tests"),
-        (["discover", "laplace", "--tests", "problem", "--backend", "reference"], "backend: has no meaning for the"),
-        (["discover", "laplace", "--tests", "problem", "--seeds", "3"], "seeds: has no meaning for the tests"),
-        (["discover", "laplace", "--tests", "teacher", "--starts", "3"], "starts: has no meaning for the tests"),
-        (["discover", "laplace", "--tests", "problem", "--seconds", "3"], "seconds: has no meaning for the tests"),
-        (["discover", "laplace", "--student", ""], "student: expected integers separated by commas, got ''"),
-        (["discover", "laplace", "--starts", "0"], "starts: expected an integer >= 1, got 0"),
-        (["discover", "laplace", "--strength", "nan"], "strength: expected a finite number >= 0, got nan"),
-        (["discover", "laplace", "--student-steps", "-1"], "student-steps: expected an integer >= 0, got -1"),
-        (["discover", "laplace", "--student", "8,0"], "student[1]: expected an integer >= 1, got 0"),
-        (["discover", "laplace", "--seed", "-1"], "seed: expected an integer from 0 to"),
-        (["discover", "laplace", "--teacher", ""], "cannot be read"),
-        (["discover", "laplace", "--out", ""], "out: expected the path of a file or folder, got ''"),
-        (["discover", "laplace", "--seconds", "nan"], "seconds: expected None or a number >= 0, got nan"),
-        (["run", "laplace", "--resume"], "resume: needs the output folder of the run to continue (out)"),
-        (["run", "laplace", "--optimizer", "gauss-newton", "--teacher-iterations", "5"], "teacher-iterations: has no"),
-        (["run", "laplace", "--teacher-iterations", "-5"], "teacher-iterations: expected an integer >= 0, got -5"),
-        (["run", "laplace", "--paper", "--steps", "3"], "paper: says how many steps, and so does steps"),
-        (["run", "laplace", "--paper", "--lr", "0.1"], "paper: says which rate, and so does lr"),
-        (["run", "laplace", "--tests", "problem", "--iterations", "5"], "iterations: has no meaning for the tests"),
-        (["run", "laplace", "--lr", "nan"], "lr: expected a finite number > 0, got nan"),
-        (["solve", "laplace", "--structure", "paper"], "structure: has no meaning for method 'pinn', only for psi"),
-        (["solve", "laplace", "--milestones", ""], "milestones: expected integers separated by commas, got ''"),
-        (["solve", "laplace", "--milestones", "5,3"], "milestones: expected increasing steps, got [5, 3]"),
-        (["solve", "laplace", "--milestones", "5,20000"], "milestones: 20000 has no effect on a training of 20000 s"),
-        (["solve", "laplace", "--seconds", "nan"], "seconds: expected None or a number >= 0, got nan"),
-        (["solve", "laplace", "--seconds", "-1"], "seconds: expected None or a number >= 0, got -1.0"),
-        (["solve", "burgers", "--set", "nu=1", "--set", "nu=2"], "set: nu is given twice"),
-        (["solve", "burgers", "--set", "nu=inf"], "set: nu: expected a number such as 0.01 or 0.04/pi, got 'inf'"),
-        (["solve", "laplace", "--threads", "-1"], "threads: expected an integer from 1 to"),
-        (["solve", "laplace", "--threads", "1000000"], "threads: expected an integer from 1 to"),
-        (["solve", "laplace", "--seed", "4294967296"], "seed: expected an integer from 0 to 4294967295, got 42949"),
-        (["solve", "laplace", "--out", " "], "out: expected the path of a file or folder, got ' '"),
-    ],
-)  # fmt: skip
-def test_command_line(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for place in ("psinn_fast.solving.fit", "psinn_fast.pipeline.solve", "psinn_fast.discovery.teachers.train"):
-        monkeypatch.setattr(place, lambda *a, **o: pytest.fail("it was trained"))
-    assert main([*arguments, "--quiet"]) == 2
-    printed = capsys.readouterr()
-    assert message in printed.err
-    assert len(printed.err.strip().splitlines()) == 1
-    assert printed.out == ""
 
 
 def test_numpy_numbers_are_numbers() -> None:

@@ -373,30 +373,3 @@ def test_poles_of_source_terms_are_reported() -> None:
 def test_numbers_too_large_for_a_float_are_refused() -> None:
     with pytest.raises(InputError, match="in a residual is too large"):
         Residual(np.zeros((1, 1))).traced(PDE("x", "u", lambda u: u * sp.exp(1000)))
-
-
-@pytest.mark.parametrize(
-    ("coords", "options", "time", "laplacian"),
-    [
-        ("x y", {}, None, Laplacian((0, 1))),
-        ("t x y", {}, "t", Laplacian((1, 2))),
-        ("x y t", {"time": "t"}, "t", Laplacian((0, 1))),
-        ("t x y", {"time": None}, None, Laplacian((0, 1, 2))),
-        ("x tau y", {"time": "tau"}, "tau", Laplacian((0, 2))),
-        ("x auto y", {"time": "auto"}, "auto", Laplacian((0, 2))),
-    ],
-)
-def test_the_laplacian_is_over_the_spatial_coordinates(
-    coords: str, options: dict[str, Any], time: str | None, laplacian: Laplacian
-) -> None:
-    pde = PDE(coords, "u", lambda u: u.lap, **options)
-    assert pde.time == time
-    assert pde.without_unknowns().time == time
-    assert traced(pde).program.channels.channels[-1] == laplacian
-
-
-def test_time_that_is_no_coordinate_and_a_laplacian_without_space() -> None:
-    with pytest.raises(InputError, match=r"time: expected one of the coordinates \['x', 'y'\] or None, got 't'"):
-        PDE("x y", "u", lambda u: u.lap, time="t")
-    with pytest.raises(InputError, match=r"term 'residual': u\.lap"):
-        traced(PDE("t", "u", lambda u: u.lap))

@@ -129,7 +129,7 @@ def test_weights_that_no_one_could_load_are_not_saved(tmp_path: Path) -> None:
 def test_only_networks_are_saved(tmp_path: Path) -> None:
     for other in (torch.nn.Linear(2, 1), TanhMLP([2, 3, 1]).theta):
         with pytest.raises(InputError, match=r"net: expected a PsiMLP or TanhMLP, got (Linear|Parameter) "):
-            save_network(tmp_path / "w.safetensors", other)  # type: ignore[arg-type]
+            save_network(tmp_path / "w.safetensors", other)  # type: ignore[arg-type]  # what is refused
     assert list(tmp_path.iterdir()) == []
 
 
@@ -277,5 +277,5 @@ def test_what_is_no_solution_is_refused_before_a_folder_is_made(tmp_path: Path) 
     net = TanhMLP([1, 2, 1])
     for save, wanted in ((save_solution, "solution"), (save_discovery, "discovery")):
         with pytest.raises(InputError, match=f"{wanted}: expected .*, got TanhMLP"):
-            save(net, tmp_path / "out")  # type: ignore[operator]
+            save(net, tmp_path / "out")  # type: ignore[operator]  # mypy joins two functions to object
     assert not list(tmp_path.iterdir())

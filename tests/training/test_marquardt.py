@@ -200,7 +200,7 @@ def test_an_uphill_step_is_refused_even_where_the_loss_falls() -> None:
     """Equations that rounding errors have spoiled predict a rise; what they give is luck."""
     run, equations = run_with(Residuals(lambda _: GRADIENT / 2), step_tolerance=0.0), Identity()
     equations.gradient = -GRADIENT  # the step is solved from it, and so is downhill; here it is turned round
-    equations.step = lambda: -GRADIENT / (1 + equations.damped[-1])  # type: ignore[method-assign]
+    equations.step = lambda: -GRADIENT / (1 + equations.damped[-1])  # type: ignore[method-assign]  # others than it has
     before = run.x.clone()
     assert run.advance(equations) == "no descent"
     assert torch.equal(run.x, before)
@@ -251,7 +251,7 @@ def test_what_hides_between_the_points(inside: float, edge: float, hidden: float
     here = run.losses
     run.residuals.weights[:] = [2 / here[0], 0.2 / here[1]]
     run.r = run.residuals.vector(run.x)
-    run._held_out.losses = lambda residual: [inside * here[0], edge * here[1]]  # type: ignore[method-assign]
+    run._held_out.losses = lambda residual: [inside * here[0], edge * here[1]]  # type: ignore[method-assign]  # others than it has
     expected = 0.0 if hidden is None else max(2 * inside * (inside > 5), 0.2 * edge)
     assert run.watch() == pytest.approx(expected)
     for part, found in ((0.99, expected), (1.01, 0.0)):  # beside the first loss it is nothing
@@ -267,7 +267,7 @@ def test_a_run_without_a_step_goes_on_from_other_points_where_it_has_adapted_to_
     run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
     run.linearise()
     points, run.step = run.residuals.terms[0].points, 3
-    run.watch = lambda: hidden  # type: ignore[method-assign]
+    run.watch = lambda: hidden  # type: ignore[method-assign]  # others than it has
     assert run.renew() is (hidden > 0)
     assert (run.residuals.terms[0].points is points) is (hidden == 0)
 

@@ -1,0 +1,121 @@
+"""Networks whose forward is another than theta says: kernels and files would ignore it, so they are refused."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from psinn_fast import (
+    PDE,
+    Box,
+    GaussNewton,
+    derivatives,
+    error_metrics,
+    fit,
+    save_network,
+    solution_figure,
+)
+from psinn_fast.conditions import Residual
+from psinn_fast.kernels.errors import InputError
+from psinn_fast.networks import TanhMLP
+from psinn_fast.problem import Problem
+from psinn_fast.training.loop import Schedule
+
+
+class Hard(TanhMLP):
+    """u = 0 at 0 and 1, by a function that the kernels do not see."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * x * (1 - x)
+
+
+def changed_networks() -> dict[str, TanhMLP]:
+    nets = {
+        name: TanhMLP([1, 4, 1], seed=0) for name in ("hook", "pre-hook", "backward hook", "method", "parametrized")
+    }
+    nets["hook"].register_forward_hook(lambda net, inputs, u: 2 * u)
+    nets["pre-hook"].register_forward_pre_hook(lambda net, inputs: (inputs[0] + 1,))
+    nets["backward hook"].register_full_backward_hook(lambda net, inputs, outputs: None)
+    nets["method"].forward = torch.sin  # type: ignore[method-assign]  # as users do
+    nn.utils.parametrize.register_parametrization(nets["parametrized"], "theta", nn.Tanh())
+    return {**nets, "subclass": Hard([1, 4, 1], seed=0)}
+
+
+@pytest.mark.parametrize("name", changed_networks())
+def test_changed_networks_are_refused(name: str, tmp_path: Path) -> None:
+    """What reads theta alone would mean another function."""
+    net = changed_networks()[name]
+    line = Box(x=(0, 1))
+    problem = Problem("p", PDE("x", "u", lambda u: u.x), line, [Residual(line.grid(5))], exact=lambda x: x)
+    x = torch.rand(3, 1)
+    for use in (
+        lambda: fit(problem, net, Schedule(1)),
+        lambda: fit(problem, net, GaussNewton(iterations=1)),
+        lambda: derivatives(net, x, "u u_x", coords="x", fields="u"),
+        net.to_sequential,
+        lambda: error_metrics(net, problem),
+        lambda: solution_figure(problem, net),
+        lambda: save_network(tmp_path / "net.safetensors", net),
+    ):
+        with pytest.raises(InputError, match=r"^net: .*(forward|hooks|parametri).*write .* residual"):
+            use()
+    assert not list(tmp_path.iterdir())
+
+
+def test_subclasses_that_change_nothing_are_networks() -> None:
+    class Named(TanhMLP):
+        label = "mine"
+
+    line = Box(x=(0, 1))
+    problem = Problem("p", PDE("x", "u", lambda u: u.x), line, [Residual(line.grid(5))])
+    assert fit(problem, Named([1, 4, 1], dtype="float64"), Schedule(1)).steps == 1
+
+
+def test_frozen_weights_are_not_trained() -> None:
+    line = Box(x=(0, 1))
+    problem = Problem("p", PDE("x", "u", lambda u: u.x), line, [Residual(line.grid(5))])
+    for schedule in (Schedule(1), GaussNewton(iterations=1)):
+        net = TanhMLP([1, 4, 1], dtype="float64").requires_grad_(False)
+        before = net.theta.clone()
+        with pytest.raises(InputError, match=r"net: .*requires_grad"):
+            fit(problem, net, schedule)
+        assert torch.equal(net.theta, before)
+    hooked = TanhMLP([1, 4, 1], dtype="float64")
+    hooked.theta.register_hook(lambda gradient: 0 * gradient)
+    with pytest.raises(InputError, match=r"net: .*hooks"):
+        fit(problem, hooked, Schedule(1))
+
+
+def changed_sequentials() -> dict[str, nn.Sequential]:
+    class Doubled(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            return 2 * super().forward(input)
+
+    class Square(nn.Sequential):
+        def forward(self, input: Tensor) -> Tensor:
+            return super().forward(input) ** 2
+
+    names = ("hook", "hook of a layer", "hook of tanh", "weight norm", "parametrized")
+    nets = {name: nn.Sequential(nn.Linear(1, 3), nn.Tanh(), nn.Linear(3, 1)) for name in names}
+    nets["hook"].register_forward_hook(lambda net, inputs, u: 2 * u)
+    nets["hook of a layer"][2].register_forward_pre_hook(lambda net, inputs: (2 * inputs[0],))
+    nets["hook of tanh"][1].register_forward_hook(lambda net, inputs, u: 2 * u)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the old one is deprecated
+        nn.utils.weight_norm(nets["weight norm"][0])
+    nn.utils.parametrizations.weight_norm(nets["parametrized"][0])
+    return {
+        **nets,
+        "subclass": Square(nn.Linear(1, 3), nn.Tanh(), nn.Linear(3, 1)),
+        "subclass of a layer": nn.Sequential(Doubled(1, 3), nn.Tanh(), nn.Linear(3, 1)),
+    }
+
+
+@pytest.mark.parametrize("name", changed_sequentials())
+def test_from_sequential_refuses_changed_layers(name: str) -> None:
+    with pytest.raises(InputError, match=r"^network.*: .*(forward|hooks|parametri)"):
+        TanhMLP.from_sequential(changed_sequentials()[name])

@@ -38,9 +38,12 @@ TRIALS = ((75, FREE), (300, ALLOWED))
 # The first window; the most iterations there, where the initial state is learnt, and in others; those between looks at
 # the held-out loss.
 _FIRST, _LONGEST, _MOST, _LOOK = 1 / 512, 240, 120, 10
-# A window is solved at this part of the first loss, or after the most iterations at the second; above the third it is
-# given up half way.
-_SOLVED, _FAIR, _HOPELESS = 1e-7, 1e-6, 1e-3
+# A window is solved at this part of the first loss, or in the end at the second; above the third it is given up half
+# way.
+_SOLVED, _FAIR, _HOPELESS = 1e-9, 1e-6, 1e-2
+# Below the third it ends after so many iterations without progress, and will do if its residuals allow no larger
+# errors: the next one is trained on all of it again. Contradictions in a corner leave no smaller loss.
+_STALLED, _ENOUGH = 60, 0.1
 # The next one is so many times longer after a few iterations, and after more.
 _A_FEW, _FASTER, _SLOWER = 40, 2.0, 1.5
 # A shorter window whose loss is not so many times smaller than a longer one's shows that shorter ones do not help.
@@ -60,7 +63,8 @@ class March:
     ``held_out``: of the whole problem; ``start``: the initial weights.
     ``part``: the window's part of all times, 0 before the first; ``before``: iterations of earlier runs; ``trials``:
     made of them. What a window that fails adds to ``done``, where ``good`` solved the problem, is halved.
-    ``level``: of losses that are as good as they get. ``plain``: the best weights of the run over all times before.
+    ``level``: of losses that are as good as they get. ``is_settled``: all times are solved, or windows do not help, and
+    the run over all times goes on to its end. ``plain``: the best weights of that before the first window.
     """
 
     problem: Problem
@@ -77,6 +81,7 @@ class March:
     done: float = 0.0
     level: float = 0.0
     failed: tuple[float, float] = (0.0, 0.0)  # part and loss; (0, 0): none
+    is_settled: bool = False
     good: Tensor = field(init=False)
     failed_x: Tensor = field(init=False)
     plain: Tensor = field(init=False)
@@ -88,7 +93,7 @@ class March:
 
     @property
     def is_under_way(self) -> bool:
-        return 0 < self.part < 1
+        return self.part > 0 and not self.is_settled
 
     @property
     def progress(self) -> str:
@@ -102,7 +107,7 @@ class March:
     @property
     def warnings(self) -> tuple[str, ...]:
         """That training has not come to the last time."""
-        if not self.is_under_way:
+        if not 0 < self.part < 1:
             return ()
         return (f"training came {self.progress}: more steps or seconds are needed",)
 
@@ -132,17 +137,25 @@ class March:
         run.watch()
         if run.latest.loss <= self._solved or run.step >= (_MOST if self.done else _LONGEST):
             return True
-        return self.done > 0 and run.step >= _MOST // 2 and run.latest.loss > _HOPELESS * self.first_loss
+        if self._is_hopeless(run.best.loss):
+            return self.done > 0 and run.step >= _MOST // 2
+        return run.step >= run.best.step + _STALLED
 
     def after(self, run: Marquardt | None) -> Marquardt:
-        """The window after this one, longer if it is solved and shorter if not; None: its residuals became infinite."""
-        steps, x, loss = _MOST, self.good, 1e300
+        """The window after this one, longer if it is solved and shorter if not; None: its residuals became infinite.
+
+        That of all times goes on, once it is solved.
+        """
+        steps, x, loss, is_solved = _MOST, self.good, 1e300, False
         if run is not None:
             run.settle()
             steps, x, loss = run.step, run.x, min(run.best.loss, 1e300)
+            is_solved = self._is_solved(run, loss)
+            if is_solved and self.part == 1:
+                self.is_settled = True
+                return run
         self.before += max(1, steps)
-        part, is_solved = self.part, loss <= max(_FAIR * self.first_loss, self.level)
-        is_fair = self.failed[1] <= _HOPELESS * self.first_loss
+        part, is_fair = self.part, not self._is_hopeless(self.failed[1])
         if not is_solved and self.failed[0] and is_fair and loss > self.failed[1] / _HELPS:
             # The longer window was as good: its loss is what the network, or the problem, has to offer.
             (part, loss), x = self.failed, self.failed_x
@@ -154,8 +167,26 @@ class March:
             self.failed, self.failed_x = (part, loss), x.clone()
             part = (self.done + part) / 2 if self.done else part / 4
             if part - self.done < _SMALLEST:
+                self.is_settled = True
                 return self._window(1.0, self.good if self.done else self.plain)
         return self._window(part, self.good)
+
+    def _is_solved(self, run: Marquardt, loss: float) -> bool:
+        if loss <= max(_FAIR * self.first_loss, self.level):
+            return True
+        if self._is_hopeless(loss) or not self._is_determined(run):
+            return False
+        self.level = 2 * loss
+        return True
+
+    def _is_hopeless(self, loss: float) -> bool:
+        return loss > _HOPELESS * self.first_loss
+
+    def _is_determined(self, run: Marquardt) -> bool:
+        """Whether a window's residuals leave no large errors in it."""
+        terms = run.held_out.or_own(run.full)
+        errors = possible_errors(run.problem, self.engine, self.net.plan, run.x, terms)
+        return errors is not None and max(errors.values(), default=0.0) <= _ENOUGH
 
     def conclude(self, run: Marquardt) -> Marquardt:
         """A run over all times at the better weights: those of the window where training had to stop, or ``plain``."""
@@ -168,7 +199,7 @@ class March:
             except Failure:  # a window's weights may be nothing at later times
                 return math.inf
 
-        whole.x = min(run.x, self.plain, key=loss)
+        whole.x = min(run.x, run.best.x, self.plain, key=loss)
         whole.first_loss, whole.step, whole.solvers = self.first_loss, run.step, run.solvers
         return whole
 
@@ -180,7 +211,7 @@ class March:
                 f"march.{name}": x.clone()
                 for name, x in (("good", self.good), ("failed", self.failed_x), ("plain", self.plain))
             },
-            {"march": numbers, "march_counts": [self.trials, self.before, self.number]},
+            {"march": numbers, "march_counts": [self.trials, self.before, self.number, int(self.is_settled)]},
         )
 
     @property
@@ -201,10 +232,11 @@ class March:
         self.part, self.done, self.level, *failed, self.first_loss = numbers["march"]
         counts = numbers["march_counts"]
         is_one = self.part == 0 or self.part >= _SMALLEST
-        if len(counts) != 3 or min(counts) < 0 or not 0 <= self.done <= self.part <= 1 or not is_one:
+        if len(counts) != 4 or min(counts) < 0 or counts[3] > 1 or not 0 <= self.done <= self.part <= 1 or not is_one:
             raise CheckpointError(f"march: no run has these: {numbers['march']}, {counts}")
         self.failed = failed[0], failed[1]
-        self.trials, self.before, self.number = counts
+        self.trials, self.before, self.number = counts[:3]
+        self.is_settled = bool(counts[3])
         self.good, self.failed_x, self.plain = (
             tensors[f"march.{name}"].to(run.x.device) for name in ("good", "failed", "plain")
         )

@@ -71,8 +71,9 @@ class Watched:
 class Marquardt:
     """``step`` iterations are done; ``x`` = (theta, z) has residuals ``r``; ``good``: x and step of the last good J.
 
-    Every ten iterations the loss is looked at where no point is drawn: ``latest`` and ``best`` say what was found. A
-    draw to which the network has adapted is then replaced at once, by one with more points if it was so before.
+    Every ten iterations the loss is looked at where no point is drawn (``held_out``): ``latest`` and ``best`` say what
+    was found. A draw to which the network has adapted is then replaced at once, by one with more points if it was so
+    before.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Marquardt:
     ) -> None:
         self._options, self._engine, self._plan = options, engine, net.plan
         device = net.theta.device
-        self._problem = problem
+        self.problem = problem
         z = torch.tensor(problem.unknowns.start(starts, guessed=True), dtype=torch.float64, device=device)
         self.x = torch.cat([net.theta.detach().double(), z])
         points: int | None = max(_FEWEST_POINTS, _POINTS_PER_UNKNOWN * self.x.numel())
@@ -104,7 +105,7 @@ class Marquardt:
         self.good = self.x.clone(), 0
         self._use(self.full, [term.weight for term in self.full])
         self.r = self.x.new_empty(0)
-        self._held_out = HeldOut(problem, WATCHED, device=device)
+        self.held_out = HeldOut(problem, WATCHED, device=device)
         # Unknown coefficients go on converging while the residual grows between the points (docs/optimisers.md).
         self._is_inverse = bool(problem.pde.unknown)
         self.first_loss = math.nan
@@ -116,7 +117,7 @@ class Marquardt:
 
     @property
     def coefficients(self) -> dict[str, float]:
-        return self._problem.unknowns.values(self.x[self._plan.n_parameters :].tolist())
+        return self.problem.unknowns.values(self.x[self._plan.n_parameters :].tolist())
 
     @property
     def losses(self) -> list[float]:
@@ -126,7 +127,7 @@ class Marquardt:
     @property
     def loss(self) -> float:
         """At the points drawn, with the problem's own weights."""
-        return self._problem.total_loss(self.losses)
+        return self.problem.total_loss(self.losses)
 
     def full_losses(self) -> list[float]:
         """The same at all of the problem's points, every term."""
@@ -201,8 +202,8 @@ class Marquardt:
         whole loss: the network has adapted to its points. 0 where there is none.
         """
         losses, weights = self.losses, self.residuals.weights
-        unseen = self._held_out.losses(self.residual)
-        self.latest = Watched(self.x, self.step, self.loss, self._held_out.total(unseen, losses))
+        unseen = self.held_out.losses(self.residual)
+        self.latest = Watched(self.x, self.step, self.loss, self.held_out.total(unseen, losses))
         if self.latest.loss < self.best.loss:
             self.best = self.latest
         if self._is_inverse or self._options.resample is None or self.step == self._drawn_at:

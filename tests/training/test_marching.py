@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ def test_a_window_whose_residuals_become_infinite_is_tried_again(monkeypatch: py
     linearise, ends = Marquardt.linearise, list[float]()
 
     def failing(run: Marquardt) -> Any:
-        end = float(run._problem.domain.high[0])
+        end = float(run.problem.domain.high[0])
         if end < 3 and end not in ends:
             ends.append(end)
             if len(ends) in (3, 4):
@@ -173,6 +174,58 @@ def test_a_window_whose_residuals_become_infinite_is_tried_again(monkeypatch: py
     assert ends[2] > ends[3] > ends[4]
     assert result.ended == "done"
     assert not any("training came" in warning for warning in result.warnings)
+
+
+def parts_of_windows(monkeypatch: pytest.MonkeyPatch, allowed: Callable[[float], float]) -> list[float]:
+    """The parts of all times that are trained on, where no loss is small and ``allowed`` errors are those of a part."""
+    begin, parts, asked = marching.March._run, list[float](), list[float]()
+
+    def errors(problem: Problem, *_: Any) -> dict[str, float]:
+        end = float(problem.domain.high[0])
+        asked.append(1e10 if not parts else allowed((end - 1) / 2))
+        return {"u": asked[-1]}
+
+    def run(march: marching.March, x: torch.Tensor) -> Marquardt:
+        parts.append(march.part)
+        march.level = 0.0  # of the window before, which would do for this one, too
+        return begin(march, x)
+
+    for level, value in (("_SOLVED", 0.0), ("_FAIR", 0.0), ("_HOPELESS", 1e9)):
+        monkeypatch.setattr(marching, level, value)
+    monkeypatch.setattr(marching, "possible_errors", errors)
+    monkeypatch.setattr(marching.March, "_run", run)
+    result, _ = trained(150)
+    assert not any("training came" in warning for warning in result.warnings)
+    return parts
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_a_window_whose_residuals_allow_no_large_errors_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parts_of_windows(monkeypatch, lambda part: 0.09)[:3] == pytest.approx([0.1, 0.2, 0.4])
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_a_window_whose_residuals_allow_large_errors_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = parts_of_windows(monkeypatch, lambda part: 0.11 if 0.19 < part < 0.21 else 0.09)
+    assert parts[:3] == pytest.approx([0.1, 0.2, 0.15])
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_all_times_are_a_window_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a step onto all times is too long, windows go on from where they were."""
+    tried = list[float]()
+
+    def allowed(part: float) -> float:
+        tried.append(part)
+        return 0.2 if part == 1 and tried.count(1.0) == 1 else 0.05
+
+    parts = parts_of_windows(monkeypatch, allowed)
+    first = parts.index(1.0)
+    assert parts[first - 1] < parts[first + 1] < 1
+    assert parts[first + 2 :] == [1.0]
 
 
 @pytest.mark.trajectory

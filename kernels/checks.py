@@ -39,6 +39,12 @@ def seed(name: str, value: object, *, derived: bool = False) -> int:
     return integer(name, value, 0, most=LARGEST_SEED // 2 if derived else LARGEST_SEED)
 
 
+CONSTANT = (
+    "a tensor that requires grad would be taken for a constant; write .detach() if its present value is meant, and "
+    "PDE(..., unknown={...}) for a number to be found"
+)
+
+
 def number(
     name: str,
     value: object,
@@ -52,8 +58,10 @@ def number(
     """A real number, >= ``least``, > ``above`` and < ``below``; finite, unless ``infinite``.
 
     Raises:
-        InputError: anything else, also a bool, a text or a complex number.
+        InputError: anything else, also a bool, a text or a complex number; a tensor that requires grad.
     """
+    if _requires_grad(value):
+        raise InputError(f"{name}: {CONSTANT}")
     given = _scalar(value)
     try:
         found = math.nan if given is None else float(given)
@@ -102,8 +110,10 @@ def numbers(name: str, value: Any) -> npt.NDArray[np.float64]:
 
     Raises:
         InputError: texts, bools, dates, objects, complex numbers, masked arrays (whose masked numbers NumPy would take
-            for valid ones), sequences of unequal lengths; NaN or infinite numbers.
+            for valid ones), sequences of unequal lengths; NaN or infinite numbers; tensors that require grad.
     """
+    if _requires_grad(value):
+        raise InputError(f"{name}: {CONSTANT}")
     array = real_array(name, value)
     bad = ~np.isfinite(array)
     if bad.any():
@@ -116,7 +126,7 @@ def numbers(name: str, value: Any) -> npt.NDArray[np.float64]:
 
 
 def real_array(name: str, value: Any) -> npt.NDArray[np.float64]:
-    """As `numbers`, but writable, and NaN and infinity pass."""
+    """As `numbers`, but writable, and NaN, infinity and a tensor that requires grad pass."""
     if _holds(value, np.ma.MaskedArray):
         raise InputError(f"{name}: expected numbers, got a masked array; give its valid entries alone")
     try:
@@ -186,6 +196,13 @@ def _scalar(value: object) -> Any:
     if isinstance(value, np.generic) and not isinstance(value, (np.integer, np.floating)):
         return None
     return value
+
+
+def _requires_grad(value: object) -> bool:
+    """Whether it is a tensor that does, or a part of nested sequences is."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_requires_grad, value))
+    return isinstance(value, torch.Tensor) and value.requires_grad
 
 
 def _holds(value: object, kind: type) -> bool:

@@ -22,7 +22,7 @@ from .files import to_json
 from .kernels import checks
 from .kernels.errors import CheckpointWarning, DivergedError, InputError, OutputWarning, PsinnFastError
 from .kernels.regularizer import KINDS, Regularizer
-from .output import save_discovery, writable_folder
+from .output import check_writable, save_discovery
 from .pipeline import PIPELINE_OPTIMIZERS, TEACHER_ITERATIONS, comparison_table, run_pipeline
 from .problem import Problem
 from .problems import PROBLEMS, get_problem, parse_number
@@ -68,7 +68,7 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         if getattr(options, "threads", None) is not None:
             torch.set_num_threads(checks.integer("threads", options.threads, 1, most=_most_threads()))
         if getattr(options, "out", None) is not None:
-            writable_folder(options.out)
+            check_writable(options.out)
         return int(options.command(options))
     except DivergedError as error:
         complain(f"psinn-fast: {error}")

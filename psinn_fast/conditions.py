@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import sympy as sp
+import torch
 
 from .bounds import Unknowns
 from .domain import Region, region_of
@@ -208,13 +209,22 @@ def Periodic(
     name: str = "periodic",
     outside: bool = False,
 ) -> Condition:
-    """``quantities``, e.g. ``"u u_x"``, are equal at each point and at its partner (both (N, d))."""
+    """``quantities``, e.g. ``"u u_x"``, are equal at each point and at its partner, another point (both (N, d))."""
     sites = (_points(points, name), _points(partners, name, "partners"))
     if sites[0].shape != sites[1].shape:
         raise InputError(f"{name}: partners: expected shape {sites[0].shape} like points, got {sites[1].shape}")
     wanted = tuple(map(normal, split_words(quantities, f"{name}: quantities")))
     if not wanted:
         raise InputError(f"{name}: quantities: expected at least one, e.g. 'u u_x', got {quantities!r}")
+    own = (sites[0] == sites[1]).all(axis=1)
+    if own.any():
+        first = int(np.argmax(own))
+        place = ", ".join(f"{x:.10g}" for x in sites[0][first])
+        raise InputError(
+            f"{name}: partners: {int(own.sum())} of {len(own)} are the points themselves, where the condition always "
+            f"holds, the first is ({place}), number {first}; give each point's image "
+            "on the other side, and leave out points that are their own"
+        )
     regions = region_of(points), region_of(partners)
     return _condition(name, sites, partial(_jump_residuals, wanted), {}, BOUNDARY, regions, weight, outside)
 
@@ -273,7 +283,8 @@ def _condition(
 def _points(points: npt.ArrayLike, name: object, argument: str = "points") -> Points:
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"name: expected a text, got {name!r}")
-    array = checks.numbers(f"{name}: {argument}", points)
+    # Derivatives by the coordinates need no graph here, but whoever is used to them has points that require grad.
+    array = checks.numbers(f"{name}: {argument}", points.detach() if isinstance(points, torch.Tensor) else points)
     if array.ndim != 2 or array.shape[0] < 1:
         advice = "; of one coordinate, write points[:, None]" if array.ndim == 1 else ""
         raise InputError(f"{name}: {argument}: expected shape (N >= 1, d), got {array.shape}{advice}")

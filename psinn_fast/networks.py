@@ -6,6 +6,7 @@ import hashlib
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -161,21 +162,23 @@ class PsiMLP(nn.Module):
         """The independent parameters of an ordinary network.
 
         Args:
-            network: ``Linear, Tanh, ..., Linear``.
-            structure: the relations its weights satisfy, already scaled; None for none.
+            network: ``Linear, Tanh, ..., Linear``. Where no layer trains, theta is frozen.
+            structure: the relations its weights satisfy, already scaled; None for none. Layers without a bias have none
+                then; a structure with biases gives them some, which start at 0.
 
         Raises:
-            InputError: other modules, or such with hooks, parametrizations or a forward of their own; layer sizes that
-                differ from the structure's; weights that break the relations by more than 1e-5 of the largest (the
-                message says by how much).
+            InputError: other modules, or such with hooks, parametrizations or a forward of their own; layers that share
+                weights, or of which some are frozen, or of unequal dtypes or devices; layer sizes that differ from the
+                structure's; weights that break the relations by more than 1e-5 of the largest (the message says by
+                how much); layers without a bias for a `TanhMLP`, which has them, if no structure is given.
         """
         linears = _linear_layers(network)
         sizes = (linears[0].in_features, *(linear.out_features for linear in linears))
-        structure = structure or Structure.dense(sizes)
+        structure = structure or cls._unrelated(sizes, [linear.bias is not None for linear in linears])
         if structure.layer_sizes != sizes:
             raise InputError(f"structure: it describes layers {structure.layer_sizes}, the network has {sizes}")
         weight = linears[0].weight
-        net = cls._of(structure, weight.dtype, weight.device)
+        net = cls._of(structure, weight.dtype, weight.device).requires_grad_(weight.requires_grad)
         with torch.no_grad():
             given: list[tuple[Tensor, Tensor]] = [
                 (linear.weight, weight.new_zeros(linear.out_features) if linear.bias is None else linear.bias)
@@ -204,6 +207,15 @@ class PsiMLP(nn.Module):
                 f"{misfit:.3g} (largest weight {largest:.3g})"
             )
         return net
+
+    @classmethod
+    def _unrelated(cls, sizes: tuple[int, ...], has_bias: Sequence[bool]) -> Structure:
+        """The structure of layers whose weights have no relations."""
+        dense = Structure.dense(sizes)
+        layers = (
+            layer if own else replace(layer, bias=(0,)) for layer, own in zip(dense.layers, has_bias, strict=True)
+        )
+        return dense if all(has_bias) else Structure(tuple(layers), "dense, not all biases")
 
     @classmethod
     def _of(cls, structure: Structure, dtype: torch.dtype, device: torch.device) -> Self:
@@ -238,6 +250,16 @@ class TanhMLP(PsiMLP):
         super().__init__(structure, init=init, start=start, seed=seed, dtype=dtype, device=device)
 
     @classmethod
+    def _unrelated(cls, sizes: tuple[int, ...], has_bias: Sequence[bool]) -> Structure:
+        if not all(has_bias):
+            raise InputError(
+                f"network[{2 * list(has_bias).index(False)}]: it has no bias, every layer of a TanhMLP has one, which "
+                "would be trained; PsiMLP.from_sequential(network) leaves it out, "
+                f"TanhMLP.from_sequential(network, Structure.dense({list(sizes)})) adds it, at 0"
+            )
+        return super()._unrelated(sizes, has_bias)
+
+    @classmethod
     def _of(cls, structure: Structure, dtype: torch.dtype, device: torch.device) -> Self:
         return cls(structure, dtype=dtype, device=device)
 
@@ -270,7 +292,35 @@ def _linear_layers(network: nn.Sequential) -> list[nn.Linear]:
     for where, module, kind in kinds:
         if change := changed(module, kind):
             raise InputError(f"network{where}: {change}, which would be lost; give the layers alone")
+    _refuse_unlike(linears)
     return linears
+
+
+def _refuse_unlike(linears: Sequence[nn.Linear]) -> None:
+    """Parameters of which one vector theta would not do the same."""
+    named = {
+        f"network[{2 * i}].{name}": parameter
+        for i, linear in enumerate(linears)
+        for name, parameter in linear.named_parameters()
+    }
+    first_name, first = next(iter(named.items()))
+    owners: dict[int, str] = {}
+    for name, parameter in named.items():
+        other = owners.setdefault(parameter.data_ptr(), name)
+        if other != name:
+            raise InputError(f"{name}: it is {other} as well, and would be trained apart; there are no such relations")
+        if parameter._backward_hooks:
+            raise InputError(f"{name}: it has hooks on its gradient, which would be lost; remove them")
+        for what, own, expected in (
+            ("dtype", parameter.dtype, first.dtype),
+            ("device", parameter.device, first.device),
+            ("requires_grad", parameter.requires_grad, first.requires_grad),
+        ):
+            if own != expected:
+                raise InputError(
+                    f"{name}: its {what} is {own}, that of {first_name} is {expected}: all weights and biases are one "
+                    f"vector, theta, with one {what}; make them equal"
+                )
 
 
 def _is_same(found: object, own: Tensor) -> bool:

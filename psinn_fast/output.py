@@ -7,6 +7,7 @@ weights first; what cannot be written is said in one `OutputWarning`, and the re
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -83,6 +84,20 @@ def save_comparison(rows: Sequence[tuple[str, Solution]], table: str, out: str |
             folder.draw("overview.png", lambda: overview_figure(tied[0].problem, tied[0].net, _backend(tied[0])))
 
 
+def check_writable(path: str | Path) -> Path:
+    """The folder, which is not made yet: where it would have to be made can be written to.
+
+    Raises:
+        InputError: it cannot.
+    """
+    folder = as_path("out", path)
+    try:
+        try_to_write(_existing(folder))
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    return folder
+
+
 def writable_folder(path: str | Path) -> Path:
     """The folder, made if need be.
 
@@ -94,8 +109,21 @@ def writable_folder(path: str | Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         try_to_write(folder)
     except OSError as error:
-        raise InputError(f"out: cannot write to the folder {folder} ({error.strerror or error})") from None
+        raise _unwritable(folder, error) from None
     return folder
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest one above, or itself; what is there and is no folder, a broken link for instance, counts."""
+    try:
+        os.lstat(folder)
+    except FileNotFoundError:
+        return folder if folder == folder.parent else _existing(folder.parent)
+    return folder
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"out: cannot write to the folder {folder} ({error.strerror or error})")
 
 
 def _backend(solution: Solution) -> str:

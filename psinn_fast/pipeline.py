@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from .devices import find_device
 from .discovery.discover import Discovery, discover, matching_width
 from .discovery.options import TESTS, checked_options
 from .discovery.student import StudentSettings
+from .files import as_path
 from .kernels import checks
 from .kernels.errors import InputError, short
 from .kernels.registry import get_backend
@@ -134,9 +136,9 @@ def run_pipeline(
         raise InputError(f"say: expected a function of a text, got {short(say)}")
     if checks.flag("resume", resume) and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
+    if resume and not os.path.exists(first := as_path("out", out) / _place("PINN") / CHECKPOINT):
+        raise InputError(f"resume: there is no checkpoint in {first.parent}")
     folder = writable_folder(out) if out is not None else None
-    if resume and folder is not None and not (folder / _place("PINN") / CHECKPOINT).exists():
-        raise InputError(f"resume: there is no checkpoint in {folder / _place('PINN')}")
 
     def train(label: str, method: str, **network: Any) -> Solution:
         place = folder / _place(label) if folder else None

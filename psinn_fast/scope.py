@@ -129,7 +129,8 @@ def _refuse_other_coordinates(expression: sp.Basic, variables: Sequence[Any], sc
 
 
 def _tensor(given: torch.Tensor) -> sp.Float:
-    if _scope.get() is not None:
+    # One that requires grad would be lost in any expression, wherever that is made.
+    if _scope.get() is not None or given.requires_grad:
         raise InputError(
             "a residual holds no torch tensors: it would keep their present values; write float(tensor) for a number, "
             "and declare what is to be found as PDE(..., unknown={...})"

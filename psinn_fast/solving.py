@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 
 from .devices import find_device
+from .files import as_path
 from .kernels import checks
 from .kernels.errors import InputError, short
 from .kernels.registry import get_backend
@@ -180,10 +182,11 @@ def solve(
     errors = ErrorMeter(problem, backend)  # an exact solution that fails shows now, not after the work
     checkpoint = warm_start = None
     if out is not None:
-        checkpoint = writable_folder(out) / CHECKPOINT
+        checkpoint = as_path("out", out) / CHECKPOINT
         warm_start = checkpoint.with_name(WARM_START)
-        if resume and not (checkpoint.exists() or (adam and newton and warm_start.exists())):
+        if resume and not (os.path.exists(checkpoint) or (adam and newton and os.path.exists(warm_start))):
             raise InputError(f"resume: there is no checkpoint in {out}")
+        writable_folder(out)
     settings = dict(problem.true_coefficients) | dict(problem.pde.coefficients)
 
     def conclude(result: FitResult, pictures: bool = True) -> Solution:

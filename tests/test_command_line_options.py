@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from psinn_fast.cli import main
@@ -74,3 +76,34 @@ def test_command_line(
     assert message in printed.err
     assert len(printed.err.strip().splitlines()) == 1
     assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["solve", "laplace", "--resume"],
+        ["run", "laplace", "--resume"],
+        ["solve", "laplace", "--optimizer", "adam+gauss-newton", "--resume"],
+        ["solve", "laplace", "--lr", "-1"],
+        ["discover", "laplace", "--threshold", "-1"],
+        ["run", "laplace", "--tests", "magic"],
+    ],
+)  # fmt: skip
+def test_bad_input_makes_no_folder(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for out in ("new", "new/run", str(tmp_path / "a" / "b")):
+        assert main([*arguments, "--quiet", "--out", out]) == 2
+    assert list(tmp_path.iterdir()) == []
+    capsys.readouterr()
+
+
+def test_folders_that_cannot_be_made_are_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for out in ("file", "file/run", "link", "n" * 300):
+        assert main(["discover", "laplace", "--tests", "problem", "--out", str(tmp_path / out)]) == 2
+        assert "out: cannot write to the folder" in capsys.readouterr().err

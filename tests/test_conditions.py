@@ -171,6 +171,15 @@ BAD = np.array([[0.0, 1.0], [np.nan, np.inf]])
             lambda: Periodic(POINTS, OTHERS[:3], "u"),
             r"periodic: partners: expected shape \(6, 2\) like points, got \(3",
         ),
+        (
+            lambda: Periodic(POINTS, POINTS, "u"),
+            "periodic: partners: 6 of 6 are the points themselves.* number 0; give",
+        ),
+        (lambda: Periodic(POINTS, POINTS.copy() + 0.0, "u_x", name="p"), "p: partners: 6 of 6 are"),
+        (
+            lambda: Periodic([[0, 1], [0.5, -0.0]], [[1, 1], [0.5, 0]], "u"),
+            r"periodic: partners: 1 of 2 are .* the first is \(0.5, -?0\), number 1",
+        ),
         (lambda: Periodic(POINTS, OTHERS, " "), "periodic: quantities: expected at least one, e.g. 'u u_x'"),
     ],
 )

@@ -323,7 +323,11 @@ def test_settings_of_adam_are_public() -> None:
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
-    refused("resume: there is no checkpoint in", lambda: run_pipeline(small_laplace(), out=tmp_path, resume=True))
+    for out in (tmp_path, tmp_path / "new"):
+        refused(
+            "resume: there is no checkpoint in", lambda out=out: run_pipeline(small_laplace(), out=out, resume=True)
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_numpy_numbers_are_numbers() -> None:

@@ -206,6 +206,10 @@ def test_bad_input(arguments: dict, message: str) -> None:
 def test_resume_without_checkpoint_and_unwritable_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="resume: there is no checkpoint in"):
         solve(small_laplace(), out=tmp_path, resume=True)
+    for optimizer in ("adam", "adam+gauss-newton"):
+        with pytest.raises(InputError, match="resume: there is no checkpoint in"):
+            solve(small_laplace(), optimizer=optimizer, out=tmp_path / "new" / "run", resume=True)
+    assert list(tmp_path.iterdir()) == []  # nothing is made
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(InputError, match="out: cannot write to the folder"):

@@ -46,6 +46,8 @@ def save_network(path: str | Path, net: PsiMLP, coefficients: Mapping[str, float
     check_network(net)
     if not bool(torch.isfinite(net.theta).all()):
         raise InputError(f"net: its weights are NaN or infinite, {path} is not written")
+    if isinstance(coefficients, Mapping):  # those that a user's own loop trains: their present values are what is meant
+        coefficients = {k: v.detach() if isinstance(v, Tensor) else v for k, v in coefficients.items()}
     numbers = numbers_by_name({} if coefficients is None else coefficients, "coefficients")
     for name in coefficients or ():
         if not isinstance(name, str) or not name.isidentifier():

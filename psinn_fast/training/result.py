@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..coverage import coverage
 from ..kernels import checks
 from ..kernels.errors import InputError, short
@@ -102,10 +104,20 @@ class TrainingInterrupted(Interrupted):
 
 
 def check_trainable(net: PsiMLP) -> None:
+    """
+    Raises:
+        InputError: theta is frozen, has hooks, or holds NaN or infinite numbers, from which no step leads anywhere.
+    """
     if not net.theta.requires_grad:
         raise InputError("net: its theta is frozen, and would be trained all the same; net.requires_grad_() frees it")
     if net.theta._backward_hooks:
         raise InputError("net: its theta has hooks on its gradient, which would be ignored: kernels compute that")
+    bad = int((~torch.isfinite(net.theta.detach())).sum())
+    if bad:
+        raise InputError(
+            f"net: {bad} of the {net.theta.numel()} numbers of its theta are NaN or infinite before training; make the "
+            "network anew, or load weights that are finite"
+        )
 
 
 def check_fits(problem: Problem, net: object, what: str = "net") -> None:

@@ -47,7 +47,7 @@ def test_integers_within_a_range() -> None:
     "value",
     [
         0.5, np.float32(0.5), np.float64(0.5), np.float16(0.5), np.array(0.5), torch.tensor(0.5), Fraction(1, 2),
-        torch.tensor(0.5, dtype=torch.bfloat16, requires_grad=True), Decimal("0.5"), sp.Rational(1, 2), sp.Float(0.5),
+        torch.tensor(0.5, dtype=torch.bfloat16), Decimal("0.5"), sp.Rational(1, 2), sp.Float(0.5),
     ],
 )  # fmt: skip
 def test_numbers_of_any_kind(value: object) -> None:
@@ -92,7 +92,7 @@ def test_limits_of_numbers(limits: dict[str, float], good: float, bad: float, te
     "value",
     [
         [[1, 2.5]], ((1, 2.5),), np.array([[1, 2.5]], dtype=np.float32), torch.tensor([[1, 2.5]]),
-        torch.tensor([[1, 2.5]], dtype=torch.bfloat16), torch.tensor([[1, 2.5]], requires_grad=True),
+        torch.tensor([[1, 2.5]], dtype=torch.bfloat16),
         torch.tensor([[1 - 1j, 1 - 2.5j]]).conj().imag, [np.array([1, 2.5])], [torch.tensor([1, 2.5])],
         np.array([[1, 2.5]], dtype=np.longdouble),
     ],

@@ -223,7 +223,7 @@ def test_which_terms_are_boundary_terms() -> None:
     box = Box(x=(-1, 1), y=(-1, 1))
     edge, inside = box.face("x", "low", 5), np.array([[0.0, -0.5], [0.0, 0.5]])
     conditions = [
-        Residual(inside), Dirichlet(inside, u=0.0), Neumann(inside, [1, 0], u=0.0), Periodic(inside, inside, "u"),
+        Residual(inside), Dirichlet(inside, u=0.0), Neumann(inside, [1, 0], u=0.0), Periodic(inside, -inside, "u"),
         Residual(edge), Residual(edge, lambda u: u.x), Dirichlet(edge, u=0.0), Data(edge, u=0.0), Data(inside, u=0.0),
     ]  # fmt: skip
     known = Problem("p", PDE("x y", "u", lambda u: u.lap), box, conditions)

@@ -21,6 +21,7 @@ from ..kernels.contract import AdamState
 from ..kernels.errors import DivergedError, InputError, short
 from ..kernels.registry import get_backend
 from ..kernels.regularizer import Regularizer
+from ..missing_conditions import missing_conditions
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..problem_checks import check_coefficients
@@ -164,7 +165,10 @@ def fit(
     checks.flag("progress", progress)
     if identity is not None and not isinstance(identity, Mapping):
         raise InputError(f"identity: expected a mapping, got {short(identity)}")
-    broken = broken_symmetries(problem, net.structure)
+    known = (
+        *missing_conditions(problem, is_symmetric=not net.structure.is_dense),
+        *broken_symmetries(problem, net.structure),
+    )
     problem = as_trained(problem, net, scaling)
     if isinstance(schedule, GaussNewton):
         try:
@@ -173,9 +177,9 @@ def fit(
                 checkpoint=checkpoint, resume=resume, identity=identity, progress=progress, title=title,
             )  # fmt: skip
         except TrainingInterrupted as stop:
-            stop.result = judged(stop.result, problem, broken)
+            stop.result = judged(stop.result, problem, known)
             raise
-        return judged(result, problem, broken)
+        return judged(result, problem, known)
     for name, natural in problem.unknowns.far(coefficients).items():
         warnings.warn(
             f"coefficients: {name} starts far from its natural size, near {abs(natural):g}, which is farther than Adam "
@@ -301,7 +305,7 @@ def fit(
         held_out=problem.losses_as_given(held_out),
         held_out_warnings=(f"the residual between the points is {larger}",) if larger else (),
     )
-    result = judged(result, problem, broken)
+    result = judged(result, problem, known)
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, net, interrupt.signal)
     return result

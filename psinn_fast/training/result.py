@@ -34,8 +34,9 @@ class FitResult:
     ``unsolved``: by term, its loss where nothing is solved: the largest of training, or of random fields if that is
     more, or for values that are given (`natural_losses`); ``size``: the weighted total of random fields.
     ``pressed``: bounds that unknown coefficients are at, which may hide a better value; ``problem_warnings``: what
-    was known before training, that the equation is asked for in a part of the domain only (`coverage`), or that the
-    network has a symmetry that the problem breaks (`broken_symmetries`).
+    was known before training, that the equation is asked for in a part of the domain only (`coverage`), that it has too
+    few conditions (`missing_conditions`), or that the network has a symmetry that the problem breaks
+    (`broken_symmetries`).
     ``stopped_by``: "steps", "seconds", "interrupt", or what Gauss-Newton found (see `GaussNewton`); ``solver``: how it
     solved its equations, in order of first use.
     """
@@ -76,8 +77,8 @@ class FitResult:
         return f"{self.ended}, but {doubts}" if doubts else self.ended
 
 
-def judged(result: FitResult, problem: Problem, broken: tuple[str, ...] = ()) -> FitResult:
-    """With what follows from the problem that was trained (`as_trained`); ``broken``: from its symmetries."""
+def judged(result: FitResult, problem: Problem, known: tuple[str, ...] = ()) -> FitResult:
+    """With what follows from the problem that was trained (`as_trained`); ``known``: from the one that was given."""
     natural = natural_losses(problem)
     found = dict[str, float]()
     terms = zip(problem.conditions, problem.losses_as_given(natural.losses).items(), natural.gives, strict=True)
@@ -85,7 +86,7 @@ def judged(result: FitResult, problem: Problem, broken: tuple[str, ...] = ()) ->
         if condition.weight:
             found[name] = loss if gives and loss else max(loss, largest(result.history, name))
     pressed = problem.unknowns.pressed(result.coefficients)
-    size, known = problem.total_loss(natural.losses), (*coverage(problem), *broken)
+    size, known = problem.total_loss(natural.losses), (*coverage(problem), *known)
     return replace(result, unsolved=found, size=size, pressed=pressed, problem_warnings=known)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import permutations, product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import sympy as sp
 
@@ -144,6 +144,26 @@ class Operator(NamedTuple):
             return self._replace(laplacians=tuple(sorted((*self.laplacians, channel.axes))))
         return self._replace(orders=tuple(a + b for a, b in zip(self.orders, channel, strict=True)))
 
+    def over(self, other: Operator) -> Operator | None:
+        """What makes this derivative from the ``other`` one; None if nothing does."""
+        orders = tuple(a - b for a, b in zip(self.orders, other.orders, strict=True))
+        rest = Counter(self.laplacians)
+        rest.subtract(other.laplacians)
+        if min((*orders, *rest.values())) < 0:
+            return None
+        return Operator(orders, tuple(sorted(rest.elements())))
+
+    def of(self, expression: sp.Expr, where: Sequence[sp.Symbol]) -> sp.Expr:
+        """The derivative of an expression by the coordinates ``where``."""
+        for axes in self.laplacians:
+            if isinstance(expression, SymbolicField):
+                expression = expression._laplacian(axes)
+            else:
+                expression = sp.Add(*(sp.diff(expression, where[axis], 2) for axis in axes))
+        for symbol, order in zip(where, self.orders, strict=True):
+            expression = sp.diff(expression, symbol, order) if order else expression
+        return expression
+
     def expanded(self) -> dict[MultiIndex, int]:
         """The plain derivatives that it is the sum of, and how often it has each."""
         terms = Counter({self.orders: 1})
@@ -165,7 +185,8 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
 
     Attributes of it are its derivatives, which have attributes again: ``u.x``, ``u.xx``, ``u.x.y``, ``u.lap``,
     ``u.lap.x``, up to order 4 in total. SymPy differentiates it by the coordinates; ``sympy.diff(expression, u.x)``
-    takes it for a variable.
+    takes it for a variable; what is
+    substituted for a field is differentiated where its derivatives were.
 
     Args:
         field: its name.
@@ -212,8 +233,8 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
         return (self.name, *self._state(), *self.args)
 
     def class_key(self) -> tuple[int, int, str]:
-        """By which SymPy sorts: each name is a function of its own."""
-        return 4, 0, self.name
+        """By which SymPy sorts: each name is a function of its own; substitutions take derivatives first."""
+        return 4, -self.operator.order, self.name
 
     def _sympystr(self, printer: Any) -> str:
         return self.name
@@ -254,6 +275,68 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
             # SymPy would swallow an AttributeError.
             raise InputError(str(error)) from None
 
+    def _eval_subs(self, old: sp.Basic, new: sp.Expr) -> sp.Expr | None:
+        """With another expression for the field, or for one of its derivatives that this one is a derivative of."""
+        if isinstance(old, sp.Symbol) and not isinstance(old, (sp.Dummy, sp.Wild)):
+            self._refuse_namesake(old, new)
+        if not self._is_of_same(old):
+            return None
+        rest = self.operator.over(old.operator)
+        if rest is not None:
+            return self._derivative(rest, new)
+        terms = self.operator.expanded() if self.operator.laplacians else {}
+        parts = {orders: Operator(orders).over(old.operator) for orders in terms}
+        if not any(parts.values()):
+            return None
+        return sp.Add(*(
+            terms[orders] * (self._with(Operator(orders)) if part is None else self._derivative(part, new))
+            for orders, part in parts.items()
+        ))  # fmt: skip
+
+    def _xreplace(self, rule: Any) -> tuple[sp.Basic, bool]:
+        if self not in rule and (field := self._with(Operator((0,) * len(self.coords)))) in rule:
+            return self._derivative(self.operator, rule[field]), True
+        return super()._xreplace(rule)  # type: ignore[no-any-return]
+
+    def match(self, pattern: Any, old: bool = False) -> Any:
+        """As SymPy does, but by `replace`, which looks at each part of an expression, a derivative would be missed."""
+        if self != pattern and self._is_of_same(pattern) and self.operator.over(pattern.operator):
+            raise InputError(
+                f"replace: {pattern} is in {self} too; use subs, which differentiates what takes its place"
+            )
+        return super().match(pattern, old)
+
+    def matches(self, expr: Any, repl_dict: Any = None, old: bool = False) -> Any:
+        """SymPy compares the arguments alone, which all derivatives have in common."""
+        return dict(repl_dict or {}) if self == expr else None
+
+    def _is_of_same(self, other: object) -> TypeGuard[SymbolicField]:
+        """Whether it is the same field at the same place, or a derivative of it."""
+        return isinstance(other, SymbolicField) and (other.field, other.site, other.args) == (
+            self.field, self.site, self.args,
+        )  # fmt: skip
+
+    def _with(self, operator: Operator) -> SymbolicField:
+        return SymbolicField(self.field, operator, self.coords, self.spatial, self.site, self.args)
+
+    def _derivative(self, operator: Operator, expression: sp.Expr) -> sp.Expr:
+        try:
+            return _Pending.of(self, operator, expression, *self.args)
+        except UnknownDerivative as error:
+            raise InputError(str(error)) from None
+
+    def _refuse_namesake(self, symbol: sp.Symbol, new: sp.Expr) -> None:
+        """A symbol of the user's own that SymPy would find nowhere: substituting it would change nothing."""
+        name = normal(symbol.name)
+        if name == self.field:
+            raise InputError(
+                f"subs: the symbol {name} is not the field {name}; substitute for that, the function's parameter"
+            )
+        names = coordinate_symbols(self.coords, self.site)
+        where = tuple(new if s.name == name and symbol not in self.args else s for s in self.args)
+        if where != self.args and new not in names:
+            self._at(*where)
+
     def _eval_evalf(self, prec: int) -> None:
         """It has no value."""
 
@@ -276,3 +359,47 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
                 "those points, or Periodic for two points at once"
             )
         return SymbolicField(self.field, self.operator, self.coords, self.spatial, self.site, at)
+
+
+class _Pending(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
+    """A derivative of an expression that holds SymPy's placeholders; taken as soon as they are replaced.
+
+    SymPy puts them in where it differentiates by a field, and for simultaneous substitutions.
+    """
+
+    is_real = True
+    is_commutative = True
+    field: SymbolicField
+    operator: Operator
+
+    @classmethod
+    def of(cls, field: SymbolicField, operator: Operator, expression: sp.Expr, *where: sp.Symbol) -> sp.Expr:
+        """
+        Args:
+            field: instead of which the expression is.
+            operator: the derivative of it.
+            expression, where: the arguments.
+        """
+        if not expression.atoms(sp.Dummy):
+            return operator.of(expression, field._at(*where).args)
+        self: _Pending = sp.Expr.__new__(cls, expression, *where)
+        self.field, self.operator = field, operator
+        return self
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (self.field, self.operator, *self.args)
+
+    @property
+    def func(self) -> Any:
+        return partial(_Pending.of, self.field, self.operator)
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"D({printer._print(self.args[0])})"
+
+    def _eval_derivative(self, symbol: sp.Symbol) -> sp.Expr:
+        expression, *where = self.args
+        if symbol in where:
+            axis = where.index(symbol)
+            once = tuple(int(i == axis) for i in range(len(where)))
+            return _Pending.of(self.field, self.operator.times(once), expression, *where)
+        return _Pending.of(self.field, self.operator, sp.diff(expression, symbol), *where)

@@ -28,6 +28,7 @@ from .problem_checks import check_exact, check_names, check_points, check_target
 from .structure import Structure
 from .symmetry import Symmetry
 from .tracing import Traced
+from .unseen_jumps import refuse_unseen_jumps
 
 Points = npt.NDArray[np.float64]
 Loss = TypeVar("Loss", float, float | None)
@@ -95,6 +96,7 @@ class Problem(Portable):
         check_use(self)
         check_targets(self)
         check_points(self)
+        refuse_unseen_jumps(self)
         if self.exact is not None:
             check_exact(self)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
@@ -51,25 +51,39 @@ class Scope:
         }
         if not replaced:
             return expression
-        if (own := _own.get()) is not None:
-            own.update(replaced)
+        if (record := _record.get()) is not None:
+            record.symbols.update(replaced)
         # A summation index is no coordinate, whatever it is called; subs knows that, but takes its time.
         return expression.subs(replaced) if expression.has(ExprWithLimits) else expression.xreplace(replaced)
 
 
 _scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
-_own: ContextVar[set[sp.Symbol] | None] = ContextVar("own symbols", default=None)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a residual function does beside what it returns.
+
+    Args:
+        symbols: the user's own that are replaced by what has their name.
+        derivatives: what is differentiated, and by which symbols, one after the other.
+    """
+
+    symbols: set[sp.Symbol] = field(default_factory=set)
+    derivatives: dict[tuple[sp.Expr, tuple[sp.Symbol, ...]], None] = field(default_factory=dict)
+
+
+_record: ContextVar[Record | None] = ContextVar("record", default=None)
 
 
 @contextmanager
-def own_symbols() -> Iterator[set[sp.Symbol]]:
-    """The symbols that are replaced meanwhile by what has their name."""
-    found = set[sp.Symbol]()
-    token = _own.set(found)
+def recorded() -> Iterator[Record]:
+    found = Record()
+    token = _record.set(found)
     try:
         yield found
     finally:
-        _own.reset(token)
+        _record.reset(token)
 
 
 def current_scope() -> Scope | None:
@@ -98,17 +112,20 @@ def _bound_derivative(cls: type, expression: Any, *variables: Any, **options: An
         _refuse_other_coordinates(expression, bound, scope)
     with entered(None):  # what SymPy differentiates on the way is bound already
         made = _derivative(cls, expression, *bound, **options)
+        variables = _one_by_one(_derivative(cls, expression, *bound))
+        if variables and (record := _record.get()) is not None:
+            record.derivatives[expression, variables] = None
         if expression.has(sp.Piecewise):
-            _refuse_jumps(expression, _derivative(cls, expression, *bound))
+            for variable in variables:
+                refuse_jumps(expression, variable)
+                expression = expression.diff(variable)
         return made
 
 
-def _refuse_jumps(expression: sp.Expr, derivative: sp.Basic) -> None:
-    """At each step of a derivative, given as SymPy reads it before it carries anything out."""
-    for variable, count in derivative.variable_count if isinstance(derivative, sp.Derivative) else ():
-        for _ in range(int(count) if count.is_Integer else 0):
-            refuse_jumps(expression, variable)
-            expression = expression.diff(variable)
+def _one_by_one(derivative: sp.Basic) -> tuple[sp.Symbol, ...]:
+    """By what is differentiated, as SymPy reads it before it carries anything out."""
+    counted = derivative.variable_count if isinstance(derivative, sp.Derivative) else ()
+    return tuple(variable for variable, count in counted if count.is_Integer for _ in range(int(count)))
 
 
 def _variable(given: Any, scope: Scope) -> Any:

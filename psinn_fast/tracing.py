@@ -18,7 +18,7 @@ from .jets import SymbolicJet, jets_of, with_jets
 from .kernels.channels import ChannelSet
 from .kernels.errors import InputError
 from .kernels.program import Coefficient, Column, Coordinate, Input, Jet, Program
-from .scope import Scope, own_symbols
+from .scope import Scope, recorded
 from .steps import in_steps, readable
 
 # Calls of Python while an expression of some hundred levels is differentiated and shortened.
@@ -32,6 +32,7 @@ class Traced:
     ``residuals``: what the program computes, as expressions of jets, coordinates, columns and unknown coefficients; of
     fields instead of jets where they are too large to be rewritten.
     ``symbols``: the user's own that stood for coordinates or coefficients.
+    ``derivatives``: what the residual function differentiates, and by which symbols.
     ``columns``: the columns given by the user (targets) come first in the program, these after them.
     """
 
@@ -39,6 +40,7 @@ class Traced:
     residuals: tuple[sp.Expr, ...]
     columns: Columns
     symbols: tuple[sp.Symbol, ...] = ()
+    derivatives: tuple[tuple[sp.Expr, tuple[sp.Symbol, ...]], ...] = ()
 
     def texts(self, meaning: Mapping[sp.Symbol, sp.Expr] | None = None) -> list[str]:
         """The residuals as text, large ones in outline; ``meaning``: what to show for a symbol."""
@@ -71,10 +73,12 @@ def trace(
         InputError: the function fails, or returns what no program can compute.
     """
     try:
-        with _deeper, own_symbols() as own:
+        with _deeper, recorded() as record:
             expressions = expressions_of(function, scope)
             traced = _lowered(expressions, fields, scope, n_sites, columns, coefficients, where, substitution or {})
-            return replace(traced, symbols=tuple(sorted(own, key=str)))
+            return replace(
+                traced, symbols=tuple(sorted(record.symbols, key=str)), derivatives=tuple(record.derivatives)
+            )
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(where) else f"{where}: {text}") from error.__cause__

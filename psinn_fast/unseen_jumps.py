@@ -1,0 +1,193 @@
+"""What is differentiated and changes between a term's points is refused: jumps however they are written, thin layers.
+
+SymPy differentiates (x - 1)/abs(x - 1) to 0 wherever that has a derivative, and tanh(1e9 (x - 1)) to a peak that no
+point meets. So the values of what is differentiated are looked at, along lines in the direction of the derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import sympy as sp
+
+from .conditions import Condition
+from .fields import SymbolicField
+from .kernels.errors import InputError
+from .line_jumps import Jump, jumps_within, line_jumps, offsets
+from .steps import readable
+
+if TYPE_CHECKING:  # it imports this module
+    from .problem import Problem
+
+Points = npt.NDArray[np.float64]
+
+# Lines, where what is differentiated depends on more than one variable.
+_LINES = 64
+# Fields on every other line, in units of one over the line's length: they make no layer themselves.
+_SMALL = 1e-3
+# How far points are beside a jump and before and behind it, in mean distances between points.
+_BESIDE, _ALONG = 0.6, 4.0
+# Digits of the last look, which rounding errors cannot deceive.
+_DIGITS = 40
+# Of a line: the width of a smooth step that is advised.
+_SMOOTH = 1 / 50
+
+
+def refuse_unseen_jumps(problem: Problem) -> None:
+    """
+    Raises:
+        InputError: a residual differentiates by a coordinate what jumps along it between the term's points, or changes
+            there within less than a few times the distance of the points held out.
+    """
+    seen = set[tuple[object, ...]]()
+    for condition, traced in zip(problem.conditions, problem.traced, strict=True):
+        points = condition.sites[0]
+        low, high = points.min(0), points.max(0)
+        for differentiated, variables in traced.derivatives:
+            for expression, variable in _by_steps(differentiated, variables, problem.pde.coordinate_symbols()):
+                key = expression, variable, low.tobytes(), high.tobytes(), condition.regions[0] is None
+                if key not in seen:
+                    _Derivative(problem, condition, expression, variable).refuse_jumps()
+                seen.add(key)
+
+
+def _by_steps(
+    expression: sp.Expr, variables: Sequence[sp.Symbol], coords: Sequence[sp.Symbol]
+) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
+    """What is differentiated, and by what, one after the other, as long as it is no polynomial in the coordinates."""
+    for i, variable in enumerate(variables):
+        if i:
+            expression = expression.diff(variables[i - 1])
+        if _without_fields(expression).is_polynomial(*coords):
+            return
+        yield expression, variable
+
+
+def _without_fields(expression: sp.Expr) -> sp.Expr:
+    return expression.xreplace({field: sp.Dummy(real=True) for field in expression.atoms(SymbolicField)})
+
+
+@dataclass
+class _Derivative:
+    """Of an expression in a condition's residual, by a coordinate."""
+
+    problem: Problem
+    condition: Condition
+    expression: sp.Expr
+    variable: sp.Symbol
+
+    def __post_init__(self) -> None:
+        self.coords = self.problem.pde.coordinate_symbols()
+        self.axis = self.coords.index(self.variable)
+        self.low, self.high = self.condition.sites[0].min(0), self.condition.sites[0].max(0)
+        # Factors and terms that do not depend on the coordinates do not matter.
+        self.changing = _without_fields(self.expression).as_independent(*self.coords)[1]
+        self.others = sorted(self.changing.free_symbols - {self.variable}, key=lambda s: s.sort_key())
+
+    def refuse_jumps(self) -> None:
+        low, high = self.low[self.axis], self.high[self.axis]
+        if low == high or not self.changing.has(self.variable):
+            return
+        constants = self._constants()
+        compiled = sp.lambdify((self.variable, *self.others), self.changing, ["scipy", "numpy"])
+
+        def values(x: Points, line: npt.NDArray[np.intp]) -> Points:
+            with np.errstate(all="ignore"):
+                found = np.real(compiled(x, *(constant[line] for constant in constants)))
+            return np.array(np.broadcast_to(found, x.shape), dtype=np.float64)
+
+        try:
+            jumps = line_jumps(values, len(constants[0]) if self.others else 1, low, high)
+        except Exception:  # of any function that SymPy can name; columns say what cannot be computed
+            return
+        for jump in jumps:
+            fixed = {
+                symbol: float(constant[jump.line]) for symbol, constant in zip(self.others, constants, strict=True)
+            }
+            # On odd lines coefficients and fields may have made a layer that there is not.
+            may_be_none = not jump.sharp and jump.line % 2 and not fixed.keys() <= set(self.coords)
+            place = self._place(jump, fixed)
+            if not may_be_none and self._has_points_around(place) and self._is_exact(jump, fixed):
+                raise InputError(self._message(jump, place))
+
+    def _constants(self) -> list[Points]:
+        """Of the other symbols, one number for each line: places spread evenly, coefficients, values of fields."""
+        rng, lines = np.random.default_rng(0), np.arange(_LINES)
+        unknowns = self.problem.unknowns
+        starts = unknowns.values(unknowns.start(guessed=True))
+        size = self.high[self.axis] - self.low[self.axis]
+        constants = []
+        for symbol in self.others:
+            if symbol in self.coords:
+                axis = self.coords.index(symbol)
+                # Multiples of an irrational number, another one for each coordinate.
+                part = (lines + 0.5) * (5**0.5 - 1) / 2 ** (axis + 1) % 1
+                constant = self.low[axis] + (self.high[axis] - self.low[axis]) * part
+            elif symbol.name in starts:
+                # A coefficient may be a place.
+                low, high = (
+                    end if np.isfinite(end) else other
+                    for end, other in zip(
+                        unknowns.interval(symbol.name), (self.low[self.axis], self.high[self.axis]), strict=True
+                    )
+                )
+                constant = np.where(lines % 2, rng.uniform(min(low, high), max(low, high), _LINES), starts[symbol.name])
+            else:
+                # More often positive: of a negative one there may be no logarithm.
+                constant = rng.uniform(0.1, 2, _LINES) * np.where(lines % 8 < 6, 1, -1)
+                constant = np.where(lines % 2, constant, constant * _SMALL / max(size, 1.0))
+            constants.append(constant)
+        return constants
+
+    def _place(self, jump: Jump, fixed: dict[sp.Symbol, float]) -> Points:
+        place = np.asarray((self.low + self.high) / 2)
+        for axis, symbol in enumerate(self.coords):
+            place[axis] = jump.place if axis == self.axis else fixed.get(symbol, place[axis])
+        return place
+
+    def _has_points_around(self, place: Points) -> bool:
+        """Whether the condition holds there: in its region, or between its points."""
+        region = self.condition.regions[0]
+        if region is not None:
+            return bool(((region.low <= place) & (place <= region.high)).all(1).any())
+        # What the expression does not depend on, may be anything.
+        axes = [
+            i for i, s in enumerate(self.coords) if i != self.axis and s in self.others and self.low[i] < self.high[i]
+        ]
+        extent = self.high - self.low
+        spacing = len(self.condition.sites[0]) ** (-1 / np.count_nonzero(extent))
+        away = self.condition.sites[0] - place
+        near = (np.abs(away[:, axes]) <= _BESIDE * spacing * extent[axes]).all(1)
+        along = away[near, self.axis] / (_ALONG * spacing * extent[self.axis])
+        return bool(((along > 0) & (along <= 1)).any() and ((along < 0) & (along >= -1)).any())
+
+    def _is_exact(self, jump: Jump, fixed: dict[sp.Symbol, float]) -> bool:
+        """Whether it is there without rounding errors, too."""
+        at = self.changing.xreplace({symbol: sp.Float(number, _DIGITS) for symbol, number in fixed.items()})
+        distances = offsets(jump.distance)
+        try:
+            values = [
+                float(at.xreplace({self.variable: sp.Float(jump.place, _DIGITS) + sp.Float(d, _DIGITS)}).evalf(_DIGITS))
+                for d in distances.ravel()
+            ]
+        except (TypeError, ValueError, OverflowError):
+            return True
+        return bool(jumps_within(np.array(values).reshape(1, *distances.shape))[0])
+
+    def _message(self, jump: Jump, place: Points) -> str:
+        name, x = self.variable, jump.place
+        change = "jumps at" if jump.sharp else f"changes within {2 * jump.distance:.2g} of"
+        where = ", ".join(
+            f"{s} = {p:.6g}" for s, p in zip(self.coords, place, strict=True) if s == name or s in self.others
+        )
+        wide = (self.high[self.axis] - self.low[self.axis]) * _SMOOTH
+        shifted = f"({name} {'-' if x > 0 else '+'} {abs(x):.6g})" if x else str(name)
+        return (
+            f"term {self.condition.name!r}: derivative by {name} of {readable(self.expression, 200)}, which {change} "
+            f"{where}: the derivative of that is not seen at points; give each side an equation of its own, with two "
+            f"fields and conditions between them, or smooth it over many points, e.g. with tanh({shifted}/{wide:.2g})"
+        )

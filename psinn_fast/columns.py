@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import sympy as sp
 
+from .exponentials import WholeExp
 from .kernels.errors import InputError
 
 Points = npt.NDArray[np.float64]
@@ -38,7 +39,9 @@ class Columns:
     @cached_property
     def _function(self) -> Callable[..., list[Any]]:
         # SciPy's special functions too: a source term may use what a residual may not.
-        function: Callable[..., list[Any]] = sp.lambdify(self.symbols, list(self.expressions), ["scipy", "numpy"])
+        function: Callable[..., list[Any]] = sp.lambdify(
+            self.symbols, list(self.expressions), [{WholeExp.__name__: np.exp}, "scipy", "numpy"]
+        )
         return function
 
     def _values(self, coordinates: Sequence[Points]) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import sympy as sp
 
+from .exponentials import WholeExp
 from .kernels.channels import ChannelSet
 from .kernels.errors import InputError
 from .kernels.program import Adjoint, Coefficient, Input, Instruction, Jet, Program
@@ -100,7 +101,12 @@ class _Emitter:
         if e.is_number:
             value = float(e)
             if not math.isfinite(value):
-                raise InputError(f"the number {e} in a residual is too large")
+                raise InputError(
+                    f"the number {e} in a residual is too large; write it into the exponential that it belongs to, "
+                    "e.g. exp(a*(x - 1)) with an integer a, or choose other units"
+                )
+            if value == 0 != e:
+                raise InputError(f"the number {e} in a residual is too small, and would be 0; choose other units")
             return self._add("const", value=value)
         if isinstance(e, sp.Add):
             return self._fold("add", e.args)
@@ -112,6 +118,8 @@ class _Emitter:
             return self._fold("max" if isinstance(e, sp.Max) else "min", e.args)
         if isinstance(e, sp.Heaviside):
             return self._add("gt", self.register(e.args[0]), self._add("const", value=0.0))
+        if isinstance(e, WholeExp):
+            return self._add("exp", self.register(e.args[0]))
         if e.func in _FUNCTIONS:
             return self._add(_FUNCTIONS[e.func], self.register(e.args[0]))
         others = ("Heaviside", "Max", "Min", "sqrt")

@@ -12,6 +12,7 @@ import sympy as sp
 
 from .columns import Columns
 from .emission import emit
+from .exponentials import whole
 from .expressions import expressions_of, short
 from .fields import SymbolicField, coordinate_symbols
 from .jets import SymbolicJet, jets_of, with_jets
@@ -98,6 +99,7 @@ def _lowered(
 ) -> Traced:
     coords = [coordinate_symbols(scope.coords, site) for site in range(n_sites)]
     places = [symbol for site in coords for symbol in site]
+    expressions = tuple(map(whole, expressions))
     steps, residuals = in_steps(expressions, places)
     parts = with_jets((*(definition for _, definition in steps), *residuals))
     _refuse_strangers(expressions, {*columns, *coefficients, *places}, scope)

@@ -81,7 +81,8 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
 
 def test_warnings_are_marked_in_the_table() -> None:
     found = solve(small_laplace(), "psi", steps=1)
-    solution = replace(found, loss=0.0, unsolved={}, metrics={**found.metrics, "relative_l2": 0.01})
+    known = {**found.metrics, "relative_l2": 0.01}
+    solution = replace(found, loss=0.0, unsolved={}, held_out_warnings=(), metrics=known)
     doubted = replace(solution, held_out_warnings=("the residual between the points is 11 times larger",))
     assert doubted.status == "done, but the residual between the points is 11 times larger"
     table = comparison_table([("Psi-NN", solution), ("PINN", doubted)]).splitlines()

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 
 from .. import entries
-from ..kernels.contract import Backend
 from ..kernels.errors import CheckpointError, DivergedError
 from ..kernels.registry import get_backend
 from ..networks import PsiMLP
@@ -32,7 +31,7 @@ from .metrics import coarse_relative_l2
 from .progress import TrainingProgress, progress_note
 from .result import FitResult, TrainingInterrupted, divergence
 from .scouting import SCOUT_ITERATIONS, better_start, redrawn, wants_another_start
-from .stability import possible_errors
+from .stability import errors_allowed
 
 HISTORY_ROWS = 400
 _STARTS = 2
@@ -175,7 +174,7 @@ def fit_gauss_newton(
                 run = march.conclude(run)
             last = run.settle()
             final, held_out = run.full_losses(), unseen.losses(run.residual)
-            errors = _errors(problem, run, net, engine, unseen, interrupt)
+            errors = errors_allowed(problem, engine, net.plan, run.x, unseen, run.full, lambda: interrupt.raised)
             write_back()
         except Failure as failure:
             kept = run.restore_good()
@@ -194,19 +193,6 @@ def fit_gauss_newton(
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, net, interrupt.signal)
     return result
-
-
-def _errors(
-    problem: Problem, run: Marquardt, net: PsiMLP, engine: Backend, unseen: HeldOut, interrupt: InterruptFlag
-) -> dict[str, float]:
-    """`possible_errors`; empty where they are not known, or nobody wants to wait for them."""
-    if interrupt.raised:
-        return {}
-    try:
-        with abortable(lambda: interrupt.raised):
-            return possible_errors(problem, engine, net.plan, run.x, unseen.or_own(run.full)) or {}
-    except Aborted:
-        return {}
 
 
 def _returned(run: Marquardt, last: Watched, step: int) -> tuple[str, ...]:

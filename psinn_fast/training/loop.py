@@ -28,7 +28,7 @@ from ..problem_checks import check_coefficients
 from ..problems import as_problem
 from ..scaling import as_trained
 from .checkpoint import Checkpoint, Expected
-from .doubts import times_larger
+from .doubts import ALLOWED_OF_ADAM, times_larger, undetermined
 from .gauss_newton import fit_gauss_newton
 from .gauss_newton_options import GaussNewton
 from .held_out import REPORTED, WATCHED, HeldOut, residual_of
@@ -48,6 +48,7 @@ from .result import (
     judged,
     time_limit,
 )
+from .stability import errors_allowed
 
 # A slice of steps between two looks at the clock and at Ctrl-C, in seconds.
 SLICE_SECONDS = 0.2
@@ -288,9 +289,14 @@ def fit(
             found = state.coefficients.tolist()
             record(losses, state.step, state.learning_rate(), measure(net), found, unseen(watched))
         publish()
+        points, own = HeldOut(problem, REPORTED, torch.float64, device), losses[: len(names)]
+        x = torch.cat([state.theta, state.coefficients]).double()
+        n = net.plan.n_parameters
+        held_out = points.losses(residual_of(engine, net.plan, x[:n], x[n:]))
+        exact_terms = problem.terms(torch.float64, device)
+        errors = errors_allowed(problem, engine, net.plan, x, points, exact_terms, lambda: interrupt.raised)
         file.conclude()
-    points, own = HeldOut(problem, REPORTED, dtype, device), losses[: len(names)]
-    held_out, total = unseen(points), problem.total_loss(own)
+    total = problem.total_loss(own)
     larger = times_larger(points.total(held_out, own), total, history["loss"][0] if len(history) else total)
     stopped_by = {"done": "steps", "time limit": "seconds", "interrupted": "interrupt"}[ended]
     result = FitResult(
@@ -303,7 +309,11 @@ def fit(
         history,
         stopped_by,
         held_out=problem.losses_as_given(held_out),
-        held_out_warnings=(f"the residual between the points is {larger}",) if larger else (),
+        held_out_warnings=(
+            *((f"the residual between the points is {larger}",) if larger else ()),
+            *undetermined(errors, ALLOWED_OF_ADAM),
+        ),
+        possible_errors=errors,
     )
     result = judged(result, problem, known)
     if interrupt.signal is not None:  # also one that came too late to change anything

@@ -30,7 +30,7 @@ class FitResult:
     ``warnings``: that these are much larger, or that a loss hardly fell; ``notes``: that it was still falling, that
     no step was taken, or that the weights ``returned`` are not the last ones.
     ``possible_errors``: by field and unknown coefficient, the relative errors that the residuals left over allow
-    (`training.stability`); of Gauss-Newton, empty where they are not known.
+    (`training.stability`); empty where they are not known.
     ``unsolved``: by term, its loss where nothing is solved: the largest of training, or of random fields if that is
     more, or for values that are given (`natural_losses`); ``size``: the weighted total of random fields.
     ``pressed``: bounds that unknown coefficients are at, which may hide a better value; ``problem_warnings``: what

@@ -14,7 +14,7 @@ in the same way. Errors of measurements are independent: of N of them, it is the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,10 +27,14 @@ from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
 from ..natural_scales import natural_scales
 from ..problem import Problem
+from .abort import Aborted, abortable
+from .held_out import HeldOut
 from .residuals import Residuals
 
-# More unknowns would take seconds. So many points of a term, fewer where points times unknowns squared are more work.
-MOST_UNKNOWNS, _POINTS, _WORK = 2_000, 16_384, 1.5e10
+# More unknowns would take seconds: of those so many are changed.
+MOST_UNKNOWNS, _CHANGED = 2_000, 1_000
+# So many points of a term, fewer where points times changed unknowns squared, or times all, are more than this.
+_POINTS, _WORK, _NUMBERS = 16_384, 1.5e10, 4e8
 # Terms of no more points are not divided.
 _FEW = 64
 # Points at which fields are compared, and the directions that are tried at other points.
@@ -49,13 +53,12 @@ def possible_errors(
     """By field and unknown coefficient: the relative error (root mean square) that its residuals allow.
 
     ``terms``: at points that represent the problem (`HeldOut.or_own`). J is taken at half of them; changes that it
-    finds are measured at the other half, too, as thin ones fit between points. None: more than 2,000 unknowns, or
-    residuals that are not finite.
+    finds are measured at the other half, too, as thin ones fit between points. Of more than 2,000 unknowns 1,000
+    random ones change, which are nearly as free. None: residuals that are not finite.
     """
-    n = x.numel()
-    if n > MOST_UNKNOWNS:
-        return None
-    share = min(_POINTS, _WORK / n**2) / max(term.n_points for term in terms)
+    chosen = _chosen(x.numel(), len(problem.pde.unknown)).to(x.device)
+    n = chosen.numel()
+    share = min(_POINTS, _WORK / n**2, _NUMBERS / x.numel()) / max(term.n_points for term in terms)
     halves = [_halves(term, share) for term in terms]
     residuals = Residuals(engine, plan, [], [])
     losses = [
@@ -68,35 +71,64 @@ def possible_errors(
         for condition, loss, term in zip(problem.conditions, losses, terms, strict=True)
     ]
     first, second = (Residuals(engine, plan, list(half), weights) for half in zip(*halves, strict=True))
-    jacobian = torch.cat([rows for _, rows in first.chunks(x)])
+    jacobian = torch.cat([rows[:, chosen] for _, rows in first.chunks(x)])
     longest = float(jacobian.square().sum(0).max().sqrt())
     if not math.isfinite(longest):
         return None
     floor = max(_ROUNDING * longest, _SMALLEST)
     triangle = torch.linalg.qr(torch.cat([jacobian, floor * torch.eye(n).to(jacobian)]), mode="r").R
     found = {}
-    for name, changes in _changes(problem, engine, plan, x, terms):
+    for name, changes in _changes(problem, engine, plan, x, terms, chosen):
         # The changes that are largest where |J v| = 1 at the first points; of their span, the largest at all points.
         _, _, best = torch.linalg.svd(
             torch.linalg.solve_triangular(triangle, changes, upper=True, left=False), full_matrices=False
         )
         v = torch.linalg.solve_triangular(triangle, best[:_DIRECTIONS].T, upper=True)
-        elsewhere = sum((rows @ v).T @ (rows @ v) for _, rows in second.chunks(x))
+        seen = (rows[:, chosen] @ v for _, rows in second.chunks(x))
+        elsewhere = sum(change.T @ change for change in seen)
         # By eigenvalues: where a few points leave nearly everything free, rounding makes some of them negative.
         values, q = torch.linalg.eigh(elsewhere)
         found[name] = float(torch.linalg.matrix_norm(changes @ v @ q / ((values.clamp_min(0) + 1) / 2).sqrt(), 2))
     return found
 
 
+def errors_allowed(
+    problem: Problem,
+    engine: Backend,
+    plan: Plan,
+    x: Tensor,
+    unseen: HeldOut,
+    own: Sequence[Term],
+    is_interrupted: Callable[[], bool],
+) -> dict[str, float]:
+    """`possible_errors` by the residuals at unseen points; empty where they are not known, or nobody wants to wait."""
+    if is_interrupted():
+        return {}
+    try:
+        with abortable(is_interrupted):
+            return possible_errors(problem, engine, plan, x, unseen.or_own(own)) or {}
+    except Aborted:
+        return {}
+
+
+def _chosen(n: int, n_coefficients: int) -> Tensor:
+    """Which unknowns change, in order; the last ones are the coefficients."""
+    if n <= MOST_UNKNOWNS:
+        return torch.arange(n)
+    n_weights = n - n_coefficients
+    some = np.random.default_rng(0).permutation(n_weights)[: _CHANGED - n_coefficients]
+    return torch.from_numpy(np.sort(np.concatenate([some, np.arange(n_weights, n)])))
+
+
 def _changes(
-    problem: Problem, engine: Backend, plan: Plan, x: Tensor, terms: Sequence[Term]
+    problem: Problem, engine: Backend, plan: Plan, x: Tensor, terms: Sequence[Term], chosen: Tensor
 ) -> Iterator[tuple[str, Tensor]]:
     """(name, G) of every field, relative to its root mean square, but no less than 1/30 of its natural size, and of
     every unknown coefficient that is not zero."""
     fields, n = problem.pde.fields, x.numel()
     parts = Residuals(engine, plan, [_values(problem, terms)], [1.0]).chunks(x)
-    u, g = (torch.cat(part) for part in zip(*parts, strict=True))
-    u, g = u.reshape(-1, len(fields)), g.reshape(-1, len(fields), n)
+    u, g = (torch.cat(part) for part in zip(*((r, rows[:, chosen]) for r, rows in parts), strict=True))
+    u, g = u.reshape(-1, len(fields)), g.reshape(-1, len(fields), chosen.numel())
     least = natural_scales(problem).sizes / _ORDINARY
     for i, name in enumerate(fields):
         yield name, g[:, i] / max(float(u[:, i].norm()), float(least[i]))
@@ -109,7 +141,7 @@ def _changes(
         slope = (problem.unknowns.values((free + step).tolist())[name] - value) / float(step[i])
         change = torch.zeros(1, n).to(x)
         change[0, n - len(free) + i] = slope / value
-        yield name, change
+        yield name, change[:, chosen]
 
 
 def _halves(term: Term, share: float) -> tuple[Term, Term]:

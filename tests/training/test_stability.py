@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -18,13 +20,18 @@ from psinn_fast import (
     Neumann,
     Problem,
     Residual,
+    Schedule,
     TanhMLP,
+    TrainingInterrupted,
     fit,
     get_backend,
     solve,
 )
 from psinn_fast.training import stability
+from psinn_fast.training.abort import look_up
+from psinn_fast.training.doubts import ALLOWED, ALLOWED_OF_ADAM, undetermined
 from psinn_fast.training.held_out import REPORTED, HeldOut
+from psinn_fast.training.metrics import evaluate
 from psinn_fast.training.stability import possible_errors
 
 line = Box(x=(0, 1))
@@ -118,11 +125,70 @@ def test_only_the_product_of_two_coefficients_is_determined() -> None:
     assert result.possible_errors["u"] < 1e-3
 
 
-def test_too_many_unknowns_and_no_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.trajectory
+@pytest.mark.parametrize("has_wall", [True, False])
+def test_of_many_unknowns_some_change(has_wall: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    walls = [Dirichlet([[0.0]], u=0.0), *([Dirichlet([[1.0]], u=1.0)] if has_wall else [])]
+    problem = Problem("line", PDE("x", "u", lambda u: u.xx), line, [Residual(line.grid(30)), *walls])
+    net = TanhMLP([1, 12, 12, 1], seed=0, dtype=torch.float64)
+    fit(problem, net, GaussNewton(20))
+    every = errors_of(problem, net)
+    monkeypatch.setattr(stability, "MOST_UNKNOWNS", 100)
+    monkeypatch.setattr(stability, "_CHANGED", 60)
+    some = errors_of(problem, net)
+    assert every is not None
+    assert some is not None
+    assert some["u"] < 1.01 * every["u"]  # at other points
+    assert (some["u"] > 0.5) == (not has_wall)
+
+
+def test_coefficients_change_whatever_their_number_among_the_unknowns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stability, "MOST_UNKNOWNS", 20)
+    monkeypatch.setattr(stability, "_CHANGED", 10)
+    chosen = stability._chosen(40, 2).tolist()
+    assert len(chosen) == 10
+    assert chosen == sorted(set(chosen))
+    assert chosen[-2:] == [38, 39]
+    assert stability._chosen(20, 2).tolist() == list(range(20))
+
+
+def test_no_numbers() -> None:
     net = TanhMLP([2, 6, 6, 1], seed=0, dtype=torch.float64)
-    monkeypatch.setattr(stability, "MOST_UNKNOWNS", net.theta.numel() - 1)
-    assert errors_of(small_laplace(), net) is None
-    monkeypatch.undo()
     with torch.no_grad():
         net.theta.fill_(math.nan)
     assert errors_of(small_laplace(), net) is None
+
+
+@pytest.mark.trajectory
+def test_adam_says_what_its_residuals_allow() -> None:
+    x = line.grid(50)
+    ends = [Dirichlet([[0.0]], u=0.0), Residual([[0.0]], lambda u: u.x, name="slope")]
+    beam = PDE("x", "u", lambda u: u.xx - 2)
+    solution = solve(Problem("beam", beam, line, [Residual(x), *ends]), layers=[1, 8, 1], steps=1500, lr=3e-3)
+    error = np.linalg.norm(evaluate(solution.net, x) - x**2) / np.linalg.norm(x**2)
+    assert error / 3 < solution.possible_errors["u"] < 100 * error
+    free = solve(Problem("beam", beam, line, [Residual(x)]), layers=[1, 8, 1], steps=300, lr=3e-3)
+    assert any("do not determine u" in warning for warning in free.warnings)
+
+
+@pytest.mark.parametrize(("errors", "texts"), [(0.009, 0), (0.02, 0), (0.11, 1), (0.6, 1)])
+def test_adam_warns_of_larger_errors_than_gauss_newton(errors: float, texts: int) -> None:
+    assert len(undetermined({"u": errors}, ALLOWED_OF_ADAM)) == texts
+    assert len(undetermined({"u": errors})) == (errors > ALLOWED)
+
+
+@pytest.mark.parametrize("schedule", [Schedule(3), GaussNewton(3)])
+def test_nobody_who_interrupts_waits_for_what_residuals_allow(
+    schedule: Schedule | GaussNewton, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        look_up()
+        raise AssertionError("it goes on")
+
+    monkeypatch.setattr(stability, "possible_errors", interrupted)
+    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    with pytest.raises(TrainingInterrupted) as stop:
+        fit(small_laplace(), net, schedule)
+    assert stop.value.result.possible_errors == {}
+    assert stop.value.result.steps == 3

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
 from .point_orbits import one_point_per_orbit
 from .progress import TrainingProgress, progress_note
+from .redraw import EVERY, Redraw
 from .result import (
     FitResult,
     TrainingInterrupted,
@@ -128,7 +130,8 @@ def fit(
 
     Args:
         problem: a `Problem` or the name of a built-in one; gives the loss terms, in the network's dtype and on its
-            device; of points that the network's symmetry makes equal only one is computed (`one_point_per_orbit`).
+            device; of points that the network's symmetry makes equal only one is computed (`one_point_per_orbit`), and
+            once the network has adapted to its points, others are taken (`Redraw`).
         net: a network with the problem's inputs and outputs.
         schedule: for Adam steps, learning rate, milestones; or a `GaussNewton`.
         coefficients: where the unknown ones start; None: where the problem says.
@@ -189,7 +192,8 @@ def fit(
         )
     dtype, device = net.theta.dtype, net.theta.device
     engine = get_backend(backend, device)
-    terms = one_point_per_orbit(problem, net, problem.terms(dtype, device))
+    given = one_point_per_orbit(problem, net, problem.terms(dtype, device))
+    points_now = Redraw(problem, given)
     state = AdamState(
         net.theta.detach().clone(),
         torch.tensor(problem.unknowns.start(coefficients), dtype=dtype, device=device),
@@ -212,15 +216,18 @@ def fit(
         **(identity or {}),
     }
     file = Checkpoint(checkpoint, history, lambda: run_identity(problem, net, settings, coefficients))
+    adapted, draw = False, -1
     if resume and file.exists:
         # Moments overflow where gradients are large; theta never does.
         tensors, numbers = file.load(
             {name: Expected(tuple(t.shape), t.dtype, "moment" not in name) for name, t in _tensors(state).items()},
-            {"step": entries.integer},
+            {"step": entries.integer, "adapted": entries.boolean, "draw": partial(entries.integer, least=-1)},
         )
         for name, target in _tensors(state).items():
             target.copy_(tensors[name])
-        state.step = numbers["step"]
+        state.step, adapted, draw = numbers["step"], numbers["adapted"], numbers["draw"]
+        if draw >= 0:
+            points_now.draw(draw)
     measure, watched = coarse_relative_l2(problem, backend), HeldOut(problem, WATCHED, dtype, device)
     hidden: str | None = None
 
@@ -230,7 +237,7 @@ def fit(
 
     def publish() -> None:
         write_back()
-        file.write(clock.seconds, _tensors(state), {"step": state.step})
+        file.write(clock.seconds, _tensors(state), {"step": state.step, "adapted": adapted, "draw": draw})
 
     def unseen(points: HeldOut) -> list[float | None]:
         return points.losses(residual_of(engine, net.plan, state.theta, state.coefficients))
@@ -238,7 +245,7 @@ def fit(
     def record(
         losses: list[float], step: int, lr: float, error: float, z: list[float], others: list[float | None] | None
     ) -> str:
-        nonlocal hidden
+        nonlocal hidden, adapted
         *terms_now, penalty = losses
         own = problem.total_loss(terms_now)
         there = watched.total(others, terms_now) if others else math.nan
@@ -248,6 +255,7 @@ def fit(
             **problem.losses_as_given(terms_now), **problem.unknowns.values(z),
         )  # fmt: skip
         hidden = times_larger(there, own, history["loss"][0]) if others else hidden
+        adapted = points_now.is_possible and (adapted or hidden is not None)
         return progress_note(own + penalty, error, hidden)
 
     clock = _Clock(history.rows[-1][1] if history.rows else 0.0)
@@ -264,9 +272,13 @@ def fit(
                 write_back()
                 lr, error, found = state.learning_rate(), measure(net), state.coefficients.tolist()
                 others = unseen(watched) if start % watch_every == 0 else None
-            steps = min(schedule.steps - start, log_every - start % log_every, max(1, int(clock.rate * SLICE_SECONDS)))
+            if adapted and start % EVERY == 0:
+                draw = start // EVERY
+                points_now.draw(draw)
+            ends = schedule.steps, start + log_every - start % log_every, start + EVERY - start % EVERY
+            steps = min(min(ends) - start, max(1, int(clock.rate * SLICE_SECONDS)))
             began = time.perf_counter()
-            report = engine.train(net.plan, state, terms, steps, regularizer)
+            report = engine.train(net.plan, state, points_now.terms, steps, regularizer)
             if report.failure is not None:
                 publish()
                 raise DivergedError(_failure(report.failure, names, start + len(report.losses), state.step, file.path))
@@ -277,7 +289,7 @@ def fit(
             if file.is_due(clock.seconds):
                 publish()
         write_back()
-        final = engine.loss_and_gradient(net.plan, state.theta, state.coefficients, terms, regularizer)
+        final = engine.loss_and_gradient(net.plan, state.theta, state.coefficients, given, regularizer)
         losses = [*final.losses.tolist(), float(final.penalty)]
         failed = [i for i, value in enumerate(losses) if not math.isfinite(value)]
         if failed:

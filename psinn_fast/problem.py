@@ -15,6 +15,7 @@ import torch
 from .assumptions import refuse_false_assumptions
 from .bounds import Interval, Unknowns
 from .conditions import Condition
+from .dependence import check_dependence
 from .description import describe_problem
 from .domain import Box
 from .expressions import short as shortened
@@ -96,6 +97,7 @@ class Problem(Portable):
         check_use(self)
         check_targets(self)
         check_points(self)
+        check_dependence(self)
         refuse_unseen_jumps(self)
         if self.exact is not None:
             check_exact(self)

@@ -243,3 +243,37 @@ def test_a_residual_of_an_unknown_coefficient_alone() -> None:
     pde = PDE("x y", "u v", lambda u, v, k: [u.x + k * v.y], unknown={"k": 0.5})
     found = residuals(Residual(POINTS, lambda k: k - sp.Rational(1, 10)), pde)
     assert found[:, 0].tolist() == [0.4] * 6
+
+
+LINE = np.array([[0.0, -0.5], [0.0, 0.25], [0.0, 0.7]])
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        (Residual(LINE, lambda u, x: x * u.x), r"term 'residual': the residual x\*u_x changes with no .* its 3 points"),
+        (Residual(POINTS, lambda u, x: sp.Heaviside(x - 3) * u, name="far"), "term 'far': the residual .* no field"),
+        (Residual(POINTS, lambda u, x: sp.Piecewise((u, x > 3), (1, True))), "changes with no field"),
+        (Residual(POINTS, lambda u, v: [u.x + v, sp.sin(u) ** 2 + sp.cos(u) ** 2 - 1]), r"residual sin\(u\)\*\*2"),
+        (Residual(POINTS, lambda u: (u + 1) ** 2 - u**2 - 2 * u), "changes with no field"),
+        (Residual(POINTS, lambda u: sp.sign(u.x) - 1), r"the residual sign\(u_x\) - 1"),
+        (Residual(POINTS, lambda u, v, k: (k + u - v) - u + v - k + sp.Max(k, u) - sp.Max(u, k)), "no field"),
+        (Periodic(LINE[:1], LINE[1:2], "u", weight=2), None),
+        (Residual(POINTS, lambda u: sp.Max(u - 100, 0)), None),
+        (Residual(POINTS, lambda u: sp.Max(-u - 1e6, 0) ** 2), None),
+        (Residual(POINTS, lambda u: sp.exp(-(u**2))), None),
+        (Residual(POINTS, lambda u, x: 1e-30 * x * u), None),
+        (Residual(POINTS, lambda k: k**2 - 2), None),
+        (Residual(np.concatenate([LINE] * 40 + [POINTS]), lambda u, x: x**4 * u), None),
+        (Residual(LINE, lambda u, x: x * u, weight=0), None),
+    ],
+)  # fmt: skip
+def test_residuals_that_change_with_nothing(condition: Condition, message: str | None) -> None:
+    """They look like conditions, and train nothing."""
+    pde = PDE("x y", "u v", lambda u, v, k: [u.x + k * v.y], unknown={"k": 0.5})
+    others = of_everything(pde, torch.from_numpy(POINTS))
+    if message is None:
+        Problem("p", pde, BOX, [condition, *others])
+    else:
+        with pytest.raises(InputError, match=message):
+            Problem("p", pde, BOX, [condition, *others])

@@ -6,12 +6,14 @@ import copy
 import pickle
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import sympy as sp
 import torch
+from safetensors import safe_open
 
 from psinn_fast import (
     PDE,
@@ -27,6 +29,7 @@ from psinn_fast import (
     Symmetry,
     TanhMLP,
     fit,
+    save_network,
 )
 from psinn_fast.solving import build_network
 from psinn_fast.training.loop import Schedule
@@ -416,6 +419,12 @@ def test_detached_tensors_are_numbers_and_points_may_require_grad() -> None:
     condition = Dirichlet(points, u=points.detach()[:, 0] * k)
     assert condition.columns["u"].tolist() == (3 * ON_X[:, 0]).tolist()
     assert condition.sites[0].tolist() == ON_X.tolist()
+
+
+def test_a_coefficient_that_another_loop_trained_is_saved(tmp_path: Path) -> None:
+    save_network(tmp_path / "net.safetensors", TanhMLP([1, 3, 1], seed=0), {"k": K})
+    with safe_open(tmp_path / "net.safetensors", "pt") as file:
+        assert '"k":3.0' in "".join(file.metadata().values()).replace(" ", "")
 
 
 def line_problem(**others: Any) -> Problem:

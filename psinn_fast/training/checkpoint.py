@@ -35,7 +35,7 @@ class Expected(NamedTuple):
     optional: bool = False
 
 
-def save_network(path: str | Path, net: PsiMLP, coefficients: Mapping[str, float] | None = None) -> None:
+def save_network(path: str | Path, net: PsiMLP, coefficients: Mapping[str, Any] | None = None) -> None:
     """Write theta, the structure and, for inverse problems, the coefficients found.
 
     Raises:

@@ -75,7 +75,9 @@ def test_a_run_without_a_step_is_no_solution(options: dict[str, Any]) -> None:
 
 
 def test_a_flat_residual_is_no_solution() -> None:
-    problem = Problem("flat", PDE("x", "u", lambda u: sympy.sign(u - 0.5)), LINE, [Residual(LINE.grid(50))])
+    """Where the network is; a residual that is flat everywhere is refused."""
+    pde = PDE("x", "u", lambda u: sympy.sign(u - 0.5) + sympy.Max(u - 1e6, 0))
+    problem = Problem("flat", pde, LINE, [Residual(LINE.grid(50))])
     assert "this is no solution" in solve(problem, **NEWTON).status
 
 

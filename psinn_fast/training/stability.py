@@ -5,10 +5,11 @@ field that the residuals left over can hide is
 
     max over v of |G v|   where   sum over terms of (mean over points of |J_t v|^2) / loss_t <= 1,
 
-|G v| the root mean square over that of the field. It is the problem's stability constant among the functions that the
-network can reach, times the residuals: about their size for an elliptic problem, exponentially larger in time where
-small perturbations grow, infinite where nothing determines a field. What an unknown coefficient can change by is found
-in the same way. Errors of measurements are independent: of N of them, it is the sum that stays below their loss.
+|G v| the root mean square over that of the field about its start (293 K). It is the problem's stability constant among
+the functions that the network can reach, times the residuals: about their size for an elliptic problem, exponentially
+larger in time where small perturbations grow, infinite where nothing determines a field. What an unknown coefficient
+can change by is found in the same way. Errors of measurements are independent: of N of them, it is the sum that stays
+below their loss.
 """
 
 from __future__ import annotations
@@ -123,15 +124,16 @@ def _chosen(n: int, n_coefficients: int) -> Tensor:
 def _changes(
     problem: Problem, engine: Backend, plan: Plan, x: Tensor, terms: Sequence[Term], chosen: Tensor
 ) -> Iterator[tuple[str, Tensor]]:
-    """(name, G) of every field, relative to its root mean square, but no less than 1/30 of its natural size, and of
-    every unknown coefficient that is not zero."""
+    """(name, G) of every field, relative to its root mean square about its start (293 K), but no less than 1/30 of its
+    natural size, and of every unknown coefficient that is not zero."""
     fields, n = problem.pde.fields, x.numel()
     parts = Residuals(engine, plan, [_values(problem, terms)], [1.0]).chunks(x)
     u, g = (torch.cat(part) for part in zip(*((r, rows[:, chosen]) for r, rows in parts), strict=True))
     u, g = u.reshape(-1, len(fields)), g.reshape(-1, len(fields), chosen.numel())
-    least = natural_scales(problem).sizes / _ORDINARY
+    scales = natural_scales(problem)
     for i, name in enumerate(fields):
-        yield name, g[:, i] / max(float(u[:, i].norm()), float(least[i]))
+        size = float((u[:, i] - float(scales.start[i]) / math.sqrt(len(u))).norm())  # rows are divided by it
+        yield name, g[:, i] / max(size, float(scales.sizes[i]) / _ORDINARY)
     free = x[n - len(problem.pde.unknown) :]
     for i, (name, value) in enumerate(problem.unknowns.values(free.tolist()).items()):
         if not value:

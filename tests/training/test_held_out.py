@@ -25,9 +25,11 @@ from psinn_fast import (
     get_backend,
     solve,
 )
+from psinn_fast.training import gauss_newton
 from psinn_fast.training.held_out import HeldOut, residual_of
 from psinn_fast.training.loop import Schedule
 from psinn_fast.training.marquardt import Marquardt
+from psinn_fast.training.metrics import evaluate
 from psinn_fast.training.progress import progress_note
 
 FLOAT64 = torch.float64
@@ -284,3 +286,26 @@ def test_interrupted_and_timed_out_runs_have_their_check_too() -> None:
         assert "no step was taken" in result.status
         assert result.held_out.keys() == result.losses.keys()
         assert all(isinstance(loss, float) and loss > 0 for loss in result.held_out.values())
+
+
+@pytest.mark.trajectory
+def test_a_loss_at_the_problems_own_points_that_allows_no_error_is_no_warning() -> None:
+    """A layer of width 1e-3 at a wall: the grid's first points lie in it, and the network is right."""
+    line = Box(x=(0, 1))
+    conditions = [Residual(line.grid(201)), Dirichlet([[0.0]], u=0.0), Dirichlet([[1.0]], u=1.0)]
+    layer = Problem("layer", PDE("x", "u", lambda u: 1e-3 * u.xx + u.x), line, conditions)
+    solution = solve(layer, layers=[1, 16, 16, 1], optimizer="gauss-newton", steps=300)
+    x = np.linspace(0, 1, 1001)[:, None]
+    assert np.abs(evaluate(solution.net, x) - (1 - np.exp(-1e3 * x))).max() < 1e-4
+    assert solution.loss > 10 * solution.history["loss"][-1]
+    assert not any("own points" in warning for warning in solution.warnings)
+
+
+@pytest.mark.parametrize(("allowed", "is_told"), [(1e-6, False), (1e-3, True), (None, True)])
+def test_what_the_loss_at_the_problems_own_points_allows(allowed: float | None, is_told: bool) -> None:
+    class Run:
+        loss, first_loss = 1e-8, 1.0
+
+    errors = {} if allowed is None else {"u": allowed}
+    found = gauss_newton._warnings(Run(), 1e-4, 1e-8, errors)  # type: ignore[arg-type]
+    assert any("own points is 1e4 times larger" in text for text in found) == is_told

@@ -23,6 +23,7 @@ from psinn_fast import (
     Schedule,
     TanhMLP,
     TrainingInterrupted,
+    build_network,
     fit,
     get_backend,
     solve,
@@ -72,6 +73,19 @@ def test_measurements_count_by_their_number() -> None:
     found = errors_of(Problem("mean", PDE("x", "u", lambda u: u.x), line, [Residual(x), Data(x, u=noisy)]), net)
     assert found is not None
     assert found["u"] == pytest.approx(0.01, rel=0.05)
+
+
+def test_errors_are_those_of_what_varies_about_a_start() -> None:
+    """293 K and a variation of 0.05 K: errors are parts of the latter."""
+    found = []
+    for start in (0.0, 293.0):
+        ends = [Dirichlet([[0.0]], u=start), Dirichlet([[1.0]], u=start)]
+        problem = Problem("warm", PDE("x", "u", lambda u: u.xx + 0.4), line, [Residual(line.grid(9)), *ends])
+        net = build_network(problem, "pinn", layers=[1, 4, 1], dtype="float64")
+        errors = errors_of(problem, net)
+        assert errors is not None
+        found.append(errors["u"])
+    assert found[1] == pytest.approx(found[0], rel=1e-6)
 
 
 @pytest.mark.trajectory

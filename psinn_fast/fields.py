@@ -185,8 +185,7 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
 
     Attributes of it are its derivatives, which have attributes again: ``u.x``, ``u.xx``, ``u.x.y``, ``u.lap``,
     ``u.lap.x``, up to order 4 in total. SymPy differentiates it by the coordinates; ``sympy.diff(expression, u.x)``
-    takes it for a variable; what is
-    substituted for a field is differentiated where its derivatives were.
+    takes it for a variable. What is substituted for a field is differentiated where its derivatives were.
 
     Args:
         field: its name.

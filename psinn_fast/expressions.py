@@ -12,7 +12,7 @@ from sympy.logic.boolalg import BooleanAtom
 
 from .fields import SymbolicField
 from .kernels.errors import InputError
-from .scope import Scope
+from .scope import Scope, entered
 from .steps import readable
 
 
@@ -26,7 +26,7 @@ def expressions_of(function: Callable[[], Any], scope: Scope) -> tuple[sp.Expr, 
             of the function.
     """
     try:
-        return tuple(_evaluated(scope.bound(_expression(item))) for item in list(_items(function())))
+        return tuple(_evaluated(scope.bound(_expression(item)), scope) for item in list(_items(function())))
     except InputError:
         raise
     except Exception as error:  # the function is the user's: it may raise anything
@@ -68,14 +68,15 @@ def _expression(item: Any) -> sp.Expr:
     return expression
 
 
-def _evaluated(expression: sp.Expr) -> sp.Expr:
+def _evaluated(expression: sp.Expr, scope: Scope) -> sp.Expr:
     """With derivatives and sums over fields carried out, and cases of the coordinates written as factors."""
     if expression.has(sp.Integral):
         raise InputError(
             f"{_first(expression, sp.Integral)}: integrals are not evaluated; use sympy.integrate for sources"
         )
     if expression.has(sp.Derivative):
-        expression = expression.replace(sp.Derivative, lambda *args: sp.Derivative(*args, evaluate=True).doit())
+        with entered(scope):  # those from outside of the residual function, too
+            expression = expression.replace(sp.Derivative, lambda *args: sp.Derivative(*args, evaluate=True).doit())
     if expression.has(SymbolicField):
         expression = expression.replace(_sums_fields, lambda e: e.doit(deep=False)).replace(_has_cases, _as_factors)
     for own in expression.atoms(AppliedUndef):
@@ -89,7 +90,7 @@ def _evaluated(expression: sp.Expr) -> sp.Expr:
     if expression.has(sp.DiracDelta):
         raise InputError(
             f"{_first(expression, sp.DiracDelta)}, the derivative of a jump, is not seen at points: write both sides "
-            "of it as conditions, or smooth the jump"
+            "of it as conditions, or smooth the jump over many points"
         )
     if expression.has(sp.nan, sp.oo, -sp.oo, sp.zoo, sp.I):
         raise InputError(f"the residual {short(expression)} is not a finite real expression")

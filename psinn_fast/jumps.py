@@ -45,7 +45,7 @@ def refuse_jumps(expression: sp.Expr, variable: sp.Symbol) -> None:
                 raise InputError(
                     f"derivative by {variable} of {readable(cases[0], 200)}, which jumps at {variable} = {place:.6g}: "
                     "the derivative of the jump is not seen at points; give each side an equation of its own and "
-                    "conditions between them, or smooth the jump, e.g. with tanh"
+                    "conditions between them, or smooth the jump over many points, e.g. with tanh"
                 )
 
 

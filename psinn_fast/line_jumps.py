@@ -19,10 +19,11 @@ _VALUES, _GOLDEN = 2**16, (5**0.5 - 1) / 2
 # Of a line: the largest distance, at which a layer has a few of the points held out at most; its halves down to
 # rounding errors; and how many halves from a distance to 16 times it.
 _LARGEST, _DISTANCES, _HALVES = 2.0**-11, 25, 4
-# A jump over the changes around it (powers s^p with p > 0.07 are below that), and over the values.
-_OVER, _LEAST = 5.0, 1e-9
-# Places looked at closely, by either measure, and halvings to find one.
-_PLACES, _HALVINGS = 32, 45
+# A jump over the changes around it (powers s^p with p > 0.07 are below that), and over the values; numbers near the
+# smallest there are jump themselves.
+_OVER, _LEAST, _TINY = 5.0, 1e-9, 1e-290
+# Places looked at closely, and halvings to find one.
+_PLACES, _HALVINGS = 128, 45
 
 
 class Jump(NamedTuple):
@@ -73,26 +74,25 @@ def offsets(distance: float) -> Points:
 def jumps_within(values: Points) -> npt.NDArray[np.bool_]:
     """Whether functions jump: values (k, 2, n), on both sides from far to near -> (k,)."""
     nearest = values[:, :, -1:]
-    jump = np.abs(nearest[:, 1, 0] - nearest[:, 0, 0])
-    changes = np.abs(values - nearest).max(2).sum(1)
     with np.errstate(invalid="ignore"):
-        return np.asarray(jump > _OVER * changes + _LEAST * np.abs(nearest).max((1, 2)))
+        jump = np.abs(nearest[:, 1, 0] - nearest[:, 0, 0])
+        changes = np.abs(values - nearest).max(2).sum(1)
+        return np.asarray(jump > _OVER * changes + _LEAST * np.abs(nearest).max((1, 2)) + _TINY)
 
 
 def _suspects(values: Points) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Points]:
-    """Lines and cells whose change differs most from those of their neighbours, and the change to be expected there."""
+    """Lines and cells whose change differs most from the one to be expected by their neighbours, and this one."""
     values = np.where(np.isfinite(values), values, np.nan)
     change = np.diff(values, axis=1)
     beside = np.pad(np.nan_to_num(change), ((0, 0), (1, 1)), mode="edge")
     expected = (beside[:, :-2] + beside[:, 2:]) / 2
     beyond = np.nan_to_num(np.abs(change - expected))
     size = np.nan_to_num(np.maximum(np.abs(values[:, 1:]), np.abs(values[:, :-1])))
-    beyond[beyond <= _LEAST * size] = 0
-    ratio = beyond / (np.abs(beside[:, :-2]) + np.abs(beside[:, 2:]) + _LEAST * size + np.finfo(float).tiny)
-    most = [np.argpartition(measure.ravel(), -_PLACES)[-_PLACES:] for measure in (beyond, ratio)]
-    chosen = np.unique(np.concatenate(most))
-    chosen = chosen[beyond.ravel()[chosen] > 0]
-    line, cell = np.unravel_index(chosen, beyond.shape)
+    floor = _LEAST * size + _TINY
+    ratio = np.where(beyond > floor, beyond, 0) / (np.abs(beside[:, :-2]) + np.abs(beside[:, 2:]) + floor)
+    chosen = np.argpartition(ratio.ravel(), -_PLACES)[-_PLACES:]
+    chosen = chosen[ratio.ravel()[chosen] > 0]
+    line, cell = np.unravel_index(chosen, ratio.shape)
     return line, cell, expected[line, cell]
 
 

@@ -74,7 +74,7 @@ def trace(
         InputError: the function fails, or returns what no program can compute.
     """
     try:
-        with _deeper, recorded() as record:
+        with deeper, recorded() as record:
             expressions = expressions_of(function, scope)
             traced = _lowered(expressions, fields, scope, n_sites, columns, coefficients, where, substitution or {})
             return replace(
@@ -158,7 +158,7 @@ class _Deeper:
                 sys.setrecursionlimit(self._limit)
 
 
-_deeper = _Deeper()
+deeper = _Deeper()
 
 
 def column_symbol(number: int) -> sp.Symbol:

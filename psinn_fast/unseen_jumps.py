@@ -18,15 +18,19 @@ from .conditions import Condition
 from .fields import SymbolicField
 from .kernels.errors import InputError
 from .line_jumps import Jump, jumps_within, line_jumps, offsets
-from .steps import readable
+from .steps import in_steps, readable
+from .tracing import deeper
 
 if TYPE_CHECKING:  # it imports this module
     from .problem import Problem
 
 Points = npt.NDArray[np.float64]
 
-# Lines, where what is differentiated depends on more than one variable.
-_LINES = 64
+# Lines, by the number of other variables that what is differentiated depends on.
+_LINES = {0: 1, 1: 64}
+_MOST_LINES = 256
+# The multiples of the powers 1/s, ..., 1/s^n, up to integers, are spread evenly in n dimensions: s^(n + 1) = s + 1.
+_SPREAD = (1.0, 1.618033988749895, 1.324717957244746, 1.2207440846057596)
 # Fields on every other line, in units of one over the line's length: they make no layer themselves.
 _SMALL = 1e-3
 # How far points are beside a jump and before and behind it, in mean distances between points.
@@ -45,14 +49,20 @@ def refuse_unseen_jumps(problem: Problem) -> None:
     """
     seen = set[tuple[object, ...]]()
     for condition, traced in zip(problem.conditions, problem.traced, strict=True):
-        points = condition.sites[0]
-        low, high = points.min(0), points.max(0)
-        for differentiated, variables in traced.derivatives:
-            for expression, variable in _by_steps(differentiated, variables, problem.pde.coordinate_symbols()):
-                key = expression, variable, low.tobytes(), high.tobytes(), condition.regions[0] is None
-                if key not in seen:
-                    _Derivative(problem, condition, expression, variable).refuse_jumps()
-                seen.add(key)
+        boxes = [(low.tobytes(), high.tobytes()) for low, high in _boxes(condition)]
+        with deeper:
+            for differentiated, variables in traced.derivatives:
+                for expression, variable in _by_steps(differentiated, variables, problem.pde.coordinate_symbols()):
+                    for (low, high), key in zip(_boxes(condition), boxes, strict=True):
+                        if (expression, variable, key) not in seen:
+                            _Derivative(problem, condition, expression, variable, low, high).refuse_jumps()
+                        seen.add((expression, variable, key))
+
+
+def _boxes(condition: Condition) -> list[tuple[Points, Points]]:
+    """Those of the region that its points stand for; otherwise the box around them."""
+    region, points = condition.regions[0], condition.sites[0]
+    return [(points.min(0), points.max(0))] if region is None else list(zip(region.low, region.high, strict=True))
 
 
 def _by_steps(
@@ -67,23 +77,30 @@ def _by_steps(
         yield expression, variable
 
 
+def _definitions(expression: sp.Expr) -> tuple[list[tuple[sp.Symbol, sp.Expr]], sp.Expr]:
+    """What is nested deeper than Python reads is written in steps."""
+    steps, (last,) = in_steps([expression], ())
+    return steps, last
+
+
 def _without_fields(expression: sp.Expr) -> sp.Expr:
     return expression.xreplace({field: sp.Dummy(real=True) for field in expression.atoms(SymbolicField)})
 
 
 @dataclass
 class _Derivative:
-    """Of an expression in a condition's residual, by a coordinate."""
+    """Of an expression in a condition's residual, by a coordinate, in a box."""
 
     problem: Problem
     condition: Condition
     expression: sp.Expr
     variable: sp.Symbol
+    low: Points
+    high: Points
 
     def __post_init__(self) -> None:
         self.coords = self.problem.pde.coordinate_symbols()
         self.axis = self.coords.index(self.variable)
-        self.low, self.high = self.condition.sites[0].min(0), self.condition.sites[0].max(0)
         # Factors and terms that do not depend on the coordinates do not matter.
         self.changing = _without_fields(self.expression).as_independent(*self.coords)[1]
         self.others = sorted(self.changing.free_symbols - {self.variable}, key=lambda s: s.sort_key())
@@ -93,7 +110,7 @@ class _Derivative:
         if low == high or not self.changing.has(self.variable):
             return
         constants = self._constants()
-        compiled = sp.lambdify((self.variable, *self.others), self.changing, ["scipy", "numpy"])
+        compiled = sp.lambdify((self.variable, *self.others), self.changing, ["scipy", "numpy"], cse=_definitions)
 
         def values(x: Points, line: npt.NDArray[np.intp]) -> Points:
             with np.errstate(all="ignore"):
@@ -116,16 +133,18 @@ class _Derivative:
 
     def _constants(self) -> list[Points]:
         """Of the other symbols, one number for each line: places spread evenly, coefficients, values of fields."""
-        rng, lines = np.random.default_rng(0), np.arange(_LINES)
+        n_lines = _LINES.get(len(self.others), _MOST_LINES)
+        rng, lines = np.random.default_rng(0), np.arange(n_lines)
         unknowns = self.problem.unknowns
         starts = unknowns.values(unknowns.start(guessed=True))
         size = self.high[self.axis] - self.low[self.axis]
+        places = [symbol for symbol in self.others if symbol in self.coords]
+        root = _SPREAD[len(places)]
         constants = []
         for symbol in self.others:
             if symbol in self.coords:
                 axis = self.coords.index(symbol)
-                # Multiples of an irrational number, another one for each coordinate.
-                part = (lines + 0.5) * (5**0.5 - 1) / 2 ** (axis + 1) % 1
+                part = (lines + 0.5) * root ** -(1 + places.index(symbol)) % 1
                 constant = self.low[axis] + (self.high[axis] - self.low[axis]) * part
             elif symbol.name in starts:
                 # A coefficient may be a place.
@@ -135,10 +154,12 @@ class _Derivative:
                         unknowns.interval(symbol.name), (self.low[self.axis], self.high[self.axis]), strict=True
                     )
                 )
-                constant = np.where(lines % 2, rng.uniform(min(low, high), max(low, high), _LINES), starts[symbol.name])
+                constant = np.where(
+                    lines % 2, rng.uniform(min(low, high), max(low, high), n_lines), starts[symbol.name]
+                )
             else:
                 # More often positive: of a negative one there may be no logarithm.
-                constant = rng.uniform(0.1, 2, _LINES) * np.where(lines % 8 < 6, 1, -1)
+                constant = rng.uniform(0.1, 2, n_lines) * np.where(lines % 8 < 6, 1, -1)
                 constant = np.where(lines % 2, constant, constant * _SMALL / max(size, 1.0))
             constants.append(constant)
         return constants
@@ -150,10 +171,9 @@ class _Derivative:
         return place
 
     def _has_points_around(self, place: Points) -> bool:
-        """Whether the condition holds there: in its region, or between its points."""
-        region = self.condition.regions[0]
-        if region is not None:
-            return bool(((region.low <= place) & (place <= region.high)).all(1).any())
+        """Whether the condition is asked for there: in its region, or between its points."""
+        if self.condition.regions[0] is not None:
+            return True
         # What the expression does not depend on, may be anything.
         axes = [
             i for i, s in enumerate(self.coords) if i != self.axis and s in self.others and self.low[i] < self.high[i]

@@ -42,6 +42,14 @@ def kink(s: sp.Expr) -> sp.Expr:
     return s**2 / sp.sqrt(s**2)
 
 
+def deep(u: sp.Expr, x: sp.Symbol, levels: int) -> sp.Expr:
+    for _ in range(levels):
+        u = sp.sin(u + x**2)
+    return u
+
+
+OUTSIDE = sp.Derivative(step(x - 1), x)
+
 REFUSED: dict[str, tuple[sp.Expr, float]] = {  # and where
     "over its size": (2.5 + 1.5 * (x - 1) / abs(x - 1), 1),
     "size over it": (2.5 + 1.5 * abs(x - 1) / (x - 1), 1),
@@ -61,6 +69,8 @@ REFUSED: dict[str, tuple[sp.Expr, float]] = {  # and where
     "power of a large number": (1 + 1 / (1 + sp.Integer(10) ** (1e7 * (x - 1))), 1),
     "slight": (1 + 1e-4 * step(x - 1), 1),
     "on a steep slope": (2 + 1e3 * x + step(x - 1), 1),
+    "slight on a slope": (2 + 3 * x + 1e-5 * step(x - 1), 1),
+    "slight beside a steep layer": (2 + sp.tanh(1e3 * (x - 0.5)) + 1e-5 * step(x - 1.5), 1.5),
     "beside a pole": (1 / (x - 1.5) + step(x - 0.5), 0.5),
     "beside the end": (2 + step(x - 1e-3), 1e-3),
     "thin slab": (2 + step(x - 1) - step(x - 1.0002), 1),
@@ -98,6 +108,8 @@ def test_the_message_says_what_to_do() -> None:
         ("a product of fields", lambda u, x: sp.diff((2 + step(x - 1)) * u * u.x, x)),
         ("within a function", lambda u, x: sp.diff(sp.exp(u * step(x - 1)), x)),
         ("own symbols", lambda u: sp.diff((2 + step(sp.Symbol("x") - 1)) * u.x, sp.Symbol("x"))),
+        ("taken outside", lambda u: u + OUTSIDE),
+        ("deep within", lambda u, x: sp.diff(deep(u, x, 40) + step(x - 1) * u, x)),
         ("source", lambda u, x: u.x - sp.diff(step(x - 1), x)),
         ("kink twice", lambda u, x: sp.diff(kink(x - 1) * u, x, 2)),
         ("kink twice, by steps", lambda u, x: sp.diff(sp.diff(kink(x - 1), x), x) * u + u.x),
@@ -127,6 +139,20 @@ def test_however_it_is_differentiated(name: str, residual: Callable[..., Any]) -
 def test_jumps_in_the_plane_are_refused(name: str, k: sp.Expr, by: str) -> None:
     with pytest.raises(pf.InputError, match=f"derivative by {by} of .* at "):
         problem(flux(k, by), SQUARE)
+
+
+def test_jumps_in_space_are_refused() -> None:
+    cube = pf.Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))
+    ball = 2 + step(sum((s - 0.4) ** 2 for s in sp.symbols("x y z")) - 0.15**2)
+    with pytest.raises(pf.InputError, match=r"derivative by . of .* x = .*, y = .*, z = "):
+        problem(lambda u: pf.div(ball * pf.grad(u)), cube, points=cube.random(64, 0))
+
+
+def test_jumps_on_faces_are_refused() -> None:
+    with pytest.raises(pf.InputError, match=r"derivative by y of .* y = 0\.3:"):
+        problem(lambda u: u.lap, SQUARE, SQUARE.boundary(20), own=flux(2 + step(y - 0.3), "y"))
+    # On these two the derivative is not taken across the jump.
+    problem(lambda u: u.lap, SQUARE, SQUARE.face("x", "low", 20), own=flux(2 + step(x), "x"))
 
 
 def test_jumps_in_time_and_in_large_and_small_domains_are_refused() -> None:
@@ -178,13 +204,17 @@ ACCEPTED: dict[str, Callable[..., Any]] = {
     "powers": lambda u, x: sp.diff((1 + x ** sp.Rational(5, 2) + 2 ** sp.sin(x)) * u.x, x, 2),
     "high order": lambda u, x: sp.diff(u * sp.exp(sp.sin(x)) / (1 + x**2), x, 4),
     "of fields": lambda u, x: sp.diff((1 + u**2) * sp.exp(-x) / (1 + u.x**2), x),
+    "deeply nested": lambda u, x: sp.diff(deep(u, x, 100), x),
+    "steep, if a coefficient were not what it is": lambda u, x, a: sp.diff((2 + sp.tanh(9 * a**20 * (x - 1))) * u.x, x),
+    "steep, if a field were large": lambda u, x: sp.diff(sp.tanh(1e5 * u * (x - 1)), x),
+    "so small that floats end": lambda u, x: sp.diff((1e-3 * sp.exp(-(x**2) * 1e3)) * u.x, x),
     "unknown coefficient": lambda u, x, a: sp.diff((1 + sp.tanh(a * (x - 1))) * u.x, x) + a,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_what_points_see_is_accepted(name: str) -> None:
-    problem(ACCEPTED[name], unknown={"a": 1.0} if "unknown" in name else None)
+    problem(ACCEPTED[name], unknown={"a": 1.0} if "coefficient" in name else None)
 
 
 PLANE: dict[str, tuple[sp.Expr, str]] = {

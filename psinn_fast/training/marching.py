@@ -34,7 +34,7 @@ from .stability import possible_errors
 
 Points = npt.NDArray[np.float64]
 # Iterations over all times, after which a run is left as it is if its residuals allow no larger errors than that.
-TRIALS = ((75, FREE), (300, ALLOWED))
+TRIALS = ((75, FREE), (150, FREE), (300, ALLOWED))
 # The first window; the most iterations there, where the initial state is learnt, and in others; those between looks at
 # the held-out loss.
 _FIRST, _LONGEST, _MOST, _LOOK = 1 / 512, 240, 120, 10
@@ -118,6 +118,9 @@ class March:
     def begin(self, run: Marquardt, reason: str | None) -> Marquardt:
         """``run``, if its residuals determine the solution; the first window from the initial weights if not."""
         run.watch()
+        if self.trials == 0 and reason is None and run.best.loss > _HOPELESS * run.first_loss:
+            self.trials = 1  # it is still far from anything that could be a dead end
+            return run
         terms = self.held_out.or_own(run.full)
         errors = possible_errors(self.problem, self.engine, self.net.plan, run.x, terms)
         allowed = ALLOWED if reason is not None else TRIALS[self.trials][1]

@@ -176,6 +176,25 @@ def test_a_window_whose_residuals_become_infinite_is_tried_again(monkeypatch: py
     assert not any("training came" in warning for warning in result.warnings)
 
 
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+@pytest.mark.parametrize(("hopeless", "begins"), [(1e9, 4), (0.0, 6)])
+def test_a_run_whose_loss_has_hardly_fallen_is_looked_at_later(
+    hopeless: float, begins: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window, steps = marching.March._run, list[int]()
+
+    def run(march: marching.March, x: torch.Tensor) -> Marquardt:
+        steps.append(march.before)
+        return window(march, x)
+
+    monkeypatch.setattr(marching, "TRIALS", ((4, -1.0), (6, -1.0)))
+    monkeypatch.setattr(marching, "_HOPELESS", hopeless)
+    monkeypatch.setattr(marching.March, "_run", run)
+    trained(10)
+    assert steps[0] == begins
+
+
 def parts_of_windows(monkeypatch: pytest.MonkeyPatch, allowed: Callable[[float], float]) -> list[float]:
     """The parts of all times that are trained on, where no loss is small and ``allowed`` errors are those of a part."""
     begin, parts, asked = marching.March._run, list[float](), list[float]()

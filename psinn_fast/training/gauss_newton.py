@@ -29,7 +29,7 @@ from .marching import March
 from .marquardt import Failure, Marquardt, Watched
 from .metrics import coarse_relative_l2
 from .progress import TrainingProgress, progress_note
-from .result import FitResult, TrainingInterrupted, divergence
+from .result import OTHER_WEIGHTS, FitResult, TrainingInterrupted, divergence
 from .scouting import SCOUT_ITERATIONS, better_start, redrawn, wants_another_start
 from .stability import errors_allowed
 
@@ -179,9 +179,8 @@ def fit_gauss_newton(
         except Failure as failure:
             kept = run.restore_good()
             publish()
-            advice = "Look at the residual where it is not defined for every u, or start from other weights (seed)"
             steps = march.before + failure.step, march.before + kept
-            raise DivergedError(divergence(failure.what, *steps, file.path, advice)) from None
+            raise DivergedError(divergence(failure.what, *steps, file.path, OTHER_WEIGHTS)) from None
         file.conclude()
     total = problem.total_loss(final)
     result = FitResult(

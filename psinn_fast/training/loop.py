@@ -41,6 +41,7 @@ from .point_orbits import one_point_per_orbit
 from .progress import TrainingProgress, progress_note
 from .redraw import EVERY, Redraw
 from .result import (
+    OTHER_WEIGHTS,
     FitResult,
     TrainingInterrupted,
     check_fits,
@@ -337,7 +338,7 @@ def _failure(index: int, names: Sequence[str], failed_at: int, kept: int, path: 
     what = (
         f"term {names[index]!r}" if index < len(names) else ("the weight penalty", "the gradient")[index - len(names)]
     )
-    return divergence(what, failed_at, kept, path, "A smaller learning rate may help")
+    return divergence(what, failed_at, kept, path, "A smaller learning rate may help" if failed_at else OTHER_WEIGHTS)
 
 
 def _tensors(state: AdamState) -> dict[str, Tensor]:

@@ -152,6 +152,15 @@ def test_nan_stops_names_the_term_and_keeps_the_last_good_weights(
     with pytest.raises(DivergedError, match=f"at step {step};"):  # the checkpoint loads, and tells the same story
         fit(problem, net, Schedule(5000, 1e-2), checkpoint=path, resume=True)
     assert torch.equal(net.theta, kept)
+    assert "A smaller learning rate may help" in message
+
+
+def test_weights_that_have_no_loss_at_all_are_no_matter_of_the_rate() -> None:
+    problem, net = root_problem()
+    with torch.no_grad():
+        net.theta[-1] = -9.0
+    with pytest.raises(DivergedError, match="at step 0; .* Look at the residual where it is not defined for every u"):
+        fit(problem, net, Schedule(5))
 
 
 def test_time_limit(tmp_path: Path) -> None:

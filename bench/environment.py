@@ -18,11 +18,11 @@ from psinn_fast.doctor import processor_name
 PREFIXES = ("OMP_", "GOMP_", "MKL_", "KMP_", "MALLOC_", "GLIBC_TUNABLES")
 
 
-def environment() -> dict[str, Any]:
-    """Processor, threads, versions, relevant environment variables, commit, date."""
+def environment(threads: int | None = None) -> dict[str, Any]:
+    """Processor, threads (None: torch's), versions, relevant environment variables, commit, date."""
     return {
         "cpu": processor_name(),
-        "threads": torch.get_num_threads(),
+        "threads": torch.get_num_threads() if threads is None else threads,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

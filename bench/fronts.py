@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "fronts.json")
     options = parser.parse_args(arguments)
-    measured_on = environment()
+    measured_on = environment(threads=options.threads)
     cases = [
         ({"problem": problem}, partial(run, problem, seconds=options.seconds, threads=options.threads))
         for problem in options.problems
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = errors_over_seeds(cases, options.seeds, options.jobs, line)
     return save(
         options.out, rows, command="python -m bench.fronts", seeds=options.seeds, seconds=options.seconds,
-        threads=options.threads, layers=LAYERS, **measured_on,
+        layers=LAYERS, **measured_on,
     )  # fmt: skip
 
 

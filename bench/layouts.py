@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "layouts.json")
     options = parser.parse_args(arguments)
-    measured_on = environment()
+    measured_on = environment(threads=1)
     cases = [
         ({"problem": problem, "layout": layout}, partial(run, problem, layout, iterations=options.iterations))
         for problem in options.problems
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = errors_over_seeds(cases, options.seeds, options.jobs, line)
     return save(
         options.out, rows, command="python -m bench.layouts", seeds=options.seeds, iterations=options.iterations,
-        threads=1, **measured_on,
+        **measured_on,
     )  # fmt: skip
 
 

@@ -6,7 +6,9 @@ import importlib.util
 import json
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from psinn_fast.kernels.cpu.extension import why_not
 
-from . import accuracy, cpu, gauss_newton
+from . import accuracy, cpu, fronts, gauss_newton, layouts, section, statuses, widths
 from .cases import Case
 from .check import WrongPeer, check
 from .peers import PEERS, OursStep, TaylorStep, TrainStep
@@ -188,6 +190,37 @@ def test_smoke_the_best_of_the_compiled_tiles_goes_into_the_table(
 # torch.func's hessian still uses what torch itself has deprecated.
 @pytest.mark.trajectory
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+class _Here(ThreadPoolExecutor):
+    """Runs in this process, which has imported everything."""
+
+    def __init__(self, jobs: int, mp_context: object) -> None:
+        super().__init__(jobs)
+
+
+@pytest.mark.parametrize(
+    ("study", "arguments"),
+    [
+        (fronts, ["--problems", "shock", "--seconds", "0.1", "--threads", "1"]),
+        (widths, ["--problems", "annulus", "--widths", "default", "2", "--seconds", "0.1"]),
+        (layouts, ["--problems", "laplace", "--iterations", "1"]),
+        (statuses, ["--problems", "heat pinn", "--optimizers", "adam"]),
+    ],
+    ids=lambda value: value.__name__ if hasattr(value, "__name__") else "",
+)
+def test_smoke_studies_over_seeds(
+    study: ModuleType, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(section, "ProcessPoolExecutor", _Here)
+    monkeypatch.setattr(statuses, "ADAM_STEPS", 20)
+    monkeypatch.setattr(statuses, "REFERENCE_STEPS", 20)
+    out = tmp_path / "study.json"
+    assert study.main([*arguments, "--seeds", "1", "--jobs", "1", "--out", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert found["command"] == f"python -m {study.__name__}"
+    assert found["threads"] == 1
+    assert all(len(row["runs"]) == 1 and row["median"] > 0 for row in found["rows"])
+
+
 def test_smoke_time_to_accuracy(tmp_path: Path) -> None:
     out = tmp_path / "tta.json"
     arguments = ["--problems", "laplace", "--seeds", "1", "--rounds", "1", "--scale", "0.01", "--threads", "1"]

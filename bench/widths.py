@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "widths.json")
     options = parser.parse_args(arguments)
     widths = [int(width) if width.isdigit() else width for width in options.widths]
-    measured_on = environment()
+    measured_on = environment(threads=1)
     cases = [
         ({"problem": problem, "width": width}, partial(run, problem, width, seconds=options.seconds))
         for problem in options.problems
@@ -186,7 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = errors_over_seeds(cases, options.seeds, options.jobs, line)
     return save(
         options.out, rows, command="python -m bench.widths", seeds=options.seeds, processor_seconds=options.seconds,
-        threads=1, **measured_on,
+        **measured_on,
     )  # fmt: skip
 
 

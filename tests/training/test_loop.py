@@ -159,7 +159,7 @@ def test_weights_that_have_no_loss_at_all_are_no_matter_of_the_rate() -> None:
     problem, net = root_problem()
     with torch.no_grad():
         net.theta[-1] = -9.0
-    with pytest.raises(DivergedError, match="at step 0; .* Look at the residual where it is not defined for every u"):
+    with pytest.raises(DivergedError, match=r"at step 0; .* Look at the residual where it is not defined for every u"):
         fit(problem, net, Schedule(5))
 
 

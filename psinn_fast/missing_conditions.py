@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.stats import qmc
 
 from .conditions import EQUATION, Condition
 from .coverage import coverage
@@ -47,23 +46,24 @@ def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[st
     Args:
         is_symmetric: whether the network is, about the centre, so that a condition may count at both ends.
     """
-    others = [c for c in problem.conditions if c.weight > 0 and c.kind != EQUATION]
-    equations = [c for c in problem.conditions if c.weight > 0 and c.kind == EQUATION]
+    counted = [(i, condition) for i, condition in enumerate(problem.conditions) if condition.weight > 0]
+    others = [(i, condition) for i, condition in counted if condition.kind != EQUATION]
+    equations = [(i, condition) for i, condition in counted if condition.kind == EQUATION]
     box = problem.domain
-    on_faces = all(_is_on_faces(site, box) for condition in others for site in condition.sites)
-    on_boxes = len(box.coords) == 1 or all(condition.regions[0] is not None for condition in equations)
+    on_faces = all(_is_on_faces(site, box) for _, condition in others for site in condition.sites)
+    on_boxes = len(box.coords) == 1 or all(condition.regions[0] is not None for _, condition in equations)
     if not equations or not on_faces or not on_boxes or problem.pde.unknown or coverage(problem):
         return ()
     found = []
     for axis, name in enumerate(box.coords):
-        order = _order(problem, problem.conditions.index(equations[0]), axis)
+        order = _order(problem, equations[0][0], axis)
         if not order:
             continue
         counts = np.zeros(_lines(len(box.coords))[0].shape[:1], dtype=np.int64)
-        for condition in others:
+        for i, condition in others:
             low, high = (_covered(condition, box, axis, end) for end in ("low", "high"))
             ends = (low | high) if len(condition.sites) > 1 else low.astype(np.int64) + high
-            counts += ends * problem.traced[problem.conditions.index(condition)].program.n_residuals
+            counts += ends * problem.traced[i].program.n_residuals
         counts *= 2 if is_symmetric else 1
         few = counts < order
         if few.mean() > _PART:
@@ -113,7 +113,7 @@ def _is_pure(channel: Channel, axis: int) -> bool:
 
 def _points(box: Box, axis: int, rng: np.random.Generator) -> Points:
     """Of the box, and on both of an axis's faces."""
-    unit = qmc.Sobol(len(box.coords), seed=rng).random(_INSIDE)
+    unit = rng.random((_INSIDE, len(box.coords)))
     low, high = unit[:_ON_A_FACE].copy(), unit[_ON_A_FACE : 2 * _ON_A_FACE].copy()
     low[:, axis], high[:, axis] = 0.0, 1.0
     return np.asarray(box.low + (box.high - box.low) * np.concatenate([unit, low, high]))

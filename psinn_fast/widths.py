@@ -13,17 +13,19 @@ from itertools import pairwise
 from .problem import Problem
 from .structure import Structure
 
-# Multiply-adds a row of the Jacobian: P^2 for J^T J, and for J about 16 per channel and expanded weight.
-NEWTON_COST = 300_000
+# Multiply-adds a row of the Jacobian, for each coordinate, as fields of more coordinates take more neurons; of one
+# coordinate as for two. P^2 for J^T J, and for J about 16 per channel and expanded weight.
+NEWTON_COST = 150_000
 _PER_CHANNEL = 16
 
 
 def default_width(problem: Problem, structure: Structure, by_newton: bool) -> int:
     """The problem's width, or less where Gauss-Newton's iterations would cost too much.
 
-    Without a width of the problem: for Gauss-Newton the largest that is affordable, P^2 + 16 C M <= 300,000 with P
-    parameters, C channels of the costliest residual and M expanded weights; for Adam the largest whose expanded weights
-    are not more than those of the problem's dense network. A structure without relations is taken as it is.
+    Without a width of the problem: for Gauss-Newton the largest that is affordable, P^2 + 16 C M <= 150,000 max(d, 2)
+    with P parameters, C channels of the costliest residual, M expanded weights and d coordinates; for Adam the largest
+    whose expanded weights are not more than those of the problem's dense network. A structure without relations is
+    taken as it is.
     """
     if structure.is_dense:
         return 1
@@ -31,10 +33,11 @@ def default_width(problem: Problem, structure: Structure, by_newton: bool) -> in
         dense = _multiplications(problem.default_layers)
         return problem.width or _largest(lambda n: _multiplications(structure.with_width(n).layer_sizes) <= dense)
     channels = max(len(traced.program.channels) for traced in problem.traced)
+    budget = NEWTON_COST * max(len(problem.pde.coords), 2)
 
     def is_affordable(width: int) -> bool:
         wide = structure.with_width(width)
-        return wide.n_parameters**2 + _PER_CHANNEL * channels * _multiplications(wide.layer_sizes) <= NEWTON_COST
+        return wide.n_parameters**2 + _PER_CHANNEL * channels * _multiplications(wide.layer_sizes) <= budget
 
     affordable = _largest(is_affordable)
     return min(affordable, problem.width) if problem.width else affordable

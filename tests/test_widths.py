@@ -28,7 +28,14 @@ def test_built_in_problems_keep_theirs(name: str, by_newton: int, by_adam: int) 
 # Within these widths the error is at most three times the least (bench/results/widths.json).
 @pytest.mark.parametrize(
     ("name", "least", "most"),
-    [("clamped-plate", 3, 4), ("annulus", 4, 8), ("allen-cahn", 12, 16), ("helmholtz", 6, 10), ("heat-3", 4, 6)],
+    [
+        ("clamped-plate", 4, 4),
+        ("annulus", 4, 10),
+        ("allen-cahn", 10, 14),
+        ("helmholtz", 8, 12),
+        ("heat-3", 4, 8),
+        ("heat-4", 4, 6),
+    ],
 )
 def test_large_groups_are_narrow_and_small_ones_wide(name: str, least: int, most: int) -> None:
     problem = PROBLEMS[name]()
@@ -57,5 +64,5 @@ def test_the_problems_own_width_counts_where_it_is_affordable() -> None:
     assert default_width(plain(width=2), structure, by_newton=True) == 2
     assert default_width(plain(width=50), structure, by_newton=False) == 50
     affordable = default_width(plain(width=50), structure, by_newton=True)
-    assert structure.with_width(affordable).n_parameters ** 2 <= NEWTON_COST
+    assert structure.with_width(affordable).n_parameters ** 2 <= 2 * NEWTON_COST
     assert affordable == default_width(plain(), structure, by_newton=True)

@@ -30,6 +30,7 @@ from .gauss_newton_options import GaussNewton
 from .held_out import HeldOut
 from .marquardt import Failure, Marquardt
 from .regions import columns_at
+from .scouting import redrawn
 from .stability import possible_errors
 
 Points = npt.NDArray[np.float64]
@@ -169,6 +170,9 @@ class March:
         else:
             self.failed, self.failed_x = (part, loss), x.clone()
             part = (self.done + part) / 2 if self.done else part / 4
+            if not self.done and self._is_hopeless(loss):
+                # The initial state cannot be learnt from these weights.
+                self.good = redrawn(self.net, self.options.seed, self.number).theta.detach().double()
             if part - self.done < _SMALLEST:
                 self.is_settled = True
                 return self._window(1.0, self.good if self.done else self.plain)

@@ -195,6 +195,31 @@ def test_a_run_whose_loss_has_hardly_fallen_is_looked_at_later(
     assert steps[0] == begins
 
 
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+@pytest.mark.parametrize("hopeless", [True, False])
+def test_a_first_window_that_is_hopeless_is_tried_from_other_weights(
+    hopeless: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window, starts = marching.March._run, list[torch.Tensor]()
+
+    def run(march: marching.March, x: torch.Tensor) -> Marquardt:
+        starts.append(x.clone())
+        return window(march, x)
+
+    monkeypatch.setattr(marching, "TRIALS", ((4, -1.0), (6, -1.0)))
+    monkeypatch.setattr(marching.March, "_run", run)
+    monkeypatch.setattr(marching.March, "_is_hopeless", lambda *_: hopeless)
+    monkeypatch.setattr(marching.March, "_is_determined", lambda *_: False)
+    for level in ("_SOLVED", "_FAIR"):
+        monkeypatch.setattr(marching, level, 0.0)
+    trained(30)
+    assert len(starts) > 2
+    assert torch.equal(starts[0], TanhMLP([2, 8, 1], seed=3, dtype=torch.float64).theta.detach())
+    assert torch.equal(starts[1], starts[0]) != hopeless
+    assert not torch.equal(starts[2], starts[1])
+
+
 def parts_of_windows(monkeypatch: pytest.MonkeyPatch, allowed: Callable[[float], float]) -> list[float]:
     """The parts of all times that are trained on, where no loss is small and ``allowed`` errors are those of a part."""
     begin, parts, asked = marching.March._run, list[float](), list[float]()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import torch
 
 import psinn_fast as pf
 from psinn_fast.problems import as_problem
-from psinn_fast.training.metrics import evaluate
+from psinn_fast.training.metrics import Points, evaluate
 
 from .environment import environment
 from .section import Row, errors_over_seeds, save
@@ -44,12 +44,17 @@ def heat() -> pf.Problem:
     )  # fmt: skip
 
 
-def reference_error(net: pf.PsiMLP) -> float:
-    """Of the heat problem, whose solution has no closed form: against a network with residuals far smaller."""
+@cache
+def reference() -> tuple[Points, Points]:
+    """Points and the heat problem's solution, which has no closed form: a network with residuals far smaller."""
     problem = heat()
     settings: dict[str, Any] = {"layers": [2, 24, 24, 1], "optimizer": "gauss-newton", "seed": 100}
     points = problem.domain.unseen_grid(60)
-    expected = evaluate(pf.solve(problem, steps=REFERENCE_STEPS, **settings).net, points)
+    return points, evaluate(pf.solve(problem, steps=REFERENCE_STEPS, **settings).net, points)
+
+
+def reference_error(net: pf.PsiMLP) -> float:
+    points, expected = reference()
     return float(np.linalg.norm(evaluate(net, points) - expected) / np.linalg.norm(expected))
 
 

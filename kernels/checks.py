@@ -165,8 +165,7 @@ def floating_dtype(name: str, value: object) -> torch.dtype:
         text = value.removeprefix("torch.")
     else:
         try:
-            # What has no dtype ends in the TypeError caught below.
-            text = "" if value is None else np.dtype(value).name  # type: ignore[call-overload]
+            text = "" if value is None else np.dtype(value).name  # type: ignore[call-overload]  # may raise: caught
         except TypeError:
             text = ""
     known = {"float32": torch.float32, "float64": torch.float64}

@@ -295,7 +295,7 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
     def _xreplace(self, rule: Any) -> tuple[sp.Basic, bool]:
         if self not in rule and (field := self._with(Operator((0,) * len(self.coords)))) in rule:
             return self._derivative(self.operator, rule[field]), True
-        return super()._xreplace(rule)  # type: ignore[no-any-return]
+        return super()._xreplace(rule)  # type: ignore[no-any-return]  # SymPy ships no types
 
     def match(self, pattern: Any, old: bool = False) -> Any:
         """As SymPy does, but by `replace`, which looks at each part of an expression, a derivative would be missed."""

@@ -19,7 +19,7 @@ from .coverage import coverage
 from .domain import Box
 from .kernels.channels import Channel, Laplacian
 from .kernels.program import Jet
-from .kernels.reference.torch_program import torch_program
+from .kernels.reference.torch_program import slopes
 
 if TYPE_CHECKING:  # it is described, not made, here
     from .problem import Problem
@@ -91,11 +91,10 @@ def _order(problem: Problem, number: int, axis: int) -> int:
     values = torch.from_numpy(rng.standard_normal((1, len(channels), len(points), n_fields)))
     matrix = np.zeros((len(points), n_fields, n_fields))
     for row in range(n_fields):
-        pick = [term.columns.new_full((len(points),), float(i == row)) for i in range(n_fields)]
-        slopes = torch_program(program).adjoint(values, term.points, term.columns, values.new_empty(0), pick)
+        found = slopes(program, row, values, term.points, term.columns, values.new_empty(0))
         for i, field, channel in highest:
             if _is_pure(channel, axis):
-                matrix[:, row, field] += torch.as_tensor(slopes[i]).expand(len(points)).numpy()
+                matrix[:, row, field] += torch.as_tensor(found[i]).expand(len(points)).numpy()
     if not np.isfinite(matrix).all() or not np.isfinite(term.columns.numpy()).all():
         return 0
     sizes = np.linalg.det(matrix)

@@ -23,7 +23,7 @@ from .frames import in_frame
 from .kernels.channels import Channel, Laplacian
 from .kernels.contract import Term
 from .kernels.program import Coefficient, Input, Jet, Program
-from .kernels.reference.torch_program import torch_program
+from .kernels.reference.torch_program import slopes, torch_program
 from .problem import Problem
 from .structure import Structure
 
@@ -250,10 +250,10 @@ class _Probe:
     def _jets_of(self, term: Term) -> Tensor:
         """(n_sites, C, N, F): every random field at its own repetition of the points."""
         parts = []
-        for slopes, shifts, x in zip(self._slopes, self._shifts, term.points.chunk(_DRAWS, 1), strict=True):
-            phases = torch.einsum("snd,fwd->snfw", x, slopes) + shifts
+        for waves, shifts, x in zip(self._slopes, self._shifts, term.points.chunk(_DRAWS, 1), strict=True):
+            phases = torch.einsum("snd,fwd->snfw", x, waves) + shifts
             parts.append(
-                torch.stack([_derivative(channel, slopes, phases) for channel in term.program.channels.channels], 1)
+                torch.stack([_derivative(channel, waves, phases) for channel in term.program.channels.channels], 1)
             )
         return torch.cat(parts, 2)
 
@@ -283,16 +283,12 @@ def _equation(term: Term, number: int, residual: int, n_fields: int) -> _Equatio
     given = None
     if len(jets) == 1 and jets[0].channel == _VALUE and not coefficients:
         # c (u - v) has the same slope c at all points and for all u.
-        pick = [term.columns.new_full((n,), float(i == residual)) for i in range(program.n_residuals)]
         place = [program.inputs[register] for register, _ in program.gradients].index(jets[0])
         zeros = term.points.new_zeros((program.n_sites, len(program.channels), n, n_fields))
-        adjoint = torch_program(program).adjoint
-        slopes = torch.stack(
-            [torch.as_tensor(adjoint(zeros + u, term.points, term.columns, zeros[0], pick)[place]).expand(n)
-             for u in (0.0, 1.0)]
-        )  # fmt: skip
-        if bool((slopes == slopes[0, 0]).all()) and bool(slopes[0, 0] != 0):
-            given = (-_residuals(term, zeros, zeros[0])[:, residual] / slopes[0, 0]).numpy()
+        both = (slopes(program, residual, zeros + u, term.points, term.columns, zeros[0]) for u in (0.0, 1.0))
+        c = torch.stack([torch.as_tensor(own[place]).expand(n) for own in both])
+        if bool((c == c[0, 0]).all()) and bool(c[0, 0] != 0):
+            given = (-_residuals(term, zeros, zeros[0])[:, residual] / c[0, 0]).numpy()
     return _Equation(number, residual, frozenset(kind.field for kind in jets), coefficients, given)
 
 

@@ -58,8 +58,8 @@ def line(low: float, high: float, a: float, b: float, name: str = "line") -> Pro
     """u'' = 0, u = a and b at the ends."""
     box = Box(x=(low, high))
     conditions = [Residual(box.grid(41)), at(low, u=a), at(high, u=b)]
-    exact = lambda p: a + (b - a) * (p - low) / (high - low)  # noqa: E731
-    return Problem(name, PDE("x", "u", lambda u: u.xx), box, conditions, exact=exact)
+    pde = PDE("x", "u", lambda u: u.xx)
+    return Problem(name, pde, box, conditions, exact=lambda p: a + (b - a) * (p - low) / (high - low))
 
 
 def at(x: float, **targets: float) -> Condition:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,7 +146,10 @@ def load(k: float, start: float, length: float) -> Problem:
     box = Box(x=(0, length))
     q = k * (math.pi / length) ** 2
     pde = PDE("x", "u", lambda u, x, k: -k * u.xx - q * sympy.sin(sympy.pi * x / length), unknown={"k": start})
-    wave = lambda x: np.sin(np.pi * x / length)  # noqa: E731
+
+    def wave(x: Any) -> Any:
+        return np.sin(np.pi * x / length)
+
     conditions = [Residual(box.grid(41)), at(0.0, u=0.0), at(length, u=0.0), Data(box.grid(9), u=wave)]
     return Problem("load", pde, box, conditions, exact=wave, true_coefficients={"k": k})
 

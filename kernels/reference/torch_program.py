@@ -48,6 +48,14 @@ def torch_program(program: Program) -> TorchProgram:
     return TorchProgram(namespace["residuals"], namespace["adjoint"], source)
 
 
+def slopes(
+    program: Program, residual: int, jets: Tensor, x: Tensor, columns: Tensor, coefficients: Tensor
+) -> tuple[Tensor, ...]:
+    """Of one residual by everything that is trained, in the order of ``program.gradients``; arguments as above."""
+    pick = [columns.new_full((len(columns),), float(i == residual)) for i in range(program.n_residuals)]
+    return torch_program(program).adjoint(jets, x, columns, coefficients, pick)
+
+
 def _function(program: Program, name: str, arguments: str, results: tuple[int, ...]) -> str:
     """Only the instructions that ``results`` need."""
     n_inputs = len(program.inputs)

@@ -304,8 +304,7 @@ def fit(
         publish()
         points, own = HeldOut(problem, REPORTED, torch.float64, device), losses[: len(names)]
         x = torch.cat([state.theta, state.coefficients]).double()
-        n = net.plan.n_parameters
-        held_out = points.losses(residual_of(engine, net.plan, x[:n], x[n:]))
+        held_out = points.losses(residual_of(engine, net.plan, state.theta.double(), state.coefficients.double()))
         exact_terms = problem.terms(torch.float64, device)
         errors = errors_allowed(problem, engine, net.plan, x, points, exact_terms, lambda: interrupt.raised)
         file.conclude()

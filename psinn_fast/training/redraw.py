@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..conditions import DATA
 from ..kernels.contract import Term
 from ..problem import Problem
 from .regions import other_sites, term_at
+from .sampling import has_other_points
 
 # Steps between two draws.
 EVERY = 100
@@ -27,10 +27,7 @@ class Redraw:
     def __init__(self, problem: Problem, given: Sequence[Term]) -> None:
         self.terms, self._problem = list(given), problem
         self._drawn: set[int] = set()
-        self._can = [
-            condition.kind != DATA and condition.regions[0] is not None and not condition.regions[0].is_point
-            for condition in problem.conditions
-        ]
+        self._can = [has_other_points(problem, i) for i in range(len(given))]
 
     @property
     def is_possible(self) -> bool:

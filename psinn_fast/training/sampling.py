@@ -47,7 +47,7 @@ class Sampler:
         self.on_boundary = [is_boundary_term(problem, condition) for condition in problem.conditions]
         self.refinement = 0
         self._boxes = [_is_free_box(condition) for condition in problem.conditions]
-        self._regions = [_has_other_points(problem, i) for i in range(len(self.full))]
+        self._regions = [has_other_points(problem, i) for i in range(len(self.full))]
         budget = points or 0
         self._inside = inside = max(1, budget // max(1, sum(self._boxes)))
         self._around = around = max(1, budget // (2 * max(1, sum(self.on_boundary))))
@@ -168,7 +168,7 @@ def _is_free_box(condition: Condition) -> bool:
     return region is not None and region.is_solid and not condition.columns and len(condition.sites) == 1
 
 
-def _has_other_points(problem: Problem, number: int) -> bool:
+def has_other_points(problem: Problem, number: int) -> bool:
     """Whether a condition is known at all points of a region, of which there are others than those given."""
     condition = problem.conditions[number]
     region = condition.regions[0]

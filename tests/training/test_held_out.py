@@ -307,5 +307,5 @@ def test_what_the_loss_at_the_problems_own_points_allows(allowed: float | None, 
         loss, first_loss = 1e-8, 1.0
 
     errors = {} if allowed is None else {"u": allowed}
-    found = gauss_newton._warnings(Run(), 1e-4, 1e-8, errors)  # type: ignore[arg-type]
+    found = gauss_newton._warnings(Run(), 1e-4, 1e-8, errors)  # type: ignore[arg-type]  # all it reads
     assert any("own points is 1e4 times larger" in text for text in found) == is_told

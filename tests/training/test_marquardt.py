@@ -251,8 +251,8 @@ def test_what_hides_between_the_points(inside: float, edge: float, hidden: float
     here = run.losses
     run.residuals.weights[:] = [2 / here[0], 0.2 / here[1]]
     run.r = run.residuals.vector(run.x)
-    # Others than it has.
-    run.held_out.losses = lambda residual: [inside * here[0], edge * here[1]]  # type: ignore[method-assign]
+    others = [inside * here[0], edge * here[1]]
+    run.held_out.losses = lambda residual: others  # type: ignore[method-assign]  # others than it has
     expected = 0.0 if hidden is None else max(2 * inside * (inside > 5), 0.2 * edge)
     assert run.watch() == pytest.approx(expected)
     for part, found in ((0.99, expected), (1.01, 0.0)):  # beside the first loss it is nothing

@@ -187,9 +187,6 @@ def test_smoke_the_best_of_the_compiled_tiles_goes_into_the_table(
     assert (entry["block"], entry["warps"], entry["per_processor"] >= 1) == (16, 1, True)
 
 
-# torch.func's hessian still uses what torch itself has deprecated.
-@pytest.mark.trajectory
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 class _Here(ThreadPoolExecutor):
     """Runs in this process, which has imported everything."""
 
@@ -221,6 +218,9 @@ def test_smoke_studies_over_seeds(
     assert all(len(row["runs"]) == 1 and row["median"] > 0 for row in found["rows"])
 
 
+# torch.func's hessian still uses what torch itself has deprecated.
+@pytest.mark.trajectory
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 def test_smoke_time_to_accuracy(tmp_path: Path) -> None:
     out = tmp_path / "tta.json"
     arguments = ["--problems", "laplace", "--seeds", "1", "--rounds", "1", "--scale", "0.01", "--threads", "1"]

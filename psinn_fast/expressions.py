@@ -12,7 +12,7 @@ from sympy.logic.boolalg import BooleanAtom
 
 from .fields import SymbolicField
 from .kernels.errors import InputError
-from .scope import Scope, entered
+from .scope import Scope, carried_out, entered
 from .steps import readable
 
 
@@ -74,9 +74,8 @@ def _evaluated(expression: sp.Expr, scope: Scope) -> sp.Expr:
         raise InputError(
             f"{_first(expression, sp.Integral)}: integrals are not evaluated; use sympy.integrate for sources"
         )
-    if expression.has(sp.Derivative):
-        with entered(scope):  # those from outside of the residual function, too
-            expression = expression.replace(sp.Derivative, lambda *args: sp.Derivative(*args, evaluate=True).doit())
+    with entered(scope):  # derivatives from outside of the residual function, too
+        expression = carried_out(expression)
     if expression.has(SymbolicField):
         expression = expression.replace(_sums_fields, lambda e: e.doit(deep=False)).replace(_has_cases, _as_factors)
     for own in expression.atoms(AppliedUndef):

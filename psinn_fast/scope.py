@@ -114,12 +114,19 @@ def _bound_derivative(cls: type, expression: Any, *variables: Any, **options: An
         made = _derivative(cls, expression, *bound, **options)
         variables = _one_by_one(_derivative(cls, expression, *bound))
         if variables and (record := _record.get()) is not None:
-            record.derivatives[expression, variables] = None
+            record.derivatives[carried_out(expression), variables] = None
         if expression.has(sp.Piecewise):
             for variable in variables:
                 refuse_jumps(expression, variable)
                 expression = expression.diff(variable)
         return made
+
+
+def carried_out(expression: sp.Expr) -> sp.Expr:
+    """With its derivatives taken, those that are written sympy.Derivative, too."""
+    if not expression.has(sp.Derivative):
+        return expression
+    return expression.replace(sp.Derivative, lambda *args: sp.Derivative(*args, evaluate=True).doit())
 
 
 def _one_by_one(derivative: sp.Basic) -> tuple[sp.Symbol, ...]:

@@ -110,7 +110,6 @@ class _Derivative:
         if low == high or not self.changing.has(self.variable):
             return
         constants = self._constants()
-        compiled = sp.lambdify((self.variable, *self.others), self.changing, ["scipy", "numpy"], cse=_definitions)
 
         def values(x: Points, line: npt.NDArray[np.intp]) -> Points:
             with np.errstate(all="ignore"):
@@ -118,6 +117,7 @@ class _Derivative:
             return np.array(np.broadcast_to(found, x.shape), dtype=np.float64)
 
         try:
+            compiled = sp.lambdify((self.variable, *self.others), self.changing, ["scipy", "numpy"], cse=_definitions)
             jumps = line_jumps(values, len(constants[0]) if self.others else 1, low, high)
         except Exception:  # of any function that SymPy can name; columns say what cannot be computed
             return

@@ -94,6 +94,10 @@ SYMPY: dict[str, tuple[Callable[..., Any], Callable[[Truth], Any]]] = {
         lambda u, x: sp.Derivative(x**2 * sp.Derivative(u, x), x),
         lambda d: 2 * d.x * d("u", "x") + d.x**2 * d("u", "xx"),
     ),
+    "unevaluated, in a function": (
+        lambda u, x: sp.diff(sp.sin(x + sp.Derivative(u, x)), x),
+        lambda d: (1 + d("u", "xx")) * (d.x + d("u", "x")).cos(),
+    ),
     "of the coordinates": (lambda u, x, y: u - sp.diff(x**2 * y, x), lambda d: d("u") - 2 * d.x * d.y),
     "by a field": (lambda u, x: sp.diff(u**3 * x + u.x, u), lambda d: 3 * d("u") ** 2 * d.x),
     "by a derivative": (lambda u: sp.diff(u * u.x**3, u.x), lambda d: 3 * d("u") * d("u", "x") ** 2),

@@ -104,6 +104,8 @@ def test_the_message_says_what_to_do() -> None:
         ("gradient", lambda u, x: pf.grad((2 + step(x - 1)) * u)[0] - 1),
         ("Laplacian", lambda u, x: pf.lap((2 + step(x - 1)) * u)),
         ("unevaluated", lambda u, x: u + sp.Derivative((2 + step(x - 1)) * u.x, x)),
+        ("of a derivative, unevaluated", lambda u, x: sp.diff((2 + step(x - 1)) * sp.Derivative(u, x), x)),
+        ("within a function, unevaluated", lambda u, x: sp.diff(sp.sin(step(x - 1) + sp.Derivative(u, x)), x)),
         ("method", lambda u, x: ((2 + step(x - 1)) * u.x).diff("x")),
         ("a product of fields", lambda u, x: sp.diff((2 + step(x - 1)) * u * u.x, x)),
         ("within a function", lambda u, x: sp.diff(sp.exp(u * step(x - 1)), x)),

@@ -75,7 +75,7 @@ def _evaluated(expression: sp.Expr, scope: Scope) -> sp.Expr:
             f"{_first(expression, sp.Integral)}: integrals are not evaluated; use sympy.integrate for sources"
         )
     with entered(scope):  # derivatives from outside of the residual function, too
-        expression = carried_out(expression)
+        expression = _without_vanishing(carried_out(expression))
     if expression.has(SymbolicField):
         expression = expression.replace(_sums_fields, lambda e: e.doit(deep=False)).replace(_has_cases, _as_factors)
     for own in expression.atoms(AppliedUndef):
@@ -94,6 +94,23 @@ def _evaluated(expression: sp.Expr, scope: Scope) -> sp.Expr:
     if expression.has(sp.nan, sp.oo, -sp.oo, sp.zoo, sp.I):
         raise InputError(f"the residual {short(expression)} is not a finite real expression")
     return expression
+
+
+def _without_vanishing(expression: sp.Expr) -> sp.Expr:
+    """Without g^n delta^(k)(g), n > k, which is 0: SymPy keeps it in second derivatives of abs(g)**3."""
+    for delta in expression.atoms(sp.DiracDelta):
+        g, h = delta.args[0], sp.Dummy(real=True)
+        terms = sp.Add.make_args(sp.expand(expression.xreplace({g: h, -g: -h})))
+        left = (term for term in terms if not _vanishes(term, delta.xreplace({g: h}), h))
+        expression = sp.Add(*left).xreplace({h: g})
+    return expression
+
+
+def _vanishes(term: sp.Expr, delta: sp.DiracDelta, h: sp.Symbol) -> bool:
+    order = delta.args[1] if len(delta.args) > 1 else 0
+    powers = (factor.as_base_exp() for factor in sp.Mul.make_args(term))
+    power = sp.Add(*(power for base, power in powers if base in (h, abs(h), sp.Max(0, h), sp.Max(0, -h))))
+    return bool(term.has(delta) and (power - order).is_positive)
 
 
 def _first(expression: sp.Expr, kind: type) -> str:

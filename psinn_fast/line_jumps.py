@@ -74,7 +74,7 @@ def offsets(distance: float) -> Points:
 def jumps_within(values: Points) -> npt.NDArray[np.bool_]:
     """Whether functions jump: values (k, 2, n), on both sides from far to near -> (k,)."""
     nearest = values[:, :, -1:]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         jump = np.abs(nearest[:, 1, 0] - nearest[:, 0, 0])
         changes = np.abs(values - nearest).max(2).sum(1)
         return np.asarray(jump > _OVER * changes + _LEAST * np.abs(nearest).max((1, 2)) + _TINY)

@@ -1,12 +1,13 @@
 """What is differentiated and changes between a term's points is refused: jumps however they are written, thin layers.
 
 SymPy differentiates (x - 1)/abs(x - 1) to 0 wherever that has a derivative, and tanh(1e9 (x - 1)) to a peak that no
-point meets. So the values of what is differentiated are looked at, along lines in the direction of the derivative.
+point meets. So the values of what is differentiated are looked at, along lines in the direction of the derivative; and
+along each field in it, since u/abs(u) jumps wherever u passes through 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,20 +40,30 @@ _BESIDE, _ALONG = 0.6, 4.0
 _DIGITS = 40
 # Of a line: the width of a smooth step that is advised.
 _SMOOTH = 1 / 50
+# Lines along a field u = sinh(s), |s| <= the range, so that all magnitudes up to 1e5 are seen alike; decades of the
+# other fields.
+_FIELD_LINES, _FIELD_RANGE, _FIELD_DECADES = 16, 12.0, (-2.0, 1.0)
 
 
 def refuse_unseen_jumps(problem: Problem) -> None:
     """
     Raises:
         InputError: a residual differentiates by a coordinate what jumps along it between the term's points, or changes
-            there within less than a few times the distance of the points held out.
+            there within less than a few times the distance of the points held out; or what jumps as a function of a
+            field.
     """
     seen = set[tuple[object, ...]]()
+    looked_at = set[sp.Expr]()
     for condition, traced in zip(problem.conditions, problem.traced, strict=True):
         boxes = [(low.tobytes(), high.tobytes()) for low, high in _boxes(condition)]
         with deeper:
             for differentiated, variables in traced.derivatives:
-                for expression, variable in _by_steps(differentiated, variables, problem.pde.coordinate_symbols()):
+                for expression, variable in _by_steps(differentiated, variables):
+                    if expression not in looked_at:
+                        _refuse_field_jumps(problem, condition, expression, variable)
+                    looked_at.add(expression)
+                    if _without_fields(expression).is_polynomial(*problem.pde.coordinate_symbols()):
+                        continue
                     for (low, high), key in zip(_boxes(condition), boxes, strict=True):
                         if (expression, variable, key) not in seen:
                             _Derivative(problem, condition, expression, variable, low, high).refuse_jumps()
@@ -65,14 +76,12 @@ def _boxes(condition: Condition) -> list[tuple[Points, Points]]:
     return [(points.min(0), points.max(0))] if region is None else list(zip(region.low, region.high, strict=True))
 
 
-def _by_steps(
-    expression: sp.Expr, variables: Sequence[sp.Symbol], coords: Sequence[sp.Symbol]
-) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
-    """What is differentiated, and by what, one after the other, as long as it is no polynomial in the coordinates."""
+def _by_steps(expression: sp.Expr, variables: Sequence[sp.Symbol]) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
+    """What is differentiated, and by what, one after the other, as long as it is no polynomial."""
     for i, variable in enumerate(variables):
         if i:
             expression = expression.diff(variables[i - 1])
-        if _without_fields(expression).is_polynomial(*coords):
+        if _without_fields(expression).is_polynomial():
             return
         yield expression, variable
 
@@ -85,6 +94,81 @@ def _definitions(expression: sp.Expr) -> tuple[list[tuple[sp.Symbol, sp.Expr]], 
 
 def _without_fields(expression: sp.Expr) -> sp.Expr:
     return expression.xreplace({field: sp.Dummy(real=True) for field in expression.atoms(SymbolicField)})
+
+
+def _jumps_along(
+    expression: sp.Expr, variable: sp.Symbol, others: Mapping[sp.Symbol, Points], low: float, high: float
+) -> Iterator[tuple[Jump, dict[sp.Symbol, float]]]:
+    """Where an expression jumps along a variable, and what the other symbols are there.
+
+    Args:
+        others: of each of them one number for each line.
+    """
+
+    def values(x: Points, line: npt.NDArray[np.intp]) -> Points:
+        with np.errstate(all="ignore"):
+            found = np.real(compiled(x, *(constant[line] for constant in others.values())))
+        return np.array(np.broadcast_to(found, x.shape), dtype=np.float64)
+
+    try:
+        compiled = sp.lambdify((variable, *others), expression, ["scipy", "numpy"], cse=_definitions)
+        jumps = line_jumps(values, len(next(iter(others.values()), (0,))), low, high)
+    except Exception:  # of any function that SymPy can name; columns say what cannot be computed
+        return
+    for jump in jumps:
+        yield jump, {symbol: float(constant[jump.line]) for symbol, constant in others.items()}
+
+
+def _is_exact(expression: sp.Expr, variable: sp.Symbol, jump: Jump, fixed: Mapping[sp.Symbol, float]) -> bool:
+    """Whether it is there without rounding errors, too."""
+    at = expression.xreplace({symbol: sp.Float(number, _DIGITS) for symbol, number in fixed.items()})
+    distances = offsets(jump.distance)
+    try:
+        values = [
+            float(at.xreplace({variable: sp.Float(jump.place, _DIGITS) + sp.Float(d, _DIGITS)}).evalf(_DIGITS))
+            for d in distances.ravel()
+        ]
+    except (TypeError, ValueError, OverflowError):
+        return True
+    return bool(jumps_within(np.array(values).reshape(1, *distances.shape))[0])
+
+
+def _refuse_field_jumps(problem: Problem, condition: Condition, expression: sp.Expr, variable: sp.Symbol) -> None:
+    """Jumps along a field u = sinh(s). The angle of two fields jumps, too, but not what its derivative means."""
+    known = {field: sp.Dummy(real=True) for field in expression.atoms(SymbolicField)}
+    plain, s, rng = expression.xreplace(known), sp.Dummy(real=True), np.random.default_rng(0)
+    coords = set(problem.pde.coordinate_symbols())
+    if plain.has(sp.atan2, sp.arg):
+        return
+    for field, symbol in sorted(known.items(), key=lambda item: str(item[0])):
+        if plain.is_polynomial(symbol):
+            continue
+        along = plain.as_independent(symbol)[1].xreplace({symbol: sp.sinh(s)})
+        others = {
+            other: _constants_beside_fields(problem, condition, other, rng)
+            for other in sorted(along.free_symbols - {s}, key=lambda other: other.sort_key())
+        }
+        for jump, fixed in _jumps_along(along, s, others, -_FIELD_RANGE, _FIELD_RANGE):
+            if jump.sharp and _is_exact(along, s, jump, fixed):
+                places = {field: np.sinh(jump.place), **{x: fixed[x] for x in sorted(coords & fixed.keys(), key=str)}}
+                where = ", ".join(f"{name} = {round(float(place), 6) + 0.0:.6g}" for name, place in places.items())
+                raise InputError(
+                    f"term {condition.name!r}: derivative by {variable} of {readable(expression, 200)}, which jumps at "
+                    f"{where}: the derivative of that is not seen at points; smooth it, e.g. u/abs(u) by tanh(u/0.01)"
+                )
+
+
+def _constants_beside_fields(
+    problem: Problem, condition: Condition, symbol: sp.Symbol, rng: np.random.Generator
+) -> Points:
+    """One number for each line: places in the box, coefficients around their start, other fields of all sizes."""
+    coords, starts = problem.pde.coordinate_symbols(), problem.unknowns.values(problem.unknowns.start(guessed=True))
+    if symbol in coords:
+        points = condition.sites[0][:, coords.index(symbol)]
+        return rng.uniform(points.min(), points.max(), _FIELD_LINES)
+    if symbol.name in starts:
+        return np.full(_FIELD_LINES, starts[symbol.name])
+    return 10 ** rng.uniform(*_FIELD_DECADES, _FIELD_LINES) * rng.choice([-1.0, 1.0], _FIELD_LINES)
 
 
 @dataclass
@@ -109,26 +193,14 @@ class _Derivative:
         low, high = self.low[self.axis], self.high[self.axis]
         if low == high or not self.changing.has(self.variable):
             return
-        constants = self._constants()
-
-        def values(x: Points, line: npt.NDArray[np.intp]) -> Points:
-            with np.errstate(all="ignore"):
-                found = np.real(compiled(x, *(constant[line] for constant in constants)))
-            return np.array(np.broadcast_to(found, x.shape), dtype=np.float64)
-
-        try:
-            compiled = sp.lambdify((self.variable, *self.others), self.changing, ["scipy", "numpy"], cse=_definitions)
-            jumps = line_jumps(values, len(constants[0]) if self.others else 1, low, high)
-        except Exception:  # of any function that SymPy can name; columns say what cannot be computed
-            return
-        for jump in jumps:
-            fixed = {
-                symbol: float(constant[jump.line]) for symbol, constant in zip(self.others, constants, strict=True)
-            }
+        constants = dict(zip(self.others, self._constants(), strict=True))
+        for jump, fixed in _jumps_along(self.changing, self.variable, constants, low, high):
             # On odd lines coefficients and fields may have made a layer that there is not.
             may_be_none = not jump.sharp and jump.line % 2 and not fixed.keys() <= set(self.coords)
             place = self._place(jump, fixed)
-            if not may_be_none and self._has_points_around(place) and self._is_exact(jump, fixed):
+            if may_be_none or not self._has_points_around(place):
+                continue
+            if _is_exact(self.changing, self.variable, jump, fixed):
                 raise InputError(self._message(jump, place))
 
     def _constants(self) -> list[Points]:
@@ -184,19 +256,6 @@ class _Derivative:
         near = (np.abs(away[:, axes]) <= _BESIDE * spacing * extent[axes]).all(1)
         along = away[near, self.axis] / (_ALONG * spacing * extent[self.axis])
         return bool(((along > 0) & (along <= 1)).any() and ((along < 0) & (along >= -1)).any())
-
-    def _is_exact(self, jump: Jump, fixed: dict[sp.Symbol, float]) -> bool:
-        """Whether it is there without rounding errors, too."""
-        at = self.changing.xreplace({symbol: sp.Float(number, _DIGITS) for symbol, number in fixed.items()})
-        distances = offsets(jump.distance)
-        try:
-            values = [
-                float(at.xreplace({self.variable: sp.Float(jump.place, _DIGITS) + sp.Float(d, _DIGITS)}).evalf(_DIGITS))
-                for d in distances.ravel()
-            ]
-        except (TypeError, ValueError, OverflowError):
-            return True
-        return bool(jumps_within(np.array(values).reshape(1, *distances.shape))[0])
 
     def _message(self, jump: Jump, place: Points) -> str:
         name, x = self.variable, jump.place

@@ -101,6 +101,18 @@ SYMPY: dict[str, tuple[Callable[..., Any], Callable[[Truth], Any]]] = {
     "of the coordinates": (lambda u, x, y: u - sp.diff(x**2 * y, x), lambda d: d("u") - 2 * d.x * d.y),
     "by a field": (lambda u, x: sp.diff(u**3 * x + u.x, u), lambda d: 3 * d("u") ** 2 * d.x),
     "by a derivative": (lambda u: sp.diff(u * u.x**3, u.x), lambda d: 3 * d("u") * d("u", "x") ** 2),
+    "cube of an absolute value, twice": (
+        lambda u, x: sp.diff(abs(u - 0.3) ** 3, x, 2) - 1,
+        lambda d: (
+            3 * (d("u") - 0.3) * (d("u") - 0.3).abs() * d("u", "xx") + 6 * (d("u") - 0.3).abs() * d("u", "x") ** 2 - 1
+        ),
+    ),
+    "square of a positive part, twice": (
+        lambda u, x: sp.diff(sp.Max(x - 0.1, 0) ** 2 * u, x, 2),
+        lambda d: (
+            (d.x - 0.1).relu() ** 2 * d("u", "xx") + 4 * (d.x - 0.1).relu() * d("u", "x") + 2 * (d.x > 0.1) * d("u")
+        ),
+    ),
     "absolute value": (lambda u, x: sp.Abs(u - 3).diff(x) + abs(u.x), lambda d: d("u", "x").abs() - d("u", "x")),
     "Max": (lambda u, x: sp.Max(u, -9).diff(x), lambda d: d("u", "x")),
     "matrix": (

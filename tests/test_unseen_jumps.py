@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from typing import Any
@@ -166,6 +167,25 @@ def test_jumps_in_time_and_in_large_and_small_domains_are_refused() -> None:
             problem(flux(2 + step(x - (low + 0.4 * size))), pf.Box(x=(low, low + size)))
 
 
+@pytest.mark.parametrize(
+    ("residual", "where"),
+    [
+        (lambda u, x: u.xx + sp.diff(step(u), x), "u = 0"),
+        (lambda u, x: sp.diff(u.x + 0.3 * u.x / abs(u.x), x), "u_x = 0"),  # Bingham's yield stress
+        (lambda u, x: sp.diff(u.x + 0.3 * u.x / sp.sqrt(u.x**2), x), "u_x = 0"),
+        (lambda u, x: sp.diff(step(u - 293) * u.x, x), "u = 293"),
+        (lambda u, x: u + sp.diff(sp.atan(1 / u), x), "u = 0"),
+        (lambda u, x: u + sp.diff(sp.atan(1 / u) + u**2, x, 2), "u = 0"),
+        (lambda u, x: u + sp.diff(sp.Max(-1, sp.Min(1, 1e12 * u)), x), "u = 0"),
+        (lambda u, x: u.xx + sp.diff(step(u - x), x), r"u = \d\.\d+, x = \d\.\d+"),
+        (lambda u, x, a: u.x + sp.diff(step(u - a), x), "u = 0.25"),
+    ],
+)
+def test_jumps_along_fields_are_refused(residual: Callable[..., Any], where: str) -> None:
+    with pytest.raises(pf.InputError, match=f"derivative by x of .* jumps at {where}:"):
+        problem(residual, unknown={"a": 0.25} if "a" in inspect.signature(residual).parameters else None)
+
+
 def test_a_jump_of_a_residual_of_its_own_is_refused() -> None:
     with pytest.raises(pf.InputError, match="term 'residual': derivative by x"):
         problem(lambda u: u.xx, own=flux(2 + step(x - 1)))
@@ -199,6 +219,15 @@ ACCEPTED: dict[str, Callable[..., Any]] = {
     "narrow peak": lambda u, x: sp.diff((1 + sp.exp(-(((x - 1) / 0.01) ** 2))) * u.x, x),
     "fast oscillation": lambda u, x: sp.diff((2 + sp.sin(1e3 * x)) * u.x, x),
     "removable": lambda u, x: sp.diff((1 + (1 - sp.cos(x - 1)) / (x - 1) ** 2) * u.x, x),
+    "p-Laplacian": lambda u, x: sp.diff(abs(u.x) ** 0.5 * u.x, x),
+    "p-Laplacian of a small p": lambda u, x: sp.diff(u.x / abs(u.x) ** 0.9, x),
+    "smooth yield stress": lambda u, x: sp.diff(u.x / sp.sqrt(1e-6 + u.x**2), x),
+    "upwind flux": lambda u, x: sp.diff(sp.Max(u, 0) * u, x),
+    "logarithm of a field": lambda u, x: sp.diff(sp.log(abs(u)), x),
+    "pole of a field": lambda u, x: sp.diff(u.x / (u - 0.5) ** 2, x),
+    "removable in a field": lambda u, x: sp.diff((sp.exp(u) - 1 - u) / u**2, x),
+    "exponential of a field": lambda u, x: sp.diff(sp.exp(u) * u.x, x),
+    "angle of two fields": lambda u, x: sp.diff(sp.atan2(u, u.x), x),
     "removable, by rounding": lambda u, x: sp.diff((1 + (sp.exp(x - 1) - 1 - x + 1) / (x - 1) ** 2) * u.x, x),
     "sinc": lambda u, x: sp.diff(sp.sin(9 * (x - 1)) / (x - 1) * u.x, x),
     "cancelling": lambda u, x: sp.diff((1 + ((x + 1e6) ** 3 - 1e18 - 3e12 * x) / 3e6) * u.x, x),

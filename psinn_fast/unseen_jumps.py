@@ -168,7 +168,7 @@ def _constants_beside_fields(
         return rng.uniform(points.min(), points.max(), _FIELD_LINES)
     if symbol.name in starts:
         return np.full(_FIELD_LINES, starts[symbol.name])
-    return 10 ** rng.uniform(*_FIELD_DECADES, _FIELD_LINES) * rng.choice([-1.0, 1.0], _FIELD_LINES)
+    return np.asarray(10 ** rng.uniform(*_FIELD_DECADES, _FIELD_LINES) * rng.choice([-1.0, 1.0], _FIELD_LINES))
 
 
 @dataclass

@@ -19,8 +19,8 @@ _STILL_FALLING = ((2.0, 1e-3), (10.0, NEGLIGIBLE))
 # Above this part of its largest a term is not solved; above this part of the first loss nothing is, unless training
 # began with a loss so small that what is left is below this part of that of random fields.
 _UNSOLVED, _NEAR = 1e-2, 1e-5
-# Above the first of these a field that residuals may hide an error in is worth a warning, of Adam above the second, as
-# its losses are larger; above the third it is free.
+# Above the first of these an error that residuals may hide is worth a warning; by Adam, whose losses ordinarily are as
+# large as that, a note above the second; above the third a field is free.
 ALLOWED, ALLOWED_OF_ADAM, FREE = 1e-2, 0.1, 0.5
 # Above this relative L2 error.
 _INACCURATE = 0.2
@@ -78,13 +78,16 @@ def largest(history: History, term: str) -> float:
     return max((loss for loss in history[term] if math.isfinite(loss)), default=0.0)
 
 
-def undetermined(errors: Mapping[str, float], allowed: float = ALLOWED) -> tuple[str, ...]:
-    """A warning that small residuals still allow large errors; ``errors``: see `possible_errors`."""
+def undetermined(errors: Mapping[str, float]) -> tuple[str, ...]:
+    """A warning that small residuals allow any field or coefficient; ``errors``: see `possible_errors`."""
     free = [name for name, error in errors.items() if not error < FREE]
-    loose = [f"{100 * error:.0f} % in {name}" for name, error in errors.items() if allowed < error < FREE]
-    found = [f"its residuals do not determine {' and '.join(free)}"] if free else []
-    found += [f"its residuals allow errors of {' and '.join(loose)}"] if loose else []
-    return tuple(found)
+    return (f"its residuals do not determine {' and '.join(free)}",) if free else ()
+
+
+def loose(errors: Mapping[str, float], allowed: float) -> tuple[str, ...]:
+    """That they allow errors of more than ``allowed``."""
+    found = [f"{100 * error:.0f} % in {name}" for name, error in errors.items() if allowed < error < FREE]
+    return (f"its residuals allow errors of {' and '.join(found)}",) if found else ()
 
 
 def inaccurate(metrics: Mapping[str, Metric]) -> tuple[str, ...]:

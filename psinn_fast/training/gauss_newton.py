@@ -19,7 +19,7 @@ from ..networks import PsiMLP
 from ..problem import Problem
 from .abort import Aborted, abortable
 from .checkpoint import Checkpoint
-from .doubts import ALLOWED, times_larger, undetermined
+from .doubts import ALLOWED, loose, times_larger, undetermined
 from .gauss_newton_options import GaussNewton
 from .held_out import REPORTED, HeldOut
 from .history import History
@@ -186,7 +186,12 @@ def fit_gauss_newton(
     result = FitResult(
         ended, march.before + run.step, clock(), total, problem.losses_as_given(final), run.coefficients, history,
         stopped_by, ", ".join(run.solvers) or None, problem.losses_as_given(held_out),
-        (*march.warnings, *_warnings(run, total, unseen.total(held_out, final), errors), *undetermined(errors)),
+        (
+            *march.warnings,
+            *_warnings(run, total, unseen.total(held_out, final), errors),
+            *undetermined(errors),
+            *loose(errors, ALLOWED),
+        ),
         _returned(run, last, march.before + run.best.step), errors,
     )  # fmt: skip
     if interrupt.signal is not None:  # also one that came too late to change anything

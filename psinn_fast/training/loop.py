@@ -29,7 +29,7 @@ from ..problem_checks import check_coefficients
 from ..problems import as_problem
 from ..scaling import as_trained
 from .checkpoint import Checkpoint, Expected
-from .doubts import ALLOWED_OF_ADAM, times_larger, undetermined
+from .doubts import ALLOWED_OF_ADAM, loose, times_larger, undetermined
 from .gauss_newton import fit_gauss_newton
 from .gauss_newton_options import GaussNewton
 from .held_out import REPORTED, WATCHED, HeldOut, residual_of
@@ -323,8 +323,9 @@ def fit(
         held_out=problem.losses_as_given(held_out),
         held_out_warnings=(
             *((f"the residual between the points is {larger}",) if larger else ()),
-            *undetermined(errors, ALLOWED_OF_ADAM),
+            *undetermined(errors),
         ),
+        loose=loose(errors, ALLOWED_OF_ADAM),
         possible_errors=errors,
     )
     result = judged(result, problem, known)

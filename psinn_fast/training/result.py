@@ -28,7 +28,7 @@ class FitResult:
     ``loss``: the weighted total at the final weights, as it was minimised, without a weight penalty; ``losses`` by term
     (unweighted); ``held_out`` the same at points that training did not see (`HeldOut`), None where there are none.
     ``warnings``: that these are much larger, or that a loss hardly fell; ``notes``: that it was still falling, that
-    no step was taken, or that the weights ``returned`` are not the last ones.
+    no step was taken, that the weights ``returned`` are not the last ones, or that Adam's residuals are ``loose``.
     ``possible_errors``: by field and unknown coefficient, the relative errors that the residuals left over allow
     (`training.stability`); empty where they are not known.
     ``unsolved``: by term, its loss where nothing is solved: the largest of training, or of random fields if that is
@@ -58,6 +58,7 @@ class FitResult:
     size: float = 0.0
     pressed: dict[str, float] = field(default_factory=dict)
     problem_warnings: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -68,7 +69,7 @@ class FitResult:
     @property
     def notes(self) -> tuple[str, ...]:
         idle = () if self.steps else ("no step was taken",)
-        return *idle, *self.returned, *trend(self.history, self.stopped_by, self.size)
+        return *idle, *self.returned, *self.loose, *trend(self.history, self.stopped_by, self.size)
 
     @property
     def status(self) -> str:

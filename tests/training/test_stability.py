@@ -30,7 +30,7 @@ from psinn_fast import (
 )
 from psinn_fast.training import stability
 from psinn_fast.training.abort import look_up
-from psinn_fast.training.doubts import ALLOWED, ALLOWED_OF_ADAM, undetermined
+from psinn_fast.training.doubts import ALLOWED, ALLOWED_OF_ADAM, FREE, loose, undetermined
 from psinn_fast.training.held_out import REPORTED, HeldOut
 from psinn_fast.training.metrics import evaluate
 from psinn_fast.training.stability import possible_errors
@@ -185,10 +185,23 @@ def test_adam_says_what_its_residuals_allow() -> None:
     assert any("do not determine u" in warning for warning in free.warnings)
 
 
-@pytest.mark.parametrize(("errors", "texts"), [(0.009, 0), (0.02, 0), (0.11, 1), (0.6, 1)])
-def test_adam_warns_of_larger_errors_than_gauss_newton(errors: float, texts: int) -> None:
-    assert len(undetermined({"u": errors}, ALLOWED_OF_ADAM)) == texts
-    assert len(undetermined({"u": errors})) == (errors > ALLOWED)
+@pytest.mark.parametrize("error", [0.009, 0.02, 0.11, 0.6, math.inf, math.nan])
+def test_of_adam_larger_errors_are_told_than_of_gauss_newton(error: float) -> None:
+    is_free = not error < FREE
+    assert len(undetermined({"u": error})) == is_free
+    for allowed in (ALLOWED, ALLOWED_OF_ADAM):
+        assert len(loose({"u": error}, allowed)) == (error > allowed and not is_free)
+
+
+@pytest.mark.trajectory
+def test_errors_that_adam_allows_are_a_note_and_not_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psinn_fast.training.loop.ALLOWED_OF_ADAM", 1e-9)
+    ends = [Dirichlet([[0.0]], u=0.0), Dirichlet([[1.0]], u=1.0)]
+    problem = Problem("line", PDE("x", "u", lambda u: u.xx), line, [Residual(line.grid(50)), *ends])
+    solution = solve(problem, layers=[1, 8, 1], steps=2000, seed=0)
+    assert not solution.warnings
+    assert any(note.startswith("its residuals allow errors of ") for note in solution.notes)
+    assert "its residuals allow errors of " in solution.status
 
 
 @pytest.mark.parametrize("schedule", [Schedule(3), GaussNewton(3)])

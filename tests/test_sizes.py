@@ -54,8 +54,8 @@ def test_gauss_newton_is_right(make: Callable[[], Problem]) -> None:
     solution = solve(problem, **({"layers": [1, 16, 16, 1], "optimizer": GaussNewton(300)} if oscillates else SMALL))
     assert error(solution) < 1e-4
     assert solution.warnings == ()
-    # How far below that the loss of the oscillation still falls after 300 iterations hangs on rounding errors.
-    assert oscillates or solution.status == "done"
+    # Whether the loss still falls, or was as small before, hangs on rounding errors: such notes may be there.
+    assert solution.ended == "done"
 
 
 @pytest.mark.trajectory

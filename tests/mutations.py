@@ -31,7 +31,7 @@ from psinn_fast.kernels.errors import PsinnFastError
 from psinn_fast.kernels.triton.configuration import SHIPPED, load_table
 from psinn_fast.published import burgers_odd
 from psinn_fast.training.loop import Schedule
-from psinn_fast.training.tensor_file import _checksum
+from psinn_fast.training.tensor_file import metadata
 
 # JSON as text, since some of it is no JSON.
 REPLACEMENTS = [
@@ -111,14 +111,14 @@ def _outer(contents: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
 
 def _inner(contents: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
     """The library's header, with a checksum that says it is right."""
-    metadata, tensors = _parts(contents)
-    what, header = _json(metadata["psinn_fast"], rng)
-    return f"header, {what}", _file(header.decode(errors="replace"), tensors)
+    header, tensors = _parts(contents)
+    what, changed = _json(header, rng)
+    return f"header, {what}", _file(changed.decode(errors="replace"), tensors)
 
 
 def _tensors(contents: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
     """Other tensors, with a checksum that says they are right."""
-    metadata, tensors = _parts(contents)
+    header, tensors = _parts(contents)
     name = sorted(tensors)[rng.integers(len(tensors))]
     tensor = tensors[name]
     flat = tensor.flatten()
@@ -134,7 +134,7 @@ def _tensors(contents: bytes, rng: np.random.Generator) -> tuple[str, bytes]:
     }  # fmt: skip
     what = list(others)[rng.integers(len(others))]
     changed = {**tensors, name: others[what], **({"extra": torch.ones(3)} if rng.random() < 0.1 else {})}
-    return f"{name}: {what}", _file(metadata["psinn_fast"], {k: v for k, v in changed.items() if v is not None})
+    return f"{name}: {what}", _file(header, {k: v for k, v in changed.items() if v is not None})
 
 
 def _json(text: str, rng: np.random.Generator) -> tuple[str, bytes]:
@@ -175,15 +175,16 @@ def _places(node: Any, depth: int = 0) -> Iterator[tuple[int, Any, Any]]:
         yield from _places(node[key], depth + 1)
 
 
-def _parts(contents: bytes) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+def _parts(contents: bytes) -> tuple[str, dict[str, torch.Tensor]]:
+    """The library's header without its checksum, and the tensors."""
     size = int.from_bytes(contents[:8], "little")
-    return json.loads(contents[8 : 8 + size])["__metadata__"], load(contents)
+    return json.loads(contents[8 : 8 + size])["__metadata__"]["psinn_fast"].partition(" ")[2], load(contents)
 
 
 def _file(header: str, tensors: dict[str, torch.Tensor]) -> bytes:
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     text = header.encode("utf-8", "replace").decode()
-    return save(whole, {"psinn_fast": text, "sha256": _checksum(text, whole)})
+    return save(whole, metadata(text, whole))
 
 
 def _centred() -> pf.Structure:

@@ -18,13 +18,14 @@ from torch import Tensor
 from ..files import MOST_TEXT, BadJson, from_json, open_regular, to_json, write_atomically
 from ..kernels.errors import CheckpointError, InputError, one_line, short
 
-_HEADER, _CHECKSUM = "psinn_fast", "sha256"
+# The one entry of safetensors' metadata, since several come in an order of their own in each process.
+_HEADER = "psinn_fast"
 # As safetensors names them.
 _DTYPES = {"F32": torch.float32, "F64": torch.float64}
 
 
 def write_tensors(path: str | Path, schema: str, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Atomic: a reader finds the old file or the new one, never half of one.
+    """Atomic: a reader finds the old file or the new one, never half of one. Equal contents make equal bytes.
 
     Raises:
         OSError: it cannot be written.
@@ -35,7 +36,7 @@ def write_tensors(path: str | Path, schema: str, header: Mapping[str, Any], tens
     text = to_json({"schema": schema, **header}, indent=None)
     if len(text) > MOST_TEXT:
         raise OSError(f"its header has {len(text)} characters, and only {MOST_TEXT} could be read again")
-    write_atomically(path, save(contents, {_HEADER: text, _CHECKSUM: _checksum(text, contents)}))
+    write_atomically(path, save(contents, metadata(text, contents)))
 
 
 class TensorFile:
@@ -55,19 +56,19 @@ class TensorFile:
         try:
             _check_size_of_header(path)
             file: Any = safe_open(path, framework="pt")
-            metadata = file.metadata() or {}
+            found = (file.metadata() or {}).get(_HEADER)
             self._shapes = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
         except (OSError, MemoryError, SafetensorError) as error:  # MemoryError: the file is mapped, whole
             raise CheckpointError(f"{path}: cannot be read ({one_line(error)})") from None
         self._file = file
-        self._text, self._sum = metadata.get(_HEADER), metadata.get(_CHECKSUM)
+        self._sum, _, self._text = (found or "").partition(" ")
         try:
             header = from_json(self._text or "null")
         except BadJson as error:
             raise CheckpointError(f"{path}: its header: {error}") from None
-        found = header.get("schema") if isinstance(header, dict) else None
-        if found != schema:
-            what = "no psinn_fast header" if self._text is None else short(found)
+        own = header.get("schema") if isinstance(header, dict) else None
+        if own != schema:
+            what = "no psinn_fast header" if found is None else short(own)
             raise CheckpointError(f"{path}: expected a file of schema {schema!r}, got {what}")
         del header["schema"]
         self.header: dict[str, Any] = header
@@ -124,7 +125,7 @@ class TensorFile:
         unknown = [name for name in self._shapes if name not in self._taken]
         if unknown:
             raise CheckpointError(f"damaged, it has the unknown tensors {short(unknown)}")
-        if self._sum != _checksum(self._text or "", self._taken):
+        if self._sum != _checksum(self._text, self._taken):
             raise CheckpointError("damaged, its contents do not have the checksum that was written")
 
 
@@ -137,6 +138,11 @@ def _check_size_of_header(path: str | Path) -> None:
         os.close(descriptor)
     if size > 2 * MOST_TEXT:  # quotation marks within JSON within JSON take two characters
         raise OSError(f"its header claims {size} bytes, more than {2 * MOST_TEXT}")
+
+
+def metadata(text: str, tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """As safetensors keeps it: the checksum, a space, and the header."""
+    return {_HEADER: f"{_checksum(text, tensors)} {text}"}
 
 
 def _checksum(text: str, tensors: Mapping[str, Tensor]) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -279,3 +282,19 @@ def test_what_is_no_solution_is_refused_before_a_folder_is_made(tmp_path: Path) 
         with pytest.raises(InputError, match=f"{wanted}: expected .*, got TanhMLP"):
             save(net, tmp_path / "out")  # type: ignore[operator]  # mypy joins two functions to object
     assert not list(tmp_path.iterdir())
+
+
+def test_equal_contents_are_equal_bytes(tmp_path: Path) -> None:
+    """In one process and in others, whatever they hash strings to."""
+    code = (
+        "import sys, psinn_fast as pf\n"
+        "for path in sys.argv[1:]: pf.save_network(path, pf.TanhMLP([2, 5, 1], seed=0), {'b': 0.1, 'a': 0.2})"
+    )
+    paths = [[str(tmp_path / f"{process}{i}.safetensors") for i in range(8)] for process in range(2)]
+    command = [sys.executable, "-c", code]
+    running = [
+        subprocess.Popen([*command, *own], env={**os.environ, "PYTHONHASHSEED": str(process)})
+        for process, own in enumerate(paths)
+    ]
+    assert [process.wait(120) for process in running] == [0, 0]
+    assert len({Path(path).read_bytes() for own in paths for path in own}) == 1

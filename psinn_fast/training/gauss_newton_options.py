@@ -20,9 +20,11 @@ class GaussNewton:
             initial weights, and given up if its loss is more than 100 times the lowest of theirs. Their iterations are
             not counted, their seconds are. "auto": 2 if there are unknown coefficients, which can trade errors with
             the field; else a second one only where the first's gradient vanishes at 1 % of its first loss or more.
-        points: collocation and boundary points that a step sees, drawn from the problem (`Sampler`); "auto": three per
-            unknown and at least 1,000, up to four times as many where the network adapts to its draws; "all": the
-            problem's own points.
+        points: collocation and boundary points that a step sees, drawn from the problem (`Sampler`). A number: so many
+            inside, and half as many on the boundary, also more than a grid or face has; of arrays and measurements
+            there are no others, all of them are taken where they are fewer. "auto": three per unknown and at least
+            1,000, but of each term at most its own, until the network has adapted to its draws: then up to four times
+            as many; "all": the problem's own points.
         resample: iterations before the second draw; then as many as are done (0, 10, 20, 40, ...), so that the end
             is a long run on one draw; and at once where the loss is more than 5 times larger at points that are held
             out, so that the network has adapted to those drawn (not with unknown coefficients). None: one draw.

@@ -98,7 +98,7 @@ class Marquardt:
         self.full = problem.terms(torch.float64, device)
         if points is None:
             self.full = one_point_per_orbit(problem, net, self.full)
-        self._sampler = Sampler(problem, self.full, points, options.seed)
+        self._sampler = Sampler(problem, self.full, points, options.seed, fills=options.points != "auto")
         self.step, self.damping, self.solvers = 0, options.damping, list[str]()
         self._drawn_at, self._growth, self._is_focused = -1, 2.0, options.focus not in ("auto", 0)
         self._scale = torch.zeros_like(self.x)

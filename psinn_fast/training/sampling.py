@@ -34,6 +34,8 @@ class Sampler:
       scrambled Sobol points of that box where they are more than their share.
     - Points of boundary terms are thinned, one at random from each of equally long runs.
     - All others, measurements above all, are taken as they are; an array of more than eight times its share is thinned.
+    - Fewer than their share are taken as they are; if ``fills``, those that stand for a region give way to as many
+      points of it as their share is.
     - `refine` replaces all points that stand for a region, those of a boundary with known targets too, and doubles
       them when called again.
 
@@ -41,9 +43,11 @@ class Sampler:
     boundary terms, see `is_boundary_term`; ``refinement``: how often points were refined.
     """
 
-    def __init__(self, problem: Problem, terms: Sequence[Term], points: int | None, seed: int) -> None:
+    def __init__(
+        self, problem: Problem, terms: Sequence[Term], points: int | None, seed: int, fills: bool = False
+    ) -> None:
         self.full = list(terms)
-        self._problem, self._seed, self._is_fixed = problem, seed, points is None
+        self._problem, self._seed, self._is_fixed, self._fills = problem, seed, points is None, fills
         self.on_boundary = [is_boundary_term(problem, condition) for condition in problem.conditions]
         self.refinement = 0
         self._boxes = [_is_free_box(condition) for condition in problem.conditions]
@@ -79,15 +83,18 @@ class Sampler:
         count = self._count(i)
         if count is None:
             return term
-        is_replaced = self._boxes[i] or (self.refinement > 0 and self._regions[i])
+        is_replaced = self._boxes[i] or count > term.n_points or (self.refinement > 0 and self._regions[i])
         return self._other(i, count, rng) if is_replaced else _thinned(term, count, rng)
 
     def _count(self, i: int) -> int | None:
         """How many points to draw of a term; None: all of its own, as they are."""
         if self._is_fixed:
             return None
+        share = self._inside if self._boxes[i] else self._around
         if self.refinement and self._regions[i]:
-            return (self._inside if self._boxes[i] else self._around) << (self.refinement - 1)
+            return share << (self.refinement - 1)
+        if self._fills and self._regions[i] and self.full[i].n_points < share:
+            return share
         return int(self._most[i]) if self.full[i].n_points > self._most[i] else None
 
     def focused(self, number: int, residual: Callable[[Term], Tensor], focus: float) -> list[Term]:

@@ -124,9 +124,44 @@ def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
     assert torch.equal(data.points, sampler.full[2].points)
     assert torch.equal(Sampler(problem, problem.terms(FLOAT64), 100, 0).draw(0)[0].points, inside.points)
     assert not torch.equal(sampler.draw(1)[0].points, inside.points)
-    everything = Sampler(problem, problem.terms(FLOAT64), None, 0)
+    everything = Sampler(problem, problem.terms(FLOAT64), None, 0, fills=True)
     assert not any(everything.redraws + everything.can_refine)
     assert [term.n_points for term in everything.draw(0)] == [900, 200, 300, 300]
+
+
+def test_more_points_than_a_grid_has_are_drawn_from_what_it_stands_for_if_they_are_asked_for() -> None:
+    """Those of arrays and measurements are all that there are, and "auto" takes small grids as they are."""
+    box = Box(x=(-1, 1), y=(0, 2))
+    problem = Problem(
+        "small",
+        PDE("x y", "u", lambda u, x: u.xx + u.yy - sympy.sin(x)),
+        box,
+        [
+            Residual(box.grid(11)),
+            Dirichlet(box.face("x", "low", 9), u=lambda x, y: y**2, name="edge"),
+            Dirichlet(box.face("x", "high", 9), u=np.zeros(9), name="numbers"),
+            Periodic(box.face("y", "low", 7), box.face("y", "high", 7), "u"),
+            Data(box.random(30, seed=0), u=1.0),
+            Residual(np.array(box.random(30, seed=1)), name="scattered"),
+        ],
+    )
+    own = [121, 9, 9, 7, 30, 30]
+
+    def drawn(points: int | str) -> list[Term]:
+        run = Marquardt(problem, TanhMLP([2, 4, 1], seed=1, dtype=FLOAT64), GaussNewton(points=points), get_backend())
+        run.linearise()
+        return list(run.residuals.terms)
+
+    inside, edge, *_, scattered = found = drawn(3_000)
+    assert [term.n_points for term in found] == [3_000, 500, 9, 500, 30, 30]
+    assert box.contains(inside.points[0].numpy())
+    assert torch.allclose(inside.columns[:, 0].abs(), inside.points[0, :, 0].sin().abs())
+    assert bool((edge.points[0, :, 0] == -1).all())
+    assert torch.allclose(edge.columns[:, 0], edge.points[0, :, 1].square())
+    assert torch.equal(scattered.points, problem.terms(FLOAT64)[5].points)
+    assert [term.n_points for term in drawn(40)] == [40, 6, 6, 6, 30, 30]
+    assert [term.n_points for term in drawn("auto")] == own
+    assert [term.n_points for term in drawn("all")] == own
 
 
 @pytest.mark.parametrize(("points", "inside", "around"), [(300, 150, 50), (5, 2, 1), (1, 1, 1)])

@@ -22,7 +22,7 @@ from .meaning import Meaning, same_numbers
 from .names import by_normal_names, normal, split_words
 from .pde import PDE
 from .portable import Portable
-from .tracing import Traced, column_symbol, trace
+from .tracing import Traced, called, column_symbol, lowered
 
 Points = npt.NDArray[np.float64]
 # How far from 1 the length of a normal may be: rounding errors of float32.
@@ -42,7 +42,7 @@ class Condition(Portable):
     Args:
         name: names the term in histories and messages; unique within a problem.
         sites: point sets (N, d); more than one where a residual compares several points.
-        residual: from the PDE and the columns' symbols to SymPy expressions.
+        residual: from the PDE and the columns' symbols to SymPy expressions; the PDE's own is called by the PDE.
         columns: given numbers per point, by name.
         weight: factor in the total loss.
         kind: "equation", "residual" (another than the PDE's), "boundary" or "data".
@@ -75,24 +75,29 @@ class Condition(Portable):
                     f"{self.name}: points: expected {d} columns ({', '.join(pde.coords)}), got {points.shape[1]}"
                 )
         symbols = {name: column_symbol(i) for i, name in enumerate(self.columns)}
-        traced = trace(
-            lambda: self.residual(pde, symbols),
+        where = f"term {self.name!r}"
+        own = self.kind != EQUATION
+        traced = lowered(
+            called(lambda: self.residual(pde, symbols), pde.scope, where) if own else pde.given,
             pde.fields,
             pde.scope,
             len(self.sites),
             list(symbols.values()),
             pde.unknown_symbols(),
-            f"term {self.name!r}",
+            where,
             unknowns.substitution(pde.unknown_symbols()) if unknowns is not None else None,
         )
-        meaning = Meaning.of(traced, pde, unknowns.bounds if unknowns is not None else {}, self.sites)
-        if "_meaning" in self.__dict__ and meaning.differs(self.__dict__["_meaning"]):
+        # Other PDEs and bounds may make it something else.
+        bounds = unknowns.bounds if unknowns is not None else {}
+        meaning = Meaning.of(traced, self.sites)
+        known, between, earlier = self.__dict__.get("_meaning", (None, None, None))
+        if known is pde and between == bounds and meaning.differs(earlier):
             raise InputError(
                 f"term {self.name!r}: its residual reads something that has changed since the problem was made "
                 f"(a global?), and is now {short(', '.join(traced.texts()))}; pass it as a coefficient, or make the "
                 "PDE and its conditions anew"
             )
-        self.__dict__["_meaning"] = meaning
+        self.__dict__["_meaning"] = pde, bounds, meaning
         return traced
 
     def own_function(self, pde: PDE) -> object:

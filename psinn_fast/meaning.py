@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from .bounds import Interval
 from .tracing import Traced
-
-if TYPE_CHECKING:  # it imports conditions, which import this module
-    from .pde import PDE
 
 Points = npt.NDArray[np.float64]
 # Points at which sources are compared, and their relative difference that another processor may make.
@@ -22,25 +17,26 @@ _POINTS, _SAME = 16, 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Meaning:
-    """A program by its digest, and the sources it reads at some of a condition's points, for a PDE and its bounds.
+    """A program by its digest, and the sources it reads at some points.
 
     It can be compared in another process, where everything is traced anew.
     """
 
-    pde: PDE
-    bounds: Mapping[str, Interval] = field(repr=False)
     program: str
     sources: Points
 
     @classmethod
-    def of(cls, traced: Traced, pde: PDE, bounds: Mapping[str, Interval], sites: Sequence[Points]) -> Meaning:
+    def of(cls, traced: Traced, sites: Sequence[Points]) -> Meaning:
         picked = np.linspace(0, len(sites[0]) - 1, _POINTS).round().astype(np.int64)
-        return cls(pde, bounds, traced.program.digest(), traced.columns([points[picked] for points in sites]))
+        return cls(traced.program.digest(), traced.columns([points[picked] for points in sites]))
+
+    @classmethod
+    def anywhere(cls, traced: Traced, d: int) -> Meaning:
+        """At points of all sizes, for a residual at one site that has no points of its own."""
+        sizes = np.geomspace(1e-2, 1e2, _POINTS)[:, None]
+        return cls.of(traced, [sizes * np.random.default_rng(0).uniform(-1, 1, (_POINTS, d))])
 
     def differs(self, earlier: Meaning) -> bool:
-        """Whether the same function of the same PDE was something else earlier; other PDEs and bounds may differ."""
-        if self.pde is not earlier.pde or self.bounds != earlier.bounds:
-            return False
         return self.program != earlier.program or not same_numbers(self.sources, earlier.sources)
 
 

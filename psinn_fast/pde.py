@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sympy as sp
@@ -21,11 +22,12 @@ from .fields import (
 )
 from .frozen import frozen
 from .kernels.channels import MAX_INPUTS
-from .kernels.errors import InputError
+from .kernels.errors import InputError, short
+from .meaning import Meaning
 from .names import Names, numbers_by_name, split_names
 from .portable import Portable
 from .scope import Scope, entered
-from .tracing import Traced, trace
+from .tracing import Called, Traced, called, lowered
 
 # A field of such a name could not be given a target: `Dirichlet(points, weight=0.0)`.
 CONDITION_ARGUMENTS = ("points", "partners", "normals", "quantities", "residual", "weight", "name", "outside")
@@ -39,7 +41,8 @@ class PDE(Portable):
         coords: names of the coordinates, e.g. ``"x y"`` (1 to 4).
         fields: names of the unknown functions, e.g. ``"u v p"``.
         residual: a function whose parameters are named after fields, coordinates and coefficients, in any order; it
-            returns one expression or a list. Fields carry their derivatives as attributes: ``u.x``, ``u.xy``,
+            returns one expression or a list. It is called once, when the PDE is made: what it reads may change later
+            and changes nothing. Fields carry their derivatives as attributes: ``u.x``, ``u.xy``,
             ``u.xxyy``, ``u.lap``. Use SymPy's functions (``sympy.sin``).
         coefficients: known numbers by name.
         unknown: coefficients to be found, by name with the value they start from.
@@ -48,7 +51,7 @@ class PDE(Portable):
 
     Raises:
         InputError: unusable or clashing names, a parameter that is none of them, a coefficient that is not finite, a
-            time that is no coordinate.
+            time that is no coordinate, a residual function that fails or returns no residual.
 
     Example:
         ``PDE("t x", "u", lambda u, nu: u.t + u * u.x - nu * u.xx, unknown={"nu": 0.0})``
@@ -60,6 +63,7 @@ class PDE(Portable):
     coefficients: Mapping[str, float]
     unknown: Mapping[str, float]
     time: str | None
+    _records = ("_meaning",)
 
     def __init__(
         self,
@@ -94,10 +98,17 @@ class PDE(Portable):
         twice = sorted({name for name in everything if everything.count(name) > 1})
         if twice:
             raise InputError(f"coords, fields, coefficients, unknown: the names {twice} are used twice")
-        self.arguments_of(residual)
+        _ = self.given  # what the function reads may change: a PDE means what it says now
 
     def _functions(self) -> dict[str, object]:
         return {"PDE: its residual": self.residual}
+
+    def __getstate__(self) -> dict[str, Any]:
+        try:
+            meaning = {"_meaning": Meaning.anywhere(self.traced(), len(self.coords))}
+        except InputError:  # no problem can have it
+            meaning = {}
+        return {**super().__getstate__(), **meaning}
 
     def without_unknowns(self) -> PDE:
         """The same PDE with its unknown coefficients fixed where they start."""
@@ -106,15 +117,33 @@ class PDE(Portable):
     def __str__(self) -> str:
         return describe_pde(self)
 
+    @cached_property
+    def given(self) -> Called:
+        """What the residual function gave when the PDE was made. A pickle's is called again, which must mean the same.
+
+        Raises:
+            InputError: it fails, or returns no residual, or reads something that has changed.
+        """
+        given = called(lambda: self.call(self.residual), self.scope, "residual")
+        if (earlier := self.__dict__.get("_meaning")) is not None:
+            traced = self._lowered(given)
+            if Meaning.anywhere(traced, len(self.coords)).differs(earlier):
+                raise InputError(
+                    "residual: the function reads something that has changed since the PDE was made (a global?), and "
+                    f"is now {short(', '.join(traced.texts()))}; pass it as a coefficient, or make the PDE anew"
+                )
+        return given
+
     def traced(self) -> Traced:
         """The program of the PDE's residual.
 
         Raises:
-            InputError: the residual function fails, or asks for what the PDE does not have.
+            InputError: the residual asks for what the PDE does not have.
         """
-        return trace(
-            lambda: self.call(self.residual), self.fields, self.scope, 1, [], self.unknown_symbols(), "residual"
-        )
+        return self._lowered(self.given)
+
+    def _lowered(self, given: Called) -> Traced:
+        return lowered(given, self.fields, self.scope, 1, [], self.unknown_symbols(), "residual")
 
     def arguments_of(self, function: Callable[..., Any]) -> tuple[str, ...]:
         """Parameter names of a residual function: those that this PDE knows; others must have defaults."""

@@ -16,10 +16,10 @@ _BY_VALUE = ("cloudpickle", "dill")
 
 
 class Portable:
-    """A frozen dataclass that holds functions. Copied and pickled are its fields, not what it has computed from them.
+    """A frozen dataclass that holds functions. Copied and pickled are its fields.
 
     A pickle holds the names of functions, so they must be found under these: a lambda or a function within another is
-    refused. A copy shares them.
+    refused. A copy shares them, and what has been computed from them.
 
     ``_records``: names of entries that are no fields and are copied and pickled too, where they are there.
     """
@@ -46,6 +46,8 @@ class Portable:
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         made = memo[id(self)] = object.__new__(type(self))
         made.__setstate__(deepcopy(self._fields(), memo))
+        # What was computed from functions is what they said, whatever they would say now.
+        made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in made.__dict__})
         return made
 
     def _fields(self) -> dict[str, Any]:

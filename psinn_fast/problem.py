@@ -105,12 +105,6 @@ class Problem(Portable):
     def _functions(self) -> dict[str, object]:
         return {f"problem {self.name!r}: exact": self.exact}
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Problem:
-        made: Problem = super().__deepcopy__(memo)
-        # What was traced is what will be trained, whatever the functions would give now.
-        made.__dict__.update({name: value for name, value in self.__dict__.items() if name not in made.__dict__})
-        return made
-
     def exact_at(self, points: Points) -> Points:
         """The exact solution at points (N, d): (N, F), NaN where it says nothing.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
@@ -40,16 +41,41 @@ class Traced:
     program: Program
     residuals: tuple[sp.Expr, ...]
     columns: Columns
-    symbols: tuple[sp.Symbol, ...] = ()
-    derivatives: tuple[tuple[sp.Expr, tuple[sp.Symbol, ...]], ...] = ()
+    symbols: tuple[sp.Symbol, ...]
+    derivatives: tuple[tuple[sp.Expr, tuple[sp.Symbol, ...]], ...]
 
     def texts(self, meaning: Mapping[sp.Symbol, sp.Expr] | None = None) -> list[str]:
         """The residuals as text, large ones in outline; ``meaning``: what to show for a symbol."""
         return [readable(r.xreplace(meaning) if meaning else r) for r in self.residuals]
 
 
-def trace(
-    function: Callable[[], Any],
+@dataclass(frozen=True)
+class Called:
+    """What a residual function gave when it was called, expressions of fields; the rest as in `Traced`."""
+
+    expressions: tuple[sp.Expr, ...]
+    symbols: tuple[sp.Symbol, ...]
+    derivatives: tuple[tuple[sp.Expr, tuple[sp.Symbol, ...]], ...]
+
+
+def called(function: Callable[[], Any], scope: Scope, where: str) -> Called:
+    """Call a residual function, which returns one residual or a sequence of them, as SymPy expressions.
+
+    Args:
+        function: closes over the symbols it uses.
+        scope: the coordinates, and what a user's own symbols mean.
+        where: names the function in error messages.
+
+    Raises:
+        InputError: the function fails, or returns what is no residual.
+    """
+    with _named(where), deeper, recorded() as record:
+        expressions = expressions_of(function, scope)
+        return Called(expressions, tuple(sorted(record.symbols, key=str)), tuple(record.derivatives))
+
+
+def lowered(
+    given: Called,
     fields: Sequence[str],
     scope: Scope,
     n_sites: int,
@@ -58,12 +84,12 @@ def trace(
     where: str,
     substitution: Mapping[sp.Symbol, sp.Expr] | None = None,
 ) -> Traced:
-    """Lower what ``function()`` returns: one residual or a sequence of them, as SymPy expressions.
+    """The program of residuals.
 
     Args:
-        function: closes over the symbols it uses.
+        given: by the residual function.
         fields: names of the network's outputs, in order.
-        scope: the coordinates, and what a user's own symbols mean.
+        scope: as for `called`.
         n_sites: points per residual.
         columns: symbols of the given columns.
         coefficients: symbols of the unknown coefficients.
@@ -71,15 +97,17 @@ def trace(
         substitution: of unknown coefficients by functions of their symbols, in the program alone.
 
     Raises:
-        InputError: the function fails, or returns what no program can compute.
+        InputError: no program can compute them.
     """
+    with _named(where), deeper:
+        return _lowered(given, fields, scope, n_sites, columns, coefficients, where, substitution or {})
+
+
+@contextmanager
+def _named(where: str) -> Iterator[None]:
+    """Errors begin with the function's name."""
     try:
-        with deeper, recorded() as record:
-            expressions = expressions_of(function, scope)
-            traced = _lowered(expressions, fields, scope, n_sites, columns, coefficients, where, substitution or {})
-            return replace(
-                traced, symbols=tuple(sorted(record.symbols, key=str)), derivatives=tuple(record.derivatives)
-            )
+        yield
     except InputError as error:
         text = str(error)
         raise InputError(text if text.startswith(where) else f"{where}: {text}") from error.__cause__
@@ -88,7 +116,7 @@ def trace(
 
 
 def _lowered(
-    expressions: tuple[sp.Expr, ...],
+    given: Called,
     fields: Sequence[str],
     scope: Scope,
     n_sites: int,
@@ -99,7 +127,7 @@ def _lowered(
 ) -> Traced:
     coords = [coordinate_symbols(scope.coords, site) for site in range(n_sites)]
     places = [symbol for site in coords for symbol in site]
-    expressions = tuple(map(whole, expressions))
+    expressions = tuple(map(whole, given.expressions))
     steps, residuals = in_steps(expressions, places)
     parts = with_jets((*(definition for _, definition in steps), *residuals))
     _refuse_strangers(expressions, {*columns, *coefficients, *places}, scope)
@@ -121,7 +149,8 @@ def _lowered(
     meaning.update({symbol: Column(i) for i, symbol in enumerate((*columns, *hoisted))})
     meaning.update({symbol: Coefficient(i) for i, symbol in enumerate(coefficients)})
     program = emit(steps, lowered[len(steps) :], meaning, channels, n_sites, len(columns) + len(hoisted))
-    return Traced(program, traced, Columns(tuple(hoisted.values()), places, where))
+    sources = Columns(tuple(hoisted.values()), places, where)
+    return Traced(program, traced, sources, given.symbols, given.derivatives)
 
 
 def _refuse_strangers(expressions: Sequence[sp.Expr], known: set[sp.Symbol], scope: Scope) -> None:

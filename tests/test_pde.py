@@ -266,7 +266,7 @@ def test_parse_derivative(text: str, coords: tuple[str, ...], channel: Channel |
     ],
 )
 def test_bad_residuals(function: Callable[..., Any], message: str) -> None:
-    with pytest.raises(InputError, match=f"term 'residual': .*{message}"):
+    with pytest.raises(InputError, match=f"(term 'residual'|residual): .*{message}"):
         traced(PDE("x y", "u", function))
 
 

@@ -76,9 +76,9 @@ def natural_scales(problem: Problem, may_start: Sequence[bool] | None = None) ->
     """
     probe = _Probe(problem)
     n_fields = len(problem.pde.fields)
-    start, given = np.zeros(n_fields), np.zeros(n_fields)
+    start, given, middles = np.zeros(n_fields), np.zeros(n_fields), probe.given_middles()
     for field, values in probe.given_values().items():
-        middle, spread = (values.max() + values.min()) / 2, (values.max() - values.min()) / 2
+        middle, spread = middles[field], (values.max() - values.min()) / 2
         if abs(middle) > _FAR * spread and (may_start is None or may_start[field]):
             start[field] = middle
         given[field] = abs(values - start[field]).max()
@@ -93,6 +93,11 @@ def natural_scales(problem: Problem, may_start: Sequence[bool] | None = None) ->
     scales = replace(scales, coefficients=np.where(is_free, units, guesses))
     residuals = tuple(probe.residuals(i, scales).square().mean(0).sqrt().numpy() for i in range(len(probe.terms)))
     return replace(scales, coefficients=np.where(is_free, _rounded(units, _UNUSUAL), 1.0), residuals=residuals)
+
+
+def given_middles(problem: Problem) -> FloatArray:
+    """By field, the middle of the values that are given for it; 0 where none are."""
+    return _Probe(problem).given_middles()
 
 
 class NaturalLosses(NamedTuple):
@@ -201,6 +206,13 @@ class _Probe:
             if equation.given is not None:
                 found.setdefault(min(equation.fields), []).append(equation.given)
         return {field: np.concatenate(values) for field, values in found.items()}
+
+    def given_middles(self) -> FloatArray:
+        """By field; 0 where no value is given."""
+        middles = np.zeros(self._n_fields)
+        for field, values in self.given_values().items():
+            middles[field] = (values.max() + values.min()) / 2
+        return middles
 
     def residuals(self, term: int, scales: Scales) -> Tensor:
         """(N, m) where u = start + sizes N."""

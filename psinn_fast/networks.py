@@ -77,7 +77,7 @@ class PsiMLP(nn.Module):
         dtype = checks.floating_dtype("dtype", torch.get_default_dtype() if dtype is None else dtype)
         place = None if device is None else named_device(device)
         structure = structure.with_width(width)
-        theta = _draw(structure, init, seed) + _biases(structure, tuple(start))
+        theta = _draw(structure, init, seed) + start_biases(structure, tuple(start))
         self._build(structure, theta.to(device=place, dtype=dtype))
         self.start = tuple(start)
 
@@ -348,7 +348,7 @@ def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:
     )
 
 
-def _biases(structure: Structure, start: tuple[float, ...]) -> Tensor:
+def start_biases(structure: Structure, start: tuple[float, ...]) -> Tensor:
     """theta of the last biases that give ``start``, all else 0."""
     theta = torch.zeros(structure.n_parameters, dtype=torch.float64)
     if start and (len(start) != structure.n_outputs or not all(map(math.isfinite, start))):

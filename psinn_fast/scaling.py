@@ -41,9 +41,7 @@ def scaled(structure: Structure, problem: Problem) -> tuple[Structure, tuple[flo
     See `in_frame` and `natural_scales`. Outputs that the relations tie get the largest s of them; a structure that has
     output scales keeps them.
     """
-    index, sign = structure.layers[-1].bias_map()
-    has_own_bias = [bool(sign[i]) and int((index == index[i]).sum()) == 1 for i in range(structure.n_outputs)]
-    scales = natural_scales(problem, has_own_bias)
+    scales = natural_scales(problem, structure.free_outputs)
     sizes = scales.sizes.copy()
     for group in map(list, structure.tied_outputs):
         sizes[group] = sizes[group].max()

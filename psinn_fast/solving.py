@@ -17,14 +17,16 @@ from .kernels import checks
 from .kernels.errors import InputError, short
 from .kernels.registry import get_backend
 from .kernels.regularizer import Regularizer
+from .natural_scales import natural_scales
 from .networks import PsiMLP, TanhMLP
 from .output import save_solution, writable_folder
 from .problem import Problem
 from .problems import as_problem
-from .scaling import check_scaling, float32_suffices, scaled
+from .scaling import check_scaling, float32_suffices, in_natural_units, scaled
 from .structure import Structure, check_layer_sizes
 from .symmetry import structure_from_group
 from .training.doubts import Metric, inaccurate
+from .training.first_weights import start_where_finite
 from .training.gauss_newton_options import GaussNewton
 from .training.interrupt import InterruptFlag
 from .training.loop import Schedule, fit
@@ -281,10 +283,12 @@ def build_network(
     """The untrained network of a method (see `solve`), for `fit`.
 
     With ``scaling`` "auto" it is u(x) = s N((x - c) / h), with c, h and s from the problem (`in_frame`,
-    `natural_scales`): 0 and 1 where coordinates and fields are of order 1, and such that all relations hold.
+    `natural_scales`): 0 and 1 where coordinates and fields are of order 1, and such that all relations hold. Where the
+    problem's residuals have no value at its initial weights, these are smaller (`start_where_finite`).
 
     Args:
-        by_newton: it is for Gauss-Newton, which counts for the default width.
+        by_newton: it is for Gauss-Newton, which counts for the default width, and starts unknown coefficients at
+            their guesses.
     """
     _check_network_options(problem, method, structure, width, layers)
     check_scaling(scaling)
@@ -302,7 +306,9 @@ def build_network(
         chosen = given.with_width(default_width(problem, given, by_newton) if width is None else width)
     chosen, start = scaled(chosen, problem) if scaling else (chosen, ())
     kind = TanhMLP if method == "pinn" else PsiMLP
-    return kind(chosen, start=start, seed=seed, dtype=dtype, device=device)
+    net = kind(chosen, start=start, seed=seed, dtype=dtype, device=device)
+    start_where_finite(net, in_natural_units(problem, natural_scales(problem)) if scaling else problem, by_newton)
+    return net
 
 
 def _check_network_options(

@@ -149,6 +149,12 @@ class Structure:
         )  # fmt: skip
 
     @cached_property
+    def free_outputs(self) -> tuple[bool, ...]:
+        """Which outputs have a bias of their own, so that they may start anywhere."""
+        index, sign = self.layers[-1].bias_map()
+        return tuple(bool(sign[i]) and int((index == index[i]).sum()) == 1 for i in range(self.n_outputs))
+
+    @cached_property
     def plan(self) -> Plan:
         """The network with every exact rewrite, as backends run it."""
         if self.is_dense:

@@ -23,6 +23,9 @@ _FORMS = {
     "min": "torch.minimum({a}, {b})",
 }
 
+# How messages write operations; others are functions.
+_WORDS = {"add": "{} + {}", "mul": "{} * {}", "div": "{} / {}", "reciprocal": "1 / {}", "pow": "({}) ** {}"}
+
 
 class TorchProgram(NamedTuple):
     """``residuals(jets, x, columns, coefficients)`` -> tuple of r_i; ``adjoint(..., r_bar)`` -> input adjoints.
@@ -54,6 +57,30 @@ def slopes(
     """Of one residual by everything that is trained, in the order of ``program.gradients``; arguments as above."""
     pick = [columns.new_full((len(columns),), float(i == residual)) for i in range(program.n_residuals)]
     return torch_program(program).adjoint(jets, x, columns, coefficients, pick)
+
+
+def undefined(program: Program, jets: Tensor, x: Tensor, columns: Tensor, coefficients: Tensor) -> str | None:
+    """The first operation of the residuals that makes NaN or infinity of finite numbers, and how often; None for none.
+
+    As ``log(-0.31) at 40 of 101 points``; arguments as above.
+    """
+    n, count = len(program.inputs), len(columns)
+    registers = range(n + program.n_forward)
+    namespace: dict[str, Any] = {"torch": torch}
+    exec(_function(program, "registers", "jets, x, columns, coefficients, r_bar", tuple(registers)), namespace)
+    nothing = [columns.new_zeros(count)] * program.n_residuals
+    found = namespace["registers"](jets, x, columns, coefficients, nothing)
+    values = [torch.as_tensor(value, dtype=jets.dtype, device=jets.device).expand(count) for value in found]
+    for value, (op, a, b, _) in zip(values[n:], program.instructions, strict=False):
+        operands = [values[register] for register in (a, b) if register >= 0]
+        bad = ~torch.isfinite(value)
+        for operand in operands:
+            bad &= torch.isfinite(operand)
+        if bool(bad.any()):
+            first = int(bad.int().argmax())
+            numbers = (f"{float(operand[first]):.3g}" for operand in operands)
+            return f"{_WORDS.get(op, f'{op}({{}})').format(*numbers)} at {int(bad.sum())} of {count} points"
+    return None
 
 
 def _function(program: Program, name: str, arguments: str, results: tuple[int, ...]) -> str:

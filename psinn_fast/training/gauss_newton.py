@@ -29,7 +29,7 @@ from .marching import March
 from .marquardt import Failure, Marquardt, Watched
 from .metrics import coarse_relative_l2
 from .progress import TrainingProgress, progress_note
-from .result import OTHER_WEIGHTS, FitResult, TrainingInterrupted, divergence
+from .result import FitResult, TrainingInterrupted, divergence, other_weights
 from .scouting import SCOUT_ITERATIONS, better_start, redrawn, wants_another_start
 from .stability import errors_allowed
 
@@ -72,7 +72,7 @@ def fit_gauss_newton(
     compare_at = scouting if compares else None
     elsewhere = {**(coefficients or {}), **problem.unknowns.far(coefficients, guessed=True)}
     others = [
-        partial(Marquardt, problem, redrawn(net, options.seed, number), options, engine, elsewhere)
+        partial(Marquardt, problem, redrawn(net, problem, options.seed, number), options, engine, elsewhere)
         for number in range(1, starts)
     ]
     scouted = not others
@@ -177,10 +177,11 @@ def fit_gauss_newton(
             errors = errors_allowed(problem, engine, net.plan, run.x, unseen, run.full, lambda: interrupt.raised)
             write_back()
         except Failure as failure:
+            advice = other_weights(run.undefined())
             kept = run.restore_good()
             publish()
             steps = march.before + failure.step, march.before + kept
-            raise DivergedError(divergence(failure.what, *steps, file.path, OTHER_WEIGHTS)) from None
+            raise DivergedError(divergence(failure.what, *steps, file.path, advice)) from None
         file.conclude()
     total = problem.total_loss(final)
     result = FitResult(

@@ -40,8 +40,8 @@ from .metrics import coarse_relative_l2
 from .point_orbits import one_point_per_orbit
 from .progress import TrainingProgress, progress_note
 from .redraw import EVERY, Redraw
+from .residuals import Residuals
 from .result import (
-    OTHER_WEIGHTS,
     FitResult,
     TrainingInterrupted,
     check_fits,
@@ -49,6 +49,7 @@ from .result import (
     check_trainable,
     divergence,
     judged,
+    other_weights,
     time_limit,
 )
 from .stability import errors_allowed
@@ -259,6 +260,16 @@ def fit(
         adapted = points_now.is_possible and (adapted or hidden is not None)
         return progress_note(own + penalty, error, hidden)
 
+    def diverged(index: int, failed_at: int) -> DivergedError:
+        """The error of what failed: a term by its number, or the weight penalty, or the gradient."""
+        what = [*(f"term {name!r}" for name in names), "the weight penalty", "the gradient"][index]
+        advice = "A smaller learning rate may help"
+        if failed_at == 0:
+            residuals, x = Residuals(engine, net.plan, [], []), torch.cat([state.theta, state.coefficients])
+            undefined = residuals.undefined(points_now.terms[index], x) if index < len(names) else None
+            advice = other_weights(undefined)
+        return DivergedError(divergence(what, failed_at, state.step, file.path, advice))
+
     clock = _Clock(history.rows[-1][1] if history.rows else 0.0)
     publish()  # an unwritable checkpoint shows now, not after the work
     ended, note = "done", ""
@@ -282,7 +293,7 @@ def fit(
             report = engine.train(net.plan, state, points_now.terms, steps, regularizer)
             if report.failure is not None:
                 publish()
-                raise DivergedError(_failure(report.failure, names, start + len(report.losses), state.step, file.path))
+                raise diverged(report.failure, start + len(report.losses))
             clock.rate = 0.5 * clock.rate + 0.5 * steps / max(time.perf_counter() - began, 1e-9)
             if at_log:
                 note = record(report.losses[0].tolist(), start, lr, error, found, others)
@@ -297,7 +308,7 @@ def fit(
             failed_at = state.step
             state.restore_good()
             publish()
-            raise DivergedError(_failure(failed[0], names, failed_at, state.step, file.path))
+            raise diverged(failed[0], failed_at)
         if ended == "done":
             found = state.coefficients.tolist()
             record(losses, state.step, state.learning_rate(), measure(net), found, unseen(watched))
@@ -332,13 +343,6 @@ def fit(
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, net, interrupt.signal)
     return result
-
-
-def _failure(index: int, names: Sequence[str], failed_at: int, kept: int, path: Path | None) -> str:
-    what = (
-        f"term {names[index]!r}" if index < len(names) else ("the weight penalty", "the gradient")[index - len(names)]
-    )
-    return divergence(what, failed_at, kept, path, "A smaller learning rate may help" if failed_at else OTHER_WEIGHTS)
 
 
 def _tensors(state: AdamState) -> dict[str, Tensor]:

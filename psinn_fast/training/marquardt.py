@@ -366,3 +366,8 @@ class Marquardt:
             if not bool(torch.isfinite(self.residuals.of_term(term, self.x)).all()):
                 return f"term {term.name!r}"
         return "the Jacobian"
+
+    def undefined(self) -> str | None:
+        """Which operation has no value at x, as text."""
+        terms = (*self.residuals.terms, *self.full)
+        return next((found for term in terms if (found := self.residuals.undefined(term, self.x))), None)

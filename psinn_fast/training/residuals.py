@@ -16,7 +16,7 @@ from torch import Tensor
 from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
 from ..kernels.program import Coefficient, Jet
-from ..kernels.reference.torch_program import torch_program
+from ..kernels.reference.torch_program import torch_program, undefined
 from .abort import look_up
 from .least_squares import Chunk
 
@@ -58,6 +58,11 @@ class Residuals:
             values = run.residuals(self._jets(part, theta), part.points, part.columns, coefficients)
             parts.append(torch.stack([_per_point(value, part) for value in values], 1))
         return torch.cat(parts)
+
+    def undefined(self, term: Term, x: Tensor) -> str | None:
+        """Which operation of a term has no value, as text (`torch_program.undefined`)."""
+        theta, coefficients = self._split(x)
+        return undefined(term.program, self._jets(term, theta), term.points, term.columns, coefficients)
 
     def vector(self, x: Tensor) -> Tensor:
         """r (M,)."""

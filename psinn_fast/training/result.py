@@ -149,8 +149,10 @@ def time_limit(seconds: object) -> float | None:
     return None if seconds is None else checks.number("seconds", seconds, least=0, infinite=True, other="None or ")
 
 
-# What to do where weights have no finite loss.
-OTHER_WEIGHTS = "Look at the residual where it is not defined for every u, or start from other weights (seed)"
+def other_weights(undefined: str | None) -> str:
+    """What to do where weights have no finite loss; ``undefined``: which operation has no value, as text."""
+    found = f"It has {undefined}. " if undefined else ""
+    return f"{found}Look at the residual where it is not defined for every u, or start from other weights (seed)"
 
 
 def divergence(what: str, failed_at: int, kept: int, path: Path | None, advice: str) -> str:

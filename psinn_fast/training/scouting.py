@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..networks import PsiMLP
+from ..problem import Problem
+from .first_weights import start_where_finite
 from .marquardt import Failure, Marquardt
 
 # By then a start that finds no way has a loss some thousand times that of the others (docs/optimisers.md). Starts that
@@ -50,7 +52,9 @@ def better_start(
     return best if run.loss > CLEARLY_WORSE * best.loss else run
 
 
-def redrawn(net: PsiMLP, seed: int, number: int) -> PsiMLP:
-    """The same network with other initial weights."""
+def redrawn(net: PsiMLP, problem: Problem, seed: int, number: int) -> PsiMLP:
+    """The same network with other initial weights, where the residuals of the ``problem`` trained are finite."""
     seed = int(np.random.default_rng((seed, number)).integers(2**31))
-    return PsiMLP(net.structure, seed=seed, start=net.start, dtype=net.theta.dtype, device=net.theta.device)
+    other = PsiMLP(net.structure, seed=seed, start=net.start, dtype=net.theta.dtype, device=net.theta.device)
+    start_where_finite(other, problem, guessed=True)
+    return other

@@ -25,7 +25,15 @@ from .kernels.contract import Term
 from .kernels.errors import InputError
 from .pde import PDE
 from .portable import Portable
-from .problem_checks import check_exact, check_names, check_points, check_targets, check_use, checked_settings
+from .problem_checks import (
+    check_exact,
+    check_known,
+    check_names,
+    check_points,
+    check_targets,
+    check_use,
+    checked_settings,
+)
 from .structure import Structure
 from .symmetry import Symmetry
 from .tracing import Traced
@@ -95,6 +103,7 @@ class Problem(Portable):
         _ = self.traced  # a condition that does not fit the PDE is refused here, not at the first step
         refuse_false_assumptions(self)
         check_use(self)
+        check_known(self)
         check_targets(self)
         check_points(self)
         check_dependence(self)

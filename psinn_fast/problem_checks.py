@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .assumptions import symbols_in
 from .bounds import Interval, checked_bounds
 from .conditions import Condition
 from .domain import Box
 from .kernels import checks
 from .kernels.errors import InputError, short
 from .kernels.program import Coefficient, Jet
-from .names import numbers_by_name
+from .names import normal, numbers_by_name
 from .pde import PDE
 from .structure import Structure, check_layer_sizes
 from .symmetry import SignedPermutation, Symmetry, maps_of_box
@@ -103,6 +104,21 @@ def check_use(problem: Problem) -> None:
                 f"pde: {what}: no term of positive weight depends on {' and '.join(unused)}, so nothing determines it; "
                 "leave it out of the PDE, or give the residual or condition that it is in"
             )
+
+
+def check_known(problem: Problem) -> None:
+    """Every known coefficient is in some residual: one that is in none is another name than that which was meant."""
+    pde = problem.pde
+    functions = [pde.residual, *(condition.own_function(pde) for condition in problem.conditions)]
+    symbols = {symbol for given in (pde.given, *problem.traced) for symbol in given.symbols}
+    read = {normal(symbol.name) for symbol in symbols.union(*map(symbols_in, functions))}
+    read = read.union(*(pde.arguments_of(function) for function in functions if callable(function)))
+    unused = [repr(name) for name in pde.coefficients if name not in read]
+    if unused:
+        raise InputError(
+            f"pde: coefficients: no residual has {' or '.join(unused)} as a parameter; leave it out of the PDE, or "
+            "give the residual function that reads it a parameter of that name"
+        )
 
 
 def check_points(problem: Problem) -> None:

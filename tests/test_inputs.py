@@ -374,3 +374,21 @@ def test_what_some_term_depends_on() -> None:
     Problem("p", pde, LINE, [Residual(LINE.grid(9)), Residual(ENDS, lambda v, a: v.x - a, weight=1e-9)])
     Problem("p", pde, LINE, [Residual(LINE.grid(9)), Data(ENDS, v=0.0), Residual(ENDS, lambda a: a - 1)])
     Problem("p", PDE("x", "u v", lambda u: u.xx), LINE, [Residual(ENDS), Periodic(ENDS[:1], ENDS[1:], "v_x")])
+
+
+def test_known_coefficients_that_no_residual_has() -> None:
+    """They are mostly misspelt: the residual function reads something else instead."""
+    b, c = sp.symbols("b c")
+    for function, unused in (
+        (lambda u: u.xx + 1, "'a' or 'b' or 'c'"),
+        (lambda u, a: u.xx + a, "'b' or 'c'"),
+        (lambda u: u.xx + b, "'a' or 'c'"),
+    ):
+        pde = PDE("x", "u", function, {"a": 1, "b": 2, "c": 3})
+        with pytest.raises(InputError, match=f"^pde: coefficients: no residual has {unused} as a parameter; leave it"):
+            Problem("p", pde, LINE, [Residual(LINE.grid(9))])
+        own = Residual(ENDS, lambda u, a, b, c: a * u + b - c, weight=0)
+        Problem("p", pde, LINE, [Residual(LINE.grid(9)), own])
+    everything = PDE("x", "u", lambda u, a: u.xx + a + b * u - c, {"a": 1, "b": 2, "c": 3})
+    Problem("p", everything, LINE, [Residual(LINE.grid(9))])
+    Problem("p", everything, LINE, [Data(ENDS, u=0.0)])

@@ -193,4 +193,6 @@ def test_a_coefficient_pressed_against_its_bound_is_said() -> None:
         problem = Problem("decay", pde, line, [Residual(line.grid(50)), data], bounds={"a": (0, high)})
         solution = solve(problem, layers=[1, 8, 1], optimizer="gauss-newton", steps=60)
         assert ("coefficient a is at its bound 0.2" in solution.status) == warns
+        # No free number moves a coefficient at its bound, which is no sign of how accurate it is.
+        assert solution.possible_errors.keys() == ({"u"} if warns else {"u", "a"})
         assert warns or solution.coefficients["a"] == pytest.approx(0.3, rel=1e-3)

@@ -24,6 +24,7 @@ _UNSOLVED, _NEAR = 1e-2, 1e-5
 ALLOWED, ALLOWED_OF_ADAM, FREE = 1e-2, 0.1, 0.5
 # Above this relative L2 error.
 _INACCURATE = 0.2
+_LOCAL = "a kink, a jump or a thin layer at one of them?"
 _CUT_SHORT = ("steps", "iterations", "seconds", "interrupt")
 _MORE = "when training stopped: more steps or seconds would help"
 # Fewer rows of a history show no trend; so many are averaged at each of its ends.
@@ -47,30 +48,49 @@ def _rounded(ratio: float) -> str:
 
 
 def unsolved(
-    history: History, loss: float, losses: Mapping[str, float], references: Mapping[str, float], size: float
+    history: History,
+    loss: float,
+    losses: Mapping[str, float],
+    references: Mapping[str, float],
+    size: float,
+    held_out: Mapping[str, float | None] | None = None,
 ) -> tuple[str, ...]:
-    """A warning that the loss of a term, or the weighted total, is not small.
+    """Warnings that the loss of a term, or the weighted total, is not small.
+
+    A term that is not small at its own points, but between them, is no verdict on the solution: one point on a kink, of
+    an option's pay-off at the strike, is enough.
 
     Args:
         history: of training.
-        loss: the total reached.
+        loss: the total reached, with the smaller loss of each term.
         losses, references: by term, what was reached, and what it is if nothing is solved; terms without the latter are
             not judged. The first loss is no such reference: untrained networks nearly solve Laplace's equation.
         size: the total of random fields, by which a start near the solution is told.
+        held_out: by term, what was reached between its points; None where that is not known.
     """
-    found = []
+    found, local = [], []
     for name, reference in references.items():
         if losses[name] > _UNSOLVED * reference:
             most = max(largest(history, name), losses[name])
             is_known = losses[name] > _UNSOLVED * most
             share = 100 * losses[name] / (most if is_known else reference)
-            found.append(f"term {name!r} is still at {share:.0f} % of its {'largest' if is_known else 'natural size'}")
+            between = smaller(losses[name], (held_out or {}).get(name))
+            text = f"at {share:.0f} % of its {'largest' if is_known else 'natural size'}"
+            if between > _UNSOLVED * reference:
+                found.append(f"term {name!r} is still {text}")
+            else:
+                local.append(f"term {name!r} is still {text} at its own points, but not between them: {_LOCAL}")
     first = history["loss"][0] if len(history) else math.inf
     if not found and loss > _UNSOLVED * first and loss > _NEAR * size:
         found = [f"the loss is still {100 * loss / first:.0f} % of the first one"]
-    if not found:
-        return ()
-    return (f"this is no solution, unless training began near one or data are noisy: {', '.join(found)}",)
+    if found:
+        local.insert(0, f"this is no solution, unless training began near one or data are noisy: {', '.join(found)}")
+    return tuple(local)
+
+
+def smaller(loss: float, held_out: float | None) -> float:
+    """Of a term's loss at its own points, and between them where that is known and finite."""
+    return loss if held_out is None or not held_out < loss else held_out
 
 
 def largest(history: History, term: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..kernels.regularizer import Regularizer
 from ..natural_scales import natural_losses
 from ..networks import PsiMLP, check_network
 from ..problem import Problem
-from .doubts import largest, trend, unsolved
+from .doubts import largest, smaller, trend, unsolved
 from .history import History
 from .interrupt import Interrupted
 
@@ -30,9 +31,10 @@ class FitResult:
     ``warnings``: that these are much larger, or that a loss hardly fell; ``notes``: that it was still falling, that
     no step was taken, that the weights ``returned`` are not the last ones, or that Adam's residuals are ``loose``.
     ``possible_errors``: by field and unknown coefficient, the relative errors that the residuals left over allow
-    (`training.stability`); empty where they are not known.
+    (`training.stability`); empty where they are not known, and none of coefficients that are ``pressed``.
     ``unsolved``: by term, its loss where nothing is solved: the largest of training, or of random fields if that is
-    more, or for values that are given (`natural_losses`); ``size``: the weighted total of random fields.
+    more, or for values that are given (`natural_losses`); ``size``: the weighted total of random fields;
+    ``least_loss``: ``loss`` with each term's held-out loss where that is smaller.
     ``pressed``: bounds that unknown coefficients are at, which may hide a better value; ``problem_warnings``: what
     was known before training, that the equation is asked for in a part of the domain only (`coverage`), that it has too
     few conditions (`missing_conditions`), or that the network has a symmetry that the problem breaks
@@ -56,13 +58,15 @@ class FitResult:
     possible_errors: dict[str, float] = field(default_factory=dict)
     unsolved: dict[str, float] = field(default_factory=dict)
     size: float = 0.0
+    least_loss: float = math.inf
     pressed: dict[str, float] = field(default_factory=dict)
     problem_warnings: tuple[str, ...] = ()
     loose: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        doubts = unsolved(self.history, self.loss, self.losses, self.unsolved, self.size)
+        loss = min(self.loss, self.least_loss)
+        doubts = unsolved(self.history, loss, self.losses, self.unsolved, self.size, self.held_out)
         at_bounds = (f"coefficient {name} is at its bound {bound:g}" for name, bound in self.pressed.items())
         return *self.held_out_warnings, *self.problem_warnings, *doubts, *at_bounds
 
@@ -88,7 +92,16 @@ def judged(result: FitResult, problem: Problem, known: tuple[str, ...] = ()) -> 
             found[name] = loss if gives and loss else max(loss, largest(result.history, name))
     pressed = problem.unknowns.pressed(result.coefficients)
     size, known = problem.total_loss(natural.losses), (*coverage(problem), *known)
-    return replace(result, unsolved=found, size=size, pressed=pressed, problem_warnings=known)
+    least = [
+        smaller(loss, result.held_out.get(name)) / unit
+        for (name, loss), unit in zip(result.losses.items(), problem.loss_units, strict=True)
+    ]
+    # At a bound no free number moves the coefficient: what its residuals allow is not known there.
+    errors = {name: error for name, error in result.possible_errors.items() if name not in pressed}
+    return replace(
+        result, unsolved=found, size=size, least_loss=problem.total_loss(least), pressed=pressed,
+        possible_errors=errors, problem_warnings=known,
+    )  # fmt: skip
 
 
 class TrainingInterrupted(Interrupted):

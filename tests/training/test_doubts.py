@@ -124,6 +124,26 @@ def test_what_term_is_not_solved(found: History, loss: float, reference: float, 
 
 
 @pytest.mark.parametrize(
+    ("held_out", "is_unsolved"),
+    [(None, True), (math.nan, True), (math.inf, True), (7.0, True), (0.06, True), (0.04, False), (0.0, False)],
+)
+def test_what_is_not_small_at_its_own_points_alone_is_no_verdict(held_out: float | None, is_unsolved: bool) -> None:
+    """One of them may lie on a kink."""
+    found = terms(1.0, 5.0)
+    (warning,) = unsolved(found, 0.0, {"flow": 5.0}, {"flow": 5.0}, 0.0, {"flow": held_out})
+    assert warning.startswith("this is no solution") == is_unsolved
+    assert ("at 100 % of its largest at its own points, but not between them" in warning) != is_unsolved
+
+
+def test_a_kink_hides_no_other_term() -> None:
+    losses, between = {"flow": 5.0, "wall": 0.5}, {"flow": 0.0, "wall": 0.5}
+    history = History(("step", "seconds", "loss", "flow", "wall"), [(0, 0.0, 5.5, 5.0, 1.0)])
+    verdict, kink = unsolved(history, 5.5, losses, {"flow": 5.0, "wall": 1.0}, 0.0, between)
+    assert verdict.endswith("noisy: term 'wall' is still at 50 % of its largest")
+    assert kink.startswith("term 'flow' is still at 100 %")
+
+
+@pytest.mark.parametrize(
     ("error", "expected"),
     [
         (0.891, ("the relative L2 error is 89 %",)),

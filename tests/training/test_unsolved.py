@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy
+import torch
 
-from psinn_fast import PDE, Box, Data, Dirichlet, GaussNewton, Problem, Residual, build_network, fit, solve
+from psinn_fast import PDE, Box, Data, Dirichlet, GaussNewton, Problem, Residual, TanhMLP, build_network, fit, solve
 from psinn_fast.natural_scales import natural_losses
 from psinn_fast.problems import PROBLEMS, get_problem
 from psinn_fast.training.loop import Schedule
@@ -79,6 +80,23 @@ def test_a_flat_residual_is_no_solution() -> None:
     pde = PDE("x", "u", lambda u: sympy.sign(u - 0.5) + sympy.Max(u - 1e6, 0))
     problem = Problem("flat", pde, LINE, [Residual(LINE.grid(50))])
     assert "this is no solution" in solve(problem, **NEWTON).status
+
+
+@pytest.mark.filterwarnings("ignore:net. most of its first neurons are saturated")
+@pytest.mark.parametrize("as_array", [False, True], ids=["grid", "array"])
+@pytest.mark.parametrize("schedule", [Schedule(0), GaussNewton(0), GaussNewton(0, points="all")], ids=str)
+def test_a_point_on_a_kink_is_no_verdict(schedule: Schedule | GaussNewton, as_array: bool) -> None:
+    """u = tanh(3000 x) solves u^2 = 1 but at 0, one of eleven points."""
+    line = Box(x=(-1, 1))
+    points = np.array(line.grid(11)) if as_array else line.grid(11)
+    problem = Problem("p", PDE("x", "u", lambda u: u**2 - 1), line, [Residual(points)])
+    net = TanhMLP([1, 1, 1], dtype=torch.float64)
+    for height in (1.0, 0.5):
+        with torch.no_grad():
+            net.theta.copy_(torch.tensor([3000.0, 0.0, height, 0.0]))
+        status = fit(problem, net, schedule).status
+        assert ("this is no solution" in status) == (height != 1)
+        assert ("at 100 % of its largest at its own points, but not between them" in status) == (height == 1)
 
 
 @pytest.mark.trajectory

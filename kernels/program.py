@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 from .channels import ChannelSet
@@ -117,6 +118,42 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return [type(value).__name__, *(_plain(getattr(value, part.name)) for part in fields(value))]
     return value
+
+
+def linear_in_jets(program: Program) -> tuple[Program, tuple[tuple[int, int], ...]]:
+    """The program of sum_j s_ij jet_j, i = 1, ..., n_residuals: how a change of the fields changes the residuals.
+
+    Returns:
+        The program, whose columns are the slopes s_ij = dr_i/djet_j alone, and (i, position in ``program.gradients``)
+        for each of them.
+    """
+    jets = [n for n, (register, _) in enumerate(program.gradients) if isinstance(program.inputs[register], Jet)]
+    m = program.n_residuals
+    slopes = tuple((i, n) for i in range(m) for n in jets)
+    inputs = (
+        *(program.inputs[program.gradients[n][0]] for n in jets),
+        *map(Column, range(len(slopes))),
+        *map(Adjoint, range(m)),
+    )
+    instructions: list[Instruction] = []
+
+    def emit(op: str, a: int = -1, b: int = -1) -> int:
+        instructions.append(Instruction(op, a, b))
+        return len(inputs) + len(instructions) - 1
+
+    def dot(pairs: Sequence[tuple[int, int]]) -> int:
+        products = [emit("mul", a, b) for a, b in pairs] or [emit("const")]
+        return reduce(partial(emit, "add"), products)
+
+    column = {pair: len(jets) + k for k, pair in enumerate(slopes)}
+    residuals = tuple(dot([(k, column[i, n]) for k, n in enumerate(jets)]) for i in range(m))
+    n_forward, adjoint = len(instructions), len(jets) + len(slopes)
+    gradients = tuple((k, dot([(adjoint + i, column[i, n]) for i in range(m)])) for k, n in enumerate(jets))
+    made = replace(
+        program, n_columns=len(slopes), inputs=inputs, instructions=tuple(instructions), n_forward=n_forward,
+        residuals=residuals, gradients=gradients,
+    )  # fmt: skip
+    return made, slopes
 
 
 def scaled_by_column(program: Program) -> Program:

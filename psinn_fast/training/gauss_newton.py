@@ -174,7 +174,7 @@ def fit_gauss_newton(
                 run = march.conclude(run)
             last = run.settle()
             final, held_out = run.full_losses(), unseen.losses(run.residual)
-            errors = errors_allowed(problem, engine, net.plan, run.x, unseen, run.full, lambda: interrupt.raised)
+            errors = errors_allowed(problem, engine, net, run.x, unseen, run.full, lambda: interrupt.raised)
             write_back()
         except Failure as failure:
             advice = other_weights(run.undefined())

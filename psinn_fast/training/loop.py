@@ -317,7 +317,7 @@ def fit(
         x = torch.cat([state.theta, state.coefficients]).double()
         held_out = points.losses(residual_of(engine, net.plan, state.theta.double(), state.coefficients.double()))
         exact_terms = problem.terms(torch.float64, device)
-        errors = errors_allowed(problem, engine, net.plan, x, points, exact_terms, lambda: interrupt.raised)
+        errors = errors_allowed(problem, engine, net, x, points, exact_terms, lambda: interrupt.raised)
         file.conclude()
     total = problem.total_loss(own)
     larger = times_larger(points.total(held_out, own), total, history["loss"][0] if len(history) else total)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
-from ..kernels.program import Coefficient, Jet
-from ..kernels.reference.torch_program import torch_program, undefined
+from ..kernels.program import Coefficient, Jet, linear_in_jets
+from ..kernels.reference.torch_program import slopes, torch_program, undefined
 from .abort import look_up
 from .least_squares import Chunk
 
@@ -63,6 +63,18 @@ class Residuals:
         """Which operation of a term has no value, as text (`torch_program.undefined`)."""
         theta, coefficients = self._split(x)
         return undefined(term.program, self._jets(term, theta), term.points, term.columns, coefficients)
+
+    def linearised(self, term: Term, x: Tensor) -> Term:
+        """The term whose residuals are sum_j s_ij jet_j, s the given one's slopes at x: what a change does."""
+        theta, coefficients = self._split(x)
+        program, pairs = linear_in_jets(term.program)
+        jets = self._jets(term, theta)
+        found = [
+            slopes(term.program, i, jets, term.points, term.columns, coefficients)
+            for i in range(term.program.n_residuals)
+        ]
+        columns = [_per_point(found[i][n], term) for i, n in pairs]
+        return replace(term, program=program, columns=torch.stack(columns, 1) if columns else term.columns[:, :0])
 
     def vector(self, x: Tensor) -> Tensor:
         """r (M,)."""

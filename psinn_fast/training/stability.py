@@ -5,11 +5,13 @@ field that the residuals left over can hide is
 
     max over v of |G v|   where   sum over terms of (mean over points of |J_t v|^2) / loss_t <= 1,
 
-|G v| the root mean square over that of the field about its start (293 K). It is the problem's stability constant among
-the functions that the network can reach, times the residuals: about their size for an elliptic problem, exponentially
-larger in time where small perturbations grow, infinite where nothing determines a field. What an unknown coefficient
-can change by is found in the same way. Errors of measurements are independent: of N of them, it is the sum that stays
-below their loss.
+|G v| the root mean square over that of the field about its start (293 K). It is the problem's stability constant times
+the residuals: about their size for an elliptic problem, exponentially larger in time where small perturbations grow,
+infinite where nothing determines a field. What an unknown coefficient can change by is found in the same way. Errors of
+measurements are independent: of N of them, it is the sum that stays below their loss.
+
+The changes are those of the network's own weights and, at the end of training, those of another network of its
+structure: what a small network cannot reach, such as sin(pi x) in u'' + pi^2 u = 0, may be a solution all the same.
 """
 
 from __future__ import annotations
@@ -27,13 +29,17 @@ from ..conditions import DATA, Dirichlet
 from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
 from ..natural_scales import natural_scales
+from ..networks import PsiMLP
 from ..problem import Problem
+from ..structure import Structure
 from .abort import Aborted, abortable
 from .held_out import HeldOut
 from .residuals import Residuals
 
 # More unknowns would take seconds: of those so many are changed.
 MOST_UNKNOWNS, _CHANGED = 2_000, 1_000
+# The weights of the random network beside it, and by how much they are larger than usual: functions far from linear.
+_CHANGED_BESIDE, _NONLINEAR = 400, 3.0
 # So many points of a term, fewer where points times changed unknowns squared, or times all, are more than this.
 _POINTS, _WORK, _NUMBERS = 16_384, 1.5e10, 4e8
 # Terms of no more points are not divided.
@@ -49,17 +55,20 @@ _ROUNDING, _SMALLEST = 1e-13, 1e-28
 
 
 def possible_errors(
-    problem: Problem, engine: Backend, plan: Plan, x: Tensor, terms: Sequence[Term]
+    problem: Problem, engine: Backend, plan: Plan, x: Tensor, terms: Sequence[Term], structure: Structure | None = None
 ) -> dict[str, float] | None:
     """By field and unknown coefficient: the relative error (root mean square) that its residuals allow.
 
     ``terms``: at points that represent the problem (`HeldOut.or_own`). J is taken at half of them; changes that it
     finds are measured at the other half, too, as thin ones fit between points. Of more than 2,000 unknowns 1,000
-    random ones change, which are nearly as free. None: residuals that are not finite.
+    random ones change, which are nearly as free. ``structure``: so do about 400 weights of a random network of that
+    one, beside it. None: residuals that are not finite.
     """
-    chosen = _chosen(x.numel(), len(problem.pde.unknown)).to(x.device)
-    n = chosen.numel()
-    share = min(_POINTS, _WORK / n**2, _NUMBERS / x.numel()) / max(term.n_points for term in terms)
+    spaces: list[_Own | _Beside] = [_Own(engine, plan, x, len(problem.pde.unknown))]
+    if structure is not None:
+        spaces.append(_Beside(engine, plan, x, len(problem.pde.unknown), structure))
+    n, most = sum(space.size for space in spaces), max(space.n_unknowns for space in spaces)
+    share = min(_POINTS, _WORK / n**2, _NUMBERS / most) / max(term.n_points for term in terms)
     halves = [_halves(term, share) for term in terms]
     residuals = Residuals(engine, plan, [], [])
     losses = [
@@ -71,24 +80,24 @@ def possible_errors(
         (term.n_points if condition.kind == DATA else 1) / max(loss, _SMALLEST) if condition.weight else 0.0
         for condition, loss, term in zip(problem.conditions, losses, terms, strict=True)
     ]
-    first, second = (Residuals(engine, plan, list(half), weights) for half in zip(*halves, strict=True))
-    jacobian = torch.cat([rows[:, chosen] for _, rows in first.chunks(x)])
+    first, second = zip(*halves, strict=True)
+    jacobian = torch.cat([torch.cat([*space.rows(first, weights)]) for space in spaces], 1)
     longest = float(jacobian.square().sum(0).max().sqrt())
     if not math.isfinite(longest):
         return None
     floor = max(_ROUNDING * longest, _SMALLEST)
     triangle = torch.linalg.qr(torch.cat([jacobian, floor * torch.eye(n).to(jacobian)]), mode="r").R
     found = {}
-    for name, changes in _changes(problem, engine, plan, x, terms, chosen):
+    for name, changes in _changes(problem, spaces, terms):
         # The changes that are largest where |J v| = 1 at the first points; of their span, the largest at all points.
         _, _, best = torch.linalg.svd(
             torch.linalg.solve_triangular(triangle, changes, upper=True, left=False), full_matrices=False
         )
         v = torch.linalg.solve_triangular(triangle, best[:_DIRECTIONS].T, upper=True)
-        seen = (rows[:, chosen] @ v for _, rows in second.chunks(x))
-        elsewhere = sum(change.T @ change for change in seen)
+        parts = zip(spaces, v.split([space.size for space in spaces]), strict=True)
+        seen = sum(torch.cat([rows @ part for rows in space.rows(second, weights)]) for space, part in parts)
         # By eigenvalues: where a few points leave nearly everything free, rounding makes some of them negative.
-        values, q = torch.linalg.eigh(elsewhere)
+        values, q = torch.linalg.eigh(seen.T @ seen)
         found[name] = float(torch.linalg.matrix_norm(changes @ v @ q / ((values.clamp_min(0) + 1) / 2).sqrt(), 2))
     return found
 
@@ -96,54 +105,94 @@ def possible_errors(
 def errors_allowed(
     problem: Problem,
     engine: Backend,
-    plan: Plan,
+    net: PsiMLP,
     x: Tensor,
     unseen: HeldOut,
     own: Sequence[Term],
     is_interrupted: Callable[[], bool],
 ) -> dict[str, float]:
-    """`possible_errors` by the residuals at unseen points; empty where they are not known, or nobody wants to wait."""
+    """`possible_errors` by the residuals at unseen points, among functions beside the network's, too; empty where they
+    are not known, or nobody wants to wait."""
     if is_interrupted():
         return {}
     try:
         with abortable(is_interrupted):
-            return possible_errors(problem, engine, plan, x, unseen.or_own(own)) or {}
+            return possible_errors(problem, engine, net.plan, x, unseen.or_own(own), net.structure) or {}
     except Aborted:
         return {}
 
 
-def _chosen(n: int, n_coefficients: int) -> Tensor:
-    """Which unknowns change, in order; the last ones are the coefficients."""
-    if n <= MOST_UNKNOWNS:
+class _Own:
+    """Changes of the network's weights and of the unknown coefficients."""
+
+    def __init__(self, engine: Backend, plan: Plan, x: Tensor, n_coefficients: int) -> None:
+        self._engine, self._plan, self.x = engine, plan, x
+        self.chosen = _chosen(x.numel(), n_coefficients, _CHANGED, MOST_UNKNOWNS).to(x.device)
+        self.size, self.n_unknowns = self.chosen.numel(), x.numel()
+        self.free = x[x.numel() - n_coefficients :]
+
+    def vector(self, term: Term) -> Tensor:
+        return Residuals(self._engine, self._plan, [term], [1.0]).vector(self.x)
+
+    def rows(self, terms: Sequence[Term], weights: Sequence[float]) -> Iterator[Tensor]:
+        """J (rows, size)."""
+        for _, rows in Residuals(self._engine, self._plan, terms, weights).chunks(self.x):
+            yield rows[:, self.chosen]
+
+
+class _Beside:
+    """Changes w of the fields, w those of a random network by its weights; J w = sum_j dr/djet_j (jet_j of w)."""
+
+    def __init__(self, engine: Backend, plan: Plan, x: Tensor, n_coefficients: int, structure: Structure) -> None:
+        self._engine, self._own, self._x = engine, Residuals(engine, plan, [], []), x
+        width, sizes = 1, [structure.with_width(k).n_parameters for k in (1, 2)]
+        while sizes[-2] < sizes[-1] <= _CHANGED_BESIDE:
+            width += 1
+            sizes.append(structure.with_width(width + 1).n_parameters)
+        net = PsiMLP(structure, width, seed=0, dtype=x.dtype, device=x.device)
+        self._plan = net.plan
+        self._y = torch.cat([_NONLINEAR * net.theta.detach(), x[x.numel() - n_coefficients :]])
+        self._chosen = _chosen(net.theta.numel(), 0, _CHANGED_BESIDE, _CHANGED_BESIDE).to(x.device)
+        self.size, self.n_unknowns = self._chosen.numel(), self._y.numel()
+
+    def rows(self, terms: Sequence[Term], weights: Sequence[float]) -> Iterator[Tensor]:
+        """J (rows, size)."""
+        linear = [self._own.linearised(term, self._x) for term in terms]
+        for _, rows in Residuals(self._engine, self._plan, linear, weights).chunks(self._y):
+            yield rows[:, self._chosen]
+
+
+def _chosen(n: int, n_coefficients: int, some: int, most: int) -> Tensor:
+    """Which unknowns change, in order: ``some`` of more than ``most``; the last ones are the coefficients."""
+    if n <= most:
         return torch.arange(n)
     n_weights = n - n_coefficients
-    some = np.random.default_rng(0).permutation(n_weights)[: _CHANGED - n_coefficients]
-    return torch.from_numpy(np.sort(np.concatenate([some, np.arange(n_weights, n)])))
+    weights = np.random.default_rng(0).permutation(n_weights)[: some - n_coefficients]
+    return torch.from_numpy(np.sort(np.concatenate([weights, np.arange(n_weights, n)])))
 
 
-def _changes(
-    problem: Problem, engine: Backend, plan: Plan, x: Tensor, terms: Sequence[Term], chosen: Tensor
-) -> Iterator[tuple[str, Tensor]]:
+def _changes(problem: Problem, spaces: Sequence[_Own | _Beside], terms: Sequence[Term]) -> Iterator[tuple[str, Tensor]]:
     """(name, G) of every field, relative to its root mean square about its start (293 K), but no less than 1/30 of its
     natural size, and of every unknown coefficient that is not zero."""
-    fields, n = problem.pde.fields, x.numel()
-    parts = Residuals(engine, plan, [_values(problem, terms)], [1.0]).chunks(x)
-    u, g = (torch.cat(part) for part in zip(*((r, rows[:, chosen]) for r, rows in parts), strict=True))
-    u, g = u.reshape(-1, len(fields)), g.reshape(-1, len(fields), chosen.numel())
+    own, fields, values = spaces[0], problem.pde.fields, _values(problem, terms)
+    assert isinstance(own, _Own)
+    u = own.vector(values).reshape(-1, len(fields))
+    g = torch.cat([torch.cat([*space.rows([values], [1.0])]) for space in spaces], 1)
+    g = g.reshape(len(u), len(fields), -1)
     scales = natural_scales(problem)
     for i, name in enumerate(fields):
         size = float((u[:, i] - float(scales.start[i]) / math.sqrt(len(u))).norm())  # rows are divided by it
         yield name, g[:, i] / max(size, float(scales.sizes[i]) / _ORDINARY)
-    free = x[n - len(problem.pde.unknown) :]
+    free = own.free
     for i, (name, value) in enumerate(problem.unknowns.values(free.tolist()).items()):
         if not value:
             continue
         step = torch.zeros_like(free)
         step[i] = _STEP * max(1.0, abs(float(free[i])))
         slope = (problem.unknowns.values((free + step).tolist())[name] - value) / float(step[i])
-        change = torch.zeros(1, n).to(x)
-        change[0, n - len(free) + i] = slope / value
-        yield name, change[:, chosen]
+        change = torch.zeros(1, g.shape[2]).to(g)
+        change[0, own.size - len(free) + i] = slope / value
+        yield name, change
 
 
 def _halves(term: Term, share: float) -> tuple[Term, Term]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 import signal
+from collections.abc import Callable
 
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 from small import small_laplace
 
@@ -21,12 +23,15 @@ from psinn_fast import (
     Problem,
     Residual,
     Schedule,
+    SignedPermutation,
+    Symmetry,
     TanhMLP,
     TrainingInterrupted,
     build_network,
     fit,
     get_backend,
     solve,
+    structure_from_group,
 )
 from psinn_fast.training import stability
 from psinn_fast.training.abort import look_up
@@ -156,14 +161,12 @@ def test_of_many_unknowns_some_change(has_wall: bool, monkeypatch: pytest.Monkey
     assert (some["u"] > 0.5) == (not has_wall)
 
 
-def test_coefficients_change_whatever_their_number_among_the_unknowns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stability, "MOST_UNKNOWNS", 20)
-    monkeypatch.setattr(stability, "_CHANGED", 10)
-    chosen = stability._chosen(40, 2).tolist()
+def test_coefficients_change_whatever_their_number_among_the_unknowns() -> None:
+    chosen = stability._chosen(40, 2, 10, 20).tolist()
     assert len(chosen) == 10
     assert chosen == sorted(set(chosen))
     assert chosen[-2:] == [38, 39]
-    assert stability._chosen(20, 2).tolist() == list(range(20))
+    assert stability._chosen(20, 2, 10, 20).tolist() == list(range(20))
 
 
 def test_no_numbers() -> None:
@@ -171,6 +174,83 @@ def test_no_numbers() -> None:
     with torch.no_grad():
         net.theta.fill_(math.nan)
     assert errors_of(small_laplace(), net) is None
+
+
+RESONANCE = PDE("x", "u", lambda u: u.xx + sp.pi**2 * (u - 1))
+PLATE = Box(x=(0, 1), y=(0, 1))
+
+
+def resonance() -> Problem:
+    """Solved by 1 + C sin(pi x) with any C."""
+    return Problem("resonance", RESONANCE, line, [Residual(line.grid(101)), Dirichlet([[0.0], [1.0]], u=1.0)])
+
+
+def transport() -> Problem:
+    """Without an inflow: solved by f(x - t) with any f below 0."""
+    start = Dirichlet(PLATE.face("x", "low", 31), u=lambda x, y: np.sin(np.pi * y))
+    pde = PDE("x y", "u", lambda u: u.x + u.y)
+    return Problem("transport", pde, PLATE, [Residual(PLATE.grid(31)), start])
+
+
+def three_walls() -> Problem:
+    walls = [Dirichlet(PLATE.face("x", "low", 31), u=0.0), Dirichlet(PLATE.face("y", "low", 31), u=0.0)]
+    top = Dirichlet(PLATE.face("x", "high", 31), u=lambda x, y: np.sin(np.pi * y))
+    return Problem("Laplace", PDE("x y", "u", lambda u: u.lap), PLATE, [Residual(PLATE.grid(31)), *walls, top])
+
+
+@pytest.mark.trajectory
+@pytest.mark.parametrize(
+    ("make", "layers"), [(resonance, [1, 8, 8, 1]), (transport, [2, 6, 1]), (three_walls, [2, 6, 1])]
+)
+def test_what_a_small_network_cannot_reach_is_a_solution_too(make: Callable[[], Problem], layers: list[int]) -> None:
+    for seed in range(2):
+        solution = solve(make(), layers=layers, optimizer="gauss-newton", steps=150, seed=seed)
+        assert any("do not determine u" in warning for warning in solution.warnings), solution.status
+
+
+@pytest.mark.trajectory
+def test_beside_the_network_nothing_else_is_free_where_a_solution_is_unique() -> None:
+    problem = Problem(
+        "near resonance", PDE("x", "u", lambda u: u.xx + 9.0 * (u - 1)), line,
+        [Residual(line.grid(101)), Dirichlet([[0.0], [1.0]], u=1.0)],
+    )  # fmt: skip
+    solution = solve(problem, layers=[1, 8, 8, 1], optimizer="gauss-newton", steps=150)
+    assert not solution.warnings
+    assert solution.possible_errors["u"] < 1e-4
+
+
+@pytest.mark.trajectory
+def test_symmetric_networks_leave_out_what_they_cannot_be() -> None:
+    """u' = given at both ends leaves a constant free, which an odd network has not."""
+    odd = structure_from_group([Symmetry(SignedPermutation.flip(1, 0), (-1,))], [4, 4])
+    box = Box(x=(-1, 1))
+    ends = [Residual([[x]], lambda u: u.x - 1, name=f"end {x}") for x in (-1.0, 1.0)]
+    problem = Problem("rod", PDE("x", "u", lambda u: u.xx), box, [Residual(box.grid(50)), *ends])
+    free = solve(problem, layers=[1, 6, 1], optimizer="gauss-newton", steps=50)
+    assert any("do not determine u" in warning for warning in free.warnings)
+    unique = solve(problem, "psi", structure=odd, optimizer="gauss-newton", steps=50)
+    assert not unique.warnings
+
+
+@pytest.mark.trajectory
+def test_networks_without_hidden_layers_and_systems_have_networks_beside_them() -> None:
+    linear = solve(
+        Problem("line", PDE("x", "u", lambda u: u.x - 1), line, [Residual(line.grid(9)), Dirichlet([[0.0]], u=0.0)]),
+        layers=[1, 1], optimizer="gauss-newton", steps=20,
+    )  # fmt: skip
+    assert linear.possible_errors["u"] < 1e-6
+    pde = PDE("x", "u v", lambda u, v, a: [u.x - v, v.x + a * u], unknown={"a": 2.0})
+    x = np.linspace(0, 1, 9)[:, None]
+    given = [Data(x, u=np.sin(x[:, 0]), v=np.cos(x[:, 0]))]
+    pair = solve(
+        Problem("oscillator", pde, line, [Residual(line.grid(40)), *given]),
+        layers=[1, 6, 2],
+        optimizer="gauss-newton",
+        steps=50,
+    )
+    assert pair.possible_errors.keys() == {"u", "v", "a"}
+    assert max(pair.possible_errors.values()) < 1e-4
+    assert not pair.warnings
 
 
 @pytest.mark.trajectory

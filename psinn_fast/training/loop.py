@@ -28,6 +28,7 @@ from ..problem import Problem
 from ..problem_checks import check_coefficients
 from ..problems import as_problem
 from ..scaling import as_trained
+from ..trivial_solution import trivial_solution
 from .checkpoint import Checkpoint, Expected
 from .doubts import ALLOWED_OF_ADAM, loose, times_larger, undetermined
 from .gauss_newton import fit_gauss_newton
@@ -176,6 +177,7 @@ def fit(
         *broken_symmetries(problem, net.structure),
     )
     problem = as_trained(problem, net, scaling)
+    known += trivial_solution(problem)
     if isinstance(schedule, GaussNewton):
         try:
             result = fit_gauss_newton(

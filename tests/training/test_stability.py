@@ -33,11 +33,13 @@ from psinn_fast import (
     solve,
     structure_from_group,
 )
+from psinn_fast.kernels.reference.torch_program import torch_program
 from psinn_fast.training import stability
 from psinn_fast.training.abort import look_up
 from psinn_fast.training.doubts import ALLOWED, ALLOWED_OF_ADAM, FREE, loose, undetermined
 from psinn_fast.training.held_out import REPORTED, HeldOut
 from psinn_fast.training.metrics import evaluate
+from psinn_fast.training.residuals import Residuals
 from psinn_fast.training.stability import possible_errors
 
 line = Box(x=(0, 1))
@@ -241,7 +243,10 @@ def test_networks_without_hidden_layers_and_systems_have_networks_beside_them() 
     assert linear.possible_errors["u"] < 1e-6
     pde = PDE("x", "u v", lambda u, v, a: [u.x - v, v.x + a * u], unknown={"a": 2.0})
     x = np.linspace(0, 1, 9)[:, None]
-    given = [Data(x, u=np.sin(x[:, 0]), v=np.cos(x[:, 0]))]
+    given = [
+        Data(x, u=np.sin(x[:, 0]), v=np.cos(x[:, 0])),
+        Residual([[0.0]], lambda a: a - 1, weight=0.1, name="guess"),
+    ]
     pair = solve(
         Problem("oscillator", pde, line, [Residual(line.grid(40)), *given]),
         layers=[1, 6, 2],
@@ -299,3 +304,23 @@ def test_nobody_who_interrupts_waits_for_what_residuals_allow(
         fit(small_laplace(), net, schedule)
     assert stop.value.result.possible_errors == {}
     assert stop.value.result.steps == 3
+
+
+def test_linearised_residuals_are_the_slopes_of_residuals_along_changes_of_fields() -> None:
+    pde = PDE("x y", "u v", lambda u, v, x, a: [u * u.x + sp.exp(v) * v.lap - x, a + 0 * u.y, v.y], unknown={"a": 0.3})
+    pair = Problem("pair", pde, PLATE, [Residual(PLATE.random(7, 0)), Dirichlet([[0.0, 0.5]], u=0.0, v=1.0)])
+    engine, term = get_backend("reference"), pair.terms(torch.float64)[0]
+    u, w = (TanhMLP([2, 5, 2], seed=seed, dtype=torch.float64) for seed in (0, 1))
+    a = torch.tensor([0.3], dtype=torch.float64)
+    linear = Residuals(engine, u.plan, [], []).linearised(term, torch.cat([u.theta.detach(), a]))
+    found = Residuals(engine, w.plan, [], []).of_term(linear, torch.cat([w.theta.detach(), a]))
+    program = term.program
+
+    def residuals(step: float) -> torch.Tensor:
+        both = [engine.jets(net.plan, net.theta.detach(), term.points[0], program.channels) for net in (u, w)]
+        jets = (both[0] + step * both[1]).transpose(0, 1)[None]
+        values = torch_program(program).residuals(jets, term.points, term.columns, a)
+        return torch.stack([torch.as_tensor(value).expand(term.n_points) for value in values], 1)
+
+    step = 1e-6
+    torch.testing.assert_close(found, (residuals(step) - residuals(-step)) / (2 * step), rtol=1e-8, atol=1e-9)

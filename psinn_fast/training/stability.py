@@ -95,7 +95,8 @@ def possible_errors(
         )
         v = torch.linalg.solve_triangular(triangle, best[:_DIRECTIONS].T, upper=True)
         parts = zip(spaces, v.split([space.size for space in spaces]), strict=True)
-        seen = sum(torch.cat([rows @ part for rows in space.rows(second, weights)]) for space, part in parts)
+        by_space = [torch.cat([rows @ part for rows in space.rows(second, weights)]) for space, part in parts]
+        seen = torch.stack(by_space).sum(0)
         # By eigenvalues: where a few points leave nearly everything free, rounding makes some of them negative.
         values, q = torch.linalg.eigh(seen.T @ seen)
         found[name] = float(torch.linalg.matrix_norm(changes @ v @ q / ((values.clamp_min(0) + 1) / 2).sqrt(), 2))

@@ -10,6 +10,7 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 from sympy.logic.boolalg import BooleanAtom
 
+from .comparisons import CASES
 from .fields import SymbolicField
 from .kernels.errors import InputError
 from .scope import Scope, carried_out, entered
@@ -146,10 +147,7 @@ def _as_factors(cases: sp.Piecewise) -> sp.Expr:
 def _advice(error: Exception) -> str:
     text = str(error)
     if "truth value" in text:
-        return (
-            "a field has no value yet that an if or a comparison could use; write sympy.Max, sympy.Min, "
-            "sympy.Heaviside, or sympy.Piecewise of the coordinates"
-        )
+        return f"a field has no value yet that an if or a comparison could use; {CASES}"
     if isinstance(error, AttributeError) and "has no attribute" in text:
         return "only fields carry derivatives as attributes; write sympy.diff(expression, x) or psinn_fast.grad"
     if "not callable" in text:

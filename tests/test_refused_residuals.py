@@ -109,7 +109,23 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "dummy": (lambda u: u + sp.Dummy("x"), "unknown symbols"),
     "equation that holds": (lambda u: sp.Eq(u, u), "got True: a statement that always or never holds"),
     "equation that never holds": (lambda u: sp.Eq(u.x**2, -1), "got False: a statement that always or never holds"),
-    "True": (lambda u: u == u, "got True: a statement"),
+    "==": (lambda u: u.xx == u.y, r"u_xx == u_y: Python compares how .* write sympy\.Eq\(left, right\)"),
+    "== a number": (lambda u: u.xx + (1 if u == 0 else 2), r"u == 0: .*sympy\.Eq.*sympy\.Max"),
+    "!=": (lambda u: u.xx + (1 if u.x != u.y else 2), r"u_x != u_y: .*sympy\.Eq"),
+    "== on the right": (lambda u: u.xx + (0.5 == u.x), r"u_x == 0\.5: .*sympy\.Eq"),  # noqa: SIM300
+    "== within cases": (lambda u: u.x + sp.Piecewise((1, u == 0), (2, True)), r"u == 0: .*sympy\.Eq"),
+    "== within a list": (lambda u: u.x + ([u] == [0]), r"u == 0: .*sympy\.Eq"),
+    "== in a function": (lambda u: u.x + is_zero(u), r"u == 0: .*sympy\.Eq"),
+    "True": (lambda u: True, "got True: a statement"),
+    "if of a field": (lambda u: u.xx + (1 if u else -1), r"u has no truth value, .*sympy\.Max"),
+    "and": (lambda u: u.xx and u.y, r"and, .*u_xx has no truth value, .*list for several equations"),
+    "or": (lambda u: u.xx or u.y, "u_xx has no truth value"),
+    "not": (lambda u: u.xx + 5 * (not u), "u has no truth value"),
+    "and of sums": (lambda u: (u.xx + 1) and u.y, r"u_xx \+ 1 has no truth value"),
+    "or of products": (lambda u, x: x * u.xx or u.y, r"x\*u_xx has no truth value"),
+    "any": (lambda u: u.xx + any([u, u.x]), "u has no truth value"),
+    "filter": (lambda u: sum(filter(None, [u.x, u.y])), "u_x has no truth value"),
+    "bool": (lambda u: u.xx * bool(sp.sin(u)), r"sin\(u\) has no truth value"),
     "set": (lambda u: {u.x, u.y}, "got set"),
     "function": (lambda u: u.diff, "got method"),
     "empty lists": (lambda u: [[], []], "returned nothing"),
@@ -124,6 +140,10 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
 
 
 SPACE = CoordSys3D("SPACE")
+
+
+def is_zero(u: Any) -> bool:
+    return u == 0
 
 
 def endless(u: Any) -> Any:

@@ -334,6 +334,26 @@ def test_parameters_with_defaults() -> None:
             residuals(pde, truth, function)
 
 
+def test_what_may_be_asked_of_fields_in_a_residual_function() -> None:
+    """Identity, membership, dictionaries, the truth of what holds no field, all that SymPy asks."""
+
+    def residual(u: Any, v: Any, x: Any) -> Any:
+        known = {u: 1, v: 2, u.x: 3}
+        parts = [known[field] * field for field in {u, v, u.x}]
+        source = x and (x or 1)
+        assert u in (v, u)
+        assert v is not u
+        assert [u, v].index(v) == len({u, v, u.x, u.x}) - 2
+        sums = sp.Add(*parts).subs(u, u).replace(lambda e: e == u, lambda e: e)
+        return sp.collect(sp.simplify(sums), u) + source if u is not None else 0
+
+    check("x", "u v", residual, lambda d: d("u") + 2 * d("v") + 3 * d("u", "x") + d.x)
+    one, other = (pf.PDE("x", "u", lambda u: u.x).field_symbol("u") for _ in range(2))
+    assert one == other  # outside of residual functions SymPy answers as ever
+    assert one != 0
+    assert bool(one)
+
+
 def test_traced_residuals_can_be_copied_and_sent() -> None:
     pde = pf.PDE("t x y", "u", lambda u, x: u.t - x * u.lap.x - sp.sin(x))
     one = pf.Residual(np.zeros((3, 3))).traced(pde)

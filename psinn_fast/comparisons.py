@@ -1,0 +1,75 @@
+"""What Python would ask of expressions that have no value yet: ``if u``, ``u.xx and u.y``, ``u == 0`` are refused.
+
+SymPy's answers are about how an expression is written: it is always true, and u is not 0. Its own algorithms live on
+these answers, so they are refused to others alone, and only while a residual function runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from dis import opmap
+from functools import lru_cache
+from types import CodeType, FrameType
+
+import sympy as sp
+
+from .fields import SymbolicField
+from .kernels.errors import InputError, short
+from .scope import current_scope
+from .steps import readable
+
+CASES = "write sympy.Max, sympy.Min, sympy.Heaviside, or sympy.Piecewise of the coordinates"
+_OWN = __name__.partition(".")[0]
+_COMPARES = opmap["COMPARE_OP"]
+
+
+def _truth(expression: sp.Expr) -> bool:
+    if _asked_by_user(sys._getframe(1)) and expression.has(SymbolicField):
+        raise InputError(
+            f"if, and, or, not: {readable(expression, 100)} has no truth value, since fields have no value yet; "
+            f"{CASES}, and return a list for several equations"
+        )
+    return True
+
+
+_equal, _unequal = SymbolicField.__eq__, SymbolicField.__ne__
+
+
+def _is_equal(field: SymbolicField, other: object) -> bool:
+    _refuse_comparison(field, other, "==")
+    return _equal(field, other)  # type: ignore[no-any-return]  # SymPy ships no types
+
+
+def _is_unequal(field: SymbolicField, other: object) -> bool:
+    _refuse_comparison(field, other, "!=")
+    return _unequal(field, other)  # type: ignore[no-any-return]  # SymPy ships no types
+
+
+def _refuse_comparison(field: SymbolicField, other: object, sign: str) -> None:
+    frame = sys._getframe(2)
+    # Dictionaries and caches compare as well, in code of C, which has no frame: then the user's is at another step.
+    if not _asked_by_user(frame) or _bytes(frame.f_code)[frame.f_lasti] != _COMPARES:
+        return
+    if frame.f_back is None or _package(frame.f_back) != "sympy":  # which asks what is written, e.g. for replace
+        value = readable(other, 100) if isinstance(other, sp.Expr) else short(other)
+        raise InputError(
+            f"{field} {sign} {value}: Python compares how expressions are written, not their values; for an equation, "
+            f"write sympy.Eq(left, right); for cases, {CASES}"
+        )
+
+
+def _asked_by_user(frame: FrameType) -> bool:
+    return current_scope() is not None and _package(frame) not in ("sympy", _OWN)
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
+
+
+@lru_cache(maxsize=64)
+def _bytes(code: CodeType) -> bytes:
+    return code.co_code
+
+
+sp.Expr.__bool__ = _truth
+SymbolicField.__eq__, SymbolicField.__ne__ = _is_equal, _is_unequal

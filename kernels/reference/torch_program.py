@@ -60,26 +60,26 @@ def slopes(
 
 
 def undefined(program: Program, jets: Tensor, x: Tensor, columns: Tensor, coefficients: Tensor) -> str | None:
-    """The first operation of the residuals that makes NaN or infinity of finite numbers, and how often; None for none.
+    """The first operation that makes NaN or infinity of finite numbers, and how often; None for none.
 
-    As ``log(-0.31) at 40 of 101 points``; arguments as above.
+    As ``log(-0.31) at 40 of 101 points``, or ``..., in its derivative``; arguments as above.
     """
     n, count = len(program.inputs), len(columns)
-    registers = range(n + program.n_forward)
+    registers = tuple(range(n + len(program.instructions)))
     namespace: dict[str, Any] = {"torch": torch}
-    exec(_function(program, "registers", "jets, x, columns, coefficients, r_bar", tuple(registers)), namespace)
-    nothing = [columns.new_zeros(count)] * program.n_residuals
-    found = namespace["registers"](jets, x, columns, coefficients, nothing)
+    exec(_function(program, "registers", "jets, x, columns, coefficients, r_bar", registers), namespace)
+    found = namespace["registers"](jets, x, columns, coefficients, [columns.new_ones(count)] * program.n_residuals)
     values = [torch.as_tensor(value, dtype=jets.dtype, device=jets.device).expand(count) for value in found]
-    for value, (op, a, b, _) in zip(values[n:], program.instructions, strict=False):
+    for number, (op, a, b, _) in enumerate(program.instructions):
         operands = [values[register] for register in (a, b) if register >= 0]
-        bad = ~torch.isfinite(value)
+        bad = ~torch.isfinite(values[n + number])
         for operand in operands:
             bad &= torch.isfinite(operand)
         if bool(bad.any()):
             first = int(bad.int().argmax())
             numbers = (f"{float(operand[first]):.3g}" for operand in operands)
-            return f"{_WORDS.get(op, f'{op}({{}})').format(*numbers)} at {int(bad.sum())} of {count} points"
+            where = "" if number < program.n_forward else ", in its derivative"
+            return f"{_WORDS.get(op, f'{op}({{}})').format(*numbers)} at {int(bad.sum())} of {count} points{where}"
     return None
 
 

@@ -19,6 +19,7 @@ from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..problems import as_problem
+from ..solving import build_network
 from ..structure import Structure
 from ..symmetry import SignedPermutation, Symmetry, close_group, maps_of_box, structure_from_group
 from ..training.result import check_fits
@@ -343,7 +344,7 @@ def _trial(
 
 
 def _untrained_loss(problem: Problem, structure: Structure) -> float:
-    net = PsiMLP(structure, seed=0, dtype=torch.float64)
+    net = build_network(problem, "psi", structure=structure, width=1, by_newton=True, dtype="float64")
     none = problem.initial_coefficients(torch.float64)
     terms = problem.terms(torch.float64)
     found = get_backend("auto").loss_and_gradient(net.plan, net.theta.detach(), none, terms)

@@ -268,8 +268,8 @@ def fit(
         advice = "A smaller learning rate may help"
         if failed_at == 0:
             residuals, x = Residuals(engine, net.plan, [], []), torch.cat([state.theta, state.coefficients])
-            undefined = residuals.undefined(points_now.terms[index], x) if index < len(names) else None
-            advice = other_weights(undefined)
+            terms = points_now.terms if index >= len(names) else [points_now.terms[index]]
+            advice = other_weights(next((found for term in terms if (found := residuals.undefined(term, x))), None))
         return DivergedError(divergence(what, failed_at, state.step, file.path, advice))
 
     clock = _Clock(history.rows[-1][1] if history.rows else 0.0)

@@ -30,7 +30,7 @@ from psinn_fast import (
     structure_from_group,
 )
 from psinn_fast.discovery import discover as module
-from psinn_fast.discovery.discover import _trial
+from psinn_fast.discovery.discover import _trial, _untrained_loss
 from psinn_fast.discovery.problem_symmetry import ProblemSymmetry
 from psinn_fast.discovery.symmetry_check import structure_symmetries
 from psinn_fast.discovery.teachers import (
@@ -148,6 +148,14 @@ def test_without_symmetry_the_structure_is_dense() -> None:
     assert discovery_figure(found).get_axes()
 
 
+def test_an_untrained_loss_has_a_value_where_residuals_need_not() -> None:
+    """Or no structure would ever be rejected: log(u) of a field about 0."""
+    box = Box(x=(-1, 1), y=(-1, 1))
+    pde = PDE("x y", "u", lambda u: u.lap - sp.log(u))
+    problem = Problem("log", pde, box, [Residual(box.grid(9)), Dirichlet(box.boundary(9), u=1.0)])
+    assert 0 < _untrained_loss(problem, Structure.dense([2, 8, 8, 1])) < 100
+
+
 @pytest.mark.trajectory
 def test_a_wrong_structure_is_rejected_by_the_trial() -> None:
     problem, training = small_laplace(), {"iterations": 60, "seconds": None, "backend": "auto", "progress": False}
@@ -179,9 +187,9 @@ def test_a_rejected_structure_gives_way_to_the_dense_one(monkeypatch: pytest.Mon
 
 @pytest.mark.trajectory
 def test_diverged_teachers_are_reported() -> None:
-    """log(u - 1) is NaN for every network at its start: what the problem says is left."""
+    """log(u - 1.5) is NaN for every network at its start: what the problem says is left."""
     box = Box(x=(-1, 1), y=(-1, 1))
-    problem = Problem("log", PDE("x y", "u", lambda u: u.lap - sp.log(u - 1)), box, [Residual(box.grid(13))],
+    problem = Problem("log", PDE("x y", "u", lambda u: u.lap - sp.log(u - 1.5)), box, [Residual(box.grid(13))],
                       layers=(2, 3, 1))  # fmt: skip
     found = discover(problem, tests=("problem", "teacher"), iterations=3)
     assert any("teacher, seed 0: training diverged" in note for note in found.notes)

@@ -162,6 +162,7 @@ def test_what_nothing_cures_stays_as_it_was_drawn() -> None:
         (lambda u: 1 / (u + 1), " / 0 at 1 of 3 points"),
         (lambda u: sympy.exp(-1000 * u), "exp(2e+03) at 2 of 3 points"),
         (lambda u: u**2, None),
+        (lambda u: sympy.sqrt(sympy.Max(u, 0)), "/ 0 at 2 of 3 points, in its derivative"),
     ],
 )
 def test_what_has_no_value_is_named(residual: Callable[..., Any], expected: str | None) -> None:

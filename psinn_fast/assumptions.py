@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import sympy as sp
 
 from .bounds import Interval
+from .conditions import EQUATION
 from .kernels.errors import InputError
 from .names import normal
 
@@ -45,7 +46,8 @@ def refuse_false_assumptions(problem: Problem) -> None:
             if condition.outside:
                 ends += [end for site in condition.sites for end in (site[:, axis].min(), site[:, axis].max())]
             intervals[name] = float(min(ends)), float(max(ends))
-        for symbol in (*traced.symbols, *symbols_in(condition.own_function(pde))):
+        function = pde.residual if condition.kind == EQUATION else condition.own_function()
+        for symbol in (*traced.symbols, *symbols_in(function)):
             name = normal(symbol.name)
             if name not in intervals:
                 continue

@@ -7,6 +7,7 @@ these answers, so they are refused to others alone, and only while a residual fu
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dis import opmap
 from functools import lru_cache
 from types import CodeType, FrameType
@@ -32,17 +33,18 @@ def _truth(expression: sp.Expr) -> bool:
     return True
 
 
-_equal, _unequal = SymbolicField.__eq__, SymbolicField.__ne__
+_equal: Callable[[SymbolicField, object], bool] = SymbolicField.__eq__
+_unequal: Callable[[SymbolicField, object], bool] = SymbolicField.__ne__
 
 
 def _is_equal(field: SymbolicField, other: object) -> bool:
     _refuse_comparison(field, other, "==")
-    return _equal(field, other)  # type: ignore[no-any-return]  # SymPy ships no types
+    return _equal(field, other)
 
 
 def _is_unequal(field: SymbolicField, other: object) -> bool:
     _refuse_comparison(field, other, "!=")
-    return _unequal(field, other)  # type: ignore[no-any-return]  # SymPy ships no types
+    return _unequal(field, other)
 
 
 def _refuse_comparison(field: SymbolicField, other: object, sign: str) -> None:
@@ -72,4 +74,5 @@ def _bytes(code: CodeType) -> bytes:
 
 
 sp.Expr.__bool__ = _truth
-SymbolicField.__eq__, SymbolicField.__ne__ = _is_equal, _is_unequal
+setattr(SymbolicField, "__eq__", _is_equal)  # noqa: B010  # for mypy, methods are no variables
+setattr(SymbolicField, "__ne__", _is_unequal)  # noqa: B010

@@ -22,6 +22,7 @@ from .meaning import Meaning, same_numbers
 from .names import by_normal_names, normal, split_words
 from .pde import PDE
 from .portable import Portable
+from .reads import Reads
 from .tracing import Traced, called, column_symbol, lowered
 
 Points = npt.NDArray[np.float64]
@@ -100,11 +101,9 @@ class Condition(Portable):
         self.__dict__["_meaning"] = pde, bounds, meaning
         return traced
 
-    def own_function(self, pde: PDE) -> object:
-        """The user's function that gives this condition's residual; None if there is none."""
-        if self.kind == EQUATION:
-            return pde.residual
-        return self.residual.args[0] if self.kind == RESIDUAL and isinstance(self.residual, partial) else None
+    def own_function(self) -> Callable[..., Any] | None:
+        """The user's function that gives this condition another residual than the PDE's, if there is one."""
+        return self.residual.function if isinstance(self.residual, _Own) else None
 
     def columns_at(self, sites: Sequence[Points]) -> Mapping[str, Points] | None:
         """The columns at other points; None where they are known at the given ones only."""
@@ -132,7 +131,7 @@ class Condition(Portable):
 
     def _functions(self) -> dict[str, object]:
         targets = {f"term {self.name!r}: target {name}": target for name, target in self.targets.items()}
-        return {f"term {self.name!r}: its residual": self.residual, **targets}
+        return {f"term {self.name!r}: its residual": self.own_function() or self.residual, **targets}
 
 
 def Residual(
@@ -153,9 +152,8 @@ def Residual(
     """
     sites = (_points(points, name),)
     kind = EQUATION if residual is None else RESIDUAL
-    return _condition(
-        name, sites, partial(_function_residual, residual), {}, kind, (region_of(points),), weight, outside
-    )
+    build = _equation if residual is None else _Own(residual, Reads.of(residual))
+    return _condition(name, sites, build, {}, kind, (region_of(points),), weight, outside)
 
 
 def Dirichlet(
@@ -237,8 +235,31 @@ def Periodic(
 # Residuals of conditions, at the top level, so that a condition can be pickled.
 
 
-def _function_residual(residual: Callable[..., Any] | None, pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
-    return pde.call(pde.residual if residual is None else residual)
+def _equation(pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
+    return pde.call(pde.residual)
+
+
+@dataclass(frozen=True)
+class _Own:
+    """A residual function of the condition's own, and what it would have read when the condition was made."""
+
+    function: Callable[..., Any]
+    reads: Reads
+
+    def __call__(self, pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
+        before = Reads.of(self.function)
+        returned = pde.call(self.function)
+        changes = list(before.changes(self.reads))
+        # What it changes itself, a counter, is its own affair.
+        own = {place for place, *_ in Reads.of(self.function).changes(before)} if changes else set()
+        for place, was, now in changes:
+            if place not in own:
+                raise InputError(
+                    f"its residual function reads {place}, which has changed since the condition was made, from {was} "
+                    f"to {now}: make the problem before it changes, or pass it as a coefficient or a default argument "
+                    "(lambda u, k=k: ...)"
+                )
+        return returned
 
 
 def _value_residuals(fields: Sequence[str], pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:

@@ -109,10 +109,10 @@ def check_use(problem: Problem) -> None:
 def check_known(problem: Problem) -> None:
     """Every known coefficient is in some residual: one that is in none is another name than that which was meant."""
     pde = problem.pde
-    functions = [pde.residual, *(condition.own_function(pde) for condition in problem.conditions)]
-    symbols = {symbol for given in (pde.given, *problem.traced) for symbol in given.symbols}
+    functions = [pde.residual, *(condition.own_function() for condition in problem.conditions)]
+    symbols = {*pde.given.symbols, *(symbol for traced in problem.traced for symbol in traced.symbols)}
     read = {normal(symbol.name) for symbol in symbols.union(*map(symbols_in, functions))}
-    read = read.union(*(pde.arguments_of(function) for function in functions if callable(function)))
+    read = read.union(*(pde.arguments_of(function) for function in functions if function is not None))
     unused = [repr(name) for name in pde.coefficients if name not in read]
     if unused:
         raise InputError(

@@ -109,9 +109,9 @@ def with_unknown(u: Any, a: Any, b: Any) -> Any:
 
 
 CHANGED = {
-    "number": (equation, None),
-    "source": (source, None),
-    "own residual": (plain, pf.Residual(BOX.face("x", "low", 5), robin, name="robin")),
+    "number": (equation, lambda: None),
+    "source": (source, lambda: None),
+    "own residual": (plain, lambda: pf.Residual(BOX.face("x", "low", 5), robin, name="robin")),
 }
 
 
@@ -139,7 +139,7 @@ def test_a_copy_means_what_the_original_means(
 ) -> None:
     residual, condition = CHANGED[name]
     monkeypatch.setitem(RATE, "a", 0.1)
-    problem = heat(residual, copy.deepcopy(condition))
+    problem = heat(residual, condition())
     before = problem.terms(torch.float64)
     unchanged = again(problem).terms(torch.float64)
     monkeypatch.setitem(RATE, "a", 7.0)
@@ -147,14 +147,14 @@ def test_a_copy_means_what_the_original_means(
     for same in (problem, copy.deepcopy(problem)):
         same_terms(before, same.terms(torch.float64))
     same_terms(before, unchanged)
-    if condition is None and again is not by_pickle:  # the PDE is the same, and has called its function already
+    if condition() is None and again is not by_pickle:  # the PDE is the same, and has called its function already
         same_terms(before, again(problem).terms(torch.float64))
     else:
         with pytest.raises(pf.InputError, match=r"(residual|robin).*has changed since .*coefficient"):
             again(problem).terms()
-    with pytest.raises(pf.InputError, match="reads something that has changed since"):
+    with pytest.raises(pf.InputError, match=r"reads .*has changed since"):
         by_pickle(copy.deepcopy(problem)).terms()
-    assert heat(residual, copy.deepcopy(condition)).terms()  # a new one may mean something new
+    assert heat(residual, condition()).terms()  # a new one may mean something new
 
 
 @pytest.mark.parametrize("target", [initial, constant, partial(initial)])

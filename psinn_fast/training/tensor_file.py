@@ -56,7 +56,7 @@ class TensorFile:
         try:
             _check_size_of_header(path)
             file: Any = safe_open(path, framework="pt")
-            found = (file.metadata() or {}).get(_HEADER)
+            found: str | None = (file.metadata() or {}).get(_HEADER)
             self._shapes = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
         except (OSError, MemoryError, SafetensorError) as error:  # MemoryError: the file is mapped, whole
             raise CheckpointError(f"{path}: cannot be read ({one_line(error)})") from None

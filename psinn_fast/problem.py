@@ -23,6 +23,7 @@ from .frozen import frozen
 from .kernels import checks
 from .kernels.contract import Term
 from .kernels.errors import InputError
+from .meaning import same_numbers
 from .pde import PDE
 from .portable import Portable
 from .problem_checks import (
@@ -92,6 +93,7 @@ class Problem(Portable):
     paper_lr: float | None = None
     paper_steps: int | None = None
     paper_errors: Mapping[str, float] = field(default_factory=dict)
+    _records = ("_exact",)
 
     def __post_init__(self) -> None:
         settings = checked_settings(self)
@@ -109,7 +111,7 @@ class Problem(Portable):
         check_dependence(self)
         refuse_unseen_jumps(self)
         if self.exact is not None:
-            check_exact(self)
+            self.__dict__["_exact"] = check_exact(self)
 
     def _functions(self) -> dict[str, object]:
         return {f"problem {self.name!r}: exact": self.exact}
@@ -118,8 +120,20 @@ class Problem(Portable):
         """The exact solution at points (N, d): (N, F), NaN where it says nothing.
 
         Raises:
-            InputError: the function fails, or returns other than (N, F) real numbers, or (N,) for one field.
+            InputError: the function fails, or returns other than (N, F) real numbers, or (N,) for one field; or gives
+                other values than when the problem was made.
         """
+        if "_exact" in self.__dict__:
+            known, values = self.__dict__["_exact"]
+            if not same_numbers(self._exact_at(known), values):
+                raise InputError(
+                    "exact: the function gives other values now than when the problem was made; it reads something "
+                    "that has changed (a loop's variable?) or random numbers: write lambda points, k=k: ..., or make "
+                    "the problem anew"
+                )
+        return self._exact_at(points)
+
+    def _exact_at(self, points: Points) -> Points:
         assert self.exact is not None
         try:
             returned = self.exact(np.array(points))  # a copy, which it may change

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .assumptions import symbols_in
 from .bounds import Interval, checked_bounds
@@ -23,6 +24,7 @@ from .symmetry import SignedPermutation, Symmetry, maps_of_box
 if TYPE_CHECKING:
     from .problem import Problem
 
+Points = npt.NDArray[np.float64]
 # Points at which an exact solution is tried before it is taken for unknown everywhere.
 _TRIED = 10_000
 # Columns of histories that are no terms and no coefficients.
@@ -142,19 +144,27 @@ def check_points(problem: Problem) -> None:
                 )
 
 
-def check_exact(problem: Problem) -> None:
-    """The exact solution at a few points of a condition, where it should be known: the box may be larger."""
+def check_exact(problem: Problem) -> tuple[Points, Points]:
+    """The exact solution at a few points of a condition, where it should be known: the box may be larger.
+
+    Returns:
+        The points, and its values there.
+    """
     own = max((c.sites[0] for c in problem.conditions if not c.outside), key=len, default=problem.domain.unseen_grid(3))
     # As many points as fields would hide a transposed result.
     n = 4 if len(problem.pde.fields) == 3 else 3
     points = own[np.linspace(0, len(own) - 1, n + 2)[1:-1].round().astype(np.int64)]
-    if not np.isnan(problem.exact_at(points)).all():
-        return
+    values = problem.exact_at(points)
+    if not np.isnan(values).all():
+        return points, values
     # It may be known in a small part.
     per_axis = round(_TRIED ** (1 / len(problem.pde.coords)))
     points = np.concatenate([own[:_TRIED], problem.domain.unseen_grid(per_axis)])
-    if np.isnan(problem.exact_at(points)).all():
+    values = problem.exact_at(points)
+    known = ~np.isnan(values).all(axis=1)
+    if not known.any():
         raise InputError(f"exact: it is NaN at all of the {len(points):,} points tried")
+    return points[known][:4], values[known][:4]
 
 
 def check_coefficients(what: str, given: object, unknown: Sequence[str]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -135,3 +136,21 @@ def test_poles_of_the_exact_solution() -> None:
         error_metrics(net, pole)
     with pytest.raises(InputError, match="exact: it is infinite"):
         solve(pole, layers=[2, 4, 1], steps=0)
+
+
+def test_an_exact_solution_that_has_become_another_one_is_refused() -> None:
+    """Errors would be measured against it."""
+    k = 1.0
+
+    def partly(points: np.ndarray) -> np.ndarray:
+        return np.where(points[:, 0] < 0.97, np.nan, k)
+
+    for function in (lambda x: k * x[:, 0], partly):  # noqa: B023  # that is the case
+        k = 1.0
+        made = problem(function)
+        made.exact_at(POINTS)
+        k = 2.0
+        for given in (made, copy.deepcopy(made)):
+            with pytest.raises(InputError, match=r"^exact: .*other values now than when the problem was made.*k=k"):
+                given.exact_at(POINTS)
+        problem(function).exact_at(POINTS)

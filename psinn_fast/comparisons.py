@@ -33,30 +33,34 @@ def _truth(expression: sp.Expr) -> bool:
     return True
 
 
-_equal: Callable[[SymbolicField, object], bool] = SymbolicField.__eq__
-_unequal: Callable[[SymbolicField, object], bool] = SymbolicField.__ne__
+_equal: Callable[[sp.Expr, object], bool] = sp.Expr.__eq__
+_unequal: Callable[[sp.Expr, object], bool] = sp.Expr.__ne__
 
 
-def _is_equal(field: SymbolicField, other: object) -> bool:
-    _refuse_comparison(field, other, "==")
-    return _equal(field, other)
+def _is_equal(expression: sp.Expr, other: object) -> bool:
+    if current_scope() is not None:
+        _refuse_comparison(expression, other, "==")
+    return _equal(expression, other)
 
 
-def _is_unequal(field: SymbolicField, other: object) -> bool:
-    _refuse_comparison(field, other, "!=")
-    return _unequal(field, other)
+def _is_unequal(expression: sp.Expr, other: object) -> bool:
+    if current_scope() is not None:
+        _refuse_comparison(expression, other, "!=")
+    return _unequal(expression, other)
 
 
-def _refuse_comparison(field: SymbolicField, other: object, sign: str) -> None:
+def _refuse_comparison(expression: sp.Expr, other: object, sign: str) -> None:
     frame = sys._getframe(2)
     # Dictionaries and caches compare as well, in code of C, which has no frame: then the user's is at another step.
     if not _asked_by_user(frame) or _bytes(frame.f_code)[frame.f_lasti] != _COMPARES:
         return
-    if frame.f_back is None or _package(frame.f_back) != "sympy":  # which asks what is written, e.g. for replace
-        value = readable(other, 100) if isinstance(other, sp.Expr) else short(other)
+    if frame.f_back is None or _package(frame.f_back) == "sympy":  # which asks what is written, e.g. for replace
+        return
+    if expression.has(SymbolicField) or (isinstance(other, sp.Basic) and other.has(SymbolicField)):
+        right = readable(other, 100) if isinstance(other, sp.Expr) else short(other)
         raise InputError(
-            f"{field} {sign} {value}: Python compares how expressions are written, not their values; for an equation, "
-            f"write sympy.Eq(left, right); for cases, {CASES}"
+            f"{readable(expression, 100)} {sign} {right}: Python compares how expressions are written, not their "
+            f"values; for an equation, write sympy.Eq(left, right); for cases, {CASES}"
         )
 
 
@@ -74,5 +78,4 @@ def _bytes(code: CodeType) -> bytes:
 
 
 sp.Expr.__bool__ = _truth
-setattr(SymbolicField, "__eq__", _is_equal)  # noqa: B010  # for mypy, methods are no variables
-setattr(SymbolicField, "__ne__", _is_unequal)  # noqa: B010
+sp.Expr.__eq__, sp.Expr.__ne__ = _is_equal, _is_unequal

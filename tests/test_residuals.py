@@ -343,6 +343,7 @@ def test_what_may_be_asked_of_fields_in_a_residual_function() -> None:
         source = x and (x or 1)
         assert u in (v, u)
         assert v is not u
+        assert x != 0
         assert [u, v].index(v) == len({u, v, u.x, u.x}) - 2
         sums = sp.Add(*parts).subs(u, u).replace(lambda e: e == u, lambda e: e)
         return sp.collect(sp.simplify(sums), u) + source if u is not None else 0

@@ -38,6 +38,8 @@ _SMALL = 1e-3
 _BESIDE, _ALONG = 0.6, 4.0
 # Digits of the last look, which rounding errors cannot deceive.
 _DIGITS = 40
+# Of finite numbers.
+_SMOOTH_FUNCTIONS = (sp.sin, sp.cos, sp.exp, sp.sinh, sp.cosh, sp.tanh, sp.erf, sp.atan)
 # Of a line: the width of a smooth step that is advised.
 _SMOOTH = 1 / 50
 # Lines along a field u = sinh(s), |s| <= the range, so that all magnitudes up to 1e5 are seen alike; decades of the
@@ -141,7 +143,7 @@ def _refuse_field_jumps(problem: Problem, condition: Condition, expression: sp.E
     if plain.has(sp.atan2, sp.arg):
         return
     for field, symbol in sorted(known.items(), key=lambda item: str(item[0])):
-        if plain.is_polynomial(symbol):
+        if _is_smooth(plain, symbol):
             continue
         along = plain.as_independent(symbol)[1].xreplace({symbol: sp.sinh(s)})
         others = {
@@ -156,6 +158,17 @@ def _refuse_field_jumps(problem: Problem, condition: Condition, expression: sp.E
                     f"term {condition.name!r}: derivative by {variable} of {readable(expression, 200)}, which jumps at "
                     f"{where}: the derivative of that is not seen at points; smooth it, e.g. u/abs(u) by tanh(u/0.01)"
                 )
+
+
+def _is_smooth(expression: sp.Expr, symbol: sp.Symbol) -> bool:
+    """Whether it is made of operations without jumps, as far as the symbol goes."""
+    return all(
+        isinstance(node, (sp.Add, sp.Mul, *_SMOOTH_FUNCTIONS))
+        or node == symbol
+        or (isinstance(node, sp.Pow) and node.exp.is_Integer and node.exp.is_positive)
+        for node in sp.preorder_traversal(expression)
+        if node.has(symbol)
+    )
 
 
 def _constants_beside_fields(

@@ -40,8 +40,9 @@ from .residuals import Residuals
 MOST_UNKNOWNS, _CHANGED = 2_000, 1_000
 # The weights of the random network beside it, and by how much they are larger than usual: functions far from linear.
 _CHANGED_BESIDE, _NONLINEAR = 400, 3.0
-# So many points of a term, fewer where points times changed unknowns squared, or times all, are more than this.
-_POINTS, _WORK, _NUMBERS = 16_384, 1.5e10, 4e8
+# So many points of a term, fewer where points times changed unknowns squared, or times all, are more than this; for the
+# wider space at the end no more than so many for each unknown.
+_POINTS, _PER_UNKNOWN, _WORK, _NUMBERS = 16_384, 16, 1.5e10, 4e8
 # Terms of no more points are not divided.
 _FEW = 64
 # Points at which fields are compared, and the directions that are tried at other points.
@@ -68,7 +69,8 @@ def possible_errors(
     if structure is not None:
         spaces.append(_Beside(engine, plan, x, len(problem.pde.unknown), structure))
     n, most = sum(space.size for space in spaces), max(space.n_unknowns for space in spaces)
-    share = min(_POINTS, _WORK / n**2, _NUMBERS / most) / max(term.n_points for term in terms)
+    points = _POINTS if structure is None else min(_POINTS, _PER_UNKNOWN * n)
+    share = min(points, _WORK / n**2, _NUMBERS / most) / max(term.n_points for term in terms)
     halves = [_halves(term, share) for term in terms]
     residuals = Residuals(engine, plan, [], [])
     losses = [

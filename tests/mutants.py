@@ -68,6 +68,7 @@ TESTS = {
     ],
     "psinn_fast/training/gauss_newton.py": [
         "training/test_gauss_newton.py",
+        "training/test_gauss_newton_progress.py",
         "training/test_gauss_newton_files.py",
         "training/test_scouting.py",
         "training/test_held_out.py",

@@ -39,10 +39,11 @@ from .residuals import Residuals
 # More unknowns would take seconds: of those so many are changed.
 MOST_UNKNOWNS, _CHANGED = 2_000, 1_000
 # The weights of the random network beside it, and by how much they are larger than usual: functions far from linear.
-_CHANGED_BESIDE, _NONLINEAR = 400, 3.0
+# Of 1 to 6 times, 2 came nearest to both sin(pi x) and sin(pi x) sin(pi y).
+_CHANGED_BESIDE, _NONLINEAR = 400, 2.0
 # So many points of a term, fewer where points times changed unknowns squared, or times all, are more than this; for the
 # wider space at the end no more than so many for each unknown.
-_POINTS, _PER_UNKNOWN, _WORK, _NUMBERS = 16_384, 16, 1.5e10, 4e8
+_POINTS, _PER_UNKNOWN, _WORK, _NUMBERS = 16_384, 8, 1.5e10, 4e8
 # Terms of no more points are not divided.
 _FEW = 64
 # Points at which fields are compared, and the directions that are tried at other points.

@@ -20,9 +20,10 @@ ROUNDING = 2.0**-24
 @pytest.mark.parametrize(
     ("case", "hidden", "n", "seeds"),
     [
-        *((case, (16, 16), 31, 6) for case in CASES),
+        # A coefficient's gradient is one number, so that it takes many to know its error.
+        *((case, (16, 16), 31, 24) for case in CASES),
         ("laplace", (64, 33), 255, 3),
-        ("burgers with unknown nu", (7, 7, 7, 7), 255, 3),
+        ("burgers with unknown nu", (7, 7, 7, 7), 255, 24),
         ("laplace", (8, 8), 20_000, 3),
         ("burgers with unknown nu", (8, 8), 20_000, 3),
         ("periodic", (8, 8), 20_000, 3),

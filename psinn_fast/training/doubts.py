@@ -43,6 +43,18 @@ def times_larger(unseen: float, seen: float, first: float) -> str | None:
     return f"{_rounded(unseen / seen)} times larger" if seen > 0 else f"{unseen:.0e}"
 
 
+def between_points(larger: str | None, errors: Mapping[str, float]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Warnings and notes that the residual is ``larger`` between the points (`times_larger`).
+
+    A warning; a note if residuals as large as that allow small errors only (``errors``: see `possible_errors`).
+    """
+    if not larger:
+        return (), ()
+    text = (f"the residual between the points is {larger}",)
+    is_small = bool(errors) and all(error <= ALLOWED for error in errors.values())
+    return ((), text) if is_small else (text, ())
+
+
 def _rounded(ratio: float) -> str:
     return f"{ratio:.0f}" if ratio < 1_000 else f"{ratio:.0e}".replace("e+0", "e").replace("e+", "e")
 

@@ -19,7 +19,7 @@ from ..networks import PsiMLP
 from ..problem import Problem
 from .abort import Aborted, abortable
 from .checkpoint import Checkpoint
-from .doubts import ALLOWED, loose, times_larger, undetermined
+from .doubts import ALLOWED, between_points, loose, times_larger, undetermined
 from .gauss_newton_options import GaussNewton
 from .held_out import REPORTED, HeldOut
 from .history import History
@@ -184,16 +184,12 @@ def fit_gauss_newton(
             raise DivergedError(divergence(failure.what, *steps, file.path, advice)) from None
         file.conclude()
     total = problem.total_loss(final)
+    warnings, notes = _doubts(run, total, unseen.total(held_out, final), errors)
     result = FitResult(
         ended, march.before + run.step, clock(), total, problem.losses_as_given(final), run.coefficients, history,
         stopped_by, ", ".join(run.solvers) or None, problem.losses_as_given(held_out),
-        (
-            *march.warnings,
-            *_warnings(run, total, unseen.total(held_out, final), errors),
-            *undetermined(errors),
-            *loose(errors, ALLOWED),
-        ),
-        _returned(run, last, march.before + run.best.step), errors,
+        (*march.warnings, *warnings, *undetermined(errors), *loose(errors, ALLOWED)),
+        _returned(run, last, march.before + run.best.step), errors, loose=notes,
     )  # fmt: skip
     if interrupt.signal is not None:  # also one that came too late to change anything
         raise TrainingInterrupted(result, net, interrupt.signal)
@@ -210,17 +206,20 @@ def _returned(run: Marquardt, last: Watched, step: int) -> tuple[str, ...]:
     return (f"the weights of step {step} are returned: {why}",)
 
 
-def _warnings(run: Marquardt, given: float, unseen: float, errors: Mapping[str, float]) -> tuple[str, ...]:
-    """``given``, ``unseen``: the loss at the problem's points and elsewhere; ``errors``: that the latter allows."""
+def _doubts(
+    run: Marquardt, given: float, unseen: float, errors: Mapping[str, float]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Warnings and notes; ``given``, ``unseen``: the loss at the problem's points and elsewhere; ``errors``: that the
+    latter allows."""
     first = run.first_loss
     if larger := times_larger(unseen, min(run.loss, given), first):
-        return (f"the residual between the points is {larger}",)
+        return between_points(larger, errors)
     if larger := times_larger(given, run.loss, first):
         # Of grids, since their corners may contradict each other, or lie in a layer: no matter if no error follows.
         allowed = max(errors.values(), default=math.inf) * math.sqrt(given / max(unseen, 1e-300))
         if not allowed <= ALLOWED:
-            return (f"the loss at the problem's own points is {larger} than at the points drawn",)
-    return ()
+            return (f"the loss at the problem's own points is {larger} than at the points drawn",), ()
+    return (), ()
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from ..problems import as_problem
 from ..scaling import as_trained
 from ..trivial_solution import trivial_solution
 from .checkpoint import Checkpoint, Expected
-from .doubts import ALLOWED_OF_ADAM, loose, times_larger, undetermined
+from .doubts import ALLOWED_OF_ADAM, between_points, loose, times_larger, undetermined
 from .gauss_newton import fit_gauss_newton
 from .gauss_newton_options import GaussNewton
 from .held_out import REPORTED, WATCHED, HeldOut, residual_of
@@ -323,6 +323,7 @@ def fit(
         file.conclude()
     total = problem.total_loss(own)
     larger = times_larger(points.total(held_out, own), total, history["loss"][0] if len(history) else total)
+    between = between_points(larger, errors)
     stopped_by = {"done": "steps", "time limit": "seconds", "interrupted": "interrupt"}[ended]
     result = FitResult(
         ended,
@@ -335,10 +336,10 @@ def fit(
         stopped_by,
         held_out=problem.losses_as_given(held_out),
         held_out_warnings=(
-            *((f"the residual between the points is {larger}",) if larger else ()),
+            *between[0],
             *undetermined(errors),
         ),
-        loose=loose(errors, ALLOWED_OF_ADAM),
+        loose=(*between[1], *loose(errors, ALLOWED_OF_ADAM)),
         possible_errors=errors,
     )
     result = judged(result, problem, known)

@@ -29,7 +29,8 @@ class FitResult:
     ``loss``: the weighted total at the final weights, as it was minimised, without a weight penalty; ``losses`` by term
     (unweighted); ``held_out`` the same at points that training did not see (`HeldOut`), None where there are none.
     ``warnings``: that these are much larger, or that a loss hardly fell; ``notes``: that it was still falling, that
-    no step was taken, that the weights ``returned`` are not the last ones, or that Adam's residuals are ``loose``.
+    no step was taken, that the weights ``returned`` are not the last ones, and what is ``loose``: residuals that are
+    larger between the points but allow small errors only, what errors Adam's allow.
     ``possible_errors``: by field and unknown coefficient, the relative errors that the residuals left over allow
     (`training.stability`); empty where they are not known, and none of coefficients that are ``pressed``.
     ``unsolved``: by term, its loss where nothing is solved: the largest of training, or of random fields if that is

@@ -26,6 +26,7 @@ from psinn_fast import (
     solve,
 )
 from psinn_fast.training import gauss_newton
+from psinn_fast.training.doubts import between_points
 from psinn_fast.training.held_out import HeldOut, residual_of
 from psinn_fast.training.loop import Schedule
 from psinn_fast.training.marquardt import Marquardt
@@ -307,5 +308,15 @@ def test_what_the_loss_at_the_problems_own_points_allows(allowed: float | None, 
         loss, first_loss = 1e-8, 1.0
 
     errors = {} if allowed is None else {"u": allowed}
-    found = gauss_newton._warnings(Run(), 1e-4, 1e-8, errors)  # type: ignore[arg-type]  # all it reads
+    found, _ = gauss_newton._doubts(Run(), 1e-4, 1e-8, errors)  # type: ignore[arg-type]  # all it reads
     assert any("own points is 1e4 times larger" in text for text in found) == is_told
+
+
+@pytest.mark.parametrize(("allowed", "is_warned"), [(1e-4, False), (0.03, True), (math.nan, True), (None, True)])
+def test_what_is_larger_between_the_points_is_a_note_where_it_allows_no_error(
+    allowed: float | None, is_warned: bool
+) -> None:
+    warnings, notes = between_points("1e3 times larger", {} if allowed is None else {"u": allowed})
+    assert warnings + notes == ("the residual between the points is 1e3 times larger",)
+    assert bool(warnings) == is_warned
+    assert between_points(None, {"u": 1.0}) == ((), ())

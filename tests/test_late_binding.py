@@ -145,7 +145,7 @@ def attribute(patch: pytest.MonkeyPatch) -> tuple[Callable[..., Any], Callable[[
 
 def module(_: pytest.MonkeyPatch) -> tuple[Callable[..., Any], Callable[[], None]]:
     settings = types.ModuleType("settings")
-    settings.k = 1.0  # type: ignore[attr-defined]
+    settings.k = 1.0  # type: ignore[attr-defined]  # a module made here
     return lambda u: u.xx - settings.k * u, lambda: setattr(settings, "k", 9.0)
 
 
@@ -370,7 +370,7 @@ def test_a_condition_whose_function_reads_something_else_by_then_is_refused(case
 
 
 def test_the_message_says_what_changed() -> None:
-    conditions = [pf.Residual([[x]], lambda u: u - v) for x, v in ((0.0, 0.5), (1.0, 1.5))]  # noqa: B023
+    conditions = [pf.Residual([[x]], lambda u: u - v) for x, v in ((0.0, 0.5), (1.0, 1.5))]  # noqa: B023  # it is
     with pytest.raises(pf.InputError, match=r"reads v, which has changed since .* made, from 0\.5 to 1\.5: make the"):
         problem(pf.PDE("x", "u", lambda u: u.xx), *conditions)
     bound = [pf.Residual([[x]], lambda u, v=v: u - v) for x, v in ((0.0, 0.5), (1.0, 1.5))]
@@ -403,7 +403,7 @@ def test_what_means_the_same_is_accepted(monkeypatch: pytest.MonkeyPatch) -> Non
         return u.x - cache["k"] * space.k * settings["k"]
 
     def redefined(u: Any) -> Any:
-        return helper(u) + defined_later(u)  # noqa: F821
+        return helper(u) + defined_later(u)  # noqa: F821  # that is the case
 
     def helper(u: Any) -> Any:
         return u.x

@@ -112,7 +112,7 @@ REFUSED: dict[str, tuple[Callable[..., Any], str]] = {
     "==": (lambda u: u.xx == u.y, r"u_xx == u_y: Python compares how .* write sympy\.Eq\(left, right\)"),
     "== a number": (lambda u: u.xx + (1 if u == 0 else 2), r"u == 0: .*sympy\.Eq.*sympy\.Max"),
     "!=": (lambda u: u.xx + (1 if u.x != u.y else 2), r"u_x != u_y: .*sympy\.Eq"),
-    "== on the right": (lambda u: u.xx + (0.5 == u.x), r"u_x == 0\.5: .*sympy\.Eq"),  # noqa: SIM300
+    "== on the right": (lambda u: u.xx + (0.5 == u.x), r"u_x == 0\.5: .*sympy\.Eq"),  # noqa: SIM300  # it is
     "== of sums": (lambda u: u.xx + (1 if 2 * u + 1 == u.x else 2), r"2\*u \+ 1 == u_x: .*sympy\.Eq"),
     "!= of functions": (lambda u: u.xx + (1 if sp.sin(u) != 0 else 2), r"sin\(u\) != 0: .*sympy\.Eq"),
     "== after a coordinate": (lambda u, x: u.xx + (1 if x == u else 2), r"x == u: .*sympy\.Eq"),

@@ -51,6 +51,16 @@ def _signals_are_heard() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+_BACKENDS = dict(registry._BACKENDS)
+
+
+@pytest.fixture(autouse=True)
+def _ordinary_choice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of what "auto" means, whatever PSINN_FAST_TEST_BACKEND says."""
+    if request.node.get_closest_marker("automatic") is not None:
+        monkeypatch.setattr(registry, "_BACKENDS", _BACKENDS)
+
+
 @pytest.fixture(autouse=True)
 def _long_training_is_marked(request: pytest.FixtureRequest) -> Iterator[None]:
     make, steps = FitResult.__init__, [0]

@@ -91,6 +91,7 @@ def test_warnings_are_marked_in_the_table() -> None:
     assert table[3] == "* PINN: the residual between the points is 11 times larger"
 
 
+@pytest.mark.automatic
 def test_networks_beyond_the_kernels_go_to_the_reference(tmp_path: Path) -> None:
     problem = replace(small_laplace(3), layers=(2, 5000, 1))
     say_once.cache_clear()

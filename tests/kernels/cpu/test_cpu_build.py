@@ -28,6 +28,7 @@ def jets(backend: CpuBackend) -> torch.Tensor:
 
 
 @needs_extension
+@pytest.mark.automatic
 def test_it_comes_first() -> None:
     """Of those that take tensors on a CPU."""
     assert list(registry.available_backends()) == ["triton", "cpu", "reference"]
@@ -43,6 +44,7 @@ def _not_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extension, "native", lambda: None)
 
 
+@pytest.mark.automatic
 @pytest.mark.usefixtures("_not_built")
 def test_not_built() -> None:
     reason = "the C\\+\\+ kernels were not built; install a C\\+\\+17 compiler"

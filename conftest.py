@@ -19,7 +19,7 @@ import torch
 from helpers import perturbed
 
 from psinn_fast import PsiMLP
-from psinn_fast.kernels import registry
+from psinn_fast.kernels.contract import registry
 from psinn_fast.training.result import FitResult
 
 ROOT = Path(__file__).parent

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from psinn_fast import PsiMLP, TanhMLP, get_problem
+from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import Term
-from psinn_fast.kernels.registry import get_backend
 from psinn_fast.training.least_squares import linearise
 from psinn_fast.training.residuals import Residuals
 

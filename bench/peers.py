@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState, Backend, Term
 from psinn_fast.kernels.plan import Plan
-from psinn_fast.kernels.registry import get_backend
 
 from .cases import Case
 

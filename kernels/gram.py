@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .contract import check_like
+from .contract.checks import check_like
 from .cpu.extension import chosen_instruction_set, native
 from .errors import InputError
 from .memory import readable

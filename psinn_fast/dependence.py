@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from .kernels.errors import InputError
-from .kernels.reference.torch_program import slopes
+from .kernels.torch_program import slopes
 
 if TYPE_CHECKING:
     from .problem import Problem

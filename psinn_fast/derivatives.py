@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from .fields import parse_derivative, refuse_ambiguous, spatial_axes
+from .kernels import get_backend
 from .kernels.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
 from .kernels.contract import Backend
 from .kernels.errors import InputError
 from .kernels.plan import Plan
 from .kernels.reference.differentiable import differentiable_jets
-from .kernels.registry import get_backend
 from .names import Names, normal, split_names, split_words
 from .networks import PsiMLP, check_network
 from .operators import channels_of, channels_text, may_have_tangents

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
+from .kernels import available_backends, get_backend
 from .kernels.cpu.extension import chosen_instruction_set, instruction_sets
-from .kernels.registry import available_backends, get_backend
 
 
 def doctor_report() -> dict[str, str]:

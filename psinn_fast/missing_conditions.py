@@ -19,7 +19,7 @@ from .coverage import coverage
 from .domain import Box
 from .kernels.channels import Channel, Laplacian
 from .kernels.program import Jet
-from .kernels.reference.torch_program import slopes
+from .kernels.torch_program import slopes
 
 if TYPE_CHECKING:  # it is described, not made, here
     from .problem import Problem

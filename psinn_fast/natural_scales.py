@@ -23,7 +23,7 @@ from .frames import in_frame
 from .kernels.channels import Channel, Laplacian
 from .kernels.contract import Term
 from .kernels.program import Coefficient, Input, Jet, Program
-from .kernels.reference.torch_program import slopes, torch_program
+from .kernels.torch_program import slopes, torch_program
 from .problem import Problem
 from .structure import Structure
 

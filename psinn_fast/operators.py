@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, library
 from torch.autograd import forward_ad
 
+from .kernels import get_backend
 from .kernels.channels import Channel, ChannelSet, Laplacian
 from .kernels.errors import GradientError
 from .kernels.plan import Plan
-from .kernels.registry import get_backend
 from .structure import Structure
 
 _LAPLACIAN = "lap"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from .evidence_plot import discovery_figure
 from .files import as_path, to_json, try_to_write, write_atomically
+from .kernels import get_backend
 from .kernels.errors import InputError, OutputWarning, one_line
-from .kernels.registry import get_backend
 from .plots import (
     history_figure,
     overview_figure,

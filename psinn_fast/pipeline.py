@@ -16,9 +16,8 @@ from .discovery.discover import Discovery, discover, matching_width
 from .discovery.options import TESTS, checked_options
 from .discovery.student import StudentSettings
 from .files import as_path
-from .kernels import checks
+from .kernels import checks, get_backend
 from .kernels.errors import InputError, short
-from .kernels.registry import get_backend
 from .networks import PsiMLP
 from .output import save_comparison, save_discovery, writable_folder
 from .problem import Problem

@@ -20,11 +20,11 @@ from torch import Tensor
 
 from .conditions import Dirichlet, Residual
 from .domain import Box
+from .kernels import available_backends, get_backend
 from .kernels.channels import ChannelSet, MultiIndex
 from .kernels.contract import AdamState, Backend, Term
 from .kernels.cpu.extension import ISA_VARIABLE, instruction_sets
 from .kernels.gram import add_gram
-from .kernels.registry import available_backends, get_backend
 from .networks import PsiMLP
 from .pde import PDE
 from .problem import Problem

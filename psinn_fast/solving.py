@@ -13,9 +13,8 @@ import torch
 
 from .devices import find_device
 from .files import as_path
-from .kernels import checks
+from .kernels import checks, get_backend
 from .kernels.errors import InputError, short
-from .kernels.registry import get_backend
 from .kernels.regularizer import Regularizer
 from .natural_scales import natural_scales
 from .networks import PsiMLP, TanhMLP

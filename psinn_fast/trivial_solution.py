@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .kernels.reference.torch_program import torch_program
+from .kernels.torch_program import torch_program
 
 if TYPE_CHECKING:  # it is described, not made, here
     from .problem import Problem

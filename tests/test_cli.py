@@ -15,7 +15,7 @@ import torch
 
 from psinn_fast import load_network, published_structure
 from psinn_fast.cli import main
-from psinn_fast.kernels.registry import get_backend
+from psinn_fast.kernels import get_backend
 
 FAST = ["--steps", "3", "--quiet", "--threads", "1"]
 

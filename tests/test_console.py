@@ -16,7 +16,7 @@ import torch
 import psinn_fast.training.interrupt
 from psinn_fast import Structure, load_network
 from psinn_fast.cli import main
-from psinn_fast.kernels.registry import get_backend
+from psinn_fast.kernels import get_backend
 from psinn_fast.output import writable_folder
 
 FAST = ["solve", "laplace", "--steps", "3", "--quiet", "--threads", "1"]

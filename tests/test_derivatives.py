@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from psinn_fast.derivatives import Derivatives, derivatives
-from psinn_fast.kernels import registry
+from psinn_fast.kernels.contract import registry
 from psinn_fast.kernels.errors import BackendUnavailable, InputError
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.networks import PsiMLP, TanhMLP

@@ -12,8 +12,8 @@ from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 from psinn_fast.derivatives import derivatives
-from psinn_fast.kernels import registry
 from psinn_fast.kernels.channels import ChannelSet
+from psinn_fast.kernels.contract import registry
 from psinn_fast.kernels.errors import GradientError, InputError
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.networks import PsiMLP, TanhMLP

@@ -21,7 +21,7 @@ from psinn_fast.kernels.channels import Channel, ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.program import Coefficient, Column, Coordinate, Instruction, Jet, Program
-from psinn_fast.kernels.reference.torch_program import torch_program
+from psinn_fast.kernels.torch_program import torch_program
 from psinn_fast.names import split_names
 from psinn_fast.pde import PDE
 from psinn_fast.problem import Problem

@@ -10,18 +10,8 @@ import torch
 from torch import Tensor
 
 from ..channels import ChannelSet
-from ..contract import (
-    AdamState,
-    LossAndGradient,
-    Term,
-    TrainReport,
-    check_jets,
-    check_like,
-    check_loss,
-    check_size,
-    check_terms,
-    check_training,
-)
+from ..contract import AdamState, LossAndGradient, Term, TrainReport
+from ..contract.checks import check_jets, check_like, check_loss, check_size, check_terms, check_training
 from ..errors import BackendLimit, InputError
 from ..memory import readable
 from ..plan import Plan

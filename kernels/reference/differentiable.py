@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..channels import ChannelSet
-from ..contract import check_jets
+from ..contract.checks import check_jets
 from ..plan import Plan
 from .affine import layer_weights
 from .tanh_jet import evaluate, tanh_derivatives

@@ -13,9 +13,9 @@ from ..contract import LossAndGradient, Term
 from ..plan import Plan
 from ..program import Coefficient, Jet, Program
 from ..regularizer import Regularizer
+from ..torch_program import TorchProgram, torch_program
 from .affine import layer_weights
 from .jets import backward, forward
-from .torch_program import TorchProgram, torch_program
 
 # Numbers alive per layer, thread and chunk of points: what a layer reads and writes should stay in a core's cache.
 CHUNK_ELEMENTS = 1 << 20

@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 
-from ..kernels import checks
+from ..kernels import checks, get_backend
 from ..kernels.errors import InputError
-from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..problems import as_problem

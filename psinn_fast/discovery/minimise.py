@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ..kernels import get_backend
 from ..kernels.gram import add_gram
-from ..kernels.registry import get_backend
 from ..kernels.regularizer import Regularizer
 from ..problem import Problem
 from ..structure import Structure

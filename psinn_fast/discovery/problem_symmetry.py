@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 from ..conditions import Condition
 from ..kernels import checks
 from ..kernels.channels import Channel, Laplacian, MultiIndex
-from ..kernels.reference.torch_program import torch_program
+from ..kernels.torch_program import torch_program
 from ..problem import Problem
 from ..problems import as_problem
 from ..symmetry import SignedPermutation, Symmetry, maps_of_box

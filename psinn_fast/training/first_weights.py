@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..kernels import get_backend
 from ..kernels.contract import Backend, Term
 from ..kernels.errors import InputError
-from ..kernels.registry import get_backend
 from ..natural_scales import given_middles
 from ..networks import PsiMLP, start_biases
 from ..problem import Problem

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from .. import entries
+from ..kernels import get_backend
 from ..kernels.errors import CheckpointError, DivergedError
-from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
 from .abort import Aborted, abortable

@@ -10,8 +10,7 @@ import numpy.typing as npt
 import torch
 from scipy.optimize import minimize
 
-from ..kernels import checks
-from ..kernels.registry import get_backend
+from ..kernels import checks, get_backend
 from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem

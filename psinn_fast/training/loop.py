@@ -17,10 +17,9 @@ from torch import Tensor
 
 from .. import entries
 from ..discovery.imposed import broken_symmetries
-from ..kernels import checks
+from ..kernels import checks, get_backend
 from ..kernels.contract import AdamState
 from ..kernels.errors import DivergedError, InputError, short
-from ..kernels.registry import get_backend
 from ..kernels.regularizer import Regularizer
 from ..missing_conditions import missing_conditions
 from ..networks import PsiMLP

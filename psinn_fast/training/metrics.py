@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..kernels import get_backend
 from ..kernels.channels import ChannelSet
 from ..kernels.errors import InputError
-from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..problems import as_problem

@@ -17,9 +17,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from ..kernels import get_backend
 from ..kernels.contract import Term
 from ..kernels.program import scaled_by_column
-from ..kernels.registry import get_backend
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..symmetry import SignedPermutation, maps_of_box

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
 from ..kernels.program import Coefficient, Jet, linear_in_jets
-from ..kernels.reference.torch_program import slopes, torch_program, undefined
+from ..kernels.torch_program import slopes, torch_program, undefined
 from .abort import look_up
 from .least_squares import Chunk
 

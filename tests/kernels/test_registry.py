@@ -6,10 +6,9 @@ import pytest
 import torch
 from test_operations import make
 
-from psinn_fast.kernels import registry
-from psinn_fast.kernels.contract import AdamState
+from psinn_fast.kernels.contract import AdamState, registry
+from psinn_fast.kernels.contract.fallback import WithFallback, say_once
 from psinn_fast.kernels.errors import BackendLimit, BackendUnavailable, InputError
-from psinn_fast.kernels.fallback import WithFallback, say_once
 from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 

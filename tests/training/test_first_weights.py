@@ -28,7 +28,7 @@ from psinn_fast import (
     solve,
     structure_from_group,
 )
-from psinn_fast.kernels.reference.torch_program import undefined
+from psinn_fast.kernels.torch_program import undefined
 from psinn_fast.training import gauss_newton
 from psinn_fast.training.loop import Schedule
 from psinn_fast.training.marquardt import Marquardt

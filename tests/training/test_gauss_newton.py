@@ -28,7 +28,7 @@ from psinn_fast import (
     error_metrics,
     fit,
 )
-from psinn_fast.kernels.registry import get_backend
+from psinn_fast.kernels import get_backend
 from psinn_fast.training.marquardt import Marquardt
 from psinn_fast.training.residuals import Residuals
 

@@ -16,9 +16,9 @@ from small import small_laplace
 
 from psinn_fast import PDE, Box, CheckpointError, DivergedError, InputError, Problem, PsiMLP, Residual, TanhMLP, fit
 from psinn_fast.conditions import Data
+from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState, TrainReport
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.kernels.registry import get_backend
 from psinn_fast.training.loop import Schedule, TrainingInterrupted
 
 

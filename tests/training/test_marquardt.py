@@ -11,7 +11,7 @@ from small import small_laplace
 from torch import Tensor
 
 from psinn_fast import GaussNewton, PsiMLP, TanhMLP, get_problem
-from psinn_fast.kernels.registry import get_backend
+from psinn_fast.kernels import get_backend
 from psinn_fast.training.doubts import NEGLIGIBLE
 from psinn_fast.training.marquardt import Failure, Marquardt
 

@@ -27,10 +27,10 @@ from psinn_fast import (
     get_problem,
     structure_from_group,
 )
+from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState
 from psinn_fast.kernels.program import Adjoint, scaled_by_column
-from psinn_fast.kernels.reference.torch_program import torch_program
-from psinn_fast.kernels.registry import get_backend
+from psinn_fast.kernels.torch_program import torch_program
 from psinn_fast.training.loop import Schedule
 from psinn_fast.training.point_orbits import _orbits, _residual_sizes, one_point_per_orbit
 

@@ -27,8 +27,8 @@ from psinn_fast import (
     fit,
     get_problem,
 )
+from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import Term
-from psinn_fast.kernels.registry import get_backend
 from psinn_fast.training import sampling as module
 from psinn_fast.training.marquardt import Marquardt
 from psinn_fast.training.sampling import Sampler, is_boundary_term

@@ -29,7 +29,7 @@ from psinn_fast import (
     fit,
     structure_from_group,
 )
-from psinn_fast.kernels.registry import get_backend
+from psinn_fast.kernels import get_backend
 from psinn_fast.training import gauss_newton
 from psinn_fast.training.least_squares import Equations
 from psinn_fast.training.marching import March

@@ -33,7 +33,7 @@ from psinn_fast import (
     solve,
     structure_from_group,
 )
-from psinn_fast.kernels.reference.torch_program import torch_program
+from psinn_fast.kernels.torch_program import torch_program
 from psinn_fast.training import stability
 from psinn_fast.training.abort import look_up
 from psinn_fast.training.doubts import ALLOWED, ALLOWED_OF_ADAM, FREE, loose, undetermined

@@ -10,8 +10,8 @@ import pytest
 import torch
 from helpers import random_points, random_theta
 
-from psinn_fast.kernels import fallback, registry
 from psinn_fast.kernels.channels import ChannelSet
+from psinn_fast.kernels.contract import fallback, registry
 from psinn_fast.kernels.cpu import extension
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.errors import BackendUnavailable, InputError
@@ -81,7 +81,7 @@ PRINT_JETS = """
 import torch
 from psinn_fast.kernels.channels import ChannelSet
 from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.registry import get_backend
+from psinn_fast.kernels import get_backend
 from psinn_fast.structure import Structure
 
 structure = Structure.dense([2, 7, 1])

@@ -16,11 +16,10 @@ from torch import Tensor
 from triton.runtime.errors import OutOfResources
 
 from psinn_fast.derivatives import derivatives
-from psinn_fast.kernels import registry
 from psinn_fast.kernels.channels import ChannelSet, Laplacian
-from psinn_fast.kernels.contract import AdamState, Term
+from psinn_fast.kernels.contract import AdamState, Term, registry
+from psinn_fast.kernels.contract.fallback import WithFallback, say_once
 from psinn_fast.kernels.errors import BackendLimit, BackendUnavailable, InputError
-from psinn_fast.kernels.fallback import WithFallback, say_once
 from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton import machine as triton_machine

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from .contract import Backend
-from .cpu.backend import CpuBackend
-from .errors import BackendUnavailable, InputError
+from ..cpu.backend import CpuBackend
+from ..errors import BackendUnavailable, InputError
+from ..reference.backend import ReferenceBackend
+from ..triton.backend import TritonBackend
+from .base import Backend
 from .fallback import WithFallback, say_once
-from .reference.backend import ReferenceBackend
-from .triton.backend import TritonBackend
 
 _REFERENCE = ReferenceBackend()
 # In order of preference for "auto".

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..program import Adjoint, Coefficient, Column, Coordinate, Input, Instruction, Jet, Program
+from .program import Adjoint, Coefficient, Column, Coordinate, Input, Instruction, Jet, Program
 
 _FORMS = {
     "neg": "-{a}",

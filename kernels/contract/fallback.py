@@ -9,11 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
-from .channels import ChannelSet
-from .contract import AdamState, Backend, LossAndGradient, Term, TrainReport
-from .errors import BackendLimit
-from .plan import Plan
-from .regularizer import Regularizer
+from ..channels import ChannelSet
+from ..errors import BackendLimit
+from ..plan import Plan
+from ..regularizer import Regularizer
+from .adam import AdamState
+from .base import Backend
+from .operations import LossAndGradient, Term, TrainReport
 
 
 @cache

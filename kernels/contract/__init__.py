@@ -1,0 +1,7 @@
+"""The contract between the front end and the backends: operations, what they take and give, who carries them out."""
+
+from .adam import AdamState
+from .base import Backend
+from .operations import LossAndGradient, Term, TrainReport
+
+__all__ = ["AdamState", "Backend", "LossAndGradient", "Term", "TrainReport"]

@@ -1,0 +1,120 @@
+"""Checks of what operations are given."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..channels import ChannelSet
+from ..errors import InputError
+from ..plan import Plan
+from ..program import Coefficient, Jet
+from ..regularizer import Regularizer
+from .operations import Term
+
+if TYPE_CHECKING:
+    from .adam import AdamState
+
+MOST_POINTS = 2**31 - 1
+
+
+def check_network(plan: Plan, theta: Tensor) -> None:
+    _check_dense("theta", theta)
+    if theta.dtype not in (torch.float32, torch.float64):
+        raise InputError(f"theta: expected float32 or float64, got {theta.dtype}")
+    if tuple(theta.shape) != (plan.n_parameters,):
+        raise InputError(f"theta: expected shape ({plan.n_parameters},), got {tuple(theta.shape)}")
+
+
+def check_like(name: str, tensor: Tensor, theta: Tensor, shape: tuple[int | None, ...]) -> None:
+    """``tensor`` has theta's dtype and device, and the shape given (None: any size)."""
+    _check_dense(name, tensor)
+    if tensor.dtype != theta.dtype:
+        raise InputError(f"{name}: expected {theta.dtype} like theta, got {tensor.dtype}")
+    if tensor.device != theta.device:
+        raise InputError(f"{name}: expected device {theta.device} like theta, got {tensor.device}")
+    found = tensor.shape
+    # Equality first: it is quick, and training checks a dozen tensors a call.
+    if found != shape and (
+        len(shape) != len(found) or any(n not in (None, m) for n, m in zip(shape, found, strict=True))
+    ):
+        wanted = ", ".join("N" if n is None else str(n) for n in shape)
+        raise InputError(f"{name}: expected shape ({wanted}), got {tuple(found)}")
+
+
+def _check_dense(name: str, tensor: Tensor) -> None:
+    if not isinstance(tensor, Tensor):
+        raise InputError(f"{name}: expected a torch.Tensor, got {type(tensor).__name__}")
+    if tensor.layout != torch.strided or tensor.is_nested:
+        kind = "a nested tensor" if tensor.is_nested else f"layout {tensor.layout}"
+        raise InputError(f"{name}: expected a dense tensor, got {kind}; convert it (to_dense, to_padded_tensor)")
+
+
+def check_size(n_points: int, numbers: int, theta: Tensor) -> None:
+    """Refuse what cannot be meant: too many points, or a result larger than the machine's memory."""
+    if n_points > MOST_POINTS:
+        raise InputError(f"points: up to {MOST_POINTS} are supported, got {n_points}")
+    size, memory = numbers * theta.element_size(), _memory()
+    if theta.device.type == "cpu" and size > memory:
+        raise InputError(
+            f"points: the result for {n_points} points would take {size / 2**30:.0f} GiB, this machine has "
+            f"{memory / 2**30:.0f}; ask for fewer at a time"
+        )
+
+
+@cache
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return sys.maxsize
+
+
+def check_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> None:
+    check_network(plan, theta)
+    check_like("x", x, theta, (None, plan.d_in))
+    if channels.n_inputs != plan.d_in:
+        raise InputError(f"channels: made for {channels.n_inputs} inputs, the network has {plan.d_in}")
+    check_size(x.shape[0], x.shape[0] * len(channels) * plan.d_out, theta)
+
+
+def check_terms(plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence[Term]) -> None:
+    check_network(plan, theta)
+    check_like("coefficients", coefficients, theta, (None,))
+    if not terms:
+        raise InputError("terms: expected at least one loss term")
+    for term in terms:
+        check_like(f"term {term.name!r}: points", term.points, theta, (None, None, plan.d_in))
+        check_like(f"term {term.name!r}: columns", term.columns, theta, (None, None))
+        check_size(term.n_points, 0, theta)
+        for kind in term.program.inputs:
+            if isinstance(kind, Jet) and kind.field >= plan.d_out:
+                raise InputError(f"term {term.name!r}: asks for field {kind.field + 1}, the network has {plan.d_out}")
+            if isinstance(kind, Coefficient) and kind.number >= coefficients.numel():
+                raise InputError(
+                    f"coefficients: term {term.name!r} asks for number {kind.number + 1}, got {coefficients.numel()}"
+                )
+
+
+def check_loss(
+    plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence[Term], regularizer: Regularizer | None
+) -> None:
+    check_terms(plan, theta, coefficients, terms)
+    if regularizer is not None:
+        regularizer.check(plan)
+
+
+def check_training(
+    plan: Plan, state: AdamState, terms: Sequence[Term], steps: int, regularizer: Regularizer | None
+) -> None:
+    """`check_loss`, and a state that can be changed in place."""
+    check_loss(plan, state.theta, state.coefficients, terms, regularizer)
+    if steps < 0:
+        raise InputError(f"steps: expected a number >= 0, got {steps}")
+    state.check()

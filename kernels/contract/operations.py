@@ -1,0 +1,68 @@
+"""What operations take and give: terms of a loss, losses with their gradients, reports of training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ..errors import InputError
+from ..program import Program
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of the loss: weight * mean over points of sum over residuals of r^2.
+
+    Args:
+        name: what histories and error messages call it.
+        program: the residuals and their adjoint.
+        points: (n_sites, N, d).
+        columns: (N, n_columns), the program's given numbers per point.
+        weight: factor in the total loss (losses are reported without it).
+    """
+
+    name: str
+    program: Program
+    points: Tensor
+    columns: Tensor
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        n_sites, n_inputs = self.program.n_sites, self.program.channels.n_inputs
+        shape = tuple(self.points.shape)
+        if len(shape) != 3 or (shape[0], shape[2]) != (n_sites, n_inputs) or shape[1] < 1:
+            raise InputError(f"term {self.name!r}: points: expected shape ({n_sites}, N >= 1, {n_inputs}), got {shape}")
+        if tuple(self.columns.shape) != (shape[1], self.program.n_columns):
+            raise InputError(
+                f"term {self.name!r}: columns: expected shape ({shape[1]}, {self.program.n_columns}), "
+                f"got {tuple(self.columns.shape)}"
+            )
+
+    @property
+    def n_points(self) -> int:
+        return self.points.shape[1]
+
+
+class LossAndGradient(NamedTuple):
+    """``losses`` (T,): each term's mean of squares, unweighted; ``penalty`` (): the regulariser's value.
+
+    The gradients are those of sum_t weight_t * losses_t + penalty.
+    """
+
+    losses: Tensor
+    penalty: Tensor
+    theta: Tensor
+    coefficients: Tensor
+
+
+class TrainReport(NamedTuple):
+    """``losses`` (steps done, T + 1) on the CPU: every term, then the penalty, each *before* that step's update.
+
+    ``failure``: None, or the index of the term that was not finite (T: the penalty, T + 1: the gradient). The state is
+    then the last one whose losses and gradient were finite, one step back, also where that lies in an earlier call.
+    """
+
+    losses: Tensor
+    failure: int | None

@@ -13,7 +13,7 @@ import sympy as sp
 import torch
 
 from .bounds import Unknowns
-from .domain import Region, region_of
+from .domains import Region, region_of
 from .fields import parse_derivative
 from .frozen import frozen
 from .kernels import checks

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .conditions import EQUATION, RESIDUAL
-from .domain import Box
+from .domains import Box
 
 if TYPE_CHECKING:  # it is described, not made, here
     from .problem import Problem

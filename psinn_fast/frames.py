@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from .domain import Box
+from .domains import Box
 from .structure import Structure
 
 FloatArray = npt.NDArray[np.float64]

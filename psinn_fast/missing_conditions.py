@@ -16,7 +16,7 @@ import torch
 
 from .conditions import EQUATION, Condition
 from .coverage import coverage
-from .domain import Box
+from .domains import Box
 from .kernels.channels import Channel, Laplacian
 from .kernels.program import Jet
 from .kernels.torch_program import slopes

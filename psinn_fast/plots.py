@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .domain import Box
+from .domains import Box
 from .files import write_atomically
 from .kernels.errors import InputError
 from .networks import PsiMLP

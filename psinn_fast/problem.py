@@ -17,7 +17,7 @@ from .bounds import Interval, Unknowns
 from .conditions import Condition
 from .dependence import check_dependence
 from .description import describe_problem
-from .domain import Box
+from .domains import Box
 from .expressions import short as shortened
 from .frozen import frozen
 from .kernels import checks

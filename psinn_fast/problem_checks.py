@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .assumptions import symbols_in
 from .bounds import Interval, checked_bounds
 from .conditions import Condition
-from .domain import Box
+from .domains import Box
 from .kernels import checks
 from .kernels.errors import InputError, short
 from .kernels.program import Coefficient, Jet

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .conditions import Dirichlet, Residual
-from .domain import Box
+from .domains import Box
 from .kernels import available_backends, get_backend
 from .kernels.channels import ChannelSet, MultiIndex
 from .kernels.contract import AdamState, Backend, Term

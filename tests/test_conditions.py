@@ -15,7 +15,7 @@ from torch import Tensor
 from truth import of_everything
 
 from psinn_fast.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
-from psinn_fast.domain import Box
+from psinn_fast.domains import Box
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend

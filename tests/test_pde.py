@@ -15,7 +15,7 @@ from torch import Tensor
 
 from psinn_fast import steps
 from psinn_fast.conditions import Residual
-from psinn_fast.domain import Box
+from psinn_fast.domains import Box
 from psinn_fast.fields import SymbolicField, derivative_name, parse_derivative
 from psinn_fast.kernels.channels import Channel, ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from ..conditions import Data
-from ..domain import Box
+from ..domains import Box
 from ..kernels import checks
 from ..kernels.errors import InputError
 from ..kernels.regularizer import Regularizer

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..conditions import Data, Dirichlet, Residual
-from ..domain import Box
+from ..domains import Box
 from ..kernels import checks
 from ..pde import PDE
 from ..problem import Problem

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..conditions import Dirichlet, Residual
-from ..domain import Box
+from ..domains import Box
 from ..pde import PDE
 from ..problem import Problem
 from ..published import laplace_even

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import sympy as sp
 
 from ..conditions import Dirichlet, Residual
-from ..domain import Box
+from ..domains import Box
 from ..pde import PDE
 from ..problem import Problem
 from ..published import poisson_swap

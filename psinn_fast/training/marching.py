@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .. import entries
 from ..conditions import DATA, Condition
-from ..domain import Box
+from ..domains import Box
 from ..kernels.contract import Backend
 from ..kernels.errors import CheckpointError
 from ..networks import PsiMLP

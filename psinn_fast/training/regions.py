@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from ..conditions import Condition
-from ..domain import Region
+from ..domains import Region
 from ..kernels.contract import Term
 from ..problem import Problem
 

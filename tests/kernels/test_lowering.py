@@ -12,7 +12,7 @@ from planted import entrywise, planted_structure
 from strategies import structures
 
 from psinn_fast.conditions import Neumann, Periodic, Residual
-from psinn_fast.domain import Box
+from psinn_fast.domains import Box
 from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.lowering import _side_by_side, lower

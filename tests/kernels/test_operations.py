@@ -13,7 +13,7 @@ from helpers import mlp, nested_autograd, random_points, random_theta, relative_
 from torch import Tensor
 
 from psinn_fast.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
-from psinn_fast.domain import Box
+from psinn_fast.domains import Box
 from psinn_fast.kernels.channels import ChannelSet
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.errors import InputError

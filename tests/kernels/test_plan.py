@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from strategies import structures
 
 from psinn_fast.conditions import Neumann, Periodic, Residual
-from psinn_fast.domain import Box
+from psinn_fast.domains import Box
 from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.errors import InputError

@@ -11,7 +11,7 @@ from helpers import negated, random_points, random_theta, relative_error
 from torch import Tensor
 
 from psinn_fast.conditions import Dirichlet, Residual
-from psinn_fast.domain import Box
+from psinn_fast.domains import Box
 from psinn_fast.kernels.contract import AdamState, Term, TrainReport
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.lowering import lower

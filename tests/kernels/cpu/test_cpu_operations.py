@@ -14,7 +14,7 @@ from test_operations import CASES, make
 from torch import Tensor
 
 from psinn_fast.conditions import Data, Periodic, Residual
-from psinn_fast.domain import Box
+from psinn_fast.domains import Box
 from psinn_fast.kernels.channels import Channel, ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.cpu.backend import CpuBackend

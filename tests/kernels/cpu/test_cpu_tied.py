@@ -18,7 +18,7 @@ from test_lowering import EVEN_Y, ODD_X, constant_chain
 from test_plan import even_in_y, opposite_rows, zero_blocks
 
 from psinn_fast.conditions import Data, Neumann, Periodic, Residual
-from psinn_fast.domain import Box
+from psinn_fast.domains import Box
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.cpu.extension import instruction_sets

@@ -27,7 +27,7 @@ from psinn_fast.kernels.triton.update import adam, collect
 from psinn_fast.pde import PDE
 from psinn_fast.problem import Problem
 from psinn_fast.conditions import Data, Residual
-from psinn_fast.domain import Box
+from psinn_fast.domains import Box
 from psinn_fast.structure import Structure
 
 chip, number = int(sys.argv[1]), sys.argv[2]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from psinn_fast.domain import Box, PointSet, region_of
+from psinn_fast.domains import Box, PointSet, region_of
 from psinn_fast.kernels.errors import InputError
 
 BOX = Box(t=(0, 2), x=(-1, 3))

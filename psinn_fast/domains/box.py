@@ -12,10 +12,10 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from .frozen import frozen
-from .kernels import checks
-from .kernels.errors import InputError, short
-from .names import by_normal_names, normal
+from ..frozen import frozen
+from ..kernels import checks
+from ..kernels.errors import InputError, short
+from ..names import by_normal_names, normal
 
 Points = npt.NDArray[np.float64]
 

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import torch
 
+from ..contract.fallback import say_once
 from ..errors import InputError
-from ..fallback import say_once
 from .layout import Layout
 
 PRECISIONS = ("ieee", "tf32x3", "tf32")

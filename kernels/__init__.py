@@ -3,6 +3,6 @@
 Nothing here imports the front end (``psinn_fast.*``), and importing it probes no device.
 """
 
-from .contract.registry import available_backends, get_backend
+from .contract.registry import available_backends, get_backend, register_backend
 
-__all__ = ["available_backends", "get_backend"]
+__all__ = ["available_backends", "get_backend", "register_backend"]

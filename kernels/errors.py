@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
+
 
 class PsinnFastError(Exception):
     """Base of every error that psinn_fast raises on purpose."""
@@ -52,3 +55,9 @@ def one_line(error: BaseException, most: int = 300) -> str:
     """What another library's error says, cut to what fits into a message."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+@cache
+def say_once(message: str) -> None:
+    """A RuntimeWarning, the first time that there is cause for it."""
+    warnings.warn(message, RuntimeWarning, stacklevel=3)

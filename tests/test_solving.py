@@ -27,8 +27,8 @@ from psinn_fast import (
     published_structure,
     solve,
 )
-from psinn_fast.kernels.contract.fallback import say_once
 from psinn_fast.kernels.cpu.backend import CpuBackend
+from psinn_fast.kernels.errors import say_once
 from psinn_fast.pipeline import comparison_table
 from psinn_fast.plots import save_figure, solution_figure
 from psinn_fast.solving import Solution, build_network

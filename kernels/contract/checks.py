@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,9 +16,6 @@ from ..plan import Plan
 from ..program import Coefficient, Jet
 from ..regularizer import Regularizer
 from .operations import Term
-
-if TYPE_CHECKING:
-    from .adam import AdamState
 
 MOST_POINTS = 2**31 - 1
 
@@ -108,13 +104,3 @@ def check_loss(
     check_terms(plan, theta, coefficients, terms)
     if regularizer is not None:
         regularizer.check(plan)
-
-
-def check_training(
-    plan: Plan, state: AdamState, terms: Sequence[Term], steps: int, regularizer: Regularizer | None
-) -> None:
-    """`check_loss`, and a state that can be changed in place."""
-    check_loss(plan, state.theta, state.coefficients, terms, regularizer)
-    if steps < 0:
-        raise InputError(f"steps: expected a number >= 0, got {steps}")
-    state.check()

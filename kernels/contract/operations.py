@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from torch import Tensor
@@ -43,6 +43,12 @@ class Term:
     @property
     def n_points(self) -> int:
         return self.points.shape[1]
+
+    def part(self, rows: slice) -> Term:
+        """The term at some of its points only: their mean square is its loss. The term itself if these are all."""
+        if rows.step is None and not rows.start and (rows.stop is None or rows.stop >= self.n_points):
+            return self
+        return replace(self, points=self.points[:, rows], columns=self.columns[rows])
 
 
 class LossAndGradient(NamedTuple):

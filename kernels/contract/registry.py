@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
+import torch
+from torch import Tensor
+
+from ..channels import ChannelSet
 from ..cpu.backend import CpuBackend
-from ..errors import BackendUnavailable, InputError
+from ..errors import BackendLimit, BackendUnavailable, InputError, say_once, short
+from ..plan import Plan
 from ..reference.backend import ReferenceBackend
 from ..triton.backend import TritonBackend
-from .base import Backend
-from .fallback import WithFallback, say_once
+from .base import OPERATIONS, Backend
 
 _REFERENCE = ReferenceBackend()
 # In order of preference for "auto".
 _BACKENDS: dict[str, Backend] = {"triton": TritonBackend(), "cpu": CpuBackend(), "reference": _REFERENCE}
-# What "auto" gives in place of a backend that cannot do every network.
-_WITH_FALLBACK: dict[str, Backend] = {name: WithFallback(_BACKENDS[name], _REFERENCE) for name in ("triton", "cpu")}
+# Registered ones that "auto" does not consider.
+_BY_NAME_ONLY: set[str] = set()
 
 
 def available_backends() -> dict[str, str | None]:
@@ -23,10 +29,37 @@ def available_backends() -> dict[str, str | None]:
     return {name: backend.unavailable() for name, backend in _BACKENDS.items()}
 
 
+def register_backend(backend: Backend, *, automatic: bool = False) -> None:
+    """Make a backend known by its ``name``: to `get_backend`, and to every ``backend=`` of the library.
+
+    Args:
+        backend: an instance of a subclass of `Backend`, which needs no more than `_jets` and `_jets_backward`.
+        automatic: whether ``"auto"`` takes it, before all others, for tensors on its ``device_types``.
+
+    Raises:
+        InputError: no `Backend`, a name that is none, or one that is taken.
+    """
+    global _BACKENDS
+    if not isinstance(backend, Backend):
+        is_class = isinstance(backend, type) and issubclass(backend, Backend)
+        advice = "; call it: register_backend(...()) takes an instance" if is_class else ""
+        raise InputError(f"backend: expected an instance of a subclass of Backend, got {short(backend)}{advice}")
+    name = getattr(backend, "name", None)
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"backend: {type(backend).__name__} needs a name, such as name = 'mine', got {short(name)}")
+    if name == "auto" or name in _BACKENDS:
+        raise InputError(f"backend: the name {name!r} is taken; the others are {['auto', *_BACKENDS]}")
+    if automatic:
+        _BACKENDS = {name: backend, **_BACKENDS}
+    else:
+        _BACKENDS = {**_BACKENDS, name: backend}
+        _BY_NAME_ONLY.add(name)
+
+
 def get_backend(name: str = "auto", device: torch.device | None = None) -> Backend:
     """The backend of that name; ``"auto"`` takes the first that can run, with one warning for each that cannot.
 
-    What ``"auto"`` gives leaves networks that are beyond its kernels (width, depth, memory) to the reference backend,
+    What ``"auto"`` gives leaves networks that are beyond its limits (width, depth, memory) to the reference backend,
     and says so once.
 
     Args:
@@ -42,9 +75,11 @@ def get_backend(name: str = "auto", device: torch.device | None = None) -> Backe
         for backend in _BACKENDS.values():
             if backend.device_types is not None and kind not in backend.device_types:
                 continue
+            if backend.name in _BY_NAME_ONLY:
+                continue
             reason = backend.unavailable()
             if reason is None:
-                return _WITH_FALLBACK.get(backend.name, backend)
+                return backend if backend is _REFERENCE else _with_fallback(backend)
             say_once(f"backend {backend.name!r} is not used: {reason}")
         raise BackendUnavailable(f"no backend can run here: {available_backends()}")
     if not isinstance(name, str) or name not in _BACKENDS:
@@ -54,3 +89,42 @@ def get_backend(name: str = "auto", device: torch.device | None = None) -> Backe
     if reason is not None:
         raise BackendUnavailable(f"backend {name!r} cannot run here: {reason}")
     return backend
+
+
+class WithFallback(Backend):
+    """``first``; the reference backend does what is beyond the limits of that, and a warning says so once."""
+
+    def __init__(self, first: Backend) -> None:
+        self._first = first
+        self.name, self.device_types = first.name, first.device_types
+
+    def unavailable(self) -> str | None:
+        return self._first.unavailable()
+
+    def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
+        return self.jets(plan, theta, x, channels)
+
+    def _jets_backward(
+        self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        return self.jets_backward(plan, theta, x, channels, grad, need_x)
+
+
+def _by_either(operation: str) -> Callable[..., Any]:
+    """The operation by the first backend, or by the reference where that has a limit."""
+
+    def run(backend: WithFallback, *arguments: Any, **named: Any) -> Any:
+        try:
+            return getattr(backend._first, operation)(*arguments, **named)
+        except BackendLimit as limit:
+            say_once(f"backend {backend.name!r} is not used, but 'reference': {limit}")
+            return getattr(_REFERENCE, operation)(*arguments, **named)
+
+    return run
+
+
+# The backend that does the work checks the arguments: twice would take twice as long.
+for _operation in OPERATIONS:
+    setattr(WithFallback, _operation, _by_either(_operation))
+
+_with_fallback = cache(WithFallback)

@@ -1,4 +1,4 @@
-"""The CPU backend: all five operations in fused C++ kernels."""
+"""The CPU backend: fused C++ kernels."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from ..channels import ChannelSet
-from ..contract import AdamState, LossAndGradient, Term, TrainReport
-from ..contract.checks import check_jets, check_like, check_loss, check_size, check_terms, check_training
-from ..errors import BackendLimit, InputError
+from ..contract.adam import AdamState
+from ..contract.base import Backend
+from ..contract.operations import LossAndGradient, Term, TrainReport
 from ..memory import readable
 from ..plan import Plan
 from ..regularizer import Regularizer
@@ -21,13 +21,9 @@ from .packing import packed_channels, packed_penalty, packed_plan, packed_progra
 
 # Steps without a look at Ctrl-C.
 SLICE_SECONDS = 0.2
-# What the arrays in src/engine.h and src/tile.h hold; a width beyond this is a slip.
-WIDEST = 4096
-DEEPEST = 64
-MOST_CHANNELS = 85
 
 
-class CpuBackend:
+class CpuBackend(Backend):
     """C++ on the CPU. See `psinn_fast.kernels.contract.Backend` for what each operation takes and gives.
 
     Uses up to ``torch.get_num_threads()`` threads; with the same number the same call gives the same bits.
@@ -37,7 +33,9 @@ class CpuBackend:
     """
 
     name = "cpu"
-    device_types: tuple[str, ...] | None = ("cpu",)
+    device_types = ("cpu",)
+    # What the arrays in src/engine.h and src/tile.h hold; a width beyond this is a slip.
+    widest, deepest, most_channels = 4096, 64, 85
 
     def __init__(self, isa: str | None = None) -> None:
         self._isa = isa
@@ -45,23 +43,18 @@ class CpuBackend:
     def unavailable(self) -> str | None:
         return why_not()
 
-    @torch.no_grad()
-    def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
-        check_jets(plan, theta, x, channels)
-        engine = self._engine(theta, plan, [channels])
+    def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
+        engine = self._engine(theta, plan)
         theta, x = readable(theta), readable(x)
         out = theta.new_empty(x.shape[0], len(channels), plan.d_out)
         if x.shape[0]:
             engine("jets", packed_channels(channels), theta.data_ptr(), x.data_ptr(), x.shape[0], out.data_ptr())
         return out
 
-    @torch.no_grad()
-    def jets_backward(
-        self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool = False
+    def _jets_backward(
+        self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool
     ) -> tuple[Tensor, Tensor | None]:
-        check_jets(plan, theta, x, channels)
-        check_like("grad", grad, theta, (x.shape[0], len(channels), plan.d_out))
-        engine = self._engine(theta, plan, [channels])
+        engine = self._engine(theta, plan)
         theta, x, grad = readable(theta), readable(x), readable(grad)
         theta_bar = torch.zeros_like(theta)
         x_bar = torch.zeros_like(x) if need_x else None
@@ -72,17 +65,15 @@ class CpuBackend:
             )  # fmt: skip
         return theta_bar, x_bar
 
-    @torch.no_grad()
-    def loss_and_gradient(
+    def _loss_and_gradient(
         self,
         plan: Plan,
         theta: Tensor,
         coefficients: Tensor,
         terms: Sequence[Term],
-        regularizer: Regularizer | None = None,
+        regularizer: Regularizer | None,
     ) -> LossAndGradient:
-        check_loss(plan, theta, coefficients, terms, regularizer)
-        engine = self._engine(theta, plan, [term.program.channels for term in terms])
+        engine = self._engine(theta, plan)
         theta, coefficients = readable(theta), readable(coefficients)
         native_terms, keep = _terms(terms)
         losses, penalty = theta.new_empty(len(terms)), theta.new_empty(())
@@ -95,17 +86,15 @@ class CpuBackend:
         del keep
         return LossAndGradient(losses, penalty, theta_bar, coefficients_bar)
 
-    @torch.no_grad()
-    def train(
+    def _train(
         self,
         plan: Plan,
         state: AdamState,
         terms: Sequence[Term],
         steps: int,
-        regularizer: Regularizer | None = None,
+        regularizer: Regularizer | None,
     ) -> TrainReport:
-        check_training(plan, state, terms, steps, regularizer)
-        engine = self._engine(state.theta, plan, [term.program.channels for term in terms])
+        engine = self._engine(state.theta, plan)
         losses = state.theta.new_empty(steps, len(terms) + 1)
         if steps == 0:
             return TrainReport(losses, None)
@@ -136,38 +125,23 @@ class CpuBackend:
             state.restore_good()
         return TrainReport(losses[:done].clone() if done < steps else losses, failure if failure >= 0 else None)
 
-    @torch.no_grad()
-    def residual_jacobian(
-        self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, rows: slice = slice(None)
-    ) -> tuple[Tensor, Tensor]:
-        check_terms(plan, theta, coefficients, [term])
-        engine = self._engine(theta, plan, [term.program.channels])
+    def _residual_jacobian(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> tuple[Tensor, Tensor]:
+        engine = self._engine(theta, plan)
         theta, coefficients = readable(theta), readable(coefficients)
-        points, columns = readable(term.points[:, rows]), readable(term.columns[rows])
+        points, columns = readable(term.points), readable(term.columns)
         n, m = points.shape[1], term.program.n_residuals
-        check_size(n, n * m * (plan.n_parameters + coefficients.numel()), theta)
         residuals = theta.new_empty(n, m)
         jacobian = theta.new_empty(n, m, plan.n_parameters + coefficients.numel())
-        if n:
-            engine(
-                "jacobian", packed_program(term.program), theta.data_ptr(), coefficients.data_ptr(),
-                coefficients.numel(), points.data_ptr(), n, columns.data_ptr(), residuals.data_ptr(),
-                jacobian.data_ptr(),
-            )  # fmt: skip
+        engine(
+            "jacobian", packed_program(term.program), theta.data_ptr(), coefficients.data_ptr(),
+            coefficients.numel(), points.data_ptr(), n, columns.data_ptr(), residuals.data_ptr(),
+            jacobian.data_ptr(),
+        )  # fmt: skip
         return residuals, jacobian
 
-    def _engine(self, theta: Tensor, plan: Plan, channels: Sequence[ChannelSet] = ()) -> Any:
+    def _engine(self, theta: Tensor, plan: Plan) -> Any:
         """operation(name, arguments...) for theta's dtype."""
         module = loaded()
-        if theta.device.type != "cpu":
-            raise InputError(f"theta: backend 'cpu' needs tensors on the CPU, got {theta.device}")
-        if plan.widest > WIDEST:
-            raise BackendLimit(f"plan: backend 'cpu' takes layers up to {WIDEST} wide, got {plan.widest}")
-        if len(plan.layers) > DEEPEST:
-            raise BackendLimit(f"plan: backend 'cpu' takes up to {DEEPEST} layers, got {len(plan.layers)}")
-        for channel_set in channels:
-            if len(channel_set) > MOST_CHANNELS:
-                raise BackendLimit(f"channels: backend 'cpu' takes up to {MOST_CHANNELS}, got {len(channel_set)}")
         suffix = "_float32" if theta.dtype == torch.float32 else "_float64"
         fixed = packed_plan(plan), module.isa(self._isa or chosen_instruction_set()), torch.get_num_threads()
 

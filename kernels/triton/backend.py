@@ -1,4 +1,4 @@
-"""The Triton backend: all five operations in generated kernels on an NVIDIA GPU, or in Triton's interpreter."""
+"""The Triton backend: generated kernels on an NVIDIA GPU, or in Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from ..channels import ChannelSet
-from ..contract import AdamState, LossAndGradient, Term, TrainReport
-from ..contract.checks import check_jets, check_like, check_loss, check_size, check_terms, check_training
+from ..contract.adam import AdamState
+from ..contract.base import Backend
+from ..contract.operations import LossAndGradient, Term, TrainReport
 from ..errors import BackendLimit, BackendUnavailable, InputError
 from ..memory import readable
 from ..plan import Plan
@@ -30,7 +31,6 @@ from .schedule import grouped, make_schedule, single_group
 if TYPE_CHECKING:
     from .training import StepKernels
 
-WIDEST, DEEPEST, MOST_CHANNELS = 128, 9, 70
 # Numbers of a Jacobian's rows, by packed weight, that are on the device at once.
 JACOBIAN_NUMBERS = 1 << 26
 SMALLEST_BLOCK, MOST_WARPS = 16, 8
@@ -51,7 +51,7 @@ class _Network:
     configurations: dict[Any, Configuration] = field(default_factory=dict)
 
 
-class TritonBackend:
+class TritonBackend(Backend):
     """Generated Triton kernels. See `psinn_fast.kernels.contract.Backend` for what each operation takes and gives.
 
     With TRITON_INTERPRET=1 in the environment, before Triton is imported, they run on the CPU, slowly: for tests.
@@ -65,7 +65,8 @@ class TritonBackend:
     """
 
     name = "triton"
-    device_types: tuple[str, ...] | None = ("cuda",)
+    device_types = ("cuda",)
+    widest, deepest, most_channels = 128, 9, 70
 
     def __init__(self, precision: str = "ieee", configuration: Configuration | None = None) -> None:
         if precision not in PRECISIONS:
@@ -76,22 +77,26 @@ class TritonBackend:
     def unavailable(self, device: torch.device | None = None) -> str | None:
         return machine.why_not(device)
 
-    @torch.no_grad()
-    def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
-        check_jets(plan, theta, x, channels)
-        network = self._network(plan, theta, [channels])
+    def supports(self, plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> str | None:
+        """Whether the chip has the memory for a kernel is known when it is compiled: that limit is found later."""
+        if machine.is_interpreted() and device.type != "cpu":
+            return f"theta: backend 'triton' needs tensors on the CPU (TRITON_INTERPRET=1), got {device}"
+        if machine.is_interpreted() or self.unavailable() is not None:
+            # The interpreter stands for a GPU; where nothing can run, that is what an operation will say.
+            device = torch.device("cuda")
+        return super().supports(plan, channels, dtype, device)
+
+    def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
+        network = self._network(plan, theta)
         out = theta.new_empty(x.shape[0], len(channels), plan.d_out)
         if x.shape[0]:
             self._run(network, Mode.JETS, theta, x, channels, [out])
         return out
 
-    @torch.no_grad()
-    def jets_backward(
-        self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool = False
+    def _jets_backward(
+        self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool
     ) -> tuple[Tensor, Tensor | None]:
-        check_jets(plan, theta, x, channels)
-        check_like("grad", grad, theta, (x.shape[0], len(channels), plan.d_out))
-        network = self._network(plan, theta, [channels])
+        network = self._network(plan, theta)
         x_bar = torch.zeros_like(x, memory_format=torch.contiguous_format) if need_x else None
         if not x.shape[0]:
             return torch.zeros_like(theta), x_bar
@@ -101,16 +106,14 @@ class TritonBackend:
         w_bar = network.weights.back.apply(partials[:, : layout.n_packed].sum(0))
         return layout.plan.pull_back(layout.plan.expand(theta), w_bar) if layout.reads_w else w_bar, x_bar
 
-    @torch.no_grad()
-    def loss_and_gradient(
+    def _loss_and_gradient(
         self,
         plan: Plan,
         theta: Tensor,
         coefficients: Tensor,
         terms: Sequence[Term],
-        regularizer: Regularizer | None = None,
+        regularizer: Regularizer | None,
     ) -> LossAndGradient:
-        check_loss(plan, theta, coefficients, terms, regularizer)
         return self._with_kernels(
             plan,
             theta,
@@ -119,33 +122,26 @@ class TritonBackend:
             lambda kernels: kernels.loss_and_gradient(readable(theta), readable(coefficients), regularizer),
         )
 
-    @torch.no_grad()
-    def train(
+    def _train(
         self,
         plan: Plan,
         state: AdamState,
         terms: Sequence[Term],
         steps: int,
-        regularizer: Regularizer | None = None,
+        regularizer: Regularizer | None,
     ) -> TrainReport:
-        check_training(plan, state, terms, steps, regularizer)
         if steps == 0:
             return TrainReport(torch.empty(0, len(terms) + 1, dtype=state.theta.dtype), None)
         return self._with_kernels(
             plan, state.theta, state.coefficients, terms, lambda kernels: kernels.train(state, steps, regularizer)
         )
 
-    @torch.no_grad()
-    def residual_jacobian(
-        self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, rows: slice = slice(None)
-    ) -> tuple[Tensor, Tensor]:
-        check_terms(plan, theta, coefficients, [term])
+    def _residual_jacobian(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> tuple[Tensor, Tensor]:
         program = term.program
-        network = self._network(plan, theta, [program.channels])
+        network = self._network(plan, theta)
         layout, back = network.layout, network.weights.back
-        points, columns = term.points[:, rows].detach(), term.columns[rows].detach()
+        points, columns = term.points.detach(), term.columns.detach()
         n, m, k = points.shape[1], program.n_residuals, coefficients.numel()
-        check_size(n, n * m * (plan.n_parameters + k), theta)
         residuals, jacobian = theta.new_empty(n, m), theta.new_empty(n, m, plan.n_parameters + k)
         w = readable(layout.plan.expand(theta.detach()) if layout.reads_w else theta)
         unknown = readable(coefficients) if k else w
@@ -187,26 +183,11 @@ class TritonBackend:
 
         return self._fitting(network, (mode, channels, need_x), theta, launch)
 
-    def _check_device(self, device: torch.device) -> None:
-        here = machine.is_interpreted()
-        reason = self.unavailable()
-        if reason is None and device.type != ("cpu" if here else "cuda"):
-            place = "the CPU (TRITON_INTERPRET=1)" if here else "a GPU"
-            raise InputError(f"theta: backend 'triton' needs tensors on {place}, got {device}")
-        reason = reason or self.unavailable(device)
+    def _network(self, plan: Plan, theta: Tensor) -> _Network:
+        reason = self.unavailable(theta.device)
         if reason is not None:
             raise BackendUnavailable(f"backend 'triton' cannot run here: {reason}")
         machine.say_untested()
-
-    def _network(self, plan: Plan, theta: Tensor, channel_sets: Sequence[ChannelSet]) -> _Network:
-        self._check_device(theta.device)
-        if plan.widest > WIDEST:
-            raise BackendLimit(f"plan: backend 'triton' takes layers up to {WIDEST} wide, got {plan.widest}")
-        if len(plan.layers) > DEEPEST:
-            raise BackendLimit(f"plan: backend 'triton' takes up to {DEEPEST} layers, got {len(plan.layers)}")
-        for channels in channel_sets:
-            if len(channels) > MOST_CHANNELS:
-                raise BackendLimit(f"channels: backend 'triton' takes up to {MOST_CHANNELS}, got {len(channels)}")
 
         def make() -> _Network:
             # What is kept for a plan may not hold on to it.
@@ -239,7 +220,7 @@ class TritonBackend:
         use: Callable[[StepKernels], Result],
     ) -> Result:
         """What ``use`` gives with the kernels, tables and buffers of a loss, which live as long as its terms."""
-        network = self._network(plan, theta, [term.program.channels for term in terms])
+        network = self._network(plan, theta)
         from .training import StepKernels  # Triton itself
 
         like, n_unknown = theta.detach(), coefficients.numel()

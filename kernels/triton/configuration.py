@@ -25,8 +25,7 @@ from pathlib import Path
 
 import torch
 
-from ..contract.fallback import say_once
-from ..errors import InputError
+from ..errors import InputError, say_once
 from .layout import Layout
 
 PRECISIONS = ("ieee", "tf32x3", "tf32")

@@ -15,11 +15,10 @@ from torch import Tensor
 from psinn_fast.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
 from psinn_fast.domains import Box
 from psinn_fast.kernels.channels import ChannelSet
-from psinn_fast.kernels.contract import Term
+from psinn_fast.kernels.contract import Term, sums
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.plan import Plan
-from psinn_fast.kernels.reference import loss
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.regularizer import Regularizer
 from psinn_fast.pde import PDE
@@ -237,10 +236,10 @@ def test_chunks_give_the_same(case: str, elements: int, monkeypatch: pytest.Monk
         ]
 
     whole = everything()
-    n_batches = len(loss.batches(plan, terms))
+    n_batches = len(sums.batches(plan, terms))
     # The limit is per thread; the chunks tested should not depend on the machine.
-    monkeypatch.setattr(loss, "CHUNK_ELEMENTS", max(1, elements // torch.get_num_threads()))
-    assert len(loss.batches(plan, terms)) > n_batches
+    monkeypatch.setattr(sums, "CHUNK_ELEMENTS", max(1, elements // torch.get_num_threads()))
+    assert len(sums.batches(plan, terms)) > n_batches
     assert all(relative_error(a, b) < 1e-13 for a, b in zip(everything(), whole, strict=True))
 
 

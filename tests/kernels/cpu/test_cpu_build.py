@@ -11,10 +11,10 @@ import torch
 from helpers import random_points, random_theta
 
 from psinn_fast.kernels.channels import ChannelSet
-from psinn_fast.kernels.contract import fallback, registry
+from psinn_fast.kernels.contract import registry
 from psinn_fast.kernels.cpu import extension
 from psinn_fast.kernels.cpu.backend import CpuBackend
-from psinn_fast.kernels.errors import BackendUnavailable, InputError
+from psinn_fast.kernels.errors import BackendUnavailable, InputError, say_once
 from psinn_fast.kernels.lowering import lower
 from psinn_fast.structure import Structure
 
@@ -50,7 +50,7 @@ def test_not_built() -> None:
     reason = "the C\\+\\+ kernels were not built; install a C\\+\\+17 compiler"
     with pytest.raises(BackendUnavailable, match=f"backend 'cpu' cannot run here: {reason}"):
         registry.get_backend("cpu")
-    fallback.say_once.cache_clear()
+    say_once.cache_clear()
     with pytest.warns(RuntimeWarning, match=f"backend 'cpu' is not used: {reason}"):
         assert registry.get_backend("auto").name == "reference"
     assert "not built" in str(registry.available_backends()["cpu"])

@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import AdamState, Term
-from psinn_fast.kernels.cpu.backend import WIDEST, CpuBackend
+from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.cpu.extension import why_not
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.lowering import lower
@@ -276,7 +276,7 @@ def test_bad_weights(backend: CpuBackend, tied: bool) -> None:
 
 def test_widest(backend: CpuBackend) -> None:
     x, channels = random_points(3, 1), ChannelSet.closure(1, [])
-    widest, wider = (Structure.dense([1, width, 1]) for width in (WIDEST, WIDEST + 1))
+    widest, wider = (Structure.dense([1, width, 1]) for width in (CpuBackend.widest, CpuBackend.widest + 1))
     plan, theta = lower(widest.layers), random_theta(widest, 1)
     assert relative_error(backend.jets(plan, theta, x, channels), REFERENCE.jets(plan, theta, x, channels)) < 1e-12
     plan, theta = lower(wider.layers), random_theta(wider, 1)

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from psinn_fast.kernels.contract.fallback import say_once
-from psinn_fast.kernels.errors import InputError
+from psinn_fast.kernels.errors import InputError, say_once
 from psinn_fast.kernels.triton import configuration
 from psinn_fast.kernels.triton.configuration import (
     SHIPPED,

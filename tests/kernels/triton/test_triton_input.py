@@ -18,12 +18,12 @@ from triton.runtime.errors import OutOfResources
 from psinn_fast.derivatives import derivatives
 from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import AdamState, Term, registry
-from psinn_fast.kernels.contract.fallback import WithFallback, say_once
-from psinn_fast.kernels.errors import BackendLimit, BackendUnavailable, InputError
+from psinn_fast.kernels.contract.registry import WithFallback
+from psinn_fast.kernels.errors import BackendLimit, BackendUnavailable, InputError, say_once
 from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton import machine as triton_machine
-from psinn_fast.kernels.triton.backend import DEEPEST, WIDEST, TritonBackend
+from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.kernels.triton.configuration import Configuration
 from psinn_fast.kernels.triton.point_kernel import PointKernel
 from psinn_fast.networks import TanhMLP
@@ -115,15 +115,15 @@ def test_other_devices(direct: TritonBackend) -> None:
 
 def test_beyond_the_limits(direct: TritonBackend, device: torch.device) -> None:
     for sizes, message in [
-        ([1, WIDEST + 1, 1], f"plan: backend 'triton' takes layers up to {WIDEST} wide, got {WIDEST + 1}"),
-        ([1, *[2] * DEEPEST, 1], f"plan: backend 'triton' takes up to {DEEPEST} layers, got {DEEPEST + 1}"),
+        ([1, 129, 1], "plan: backend 'triton' takes layers up to 128 wide, got 129; backend 'reference' takes any"),
+        ([1, *[2] * 9, 1], "plan: backend 'triton' takes up to 9 layers, got 10; backend 'reference' takes any"),
     ]:
         structure, channels = Structure.dense(sizes), ChannelSet.closure(1, [])
         plan, theta, x = lower(structure.layers), random_theta(structure, 0).to(device), random_points(3, 1).to(device)
         with pytest.raises(BackendLimit, match=message):
             direct.jets(plan, theta, x, channels)
         say_once.cache_clear()
-        engine = WithFallback(direct, REFERENCE)
+        engine = WithFallback(direct)
         with pytest.warns(RuntimeWarning, match="backend 'triton' is not used, but 'reference'"):
             jets = engine.jets(plan, theta, x, channels)
         assert torch.equal(jets, REFERENCE.jets(plan, theta, x, channels))
@@ -132,9 +132,9 @@ def test_beyond_the_limits(direct: TritonBackend, device: torch.device) -> None:
 
 
 def test_auto_on_a_gpu_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = registry._WITH_FALLBACK["triton"]
     monkeypatch.setattr(registry._BACKENDS["triton"], "unavailable", lambda: None)
-    assert registry.get_backend("auto", torch.device("cuda")) is engine
+    engine = registry.get_backend("auto", torch.device("cuda"))
+    assert (type(engine), engine.name) == (WithFallback, "triton")
     assert registry.get_backend("triton") is registry._BACKENDS["triton"]
 
 

@@ -1,24 +1,63 @@
-"""Losses of all terms with their gradients, and the residual Jacobian, in torch. Plans are composed ones."""
+"""The losses of all terms with their gradients, for any network that can go forwards and backwards.
+
+Terms that read the same channels go through the network together, in chunks that fit into a core's cache.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
 from ..channels import ChannelSet
-from ..contract import LossAndGradient, Term
 from ..plan import Plan
-from ..program import Coefficient, Jet, Program
+from ..program import Jet, Program
 from ..regularizer import Regularizer
-from ..torch_program import TorchProgram, torch_program
-from .affine import layer_weights
-from .jets import backward, forward
+from .evaluation import Evaluation, by_site
+from .operations import LossAndGradient, Term
+
+if TYPE_CHECKING:
+    from .base import Backend
 
 # Numbers alive per layer, thread and chunk of points: what a layer reads and writes should stay in a core's cache.
 CHUNK_ELEMENTS = 1 << 20
+
+
+class Network(Protocol):
+    """A network at fixed weights, which collects the gradient for them."""
+
+    def forward(self, x: Tensor, channels: ChannelSet, first: int) -> tuple[Tensor, Any]:
+        """Jets (C, M, F) at points x (M, d), and what `backward` needs; channels before ``first`` may be anything."""
+        ...
+
+    def backward(self, tape: Any, channels: ChannelSet, jets_bar: Tensor) -> None:
+        """Add what d/d(jets), (C, M, F), means for the weights."""
+        ...
+
+    def gradient(self) -> Tensor:
+        """(P,): what all calls of `backward` have added."""
+        ...
+
+
+class ByOperations:
+    """The network by a backend's operations on jets. Nothing is kept between the two: the adjoint computes it anew."""
+
+    def __init__(self, backend: Backend, plan: Plan, theta: Tensor) -> None:
+        self._backend, self._plan, self._theta = backend, plan, theta
+        self._theta_bar = torch.zeros_like(theta)
+
+    def forward(self, x: Tensor, channels: ChannelSet, first: int) -> tuple[Tensor, Any]:
+        return self._backend._jets(self._plan, self._theta, x, channels).transpose(0, 1), x
+
+    def backward(self, tape: Any, channels: ChannelSet, jets_bar: Tensor) -> None:
+        grad = jets_bar.transpose(0, 1).contiguous()
+        self._theta_bar += self._backend._jets_backward(self._plan, self._theta, tape, channels, grad, False)[0]
+
+    def gradient(self) -> Tensor:
+        return self._theta_bar
 
 
 @dataclass(frozen=True)
@@ -28,7 +67,6 @@ class Group:
     ``spans``: (index of a term, its rows); ``factors`` (N,): 2 weight / N of its term, d loss / d r = factor * r.
     """
 
-    run: TorchProgram
     program: Program
     points: Tensor
     columns: Tensor
@@ -66,7 +104,7 @@ def batches(plan: Plan, terms: Sequence[Term]) -> list[Batch]:
                 continue
             step = -(-term.n_points // n_chunks)
             for start in range(0, term.n_points, step):
-                part = [(index, _cut(term, slice(start, start + step)))]
+                part = [(index, term.part(slice(start, start + step)))]
                 result.append(_batch(channels, [_group(part, factors)]))
         if small:
             result.append(_batch(channels, [_group(part, factors) for part in small.values()]))
@@ -93,14 +131,11 @@ def _group(members: list[tuple[int, Term]], factors: Sequence[float]) -> Group:
     points = torch.cat([term.points for _, term in members], 1)
     columns = torch.cat([term.columns for _, term in members])
     weights = torch.cat([term.points.new_full((term.n_points,), factors[index]) for index, term in members])
-    return Group(torch_program(program), program, points, columns, tuple(spans), weights)
-
-
-def _cut(term: Term, rows: slice) -> Term:
-    return Term(term.name, term.program, term.points[:, rows], term.columns[rows], term.weight)
+    return Group(program, points, columns, tuple(spans), weights)
 
 
 def losses_and_gradient(
+    network: Network,
     plan: Plan,
     theta: Tensor,
     coefficients: Tensor,
@@ -108,75 +143,29 @@ def losses_and_gradient(
     prepared: Sequence[Batch],
     regularizer: Regularizer | None,
 ) -> LossAndGradient:
-    w = plan.expand(theta)
-    w_bar = torch.zeros_like(w)
-    weights, weights_bar = layer_weights(plan, w), layer_weights(plan, w_bar)
+    """See `Backend.loss_and_gradient`. ``network``: at theta; ``prepared``: the `batches` of the terms."""
     coefficients_bar = torch.zeros_like(coefficients)
     squares: list[list[Tensor]] = [[] for _ in terms]
     for batch in prepared:
-        jets, tape = forward(weights, batch.x, batch.channels, batch.first)
+        jets, tape = network.forward(batch.x, batch.channels, batch.first)
         jets_bar = torch.zeros_like(jets)
         start = 0
         for group in batch.groups:
             n_sites, n = group.points.shape[:2]
             stop = start + n_sites * n
-            own, own_bar = (_by_site(tensor[:, start:stop], n_sites) for tensor in (jets, jets_bar))
-            arguments = (own, group.points, group.columns, coefficients)
-            residuals = [_per_point(r, group.columns) for r in group.run.residuals(*arguments)]
+            own, own_bar = (by_site(tensor[:, start:stop], n_sites) for tensor in (jets, jets_bar))
+            at = Evaluation(group.program, own, group.points, group.columns, coefficients)
+            residuals = at.residuals()
             for index, rows in group.spans:
                 squares[index] += [part.dot(part) for part in (r[rows] for r in residuals)]
-            gradients = group.run.adjoint(*arguments, [r * group.factors for r in residuals])
-            for (register, _), value in zip(group.program.gradients, gradients, strict=True):
-                match group.program.inputs[register]:
-                    case Jet(site, field, channel):
-                        own_bar[site, channel, :, field] = value
-                    case Coefficient(k):
-                        coefficients_bar[k] += _per_point(value, group.columns).sum()
+            for k, value in at.pull_back([r * group.factors for r in residuals], own_bar):
+                coefficients_bar[k] += value.sum()
             start = stop
-        backward(weights, tape, batch.channels, jets_bar, weights_bar)
+        network.backward(tape, batch.channels, jets_bar)
     losses = torch.stack([torch.stack(parts).sum() / term.n_points for parts, term in zip(squares, terms, strict=True)])
-    theta_bar = plan.pull_back(w, w_bar)
+    theta_bar = network.gradient()
     penalty = losses.new_zeros(())
     if regularizer is not None:
         penalty, penalty_bar = regularizer.value_and_gradient(plan, theta)
         theta_bar = theta_bar + penalty_bar
     return LossAndGradient(losses, penalty, theta_bar, coefficients_bar)
-
-
-def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> tuple[Tensor, Tensor]:
-    """r (N, m) and J (N, m, P + K) of one term."""
-    w = plan.expand(theta)
-    weights = layer_weights(plan, w)
-    program, channels = term.program, term.program.channels
-    n_sites, n = term.points.shape[:2]
-    jets, tape = forward(weights, term.points.flatten(0, 1), channels)
-    run = torch_program(program)
-    arguments = (_by_site(jets, n_sites), term.points, term.columns, coefficients)
-    residuals = torch.stack([_per_point(r, term.columns) for r in run.residuals(*arguments)], 1)
-    jacobian = theta.new_zeros(n, program.n_residuals, plan.n_parameters + coefficients.numel())
-    for i in range(program.n_residuals):
-        r_bar = [theta.new_full((n,), float(i == k)) for k in range(program.n_residuals)]
-        jets_bar = torch.zeros_like(jets)
-        own_bar = _by_site(jets_bar, n_sites)
-        for (register, _), value in zip(program.gradients, run.adjoint(*arguments, r_bar), strict=True):
-            match program.inputs[register]:
-                case Jet(site, field, channel):
-                    own_bar[site, channel, :, field] = value
-                case Coefficient(k):
-                    jacobian[:, i, plan.n_parameters + k] = value
-        w_bar = theta.new_zeros(n_sites * n, plan.expansion.shape[0])
-        backward(weights, tape, channels, jets_bar, layer_weights(plan, w_bar), per_point=True)
-        per_residual = w_bar.view(n_sites, n, -1).sum(0)
-        jacobian[:, i, : plan.n_parameters] = plan.pull_back_rows(w, per_residual)
-    return residuals, jacobian
-
-
-def _per_point(value: Tensor | float, columns: Tensor) -> Tensor:
-    """A residual or adjoint as (N,); programs give plain numbers for what is the same at all points."""
-    return torch.as_tensor(value, dtype=columns.dtype, device=columns.device).expand(columns.shape[0])
-
-
-def _by_site(jets: Tensor, n_sites: int) -> Tensor:
-    """(C, n_sites * N, F) seen as (n_sites, C, N, F)."""
-    n_channels, rows, n_fields = jets.shape
-    return jets.view(n_channels, n_sites, rows // n_sites, n_fields).transpose(0, 1)

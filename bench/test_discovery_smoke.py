@@ -31,16 +31,9 @@ def _same_threads_afterwards() -> object:
 def test_smoke_the_exact_solution_has_the_group_and_no_more(case: Case) -> None:
     problem = case.make()
     assert problem.exact is not None
-    half_widths = (problem.domain.high - problem.domain.low) / 2
     # What is broken is broken clearly: at 30 % there is nothing more than at 1e-6.
     for tolerance in (1e-6, 0.3):
-        found = find_symmetries(
-            problem.exact,
-            problem.pde.coords,
-            centre=problem.domain.centre,
-            half_widths=half_widths,
-            tolerance=tolerance,
-        )
+        found = find_symmetries(problem.exact, problem.domain, tolerance=tolerance)
         assert {match.symmetry for match in found} == case.group
 
 

@@ -15,7 +15,7 @@ from .discovery.discover import Discovery, discover
 from .discovery.extraction import DiscoveryError
 from .discovery.problem_symmetry import ProblemSymmetry, problem_symmetries
 from .discovery.student import StudentSettings
-from .domains import Box
+from .domains import Box, Domain
 from .kernels import available_backends, get_backend
 from .kernels.errors import (
     BackendUnavailable,
@@ -64,6 +64,7 @@ __all__ = [
     "Discovery",
     "DiscoveryError",
     "DivergedError",
+    "Domain",
     "GaussNewton",
     "GradientError",
     "History",

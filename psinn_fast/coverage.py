@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from .conditions import EQUATION, RESIDUAL
-from .domains import Box
+from .domains import Domain
 
 if TYPE_CHECKING:  # it is described, not made, here
     from .problem import Problem
@@ -19,48 +19,64 @@ Points = npt.NDArray[np.float64]
 # and last of other points, which may keep away from a boundary; between these, where they are usually much closer.
 _BESIDE, _BEYOND, _BETWEEN = 0.025, 0.15, 0.25
 _MUCH = 4.0
+# Random points of a domain that is no box at which the equation's regions are looked for.
+_PROBES = 1024
 # Points so near to each other or to a face, relative to the domain, are one or lie on it.
 _SAME = 1e-6
 
 
 def coverage(problem: Problem) -> tuple[str, ...]:
-    """Where the equation is not asked for, one text per axis; () where it is asked for everywhere.
+    """Where the equation is not asked for; () where it is asked for everywhere.
 
-    Only along the axes: a domain that is a part of its box, such as an L or a disc, is no gap. Residuals of a
+    In a box one text per axis, along which it is looked for: points of a part of it, such as an L or a disc, leave no
+    gap. In another domain a text if the regions that points stand for leave out a part of it. Residuals of a
     condition's own count as the equation, since different parts may have different ones; a PDE without derivatives,
     for fits of data, is none.
     """
     counted = [c for c in problem.conditions if c.weight > 0 and c.kind in (EQUATION, RESIDUAL)]
-    box = problem.domain
-    boxes, arrays = [], [np.zeros((0, len(box.coords)))]
+    domain = problem.domain
+    regions, arrays = [], [np.zeros((0, len(domain.coords)))]
     for condition in counted:
-        region = condition.regions[0]
-        if region is None:
-            own = condition.sites[0][~box.outside(condition.sites[0])]
-            arrays += [own] if _is_inside(own, box).any() else []
-        elif region.is_solid:
-            boxes.append((np.maximum(region.low[0], box.low), np.minimum(region.high[0], box.high)))
-    boxes = [(low, high) for low, high in boxes if (low < high).all()]
+        region, points = condition.regions[0], condition.sites[0]
+        if region is None or not (region.domain.is_box or region.is_solid):
+            own = points[~domain.outside(points)]
+            arrays += [own] if (~domain.on_boundary(own, _SAME)).any() else []
+        elif region.is_solid and _overlap(region.domain, domain):
+            regions.append(region.domain)
     points = np.concatenate(arrays)
-    if not boxes and not len(points):
+    if not regions and not len(points):
         if any(condition.kind == EQUATION for condition in counted):
             return ("the equation is asked for at no point inside the domain",)
         is_equation = problem.pde.traced().program.channels.order > 0
         return ("no term asks for the equation",) if is_equation else ()
-    found = []
+    if all(own.is_box for own in (domain, *regions)):
+        return tuple(_gaps_along_axes(domain, regions, points))
+    return () if len(points) else _part_without(domain, regions)
+
+
+def _gaps_along_axes(box: Domain, boxes: Sequence[Domain], points: Points) -> Iterator[str]:
     for axis, name in enumerate(box.coords):
         low, high = box.low[axis], box.high[axis]
-        spans = [((a[axis] - low) / (high - low), (b[axis] - low) / (high - low)) for a, b in boxes]
+        ends = [(max(own.low[axis], low), min(own.high[axis], high)) for own in boxes]
+        spans = [((a - low) / (high - low), (b - low) / (high - low)) for a, b in ends]
         pieces = list(_pieces(spans, (points[:, axis] - low) / (high - low)))
         if pieces != [(0.0, 1.0)]:
             texts = [_interval(low + a * (high - low), low + b * (high - low)) for a, b in pieces]
-            found.append(f"the equation holds on {name} in {' and '.join(texts)} only, of {_interval(low, high)}")
-    return tuple(found)
+            yield f"the equation holds on {name} in {' and '.join(texts)} only, of {_interval(low, high)}"
 
 
-def _is_inside(points: Points, box: Box) -> npt.NDArray[np.bool_]:
-    margin = _SAME * (box.high - box.low)
-    return np.asarray(((points > box.low + margin) & (points < box.high - margin)).all(1))
+def _part_without(domain: Domain, regions: Sequence[Domain]) -> tuple[str, ...]:
+    """Of a domain, or of regions in it, that is no box."""
+    if any(own is domain for own in regions):
+        return ()
+    points = domain.random(_PROBES, 0)
+    part = float(np.logical_or.reduce([~own.outside(points) for own in regions]).mean())
+    return (f"the equation holds in {part:.0%} of {domain} only",) if 1 - part > _BESIDE else ()
+
+
+def _overlap(first: Domain, second: Domain) -> bool:
+    """Whether their bounds do, by more than a face."""
+    return bool((np.maximum(first.low, second.low) < np.minimum(first.high, second.high)).all())
 
 
 def _pieces(spans: list[tuple[float, float]], given: Points) -> Iterator[tuple[float, float]]:

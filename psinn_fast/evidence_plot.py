@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .plots import draw_structure, new_figure, points_to_draw
+from .plots import Canvas, draw_structure, new_figure
 from .training.metrics import evaluate
 
 if TYPE_CHECKING:
@@ -60,32 +60,24 @@ def draw_evidence(figure: FigureBase, discovery: Discovery) -> None:
 def draw_images(figure: FigureBase, discovery: Discovery, maps: list[int]) -> None:
     """Per map, the first field of the best network, chi u(g x), their difference, over the first two coordinates."""
     problem, net = discovery.problem, discovery.teachers[0].net
-    coords, box = problem.pde.coords, problem.domain
-    mesh, points = points_to_draw(box, _RESOLUTION)
-    values = evaluate(net, points)[:, 0]
+    canvas, centre = Canvas(problem.domain, _RESOLUTION), problem.domain.centre
+    values = evaluate(net, canvas.points)[:, 0]
     axes = figure.subplots(len(maps), 3, squeeze=False)
     for row, number in enumerate(maps):
         evidence = discovery.evidence[number]
         chi = evidence.symmetry.character[0]
-        image = chi * evaluate(net, box.centre + evidence.symmetry.map(points - box.centre))[:, 0]
+        image = chi * evaluate(net, centre + evidence.symmetry.map(canvas.points - centre))[:, 0]
         sign = "" if chi > 0 else "-"
         field = problem.pde.fields[0]
         panels = ((field, values), (f"{sign}{field}(g x), g: {evidence.text}", image), ("difference", values - image))
         for axis, (title, shown) in zip(axes[row], panels, strict=True):
             axis.set_title(title, fontsize=10)
-            axis.set_xlabel(coords[0])
-            if len(mesh) == 1:
-                axis.plot(mesh[0], shown)
+            if len(canvas.mesh) == 1:
+                axis.plot(canvas.mesh[0], canvas.image(shown))
+                axis.set_xlabel(problem.pde.coords[0])
                 continue
             limit = float(np.abs(shown if title == "difference" else values).max()) or 1.0
-            extent = (box.low[0], box.high[0], box.low[1], box.high[1])
-            colours = "RdBu_r" if title == "difference" else "viridis"
-            picture = axis.imshow(
-                shown.reshape(mesh[0].shape).T, origin="lower", extent=extent, aspect="auto", cmap=colours,
-                vmin=-limit, vmax=limit,
-            )  # fmt: skip
-            figure.colorbar(picture, ax=axis)
-            axis.set_ylabel(coords[1])
+            canvas.draw(axis, shown, "RdBu_r" if title == "difference" else "viridis", -limit, limit)
 
 
 def _shown_maps(discovery: Discovery) -> list[int]:

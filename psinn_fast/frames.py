@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from .domains import Box
+from .domains import Domain
 from .structure import Structure
 
 FloatArray = npt.NDArray[np.float64]
@@ -16,7 +16,7 @@ FloatArray = npt.NDArray[np.float64]
 _FARTHEST, _NARROWEST = 4.0, 0.25
 
 
-def in_frame(structure: Structure, domain: Box) -> Structure:
+def in_frame(structure: Structure, domain: Domain) -> Structure:
     """The structure with inputs x_i replaced by (x_i - c_i) / h_i, which lie in [-1, 1]; those of order 1 stay.
 
     Its relations hold about its own centre and between inputs of one scale: inputs that they tie get the largest h of
@@ -37,7 +37,7 @@ def in_frame(structure: Structure, domain: Box) -> Structure:
     return replace(structure, centre=tuple(centre.tolist()), input_scale=tuple(scale.tolist()))
 
 
-def _reach(domain: Box, centre: FloatArray) -> FloatArray:
+def _reach(domain: Domain, centre: FloatArray) -> FloatArray:
     return np.maximum(abs(domain.low - centre), abs(domain.high - centre))
 
 

@@ -16,7 +16,7 @@ import torch
 
 from .conditions import EQUATION, Condition
 from .coverage import coverage
-from .domains import Box
+from .domains import Domain
 from .kernels.channels import Channel, Laplacian
 from .kernels.program import Jet
 from .kernels.torch_program import slopes
@@ -39,9 +39,9 @@ _SAME = 1e-6
 def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[str, ...]:
     """One text for each coordinate in which the equation is of higher order than there are conditions at its ends.
 
-    Only where that can be said: the equation holds on the whole box, as many equations as fields; everything else is
-    given on its faces, no coefficient is unknown; the highest derivatives in the coordinate are not mixed, and their
-    matrix is regular for all values of fields, on the faces too, where it may have singularities.
+    Only where that can be said: the equation holds on the whole domain, a box, as many equations as fields; everything
+    else is given on its faces, no coefficient is unknown; the highest derivatives in the coordinate are not mixed, and
+    their matrix is regular for all values of fields, on the faces too, where it may have singularities.
 
     Args:
         is_symmetric: whether the network is, about the centre, so that a condition may count at both ends.
@@ -50,7 +50,9 @@ def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[st
     others = [(i, condition) for i, condition in counted if condition.kind != EQUATION]
     equations = [(i, condition) for i, condition in counted if condition.kind == EQUATION]
     box = problem.domain
-    on_faces = all(_is_on_faces(site, box) for _, condition in others for site in condition.sites)
+    if not box.is_box:  # where lines enter and leave it is known of boxes alone
+        return ()
+    on_faces = all(box.on_boundary(site, _SAME).all() for _, condition in others for site in condition.sites)
     on_boxes = len(box.coords) == 1 or all(condition.regions[0] is not None for _, condition in equations)
     if not equations or not on_faces or not on_boxes or problem.pde.unknown or coverage(problem):
         return ()
@@ -110,17 +112,12 @@ def _is_pure(channel: Channel, axis: int) -> bool:
     return isinstance(channel, Laplacian) or sum(channel) == channel[axis]
 
 
-def _points(box: Box, axis: int, rng: np.random.Generator) -> Points:
+def _points(box: Domain, axis: int, rng: np.random.Generator) -> Points:
     """Of the box, and on both of an axis's faces."""
     unit = rng.random((_INSIDE, len(box.coords)))
     low, high = unit[:_ON_A_FACE].copy(), unit[_ON_A_FACE : 2 * _ON_A_FACE].copy()
     low[:, axis], high[:, axis] = 0.0, 1.0
     return np.asarray(box.low + (box.high - box.low) * np.concatenate([unit, low, high]))
-
-
-def _is_on_faces(points: Points, box: Box) -> bool:
-    slack = _SAME * (box.high - box.low)
-    return bool(((abs(points - box.low) < slack) | (abs(points - box.high) < slack)).any(1).all())
 
 
 def _lines(d: int) -> tuple[Points, int]:
@@ -132,7 +129,7 @@ def _lines(d: int) -> tuple[Points, int]:
     ), count
 
 
-def _covered(condition: Condition, box: Box, axis: int, end: str) -> Lines:
+def _covered(condition: Condition, box: Domain, axis: int, end: str) -> Lines:
     """At the end of which lines along an axis a condition is given."""
     lines, _ = _lines(len(box.coords))
     rest = np.arange(len(box.coords)) != axis
@@ -144,12 +141,12 @@ def _covered(condition: Condition, box: Box, axis: int, end: str) -> Lines:
     return covered
 
 
-def _pieces(condition: Condition, box: Box) -> Iterator[tuple[Points, Points]]:
+def _pieces(condition: Condition, box: Domain) -> Iterator[tuple[Points, Points]]:
     """Corners of boxes on the faces where a condition is given, as parts of the domain; of an array, its extent."""
     extent = box.high - box.low
     for site, region in zip(condition.sites, condition.regions, strict=True):
-        if region is not None:
-            yield from zip((region.low - box.low) / extent, (region.high - box.low) / extent, strict=True)
+        if region is not None and region.domain.is_box:
+            yield from (((low - box.low) / extent, (high - box.low) / extent) for low, high in region.extents)
             continue
         unit = (site - box.low) / extent
         for axis, value in [(axis, value) for axis in range(unit.shape[1]) for value in (0.0, 1.0)]:
@@ -166,7 +163,7 @@ def _spacing(points: Points) -> Points:
     return np.array([float(np.median(gap)) if len(gap) else 0.0 for gap in gaps])
 
 
-def _where(few: Lines, box: Box, axis: int) -> str:
+def _where(few: Lines, box: Domain, axis: int) -> str:
     """The part of the lines, as text; nothing if it is all of them."""
     if few.all():
         return ""

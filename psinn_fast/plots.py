@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .domains import Box
+from .domains import Domain
 from .files import write_atomically
 from .kernels.errors import InputError
 from .networks import PsiMLP
@@ -54,14 +54,41 @@ def solution_figure(problem: Problem | str, net: PsiMLP, title: str = "", backen
     return figure
 
 
-def points_to_draw(box: Box, resolution: int) -> tuple[tuple[npt.NDArray[np.float64], ...], npt.NDArray[np.float64]]:
-    """A mesh over the first two coordinates (or the one), and its points (N, d), the others at their centre."""
-    drawn = min(2, len(box.coords))
-    steps = [np.linspace(box.low[i], box.high[i], resolution) for i in range(drawn)]
-    mesh = tuple(np.meshgrid(*steps, indexing="ij"))
-    points = np.tile(box.centre, (mesh[0].size, 1))
-    points[:, :drawn] = np.stack([axis.ravel() for axis in mesh], 1)
-    return mesh, points
+class Canvas:
+    """A mesh over a domain's first two coordinates (or the one), the others at their centre.
+
+    Attributes:
+        mesh: one array per drawn coordinate.
+        points: (N, d), those of the mesh that lie in the domain.
+    """
+
+    def __init__(self, domain: Domain, resolution: int) -> None:
+        drawn = min(2, len(domain.coords))
+        steps = [np.linspace(domain.low[i], domain.high[i], resolution) for i in range(drawn)]
+        self.mesh = tuple(np.meshgrid(*steps, indexing="ij"))
+        points = np.tile(domain.centre, (self.mesh[0].size, 1))
+        points[:, :drawn] = np.stack([axis.ravel() for axis in self.mesh], 1)
+        self._domain, self._inside = domain, ~domain.outside(points)
+        self.points = points[self._inside]
+
+    def image(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Values (N,) at the points, in the mesh's shape; NaN outside of the domain, where nothing is drawn."""
+        image = np.full(self._inside.shape, np.nan)
+        image[self._inside] = values
+        return image.reshape(self.mesh[0].shape)
+
+    def draw(self, axis: Axes, values: npt.NDArray[np.float64], colours: str, low: float, high: float) -> None:
+        """An image of values (N,), with its colour bar, and the outline of a domain that is no box."""
+        domain = self._domain
+        extent = (domain.low[0], domain.high[0], domain.low[1], domain.high[1])
+        shown = axis.imshow(
+            self.image(values).T, origin="lower", extent=extent, aspect="auto", cmap=colours, vmin=low, vmax=high
+        )
+        for line in () if domain.is_box else domain.outline():
+            axis.plot(*line.T, color="black", linewidth=0.8)
+        axis.figure.colorbar(shown, ax=axis)
+        axis.set_xlabel(domain.coords[0])
+        axis.set_ylabel(domain.coords[1])
 
 
 def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP, backend: str = "auto") -> None:
@@ -69,8 +96,8 @@ def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP, backend: st
 
     Two coordinates are drawn as images, one as a line; of three or four the first two, the others at their centre.
     """
-    coords, box = problem.pde.coords, problem.domain
-    mesh, points = points_to_draw(box, _RESOLUTION)
+    canvas = Canvas(problem.domain, _RESOLUTION)
+    points = canvas.points
     found = evaluate(net, points, backend)
     panels = [("network", found)]
     if problem.exact is not None:
@@ -83,18 +110,15 @@ def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP, backend: st
         for column, (name, values) in enumerate(panels):
             axis = axes[row, column]
             axis.set_title(f"{field}: {name}")
-            axis.set_xlabel(coords[0])
-            if len(mesh) == 1:
-                axis.plot(mesh[0], values[:, row])
-                continue
-            image = values[:, row].reshape(mesh[0].shape).T
-            extent = (box.low[0], box.high[0], box.low[1], box.high[1])
-            limit = float(np.nanmax(np.abs(image))) or 1.0
-            colours, low = ("RdBu_r", -limit) if name == "error" else ("viridis", float(np.nanmin(image)))
-            high = limit if name == "error" else float(np.nanmax(image))
-            shown = axis.imshow(image, origin="lower", extent=extent, aspect="auto", cmap=colours, vmin=low, vmax=high)
-            figure.colorbar(shown, ax=axis)
-            axis.set_ylabel(coords[1])
+            own = values[:, row]
+            if len(canvas.mesh) == 1:
+                axis.plot(canvas.mesh[0], canvas.image(own))
+                axis.set_xlabel(problem.pde.coords[0])
+            elif name == "error":
+                limit = float(np.nanmax(np.abs(own))) or 1.0
+                canvas.draw(axis, own, "RdBu_r", -limit, limit)
+            else:
+                canvas.draw(axis, own, "viridis", float(np.nanmin(own)), float(np.nanmax(own)))
 
 
 def history_figure(histories: Mapping[str, History], terms: bool = False) -> Figure:

@@ -17,7 +17,7 @@ from .bounds import Interval, Unknowns
 from .conditions import Condition
 from .dependence import check_dependence
 from .description import describe_problem
-from .domains import Box
+from .domains import Domain
 from .expressions import short as shortened
 from .frozen import frozen
 from .kernels import checks
@@ -51,7 +51,7 @@ class Problem(Portable):
     Args:
         name: used in files and messages.
         pde: coordinates, fields, residual, coefficients.
-        domain: the box on which errors are measured and pictures drawn; its coordinates are the PDE's, in order.
+        domain: where the PDE lives, errors are measured and pictures drawn; its coordinates are the PDE's, in order.
         conditions: the loss terms; equal names are numbered.
         exact: points (N, d) -> values (N, F), or (N,) for one field: the exact or a reference solution, if known; NaN
             where it says nothing. Tried on a few of the conditions' points at once.
@@ -77,7 +77,7 @@ class Problem(Portable):
 
     name: str
     pde: PDE
-    domain: Box
+    domain: Domain
     conditions: Sequence[Condition]
     exact: Callable[[Points], Points] | None = None
     true_coefficients: Mapping[str, float] = field(default_factory=dict)

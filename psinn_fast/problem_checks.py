@@ -12,14 +12,14 @@ import numpy.typing as npt
 from .assumptions import symbols_in
 from .bounds import Interval, checked_bounds
 from .conditions import Condition
-from .domains import Box
+from .domains import Domain
 from .kernels import checks
 from .kernels.errors import InputError, short
 from .kernels.program import Coefficient, Jet
 from .names import normal, numbers_by_name
 from .pde import PDE
 from .structure import Structure, check_layer_sizes
-from .symmetry import SignedPermutation, Symmetry, maps_of_box
+from .symmetry import SignedPermutation, Symmetry
 
 if TYPE_CHECKING:
     from .problem import Problem
@@ -34,9 +34,10 @@ HISTORY_COLUMNS = ("step", "seconds", "lr", "damping", "loss", "held_out", "pena
 def checked_settings(problem: Problem) -> dict[str, Any]:
     """What a problem was given, as plain numbers and tuples; the conditions are not numbered yet."""
     pde, domain = problem.pde, problem.domain
-    for name, kind in (("name", str), ("pde", PDE), ("domain", Box)):
+    for name, kind in (("name", str), ("pde", PDE), ("domain", Domain)):
         if not isinstance(getattr(problem, name), kind):
             raise InputError(f"{name}: expected a {kind.__name__}, got {short(getattr(problem, name))}")
+    domain.check()
     if domain.coords != pde.coords:
         raise InputError(f"domain: expected the coordinates {pde.coords} in this order, got {domain.coords}")
     if problem.exact is not None and not callable(problem.exact):
@@ -131,8 +132,9 @@ def check_points(problem: Problem) -> None:
             if region is not None and region.coords != coords:
                 what = "order" if sorted(region.coords) == sorted(coords) else "names"
                 raise InputError(
-                    f"{condition.name}: points of a Box with the coordinates {list(region.coords)}, the PDE has "
-                    f"{list(coords)}: give the box the PDE's {what}, else columns would be mistaken for each other"
+                    f"{condition.name}: points of a {type(region.domain).__name__} with the coordinates "
+                    f"{list(region.coords)}, the PDE has {list(coords)}: give it the PDE's {what}, else columns would "
+                    "be mistaken for each other"
                 )
         for points in () if condition.outside else condition.sites:
             beyond = problem.domain.outside(points)
@@ -209,9 +211,9 @@ def _conditions(given: object) -> list[Condition]:
     return conditions
 
 
-def _symmetries(given: object, ends: tuple[int, int], domain: Box) -> tuple[Symmetry, ...]:
+def _symmetries(given: object, ends: tuple[int, int], domain: Domain) -> tuple[Symmetry, ...]:
     symmetries = _items("symmetries", given)
-    own_maps = {SignedPermutation.identity(ends[0]), *maps_of_box(domain.high - domain.low)}
+    own_maps = {SignedPermutation.identity(ends[0]), *(domain.symmetries() if symmetries else ())}
     for symmetry in symmetries:
         if not isinstance(symmetry, Symmetry) or (symmetry.map.size, len(symmetry.character)) != ends:
             raise InputError(

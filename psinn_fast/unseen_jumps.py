@@ -73,9 +73,9 @@ def refuse_unseen_jumps(problem: Problem) -> None:
 
 
 def _boxes(condition: Condition) -> list[tuple[Points, Points]]:
-    """Those of the region that its points stand for; otherwise the box around them."""
+    """Around the parts of the region that its points stand for; otherwise around the points."""
     region, points = condition.regions[0], condition.sites[0]
-    return [(points.min(0), points.max(0))] if region is None else list(zip(region.low, region.high, strict=True))
+    return [(points.min(0), points.max(0))] if region is None else region.extents
 
 
 def _by_steps(expression: sp.Expr, variables: Sequence[sp.Symbol]) -> Iterator[tuple[sp.Expr, sp.Symbol]]:
@@ -257,7 +257,8 @@ class _Derivative:
 
     def _has_points_around(self, place: Points) -> bool:
         """Whether the condition is asked for there: in its region, or between its points."""
-        if self.condition.regions[0] is not None:
+        region = self.condition.regions[0]
+        if region is not None and region.domain.is_box:
             return True
         # What the expression does not depend on, may be anything.
         axes = [

@@ -280,7 +280,7 @@ INVERSE = PDE("x y", "u", lambda u, nu: u.x - nu * u, unknown={"nu": 1.0})
         ({"conditions": [POINTS]}, "conditions: expected Residual"),
         ({"conditions": [Residual(POINTS, weight=0)]}, "conditions: expected a positive weight for at least one"),
         ({"pde": lambda u: u}, "pde: expected a PDE, got <function"),
-        ({"domain": [(0, 1), (0, 2)]}, "domain: expected a Box, got .*0, 1"),
+        ({"domain": [(0, 1), (0, 2)]}, "domain: expected a Domain, got .*0, 1"),
     ],
 )
 def test_problems_that_are_refused(settings: dict[str, Any], message: str) -> None:

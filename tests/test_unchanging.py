@@ -92,7 +92,7 @@ def test_mappings_and_arrays_are_read_only(again: Callable[[Any], Any]) -> None:
     assert {**problem.guess, "c": 1.0} == problem.guess | {"c": 1.0} == {"b": 0.4, "c": 1.0}
     for condition in problem.conditions:
         arrays = [*condition.sites, *condition.columns.values(), *condition.targets.values()]
-        arrays += [end for region in condition.regions for end in (region.low, region.high)]
+        arrays += [end for region in condition.regions for end in (region.domain.low, region.domain.high)]
         for array in [*arrays, problem.domain.low, problem.domain.high]:
             if np.ndim(array):
                 with pytest.raises(ValueError, match="read-only"):

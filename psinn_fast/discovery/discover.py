@@ -20,7 +20,7 @@ from ..problem import Problem
 from ..problems import as_problem
 from ..solving import build_network
 from ..structure import Structure
-from ..symmetry import SignedPermutation, Symmetry, close_group, maps_of_box, structure_from_group
+from ..symmetry import SignedPermutation, Symmetry, close_group, structure_from_group
 from ..training.result import check_fits
 from . import teachers
 from .distillation import Distillation, distil, matching_width
@@ -210,7 +210,7 @@ def discover(
         "iterations": iterations, "seconds": asked.seconds, "backend": backend, "progress": progress,
     }  # fmt: skip
     clock, notes = _Clock(), list[str]()
-    maps = tuple(maps_of_box((problem.domain.high - problem.domain.low) / 2))
+    maps = problem.domain.symmetries()
 
     on_problem: dict[SignedPermutation, list[ProblemSymmetry]] | None = None
     if "problem" in wanted:

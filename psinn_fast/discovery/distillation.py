@@ -14,7 +14,7 @@ from ..networks import PsiMLP
 from ..problem import Problem
 from ..problems import as_problem
 from ..structure import Structure
-from ..symmetry import SignedPermutation, Symmetry, maps_of_box
+from ..symmetry import SignedPermutation, Symmetry
 from ..training.metrics import evaluate
 from ..training.progress import TrainingProgress
 from ..training.result import check_fits
@@ -194,7 +194,7 @@ def distil(
     extraction = chosen.extraction
     assert extraction is not None
     if threshold == "auto":
-        maps = list(maps_of_box(problem.domain.high - problem.domain.low))
+        maps = problem.domain.symmetries()
         with TrainingProgress(f"{problem.name} symmetries", len(readable), progress) as bar:
             tried = _tried(task, readable, maps, settings, backend, scatter, bar)
         for before, after in zip(readable, tried, strict=False):
@@ -316,9 +316,7 @@ def _readable(attempts: Sequence[Attempt]) -> list[Attempt]:
 def _teacher_symmetries(problem: Problem, teacher: Callable[[FloatArray], FloatArray]) -> list[FoundSymmetry]:
     return find_symmetries(
         teacher,
-        problem.pde.coords,
-        centre=problem.domain.centre.tolist(),
-        half_widths=((problem.domain.high - problem.domain.low) / 2).tolist(),
+        problem.domain,
         tolerance=TEACHER_TOLERANCE,
     )
 

@@ -19,7 +19,7 @@ from ..kernels.channels import Channel, Laplacian, MultiIndex
 from ..kernels.torch_program import torch_program
 from ..problem import Problem
 from ..problems import as_problem
-from ..symmetry import SignedPermutation, Symmetry, maps_of_box
+from ..symmetry import SignedPermutation, Symmetry
 from ..tracing import Traced
 
 FloatArray = npt.NDArray[np.float64]
@@ -92,10 +92,9 @@ def problem_symmetries(
     """
     problem = as_problem(problem)
     tolerance, seed = checks.number("tolerance", tolerance, above=0), checks.seed("seed", seed)
-    half_widths = (problem.domain.high - problem.domain.low) / 2
     every = [
         Symmetry(g, character)
-        for g in maps_of_box(half_widths)
+        for g in problem.domain.symmetries()
         for character in product((1, -1), repeat=len(problem.pde.fields))
     ]
     return judged_symmetries(problem, every, problem.domain.centre, tolerance=tolerance, seed=seed)

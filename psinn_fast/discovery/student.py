@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from ..conditions import Data
-from ..domains import Box
+from ..domains import Box, Domain
 from ..kernels import checks
 from ..kernels.errors import InputError
 from ..kernels.regularizer import Regularizer
@@ -110,7 +110,7 @@ def points_per_axis(problem: Problem) -> int:
     return round(math.pow(_IMITATION_POINTS, 1 / len(problem.pde.coords)))
 
 
-def own_coordinates(domain: Box, points: FloatArray) -> FloatArray:
+def own_coordinates(domain: Domain, points: FloatArray) -> FloatArray:
     """Points as students see them: from the domain's centre, so that reflections about it can show in the weights.
 
     Where a half-width is not between 1/4 and 4, they are in units of about the half-widths, equal ones alike and

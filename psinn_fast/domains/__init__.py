@@ -1,5 +1,7 @@
 """Where PDEs live, and the point sets on them."""
 
-from .box import Box, PointSet, Region, region_of
+from .box import Box
+from .domain import Domain
+from .pointset import PointSet, Region, normals_of, region_of
 
-__all__ = ["Box", "PointSet", "Region", "region_of"]
+__all__ = ["Box", "Domain", "PointSet", "Region", "normals_of", "region_of"]

@@ -74,7 +74,7 @@ def _unseen(problem: Problem, number: int, points: int, dtype: torch.dtype, devi
     is_inside = condition.kind == EQUATION if region is None else region.is_solid
     points *= _ON_A_LINE if condition.sites[0].shape[1] == 1 else 1
     count = points if is_inside else max(1, points // _PART)
-    sites = other_sites(condition, count, rng) or _sites_between(condition, count, rng)
+    sites = other_sites(condition, count, rng) or _sites_between(problem, condition, count, rng)
     term = term_at(problem, number, sites, dtype, device)
     if term is None:
         return None
@@ -82,7 +82,9 @@ def _unseen(problem: Problem, number: int, points: int, dtype: torch.dtype, devi
     return replace(term, points=term.points[:, finite], columns=term.columns[finite]) if bool(finite.any()) else None
 
 
-def _sites_between(condition: Condition, count: int, rng: np.random.Generator) -> tuple[Points, ...] | None:
+def _sites_between(
+    problem: Problem, condition: Condition, count: int, rng: np.random.Generator
+) -> tuple[Points, ...] | None:
     i, j = neighbours(condition.sites[0], rng, straight=condition.kind != EQUATION)
     lengths = [np.linalg.norm(site[j] - site[i], axis=1) for site in condition.sites]
     alike = np.flatnonzero(np.logical_and.reduce([np.isclose(own, lengths[0], rtol=_SAME) for own in lengths]))
@@ -90,4 +92,9 @@ def _sites_between(condition: Condition, count: int, rng: np.random.Generator) -
         return None
     chosen = np.resize(rng.permutation(alike), count)
     part = rng.random((count, 1))
-    return tuple(site[i[chosen]] + part * (site[j[chosen]] - site[i[chosen]]) for site in condition.sites)
+    sites = tuple(site[i[chosen]] + part * (site[j[chosen]] - site[i[chosen]]) for site in condition.sites)
+    if condition.outside or problem.domain.is_box:
+        return sites
+    # Between two points of a domain that is not convex there may be none of it.
+    inside = ~np.logical_or.reduce([problem.domain.outside(site) for site in sites])
+    return tuple(site[inside] for site in sites) if inside.any() else None

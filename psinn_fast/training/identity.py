@@ -16,11 +16,12 @@ import numpy.typing as npt
 import torch
 
 from ..conditions import Condition
+from ..domains import Domain, Region
 from ..kernels.contract import Term
 from ..kernels.errors import short
 from ..networks import PsiMLP
 from ..problem import Problem
-from .regions import other_sites, term_at
+from .regions import other_sites, sobol, term_at
 
 # Between two computations of the same numbers, relative to the sum of their sizes.
 _TOLERANCE = 1e-13
@@ -46,10 +47,7 @@ def run_identity(
     terms = zip(problem.conditions, problem.terms(torch.float64), strict=True)
     return {
         "problem": problem.name,
-        "domain": {
-            name: [float(low), float(high)]
-            for name, low, high in zip(problem.domain.coords, problem.domain.low, problem.domain.high, strict=True)
-        },
+        "domain": _domain(problem.domain),
         "bounds": {
             name: [end if math.isfinite(end) else None for end in interval]
             for name, interval in problem.unknowns.bounds.items()
@@ -86,8 +84,17 @@ def options_of(options: Any, length: str) -> dict[str, Any]:
     return {name: value for name, value in asdict(options).items() if name != length}
 
 
+def _domain(domain: Domain) -> dict[str, Any]:
+    """Its class, bounds, and points inside and on every part, in which domains of one class may differ."""
+    regions = [Region(domain), *(Region(domain, (part,)) for part in domain.parts)]
+    places = [region.drawn(_ELSEWHERE, sobol(len(domain.coords), np.random.default_rng(0))) for region in regions]
+    ends = zip(domain.coords, domain.low.tolist(), domain.high.tolist(), strict=True)
+    own = {"class": type(domain).__name__, "points inside and on its parts": _numbers(np.stack(places))}
+    return {name: [low, high] for name, low, high in ends} | own
+
+
 def _term(condition: Condition, term: Term, text: str) -> dict[str, Any]:
-    regions = [region and [_numbers(region.low), _numbers(region.high)] for region in condition.regions]
+    regions = [region and _domain(region.domain) | {"parts": list(region.parts)} for region in condition.regions]
     return {
         "weight": condition.weight,
         "equation": {"text": text[:_LONGEST_EQUATION], "sha256": term.program.digest()},

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from .. import entries
 from ..conditions import DATA, Condition
-from ..domains import Box
+from ..domains import Domain, Region
 from ..kernels.contract import Backend
 from ..kernels.errors import CheckpointError
 from ..networks import PsiMLP
@@ -267,9 +267,10 @@ class March:
 
 
 def is_initial_value_problem(problem: Problem) -> bool:
-    """Whether something holds at the first time, nothing at a single later one, and all coefficients are known."""
+    """Whether something holds at the first time, nothing at a single later one, all coefficients are known, and the
+    domain can be cut off at any time (`Domain.shrunk`)."""
     time = problem.pde.time
-    if time is None or problem.pde.unknown:
+    if time is None or problem.pde.unknown or problem.domain.shrunk(time, 0.0, 1.0) is None:
         return False
     axis = problem.pde.coords.index(time)
     low, high = problem.domain.low[axis], problem.domain.high[axis]
@@ -281,13 +282,13 @@ def is_initial_value_problem(problem: Problem) -> bool:
         times = [site[:, axis] for site in condition.sites]
         if condition.kind == DATA or any(np.abs(own - times[0]).max() > slack for own in times):
             return False
-        boxes = [
-            (box_low[axis], box_high[axis])
+        spans = [
+            (first[axis], last[axis])
             for region in condition.regions
             if region is not None
-            for box_low, box_high in zip(region.low, region.high, strict=True)
+            for first, last in region.extents
         ] or [(times[0].min(), times[0].max())]
-        for first, last in boxes:
+        for first, last in spans:
             if last - first <= slack:
                 if first - low > slack:
                     return False
@@ -297,33 +298,31 @@ def is_initial_value_problem(problem: Problem) -> bool:
 
 def until(problem: Problem, part: float) -> Problem:
     """The problem on the first ``part`` of its time. Points that stand for a region are moved, others are left out."""
-    assert problem.pde.time is not None
-    axis = problem.pde.coords.index(problem.pde.time)
-    low, high = problem.domain.low, problem.domain.high.copy()
-    high[axis] = low[axis] + part * (high[axis] - low[axis])
+    time = problem.pde.time
+    assert time is not None
+    axis = problem.pde.coords.index(time)
+    start = float(problem.domain.low[axis])
+    window = problem.domain.shrunk(time, start, part)
+    assert window is not None
     return problem.altered(
-        domain=Box(**dict(zip(problem.domain.coords, zip(low, high, strict=True), strict=True))),
-        conditions=tuple(_until(condition, axis, low[axis], high[axis], part) for condition in problem.conditions),
+        domain=window,
+        conditions=tuple(_until(condition, time, axis, start, window, part) for condition in problem.conditions),
     )
 
 
-def _until(condition: Condition, axis: int, low: float, end: float, part: float) -> Condition:
+def _until(condition: Condition, time: str, axis: int, start: float, window: Domain, part: float) -> Condition:
     def moved(points: Points) -> Points:
         result = np.array(points)
-        result[..., axis] = low + part * (result[..., axis] - low)
+        result[:, axis] = start + part * (result[:, axis] - start)
         return result
 
     sites = tuple(map(moved, condition.sites))
-    columns = columns_at(condition, sites) if all(region is not None for region in condition.regions) else None
+    regions = [_shrunk(region, time, start, part) for region in condition.regions]
+    columns = columns_at(condition, sites) if None not in regions else None
     if columns is not None:
-        regions = tuple(
-            replace(region, low=moved(region.low), high=moved(region.high))
-            for region in condition.regions
-            if region is not None
-        )
-        return replace(condition, sites=sites, columns=columns, regions=regions)
+        return replace(condition, sites=sites, columns=columns, regions=tuple(regions))
     times = condition.sites[0][:, axis]
-    latest = max(end, np.sort(times)[:_EARLIEST][-1])
+    latest = max(float(window.high[axis]), np.sort(times)[:_EARLIEST][-1])
     kept = times <= latest
     return replace(
         condition,
@@ -331,3 +330,8 @@ def _until(condition: Condition, axis: int, low: float, end: float, part: float)
         columns={name: column[kept] for name, column in condition.columns.items()},
         regions=(None,) * len(condition.sites),
     )
+
+
+def _shrunk(region: Region | None, time: str, start: float, part: float) -> Region | None:
+    domain = None if region is None else region.domain.shrunk(time, start, part)
+    return None if region is None or domain is None else Region(domain, region.parts)

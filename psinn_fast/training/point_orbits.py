@@ -22,7 +22,7 @@ from ..kernels.contract import Term
 from ..kernels.program import scaled_by_column
 from ..networks import PsiMLP
 from ..problem import Problem
-from ..symmetry import SignedPermutation, maps_of_box
+from ..symmetry import SignedPermutation
 from .residuals import Residuals
 
 FloatArray = npt.NDArray[np.float64]
@@ -77,9 +77,8 @@ def _orbits(problem: Problem, number: int, sizes: FloatArray) -> IntArray:
     if len(sites) > 1:
         return np.arange(n)
     (points,), centre = sites, problem.domain.centre
-    half_widths = (problem.domain.high - problem.domain.low) / 2
     rounding = _ROUNDING * np.where(np.isnan(sizes), 0.0, sizes).max(1, keepdims=True)
-    tree, reach = cKDTree(points), _SAME_POINT * float(np.linalg.norm(half_widths))
+    tree, reach = cKDTree(points), _SAME_POINT * float(np.linalg.norm(problem.domain.high - problem.domain.low)) / 2
 
     def pairs(g: SignedPermutation, own: IntArray) -> IntArray:
         """(2, pairs): points among ``own`` and their images, where those are others and residuals agree."""
@@ -93,7 +92,7 @@ def _orbits(problem: Problem, number: int, sizes: FloatArray) -> IntArray:
 
     everything, few = np.arange(n), np.random.default_rng(0).permutation(n)[:_PROBES]
     # Most maps are no symmetry, which a few points show.
-    maps = [g for g in maps_of_box(half_widths) if pairs(g, few).size]
+    maps = [g for g in problem.domain.symmetries() if pairs(g, few).size]
     if not maps:
         return everything
     first, second = np.concatenate([pairs(g, everything) for g in maps], 1)

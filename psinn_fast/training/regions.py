@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from ..conditions import Condition
-from ..domains import Region
 from ..kernels.contract import Term
 from ..problem import Problem
 
@@ -18,33 +17,30 @@ Points = npt.NDArray[np.float64]
 _SAME = 1e-9
 
 
-def sobol_points(d: int, count: int, rng: np.random.Generator) -> Points:
-    """Scrambled Sobol points (count, d) of [0, 1]^d."""
-    sobol = torch.quasirandom.SobolEngine(d, scramble=True, seed=int(rng.integers(2**31)))  # type: ignore[no-untyped-call]
-    return np.asarray(sobol.draw(count, dtype=torch.float64).numpy())
-
-
 def other_sites(condition: Condition, count: int, rng: np.random.Generator) -> tuple[Points, ...] | None:
     """Sobol points of a condition's region; None where its points stand for themselves.
 
-    Those of several sites belong together as the given ones do: at the same place of their boxes.
+    Those of several sites belong together as the given ones do: at the same place of their regions.
     """
     regions = [region for region in condition.regions if region is not None]
     if len(regions) < len(condition.sites):
         return None
-    if len(regions) > 1:
-        units = [_unit(site, region) for site, region in zip(condition.sites, regions, strict=True)]
-        if not all(np.allclose(unit, units[0], rtol=0, atol=_SAME) for unit in units):
-            return None
-    unit = sobol_points(condition.sites[0].shape[1], count, rng)
-    return tuple(region.spread(unit) for region in regions)
+    unit = sobol(condition.sites[0].shape[1], rng)
+    if len(regions) == 1:
+        return (regions[0].drawn(count, unit),)
+    places = [region.unit_of(site) for site, region in zip(condition.sites, regions, strict=True)]
+    known = [place for place in places if place is not None]
+    if len(known) < len(places) or not all(np.allclose(own, known[0], rtol=0, atol=_SAME) for own in known):
+        return None
+    same = unit(count)
+    sites = [points for region in regions if (points := region.at(same)) is not None]
+    return tuple(sites) if len(sites) == len(regions) else None
 
 
-def _unit(site: Points, region: Region) -> Points:
-    """Points as parts of the one box that they stand for; NaN where there are several."""
-    extent = region.high[0] - region.low[0]
-    unit = (site - region.low[0]) / np.where(extent > 0, extent, 1.0)
-    return unit if len(region.low) == 1 else np.full_like(unit, np.nan)
+def sobol(d: int, rng: np.random.Generator) -> Callable[[int], Points]:
+    """The next scrambled Sobol points (n, d) of [0, 1]^d at each call."""
+    sobol = torch.quasirandom.SobolEngine(d, scramble=True, seed=int(rng.integers(2**31)))  # type: ignore[no-untyped-call]
+    return lambda n: np.asarray(sobol.draw(n, dtype=torch.float64).numpy())
 
 
 def term_at(

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..conditions import BOUNDARY, DATA, Condition
+from ..domains import Domain, Region
 from ..kernels.contract import Term
 from ..problem import Problem
 from .regions import other_sites, term_at
@@ -158,15 +159,21 @@ def _picked(term: Term, indices: npt.NDArray[np.int64]) -> Term:
 
 
 def is_boundary_term(problem: Problem, condition: Condition) -> bool:
-    """Boundary conditions, and residuals at points that all lie on the faces of the domain.
+    """Boundary conditions, and residuals on parts of the boundary, or at points that all lie on it.
 
     Where coefficients are unknown, a Dirichlet condition inside the domain may be a measurement, and is none.
     """
     if condition.kind == DATA or (condition.kind == BOUNDARY and not problem.pde.unknown):
         return condition.kind == BOUNDARY
-    low, high = problem.domain.low, problem.domain.high
-    slack = 1e-9 * (high - low)
-    return all(bool(((x - low < slack) | (high - x < slack)).any(1).all()) for x in condition.sites)
+    pairs = zip(condition.sites, condition.regions, strict=True)
+    return all(_is_on_boundary(problem.domain, site, region) for site, region in pairs)
+
+
+def _is_on_boundary(domain: Domain, points: Points, region: Region | None) -> bool:
+    if region is not None and region.domain is domain:
+        return not region.is_solid
+    # Also of a region of another domain, such as a part of this one: its boundary may lie inside.
+    return bool(domain.on_boundary(points).all())
 
 
 def _is_free_box(condition: Condition) -> bool:

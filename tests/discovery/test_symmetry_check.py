@@ -9,12 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psinn_fast.discovery.symmetry_check import find_symmetries, structure_symmetries
+from psinn_fast.domains import Box
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.symbols import SymbolLayer
 from psinn_fast.structure import Structure
 from psinn_fast.symmetry import SignedPermutation, Symmetry, structure_from_group
 
 FloatArray = npt.NDArray[np.float64]
+
+
+def cube(coords: str) -> Box:
+    return Box(**dict.fromkeys(coords, (-1.0, 1.0)))
+
+
+SQUARE = cube("xy")
 
 
 def laplace(p: FloatArray) -> FloatArray:
@@ -28,31 +36,31 @@ def poisson(p: FloatArray) -> FloatArray:
 
 
 def test_laplace_is_even_in_y_and_odd_in_x() -> None:
-    found = {match.text: match.symmetry.character for match in find_symmetries(laplace, ["x", "y"])}
+    found = {match.text: match.symmetry.character for match in find_symmetries(laplace, SQUARE)}
     assert found == {"y -> -y": (1,), "x -> -x": (-1,), "x -> -x, y -> -y": (-1,)}
 
 
 def test_poisson_about_its_centre() -> None:
-    found = find_symmetries(poisson, ["x", "y"], centre=[0.5, 0.5], half_widths=[0.5, 0.5])
+    found = find_symmetries(poisson, Box(x=(0, 1), y=(0, 1)))
     swap, inversion = SignedPermutation((1, 0), (1, 1)), SignedPermutation((0, 1), (-1, -1))
     assert {match.symmetry.map for match in found} == {swap, inversion, swap @ inversion}
     assert all(match.error < 1e-12 for match in found)
     # About another point of the diagonal only the swap is left.
-    (match,) = find_symmetries(poisson, ["x", "y"], centre=[0.3, 0.3], half_widths=[0.2, 0.2])
+    (match,) = find_symmetries(poisson, Box(x=(0.1, 0.5), y=(0.1, 0.5)))
     assert match.symmetry.map == swap
 
 
 def test_sign_per_output() -> None:
-    found = find_symmetries(lambda p: np.column_stack([np.exp(p[:, 0]) * p[:, 1] ** k for k in (0, 1, 2)]), ["x", "y"])
+    found = find_symmetries(lambda p: np.column_stack([np.exp(p[:, 0]) * p[:, 1] ** k for k in (0, 1, 2)]), SQUARE)
     assert [(match.text, match.symmetry.character) for match in found] == [("y -> -y", (1, -1, 1))]
 
 
 def test_no_symmetry() -> None:
-    assert find_symmetries(lambda p: np.exp(p @ np.array([[1.0], [2.0], [3.0]])), ["x", "y", "z"]) == []
+    assert find_symmetries(lambda p: np.exp(p @ np.array([[1.0], [2.0], [3.0]])), cube("xyz")) == []
 
 
 def test_constant_function_has_every_one() -> None:
-    found = find_symmetries(lambda p: np.ones((len(p), 1)), list("abcd"))
+    found = find_symmetries(lambda p: np.ones((len(p), 1)), cube("abcd"))
     assert len(found) == 2**4 * 24 - 1
 
 
@@ -60,16 +68,16 @@ def test_maps_that_leave_the_box_are_not_tried() -> None:
     def round_bump(p: FloatArray) -> FloatArray:
         return np.asarray(np.exp(-(p**2).sum(axis=1, keepdims=True)))
 
-    assert len(find_symmetries(round_bump, ["x", "y"])) == 7
-    assert len(find_symmetries(round_bump, ["x", "y"], half_widths=[2.0, 1.0])) == 3
+    assert len(find_symmetries(round_bump, SQUARE)) == 7
+    assert len(find_symmetries(round_bump, Box(x=(-2, 2), y=(-1, 1)))) == 3
 
 
 def test_tolerance_and_order() -> None:
     def nearly(p: FloatArray) -> FloatArray:
         return np.cos(p[:, :1]) * np.cos(p[:, 1:]) + 1e-2 * p[:, 1:]
 
-    assert [match.text for match in find_symmetries(nearly, ["x", "y"])] == ["x -> -x"]
-    loose = find_symmetries(nearly, ["x", "y"], tolerance=0.1)
+    assert [match.text for match in find_symmetries(nearly, SQUARE)] == ["x -> -x"]
+    loose = find_symmetries(nearly, SQUARE, tolerance=0.1)
     assert loose[0].text == "x -> -x"
     assert {"y -> -y", "x -> -x, y -> -y"} < {match.text for match in loose}
     assert [match.error for match in loose] == sorted(match.error for match in loose)
@@ -101,31 +109,18 @@ def test_structure_without_biases_is_odd() -> None:
     assert (match.text, match.symmetry.character) == ("t -> -t, x -> -x", (-1,))
 
 
-@pytest.mark.parametrize("coords", [[], list("abcde")])
-def test_wrong_number_of_inputs(coords: list[str]) -> None:
-    with pytest.raises(InputError, match="coords: expected 1 to 4 inputs"):
-        find_symmetries(laplace, coords)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"centre": [0.0]}, "centre: expected 2 finite numbers"),
-        ({"centre": [0.0, float("nan")]}, "centre: expected 2 finite numbers"),
-        ({"half_widths": [1.0, 0.0]}, "half_widths: expected positive numbers"),
-        ({"tolerance": 0.0}, "tolerance: expected a finite number > 0"),
-    ],
-)
-def test_bad_options(options: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        find_symmetries(laplace, ["x", "y"], **options)
+def test_bad_options() -> None:
+    with pytest.raises(InputError, match="domain: expected 1 to 4 coordinates, got 5"):
+        find_symmetries(laplace, cube("abcde"))
+    with pytest.raises(InputError, match="tolerance: expected a finite number > 0"):
+        find_symmetries(laplace, SQUARE, tolerance=0.0)
 
 
 def test_bad_values() -> None:
     with pytest.raises(InputError, match=r"f: expected values of shape \(256, m\), got \(256,\)"):
-        find_symmetries(lambda p: p[:, 0], ["x", "y"])
+        find_symmetries(lambda p: p[:, 0], SQUARE)
     with pytest.raises(InputError, match="f: expected finite values"):
-        find_symmetries(lambda p: np.full((len(p), 1), np.nan), ["x", "y"])
+        find_symmetries(lambda p: np.full((len(p), 1), np.nan), SQUARE)
 
 
 def test_structure_with_the_wrong_names() -> None:

@@ -174,7 +174,7 @@ def test_a_rejected_structure_gives_way_to_the_dense_one(monkeypatch: pytest.Mon
               for g in (FLIP_X, FLIP_X @ FLIP_Y) for c in (1, -1)]  # fmt: skip
     even = ProblemSymmetry(EVEN_Y, "y -> -y", "broken", "so it says", 1.0)
     monkeypatch.setattr(module, "problem_symmetries", lambda problem: [wrong, even, *others])
-    monkeypatch.setattr(module, "maps_of_box", lambda sides: [FLIP_Y, FLIP_X, FLIP_X @ FLIP_Y])
+    monkeypatch.setattr(Box, "symmetries", lambda box: (FLIP_Y, FLIP_X, FLIP_X @ FLIP_Y))
     monkeypatch.setattr(module, "distil", lambda *_, **__: (_ for _ in ()).throw(DiscoveryError("nothing to read")))
     found = discover(small_laplace(), tests=("problem", "student"), iterations=60)
     assert found.trial is not None

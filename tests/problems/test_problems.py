@@ -146,7 +146,7 @@ def test_sizes(name: str) -> None:
         assert sizes == {f"{coord}_{end}": n for coord in "xy" for end in ("low", "high")}
     assert problem.name == name
     assert all(term.weight == 1 for term in problem.terms())
-    assert problem.domain.contains(np.concatenate([site for c in problem.conditions for site in c.sites]))
+    assert problem.domain.contains(np.concatenate([site for c in problem.conditions for site in c.sites])).all()
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

@@ -65,7 +65,7 @@ def test_points_of_a_region_are_other_points_of_that_region() -> None:
     )
     points = inside.points[0].numpy()
     assert points.shape == (1_000, 2)
-    assert BOX.contains(points)
+    assert BOX.contains(points).all()
     np.testing.assert_allclose(points.mean(0), BOX.centre, atol=1e-2)
     np.testing.assert_allclose(inside.columns[:, 0].abs().numpy(), np.sin(points[:, 1]))
     assert not {tuple(x) for x in points.tolist()} & {tuple(x) for x in BOX.grid(20).tolist()}

@@ -88,7 +88,7 @@ def test_windows_hold_the_beginning_of_everything() -> None:
     assert window.domain.high.tolist() == [1.5, 1]
     residual, initial, wall, flow, cut, some = window.conditions
     assert residual.regions[0] is not None
-    assert residual.sites[0][:, 0].max() == residual.regions[0].high[0, 0] == 1.5
+    assert residual.sites[0][:, 0].max() == residual.regions[0].domain.high[0] == 1.5
     assert len(residual.sites[0]) == 81
     assert np.array_equal(initial.sites[0], INITIAL.sites[0])
     assert wall.sites[0][:, 0].max() == 1.5

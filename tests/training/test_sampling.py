@@ -117,7 +117,7 @@ def test_draws_are_repeatable_differ_and_leave_data_alone() -> None:
     inside, edge, data, scattered = sampler.draw(0)
     assert [term.n_points for term in (inside, edge, data, scattered)] == [100, 50, 300, 300]
     assert torch.equal(scattered.points, sampler.full[3].points)
-    assert box.contains(inside.points[0].numpy())
+    assert box.contains(inside.points[0].numpy()).all()
     assert torch.allclose(inside.columns[:, 0].abs(), inside.points[0, :, 0].sin().abs())
     assert bool((edge.points[0, :, 0] == -1).all())
     assert set(edge.points[0, :, 1].tolist()) < set(sampler.full[1].points[0, :, 1].tolist())
@@ -154,7 +154,7 @@ def test_more_points_than_a_grid_has_are_drawn_from_what_it_stands_for_if_they_a
 
     inside, edge, *_, scattered = found = drawn(3_000)
     assert [term.n_points for term in found] == [3_000, 500, 9, 500, 30, 30]
-    assert box.contains(inside.points[0].numpy())
+    assert box.contains(inside.points[0].numpy()).all()
     assert torch.allclose(inside.columns[:, 0].abs(), inside.points[0, :, 0].sin().abs())
     assert bool((edge.points[0, :, 0] == -1).all())
     assert torch.allclose(edge.columns[:, 0], edge.points[0, :, 1].square())

@@ -1,0 +1,402 @@
+"""Domains: where a PDE lives. One of your own says what it contains and where its boundary is; all else follows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import product
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from ..frozen import frozen
+from ..kernels import checks
+from ..kernels.errors import InputError, short
+from ..names import by_normal_names
+from ..symmetry import SignedPermutation, maps_of_box
+from .pointset import PointSet, Region
+from .unit import OFFSET, counts, even, mesh, refuse_too_many
+
+Points = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+# Relative to the bounds: points computed in float32 may lie beyond the boundary by a tenth of that.
+ROUNDING = 1e-6
+# How near points on the boundary are to it, and how far float64 may put them beyond the bounds.
+ON_BOUNDARY, _LAST_DIGITS = 1e-9, 4 * float(np.finfo(np.float64).eps)
+# Unit vectors may have lengths that differ by so much from 1: float32.
+_UNIT = 1e-6
+# Candidates after which a domain that has held none of them is taken for empty.
+_EMPTY = 1 << 20
+# Cells along each parameter of a part whose size is measured, by the number of parameters; points of an outline.
+_CELLS, _OUTLINE = {0: 0, 1: 512, 2: 32, 3: 12}, 513
+# Points at which maps are tried, inside and on each part; at which a domain is checked.
+_TRIED, _TRIED_ON_PARTS, _CHECKED = 1024, 64, 64
+
+
+class Measured(NamedTuple):
+    """Of one part of a boundary: its length, area or volume, and the lower and upper bounds (d,) of its points."""
+
+    size: float
+    low: Points
+    high: Points
+
+
+class _Finished(type):
+    """Domains may set attributes while they are made, and not afterwards."""
+
+    def __call__(cls, *args: Any, **keywords: Any) -> Any:
+        made = super().__call__(*args, **keywords)
+        if "coords" not in made.__dict__:
+            raise InputError(f"{cls.__name__}: its __init__ calls super().__init__(x=(low, high), ...) with its bounds")
+        arrays = {name: np.array(value) for name, value in made.__dict__.items() if isinstance(value, np.ndarray)}
+        made.__dict__.update({name: frozen(value) for name, value in arrays.items()}, _is_finished=True)
+        return made
+
+
+class Domain(metaclass=_Finished):
+    """Where a PDE lives. Subclasses say four things, and may override whatever they know better.
+
+    - ``super().__init__(x=(-1, 1), y=(-1, 1))`` gives the names of the coordinates, in the PDE's order, and bounds;
+    - `contains` says which points lie inside, the boundary included (as far as rounding errors allow);
+    - ``parts`` are the names of the boundary's parts, as many or as few as conditions tell apart;
+    - `boundary_at` gives the points of a part, and its outward normals.
+
+    A domain does not change once it is made. It is pickled and copied with its attributes. What a subclass returns is
+    checked wherever it is used. Point sets are float64 arrays of shape (N, d); those to train on (`grid`, `random`,
+    `boundary`) say that they stand for the domain or parts of its boundary (`PointSet`).
+
+    Attributes:
+        coords: names of the d coordinates.
+        low, high: (d,), the bounds.
+        parts: names of the boundary's parts.
+        is_box: whether the domain is all of its bounds, and its parts are their faces.
+    """
+
+    coords: tuple[str, ...]
+    low: Points
+    high: Points
+    parts: tuple[str, ...] = ()
+    is_box = False
+
+    def __init__(self, /, **bounds: tuple[float, float]) -> None:
+        kind = type(self).__name__
+        if not bounds:
+            raise InputError(f"{kind}: expected the bounds of at least one coordinate, e.g. x=(-1, 1)")
+        named = by_normal_names(bounds, kind)
+        ends = [_ends(name, interval) for name, interval in named.items()]
+        self.coords = tuple(named)
+        self.low, self.high = frozen((np.array([low for low, _ in ends]), np.array([high for _, high in ends])))
+
+    # What a subclass says.
+
+    def contains(self, points: Points) -> Mask:
+        """Which of the points (N, d) lie in the domain: (N,) truth values. Those beyond the bounds never count."""
+        raise InputError(f"{type(self).__name__}: it has no method contains(points), which says what lies inside")
+
+    def boundary_at(self, part: str, unit: Points) -> tuple[Points, Points | None]:
+        """The points of a part at parameters ``unit`` (N, d - 1) in [0, 1], and its outward unit normals there.
+
+        Even parameters should give even points. Both are (N, d); None in place of normals where there are none.
+        """
+        raise InputError(f"{type(self).__name__}: it has no method boundary_at(part, unit) for its parts")
+
+    def shrunk(self, coord: str, origin: float, factor: float) -> Domain | None:
+        """The domain in which ``coord`` has become origin + factor (coord - origin), the rest as it was.
+
+        None where a domain has no such method: then training never goes on in windows of time.
+        """
+        return None
+
+    # What follows from it.
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if "_is_finished" in self.__dict__:
+            raise AttributeError(f"{name}: a domain does not change once it is made; make another one")
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"{name}: a domain does not change once it is made; make another one")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Neither pickles nor copies of arrays are read-only.
+        self.__dict__.update({name: frozen(v) if isinstance(v, np.ndarray) else v for name, v in state.items()})
+
+    def __repr__(self) -> str:
+        ends = zip(self.coords, self.low, self.high, strict=True)
+        return f"{type(self).__name__}({', '.join(f'{name} in [{low:g}, {high:g}]' for name, low, high in ends)})"
+
+    @property
+    def centre(self) -> Points:
+        return np.asarray((self.low + self.high) / 2)
+
+    def grid(self, n: int | Sequence[int]) -> PointSet:
+        """Evenly spaced points of the bounds, ends included, of which those inside are kept.
+
+        Args:
+            n: per axis. The first coordinate varies slowest.
+        """
+        points = self._kept([np.linspace(0, 1, k) for k in counts(n, len(self.coords))])
+        if not len(points):
+            raise InputError(f"n: no point of a grid of {n} along each axis lies in {self}; take more, or random(...)")
+        return PointSet.of(points, Region(self))
+
+    def random(self, n: int, seed: int) -> PointSet:
+        """``n`` scrambled Sobol points, repeatable from the seed."""
+        n, seed = checks.integer("n", n, 1), checks.seed("seed", seed)
+        refuse_too_many(n)
+        from scipy.stats import qmc  # takes most of a second to import, and few need it
+
+        exponent = max(0, math.ceil(math.log2(n)))
+        while True:
+            points = self.from_unit(qmc.Sobol(len(self.coords), seed=seed).random_base2(exponent))
+            kept = points[self.inside(points)]
+            if len(kept) >= n:
+                return PointSet.of(kept[:n], Region(self))
+            self._refuse_empty(len(kept), len(points))
+            exponent += 1
+
+    def boundary(self, n: int, part: str | None = None) -> PointSet:
+        """``n`` points spread evenly over one part of the boundary, or over all, each by its length or area."""
+        n = checks.integer("n", n, 1)
+        refuse_too_many(n)
+        parts = self._some_parts(part)
+        sets = [
+            self.surface(name, even(count, len(self.coords) - 1))
+            for name, count in zip(parts, self.shares(parts, n), strict=True)
+        ]
+        points = np.concatenate([points for points, _ in sets])
+        given = [normals for _, normals in sets if normals is not None]
+        return PointSet.of(points, Region(self, parts), np.concatenate(given) if len(given) == len(sets) else None)
+
+    def unseen_grid(self, n: int | Sequence[int]) -> Points:
+        """A grid for measuring errors, ``n`` per axis, offset so that it meets no evenly spaced training grid."""
+        along = counts(n, len(self.coords))
+        points = self._kept([(np.arange(k) + OFFSET) / k for k in along])
+        return points if len(points) else np.asarray(self.random(math.prod(along), 0))
+
+    def unseen_boundary(self, n: int) -> Points:
+        """Points of all parts, as many as `n` per axis of each face of a box, offset like `unseen_grid`."""
+        d = len(self.coords)
+        (count,) = counts(n, 1) if d > 1 else (1,)
+        total = 2 * d * count ** (d - 1)
+        refuse_too_many(total)
+        shares = zip(self.parts, self.shares(self.parts, total), strict=True)
+        sets = [self.surface(part, even(own, d - 1, OFFSET))[0] for part, own in shares]
+        return np.concatenate([np.empty((0, d)), *sets])
+
+    def outside(self, points: npt.ArrayLike) -> Mask:
+        """Which points (N, d) lie out of the domain by more than the rounding errors of float32, or are no numbers."""
+        given = self._points(points)
+        beyond = self._beyond_bounds(given)
+        rest = np.flatnonzero(~beyond)
+        beyond[rest] = ~self._near(given[rest], ROUNDING * (self.high - self.low)).any(0)
+        return beyond
+
+    def on_boundary(self, points: npt.ArrayLike, slack: float = ON_BOUNDARY) -> Mask:
+        """Which points (N, d) lie on the boundary, to ``slack`` times the size of the bounds."""
+        near = self._near(self._points(points), slack * (self.high - self.low))
+        return np.asarray(near.any(0) & ~near.all(0))
+
+    def symmetries(self) -> tuple[SignedPermutation, ...]:
+        """The signed permutations about the centre that take the domain to itself, but for the identity."""
+        return self._symmetries
+
+    def outline(self) -> list[Points]:
+        """Lines (m, 2) around a domain of two coordinates, one for each part."""
+        steps = np.linspace(0, 1, _OUTLINE)[:, None]
+        return [self.surface(part, steps)[0] for part in self.parts] if len(self.coords) == 2 else []
+
+    def extent(self, part: str) -> tuple[Points, Points]:
+        """Lower and upper bounds (d,) of a part."""
+        return self._measured[part].low, self._measured[part].high
+
+    def shares(self, parts: Sequence[str], n: int) -> list[int]:
+        """How many of ``n`` points each part gets, by its length or area."""
+        sizes = np.array([self._measured[part].size for part in parts])
+        ends = np.round(np.cumsum(sizes) / sizes.sum() * n).astype(int) if len(sizes) else np.zeros(0, int)
+        return [int(count) for count in np.diff(ends, prepend=0)]
+
+    # What training asks.
+
+    def inside(self, points: Points) -> Mask:
+        """`contains`, within the bounds alone, with what it returns checked."""
+        what = f"{type(self).__name__}.contains"
+        returned = _called(what, lambda: self.contains(np.array(points)), len(points))
+        if not isinstance(returned, np.ndarray) or returned.dtype != np.bool_ or returned.shape != (len(points),):
+            got = f"{returned.dtype} {returned.shape}" if isinstance(returned, np.ndarray) else short(returned)
+            raise InputError(f"{what}: expected an array of {len(points)} truth values for as many points, got {got}")
+        digits = _LAST_DIGITS * np.maximum(abs(self.low), abs(self.high))
+        return np.asarray(returned & ((points >= self.low - digits) & (points <= self.high + digits)).all(1))
+
+    def surface(self, part: str, unit: Points) -> tuple[Points, Points | None]:
+        """`boundary_at`, with what it returns checked."""
+        self._some_parts(part)
+        what, shape = f"{type(self).__name__}.boundary_at({part!r}, ...)", (len(unit), len(self.coords))
+        returned = _called(what, lambda: self.boundary_at(part, np.array(unit)), len(unit))
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise InputError(f"{what}: expected points and normals (or None), got {short(returned)}")
+        points = _vectors(f"{what}: points", returned[0], shape)
+        beyond = self.outside(points)
+        if beyond.any():
+            first = ", ".join(f"{x:.10g}" for x in points[int(np.argmax(beyond))])
+            raise InputError(
+                f"{what}: {int(beyond.sum())} of {len(points)} points lie outside of {self}, by its bounds or by "
+                f"{type(self).__name__}.contains, the first is ({first})"
+            )
+        if returned[1] is None:
+            return points, None
+        normals = _vectors(f"{what}: normals", returned[1], shape)
+        lengths = np.linalg.norm(normals, axis=1)
+        if (wrong := abs(lengths - 1) > _UNIT).any():
+            first = f"{lengths[int(np.argmax(wrong))]:.6g}"
+            raise InputError(f"{what}: expected normals of length 1, {int(wrong.sum())} differ, the first has {first}")
+        return points, normals
+
+    def check(self) -> None:
+        """
+        Raises:
+            InputError: there is nothing inside, or what a method says of the parts is wrong.
+        """
+        what = f"{type(self).__name__}.parts"
+        if not isinstance(self.parts, (tuple, list)) or not all(isinstance(part, str) for part in self.parts):
+            raise InputError(f"{what}: expected a tuple of names, got {short(self.parts)}")
+        if len(set(self.parts)) < len(self.parts):
+            raise InputError(f"{what}: expected no name twice, got {list(self.parts)}")
+        self.random(_CHECKED, 0)
+        for part in self.parts:
+            points, normals = self.surface(part, even(_CHECKED, len(self.coords) - 1))
+            if normals is None:
+                continue
+            step = ROUNDING * 10 * float((self.high - self.low).max())
+            inwards = int((self.inside(points + step * normals) & ~self.inside(points - step * normals)).sum())
+            if inwards:
+                raise InputError(
+                    f"{type(self).__name__}.boundary_at({part!r}, ...): {inwards} of {len(points)} normals point "
+                    "inwards; give the outward ones"
+                )
+
+    def interior(self, count: int, unit: Callable[[int], Points]) -> Points:
+        """``count`` points inside, from as many of [0, 1]^d as it takes; ``unit(n)`` gives the next n of them."""
+        kept, tried = np.empty((0, len(self.coords))), 0
+        while len(kept) < count:
+            wanted = count - len(kept)
+            points = self.from_unit(unit(wanted if not len(kept) else math.ceil(wanted * tried / len(kept))))
+            kept, tried = np.concatenate([kept, points[self.inside(points)]]), tried + len(points)
+            self._refuse_empty(len(kept), tried)
+        return kept[:count]
+
+    def from_unit(self, unit: Points) -> Points:
+        """Points (N, d) of [0, 1]^d, moved into the bounds."""
+        return np.asarray(self.low + (self.high - self.low) * unit)
+
+    def unit_on(self, part: str, unit: Points) -> Points:
+        """The d - 1 of a point's d numbers that say where it is on a part."""
+        return unit[:, :-1]
+
+    def unit_of(self, part: str | None, points: Points) -> Points | None:
+        """The points of [0, 1]^d whose places on a part, or inside, are ``points``; None where nobody knows."""
+        return None
+
+    @cached_property
+    def _measured(self) -> dict[str, Measured]:
+        return {part: self._measure(part) for part in self.parts}
+
+    def _measure(self, part: str) -> Measured:
+        n = len(self.coords) - 1
+        steps = [np.linspace(0, 1, _CELLS[n] + 1)] * n
+        unit = mesh(steps) if n else np.empty((1, 0))
+        points = self.surface(part, unit)[0]
+        corners = points.reshape(*[_CELLS[n] + 1] * n, n + 1)
+        edges = []
+        for axis in range(n):
+            edge = np.diff(corners, axis=axis)
+            for other in range(n):
+                if other != axis:  # the middle of the cell's two edges
+                    edge = (edge.take(range(_CELLS[n]), other) + edge.take(range(1, _CELLS[n] + 1), other)) / 2
+            edges.append(edge)
+        if not n:
+            return Measured(1.0, points.min(0), points.max(0))
+        jacobian = np.stack(edges, -2)
+        size = float(np.sqrt(np.maximum(np.linalg.det(jacobian @ jacobian.swapaxes(-1, -2)), 0.0)).sum())
+        if size == 0:
+            raise InputError(f"{type(self).__name__}.boundary_at({part!r}, ...): all of its points are one")
+        return Measured(size, points.min(0), points.max(0))
+
+    @cached_property
+    def _symmetries(self) -> tuple[SignedPermutation, ...]:
+        d, reach = len(self.coords), float((self.high - self.low).max()) / 2
+        within = reach * (2 * even(_TRIED, d) - 1)
+        is_inside = self.inside(self.centre + within)
+        parts = [self.surface(part, even(_TRIED_ON_PARTS, d - 1, OFFSET))[0] for part in self.parts]
+        edge = np.concatenate([np.empty((0, d)), *parts])
+        return tuple(
+            g
+            for g in maps_of_box([1.0] * d)
+            if np.array_equal(self.inside(self.centre + g(within)), is_inside)
+            and self.on_boundary(self.centre + g(edge - self.centre), ROUNDING).all()
+        )
+
+    def _beyond_bounds(self, points: Points) -> Mask:
+        slack = ROUNDING * (self.high - self.low)
+        return np.asarray(~((points >= self.low - slack) & (points <= self.high + slack)).all(-1))
+
+    def _near(self, points: Points, slack: Points) -> npt.NDArray[np.bool_]:
+        """(3^d, N): whether the points, and those beside them by ``slack`` in all directions, lie inside."""
+        steps = [np.array(step) * slack for step in product((0, 1, -1), repeat=len(self.coords))]
+        return np.stack([self.inside(points + step) for step in steps])
+
+    def _kept(self, steps: Sequence[Points]) -> Points:
+        """Those points of a mesh that lie inside."""
+        unit = mesh(steps)
+        points = self.low * (1 - unit) + self.high * unit
+        return points if self.is_box else points[self.inside(points)]
+
+    def _some_parts(self, part: str | None) -> tuple[str, ...]:
+        if part is not None and part not in self.parts:
+            raise InputError(f"part: expected one of {list(self.parts)}, the parts of {self}, got {part!r}")
+        if not self.parts:
+            raise InputError(f"part: {type(self).__name__} names no parts of its boundary")
+        return tuple(self.parts) if part is None else (part,)
+
+    def _points(self, points: npt.ArrayLike) -> Points:
+        given = checks.real_array("points", points)
+        if given.ndim != 2 or given.shape[1] != len(self.coords):
+            raise InputError(f"points: expected shape (N, {len(self.coords)}), got {given.shape}")
+        return given
+
+    def _refuse_empty(self, kept: int, tried: int) -> None:
+        if tried > max(1, kept) * _EMPTY:
+            raise InputError(
+                f"{type(self).__name__}.contains: it holds {kept} of {tried:,} points within the bounds of {self}"
+            )
+
+
+def _called(what: str, function: Callable[[], Any], n: int) -> Any:
+    try:
+        return function()
+    except InputError:
+        raise
+    except Exception as error:  # the method is the user's: it may raise anything
+        raise InputError(f"{what}: it failed on {n} points ({type(error).__name__}: {error})") from error
+
+
+def _vectors(what: str, returned: object, shape: tuple[int, int]) -> Points:
+    given = checks.numbers(what, returned)
+    if given.shape != shape:
+        raise InputError(f"{what}: expected shape {shape}, got {given.shape}")
+    return given
+
+
+def _ends(name: str, interval: object) -> tuple[float, float]:
+    try:
+        # What is no pair is caught.
+        low, high = (checks.number(name, end) for end in interval)  # type: ignore[attr-defined]
+        fits = low < high and math.isfinite(high - low)
+    except (TypeError, ValueError):  # InputError, too
+        fits = False
+    if not fits:
+        raise InputError(f"{name}: expected a finite interval (low, high) with low < high, got {short(interval)}")
+    return low, high

@@ -1,0 +1,132 @@
+"""Point sets that know the domain, or the part of its boundary, that they are spread over: there are others of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..frozen import frozen
+
+if TYPE_CHECKING:  # domains make point sets
+    from .domain import Domain
+
+Points = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """The interior of a domain, or those of its boundary's ``parts`` that are named."""
+
+    domain: Domain
+    parts: tuple[str, ...] = ()
+
+    @property
+    def coords(self) -> tuple[str, ...]:
+        return self.domain.coords
+
+    @property
+    def is_solid(self) -> bool:
+        """Whether it is the interior."""
+        return not self.parts
+
+    @property
+    def is_point(self) -> bool:
+        """Whether it has no extent at all: the ends of an interval."""
+        return bool(self.parts) and len(self.coords) == 1
+
+    @property
+    def extents(self) -> list[tuple[Points, Points]]:
+        """Lower and upper bounds (d,) of the interior, or of each part."""
+        if self.is_solid:
+            return [(self.domain.low, self.domain.high)]
+        return [self.domain.extent(part) for part in self.parts]
+
+    def drawn(self, count: int, unit: Callable[[int], Points]) -> Points:
+        """``count`` points of the region, as even as those of [0, 1]^d that ``unit(n)`` gives, (n, d) at each call."""
+        return self.domain.interior(count, unit) if self.is_solid else self._on_parts(unit(count))
+
+    def at(self, unit: Points) -> Points | None:
+        """The place of each point (N, d) of [0, 1]^d in the region; None if one of them lies outside of the domain."""
+        if not self.is_solid:
+            return self._on_parts(unit)
+        points = self.domain.from_unit(unit)
+        return points if self.domain.inside(points).all() else None
+
+    def unit_of(self, points: Points) -> Points | None:
+        """The points (N, d) of [0, 1]^d whose place ``points`` are; None where that is not known, or not unique."""
+        return self.domain.unit_of(self.parts[0] if self.parts else None, points) if len(self.parts) < 2 else None
+
+    def _on_parts(self, unit: Points) -> Points:
+        ends = np.cumsum(self.domain.shares(self.parts, len(unit)))[:-1]
+        pairs = zip(self.parts, np.split(unit, ends), strict=True)
+        domain = self.domain
+        return np.concatenate([domain.surface(part, domain.unit_on(part, own))[0] for part, own in pairs])
+
+
+class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
+    """Points (N, d) that know the region they are spread over, and on a boundary their outward normals.
+
+    Only an untouched set stands for its region. What is sliced, copied, joined or computed from it does not, nor does a
+    set that was changed in place: such points are taken as they are.
+    """
+
+    _origin: tuple[Region, Points | None, bytes] | None
+
+    @classmethod
+    def of(cls, points: Points, region: Region, normals: Points | None = None) -> PointSet:
+        """A copy of the ``points`` (N, d), with unit ``normals`` (N, d) where there are any."""
+        made = np.array(points).view(cls)
+        made._origin = region, frozen(None if normals is None else np.array(normals)), made._digest()
+        return made
+
+    @property
+    def region(self) -> Region | None:
+        """None where the set is no longer what it was when it was made."""
+        return self._origin[0] if self._is_untouched else None
+
+    @property
+    def normals(self) -> Points | None:
+        """Outward unit normals (N, d) of points on a boundary; None inside, where the domain has none, or where the set
+        is no longer what it was when it was made."""
+        return self._origin[1] if self._is_untouched else None
+
+    @property
+    def _is_untouched(self) -> bool:
+        return self._origin is not None and self._origin[2] == self._digest()
+
+    def _digest(self) -> bytes:
+        return hashlib.blake2b(repr(self.shape).encode() + self.tobytes(), digest_size=16).digest()
+
+    def __array_finalize__(self, source: object) -> None:
+        self._origin = None
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        plain = np.asarray(array)
+        return plain[()] if return_scalar or not plain.ndim else plain
+
+    def __getitem__(self, key: Any) -> Any:
+        return np.asarray(self)[key]
+
+    def __deepcopy__(self, memo: dict[int, Any] | None, /) -> Any:
+        make, arguments = self.__reduce__()
+        return make(*arguments)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        if not self._is_untouched:
+            return np.array, (np.array(self),)
+        return PointSet.of, (np.array(self), self.region, self.normals)
+
+
+def region_of(points: object) -> Region | None:
+    """The region that points stand for; None if they are just points."""
+    return points.region if isinstance(points, PointSet) else None
+
+
+def normals_of(points: object) -> Points | None:
+    """The outward unit normals (N, d) that points bring along; None if they bring none."""
+    return points.normals if isinstance(points, PointSet) else None

@@ -24,7 +24,7 @@ from psinn_fast.training.result import FitResult
 
 ROOT = Path(__file__).parent
 # What computes by the kernels of the CPU or by torch.
-NUMERICAL = ("kernels", "training", "discovery", "problems", "examples")
+NUMERICAL = ("contract", "kernels", "training", "discovery", "problems", "examples")
 # What trains to the end and takes more steps than that has to be marked, and so is run from perturbed weights too.
 MOST_UNMARKED_STEPS = 25
 NUMERICAL_FILES = ("conditions", "derivatives", "frame", "networks", "operators", "pde", "solving")

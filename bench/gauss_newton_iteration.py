@@ -66,7 +66,7 @@ def _ours(net: PsiMLP, term: Term, backend: str) -> Callable[[], Tensor]:
     x = net.theta.detach()
 
     def step() -> Tensor:
-        equations = linearise(lambda: residuals.chunks(x), residuals.rows, x, _DAMPING)
+        equations = linearise(get_backend(backend), lambda: residuals.chunks(x), residuals.rows, x, _DAMPING)
         equations.damp(_DAMPING, torch.ones_like(x))
         return equations.step()
 

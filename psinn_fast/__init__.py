@@ -16,7 +16,8 @@ from .discovery.extraction import DiscoveryError
 from .discovery.problem_symmetry import ProblemSymmetry, problem_symmetries
 from .discovery.student import StudentSettings
 from .domains import Box, Domain
-from .kernels import available_backends, get_backend
+from .kernels import available_backends, get_backend, register_backend
+from .kernels.contract import Backend
 from .kernels.errors import (
     BackendUnavailable,
     CheckpointError,
@@ -53,6 +54,7 @@ from .training import (
 
 __all__ = [
     "PDE",
+    "Backend",
     "BackendUnavailable",
     "Box",
     "CheckpointError",
@@ -101,6 +103,7 @@ __all__ = [
     "load_network",
     "problem_symmetries",
     "published_structure",
+    "register_backend",
     "relation_matrix_figure",
     "run_pipeline",
     "save_discovery",

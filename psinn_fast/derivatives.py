@@ -14,7 +14,6 @@ from .kernels.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
 from .kernels.contract import Backend
 from .kernels.errors import InputError
 from .kernels.plan import Plan
-from .kernels.reference.differentiable import differentiable_jets
 from .names import Names, normal, split_names, split_words
 from .networks import PsiMLP, check_network
 from .operators import channels_of, channels_text, may_have_tangents
@@ -84,7 +83,7 @@ def derivatives(
     else:
         engine = get_backend(backend, net.theta.device)
         if is_transformed or may_have_tangents():
-            jets = differentiable_jets(net.plan, net.theta, points, channels_of(channels))
+            jets = engine.differentiable_jets(net.plan, net.theta, points, channels_of(channels))
         else:
             # torch leaves Function.apply without types.
             jets = _Jets.apply(net.theta, points, net.plan, channels_of(channels), engine)  # type: ignore[no-untyped-call]
@@ -142,7 +141,9 @@ class _Jets(torch.autograd.Function):
         theta, x = ctx.saved_tensors
         # Grad mode is on if the gradient needs a graph (create_graph=True); batched gradients have no storage.
         if torch.is_grad_enabled() or not torch._C._has_storage(grad):
-            adjoint = _differentiable_adjoint(ctx.plan, theta, x, ctx.channels, grad, ctx.needs_input_grad[:2])
+            adjoint = _differentiable_adjoint(
+                ctx.backend, ctx.plan, theta, x, ctx.channels, grad, ctx.needs_input_grad[:2]
+            )
         else:
             need_x = ctx.needs_input_grad[1]
             adjoint = ctx.backend.jets_backward(ctx.plan, theta, x, ctx.channels, grad, need_x)
@@ -150,14 +151,20 @@ class _Jets(torch.autograd.Function):
 
 
 def _differentiable_adjoint(
-    plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, needed: tuple[bool, bool]
+    engine: Backend,
+    plan: Plan,
+    theta: Tensor,
+    x: Tensor,
+    channels: ChannelSet,
+    grad: Tensor,
+    needed: tuple[bool, bool],
 ) -> list[Tensor | None]:
     """The gradients for theta and x that are needed, with a graph if grad mode is on."""
     has_graph = torch.is_grad_enabled()
     with torch.enable_grad():
         # Aliases: x may have been computed from theta.
         inputs = theta.view_as(theta), x.view_as(x)
-        jets = differentiable_jets(plan, *inputs, channels)
+        jets = engine.differentiable_jets(plan, *inputs, channels)
         wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
         found = iter(torch.autograd.grad(jets, wanted, grad, create_graph=has_graph, materialize_grads=True))
     return [next(found) if need else None for need in needed]

@@ -61,12 +61,13 @@ def draw_images(figure: FigureBase, discovery: Discovery, maps: list[int]) -> No
     """Per map, the first field of the best network, chi u(g x), their difference, over the first two coordinates."""
     problem, net = discovery.problem, discovery.teachers[0].net
     canvas, centre = Canvas(problem.domain, _RESOLUTION), problem.domain.centre
-    values = evaluate(net, canvas.points)[:, 0]
+    values = evaluate(net, canvas.points, discovery.backend)[:, 0]
     axes = figure.subplots(len(maps), 3, squeeze=False)
     for row, number in enumerate(maps):
         evidence = discovery.evidence[number]
         chi = evidence.symmetry.character[0]
-        image = chi * evaluate(net, centre + evidence.symmetry.map(canvas.points - centre))[:, 0]
+        images = centre + evidence.symmetry.map(canvas.points - centre)
+        image = chi * evaluate(net, images, discovery.backend)[:, 0]
         sign = "" if chi > 0 else "-"
         field = problem.pde.fields[0]
         panels = ((field, values), (f"{sign}{field}(g x), g: {evidence.text}", image), ("difference", values - image))

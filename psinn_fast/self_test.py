@@ -24,7 +24,6 @@ from .kernels import available_backends, get_backend
 from .kernels.channels import ChannelSet, MultiIndex
 from .kernels.contract import AdamState, Backend, Term
 from .kernels.cpu.extension import ISA_VARIABLE, instruction_sets
-from .kernels.gram import add_gram
 from .networks import PsiMLP
 from .pde import PDE
 from .problem import Problem
@@ -326,7 +325,7 @@ class _Gram:
         both = self._both(theta)
         n = both.shape[1] - 1
         gram = both.new_zeros(n + 1, n + 1)
-        add_gram(gram, both[:, :n].contiguous(), both[:, n].contiguous())
+        engine.backend.add_gram(gram, both[:, :n].contiguous(), both[:, n].contiguous())
         return [gram.tril()]
 
     def by_autograd(self, theta: Tensor) -> list[Tensor]:
@@ -346,6 +345,6 @@ def _solve(engine: _Engine) -> tuple[float, float]:
     problem = Problem("self test", pde, box, conditions, exact=lambda x: np.sin(np.pi * x))
     net = PsiMLP(Structure.dense([1, 8, 1]), seed=0, dtype=torch.float64, device=engine.device)
     fit_gauss_newton(problem, net, GaussNewton(_SOLVE_STEPS, starts=1), backend=engine.backend.name)
-    error = error_metrics(net, problem)["relative_l2"]
+    error = error_metrics(net, problem, engine.backend.name)["relative_l2"]
     assert isinstance(error, float)
     return error, _SOLVE_BAR

@@ -177,7 +177,7 @@ def solve(
     engine = get_backend(backend, device)
     net = build_network(
         problem, method, structure=structure, width=width, layers=layers, by_newton=newton is not None, scaling=scaling,
-        dtype=dtype, device=device, seed=seed,
+        dtype=dtype, device=device, seed=seed, backend=backend,
     )  # fmt: skip
     check_regularizer(regularizer, net, newton is not None)
     errors = ErrorMeter(problem, backend)  # an exact solution that fails shows now, not after the work
@@ -278,6 +278,7 @@ def build_network(
     dtype: torch.dtype | str = "float32",
     device: torch.device | str = "cpu",
     seed: int = 0,
+    backend: str = "auto",
 ) -> PsiMLP:
     """The untrained network of a method (see `solve`), for `fit`.
 
@@ -306,7 +307,8 @@ def build_network(
     chosen, start = scaled(chosen, problem) if scaling else (chosen, ())
     kind = TanhMLP if method == "pinn" else PsiMLP
     net = kind(chosen, start=start, seed=seed, dtype=dtype, device=device)
-    start_where_finite(net, in_natural_units(problem, natural_scales(problem)) if scaling else problem, by_newton)
+    trained = in_natural_units(problem, natural_scales(problem)) if scaling else problem
+    start_where_finite(net, trained, by_newton, get_backend(backend, net.theta.device))
     return net
 
 

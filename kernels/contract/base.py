@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -19,16 +20,22 @@ from torch import Tensor
 from ..channels import ChannelSet
 from ..errors import BackendLimit, InputError
 from ..plan import Plan
+from ..reference.differentiable import differentiable_jets
+from ..reference.gram import add_gram
 from ..reference.jacobian import residual_jacobian
 from ..regularizer import Regularizer
 from . import adam
 from .adam import AdamState
-from .checks import check_jets, check_like, check_loss, check_size, check_terms
+from .checks import check_gram, check_jets, check_like, check_loss, check_size, check_terms
+from .evaluation import Evaluation
 from .operations import LossAndGradient, Term, TrainReport
 from .sums import ByOperations, Network, batches, losses_and_gradient
 
 # Public names of the operations.
-OPERATIONS = ("jets", "jets_backward", "loss_and_gradient", "train", "residual_jacobian")
+OPERATIONS = (
+    "jets", "jets_backward", "differentiable_jets", "loss_and_gradient", "term_gradients", "train", "residuals",
+    "residuals_backward", "residual_jacobian", "add_gram",
+)  # fmt: skip
 
 _PLACES = {"cpu": "the CPU", "cuda": "a GPU"}
 
@@ -96,6 +103,14 @@ class Backend(ABC):
         self._check_limits(plan, (channels,), theta)
         return self._jets_backward(plan, theta, x, channels, grad, need_x)
 
+    def differentiable_jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
+        """What `jets` gives, as a function of theta and x whose every derivative torch knows, and slower.
+
+        It keeps its autograd history, if grad mode is on, and may be transformed by torch.func.
+        """
+        check_jets(plan, theta, x, channels)
+        return self._differentiable_jets(plan, theta, x, channels)
+
     @torch.no_grad()
     def loss_and_gradient(
         self,
@@ -109,6 +124,15 @@ class Backend(ABC):
         check_loss(plan, theta, coefficients, terms, regularizer)
         self._check_limits(plan, (term.program.channels for term in terms), theta)
         return self._loss_and_gradient(plan, theta, coefficients, terms, regularizer)
+
+    @torch.no_grad()
+    def term_gradients(
+        self, plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence[Term]
+    ) -> tuple[Tensor, Tensor]:
+        """Each term by itself: losses (T,) and their gradients (T, P + K), theta's part first; unweighted."""
+        check_terms(plan, theta, coefficients, terms)
+        self._check_limits(plan, (term.program.channels for term in terms), theta)
+        return self._term_gradients(plan, theta, coefficients, terms)
 
     @torch.no_grad()
     def train(
@@ -128,6 +152,23 @@ class Backend(ABC):
         return self._train(plan, state, terms, steps, regularizer)
 
     @torch.no_grad()
+    def residuals(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> Tensor:
+        """r (N, m) at the term's points; unweighted."""
+        check_terms(plan, theta, coefficients, [term])
+        self._check_limits(plan, (term.program.channels,), theta)
+        return self._residuals(plan, theta, coefficients, term)
+
+    @torch.no_grad()
+    def residuals_backward(
+        self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """J^T s for s (N, m), J the Jacobian of `residuals`: (P,) for theta and (K,) for the coefficients."""
+        check_terms(plan, theta, coefficients, [term])
+        check_like("s", s, theta, (term.n_points, term.program.n_residuals))
+        self._check_limits(plan, (term.program.channels,), theta)
+        return self._residuals_backward(plan, theta, coefficients, term, s)
+
+    @torch.no_grad()
     def residual_jacobian(
         self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, rows: slice = slice(None)
     ) -> tuple[Tensor, Tensor]:
@@ -140,6 +181,20 @@ class Backend(ABC):
             return theta.new_empty(0, shape[0]), theta.new_empty(0, *shape)
         return self._residual_jacobian(plan, theta, coefficients, term.part(rows))
 
+    @torch.no_grad()
+    def add_gram(self, gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
+        """gram += [J r]^T [J r], the lower triangle: J^T J, and in the last row J^T r and r^T r.
+
+        Entries above the diagonal are left unspecified.
+
+        Args:
+            gram: (n + 1, n + 1), changed in place.
+            jacobian: (M, n), float32 or float64; the others have its dtype and device.
+            r: (M,).
+        """
+        check_gram(gram, jacobian, r)
+        self._add_gram(gram, jacobian, r)
+
     @abstractmethod
     def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         """`jets`."""
@@ -149,6 +204,10 @@ class Backend(ABC):
         self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool
     ) -> tuple[Tensor, Tensor | None]:
         """`jets_backward`."""
+
+    def _differentiable_jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
+        """`differentiable_jets`. By default the reference's."""
+        return differentiable_jets(plan, theta, x, channels)
 
     def _loss_and_gradient(
         self,
@@ -162,6 +221,16 @@ class Backend(ABC):
         network, prepared = self._at(plan, theta), batches(plan, terms)
         return losses_and_gradient(network, plan, theta, coefficients, terms, prepared, regularizer)
 
+    def _term_gradients(
+        self, plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence[Term]
+    ) -> tuple[Tensor, Tensor]:
+        """`term_gradients`. By default `_loss_and_gradient` of one term after the other."""
+        found = [
+            self._loss_and_gradient(plan, theta, coefficients, [replace(term, weight=1.0)], None) for term in terms
+        ]
+        gradients = [torch.cat([own.theta, own.coefficients]) for own in found]
+        return torch.cat([own.losses for own in found]), torch.stack(gradients)
+
     def _train(
         self,
         plan: Plan,
@@ -173,9 +242,35 @@ class Backend(ABC):
         """`train`. By default a loop in Python around `_loss`."""
         return adam.train(state, self._loss(plan, terms, regularizer), len(terms), steps)
 
+    def _residuals(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> Tensor:
+        """`residuals`. By default the program in torch, on `_jets`."""
+        return torch.stack(self._evaluation(plan, theta, coefficients, term).residuals(), 1)
+
+    def _residuals_backward(
+        self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """`residuals_backward`. By default the program's adjoint in torch, between `_jets` and `_jets_backward`."""
+        at = self._evaluation(plan, theta, coefficients, term)
+        jets_bar, coefficients_bar = torch.zeros_like(at.jets), torch.zeros_like(coefficients)
+        for k, value in at.pull_back(list(s.unbind(1)), jets_bar):
+            coefficients_bar[k] += value.sum()
+        grad = jets_bar.transpose(1, 2).flatten(0, 1).contiguous()
+        x = term.points.flatten(0, 1)
+        return self._jets_backward(plan, theta, x, term.program.channels, grad, False)[0], coefficients_bar
+
     def _residual_jacobian(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> tuple[Tensor, Tensor]:
         """`residual_jacobian` at all points of the term. By default the reference's."""
         return residual_jacobian(plan, theta, coefficients, term)
+
+    def _add_gram(self, gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
+        """`add_gram`. By default the reference's, in torch."""
+        add_gram(gram, jacobian, r)
+
+    def _evaluation(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> Evaluation:
+        """The term's program at its points, with jets by `_jets`."""
+        jets = self._jets(plan, theta, term.points.flatten(0, 1), term.program.channels)
+        by_site = jets.view(term.points.shape[0], term.n_points, *jets.shape[1:]).transpose(1, 2)
+        return Evaluation(term.program, by_site, term.points, term.columns, coefficients)
 
     def _at(self, plan: Plan, theta: Tensor) -> Network:
         """What the inherited loss sends its points through. By default `_jets` and `_jets_backward`."""

@@ -28,13 +28,13 @@ def check_network(plan: Plan, theta: Tensor) -> None:
         raise InputError(f"theta: expected shape ({plan.n_parameters},), got {tuple(theta.shape)}")
 
 
-def check_like(name: str, tensor: Tensor, theta: Tensor, shape: tuple[int | None, ...]) -> None:
-    """``tensor`` has theta's dtype and device, and the shape given (None: any size)."""
+def check_like(name: str, tensor: Tensor, theta: Tensor, shape: tuple[int | None, ...], like: str = "theta") -> None:
+    """``tensor`` has the dtype and device of theta, or of what is ``like``, and the shape (None: any size)."""
     _check_dense(name, tensor)
     if tensor.dtype != theta.dtype:
-        raise InputError(f"{name}: expected {theta.dtype} like theta, got {tensor.dtype}")
+        raise InputError(f"{name}: expected {theta.dtype} like {like}, got {tensor.dtype}")
     if tensor.device != theta.device:
-        raise InputError(f"{name}: expected device {theta.device} like theta, got {tensor.device}")
+        raise InputError(f"{name}: expected device {theta.device} like {like}, got {tensor.device}")
     found = tensor.shape
     # Equality first: it is quick, and training checks a dozen tensors a call.
     if found != shape and (
@@ -104,3 +104,14 @@ def check_loss(
     check_terms(plan, theta, coefficients, terms)
     if regularizer is not None:
         regularizer.check(plan)
+
+
+def check_gram(gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
+    _check_dense("jacobian", jacobian)
+    if jacobian.dtype not in (torch.float32, torch.float64):
+        raise InputError(f"jacobian: expected float32 or float64, got {jacobian.dtype}")
+    if jacobian.dim() != 2:
+        raise InputError(f"jacobian: expected shape (M, n), got {tuple(jacobian.shape)}")
+    rows, n = jacobian.shape
+    check_like("gram", gram, jacobian, (n + 1, n + 1), "jacobian")
+    check_like("r", r, jacobian, (rows,), "jacobian")

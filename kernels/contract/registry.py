@@ -40,6 +40,18 @@ def register_backend(backend: Backend, *, automatic: bool = False) -> None:
         InputError: no `Backend`, a name that is none, or one that is taken.
     """
     global _BACKENDS
+    name = _name_of(backend)
+    if name == "auto" or name in _BACKENDS:
+        raise InputError(f"backend: the name {name!r} is taken; choose another than {['auto', *_BACKENDS]}")
+    if automatic:
+        _BACKENDS = {name: backend, **_BACKENDS}
+    else:
+        _BACKENDS = {**_BACKENDS, name: backend}
+        _BY_NAME_ONLY.add(name)
+
+
+def _name_of(backend: object) -> str:
+    """The name of an instance of `Backend`; anything else is refused."""
     if not isinstance(backend, Backend):
         is_class = isinstance(backend, type) and issubclass(backend, Backend)
         advice = "; call it: register_backend(...()) takes an instance" if is_class else ""
@@ -47,13 +59,7 @@ def register_backend(backend: Backend, *, automatic: bool = False) -> None:
     name = getattr(backend, "name", None)
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"backend: {type(backend).__name__} needs a name, such as name = 'mine', got {short(name)}")
-    if name == "auto" or name in _BACKENDS:
-        raise InputError(f"backend: the name {name!r} is taken; the others are {['auto', *_BACKENDS]}")
-    if automatic:
-        _BACKENDS = {name: backend, **_BACKENDS}
-    else:
-        _BACKENDS = {**_BACKENDS, name: backend}
-        _BY_NAME_ONLY.add(name)
+    return name
 
 
 def get_backend(name: str = "auto", device: torch.device | None = None) -> Backend:

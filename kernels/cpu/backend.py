@@ -139,6 +139,18 @@ class CpuBackend(Backend):
         )  # fmt: skip
         return residuals, jacobian
 
+    def _add_gram(self, gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
+        if readable(gram) is not gram:  # the kernel adds to memory
+            super()._add_gram(gram, jacobian, r)
+            return
+        module, (rows, n) = loaded(), jacobian.shape
+        jacobian, r = readable(jacobian), readable(r)
+        suffix = "_float32" if jacobian.dtype == torch.float32 else "_float64"
+        getattr(module, "gram" + suffix)(
+            module.isa(self._isa or chosen_instruction_set()), torch.get_num_threads(), jacobian.data_ptr(),
+            r.data_ptr(), rows, n, gram.data_ptr(),
+        )  # fmt: skip
+
     def _engine(self, theta: Tensor, plan: Plan) -> Any:
         """operation(name, arguments...) for theta's dtype."""
         module = loaded()

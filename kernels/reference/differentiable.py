@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from ..channels import ChannelSet
-from ..contract.checks import check_jets
 from ..plan import Plan
 from .affine import layer_weights
 from .tanh_jet import evaluate, tanh_derivatives
@@ -18,7 +17,6 @@ def differentiable_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelS
     For second derivatives, forward mode and the transforms of torch.func. Nothing is changed in place, since
     torch.func.vmap has no rule for that.
     """
-    check_jets(plan, theta, x, channels)
     plan = plan.composed
     first, *others = layer_weights(plan, plan.expand(theta))
     # One row per channel: the first layer is affine in x, so that its first derivatives are constants.

@@ -83,6 +83,7 @@ class Discovery:
         trial: structured against dense, or None where nothing was to be compared.
         notes: what went wrong or needs saying.
         seconds: by part.
+        backend: the one asked for.
     """
 
     problem: Problem
@@ -94,6 +95,7 @@ class Discovery:
     trial: Trial | None = None
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    backend: str = "auto"
 
     def report(self) -> str:
         """The finding in words: R, the evidence table, what was compared, what went wrong."""
@@ -225,7 +227,7 @@ def discover(
             trained, failures = teachers.train(problem, range(seed, seed + seeds), **training)
             if (
                 len(trained) > 1
-                and (noise := teachers.disagreement(problem, [found.net for found in trained])) > DIFFERING
+                and (noise := teachers.disagreement(problem, [found.net for found in trained], backend)) > DIFFERING
             ):
                 training["iterations"] = MORE * iterations
                 trained, failures = teachers.train(problem, range(seed, seed + MORE * seeds), **training)
@@ -240,7 +242,7 @@ def discover(
     on_teachers: dict[SignedPermutation, teachers.Asymmetry] | None = None
     if "teacher" in wanted:
         if len(nets) >= 2:
-            on_teachers = {found.symmetry.map: found for found in teachers.asymmetries(problem, nets, maps)}
+            on_teachers = {found.symmetry.map: found for found in teachers.asymmetries(problem, nets, maps, backend)}
         else:
             notes.append("teacher: fewer than two networks were trained, so their noise is unknown")
 
@@ -288,7 +290,7 @@ def discover(
             group, structure = (), _dense(problem)
     best = distilled[0] if distilled else None
     return Discovery(
-        problem, structure, group, evidence, best, tuple(trained), trial, tuple(notes), clock.seconds
+        problem, structure, group, evidence, best, tuple(trained), trial, tuple(notes), clock.seconds, backend
     )  # fmt: skip
 
 
@@ -330,7 +332,7 @@ def _trial(
     wide = structure.with_width(matching_width(structure, n_dense))
     dense_losses = tuple(found.loss for found in dense)
     typical = math.exp(sum(math.log(max(loss, sys.float_info.min)) for loss in dense_losses) / len(dense_losses))
-    allowed = TOLERATED_LOSS * typical + NEGLIGIBLE_LOSS * _untrained_loss(problem, wide)
+    allowed = TOLERATED_LOSS * typical + NEGLIGIBLE_LOSS * _untrained_loss(problem, wide, training["backend"])
     losses, failures = list[float](), list[str]()
     for seed in seeds:
         trained, failed = teachers.train(problem, [seed], structure=wide, width=1, **training)
@@ -342,11 +344,11 @@ def _trial(
     return Trial((wide.n_parameters, n_dense), training["iterations"], tuple(losses), dense_losses, rejected), failures
 
 
-def _untrained_loss(problem: Problem, structure: Structure) -> float:
-    net = build_network(problem, "psi", structure=structure, width=1, by_newton=True, dtype="float64")
+def _untrained_loss(problem: Problem, structure: Structure, backend: str) -> float:
+    net = build_network(problem, "psi", structure=structure, width=1, by_newton=True, dtype="float64", backend=backend)
     none = problem.initial_coefficients(torch.float64)
     terms = problem.terms(torch.float64)
-    found = get_backend("auto").loss_and_gradient(net.plan, net.theta.detach(), none, terms)
+    found = get_backend(backend).loss_and_gradient(net.plan, net.theta.detach(), none, terms)
     return problem.total_loss(found.losses.tolist())
 
 

@@ -175,14 +175,14 @@ def distil(
         raise InputError("teacher: expected at least one network")
 
     def field(points: FloatArray) -> FloatArray:
-        return np.asarray(np.median([evaluate(net, points) for net in nets], axis=0))
+        return np.asarray(np.median([evaluate(net, points, backend) for net in nets], axis=0))
 
     threshold = checked_threshold(threshold)
     cut = _MERGE if isinstance(threshold, str) else threshold
     settings = settings or StudentSettings(tuple(problem.student or (8, 8, 8)))
     task, spread = imitation(problem, field, settings.grid)
     sites = problem.domain.grid(settings.grid or points_per_axis(problem))
-    own = np.stack([evaluate(net, sites) for net in nets])
+    own = np.stack([evaluate(net, sites, backend) for net in nets])
     scatter = float((((own - np.median(own, axis=0)) / spread) ** 2).sum(-1).mean())
     attempts = []
     with TrainingProgress(f"{problem.name} students", settings.starts, progress) as bar:
@@ -214,7 +214,7 @@ def distil(
     target = field(points)
     errors = [
         float(
-            np.linalg.norm(evaluate(student.net, own_coordinates(problem.domain, points)) * spread - target)
+            np.linalg.norm(evaluate(student.net, own_coordinates(problem.domain, points), backend) * spread - target)
             / np.linalg.norm(target)
         )
         for student in (chosen.student, tied)

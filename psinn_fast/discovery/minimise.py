@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from ..kernels import get_backend
-from ..kernels.gram import add_gram
 from ..kernels.regularizer import Regularizer
 from ..problem import Problem
 from ..structure import Structure
@@ -70,7 +69,7 @@ class StudentLoss:
         gram = theta.new_zeros(n + 1, n + 1)
         for term in self._terms:
             r, jacobian = self._engine.residual_jacobian(self._plan, theta, self._none, term)
-            add_gram(gram, jacobian.flatten(0, 1).mul_(math.sqrt(2 / term.n_points)), r.flatten())
+            self._engine.add_gram(gram, jacobian.flatten(0, 1).mul_(math.sqrt(2 / term.n_points)), r.flatten())
         lower = gram[:n, :n]
         return self._penalty.hessian(theta, convex=True) + lower.tril() + lower.tril(-1).T
 

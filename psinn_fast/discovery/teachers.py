@@ -99,26 +99,29 @@ def train(
     return trained, failures
 
 
-def disagreement(problem: Problem, nets: Sequence[PsiMLP]) -> float:
+def disagreement(problem: Problem, nets: Sequence[PsiMLP], backend: str = "auto") -> float:
     """||u_1 - u_2|| / ||u||, root mean square over pairs of networks, of the field where it is largest."""
-    return float(_relative_noise(_values(problem, nets)).max())
+    return float(_relative_noise(_values(problem, nets, backend)).max())
 
 
-def asymmetries(problem: Problem, nets: Sequence[PsiMLP], maps: Sequence[SignedPermutation]) -> list[Asymmetry]:
+def asymmetries(
+    problem: Problem, nets: Sequence[PsiMLP], maps: Sequence[SignedPermutation], backend: str = "auto"
+) -> list[Asymmetry]:
     """Per map, the signs that fit the teachers best, and how well they do, at 1,024 points of the domain.
 
     Args:
         problem: gives the domain and its centre.
         nets: two or more; their differences are the noise.
         maps: about the centre.
+        backend: which evaluates the networks, see `available_backends`.
     """
     points, centre = _points(problem), problem.domain.centre
-    values = _values(problem, nets)
+    values = _values(problem, nets, backend)
     size = _size(values)
     noise = np.maximum(_relative_noise(values), LEAST_NOISE)
     found = []
     for g in maps:
-        image = np.stack([evaluate(net, centre + g(points - centre)) for net in nets])
+        image = np.stack([evaluate(net, centre + g(points - centre), backend) for net in nets])
         even, odd = (_rms(image - chi * values) / size for chi in (1, -1))
         effect = np.minimum(even, odd)
         worst = int(np.argmax(effect / noise))
@@ -132,9 +135,9 @@ def _points(problem: Problem) -> FloatArray:
     return problem.domain.random(_N_POINTS, 0)
 
 
-def _values(problem: Problem, nets: Sequence[PsiMLP]) -> FloatArray:
+def _values(problem: Problem, nets: Sequence[PsiMLP], backend: str) -> FloatArray:
     """(teachers, N, F)."""
-    return np.stack([evaluate(net, _points(problem)) for net in nets])
+    return np.stack([evaluate(net, _points(problem), backend) for net in nets])
 
 
 def _relative_noise(values: FloatArray) -> FloatArray:

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..kernels.gram import add_gram
+from ..kernels.contract import Backend
 from .abort import look_up
 
 # Multiplications and additions that torch is given at once: about a second of a busy core.
@@ -21,14 +21,14 @@ _PANEL = 256
 _GRAM_ROWS = 128
 
 
-def add_gram_by_rows(gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
-    """`add_gram`."""
+def add_gram_by_rows(engine: Backend, gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
+    """`Backend.add_gram`."""
     n = jacobian.shape[1]
     step = max(1, int(AT_ONCE / (n * n * _GRAM_ROWS))) * _GRAM_ROWS if n else len(r)
     for start in range(0, len(r), step):
         look_up()
         rows = slice(start, start + step)
-        add_gram(gram, jacobian[rows], r[rows])
+        engine.add_gram(gram, jacobian[rows], r[rows])
 
 
 def outer_gram(a: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..kernels import get_backend
 from ..kernels.contract import Backend, Term
 from ..kernels.errors import InputError
 from ..natural_scales import given_middles
@@ -26,7 +25,7 @@ _FACTORS, _SHIFTS = (1e-1, 1e-2, 1e-3, 1e-4), (0.0, 1.0, -1.0)
 _OTHERS = 512
 
 
-def start_where_finite(net: PsiMLP, problem: Problem, guessed: bool) -> None:
+def start_where_finite(net: PsiMLP, problem: Problem, guessed: bool, engine: Backend) -> None:
     """Move the initial weights of a network that was just made to where losses and gradients are finite.
 
     The weights of the last layer are multiplied by 1/10 until they are, four times at most, and the fields start at
@@ -36,10 +35,10 @@ def start_where_finite(net: PsiMLP, problem: Problem, guessed: bool) -> None:
     Args:
         problem: as it is trained (`in_natural_units`).
         guessed: unknown coefficients start where the problem guesses them to be.
+        engine: computes the losses.
     """
     if not any(op in _PARTIAL for traced in problem.traced for op, *_ in traced.program.instructions):
         return
-    engine = get_backend("auto", net.theta.device)
     try:
         terms = _terms(problem, net)
         coefficients = net.theta.new_tensor(problem.unknowns.start(guessed=guessed))

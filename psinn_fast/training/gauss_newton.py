@@ -72,7 +72,7 @@ def fit_gauss_newton(
     compare_at = scouting if compares else None
     elsewhere = {**(coefficients or {}), **problem.unknowns.far(coefficients, guessed=True)}
     others = [
-        partial(Marquardt, problem, redrawn(net, problem, options.seed, number), options, engine, elsewhere)
+        partial(Marquardt, problem, redrawn(net, problem, options.seed, number, engine), options, engine, elsewhere)
         for number in range(1, starts)
     ]
     scouted = not others

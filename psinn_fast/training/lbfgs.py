@@ -63,7 +63,7 @@ def polish(
     iterations = checks.integer("iterations", iterations, 0)
     problem = as_trained(problem, net, scaling)
     engine = get_backend(backend)
-    terms = one_point_per_orbit(problem, net, problem.terms(torch.float64))
+    terms = one_point_per_orbit(problem, net, problem.terms(torch.float64), engine)
     unknown = torch.tensor(problem.unknowns.start(coefficients), dtype=torch.float64)
     n_theta = net.theta.numel()
 

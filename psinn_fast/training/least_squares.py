@@ -18,6 +18,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..kernels.contract import Backend
 from .abort import look_up
 from .factorisations import add_gram_by_rows, cholesky, outer_gram, updated_triangle
 
@@ -71,7 +72,9 @@ def choose(rows: int, unknowns: int, damping: float) -> str:
     return "qr" if damping < _SAFE * _EPS * unknowns else "cholesky"
 
 
-def linearise(chunks: Callable[[], Iterator[Chunk]], rows: int, x: Tensor, damping: float) -> Equations:
+def linearise(
+    engine: Backend, chunks: Callable[[], Iterator[Chunk]], rows: int, x: Tensor, damping: float
+) -> Equations:
     """The equations for the J and r given by ``chunks()``, by the method that `choose` names; ``x`` (n,)."""
     match choose(rows, x.numel(), damping):
         case "cg":
@@ -80,18 +83,18 @@ def linearise(chunks: Callable[[], Iterator[Chunk]], rows: int, x: Tensor, dampi
             return DualEquations(chunks(), x)
         case "qr":
             return Triangular(chunks(), x)
-    return NormalEquations(chunks(), x)
+    return NormalEquations(engine, chunks(), x)
 
 
 class NormalEquations:
     """J^T J, accumulated."""
 
-    def __init__(self, chunks: Iterable[Chunk], x: Tensor) -> None:
+    def __init__(self, engine: Backend, chunks: Iterable[Chunk], x: Tensor) -> None:
         self.name = "cholesky"
         n = x.numel()
         gram = x.new_zeros(n + 1, n + 1)
         for r, jacobian in chunks:
-            add_gram_by_rows(gram, jacobian, r)
+            add_gram_by_rows(engine, gram, jacobian, r)
         self.gradient, self.square = gram[n, :n].clone(), float(gram[n, n])
         self._gram = gram[:n, :n].tril()  # all that is looked at
         self.diagonal = self._gram.diagonal().clone()

@@ -195,7 +195,7 @@ def fit(
         )
     dtype, device = net.theta.dtype, net.theta.device
     engine = get_backend(backend, device)
-    given = one_point_per_orbit(problem, net, problem.terms(dtype, device))
+    given = one_point_per_orbit(problem, net, problem.terms(dtype, device), engine)
     points_now = Redraw(problem, given)
     state = AdamState(
         net.theta.detach().clone(),

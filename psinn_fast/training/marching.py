@@ -172,7 +172,9 @@ class March:
             part = (self.done + part) / 2 if self.done else part / 4
             if not self.done and self._is_hopeless(loss):
                 # The initial state cannot be learnt from these weights.
-                self.good = redrawn(self.net, self.problem, self.options.seed, self.number).theta.detach().double()
+                self.good = (
+                    redrawn(self.net, self.problem, self.options.seed, self.number, self.engine).theta.detach().double()
+                )
             if part - self.done < _SMALLEST:
                 self.is_settled = True
                 return self._window(1.0, self.good if self.done else self.plain)

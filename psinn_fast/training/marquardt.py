@@ -97,7 +97,7 @@ class Marquardt:
         self._focus = float(options.focus) if isinstance(options.focus, (int, float)) else automatic
         self.full = problem.terms(torch.float64, device)
         if points is None:
-            self.full = one_point_per_orbit(problem, net, self.full)
+            self.full = one_point_per_orbit(problem, net, self.full, engine)
         self._sampler = Sampler(problem, self.full, points, options.seed, fills=options.points != "auto")
         self.step, self.damping, self.solvers = 0, options.damping, list[str]()
         self._drawn_at, self._growth, self._is_focused = -1, 2.0, options.focus not in ("auto", 0)
@@ -151,7 +151,8 @@ class Marquardt:
         hidden = self.watch() if is_time or self.step % _WATCH == 0 else 0.0
         if is_time or hidden > _URGENT * self.first_loss:
             self._draw(hidden)
-        equations = linearise(lambda: self.residuals.chunks(self.x), self.residuals.rows, self.x, self.damping)
+        residuals = self.residuals
+        equations = linearise(self._engine, lambda: residuals.chunks(self.x), residuals.rows, self.x, self.damping)
         if not math.isfinite(equations.square) or not bool(torch.isfinite(equations.diagonal).all()):
             raise Failure(self._failed_term(), self.step)
         self.good = self.x.clone(), self.step

@@ -17,8 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..kernels import get_backend
-from ..kernels.contract import Term
+from ..kernels.contract import Backend, Term
 from ..kernels.program import scaled_by_column
 from ..networks import PsiMLP
 from ..problem import Problem
@@ -37,7 +36,7 @@ _PROBES = 500
 _DRAWS = 2
 
 
-def one_point_per_orbit(problem: Problem, net: PsiMLP, terms: Sequence[Term]) -> list[Term]:
+def one_point_per_orbit(problem: Problem, net: PsiMLP, terms: Sequence[Term], engine: Backend) -> list[Term]:
     """Terms with the same losses and gradients for every network of this structure, from fewer points.
 
     Which points belong together is found out, not derived: those that a signed permutation about the domain's centre
@@ -48,24 +47,27 @@ def one_point_per_orbit(problem: Problem, net: PsiMLP, terms: Sequence[Term]) ->
         problem: gives the points in float64.
         net: its structure counts, not its weights.
         terms: the problem's, in any dtype and on any device.
+        engine: computes the residuals that are compared, in float64 on the terms' device.
     """
     if net.structure.is_dense:
         return list(terms)
-    sizes = _residual_sizes(problem, net)
+    sizes = _residual_sizes(problem, net, engine, terms[0].points.device)
     return [_reduced(term, _orbits(problem, i, sizes[i])) for i, term in enumerate(terms)]
 
 
-def _residual_sizes(problem: Problem, net: PsiMLP) -> list[FloatArray]:
+def _residual_sizes(problem: Problem, net: PsiMLP, engine: Backend, device: torch.device) -> list[FloatArray]:
     """Per term |r| (draws, N) of random networks, with random coefficients; NaN where it is not finite."""
-    terms = problem.terms(torch.float64)
-    residuals = Residuals(get_backend("auto"), net.plan, terms, [1.0] * len(terms))
+    terms = problem.terms(torch.float64, device)
+    residuals = Residuals(engine, net.plan, terms, [1.0] * len(terms))
     rng = np.random.default_rng(0)
     n_theta, n_unknown = net.plan.n_parameters, len(problem.pde.unknown)
     draws = [
-        torch.from_numpy(np.concatenate([rng.standard_normal(n_theta), rng.uniform(0.5, 1.5, n_unknown)]))
+        torch.from_numpy(np.concatenate([rng.standard_normal(n_theta), rng.uniform(0.5, 1.5, n_unknown)])).to(device)
         for _ in range(_DRAWS)
     ]
-    sizes = [np.stack([residuals.of_term(term, x).square().sum(1).sqrt().numpy() for x in draws]) for term in terms]
+    sizes = [
+        np.stack([residuals.of_term(term, x).square().sum(1).sqrt().cpu().numpy() for x in draws]) for term in terms
+    ]
     # Infinity would make every tolerance infinite, and so every point equal to its image.
     return [np.where(np.isfinite(size), size, np.nan) for size in sizes]
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
-from ..kernels.program import Coefficient, Jet, linear_in_jets
-from ..kernels.torch_program import slopes, torch_program, undefined
+from ..kernels.program import linear_in_jets
+from ..kernels.torch_program import slopes, undefined
 from .abort import look_up
 from .least_squares import Chunk
 
@@ -47,16 +47,14 @@ class Residuals:
         return sum(self._rows(i) for i in self._active)
 
     def of_term(self, term: Term, x: Tensor) -> Tensor:
-        """(N, m), unscaled, by operation 1 and the residual's torch code: no gradient is computed along."""
+        """(N, m), unscaled: no gradient is computed along."""
         theta, coefficients = self._split(x)
-        run = torch_program(term.program)
         parts = []
         step = self._points_at_once(term)
         for start in range(0, term.n_points, step):
             look_up()
-            part = _cut(term, slice(start, start + step))
-            values = run.residuals(self._jets(part, theta), part.points, part.columns, coefficients)
-            parts.append(torch.stack([_per_point(value, part) for value in values], 1))
+            part = term.part(slice(start, start + step))
+            parts.append(self._engine.residuals(self._plan, theta, coefficients, part))
         return torch.cat(parts)
 
     def undefined(self, term: Term, x: Tensor) -> str | None:
@@ -73,7 +71,7 @@ class Residuals:
             slopes(term.program, i, jets, term.points, term.columns, coefficients)
             for i in range(term.program.n_residuals)
         ]
-        columns = [_per_point(found[i][n], term) for i, n in pairs]
+        columns = [term.columns.new_zeros(term.n_points) + found[i][n] for i, n in pairs]
         return replace(term, program=program, columns=torch.stack(columns, 1) if columns else term.columns[:, :0])
 
     def vector(self, x: Tensor) -> Tensor:
@@ -105,7 +103,7 @@ class Residuals:
         return result
 
     def pull_back(self, x: Tensor, s: Tensor) -> Tensor:
-        """J^T s (n,), by operation 2: no Jacobian is computed."""
+        """J^T s (n,): no Jacobian is computed."""
         theta, coefficients = self._split(x)
         theta_bar, coefficients_bar = torch.zeros_like(theta), torch.zeros_like(coefficients)
         start = 0
@@ -117,22 +115,11 @@ class Residuals:
             for first in range(0, term.n_points, step):
                 look_up()
                 rows = slice(first, first + step)
-                part, program = _cut(term, rows), term.program
-                jets = self._jets(part, theta)
-                jets_bar = torch.zeros_like(jets)
-                adjoint = torch_program(program).adjoint(
-                    jets, part.points, part.columns, coefficients, list(s_term[rows].unbind(1))
+                by_theta, by_coefficients = self._engine.residuals_backward(
+                    self._plan, theta, coefficients, term.part(rows), s_term[rows]
                 )
-                for (register, _), value in zip(program.gradients, adjoint, strict=True):
-                    match program.inputs[register]:
-                        case Jet(site, field, channel):
-                            jets_bar[site, channel, :, field] = value
-                        case Coefficient(k):
-                            coefficients_bar[k] += _per_point(value, part).sum()
-                flat_bar = jets_bar.transpose(1, 2).flatten(0, 1).contiguous()
-                theta_bar += self._engine.jets_backward(
-                    self._plan, theta, part.points.flatten(0, 1), program.channels, flat_bar
-                )[0]
+                theta_bar += by_theta
+                coefficients_bar += by_coefficients
         return torch.cat([theta_bar, coefficients_bar])
 
     def _jets(self, term: Term, theta: Tensor) -> Tensor:
@@ -147,7 +134,7 @@ class Residuals:
         step = min(step, self._points_at_once(term))
         for start in range(0, term.n_points, step):
             look_up()
-            part = _cut(term, slice(start, start + step))
+            part = term.part(slice(start, start + step))
             r, jacobian = self._engine.residual_jacobian(
                 self._plan, theta.to(self._precision), coefficients.to(self._precision), self._rounded(part)
             )
@@ -174,14 +161,3 @@ class Residuals:
 
     def _scale(self, i: int) -> float:
         return math.sqrt(self.weights[i] / self.terms[i].n_points)
-
-
-def _cut(term: Term, rows: slice) -> Term:
-    if rows.start == 0 and rows.stop >= term.n_points:
-        return term
-    return replace(term, points=term.points[:, rows], columns=term.columns[rows])
-
-
-def _per_point(value: Tensor | float, term: Term) -> Tensor:
-    """A value of a program as (N,); programs give plain numbers for what is the same at all points."""
-    return torch.as_tensor(value, dtype=term.columns.dtype, device=term.columns.device).expand(term.n_points)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..kernels.contract import Backend
 from ..networks import PsiMLP
 from ..problem import Problem
 from .first_weights import start_where_finite
@@ -52,9 +53,9 @@ def better_start(
     return best if run.loss > CLEARLY_WORSE * best.loss else run
 
 
-def redrawn(net: PsiMLP, problem: Problem, seed: int, number: int) -> PsiMLP:
+def redrawn(net: PsiMLP, problem: Problem, seed: int, number: int, engine: Backend) -> PsiMLP:
     """The same network with other initial weights, where the residuals of the ``problem`` trained are finite."""
     seed = int(np.random.default_rng((seed, number)).integers(2**31))
     other = PsiMLP(net.structure, seed=seed, start=net.start, dtype=net.theta.dtype, device=net.theta.device)
-    start_where_finite(other, problem, guessed=True)
+    start_where_finite(other, problem, guessed=True, engine=engine)
     return other

@@ -153,7 +153,7 @@ def test_an_untrained_loss_has_a_value_where_residuals_need_not() -> None:
     box = Box(x=(-1, 1), y=(-1, 1))
     pde = PDE("x y", "u", lambda u: u.lap - sp.log(u))
     problem = Problem("log", pde, box, [Residual(box.grid(9)), Dirichlet(box.boundary(9), u=1.0)])
-    assert 0 < _untrained_loss(problem, Structure.dense([2, 8, 8, 1])) < 100
+    assert 0 < _untrained_loss(problem, Structure.dense([2, 8, 8, 1]), "auto") < 100
 
 
 @pytest.mark.trajectory

@@ -8,21 +8,15 @@ from helpers import negated
 from torch import Tensor
 
 from psinn_fast import InputError
-from psinn_fast.kernels import gram as module
-from psinn_fast.kernels.cpu.extension import ISA_VARIABLE, instruction_sets
-from psinn_fast.kernels.gram import add_gram
+from psinn_fast.kernels.contract import Backend
+from psinn_fast.kernels.cpu.backend import CpuBackend
+from psinn_fast.kernels.cpu.extension import instruction_sets
+from psinn_fast.kernels.reference.backend import ReferenceBackend
 
-WAYS = [*instruction_sets(), "torch"]
 
-
-@pytest.fixture(params=WAYS)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    name: str = request.param
-    if name == "torch":
-        monkeypatch.setattr(module, "native", lambda: None)
-    else:
-        monkeypatch.setenv(ISA_VARIABLE, name)
-    return name
+@pytest.fixture(params=[*instruction_sets(), "torch"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    return ReferenceBackend() if request.param == "torch" else CpuBackend(request.param)
 
 
 def operands(rows: int, n: int, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
@@ -39,26 +33,26 @@ def expected(jacobian: Tensor, r: Tensor, before: Tensor) -> Tensor:
 
 # Around a strip (6 to 48 columns), its rows in registers, and the 128 rows of a panel.
 @pytest.mark.parametrize("n", [1, 5, 11, 12, 23, 24, 47, 97])
-def test_sizes(way: str, n: int) -> None:
+def test_sizes(backend: Backend, n: int) -> None:
     for rows in (0, 1, 127, 128, 129, 300):
         jacobian, r, before = operands(rows, n)
         gram = before.clone()
-        add_gram(gram, jacobian, r)
+        backend.add_gram(gram, jacobian, r)
         exact = expected(jacobian, r, before)
         assert (gram.tril() - exact).abs().max() <= 1e-13 * exact.abs().max()
 
 
-def test_float32_is_as_accurate_as_torch(way: str) -> None:
+def test_float32_is_as_accurate_as_torch(backend: Backend) -> None:
     jacobian, r, _ = operands(2_000, 60, torch.float32)
     zeros = torch.zeros(61, 61)
     gram = zeros.clone()
-    add_gram(gram, jacobian, r)
+    backend.add_gram(gram, jacobian, r)
     both, exact = torch.cat([jacobian, r[:, None]], 1), expected(jacobian, r, zeros)
     plain = ((both.T @ both).tril() - exact).norm()
     assert (gram.tril() - exact).norm() <= 2 * plain
 
 
-def test_chunks_add_up_and_threads_do_not_matter(way: str) -> None:
+def test_chunks_add_up_and_threads_do_not_matter(backend: Backend) -> None:
     jacobian, r, _ = operands(1_000, 90)
     results = []
     for threads in (1, 2, 3):
@@ -66,30 +60,30 @@ def test_chunks_add_up_and_threads_do_not_matter(way: str) -> None:
         torch.set_num_threads(threads)
         gram = torch.zeros(91, 91, dtype=torch.float64)
         for part in (slice(0, 384), slice(384, None)):
-            add_gram(gram, jacobian[part], r[part])
+            backend.add_gram(gram, jacobian[part], r[part])
         torch.set_num_threads(before)
         results.append(gram.tril())
     exact = expected(jacobian, r, torch.zeros_like(results[0]))
     assert (results[0] - exact).abs().max() <= 1e-13 * exact.abs().max()
-    if way != "torch":
+    if backend.name != "reference":
         assert torch.equal(results[0], results[1])
         assert torch.equal(results[0], results[2])
 
 
-def test_any_layout_and_not_a_number(way: str) -> None:
+def test_any_layout_and_not_a_number(backend: Backend) -> None:
     jacobian, r, before = operands(40, 7)
     wide = torch.full((40, 14), 5.0, dtype=torch.float64)
     wide[:, ::2] = jacobian
     gram = before.clone()
-    add_gram(gram, wide[:, ::2], r)
+    backend.add_gram(gram, wide[:, ::2], r)
     assert (gram.tril() - expected(jacobian, r, before)).abs().max() < 1e-12
     for change in (negated, lambda t: t.flip(0).contiguous().flip(0), lambda t: t.clone().requires_grad_()):
         gram = change(before).detach()
-        add_gram(gram, change(jacobian), change(r))
+        backend.add_gram(gram, change(jacobian), change(r))
         assert (gram.tril() - expected(jacobian, r, before)).abs().max() < 1e-12
     jacobian[20, 3] = torch.nan
     gram = before.clone()
-    add_gram(gram, jacobian, r)
+    backend.add_gram(gram, jacobian, r)
     bad = gram.tril().isnan()
     assert bad[3, :4].all()
     assert bad[4:, 3].all()
@@ -104,8 +98,8 @@ def test_any_layout_and_not_a_number(way: str) -> None:
         (((6, 6), (9, 5), (8,)), r"r: expected shape \(9\)"),
     ],
 )
-def test_shapes_that_do_not_fit(shapes: tuple[tuple[int, ...], ...], message: str) -> None:
+def test_shapes_that_do_not_fit(backend: Backend, shapes: tuple[tuple[int, ...], ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        add_gram(*(torch.zeros(*shape) for shape in shapes))
+        backend.add_gram(*(torch.zeros(*shape) for shape in shapes))
     with pytest.raises(InputError, match="jacobian: expected float32 or float64"):
-        add_gram(*(torch.zeros(size, dtype=torch.int64) for size in ((6, 6), (9, 5), (9,))))
+        backend.add_gram(*(torch.zeros(size, dtype=torch.int64) for size in ((6, 6), (9, 5), (9,))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_operations import make
+from cases import make
 
 from psinn_fast.kernels.contract import AdamState, registry
 from psinn_fast.kernels.contract.registry import WithFallback

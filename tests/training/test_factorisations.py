@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from psinn_fast.kernels import get_backend
 from psinn_fast.training import factorisations as module
 from psinn_fast.training.abort import Aborted, abortable
 from psinn_fast.training.factorisations import add_gram_by_rows, cholesky, outer_gram, updated_triangle
@@ -83,7 +84,7 @@ def test_outer_gram(shape: tuple[int, int]) -> None:
 def test_gram_by_rows(rows: int) -> None:
     jacobian, r = random(rows, 30), random(rows, 1)[:, 0]
     gram = torch.ones(31, 31, dtype=torch.float64)
-    add_gram_by_rows(gram, jacobian, r)
+    add_gram_by_rows(get_backend(), gram, jacobian, r)
     both = torch.cat([jacobian, r[:, None]], 1)
     assert (gram - 1 - both.T @ both).tril().abs().max() < 1e-12
 
@@ -91,7 +92,7 @@ def test_gram_by_rows(rows: int) -> None:
 @pytest.mark.parametrize("call", [0, 1, 4])
 def test_every_block_can_be_the_last(call: int) -> None:
     jobs = {
-        "gram": lambda: add_gram_by_rows(random(31, 31), random(1000, 30), random(1000, 1)[:, 0]),
+        "gram": lambda: add_gram_by_rows(get_backend(), random(31, 31), random(1000, 30), random(1000, 1)[:, 0]),
         "outer": lambda: outer_gram(random(300, 300)),
         "cholesky": lambda: cholesky(torch.eye(101, dtype=torch.float64)),
         "triangle": lambda: updated_triangle(random(101, 101).triu(), random(40, 101)),

@@ -28,6 +28,7 @@ from psinn_fast import (
     solve,
     structure_from_group,
 )
+from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.torch_program import undefined
 from psinn_fast.training import gauss_newton
 from psinn_fast.training.loop import Schedule
@@ -90,7 +91,7 @@ def test_networks_start_where_residuals_have_values(name: str) -> None:
     drawn = [TanhMLP(net.structure, seed=seed, dtype=torch.float64) for seed, net in enumerate(made)]
     assert not all(is_finite(problem, net) for net in drawn)
     assert all(is_finite(problem, net) for net in made)
-    others = [redrawn(made[0], problem, 0, number) for number in range(1, 9)]
+    others = [redrawn(made[0], problem, 0, number, get_backend()) for number in range(1, 9)]
     assert all(is_finite(problem, net) for net in others)
     for net, own in zip(made, drawn, strict=True):
         last = net.structure.n_parameters - net.structure.layers[-1].n_parameters

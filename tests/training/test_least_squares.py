@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from psinn_fast.kernels import get_backend
 from psinn_fast.training import factorisations
 from psinn_fast.training import least_squares as module
 from psinn_fast.training.least_squares import (
@@ -22,7 +23,7 @@ from psinn_fast.training.least_squares import (
 )
 
 METHODS = {
-    "cholesky": lambda chunks, x: NormalEquations(chunks(), x),
+    "cholesky": lambda chunks, x: NormalEquations(get_backend(), chunks(), x),
     "qr": lambda chunks, x: Triangular(chunks(), x),
     "dual": lambda chunks, x: DualEquations(chunks(), x),
     "cg": MatrixFree,
@@ -153,7 +154,7 @@ def test_linearise_makes_what_is_chosen(method: str, kind: type, monkeypatch: py
     monkeypatch.setattr(
         module, "choose", lambda rows, unknowns, damping: method if (rows, unknowns, damping) == (12, 5, 0.1) else ""
     )
-    found = linearise(lambda: iter([(r, jacobian)]), 12, jacobian.new_zeros(5), 0.1)
+    found = linearise(get_backend(), lambda: iter([(r, jacobian)]), 12, jacobian.new_zeros(5), 0.1)
     assert type(found) is kind
     assert found.name == method
     assert torch.allclose(found.gradient, jacobian.T @ r)

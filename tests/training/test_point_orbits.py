@@ -48,7 +48,7 @@ def check_same(problem: Problem, net: PsiMLP, dtype: torch.dtype = FLOAT64) -> l
     """Losses and gradients for random weights from both; (all points, points kept) of each term."""
     engine, tolerance = get_backend("cpu"), 1e-12 if dtype == FLOAT64 else 1e-4
     full = problem.terms(dtype)
-    kept = one_point_per_orbit(problem, net, full)
+    kept = one_point_per_orbit(problem, net, full, get_backend())
     theta = random_theta(net.structure, 5).to(dtype)
     coefficients = problem.initial_coefficients(dtype) + 0.3
     ours, theirs = (engine.loss_and_gradient(net.plan, theta, coefficients, terms) for terms in (kept, full))
@@ -107,14 +107,14 @@ def test_three_inputs_and_a_permutation() -> None:
 def test_what_is_not_symmetric_keeps_its_points(what: str, problem: Problem) -> None:
     net = make_net(EVEN_X)
     terms = problem.terms(FLOAT64)
-    (kept,) = one_point_per_orbit(problem, net, terms)
+    (kept,) = one_point_per_orbit(problem, net, terms, get_backend())
     assert kept is terms[0], what
 
 
 def test_dense_networks_keep_all_points_without_a_look() -> None:
     problem = get_problem("laplace")
     terms = problem.terms(FLOAT64)
-    assert one_point_per_orbit(problem, TanhMLP([2, 4, 1], dtype=FLOAT64), terms) == terms
+    assert one_point_per_orbit(problem, TanhMLP([2, 4, 1], dtype=FLOAT64), terms, get_backend()) == terms
 
 
 def test_points_without_image_and_equal_points_count_once_each() -> None:
@@ -132,9 +132,9 @@ def test_residuals_that_are_not_finite_keep_their_points(equation: Callable[...,
     """NaN or infinite at some points of random networks: those are kept, and say nothing about the others."""
     problem = Problem("log or exp", PDE("x y", "u", equation), BOX, [Residual(BOX.grid(5))])
     net = make_net(EVEN_X)
-    (sizes,) = _residual_sizes(problem, net)
+    (sizes,) = _residual_sizes(problem, net, get_backend(), torch.device("cpu"))
     assert 0 < np.isnan(sizes).any(0).sum() < 25
-    (kept,) = one_point_per_orbit(problem, net, problem.terms(FLOAT64))
+    (kept,) = one_point_per_orbit(problem, net, problem.terms(FLOAT64), get_backend())
     assert (15 < kept.n_points < 25) if is_even else kept.n_points == 25
 
 
@@ -198,7 +198,7 @@ def test_the_mean_of_squares_is_kept_and_points_stay_in_order() -> None:
     """sqrt(c n / N): three points of five are kept, of orbits of two, one and two."""
     points = np.array([[0.5, 0.2], [0.3, 0.9], [-0.5, 0.2], [0.1, -0.4], [-0.1, -0.4]])
     problem = Problem("few", PDE("x y", "u", lambda u: u.lap + u), BOX, [Residual(points)])
-    (kept,) = one_point_per_orbit(problem, make_net(EVEN_X), problem.terms(FLOAT64))
+    (kept,) = one_point_per_orbit(problem, make_net(EVEN_X), problem.terms(FLOAT64), get_backend())
     assert kept.points[0].tolist() == points[[0, 1, 3]].tolist()
     assert kept.columns[:, -1].square().tolist() == pytest.approx([2 * 3 / 5, 3 / 5, 2 * 3 / 5])
     assert kept.points.is_contiguous()

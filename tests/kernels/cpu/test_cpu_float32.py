@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from cases import CASES, make, plain_losses
 from helpers import random_points, random_theta, relative_error
 from test_cpu_operations import REFERENCE, channel_sets
-from test_operations import CASES, make, plain_losses
 from torch import Tensor
 
 from psinn_fast.kernels.channels import ChannelSet

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from cases import make
 from helpers import negated, random_points, random_theta, relative_error
-from test_operations import make
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from cases import CASES, make
 from helpers import random_points, random_theta, relative_error
-from test_operations import CASES, make
 from torch import Tensor
 
 from psinn_fast.conditions import Data, Periodic, Residual

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from cases import make
 from helpers import random_points, relative_error
 from test_cpu_input import CHANNELS, everything, problem
-from test_operations import make
 from torch import Tensor
 
 from psinn_fast.kernels.contract import AdamState

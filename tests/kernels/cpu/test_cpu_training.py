@@ -10,8 +10,8 @@ import time
 import pytest
 import test_train
 import torch
+from cases import make
 from helpers import relative_error
-from test_operations import make
 
 # The same tests, with this backend in place of the reference.
 from test_train import (  # noqa: F401

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 import test_cpu_operations
 import torch
+from cases import make
 from helpers import random_points, random_theta
 from on_device import ON_GPU, OnDevice
 from test_cpu_operations import (  # noqa: F401
@@ -21,7 +22,6 @@ from test_cpu_operations import (  # noqa: F401
     test_functions_of_residuals,
     unusual_programs,
 )
-from test_operations import make
 
 from psinn_fast.derivatives import derivatives
 from psinn_fast.kernels.channels import ChannelSet

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 import torch
+from cases import CASES
 from helpers import random_structure
 from on_device import OnDevice
 from test_cpu_float32 import (  # noqa: F401
@@ -17,7 +18,6 @@ from test_cpu_float32 import (  # noqa: F401
     test_float32_jacobian,
 )
 from test_cpu_operations import channel_sets
-from test_operations import CASES
 
 from psinn_fast.published import published_structure
 from psinn_fast.structure import Structure

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import test_train
 import torch
+from cases import make
 from helpers import random_theta, relative_error
 from on_device import ON_GPU, OnDevice, moved, moved_state
 from test_cpu_training import spoil
 from test_lowering import constant_chain
-from test_operations import make
 
 # The same tests, with this backend in place of the reference.
 from test_train import (  # noqa: F401

@@ -13,22 +13,33 @@ import sympy as sp
 import torch
 
 from .bounds import Unknowns
-from .domains import Region, region_of
+from .domains import Region, normals_of, region_of
 from .fields import parse_derivative
 from .frozen import frozen
+from .given_columns import (
+    ROOT,
+    Given,
+    PointNormals,
+    Target,
+    checked_normals,
+    checked_targets,
+    columns_of,
+    described,
+    known_anywhere,
+    normal_column,
+    normal_columns,
+    weight_columns,
+)
 from .kernels import checks
 from .kernels.errors import InputError, short
 from .meaning import Meaning, same_numbers
-from .names import by_normal_names, normal, split_words
-from .pde import PDE
+from .names import normal, split_words
+from .pde import PDE, parameters_of
 from .portable import Portable
 from .reads import Reads
 from .tracing import Traced, called, column_symbol, lowered
 
 Points = npt.NDArray[np.float64]
-# How far from 1 the length of a normal may be: rounding errors of float32.
-_UNIT = 1e-6
-Target = float | npt.ArrayLike | Callable[..., npt.ArrayLike]
 
 # The PDE itself, another residual, what holds exactly on a boundary, measurements.
 EQUATION, RESIDUAL, BOUNDARY, DATA = "equation", "residual", "boundary", "data"
@@ -38,13 +49,15 @@ EQUATION, RESIDUAL, BOUNDARY, DATA = "equation", "residual", "boundary", "data"
 class Condition(Portable):
     """One loss term: weight * mean over points of the sum of squared residuals.
 
+    Where each point has a weight w of its own, ``weight`` is 1 and residuals are multiplied by a column sqrt(w).
+
     Not built directly; use `Residual`, `Dirichlet`, `Neumann`, `Periodic` or `Data`.
 
     Args:
         name: names the term in histories and messages; unique within a problem.
         sites: point sets (N, d); more than one where a residual compares several points.
         residual: from the PDE and the columns' symbols to SymPy expressions; the PDE's own is called by the PDE.
-        columns: given numbers per point, by name.
+        columns: given numbers per point, by name: targets, data, normals, roots of weights.
         weight: factor in the total loss.
         kind: "equation", "residual" (another than the PDE's), "boundary" or "data".
         regions: of each site, what its points stand for; None: for themselves.
@@ -59,7 +72,7 @@ class Condition(Portable):
     weight: float
     kind: str
     regions: tuple[Region | None, ...]
-    targets: Mapping[str, Target]
+    targets: Mapping[str, Given]
     outside: bool
     _records = ("_meaning",)
 
@@ -78,8 +91,11 @@ class Condition(Portable):
         symbols = {name: column_symbol(i) for i, name in enumerate(self.columns)}
         where = f"term {self.name!r}"
         own = self.kind != EQUATION
+        given = called(lambda: self.residual(pde, symbols), pde.scope, where) if own else pde.given
+        if ROOT in symbols:
+            given = replace(given, expressions=tuple(symbols[ROOT] * r for r in given.expressions))
         traced = lowered(
-            called(lambda: self.residual(pde, symbols), pde.scope, where) if own else pde.given,
+            given,
             pde.fields,
             pde.scope,
             len(self.sites),
@@ -107,9 +123,8 @@ class Condition(Portable):
 
     def columns_at(self, sites: Sequence[Points]) -> Mapping[str, Points] | None:
         """The columns at other points; None where they are known at the given ones only."""
-        if not all(callable(target) or np.ndim(target) == 0 for target in self.targets.values()):
-            return None
-        return _columns(sites[0], self.targets, self.name)
+        normals = normals_of(sites[0])
+        return columns_of(sites[0], normals, self.targets, self.name) if known_anywhere(self.targets, normals) else None
 
     def refuse_other_targets(self) -> None:
         """
@@ -118,10 +133,10 @@ class Condition(Portable):
                 would at points that training draws.
         """
         functions = {name: target for name, target in self.targets.items() if callable(target)}
-        for name, column in _columns(self.sites[0], functions, self.name).items():
+        for name, column in columns_of(self.sites[0], None, functions, self.name).items():
             if not same_numbers(column, self.columns[name]):
                 raise InputError(
-                    f"{self.name}: target {name}: the function gives other values now than when the condition was "
+                    f"{self.name}: {described(name)}: the function gives other values now than when the condition was "
                     "made; it reads something that has changed (a global?) or random numbers: make the condition "
                     "anew, or give the values as an array"
                 )
@@ -130,7 +145,7 @@ class Condition(Portable):
         return replace(self, name=name)
 
     def _functions(self) -> dict[str, object]:
-        targets = {f"term {self.name!r}: target {name}": target for name, target in self.targets.items()}
+        targets = {f"term {self.name!r}: {described(name)}": target for name, target in self.targets.items()}
         return {f"term {self.name!r}: its residual": self.own_function() or self.residual, **targets}
 
 
@@ -138,40 +153,59 @@ def Residual(
     points: npt.ArrayLike,
     residual: Callable[..., Any] | None = None,
     *,
-    weight: float = 1.0,
+    weight: Target = 1.0,
     name: str = "residual",
     outside: bool = False,
+    **data: Target,
 ) -> Condition:
-    """The PDE holds at ``points`` (N, d); or any other ``residual`` function, e.g. a Robin condition.
+    """The PDE holds at ``points`` (N, d); or any other ``residual`` function does, e.g. a Robin condition.
+
+    Parameters of that function are fields, coordinates and coefficients, as in a PDE; names of ``data``; and ``n_x``,
+    ``n_y``, ...: the components of the outward normals of points that are a domain's boundary or a part of it.
+
+        Residual(disk.boundary(200), lambda u, n_x, n_y, T: u.x * n_x + u.y * n_y + h * (u - T), T=measured)
 
     Args, for all conditions:
         points: NumPy array, torch tensor or nested sequences of real numbers; they are copied.
-        weight: factor of the term in the total loss, >= 0.
+        weight: factor of the term in the total loss, >= 0; or a factor of each point's squared residual in the term's
+            mean: (N,) numbers, or a function like those of targets, where other points are to be drawn.
         name: of the term; equal names are numbered.
         outside: allow points outside the problem's domain, which are refused otherwise.
+        data: numbers that the residual function reads, by name: one, one per point, or functions of the coordinates.
     """
-    sites = (_points(points, name),)
-    kind = EQUATION if residual is None else RESIDUAL
-    build = _equation if residual is None else _Own(residual, Reads.of(residual))
-    return _condition(name, sites, build, {}, kind, (region_of(points),), weight, outside)
+    site = _points(points, name)
+    if residual is None:
+        if data:
+            raise InputError(
+                f"{name}: {next(iter(data))}: data are for a residual function of the condition, and there is none"
+            )
+        return _condition(name, points, (site,), _equation, {}, EQUATION, weight, outside)
+    asked = parameters_of(residual)
+    for what in data:
+        if asked is not None and what not in asked:
+            raise InputError(f"{name}: {what}: the residual function has no such parameter, but {list(asked)}")
+    given: dict[str, Given] = dict(data)
+    normals = normals_of(points)
+    if normals is not None and any(what.startswith("n_") and what not in data for what in asked or ()):
+        given |= normal_columns(normals, _are_of_points(points))
+    own = _Own(residual, Reads.of(residual))
+    return _condition(name, points, (site,), own, given, RESIDUAL, weight, outside)
 
 
 def Dirichlet(
-    points: npt.ArrayLike, *, weight: float = 1.0, name: str = "dirichlet", outside: bool = False, **targets: Target
+    points: npt.ArrayLike, *, weight: Target = 1.0, name: str = "dirichlet", outside: bool = False, **targets: Target
 ) -> Condition:
     """Fields take given values: ``u=0.0``, ``u=array`` of shape (N,), or ``u=function`` of the coordinates' columns.
 
     Functions are called with one array (N,) per coordinate, by position, in the PDE's order.
     """
-    sites = (_points(points, name),)
-    targets = _targets(targets, name)
-    return _condition(
-        name, sites, partial(_value_residuals, tuple(targets)), targets, BOUNDARY, (region_of(points),), weight, outside
-    )
+    site, targets = _points(points, name), checked_targets(targets, name)
+    build = partial(_value_residuals, tuple(targets))
+    return _condition(name, points, (site,), build, targets, BOUNDARY, weight, outside)
 
 
 def Data(
-    points: npt.ArrayLike, *, weight: float = 1.0, name: str = "data", outside: bool = False, **values: Target
+    points: npt.ArrayLike, *, weight: Target = 1.0, name: str = "data", outside: bool = False, **values: Target
 ) -> Condition:
     """Measurements of fields, in the domain or on its boundary. Unlike a `Dirichlet` condition they are never weighed
     anew by Gauss-Newton, since ``weight`` says how far they are trusted, and nothing is known between them."""
@@ -180,27 +214,45 @@ def Data(
 
 def Neumann(
     points: npt.ArrayLike,
-    normals: npt.ArrayLike,
+    normals: npt.ArrayLike | None = None,
     *,
-    weight: float = 1.0,
+    weight: Target = 1.0,
     name: str = "neumann",
     outside: bool = False,
     **targets: Target,
 ) -> Condition:
-    """Normal derivatives n . grad u take given values; ``normals``: one unit vector (d,) or one per point (N, d)."""
-    sites = (_points(points, name),)
-    n, d = sites[0].shape
-    vectors = checks.numbers(f"{name}: normals", normals)
-    if vectors.shape not in ((d,), (n, d)):
-        raise InputError(f"{name}: normals: expected shape ({d},) or ({n}, {d}), got {vectors.shape}")
-    _refuse_other_lengths(vectors, name)
-    targets = _targets(targets, name)
-    # One for all, where they are equal. Field names hold no underscore, so these cannot clash with a target.
-    vectors = vectors[0] if vectors.ndim == 2 and (vectors == vectors[0]).all() else vectors
-    known = {**targets, **{f"n_{i}": vectors[..., i] for i in range(d)}}
-    return _condition(
-        name, sites, partial(_flux_residuals, tuple(targets)), known, BOUNDARY, (region_of(points),), weight, outside
-    )
+    """Normal derivatives n . grad u take given values.
+
+    Args:
+        normals: one unit vector (d,) or one per point (N, d). None: those that the points bring along, if they are a
+            domain's boundary or a part of it.
+    """
+    site = _points(points, name)
+    own = normals_of(points)
+    if normals is None and own is None:
+        raise InputError(
+            f"{name}: normals: these points bring none along: {_why_without(points)}; give one unit vector "
+            f"({site.shape[1]},) or one per point {site.shape}"
+        )
+    vectors = checked_normals(own if normals is None else normals, site.shape, name)  # type: ignore[arg-type]
+    targets = checked_targets(targets, name)
+    given = {**targets, **normal_columns(vectors, normals is None and _are_of_points(points))}
+    return _condition(name, points, (site,), partial(_flux_residuals, tuple(targets)), given, BOUNDARY, weight, outside)
+
+
+def _are_of_points(points: npt.ArrayLike) -> bool:
+    """Whether normals that points bring along may differ from point to point: but on one face of a box."""
+    region = region_of(points)
+    return region is not None and not (region.domain.is_box and len(region.parts) == 1)
+
+
+def _why_without(points: npt.ArrayLike) -> str:
+    region = region_of(points)
+    if region is None:
+        return "an array, or a set that was sliced or changed, has no normals"
+    if region.is_solid:
+        return f"they lie inside {region.domain}"
+    return f"{type(region.domain).__name__} gives no normals of {', '.join(map(repr, region.parts))}"
 
 
 def Periodic(
@@ -208,7 +260,7 @@ def Periodic(
     partners: npt.ArrayLike,
     quantities: str | Sequence[str],
     *,
-    weight: float = 1.0,
+    weight: Target = 1.0,
     name: str = "periodic",
     outside: bool = False,
 ) -> Condition:
@@ -228,8 +280,8 @@ def Periodic(
             f"holds, the first is ({place}), number {first}; give each point's image "
             "on the other side, and leave out points that are their own"
         )
-    regions = region_of(points), region_of(partners)
-    return _condition(name, sites, partial(_jump_residuals, wanted), {}, BOUNDARY, regions, weight, outside)
+    made = _condition(name, points, sites, partial(_jump_residuals, wanted), {}, BOUNDARY, weight, outside)
+    return replace(made, regions=(region_of(points), region_of(partners)))
 
 
 # Residuals of conditions, at the top level, so that a condition can be pickled.
@@ -248,7 +300,10 @@ class _Own:
 
     def __call__(self, pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
         before = Reads.of(self.function)
-        returned = pde.call(self.function)
+        normals = {f"n_{coord}": normal_column(axis) for axis, coord in enumerate(pde.coords)}
+        given = {name: symbols[column] for name, column in normals.items() if column in symbols}
+        given |= {name: symbol for name, symbol in symbols.items() if name.isidentifier()}
+        returned = pde.call(self.function, given)
         changes = list(before.changes(self.reads))
         # What it changes itself, a counter, is its own affair.
         own = {place for place, *_ in Reads.of(self.function).changes(before)} if changes else set()
@@ -268,7 +323,7 @@ def _value_residuals(fields: Sequence[str], pde: PDE, symbols: Mapping[str, sp.S
 
 def _flux_residuals(fields: Sequence[str], pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
     return [
-        sum(symbols[f"n_{i}"] * getattr(pde.field_symbol(field), coord) for i, coord in enumerate(pde.coords))
+        sum(symbols[normal_column(i)] * getattr(pde.field_symbol(field), coord) for i, coord in enumerate(pde.coords))
         - symbols[field]
         for field in fields
     ]
@@ -287,22 +342,27 @@ def _jump_residuals(quantities: Sequence[str], pde: PDE, symbols: Mapping[str, s
 
 def _condition(
     name: str,
+    points: npt.ArrayLike,
     sites: tuple[Points, ...],
     build: Callable[[PDE, Mapping[str, sp.Symbol]], Any],
-    targets: Mapping[str, Target],
+    given: Mapping[str, Given],
     kind: str,
-    regions: tuple[Region | None, ...],
-    weight: object,
+    weight: Target,
     outside: object,
 ) -> Condition:
-    """With checked arguments, and copies of what could change."""
-    factor = checks.number(f"{name}: weight", weight, least=0)
+    """With checked arguments, and copies of what could change. ``points``: as they were given, with their region."""
+    factor, roots = weight_columns(weight, sites[0], name)
     may_be_outside = checks.flag(f"{name}: outside", outside)
     kept = {
-        field: target if callable(target) else checks.numbers(f"{name}: target {field}", target)
-        for field, target in targets.items()
+        what: value
+        if callable(value) or isinstance(value, PointNormals)
+        else checks.numbers(f"{name}: {described(what)}", value)
+        for what, value in {**given, **roots}.items()
     }
-    columns = _columns(sites[0], kept, name)
+    columns = columns_of(sites[0], normals_of(points), kept, name)
+    if ROOT in columns and not columns[ROOT].any():
+        raise InputError(f"{name}: weight: expected a positive weight at some point, all are 0")
+    regions = (region_of(points),) * len(sites)
     return Condition(name, sites, build, frozen(columns), factor, kind, regions, frozen(kept), may_be_outside)
 
 
@@ -315,43 +375,3 @@ def _points(points: npt.ArrayLike, name: object, argument: str = "points") -> Po
         advice = "; of one coordinate, write points[:, None]" if array.ndim == 1 else ""
         raise InputError(f"{name}: {argument}: expected shape (N >= 1, d), got {array.shape}{advice}")
     return array
-
-
-def _columns(points: Points, targets: Mapping[str, Target], name: str) -> dict[str, Points]:
-    columns = {}
-    for field_name, target in targets.items():
-        what = f"{name}: target {field_name}"
-        array = checks.numbers(what, _values(target, points, what) if callable(target) else target)
-        if array.shape not in ((), (len(points),)):
-            raise InputError(f"{what}: expected shape ({len(points)},) or a number, got {array.shape}")
-        columns[field_name] = np.broadcast_to(array, (len(points),))
-    return columns
-
-
-def _targets(targets: Mapping[str, Target], name: str) -> dict[str, Target]:
-    if not targets:
-        raise InputError(f"{name}: expected a target for at least one field, e.g. u=0.0")
-    return by_normal_names(targets, f"{name}: targets")
-
-
-def _values(function: Callable[..., Any], points: Points, what: str) -> Any:
-    """What a target's function returns for copies of the coordinates' columns."""
-    try:
-        return function(*points.T.copy())
-    except Exception as error:  # the function is the user's: it may raise anything
-        raise InputError(
-            f"{what}: the function failed on arrays of {len(points)} numbers, one for each coordinate "
-            f"({type(error).__name__}: {error})"
-        ) from error
-
-
-def _refuse_other_lengths(normals: Points, name: str) -> None:
-    lengths = np.linalg.norm(np.atleast_2d(normals), axis=1)
-    wrong = np.abs(lengths - 1) > _UNIT
-    if wrong.any():
-        first = int(np.argmax(wrong))
-        advice = "" if lengths[first] == 0 else "; divide each by its length"
-        raise InputError(
-            f"{name}: normals: expected unit vectors, {int(wrong.sum())} of {len(lengths)} have another length, "
-            f"the first {lengths[first]:g} (number {first}){advice}"
-        )

@@ -8,6 +8,7 @@ import numpy as np
 import sympy as sp
 
 from .fields import derivative_name
+from .given_columns import ROOT, known_anywhere, normal_column
 from .kernels.channels import ChannelSet
 from .kernels.errors import InputError
 from .tracing import column_symbol
@@ -34,9 +35,10 @@ def describe_problem(problem: Problem) -> str:
     pde = problem.pde
     lines = [f"problem {problem.name!r} on {problem.domain}", _header(pde)]
     for condition, traced in zip(problem.conditions, problem.traced, strict=True):
-        kind = "as given" if None in condition.regions else "of a region, may be drawn anew"
+        kind = _kind(condition)
         n, what = len(condition.sites[0]), "points" if len(condition.sites) == 1 else "pairs of points"
-        lines.append(f"{condition.name}: weight {condition.weight:g}, {n} {what} {kind}")
+        weight = "weights by point" if ROOT in condition.columns else f"weight {condition.weight:g}"
+        lines.append(f"{condition.name}: {weight}, {n} {what} {kind}")
         lines += [f"    {text} = 0" for text in traced.texts(_shown_columns(condition, pde))]
         lines.append(f"    {_derivatives(traced.program.channels, pde)}")
     guesses = [f"{name} from {value:.15g}" for name, value in problem.guess.items()]
@@ -47,6 +49,17 @@ def describe_problem(problem: Problem) -> str:
         *([f"Gauss-Newton starts {', '.join(guesses)}"] if guesses else []),
         *([f"bounds: {', '.join(bounds)}"] if bounds else []),
     ])  # fmt: skip
+
+
+def _kind(condition: Condition) -> str:
+    """What a condition's points stand for: themselves, or a region of which training may take others."""
+    regions = [region for region in condition.regions if region is not None]
+    if len(regions) < len(condition.regions):
+        return "as given"
+    places = " and ".join(", ".join(region.parts) or "the interior" for region in regions)
+    # Points of a region bring their normals along.
+    is_known = known_anywhere(condition.targets, np.empty(0))
+    return f"of {places}, may be drawn anew" if is_known else f"of {places}, as given"
 
 
 def _header(pde: PDE) -> str:
@@ -73,13 +86,12 @@ def _coefficients(pde: PDE) -> list[str]:
 
 def _shown_columns(condition: Condition, pde: PDE) -> dict[sp.Symbol, sp.Expr]:
     """Given columns as their number where it is one for all points, else by what they are."""
+    texts = {normal_column(axis): f"normal_{coord}" for axis, coord in enumerate(pde.coords)} | {ROOT: "sqrt_weight"}
     shown = {}
     for i, (name, column) in enumerate(condition.columns.items()):
         first = float(column[0])
         if bool(np.all(column == first)):
             shown[column_symbol(i)] = sp.Integer(int(first)) if first.is_integer() else sp.Float(first)
         else:
-            axis = name.removeprefix("n_")
-            text = f"{name}_given" if axis == name else f"normal_{pde.coords[int(axis)]}"
-            shown[column_symbol(i)] = sp.Symbol(text, real=True)
+            shown[column_symbol(i)] = sp.Symbol(texts.get(name, f"{name}_given"), real=True)
     return shown

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from .frames import in_frame
+from .given_columns import ROOT
 from .kernels.channels import Channel, Laplacian
 from .kernels.contract import Term
 from .kernels.program import Coefficient, Input, Jet, Program
@@ -187,14 +188,14 @@ class _Probe:
         slopes = rng.uniform(-math.pi, math.pi, (_DRAWS, self._n_fields, _WAVES, d)) / frame.input_scale
         shifts = rng.uniform(-math.pi, math.pi, (_DRAWS, self._n_fields, _WAVES)) - slopes @ frame.centre
         self._slopes, self._shifts = (torch.from_numpy(numbers).to(dtype) for numbers in (slopes, shifts))
-        self._full = problem.terms(dtype)
+        self._full, self._given = problem.terms(dtype), [condition.columns for condition in problem.conditions]
         self.terms = [_repeated(term) for term in self._full]
         self._jets = [self._jets_of(term) for term in self.terms]
 
     @cached_property
     def equations(self) -> list[_Equation]:
         return [
-            _equation(term, i, k, self._n_fields)
+            _equation(term, i, k, self._n_fields, ROOT in self._given[i])
             for i, term in enumerate(self._full)
             for k in range(term.program.n_residuals)
         ]
@@ -287,7 +288,7 @@ def _repeated(term: Term) -> Term:
     return replace(term, points=term.points[:, index], columns=term.columns[index])
 
 
-def _equation(term: Term, number: int, residual: int, n_fields: int) -> _Equation:
+def _equation(term: Term, number: int, residual: int, n_fields: int, is_weighted: bool) -> _Equation:
     program, n = term.program, term.n_points
     read = _read(program, program.residuals[residual])
     jets = [kind for kind in read if isinstance(kind, Jet)]
@@ -299,8 +300,12 @@ def _equation(term: Term, number: int, residual: int, n_fields: int) -> _Equatio
         zeros = term.points.new_zeros((program.n_sites, len(program.channels), n, n_fields))
         both = (slopes(program, residual, zeros + u, term.points, term.columns, zeros[0]) for u in (0.0, 1.0))
         c = torch.stack([torch.as_tensor(own[place]).expand(n) for own in both])
-        if bool((c == c[0, 0]).all()) and bool(c[0, 0] != 0):
-            given = (-_residuals(term, zeros, zeros[0])[:, residual] / c[0, 0]).numpy()
+        values = -_residuals(term, zeros, zeros[0])[:, residual]
+        if is_weighted:  # weights by point are factors of c, and no part of u - v
+            counts = c[0] != 0
+            c, values = c[:, counts] / c[0, counts], values[counts] / c[0, counts]
+        if c.numel() and bool((c == c[0, 0]).all()) and bool(c[0, 0] != 0):
+            given = (values / c[0, 0]).numpy()
     return _Equation(number, residual, frozenset(kind.field for kind in jets), coefficients, given)
 
 

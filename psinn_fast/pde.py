@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -145,27 +145,31 @@ class PDE(Portable):
     def _lowered(self, given: Called) -> Traced:
         return lowered(given, self.fields, self.scope, 1, [], self.unknown_symbols(), "residual")
 
-    def arguments_of(self, function: Callable[..., Any]) -> tuple[str, ...]:
-        """Parameter names of a residual function: those that this PDE knows; others must have defaults."""
-        if not callable(function):
-            raise InputError(f"residual: expected a function, got {type(function).__name__}")
-        try:
-            parameters = inspect.signature(function).parameters
-        except ValueError:
-            raise InputError(
-                f"residual: {function!r} does not tell its parameters' names; wrap it in a lambda"
-            ) from None
-        known = {*self.coords, *self.fields, *self.coefficients, *self.unknown}
-        for name, parameter in parameters.items():
-            has_default = parameter.default is not parameter.empty
+    def arguments_of(self, function: Callable[..., Any], given: Iterable[str] = ()) -> tuple[str, ...]:
+        """Parameter names of a residual function: those that this PDE knows, or that are ``given``; others must have
+        defaults."""
+        parameters = parameters_of(function)
+        if parameters is None:
+            raise InputError(f"residual: {function!r} does not tell its parameters' names; wrap it in a lambda")
+        own = {*self.coords, *self.fields, *self.coefficients, *self.unknown}
+        if twice := sorted(own.intersection(given)):
+            raise InputError(f"residual: {twice[0]!r} is data of the condition, and a name of the PDE's as well")
+        known = own.union(given)
+        for name, has_default in parameters.items():
             if name in known and has_default:
                 raise InputError(
                     f"residual: its parameter {name!r} has a default and is declared as well; drop one of them"
                 )
             if name not in known and not has_default:
+                advice = ""
+                if name.removeprefix("n_") in self.coords:
+                    advice = (
+                        f"; it would be a component of the normals, which points of a domain's boundary bring along: "
+                        f"take those, or give {name}=..."
+                    )
                 raise InputError(
                     f"residual: its parameter {name!r} is neither a coordinate {list(self.coords)}, a field "
-                    f"{list(self.fields)} nor a coefficient {[*self.coefficients, *self.unknown]}"
+                    f"{list(self.fields)} nor a coefficient {[*self.coefficients, *self.unknown]}{advice}"
                 )
         return tuple(name for name in parameters if name in known)
 
@@ -192,12 +196,27 @@ class PDE(Portable):
             raise InputError(f"field {field!r} is not declared; the PDE's fields are {list(self.fields)}")
         return SymbolicField(field, Operator((0,) * len(self.coords)), self.coords, self.spatial, site)
 
-    def call(self, function: Callable[..., Any]) -> Any:
-        """Call a residual function with what its parameters are named after."""
-        scope = self.scope
-        meaning = {**scope.named, **{field: self.field_symbol(field) for field in self.fields}}
+    def call(self, function: Callable[..., Any], given: Mapping[str, sp.Symbol] | None = None) -> Any:
+        """Call a residual function with what its parameters are named after; ``given``: by name, beside the PDE's."""
+        scope, given = self.scope, given or {}
+        meaning = {**scope.named, **{field: self.field_symbol(field) for field in self.fields}, **given}
         with entered(scope):
-            return function(**{name: meaning[name] for name in self.arguments_of(function)})
+            return function(**{name: meaning[name] for name in self.arguments_of(function, given)})
+
+
+def parameters_of(function: Callable[..., Any]) -> dict[str, bool] | None:
+    """Names of a residual function's parameters, and whether they have defaults; None where it does not tell.
+
+    Raises:
+        InputError: it is no function.
+    """
+    if not callable(function):
+        raise InputError(f"residual: expected a function, got {type(function).__name__}")
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:
+        return None
+    return {name: parameter.default is not parameter.empty for name, parameter in parameters.items()}
 
 
 def _numbers(given: object, what: str) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +14,12 @@ from .assumptions import symbols_in
 from .bounds import Interval, checked_bounds
 from .conditions import Condition
 from .domains import Domain
+from .given_columns import ROOT, described
 from .kernels import checks
 from .kernels.errors import InputError, short
 from .kernels.program import Coefficient, Jet
 from .names import normal, numbers_by_name
-from .pde import PDE
+from .pde import PDE, parameters_of
 from .structure import Structure, check_layer_sizes
 from .symmetry import SignedPermutation, Symmetry
 
@@ -78,11 +80,15 @@ def check_targets(problem: Problem) -> None:
     """Functions take the coordinates in the PDE's order, by position; one whose names say another order is a slip."""
     coords = problem.pde.coords
     for condition in problem.conditions:
-        for field, target in condition.targets.items():
-            names = _parameters(target) if callable(target) else ()
+        for column, target in condition.targets.items():
+            names = (
+                _parameters(target.args[0] if column == ROOT and isinstance(target, partial) else target)
+                if callable(target)
+                else ()
+            )
             if any(name in coords and name != coord for name, coord in zip(names, coords, strict=False)):
                 raise InputError(
-                    f"{condition.name}: target {field}: it is called with the coordinates {list(coords)} in this "
+                    f"{condition.name}: {described(column)}: it is called with the coordinates {list(coords)} in this "
                     f"order, its parameters are {list(names)}"
                 )
 
@@ -112,10 +118,11 @@ def check_use(problem: Problem) -> None:
 def check_known(problem: Problem) -> None:
     """Every known coefficient is in some residual: one that is in none is another name than that which was meant."""
     pde = problem.pde
-    functions = [pde.residual, *(condition.own_function() for condition in problem.conditions)]
     symbols = {*pde.given.symbols, *(symbol for traced in problem.traced for symbol in traced.symbols)}
+    own = [function for c in problem.conditions if (function := c.own_function()) is not None]
+    functions = [pde.residual, *own]
     read = {normal(symbol.name) for symbol in symbols.union(*map(symbols_in, functions))}
-    read = read.union(*(pde.arguments_of(function) for function in functions if function is not None))
+    read = read.union(*(parameters_of(function) or () for function in functions))
     unused = [repr(name) for name in pde.coefficients if name not in read]
     if unused:
         raise InputError(

@@ -134,7 +134,7 @@ def test_columns_at_other_points() -> None:
         columns = Neumann(points, normals, u=lambda x, y: x * y, v=2).columns_at([OTHERS])
         assert columns is not None
         assert {name: column.tolist() for name, column in columns.items()} == {
-            "u": (x * y).tolist(), "v": [2.0] * 6, "n_0": [0.6] * 6, "n_1": [-0.8] * 6,
+            "u": (x * y).tolist(), "v": [2.0] * 6, "normal 0": [0.6] * 6, "normal 1": [-0.8] * 6,
         }  # fmt: skip
     assert Dirichlet(POINTS, u=0, v=np.ones(6)).columns_at([OTHERS]) is None
     assert Neumann(POINTS, several, u=0).columns_at([OTHERS]) is None

@@ -14,6 +14,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from ..conditions import Condition
+from ..given_columns import ROOT
 from ..kernels import checks
 from ..kernels.channels import Channel, Laplacian, MultiIndex
 from ..kernels.torch_program import torch_program
@@ -124,10 +125,12 @@ class _Term:
 
     def __init__(self, problem: Problem, condition: Condition, traced: Traced, rng: np.random.Generator) -> None:
         self.name, self.program = condition.name, traced.program
-        self.has_values = bool(condition.columns)
+        # Weights say how errors count, not what holds.
+        given = {name: np.ones_like(own) if name == ROOT else own for name, own in condition.columns.items()}
+        self.has_values = bool(given.keys() - {ROOT})
         self._computed = traced.columns
         self._all = np.stack(condition.sites)
-        self._given = np.stack([*condition.columns.values()], 1) if self.has_values else None
+        self._given = np.stack([*given.values()], 1) if given else None
         domain = problem.domain
         is_constant = self._given is not None and bool((self._given == self._given[0]).all())
         self.is_dense = 0 < self.gap <= _DENSE * float(np.linalg.norm(domain.high - domain.low))

@@ -163,13 +163,8 @@ class Domain(metaclass=_Finished):
         n = checks.integer("n", n, 1)
         refuse_too_many(n)
         parts = self._some_parts(part)
-        sets = [
-            self.surface(name, even(count, len(self.coords) - 1))
-            for name, count in zip(parts, self.shares(parts, n), strict=True)
-        ]
-        points = np.concatenate([points for points, _ in sets])
-        given = [normals for _, normals in sets if normals is not None]
-        return PointSet.of(points, Region(self, parts), np.concatenate(given) if len(given) == len(sets) else None)
+        shares = zip(parts, self.shares(parts, n), strict=True)
+        return Region(self, parts).joined([self.surface(name, even(own, len(self.coords) - 1)) for name, own in shares])
 
     def unseen_grid(self, n: int | Sequence[int]) -> Points:
         """A grid for measuring errors, ``n`` per axis, offset so that it meets no evenly spaced training grid."""

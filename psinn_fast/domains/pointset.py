@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,26 +46,32 @@ class Region:
             return [(self.domain.low, self.domain.high)]
         return [self.domain.extent(part) for part in self.parts]
 
-    def drawn(self, count: int, unit: Callable[[int], Points]) -> Points:
+    def drawn(self, count: int, unit: Callable[[int], Points]) -> PointSet:
         """``count`` points of the region, as even as those of [0, 1]^d that ``unit(n)`` gives, (n, d) at each call."""
-        return self.domain.interior(count, unit) if self.is_solid else self._on_parts(unit(count))
+        return PointSet.of(self.domain.interior(count, unit), self) if self.is_solid else self._on_parts(unit(count))
 
-    def at(self, unit: Points) -> Points | None:
+    def at(self, unit: Points) -> PointSet | None:
         """The place of each point (N, d) of [0, 1]^d in the region; None if one of them lies outside of the domain."""
         if not self.is_solid:
             return self._on_parts(unit)
         points = self.domain.from_unit(unit)
-        return points if self.domain.inside(points).all() else None
+        return PointSet.of(points, self) if self.domain.inside(points).all() else None
 
     def unit_of(self, points: Points) -> Points | None:
         """The points (N, d) of [0, 1]^d whose place ``points`` are; None where that is not known, or not unique."""
         return self.domain.unit_of(self.parts[0] if self.parts else None, points) if len(self.parts) < 2 else None
 
-    def _on_parts(self, unit: Points) -> Points:
-        ends = np.cumsum(self.domain.shares(self.parts, len(unit)))[:-1]
-        pairs = zip(self.parts, np.split(unit, ends), strict=True)
+    def _on_parts(self, unit: Points) -> PointSet:
         domain = self.domain
-        return np.concatenate([domain.surface(part, domain.unit_on(part, own))[0] for part, own in pairs])
+        ends = np.cumsum(domain.shares(self.parts, len(unit)))[:-1]
+        pairs = zip(self.parts, np.split(unit, ends), strict=True)
+        return self.joined([domain.surface(part, domain.unit_on(part, own)) for part, own in pairs])
+
+    def joined(self, pieces: Sequence[tuple[Points, Points | None]]) -> PointSet:
+        """The points of all parts, with their normals if all have them."""
+        points, normals = zip(*pieces, strict=True)
+        known = [vectors for vectors in normals if vectors is not None]
+        return PointSet.of(np.concatenate(points), self, np.concatenate(known) if len(known) == len(normals) else None)
 
 
 class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
@@ -87,17 +93,20 @@ class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
     @property
     def region(self) -> Region | None:
         """None where the set is no longer what it was when it was made."""
-        return self._origin[0] if self._is_untouched else None
+        return None if self._own is None else self._own[0]
 
     @property
     def normals(self) -> Points | None:
         """Outward unit normals (N, d) of points on a boundary; None inside, where the domain has none, or where the set
         is no longer what it was when it was made."""
-        return self._origin[1] if self._is_untouched else None
+        return None if self._own is None else self._own[1]
 
     @property
-    def _is_untouched(self) -> bool:
-        return self._origin is not None and self._origin[2] == self._digest()
+    def _own(self) -> tuple[Region, Points | None] | None:
+        """Region and normals, as long as the numbers are those that they were given for."""
+        if self._origin is None or self._origin[2] != self._digest():
+            return None
+        return self._origin[:2]
 
     def _digest(self) -> bytes:
         return hashlib.blake2b(repr(self.shape).encode() + self.tobytes(), digest_size=16).digest()
@@ -117,9 +126,8 @@ class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
         return make(*arguments)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        if not self._is_untouched:
-            return np.array, (np.array(self),)
-        return PointSet.of, (np.array(self), self.region, self.normals)
+        own = self._own
+        return (np.array, (np.array(self),)) if own is None else (PointSet.of, (np.array(self), *own))
 
 
 def region_of(points: object) -> Region | None:

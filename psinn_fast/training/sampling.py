@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..conditions import BOUNDARY, DATA, Condition
+from ..conditions import BOUNDARY, DATA, EQUATION, RESIDUAL, Condition
 from ..domains import Domain, Region
 from ..kernels.contract import Term
 from ..problem import Problem
@@ -24,15 +24,15 @@ _CANDIDATES = 8
 MOST_REFINED = 3
 # Points at which a target is tried.
 _PROBES = 8
-# Arrays of points that stand for themselves are thinned where they are more than this many shares of a box.
+# Arrays of points that stand for themselves are thinned where they are more than this many shares of an interior.
 _MOST_SHARES = 8
 
 
 class Sampler:
     """Draws of about ``points`` points of a problem's terms, each repeatable from (seed, number).
 
-    - Points that say that they stand for a box (`Box.grid`, `Box.random`), with no data given at them, give way to
-      scrambled Sobol points of that box where they are more than their share.
+    - Points that say that they stand for the inside of a domain (`Domain.grid`, `Domain.random`), with no data that are
+      known at them alone, give way to scrambled Sobol points of it where they are more than their share.
     - Points of boundary terms are thinned, one at random from each of equally long runs.
     - All others, measurements above all, are taken as they are; an array of more than eight times its share is thinned.
     - Fewer than their share are taken as they are; if ``fills``, those that stand for a region give way to as many
@@ -51,15 +51,15 @@ class Sampler:
         self._problem, self._seed, self._is_fixed, self._fills = problem, seed, points is None, fills
         self.on_boundary = [is_boundary_term(problem, condition) for condition in problem.conditions]
         self.refinement = 0
-        self._boxes = [_is_free_box(condition) for condition in problem.conditions]
+        self._interiors = [_is_free_interior(problem, i) for i in range(len(self.full))]
         self._regions = [has_other_points(problem, i) for i in range(len(self.full))]
         budget = points or 0
-        self._inside = inside = max(1, budget // max(1, sum(self._boxes)))
+        self._inside = inside = max(1, budget // max(1, sum(self._interiors)))
         self._around = around = max(1, budget // (2 * max(1, sum(self.on_boundary))))
         # More are not taken as they are.
         self._most = [
-            inside if box else around if edge else math.inf if condition.kind == DATA else _MOST_SHARES * inside
-            for box, edge, condition in zip(self._boxes, self.on_boundary, problem.conditions, strict=True)
+            inside if interior else around if edge else math.inf if condition.kind == DATA else _MOST_SHARES * inside
+            for interior, edge, condition in zip(self._interiors, self.on_boundary, problem.conditions, strict=True)
         ]
 
     @property
@@ -84,14 +84,14 @@ class Sampler:
         count = self._count(i)
         if count is None:
             return term
-        is_replaced = self._boxes[i] or count > term.n_points or (self.refinement > 0 and self._regions[i])
+        is_replaced = self._interiors[i] or count > term.n_points or (self.refinement > 0 and self._regions[i])
         return self._other(i, count, rng) if is_replaced else _thinned(term, count, rng)
 
     def _count(self, i: int) -> int | None:
         """How many points to draw of a term; None: all of its own, as they are."""
         if self._is_fixed:
             return None
-        share = self._inside if self._boxes[i] else self._around
+        share = self._inside if self._interiors[i] else self._around
         if self.refinement and self._regions[i]:
             return share << (self.refinement - 1)
         if self._fills and self._regions[i] and self.full[i].n_points < share:
@@ -99,7 +99,7 @@ class Sampler:
         return int(self._most[i]) if self.full[i].n_points > self._most[i] else None
 
     def focused(self, number: int, residual: Callable[[Term], Tensor], focus: float) -> list[Term]:
-        """As `draw`, with the points inside boxes where the residual is large.
+        """As `draw`, with the points inside domains where the residual is large.
 
         Of eight candidates for each point, with weights |r|^focus / mean(|r|^focus) + 1 (RAD: Wu et al. 2023, doi
         10.1016/j.cma.2022.115671).
@@ -111,11 +111,11 @@ class Sampler:
         return terms
 
     def _candidates(self, number: int) -> Iterator[tuple[int, Term]]:
-        """(number of a term whose points are drawn from a box, that term at the candidates)."""
+        """(number of a term whose points are drawn inside a domain, that term at the candidates)."""
         rng = np.random.default_rng((self._seed, number, 1))
-        for i, is_box in enumerate(self._boxes):
+        for i, is_interior in enumerate(self._interiors):
             count = self._count(i)
-            if is_box and count is not None:
+            if is_interior and count is not None:
                 yield i, self._other(i, _CANDIDATES * count, rng)
 
     def with_points(self, tensors: Mapping[str, Tensor]) -> list[Term]:
@@ -176,10 +176,12 @@ def _is_on_boundary(domain: Domain, points: Points, region: Region | None) -> bo
     return bool(domain.on_boundary(points).all())
 
 
-def _is_free_box(condition: Condition) -> bool:
-    """Whether points stand for a box inside which nothing is given."""
+def _is_free_interior(problem: Problem, number: int) -> bool:
+    """Whether points stand for the inside of a domain, where a residual holds everywhere; given values do not count."""
+    condition = problem.conditions[number]
     region = condition.regions[0]
-    return region is not None and region.is_solid and not condition.columns and len(condition.sites) == 1
+    is_solid = region is not None and region.is_solid and len(condition.sites) == 1
+    return is_solid and condition.kind in (EQUATION, RESIDUAL) and has_other_points(problem, number)
 
 
 def has_other_points(problem: Problem, number: int) -> bool:

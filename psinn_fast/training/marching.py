@@ -21,7 +21,7 @@ from .. import entries
 from ..conditions import DATA, Condition
 from ..domains import Domain, Region
 from ..kernels.contract import Backend
-from ..kernels.errors import CheckpointError
+from ..kernels.errors import CheckpointError, InputError, short
 from ..networks import PsiMLP
 from ..problem import Problem
 from .checkpoint import Expected
@@ -272,10 +272,12 @@ def is_initial_value_problem(problem: Problem) -> bool:
     """Whether something holds at the first time, nothing at a single later one, all coefficients are known, and the
     domain can be cut off at any time (`Domain.shrunk`)."""
     time = problem.pde.time
-    if time is None or problem.pde.unknown or problem.domain.shrunk(time, 0.0, 1.0) is None:
+    if time is None or problem.pde.unknown:
         return False
     axis = problem.pde.coords.index(time)
     low, high = problem.domain.low[axis], problem.domain.high[axis]
+    if _cut(problem.domain, time, float(low), 1.0) is None:
+        return False
     slack = 1e-9 * (high - low)
     starts = False
     for condition in problem.conditions:
@@ -304,7 +306,7 @@ def until(problem: Problem, part: float) -> Problem:
     assert time is not None
     axis = problem.pde.coords.index(time)
     start = float(problem.domain.low[axis])
-    window = problem.domain.shrunk(time, start, part)
+    window = _cut(problem.domain, time, start, part)
     assert window is not None
     return problem.altered(
         domain=window,
@@ -335,5 +337,16 @@ def _until(condition: Condition, time: str, axis: int, start: float, window: Dom
 
 
 def _shrunk(region: Region | None, time: str, start: float, part: float) -> Region | None:
-    domain = None if region is None else region.domain.shrunk(time, start, part)
+    domain = None if region is None else _cut(region.domain, time, start, part)
     return None if region is None or domain is None else Region(domain, region.parts)
+
+
+def _cut(domain: Domain, time: str, start: float, part: float) -> Domain | None:
+    """`Domain.shrunk`, with what it returns checked."""
+    window = domain.shrunk(time, start, part)
+    if window is not None and (not isinstance(window, Domain) or window.coords != domain.coords):
+        raise InputError(
+            f"{type(domain).__name__}.shrunk: expected a domain of the coordinates {list(domain.coords)} or None, "
+            f"got {short(window)}"
+        )
+    return window

@@ -96,14 +96,15 @@ def _width(problem: Problem, method: str) -> int | None:
 
 def _lbfgs(problem: Problem, net: PsiMLP, case: Case, seconds: float) -> tuple[Curve, dict[str, float]]:
     """torch.optim.LBFGS on the fused loss, as in docs/optimisers.md."""
-    engine, terms, measure = get_backend(), problem.terms(torch.float64), coarse_relative_l2(problem)
+    engine, measure = get_backend(), coarse_relative_l2(problem)
+    terms, weights = problem.terms(torch.float64), problem.weights(torch.float64)
     names = tuple(problem.pde.unknown)
     starts = {**problem.pde.unknown, **problem.guess}
     unknown = torch.nn.Parameter(torch.tensor([starts[name] for name in names], dtype=torch.float64))
     optimizer = torch.optim.LBFGS([net.theta, unknown], max_iter=10, history_size=50, line_search_fn="strong_wolfe")
 
     def closure() -> float:
-        found = engine.loss_and_gradient(net.plan, net.theta.detach(), unknown.detach(), terms)
+        found = engine.loss_and_gradient(net.plan, net.theta.detach(), unknown.detach(), terms, weights)
         net.theta.grad, unknown.grad = found.theta, found.coefficients
         return problem.total_loss(found.losses.tolist())
 

@@ -38,17 +38,18 @@ class TrainStep:
         self._backend = get_backend(backend) if isinstance(backend, str) else backend
         self._plan, self.terms = plan, terms
         theta = theta.detach().clone()
+        self._weights = theta.new_ones(len(terms))
         self._state = AdamState(theta, theta.new_empty(0), lr)
 
     def step(self) -> None:
         self.steps(1)
 
     def steps(self, count: int) -> None:
-        self._backend.train(self._plan, self._state, self.terms, count)
+        self._backend.train(self._plan, self._state, self.terms, self._weights, count)
 
     def loss_and_gradient(self) -> tuple[float, Tensor]:
         state = self._state
-        result = self._backend.loss_and_gradient(self._plan, state.theta, state.coefficients, self.terms)
+        result = self._backend.loss_and_gradient(self._plan, state.theta, state.coefficients, self.terms, self._weights)
         return float(result.losses.sum()), result.theta
 
     def parameters(self) -> Tensor:

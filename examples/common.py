@@ -52,8 +52,8 @@ def angle(a: Tensor, b: Tensor) -> float:
     return math.degrees(math.acos(max(-1.0, min(1.0, float(a @ b) / size)))) if size else 90.0
 
 
-def conflict(net: PsiMLP, theta: Tensor, terms: list[Term], regularizer: Regularizer) -> float:
+def conflict(net: PsiMLP, theta: Tensor, terms: list[Term], weights: Tensor, regularizer: Regularizer) -> float:
     """Angle between the gradients of a loss and of a penalty, over the weights."""
-    loss = get_backend().loss_and_gradient(net.plan, theta, NONE.to(theta), terms).theta
+    loss = get_backend().loss_and_gradient(net.plan, theta, NONE.to(theta), terms, weights).theta
     penalty = regularizer.value_and_gradient(net.plan, theta)[1]
     return angle(weights_only(net, loss), weights_only(net, penalty))

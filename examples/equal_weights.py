@@ -88,10 +88,10 @@ def descend(
     look: Callable[[Tensor], None],
 ) -> Tensor:
     """Gradient descent with a fixed step; ``look`` sees theta before each one."""
-    engine, penalty = get_backend(), Regularizer("l2", strength)
+    engine, penalty, weights = get_backend(), Regularizer("l2", strength), NONE.new_ones(len(terms))
     for _ in range(steps):
         look(theta)
-        theta = theta - step * engine.loss_and_gradient(net.plan, theta, NONE, terms, penalty).theta
+        theta = theta - step * engine.loss_and_gradient(net.plan, theta, NONE, terms, weights, penalty).theta
     return theta
 
 

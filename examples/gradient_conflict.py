@@ -70,7 +70,7 @@ def train(task: Problem, kind: str, strength: float, seed: int, steps: int, iter
 
     Without a penalty, angles are to the L2 norm's gradient: the penalty that would be there.
     """
-    net, terms = TanhMLP(LAYERS, seed=seed), task.terms()
+    net, terms, weights = TanhMLP(LAYERS, seed=seed), task.terms(), task.weights()
     run = Run(kind, strength, seed, net)
     like = Regularizer(kind if kind in KINDS else "l2", strength or PAPER)
     penalty = like if kind in KINDS else None
@@ -78,13 +78,16 @@ def train(task: Problem, kind: str, strength: float, seed: int, steps: int, iter
     milestones = (int(0.6 * steps), int(0.85 * steps))
     state = AdamState(net.theta.detach().clone(), NONE.float(), 2e-3, milestones=milestones)
     for mark in np.unique(np.geomspace(1, steps, rows).astype(int)).tolist():
-        engine.train(net.plan, state, terms, mark - state.step, penalty)
-        found = engine.loss_and_gradient(net.plan, state.theta, NONE.float(), terms)
+        engine.train(net.plan, state, terms, weights, mark - state.step, penalty)
+        found = engine.loss_and_gradient(net.plan, state.theta, NONE.float(), terms, weights)
         run.steps.append(mark)
-        run.losses.append(sum(term.weight * float(loss) for term, loss in zip(terms, found.losses, strict=True)))
-        run.angles.append(conflict(net, state.theta, terms, like))
+        run.losses.append(task.total_loss(found.losses.tolist()))
+        run.angles.append(conflict(net, state.theta, terms, weights, like))
     if len(terms) > 1:
-        run.parts = conflict(net, state.theta, terms[:1], like), conflict(net, state.theta, terms[1:], like)
+        run.parts = (
+            conflict(net, state.theta, terms[:1], weights[:1], like),
+            conflict(net, state.theta, terms[1:], weights[1:], like),
+        )
     with torch.no_grad():
         net.theta.copy_(state.theta)
     net.double()

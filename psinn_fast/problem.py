@@ -21,7 +21,7 @@ from .domains import Domain
 from .expressions import short as shortened
 from .frozen import frozen
 from .kernels import checks
-from .kernels.contract import Term
+from .kernels.contract import Term, total_loss
 from .kernels.errors import InputError
 from .meaning import same_numbers
 from .pde import PDE
@@ -177,8 +177,7 @@ class Problem(Portable):
 
     def total_loss(self, losses: Sequence[float]) -> float:
         """Of every term's mean square, their weighted sum; terms of weight 0, which may have none, do not count."""
-        pairs = zip(self.conditions, losses, strict=True)
-        return float(sum(condition.weight * loss for condition, loss in pairs if condition.weight))
+        return total_loss(losses, [condition.weight for condition in self.conditions])
 
     def losses_as_given(self, losses: Sequence[Loss]) -> dict[str, Loss]:
         """By name of the terms; None stays None."""
@@ -243,8 +242,11 @@ class Problem(Portable):
             traced.program,
             torch.tensor(np.stack(sites), dtype=dtype, device=device),
             torch.tensor(columns, dtype=dtype, device=device),
-            condition.weight,
         )
+
+    def weights(self, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> torch.Tensor:
+        """(T,): the weights of the conditions in the total loss, as backends take them."""
+        return torch.tensor([condition.weight for condition in self.conditions], dtype=dtype, device=device)
 
     def initial_coefficients(
         self, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"

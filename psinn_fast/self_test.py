@@ -258,6 +258,9 @@ class _Burgers:
     def terms(self, theta: Tensor) -> list[Term]:
         return self._problem.terms(theta.dtype, theta.device)
 
+    def weights(self, theta: Tensor) -> Tensor:
+        return self._problem.weights(theta.dtype, theta.device)
+
     def nu(self, theta: Tensor) -> Tensor:
         return self._problem.initial_coefficients(theta.dtype, theta.device)
 
@@ -272,7 +275,9 @@ class _Loss(_Burgers):
     """Both losses, and the gradient for the weights and nu."""
 
     def by_engine(self, engine: _Engine, theta: Tensor) -> list[Tensor]:
-        found = engine.backend.loss_and_gradient(self.structure.plan, theta, self.nu(theta), self.terms(theta))
+        found = engine.backend.loss_and_gradient(
+            self.structure.plan, theta, self.nu(theta), self.terms(theta), self.weights(theta)
+        )
         return [found.losses, torch.cat([found.theta, found.coefficients])]
 
     def by_autograd(self, theta: Tensor) -> list[Tensor]:
@@ -286,7 +291,7 @@ class _Adam(_Burgers):
 
     def by_engine(self, engine: _Engine, theta: Tensor) -> list[Tensor]:
         state = AdamState(theta.clone(), self.nu(theta), lr=1e-2)
-        report = engine.backend.train(self.structure.plan, state, self.terms(theta), _ADAM_STEPS)
+        report = engine.backend.train(self.structure.plan, state, self.terms(theta), self.weights(theta), _ADAM_STEPS)
         return [report.losses[:, :2], state.theta, state.coefficients]
 
     def by_autograd(self, theta: Tensor) -> list[Tensor]:

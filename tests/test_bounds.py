@@ -64,7 +64,11 @@ def test_losses_are_those_of_the_coefficient_and_gradients_those_of_its_free_num
         (c,) = unknowns(interval).values([z]).values()
         wanted, found = (
             engine.loss_and_gradient(
-                net.plan, net.theta.detach(), torch.tensor([value], dtype=dtype), problem.terms(dtype)
+                net.plan,
+                net.theta.detach(),
+                torch.tensor([value], dtype=dtype),
+                problem.terms(dtype),
+                problem.weights(dtype),
             )
             for problem, value in ((free, c), (bound, z))
         )

@@ -103,7 +103,7 @@ def test_names_weights_and_shapes() -> None:
     problem = Problem("p", PDE_, BOX, [*conditions, Neumann(POINTS, [1, 0], u=0), Periodic(POINTS, OTHERS, "u")])
     assert problem.term_names == ("residual", "dirichlet1", "dirichlet2", "data", "neumann", "periodic")
     terms = problem.terms()
-    assert [term.weight for term in terms] == [1, 1, 2, 1, 1, 1]
+    assert problem.weights().tolist() == [1, 1, 2, 1, 1, 1]
     assert [tuple(term.points.shape) for term in terms] == [(1, 6, 2)] * 5 + [(2, 6, 2)]
     assert [term.columns.shape[1] for term in terms] == [0, 1, 1, 1, 3, 0]
     assert {term.points.dtype for term in terms} == {torch.float32}

@@ -125,9 +125,9 @@ def test_terminated_run_saves_all_but_pictures(
     engine = get_backend("auto")
     fake = copy.copy(engine)
 
-    def terminated(plan, state, terms, steps, regularizer=None):
+    def terminated(plan, state, terms, weights, steps, regularizer=None):
         os.kill(os.getpid(), number)
-        return engine.train(plan, state, terms, steps, regularizer)
+        return engine.train(plan, state, terms, weights, steps, regularizer)
 
     monkeypatch.setattr(fake, "train", terminated)
     monkeypatch.setattr("psinn_fast.training.loop.get_backend", lambda *_: fake)

@@ -164,9 +164,10 @@ def test_symmetric_about_the_centre_to_rounding(
     for steps in (0, 30):
         if steps:
             optimizer, engine = torch.optim.Adam(net.parameters(), lr=1e-2), get_backend(backend)
-            none, terms = torch.empty(0, dtype=dtype), problem.terms(dtype)
+            none, terms, weights = torch.empty(0, dtype=dtype), problem.terms(dtype), problem.weights(dtype)
             for _ in range(steps):
-                net.theta.grad = engine.loss_and_gradient(net.plan, net.theta.detach(), none, terms).theta
+                theta = net.theta.detach()
+                net.theta.grad = engine.loss_and_gradient(net.plan, theta, none, terms, weights).theta
                 optimizer.step()
         with torch.no_grad():
             here, swapped, opposite = (

@@ -266,7 +266,7 @@ def test_symmetry_after_a_thousand_steps(name: str, dtype: torch.dtype, toleranc
     assert problem.structure is not None
     net = PsiMLP(problem.structure, problem.width, seed=0, dtype=dtype)
     state = AdamState(net.theta.data, problem.initial_coefficients(dtype), problem.lr)
-    report = ReferenceBackend().train(net.plan, state, problem.terms(dtype), 1000)
+    report = ReferenceBackend().train(net.plan, state, problem.terms(dtype), problem.weights(dtype), 1000)
     assert report.failure is None
     assert report.losses[-1].sum() < report.losses[0].sum()
     (generator,) = problem.symmetries

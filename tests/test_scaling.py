@@ -155,7 +155,9 @@ def test_residuals_in_natural_units() -> None:
     net, engine = build_network(problem, "pinn", layers=[1, 20, 1], seed=1, dtype="float64"), get_backend("auto")
     none = torch.empty(0, dtype=FLOAT64)
     found, given = (
-        engine.loss_and_gradient(net.plan, net.theta.detach(), none, p.terms(FLOAT64)).losses.tolist()
+        engine.loss_and_gradient(
+            net.plan, net.theta.detach(), none, p.terms(FLOAT64), p.weights(FLOAT64)
+        ).losses.tolist()
         for p in (natural, problem)
     )
     assert all(1e-4 < loss < 10 for loss in found)

@@ -72,16 +72,16 @@ def outcome(kernel: str, backend: Backend, case: Case, dtype: torch.dtype, steps
     """What a kernel gives on a case: several tensors, each to be compared by itself."""
     net = case.network().to(dtype)
     plan, theta, terms = net.plan, net.theta.detach(), case.terms(dtype)
-    none = theta.new_empty(0)
+    none, weights = theta.new_empty(0), theta.new_ones(len(terms))
     x = terms[0].points[0]
     if kernel == "loss":
-        result = backend.loss_and_gradient(plan, theta, none, terms)
+        result = backend.loss_and_gradient(plan, theta, none, terms, weights)
         return [result.losses, result.theta]
     if kernel == "jacobian":
         return list(backend.residual_jacobian(plan, theta, none, terms[0]))
     if kernel == "train":
         state = AdamState(theta.clone(), none, case.lr)
-        report = backend.train(plan, state, terms, steps)
+        report = backend.train(plan, state, terms, weights, steps)
         return [state.theta, report.losses]
     channels = ChannelSet.closure(case.layers[0], [(2, 2)] if kernel == "jets of order 4" else [(2, 0), (1, 1)])
     if kernel == "jets_backward":

@@ -2,6 +2,6 @@
 
 from .adam import AdamState
 from .base import Backend
-from .operations import LossAndGradient, Term, TrainReport
+from .operations import LossAndGradient, Term, TrainReport, total_loss
 
-__all__ = ["AdamState", "Backend", "LossAndGradient", "Term", "TrainReport"]
+__all__ = ["AdamState", "Backend", "LossAndGradient", "Term", "TrainReport", "total_loss"]

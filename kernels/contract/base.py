@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -118,12 +117,16 @@ class Backend(ABC):
         theta: Tensor,
         coefficients: Tensor,
         terms: Sequence[Term],
+        weights: Tensor,
         regularizer: Regularizer | None = None,
     ) -> LossAndGradient:
-        """All terms and their gradients for theta and coefficients (K,) in one pass."""
-        check_loss(plan, theta, coefficients, terms, regularizer)
+        """All terms and the gradients of their weighted sum for theta and coefficients (K,), in one pass.
+
+        ``weights`` (T,): one per term. They may change from call to call at no cost.
+        """
+        check_loss(plan, theta, coefficients, terms, weights, regularizer)
         self._check_limits(plan, (term.program.channels for term in terms), theta)
-        return self._loss_and_gradient(plan, theta, coefficients, terms, regularizer)
+        return self._loss_and_gradient(plan, theta, coefficients, terms, weights, regularizer)
 
     @torch.no_grad()
     def term_gradients(
@@ -140,16 +143,20 @@ class Backend(ABC):
         plan: Plan,
         state: AdamState,
         terms: Sequence[Term],
+        weights: Tensor,
         steps: int,
         regularizer: Regularizer | None = None,
     ) -> TrainReport:
-        """``steps`` Adam steps without returning to the caller; stops early on a non-finite loss or gradient."""
-        check_loss(plan, state.theta, state.coefficients, terms, regularizer)
+        """``steps`` Adam steps on the weighted sum of the terms without returning to the caller.
+
+        Stops early on a non-finite loss or gradient. ``weights`` (T,): as for `loss_and_gradient`.
+        """
+        check_loss(plan, state.theta, state.coefficients, terms, weights, regularizer)
         if steps < 0:
             raise InputError(f"steps: expected a number >= 0, got {steps}")
         state.check()
         self._check_limits(plan, (term.program.channels for term in terms), state.theta)
-        return self._train(plan, state, terms, steps, regularizer)
+        return self._train(plan, state, terms, weights, steps, regularizer)
 
     @torch.no_grad()
     def residuals(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> Tensor:
@@ -215,19 +222,19 @@ class Backend(ABC):
         theta: Tensor,
         coefficients: Tensor,
         terms: Sequence[Term],
+        weights: Tensor,
         regularizer: Regularizer | None,
     ) -> LossAndGradient:
         """`loss_and_gradient`. By default the sum over the terms in torch, on `_at`."""
-        network, prepared = self._at(plan, theta), batches(plan, terms)
+        network, prepared = self._at(plan, theta), batches(plan, terms, weights)
         return losses_and_gradient(network, plan, theta, coefficients, terms, prepared, regularizer)
 
     def _term_gradients(
         self, plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence[Term]
     ) -> tuple[Tensor, Tensor]:
         """`term_gradients`. By default `_loss_and_gradient` of one term after the other."""
-        found = [
-            self._loss_and_gradient(plan, theta, coefficients, [replace(term, weight=1.0)], None) for term in terms
-        ]
+        one = theta.new_ones(1)
+        found = [self._loss_and_gradient(plan, theta, coefficients, [term], one, None) for term in terms]
         gradients = [torch.cat([own.theta, own.coefficients]) for own in found]
         return torch.cat([own.losses for own in found]), torch.stack(gradients)
 
@@ -236,11 +243,12 @@ class Backend(ABC):
         plan: Plan,
         state: AdamState,
         terms: Sequence[Term],
+        weights: Tensor,
         steps: int,
         regularizer: Regularizer | None,
     ) -> TrainReport:
         """`train`. By default a loop in Python around `_loss`."""
-        return adam.train(state, self._loss(plan, terms, regularizer), len(terms), steps)
+        return adam.train(state, self._loss(plan, terms, weights, regularizer), len(terms), steps)
 
     def _residuals(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> Tensor:
         """`residuals`. By default the program in torch, on `_jets`."""
@@ -277,12 +285,12 @@ class Backend(ABC):
         return ByOperations(self, plan, theta)
 
     def _loss(
-        self, plan: Plan, terms: Sequence[Term], regularizer: Regularizer | None
+        self, plan: Plan, terms: Sequence[Term], weights: Tensor, regularizer: Regularizer | None
     ) -> Callable[[Tensor, Tensor], LossAndGradient]:
         """`_loss_and_gradient` as a function of theta and coefficients, for the inherited `_train`."""
 
         def loss(theta: Tensor, coefficients: Tensor) -> LossAndGradient:
-            return self._loss_and_gradient(plan, theta, coefficients, terms, regularizer)
+            return self._loss_and_gradient(plan, theta, coefficients, terms, weights, regularizer)
 
         return loss
 

@@ -99,9 +99,15 @@ def check_terms(plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence
 
 
 def check_loss(
-    plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence[Term], regularizer: Regularizer | None
+    plan: Plan,
+    theta: Tensor,
+    coefficients: Tensor,
+    terms: Sequence[Term],
+    weights: Tensor,
+    regularizer: Regularizer | None,
 ) -> None:
     check_terms(plan, theta, coefficients, terms)
+    check_like("weights", weights, theta, (len(terms),))
     if regularizer is not None:
         regularizer.check(plan)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,21 +14,19 @@ from ..program import Program
 
 @dataclass(frozen=True)
 class Term:
-    """One term of the loss: weight * mean over points of sum over residuals of r^2.
+    """One term of the loss: the mean over its points of the sum over its residuals of r^2.
 
     Args:
         name: what histories and error messages call it.
         program: the residuals and their adjoint.
         points: (n_sites, N, d).
         columns: (N, n_columns), the program's given numbers per point.
-        weight: factor in the total loss (losses are reported without it).
     """
 
     name: str
     program: Program
     points: Tensor
     columns: Tensor
-    weight: float = 1.0
 
     def __post_init__(self) -> None:
         n_sites, n_inputs = self.program.n_sites, self.program.channels.n_inputs
@@ -49,6 +48,11 @@ class Term:
         if rows.step is None and not rows.start and (rows.stop is None or rows.stop >= self.n_points):
             return self
         return replace(self, points=self.points[:, rows], columns=self.columns[rows])
+
+
+def total_loss(losses: Sequence[float], weights: Sequence[float]) -> float:
+    """sum_t weight_t * loss_t. Terms of weight 0 do not count: their loss may be NaN, or not have been computed."""
+    return float(sum(weight * loss for loss, weight in zip(losses, weights, strict=True) if weight))
 
 
 class LossAndGradient(NamedTuple):

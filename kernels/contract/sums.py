@@ -87,9 +87,9 @@ class Batch:
     first: int
 
 
-def batches(plan: Plan, terms: Sequence[Term]) -> list[Batch]:
+def batches(plan: Plan, terms: Sequence[Term], weights: Tensor) -> list[Batch]:
     """Group terms by channel set; a term too large for one chunk is cut into several (its index stays)."""
-    factors = [2 * term.weight / term.n_points for term in terms]
+    factors = [weight / (term.n_points / 2) for term, weight in zip(terms, weights.detach(), strict=True)]
     by_channels: dict[ChannelSet, list[tuple[int, Term]]] = {}
     for index, term in enumerate(terms):
         by_channels.setdefault(term.program.channels, []).append((index, term))
@@ -122,7 +122,7 @@ def _batch(channels: ChannelSet, groups: list[Group]) -> Batch:
     return Batch(channels, tuple(groups), x, min(read, default=0))
 
 
-def _group(members: list[tuple[int, Term]], factors: Sequence[float]) -> Group:
+def _group(members: list[tuple[int, Term]], factors: Sequence[Tensor]) -> Group:
     program = members[0][1].program
     spans, start = [], 0
     for index, term in members:
@@ -130,8 +130,8 @@ def _group(members: list[tuple[int, Term]], factors: Sequence[float]) -> Group:
         start += term.n_points
     points = torch.cat([term.points for _, term in members], 1)
     columns = torch.cat([term.columns for _, term in members])
-    weights = torch.cat([term.points.new_full((term.n_points,), factors[index]) for index, term in members])
-    return Group(program, points, columns, tuple(spans), weights)
+    by_point = torch.cat([factors[index].expand(term.n_points) for index, term in members])
+    return Group(program, points, columns, tuple(spans), by_point)
 
 
 def losses_and_gradient(

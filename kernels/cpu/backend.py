@@ -71,11 +71,12 @@ class CpuBackend(Backend):
         theta: Tensor,
         coefficients: Tensor,
         terms: Sequence[Term],
+        weights: Tensor,
         regularizer: Regularizer | None,
     ) -> LossAndGradient:
         engine = self._engine(theta, plan)
         theta, coefficients = readable(theta), readable(coefficients)
-        native_terms, keep = _terms(terms)
+        native_terms, keep = _terms(terms, weights)
         losses, penalty = theta.new_empty(len(terms)), theta.new_empty(())
         theta_bar, coefficients_bar = torch.empty_like(theta), torch.empty_like(coefficients)
         engine(
@@ -91,6 +92,7 @@ class CpuBackend(Backend):
         plan: Plan,
         state: AdamState,
         terms: Sequence[Term],
+        weights: Tensor,
         steps: int,
         regularizer: Regularizer | None,
     ) -> TrainReport:
@@ -98,7 +100,7 @@ class CpuBackend(Backend):
         losses = state.theta.new_empty(steps, len(terms) + 1)
         if steps == 0:
             return TrainReport(losses, None)
-        native_terms, keep = _terms(terms)
+        native_terms, keep = _terms(terms, weights)
         penalty = packed_penalty(regularizer, plan)
         is_first = state.good is None
         if is_first:
@@ -183,12 +185,12 @@ class _in_place:
                 torch.autograd.graph.increment_version(tensor)
 
 
-def _terms(terms: Sequence[Term]) -> tuple[list[tuple[Any, int, int, int, float]], list[Tensor]]:
+def _terms(terms: Sequence[Term], weights: Tensor) -> tuple[list[tuple[Any, int, int, int, float]], list[Tensor]]:
     """The terms for the extension, and the tensors that must live as long as it runs."""
     result, keep = [], []
-    for term in terms:
+    for term, weight in zip(terms, weights.tolist(), strict=True):
         points, columns = readable(term.points), readable(term.columns)
         keep += [points, columns]
         program = packed_program(term.program)
-        result.append((program, points.data_ptr(), columns.data_ptr(), term.n_points, float(term.weight)))
+        result.append((program, points.data_ptr(), columns.data_ptr(), term.n_points, weight))
     return result, keep

@@ -54,15 +54,16 @@ class ReferenceBackend(Backend):
         theta: Tensor,
         coefficients: Tensor,
         terms: Sequence[Term],
+        weights: Tensor,
         regularizer: Regularizer | None,
     ) -> LossAndGradient:
-        return self._loss(plan, terms, regularizer)(theta, coefficients)
+        return self._loss(plan, terms, weights, regularizer)(theta, coefficients)
 
     def _loss(
-        self, plan: Plan, terms: Sequence[Term], regularizer: Regularizer | None
+        self, plan: Plan, terms: Sequence[Term], weights: Tensor, regularizer: Regularizer | None
     ) -> Callable[[Tensor, Tensor], LossAndGradient]:
         plan = plan.composed
-        prepared = batches(plan, terms)  # once for all steps of a training
+        prepared = batches(plan, terms, weights)  # once for all steps of a training
 
         def loss(theta: Tensor, coefficients: Tensor) -> LossAndGradient:
             network = _Taped(plan, theta)

@@ -112,6 +112,7 @@ class TritonBackend(Backend):
         theta: Tensor,
         coefficients: Tensor,
         terms: Sequence[Term],
+        weights: Tensor,
         regularizer: Regularizer | None,
     ) -> LossAndGradient:
         return self._with_kernels(
@@ -119,7 +120,7 @@ class TritonBackend(Backend):
             theta,
             coefficients,
             terms,
-            lambda kernels: kernels.loss_and_gradient(readable(theta), readable(coefficients), regularizer),
+            lambda kernels: kernels.loss_and_gradient(readable(theta), readable(coefficients), weights, regularizer),
         )
 
     def _train(
@@ -127,13 +128,18 @@ class TritonBackend(Backend):
         plan: Plan,
         state: AdamState,
         terms: Sequence[Term],
+        weights: Tensor,
         steps: int,
         regularizer: Regularizer | None,
     ) -> TrainReport:
         if steps == 0:
             return TrainReport(torch.empty(0, len(terms) + 1, dtype=state.theta.dtype), None)
         return self._with_kernels(
-            plan, state.theta, state.coefficients, terms, lambda kernels: kernels.train(state, steps, regularizer)
+            plan,
+            state.theta,
+            state.coefficients,
+            terms,
+            lambda kernels: kernels.train(state, weights, steps, regularizer),
         )
 
     def _residual_jacobian(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> tuple[Tensor, Tensor]:
@@ -237,8 +243,7 @@ class TritonBackend(Backend):
                 )
 
             stream = torch.cuda.current_stream(theta.device).cuda_stream if theta.is_cuda else None
-            factors = tuple(term.weight for term in terms)
-            key = "loss", theta.dtype, theta.device, n_unknown, factors, configuration, stream
+            key = "loss", theta.dtype, theta.device, n_unknown, configuration, stream
             with self._borrowed(key, [plan, *terms], make) as kernels:
                 return use(kernels)
 

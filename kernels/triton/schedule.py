@@ -62,11 +62,20 @@ class Group:
 
 @dataclass(frozen=True)
 class Schedule:
-    """``table`` (programs, 3) int32: group, first point, end; ``factors`` (programs,): d loss / d r = factor * r;
-    ``spans`` (T + 1,) int32: the programs of each term; ``scales`` (T,): 1 / number of points.
+    """What every program of the grid works on. The tensors stay where they are: CUDA graphs know their addresses.
+
+    Attributes:
+        table: (programs, 3) int32: group, first point, end.
+        term: (programs,): the number of the term.
+        half: (programs,): half the number of points of that term.
+        factors: (programs,): d loss / d r = factor * r, as `weigh` wrote them last.
+        spans: (T + 1,) int32: the programs of each term.
+        scales: (T,): 1 / number of points.
     """
 
     table: Tensor
+    term: Tensor
+    half: Tensor
     factors: Tensor
     spans: Tensor
     scales: Tensor
@@ -74,6 +83,10 @@ class Schedule:
     @property
     def n_programs(self) -> int:
         return self.table.shape[0]
+
+    def weigh(self, weights: Tensor) -> None:
+        """Write ``factors`` for weights (T,), on the device: 2 weight / number of points."""
+        torch.div(weights.index_select(0, self.term), self.half, out=self.factors)
 
 
 def grouped(terms: Sequence[Term]) -> tuple[list[Group], list[tuple[int, int]]]:
@@ -98,16 +111,18 @@ def make_schedule(terms: Sequence[Term], places: Sequence[tuple[int, int]], bloc
     """Programs in proportion to a term's work (tiles times channels), at least one, at most one per tile of points."""
     tiles = [-(-term.n_points // block) for term in terms]
     work = [n * len(term.program.channels) * term.program.n_sites for n, term in zip(tiles, terms, strict=True)]
-    rows, factors, spans = [], [], [0]
-    for term, n_tiles, own, (group, start) in zip(terms, tiles, work, places, strict=True):
+    rows, owners, spans = [], list[int](), [0]
+    for number, (term, n_tiles, own, (group, start)) in enumerate(zip(terms, tiles, work, places, strict=True)):
         count = max(1, min(n_tiles, n_programs * own // sum(work)))
         rows += [[group, start + first, start + end] for first, end in _shares(term.n_points, n_tiles, count, block)]
-        factors += [2 * term.weight / term.n_points] * count
+        owners += [number] * count
         spans.append(len(rows))
     like = terms[0].points
     return Schedule(
         torch.tensor(rows, dtype=torch.int32, device=like.device),
-        torch.tensor(factors, dtype=like.dtype, device=like.device),
+        torch.tensor(owners, dtype=torch.int64, device=like.device),
+        torch.tensor([terms[owner].n_points / 2 for owner in owners], dtype=like.dtype, device=like.device),
+        torch.zeros(len(rows), dtype=like.dtype, device=like.device),
         torch.tensor(spans, dtype=torch.int32, device=like.device),
         torch.tensor([1 / term.n_points for term in terms], dtype=like.dtype, device=like.device),
     )

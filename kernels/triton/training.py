@@ -73,9 +73,10 @@ class StepKernels:
         self.sizes = like.new_zeros(2, self._n_blocks, self._n_layers)
 
     def loss_and_gradient(
-        self, theta: Tensor, coefficients: Tensor, regularizer: Regularizer | None
+        self, theta: Tensor, coefficients: Tensor, weights: Tensor, regularizer: Regularizer | None
     ) -> LossAndGradient:
         self._refresh()
+        self.schedule.weigh(weights)
         self._unknown.copy_(coefficients)  # where `train` reads them: another alignment would be compiled anew
         self._points_step(theta)
         losses, gradient = theta.new_empty(self.n_losses), theta.new_empty(self.size)
@@ -93,9 +94,10 @@ class StepKernels:
             theta_bar = theta_bar + slope
         return LossAndGradient(losses, penalty, theta_bar, unknown_bar)
 
-    def train(self, state: AdamState, steps: int, regularizer: Regularizer | None) -> TrainReport:
+    def train(self, state: AdamState, weights: Tensor, steps: int, regularizer: Regularizer | None) -> TrainReport:
         """See `Backend.train`. Whatever ends it, ``state`` holds the last step done."""
         self._load(state, steps, regularizer)
+        self.schedule.weigh(weights)
         try:
             self._run(steps, regularizer)
         finally:

@@ -348,7 +348,9 @@ def _untrained_loss(problem: Problem, structure: Structure, backend: str) -> flo
     net = build_network(problem, "psi", structure=structure, width=1, by_newton=True, dtype="float64", backend=backend)
     none = problem.initial_coefficients(torch.float64)
     terms = problem.terms(torch.float64)
-    found = get_backend(backend).loss_and_gradient(net.plan, net.theta.detach(), none, terms)
+    found = get_backend(backend).loss_and_gradient(
+        net.plan, net.theta.detach(), none, terms, problem.weights(torch.float64)
+    )
     return problem.total_loss(found.losses.tolist())
 
 

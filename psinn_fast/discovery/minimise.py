@@ -49,7 +49,7 @@ class StudentLoss:
         backend: str = "auto",
     ) -> None:
         self._engine, self._plan = get_backend(backend), structure.plan
-        self._terms = task.terms(torch.float64)
+        self._terms, self._weights = task.terms(torch.float64), task.weights(torch.float64)
         self._penalty = Penalty(regularizer, structure, copies)
         self._none = torch.empty(0, dtype=torch.float64)
 
@@ -60,7 +60,7 @@ class StudentLoss:
 
     def mean_square(self, theta: Tensor) -> tuple[float, Tensor]:
         """The first summand and its gradient."""
-        found = self._engine.loss_and_gradient(self._plan, theta, self._none, self._terms)
+        found = self._engine.loss_and_gradient(self._plan, theta, self._none, self._terms, self._weights)
         return float(found.losses.sum()), found.theta
 
     def gauss_newton(self, theta: Tensor) -> Tensor:

@@ -40,17 +40,17 @@ def start_where_finite(net: PsiMLP, problem: Problem, guessed: bool, engine: Bac
     if not any(op in _PARTIAL for traced in problem.traced for op, *_ in traced.program.instructions):
         return
     try:
-        terms = _terms(problem, net)
+        terms, weights = _terms(problem, net)
         coefficients = net.theta.new_tensor(problem.unknowns.start(guessed=guessed))
     except InputError:  # `fit` will say it
         return
-    if _is_finite(engine, net, net.theta.detach(), coefficients, terms):
+    if _is_finite(engine, net, net.theta.detach(), coefficients, terms, weights):
         return
     middles, sizes = given_middles(problem), np.array(net.structure.output_scale)
     for shift, factor in product(_SHIFTS if (middles == 0).any() else _SHIFTS[:1], _FACTORS):
         start = np.where(net.structure.free_outputs, np.where(middles == 0, shift * sizes, middles), 0.0)
         theta = _about(net, tuple(start.tolist()), factor)
-        if _is_finite(engine, net, theta, coefficients, terms):
+        if _is_finite(engine, net, theta, coefficients, terms, weights):
             net.start = tuple(start.tolist())
             with torch.no_grad():
                 net.theta.copy_(theta)
@@ -66,13 +66,17 @@ def _about(net: PsiMLP, start: tuple[float, ...], factor: float) -> Tensor:
     return theta.to(net.theta)
 
 
-def _terms(problem: Problem, net: PsiMLP) -> list[Term]:
-    """All that weigh anything, at their own points and at others that they stand for."""
+def _terms(problem: Problem, net: PsiMLP) -> tuple[list[Term], Tensor]:
+    """All that weigh anything, at their own points and at others that they stand for, and their weights."""
     dtype, device = net.theta.dtype, net.theta.device
-    unseen = HeldOut(problem, _OTHERS, dtype, device).terms
-    return [term for term in (*problem.terms(dtype, device), *unseen) if term is not None and term.weight]
+    weights, unseen = problem.weights(dtype, device), HeldOut(problem, _OTHERS, dtype, device).terms
+    pairs = zip((*problem.terms(dtype, device), *unseen), (*weights, *weights), strict=True)
+    kept = [(term, weight) for term, weight in pairs if term is not None and bool(weight)]
+    return [term for term, _ in kept], torch.stack([weight for _, weight in kept])
 
 
-def _is_finite(engine: Backend, net: PsiMLP, theta: Tensor, coefficients: Tensor, terms: Sequence[Term]) -> bool:
-    found = engine.loss_and_gradient(net.plan, theta, coefficients, terms)
+def _is_finite(
+    engine: Backend, net: PsiMLP, theta: Tensor, coefficients: Tensor, terms: Sequence[Term], weights: Tensor
+) -> bool:
+    found = engine.loss_and_gradient(net.plan, theta, coefficients, terms, weights)
     return all(bool(torch.isfinite(numbers).all()) for numbers in (found.losses, found.theta, found.coefficients))

@@ -65,11 +65,11 @@ def polish(
     engine = get_backend(backend)
     terms = one_point_per_orbit(problem, net, problem.terms(torch.float64), engine)
     unknown = torch.tensor(problem.unknowns.start(coefficients), dtype=torch.float64)
-    n_theta = net.theta.numel()
+    n_theta, weights = net.theta.numel(), problem.weights(torch.float64)
 
     def objective(x: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         both = torch.from_numpy(x)
-        result = engine.loss_and_gradient(net.plan, both[:n_theta], both[n_theta:], terms, regularizer)
+        result = engine.loss_and_gradient(net.plan, both[:n_theta], both[n_theta:], terms, weights, regularizer)
         total = problem.total_loss(result.losses.tolist()) + float(result.penalty)
         return total, torch.cat([result.theta, result.coefficients]).numpy()
 

@@ -196,7 +196,7 @@ def fit(
     dtype, device = net.theta.dtype, net.theta.device
     engine = get_backend(backend, device)
     given = one_point_per_orbit(problem, net, problem.terms(dtype, device), engine)
-    points_now = Redraw(problem, given)
+    points_now, weights = Redraw(problem, given), problem.weights(dtype, device)
     state = AdamState(
         net.theta.detach().clone(),
         torch.tensor(problem.unknowns.start(coefficients), dtype=dtype, device=device),
@@ -291,7 +291,7 @@ def fit(
             ends = schedule.steps, start + log_every - start % log_every, start + EVERY - start % EVERY
             steps = min(min(ends) - start, max(1, int(clock.rate * SLICE_SECONDS)))
             began = time.perf_counter()
-            report = engine.train(net.plan, state, points_now.terms, steps, regularizer)
+            report = engine.train(net.plan, state, points_now.terms, weights, steps, regularizer)
             if report.failure is not None:
                 publish()
                 raise diverged(report.failure, start + len(report.losses))
@@ -302,7 +302,7 @@ def fit(
             if file.is_due(clock.seconds):
                 publish()
         write_back()
-        final = engine.loss_and_gradient(net.plan, state.theta, state.coefficients, given, regularizer)
+        final = engine.loss_and_gradient(net.plan, state.theta, state.coefficients, given, weights, regularizer)
         losses = [*final.losses.tolist(), float(final.penalty)]
         failed = [i for i, value in enumerate(losses) if not math.isfinite(value)]
         if failed:

@@ -103,7 +103,7 @@ class Marquardt:
         self._drawn_at, self._growth, self._is_focused = -1, 2.0, options.focus not in ("auto", 0)
         self._scale = torch.zeros_like(self.x)
         self.good = self.x.clone(), 0
-        self._use(self.full, [term.weight for term in self.full])
+        self._use(self.full, problem.weights(torch.float64).tolist())
         self.r = self.x.new_empty(0)
         self.held_out = HeldOut(problem, WATCHED, device=device)
         # Unknown coefficients go on converging while the residual grows between the points (docs/optimisers.md).
@@ -326,7 +326,7 @@ class Marquardt:
 
     def _draw(self, hidden: float = 0.0) -> None:
         """New points, new weights; x stays. ``hidden``: see `watch`."""
-        first, own = self._drawn_at < 0, [term.weight for term in self.full]
+        first, own = self._drawn_at < 0, self.problem.weights(torch.float64).tolist()
         if hidden:
             self._is_focused = self._focus > 0
         if hidden > _URGENT * self.first_loss:

@@ -27,7 +27,7 @@ _CHUNK_POINTS, _CHUNK_WORK = 1 << 17, 2e9
 
 
 class Residuals:
-    """r(x) for the terms of positive weight. ``weights``: one per term, in place of the terms' own."""
+    """r(x) for the terms of positive weight. ``weights``: one per term."""
 
     def __init__(
         self,

@@ -221,4 +221,4 @@ def _values(problem: Problem, terms: Sequence[Term]) -> Term:
     program = condition.traced(problem.pde).program
     columns = np.stack([*condition.columns.values()], 1)
     like = terms[0].points
-    return Term("fields", program, like.new_tensor(chosen[None]), like.new_tensor(columns), 1.0)
+    return Term("fields", program, like.new_tensor(chosen[None]), like.new_tensor(columns))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from cases import some_weights
 from helpers import random_points, random_theta, relative_error, unit_normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -77,7 +78,7 @@ def assert_same(structure: Structure, seed: int, all_operations: bool = True) ->
     if all_operations:
         nu = torch.tensor([0.4], dtype=torch.float64)
         terms = terms_for(structure)
-        agree(*(BACKEND.loss_and_gradient(p, theta, nu, terms) for p in (plan, plain)))
+        agree(*(BACKEND.loss_and_gradient(p, theta, nu, terms, some_weights(terms)) for p in (plan, plain)))
         for term in terms:
             agree(*(BACKEND.residual_jacobian(p, theta, nu, term) for p in (plan, plain)))
     return plan

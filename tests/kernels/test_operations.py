@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from cases import CASES, HIDDEN, Case, Plain, make, plain_losses, plain_residuals
+from cases import CASES, HIDDEN, Case, Plain, make, plain_losses, plain_residuals, some_weights
 from helpers import random_points, random_theta, relative_error
 from torch import Tensor
 
@@ -28,7 +28,7 @@ BACKEND = ReferenceBackend()
 def test_loss_and_gradient(case: str, hidden: tuple[int, ...]) -> None:
     structure, theta, coefficients, terms, plains = make(case, hidden, 31)
     losses, theta_bar, coefficients_bar = plain_losses(structure, theta, coefficients, terms, plains)
-    result = BACKEND.loss_and_gradient(lower(structure.layers), theta, coefficients, terms)
+    result = BACKEND.loss_and_gradient(lower(structure.layers), theta, coefficients, terms, some_weights(terms))
     assert relative_error(result.losses, losses) < 1e-12
     assert relative_error(result.theta, theta_bar) < 1e-11
     assert relative_error(result.coefficients, coefficients_bar) < 1e-11
@@ -40,7 +40,7 @@ def test_loss_and_gradient(case: str, hidden: tuple[int, ...]) -> None:
 def test_few_points(case: str, n: int) -> None:
     structure, theta, coefficients, terms, plains = make(case, (7, 3), n)
     _, theta_bar, coefficients_bar = plain_losses(structure, theta, coefficients, terms, plains)
-    result = BACKEND.loss_and_gradient(lower(structure.layers), theta, coefficients, terms)
+    result = BACKEND.loss_and_gradient(lower(structure.layers), theta, coefficients, terms, some_weights(terms))
     assert relative_error(result.theta, theta_bar) < 1e-11
     assert relative_error(result.coefficients, coefficients_bar) < 1e-11
 
@@ -64,7 +64,7 @@ def test_float32_is_as_good_as_plain_pytorch(case: str, n: int) -> None:
         theta = random_theta(structure, seed, torch.float32)
         exact = plain_losses(structure, theta.double(), coefficients.double(), terms, plains)
         plain = plain_losses(structure, theta, coefficients, terms, plains)
-        result = BACKEND.loss_and_gradient(lower(structure.layers), theta, coefficients, terms)
+        result = BACKEND.loss_and_gradient(lower(structure.layers), theta, coefficients, terms, some_weights(terms))
         assert result.theta.dtype == torch.float32
         for total, (losses, gradient) in ((ours, (result.losses, result.theta)), (theirs, plain[:2])):
             total += torch.tensor([relative_error(losses, exact[0]), relative_error(gradient, exact[1])]) / 8
@@ -76,8 +76,8 @@ def test_float32_is_as_good_as_plain_pytorch(case: str, n: int) -> None:
 def test_regularizer_is_added() -> None:
     structure, theta, coefficients, terms, _ = make("laplace", (5, 4), 11)
     plan, regularizer = lower(structure.layers), Regularizer("l2", 1e-2)
-    plain = BACKEND.loss_and_gradient(plan, theta, coefficients, terms)
-    result = BACKEND.loss_and_gradient(plan, theta, coefficients, terms, regularizer)
+    plain = BACKEND.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
+    result = BACKEND.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms), regularizer)
     penalty, gradient = regularizer.value_and_gradient(plan, theta)
     assert torch.equal(result.losses, plain.losses)
     assert float(result.penalty) == float(penalty) > 0
@@ -103,8 +103,8 @@ def test_residual_jacobian(case: str, tied: bool) -> None:
         assert relative_error(r, residuals(theta, coefficients)) < 1e-12
         assert relative_error(jacobian, torch.cat([by_theta, by_coefficients], 2)) < 1e-11
         # J^T r is half the gradient of the sum of squares.
-        gradient = BACKEND.loss_and_gradient(plan, theta, coefficients, [term])
-        expected = torch.einsum("nm,nmp->p", r, jacobian) * (2 * term.weight / term.n_points)
+        gradient = BACKEND.loss_and_gradient(plan, theta, coefficients, [term], some_weights([term]))
+        expected = torch.einsum("nm,nmp->p", r, jacobian) * (2 * some_weights([term])[0] / term.n_points)
         assert relative_error(torch.cat([gradient.theta, gradient.coefficients]), expected) < 1e-12
         # A slice of the points gives those rows.
         part = BACKEND.residual_jacobian(plan, theta, coefficients, term, slice(1, 4))
@@ -121,16 +121,16 @@ def test_chunks_give_the_same(case: str, elements: int, monkeypatch: pytest.Monk
 
     def everything() -> list[Tensor]:
         return [
-            *BACKEND.loss_and_gradient(plan, theta, coefficients, terms),
+            *BACKEND.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms)),
             BACKEND.jets(plan, theta, x, channels),
             *BACKEND.jets_backward(plan, theta, x, channels, grad, need_x=True),
         ]
 
     whole = everything()
-    n_batches = len(sums.batches(plan, terms))
+    n_batches = len(sums.batches(plan, terms, some_weights(terms)))
     # The limit is per thread; the chunks tested should not depend on the machine.
     monkeypatch.setattr(sums, "CHUNK_ELEMENTS", max(1, elements // torch.get_num_threads()))
-    assert len(sums.batches(plan, terms)) > n_batches
+    assert len(sums.batches(plan, terms, some_weights(terms))) > n_batches
     assert all(relative_error(a, b) < 1e-13 for a, b in zip(everything(), whole, strict=True))
 
 
@@ -139,7 +139,7 @@ def test_the_same_call_gives_the_same_bits(dtype: torch.dtype) -> None:
     structure, theta, coefficients, terms, _ = make("two outputs", (7, 7), 31, dtype)
     plan = lower(laplace_even().layers) if structure.n_inputs == 2 else lower(structure.layers)
     before = theta.clone()
-    first, second = (BACKEND.loss_and_gradient(plan, theta, coefficients, terms) for _ in range(2))
+    first, second = (BACKEND.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms)) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     first, second = (BACKEND.residual_jacobian(plan, theta, coefficients, terms[0]) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
@@ -211,8 +211,8 @@ def test_bad_terms() -> None:
     term = terms[0]
     other = CASES["two outputs"].build(3)[0][0]
     two_fields = Case("t x", "u v", lambda u, v: u + v.t, lambda *_: [], {}).build(3)[0]
-    short = Term(term.name, term.program, term.points.float(), term.columns, 1.0)
-    mixed = Term(terms[1].name, terms[1].program, terms[1].points, terms[1].columns.float(), 1.0)
+    short = Term(term.name, term.program, term.points.float(), term.columns)
+    mixed = Term(terms[1].name, terms[1].program, terms[1].points, terms[1].columns.float())
     for coefficients, bad, message in [
         (nu, [], "terms: expected at least one loss term"),
         (nu.float(), terms, "coefficients: expected torch.float64 like theta, got torch.float32"),
@@ -224,9 +224,9 @@ def test_bad_terms() -> None:
         (nu, [mixed], "term 'data': columns: expected torch.float64 like theta, got torch.float32"),
     ]:
         with pytest.raises(InputError, match=message):
-            BACKEND.loss_and_gradient(plan, theta, coefficients, bad)
+            BACKEND.loss_and_gradient(plan, theta, coefficients, bad, some_weights(bad))
     with pytest.raises(InputError, match="theta: expected shape"):
-        BACKEND.loss_and_gradient(plan, theta[1:], nu, terms)
+        BACKEND.loss_and_gradient(plan, theta[1:], nu, terms, some_weights(terms))
     with pytest.raises(InputError, match=r"term 'a': points: expected shape \(1, N >= 1, 2\), got \(3, 2\)"):
         Term("a", term.program, term.points[0], term.columns)
     with pytest.raises(InputError, match=r"term 'a': points: expected shape .* got \(1, 0, 2\)"):

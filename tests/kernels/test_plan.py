@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from cases import some_weights
 from helpers import mlp, random_points, random_theta, relative_error, unit_normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -327,7 +328,7 @@ def test_rewritten_plans_give_the_same(make, n: int, m: int) -> None:
         assert all(relative_error(a, b) < 1e-12 for a, b in zip(ours, theirs, strict=True))
 
     terms, nu = terms_for(structure), torch.tensor([0.4], dtype=torch.float64)
-    ours, theirs = (BACKEND.loss_and_gradient(p, theta, nu, terms) for p in (plan, plain))
+    ours, theirs = (BACKEND.loss_and_gradient(p, theta, nu, terms, some_weights(terms)) for p in (plan, plain))
     assert all(relative_error(a, b) < 1e-12 for a, b in zip(ours, theirs, strict=True))
     for term in terms:
         ours, theirs = (BACKEND.residual_jacobian(p, theta, nu, term) for p in (plan, plain))

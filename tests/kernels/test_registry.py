@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import make
+from cases import make, some_weights
 
 from psinn_fast.kernels.contract import AdamState, registry
 from psinn_fast.kernels.contract.registry import WithFallback
@@ -90,13 +90,13 @@ def test_what_is_too_large_goes_to_another_backend() -> None:
         assert torch.equal(engine.jets(plan, theta, x, channels), expected.jets(plan, theta, x, channels))
         for operation, arguments in [
             ("jets_backward", (plan, theta, x, channels, grad, True)),
-            ("loss_and_gradient", (plan, theta, coefficients, terms)),
+            ("loss_and_gradient", (plan, theta, coefficients, terms, some_weights(terms))),
             ("residual_jacobian", (plan, theta, coefficients, terms[0], slice(1, 5))),
         ]:
             results = (getattr(b, operation)(*arguments) for b in (engine, expected))
             assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
-        engine.train(plan, ours, terms, 3)
-        expected.train(plan, theirs, terms, 3)
+        engine.train(plan, ours, terms, some_weights(terms), 3)
+        expected.train(plan, theirs, terms, some_weights(terms), 3)
         assert torch.equal(ours.theta, theirs.theta)
     with pytest.raises(BackendLimit, match="up to 2 wide, got 5; backend 'reference' takes any"):
         Narrow().jets(plan, theta, x, channels)

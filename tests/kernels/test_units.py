@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from cases import some_weights
 from helpers import CPU_BACKENDS, relative_error
 
 from psinn_fast import PDE, Box, Problem, Residual, TanhMLP
@@ -48,10 +49,10 @@ def test_losses_and_gradients(backend: str) -> None:
     (whole,) = terms(*RESIDUALS)
     scaled = replace(whole, program=in_units(whole.program, FACTORS, UNITS))
     z = C / torch.tensor(UNITS, dtype=torch.float64)
-    found = engine.loss_and_gradient(NET.plan, theta, z, [scaled])
+    found = engine.loss_and_gradient(NET.plan, theta, z, [scaled], some_weights([scaled]))
     loss, by_theta, by_z = torch.zeros(1), torch.zeros_like(theta), torch.zeros_like(z)
     for factor, residual in zip(FACTORS, RESIDUALS, strict=True):
-        own = engine.loss_and_gradient(NET.plan, theta, C, terms(residual))
+        own = engine.loss_and_gradient(NET.plan, theta, C, terms(residual), some_weights(terms(residual)))
         loss = loss + factor**2 * own.losses
         by_theta += factor**2 * own.theta
         by_z += factor**2 * own.coefficients * torch.tensor(UNITS)

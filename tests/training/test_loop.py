@@ -64,7 +64,8 @@ def test_loss_falls_and_history_records_every_quantity() -> None:
 def test_slices_do_not_change_the_result() -> None:
     net, _ = trained(57)
     state = AdamState(TanhMLP([2, 6, 6, 1], seed=1).theta.detach().clone(), torch.empty(0), 3e-3)
-    get_backend("auto").train(net.plan, state, small_laplace().terms(), 57)
+    problem = small_laplace()
+    get_backend("auto").train(net.plan, state, problem.terms(), problem.weights(), 57)
     assert torch.equal(net.theta, state.theta)
 
 
@@ -76,9 +77,9 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
     engine = get_backend("auto")
     sent = 0
 
-    def interrupting(plan, state, terms, steps, regularizer=None) -> TrainReport:
+    def interrupting(plan, state, terms, weights, steps, regularizer=None) -> TrainReport:
         nonlocal sent
-        report = engine.train(plan, state, terms, steps, regularizer)
+        report = engine.train(plan, state, terms, weights, steps, regularizer)
         if state.step >= 25 and not sent:
             sent = state.step
             os.kill(os.getpid(), signal.SIGINT)
@@ -146,7 +147,8 @@ def test_nan_stops_names_the_term_and_keeps_the_last_good_weights(
     assert f"the weights of step {step - 1} are kept" in message
     assert str(path) in message
     kept = net.theta.detach().clone()
-    result = ReferenceBackend().loss_and_gradient(net.plan, kept, kept.new_empty(0), problem.terms(torch.float64))
+    terms, weights = problem.terms(torch.float64), problem.weights(torch.float64)
+    result = ReferenceBackend().loss_and_gradient(net.plan, kept, kept.new_empty(0), terms, weights)
     assert torch.isfinite(result.losses).all()
     assert torch.isfinite(result.theta).all()
     with pytest.raises(DivergedError, match=f"at step {step};"):  # the checkpoint loads, and tells the same story

@@ -51,7 +51,8 @@ def check_same(problem: Problem, net: PsiMLP, dtype: torch.dtype = FLOAT64) -> l
     kept = one_point_per_orbit(problem, net, full, get_backend())
     theta = random_theta(net.structure, 5).to(dtype)
     coefficients = problem.initial_coefficients(dtype) + 0.3
-    ours, theirs = (engine.loss_and_gradient(net.plan, theta, coefficients, terms) for terms in (kept, full))
+    weights = problem.weights(dtype)
+    ours, theirs = (engine.loss_and_gradient(net.plan, theta, coefficients, terms, weights) for terms in (kept, full))
     for a, b in zip(ours, theirs, strict=True):
         assert torch.allclose(a, b, rtol=tolerance, atol=tolerance * float(theirs.losses.max()))
     return [(a.n_points, b.n_points) for a, b in zip(full, kept, strict=True)]
@@ -234,11 +235,12 @@ def test_training_is_that_on_all_points() -> None:
     net = PsiMLP(problem.structure, 2, seed=0, dtype=FLOAT64)
     state = AdamState(net.theta.detach().clone(), torch.empty(0, dtype=FLOAT64), 1e-3)
     engine = get_backend("cpu")
-    losses = engine.train(net.plan, state, problem.terms(FLOAT64), 30).losses
+    losses = engine.train(net.plan, state, problem.terms(FLOAT64), problem.weights(FLOAT64), 30).losses
     result = fit(problem, net, Schedule(30, lr=1e-3), backend="cpu")
     assert torch.allclose(net.theta, state.theta, rtol=1e-9, atol=1e-12)
     assert result.history["residual"][0] == pytest.approx(float(losses[0, 0]), rel=1e-10)
     found = fit(problem, net, GaussNewton(3, points="all", resample=None, balance=False))
     none = torch.empty(0, dtype=FLOAT64)
-    final = engine.loss_and_gradient(net.plan, net.theta.detach(), none, problem.terms(FLOAT64))
+    terms, weights = problem.terms(FLOAT64), problem.weights(FLOAT64)
+    final = engine.loss_and_gradient(net.plan, net.theta.detach(), none, terms, weights)
     assert list(found.losses.values()) == pytest.approx(final.losses.tolist(), rel=1e-9)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from cases import make
+from cases import make, some_weights
 from helpers import negated, random_points, random_theta, relative_error
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -46,7 +46,7 @@ def everything(
     return [
         backend.jets(plan, theta, x, CHANNELS),
         *x_bar,
-        *backend.loss_and_gradient(plan, theta, coefficients, terms, Regularizer("l2", 0.1)),
+        *backend.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms), Regularizer("l2", 0.1)),
         *(part for pair in jacobians for part in pair),
     ]
 
@@ -100,9 +100,7 @@ def test_layouts(backend: CpuBackend, change: Callable[[Tensor], Tensor], dtype:
     plan, theta, coefficients, terms = problem(dtype=dtype)
     x, grad = random_points(37, 2).to(dtype), random_points(37, len(CHANNELS)).to(dtype)[:, :, None]
     plain = everything(backend, plan, theta, coefficients, terms, x, grad)
-    changed_terms = [
-        Term(term.name, term.program, change(term.points), change(term.columns), term.weight) for term in terms
-    ]
+    changed_terms = [Term(term.name, term.program, change(term.points), change(term.columns)) for term in terms]
     given = [change(theta), change(coefficients), changed_terms, change(x), change(grad)]
     before = [given[0].detach().clone(), given[3].detach().clone()]
     results = everything(backend, plan, *given)
@@ -164,13 +162,13 @@ def test_other_types_of_numbers(backend: CpuBackend, dtype: torch.dtype) -> None
     with pytest.raises(InputError, match=f"theta: expected float32 or float64, got {dtype}"):
         backend.jets(plan, theta.to(dtype), x.to(dtype), CHANNELS)
     with pytest.raises(InputError, match=f"theta: expected float32 or float64, got {dtype}"):
-        backend.loss_and_gradient(plan, theta.to(dtype), coefficients, terms)
+        backend.loss_and_gradient(plan, theta.to(dtype), coefficients, terms, some_weights(terms))
     with pytest.raises(InputError, match=f"x: expected torch.float64 like theta, got {dtype}"):
         backend.jets(plan, theta, x.to(dtype), CHANNELS)
     with pytest.raises(InputError, match=f"coefficients: expected torch.float64 like theta, got {dtype}"):
         backend.residual_jacobian(plan, theta, coefficients.to(dtype), terms[0])
     with pytest.raises(InputError, match=f"theta: expected float32 or float64, got {dtype}"):
-        backend.train(plan, AdamState(theta.to(dtype), coefficients, 1e-3), terms, 1)
+        backend.train(plan, AdamState(theta.to(dtype), coefficients, 1e-3), terms, some_weights(terms), 1)
 
 
 def test_other_devices(backend: CpuBackend) -> None:
@@ -180,11 +178,11 @@ def test_other_devices(backend: CpuBackend) -> None:
     with pytest.raises(InputError, match="theta: backend 'cpu' needs tensors on the CPU, got meta"):
         backend.jets(plan, theta.to(meta), x.to(meta), CHANNELS)
     with pytest.raises(InputError, match="theta: backend 'cpu' needs tensors on the CPU, got meta"):
-        backend.loss_and_gradient(plan, theta.to(meta), coefficients.to(meta), there)
+        backend.loss_and_gradient(plan, theta.to(meta), coefficients.to(meta), there, some_weights(there))
     with pytest.raises(InputError, match="theta: backend 'cpu' needs tensors on the CPU, got meta"):
-        backend.train(plan, AdamState(theta.to(meta), coefficients.to(meta), 1e-3), there, 1)
+        backend.train(plan, AdamState(theta.to(meta), coefficients.to(meta), 1e-3), there, some_weights(there), 1)
     with pytest.raises(InputError, match="term 'residual': points: expected device cpu like theta, got meta"):
-        backend.loss_and_gradient(plan, theta, coefficients, there)
+        backend.loss_and_gradient(plan, theta, coefficients, there, some_weights(there))
     with pytest.raises(InputError, match="grad: expected device cpu like theta, got meta"):
         backend.jets_backward(plan, theta, x, CHANNELS, torch.empty(5, len(CHANNELS), 1, device=meta).double())
 
@@ -222,7 +220,7 @@ def test_bad_points_spoil_their_own_rows(backend: CpuBackend, value: float, row:
     same_kind(ours[0], theirs[0])
     assert ours[1][good].isfinite().all()
     assert relative_error(ours[1][good], theirs[1][good]) < 1e-12
-    result = backend.loss_and_gradient(plan, theta, coefficients, terms)
+    result = backend.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
     assert not result.theta.isfinite().all()
     if value != value:
         assert result.losses.isnan().tolist() == [True, False, False]
@@ -241,12 +239,12 @@ def test_bad_gradients_targets_and_coefficients(backend: CpuBackend, value: floa
     assert x_bar.isfinite().all(1).sum() == 36
 
     terms[1].columns[36, 0] = value
-    result = backend.loss_and_gradient(plan, theta, coefficients, terms)
+    result = backend.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
     assert result.losses.isfinite().tolist() == [True, False, True]
     assert not result.theta.isfinite().all()
     assert backend.residual_jacobian(plan, theta, coefficients, terms[1])[0].isfinite().sum() == 36
     *_, good_terms = problem()
-    result = backend.loss_and_gradient(plan, theta, coefficients * value, good_terms)
+    result = backend.loss_and_gradient(plan, theta, coefficients * value, good_terms, some_weights(good_terms))
     assert result.losses.isfinite().tolist() == [False, True, True]
 
 
@@ -264,7 +262,7 @@ def test_bad_weights(backend: CpuBackend, tied: bool) -> None:
         assert backend.jets(plan, theta, x, CHANNELS)[:, 0].isnan().all()
         if k != structure.n_parameters - 1:  # the output's bias is in no derivative
             assert backend.jets_backward(plan, theta, x, CHANNELS, grad)[0].isnan().any()
-        result = backend.loss_and_gradient(plan, theta, none, terms, Regularizer("l1", 0.1))
+        result = backend.loss_and_gradient(plan, theta, none, terms, some_weights(terms), Regularizer("l1", 0.1))
         assert result.losses[1].isnan()
         assert backend.residual_jacobian(plan, theta, none, terms[1])[0].isnan().all()
         is_weight = any(part.start <= k < part.stop for part in plan.weight_slices)
@@ -337,7 +335,7 @@ for n in (2**31, 2**33, 2**45):
     attempt("jets", lambda: backend.jets(plan, theta, x, channels))
     grad = torch.zeros(1, 1, 1, dtype=torch.float64).expand(n, 1, 1)
     attempt("jets_backward", lambda: backend.jets_backward(plan, theta, x, channels, grad))
-    attempt("loss", lambda: backend.loss_and_gradient(plan, theta, none, [term]))
+    attempt("loss", lambda: backend.loss_and_gradient(plan, theta, none, [term], theta[:1]))
     attempt("jacobian", lambda: backend.residual_jacobian(plan, theta, none, term))
 """
 

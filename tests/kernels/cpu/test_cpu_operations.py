@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
-from cases import CASES, make
+from cases import CASES, make, some_weights
 from helpers import random_points, random_theta, relative_error
 from torch import Tensor
 
@@ -73,7 +73,7 @@ def check_losses(
     regularizer: Regularizer | None = None,
 ) -> None:
     arguments = plan, theta, coefficients
-    agree(*(b.loss_and_gradient(*arguments, terms, regularizer) for b in (backend, REFERENCE)))
+    agree(*(b.loss_and_gradient(*arguments, terms, some_weights(terms), regularizer) for b in (backend, REFERENCE)))
     for term in terms if jacobian else ():
         agree(*(b.residual_jacobian(*arguments, term) for b in (backend, REFERENCE)))
 
@@ -190,7 +190,7 @@ def on_network(terms: list[Term], d: int, f: int, hidden: Sequence[int]) -> tupl
 def problem_terms(fields: str, equation, n: int = 23, unknown: dict[str, float] | None = None) -> list[Term]:
     box = Box(x=(-1, 1), y=(-1, 1))
     pde = PDE("x y", fields, equation, unknown=unknown or {})
-    return Problem("p", pde, box, [Residual(box.random(n, seed=1), weight=0.3)]).terms(torch.float64)
+    return Problem("p", pde, box, [Residual(box.random(n, seed=1))]).terms(torch.float64)
 
 
 def test_functions_of_residuals(backend: CpuBackend) -> None:
@@ -238,9 +238,9 @@ def by_hand(inputs, instructions, n_forward, residuals, gradients, wanted=(), n_
     )  # fmt: skip
 
 
-def random_term(name: str, program: Program, n: int, weight: float = 1.0) -> Term:
+def random_term(name: str, program: Program, n: int) -> Term:
     points = random_points(n * program.n_sites, 2, n).view(program.n_sites, n, 2)
-    return Term(name, program, points, random_points(n, program.n_columns, n + 1), weight)
+    return Term(name, program, points, random_points(n, program.n_columns, n + 1))
 
 
 def unusual_programs() -> dict[str, Program]:
@@ -287,18 +287,17 @@ def test_unusual_programs(backend: CpuBackend, name: str, hidden: tuple[int, ...
 def test_many_terms_at_once(backend: CpuBackend) -> None:
     """Different channel sets, programs, sizes and weights in one call."""
     terms = [
-        random_term(name, program, 5 + 7 * number, 0.1 + number)
-        for number, (name, program) in enumerate(unusual_programs().items())
+        random_term(name, program, 5 + 7 * number) for number, (name, program) in enumerate(unusual_programs().items())
     ]
     terms += problem_terms("u v", lambda u, v, c: [u.xxyy + c * v.x, u * v], 40, {"c": 0.1})
     terms += problem_terms("u v", lambda u, v: u.lap + v, 1)
     plan, theta, terms = on_network(terms, 2, 2, (8, 8))
     coefficients = torch.tensor([0.7, -0.2, 5.0], dtype=torch.float64)
     check_losses(backend, plan, theta, coefficients, terms)
-    result = backend.loss_and_gradient(plan, theta, coefficients, terms)
+    result = backend.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
     assert float(result.coefficients[2]) == 0  # in no residual
     for index in (0, 7, len(terms) - 1):
-        alone = backend.loss_and_gradient(plan, theta, coefficients, [terms[index]])
+        alone = backend.loss_and_gradient(plan, theta, coefficients, [terms[index]], some_weights([terms[index]]))
         assert relative_error(result.losses[index], alone.losses[0]) < 1e-14
 
 

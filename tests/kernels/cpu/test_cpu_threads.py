@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from cases import make
+from cases import make, some_weights
 from helpers import random_points, relative_error
 from test_cpu_input import CHANNELS, everything, problem
 from torch import Tensor
@@ -36,9 +36,9 @@ def jobs(backend: CpuBackend, same_plan: bool) -> list[Callable[[], list[Tensor]
         def work() -> list[Tensor]:
             results = []
             for _ in range(4):
-                results += backend.loss_and_gradient(plan, theta, coefficients, terms)
+                results += backend.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
                 state = AdamState(theta.clone(), coefficients.clone(), 1e-2 * (1 + number))
-                results.append(backend.train(plan, state, terms, 5).losses)
+                results.append(backend.train(plan, state, terms, some_weights(terms), 5).losses)
                 results += backend.residual_jacobian(plan, theta, coefficients, terms[0], slice(0, 50))
             return results
 
@@ -70,7 +70,7 @@ def test_other_threads_run_meanwhile(backend: CpuBackend) -> None:
 
     ticker = threading.Thread(target=tick)
     ticker.start()
-    backend.train(plan, AdamState(theta, coefficients, 1e-5), terms, 300)
+    backend.train(plan, AdamState(theta, coefficients, 1e-5), terms, some_weights(terms), 300)
     stop.set()
     ticker.join()
     assert ticks[0] > 0
@@ -96,19 +96,21 @@ def test_after_fork(backend: CpuBackend) -> None:
     """The child has none of its parent's threads, and starts its own."""
     torch.set_num_threads(2)
     plan, theta, coefficients, terms = problem(1023)
-    expected = backend.loss_and_gradient(plan, theta, coefficients, terms)
+    expected = backend.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
     child = os.fork()
     if child == 0:
         status = 1
         try:
             signal.alarm(20)  # a child that hangs must not stay
-            results = [backend.loss_and_gradient(plan, theta, coefficients, terms) for _ in range(2)]
+            results = [
+                backend.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms)) for _ in range(2)
+            ]
             state = AdamState(theta.clone(), coefficients.clone(), 1e-3)
-            trained = backend.train(plan, state, terms, 5).failure is None
+            trained = backend.train(plan, state, terms, some_weights(terms), 5).failure is None
             same = all(torch.equal(a, b) for result in results for a, b in zip(result, expected, strict=True))
             status = 0 if same and trained else 2
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    again = backend.loss_and_gradient(plan, theta, coefficients, terms)
+    again = backend.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
     assert all(torch.equal(a, b) for a, b in zip(again, expected, strict=True))

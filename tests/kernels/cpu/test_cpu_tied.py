@@ -38,7 +38,7 @@ def tied_terms(n_inputs: int, n_outputs: int) -> list[Term]:
     coords, fields = "xyzt"[:n_inputs], "uvw"[:n_outputs]
     box = Box(**dict.fromkeys(coords, (-1, 1)))
     conditions = [
-        Residual(box.random(9, seed=1), weight=0.5),
+        Residual(box.random(9, seed=1)),
         Neumann(box.random(7, seed=2), unit_normal(len(coords)), **dict.fromkeys(fields, 0.3)),
         Periodic(box.random(5, seed=3), box.random(5, seed=4), [f"{fields[0]}_x", fields[-1]]),
     ]

@@ -10,7 +10,7 @@ import time
 import pytest
 import test_train
 import torch
-from cases import make
+from cases import make, some_weights
 from helpers import relative_error
 
 # The same tests, with this backend in place of the reference.
@@ -66,7 +66,10 @@ def test_steps_are_those_of_the_reference(backend: CpuBackend, kind: str | None)
         if kind == "growl" and plan is TIED:
             continue
         _, theirs, _ = make_case()
-        reports = [b.train(plan, s, own_terms, 15, regularizer) for b, s in ((backend, ours), (REFERENCE, theirs))]
+        reports = [
+            b.train(plan, s, own_terms, some_weights(own_terms), 15, regularizer)
+            for b, s in ((backend, ours), (REFERENCE, theirs))
+        ]
         assert relative_error(reports[0].losses, reports[1].losses) < 1e-10
         assert (ours.step, reports[0].failure) == (15, None)
         assert ours.learning_rate() == theirs.learning_rate()
@@ -84,15 +87,15 @@ def test_the_same_bits(backend: CpuBackend, dtype: torch.dtype, threads: int, mo
     """Again, in two calls, and with a look at signals after every step."""
     torch.set_num_threads(threads)
     plan, once, own_terms = dense(401, dtype)
-    losses = backend.train(plan, once, own_terms, 7).losses
+    losses = backend.train(plan, once, own_terms, some_weights(own_terms), 7).losses
     _, again, _ = dense(401, dtype)
-    assert torch.equal(backend.train(plan, again, own_terms, 7).losses, losses)
+    assert torch.equal(backend.train(plan, again, own_terms, some_weights(own_terms), 7).losses, losses)
     _, sliced, _ = dense(401, dtype)
-    parts = [backend.train(plan, sliced, own_terms, k).losses for k in (3, 4)]
+    parts = [backend.train(plan, sliced, own_terms, some_weights(own_terms), k).losses for k in (3, 4)]
     assert torch.equal(torch.cat(parts), losses)
     monkeypatch.setattr(cpu_backend, "SLICE_SECONDS", 0.0)
     _, stepwise, _ = dense(401, dtype)
-    assert torch.equal(backend.train(plan, stepwise, own_terms, 7).losses, losses)
+    assert torch.equal(backend.train(plan, stepwise, own_terms, some_weights(own_terms), 7).losses, losses)
     for other in (again, sliced, stepwise):
         assert all(torch.equal(a, b) for a, b in zip(tensors(other), tensors(once), strict=True))
 
@@ -103,12 +106,12 @@ def test_two_threads_give_nearly_the_same(backend: CpuBackend) -> None:
     for threads in (1, 2):
         torch.set_num_threads(threads)
         plan, own, own_terms = dense(1023)
-        results.append((backend.train(plan, own, own_terms, 7).losses, *tensors(own)))
+        results.append((backend.train(plan, own, own_terms, some_weights(own_terms), 7).losses, *tensors(own)))
     assert all(relative_error(a, b) < 1e-11 for a, b in zip(*results, strict=True))
     assert not torch.equal(results[0][1], results[1][1])  # there were two
 
 
-def spoil(what: str, value: float, own: AdamState, own_terms: list[Term]) -> None:
+def spoil(what: str, value: float, own: AdamState, own_terms: list[Term], weights: Tensor) -> None:
     match what:
         case "points":
             own_terms[0].points[0, -1, 0] = value
@@ -119,7 +122,7 @@ def spoil(what: str, value: float, own: AdamState, own_terms: list[Term]) -> Non
         case "coefficients":
             own.coefficients[0] = value
         case "weight":
-            object.__setattr__(own_terms[1], "weight", value)
+            weights[1] = value
         case "moment":
             own.second_moment[3] = value
 
@@ -143,10 +146,11 @@ def test_failures_are_those_of_the_reference(
     found = []
     for b in (backend, REFERENCE):
         own, own_terms = state(), terms()
+        weights = some_weights(own_terms)
         if earlier_steps:
-            b.train(TIED, own, own_terms, earlier_steps)
-        spoil(what, value, own, own_terms)
-        reports = [b.train(TIED, own, own_terms, 4) for _ in range(2)]
+            b.train(TIED, own, own_terms, weights, earlier_steps)
+        spoil(what, value, own, own_terms, weights)
+        reports = [b.train(TIED, own, own_terms, weights, 4) for _ in range(2)]
         found.append((own, [report.failure for report in reports], [len(report.losses) for report in reports]))
     (ours, *rest), (theirs, *expected) = found
     assert rest == expected
@@ -164,14 +168,14 @@ def test_failure_goes_back_to_the_last_good_step(backend: CpuBackend, threads: i
     """Weights that overflow after some steps: everything stops at once, with all threads."""
     torch.set_num_threads(threads)
     plan, own, own_terms = dense(401)
-    backend.train(plan, own, own_terms, 5)
+    backend.train(plan, own, own_terms, some_weights(own_terms), 5)
     own.lr = 1e160
-    report = backend.train(plan, own, own_terms, 10)
+    report = backend.train(plan, own, own_terms, some_weights(own_terms), 10)
     assert report.failure is not None
     assert len(report.losses) == 1
     assert torch.isfinite(report.losses).all()
     _, expected, _ = dense(401)
-    backend.train(plan, expected, own_terms, 5)
+    backend.train(plan, expected, own_terms, some_weights(own_terms), 5)
     assert own.step == 5
     assert all(torch.equal(a, b) for a, b in zip(tensors(own), tensors(expected), strict=True))
 
@@ -179,7 +183,7 @@ def test_failure_goes_back_to_the_last_good_step(backend: CpuBackend, threads: i
 def test_state_is_changed_in_place(backend: CpuBackend) -> None:
     """Also where its tensors are parts of others, or not contiguous."""
     expected = state()
-    backend.train(TIED, expected, terms(), 5)
+    backend.train(TIED, expected, terms(), some_weights(terms()), 5)
     plain = state()
     size = plain.theta.numel()
     around, between = torch.full((size + 2,), 7.0).double(), torch.full((size, 2), 7.0).double()
@@ -187,8 +191,8 @@ def test_state_is_changed_in_place(backend: CpuBackend) -> None:
         theta.copy_(plain.theta)
         own = AdamState(theta, plain.coefficients.clone(), plain.lr)
         assert own.theta is theta
-        backend.train(TIED, own, terms(), 2)
-        backend.train(TIED, own, terms(), 3)
+        backend.train(TIED, own, terms(), some_weights(terms()), 2)
+        backend.train(TIED, own, terms(), some_weights(terms()), 3)
         assert own.theta is theta
         assert all(torch.equal(a, b) for a, b in zip(tensors(own), tensors(expected), strict=True))
     assert (around[[0, -1]] == 7).all()
@@ -201,8 +205,8 @@ def test_parameters_that_require_gradients(backend: CpuBackend) -> None:
     own.theta.requires_grad_()
     own.coefficients.requires_grad_()
     for s in (own, plain):
-        assert backend.train(TIED, s, terms(), 5).failure is None
-        assert backend.train(TIED, s, poisoned(0), 5).failure == 0
+        assert backend.train(TIED, s, terms(), some_weights(terms()), 5).failure is None
+        assert backend.train(TIED, s, poisoned(0), some_weights(poisoned(0)), 5).failure == 0
     assert own.step == plain.step == 4
     assert all(torch.equal(a.detach(), b) for a, b in zip(tensors(own), tensors(plain), strict=True))
     assert own.theta.is_leaf
@@ -212,7 +216,7 @@ def test_parameters_that_require_gradients(backend: CpuBackend) -> None:
 def test_terms_are_left_alone(backend: CpuBackend) -> None:
     own_terms = terms()
     before = [(term.points.clone(), term.columns.clone()) for term in own_terms]
-    backend.train(TIED, state(), own_terms, 3)
+    backend.train(TIED, state(), own_terms, some_weights(own_terms), 3)
     for term, (points, columns) in zip(own_terms, before, strict=True):
         assert torch.equal(term.points, points)
         assert torch.equal(term.columns, columns)
@@ -232,7 +236,7 @@ def interrupt(backend: CpuBackend, plan: Plan, own: AdamState, own_terms: list[T
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            backend.train(plan, own, own_terms, 1_000_000)
+            backend.train(plan, own, own_terms, some_weights(own_terms), 1_000_000)
         return time.monotonic() - sent[0]
     finally:
         timer.cancel()  # where training ended by itself, the signal must not reach pytest
@@ -254,7 +258,7 @@ def test_an_interrupted_state_knows_its_step(backend: CpuBackend) -> None:
     own, expected = (AdamState(theta.clone(), coefficients.clone(), 1e-3) for _ in range(2))
     interrupt(backend, plan, own, own_terms, 0.1)
     assert own.step > 0
-    backend.train(plan, expected, own_terms, own.step)
+    backend.train(plan, expected, own_terms, some_weights(own_terms), own.step)
     assert all(torch.equal(a, b) for a, b in zip(tensors(own), tensors(expected), strict=True))
 
 
@@ -263,6 +267,9 @@ def test_no_unknown_coefficients(backend: CpuBackend) -> None:
     _, _, none, own_terms, _ = make("laplace", (3,), 5)
     plan = lower(Structure.dense([2, 1]).layers)
     own, expected = (AdamState(torch.ones(3, dtype=torch.float64), none.clone(), 0.1) for _ in range(2))
-    reports: list[Tensor] = [b.train(plan, s, own_terms, 4).losses for b, s in ((backend, own), (REFERENCE, expected))]
+    reports: list[Tensor] = [
+        b.train(plan, s, own_terms, some_weights(own_terms), 4).losses
+        for b, s in ((backend, own), (REFERENCE, expected))
+    ]
     assert relative_error(*reports) < 1e-12
     assert relative_error(own.theta, expected.theta) < 1e-12

@@ -66,10 +66,13 @@ class OnDevice:
         theta: Tensor,
         coefficients: Tensor,
         terms: Sequence[Term],
+        weights: Tensor,
         regularizer: Regularizer | None = None,
     ) -> LossAndGradient:
         theta, coefficients = theta.to(self.device), coefficients.to(self.device)
-        result = self.backend.loss_and_gradient(plan, theta, coefficients, self._own(terms), regularizer)
+        result = self.backend.loss_and_gradient(
+            plan, theta, coefficients, self._own(terms), weights.to(self.device), regularizer
+        )
         return LossAndGradient(*(tensor.cpu() for tensor in result))
 
     def train(
@@ -77,14 +80,15 @@ class OnDevice:
         plan: Plan,
         state: AdamState,
         terms: Sequence[Term],
+        weights: Tensor,
         steps: int,
         regularizer: Regularizer | None = None,
     ) -> TrainReport:
         if self._is_here:
-            return self.backend.train(plan, state, terms, steps, regularizer)
+            return self.backend.train(plan, state, terms, weights, steps, regularizer)
         own = moved_state(state, self.device)
         try:
-            return self.backend.train(plan, own, self._own(terms), steps, regularizer)
+            return self.backend.train(plan, own, self._own(terms), weights.to(self.device), steps, regularizer)
         finally:
             with torch.no_grad():
                 for name in ("theta", "coefficients", "first_moment", "second_moment"):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from cases import some_weights
 from helpers import negated, random_points, random_theta, relative_error
 from on_device import ON_GPU, OnDevice, moved
 from test_cpu_input import CHANNELS, everything, problem, requiring_gradients, same_kind, strided, transposed
@@ -41,7 +42,7 @@ def jet_arguments(n: int) -> tuple[Tensor, Tensor]:
 def test_layouts(backend: OnDevice, change: Callable[[Tensor], Tensor]) -> None:
     plan, theta, coefficients, terms = problem(9)
     plain = everything(backend, plan, theta, coefficients, terms, *jet_arguments(9))
-    changed = [Term(t.name, t.program, change(t.points), change(t.columns), t.weight) for t in terms]
+    changed = [Term(t.name, t.program, change(t.points), change(t.columns)) for t in terms]
     x, grad = jet_arguments(9)
     results = everything(backend, plan, change(theta), change(coefficients), changed, change(x), change(grad))
     for a, b in zip(results, plain, strict=True):
@@ -84,7 +85,7 @@ def test_bad_points_spoil_their_own_rows(backend: OnDevice) -> None:
     ):
         same_kind(a[:36], b[:36])
         assert a[36].isnan().any()
-    result = backend.loss_and_gradient(plan, theta, coefficients, terms)
+    result = backend.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
     assert result.losses.isnan().tolist() == [True, False, False]
     assert result.theta.isnan().any()
 
@@ -95,7 +96,7 @@ def test_other_types_of_numbers(direct: TritonBackend, dtype: torch.dtype) -> No
     with pytest.raises(InputError, match=f"theta: expected float32 or float64, got {dtype}"):
         direct.jets(plan, theta.to(dtype), random_points(3, 2).to(dtype), CHANNELS)
     with pytest.raises(InputError, match=f"theta: expected float32 or float64, got {dtype}"):
-        direct.train(plan, AdamState(theta.to(dtype), coefficients, 1e-3), terms, 1)
+        direct.train(plan, AdamState(theta.to(dtype), coefficients, 1e-3), terms, some_weights(terms), 1)
 
 
 def test_other_devices(direct: TritonBackend) -> None:
@@ -106,11 +107,11 @@ def test_other_devices(direct: TritonBackend) -> None:
     with pytest.raises(InputError, match=message):
         direct.jets(plan, theta, random_points(3, 2).to(there), CHANNELS)
     with pytest.raises(InputError, match=message):
-        direct.loss_and_gradient(plan, theta, coefficients, terms)
+        direct.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
     with pytest.raises(InputError, match=message):
         direct.residual_jacobian(plan, theta, coefficients, terms[0])
     with pytest.raises(InputError, match=message):
-        direct.train(plan, AdamState(theta, coefficients, 1e-3), terms, 1)
+        direct.train(plan, AdamState(theta, coefficients, 1e-3), terms, some_weights(terms), 1)
 
 
 def test_beyond_the_limits(direct: TritonBackend, device: torch.device) -> None:
@@ -171,7 +172,7 @@ def test_smaller_tiles_where_memory_is_short(chip: Chip, device: torch.device) -
     assert tried[:3] == [(64, 4), (32, 4), (16, 4)]
     assert tried.count((32, 4)) == tried.count((64, 4)) < 10  # what fits is remembered
     state = AdamState(theta.to(device), coefficients.to(device), 1e-3)
-    own.train(plan, state, moved(terms, device), 3)
+    own.train(plan, state, moved(terms, device), some_weights(moved(terms, device)), 3)
     assert state.step == 3
 
 
@@ -186,7 +187,7 @@ def test_no_room_at_all(chip: Chip, device: torch.device) -> None:
         r"\(out of resource: shared memory.*narrower layers, fewer derivatives, float32 or backend 'reference' would"
     )
     with pytest.raises(BackendLimit, match=message):
-        own.train(plan, state, moved(terms, device), 3)
+        own.train(plan, state, moved(terms, device), some_weights(moved(terms, device)), 3)
     assert tried == [(32, 4), (16, 4), (16, 8)]
     assert (state.step, state.good) == (0, None)
     assert torch.equal(state.theta, before)
@@ -241,7 +242,7 @@ def test_machines_that_cannot(machine: Callable[..., None], options: dict[str, o
         registry.get_backend("triton")
     plan, theta, coefficients, terms = problem(3)
     with pytest.raises(BackendUnavailable, match=f"backend 'triton' cannot run here: {reason}"):
-        TritonBackend().loss_and_gradient(plan, theta, coefficients, terms)
+        TritonBackend().loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
     with pytest.warns(RuntimeWarning, match=f"backend 'triton' is not used: {reason}"):
         assert registry.get_backend("auto", torch.device("cuda")).name == "reference"
     assert registry.get_backend("auto", torch.device("cuda")).name == "reference"  # a second warning would be an error
@@ -311,8 +312,12 @@ def test_calls_from_several_threads(backend: OnDevice) -> None:
 
     def job(number: int) -> list[Tensor]:
         state = AdamState(theta * (1 + number), coefficients.clone(), 1e-2)
-        losses = backend.train(plan, state, terms, 2).losses
-        return [losses, state.theta, *backend.loss_and_gradient(plan, state.theta, state.coefficients, terms)]
+        losses = backend.train(plan, state, terms, some_weights(terms), 2).losses
+        return [
+            losses,
+            state.theta,
+            *backend.loss_and_gradient(plan, state.theta, state.coefficients, terms, some_weights(terms)),
+        ]
 
     alone = [job(number) for number in range(2)]
     with ThreadPoolExecutor(2) as pool:

@@ -95,7 +95,7 @@ def test_many_terms_at_once(backend: OnDevice) -> None:
     programs = unusual_programs()
     names = ["sites", "twice", "u_x", "no jets", "u_x"]
     terms = [
-        random_term(f"{name} {k}", programs[name], size, 0.1 + k)
+        random_term(f"{name} {k}", programs[name], size)
         for k, (name, size) in enumerate(zip(names, (5, 40, 1, 70, 33), strict=True))
     ]
     plan, theta, _ = on_network(terms, 2, 2, (7,))
@@ -160,7 +160,7 @@ def test_points_changed_in_place(backend: OnDevice) -> None:
         terms[0].points[0, 3, 1] += 0.25
         terms[2].columns[4] -= 1
     with torch.inference_mode():
-        inside = [Term(t.name, t.program, t.points.clone(), t.columns.clone(), t.weight) for t in terms]
+        inside = [Term(t.name, t.program, t.points.clone(), t.columns.clone()) for t in terms]
         for _ in range(2):
             check_losses(backend, plan, theta, coefficients, inside, jacobian=False)
             inside[2].columns[4] -= 1

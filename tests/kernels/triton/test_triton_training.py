@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import test_train
 import torch
-from cases import make
+from cases import make, some_weights
 from helpers import random_theta, relative_error
 from on_device import ON_GPU, OnDevice, moved, moved_state
 from test_cpu_training import spoil
@@ -66,7 +66,10 @@ def test_steps_are_those_of_the_reference(backend: OnDevice, kind: str | None) -
     regularizer = Regularizer(kind, 1e-2) if kind else None
     plan, ours, own_terms = dense()
     _, theirs, _ = dense()
-    reports = [b.train(plan, s, own_terms, 15, regularizer) for b, s in ((backend, ours), (REFERENCE, theirs))]
+    reports = [
+        b.train(plan, s, own_terms, some_weights(own_terms), 15, regularizer)
+        for b, s in ((backend, ours), (REFERENCE, theirs))
+    ]
     assert relative_error(reports[0].losses, reports[1].losses) < 1e-10
     assert (ours.step, reports[0].failure) == (15, None)
     for a, b in zip(tensors(ours), tensors(theirs), strict=True):
@@ -78,7 +81,8 @@ def test_steps_are_those_of_the_reference(backend: OnDevice, kind: str | None) -
     # Another strength, an odd number of steps later, with the same kernels and buffers.
     if regularizer is not None:
         reports = [
-            b.train(plan, s, own_terms, 4, Regularizer(kind, 0.3)) for b, s in ((backend, ours), (REFERENCE, theirs))
+            b.train(plan, s, own_terms, some_weights(own_terms), 4, Regularizer(kind, 0.3))
+            for b, s in ((backend, ours), (REFERENCE, theirs))
         ]
         assert relative_error(reports[0].losses, reports[1].losses) < 1e-10
         assert relative_error(ours.theta, theirs.theta) < 1e-10
@@ -92,7 +96,7 @@ def test_a_layer_of_zeros_has_no_penalty_gradient(backend: OnDevice, kind: str) 
     _, theirs, _ = dense(5)
     theirs.theta.copy_(ours.theta)
     for b, s in ((backend, ours), (REFERENCE, theirs)):
-        b.train(plan, s, own_terms, 3, Regularizer(kind, 1e-2))
+        b.train(plan, s, own_terms, some_weights(own_terms), 3, Regularizer(kind, 1e-2))
     assert torch.isfinite(ours.theta).all()
     assert relative_error(ours.theta, theirs.theta) < 1e-10
 
@@ -107,7 +111,9 @@ def test_hundreds_of_steps_follow_the_reference(backend: OnDevice, dtype: torch.
         structure, theta, coefficients, own_terms, _ = make("laplace", (7,), 20, precision)
         own = AdamState(theta, coefficients, 1e-2, (40, 150))
         plan = lower(structure.layers)
-        curves[name] = torch.cat([b.train(plan, own, own_terms, steps).losses for steps in calls]).double()
+        curves[name] = torch.cat(
+            [b.train(plan, own, own_terms, some_weights(own_terms), steps).losses for steps in calls]
+        ).double()
     assert curves["exact"][-1, 1] < 0.7 * curves["exact"][0, 1]
     allowed = 2 * relative_error(curves["theirs"], curves["exact"]) if dtype == torch.float32 else 1e-9
     assert relative_error(curves["ours"], curves["exact"]) < allowed
@@ -121,7 +127,12 @@ def test_the_same_bits(direct: TritonBackend, device: torch.device, dtype: torch
     for b, slices in ((direct, (5,)), (direct, (1, 0, 3, 1)), (another, (5,))):
         plan, own, own_terms = dense(40, dtype)
         own, own_terms = moved_state(own, device), moved(own_terms, device)
-        found.append((torch.cat([b.train(plan, own, own_terms, k).losses for k in slices]), *tensors(own)))
+        found.append(
+            (
+                torch.cat([b.train(plan, own, own_terms, some_weights(own_terms), k).losses for k in slices]),
+                *tensors(own),
+            )
+        )
     for other in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(other, found[0], strict=True))
 
@@ -131,7 +142,10 @@ def test_constant_neurons(backend: OnDevice) -> None:
     structure = constant_chain(2)
     plan, own_terms = lower(structure.layers), make("burgers with unknown nu", (1,), 9)[3]
     states = [AdamState(random_theta(structure, 1), torch.ones(1).double(), 1e-2) for _ in range(2)]
-    losses = [b.train(plan, s, own_terms, 6).losses for b, s in zip((backend, REFERENCE), states, strict=True)]
+    losses = [
+        b.train(plan, s, own_terms, some_weights(own_terms), 6).losses
+        for b, s in zip((backend, REFERENCE), states, strict=True)
+    ]
     assert relative_error(*losses) < 1e-10
     assert relative_error(states[0].theta, states[1].theta) < 1e-10
 
@@ -147,10 +161,11 @@ def test_failures_are_those_of_the_reference(backend: OnDevice, what: str, value
     found = []
     for b in (backend, REFERENCE):
         own, own_terms = state(), terms()
+        weights = some_weights(own_terms)
         if earlier_steps:
-            b.train(TIED, own, own_terms, earlier_steps)
-        spoil(what, value, own, own_terms)
-        reports = [b.train(TIED, own, own_terms, 4) for _ in range(2)]
+            b.train(TIED, own, own_terms, weights, earlier_steps)
+        spoil(what, value, own, own_terms, weights)
+        reports = [b.train(TIED, own, own_terms, weights, 4) for _ in range(2)]
         found.append((own, [report.failure for report in reports], [len(report.losses) for report in reports]))
     (ours, *rest), (theirs, *expected) = found
     assert rest == expected
@@ -167,10 +182,10 @@ def test_failure_far_from_a_look_at_the_device(
     """Several steps are under way when one of them fails: they change nothing, and no more follow."""
     monkeypatch.setattr(training, "GRAPH_STEPS", 6)
     plan, own, own_terms = dense()
-    backend.train(plan, own, own_terms, 5)
+    backend.train(plan, own, own_terms, some_weights(own_terms), 5)
     expected = tensors(own)
     own.lr = 1e160
-    report = backend.train(plan, own, own_terms, 1000)
+    report = backend.train(plan, own, own_terms, some_weights(own_terms), 1000)
     assert ON_GPU or launches["adam"] < 5 + 200
     assert report.failure is not None
     assert report.losses.shape[0] == 1
@@ -203,7 +218,7 @@ def test_two_launches_a_step(
     """Of a PDE with three terms and three programs; the first step by itself, then whole graphs and what is left."""
     monkeypatch.setattr(training, "GRAPH_STEPS", 6)
     plan, own, own_terms = dense(3)
-    backend.train(plan, own, own_terms, steps, Regularizer(kind, 1e-3) if kind else None)
+    backend.train(plan, own, own_terms, some_weights(own_terms), steps, Regularizer(kind, 1e-3) if kind else None)
     assert launches == {"run": steps, "adam": steps}
 
 
@@ -241,18 +256,18 @@ def test_nothing_waits_within_a_slice(backend: OnDevice, device: torch.device, m
     looks: list[int] = []
     monkeypatch.setattr(training.StepKernels, "_failure", lambda self: looks.append(sum(replayed)) or -1)
     plan, own, own_terms = dense(3)
-    backend.train(plan, own, own_terms, 1 + 3 * training.GRAPH_STEPS + 2)
+    backend.train(plan, own, own_terms, some_weights(own_terms), 1 + 3 * training.GRAPH_STEPS + 2)
     size = training.GRAPH_STEPS
     assert graphs == [["run", "adam"] * size, ["run", "adam"]]
     assert replayed == [size] * 3 + [1, 1]
     assert looks[-1] == 3 * size + 2
     assert len(looks) <= 3
     # The second call finds the graphs of the first.
-    backend.train(plan, own, own_terms, size + 1)
+    backend.train(plan, own, own_terms, some_weights(own_terms), size + 1)
     assert len(graphs) == 2
     assert sum(replayed) == 4 * size + 3
     # A regulariser has graphs of its own, as has a longer history, whose buffer is another.
-    backend.train(plan, own, own_terms, 2 * training.LEAST_ROOM)
+    backend.train(plan, own, own_terms, some_weights(own_terms), 2 * training.LEAST_ROOM)
     assert len(graphs) == 4
 
 
@@ -272,7 +287,7 @@ def test_regularizers_are_part_of_the_graph(backend: OnDevice, monkeypatch: pyte
     for kind in (None, "l2", "l1", "growl"):
         seen.clear()
         plan, own, own_terms = dense(3)
-        backend.train(plan, own, own_terms, 3, Regularizer(kind, 1e-3) if kind else None)
+        backend.train(plan, own, own_terms, some_weights(own_terms), 3, Regularizer(kind, 1e-3) if kind else None)
         by_kind[kind] = set(seen)
     # The interpreter has operations of its own.
     assert by_kind["l2"] == by_kind["l1"] == by_kind[None]
@@ -296,13 +311,13 @@ def test_an_interrupted_state_knows_its_step(
     with monkeypatch.context() as patch:
         patch.setattr(KernelInterface, "__getitem__", interrupting)
         with pytest.raises(KeyboardInterrupt):
-            backend.train(plan, own, own_terms, 20)
+            backend.train(plan, own, own_terms, some_weights(own_terms), 20)
     assert own.step == stop // 2
     _, expected, _ = dense()
-    backend.train(plan, expected, own_terms, own.step)
+    backend.train(plan, expected, own_terms, some_weights(own_terms), own.step)
     assert all(torch.equal(a, b) for a, b in zip(tensors(own), tensors(expected), strict=True))
     for s in (own, expected):
-        backend.train(plan, s, own_terms, 3)
+        backend.train(plan, s, own_terms, some_weights(own_terms), 3)
     assert all(torch.equal(a, b) for a, b in zip(tensors(own), tensors(expected), strict=True))
 
 
@@ -312,23 +327,44 @@ def test_points_changed_between_calls(backend: OnDevice) -> None:
     own_terms.append(Term("more", own_terms[1].program, own_terms[1].points + 0.1, own_terms[1].columns))
     _, theirs, _ = dense()
     for _ in range(3):
-        losses = [b.train(plan, s, own_terms, 4).losses for b, s in ((backend, ours), (REFERENCE, theirs))]
+        losses = [
+            b.train(plan, s, own_terms, some_weights(own_terms), 4).losses
+            for b, s in ((backend, ours), (REFERENCE, theirs))
+        ]
         assert relative_error(*losses) < 1e-10
         for term in own_terms:
             term.points.mul_(0.9)
 
 
+def test_weights_changed_between_calls(backend: OnDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read from the device's memory: no kernel, buffer or graph is made anew."""
+    made: list[int] = []
+    capture = training.captured
+    monkeypatch.setattr(training, "captured", lambda work, device: made.append(1) or capture(work, device))
+    plan, ours, own_terms = dense()
+    _, theirs, _ = dense()
+    for number in range(4):
+        weights = some_weights(own_terms)
+        weights[1] = 0.0 if number == 2 else 10.0**number
+        losses = [b.train(plan, s, own_terms, weights, 4).losses for b, s in ((backend, ours), (REFERENCE, theirs))]
+        assert relative_error(*losses) < 1e-10
+        assert relative_error(ours.theta, theirs.theta) < 1e-10
+        if number == 0:
+            made.clear()
+    assert not made
+
+
 def test_state_is_changed_in_place(backend: OnDevice) -> None:
     """Also where its tensors are parts of others, or require gradients."""
     plan, expected, own_terms = dense()
-    backend.train(plan, expected, own_terms, 5)
+    backend.train(plan, expected, own_terms, some_weights(own_terms), 5)
     _, own, _ = dense()
     between = torch.full((own.theta.numel(), 2), 7.0).double()
     between[:, 1] = own.theta
     own.theta = between[:, 1].requires_grad_()
     theta = own.theta
     for steps in (2, 3):
-        backend.train(plan, own, own_terms, steps)
+        backend.train(plan, own, own_terms, some_weights(own_terms), steps)
     assert own.theta is theta
     assert all(torch.equal(a.detach(), b) for a, b in zip(tensors(own), tensors(expected), strict=True))
     assert (between[:, 0] == 7).all()
@@ -340,8 +376,8 @@ def test_what_is_kept_goes_with_the_plan(direct: TritonBackend, device: torch.de
         structure, theta, coefficients, own_terms, _ = make("laplace", (k, 5), 9)
         plan, own_terms = lower(structure.layers), moved(own_terms, device)
         own = AdamState(theta.to(device), coefficients.to(device), 1e-3)
-        own_backend.train(plan, own, own_terms, 3)
-        own_backend.loss_and_gradient(plan, own.theta, own.coefficients, own_terms)
+        own_backend.train(plan, own, own_terms, some_weights(own_terms), 3)
+        own_backend.loss_and_gradient(plan, own.theta, own.coefficients, own_terms, some_weights(own_terms))
         own_backend.residual_jacobian(plan, own.theta, own.coefficients, own_terms[0])
         own_backend.jets(plan, own.theta, own_terms[0].points[0], own_terms[0].program.channels)
         assert own_backend._prepared

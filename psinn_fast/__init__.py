@@ -15,7 +15,7 @@ from .discovery.discover import Discovery, discover
 from .discovery.extraction import DiscoveryError
 from .discovery.problem_symmetry import ProblemSymmetry, problem_symmetries
 from .discovery.student import StudentSettings
-from .domains import Box, Domain
+from .domains import Box, Disk, Domain
 from .kernels import available_backends, get_backend, register_backend
 from .kernels.contract import Backend
 from .kernels.errors import (
@@ -65,6 +65,7 @@ __all__ = [
     "Dirichlet",
     "Discovery",
     "DiscoveryError",
+    "Disk",
     "DivergedError",
     "Domain",
     "GaussNewton",

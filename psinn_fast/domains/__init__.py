@@ -1,7 +1,8 @@
 """Where PDEs live, and the point sets on them."""
 
 from .box import Box
+from .disk import Disk
 from .domain import Domain
 from .pointset import PointSet, Region, normals_of, region_of
 
-__all__ = ["Box", "Domain", "PointSet", "Region", "normals_of", "region_of"]
+__all__ = ["Box", "Disk", "Domain", "PointSet", "Region", "normals_of", "region_of"]

@@ -53,12 +53,14 @@ _VALUE = 0
 @dataclass(frozen=True)
 class Scales:
     """u_f = start_f + sizes_f N_f; ``coefficients``: sizes of the free numbers behind the unknown ones; ``residuals``:
-    root mean squares for random N, by term."""
+    root mean squares for random N, by term; ``balanced``: sizes of the free numbers as equations ask for them, before
+    they are rounded, 0 where none does."""
 
     start: FloatArray
     sizes: FloatArray
     coefficients: FloatArray
     residuals: tuple[FloatArray, ...] = ()
+    balanced: tuple[float, ...] = ()
 
 
 def natural_scales(problem: Problem, may_start: Sequence[bool] | None = None) -> Scales:
@@ -90,10 +92,12 @@ def natural_scales(problem: Problem, may_start: Sequence[bool] | None = None) ->
     sizes = _rounded(np.where(scales.sizes > 0, scales.sizes, 1.0), _ORDINARY)
     scales = replace(scales, start=np.where(abs(start) > _AWAY * sizes, start, 0.0), sizes=sizes)
     is_free = np.array([name not in bounded for name in problem.pde.unknown], dtype=bool)
-    units = np.array([probe.unit(k, scales) or abs(guess) or 1.0 for k, guess in enumerate(guesses)])
+    balanced = np.array([probe.unit(k, scales) for k in range(len(guesses))])
+    units = np.where(balanced > 0, balanced, np.where(guesses != 0, abs(guesses), 1.0))
     scales = replace(scales, coefficients=np.where(is_free, units, guesses))
     residuals = tuple(probe.residuals(i, scales).square().mean(0).sqrt().numpy() for i in range(len(probe.terms)))
-    return replace(scales, coefficients=np.where(is_free, _rounded(units, _UNUSUAL), 1.0), residuals=residuals)
+    rounded = np.where(is_free, _rounded(units, _UNUSUAL), 1.0)
+    return replace(scales, coefficients=rounded, residuals=residuals, balanced=tuple(balanced.tolist()))
 
 
 def given_middles(problem: Problem) -> FloatArray:

@@ -14,6 +14,9 @@ Metric = float | dict[str, float | None] | None
 # A loss this many times larger where no point was than where one was says that the network fits its points only,
 # unless it is below that part of the loss that training began with.
 HIDDEN, NEGLIGIBLE = 10.0, 1e-9
+# A loss so many times larger, and larger than one over this of the first, is never small (a hundred times more than the
+# most that was seen beside errors below 1 %).
+FAR = 1e6
 # In the last quarter the loss fell by the first of these factors and is still above that part of the first loss.
 _STILL_FALLING = ((2.0, 1e-3), (10.0, NEGLIGIBLE))
 # Above this part of its largest a term is not solved; above this part of the first loss nothing is, unless training
@@ -43,16 +46,21 @@ def times_larger(unseen: float, seen: float, first: float) -> str | None:
     return f"{_rounded(unseen / seen)} times larger" if seen > 0 else f"{unseen:.0e}"
 
 
-def between_points(larger: str | None, errors: Mapping[str, float]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Warnings and notes that the residual is ``larger`` between the points (`times_larger`).
+def between_points(
+    unseen: float, seen: float, first: float, errors: Mapping[str, float]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Warnings and notes that the residual is larger between the points (`times_larger`).
 
-    A warning; a note if residuals as large as that allow small errors only (``errors``: see `possible_errors`).
+    A warning; a note if residuals as large as that allow small errors only (``errors``: see `possible_errors`), which
+    is not believed where they are far larger: what the points did not see at all may be seen by a few of the others.
     """
+    larger = times_larger(unseen, seen, first)
     if not larger:
         return (), ()
     text = (f"the residual between the points is {larger}",)
+    is_far = not (unseen <= FAR * seen or unseen <= first / FAR)
     is_small = bool(errors) and all(error <= ALLOWED for error in errors.values())
-    return ((), text) if is_small else (text, ())
+    return ((), text) if is_small and not is_far else (text, ())
 
 
 def _rounded(ratio: float) -> str:

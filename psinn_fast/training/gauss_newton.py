@@ -212,8 +212,9 @@ def _doubts(
     """Warnings and notes; ``given``, ``unseen``: the loss at the problem's points and elsewhere; ``errors``: that the
     latter allows."""
     first = run.first_loss
-    if larger := times_larger(unseen, min(run.loss, given), first):
-        return between_points(larger, errors)
+    found = between_points(unseen, min(run.loss, given), first, errors)
+    if any(found):
+        return found
     if larger := times_larger(given, run.loss, first):
         # Of grids, since their corners may contradict each other, or lie in a layer: no matter if no error follows.
         allowed = max(errors.values(), default=math.inf) * math.sqrt(given / max(unseen, 1e-300))

@@ -321,8 +321,8 @@ def fit(
         errors = errors_allowed(problem, engine, net, x, points, exact_terms, lambda: interrupt.raised)
         file.conclude()
     total = problem.total_loss(own)
-    larger = times_larger(points.total(held_out, own), total, history["loss"][0] if len(history) else total)
-    between = between_points(larger, errors)
+    first = history["loss"][0] if len(history) else total
+    between = between_points(points.total(held_out, own), total, first, errors)
     stopped_by = {"done": "steps", "time limit": "seconds", "interrupted": "interrupt"}[ended]
     result = FitResult(
         ended,

@@ -28,7 +28,7 @@ from torch import Tensor
 from ..conditions import DATA, Dirichlet
 from ..kernels.contract import Backend, Term
 from ..kernels.plan import Plan
-from ..natural_scales import natural_scales
+from ..natural_scales import Scales, natural_scales
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..structure import Structure
@@ -48,8 +48,9 @@ _POINTS, _PER_UNKNOWN, _WORK, _NUMBERS = 16_384, 8, 1.5e10, 4e8
 _FEW = 64
 # Points at which fields are compared, and the directions that are tried at other points.
 _FIELD_POINTS, _DIRECTIONS = 1_024, 64
-# A field of a smaller part of its natural size than one over this is zero, which no error can be relative to.
-_ORDINARY = 30.0
+# A field of a smaller part of its natural size than one over this is zero, which no error can be relative to; a
+# coefficient, which is more often small.
+_ORDINARY, _UNUSUAL = 30.0, 100.0
 # By which c(z) is differentiated.
 _STEP = 1e-6
 # What is shorter than this part of J's longest column is rounding; so are losses below that part of 1.
@@ -74,9 +75,8 @@ def possible_errors(
     share = min(points, _WORK / n**2, _NUMBERS / most) / max(term.n_points for term in terms)
     halves = [_halves(term, share) for term in terms]
     residuals = Residuals(engine, plan, [], [])
-    losses = [
-        sum(float(residuals.of_term(half, x).square().sum(1).mean()) for half in both) / len(both) for both in halves
-    ]
+    # Of all points: a few of them may have nearly all of it.
+    losses = [float(residuals.of_term(term, x).square().sum(1).mean()) for term in terms]
     if not all(map(math.isfinite, losses)):
         return None
     weights = [
@@ -177,7 +177,7 @@ def _chosen(n: int, n_coefficients: int, some: int, most: int) -> Tensor:
 
 def _changes(problem: Problem, spaces: Sequence[_Own | _Beside], terms: Sequence[Term]) -> Iterator[tuple[str, Tensor]]:
     """(name, G) of every field, relative to its root mean square about its start (293 K), but no less than 1/30 of its
-    natural size, and of every unknown coefficient that is not zero."""
+    natural size, and of every unknown coefficient, relative to its value, but no less than `_least_sizes`."""
     own, fields, values = spaces[0], problem.pde.fields, _values(problem, terms)
     assert isinstance(own, _Own)
     u = own.vector(values).reshape(-1, len(fields))
@@ -187,16 +187,32 @@ def _changes(problem: Problem, spaces: Sequence[_Own | _Beside], terms: Sequence
     for i, name in enumerate(fields):
         size = float((u[:, i] - float(scales.start[i]) / math.sqrt(len(u))).norm())  # rows are divided by it
         yield name, g[:, i] / max(size, float(scales.sizes[i]) / _ORDINARY)
-    free = own.free
+    free, least = own.free, _least_sizes(problem, scales)
     for i, (name, value) in enumerate(problem.unknowns.values(free.tolist()).items()):
-        if not value:
+        size = max(abs(value), least[name])
+        if not size:
             continue
         step = torch.zeros_like(free)
         step[i] = _STEP * max(1.0, abs(float(free[i])))
         slope = (problem.unknowns.values((free + step).tolist())[name] - value) / float(step[i])
         change = torch.zeros(1, g.shape[2]).to(g)
-        change[0, own.size - len(free) + i] = slope / value
+        change[0, own.size - len(free) + i] = slope / size
         yield name, change
+
+
+def _least_sizes(problem: Problem, scales: Scales) -> dict[str, float]:
+    """By unknown coefficient, below which it is zero, to which no error can be relative: 1/100 of what is known of its
+    size, the least of its start, of what its equations ask for, and of bounds on both sides of zero; 0 where bounds are
+    on one side, and where nothing is known."""
+    unknowns = problem.unknowns
+    starts = unknowns.values(unknowns.start(guessed=True))
+    found = {}
+    for balanced, (name, start) in zip(scales.balanced, starts.items(), strict=True):
+        low, high = unknowns.interval(name)
+        asked = 0.0 if name in unknowns.bounds else balanced * unknowns.units.get(name, 1.0)
+        sizes = [size for size in (abs(start), asked, -low, high) if 0 < size < math.inf]
+        found[name] = min(sizes, default=0.0) / _UNUSUAL if low < 0 < high else 0.0
+    return found
 
 
 def _halves(term: Term, share: float) -> tuple[Term, Term]:

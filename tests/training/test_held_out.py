@@ -312,11 +312,27 @@ def test_what_the_loss_at_the_problems_own_points_allows(allowed: float | None, 
     assert any("own points is 1e4 times larger" in text for text in found) == is_told
 
 
-@pytest.mark.parametrize(("allowed", "is_warned"), [(1e-4, False), (0.03, True), (math.nan, True), (None, True)])
+@pytest.mark.parametrize(
+    ("allowed", "times", "first", "is_warned"),
+    [
+        (1e-4, 1e3, 1.0, False),
+        (0.03, 1e3, 1.0, True),
+        (math.nan, 1e3, 1.0, True),
+        (None, 1e3, 1.0, True),
+        (1e-8, 0.9e6, 1.0, False),
+        (1e-8, 1.1e6, 1.0, True),  # no bound is believed
+        (1e-8, 1.1e6, 1e7, False),  # 1e-7 of the first loss
+    ],
+)
 def test_what_is_larger_between_the_points_is_a_note_where_it_allows_no_error(
-    allowed: float | None, is_warned: bool
+    allowed: float | None, times: float, first: float, is_warned: bool
 ) -> None:
-    warnings, notes = between_points("1e3 times larger", {} if allowed is None else {"u": allowed})
-    assert warnings + notes == ("the residual between the points is 1e3 times larger",)
+    warnings, notes = between_points(times * 1e-6, 1e-6, first, {} if allowed is None else {"u": allowed})
+    (text,) = warnings + notes
+    assert text.startswith("the residual between the points is ")
+    assert text.endswith("times larger")
     assert bool(warnings) == is_warned
-    assert between_points(None, {"u": 1.0}) == ((), ())
+
+
+def test_what_is_not_larger_between_the_points_is_nothing() -> None:
+    assert between_points(9e-6, 1e-6, 1.0, {"u": 1.0}) == ((), ())

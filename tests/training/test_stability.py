@@ -6,6 +6,7 @@ import math
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ from psinn_fast import (
     structure_from_group,
 )
 from psinn_fast.kernels.torch_program import torch_program
+from psinn_fast.natural_scales import natural_scales
 from psinn_fast.training import stability
 from psinn_fast.training.abort import look_up
 from psinn_fast.training.doubts import ALLOWED, ALLOWED_OF_ADAM, FREE, loose, undetermined
@@ -144,6 +146,89 @@ def test_only_the_product_of_two_coefficients_is_determined() -> None:
     assert result.coefficients["a"] * result.coefficients["b"] == pytest.approx(6.0, rel=1e-3)
     assert any("do not determine a and b" in warning for warning in result.warnings)
     assert result.possible_errors["u"] < 1e-3
+
+
+X = line.grid(41)
+ENDS = Dirichlet([[0.0], [1.0]], u=0.0)
+
+
+def drift(start: float) -> Problem:
+    """Solved by u = x (1 - x) and c = 0."""
+    pde = PDE("x", "u", lambda u, c: u.xx + c * u.x + 2, unknown={"c": start})
+    return Problem("drift", pde, line, [Residual(X), ENDS, Data(X, u=lambda x: x * (1 - x))])
+
+
+def robin(start: float) -> Problem:
+    """Solved by u = x (2 - x) and c = 0."""
+    wall = Residual([[1.0]], lambda u, c: u.x + c * u, name="wall")
+    pde = PDE("x", "u", lambda u: u.xx + 2, unknown={"c": start})
+    return Problem("Robin", pde, line, [Residual(X), wall, Dirichlet([[0.0]], u=0.0), Data(X, u=lambda x: x * (2 - x))])
+
+
+@pytest.mark.trajectory
+@pytest.mark.parametrize("make", [drift, robin])
+@pytest.mark.parametrize("start", [1.0, 0.0])
+def test_a_coefficient_that_is_zero_is_determined(make: Callable[[float], Problem], start: float) -> None:
+    result = fit(make(start), TanhMLP([1, 8, 1], seed=0, dtype=torch.float64), GaussNewton(60))
+    assert abs(result.coefficients["c"]) < 1e-4
+    assert 0 < result.possible_errors["c"] < ALLOWED
+    assert not result.warnings
+
+
+@pytest.mark.trajectory
+@pytest.mark.parametrize("start", [1.0, 0.0])
+def test_a_coefficient_that_nothing_determines_is_told_even_at_zero(start: float) -> None:
+    """c multiplies what vanishes on the solution u = x (1 - x)."""
+    pde = PDE("x", "u", lambda u, x, c: u.xx + 2 + c * (u.x - 1 + 2 * x), unknown={"c": start})
+    problem = Problem("free", pde, line, [Residual(X), ENDS, Data(X, u=lambda x: x * (1 - x))])
+    result = fit(problem, TanhMLP([1, 8, 1], seed=0, dtype=torch.float64), GaussNewton(60))
+    assert any("do not determine c" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize(
+    ("start", "guess", "bounds", "unit", "expected"),
+    [
+        (1.0, None, None, 3.0, 0.01),
+        (1.0, 0.2, None, 3.0, 0.002),
+        (1.0, None, None, 1e-6, 1e-8),  # a thousandth of its start: what the equation asks for is nearer
+        (0.0, None, None, 3.0, 0.03),
+        (0.0, None, None, 0.0, 0.0),
+        (-2.0, None, None, 0.0, 0.02),
+        (0.4, None, (-0.1, 0.5), 3.0, 0.001),
+        (1.0, 0.1, (0.0, None), 3.0, 0.0),  # it may be as small as it likes, but is not zero
+        (1.0, None, (None, 7.0), 3.0, 0.01),
+    ],
+)
+def test_how_small_a_coefficient_is_zero(
+    start: float, guess: float | None, bounds: tuple[float | None, float | None] | None, unit: float, expected: float
+) -> None:
+    problem = drift(start)
+    given = {} if guess is None else {"c": guess}
+    known = {"c": bounds} if bounds else {}
+    problem = Problem("drift", problem.pde, line, problem.conditions, guess=given, bounds=known)
+    scales = replace(natural_scales(problem), balanced=(unit,))
+    assert stability._least_sizes(problem, scales)["c"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.trajectory
+def test_errors_are_those_of_the_residuals_at_all_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One point of 16,384 with nearly all of the loss, which a random share of them may leave out."""
+    found = []
+    for height in (0.0, 1e6):
+        pde = PDE("x y", "u", lambda u, x, y, h=height: u.lap + h * sp.exp(-((x - 0.31) ** 2 + (y - 0.67) ** 2) / 1e-8))
+        walls = [Dirichlet(PLATE.boundary(31), u=0.0)]
+        problem = Problem("spike", pde, PLATE, [Residual(PLATE.grid(5)), *walls])
+        net = TanhMLP([2, 6, 1], seed=0, dtype=torch.float64)
+        terms = list(problem.terms(torch.float64))
+        place = torch.tensor([[[0.31, 0.67]]], dtype=torch.float64)
+        spread = torch.from_numpy(np.array(PLATE.random(40_000, 0)))[None]
+        points = torch.cat([spread, place], 1)
+        columns = torch.from_numpy(problem.traced[0].columns([points[0].numpy()]))
+        terms[0] = replace(terms[0], points=points, columns=columns)
+        errors = possible_errors(problem, get_backend(), net.plan, net.theta.detach(), terms)
+        assert errors is not None
+        found.append(errors["u"])
+    assert found[1] > 10 * found[0]
 
 
 @pytest.mark.trajectory

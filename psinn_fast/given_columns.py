@@ -118,7 +118,8 @@ def weight_columns(weight: Target, points: Points, name: str) -> tuple[float, di
     """A term's weight, and the column that its residuals are multiplied by where each point has a weight of its own."""
     if callable(weight):
         return 1.0, {ROOT: partial(_root_of, weight)}
-    if np.ndim(weight) == 0 or isinstance(weight, (str, bytes)):
+    is_one = not hasattr(weight, "__len__") or isinstance(weight, (str, bytes)) or getattr(weight, "ndim", 1) == 0
+    if is_one:
         return checks.number(f"{name}: weight", weight, least=0), {}
     weights = checks.numbers(f"{name}: weight", weight)
     if weights.shape != (len(points),):

@@ -55,7 +55,7 @@ def solution_figure(problem: Problem | str, net: PsiMLP, title: str = "", backen
 
 
 class Canvas:
-    """A mesh over a domain's first two coordinates (or the one), the others at their centre.
+    """A mesh over a domain's first two coordinates (or the one), the others at their centre, if that is inside.
 
     Attributes:
         mesh: one array per drawn coordinate.
@@ -68,6 +68,8 @@ class Canvas:
         self.mesh = tuple(np.meshgrid(*steps, indexing="ij"))
         points = np.tile(domain.centre, (self.mesh[0].size, 1))
         points[:, :drawn] = np.stack([axis.ravel() for axis in self.mesh], 1)
+        if domain.outside(points).all():  # there is a hole at the centre
+            points[:, drawn:] = domain.random(1, 0)[0, drawn:]
         self._domain, self._inside = domain, ~domain.outside(points)
         self.points = points[self._inside]
 

@@ -214,6 +214,9 @@ def test_pickles() -> None:
         (lambda: Residual(POINTS, weight=lambda y, x: x**2), r"residual: weight: it is called with the coordinates"),
         (lambda: Residual(POINTS, weight=0 * T), "weight: expected a positive weight at some point, all are 0"),
         (lambda: Residual(POINTS, weight=T * np.nan), "weight: 7 of 7 numbers are NaN"),
+        (lambda: Residual(POINTS, weight=[[1.0], [1.0, 2.0]]), "weight: expected numbers"),
+        (lambda: Residual(POINTS, weight=np.ones((7, 1))), r"weight: expected a number or shape \(7,\), got \(7, 1\)"),
+        (lambda: Residual(POINTS, weight=None), "weight: expected a finite number >= 0, got None"),
         (lambda: Residual(POINTS, weight="much"), "weight: expected a finite number >= 0"),
     ],
 )

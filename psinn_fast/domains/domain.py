@@ -28,8 +28,8 @@ ROUNDING = 1e-6
 ON_BOUNDARY, _LAST_DIGITS = 1e-9, 4 * float(np.finfo(np.float64).eps)
 # Unit vectors may have lengths that differ by so much from 1: float32.
 _UNIT = 1e-6
-# Candidates after which a domain that has held none of them is taken for empty.
-_EMPTY = 1 << 20
+# A domain that holds a smaller part of its bounds, once so many points have been tried, has bounds that are too loose.
+_LEAST, _AT_ONCE = 1 / 8192, 1 << 20
 # Cells along each parameter of a part whose size is measured, by the number of parameters; points of an outline.
 _CELLS, _OUTLINE = {0: 0, 1: 512, 2: 32, 3: 12}, 513
 # Points at which maps are tried, inside and on each part; at which a domain is checked.
@@ -149,14 +149,14 @@ class Domain(metaclass=_Finished):
         refuse_too_many(n)
         from scipy.stats import qmc  # takes most of a second to import, and few need it
 
-        exponent = max(0, math.ceil(math.log2(n)))
-        while True:
-            points = self.from_unit(qmc.Sobol(len(self.coords), seed=seed).random_base2(exponent))
-            kept = points[self.inside(points)]
-            if len(kept) >= n:
-                return PointSet.of(kept[:n], Region(self))
-            self._refuse_empty(len(kept), len(points))
-            exponent += 1
+        sampler, count = qmc.Sobol(len(self.coords), seed=seed), 2 ** max(0, math.ceil(math.log2(n)))
+        kept, tried = np.empty((0, len(self.coords))), 0
+        while len(kept) < n:
+            points = self.from_unit(sampler.random(count))
+            kept, tried = np.concatenate([kept, points[self.inside(points)]]), tried + len(points)
+            self._refuse_empty(len(kept), tried)
+            count = min(tried, _AT_ONCE)  # powers of two, of which Sobol points are most even
+        return PointSet.of(kept[:n], Region(self))
 
     def boundary(self, n: int, part: str | None = None) -> PointSet:
         """``n`` points spread evenly over one part of the boundary, or over all, each by its length or area."""
@@ -187,6 +187,8 @@ class Domain(metaclass=_Finished):
         given = self._points(points)
         beyond = self._beyond_bounds(given)
         rest = np.flatnonzero(~beyond)
+        beyond[rest] = ~self.inside(given[rest])
+        rest = np.flatnonzero(beyond & ~self._beyond_bounds(given))
         beyond[rest] = ~self._near(given[rest], ROUNDING * (self.high - self.low)).any(0)
         return beyond
 
@@ -278,7 +280,8 @@ class Domain(metaclass=_Finished):
         kept, tried = np.empty((0, len(self.coords))), 0
         while len(kept) < count:
             wanted = count - len(kept)
-            points = self.from_unit(unit(wanted if not len(kept) else math.ceil(wanted * tried / len(kept))))
+            more = math.ceil(wanted * tried / len(kept)) if len(kept) else max(wanted, tried)
+            points = self.from_unit(unit(min(more, max(wanted, _AT_ONCE))))
             kept, tried = np.concatenate([kept, points[self.inside(points)]]), tried + len(points)
             self._refuse_empty(len(kept), tried)
         return kept[:count]
@@ -363,9 +366,10 @@ class Domain(metaclass=_Finished):
         return given
 
     def _refuse_empty(self, kept: int, tried: int) -> None:
-        if tried > max(1, kept) * _EMPTY:
+        if tried >= _AT_ONCE and kept < _LEAST * tried:
             raise InputError(
-                f"{type(self).__name__}.contains: it holds {kept} of {tried:,} points within the bounds of {self}"
+                f"{type(self).__name__}.contains: it holds {kept} of {tried:,} points within the bounds of {self}; "
+                "give tighter ones"
             )
 
 

@@ -43,6 +43,17 @@ def test_parts_of_the_interior_get_points_by_their_size() -> None:
     assert abs((points[:, 1] > 0).mean() - 1 / 3) < 0.01
 
 
+def test_thin_domains() -> None:
+    """A ring of a thousandth of its bounds; one of a millionth is refused, in a second."""
+    assert len(Ring(inner=0.9995).random(200, 0)) == 200
+    assert len(Ring(inner=0.9995).random(1, 0)) == 1
+    assert len(Ring(inner=0.9995).unseen_grid(5)) == 25
+    with pytest.raises(
+        InputError, match=r"Ring.contains: it holds \d of .* points within the bounds of Ring.*tighter ones"
+    ):
+        Ring(inner=1 - 1e-7).random(200, 0)
+
+
 def test_boundaries_get_points_by_their_length() -> None:
     ring = Ring(inner=0.25)
     points = ring.boundary(100)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import sympy
 import torch
-from domains.shapes import LShape, Ring
+from domains.shapes import Ball, LShape, Ring
 
 import psinn_fast as pf
 from psinn_fast import PDE, Box, Data, Dirichlet, Domain, InputError, Neumann, Problem, Residual
@@ -148,6 +148,18 @@ def test_metrics_and_pictures() -> None:
     figure = solution_figure(own, net)
     assert [len(axis.lines) for axis in figure.axes[:3]] == [2, 2, 2]
     assert np.isnan(np.asarray(figure.axes[0].images[0].get_array())[60, 60])
+
+
+def test_a_picture_beside_a_hole() -> None:
+    """Of three coordinates the third is where there is something."""
+
+    class Upper(Ball):
+        def contains(self, points):
+            return ((points**2).sum(1) <= 1) & (points[:, 2] >= 0.1)
+
+    canvas = Canvas(Upper(), 21)
+    assert len(canvas.points) > 0
+    assert Upper().inside(canvas.points).all()
 
 
 def test_a_domain_without_parts() -> None:

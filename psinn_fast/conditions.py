@@ -76,6 +76,11 @@ class Condition(Portable):
     outside: bool
     _records = ("_meaning",)
 
+    @property
+    def point_weight(self) -> float:
+        """The mean of the points' own weights; 1 where they have none."""
+        return float(np.mean(self.columns[ROOT] ** 2)) if ROOT in self.columns else 1.0
+
     def traced(self, pde: PDE, unknowns: Unknowns | None = None) -> Traced:
         """The program of this condition for a PDE's fields, and for the free numbers behind its unknown coefficients.
 

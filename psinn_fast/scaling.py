@@ -61,8 +61,10 @@ def in_natural_units(problem: Problem, scales: Scales) -> Problem:
       in those of the largest.
     - Coefficients without bounds are c = unit z.
     """
-    sizes = [np.where(np.isfinite(size) & (size > 0), size, 1.0) for size in scales.residuals]
-    weights = [condition.weight for condition in problem.conditions]
+    weights = [condition.weight * condition.point_weight for condition in problem.conditions]
+    # Weights of points count like those of terms, so sizes are without them.
+    sizes = [size / math.sqrt(c.point_weight) for size, c in zip(scales.residuals, problem.conditions, strict=True)]
+    sizes = [np.where(np.isfinite(size) & (size > 0), size, 1.0) for size in sizes]
     weighted = np.concatenate([math.sqrt(w) * size for w, size in zip(weights, sizes, strict=True) if w])
     most = _ORDINARY if len({w for w in weights if w}) == 1 else _CHOSEN
     is_ordinary = bool(((weighted >= 1 / most) & (weighted <= most)).all())

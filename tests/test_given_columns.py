@@ -20,6 +20,7 @@ from psinn_fast.conditions import Condition
 from psinn_fast.discovery.problem_symmetry import problem_symmetries
 from psinn_fast.domains import Domain
 from psinn_fast.natural_scales import given_middles, natural_scales
+from psinn_fast.scaling import in_natural_units
 from psinn_fast.training.held_out import HeldOut
 from psinn_fast.training.redraw import Redraw
 from psinn_fast.training.sampling import Sampler
@@ -150,6 +151,36 @@ def test_weights_by_point_are_a_part_of_the_mean() -> None:
     (r,) = engine.residual_jacobian(NET.plan, NET.theta.detach(), none, own.terms(torch.float64)[0])[0].T
     assert float((r**2).mean()) == pytest.approx(float((weights * (field(POINTS) - T) ** 2).mean()), rel=1e-12)
     assert own.conditions[0].weight == 1
+
+
+@pytest.mark.parametrize("weight", [1e-4, 1e4])
+def test_a_weight_of_all_points_is_a_weight_of_the_term(weight: float) -> None:
+    """Also where residuals are divided by their sizes: losses are the same functions of the network."""
+
+    def trained(own: Any) -> list[float]:
+        conditions = [Residual(SQUARE.grid(5)), Dirichlet(POINTS, u=T, weight=own)]
+        made = Problem("p", LAPLACE, SQUARE, conditions)
+        made = in_natural_units(made, natural_scales(made))
+        terms, none = made.terms(torch.float64), torch.zeros(0, dtype=torch.float64)
+        engine, theta = pf.get_backend("reference"), NET.theta.detach()
+        squares = [float(engine.residual_jacobian(NET.plan, theta, none, term)[0].square().mean()) for term in terms]
+        return [c.weight * square for c, square in zip(made.conditions, squares, strict=True)]
+
+    assert trained(np.full(7, weight)) == pytest.approx(trained(weight), rel=1e-12)
+
+
+@pytest.mark.trajectory
+def test_gauss_newton_takes_a_weight_of_all_points_for_one_of_the_term() -> None:
+    """Balanced terms keep both."""
+
+    def theta(own: Any) -> np.ndarray:
+        conditions = [Residual(SQUARE.grid(9)), Dirichlet(SQUARE.boundary(9), u=lambda x, y: x * y, weight=own)]
+        found = pf.solve(
+            Problem("p", LAPLACE, SQUARE, conditions), layers=[2, 4, 1], optimizer=pf.GaussNewton(iterations=4), seed=0
+        )
+        return found.net.theta.detach().numpy()
+
+    np.testing.assert_allclose(theta(np.full(36, 9.0)), theta(9.0), rtol=1e-6, atol=1e-8)
 
 
 def test_weights_change_no_sizes() -> None:

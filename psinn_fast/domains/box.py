@@ -29,6 +29,13 @@ class Box(Domain):
 
     is_box = True
 
+    def __init_subclass__(cls) -> None:
+        for name in ("contains", "boundary_at", "parts"):
+            if name in cls.__dict__:
+                raise InputError(
+                    f"{cls.__name__}: a Box is all of its bounds, its own {name} would not count; derive from Domain"
+                )
+
     def __init__(self, /, **intervals: tuple[float, float]) -> None:
         if not intervals:
             raise InputError("intervals: expected at least one, e.g. Box(x=(-1, 1))")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..frozen import frozen
 from ..kernels import checks
+from ..kernels.channels import MAX_INPUTS
 from ..kernels.errors import InputError, short
 from ..names import by_normal_names
 from ..symmetry import SignedPermutation, maps_of_box
@@ -86,6 +87,8 @@ class Domain(metaclass=_Finished):
         if not bounds:
             raise InputError(f"{kind}: expected the bounds of at least one coordinate, e.g. x=(-1, 1)")
         named = by_normal_names(bounds, kind)
+        if len(named) > MAX_INPUTS and not self.is_box:
+            raise InputError(f"{kind}: expected 1 to {MAX_INPUTS} coordinates, got {len(named)}")
         ends = [_ends(name, interval) for name, interval in named.items()]
         self.coords = tuple(named)
         self.low, self.high = frozen((np.array([low for low, _ in ends]), np.array([high for _, high in ends])))

@@ -336,7 +336,10 @@ class Marquardt:
         elif first or any(self._sampler.redraws):
             self._use(self._sampler.draw(self.step), own)
         if self._options.balance:
-            traces, edges = self.residuals.traces(self.x), self._sampler.on_boundary
+            edges, conditions = self._sampler.on_boundary, self.problem.conditions
+            traces = self.residuals.traces(self.x)
+            # What points weigh is kept, like the weights of terms.
+            traces = [trace / c.point_weight for trace, c in zip(traces, conditions, strict=True)]
             inside = max((trace for trace, edge in zip(traces, edges, strict=True) if not edge), default=0.0)
             balanced = [
                 w * inside / trace if edge and inside > 0 and trace > 0 else w

@@ -19,6 +19,7 @@ from .domains import Box, Disk, Domain
 from .kernels import available_backends, get_backend, register_backend
 from .kernels.contract import Backend
 from .kernels.errors import (
+    BackendLimit,
     BackendUnavailable,
     CheckpointError,
     CheckpointWarning,
@@ -55,6 +56,7 @@ from .training import (
 __all__ = [
     "PDE",
     "Backend",
+    "BackendLimit",
     "BackendUnavailable",
     "Box",
     "CheckpointError",

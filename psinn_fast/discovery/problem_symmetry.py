@@ -14,9 +14,10 @@ import torch
 from scipy.spatial import cKDTree
 
 from ..conditions import Condition
-from ..given_columns import ROOT
+from ..given_columns import ROOT, columns_of, known_anywhere, normal_column
 from ..kernels import checks
 from ..kernels.channels import Channel, Laplacian, MultiIndex
+from ..kernels.errors import InputError
 from ..kernels.torch_program import torch_program
 from ..problem import Problem
 from ..problems import as_problem
@@ -76,8 +77,9 @@ def problem_symmetries(
 
     Points at which an equation has to hold stand for the region that they fill, so the equation is compared at mapped
     points wherever these lie among its points; so it is with given values (`Dirichlet`, `Neumann`, `Data`) that are the
-    same at all points of a term, if these are dense. Other given values are only known at their points, and need one
-    exactly at the mapped place. Weights play no part: they shift errors, not the solution.
+    same at all points of a term, if these are dense, and with functions on regions of a domain that is no box. Other
+    given values are only known at their points, and need one exactly at the mapped place. Weights play no part: they
+    shift errors, not the solution.
 
     A single point that fixes a constant which nothing else determines (a gauge: the pressure at one point) needs no
     counterpart for fields of sign +: u(g x) - u(x) is then a constant c, and g has a finite order n, so n c = 0. A
@@ -134,7 +136,11 @@ class _Term:
         domain = problem.domain
         is_constant = self._given is not None and bool((self._given == self._given[0]).all())
         self.is_dense = 0 < self.gap <= _DENSE * float(np.linalg.norm(domain.high - domain.low))
-        self.stands_for_region = not self.has_values or (is_constant and self.is_dense)
+        self._targets, self.normals = condition.targets, _normals(condition)
+        # A box's points have counterparts on its other side; points of other regions need not.
+        regions = [region for region in condition.regions if region is not None and not region.domain.is_box]
+        self.is_known = len(regions) == len(condition.sites) and known_anywhere(condition.targets, np.empty(0))
+        self.stands_for_region = not self.has_values or (is_constant and self.is_dense) or self.is_known
         self._residuals = torch_program(traced.program).residuals
         self.n_sites, n, _ = self._all.shape
         most = _MOST if self.has_values else _FEW
@@ -164,10 +170,19 @@ class _Term:
         given = None if self._given is None else self._given[numbers]
         return self._evaluate(points, given, jets, coefficients)
 
-    def anywhere(self, points: FloatArray, jets: Jets, coefficients: FloatArray) -> FloatArray:
-        """Residuals (n, m) at any points, for terms that stand for a region."""
+    def anywhere(
+        self, points: FloatArray, normals: FloatArray | None, jets: Jets, coefficients: FloatArray
+    ) -> FloatArray:
+        """Residuals (n, m) at any points, with their ``normals`` (n, d), for terms that stand for a region. NaN where
+        normals are not known, or a function is not."""
         n = points.shape[1]
         given = None if self._given is None else np.broadcast_to(self._given[0], (n, self._given.shape[1]))
+        if self.is_known and given is not None:
+            try:
+                columns = columns_of(points[0], normals, self._targets, self.name)
+            except InputError:
+                return np.full((n, self.program.n_residuals), np.nan)
+            given = np.stack([np.ones(n) if name == ROOT else column for name, column in columns.items()], 1)
         return self._evaluate(points, given, jets, coefficients)
 
     def _evaluate(
@@ -314,6 +329,8 @@ class _Comparison:
     def _images_of_term(self, i: int, g: SignedPermutation) -> Iterator[_Image]:
         term = self.terms[i]
         mapped = self._mapped(term, g)
+        # The domain's image is itself, and so are its normals.
+        normals = None if term.normals is None else g(term.normals[term.picked])
         for other in self.terms:
             if other.n_sites != term.n_sites:
                 continue
@@ -332,8 +349,14 @@ class _Comparison:
                     if exactly:
                         values.append(other.at(numbers, there, self.coefficients))
                     else:
-                        values.append(other.anywhere(points, there, self.coefficients))
+                        values.append(other.anywhere(points, normals, there, self.coefficients))
                 yield _Image(other, is_there, distance <= self.same_point, np.stack(values))
+
+
+def _normals(condition: Condition) -> FloatArray | None:
+    """(N, d), where a condition has any."""
+    names = [normal_column(axis) for axis in range(condition.sites[0].shape[1])]
+    return np.stack([condition.columns[name] for name in names], 1) if names[0] in condition.columns else None
 
 
 def _pulled_back(jets: Jets, g: SignedPermutation, character: tuple[int, ...]) -> Jets:

@@ -204,6 +204,31 @@ def test_symmetries_of_problems_and_functions() -> None:
     assert len(asymmetries(problem(L), nets, L.symmetries())) == 1
 
 
+@pytest.mark.parametrize("n", [120, 121])
+def test_symmetries_of_functions_on_a_boundary(n: int) -> None:
+    """Whether points have counterparts or not: values and normals are known at the mapped points."""
+
+    def g(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.asarray(x**2 * y)
+
+    inner, outer = RING.boundary(n, "inner"), RING.boundary(n, "outer")
+    own = problem(
+        RING,
+        Residual(RING.random(400, 0), weight=lambda x, y: 2 + x),
+        Dirichlet(inner, u=g),
+        Neumann(outer, u=lambda x, y: 1e-3 * x, name="flux"),
+        Residual(outer, lambda u, n_x, n_y, g: u.x * n_x + u.y * n_y + u - g, g=g, name="robin"),
+    )
+    names = ("y -> -y", "x -> -x")
+    found = {(s.text, s.symmetry.character[0]): s for s in pf.problem_symmetries(own) if s.text in names}
+    assert {key: s.verdict for key, s in found.items()} == dict.fromkeys(found, "broken")
+    assert found["x -> -x", 1].reason.startswith("flux: at")
+    own = problem(RING, *own.conditions[:2], Neumann(outer, u=g), own.conditions[3])
+    found = {(s.text, s.symmetry.character[0]): s for s in pf.problem_symmetries(own) if s.text in names}
+    assert [key for key, s in found.items() if s.verdict == "holds"] == [("y -> -y", -1), ("x -> -x", 1)]
+    assert {s.verdict for s in found.values()} == {"holds", "broken"}
+
+
 def test_students_imitate_inside() -> None:
     teacher = pf.TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
     found = distil(problem(L), teacher, settings=StudentSettings((4,), starts=1, steps=20, grid=9), threshold=0.1)

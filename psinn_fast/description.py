@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sympy as sp
 
+from .domains import common_unit
 from .fields import derivative_name
 from .given_columns import ROOT, known_anywhere, normal_column
 from .kernels.channels import ChannelSet
@@ -59,6 +60,7 @@ def _kind(condition: Condition) -> str:
     places = " and ".join(", ".join(region.parts) or "the interior" for region in regions)
     # Points of a region bring their normals along.
     is_known = known_anywhere(condition.targets, np.empty(0))
+    is_known &= len(regions) == 1 or common_unit(regions, condition.sites) is not None
     return f"of {places}, may be drawn anew" if is_known else f"of {places}, as given"
 
 

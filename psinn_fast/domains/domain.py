@@ -18,6 +18,7 @@ from ..kernels.errors import InputError, short
 from ..names import by_normal_names
 from ..symmetry import SignedPermutation, maps_of_box
 from .pointset import PointSet, Region
+from .returned import called, vectors
 from .unit import OFFSET, counts, even, mesh, refuse_too_many
 
 Points = npt.NDArray[np.float64]
@@ -93,8 +94,6 @@ class Domain(metaclass=_Finished):
         self.coords = tuple(named)
         self.low, self.high = frozen((np.array([low for low, _ in ends]), np.array([high for _, high in ends])))
 
-    # What a subclass says.
-
     def contains(self, points: Points) -> Mask:
         """Which of the points (N, d) lie in the domain: (N,) truth values. Those beyond the bounds never count."""
         raise InputError(f"{type(self).__name__}: it has no method contains(points), which says what lies inside")
@@ -112,8 +111,6 @@ class Domain(metaclass=_Finished):
         None where a domain has no such method: then training never goes on in windows of time.
         """
         return None
-
-    # What follows from it.
 
     def __setattr__(self, name: str, value: object) -> None:
         if "_is_finished" in self.__dict__:
@@ -219,12 +216,10 @@ class Domain(metaclass=_Finished):
         ends = np.round(np.cumsum(sizes) / sizes.sum() * n).astype(int) if len(sizes) else np.zeros(0, int)
         return [int(count) for count in np.diff(ends, prepend=0)]
 
-    # What training asks.
-
     def inside(self, points: Points) -> Mask:
         """`contains`, within the bounds alone, with what it returns checked."""
         what = f"{type(self).__name__}.contains"
-        returned = _called(what, lambda: self.contains(np.array(points)), len(points))
+        returned = called(what, lambda: self.contains(np.array(points)), len(points))
         if not isinstance(returned, np.ndarray) or returned.dtype != np.bool_ or returned.shape != (len(points),):
             got = f"{returned.dtype} {returned.shape}" if isinstance(returned, np.ndarray) else short(returned)
             raise InputError(f"{what}: expected an array of {len(points)} truth values for as many points, got {got}")
@@ -235,10 +230,10 @@ class Domain(metaclass=_Finished):
         """`boundary_at`, with what it returns checked."""
         self._some_parts(part)
         what, shape = f"{type(self).__name__}.boundary_at({part!r}, ...)", (len(unit), len(self.coords))
-        returned = _called(what, lambda: self.boundary_at(part, np.array(unit)), len(unit))
+        returned = called(what, lambda: self.boundary_at(part, np.array(unit)), len(unit))
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise InputError(f"{what}: expected points and normals (or None), got {short(returned)}")
-        points = _vectors(f"{what}: points", returned[0], shape)
+        points = vectors(f"{what}: points", returned[0], shape)
         beyond = self.outside(points)
         if beyond.any():
             first = ", ".join(f"{x:.10g}" for x in points[int(np.argmax(beyond))])
@@ -248,7 +243,7 @@ class Domain(metaclass=_Finished):
             )
         if returned[1] is None:
             return points, None
-        normals = _vectors(f"{what}: normals", returned[1], shape)
+        normals = vectors(f"{what}: normals", returned[1], shape)
         lengths = np.linalg.norm(normals, axis=1)
         if (wrong := abs(lengths - 1) > _UNIT).any():
             first = f"{lengths[int(np.argmax(wrong))]:.6g}"
@@ -298,8 +293,14 @@ class Domain(metaclass=_Finished):
         return unit[:, :-1]
 
     def unit_of(self, part: str | None, points: Points) -> Points | None:
-        """The points of [0, 1]^d whose places on a part, or inside, are ``points``; None where nobody knows."""
-        return None
+        """The points of [0, 1]^d whose places on a part, or inside, are ``points``; None where nobody knows.
+
+        It is known of the points that `boundary` gives.
+        """
+        unit = even(len(points), len(self.coords) - 1)
+        if part is None or not np.array_equal(self.surface(part, unit)[0], points):
+            return None
+        return np.column_stack([unit, np.zeros(len(unit))])
 
     @cached_property
     def _measured(self) -> dict[str, Measured]:
@@ -318,13 +319,14 @@ class Domain(metaclass=_Finished):
                 if other != axis:  # the middle of the cell's two edges
                     edge = (edge.take(range(_CELLS[n]), other) + edge.take(range(1, _CELLS[n] + 1), other)) / 2
             edges.append(edge)
+        low, high = frozen((points.min(0), points.max(0)))
         if not n:
-            return Measured(1.0, points.min(0), points.max(0))
+            return Measured(1.0, low, high)
         jacobian = np.stack(edges, -2)
         size = float(np.sqrt(np.maximum(np.linalg.det(jacobian @ jacobian.swapaxes(-1, -2)), 0.0)).sum())
         if size == 0:
             raise InputError(f"{type(self).__name__}.boundary_at({part!r}, ...): all of its points are one")
-        return Measured(size, points.min(0), points.max(0))
+        return Measured(size, low, high)
 
     @cached_property
     def _symmetries(self) -> tuple[SignedPermutation, ...]:
@@ -374,22 +376,6 @@ class Domain(metaclass=_Finished):
                 f"{type(self).__name__}.contains: it holds {kept} of {tried:,} points within the bounds of {self}; "
                 "give tighter ones"
             )
-
-
-def _called(what: str, function: Callable[[], Any], n: int) -> Any:
-    try:
-        return function()
-    except InputError:
-        raise
-    except Exception as error:  # the method is the user's: it may raise anything
-        raise InputError(f"{what}: it failed on {n} points ({type(error).__name__}: {error})") from error
-
-
-def _vectors(what: str, returned: object, shape: tuple[int, int]) -> Points:
-    given = checks.numbers(what, returned)
-    if given.shape != shape:
-        raise InputError(f"{what}: expected shape {shape}, got {given.shape}")
-    return given
 
 
 def _ends(name: str, interval: object) -> tuple[float, float]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # domains make point sets
     from .domain import Domain
 
 Points = npt.NDArray[np.float64]
+# Points of several regions are at the same place of these, to this part.
+_SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,3 +140,12 @@ def region_of(points: object) -> Region | None:
 def normals_of(points: object) -> Points | None:
     """The outward unit normals (N, d) that points bring along; None if they bring none."""
     return points.normals if isinstance(points, PointSet) else None
+
+
+def common_unit(regions: Sequence[Region], sites: Sequence[Points]) -> Points | None:
+    """The points of [0, 1]^d whose places in every region are its site's points; None where there are none, or nobody
+    knows: then points of the one have no known partners in the other."""
+    places = [region.unit_of(site) for region, site in zip(regions, sites, strict=True)]
+    known = [place for place in places if place is not None]
+    is_common = len(known) == len(places) and all(np.allclose(own, known[0], rtol=0, atol=_SAME) for own in known)
+    return known[0] if is_common else None

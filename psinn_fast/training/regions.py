@@ -9,12 +9,11 @@ import numpy.typing as npt
 import torch
 
 from ..conditions import Condition
+from ..domains import common_unit
 from ..kernels.contract import Term
 from ..problem import Problem
 
 Points = npt.NDArray[np.float64]
-# Two sites of a condition correspond to each other to this part of their box.
-_SAME = 1e-9
 
 
 def other_sites(condition: Condition, count: int, rng: np.random.Generator) -> tuple[Points, ...] | None:
@@ -28,9 +27,7 @@ def other_sites(condition: Condition, count: int, rng: np.random.Generator) -> t
     unit = sobol(condition.sites[0].shape[1], rng)
     if len(regions) == 1:
         return (regions[0].drawn(count, unit),)
-    places = [region.unit_of(site) for site, region in zip(condition.sites, regions, strict=True)]
-    known = [place for place in places if place is not None]
-    if len(known) < len(places) or not all(np.allclose(own, known[0], rtol=0, atol=_SAME) for own in known):
+    if common_unit(regions, condition.sites) is None:
         return None
     same = unit(count)
     sites = [points for region in regions if (points := region.at(same)) is not None]

@@ -14,7 +14,7 @@ import torch
 from domains.shapes import Ball, LShape, Ring
 
 import psinn_fast as pf
-from psinn_fast import PDE, Box, Data, Dirichlet, Domain, InputError, Neumann, Problem, Residual
+from psinn_fast import PDE, Box, Data, Dirichlet, Domain, InputError, Neumann, Periodic, Problem, Residual
 from psinn_fast.coverage import coverage
 from psinn_fast.discovery.distillation import distil
 from psinn_fast.discovery.student import StudentSettings
@@ -77,6 +77,37 @@ def test_draws_stay_inside() -> None:
     assert held_inside.n_points == 400
     assert L.inside(held_inside.points[0].numpy()).all()
     assert L.on_boundary(held_edge.points[0].numpy()).all()
+
+
+def test_partners_are_drawn_together() -> None:
+    """Where both parts run the same way; what was turned around is an array."""
+
+    class Strip(Domain):
+        """Between y = 0 and y = 1 + x (1 - x), with sides of one length."""
+
+        parts = ("left", "right")
+
+        def __init__(self) -> None:
+            super().__init__(x=(0, 1), y=(0, 1.25))
+
+        def contains(self, points):
+            x, y = points.T
+            return (y >= 0) & (y <= 1 + x * (1 - x))
+
+        def boundary_at(self, part, unit):
+            sign = 1.0 if part == "right" else -1.0
+            return np.column_stack([0 * unit + (sign + 1) / 2, unit]), np.tile([sign, 0.0], (len(unit), 1))
+
+    strip = Strip()
+    left, right = strip.boundary(9, "left"), strip.boundary(9, "right")
+    own = problem(strip, Residual(strip.grid(9)), Periodic(left, right, "u u_x"), Periodic(left, right[::-1], "u_y"))
+    terms = HeldOut(own, 200).terms
+    assert terms[1] is not None
+    here, there = terms[1].points.numpy()
+    assert not np.array_equal(here[:9], left)
+    np.testing.assert_allclose(there - here, np.tile([1.0, 0.0], (len(here), 1)), atol=1e-15)
+    assert "periodic1: weight 1, 9 pairs of points of left and right, may be drawn anew" in own.describe()
+    assert "periodic2: weight 1, 9 pairs of points as given" in own.describe()
 
 
 def test_points_between_those_of_arrays_stay_inside() -> None:

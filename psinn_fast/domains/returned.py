@@ -1,0 +1,32 @@
+"""What methods of a user's class return, with errors that name them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kernels import checks
+from ..kernels.errors import InputError
+
+Points = npt.NDArray[np.float64]
+
+
+def called(what: str, function: Callable[[], Any], n: int) -> Any:
+    """What the function returns for ``n`` points; ``what`` names it."""
+    try:
+        return function()
+    except InputError:
+        raise
+    except Exception as error:  # the method is the user's: it may raise anything
+        raise InputError(f"{what}: it failed on {n} points ({type(error).__name__}: {error})") from error
+
+
+def vectors(what: str, returned: object, shape: tuple[int, int]) -> Points:
+    """As finite float64 numbers (N, d)."""
+    given = checks.numbers(what, returned)
+    if given.shape != shape:
+        raise InputError(f"{what}: expected shape {shape}, got {given.shape}")
+    return given

@@ -63,8 +63,11 @@ def in_natural_units(problem: Problem, scales: Scales) -> Problem:
     """
     weights = [condition.weight * condition.point_weight for condition in problem.conditions]
     # Weights of points count like those of terms, so sizes are without them.
-    sizes = [size / math.sqrt(c.point_weight) for size, c in zip(scales.residuals, problem.conditions, strict=True)]
-    sizes = [np.where(np.isfinite(size) & (size > 0), size, 1.0) for size in sizes]
+    pairs = zip(scales.residuals, problem.conditions, strict=True)
+    sizes = [
+        np.where(np.isfinite(size) & (size > 0), size / math.sqrt(condition.point_weight), 1.0)
+        for size, condition in pairs
+    ]
     weighted = np.concatenate([math.sqrt(w) * size for w, size in zip(weights, sizes, strict=True) if w])
     most = _ORDINARY if len({w for w in weights if w}) == 1 else _CHOSEN
     is_ordinary = bool(((weighted >= 1 / most) & (weighted <= most)).all())

@@ -92,9 +92,9 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     found, kind = list[Tensor](), type(get_backend())
     train = kind.train
 
-    def recorded(self: Any, plan: Any, state: Any, terms: Any, steps: int, *rest: Any) -> Any:
+    def recorded(self: Any, plan: Any, state: Any, terms: Any, weights: Any, steps: int, *rest: Any) -> Any:
         found.extend([terms[0].points.clone()] * steps)
-        return train(self, plan, state, terms, steps, *rest)
+        return train(self, plan, state, terms, weights, steps, *rest)
 
     monkeypatch.setattr(kind, "train", recorded)
     return found

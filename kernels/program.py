@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from typing import Any, NamedTuple
 
 from .channels import ChannelSet
@@ -103,6 +103,16 @@ class Program:
     @property
     def n_residuals(self) -> int:
         return len(self.residuals)
+
+    @cached_property
+    def n_fields(self) -> int:
+        """How many fields a network must have: one more than the highest that is read."""
+        return max((kind.field + 1 for kind in self.inputs if isinstance(kind, Jet)), default=0)
+
+    @cached_property
+    def n_coefficients(self) -> int:
+        """How many unknown coefficients there must be: one more than the highest that is read."""
+        return max((kind.number + 1 for kind in self.inputs if isinstance(kind, Coefficient)), default=0)
 
     def digest(self) -> str:
         """Of all that it says, the same in every process."""

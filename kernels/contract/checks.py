@@ -13,7 +13,6 @@ from torch import Tensor
 from ..channels import ChannelSet
 from ..errors import InputError
 from ..plan import Plan
-from ..program import Coefficient, Jet
 from ..regularizer import Regularizer
 from .operations import Term
 
@@ -80,22 +79,38 @@ def check_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> No
     check_size(x.shape[0], x.shape[0] * len(channels) * plan.d_out, theta)
 
 
+def _is_dense_like(tensor: Tensor, dtype: torch.dtype, device: torch.device) -> bool:
+    return (
+        isinstance(tensor, Tensor)
+        and tensor.dtype == dtype
+        and tensor.device == device
+        and tensor.layout == torch.strided
+        and not tensor.is_nested
+    )
+
+
 def check_terms(plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence[Term]) -> None:
     check_network(plan, theta)
     check_like("coefficients", coefficients, theta, (None,))
     if not terms:
         raise InputError("terms: expected at least one loss term")
+    dtype, device, d_in = theta.dtype, theta.device, plan.d_in
     for term in terms:
-        check_like(f"term {term.name!r}: points", term.points, theta, (None, None, plan.d_in))
-        check_like(f"term {term.name!r}: columns", term.columns, theta, (None, None))
-        check_size(term.n_points, 0, theta)
-        for kind in term.program.inputs:
-            if isinstance(kind, Jet) and kind.field >= plan.d_out:
-                raise InputError(f"term {term.name!r}: asks for field {kind.field + 1}, the network has {plan.d_out}")
-            if isinstance(kind, Coefficient) and kind.number >= coefficients.numel():
-                raise InputError(
-                    f"coefficients: term {term.name!r} asks for number {kind.number + 1}, got {coefficients.numel()}"
-                )
+        points, columns = term.points, term.columns
+        # The quick answer for what is right; whoever made the term knows its other sizes to fit.
+        if not (_is_dense_like(points, dtype, device) and points.shape[2] == d_in):
+            check_like(f"term {term.name!r}: points", points, theta, (None, None, d_in))
+        if not _is_dense_like(columns, dtype, device):
+            check_like(f"term {term.name!r}: columns", columns, theta, (None, None))
+        if term.n_points > MOST_POINTS:
+            check_size(term.n_points, 0, theta)
+        program = term.program
+        if program.n_fields > plan.d_out:
+            raise InputError(f"term {term.name!r}: asks for field {program.n_fields}, the network has {plan.d_out}")
+        if program.n_coefficients > coefficients.numel():
+            raise InputError(
+                f"coefficients: term {term.name!r} asks for number {program.n_coefficients}, got {coefficients.numel()}"
+            )
 
 
 def check_loss(

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from psinn_fast import get_problem, solve
+from psinn_fast import Adam, get_problem, solve
+from psinn_fast.building import METHODS
 from psinn_fast.problems import parse_number
-from psinn_fast.solving import METHODS
 
 from .environment import environment
 
@@ -32,7 +32,7 @@ def run(problem: str, settings: dict[str, str], steps: int, lr: float, method: s
     """One training on one thread, which makes it repeatable bit for bit; all metrics."""
     torch.set_num_threads(1)
     task = get_problem(problem, {name: parse_number(name, text) for name, text in settings.items()})
-    result = solve(task, method, steps=steps, lr=lr, seed=seed).to_dict()
+    result = solve(task, method, Adam(steps, lr=lr), seed=seed).to_dict()
     if result["ended"] != "done":
         raise RuntimeError(f"{problem} {method} seed {seed}: {result['status']} after {result['steps']} steps")
     return result

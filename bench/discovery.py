@@ -91,7 +91,7 @@ class Bench:
         if before is not None and before.distillation is not None:
             seconds, nets = before.seconds["teachers"], [trained.net for trained in before.teachers]
         else:
-            trained = pf.solve(problem, "pinn", optimizer="gauss-newton", steps=self.iterations, seed=seed)
+            trained = pf.solve(problem, "pinn", pf.GaussNewton(self.iterations, seed=seed), seed=seed)
             seconds, nets = trained.seconds, [trained.net]
         started = time.perf_counter()
         if before is not None and before.distillation is not None and threshold == "auto":
@@ -140,10 +140,11 @@ class Bench:
         found = found.with_width(matching_width(found, published.n_parameters))
         row: Row = {}
         for label, structure in (("published", published), ("discovered", found)):
-            solution = pf.solve(
-                problem, "psi", structure=structure, width=1, optimizer="gauss-newton", steps=self.iterations,
-                seconds=self.seconds, seed=seed,
-            )  # fmt: skip
+            network, optimizer = (
+                pf.Network("psi", structure=structure, width=1),
+                pf.GaussNewton(self.iterations, seed=seed),
+            )
+            solution = pf.solve(problem, network, optimizer, seconds=self.seconds, seed=seed)
             errors = {key: value / problem.true_coefficients[key] - 1 for key, value in solution.coefficients.items()}
             row[label] = {
                 "parameters": structure.n_parameters, "relative_l2": solution.metrics["relative_l2"],

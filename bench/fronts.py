@@ -29,7 +29,7 @@ def run(name: str, seed: int, *, seconds: float, threads: int) -> Row:
     """One training of a dense network."""
     torch.set_num_threads(threads)
     solution = pf.solve(
-        PROBLEMS[name](), layers=LAYERS, optimizer="gauss-newton", steps=100_000, seconds=seconds, seed=seed
+        PROBLEMS[name](), pf.Network(layers=LAYERS), pf.GaussNewton(100_000, seed=seed), seconds=seconds, seed=seed
     )
     error = solution.metrics["relative_l2"]
     assert isinstance(error, float)

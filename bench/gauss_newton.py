@@ -19,10 +19,10 @@ from typing import Any
 
 import torch
 
-from psinn_fast import PsiMLP, get_backend, get_problem, solve
+from psinn_fast import Adam, GaussNewton, Network, PsiMLP, get_backend, get_problem, solve
+from psinn_fast.building import build_network
 from psinn_fast.problem import Problem
 from psinn_fast.problems import parse_number
-from psinn_fast.solving import build_network
 from psinn_fast.training.metrics import coarse_relative_l2, error_metrics
 
 from . import gauss_newton_iteration
@@ -31,7 +31,6 @@ from .section import Row, Settings, attempt
 
 OPTIMIZERS = ("gauss-newton", "lbfgs", "adam")
 # More than the time allows; histories have a row for every 400th part of it.
-STEPS = {"gauss-newton": 4_000, "adam": 200_000}
 Curve = list[tuple[float, float]]
 
 
@@ -65,14 +64,13 @@ def run(case: Case, method: str, optimizer: str, seed: int, seconds: float) -> R
     """One training until the time is up: its curve of (seconds, error), and the final error on the fine grid."""
     problem = case.make()
     if optimizer == "lbfgs":
-        net = build_network(problem, method, width=_width(problem, method), dtype="float64", seed=seed)
+        net = build_network(problem, Network(method, width=_width(problem, method), dtype="float64"), seed=seed)
         curve, coefficients = _lbfgs(problem, net, case, seconds)
         parameters, solver = net.theta.numel(), None
     else:
         width = _width(problem, method)
-        solution = solve(
-            problem, method, width=width, optimizer=optimizer, steps=STEPS[optimizer], seconds=seconds, seed=seed
-        )
+        steps = {"gauss-newton": GaussNewton(4_000, seed=seed), "adam": Adam(200_000)}
+        solution = solve(problem, Network(method, width=width), steps[optimizer], seconds=seconds, seed=seed)
         net, coefficients, solver = solution.net, solution.coefficients, solution.solver
         parameters = net.theta.numel()
         curve = [(row["seconds"], _error(case, problem, row["relative_l2"], row)) for row in solution.history]
@@ -89,7 +87,7 @@ def _width(problem: Problem, method: str) -> int | None:
     """All optimisers train the same networks: those that Gauss-Newton takes by default."""
     if method != "psi":
         return None
-    scaled = solve(problem, "psi", optimizer="gauss-newton", steps=0).net.structure
+    scaled = solve(problem, "psi", GaussNewton(0)).net.structure
     assert problem.structure is not None
     return scaled.layers[0].rows[0] // problem.structure.layers[0].rows[0]
 

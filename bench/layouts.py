@@ -49,7 +49,7 @@ def run(name: str, layout: str, seed: int, *, iterations: int) -> Row:
         )
     structure = structure.with_width(matching_width(structure, EQUAL_PARAMETERS))
     solution = pf.solve(
-        problem, "psi", structure=structure, width=1, optimizer="gauss-newton", steps=iterations, seed=seed
+        problem, pf.Network("psi", structure=structure, width=1), pf.GaussNewton(iterations, seed=seed), seed=seed
     )
     errors = solution.metrics["relative_l2"]
     return {

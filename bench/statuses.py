@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import sympy
@@ -48,9 +47,9 @@ def heat() -> pf.Problem:
 def reference() -> tuple[Points, Points]:
     """Points and the heat problem's solution, which has no closed form: a network with residuals far smaller."""
     problem = heat()
-    settings: dict[str, Any] = {"layers": [2, 24, 24, 1], "optimizer": "gauss-newton", "seed": 100}
+    network = pf.Network(layers=[2, 24, 24, 1])
     points = problem.domain.unseen_grid(60)
-    return points, evaluate(pf.solve(problem, steps=REFERENCE_STEPS, **settings).net, points)
+    return points, evaluate(pf.solve(problem, network, pf.GaussNewton(REFERENCE_STEPS, seed=100), seed=100).net, points)
 
 
 def reference_error(net: pf.PsiMLP) -> float:
@@ -58,28 +57,28 @@ def reference_error(net: pf.PsiMLP) -> float:
     return float(np.linalg.norm(evaluate(net, points) - expected) / np.linalg.norm(expected))
 
 
-CASES: dict[str, tuple[Callable[[], pf.Problem], dict[str, Any]]] = {
-    "laplace psi": (partial(as_problem, "laplace"), {"method": "psi"}),
-    "laplace pinn": (partial(as_problem, "laplace"), {"method": "pinn"}),
-    "poisson psi": (partial(as_problem, "poisson"), {"method": "psi"}),
-    "burgers psi": (partial(as_problem, "burgers"), {"method": "psi"}),
-    "burgers pinn": (partial(as_problem, "burgers"), {"method": "pinn"}),
-    "heat pinn": (heat, {"method": "pinn", "layers": [2, 16, 16, 1]}),
+CASES: dict[str, tuple[Callable[[], pf.Problem], pf.Network]] = {
+    "laplace psi": (partial(as_problem, "laplace"), pf.Network("psi")),
+    "laplace pinn": (partial(as_problem, "laplace"), pf.Network("pinn")),
+    "poisson psi": (partial(as_problem, "poisson"), pf.Network("psi")),
+    "burgers psi": (partial(as_problem, "burgers"), pf.Network("psi")),
+    "burgers pinn": (partial(as_problem, "burgers"), pf.Network("pinn")),
+    "heat pinn": (heat, pf.Network(layers=[2, 16, 16, 1])),
 }
 # README's, for its own problem.
 ADAM_STEPS = 3_000
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "adam": {},
-    "gauss-newton": {"optimizer": "gauss-newton", "steps": 100_000, "seconds": 20.0},
-}
+OPTIMIZERS = ("adam", "gauss-newton")
+SECONDS = 20.0
 
 
 def run(name: str, optimizer: str, seed: int) -> Row:
     """One training on one thread."""
     torch.set_num_threads(1)
-    make, settings = CASES[name]
-    steps = {"steps": ADAM_STEPS} if name.startswith("heat") and optimizer == "adam" else {}
-    solution = pf.solve(make(), seed=seed, **settings, **OPTIMIZERS[optimizer], **steps)
+    make, network = CASES[name]
+    if optimizer == "adam":
+        solution = pf.solve(make(), network, pf.Adam(ADAM_STEPS if name.startswith("heat") else None), seed=seed)
+    else:
+        solution = pf.solve(make(), network, pf.GaussNewton(100_000, seed=seed), seconds=SECONDS, seed=seed)
     known = solution.metrics["relative_l2"]
     error = known if isinstance(known, float) else reference_error(solution.net)
     return {

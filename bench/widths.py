@@ -140,14 +140,12 @@ def run(name: str, width: int | str, seed: int, *, seconds: float) -> Row:
     """One training on one thread; ``width``: a number, "default" or "dense"."""
     torch.set_num_threads(1)
     problem = PROBLEMS[name]()
-    settings: Row = {"optimizer": "gauss-newton", "steps": 100_000, "seconds": seconds, "seed": seed}
-    if width == "dense":
-        settings["method"] = "pinn"
-    else:
-        settings |= {"method": "psi", "structure": pf.discover(problem, tests=("problem",)).structure}
-        settings["width"] = None if width == "default" else width
+    network = pf.Network("pinn")
+    if isinstance(width, int) or width == "default":
+        found = pf.discover(problem, tests=("problem",)).structure
+        network = pf.Network("psi", structure=found, width=width if isinstance(width, int) else None)
     with mock.patch("time.perf_counter", time.process_time):
-        solution = pf.solve(problem, **settings)
+        solution = pf.solve(problem, network, pf.GaussNewton(100_000, seed=seed), seconds=seconds, seed=seed)
     return {
         "parameters": solution.net.structure.n_parameters,
         "layers": list(solution.net.structure.layer_sizes),

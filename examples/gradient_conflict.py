@@ -22,7 +22,7 @@ import torch
 from psinn_fast import Dirichlet, Problem, PsiMLP, Regularizer, Residual, TanhMLP, get_backend, get_problem
 from psinn_fast.discovery.student import imitation
 from psinn_fast.kernels.contract import AdamState
-from psinn_fast.training.lbfgs import polish
+from psinn_fast.training.lbfgs import LBFGS, minimised
 from psinn_fast.training.metrics import coarse_relative_l2, evaluate
 
 from .common import NONE, conflict, new_figure, parser, save
@@ -91,7 +91,7 @@ def train(task: Problem, kind: str, strength: float, seed: int, steps: int, iter
     with torch.no_grad():
         net.theta.copy_(state.theta)
     net.double()
-    total = polish(task, net, iterations, regularizer=penalty, tolerance=1e-9).loss
+    total = sum(minimised(task, net, LBFGS(iterations, tolerance=1e-9), penalty).final_losses())
     run.converged = total - (float(penalty.value_and_gradient(net.plan, net.theta)[0]) if penalty else 0.0)
     run.error = coarse_relative_l2(task)(net)
     return run

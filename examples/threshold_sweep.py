@@ -65,7 +65,7 @@ def retrained(problem: Problem, structure: Structure, seeds: int, iterations: in
     measure, errors = coarse_relative_l2(problem), []
     for seed in range(seeds):
         net = PsiMLP(scaled, seed=seed, dtype=torch.float64)
-        fit(problem, net, GaussNewton(iterations=iterations, seed=seed))
+        fit(problem, net, GaussNewton(steps=iterations, seed=seed))
         errors.append(measure(net))
     return median(errors)
 
@@ -87,7 +87,7 @@ def described(name: str, problem: Problem, threshold: float | str, structure: St
 def sweep(name: str, problem: Problem, quick: bool, seeds: int, iterations: int) -> list[Row]:
     """One row per threshold, by ascending threshold, the automatic one last."""
     teacher = TanhMLP(DENSE, seed=0, dtype=torch.float64)
-    fit(problem, teacher, GaussNewton(iterations=2 if quick else 150))
+    fit(problem, teacher, GaussNewton(steps=2 if quick else 150))
     settings = StudentSettings((4, 4), grid=9, starts=1, steps=20) if quick else StudentSettings((8, 8, 8), starts=4)
     distilled = distil(problem, teacher, settings=settings)
     task, _ = imitation(problem, lambda points: evaluate(teacher, points), settings.grid)

@@ -101,7 +101,7 @@ def compare(name: str, problem: Problem, source: str, structure: Structure, seed
 
     def error(structure: Structure, seed: int) -> float:
         net = PsiMLP(structure, seed=seed, dtype=torch.float64)
-        fit(problem, net, GaussNewton(iterations=iterations, seed=seed))
+        fit(problem, net, GaussNewton(steps=iterations, seed=seed))
         return measure(net)
 
     errors = [tuple(error(structure, seed) for seed in range(seeds)) for structure in (tied, dense)]

@@ -2,12 +2,13 @@
 
 import psinn_fast as pf
 
-solution = pf.solve("laplace", "psi", steps=2000)
+solution = pf.solve("laplace", "psi", pf.Adam(2_000))
 print(solution.metrics["relative_l2"])
 """
 
 # Imported for what it sets, and before torch, which reads it as it is loaded.
 from . import _openmp  # noqa: F401
+from .building import Network, build_network
 from .calculus import div, grad, lap
 from .conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
 from .derivatives import Derivatives, derivatives
@@ -19,7 +20,6 @@ from .domains import Box, Disk, Domain
 from .kernels import available_backends, get_backend, register_backend
 from .kernels.contract import Backend
 from .kernels.errors import (
-    BackendLimit,
     BackendUnavailable,
     CheckpointError,
     CheckpointWarning,
@@ -39,13 +39,16 @@ from .plots import relation_matrix_figure, save_figure, solution_figure, structu
 from .problem import Problem
 from .problems import get_problem
 from .published import published_structure
-from .solving import Solution, build_network, solve
+from .solving import Solution, solve
 from .structure import Structure
 from .symmetry import SignedPermutation, Symmetry, structure_from_group
 from .training import (
+    LBFGS,
+    Adam,
     GaussNewton,
     History,
-    Schedule,
+    Options,
+    TorchOptimizer,
     TrainingInterrupted,
     error_metrics,
     fit,
@@ -54,9 +57,10 @@ from .training import (
 )
 
 __all__ = [
+    "LBFGS",
     "PDE",
+    "Adam",
     "Backend",
-    "BackendLimit",
     "BackendUnavailable",
     "Box",
     "CheckpointError",
@@ -74,7 +78,9 @@ __all__ = [
     "GradientError",
     "History",
     "InputError",
+    "Network",
     "Neumann",
+    "Options",
     "OutputWarning",
     "Periodic",
     "Problem",
@@ -83,7 +89,6 @@ __all__ = [
     "PsinnFastError",
     "Regularizer",
     "Residual",
-    "Schedule",
     "SignedPermutation",
     "Solution",
     "Structure",
@@ -91,6 +96,7 @@ __all__ = [
     "SymbolLayer",
     "Symmetry",
     "TanhMLP",
+    "TorchOptimizer",
     "TrainingInterrupted",
     "available_backends",
     "build_network",

@@ -8,11 +8,13 @@ import io
 import os
 import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
+from .building import DTYPES, METHODS, Network
 from .console import complain, leave_pipe, open_streams, say
 from .discovery.discover import discover
 from .discovery.options import ITERATIONS, SEEDS, TESTS
@@ -27,9 +29,14 @@ from .pipeline import PIPELINE_OPTIMIZERS, TEACHER_ITERATIONS, comparison_table,
 from .problem import Problem
 from .problems import PROBLEMS, get_problem, parse_number
 from .self_test import self_test
-from .solving import DTYPES, METHODS, OPTIMIZERS, WARMUP, solve
+from .solving import solve
 from .structure import Structure
+from .training.adam import Adam
 from .training.checkpoint import load_network
+from .training.gauss_newton_options import GaussNewton
+from .training.lbfgs import LBFGS
+from .training.named import OPTIMIZERS, WARMUP
+from .training.options import Options
 
 EXIT_WRONG, EXIT_BAD_INPUT, EXIT_DIVERGED = 1, 2, 3
 # Those of shells: 128 and the signal, of which Windows has neither.
@@ -130,20 +137,27 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _solve(options: argparse.Namespace) -> int:
     problem = _problem(options)
-    solution = solve(
-        problem,
+    network = Network(
         options.method,
+        layers=_layers(options.layers),
         structure=_structure(problem, options.structure),
         width=options.width,
-        layers=_layers(options.layers),
-        optimizer=options.optimizer,
-        warmup=options.warmup,
-        milestones=() if options.milestones is None else _integers("milestones", options.milestones),
-        seconds=options.seconds,
         dtype=options.dtype,
+        device=options.device,
+    )
+    solution = solve(
+        problem,
+        network,
+        _optimizer(options),
+        seconds=options.seconds,
+        seed=options.seed or 0,
         out=options.out,
-        resume=options.resume,
-        **_training(options),
+        options=Options(
+            backend=options.backend,
+            scaling=None if options.no_scaling else "auto",
+            resume=options.resume,
+            progress=not options.quiet,
+        ),
     )
     if options.json:
         say(to_json(solution.to_dict()))
@@ -317,6 +331,24 @@ def _problem(options: argparse.Namespace) -> Problem:
             raise InputError(f"set: {name.strip()} is given twice")
         settings[name.strip()] = parse_number(f"set: {name.strip()}", value)
     return get_problem(options.problem, settings)
+
+
+def _optimizer(options: argparse.Namespace) -> list[Adam | GaussNewton | LBFGS]:
+    """Of `solve`: what the options say of one optimiser, or of Adam and of what comes after it."""
+    first, _, second = options.optimizer.partition("+")
+    if options.warmup is not None and not second:
+        raise InputError(f"warmup: has no meaning for optimizer {first!r}, only for 'adam+gauss-newton'")
+    drops = () if options.milestones is None else _integers("milestones", options.milestones)
+    if first != "adam" and (options.lr is not None or drops):
+        raise InputError(f"{'milestones' if options.lr is None else 'lr'}: has no meaning for optimizer {first!r}")
+    last = second or first
+    steps = {} if options.steps is None else {"steps": checks.integer("steps", options.steps, 0)}
+    kinds: dict[str, Callable[..., Adam | GaussNewton | LBFGS]] = {
+        "adam": partial(Adam, lr=options.lr, milestones=drops), "lbfgs": LBFGS,
+        "gauss-newton": partial(GaussNewton, seed=options.seed or 0),
+    }  # fmt: skip
+    warmup = WARMUP if options.warmup is None else checks.integer("warmup", options.warmup, 0)
+    return [*([kinds[first](steps=warmup)] if second else []), kinds[last](**steps)]
 
 
 def _training(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from .building import Network
 from .devices import find_device
 from .discovery.discover import Discovery, discover, matching_width
 from .discovery.options import TESTS, checked_options
@@ -23,10 +24,12 @@ from .output import save_comparison, save_discovery, writable_folder
 from .problem import Problem
 from .problems import as_problem
 from .solving import CHECKPOINT, Solution, solve
+from .training.adam import Adam
 from .training.doubts import Metric
-from .training.interrupt import Interrupted
-from .training.lbfgs import polish
-from .training.loop import Schedule
+from .training.fitting import fit
+from .training.gauss_newton_options import GaussNewton
+from .training.lbfgs import LBFGS
+from .training.options import Options
 from .training.result import time_limit
 
 # After Adam the teacher still has percents of error, and with it blurred symmetries; this removes most of it.
@@ -59,15 +62,12 @@ def make_teacher(
     """A float64 copy of a trained PINN on the CPU, its own loss minimised further by L-BFGS.
 
     Raises:
-        KeyboardInterrupt: on Ctrl-C.
+        TrainingInterrupted: on Ctrl-C.
     """
     teacher = deepcopy(pinn.net).double().cpu()
-    found = polish(
-        pinn.problem, teacher, iterations, coefficients=pinn.coefficients, backend=backend, progress=progress,
-        title="teacher L-BFGS", scaling=scaling,
-    )  # fmt: skip
-    if found.interrupted is not None:
-        raise Interrupted("the teacher's training was interrupted", found.interrupted)
+    if iterations:
+        options = Options(backend=backend, scaling=scaling, progress=progress)
+        fit(pinn.problem, teacher, LBFGS(iterations), coefficients=pinn.coefficients, options=options)
     return teacher
 
 
@@ -125,7 +125,7 @@ def run_pipeline(
         threshold=threshold, seconds=None, seed=None,
     )  # fmt: skip
     has_teacher = bool({"teacher", "student"} & set(asked.tests))
-    steps, lr, milestones = _training(problem, by_adam, steps, lr, milestones, checks.flag("paper", paper))
+    used = _optimizer(problem, by_adam, steps, lr, milestones, checks.flag("paper", paper), seed)
     polishing = _polishing(teacher_iterations, by_adam, has_teacher)
     if dtype is not None:
         checks.floating_dtype("dtype", dtype)
@@ -142,12 +142,9 @@ def run_pipeline(
     def train(label: str, method: str, **network: Any) -> Solution:
         place = folder / _place(label) if folder else None
         continued = resume and place is not None and (place / CHECKPOINT).exists()
-        solution = solve(
-            problem, method, optimizer=optimizer, steps=steps, lr=lr, milestones=milestones, seconds=seconds,
-            dtype=dtype, device=device, backend=backend, scaling=scaling, seed=seed, out=place, resume=continued,
-            progress=progress,
-            **network,
-        )  # fmt: skip
+        chosen = Network(method, dtype=dtype, device=device, **network)
+        options = Options(backend=backend, scaling=scaling, resume=continued, progress=progress)
+        solution = solve(problem, chosen, used, seconds=seconds, seed=seed, out=place, options=options)
         say(f"{label}: {solution.steps} steps in {solution.seconds:.1f} s")
         return solution
 
@@ -181,15 +178,16 @@ def _place(label: str) -> str:
     return label.lower().replace(" ", "-").replace(",", "")
 
 
-def _training(
+def _optimizer(
     problem: Problem,
     by_adam: bool,
     steps: int | None,
     lr: float | None,
     milestones: Sequence[int] | None,
     paper: bool,
-) -> tuple[int | None, float | None, tuple[int, ...]]:
-    """Steps, rate and milestones of every network, as `solve` takes them."""
+    seed: int,
+) -> Adam | GaussNewton:
+    """That of every network."""
     if paper and (problem.paper_steps is None or problem.paper_lr is None):
         raise InputError(f"paper: the paper has no problem {problem.name!r}")
     if paper and not by_adam:
@@ -201,14 +199,12 @@ def _training(
         drops = () if milestones is None else checks.integers("milestones", milestones, 1)
         if lr is not None or drops:
             raise InputError(f"{'milestones' if lr is None else 'lr'}: has no meaning for optimizer 'gauss-newton'")
-        return None if steps is None else checks.integer("steps", steps, 0), None, ()
+        return GaussNewton(seed=seed) if steps is None else GaussNewton(steps, seed=seed)
     own_steps, own_lr = (problem.paper_steps, problem.paper_lr) if paper else (problem.steps, problem.lr)
     n = checks.integer("steps", own_steps if steps is None else steps, 0)
     if milestones is None:
         milestones = () if paper or n < 2 else (int(0.8 * n),)
-    # Schedule checks what was given.
-    schedule = Schedule(n, own_lr if lr is None else lr, milestones)  # type: ignore[arg-type]
-    return schedule.steps, schedule.lr, tuple(schedule.milestones)
+    return Adam(n, own_lr if lr is None else lr, milestones)
 
 
 def _polishing(iterations: int | None, by_adam: bool, has_teacher: bool) -> int:

@@ -130,8 +130,7 @@ def history_figure(histories: Mapping[str, History], terms: bool = False) -> Fig
     coefficients are left out where there are none.
     """
     first = next(iter(histories.values()))
-    start, end, last = (first.columns.index(name) for name in ("held_out", "penalty", "relative_l2"))
-    names, coefficients = first.columns[start + 1 : end], first.columns[end + 1 : last]
+    names, coefficients = first.terms, first.coefficients
     has_error = not np.isnan(first["relative_l2"]).all()
     panels = ["loss", *(["relative_l2"] if has_error else []), *coefficients]
     figure = new_figure(5 * len(panels), 4)

@@ -30,9 +30,10 @@ from .problem import Problem
 from .published import published_structure
 from .structure import Structure
 from .symmetry import SignedPermutation, Symmetry, structure_from_group
-from .training.gauss_newton import fit_gauss_newton
+from .training.fitting import fit
 from .training.gauss_newton_options import GaussNewton
 from .training.metrics import error_metrics
+from .training.options import Options
 
 # Float32 results depend on luck: errors are means over so many weights, and none has to be below two units of the last
 # place, however lucky PyTorch was.
@@ -349,7 +350,7 @@ def _solve(engine: _Engine) -> tuple[float, float]:
     conditions = [Residual(box.grid(41)), Dirichlet([[-1.0], [1.0]], u=0.0)]
     problem = Problem("self test", pde, box, conditions, exact=lambda x: np.sin(np.pi * x))
     net = PsiMLP(Structure.dense([1, 8, 1]), seed=0, dtype=torch.float64, device=engine.device)
-    fit_gauss_newton(problem, net, GaussNewton(_SOLVE_STEPS, starts=1), backend=engine.backend.name)
+    fit(problem, net, GaussNewton(_SOLVE_STEPS, starts=1), options=Options(backend=engine.backend.name))
     error = error_metrics(net, problem, engine.backend.name)["relative_l2"]
     assert isinstance(error, float)
     return error, _SOLVE_BAR

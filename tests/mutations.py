@@ -27,10 +27,10 @@ import torch
 from safetensors.torch import load, save
 
 import psinn_fast as pf
+from psinn_fast import Adam
 from psinn_fast.kernels.errors import PsinnFastError
 from psinn_fast.kernels.triton.configuration import SHIPPED, load_table
 from psinn_fast.published import burgers_odd
-from psinn_fast.training.loop import Schedule
 from psinn_fast.training.tensor_file import metadata
 
 # JSON as text, since some of it is no JSON.
@@ -62,7 +62,7 @@ def subjects(folder: Path) -> list[Subject]:
         path = folder / "w.safetensors"
         pf.save_network(path, net, {"nu": 0.1})
         found.append(Subject("weights", path.read_bytes(), _read_weights))
-    for schedule in (Schedule(4, 1e-3), pf.GaussNewton(iterations=4, points=20)):
+    for schedule in (Adam(4, 1e-3), pf.GaussNewton(steps=4, points=20)):
         path = folder / "c.safetensors"
         _train(schedule, path, resume=False)
         found.append(Subject("checkpoint", path.read_bytes(), partial(_train, schedule, resume=True)))
@@ -215,13 +215,13 @@ def _read_table(path: Path) -> object:
     return found
 
 
-def _train(schedule: Schedule | pf.GaussNewton, path: Path, resume: bool) -> object:
+def _train(schedule: Adam | pf.GaussNewton, path: Path, resume: bool) -> object:
     box = pf.Box(x=(0, 1))
     conditions = [pf.Residual(box.grid(31)), pf.Dirichlet(box.face("x", "low", 2), u=0.0)]
     pde = pf.PDE("x", "u", lambda u, a: u.xx + a * u - 1, unknown={"a": 0.5})
     problem = pf.Problem("rod", pde, box, conditions)
     net = pf.TanhMLP([1, 3, 1], seed=0, dtype=torch.float64)
-    return pf.fit(problem, net, schedule, checkpoint=path, resume=resume, backend="reference")
+    return pf.fit(problem, net, schedule, checkpoint=path, options=pf.Options(backend="reference", resume=resume))
 
 
 @dataclass(frozen=True)

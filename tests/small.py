@@ -9,11 +9,13 @@ import torch
 
 from psinn_fast import (
     PDE,
+    Adam,
     Box,
     Condition,
     Data,
     Dirichlet,
     GaussNewton,
+    Network,
     Problem,
     Residual,
     SignedPermutation,
@@ -72,4 +74,11 @@ def error(solution: Solution) -> float:
 
 
 # Enough for a field on a line.
-SMALL = {"layers": [1, 10, 10, 1], "optimizer": GaussNewton(80)}
+SMALL = Network(layers=[1, 10, 10, 1]), GaussNewton(80)
+
+
+def optimizers(name: str, steps: int, warmup: int = 2) -> list[Adam | GaussNewton]:
+    """Optimisers by the command line's name, of few steps."""
+    kinds = {"adam": Adam, "gauss-newton": GaussNewton}
+    *first, last = name.split("+")
+    return [*(kinds[kind](warmup) for kind in first), kinds[last](steps)]

@@ -14,11 +14,15 @@ from helpers import CPU_BACKENDS
 from small import decay
 
 from psinn_fast import (
+    LBFGS,
     PDE,
+    Adam,
     Box,
     Data,
     GaussNewton,
     InputError,
+    Network,
+    Options,
     Problem,
     Residual,
     TanhMLP,
@@ -28,8 +32,6 @@ from psinn_fast import (
     solve,
 )
 from psinn_fast.bounds import Unknowns, checked_bounds
-from psinn_fast.training.lbfgs import polish
-from psinn_fast.training.loop import Schedule
 
 INF = math.inf
 INTERVALS = [(0.0, INF), (-INF, 2.0), (0.0, 2.0), (-1.0, INF), (-3.0, 0.9)]
@@ -83,14 +85,14 @@ def test_losses_are_those_of_the_coefficient_and_gradients_those_of_its_free_num
 def test_adam_finds_the_coefficient_within_bounds(bounds: Any) -> None:
     problem = decay(bounds={"k": bounds})
     net = TanhMLP([1, 6, 1], seed=0, dtype=torch.float64)
-    result = fit(problem, net, Schedule(1500, 1e-2))
+    result = fit(problem, net, Adam(1500, 1e-2))
     assert result.coefficients["k"] == pytest.approx(math.log(2), rel=0.02)
     assert result.history["k"][0] == pytest.approx(0.5)
     assert result.history["k"][-1] == result.coefficients["k"]
 
 
 @pytest.mark.trajectory
-@pytest.mark.parametrize("schedule", [Schedule(300, 0.1), GaussNewton(60, starts=1)])
+@pytest.mark.parametrize("schedule", [Adam(300, 0.1), GaussNewton(60, starts=1)])
 @pytest.mark.parametrize("bounds", [(0.1, 0.6), (None, 0.6), (0.0, 0.6)])
 def test_a_bound_that_excludes_the_truth_holds(schedule: Any, bounds: Any) -> None:
     """ln 2 is beyond 0.6: the coefficient comes close to the bound and never passes it."""
@@ -103,8 +105,10 @@ def test_a_bound_that_excludes_the_truth_holds(schedule: Any, bounds: Any) -> No
 def test_lbfgs_and_warm_starts_stay_within_bounds() -> None:
     problem = decay(bounds={"k": (0, 0.6)})
     net = TanhMLP([1, 6, 1], seed=0, dtype=torch.float64)
-    assert polish(problem, net, 50).loss < polish(problem, TanhMLP([1, 6, 1], seed=0, dtype=torch.float64), 0).loss
-    found = solve(problem, layers=[1, 6, 1], optimizer="adam+gauss-newton", warmup=20, steps=20)
+    assert (
+        fit(problem, net, LBFGS(50)).loss < fit(problem, TanhMLP([1, 6, 1], seed=0, dtype=torch.float64), LBFGS(0)).loss
+    )
+    found = solve(problem, Network(layers=[1, 6, 1]), [Adam(20), GaussNewton(20)])
     assert 0.5 < found.coefficients["k"] < 0.6
     assert max(found.history["k"]) < 0.6
 
@@ -112,9 +116,9 @@ def test_lbfgs_and_warm_starts_stay_within_bounds() -> None:
 @pytest.mark.trajectory
 def test_resumed_with_bounds(tmp_path: Path) -> None:
     problem = decay(bounds={"k": (0, 2)})
-    whole = solve(problem, layers=[1, 4, 1], steps=30)
-    solve(problem, layers=[1, 4, 1], steps=30, seconds=0, out=tmp_path)
-    again = solve(problem, layers=[1, 4, 1], steps=30, out=tmp_path, resume=True)
+    whole = solve(problem, Network(layers=[1, 4, 1]), Adam(30))
+    solve(problem, Network(layers=[1, 4, 1]), Adam(30), seconds=0, out=tmp_path)
+    again = solve(problem, Network(layers=[1, 4, 1]), Adam(30), out=tmp_path, options=Options(resume=True))
     assert again.coefficients == whole.coefficients
     assert torch.equal(again.net.theta, whole.net.theta)
 
@@ -122,12 +126,12 @@ def test_resumed_with_bounds(tmp_path: Path) -> None:
 def test_adam_starts_at_the_guess_where_the_pde_starts_outside() -> None:
     inverse = replace(get_problem("burgers-inverse"), bounds={"nu": (0, None)})
     net = TanhMLP([2, 3, 1])
-    assert fit(get_problem("burgers-inverse"), net, Schedule(0)).coefficients == {"nu": 0.0}
-    assert fit(inverse, net, Schedule(0)).coefficients["nu"] == pytest.approx(0.1, rel=1e-6)
-    given = fit(inverse, net, Schedule(0), coefficients={"nu": 0.25}).coefficients
+    assert fit(get_problem("burgers-inverse"), net, Adam(0)).coefficients == {"nu": 0.0}
+    assert fit(inverse, net, Adam(0)).coefficients["nu"] == pytest.approx(0.1, rel=1e-6)
+    given = fit(inverse, net, Adam(0), coefficients={"nu": 0.25}).coefficients
     assert given["nu"] == pytest.approx(0.25, rel=1e-6)
     with pytest.raises(InputError, match="bounds: nu starts at -1, expected a start strictly between 0 and inf"):
-        fit(inverse, net, Schedule(0), coefficients={"nu": -1.0})
+        fit(inverse, net, Adam(0), coefficients={"nu": -1.0})
 
 
 @pytest.mark.parametrize(
@@ -195,7 +199,7 @@ def test_a_coefficient_pressed_against_its_bound_is_said() -> None:
     data = Data(line.grid(20), u=lambda t: np.exp(-0.3 * t))
     for high, warns in ((0.2, True), (0.5, False)):
         problem = Problem("decay", pde, line, [Residual(line.grid(50)), data], bounds={"a": (0, high)})
-        solution = solve(problem, layers=[1, 8, 1], optimizer="gauss-newton", steps=60)
+        solution = solve(problem, Network(layers=[1, 8, 1]), GaussNewton(60))
         assert ("coefficient a is at its bound 0.2" in solution.status) == warns
         # No free number moves a coefficient at its bound, which is no sign of how accurate it is.
         assert solution.possible_errors.keys() == ({"u"} if warns else {"u", "a"})

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune
 
 from psinn_fast import (
+    LBFGS,
     PDE,
+    Adam,
     Box,
     GaussNewton,
     derivatives,
@@ -27,8 +29,6 @@ from psinn_fast.kernels.errors import InputError
 from psinn_fast.networks import PsiMLP, TanhMLP
 from psinn_fast.problem import Problem
 from psinn_fast.structure import Structure
-from psinn_fast.training.lbfgs import polish
-from psinn_fast.training.loop import Schedule
 
 
 class Hard(TanhMLP):
@@ -58,8 +58,8 @@ def test_changed_networks_are_refused(name: str, tmp_path: Path) -> None:
     problem = Problem("p", PDE("x", "u", lambda u: u.x), line, [Residual(line.grid(5))], exact=lambda x: x)
     x = torch.rand(3, 1)
     for use in (
-        lambda: fit(problem, net, Schedule(1)),
-        lambda: fit(problem, net, GaussNewton(iterations=1)),
+        lambda: fit(problem, net, Adam(1)),
+        lambda: fit(problem, net, GaussNewton(steps=1)),
         lambda: derivatives(net, x, "u u_x", coords="x", fields="u"),
         net.to_sequential,
         lambda: error_metrics(net, problem),
@@ -77,13 +77,13 @@ def test_subclasses_that_change_nothing_are_networks() -> None:
 
     line = Box(x=(0, 1))
     problem = Problem("p", PDE("x", "u", lambda u: u.x), line, [Residual(line.grid(5))])
-    assert fit(problem, Named([1, 4, 1], dtype="float64"), Schedule(1)).steps == 1
+    assert fit(problem, Named([1, 4, 1], dtype="float64"), Adam(1)).steps == 1
 
 
 def test_frozen_weights_are_not_trained() -> None:
     line = Box(x=(0, 1))
     problem = Problem("p", PDE("x", "u", lambda u: u.x), line, [Residual(line.grid(5))])
-    for schedule in (Schedule(1), GaussNewton(iterations=1)):
+    for schedule in (Adam(1), GaussNewton(steps=1)):
         net = TanhMLP([1, 4, 1], dtype="float64").requires_grad_(False)
         before = net.theta.clone()
         with pytest.raises(InputError, match=r"net: .*requires_grad"):
@@ -92,7 +92,7 @@ def test_frozen_weights_are_not_trained() -> None:
     hooked = TanhMLP([1, 4, 1], dtype="float64")
     hooked.theta.register_hook(lambda gradient: 0 * gradient)
     with pytest.raises(InputError, match=r"net: .*hooks"):
-        fit(problem, hooked, Schedule(1))
+        fit(problem, hooked, Adam(1))
 
 
 def changed_sequentials() -> dict[str, nn.Sequential]:
@@ -163,7 +163,7 @@ def test_absent_biases_stay_absent() -> None:
     torch.testing.assert_close(net(x), network(x))
     line = Box(x=(0, 1), y=(0, 1), z=(0, 1))
     problem = Problem("p", PDE("x y z", "u", lambda u: u.x - 1), line, [Residual(line.grid(3))])
-    fit(problem, net, Schedule(3))
+    fit(problem, net, Adam(3))
     assert (net(torch.zeros(1, 3)) == net.to_sequential()[4].bias).all()
     assert [bool(layer.bias.any()) for layer in list(net.to_sequential())[::2]] == [False, False, True]
     added = TanhMLP.from_sequential(network, Structure.dense([3, 3, 3, 1]))
@@ -185,9 +185,9 @@ def test_training_from_no_numbers_is_bad_input(number: float) -> None:
     with torch.no_grad():
         net.theta[[1, 5]] = number
     for use in (
-        lambda: fit(problem, net, Schedule(1)),
-        lambda: fit(problem, net, GaussNewton(iterations=1)),
-        lambda: polish(problem, net, 1),
+        lambda: fit(problem, net, Adam(1)),
+        lambda: fit(problem, net, GaussNewton(steps=1)),
+        lambda: fit(problem, net, LBFGS(1)),
     ):
         with pytest.raises(InputError, match=r"^net: 2 of the 13 numbers of its theta are NaN or infinite"):
             use()

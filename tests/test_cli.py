@@ -131,11 +131,11 @@ def test_gauss_newton_by_the_command_line(capsys: pytest.CaptureFixture[str]) ->
     assert main(["solve", "laplace", "--method", "psi", "--optimizer", "gauss-newton", *FAST, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert [result[name] for name in ("optimizer", "dtype", "steps", "stopped_by", "solver")] == [
-        "gauss-newton", "float64", 3, "iterations", "cholesky",
+        "gauss-newton", "float64", 3, "steps", "cholesky",
     ]  # fmt: skip
     both = ["--optimizer", "adam+gauss-newton", "--warmup", "4"]
     assert main(["solve", "laplace", *both, *FAST]) == 0
-    assert re.search(r"^status: done.* \(iterations\)$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^status: done.* \(steps\)$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_foreign_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

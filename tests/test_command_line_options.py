@@ -51,7 +51,7 @@ def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None
         (["run", "laplace", "--paper", "--steps", "3"], "paper: says how many steps, and so does steps"),
         (["run", "laplace", "--paper", "--lr", "0.1"], "paper: says which rate, and so does lr"),
         (["run", "laplace", "--tests", "problem", "--iterations", "5"], "iterations: has no meaning for the tests"),
-        (["run", "laplace", "--lr", "nan"], "lr: expected a finite number > 0, got nan"),
+        (["run", "laplace", "--lr", "nan"], "lr: expected None or a finite number > 0, got nan"),
         (["solve", "laplace", "--structure", "paper"], "structure: has no meaning for method 'pinn', only for psi"),
         (["solve", "laplace", "--milestones", ""], "milestones: expected integers separated by commas, got ''"),
         (["solve", "laplace", "--milestones", "5,3"], "milestones: expected increasing steps, got [5, 3]"),
@@ -69,7 +69,7 @@ def test_options_are_not_abbreviated(capsys: pytest.CaptureFixture[str]) -> None
 def test_command_line(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in ("psinn_fast.solving.fit", "psinn_fast.pipeline.solve", "psinn_fast.discovery.teachers.train"):
+    for place in ("psinn_fast.solving.trained", "psinn_fast.pipeline.solve", "psinn_fast.discovery.teachers.train"):
         monkeypatch.setattr(place, lambda *a, **o: pytest.fail("it was trained"))
     assert main([*arguments, "--quiet"]) == 2
     printed = capsys.readouterr()

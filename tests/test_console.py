@@ -130,7 +130,7 @@ def test_terminated_run_saves_all_but_pictures(
         return engine.train(plan, state, terms, weights, steps, regularizer)
 
     monkeypatch.setattr(fake, "train", terminated)
-    monkeypatch.setattr("psinn_fast.training.loop.get_backend", lambda *_: fake)
+    monkeypatch.setattr("psinn_fast.training.fitting.get_backend", lambda *_: fake)
     assert main([*FAST[:2], "--quiet", "--threads", "1", "--out", str(tmp_path)]) == 128 + number
     assert "continue with --resume" in capsys.readouterr().err
     pictures = {"solution.png", "loss.png", "structure.png", "R.png"} if number == signal.SIGINT else set()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small import optimizers
 
 import psinn_fast as pf
 from psinn_fast.coverage import coverage
@@ -130,14 +131,13 @@ def test_no_doubts(name: str) -> None:
 @pytest.mark.parametrize("name", ["the ends", "outside", "one point", "no term"])
 def test_gauss_newton_bears_problems_that_leave_nearly_everything_free(name: str) -> None:
     problem, expected = DOUBTED[name]
-    assert expected[0] in pf.solve(problem, layers=[1, 8, 1], optimizer="gauss-newton", steps=60).status
+    assert expected[0] in pf.solve(problem, pf.Network(layers=[1, 8, 1]), pf.GaussNewton(60)).status
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "gauss-newton", "adam+gauss-newton"])
 def test_results_say_it(optimizer: str) -> None:
-    steps = {"warmup": 2} if optimizer == "adam+gauss-newton" else {}
     problem = rod(R(pf.Box(x=(0, 0.5)).grid(30)))
-    found = pf.solve(problem, layers=[1, 4, 1], optimizer=optimizer, steps=2, **steps)
+    found = pf.solve(problem, pf.Network(layers=[1, 4, 1]), optimizers(optimizer, 2))
     (text,) = coverage(problem)
     assert found.warnings.count(text) == 1
     assert text in found.status

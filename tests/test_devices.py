@@ -6,12 +6,13 @@ import pytest
 import torch
 from small import small_laplace
 
-from psinn_fast import solving
+from psinn_fast import Network, Options, solving
+from psinn_fast.building import METHODS, build_network
 from psinn_fast.cli import main
 from psinn_fast.devices import find_device
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.pipeline import run_pipeline
-from psinn_fast.solving import METHODS, build_network, solve
+from psinn_fast.solving import solve
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_good_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_networks_are_made_there(method: str) -> None:
-    assert build_network(small_laplace(), method, device="meta").theta.device.type == "meta"
+    assert build_network(small_laplace(), Network(method, device="meta")).theta.device.type == "meta"
 
 
 def test_it_reaches_the_network_from_everywhere(
@@ -59,7 +60,7 @@ def test_it_reaches_the_network_from_everywhere(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(solving, "build_network", build)
     for go in (
-        lambda: solve(small_laplace(), device="cuda:1", backend="reference"),
+        lambda: solve(small_laplace(), Network(device="cuda:1"), options=Options(backend="reference")),
         lambda: run_pipeline(small_laplace(), device="cuda:1", backend="reference"),
         lambda: main(["solve", "laplace", "--device", "cuda:1", "--backend", "reference"]),
         lambda: main(["run", "laplace", "--device", "cuda:1", "--backend", "reference"]),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from psinn_fast import PDE, Box, InputError, Problem, Residual, error_metrics, solve
+from psinn_fast import PDE, Adam, Box, InputError, Network, Problem, Residual, error_metrics, solve
 from psinn_fast.networks import TanhMLP
 
 BOX = Box(x=(0, 1), y=(0, 2))
@@ -135,7 +135,7 @@ def test_poles_of_the_exact_solution() -> None:
     with pytest.raises(InputError, match=r"exact: it is infinite at 40\d\d of 40401 points, first at \(0.90"):
         error_metrics(net, pole)
     with pytest.raises(InputError, match="exact: it is infinite"):
-        solve(pole, layers=[2, 4, 1], steps=0)
+        solve(pole, Network(layers=[2, 4, 1]), Adam(0))
 
 
 def test_an_exact_solution_that_has_become_another_one_is_refused() -> None:

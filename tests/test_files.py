@@ -17,6 +17,7 @@ import psinn_fast
 import psinn_fast.kernels
 from psinn_fast import (
     PDE,
+    Adam,
     Box,
     CheckpointError,
     InputError,
@@ -33,7 +34,6 @@ from psinn_fast import (
 )
 from psinn_fast.files import BadJson, from_json, read_text, to_json, write_atomically
 from psinn_fast.output import writable_folder
-from psinn_fast.training.loop import Schedule
 
 
 def test_old_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def writers(out: Path) -> dict[str, Callable[[], object]]:
         "network": lambda: save_network(out / "x", net),
         "structure": lambda: net.structure.save(out / "x"),
         "picture": lambda: save_figure(structure_figure(net.structure), out / "x"),
-        "checkpoint": lambda: fit(problem, net, Schedule(1), checkpoint=out / "x"),
+        "checkpoint": lambda: fit(problem, net, Adam(1), checkpoint=out / "x"),
     }
 
 

@@ -83,14 +83,14 @@ def test_held(name: str) -> None:
     assert broken_symmetries(*HELD[name]) == ()
 
 
-@pytest.mark.parametrize("options", [{"optimizer": "adam"}, {"optimizer": "gauss-newton"}])
-def test_results_say_it(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("optimizer", [pf.Adam(2), pf.GaussNewton(2)], ids=["adam", "gauss-newton"])
+def test_results_say_it(optimizer: pf.Adam | pf.GaussNewton) -> None:
     problem = laplace(lambda x, y: x + 0.1 * y, symmetries=[EVEN_Y], layers=(2, 4, 1))
     message = "the structure has a symmetry that the problem breaks: y -> -y"
-    for method, own in (("psi", {"structure": tied(EVEN_Y), "width": 2}), ("pinn-post", {})):
-        found = pf.solve(problem, method, steps=2, **own, **options)
+    for network in (pf.Network("psi", structure=tied(EVEN_Y), width=2), "pinn-post"):
+        found = pf.solve(problem, network, optimizer)
         assert message in found.status
         assert sum(message in text for text in found.to_dict()["warnings"]) == 1
-    assert message not in pf.solve(problem, "pinn", steps=2, **options).status
+    assert message not in pf.solve(problem, "pinn", optimizer).status
     net = pf.PsiMLP(tied(EVEN_Y), 2, dtype="float64")
     assert message in pf.fit(problem, net, pf.GaussNewton(1)).status

@@ -19,6 +19,7 @@ from psinn_fast import (
     Data,
     Dirichlet,
     InputError,
+    Network,
     Neumann,
     Periodic,
     Problem,
@@ -26,7 +27,7 @@ from psinn_fast import (
     SignedPermutation,
     Symmetry,
 )
-from psinn_fast.solving import build_network
+from psinn_fast.building import build_network
 
 BOX = Box(x=(0, 1), y=(0, 2))
 POINTS = BOX.random(8, seed=0)
@@ -183,7 +184,7 @@ def test_targets_with_the_coordinates_in_another_order(target: Callable[..., Any
 def test_symmetries_are_about_the_centre_of_the_domain() -> None:
     """x -> 1 - x on [0, 1]: the network of the method pinn-post is even about 1/2, not about 0."""
     even = Symmetry(SignedPermutation.flip(2, 0), (1,))
-    net = build_network(problem(symmetries=[even], layers=(2, 4, 1)), "pinn-post", dtype="float64", seed=1)
+    net = build_network(problem(symmetries=[even], layers=(2, 4, 1)), Network("pinn-post", dtype="float64"), seed=1)
     x = torch.from_numpy(POINTS)
     torch.testing.assert_close(net(x), net(torch.stack([1 - x[:, 0], x[:, 1]], 1)), rtol=0, atol=1e-14)
     assert not torch.allclose(net(x), net(torch.stack([-x[:, 0], x[:, 1]], 1)), atol=1e-3)

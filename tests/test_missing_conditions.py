@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from small import optimizers
 
 import psinn_fast as pf
 from psinn_fast.conditions import Condition
@@ -134,5 +135,5 @@ def test_a_network_that_is_even_needs_one_wall_of_two() -> None:
 def test_every_optimiser_says_so() -> None:
     problem = made(STRIP, lambda u: u.t + 5 * u.x, [START])
     for optimizer in ("adam", "gauss-newton"):
-        status = pf.solve(problem, layers=[2, 4, 1], optimizer=optimizer, steps=2).status
+        status = pf.solve(problem, pf.Network(layers=[2, 4, 1]), optimizers(optimizer, 2)).status
         assert "the equation is of order 1 in x, with no condition at its ends" in status

@@ -12,10 +12,10 @@ import sympy as sp
 import torch
 
 import psinn_fast as pf
+from psinn_fast import Adam
 from psinn_fast.names import normal, split_names
 from psinn_fast.pde import CONDITION_ARGUMENTS
 from psinn_fast.problem_checks import HISTORY_COLUMNS
-from psinn_fast.training.loop import Schedule
 
 # Forms that fonts and keyboards make of one letter: micro sign, phi symbol, epsilon symbol, and what Python reads.
 MICRO, MU = "\u00b5", "\u03bc"
@@ -184,7 +184,7 @@ def test_names_that_histories_use() -> None:
         _problem(INVERSE, name="nu")
 
 
-@pytest.mark.parametrize("schedule", [Schedule(1), pf.GaussNewton(1)])
+@pytest.mark.parametrize("schedule", [Adam(1), pf.GaussNewton(1)])
 def test_histories_use_no_other_names(schedule: Any) -> None:
     own = _problem(INVERSE)
     history = pf.fit(own, pf.TanhMLP([2, 4, 1], dtype=torch.float64), schedule).history

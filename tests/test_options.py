@@ -18,8 +18,13 @@ from small import small_laplace
 
 import psinn_fast
 from psinn_fast import (
+    LBFGS,
+    Adam,
     GaussNewton,
     InputError,
+    Network,
+    Options,
+    Problem,
     PsiMLP,
     Regularizer,
     Structure,
@@ -40,9 +45,8 @@ from psinn_fast import (
     structure_figure,
 )
 from psinn_fast.discovery.distillation import distil
+from psinn_fast.solving import Solution
 from psinn_fast.symmetry import SignedPermutation, Symmetry, structure_from_group
-from psinn_fast.training.lbfgs import polish
-from psinn_fast.training.loop import Schedule
 
 NET = TanhMLP([2, 3, 1], seed=0)
 
@@ -53,13 +57,28 @@ def refused(message: str, make: Callable[[], object]) -> None:
     assert message in str(info.value)
 
 
+PENALTY = Options(regularizer=Regularizer("l2", 1.0))
+# Options by what they belong to.
+NETWORK = ("method", "structure", "width", "layers", "dtype", "device")
+SETTINGS = ("backend", "scaling", "regularizer", "resume", "progress")
+
+
+def solved(problem: Problem, **arguments: Any) -> Solution:
+    """`solve`, with options of networks, of Adam and `Options` by their own names."""
+    own = {name: arguments.pop(name) for name in list(arguments) if name in NETWORK}
+    options = {name: arguments.pop(name) for name in list(arguments) if name in SETTINGS}
+    adam = {name: arguments.pop(name) for name in list(arguments) if name in ("steps", "lr", "milestones")}
+    optimizer = Adam(**adam) if adam else arguments.pop("optimizer", "adam")
+    return solve(problem, Network(**own), optimizer, options=Options(**options), **arguments)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"steps": 10.0}, "steps: expected an integer >= 0, got 10.0"),
-        ({"steps": True}, "steps: expected an integer >= 0, got True"),
-        ({"lr": "1e-3"}, "lr: expected a finite number > 0, got '1e-3'"),
-        ({"lr": True}, "lr: expected a finite number > 0, got True"),
+        ({"steps": 10.0}, "steps: expected None or an integer >= 0, got 10.0"),
+        ({"steps": True}, "steps: expected None or an integer >= 0, got True"),
+        ({"lr": "1e-3"}, "lr: expected None or a finite number > 0, got '1e-3'"),
+        ({"lr": True}, "lr: expected None or a finite number > 0, got True"),
         ({"steps": 9, "milestones": (3, 3)}, "milestones: expected increasing steps, got [3, 3]"),
         ({"steps": 9, "milestones": (5, 3)}, "milestones: expected increasing steps, got [5, 3]"),
         ({"steps": 9, "milestones": (-1,)}, "milestones[0]: expected an integer >= 1, got -1"),
@@ -84,11 +103,10 @@ def refused(message: str, make: Callable[[], object]) -> None:
         ({"layers": 5}, "layers: expected at least two positive integers, e.g. [2, 8, 8, 1], got 5"),
         ({"layers": [2, 4.0, 1]}, "layers: expected at least two positive integers"),
         ({"layers": [2, 4, 2]}, "layers: problem 'small' has 2 inputs and 1 outputs, got [2, 2]"),
-        ({"optimizer": "gauss-newton", "steps": 1.5}, "steps: expected an integer >= 0, got 1.5"),
-        ({"optimizer": GaussNewton(), "warmup": 5}, "warmup: has no meaning for optimizer 'gauss-newton'"),
-        ({"optimizer": "adam+gauss-newton", "warmup": -1}, "warmup: expected an integer >= 0, got -1"),
-        ({"optimizer": "adam+gauss-newton", "regularizer": Regularizer("l2", 1.0)}, "regularizer: Gauss-Newton takes"),
-        ({"optimizer": Schedule(5)}, "optimizer: expected a GaussNewton or one of"),
+        ({"optimizer": []}, "optimizer: expected at least one, e.g. [pf.Adam(1_000), pf.GaussNewton()]"),
+        ({"optimizer": [Adam(5), "sgd"]}, "optimizer: expected one of ['adam', 'gauss-newton', 'adam+gauss-newton', "),
+        ({"optimizer": Adam}, "optimizer: expected one of"),
+        ({"optimizer": "gauss-newton", "regularizer": Regularizer("l2", 1.0)}, "regularizer: gauss-newton takes none"),
         ({"regularizer": 1e-3}, "regularizer: expected a Regularizer or None, got 0.001"),
         ({"method": "psi", "regularizer": Regularizer("growl", 1.0)}, "kind: 'growl' needs dense layers"),
         ({"resume": "no"}, "resume: expected True or False, got 'no'"),
@@ -100,28 +118,27 @@ def refused(message: str, make: Callable[[], object]) -> None:
     ],
 )  # fmt: skip
 def test_solve(arguments: dict[str, Any], message: str) -> None:
-    refused(message, lambda: solve(small_laplace(), **arguments))
+    refused(message, lambda: solved(small_laplace(), **arguments))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"schedule": 100}, "schedule: expected a Schedule or a GaussNewton, got 100"),
+        ({"optimizer": 100}, "optimizer: expected one of ['adam', 'gauss-newton', 'adam+gauss-newton', 'lbfgs'], se"),
         ({"net": torch.nn.Linear(2, 1)}, "net: expected a PsiMLP or TanhMLP, got Linear (see PsiMLP.from_sequential)"),
         ({"net": TanhMLP([3, 2, 1])}, "net: problem 'small' has 2 inputs and 1 outputs, the network 3 and 1"),
         ({"coefficients": {"nu": 1.0}}, "coefficients: the unknown coefficients are [], got 'nu'"),
         ({"coefficients": [1.0]}, "coefficients: expected a mapping from name to number, got list"),
-        ({"resume": True}, "resume: needs the file to continue from (checkpoint)"),
-        ({"identity": 5}, "identity: expected a mapping, got 5"),
+        ({"options": Options(resume=True)}, "resume: needs the file to continue from (checkpoint)"),
+        ({"options": {"resume": True}}, "options: expected Options, got {'resume': True}"),
         ({"checkpoint": 5}, "checkpoint: expected"),
         ({"seconds": math.nan}, "seconds: expected None or a number >= 0, got nan"),
-        ({"regularizer": "l2"}, "regularizer: expected a Regularizer or None, got 'l2'"),
-        ({"schedule": GaussNewton(), "regularizer": Regularizer("l2", 1.0)}, "regularizer: Gauss-Newton takes none"),
+        ({"optimizer": GaussNewton(), "options": PENALTY}, "regularizer: gauss-newton takes none"),
         ({"problem": "heat"}, "problem: expected a Problem or one of ['laplace', 'poisson', 'burgers', "),
     ],
 )  # fmt: skip
 def test_fit(arguments: dict[str, Any], message: str) -> None:
-    refused(message, lambda: fit(**{"problem": small_laplace(), "net": NET, "schedule": Schedule(1), **arguments}))
+    refused(message, lambda: fit(**{"problem": small_laplace(), "net": NET, "optimizer": Adam(1), **arguments}))
 
 
 @pytest.mark.parametrize(
@@ -138,13 +155,13 @@ def test_fit(arguments: dict[str, Any], message: str) -> None:
     ],
 )
 def test_schedule(arguments: dict[str, Any], message: str) -> None:
-    refused(message, lambda: Schedule(10, **arguments))
+    refused(message, lambda: Adam(10, **arguments))
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"iterations": 1.0}, "iterations: expected an integer >= 0, got 1.0"),
+        ({"steps": 1.0}, "steps: expected an integer >= 0, got 1.0"),
         ({"starts": True}, "starts: expected 'auto' or an integer >= 1, got True"),
         ({"points": 0}, "points: expected 'auto', 'all' or an integer >= 1, got 0"),
         ({"resample": 2.5}, "resample: expected None or an integer >= 1, got 2.5"),
@@ -204,8 +221,8 @@ def test_gauss_newton(arguments: dict[str, Any], message: str) -> None:
         (lambda: get_backend(["cpu"]), "backend: expected one of"),
         (lambda: save_network("w.safetensors", torch.nn.Linear(2, 1)), "net: expected a PsiMLP or TanhMLP, got Linear"),
         (lambda: NET(np.zeros((3, 2))), "x: expected a torch.Tensor, got ndarray"),
-        (lambda: polish(small_laplace(), NET, -1), "iterations: expected an integer >= 0, got -1"),
-        (lambda: polish(small_laplace(), NET, 1, tolerance=math.nan), "tolerance: expected a finite number >= 0"),
+        (lambda: LBFGS(-1), "steps: expected an integer >= 0, got -1"),
+        (lambda: LBFGS(1, tolerance=math.nan), "tolerance: expected a finite number >= 0"),
         (lambda: problem_symmetries("laplace", tolerance=0.0), "tolerance: expected a finite number > 0, got 0.0"),
         (lambda: problem_symmetries("laplace", seed=-1), "seed: expected an integer from 0"),
         (lambda: distil(small_laplace(), NET, threshold=True), "threshold: expected 'auto' or a finite number > 0"),
@@ -269,7 +286,7 @@ def test_discover(arguments: dict[str, Any], message: str, monkeypatch: pytest.M
     [
         ({"steps": -1}, "steps: expected an integer >= 0, got -1"),
         ({"steps": 9, "milestones": (9,)}, "milestones: 9 has no effect on a training of 9 steps"),
-        ({"lr": 0}, "lr: expected a finite number > 0, got 0"),
+        ({"lr": 0}, "lr: expected None or a finite number > 0, got 0"),
         ({"optimizer": "adam+gauss-newton"}, "optimizer: expected one of ['adam', 'gauss-newton']"),
         ({"optimizer": "gauss-newton", "lr": 1e-3}, "lr: has no meaning for optimizer 'gauss-newton'"),
         ({"optimizer": "gauss-newton", "milestones": (5,)}, "milestones: has no meaning for optimizer 'gauss-newton'"),
@@ -300,16 +317,6 @@ def test_run_pipeline(arguments: dict[str, Any], message: str, monkeypatch: pyte
     refused(message, lambda: run_pipeline(**{"problem": small_laplace(), **arguments}))
 
 
-def test_iterations_of_gauss_newton_are_given_once() -> None:
-    for steps in (3, 50):
-        asked = GaussNewton(iterations=steps)
-        assert solve(small_laplace(3), layers=[2, 2, 1], optimizer=asked, steps=steps, seconds=0).ended == "time limit"
-    refused(
-        "steps: expected 3, the iterations of the optimizer given, or none, got 50",
-        lambda: solve(small_laplace(), optimizer=GaussNewton(iterations=3), steps=50),
-    )
-
-
 def test_discoveries_without_training_take_no_options_of_it() -> None:
     for name, value in (("seed", 0), ("seed", 5), ("backend", "reference"), ("seconds", 3.0), ("seeds", 3)):
         asked = partial(discover, "laplace", tests="problem", **{name: value})
@@ -318,8 +325,8 @@ def test_discoveries_without_training_take_no_options_of_it() -> None:
 
 
 def test_settings_of_adam_are_public() -> None:
-    assert psinn_fast.Schedule is psinn_fast.training.Schedule is Schedule
-    assert fit(small_laplace(3), TanhMLP([2, 3, 1]), psinn_fast.Schedule(1)).steps == 1
+    assert psinn_fast.Adam is psinn_fast.training.Adam is Adam
+    assert fit(small_laplace(3), TanhMLP([2, 3, 1]), psinn_fast.Adam(1)).steps == 1
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
@@ -331,19 +338,24 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
 
 
 def test_numpy_numbers_are_numbers() -> None:
-    plain = solve(small_laplace(), layers=[2, 5, 1], steps=6, lr=2.0**-9, milestones=(3,), seed=3)
+    plain = solve(small_laplace(), Network(layers=[2, 5, 1]), Adam(6, lr=2.0**-9, milestones=(3,)), seed=3)
     same = solve(
-        small_laplace(), layers=np.array([2, 5, 1]), steps=np.int64(6), lr=np.float32(2.0**-9),
-        milestones=np.array([3]), seed=np.int64(3), seconds=np.float32(1e9), resume=np.False_,
+        small_laplace(), Network(layers=np.array([2, 5, 1])),
+        Adam(np.int64(6), lr=np.float32(2.0**-9), milestones=np.array([3])), seed=np.int64(3),
+        seconds=np.float32(1e9), options=Options(resume=np.False_),
     )  # fmt: skip
     assert torch.equal(plain.net.theta, same.net.theta)
     assert type(same.seed) is int
     for dtype in ("float64", torch.float64, np.float64, np.dtype("float64")):
-        wide = solve(small_laplace(), "psi", width=np.int32(2), steps=1, dtype=dtype)
+        wide = solve(small_laplace(), Network("psi", width=np.int32(2), dtype=dtype), Adam(1))
         assert wide.net.theta.dtype == torch.float64
         assert wide.to_dict()["dtype"] == "float64"
     newton = GaussNewton(np.int64(2), points=np.int64(50), damping=np.float32(0.5), seed=np.uint8(1))
-    assert solve(small_laplace(), optimizer=newton, steps=torch.tensor(2)).steps == 2
+    assert (
+        solve(small_laplace(), optimizer=newton).steps
+        == solve(small_laplace(), optimizer=GaussNewton(torch.tensor(2))).steps
+        == 2
+    )
     assert StudentSettings(np.array([4, 4]), starts=np.int64(1)).hidden == (4, 4)
     assert structure_from_group([EVEN], np.array([1, 1])).n_inputs == 2
     swap = Symmetry(SignedPermutation(np.array([1, 0]), np.array([1, 1])), np.array([1]))
@@ -360,14 +372,14 @@ def test_built_in_problems_are_known_by_name_wherever_a_problem_is_taken() -> No
     assert str(found.structure) == str(discover(get_problem("laplace"), tests=["problem"]).structure)
     assert len(problem_symmetries("laplace")) == len(problem_symmetries(get_problem("laplace")))
     assert error_metrics(NET, "laplace") == error_metrics(NET, get_problem("laplace"))
-    assert fit("laplace", NET, Schedule(0)).steps == 0
+    assert fit("laplace", NET, Adam(0)).steps == 0
     assert len(solution_figure("laplace", NET).axes) == len(solution_figure(get_problem("laplace"), NET).axes)
 
 
-@pytest.mark.parametrize("function", [solve, discover, run_pipeline, fit, problem_symmetries, distil, polish])
+@pytest.mark.parametrize("function", [solve, discover, run_pipeline, fit, problem_symmetries, distil])
 @pytest.mark.parametrize("wrong", ["heat", 5, None, lambda: None])
 def test_what_is_no_problem(function: Callable[..., object], wrong: object) -> None:
-    others = {"net": NET, "teacher": NET, "schedule": Schedule(1), "iterations": 1}
+    others = {"net": NET, "teacher": NET, "optimizer": Adam(1)}
     parameters = inspect.signature(function).parameters.values()
     needed = [p.name for p in parameters if p.name != "problem" and p.default is inspect.Parameter.empty]
     with pytest.raises(InputError, match=r"problem: expected a Problem or one of \['laplace',"):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from small import small_laplace
 
-from psinn_fast import PDE, Box, Problem, Residual, published_structure, solve
+from psinn_fast import PDE, Adam, Box, Network, Problem, Residual, published_structure, solve
+from psinn_fast.building import build_network
 from psinn_fast.plots import overview_figure, relation_matrix_figure, save_figure, solution_figure, structure_figure
-from psinn_fast.solving import build_network
 from psinn_fast.structure_text import named_symbols
 
 PDES = {
@@ -29,7 +29,7 @@ def test_solution_pictures(tmp_path: Path, d: int, known: bool) -> None:
     exact = (lambda points: np.zeros((len(points), len(pde.fields)))) if known else None
     problem = Problem("p", pde, box, [Residual(box.grid(3))], exact=exact)
     with np.errstate(all="ignore"):  # the relative error of a solution that is zero
-        solve(problem, layers=[d, 3, len(pde.fields)], steps=2, out=tmp_path)
+        solve(problem, Network(layers=[d, 3, len(pde.fields)]), Adam(2), out=tmp_path)
     for name in ("solution.png", "loss.png", "structure.png", "R.png"):
         assert (tmp_path / name).stat().st_size > 1000
 
@@ -45,7 +45,7 @@ def test_structure_pictures(tmp_path: Path, name: str) -> None:
 
 
 def test_coefficients_are_drawn_and_overview_has_both_parts(tmp_path: Path) -> None:
-    solution = solve("burgers-inverse", "psi", steps=2, out=tmp_path)
+    solution = solve("burgers-inverse", "psi", Adam(2), out=tmp_path)
     figure = overview_figure(solution.problem, solution.net)
     assert len(figure.axes) == len(solution.net.structure.layers) + 6
 

@@ -17,10 +17,12 @@ from small import small_laplace
 
 from psinn_fast import (
     PDE,
+    Adam,
     Box,
     Data,
     Dirichlet,
     GaussNewton,
+    Network,
     Neumann,
     Periodic,
     Problem,
@@ -97,9 +99,11 @@ def test_lambdas_are_copied_too() -> None:
     same_terms(small_laplace(), copy.deepcopy(small_laplace()))
 
 
-@pytest.mark.parametrize("train", [{}, {"optimizer": GaussNewton(points=20)}], ids=["adam", "gauss-newton"])
-def test_solutions_networks_structures_and_histories(train: dict[str, Any], again: Callable[[Any], Any]) -> None:
-    found = solve(rod(), layers=[1, 3, 1], steps=2, **train)
+@pytest.mark.parametrize("optimizer", [Adam(2), GaussNewton(2, points=20)], ids=["adam", "gauss-newton"])
+def test_solutions_networks_structures_and_histories(
+    optimizer: Adam | GaussNewton, again: Callable[[Any], Any]
+) -> None:
+    found = solve(rod(), Network(layers=[1, 3, 1]), optimizer)
     copied: Solution = again(found)
     assert torch.equal(copied.net.theta, found.net.theta)
     assert (copied.history.columns, copied.history.to_csv()) == (found.history.columns, found.history.to_csv())

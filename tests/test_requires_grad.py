@@ -12,8 +12,20 @@ import sympy as sp
 import torch
 from safetensors import safe_open
 
-from psinn_fast import PDE, Box, Data, Dirichlet, InputError, Neumann, Problem, Residual, TanhMLP, fit, save_network
-from psinn_fast.training.loop import Schedule
+from psinn_fast import (
+    PDE,
+    Adam,
+    Box,
+    Data,
+    Dirichlet,
+    InputError,
+    Neumann,
+    Problem,
+    Residual,
+    TanhMLP,
+    fit,
+    save_network,
+)
 
 K = torch.tensor(3.0, requires_grad=True)
 ON_X = np.array([[0.2], [0.7]])
@@ -35,8 +47,8 @@ ON_X = np.array([[0.2], [0.7]])
         lambda: line_problem(bounds={"k": (0, K)}),
         lambda: line_problem(guess={"k": K}),
         lambda: line_problem(lr=K),
-        lambda: fit(line_problem(), TanhMLP([1, 3, 1], seed=0), Schedule(1, lr=K)),
-        lambda: fit(line_problem(), TanhMLP([1, 3, 1], seed=0), Schedule(1), coefficients={"k": K}),
+        lambda: fit(line_problem(), TanhMLP([1, 3, 1], seed=0), Adam(1, lr=K)),
+        lambda: fit(line_problem(), TanhMLP([1, 3, 1], seed=0), Adam(1), coefficients={"k": K}),
         lambda: sp.Symbol("x") * sp.sympify(K),
     ],
 )  # fmt: skip

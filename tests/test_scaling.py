@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 import sympy
 import torch
-from small import at, error, line, small_laplace
+from small import at, error, line, optimizers, small_laplace
 
 from psinn_fast import (
     PDE,
+    Adam,
     Box,
     Data,
     Dirichlet,
     GaussNewton,
     InputError,
+    Network,
+    Options,
     Problem,
     PsiMLP,
     Residual,
@@ -42,7 +45,6 @@ from psinn_fast.kernels import get_backend
 from psinn_fast.natural_scales import natural_scales
 from psinn_fast.scaling import in_natural_units, scaled
 from psinn_fast.structure_text import frame_text
-from psinn_fast.training.loop import Schedule
 from psinn_fast.training.metrics import evaluate
 
 FLOAT64 = torch.float64
@@ -111,10 +113,10 @@ def test_outputs_that_are_tied_share_a_size() -> None:
 
 def test_a_network_starts_where_the_data_are() -> None:
     problem = line(0, 1, 300, 310)
-    net = build_network(problem, "pinn", layers=[1, 8, 1], dtype="float64")
+    net = build_network(problem, Network("pinn", layers=[1, 8, 1], dtype="float64"))
     assert net.structure.is_plain
     assert net.start == (305,)
-    without = build_network(problem, "pinn", layers=[1, 8, 1], dtype="float64", scaling=None)
+    without = build_network(problem, Network("pinn", layers=[1, 8, 1], dtype="float64"), scaling=None)
     x = torch.rand(5, 1, dtype=FLOAT64)
     torch.testing.assert_close(net(x), without(x) + 305)
     # An odd network is zero at the centre: it starts there, and its outputs are as large as the data.
@@ -152,7 +154,10 @@ def test_residuals_in_natural_units() -> None:
     pde = PDE("x", "u", lambda u: [1e6 * u.xx, u.x])
     problem = Problem("odd", pde, box, [Residual(box.grid(21), weight=1.0), at(0.0, u=1e6), at(1e3, u=0.0)])
     natural = in_natural_units(problem, natural_scales(problem))
-    net, engine = build_network(problem, "pinn", layers=[1, 20, 1], seed=1, dtype="float64"), get_backend("auto")
+    net, engine = (
+        build_network(problem, Network("pinn", layers=[1, 20, 1], dtype="float64"), seed=1),
+        get_backend("auto"),
+    )
     none = torch.empty(0, dtype=FLOAT64)
     found, given = (
         engine.loss_and_gradient(
@@ -203,7 +208,7 @@ def test_the_same_problem_in_other_units_is_trained_the_same() -> None:
     results = []
     for k, size, length in ((1e5, 1e3, 1e2), (1e-7, 1e9, 1e-4)):
         options = GaussNewton(20, points="all", starts=1)
-        solution = solve(wave(k, size, length), layers=[1, 8, 1], optimizer=options)
+        solution = solve(wave(k, size, length), Network(layers=[1, 8, 1]), options)
         results.append((solution.net.theta.detach(), solution.coefficients["k"] / k, solution.history["loss"]))
     (theta, k, loss), (other, other_k, other_loss) = results
     torch.testing.assert_close(other, theta, rtol=1e-5, atol=1e-5)
@@ -215,7 +220,7 @@ def test_losses_are_reported_as_given() -> None:
     """Mean squares of the residuals themselves; the total is that which is minimised."""
     problem = line(0, 1e3, 0, 1e4)
     for optimizer, steps in (("adam", 5), ("gauss-newton", 3)):
-        solution = solve(problem, layers=[1, 8, 1], optimizer=optimizer, steps=steps, dtype="float64")
+        solution = solve(problem, Network(layers=[1, 8, 1], dtype="float64"), optimizers(optimizer, steps))
         ends = evaluate(solution.net, np.array([[0.0], [1e3]]))[:, 0]
         assert solution.losses["dirichlet1"] == pytest.approx(ends[0] ** 2, rel=1e-9)
         assert solution.losses["dirichlet2"] == pytest.approx((ends[1] - 1e4) ** 2, rel=1e-9)
@@ -226,10 +231,10 @@ def test_losses_are_reported_as_given() -> None:
 
 def test_resumed_training_of_an_odd_problem_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     problem = line(0, 1e6, 0, 1e-3)
-    options = {"layers": [1, 6, 1], "optimizer": "gauss-newton"}
-    whole = solve(problem, steps=12, **options)
-    solve(problem, steps=5, out=tmp_path, **options)
-    resumed = solve(problem, steps=12, out=tmp_path, resume=True, **options)
+    network = Network(layers=[1, 6, 1])
+    whole = solve(problem, network, GaussNewton(12))
+    solve(problem, network, GaussNewton(5), out=tmp_path)
+    resumed = solve(problem, network, GaussNewton(12), out=tmp_path, options=Options(resume=True))
     assert torch.equal(resumed.net.theta, whole.net.theta)
     loaded = load_network(tmp_path / "weights.safetensors")
     assert loaded.structure == resumed.net.structure
@@ -246,17 +251,17 @@ def test_resumed_training_of_an_odd_problem_goes_on_as_if_it_had_not_stopped(tmp
 
 def test_float64_where_float32_is_too_coarse() -> None:
     far = line(1e6, 1e6 + 1, 0, 1)
-    assert solve(far, layers=[1, 4, 1], steps=1).dtype == "float64"
-    assert solve(line(0, 100, 0, 1e8), layers=[1, 4, 1], steps=1).dtype == "float32"
+    assert solve(far, Network(layers=[1, 4, 1]), Adam(1)).dtype == "float64"
+    assert solve(line(0, 100, 0, 1e8), Network(layers=[1, 4, 1]), Adam(1)).dtype == "float32"
     for optimizer in ("adam", "gauss-newton"):
         with pytest.raises(InputError, match="dtype: float32 is too coarse for this problem, residuals of term"):
-            solve(far, layers=[1, 4, 1], steps=1, dtype="float32", optimizer=optimizer)
+            solve(far, Network(layers=[1, 4, 1], dtype="float32"), optimizers(optimizer, 1))
     # Squares of 1e-50 are lost in float32, unless they are squares of natural units.
     tiny = line(0, 1, 0, 1e-25)
-    assert solve(tiny, layers=[1, 4, 1], steps=1).dtype == "float32"
+    assert solve(tiny, Network(layers=[1, 4, 1]), Adam(1)).dtype == "float32"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert solve(tiny, layers=[1, 4, 1], steps=1, scaling=None).dtype == "float64"
+        assert solve(tiny, Network(layers=[1, 4, 1]), Adam(1), options=Options(scaling=None)).dtype == "float64"
 
 
 # Networks that do not fit.
@@ -275,12 +280,12 @@ def test_float64_where_float32_is_too_coarse() -> None:
 )
 def test_a_network_that_cannot_see_the_problem_is_warned_of(problem: Problem, message: str) -> None:
     net = TanhMLP([1, 16, 16, 1], seed=0, dtype=FLOAT64)
-    for schedule in (Schedule(1), GaussNewton(1)):
+    for schedule in (Adam(1), GaussNewton(1)):
         with pytest.warns(UserWarning, match=message):
             fit(problem, net, schedule)
     with pytest.warns(UserWarning, match=message):
-        solve(problem, scaling=None, steps=1, dtype="float64")
-    fit(problem, build_network(problem, "pinn", layers=[1, 16, 16, 1], dtype="float64"), GaussNewton(1))
+        solve(problem, Network(dtype="float64"), Adam(1), options=Options(scaling=None))
+    fit(problem, build_network(problem, Network("pinn", layers=[1, 16, 16, 1], dtype="float64")), GaussNewton(1))
 
 
 def test_what_is_no_reason_for_a_warning() -> None:
@@ -290,8 +295,8 @@ def test_what_is_no_reason_for_a_warning() -> None:
         zero.theta.zero_()
         steep.theta[:8] *= 20
     for net in (zero, steep):
-        fit(line(0, 1, 0, 1), net, Schedule(1))
-    fit(line(0, 20, 0, 1), TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64), Schedule(1))
+        fit(line(0, 1, 0, 1), net, Adam(1))
+    fit(line(0, 20, 0, 1), TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64), Adam(1))
 
 
 @pytest.mark.trajectory
@@ -300,17 +305,17 @@ def test_adam_is_warned_of_a_coefficient_that_starts_too_far() -> None:
     pde = PDE("x", "u", lambda u, k: k * u.xx + 1e-6, unknown={"k": 1.0})
     problem = Problem("far", pde, box, [Residual(box.grid(9)), Data(box.grid(5), u=lambda x: x * (1 - x) / 2)])
     with pytest.warns(UserWarning, match=r"coefficients: k starts far from its natural size, near 1e-0\d, .* Adam"):
-        solve(problem, layers=[1, 6, 1], steps=1)
-    found = solve(problem, layers=[1, 6, 1], optimizer=GaussNewton(100))
+        solve(problem, Network(layers=[1, 6, 1]), Adam(1))
+    found = solve(problem, Network(layers=[1, 6, 1]), GaussNewton(100))
     assert found.coefficients["k"] == pytest.approx(1e-6, rel=1e-3)
 
 
 def test_other_scalings_are_refused() -> None:
     problem = small_laplace()
     for call in (
-        lambda: solve(problem, scaling="none", steps=1),
+        lambda: solve(problem, optimizer=Adam(1), options=Options(scaling="none")),
         lambda: build_network(problem, "pinn", scaling=False),
-        lambda: fit(problem, TanhMLP([2, 3, 1]), Schedule(1), scaling=1.0),
+        lambda: fit(problem, TanhMLP([2, 3, 1]), Adam(1), options=Options(scaling=1.0)),
     ):
         with pytest.raises(InputError, match="scaling: expected 'auto' or None, got"):
             call()
@@ -326,7 +331,7 @@ def test_symmetries_hold_to_rounding() -> None:
         "bump", pde, box, [Residual(box.grid(11)), Dirichlet(box.boundary(11), u=0.0)], structure=structure
     )
     for steps in (0, 10):
-        solution = solve(problem, "psi", width=4, optimizer=GaussNewton(steps))
+        solution = solve(problem, Network("psi", width=4), GaussNewton(steps))
         assert solution.net.structure.input_scale == (5e3, 5e3)
         assert solution.net.structure.output_scale == (1e-4,)
         points = box.random(50, 0)
@@ -345,11 +350,10 @@ def test_every_method_is_scaled(method: str, seed: int) -> None:
     cubic = lambda x, y: 1e-6 * (x**3 - 3 * x * y**2)  # noqa: E731
     conditions = [Residual(box.grid(11)), Dirichlet(box.boundary(11), u=cubic)]
     large = replace(small, domain=box, conditions=conditions, exact=lambda p: cubic(*p.T))
-    options = {"optimizer": GaussNewton(60), "seed": seed}
-    solution = solve(large, method, **options)
+    solution = solve(large, method, GaussNewton(60), seed=seed)
     assert solution.net.structure.input_scale == (1e3, 1e3)
     assert solution.net.structure.output_scale == (1e3,)
-    assert error(solution) == pytest.approx(error(solve(small, method, **options)), rel=0.5)
+    assert error(solution) == pytest.approx(error(solve(small, method, GaussNewton(60), seed=seed)), rel=0.5)
     assert error(solution) < 1e-3
 
 

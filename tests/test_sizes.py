@@ -11,16 +11,7 @@ import pytest
 import sympy
 from small import SMALL, at, error, line
 
-from psinn_fast import (
-    PDE,
-    Box,
-    Data,
-    Dirichlet,
-    GaussNewton,
-    Problem,
-    Residual,
-    solve,
-)
+from psinn_fast import PDE, Adam, Box, Data, Dirichlet, GaussNewton, Network, Problem, Residual, solve
 
 SEVEN = {
     "[0, 100]": lambda: line(0, 100, 0, 1),
@@ -51,7 +42,8 @@ def test_gauss_newton_is_right(make: Callable[[], Problem]) -> None:
     """Two hidden layers of 10 and 80 iterations, for the oscillation 16 and 300; relative errors below 1e-4."""
     problem = make()
     oscillates = problem.name == "oscillation"
-    solution = solve(problem, **({"layers": [1, 16, 16, 1], "optimizer": GaussNewton(300)} if oscillates else SMALL))
+    wide = Network(layers=[1, 16, 16, 1]), GaussNewton(300)
+    solution = solve(problem, *(wide if oscillates else SMALL))
     assert error(solution) < 1e-4
     assert solution.warnings == ()
     # Whether the loss still falls, or was as small before, hangs on rounding errors: such notes may be there.
@@ -62,7 +54,7 @@ def test_gauss_newton_is_right(make: Callable[[], Problem]) -> None:
 @pytest.mark.parametrize("make", list(SEVEN.values())[:6], ids=list(SEVEN)[:6])
 def test_adam_is_right(make: Callable[[], Problem]) -> None:
     """2,500 steps at a rate of 5e-3, in float32 where that suffices; where nothing was scaled, errors were near 1."""
-    solution = solve(make(), layers=[1, 16, 16, 1], steps=2500, lr=5e-3, milestones=[1500])
+    solution = solve(make(), Network(layers=[1, 16, 16, 1]), Adam(2500, lr=5e-3, milestones=[1500]))
     assert error(solution) < 2e-2
 
 
@@ -163,7 +155,7 @@ def load(k: float, start: float, length: float) -> Problem:
     ],
 )  # fmt: skip
 def test_physical_units(make: Callable[[], Problem], layers: list[int], iterations: int) -> None:
-    solution = solve(make(), layers=layers, optimizer=GaussNewton(iterations))
+    solution = solve(make(), Network(layers=layers), GaussNewton(iterations))
     assert error(solution) < 1e-3
     assert solution.warnings == ()
 
@@ -173,12 +165,12 @@ def test_physical_units(make: Callable[[], Problem], layers: list[int], iteratio
     ("k", "start", "length"), [(1e9, 0.0, 1e3), (1e9, 1.0, 1.0), (1e-6, 0.0, 1.0), (1e-6, 1.0, 1e-3), (1e-6, 1e-5, 1.0)]
 )
 def test_unknown_coefficients_of_any_size(k: float, start: float, length: float) -> None:
-    solution = solve(load(k, start, length), layers=[1, 10, 10, 1], optimizer=GaussNewton(100))
+    solution = solve(load(k, start, length), Network(layers=[1, 10, 10, 1]), GaussNewton(100))
     assert solution.coefficients["k"] == pytest.approx(k, rel=1e-4)
     assert error(solution) < 1e-4
 
 
 @pytest.mark.trajectory
 def test_adam_finds_a_coefficient_of_any_size() -> None:
-    solution = solve(load(1e9, 2e8, 1e3), layers=[1, 12, 12, 1], steps=4000, lr=1e-2, milestones=[3000])
+    solution = solve(load(1e9, 2e8, 1e3), Network(layers=[1, 12, 12, 1]), Adam(4000, lr=1e-2, milestones=[3000]))
     assert solution.coefficients["k"] == pytest.approx(1e9, rel=5e-2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,12 @@ from small import small_laplace
 
 from psinn_fast import (
     PDE,
+    Adam,
     Box,
     GaussNewton,
     InputError,
+    Network,
+    Options,
     Problem,
     PsiMLP,
     Regularizer,
@@ -27,11 +31,12 @@ from psinn_fast import (
     published_structure,
     solve,
 )
+from psinn_fast.building import build_network
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.errors import say_once
 from psinn_fast.pipeline import comparison_table
 from psinn_fast.plots import save_figure, solution_figure
-from psinn_fast.solving import Solution, build_network
+from psinn_fast.solving import Solution
 from psinn_fast.training.metrics import error_metrics, evaluate
 
 
@@ -40,12 +45,12 @@ def test_methods_build_what_they_say() -> None:
     pinn = build_network(problem, "pinn")
     assert isinstance(pinn, TanhMLP)
     assert pinn.structure.layer_sizes == (2, 6, 6, 1)
-    psi = build_network(problem, "psi", width=5)
+    psi = build_network(problem, Network("psi", width=5))
     assert psi.structure == published_structure("laplace").with_width(5)
 
 
 def test_pinn_post_is_the_sum_of_the_network_and_its_mirror_image() -> None:
-    post = build_network(small_laplace(), "pinn-post", dtype="float64", seed=4)
+    post = build_network(small_laplace(), Network("pinn-post", dtype="float64"), seed=4)
     assert post.structure.n_parameters == Structure.dense([2, 6, 6, 1]).n_parameters
     (w1, b1), (w2, b2), (w3, b3) = post.structure.expand(post.theta.detach())
     single = TanhMLP([2, 6, 6, 1], dtype=torch.float64)
@@ -58,7 +63,7 @@ def test_pinn_post_is_the_sum_of_the_network_and_its_mirror_image() -> None:
 
 @pytest.mark.trajectory
 def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
-    solution = solve(small_laplace(), "psi", steps=30, out=tmp_path)
+    solution = solve(small_laplace(), "psi", Adam(30), out=tmp_path)
     result = json.loads((tmp_path / "result.json").read_text())
     assert result == solution.to_dict()
     assert list(result) == [
@@ -80,7 +85,7 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
 
 
 def test_warnings_are_marked_in_the_table() -> None:
-    found = solve(small_laplace(), "psi", steps=1)
+    found = solve(small_laplace(), "psi", Adam(1))
     known = {**found.metrics, "relative_l2": 0.01}
     solution = replace(found, loss=0.0, unsolved={}, held_out_warnings=(), metrics=known)
     doubted = replace(solution, held_out_warnings=("the residual between the points is 11 times larger",))
@@ -96,13 +101,13 @@ def test_networks_beyond_the_kernels_go_to_the_reference(tmp_path: Path) -> None
     problem = replace(small_laplace(3), layers=(2, 5000, 1))
     say_once.cache_clear()
     with pytest.warns(RuntimeWarning, match="backend 'cpu' is not used, but 'reference': plan: .* 4096 wide, got 5000"):
-        by_auto = solve(problem, steps=1, dtype="float64")
-    by_reference = solve(problem, steps=1, dtype="float64", backend="reference")
+        by_auto = solve(problem, Network(dtype="float64"), Adam(1))
+    by_reference = solve(problem, Network(dtype="float64"), Adam(1), options=Options(backend="reference"))
     assert by_auto.loss == by_reference.loss
     assert by_auto.metrics == by_reference.metrics
     save_figure(solution_figure(problem, by_auto.net), tmp_path / "solution.png")
     with pytest.raises(InputError, match="4096 wide, got 5000"):
-        solve(problem, steps=1, backend="cpu")
+        solve(problem, optimizer=Adam(1), options=Options(backend="cpu"))
 
 
 def test_the_chosen_backend_does_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,14 +115,14 @@ def test_the_chosen_backend_does_everything(tmp_path: Path, monkeypatch: pytest.
         raise AssertionError("another backend was chosen")
 
     monkeypatch.setattr(CpuBackend, "jets", other)
-    solution = solve(small_laplace(5), steps=1, backend="reference", out=tmp_path)
+    solution = solve(small_laplace(5), optimizer=Adam(1), out=tmp_path, options=Options(backend="reference"))
     assert solution.backend == "reference"
     assert solution.metrics == error_metrics(solution.net, solution.problem, backend="reference")
     assert (tmp_path / "solution.png").exists()
 
 
 def test_coefficients_found_are_shown() -> None:
-    solution = solve("burgers-inverse", layers=[2, 4, 1], steps=1)
+    solution = solve("burgers-inverse", Network(layers=[2, 4, 1]), Adam(1))
     assert f"nu = {solution.coefficients['nu']:.6g}" in str(solution)
 
 
@@ -141,7 +146,7 @@ def test_zero_exact_solution_has_absolute_errors_and_json_has_neither_nan_nor_in
     for values, relative in (([[1.0, 0.0]], {"v": None}), ([[0.0, 0.0]], {"u": None, "v": None})):
         pde = PDE("x", "u v", lambda u, v: [u.xx, v.xx])
         problem = Problem("two", pde, box, [Residual(box.grid(9))], exact=lambda x, values=values: x * values)
-        solution = solve(problem, layers=[1, 3, 2], steps=2, out=tmp_path)
+        solution = solve(problem, Network(layers=[1, 3, 2]), Adam(2), out=tmp_path)
         result = json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)
         assert relative.items() <= result["relative_l2"].items()
         assert all(result[name]["v"] > 0 for name in ("rmse", "mse", "max_error", "boundary_rmse"))
@@ -160,7 +165,7 @@ def test_relative_errors_of_small_solutions() -> None:
 
 @pytest.mark.trajectory
 def test_same_seed_same_weights_other_seed_other_weights() -> None:
-    first, again, other = (solve(small_laplace(), "psi", steps=20, seed=seed).net.theta for seed in (0, 0, 1))
+    first, again, other = (solve(small_laplace(), "psi", Adam(20), seed=seed).net.theta for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -168,49 +173,50 @@ def test_same_seed_same_weights_other_seed_other_weights() -> None:
 @pytest.mark.parametrize("name", ["poisson", "burgers", "burgers-inverse", "laplace"])
 def test_built_in_problems_train_with_every_method(name: str) -> None:
     for method in ("pinn", "pinn-post", "psi"):
-        result = solve(name, method, steps=2).to_dict()
+        result = solve(name, method, Adam(2)).to_dict()
         assert math.isfinite(result["relative_l2"])
         assert set(result["coefficients"]) == ({"nu"} if name == "burgers-inverse" else set())
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("call", "message"),
     [
-        ({"method": "magic"}, "method: expected one of ['pinn', 'pinn-post', 'psi'], got 'magic'"),
+        (lambda: Network("magic"), "method: expected one of ['pinn', 'pinn-post', 'psi'], got 'magic'"),
+        (lambda: solve(small_laplace(), "magic"), "network: expected one of ['pinn', 'pinn-post', 'psi'], a Network, "),
+        (lambda: solve(small_laplace(), optimizer="sgd"), "optimizer: expected one of ['adam', 'gauss-newton', "),
+        (lambda: Network(dtype="float16"), "dtype: expected one of ['float32', 'float64'], got 'float16'"),
+        (lambda: Network("pinn", width=3), "width: has no meaning for method 'pinn', only for psi"),
+        (lambda: Network("psi", layers=[2, 3, 1]), "layers: has no meaning for method 'psi'"),
         (
-            {"optimizer": "sgd"},
-            "optimizer: expected a GaussNewton or one of ['adam', 'gauss-newton', 'adam+gauss-newton'], got 'sgd'",
+            lambda: solve(small_laplace(), Network(layers=[3, 4, 1])),
+            "layers: problem 'small' has 2 inputs and 1 outputs, got [3, 1]",
         ),
-        ({"dtype": "float16"}, "dtype: expected one of ['float32', 'float64'], got 'float16'"),
-        ({"method": "pinn", "width": 3}, "width: has no meaning for method 'pinn', only for psi"),
-        ({"method": "psi", "layers": [2, 3, 1]}, "layers: has no meaning for method 'psi'"),
-        ({"layers": [3, 4, 1]}, "layers: problem 'small' has 2 inputs and 1 outputs, got [3, 1]"),
-        ({"layers": [2]}, "layers"),
-        ({"layers": [2, 0, 1]}, "layers: expected at least two positive integers"),
-        ({"method": "psi", "structure": published_structure("flow")}, "structure: problem 'small' has 2 inputs and 1"),
-        ({"resume": True}, "resume: needs the output folder"),
-        ({"steps": -5}, "steps: expected an integer >= 0, got -5"),
-        ({"lr": float("nan")}, "lr: expected a finite number > 0, got nan"),
-        ({"backend": "triton9"}, "backend: expected one of"),
-        ({"optimizer": "gauss-newton", "lr": 1e-3}, "lr: has no meaning for optimizer 'gauss-newton'"),
-        ({"optimizer": "gauss-newton", "milestones": (5,)}, "milestones: has no meaning for optimizer 'gauss-newton'"),
-        ({"warmup": 5}, "warmup: has no meaning for optimizer 'adam', only for 'adam+gauss-newton'"),
-        ({"optimizer": "gauss-newton", "steps": -5}, "steps: expected an integer >= 0, got -5"),
-        ({"optimizer": "gauss-newton", "regularizer": Regularizer("l2", 1.0)}, "regularizer: Gauss-Newton takes none"),
+        (lambda: Network(layers=[2]), "layers"),
+        (lambda: Network(layers=[2, 0, 1]), "layers: expected at least two positive integers"),
+        (lambda: solve(small_laplace(), published_structure("flow")), "structure: problem 'small' has 2 inputs and 1"),
+        (lambda: solve(small_laplace(), options=Options(resume=True)), "resume: needs the output folder"),
+        (lambda: Adam(-5), "steps: expected None or an integer >= 0, got -5"),
+        (lambda: Adam(lr=float("nan")), "lr: expected None or a finite number > 0, got nan"),
+        (lambda: solve(small_laplace(), options=Options(backend="triton9")), "backend: expected one of"),
+        (lambda: GaussNewton(-5), "steps: expected an integer >= 0, got -5"),
+        (
+            lambda: solve(small_laplace(), "pinn", GaussNewton(), options=Options(regularizer=Regularizer("l2", 1.0))),
+            "regularizer: gauss-newton takes none",
+        ),
     ],
 )
-def test_bad_input(arguments: dict, message: str) -> None:
+def test_bad_input(call: Callable[[], object], message: str) -> None:
     with pytest.raises(InputError) as info:
-        solve(small_laplace(), **arguments)
+        call()
     assert message in str(info.value)
 
 
 def test_resume_without_checkpoint_and_unwritable_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="resume: there is no checkpoint in"):
-        solve(small_laplace(), out=tmp_path, resume=True)
+        solve(small_laplace(), out=tmp_path, options=Options(resume=True))
     for optimizer in ("adam", "adam+gauss-newton"):
         with pytest.raises(InputError, match="resume: there is no checkpoint in"):
-            solve(small_laplace(), optimizer=optimizer, out=tmp_path / "new" / "run", resume=True)
+            solve(small_laplace(), optimizer=optimizer, out=tmp_path / "new" / "run", options=Options(resume=True))
     assert list(tmp_path.iterdir()) == []  # nothing is made
     file = tmp_path / "file"
     file.write_text("")
@@ -226,33 +232,33 @@ def test_problem_without_structure_or_symmetry() -> None:
         build_network(plain, "psi")
     with pytest.raises(InputError, match="'pinn-post' needs a known symmetry"):
         build_network(plain, "pinn-post")
-    assert isinstance(build_network(plain, "psi", structure=published_structure("laplace")), PsiMLP)
+    assert isinstance(build_network(plain, Network("psi", structure=published_structure("laplace"))), PsiMLP)
 
 
 def test_gauss_newton_by_name_and_with_settings(tmp_path: Path) -> None:
-    solution = solve(small_laplace(), "psi", optimizer="gauss-newton", steps=5, out=tmp_path)
+    solution = solve(small_laplace(), "psi", GaussNewton(5), out=tmp_path)
     assert solution.net.theta.dtype == torch.float64
     result = json.loads((tmp_path / "result.json").read_text())
     assert [result[name] for name in ("optimizer", "dtype", "steps", "stopped_by", "solver")] == [
-        "gauss-newton", "float64", 5, "iterations", "cholesky",
+        "gauss-newton", "float64", 5, "steps", "cholesky",
     ]  # fmt: skip
     assert (tmp_path / "loss.png").exists()
-    other = solve(small_laplace(), "psi", optimizer=GaussNewton(5, acceleration=False), dtype="float32")
+    other = solve(small_laplace(), Network("psi", dtype="float32"), GaussNewton(5, acceleration=False))
     assert (other.optimizer, other.steps, other.net.theta.dtype) == ("gauss-newton", 5, torch.float32)
 
 
 def test_gauss_newton_takes_the_width_that_it_can_afford() -> None:
-    def sizes(**options: object) -> int:
-        return solve("poisson", "psi", optimizer="gauss-newton", steps=0, **options).net.structure.n_parameters
+    def size(width: int | None) -> int:
+        return solve("poisson", Network("psi", width=width), GaussNewton(0)).net.structure.n_parameters
 
-    assert 400 < sizes() <= 500 < sizes(width=12)
+    assert 400 < size(None) <= 500 < size(12)
 
 
 @pytest.mark.trajectory
 def test_adam_then_gauss_newton_resumes_in_either_part(tmp_path: Path) -> None:
-    def run(out: Path | None, **options: object) -> Solution:
-        both = {"optimizer": "adam+gauss-newton", "warmup": 40, "steps": 12, **options}
-        return solve(small_laplace(), "psi", out=out, **both)
+    def run(out: Path | None, steps: int = 12, seconds: float | None = None, resume: bool = False) -> Solution:
+        both = [Adam(40), GaussNewton(steps)]
+        return solve(small_laplace(), "psi", both, seconds=seconds, out=out, options=Options(resume=resume))
 
     whole = run(None)
     assert (whole.steps, whole.history["step"][-1]) == (52, 52)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy as sp
+from small import optimizers
 
 import psinn_fast as pf
 from psinn_fast.trivial_solution import trivial_solution
@@ -59,10 +60,10 @@ def test_a_field_of_two_may_be_zero() -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "gauss-newton"])
 def test_results_warn(optimizer: str) -> None:
-    solution = pf.solve(TRIVIAL["eigenvalue"], layers=[1, 6, 1], optimizer=optimizer, steps=20)
+    solution = pf.solve(TRIVIAL["eigenvalue"], pf.Network(layers=[1, 6, 1]), optimizers(optimizer, 20))
     assert any("u = 0 solves all of it" in warning for warning in solution.warnings)
     # A condition that excludes it.
     pde = pf.PDE("x", "u", lambda u, lam: u.xx + lam * u, unknown={"lam": 8.0})
     conditions = [*TRIVIAL["eigenvalue"].conditions, pf.Dirichlet([[0.5]], u=1.0, name="size")]
-    unique = pf.solve(pf.Problem("p", pde, LINE, conditions), layers=[1, 6, 1], optimizer=optimizer, steps=20)
+    unique = pf.solve(pf.Problem("p", pde, LINE, conditions), pf.Network(layers=[1, 6, 1]), optimizers(optimizer, 20))
     assert not any("solves all of it" in warning for warning in unique.warnings)

@@ -169,7 +169,7 @@ def test_targets_that_change(target: Any, again: Callable[[Any], Any], monkeypat
 
 
 def worker(problem: pf.Problem) -> float:
-    return pf.solve(problem, layers=[2, 3, 1], steps=1, backend="reference").loss
+    return pf.solve(problem, pf.Network(layers=[2, 3, 1]), pf.Adam(1), options=pf.Options(backend="reference")).loss
 
 
 def test_a_fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:

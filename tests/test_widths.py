@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from small import optimizers
 
 from bench.widths import PROBLEMS
-from psinn_fast import PDE, Box, Dirichlet, Problem, Residual, Structure, discover, get_problem, solve
-from psinn_fast.solving import build_network
+from psinn_fast import PDE, Box, Dirichlet, Network, Problem, Residual, Structure, discover, get_problem, solve
+from psinn_fast.building import build_network
 from psinn_fast.widths import NEWTON_COST, default_width
 
 
@@ -47,7 +48,7 @@ def test_a_structure_without_relations_is_a_dense_network_of_the_ordinary_size()
     problem = plain()
     found = Structure.dense(problem.default_layers, "plain (dense)")
     for optimizer in ("adam", "gauss-newton"):
-        net = solve(problem, "psi", structure=found, optimizer=optimizer, steps=1).net
+        net = solve(problem, Network("psi", structure=found), optimizers(optimizer, 1)).net
         assert net.structure.layer_sizes == problem.default_layers
         assert net.theta.numel() == build_network(problem, "pinn").theta.numel() == 1185
 
@@ -55,7 +56,7 @@ def test_a_structure_without_relations_is_a_dense_network_of_the_ordinary_size()
 def test_adam_takes_no_more_multiplications_than_the_dense_network() -> None:
     problem = plain()
     structure = discover(problem, tests=("problem",)).structure
-    sizes = build_network(problem, "psi", structure=structure).structure.layer_sizes
+    sizes = build_network(problem, Network("psi", structure=structure)).structure.layer_sizes
     assert sizes == (2, 32, 32, 1)
 
 

@@ -9,12 +9,12 @@ from functools import partial
 
 import torch
 
+from psinn_fast import Adam, Network, Options, fit
+from psinn_fast.building import build_network
 from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.networks import PsiMLP
 from psinn_fast.problem import Problem
 from psinn_fast.problems import get_problem
-from psinn_fast.solving import build_network
-from psinn_fast.training.loop import Schedule, fit
 from psinn_fast.training.metrics import error_metrics
 
 from .cases import case_of, cases
@@ -56,13 +56,13 @@ def problem_and_network(name: str, method: str, settings: Settings) -> tuple[Pro
     problem = get_problem(name)
     if settings.quick:
         problem = replace(problem, conditions=problem.conditions[1:2])
-    net = build_network(problem, method, width=1 if settings.quick and method == "psi" else None, seed=0)
+    net = build_network(problem, Network(method, width=1 if settings.quick and method == "psi" else None), seed=0)
     return problem, net.to(settings.device)
 
 
 def first_steps(problem: Problem, net: PsiMLP, settings: Settings) -> None:
     """Few, but through everything that `fit` does: all kernels are compiled afterwards."""
-    fit(problem, net, Schedule(1 if settings.quick else 60), backend=TritonBackend.name)
+    fit(problem, net, Adam(1 if settings.quick else 60), options=Options(backend=TritonBackend.name))
 
 
 def _fit(name: str, method: str, settings: Settings, done: Mapping[str, Row]) -> Row:
@@ -75,7 +75,7 @@ def _fit(name: str, method: str, settings: Settings, done: Mapping[str, Row]) ->
     compiling = time.perf_counter() - started
     with torch.no_grad():
         net.theta.copy_(initial)
-    result = fit(problem, net, Schedule(steps, problem.paper_lr or problem.lr), backend=TritonBackend.name)
+    result = fit(problem, net, Adam(steps, problem.paper_lr or problem.lr), options=Options(backend=TritonBackend.name))
     return {
         "problem": name,
         "method": method,

@@ -107,9 +107,6 @@ class WithFallback(Backend):
     def unavailable(self) -> str | None:
         return self._first.unavailable()
 
-    def supports(self, plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> str | None:
-        return _REFERENCE.supports(plan, channels, dtype, device)
-
     def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         return self.jets(plan, theta, x, channels)
 

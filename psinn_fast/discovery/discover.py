@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
+from ..building import Network, build_network
 from ..kernels import checks, get_backend
 from ..kernels.errors import InputError
 from ..networks import PsiMLP
 from ..problem import Problem
 from ..problems import as_problem
-from ..solving import build_network
 from ..structure import Structure
 from ..symmetry import SignedPermutation, Symmetry, close_group, structure_from_group
 from ..training.result import check_fits
@@ -345,7 +345,8 @@ def _trial(
 
 
 def _untrained_loss(problem: Problem, structure: Structure, backend: str) -> float:
-    net = build_network(problem, "psi", structure=structure, width=1, by_newton=True, dtype="float64", backend=backend)
+    network = Network("psi", structure=structure, width=1, dtype="float64")
+    net = build_network(problem, network, by_newton=True, backend=backend)
     none = problem.initial_coefficients(torch.float64)
     terms = problem.terms(torch.float64)
     found = get_backend(backend).loss_and_gradient(

@@ -19,8 +19,7 @@ from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP, TanhMLP
 from ..problem import Problem
 from ..structure import Structure
-from ..training.interrupt import Interrupted
-from ..training.lbfgs import polish
+from ..training.lbfgs import LBFGS, minimised
 from .minimise import StudentLoss, gauss_newton, newton
 
 FloatArray = npt.NDArray[np.float64]
@@ -167,12 +166,10 @@ def train_student(task: Problem, settings: StudentSettings, seed: int, backend: 
             net.theta.copy_(found.theta)
     iterations, value, gradient = found.iterations, found.loss, found.gradient
     if full.kind == "growl":  # columns become equal, on kinks at which second-order steps are refused
-        value, gradient, more, interrupted = polish(
-            task, net, _LBFGS * settings.steps, tolerance=settings.tolerance, regularizer=full, backend=backend
-        )
-        if interrupted is not None:
-            raise Interrupted("a student's training was interrupted", interrupted)
-        iterations += more
+        optimizer = LBFGS(_LBFGS * settings.steps, tolerance=settings.tolerance)
+        run = minimised(task, net, optimizer, full, backend)
+        value, gradient = sum(run.final_losses()), run.gradient
+        iterations += run.step
     square = loss.mean_square(net.theta.detach())[0]
     return Student(net, seed, value, square, gradient, iterations, ones)
 

@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
+from ..building import Network
 from ..kernels.errors import DivergedError
 from ..networks import PsiMLP
 from ..problem import Problem
@@ -17,6 +18,7 @@ from ..structure import Structure
 from ..symmetry import SignedPermutation, Symmetry
 from ..training.gauss_newton_options import GaussNewton
 from ..training.metrics import evaluate
+from ..training.options import Options
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -80,16 +82,14 @@ def train(
 ) -> tuple[list[Trained], list[str]]:
     """Gauss-Newton networks, dense ones without ``structure``; and a line for each that diverged."""
     trained, failures = [], []
-    network = {"structure": structure, "width": width} if structure else {"layers": teacher_layers(problem)}
+    network = Network("psi", structure=structure, width=width) if structure else Network(layers=teacher_layers(problem))
+    options = Options(backend=backend, progress=progress)
     for seed in seeds:
         # Of unknown coefficients and a field, here the field is what counts.
         focus = 1.0 if problem.pde.unknown else "auto"
-        optimizer = GaussNewton(iterations=iterations, focus=focus, seed=seed)
+        optimizer = GaussNewton(iterations, focus=focus, seed=seed)
         try:
-            found = solve(
-                problem, "psi" if structure else "pinn", optimizer=optimizer, seconds=seconds, backend=backend,
-                seed=seed, progress=progress, **network,
-            )  # fmt: skip
+            found = solve(problem, network, optimizer, seconds=seconds, seed=seed, options=options)
         except DivergedError as error:
             failures.append(f"seed {seed}: {error}")
             continue

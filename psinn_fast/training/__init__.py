@@ -1,17 +1,24 @@
-"""Training: the loop, what it records, what it saves, how errors are measured."""
+"""Training: optimisers, the trainer, what it records and saves, how errors are measured."""
 
+from .adam import Adam
 from .checkpoint import load_network, save_network
+from .fitting import fit
 from .gauss_newton_options import GaussNewton
 from .history import History
-from .loop import Schedule, fit
+from .lbfgs import LBFGS
 from .metrics import error_metrics
+from .options import Options
 from .result import FitResult, TrainingInterrupted
+from .torch_optimizer import TorchOptimizer
 
 __all__ = [
+    "LBFGS",
+    "Adam",
     "FitResult",
     "GaussNewton",
     "History",
-    "Schedule",
+    "Options",
+    "TorchOptimizer",
     "TrainingInterrupted",
     "error_metrics",
     "fit",

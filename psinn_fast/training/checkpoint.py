@@ -18,7 +18,7 @@ from ..networks import PsiMLP, TanhMLP, check_network
 from ..structure import Structure
 from .history import History
 from .identity import differences
-from .tensor_file import TensorFile, write_tensors
+from .tensor_file import FLOATING, TensorFile, write_tensors
 
 NETWORK_SCHEMA = "psinn_fast.network/2"
 CHECKPOINT_SCHEMA = "psinn_fast.checkpoint/3"
@@ -27,12 +27,19 @@ _MOST_DIFFERENCES = 6
 
 
 class Expected(NamedTuple):
-    """A tensor of a checkpoint. ``shape``: None where any size will do."""
+    """A tensor of a checkpoint. ``shape``: None, or with None in it, where any will do; so the dtype."""
 
-    shape: tuple[int | None, ...]
-    dtype: torch.dtype = torch.float64
+    shape: tuple[int | None, ...] | None
+    dtype: torch.dtype | None = torch.float64
     finite: bool = True
     optional: bool = False
+
+
+class Expectations(NamedTuple):
+    """What a checkpoint must hold: tensors, and numbers with a function of `entries` that checks each."""
+
+    tensors: Mapping[str, Expected]
+    numbers: Mapping[str, Callable[[str, Any], Any]]
 
 
 def save_network(path: str | Path, net: PsiMLP, coefficients: Mapping[str, Any] | None = None) -> None:
@@ -139,14 +146,11 @@ class Checkpoint:
             message = f"{self._path}: cannot be written ({self._failed}); it holds an earlier step"
             warnings.warn(message, OutputWarning, stacklevel=3)
 
-    def load(
-        self, tensors: Mapping[str, Expected], numbers: Mapping[str, Callable[[str, Any], Any]]
-    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def load(self, expect: Callable[[Mapping[str, Any]], Expectations]) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and numbers of the file; its history goes into ``history``.
 
         Args:
-            tensors: which ones it must hold, and how they look.
-            numbers: which ones it must hold, and a function of `entries` that checks each.
+            expect: from the file's numbers, which are not checked yet, to what the file must hold.
 
         Raises:
             CheckpointError: not readable, not one of ours, damaged, or of a run with another identity (the message
@@ -164,10 +168,12 @@ class Checkpoint:
                 raise CheckpointError(
                     f"its history has the columns {short(columns)}, not {list(self._history.columns)}"
                 )
+            given = entries.fields("numbers", header["numbers"], (), None)
+            tensors, numbers = expect(given)
             given = entries.fields("numbers", header["numbers"], list(numbers))
             checked = {name: check(f"numbers.{name}", given[name]) for name, check in numbers.items()}
             found = {
-                name: file.take(name, shape, (dtype,), finite)
+                name: file.take(name, shape, FLOATING if dtype is None else (dtype,), finite)
                 for name, (shape, dtype, finite, optional) in tensors.items()
                 if name in file or not optional
             }

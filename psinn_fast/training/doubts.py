@@ -28,7 +28,7 @@ ALLOWED, ALLOWED_OF_ADAM, FREE = 1e-2, 0.1, 0.5
 # Above this relative L2 error.
 _INACCURATE = 0.2
 _LOCAL = "a kink, a jump or a thin layer at one of them?"
-_CUT_SHORT = ("steps", "iterations", "seconds", "interrupt")
+_CUT_SHORT = ("steps", "seconds", "interrupt")
 _MORE = "when training stopped: more steps or seconds would help"
 # Fewer rows of a history show no trend; so many are averaged at each of its ends.
 _FEWEST_ROWS, _AVERAGED = 8, 5

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..kernels import checks
 from ..kernels.errors import InputError
+from .identity import options_of
+from .protocol import Optimizer, Task
+
+if TYPE_CHECKING:
+    from .gauss_newton import GaussNewtonRun
 
 PRECISIONS = ("float64", "float32")
 
 
 @dataclass(frozen=True)
-class GaussNewton:
+class GaussNewton(Optimizer):
     """Settings of Gauss-Newton; the defaults are meant to be left alone.
 
     Args:
-        iterations: at most.
+        steps: iterations at most.
         starts: after 75 iterations, or where it ends before, a run is compared with this many minus one from other
             initial weights, and given up if its loss is more than 100 times the lowest of theirs. Their iterations are
             not counted, their seconds are. "auto": 2 if there are unknown coefficients, which can trade errors with
@@ -45,11 +51,15 @@ class GaussNewton:
         step_tolerance: stop where a step is shorter than this times the parameters, both scaled.
         seed: of the draws.
 
-    Results say why training ended (`FitResult.stopped_by`): "iterations", "seconds", "interrupt", "loss target",
+    Results say why training ended (`FitResult.stopped_by`): "steps", "seconds", "interrupt", "loss target",
     "gradient", "step" or "no descent" (no damping makes the loss smaller: rounding errors are reached).
     """
 
-    iterations: int = 1_000
+    columns: ClassVar[tuple[str, ...]] = ("damping",)
+    needs_float64: ClassVar[bool] = True
+    takes_penalty: ClassVar[bool] = False
+
+    steps: int = 1_000
     starts: int | str = "auto"
     points: int | str = "auto"
     resample: int | None = 10
@@ -67,7 +77,7 @@ class GaussNewton:
     def __post_init__(self) -> None:
         integer, number = checks.integer, checks.number
         checked = {
-            "iterations": integer("iterations", self.iterations, 0),
+            "steps": integer("steps", self.steps, 0),
             "starts": _word(self.starts, "auto") or integer("starts", self.starts, 1, other="'auto' or "),
             "points": _word(self.points, "auto", "all") or integer("points", self.points, 1, other="'auto', 'all' or "),
             "resample": None if self.resample is None else integer("resample", self.resample, 1, other="None or "),
@@ -86,6 +96,22 @@ class GaussNewton:
             object.__setattr__(self, name, value)
         if self.points == "all" and self.focus not in ("auto", 0):
             raise InputError("focus: has no effect with points='all', of which none are drawn")
+
+    @property
+    def name(self) -> str:
+        return "gauss-newton"
+
+    @property
+    def most_steps(self) -> int:
+        return self.steps
+
+    def identity(self) -> dict[str, Any]:
+        return options_of(self, "steps")
+
+    def start(self, task: Task) -> GaussNewtonRun:
+        from .gauss_newton import GaussNewtonRun  # which needs these settings
+
+        return GaussNewtonRun(task, self)
 
 
 def _word(value: object, *words: str) -> str | None:

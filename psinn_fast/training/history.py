@@ -12,14 +12,22 @@ from torch import Tensor
 
 from ..kernels.errors import InputError
 
+# Rows of a long run, about.
+HISTORY_ROWS = 400
+
+
+def log_interval(steps: int) -> int:
+    """Steps between two rows of a run of so many."""
+    return max(1, steps // HISTORY_ROWS)
+
 
 class History:
     """A table of numbers with named columns, the first of them ``step``.
 
-    A row holds the step, seconds of training before it, the learning rate, the total loss, the same at points that
-    training does not see (``held_out``; NaN where it was not looked at), every term (unweighted), the weight penalty,
-    unknown coefficients, and the relative L2 error (NaN where it is not known), all at that step's weights, before
-    their update.
+    A row holds the step, seconds of training before it, what the optimiser adds (``lr``, ``damping``), the total loss,
+    the same at points that training does not see (``held_out``; NaN where it was not looked at), every term
+    (unweighted), the weight penalty, unknown coefficients, and the relative L2 error (NaN where it is not known), all
+    at that step's weights, before their update.
     """
 
     def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[float]] = ()) -> None:
@@ -27,6 +35,26 @@ class History:
         self.rows = [tuple(float(value) for value in row) for row in rows]
         if self.columns[:1] != ("step",) or any(len(row) != len(self.columns) for row in self.rows):
             raise InputError(f"columns: expected 'step' first and rows of {len(self.columns)} numbers")
+
+    @classmethod
+    def of(cls, own: Sequence[str], terms: Sequence[str], coefficients: Sequence[str]) -> History:
+        """An empty one for optimisers with columns of their ``own``, and for a problem's terms and coefficients."""
+        return cls(("step", "seconds", *own, "loss", "held_out", *terms, "penalty", *coefficients, "relative_l2"))
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Names of the loss terms."""
+        return self._between("held_out", "penalty")
+
+    @property
+    def coefficients(self) -> tuple[str, ...]:
+        """Names of the unknown coefficients."""
+        return self._between("penalty", "relative_l2")
+
+    def _between(self, first: str, last: str) -> tuple[str, ...]:
+        if first not in self.columns or last not in self.columns:
+            return ()
+        return self.columns[self.columns.index(first) + 1 : self.columns.index(last)]
 
     def __len__(self) -> int:
         return len(self.rows)

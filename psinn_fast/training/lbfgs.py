@@ -1,102 +1,140 @@
-"""L-BFGS on the fused loss: SciPy's L-BFGS-B without bounds of its own, in float64, where it does not stall."""
+"""L-BFGS on the fused loss: torch's, with a strong Wolfe line search, in float64, where it does not stall."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from scipy.optimize import minimize
+from torch import Tensor
 
 from ..kernels import checks, get_backend
 from ..kernels.regularizer import Regularizer
 from ..networks import PsiMLP
 from ..problem import Problem
-from ..problems import as_problem
-from ..scaling import as_trained
-from .interrupt import InterruptFlag
-from .point_orbits import one_point_per_orbit
-from .progress import TrainingProgress
-from .result import check_fits, check_regularizer, check_trainable
+from .history import History
+from .interrupt import Interrupted, InterruptFlag
+from .protocol import Optimizer, Task
+from .torch_optimizer import TorchRun
 
-# History length: 10, SciPy's default, needs several times as many iterations on these losses.
-_MEMORY = 50
+# Evaluations of a line search, at most.
+_SEARCHES = 25
 
 
-class Polished(NamedTuple):
-    """``loss``: weighted total at the end; ``gradient``: its largest component; ``interrupted``: by which signal."""
-
-    loss: float
-    gradient: float
-    iterations: int
-    interrupted: int | None
-
-
-def polish(
-    problem: Problem | str,
-    net: PsiMLP,
-    iterations: int,
-    *,
-    coefficients: Mapping[str, float] | None = None,
-    tolerance: float = 1e-7,
-    regularizer: Regularizer | None = None,
-    backend: str = "auto",
-    progress: bool = False,
-    title: str = "L-BFGS",
-    scaling: str | None = "auto",
-) -> Polished:
-    """Minimise the problem's loss from the network's present weights; ``net`` keeps its dtype and gets the result.
+@dataclass(frozen=True)
+class LBFGS(Optimizer):
+    """Settings of L-BFGS (Liu & Nocedal 1989), in float64 whatever the network's dtype.
 
     Args:
-        iterations: at most.
-        coefficients: where the unknown ones start; None: where the problem says. They are optimised along.
-        tolerance: ends where no component of the gradient is larger.
-        scaling: as for `fit`.
+        steps: iterations at most.
+        memory: pairs of steps and changes of the gradient that it remembers. 10, a usual default, needs several times
+            as many iterations on these losses.
+        tolerance: it ends where no component of the gradient is larger.
     """
-    problem = as_problem(problem)
-    check_fits(problem, net)
-    check_trainable(net)
-    check_regularizer(regularizer, net, is_newton=False)
-    tolerance = checks.number("tolerance", tolerance, least=0)
-    iterations = checks.integer("iterations", iterations, 0)
-    problem = as_trained(problem, net, scaling)
-    engine = get_backend(backend)
-    terms = one_point_per_orbit(problem, net, problem.terms(torch.float64), engine)
-    unknown = torch.tensor(problem.unknowns.start(coefficients), dtype=torch.float64)
-    n_theta, weights = net.theta.numel(), problem.weights(torch.float64)
 
-    def objective(x: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        both = torch.from_numpy(x)
-        result = engine.loss_and_gradient(net.plan, both[:n_theta], both[n_theta:], terms, weights, regularizer)
-        total = problem.total_loss(result.losses.tolist()) + float(result.penalty)
-        return total, torch.cat([result.theta, result.coefficients]).numpy()
+    needs_float64: ClassVar[bool] = True
 
-    start = torch.cat([net.theta.detach().double().cpu(), unknown]).numpy()
-    if iterations == 0:  # SciPy would make one
-        loss, gradient = objective(start)
-        return Polished(loss, float(np.abs(gradient).max()), 0, None)
-    with InterruptFlag() as interrupt, TrainingProgress(title, iterations, progress) as bar:
-        done = 0
+    steps: int = 1_000
+    memory: int = 50
+    tolerance: float = 1e-7
 
-        # SciPy recognises this signature by the argument's name.
-        def watch(intermediate_result: object) -> None:
-            nonlocal done
-            done += 1
-            if interrupt.raised:
-                raise StopIteration
-            if done % 20 == 0:
-                bar.update(done, f"loss {getattr(intermediate_result, 'fun', np.nan):.4e}")
-
-        options = {
-            "maxcor": _MEMORY,
-            "maxiter": iterations,
-            "maxfun": 2 * iterations + 10,
-            "ftol": 0.0,
-            "gtol": tolerance,
+    def __post_init__(self) -> None:
+        checked = {
+            "steps": checks.integer("steps", self.steps, 0),
+            "memory": checks.integer("memory", self.memory, 1),
+            "tolerance": checks.number("tolerance", self.tolerance, least=0),
         }
-        found = minimize(objective, start, jac=True, method="L-BFGS-B", callback=watch, options=options)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def name(self) -> str:
+        return "lbfgs"
+
+    @property
+    def most_steps(self) -> int:
+        return self.steps
+
+    def identity(self) -> dict[str, Any]:
+        return {"memory": self.memory, "tolerance": self.tolerance}
+
+    def start(self, task: Task) -> LBFGSRun:
+        return LBFGSRun(task, self)
+
+    def made_for(self, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Torch's optimiser. It has no tolerance of its own: `LBFGSRun` knows when to end, and why."""
+        return torch.optim.LBFGS(
+            parameters,
+            lr=1.0,
+            max_eval=10**9,
+            tolerance_grad=0.0,
+            tolerance_change=0.0,
+            history_size=self.memory,
+            line_search_fn="strong_wolfe",
+        )
+
+
+def minimised(
+    problem: Problem, net: PsiMLP, settings: LBFGS, regularizer: Regularizer | None = None, backend: str = "auto"
+) -> LBFGSRun:
+    """L-BFGS without the trainer's comforts, for small tasks within others; ``net`` gets the weights reached.
+
+    Raises:
+        Interrupted: on Ctrl-C.
+    """
+    with InterruptFlag() as interrupt:
+        task = Task(
+            problem, net, get_backend(backend, net.theta.device), None, regularizer, History.of((), (), ()),
+            lambda: interrupt.raised, lambda: interrupt.raised, lambda step, note: None,
+        )  # fmt: skip
+        run = settings.start(task)
+        while run.step < settings.steps and run.advance(settings.steps, False).stopped_by is None:
+            if interrupt.signal is not None:
+                raise Interrupted("training was interrupted", interrupt.signal)
     with torch.no_grad():
-        net.theta.copy_(torch.from_numpy(found.x[:n_theta]))
-    return Polished(float(found.fun), float(np.abs(found.jac).max()), int(found.nit), interrupt.signal)
+        net.theta.copy_(run.theta)
+    return run
+
+
+class LBFGSRun(TorchRun):
+    """`LBFGS` under way. Its points stay: what it learnt of the curvature belongs to them."""
+
+    def __init__(self, task: Task, settings: LBFGS) -> None:
+        super().__init__(task, settings, torch.float64, redraws=False)
+        self._tolerance = settings.tolerance
+        self._reason: str | None = None
+
+    def _own_values(self) -> Mapping[str, float]:
+        return {}
+
+    def _stopped_by(self) -> str | None:
+        return self._reason
+
+    def _take(self, steps: int) -> tuple[Tensor, int | None]:
+        """Iterations by torch, of which it evaluates the first one's loss anew."""
+        row, failed = self._evaluate()
+        if failed is not None:
+            self.restore_good()
+            return row[None][:0], failed
+        self._keep_good()
+        if self.gradient <= self._tolerance:
+            self._reason = "gradient"
+            return row[None], None
+        before = self._iterations
+        self._optimizer.param_groups[0]["max_iter"] = steps
+        self._optimizer.step(self._closure)
+        self._done += max(1, self._iterations - before)
+        assert self._good is not None
+        if all(torch.equal(now, was) for now, was in zip(self._trained, self._good[1], strict=True)):
+            self._reason = "no descent"
+        return row[None], None
+
+    @property
+    def gradient(self) -> float:
+        """Its largest component, where it was computed last."""
+        return max(float(parameter.grad.abs().max()) for parameter in self._trained if parameter.grad is not None)
+
+    @property
+    def _iterations(self) -> int:
+        return int(self._optimizer.state[self._theta].get("n_iter", 0))

@@ -28,7 +28,8 @@ from .checkpoint import Expected
 from .doubts import ALLOWED, FREE
 from .gauss_newton_options import GaussNewton
 from .held_out import HeldOut
-from .marquardt import Failure, Marquardt
+from .marquardt import Marquardt
+from .protocol import Failure
 from .regions import columns_at
 from .scouting import redrawn
 from .stability import possible_errors

@@ -27,6 +27,7 @@ from .gauss_newton_options import GaussNewton
 from .held_out import WATCHED, HeldOut
 from .least_squares import Equations, linearise
 from .point_orbits import one_point_per_orbit
+from .protocol import Failure
 from .residuals import Residuals
 from .sampling import MOST_REFINED, Sampler
 
@@ -48,14 +49,6 @@ _WORSE = 3.0
 # Length of the finite differences along d, and the largest |a| / |d| at which the parabola is trusted.
 _PROBE = 0.1
 _CURVED = 0.75
-
-
-class Failure(Exception):
-    """Something became NaN or infinite."""
-
-    def __init__(self, what: str, step: int) -> None:
-        super().__init__(what)
-        self.what, self.step = what, step
 
 
 @dataclass(frozen=True)

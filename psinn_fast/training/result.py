@@ -6,13 +6,13 @@ import math
 import signal
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..coverage import coverage
 from ..kernels import checks
-from ..kernels.errors import InputError, short
+from ..kernels.errors import InputError
 from ..kernels.regularizer import Regularizer
 from ..natural_scales import natural_losses
 from ..networks import PsiMLP, check_network
@@ -20,6 +20,9 @@ from ..problem import Problem
 from .doubts import largest, smaller, trend, unsolved
 from .history import History
 from .interrupt import Interrupted
+
+if TYPE_CHECKING:
+    from .protocol import Optimizer
 
 
 @dataclass(frozen=True)
@@ -147,14 +150,15 @@ def check_fits(problem: Problem, net: object, what: str = "net") -> None:
         )
 
 
-def check_regularizer(regularizer: object, net: PsiMLP, is_newton: bool) -> None:
-    """It is one, has a meaning for the network, and the optimiser takes it."""
+def check_regularizer(regularizer: Regularizer | None, net: PsiMLP, optimizer: Optimizer) -> None:
+    """It has a meaning for the network, and the optimiser takes it."""
     if regularizer is None:
         return
-    if not isinstance(regularizer, Regularizer):
-        raise InputError(f"regularizer: expected a Regularizer or None, got {short(regularizer)}")
-    if is_newton:
-        raise InputError("regularizer: Gauss-Newton takes none, a weight penalty is no sum of squared residuals")
+    if not optimizer.takes_penalty:
+        raise InputError(
+            f"regularizer: {optimizer.name} takes none; a weight penalty is no sum of squared residuals, take "
+            "pf.Adam or pf.LBFGS"
+        )
     regularizer.check(net.plan)
 
 

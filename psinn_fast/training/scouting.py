@@ -10,7 +10,8 @@ from ..kernels.contract import Backend
 from ..networks import PsiMLP
 from ..problem import Problem
 from .first_weights import start_where_finite
-from .marquardt import Failure, Marquardt
+from .marquardt import Marquardt
+from .protocol import Failure
 
 # By then a start that finds no way has a loss some thousand times that of the others (docs/optimisers.md). Starts that
 # do find theirs differ by up to about 30, and the one ahead is not always the one that ends better.

@@ -22,6 +22,7 @@ from ..kernels.errors import CheckpointError, InputError, one_line, short
 _HEADER = "psinn_fast"
 # As safetensors names them.
 _DTYPES = {"F32": torch.float32, "F64": torch.float64}
+FLOATING = tuple(_DTYPES.values())
 
 
 def write_tensors(path: str | Path, schema: str, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -89,11 +90,11 @@ class TensorFile:
     def take(
         self,
         name: str,
-        shape: tuple[int | None, ...],
-        dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64),
+        shape: tuple[int | None, ...] | None,
+        dtypes: tuple[torch.dtype, ...] = FLOATING,
         finite: bool = True,
     ) -> Tensor:
-        """One tensor, of the shape (None: any size), of one of the dtypes and, if so asked, of finite numbers.
+        """One tensor, of the shape (None: any, or any size), of one of the dtypes and, if so asked, of finite numbers.
 
         Raises:
             CheckpointError: it is missing, or not like that.
@@ -101,7 +102,9 @@ class TensorFile:
         if name not in self:
             raise CheckpointError(f"damaged, the tensor {name!r} is missing")
         found = tuple(self._shapes[name].get_shape())
-        if len(found) != len(shape) or any(want not in (None, n) for want, n in zip(shape, found, strict=True)):
+        if shape is not None and (
+            len(found) != len(shape) or any(want not in (None, n) for want, n in zip(shape, found, strict=True))
+        ):
             wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ("," * (len(shape) == 1)) + ")"
             raise CheckpointError(f"{name}: expected shape {wanted}, got {found}")
         dtype = self._shapes[name].get_dtype()

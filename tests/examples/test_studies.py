@@ -95,7 +95,7 @@ def test_mirror_images_approach_only_under_the_penalty() -> None:
 def test_the_manufactured_problems_have_the_solutions_they_say(make: Callable[[], Problem]) -> None:
     problem = make()
     net = TanhMLP((2, 10, 10, 1), seed=0, dtype=torch.float64)
-    fit(problem, net, GaussNewton(iterations=60))
+    fit(problem, net, GaussNewton(steps=60))
     assert coarse_relative_l2(problem)(net) < 1e-2
 
 

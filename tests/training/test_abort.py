@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import small_laplace
+from small import optimizers, small_laplace
 
-from psinn_fast import GaussNewton, TanhMLP, TrainingInterrupted, fit, get_backend, get_problem, solve
+from psinn_fast import GaussNewton, Network, Options, TanhMLP, TrainingInterrupted, fit, get_backend, get_problem, solve
+from psinn_fast.building import build_network
 from psinn_fast.networks import PsiMLP
-from psinn_fast.solving import build_network
-from psinn_fast.training import factorisations, gauss_newton, least_squares, residuals
+from psinn_fast.training import factorisations, least_squares, residuals, trainer
 from psinn_fast.training.abort import Aborted, abortable, look_up
 from psinn_fast.training.marquardt import Marquardt
 
@@ -46,7 +46,7 @@ class SignalAt:
 
 def patched(monkeypatch: pytest.MonkeyPatch, look: SignalAt) -> None:
     """Looks of training; those after it, for what its result says, are left out."""
-    monkeypatch.setattr(gauss_newton, "errors_allowed", lambda *_: {})
+    monkeypatch.setattr(trainer, "errors_allowed", lambda *_: {})
     for module in (residuals, factorisations, least_squares):
         monkeypatch.setattr(module, "look_up", look)
 
@@ -78,7 +78,7 @@ def test_any_look_can_be_the_last(solver: str, tmp_path: Path, monkeypatch: pyte
         result = stop.value.result
         assert stop.value.net is net
         assert (result.ended, result.stopped_by) == ("interrupted", "interrupt")
-        again = fit(problem, net, options, checkpoint=path, resume=True)
+        again = fit(problem, net, options, checkpoint=path, options=Options(resume=True))
         assert torch.equal(net.theta, whole.theta)
         assert again.losses == expected.losses
         for column in ("step", "loss", "damping"):
@@ -136,14 +136,11 @@ def test_without_a_folder_the_exception_carries_the_network(optimizer: str, monk
     with pytest.raises(TrainingInterrupted) as stop:
         solve(
             small_laplace(9),
-            "pinn",
-            layers=[2, 5, 1],
-            optimizer=optimizer,
-            steps=9,
-            warmup=3 if "+" in optimizer else None,
+            Network("pinn", layers=[2, 5, 1]),
+            optimizers(optimizer, 9, warmup=3),
         )
     error = stop.value
-    untrained = build_network(small_laplace(9), "pinn", layers=[2, 5, 1], dtype=error.net.theta.dtype)
+    untrained = build_network(small_laplace(9), Network("pinn", layers=[2, 5, 1], dtype=error.net.theta.dtype))
     assert not torch.equal(error.net.theta, untrained.theta)
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is TrainingInterrupted

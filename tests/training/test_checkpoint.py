@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from psinn_fast import (
     save_solution,
 )
 from psinn_fast.kernels.errors import CheckpointWarning, OutputWarning
-from psinn_fast.training.checkpoint import CHECKPOINT_SECONDS, NETWORK_SCHEMA, Checkpoint, Expected
+from psinn_fast.training.checkpoint import CHECKPOINT_SECONDS, NETWORK_SCHEMA, Checkpoint, Expectations, Expected
 from psinn_fast.training.history import History
 from psinn_fast.training.tensor_file import TensorFile, write_tensors
 
@@ -148,6 +149,10 @@ def test_nothing_is_left_half_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
 
 
+def expecting(tensors: dict[str, Expected], numbers: dict[str, Any]) -> Callable[[object], Expectations]:
+    return lambda numbers_of_the_file: Expectations(tensors, numbers)
+
+
 def test_a_checkpoint_that_fails_later_is_said_once_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +178,7 @@ def test_a_checkpoint_that_fails_later_is_said_once_and_tried_again(
     file.conclude()
     assert file.path == path
     shape, step = {"x": Expected((2,))}, {"step": entries.integer}
-    assert Checkpoint(path, history, lambda: {"problem": "rod"}).load(shape, step)[1] == {"step": 3}
+    assert Checkpoint(path, history, lambda: {"problem": "rod"}).load(expecting(shape, step))[1] == {"step": 3}
 
 
 def test_the_first_checkpoint_must_succeed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,11 +203,11 @@ def test_a_checkpoint_is_that_of_its_run_with_all_that_it_needs(tmp_path: Path) 
         ("rod", {}, {}, "numbers: unknown entry 'step'"),
     ):
         with pytest.raises(CheckpointError, match=rf"c\.safetensors: .*{message}"):
-            Checkpoint(path, history, lambda name=other: {"problem": name}).load(tensors, numbers)
+            Checkpoint(path, history, lambda name=other: {"problem": name}).load(expecting(tensors, numbers))
     with pytest.raises(CheckpointError, match=r"its history has the columns \['step'\], not \['step', 'loss'\]"):
-        Checkpoint(path, History(("step", "loss")), lambda: {"problem": "rod"}).load({}, {})
+        Checkpoint(path, History(("step", "loss")), lambda: {"problem": "rod"}).load(expecting({}, {}))
     wanted = {"x": Expected((None,), finite=False), "y": Expected((2,), optional=True)}
-    found, _ = Checkpoint(path, history, lambda: {"problem": "rod"}).load(wanted, {"step": entries.integer})
+    found, _ = Checkpoint(path, history, lambda: {"problem": "rod"}).load(expecting(wanted, {"step": entries.integer}))
     assert list(found) == ["x"]
 
 
@@ -210,7 +215,7 @@ def test_the_history_comes_back_with_what_is_not_known(tmp_path: Path) -> None:
     path, columns = tmp_path / "c.safetensors", ("step", "seconds", "relative_l2")
     Checkpoint(path, History(columns, [(0, 0.0, math.nan), (5, 0.5, 0.1)]), dict).write(0.5, {}, {})
     restored = History(columns)
-    Checkpoint(path, restored, dict).load({}, {})
+    Checkpoint(path, restored, dict).load(expecting({}, {}))
     assert restored.to_csv() == "step,seconds,relative_l2\n0,0,nan\n5,0.5,0.1\n"
 
 
@@ -232,7 +237,7 @@ def test_histories_that_none_wrote(rows: list[tuple[float, float]], message: str
     path, columns = tmp_path / "c.safetensors", ("step", "seconds")
     Checkpoint(path, History(columns, rows), dict).write(0.0, {}, {})
     with pytest.raises(CheckpointError, match=rf"c\.safetensors: history: expected {message}"):
-        Checkpoint(path, History(columns), dict).load({}, {})
+        Checkpoint(path, History(columns), dict).load(expecting({}, {}))
 
 
 def test_a_network_that_cannot_be_written(tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from small import small_laplace
 
-from psinn_fast import TanhMLP, fit
-from psinn_fast.training.loop import Schedule
+from psinn_fast import Adam, TanhMLP, fit
 
 TESTS = str(Path(__file__).parents[1])
 DAEMON = """
@@ -21,8 +20,7 @@ import torch
 from small import small_laplace
 from psinn_fast import GaussNewton, TanhMLP, TrainingInterrupted, fit
 from psinn_fast.training import interrupt
-from psinn_fast.training.lbfgs import polish
-from psinn_fast.training.loop import Schedule
+from psinn_fast import LBFGS, Adam
 
 tries = []
 problem, net = small_laplace(21), TanhMLP([2, 24, 24, 1], seed=0, dtype=torch.float64)
@@ -41,20 +39,20 @@ time.sleep(1)
 print("leaving", flush=True)
 """
 TRAININGS = {
-    "adam": ("fit(problem, net, Schedule(10**7))", ["leaving", "interrupted 15 True"]),
+    "adam": ("fit(problem, net, Adam(10**7))", ["leaving", "interrupted 15 True"]),
     "gauss-newton": ("fit(problem, net, GaussNewton(10**6, resample=None))", ["leaving", "interrupted 15 True"]),
     "again and again": (
         "\n        ".join(
             [
                 "while True:",
-                "    try: fit(problem, net, Schedule(10**7))",
+                "    try: fit(problem, net, Adam(10**7))",
                 "    except TrainingInterrupted: tries.append(1)",
                 "    if len(tries) > 1: break",
             ]
         ),
         ["leaving", "ended by itself"],
     ),
-    "l-bfgs": ("print(polish(problem, net, 10**6, tolerance=0.0).interrupted)", None),
+    "l-bfgs": ("fit(problem, net, LBFGS(10**6, tolerance=0.0))", ["leaving", "interrupted 15 True"]),
 }
 
 
@@ -89,7 +87,7 @@ if __name__ == "__main__":
 
 def trained() -> float:
     net = TanhMLP([2, 24, 24, 1], seed=0)
-    return fit(small_laplace(21), net.double(), Schedule(5)).losses["residual"]
+    return fit(small_laplace(21), net.double(), Adam(5)).losses["residual"]
 
 
 def _send(queue: object) -> None:

@@ -12,11 +12,13 @@ import torch
 
 from psinn_fast import (
     PDE,
+    Adam,
     Box,
     Data,
     Dirichlet,
     DivergedError,
     GaussNewton,
+    Network,
     Problem,
     PsiMLP,
     Residual,
@@ -25,13 +27,11 @@ from psinn_fast import (
     TanhMLP,
     build_network,
     fit,
+    get_backend,
     solve,
     structure_from_group,
 )
-from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.torch_program import undefined
-from psinn_fast.training import gauss_newton
-from psinn_fast.training.loop import Schedule
 from psinn_fast.training.marquardt import Marquardt
 from psinn_fast.training.scouting import redrawn
 
@@ -78,7 +78,7 @@ PROBLEMS = {
 
 
 def is_finite(problem: Problem, net: PsiMLP) -> bool:
-    run = Marquardt(problem, net, GaussNewton(points="all"), gauss_newton.get_backend("cpu"))
+    run = Marquardt(problem, net, GaussNewton(points="all"), get_backend("cpu"))
     return bool(torch.isfinite(run.residuals.vector(run.x)).all() and np.isfinite(run.residuals.traces(run.x)).all())
 
 
@@ -87,7 +87,7 @@ def test_networks_start_where_residuals_have_values(name: str) -> None:
     problem = PROBLEMS[name]()
     fields = len(problem.pde.fields)
     layers = [len(problem.pde.coords), 8, 8, fields]
-    made = [build_network(problem, "pinn", layers=layers, dtype="float64", seed=seed) for seed in range(8)]
+    made = [build_network(problem, Network("pinn", layers=layers, dtype="float64"), seed=seed) for seed in range(8)]
     drawn = [TanhMLP(net.structure, seed=seed, dtype=torch.float64) for seed, net in enumerate(made)]
     assert not all(is_finite(problem, net) for net in drawn)
     assert all(is_finite(problem, net) for net in made)
@@ -102,21 +102,21 @@ def test_networks_start_where_residuals_have_values(name: str) -> None:
 
 
 @pytest.mark.trajectory
-@pytest.mark.parametrize("optimizer", ["adam", GaussNewton(60)], ids=["adam", "gauss-newton"])
-def test_what_starts_there_is_solved(optimizer: str | GaussNewton) -> None:
-    options: dict[str, Any] = {"optimizer": optimizer, "layers": [1, 12, 12, 1], "seed": 3}
-    if optimizer == "adam":
-        options |= {"steps": 1_500, "lr": 5e-3}
+@pytest.mark.parametrize("optimizer", [Adam(1_500, lr=5e-3), GaussNewton(60)], ids=["adam", "gauss-newton"])
+def test_what_starts_there_is_solved(optimizer: Adam | GaussNewton) -> None:
+    network = Network(layers=[1, 12, 12, 1])
     for problem in (PROBLEMS["root"](), power()):
-        solution = solve(problem, "pinn", **options)
-        assert solution.metrics["relative_l2"] < (2e-2 if optimizer == "adam" else 1e-4)  # type: ignore[operator]  # one field
+        solution = solve(problem, network, optimizer, seed=3)
+        assert solution.metrics["relative_l2"] < (2e-2 if isinstance(optimizer, Adam) else 1e-4)  # type: ignore[operator]  # one field
 
 
 def test_relations_hold_there() -> None:
     even = Symmetry(SignedPermutation.flip(2, 1), (1,))
     structure = structure_from_group([even], hidden=(1, 1))
     problem = PROBLEMS["plane"]()
-    nets = [build_network(problem, "psi", structure=structure, width=6, dtype="float64", seed=k) for k in range(6)]
+    nets = [
+        build_network(problem, Network("psi", structure=structure, width=6, dtype="float64"), seed=k) for k in range(6)
+    ]
     assert all(is_finite(problem, net) for net in nets)
     assert any(net.start == (1.0,) for net in nets)
     x = torch.rand(20, 2, dtype=torch.float64)
@@ -128,14 +128,14 @@ def test_an_odd_network_stays_odd_and_as_it_was_drawn() -> None:
     odd = Symmetry(SignedPermutation.flip(2, 0), (-1,))
     structure = structure_from_group([odd], hidden=(1, 1))
     problem = PROBLEMS["plane"]()
-    net = build_network(problem, "psi", structure=structure, width=4, dtype="float64", seed=1)
+    net = build_network(problem, Network("psi", structure=structure, width=4, dtype="float64"), seed=1)
     assert torch.equal(net.theta, PsiMLP(net.structure, seed=1, dtype=torch.float64).theta)
     assert torch.equal(net.theta, PsiMLP(structure, 4, seed=1, dtype=torch.float64).theta)
 
 
 def test_what_a_user_made_is_left_alone_and_told_where_it_has_no_value() -> None:
     problem = gompertz()
-    for schedule in (Schedule(10), GaussNewton(10)):
+    for schedule in (Adam(10), GaussNewton(10)):
         net = TanhMLP([1, 4, 1], seed=0, dtype=torch.float64)
         with torch.no_grad():
             net.theta[-4:] = -0.1
@@ -147,7 +147,7 @@ def test_what_a_user_made_is_left_alone_and_told_where_it_has_no_value() -> None
 
 def test_what_nothing_cures_stays_as_it_was_drawn() -> None:
     problem = decay(lambda u: u.t - sympy.log(-1 - u**2), 0.5)
-    net = build_network(problem, "pinn", layers=[1, 4, 1], dtype="float64", seed=2)
+    net = build_network(problem, Network("pinn", layers=[1, 4, 1], dtype="float64"), seed=2)
     assert torch.equal(net.theta, TanhMLP([1, 4, 1], seed=2, dtype=torch.float64).theta)
     assert net.start in ((), (0.0,))
     with pytest.raises(DivergedError, match=r"It has log\(-1\.\d*\) at 41 of 41 points"):

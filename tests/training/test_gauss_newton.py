@@ -20,6 +20,7 @@ from psinn_fast import (
     DivergedError,
     GaussNewton,
     InputError,
+    Options,
     Problem,
     PsiMLP,
     Regularizer,
@@ -67,7 +68,7 @@ def test_far_more_accurate_than_first_order_in_a_hundred_iterations() -> None:
     seconds = [0.0, *history["seconds"], result.seconds, 600.0]
     assert seconds == sorted(seconds)
     assert set(history["penalty"]) == {0.0}
-    assert (result.ended, result.stopped_by, result.solver) == ("done", "iterations", "cholesky")
+    assert (result.ended, result.stopped_by, result.solver) == ("done", "steps", "cholesky")
     assert result.losses.keys() == {"residual", "dirichlet"}
 
 
@@ -123,7 +124,7 @@ def test_guess_is_where_it_starts_and_must_be_known() -> None:
         (GaussNewton(200, loss_target=1e-3), "loss target"),
         (GaussNewton(200, gradient_tolerance=1.0), "gradient"),
         (GaussNewton(200, step_tolerance=1.0), "step"),
-        (GaussNewton(3), "iterations"),
+        (GaussNewton(3), "steps"),
     ],
 )
 def test_why_it_stops(options: GaussNewton, reason: str) -> None:
@@ -264,15 +265,15 @@ def test_conjugate_gradients_solve_the_damped_equations(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("backend", ["cpu", "reference"])
 def test_backends_take_the_same_path(backend: str) -> None:
     net = network()
-    result = fit(small_laplace(), net, GaussNewton(5), backend=backend)
-    other = fit(small_laplace(), network(), GaussNewton(5), backend="reference")
+    result = fit(small_laplace(), net, GaussNewton(5), options=Options(backend=backend))
+    other = fit(small_laplace(), network(), GaussNewton(5), options=Options(backend="reference"))
     assert list(result.losses.values()) == pytest.approx(list(other.losses.values()), rel=1e-6)
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"iterations": -1}, "iterations: expected an integer >= 0, got -1"),
+        ({"steps": -1}, "steps: expected an integer >= 0, got -1"),
         ({"starts": 0}, "starts: expected 'auto' or an integer >= 1, got 0"),
         ({"points": "few"}, "points: expected 'auto', 'all' or an integer >= 1, got 'few'"),
         ({"resample": 0}, "resample: expected None or an integer >= 1, got 0"),
@@ -290,8 +291,8 @@ def test_bad_settings(arguments: dict, message: str) -> None:
 
 def test_bad_regularizer_and_network() -> None:
     net = TanhMLP([1, 4, 1], dtype=FLOAT64)
-    with pytest.raises(InputError, match="regularizer: Gauss-Newton takes none"):
-        fit(decay(), net, GaussNewton(), regularizer=Regularizer("l2", 1e-3))
+    with pytest.raises(InputError, match="regularizer: gauss-newton takes none"):
+        fit(decay(), net, GaussNewton(), options=Options(regularizer=Regularizer("l2", 1e-3)))
     with pytest.raises(InputError, match="2 inputs and 1 outputs, the network 1 and 1"):
         fit(small_laplace(), net, GaussNewton())
     with pytest.raises(InputError, match="seconds"):

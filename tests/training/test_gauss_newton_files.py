@@ -12,12 +12,7 @@ import pytest
 import torch
 from small import network, small_laplace
 
-from psinn_fast import (
-    CheckpointError,
-    GaussNewton,
-    TrainingInterrupted,
-    fit,
-)
+from psinn_fast import CheckpointError, GaussNewton, Options, TrainingInterrupted, fit
 from psinn_fast.kernels.errors import CheckpointWarning, OutputWarning
 from psinn_fast.training.checkpoint import Checkpoint
 from psinn_fast.training.least_squares import Equations
@@ -35,7 +30,7 @@ def _one_thread():
 @pytest.mark.trajectory
 def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its history too, which has every third step here: not the one where it was interrupted."""
-    monkeypatch.setattr("psinn_fast.training.gauss_newton.HISTORY_ROWS", 9)
+    monkeypatch.setattr("psinn_fast.training.history.HISTORY_ROWS", 9)
     whole = network()
     options = GaussNewton(27, points=60)
     result = fit(small_laplace(21), whole, options)
@@ -54,14 +49,14 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path, monkeypatch: pytes
             fit(small_laplace(21), network(), options, checkpoint=path)
     assert (stop.value.result.steps, stop.value.result.stopped_by) == (13, "interrupt")
     fresh = network(99)
-    second = fit(small_laplace(21), fresh, options, checkpoint=path, resume=True)
+    second = fit(small_laplace(21), fresh, options, checkpoint=path, options=Options(resume=True))
     assert torch.equal(fresh.theta, whole.theta)
     assert second.losses == result.losses
     assert result.history["step"] == [*range(0, 27, 3), 27]
     for column in ("step", "loss", "damping", "relative_l2"):
         assert second.history[column] == result.history[column]
-    with pytest.raises(CheckpointError, match=r"belongs to another run \(gauss_newton"):
-        fit(small_laplace(21), fresh, replace(options, seed=3), checkpoint=path, resume=True)
+    with pytest.raises(CheckpointError, match=r"belongs to another run \(gauss-newton"):
+        fit(small_laplace(21), fresh, replace(options, seed=3), checkpoint=path, options=Options(resume=True))
 
 
 def test_checkpoints_are_written_while_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +76,7 @@ def test_only_who_asks_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
     nets = [network(2), network(2)]
     fit(small_laplace(), network(1), options, checkpoint=path)
     fit(small_laplace(), nets[0], options, checkpoint=path)
-    fit(small_laplace(), nets[1], options, checkpoint=tmp_path / "new.safetensors", resume=True)
+    fit(small_laplace(), nets[1], options, checkpoint=tmp_path / "new.safetensors", options=Options(resume=True))
     assert torch.equal(nets[0].theta, nets[1].theta)
 
 
@@ -101,7 +96,7 @@ def test_a_checkpoint_whose_parts_do_not_fit_is_named(
         patch.setattr(Marquardt, "saved", lambda run: ({**saved(run)[0], name: other}, saved(run)[1]))
         fit(problem, network(), options, checkpoint=path)
     with pytest.raises(CheckpointError, match=rf"c\.safetensors: {message}"):
-        fit(problem, network(), options, checkpoint=path, resume=True)
+        fit(problem, network(), options, checkpoint=path, options=Options(resume=True))
 
 
 def test_a_checkpoint_that_cannot_be_written_shows_before_the_work(

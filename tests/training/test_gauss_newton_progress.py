@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from small import decay, network, small_laplace
 
 from psinn_fast import PDE, Box, Dirichlet, DivergedError, GaussNewton, Problem, Residual, TanhMLP, fit
-from psinn_fast.training import gauss_newton, marching
+from psinn_fast.training import gauss_newton, history, marching, trainer
 from psinn_fast.training.least_squares import Equations
 from psinn_fast.training.marquardt import Failure, Marquardt
 from psinn_fast.training.progress import TrainingProgress
@@ -37,14 +37,13 @@ made = list[Shown]()
 @pytest.fixture(autouse=True)
 def _kept(monkeypatch: pytest.MonkeyPatch) -> None:
     made.clear()
-    monkeypatch.setattr(gauss_newton, "TrainingProgress", Shown)
+    monkeypatch.setattr(trainer, "TrainingProgress", Shown)
 
 
-@pytest.mark.parametrize("title", [None, "of mine"])
-def test_title_iterations_and_losses_are_shown(title: str | None) -> None:
-    result = fit(small_laplace(), network(), GaussNewton(3), title=title)
+def test_title_iterations_and_losses_are_shown() -> None:
+    result = fit(small_laplace(), network(), GaussNewton(3))
     (shown,) = made
-    assert shown.title == (title or small_laplace().name)
+    assert shown.title == small_laplace().name
     assert shown.most == 3
     assert [step for step, _ in shown.rows] == [1, 2, 3]
     assert [note.split("  ")[0] for _, note in shown.rows] == [
@@ -65,7 +64,7 @@ def test_other_starts_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_windows_of_time_are_shown_and_their_iterations_counted_on(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"TRIALS": ((4, 1e9), (6, 0.0)), "_FIRST": 0.1, "_LOOK": 2, "_MOST": 8, "_LONGEST": 8}.items():
         monkeypatch.setattr(marching, name, value)
-    monkeypatch.setattr(gauss_newton, "HISTORY_ROWS", 4)
+    monkeypatch.setattr(history, "HISTORY_ROWS", 4)
     box = Box(t=(1, 3), x=(0, 1))
     start = Dirichlet(box.face("t", "low", 9), u=lambda t, x: np.sin(np.pi * x), name="start")
     walls = [Dirichlet(box.face("x", end, 9), u=0.0, name=end) for end in ("low", "high")]

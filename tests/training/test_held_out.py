@@ -12,10 +12,12 @@ from small import small_laplace
 
 from psinn_fast import (
     PDE,
+    Adam,
     Box,
     Data,
     Dirichlet,
     GaussNewton,
+    Network,
     Neumann,
     Periodic,
     Problem,
@@ -28,7 +30,6 @@ from psinn_fast import (
 from psinn_fast.training import gauss_newton
 from psinn_fast.training.doubts import between_points
 from psinn_fast.training.held_out import HeldOut, residual_of
-from psinn_fast.training.loop import Schedule
 from psinn_fast.training.marquardt import Marquardt
 from psinn_fast.training.metrics import evaluate
 from psinn_fast.training.progress import progress_note
@@ -155,8 +156,12 @@ def aliased(points: np.ndarray) -> Problem:
 @pytest.mark.parametrize("optimizer", ["adam", "gauss-newton", "adam+gauss-newton"])
 def test_a_loss_that_is_small_at_the_points_only_is_no_success(optimizer: str) -> None:
     points = np.linspace(0, 1, 41)[:, None]
-    training = {"steps": 600, "lr": 1e-2} if optimizer == "adam" else {"steps": 60}
-    solution = solve(aliased(points), layers=[1, 8, 1], optimizer=optimizer, **training)
+    training = {
+        "adam": Adam(600, lr=1e-2),
+        "gauss-newton": GaussNewton(60),
+        "adam+gauss-newton": [Adam(1_000), GaussNewton(60)],
+    }[optimizer]
+    solution = solve(aliased(points), Network(layers=[1, 8, 1]), training)
     assert sum(solution.losses.values()) < 1e-3
     assert solution.held_out["residual"] == pytest.approx(0.5, rel=0.1)
     assert solution.held_out["dirichlet"] == pytest.approx(solution.losses["dirichlet"], rel=0.01, abs=1e-6)
@@ -280,7 +285,7 @@ def test_progress_says_what_hides_between_the_points() -> None:
 
 
 def test_interrupted_and_timed_out_runs_have_their_check_too() -> None:
-    for schedule in (Schedule(1000), GaussNewton()):
+    for schedule in (Adam(1000), GaussNewton()):
         net = TanhMLP([2, 6, 1], seed=0, dtype=FLOAT64)
         result = fit(small_laplace(), net, schedule, seconds=0)
         assert result.ended == "time limit"
@@ -295,7 +300,7 @@ def test_a_loss_at_the_problems_own_points_that_allows_no_error_is_no_warning() 
     line = Box(x=(0, 1))
     conditions = [Residual(line.grid(201)), Dirichlet([[0.0]], u=0.0), Dirichlet([[1.0]], u=1.0)]
     layer = Problem("layer", PDE("x", "u", lambda u: 1e-3 * u.xx + u.x), line, conditions)
-    solution = solve(layer, layers=[1, 12, 12, 1], optimizer="gauss-newton", steps=400)
+    solution = solve(layer, Network(layers=[1, 12, 12, 1]), GaussNewton(400))
     x = np.linspace(0, 1, 1001)[:, None]
     assert np.abs(evaluate(solution.net, x) - (1 - np.exp(-1e3 * x))).max() < 1e-4
     assert solution.loss > 10 * solution.history["loss"][-1]

@@ -17,9 +17,21 @@ import pytest
 import sympy
 import torch
 
-from psinn_fast import PDE, Box, CheckpointError, Data, Dirichlet, GaussNewton, Problem, Residual, TanhMLP, fit
+from psinn_fast import (
+    PDE,
+    Adam,
+    Box,
+    CheckpointError,
+    Data,
+    Dirichlet,
+    GaussNewton,
+    Options,
+    Problem,
+    Residual,
+    TanhMLP,
+    fit,
+)
 from psinn_fast.training.identity import differences, run_identity
-from psinn_fast.training.loop import Schedule
 
 BOX = Box(t=(0, 1), x=(-1, 1))
 GIVEN: dict[str, Any] = {
@@ -138,7 +150,7 @@ def test_the_same_in_another_process() -> None:
     assert json.loads(printed.stdout) == identity(problem())
 
 
-@pytest.mark.parametrize("schedule", [Schedule(2), GaussNewton(iterations=2)], ids=["adam", "gauss-newton"])
+@pytest.mark.parametrize("schedule", [Adam(2), GaussNewton(steps=2)], ids=["adam", "gauss-newton"])
 @pytest.mark.parametrize(
     ("other", "part"),
     [
@@ -148,22 +160,22 @@ def test_the_same_in_another_process() -> None:
     ],
 )
 def test_a_checkpoint_of_another_problem_is_refused(
-    schedule: Schedule | GaussNewton, other: Callable[[], Problem], part: str, tmp_path: Path
+    schedule: Adam | GaussNewton, other: Callable[[], Problem], part: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "c.safetensors"
     fit(problem(), TanhMLP([2, 3, 1]), schedule, checkpoint=path)
-    fit(problem(), TanhMLP([2, 3, 1]), schedule, checkpoint=path, resume=True)
+    fit(problem(), TanhMLP([2, 3, 1]), schedule, checkpoint=path, options=Options(resume=True))
     with pytest.raises(CheckpointError, match=rf"c\.safetensors: it belongs to another run \({part}"):
-        fit(other(), TanhMLP([2, 3, 1]), schedule, checkpoint=path, resume=True)
-    longer = replace(schedule, **{"steps" if isinstance(schedule, Schedule) else "iterations": 3})
-    assert fit(problem(), TanhMLP([2, 3, 1]), longer, checkpoint=path, resume=True).steps == 3
+        fit(other(), TanhMLP([2, 3, 1]), schedule, checkpoint=path, options=Options(resume=True))
+    longer = replace(schedule, steps=3)
+    assert fit(problem(), TanhMLP([2, 3, 1]), longer, checkpoint=path, options=Options(resume=True)).steps == 3
 
 
-@pytest.mark.parametrize("schedule", [Schedule(1), GaussNewton(iterations=1)])
-def test_other_bounds(tmp_path: Path, schedule: Schedule | GaussNewton) -> None:
+@pytest.mark.parametrize("schedule", [Adam(1), GaussNewton(steps=1)])
+def test_other_bounds(tmp_path: Path, schedule: Adam | GaussNewton) -> None:
     path = tmp_path / "c.safetensors"
     fit(replace(problem(), bounds={"k": (0, 1)}), TanhMLP([2, 3, 1]), schedule, checkpoint=path)
     for bounds, now in (({"k": (0, 2)}, r"\[0.0, 2.0\]"), ({"k": (0, None)}, r"\[0.0, None\]"), ({}, "None")):
         other = replace(problem(), bounds=bounds)
         with pytest.raises(CheckpointError, match=rf"bounds\.k: saved \[0\.0, 1\.0\], now {now}"):
-            fit(other, TanhMLP([2, 3, 1]), schedule, checkpoint=path, resume=True)
+            fit(other, TanhMLP([2, 3, 1]), schedule, checkpoint=path, options=Options(resume=True))

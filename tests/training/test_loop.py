@@ -14,12 +14,25 @@ import sympy
 import torch
 from small import small_laplace
 
-from psinn_fast import PDE, Box, CheckpointError, DivergedError, InputError, Problem, PsiMLP, Residual, TanhMLP, fit
+from psinn_fast import (
+    PDE,
+    Adam,
+    Box,
+    CheckpointError,
+    DivergedError,
+    InputError,
+    Options,
+    Problem,
+    PsiMLP,
+    Residual,
+    TanhMLP,
+    TrainingInterrupted,
+    fit,
+)
 from psinn_fast.conditions import Data
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState, TrainReport
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.training.loop import Schedule, TrainingInterrupted
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +46,7 @@ def _one_thread():
 def trained(steps: int, **options: object) -> tuple[PsiMLP, object]:
     problem = small_laplace()
     net = TanhMLP([2, 6, 6, 1], seed=1)
-    return net, fit(problem, net, Schedule(steps, 3e-3), **options)
+    return net, fit(problem, net, Adam(steps, 3e-3), **options)
 
 
 @pytest.mark.trajectory
@@ -88,13 +101,13 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         fake = copy.copy(engine)
         patch.setattr(fake, "train", interrupting)
-        patch.setattr("psinn_fast.training.loop.get_backend", lambda *_: fake)
+        patch.setattr("psinn_fast.training.fitting.get_backend", lambda *_: fake)
         with pytest.raises(TrainingInterrupted) as stop:
-            fit(small_laplace(), net, Schedule(60, 3e-3), checkpoint=path)
+            fit(small_laplace(), net, Adam(60, 3e-3), checkpoint=path)
     assert stop.value.result.ended == "interrupted"
     assert 25 <= stop.value.result.steps < 60
     fresh = TanhMLP([2, 6, 6, 1], seed=99)
-    second = fit(small_laplace(), fresh, Schedule(60, 3e-3), checkpoint=path, resume=True)
+    second = fit(small_laplace(), fresh, Adam(60, 3e-3), checkpoint=path, options=Options(resume=True))
     assert second.ended == "done"
     assert torch.equal(fresh.theta, whole.theta)
     assert second.losses == result.losses
@@ -114,10 +127,10 @@ def test_unknown_coefficients_are_trained_recorded_and_resumed(tmp_path: Path) -
     )
     net = TanhMLP([1, 8, 1], seed=0, dtype=torch.float64)
     path = tmp_path / "c.safetensors"
-    result = fit(problem, net, Schedule(3000, 1e-2, (2000,)), checkpoint=path)
+    result = fit(problem, net, Adam(3000, 1e-2, (2000,)), checkpoint=path)
     assert result.coefficients["k"] == pytest.approx(math.log(2), rel=1e-2)
     assert result.history["k"][0] == 0.5
-    again = fit(problem, net, Schedule(3000, 1e-2, (2000,)), checkpoint=path, resume=True)
+    again = fit(problem, net, Adam(3000, 1e-2, (2000,)), checkpoint=path, options=Options(resume=True))
     assert again.coefficients == result.coefficients
     assert math.isnan(result.history["relative_l2"][0])
 
@@ -137,11 +150,11 @@ def root_problem() -> tuple[Problem, TanhMLP]:
 def test_nan_stops_names_the_term_and_keeps_the_last_good_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_seconds: float
 ) -> None:
-    monkeypatch.setattr("psinn_fast.training.loop.SLICE_SECONDS", slice_seconds)
+    monkeypatch.setattr("psinn_fast.training.first_order.SLICE_SECONDS", slice_seconds)
     problem, net = root_problem()
     path = tmp_path / "c.safetensors"
     with pytest.raises(DivergedError) as info:
-        fit(problem, net, Schedule(5000, 1e-2), checkpoint=path)
+        fit(problem, net, Adam(5000, 1e-2), checkpoint=path)
     message = str(info.value)
     step = int(re.search(r"term 'root' became NaN or infinite at step (\d+)", message)[1])
     assert f"the weights of step {step - 1} are kept" in message
@@ -152,7 +165,7 @@ def test_nan_stops_names_the_term_and_keeps_the_last_good_weights(
     assert torch.isfinite(result.losses).all()
     assert torch.isfinite(result.theta).all()
     with pytest.raises(DivergedError, match=f"at step {step};"):  # the checkpoint loads, and tells the same story
-        fit(problem, net, Schedule(5000, 1e-2), checkpoint=path, resume=True)
+        fit(problem, net, Adam(5000, 1e-2), checkpoint=path, options=Options(resume=True))
     assert torch.equal(net.theta, kept)
     assert "A smaller learning rate may help" in message
 
@@ -162,7 +175,7 @@ def test_weights_that_have_no_loss_at_all_are_no_matter_of_the_rate() -> None:
     with torch.no_grad():
         net.theta[-1] = -9.0
     with pytest.raises(DivergedError, match=r"at step 0; .* Look at the residual where it is not defined for every u"):
-        fit(problem, net, Schedule(5))
+        fit(problem, net, Adam(5))
 
 
 def test_time_limit(tmp_path: Path) -> None:
@@ -175,18 +188,18 @@ def test_time_limit(tmp_path: Path) -> None:
 
 def test_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="2 inputs and 1 outputs, the network 3 and 1"):
-        fit(small_laplace(), TanhMLP([3, 4, 1]), Schedule(1))
-    with pytest.raises(InputError, match="steps: expected an integer >= 0, got -1"):
-        Schedule(-1)
-    with pytest.raises(InputError, match="lr: expected a finite number > 0, got 0"):
-        Schedule(1, 0.0)
+        fit(small_laplace(), TanhMLP([3, 4, 1]), Adam(1))
+    with pytest.raises(InputError, match="steps: expected None or an integer >= 0, got -1"):
+        Adam(-1)
+    with pytest.raises(InputError, match="lr: expected None or a finite number > 0, got 0"):
+        Adam(1, 0.0)
     with pytest.raises(InputError, match="seconds"):
         trained(1, seconds=-1.0)
     with pytest.raises(InputError, match=r"backend: expected one of .*'reference'.*, got 'tpu'"):
-        trained(1, backend="tpu")
+        trained(1, options=Options(backend="tpu"))
     path = tmp_path / "c.safetensors"
     trained(5, checkpoint=path)
-    with pytest.raises(CheckpointError, match=r"belongs to another run \(lr: saved 0.003, now 0.001\)"):
-        fit(small_laplace(), TanhMLP([2, 6, 6, 1]), Schedule(5, 1e-3), checkpoint=path, resume=True)
+    with pytest.raises(CheckpointError, match=r"belongs to another run \(adam.lr: saved 0.003, now 0.001\)"):
+        fit(small_laplace(), TanhMLP([2, 6, 6, 1]), Adam(5, 1e-3), checkpoint=path, options=Options(resume=True))
     with pytest.raises(CheckpointError, match=r"cannot be written"):
         trained(5, checkpoint=tmp_path / "missing" / "c.safetensors")

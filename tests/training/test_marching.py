@@ -19,7 +19,9 @@ from psinn_fast import (
     Data,
     Dirichlet,
     GaussNewton,
+    Network,
     Neumann,
+    Options,
     Periodic,
     Problem,
     Residual,
@@ -116,7 +118,9 @@ def marches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def trained(iterations: int = 60, path: Path | None = None, resume: bool = False) -> tuple[FitResult, TanhMLP]:
     net = TanhMLP([2, 8, 1], seed=3, dtype=torch.float64)
-    return fit(problem(INITIAL, *WALLS), net, GaussNewton(iterations), checkpoint=path, resume=resume), net
+    return fit(
+        problem(INITIAL, *WALLS), net, GaussNewton(iterations), checkpoint=path, options=Options(resume=resume)
+    ), net
 
 
 @pytest.mark.trajectory
@@ -346,7 +350,7 @@ def test_ctrl_c_at_any_look_of_a_march_leaves_the_iteration_before(
 ) -> None:
     def run(path: Path | None, resume: bool = False) -> torch.Tensor:
         net, options = TanhMLP([2, 8, 1], seed=3, dtype=torch.float64), GaussNewton(40, points=points)
-        fit(problem(INITIAL, *WALLS), net, options, checkpoint=path, resume=resume)
+        fit(problem(INITIAL, *WALLS), net, options, checkpoint=path, options=Options(resume=resume))
         return net.theta.detach()
 
     looks = [0, -1]  # made, and at which Ctrl-C comes
@@ -404,14 +408,12 @@ def test_a_logistic_curve_from_its_initial_value_alone() -> None:
         [Residual(times.grid(101)), Dirichlet([[0.0]], u=0.01)],
         exact=lambda x: 0.01 / (0.01 + 0.99 * np.exp(-12 * x[:, 0])),
     )
-    solution = solve(curve, layers=[1, 12, 12, 1], optimizer="gauss-newton", steps=700, seed=0)
+    solution = solve(curve, Network(layers=[1, 12, 12, 1]), GaussNewton(700), seed=0)
     error = solution.metrics["relative_l2"]
     assert isinstance(error, float)
     assert error < 1e-4
     assert solution.warnings == ()
-    alone = solve(
-        curve, layers=[1, 12, 12, 1], optimizer=GaussNewton(march=False), steps=100, seed=0
-    )  # fmt: skip
+    alone = solve(curve, Network(layers=[1, 12, 12, 1]), GaussNewton(100, march=False), seed=0)
     error = alone.metrics["relative_l2"]
     assert isinstance(error, float)
     assert error < alone.possible_errors["u"]

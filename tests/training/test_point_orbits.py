@@ -12,10 +12,12 @@ from helpers import random_theta
 
 from psinn_fast import (
     PDE,
+    Adam,
     Box,
     Data,
     Dirichlet,
     GaussNewton,
+    Options,
     Periodic,
     Problem,
     PsiMLP,
@@ -31,7 +33,6 @@ from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState
 from psinn_fast.kernels.program import Adjoint, scaled_by_column
 from psinn_fast.kernels.torch_program import torch_program
-from psinn_fast.training.loop import Schedule
 from psinn_fast.training.point_orbits import _orbits, _residual_sizes, one_point_per_orbit
 
 FLOAT64 = torch.float64
@@ -236,7 +237,7 @@ def test_training_is_that_on_all_points() -> None:
     state = AdamState(net.theta.detach().clone(), torch.empty(0, dtype=FLOAT64), 1e-3)
     engine = get_backend("cpu")
     losses = engine.train(net.plan, state, problem.terms(FLOAT64), problem.weights(FLOAT64), 30).losses
-    result = fit(problem, net, Schedule(30, lr=1e-3), backend="cpu")
+    result = fit(problem, net, Adam(30, lr=1e-3), options=Options(backend="cpu"))
     assert torch.allclose(net.theta, state.theta, rtol=1e-9, atol=1e-12)
     assert result.history["residual"][0] == pytest.approx(float(losses[0, 0]), rel=1e-10)
     found = fit(problem, net, GaussNewton(3, points="all", resample=None, balance=False))

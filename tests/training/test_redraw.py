@@ -14,9 +14,22 @@ import sympy as sp
 import torch
 from torch import Tensor
 
-from psinn_fast import PDE, Box, Data, Dirichlet, Periodic, Problem, Residual, Schedule, TanhMLP, fit, get_backend
+from psinn_fast import (
+    PDE,
+    Adam,
+    Box,
+    Data,
+    Dirichlet,
+    Options,
+    Periodic,
+    Problem,
+    Residual,
+    TanhMLP,
+    fit,
+    get_backend,
+)
 from psinn_fast.kernels.contract import Term
-from psinn_fast.training import loop
+from psinn_fast.training import first_order
 from psinn_fast.training.redraw import EVERY, Redraw
 from psinn_fast.training.regions import term_at
 
@@ -82,7 +95,7 @@ def test_a_source_that_is_infinite_elsewhere_keeps_its_points(monkeypatch: pytes
 
 def trained(steps: int, path: Path | None = None, resume: bool = False) -> TanhMLP:
     net = TanhMLP([2, 6, 1], seed=1, dtype=torch.float64)
-    fit(heat(), net, Schedule(steps), checkpoint=path, resume=resume)
+    fit(heat(), net, Adam(steps), checkpoint=path, options=Options(resume=resume))
     return net
 
 
@@ -102,14 +115,14 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
 
 @pytest.mark.trajectory
 def test_points_stay_where_the_network_has_not_adapted(seen: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "times_larger", lambda *_: None)
+    monkeypatch.setattr(first_order, "times_larger", lambda *_: None)
     trained(3 * EVERY)
     assert all(torch.equal(points, seen[0]) for points in seen)
 
 
 @pytest.mark.trajectory
 def test_points_are_drawn_every_hundred_steps_once_it_has(seen: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "times_larger", lambda *_: "11 times larger")
+    monkeypatch.setattr(first_order, "times_larger", lambda *_: "11 times larger")
     trained(3 * EVERY + 50)
     blocks = [seen[i * EVERY : (i + 1) * EVERY] for i in range(4)]
     for block in blocks:
@@ -121,7 +134,7 @@ def test_points_are_drawn_every_hundred_steps_once_it_has(seen: list[Tensor], mo
 @pytest.mark.trajectory
 @pytest.mark.parametrize("stop", [1, 60, EVERY, 130, 2 * EVERY, 290])
 def test_a_resumed_run_draws_the_same_points(stop: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "times_larger", lambda *_: "11 times larger")
+    monkeypatch.setattr(first_order, "times_larger", lambda *_: "11 times larger")
     path = tmp_path / "run.safetensors"
     whole = trained(300)
     trained(stop, path)
@@ -137,7 +150,7 @@ def test_a_network_that_hid_its_residual_between_the_points_does_no_more() -> No
     for points in (line.grid(12), np.asarray(line.grid(12))):
         net = TanhMLP([1, 24, 24, 1], seed=0, dtype=torch.float64)
         conditions = [Residual(points), Dirichlet([[0.0]], u=0.0)]
-        result = fit(Problem("wave", pde, line, conditions), net, Schedule(3_000, lr=3e-3))
+        result = fit(Problem("wave", pde, line, conditions), net, Adam(3_000, lr=3e-3))
         assert result.held_out["residual"] is not None
         ratios.append(result.held_out["residual"] / max(result.losses["residual"], 1e-300))
     assert ratios[0] < 3

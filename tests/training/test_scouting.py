@@ -19,6 +19,7 @@ from psinn_fast import (
     Box,
     Dirichlet,
     GaussNewton,
+    Options,
     Problem,
     PsiMLP,
     Residual,
@@ -62,9 +63,9 @@ def test_a_poor_start_is_given_up_and_resume_repeats_that(tmp_path: Path, monkey
         patch.setattr("psinn_fast.training.gauss_newton.better_start", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(TrainingInterrupted):
             fit(decay(), again, options, checkpoint=other)
-    fit(decay(), again, options, checkpoint=other, resume=True)
+    fit(decay(), again, options, checkpoint=other, options=Options(resume=True))
     assert torch.equal(again.theta, net.theta)
-    fit(decay(), again, options, checkpoint=path, resume=True)
+    fit(decay(), again, options, checkpoint=path, options=Options(resume=True))
     assert torch.equal(again.theta, net.theta)
 
 
@@ -146,7 +147,7 @@ def test_what_takes_over_from_a_dead_end_goes_on(by: str, taken: bool, monkeypat
     monkeypatch.setattr(Marquardt, "advance", stuck)
     options = GaussNewton(3)
     result = fit(problem, TanhMLP([1, 6, 1], seed=0, dtype=FLOAT64), options)
-    assert (result.steps, result.stopped_by) == ((3, "iterations") if taken else (0, "no descent"))
+    assert (result.steps, result.stopped_by) == ((3, "steps") if taken else (0, "no descent"))
     assert seen.count("no descent") == (1 if taken or by == "another start" else 2)
 
 

@@ -16,14 +16,15 @@ from small import small_laplace
 
 from psinn_fast import (
     PDE,
+    Adam,
     Box,
     Data,
     Dirichlet,
     GaussNewton,
+    Network,
     Neumann,
     Problem,
     Residual,
-    Schedule,
     SignedPermutation,
     Symmetry,
     TanhMLP,
@@ -90,7 +91,7 @@ def test_errors_are_those_of_what_varies_about_a_start() -> None:
     for start in (0.0, 293.0):
         ends = [Dirichlet([[0.0]], u=start), Dirichlet([[1.0]], u=start)]
         problem = Problem("warm", PDE("x", "u", lambda u: u.xx + 0.4), line, [Residual(line.grid(9)), *ends])
-        net = build_network(problem, "pinn", layers=[1, 4, 1], dtype="float64")
+        net = build_network(problem, Network("pinn", layers=[1, 4, 1], dtype="float64"))
         errors = errors_of(problem, net)
         assert errors is not None
         found.append(errors["u"])
@@ -100,7 +101,7 @@ def test_errors_are_those_of_what_varies_about_a_start() -> None:
 @pytest.mark.trajectory
 def test_true_errors_are_within_and_not_far_below() -> None:
     for seed in (0, 1):
-        solution = solve(small_laplace(), "pinn", optimizer="gauss-newton", steps=25, seed=seed)
+        solution = solve(small_laplace(), "pinn", GaussNewton(25, seed=seed), seed=seed)
         error = solution.metrics["relative_l2"]
         assert isinstance(error, float)
         assert error < solution.possible_errors["u"] < 30 * error
@@ -291,7 +292,7 @@ def three_walls() -> Problem:
 )
 def test_what_a_small_network_cannot_reach_is_a_solution_too(make: Callable[[], Problem], layers: list[int]) -> None:
     for seed in range(2):
-        solution = solve(make(), layers=layers, optimizer="gauss-newton", steps=150, seed=seed)
+        solution = solve(make(), Network(layers=layers), GaussNewton(150, seed=seed), seed=seed)
         assert any("its residuals " in warning for warning in solution.warnings), solution.status
         assert solution.possible_errors["u"] > 0.1
 
@@ -302,7 +303,7 @@ def test_beside_the_network_nothing_else_is_free_where_a_solution_is_unique() ->
         "near resonance", PDE("x", "u", lambda u: u.xx + 9.0 * (u - 1)), line,
         [Residual(line.grid(101)), Dirichlet([[0.0], [1.0]], u=1.0)],
     )  # fmt: skip
-    solution = solve(problem, layers=[1, 8, 8, 1], optimizer="gauss-newton", steps=150)
+    solution = solve(problem, Network(layers=[1, 8, 8, 1]), GaussNewton(150))
     assert not solution.warnings
     assert solution.possible_errors["u"] < 1e-4
 
@@ -314,18 +315,17 @@ def test_symmetric_networks_leave_out_what_they_cannot_be() -> None:
     box = Box(x=(-1, 1))
     ends = [Residual([[x]], lambda u: u.x - 1, name=f"end {x}") for x in (-1.0, 1.0)]
     problem = Problem("rod", PDE("x", "u", lambda u: u.xx), box, [Residual(box.grid(50)), *ends])
-    free = solve(problem, layers=[1, 6, 1], optimizer="gauss-newton", steps=50)
+    free = solve(problem, Network(layers=[1, 6, 1]), GaussNewton(50))
     assert any("do not determine u" in warning for warning in free.warnings)
-    unique = solve(problem, "psi", structure=odd, optimizer="gauss-newton", steps=50)
+    unique = solve(problem, Network("psi", structure=odd), GaussNewton(50))
     assert not unique.warnings
 
 
 @pytest.mark.trajectory
 def test_networks_without_hidden_layers_and_systems_have_networks_beside_them() -> None:
-    linear = solve(
-        Problem("line", PDE("x", "u", lambda u: u.x - 1), line, [Residual(line.grid(9)), Dirichlet([[0.0]], u=0.0)]),
-        layers=[1, 1], optimizer="gauss-newton", steps=20,
-    )  # fmt: skip
+    conditions = [Residual(line.grid(9)), Dirichlet([[0.0]], u=0.0)]
+    straight = Problem("line", PDE("x", "u", lambda u: u.x - 1), line, conditions)
+    linear = solve(straight, Network(layers=[1, 1]), GaussNewton(20))
     assert linear.possible_errors["u"] < 1e-6
     pde = PDE("x", "u v", lambda u, v, a: [u.x - v, v.x + a * u], unknown={"a": 2.0})
     x = np.linspace(0, 1, 9)[:, None]
@@ -334,10 +334,7 @@ def test_networks_without_hidden_layers_and_systems_have_networks_beside_them() 
         Residual([[0.0]], lambda a: a - 1, weight=0.1, name="guess"),
     ]
     pair = solve(
-        Problem("oscillator", pde, line, [Residual(line.grid(40)), *given]),
-        layers=[1, 6, 2],
-        optimizer="gauss-newton",
-        steps=50,
+        Problem("oscillator", pde, line, [Residual(line.grid(40)), *given]), Network(layers=[1, 6, 2]), GaussNewton(50)
     )
     assert pair.possible_errors.keys() == {"u", "v", "a"}
     assert max(pair.possible_errors.values()) < 1e-4
@@ -349,10 +346,10 @@ def test_adam_says_what_its_residuals_allow() -> None:
     x = line.grid(50)
     ends = [Dirichlet([[0.0]], u=0.0), Residual([[0.0]], lambda u: u.x, name="slope")]
     beam = PDE("x", "u", lambda u: u.xx - 2)
-    solution = solve(Problem("beam", beam, line, [Residual(x), *ends]), layers=[1, 8, 1], steps=1500, lr=3e-3)
+    solution = solve(Problem("beam", beam, line, [Residual(x), *ends]), Network(layers=[1, 8, 1]), Adam(1500, lr=3e-3))
     error = np.linalg.norm(evaluate(solution.net, x) - x**2) / np.linalg.norm(x**2)
     assert error / 3 < solution.possible_errors["u"] < 100 * error
-    free = solve(Problem("beam", beam, line, [Residual(x)]), layers=[1, 8, 1], steps=300, lr=3e-3)
+    free = solve(Problem("beam", beam, line, [Residual(x)]), Network(layers=[1, 8, 1]), Adam(300, lr=3e-3))
     assert any("do not determine u" in warning for warning in free.warnings)
 
 
@@ -366,18 +363,18 @@ def test_of_adam_larger_errors_are_told_than_of_gauss_newton(error: float) -> No
 
 @pytest.mark.trajectory
 def test_errors_that_adam_allows_are_a_note_and_not_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("psinn_fast.training.loop.ALLOWED_OF_ADAM", 1e-9)
+    monkeypatch.setattr("psinn_fast.training.protocol.ALLOWED_OF_ADAM", 1e-9)
     ends = [Dirichlet([[0.0]], u=0.0), Dirichlet([[1.0]], u=1.0)]
     problem = Problem("line", PDE("x", "u", lambda u: u.xx), line, [Residual(line.grid(50)), *ends])
-    solution = solve(problem, layers=[1, 8, 1], steps=2000, seed=0)
+    solution = solve(problem, Network(layers=[1, 8, 1]), Adam(2000), seed=0)
     assert not solution.warnings
     assert any(note.startswith("its residuals allow errors of ") for note in solution.notes)
     assert "its residuals allow errors of " in solution.status
 
 
-@pytest.mark.parametrize("schedule", [Schedule(3), GaussNewton(3)])
+@pytest.mark.parametrize("schedule", [Adam(3), GaussNewton(3)])
 def test_nobody_who_interrupts_waits_for_what_residuals_allow(
-    schedule: Schedule | GaussNewton, monkeypatch: pytest.MonkeyPatch
+    schedule: Adam | GaussNewton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)

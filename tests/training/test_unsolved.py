@@ -9,14 +9,28 @@ import pytest
 import sympy
 import torch
 
-from psinn_fast import PDE, Box, Data, Dirichlet, GaussNewton, Problem, Residual, TanhMLP, build_network, fit, solve
+from psinn_fast import (
+    PDE,
+    Adam,
+    Box,
+    Data,
+    Dirichlet,
+    GaussNewton,
+    Network,
+    Problem,
+    Residual,
+    TanhMLP,
+    build_network,
+    fit,
+    solve,
+)
 from psinn_fast.natural_scales import natural_losses
 from psinn_fast.problems import PROBLEMS, get_problem
-from psinn_fast.training.loop import Schedule
 
 LINE = Box(x=(0, 1))
 ENDS = [[0.0], [1.0]]
-NEWTON: dict[str, Any] = {"optimizer": "gauss-newton", "layers": [1, 12, 12, 1], "steps": 60}
+NETWORK = Network(layers=[1, 12, 12, 1])
+NEWTON = NETWORK, GaussNewton(60)
 
 
 def parabola(*others: Data | Dirichlet) -> Problem:
@@ -30,7 +44,7 @@ def test_a_large_weight_hides_no_term() -> None:
     pde = PDE("x", "u", lambda u, x: u.xx + 100 * sympy.pi**2 * sympy.sin(10 * sympy.pi * x))
     ends = Dirichlet(ENDS, u=[5.0, 5.0], weight=1e4)
     problem = Problem("w", pde, LINE, [Residual(LINE.grid(200)), ends], exact=lambda x: 5 + np.sin(10 * np.pi * x))
-    solution = solve(problem, **NEWTON)
+    solution = solve(problem, *NEWTON)
     assert solution.metrics["relative_l2"] > 0.5  # type: ignore[operator]
     assert solution.loss < 1e-2 * solution.history["loss"][0]
     assert "this is no solution" in solution.status
@@ -42,7 +56,7 @@ def test_a_large_weight_hides_no_term() -> None:
 @pytest.mark.parametrize("value", [0.5, 5.0, -0.01])
 def test_data_that_contradict_the_equation_are_noticed(value: float) -> None:
     """u(1/2) is 0.75."""
-    solution = solve(parabola(Dirichlet([[0.5]], u=value, name="middle")), **NEWTON)
+    solution = solve(parabola(Dirichlet([[0.5]], u=value, name="middle")), *NEWTON)
     assert "or data are noisy: term" in solution.status
     assert "'middle' is still at" in solution.status
 
@@ -51,16 +65,16 @@ def test_data_that_contradict_the_equation_are_noticed(value: float) -> None:
 def test_data_that_agree_or_are_a_little_noisy_are_no_doubt() -> None:
     x = np.linspace(0, 1, 40)[:, None]
     noise = 0.01 * np.random.default_rng(0).standard_normal(40)
-    solution = solve(parabola(Data(x, u=3 * x[:, 0] * (1 - x[:, 0]) + noise)), **NEWTON)
+    solution = solve(parabola(Data(x, u=3 * x[:, 0] * (1 - x[:, 0]) + noise)), *NEWTON)
     assert solution.warnings == ()
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"steps": 0},
-        {"optimizer": GaussNewton(iterations=0)},
-        {"optimizer": GaussNewton(iterations=50, damping=1e300)},
+        {"optimizer": Adam(0)},
+        {"optimizer": GaussNewton(steps=0)},
+        {"optimizer": GaussNewton(steps=50, damping=1e300)},
         {"optimizer": GaussNewton(gradient_tolerance=2)},
         {"optimizer": GaussNewton(step_tolerance=1.0)},
         {"seconds": 0},
@@ -69,7 +83,7 @@ def test_data_that_agree_or_are_a_little_noisy_are_no_doubt() -> None:
     ids=str,
 )
 def test_a_run_without_a_step_is_no_solution(options: dict[str, Any]) -> None:
-    solution = solve(parabola(), layers=[1, 12, 12, 1], **options)
+    solution = solve(parabola(), NETWORK, **options)
     assert solution.steps == 0
     assert "this is no solution" in solution.status
     assert "no step was taken" in solution.notes
@@ -79,13 +93,13 @@ def test_a_flat_residual_is_no_solution() -> None:
     """Where the network is; a residual that is flat everywhere is refused."""
     pde = PDE("x", "u", lambda u: sympy.sign(u - 0.5) + sympy.Max(u - 1e6, 0))
     problem = Problem("flat", pde, LINE, [Residual(LINE.grid(50))])
-    assert "this is no solution" in solve(problem, **NEWTON).status
+    assert "this is no solution" in solve(problem, *NEWTON).status
 
 
 @pytest.mark.filterwarnings("ignore:net. most of its first neurons are saturated")
 @pytest.mark.parametrize("as_array", [False, True], ids=["grid", "array"])
-@pytest.mark.parametrize("schedule", [Schedule(0), GaussNewton(0), GaussNewton(0, points="all")], ids=str)
-def test_a_point_on_a_kink_is_no_verdict(schedule: Schedule | GaussNewton, as_array: bool) -> None:
+@pytest.mark.parametrize("schedule", [Adam(0), GaussNewton(0), GaussNewton(0, points="all")], ids=str)
+def test_a_point_on_a_kink_is_no_verdict(schedule: Adam | GaussNewton, as_array: bool) -> None:
     """u = tanh(3000 x) solves u^2 = 1 but at 0, one of eleven points."""
     line = Box(x=(-1, 1))
     points = np.array(line.grid(11)) if as_array else line.grid(11)
@@ -102,14 +116,14 @@ def test_a_point_on_a_kink_is_no_verdict(schedule: Schedule | GaussNewton, as_ar
 @pytest.mark.trajectory
 def test_going_on_from_a_solution_is_no_doubt() -> None:
     problem = parabola()
-    net = build_network(problem, "pinn", layers=[1, 12, 12, 1], by_newton=True, dtype="float64")
+    net = build_network(problem, Network("pinn", layers=[1, 12, 12, 1], dtype="float64"), by_newton=True)
     losses = []
     for iterations in (40, 5, 30, 0):
-        result = fit(problem, net, GaussNewton(iterations=iterations))
+        result = fit(problem, net, GaussNewton(steps=iterations))
         losses.append(result.loss)
         assert result.warnings == ()
     assert losses[0] < 1e-5
-    result = fit(problem, net, Schedule(20, 1e-9))
+    result = fit(problem, net, Adam(20, 1e-9))
     assert (result.warnings, result.notes) == ((), ())
 
 

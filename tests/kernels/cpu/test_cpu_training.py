@@ -8,10 +8,29 @@ import threading
 import time
 
 import pytest
+import test_train
 import torch
-from adam_case import STRUCTURE, poisoned, state, tensors, terms
 from cases import make, some_weights
 from helpers import relative_error
+
+# The same tests, with this backend in place of the reference.
+from test_train import (  # noqa: F401
+    poisoned,
+    state,
+    tensors,
+    terms,
+    test_a_graph_notices_that_its_weights_were_changed,
+    test_a_second_failure_in_a_row_does_not_go_further_back,
+    test_any_layout_is_changed_in_place,
+    test_bad_tensors_of_a_state,
+    test_divergence_within_a_call,
+    test_failure_at_the_first_step_of_a_later_call,
+    test_failure_at_the_first_step_of_all,
+    test_no_steps_change_nothing,
+    test_penalty_and_gradient_have_their_own_numbers,
+    test_slices_give_the_same_bits,
+    test_steps_are_those_of_torch,
+)
 from torch import Tensor
 
 from psinn_fast.kernels.contract import AdamState, Term
@@ -24,8 +43,13 @@ from psinn_fast.kernels.regularizer import Regularizer
 from psinn_fast.structure import Structure
 
 REFERENCE = ReferenceBackend()
-# Tied, with an unknown coefficient: what the tests of the contract train.
-TIED = lower(STRUCTURE.layers)
+# Tied, with an unknown coefficient: what test_train trains.
+TIED = lower(test_train.STRUCTURE.layers)
+
+
+@pytest.fixture(autouse=True)
+def _in_place_of_the_reference(backend: CpuBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_train, "BACKEND", backend)
 
 
 def dense(n: int = 37, dtype: torch.dtype = torch.float64) -> tuple[Plan, AdamState, list[Term]]:

@@ -7,13 +7,30 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
+import test_train
 import torch
-from adam_case import STRUCTURE, state, tensors, terms
 from cases import make, some_weights
 from helpers import random_theta, relative_error
 from on_device import ON_GPU, OnDevice, moved, moved_state
 from test_cpu_training import spoil
 from test_lowering import constant_chain
+
+# The same tests, with this backend in place of the reference.
+from test_train import (  # noqa: F401
+    poisoned,
+    state,
+    tensors,
+    terms,
+    test_a_graph_notices_that_its_weights_were_changed,
+    test_a_second_failure_in_a_row_does_not_go_further_back,
+    test_any_layout_is_changed_in_place,
+    test_bad_tensors_of_a_state,
+    test_divergence_within_a_call,
+    test_failure_at_the_first_step_of_a_later_call,
+    test_failure_at_the_first_step_of_all,
+    test_no_steps_change_nothing,
+    test_penalty_and_gradient_have_their_own_numbers,
+)
 from torch.utils._python_dispatch import TorchDispatchMode
 from triton.runtime.jit import KernelInterface
 
@@ -26,12 +43,17 @@ from psinn_fast.kernels.triton import training
 from psinn_fast.kernels.triton.backend import TritonBackend
 
 REFERENCE = ReferenceBackend()
-TIED = lower(STRUCTURE.layers)
+TIED = lower(test_train.STRUCTURE.layers)
 
 
 @pytest.fixture(scope="module")
 def backend(wide: OnDevice) -> OnDevice:
     return wide
+
+
+@pytest.fixture(autouse=True)
+def _in_place_of_the_reference(backend: OnDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_train, "BACKEND", backend)
 
 
 def dense(n: int = 37, dtype: torch.dtype = torch.float64) -> tuple[Plan, AdamState, list[Term]]:

@@ -1,0 +1,158 @@
+"""`build_network`: the untrained network of a problem, by method, in the problem's natural units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .devices import find_device
+from .kernels import checks, get_backend
+from .kernels.errors import InputError, short
+from .natural_scales import natural_scales
+from .networks import PsiMLP, TanhMLP
+from .problem import Problem
+from .scaling import check_scaling, in_natural_units, scaled
+from .structure import Structure, check_layer_sizes
+from .symmetry import structure_from_group
+from .training.first_weights import start_where_finite
+from .widths import default_width
+
+METHODS = ("pinn", "pinn-post", "psi")
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Network:
+    """Which network to build for a problem.
+
+    Args:
+        method: ``"pinn"``: a dense `TanhMLP`; ``"pinn-post"``: the same network made symmetric by summing it over the
+            problem's known symmetries; ``"psi"``: a `PsiMLP`.
+        layers: sizes of the dense network, inputs first; None takes the problem's.
+        structure: for ``"psi"``; None takes the problem's published one.
+        width: for ``"psi"``, scales the structure; None: by the cost of a step (`default_width`).
+        dtype: ``"float32"`` or ``"float64"``, or the types themselves; None: float32 where optimiser and problem can
+            do with it, else float64.
+        device: where the network is trained: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+
+    Raises:
+        InputError: options that are out of range, or have no effect beside the others; no such device here.
+    """
+
+    method: str = "pinn"
+    layers: Sequence[int] | None = None
+    structure: Structure | None = None
+    width: int | None = None
+    dtype: torch.dtype | str | None = None
+    device: torch.device | str = "cpu"
+
+    def __post_init__(self) -> None:
+        checks.choice("method", self.method, METHODS)
+        for name, methods in (("structure", ("psi",)), ("width", ("psi",)), ("layers", ("pinn", "pinn-post"))):
+            if getattr(self, name) is not None and self.method not in methods:
+                raise InputError(f"{name}: has no meaning for method {self.method!r}, only for {' and '.join(methods)}")
+        checked: dict[str, Any] = {
+            "layers": None if self.layers is None else check_layer_sizes(self.layers),
+            "width": None if self.width is None else checks.integer("width", self.width, 1),
+            "dtype": None if self.dtype is None else checks.floating_dtype("dtype", self.dtype),
+            "device": find_device(self.device),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.structure is not None and not isinstance(self.structure, Structure):
+            raise InputError(f"structure: expected a Structure, got {short(self.structure)}")
+
+    def check(self, problem: Problem) -> None:
+        """
+        Raises:
+            InputError: the problem has not what the method needs, or other inputs and outputs.
+        """
+        if self.method == "psi":
+            used = problem.structure if self.structure is None else self.structure
+            if used is None:
+                raise InputError(f"structure: problem {problem.name!r} has no published one; give one, or run discover")
+            _check_ends("structure", (used.n_inputs, used.n_outputs), problem)
+            return
+        sizes = problem.default_layers if self.layers is None else self.layers
+        _check_ends("layers", (sizes[0], sizes[-1]), problem)
+        if self.method == "pinn-post" and not problem.symmetries:
+            raise InputError(f"method: 'pinn-post' needs a known symmetry, and problem {problem.name!r} states none")
+        if self.method == "pinn-post" and len(sizes) < 3:
+            raise InputError(f"layers: method 'pinn-post' needs a hidden layer, got {list(sizes)}")
+
+
+def chosen_network(network: Network | Structure | str) -> Network:
+    """What a method's name or a structure stands for.
+
+    Raises:
+        InputError: something else.
+    """
+    if isinstance(network, Network):
+        return network
+    if isinstance(network, Structure):
+        return Network("psi", structure=network)
+    if isinstance(network, str) and network in METHODS:
+        return Network(network)
+    raise InputError(
+        f"network: expected one of {list(METHODS)}, a Network, e.g. pf.Network('pinn', layers=[2, 16, 16, 1]), a "
+        f"Structure or a network, got {short(network)}"
+    )
+
+
+def build_network(
+    problem: Problem,
+    network: Network | Structure | str = "pinn",
+    *,
+    by_newton: bool = False,
+    scaling: str | None = "auto",
+    seed: int = 0,
+    backend: str = "auto",
+) -> PsiMLP:
+    """The untrained network of a problem, for `fit`; of float32, if nothing else is said.
+
+    With ``scaling`` "auto" it is u(x) = s N((x - c) / h), with c, h and s from the problem (`in_frame`,
+    `natural_scales`): 0 and 1 where coordinates and fields are of order 1, and such that all relations hold. Where the
+    problem's residuals have no value at its initial weights, these are smaller (`start_where_finite`).
+
+    Args:
+        problem: what it is for.
+        network: a method's name, a structure, or a `Network`.
+        by_newton: it is for Gauss-Newton, which counts for the default width, and starts unknown coefficients at
+            their guesses.
+        scaling: as for `Options`.
+        seed: of the initial weights.
+        backend: which tries the residuals at these weights.
+    """
+    chosen = chosen_network(network)
+    chosen.check(problem)
+    check_scaling(scaling)
+    sizes = tuple(chosen.layers or problem.default_layers)
+    if chosen.method == "pinn":
+        structure = Structure.dense(sizes)
+    elif chosen.method == "pinn-post":
+        # N and its mirror images side by side, summed with their signs: itself a structure.
+        structure = structure_from_group(
+            problem.symmetries, sizes[1:-1], "average", f"{problem.name} PINN-post", tuple(problem.domain.centre)
+        )
+    else:
+        given = chosen.structure or problem.structure
+        assert given is not None
+        structure = given.with_width(chosen.width or default_width(problem, given, by_newton))
+    structure, start = scaled(structure, problem) if scaling else (structure, ())
+    kind = TanhMLP if chosen.method == "pinn" else PsiMLP
+    dtype = torch.float32 if chosen.dtype is None else chosen.dtype
+    net = kind(structure, start=start, seed=seed, dtype=dtype, device=chosen.device)
+    trained = in_natural_units(problem, natural_scales(problem)) if scaling else problem
+    start_where_finite(net, trained, by_newton, get_backend(backend, net.theta.device))
+    return net
+
+
+def _check_ends(what: str, found: tuple[int, int], problem: Problem) -> None:
+    expected = len(problem.pde.coords), len(problem.pde.fields)
+    if found != expected:
+        raise InputError(
+            f"{what}: problem {problem.name!r} has {expected[0]} inputs and {expected[1]} outputs, got {list(found)}"
+        )

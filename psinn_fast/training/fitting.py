@@ -1,0 +1,108 @@
+"""`fit`: train a network on a problem by one optimiser, or by one after the other."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..discovery.imposed import broken_symmetries
+from ..kernels import get_backend
+from ..kernels.errors import InputError, short
+from ..missing_conditions import missing_conditions
+from ..networks import PsiMLP
+from ..problem import Problem
+from ..problem_checks import check_coefficients
+from ..problems import as_problem
+from ..scaling import as_trained
+from ..trivial_solution import trivial_solution
+from .adam import Adam
+from .named import chosen_optimizers
+from .options import Options
+from .protocol import Optimizer
+from .result import FitResult, TrainingInterrupted, check_fits, check_regularizer, check_trainable, judged, time_limit
+from .trainer import Trainer
+
+
+def fit(
+    problem: Problem | str,
+    net: PsiMLP,
+    optimizer: Optimizer | str | Sequence[Optimizer] = "adam",
+    *,
+    coefficients: Mapping[str, float] | None = None,
+    seconds: float | None = None,
+    checkpoint: str | Path | None = None,
+    options: Options | None = None,
+) -> FitResult:
+    """Train ``net.theta`` and the problem's unknown coefficients; ``net`` is changed in place.
+
+    Args:
+        problem: a `Problem` or the name of a built-in one; gives the loss terms, in the network's dtype and on its
+            device; of points that the network's symmetry makes equal only one is computed (`one_point_per_orbit`), and
+            once the network has adapted to its points, others are taken (`Redraw`).
+        net: a network with the problem's inputs and outputs.
+        optimizer: ``"adam"``, ``"gauss-newton"``, ``"adam+gauss-newton"``, ``"lbfgs"``; settings: `Adam`, `LBFGS`,
+            `GaussNewton`, `TorchOptimizer`; or several of these, each of which starts where the one before it ended.
+        coefficients: where the unknown ones start; None: where the problem says.
+        seconds: stop after this time (looked at every 0.2 s, or between iterations of Gauss-Newton).
+        checkpoint: file written at the start, every 30 s, at the end, on Ctrl-C and before an error is raised.
+        options: how it is trained, the same for all optimisers (`Options`).
+
+    Raises:
+        InputError: a network that does not fit the problem, or one of float32, where that is too coarse for it; an
+            option out of range or without effect.
+        CheckpointError: the checkpoint cannot be read or written, or is of another run.
+        DivergedError: a loss or gradient became NaN or infinite; net and checkpoint hold the last good weights.
+        TrainingInterrupted: on Ctrl-C, at most a moment later; net and checkpoint hold the weights reached.
+    """
+    problem = as_problem(problem)
+    options = Options() if options is None else options
+    return trained(problem, net, optimizer, coefficients, time_limit(seconds), checkpoint, options)
+
+
+def trained(
+    problem: Problem,
+    net: PsiMLP,
+    optimizer: Optimizer | str | Sequence[Optimizer],
+    coefficients: Mapping[str, float] | None,
+    seconds: float | None,
+    checkpoint: str | Path | None,
+    options: Options,
+    identity: Mapping[str, Any] | None = None,
+    title: str | None = None,
+) -> FitResult:
+    """`fit`. ``identity``: what a checkpoint must agree in beside the rest; ``title``: of the progress bar."""
+    check_fits(problem, net)
+    check_trainable(net)
+    if not isinstance(options, Options):
+        raise InputError(f"options: expected Options, got {short(options)}")
+    optimizers = chosen_optimizers(optimizer, problem)
+    for one in optimizers:
+        check_regularizer(options.regularizer, net, one)
+    if coefficients is not None:
+        coefficients = check_coefficients("coefficients", coefficients, tuple(problem.pde.unknown))
+    if options.resume and checkpoint is None:
+        raise InputError("resume: needs the file to continue from (checkpoint)")
+    known = (
+        *missing_conditions(problem, is_symmetric=not net.structure.is_dense),
+        *broken_symmetries(problem, net.structure),
+    )
+    problem = as_trained(problem, net, options.scaling)
+    known += trivial_solution(problem)
+    if isinstance(optimizers[0], Adam):
+        for name, natural in problem.unknowns.far(coefficients).items():
+            warnings.warn(
+                f"coefficients: {name} starts far from its natural size, near {abs(natural):g}, which is farther than "
+                "Adam can go; start it nearer, or use Gauss-Newton",
+                stacklevel=3,
+            )
+    engine = get_backend(options.backend, net.theta.device)
+    trainer = Trainer(
+        problem, net, optimizers, engine, options.backend, coefficients, options.regularizer, seconds, checkpoint,
+        options.resume, identity or {}, options.progress, title or problem.name,
+    )  # fmt: skip
+    result = judged(trainer.train(), problem, known)
+    if trainer.interrupted_by is not None:
+        raise TrainingInterrupted(result, net, trainer.interrupted_by)
+    return result

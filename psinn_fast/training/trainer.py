@@ -1,0 +1,266 @@
+"""The trainer: clock, progress, history, checkpoints, Ctrl-C, time limit and final verdict, whatever the optimiser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import entries
+from ..kernels.contract import Backend
+from ..kernels.errors import CheckpointError, DivergedError
+from ..kernels.regularizer import Regularizer
+from ..names import numbers_by_name
+from ..networks import PsiMLP
+from ..problem import Problem
+from .checkpoint import Checkpoint, Expectations, Expected
+from .history import History, log_interval
+from .identity import run_identity
+from .interrupt import InterruptFlag
+from .metrics import coarse_relative_l2
+from .progress import TrainingProgress, progress_note
+from .protocol import Failure, Moment, Optimizer, Run, Task
+from .result import FitResult, divergence
+from .stability import errors_allowed
+
+# What the trainer itself keeps in a checkpoint, beside the run's own.
+_START = "start"
+_STOPPED = {"time limit": "seconds", "interrupted": "interrupt"}
+
+
+@dataclass
+class Trainer:
+    """Trains a network by one optimiser after the other; see `fit`.
+
+    Args:
+        problem: as it is trained.
+        net: trained in place.
+        optimizers: at least one.
+        engine: the backend; ``backend``: its name, for what evaluates the network.
+        coefficients: where the unknown ones start; None: where the problem says.
+        regularizer: a weight penalty.
+        seconds: limit for all of it; None: none.
+        checkpoint: path of the file, or None.
+        resume: go on from it, if it is there.
+        identity: what a checkpoint must agree in beside problem, network and optimisers.
+        progress: show a bar on stderr, headed by ``title``.
+    """
+
+    problem: Problem
+    net: PsiMLP
+    optimizers: Sequence[Optimizer]
+    engine: Backend
+    backend: str
+    coefficients: Mapping[str, float] | None = None
+    regularizer: Regularizer | None = None
+    seconds: float | None = None
+    checkpoint: str | Path | None = None
+    resume: bool = False
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    progress: bool = False
+    title: str = ""
+
+    def __post_init__(self) -> None:
+        own = dict.fromkeys(column for optimizer in self.optimizers for column in optimizer.columns)
+        self._history = History.of(tuple(own), self.problem.term_names, tuple(self.problem.pde.unknown))
+        self._file = Checkpoint(self.checkpoint, self._history, self._identity)
+        self._measure = coarse_relative_l2(self.problem, self.backend)
+        self._interrupt = InterruptFlag()
+        # Which optimiser is at work, how many steps those before it took, and the coefficients it started from.
+        self._stage, self._before = 0, 0
+        self._bar: TrainingProgress | None = None
+        # Seconds before this call.
+        self._spent, self._began = 0.0, time.perf_counter()
+
+    def train(self) -> FitResult:
+        """
+        Raises:
+            CheckpointError: the checkpoint cannot be read or written, or is of another run.
+            DivergedError: network and checkpoint hold the last good weights.
+        """
+        run = self._first_run()
+        self._spent = self._history["seconds"][-1] if len(self._history) else 0.0
+        self._began = time.perf_counter()
+        self._publish(run)  # an unwritable checkpoint shows now, not after the work
+        with self._interrupt:
+            while True:
+                ended, stopped_by = self._advanced(run)
+                is_last = self._stage == len(self.optimizers) - 1
+                if ended != "done" or is_last:
+                    break
+                run = self._next_run(run)
+            return self._concluded(run, ended, stopped_by)
+
+    @property
+    def interrupted_by(self) -> int | None:
+        """The signal that came, also one that came too late to change anything."""
+        return self._interrupt.signal
+
+    def _first_run(self) -> Run:
+        if not (self.resume and self._file.exists):
+            return self._started(self.coefficients)
+        made: list[Run] = []
+
+        def expect(numbers: Mapping[str, Any]) -> Expectations:
+            self._stage = entries.integer("numbers.stage", numbers.get("stage"), most=len(self.optimizers) - 1)
+            started = numbers_by_name(entries.fields("numbers.started", numbers.get("started"), (), None), "started")
+            if started and set(started) != set(self.problem.pde.unknown):
+                raise CheckpointError(
+                    f"numbers.started: expected {list(self.problem.pde.unknown)}, got {list(started)}"
+                )
+            made.append(self._started(started if self._stage else self.coefficients))
+            own = made[0].expected(numbers)
+            checks: dict[str, Callable[[str, Any], Any]] = {
+                "stage": entries.integer, "before": entries.integer, "started": partial(entries.fields, optional=None),
+            }  # fmt: skip
+            theta = self.net.theta
+            return Expectations(
+                {**own.tensors, _START: Expected(tuple(theta.shape), theta.dtype)}, {**own.numbers, **checks}
+            )
+
+        tensors, numbers = self._file.load(expect)
+        with torch.no_grad():
+            self.net.theta.copy_(tensors.pop(_START))
+        run = self._started(numbers["started"] if self._stage else self.coefficients)
+        self._before = numbers["before"]
+        try:
+            run.restore(tensors, numbers)
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.checkpoint}: {error}") from None
+        return run
+
+    def _started(self, coefficients: Mapping[str, float] | None) -> Run:
+        """A run of the present optimiser from the network's weights."""
+        self._start = self.net.theta.detach().clone(), dict(coefficients or {})
+        task = Task(
+            self.problem, self.net, self.engine, coefficients, self.regularizer, self._history,
+            lambda: self._interrupt.raised, self._is_over, self._say,
+        )  # fmt: skip
+        return self.optimizers[self._stage].start(task)
+
+    def _next_run(self, run: Run) -> Run:
+        self._write_back(run)
+        self._before += run.step
+        self._stage += 1
+        return self._started(run.coefficients)
+
+    def _advanced(self, run: Run) -> tuple[str, str]:
+        """Take the run's steps. Returns how it ended, and why."""
+        optimizer = self.optimizers[self._stage]
+        most = optimizer.most_steps
+        every = log_interval(most)
+        title = self.title if len(self.optimizers) == 1 else f"{self.title} {optimizer.name}"
+        note = ""
+        with TrainingProgress(title, most, self.progress) as self._bar:
+            try:
+                while run.step < most:
+                    if self._is_over():
+                        ended = "interrupted" if self._interrupt.raised else "time limit"
+                        return ended, _STOPPED[ended]
+                    start, is_logged = run.step, run.step % every == 0
+                    if is_logged:
+                        self._write_back(run)
+                        error, coefficients = self._measure(self.net), run.coefficients
+                    moment = run.advance(min(most, start + every - start % every), is_logged)
+                    if moment.stopped_by is not None:
+                        self._look(run)
+                        return "done", moment.stopped_by
+                    if is_logged and moment.losses is not None:
+                        note = self._record(start, moment, error, coefficients)
+                    if run.step != start:
+                        self._bar.update(run.step, note)
+                    if self._file.is_due(self._clock):
+                        self._publish(run)
+                self._look(run)
+            except Failure as failure:
+                raise self._diverged(run, failure) from None
+        return "done", "steps"
+
+    def _concluded(self, run: Run, ended: str, stopped_by: str) -> FitResult:
+        self._publish(run)
+        problem, unseen = self.problem, run.task.unseen
+        try:
+            returned = run.settle()
+            *losses, _ = run.final_losses()
+        except Failure as failure:
+            raise self._diverged(run, failure) from None
+        self._write_back(run)
+        held_out = unseen.losses(run.residual)
+        errors = errors_allowed(
+            problem, self.engine, self.net, run.x, unseen, run.exact_terms(), run.task.is_interrupted
+        )
+        self._file.conclude()
+        total = problem.total_loss(losses)
+        doubts = run.doubts(total, unseen.total(held_out, losses), errors)
+        return FitResult(
+            ended, self._before + run.step, self._clock, total, problem.losses_as_given(losses), run.coefficients,
+            self._history, stopped_by, run.solver, problem.losses_as_given(held_out), doubts.warnings, returned, errors,
+            loose=doubts.notes,
+        )  # fmt: skip
+
+    def _look(self, run: Run) -> None:
+        """The last row of a run that came to its end."""
+        moment = run.look()
+        if moment.losses is not None:
+            self._write_back(run)
+            self._record(run.step, moment, self._measure(self.net), run.coefficients)
+
+    def _record(self, step: int, moment: Moment, error: float, coefficients: Mapping[str, float]) -> str:
+        """A row of the history. Returns what to show of it."""
+        assert moment.losses is not None
+        *terms, penalty = moment.losses
+        total = self.problem.total_loss(terms) + penalty
+        self._history.append(
+            step=self._before + step, seconds=self._clock, loss=total, penalty=penalty, relative_l2=error,
+            held_out=moment.held_out, **moment.values, **self.problem.losses_as_given(terms), **coefficients,
+        )  # fmt: skip
+        note = progress_note(total, error, moment.hidden)
+        return f"{moment.place}  {note}" if moment.place else note
+
+    def _diverged(self, run: Run, failure: Failure) -> DivergedError:
+        advice = run.advice(failure)
+        kept = run.restore_good()
+        self._publish(run)
+        steps = self._before + failure.step, self._before + kept
+        return DivergedError(divergence(failure.what, *steps, self._file.path, advice))
+
+    def _publish(self, run: Run) -> None:
+        self._write_back(run)
+        tensors, numbers = run.saved()
+        theta, coefficients = self._start
+        own = {"stage": self._stage, "before": self._before, "started": coefficients}
+        self._file.write(self._clock, {**tensors, _START: theta}, {**numbers, **own})
+
+    def _write_back(self, run: Run) -> None:
+        with torch.no_grad():
+            self.net.theta.copy_(run.theta)
+
+    def _identity(self) -> dict[str, Any]:
+        names = [optimizer.name for optimizer in self.optimizers]
+        settings: dict[str, Any] = {"backend": self.engine.name, "optimizers": names}
+        for number, optimizer in enumerate(self.optimizers):
+            earlier = names[:number].count(optimizer.name)
+            key = f"{optimizer.name} {earlier + 1}" if earlier else optimizer.name
+            # A run may go on for longer than was said at first, but one that comes after it begins where it ended.
+            is_last = number == len(names) - 1
+            settings[key] = {**optimizer.identity(), **({} if is_last else {"steps": optimizer.most_steps})}
+        penalty = [self.regularizer.kind, self.regularizer.strength] if self.regularizer else None
+        settings |= {"regularizer": penalty, **self.identity}
+        return run_identity(self.problem, self.net, settings, self.coefficients)
+
+    @property
+    def _clock(self) -> float:
+        """Seconds of training, those of an interrupted run included."""
+        return self._spent + time.perf_counter() - self._began
+
+    def _is_over(self) -> bool:
+        return self._interrupt.raised or (self.seconds is not None and self._clock >= self.seconds)
+
+    def _say(self, step: int, note: str) -> None:
+        if self._bar is not None:
+            self._bar.update(step, note)

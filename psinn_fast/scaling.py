@@ -71,7 +71,7 @@ def in_natural_units(problem: Problem, scales: Scales) -> Problem:
     weighted = np.concatenate([math.sqrt(w) * size for w, size in zip(weights, sizes, strict=True) if w])
     most = _ORDINARY if len({w for w in weights if w}) == 1 else _CHOSEN
     is_ordinary = bool(((weighted >= 1 / most) & (weighted <= most)).all())
-    sizes = [np.ones_like(size) if is_ordinary else 10.0 ** np.round(np.log10(size)) for size in sizes]
+    sizes = [np.ones_like(size) if is_ordinary else np.asarray(10.0 ** np.round(np.log10(size))) for size in sizes]
     units = scales.coefficients.tolist()
     if all((size == 1).all() for size in sizes) and all(unit == 1 for unit in units):
         return problem

@@ -176,7 +176,7 @@ def test_gauss_newton_takes_a_weight_of_all_points_for_one_of_the_term() -> None
     def theta(own: Any) -> np.ndarray:
         conditions = [Residual(SQUARE.grid(9)), Dirichlet(SQUARE.boundary(9), u=lambda x, y: x * y, weight=own)]
         found = pf.solve(
-            Problem("p", LAPLACE, SQUARE, conditions), layers=[2, 4, 1], optimizer=pf.GaussNewton(iterations=4), seed=0
+            Problem("p", LAPLACE, SQUARE, conditions), pf.Network(layers=[2, 4, 1]), pf.GaussNewton(steps=4), seed=0
         )
         return found.net.theta.detach().numpy()
 

@@ -56,8 +56,8 @@ def radial(pde: PDE = RADIAL, n: int = 200) -> Problem:
     ids=["dirichlet", "neumann", "robin"],
 )
 def test_poisson_to_six_digits(conditions: list[pf.Condition]) -> None:
-    optimizer = pf.GaussNewton(iterations=120)
-    found = pf.solve(poisson(*conditions), "pinn", layers=[2, 16, 16, 1], optimizer=optimizer, seed=0)
+    optimizer = pf.GaussNewton(steps=120)
+    found = pf.solve(poisson(*conditions), pf.Network("pinn", layers=[2, 16, 16, 1]), optimizer, seed=0)
     assert found.metrics["relative_l2"] < 1e-6
     assert found.metrics["boundary_rmse"] < 1e-6
     assert found.status == "done"

@@ -347,10 +347,11 @@ def test_checkpoints_tell_domains_apart() -> None:
 
 @pytest.mark.trajectory
 def test_runs_on_a_domain_are_resumed(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"seed": 0, "layers": [2, 4, 1], "out": tmp_path}
-    whole = pf.solve(problem(RING), "pinn", steps=60, seed=0, layers=[2, 4, 1])
-    pf.solve(problem(RING), "pinn", steps=30, **options)
-    resumed = pf.solve(problem(RING), "pinn", steps=60, resume=True, **options)
+    network, again = pf.Network(layers=[2, 4, 1]), pf.Options(resume=True)
+    whole = pf.solve(problem(RING), network, pf.Adam(60))
+    pf.solve(problem(RING), network, pf.Adam(30), out=tmp_path)
+    resumed = pf.solve(problem(RING), network, pf.Adam(60), out=tmp_path, options=again)
     assert torch.equal(resumed.net.theta, whole.net.theta)
+    other = problem(Ring(inner=0.4), *problem(RING).conditions)
     with pytest.raises(pf.CheckpointError, match="points inside and on its parts"):
-        pf.solve(problem(Ring(inner=0.4), *problem(RING).conditions), "pinn", steps=60, resume=True, **options)
+        pf.solve(other, network, pf.Adam(60), out=tmp_path, options=again)

@@ -211,7 +211,7 @@ def test_normals_of_other_lengths(normals: Any, message: str) -> None:
 def test_unit_normals_of_float32() -> None:
     angles = torch.linspace(0, 6, 8)
     normals = torch.stack([angles.cos(), angles.sin()], 1)
-    assert Neumann(POINTS, normals, u=0.0).columns["n_0"].tolist() == normals[:, 0].tolist()
+    assert Neumann(POINTS, normals, u=0.0).columns["normal 0"].tolist() == normals[:, 0].tolist()
 
 
 FAR = np.concatenate([POINTS, [[1.5, 0.5], [0.5, -1.0]]])

@@ -5,10 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from types import CodeType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sympy as sp
 
@@ -16,6 +13,7 @@ from .bounds import Interval
 from .conditions import EQUATION
 from .kernels.errors import InputError
 from .names import normal
+from .own_symbols import symbols_in
 
 if TYPE_CHECKING:  # it imports this module
     from .problem import Problem
@@ -27,8 +25,6 @@ _NEVER = (
     "infinite",
 )  # fmt: skip
 _ALWAYS = ("real", "complex", "finite", "hermitian", "commutative")
-# How far from a residual function its helpers are searched for symbols; those of these packages are not.
-_DEPTH, _FOREIGN = 3, ("sympy", "numpy", "scipy", "torch", "mpmath", "math", "psinn_fast")
 
 
 def refuse_false_assumptions(problem: Problem) -> None:
@@ -47,7 +43,7 @@ def refuse_false_assumptions(problem: Problem) -> None:
                 ends += [end for site in condition.sites for end in (site[:, axis].min(), site[:, axis].max())]
             intervals[name] = float(min(ends)), float(max(ends))
         function = pde.residual if condition.kind == EQUATION else condition.own_function()
-        for symbol in (*traced.symbols, *symbols_in(function)):
+        for symbol in (*traced.symbols, *sorted(symbols_in(function), key=str)):
             name = normal(symbol.name)
             if name not in intervals:
                 continue
@@ -85,42 +81,3 @@ def _is_false(name: str, declared: bool, low: float, high: float) -> bool:
     if name in ("negative", "nonpositive"):
         return high > 0 if declared else low < 0
     return declared if name in _NEVER else not declared
-
-
-def symbols_in(function: object, depth: int = _DEPTH) -> Iterator[sp.Symbol]:
-    """Symbols that a function names, itself or through other functions: they may have vanished from what it gives."""
-    if isinstance(function, partial):
-        for part in (function.func, *function.args, *function.keywords.values()):
-            yield from _symbols_of(part, depth)
-    elif isinstance(function, MethodType):
-        yield from symbols_in(function.__func__, depth)
-    elif isinstance(function, FunctionType) and (function.__module__ or "").split(".")[0] not in _FOREIGN:
-        cells = [cell for cell in function.__closure__ or () if _is_filled(cell)]
-        named = {name: function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__}
-        defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
-        for value in (*(cell.cell_contents for cell in cells), *named.values(), *defaults):
-            yield from _symbols_of(value, depth)
-
-
-def _symbols_of(value: Any, depth: int) -> Iterator[sp.Symbol]:
-    if isinstance(value, (sp.Basic, sp.MatrixBase)):
-        yield from (s for s in value.free_symbols if isinstance(s, sp.Symbol) and not isinstance(s, sp.Dummy))
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _symbols_of(item, 0)
-    elif depth > 0 and isinstance(value, Callable):  # type: ignore[arg-type]  # mypy takes it for a form alone
-        yield from symbols_in(value, depth - 1)
-
-
-def _names(code: CodeType) -> set[str]:
-    """Of globals, and attributes, that a function and those within it read."""
-    inner = (constant for constant in code.co_consts if isinstance(constant, CodeType))
-    return set(code.co_names).union(*map(_names, inner))
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        _ = cell.cell_contents
-    except ValueError:
-        return False
-    return True

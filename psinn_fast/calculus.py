@@ -7,9 +7,9 @@ from typing import Any
 
 import sympy as sp
 
-from .fields import SymbolicField, coordinate_symbols
+from .fields import SymbolicField
 from .kernels.errors import InputError
-from .names import Names, split_names
+from .names import Names, normal, split_names
 from .scope import current_scope
 
 Axes = Names | Sequence[sp.Symbol] | None
@@ -56,7 +56,7 @@ def lap(expression: Any, coords: Axes = None) -> sp.Expr:
     expression = _scalar(expression, "lap")
     axes = _axes(coords, "lap")
     if isinstance(expression, SymbolicField):
-        return expression._laplacian([expression.args.index(x) for x in axes])
+        return expression._laplacian([expression.coords.index(normal(x.name)) for x in axes])
     return sp.Add(*(sp.diff(expression, x, 2) for x in axes))
 
 
@@ -74,7 +74,7 @@ def _axes(coords: Axes, what: str) -> tuple[sp.Symbol, ...]:
     scope = current_scope()
     if scope is None:
         raise InputError(f"{what}: the coordinates are only known inside a residual function")
-    symbols = coordinate_symbols(scope.coords)
+    symbols = scope.symbols
     if coords is None:
         if not scope.spatial:
             raise InputError(f"{what}: there is no spatial coordinate, only {scope.coords[0]}")

@@ -12,6 +12,7 @@ import sympy as sp
 
 from .exponentials import WholeExp
 from .kernels.errors import InputError
+from .special import FUNCTIONS
 
 Points = npt.NDArray[np.float64]
 
@@ -40,7 +41,7 @@ class Columns:
     def _function(self) -> Callable[..., list[Any]]:
         # SciPy's special functions too: a source term may use what a residual may not.
         function: Callable[..., list[Any]] = sp.lambdify(
-            self.symbols, list(self.expressions), [{WholeExp.__name__: np.exp}, "scipy", "numpy"]
+            self.symbols, list(self.expressions), [{WholeExp.__name__: np.exp, **FUNCTIONS}, "scipy", "numpy"]
         )
         return function
 
@@ -51,7 +52,7 @@ class Columns:
             with np.errstate(all="ignore"):  # poles are found, and reported with the term's name, by the caller
                 return self._function(*coordinates)
         except Exception as error:  # of any function that SymPy can name
-            raise InputError(f"{self.where}: source terms: NumPy and SciPy cannot compute them ({error})") from error
+            raise InputError(f"{self.where}: source terms: {_advice(error)}") from error
 
     def __call__(self, x: Sequence[Points]) -> Points:
         """
@@ -65,3 +66,12 @@ class Columns:
                 raise InputError(f"{self.where}: the source term {expression} is complex at some points")
             result[:, i] = np.real(value)
         return result
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, NameError):
+        return f"neither NumPy nor SciPy has SymPy's {error.name}; write another function of the coordinates"
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    return f"NumPy and SciPy cannot compute them ({reason})"

@@ -16,11 +16,10 @@ import sympy as sp
 
 from .fields import SymbolicField
 from .kernels.errors import InputError, short
-from .scope import current_scope
+from .scope import asked_by_user, current_scope, package
 from .steps import readable
 
 CASES = "write sympy.Max, sympy.Min, sympy.Heaviside, or sympy.Piecewise of the coordinates"
-_OWN = __name__.partition(".")[0]
 _COMPARES = opmap["COMPARE_OP"]
 
 
@@ -54,7 +53,7 @@ def _refuse_comparison(expression: sp.Expr, other: object, sign: str) -> None:
     # Dictionaries and caches compare as well, in code of C, which has no frame: then the user's is at another step.
     if not _asked_by_user(frame) or _bytes(frame.f_code)[frame.f_lasti] != _COMPARES:
         return
-    if frame.f_back is None or _package(frame.f_back) == "sympy":  # which asks what is written, e.g. for replace
+    if frame.f_back is None or package(frame.f_back) == "sympy":  # which asks what is written, e.g. for replace
         return
     if expression.has(SymbolicField) or (isinstance(other, sp.Basic) and other.has(SymbolicField)):
         right = readable(other, 100) if isinstance(other, sp.Expr) else short(other)
@@ -65,11 +64,7 @@ def _refuse_comparison(expression: sp.Expr, other: object, sign: str) -> None:
 
 
 def _asked_by_user(frame: FrameType) -> bool:
-    return current_scope() is not None and _package(frame) not in ("sympy", _OWN)
-
-
-def _package(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__")).partition(".")[0]
+    return current_scope() is not None and asked_by_user(frame)
 
 
 @lru_cache(maxsize=64)

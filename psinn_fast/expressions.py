@@ -10,7 +10,9 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 from sympy.logic.boolalg import BooleanAtom
 
+from . import algorithms as algorithms  # guards SymPy
 from .comparisons import CASES
+from .complex_expressions import real_form
 from .fields import SymbolicField
 from .kernels.errors import InputError
 from .scope import Scope, carried_out, entered
@@ -31,8 +33,9 @@ def expressions_of(function: Callable[[], Any], scope: Scope) -> tuple[sp.Expr, 
     except InputError:
         raise
     except Exception as error:  # the function is the user's: it may raise anything
+        reason = str(error).partition("\nSet the printer option")[0]  # which no user of this has
         raise InputError(
-            f"the residual function failed on symbols ({type(error).__name__}: {error}); {_advice(error)}"
+            f"the residual function failed on symbols ({type(error).__name__}: {reason}); {_advice(error)}"
         ) from error
 
 
@@ -73,12 +76,17 @@ def _evaluated(expression: sp.Expr, scope: Scope) -> sp.Expr:
     """With derivatives and sums over fields carried out, and cases of the coordinates written as factors."""
     if expression.has(sp.Integral):
         raise InputError(
-            f"{_first(expression, sp.Integral)}: integrals are not evaluated; use sympy.integrate for sources"
+            f"{_first(expression, sp.Integral)}: integrals that are not carried out have no value here; write doit(), "
+            "and where SymPy finds no closed form, another function of the coordinates"
         )
     with entered(scope):  # derivatives from outside of the residual function, too
         expression = _without_vanishing(carried_out(expression))
+        if expression.has(sp.Subs):  # the value of a derivative that was not carried out when it was written
+            expression = expression.replace(sp.Subs, lambda *args: sp.Subs(*args).doit())
+    if expression.has(sp.Sum, sp.Product):
+        expression = expression.replace(_is_carried_out, lambda e: e.doit(deep=False))
     if expression.has(SymbolicField):
-        expression = expression.replace(_sums_fields, lambda e: e.doit(deep=False)).replace(_has_cases, _as_factors)
+        expression = expression.replace(_has_cases, _as_factors)
     for own in expression.atoms(AppliedUndef):
         if not isinstance(own, SymbolicField):
             raise InputError(
@@ -93,7 +101,11 @@ def _evaluated(expression: sp.Expr, scope: Scope) -> sp.Expr:
             "of it as conditions, or smooth the jump over many points"
         )
     if expression.has(sp.nan, sp.oo, -sp.oo, sp.zoo, sp.I):
-        raise InputError(f"the residual {short(expression)} is not a finite real expression")
+        real = real_form(expression)
+        if real is None:
+            advice = "; write sympy.re or sympy.im of what is complex" if expression.has(sp.I) else ""
+            raise InputError(f"the residual {short(expression)} is not a finite real expression{advice}")
+        return real
     return expression
 
 
@@ -123,8 +135,18 @@ def short(expression: sp.Basic) -> str:
     return readable(expression, 300)
 
 
-def _sums_fields(e: sp.Basic) -> bool:
-    return isinstance(e, (sp.Sum, sp.Product)) and bool(e.has(SymbolicField))
+def _is_carried_out(e: sp.Basic) -> bool:
+    """Sums of sources are NumPy's affair, which has no products.
+
+    Raises:
+        InputError: limits that are numbers, but no integers.
+    """
+    if not isinstance(e, (sp.Sum, sp.Product)):
+        return False
+    for limit in (limit for _, *limits in e.limits for limit in limits):
+        if limit.is_number and not limit.is_integer and not limit.is_infinite:
+            raise InputError(f"{short(e)}: limits of sums and products are integers, got {readable(limit)}")
+    return isinstance(e, sp.Product) or bool(e.has(SymbolicField))
 
 
 def _has_cases(e: sp.Basic) -> bool:

@@ -176,8 +176,16 @@ class Operator(NamedTuple):
         return dict(terms)
 
 
-def coordinate_symbols(coords: Sequence[str], site: int = 0) -> tuple[sp.Symbol, ...]:
+@lru_cache(maxsize=256)
+def coordinate_symbols(coords: tuple[str, ...], site: int = 0) -> tuple[sp.Symbol, ...]:
     return tuple(sp.Symbol(name + "'" * site, real=True) for name in coords)
+
+
+@lru_cache(maxsize=4096)
+def _field_name(field: str, operator: Operator, coords: tuple[str, ...], spatial: tuple[int, ...]) -> str:
+    laplacians = (derivative_name(Laplacian(axes), coords, spatial) for axes in operator.laplacians)
+    parts = (field, *laplacians, derivative_name(operator.orders, coords, spatial))
+    return "_".join(part for part in parts if part)
 
 
 class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
@@ -193,7 +201,7 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
         coords: names of the coordinates.
         spatial: the axes of its Laplacian.
         site: at which of a condition's points.
-        where: the coordinates' symbols; others than those of the site only inside SymPy's algorithms.
+        where: the coordinates' symbols: the library's, a user's own of the same names, or SymPy's placeholders.
     """
 
     is_real = True
@@ -217,9 +225,7 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
     ) -> SymbolicField:
         self: SymbolicField = sp.Expr.__new__(cls, *(where or coordinate_symbols(coords, site)))
         self.field, self.operator, self.coords, self.spatial, self.site = field, operator, coords, spatial, site
-        laplacians = (derivative_name(Laplacian(axes), coords, spatial) for axes in operator.laplacians)
-        parts = (field, *laplacians, derivative_name(operator.orders, coords, spatial))
-        self.name = "_".join(part for part in parts if part) + "'" * site
+        self.name = _field_name(field, operator, coords, spatial) + "'" * site
         return self
 
     def _state(self) -> tuple[Any, ...]:
@@ -331,10 +337,8 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
             raise InputError(
                 f"subs: the symbol {name} is not the field {name}; substitute for that, the function's parameter"
             )
-        names = coordinate_symbols(self.coords, self.site)
-        where = tuple(new if s.name == name and symbol not in self.args else s for s in self.args)
-        if where != self.args and new not in names:
-            self._at(*where)
+        if symbol not in self.args:
+            self._at(*(new if isinstance(s, sp.Symbol) and normal(s.name) == name else s for s in self.args))
 
     def _eval_evalf(self, prec: int) -> None:
         """It has no value."""
@@ -346,18 +350,17 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
 
     def _at(self, *where: Any) -> SymbolicField:
         named = coordinate_symbols(self.coords, self.site)
-        at = tuple(
-            own if isinstance(s, sp.Symbol) and normal(s.name) == own.name else s
-            for s, own in zip(where, named, strict=True)
-        )
         # SymPy's algorithms put placeholders in, and take them out again.
-        if any(s != own and not isinstance(s, sp.Dummy) for s, own in zip(at, named, strict=True)):
+        if not all(
+            isinstance(s, sp.Symbol) and (isinstance(s, sp.Dummy) or normal(s.name) == own.name)
+            for s, own in zip(where, named, strict=True)
+        ):
             places = ", ".join(map(str, where))
             raise InputError(
                 f"{self.name}({places}): fields are taken at a condition's points, not elsewhere; give a condition at "
                 "those points, or Periodic for two points at once"
             )
-        return SymbolicField(self.field, self.operator, self.coords, self.spatial, self.site, at)
+        return SymbolicField(self.field, self.operator, self.coords, self.spatial, self.site, where)
 
 
 class _Pending(sp.Expr):  # type: ignore[misc]  # SymPy ships no types

@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 def normal(name: str) -> str:
     """The name as Python reads it: the micro sign and the Greek letter mu are one, as are two forms of phi."""
-    return unicodedata.normalize("NFKC", name)
+    return name if name.isascii() else unicodedata.normalize("NFKC", name)
 
 
 def split_words(words: Names, what: str) -> tuple[str, ...]:

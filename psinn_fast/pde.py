@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,13 +24,17 @@ from .frozen import frozen
 from .kernels.channels import MAX_INPUTS
 from .kernels.errors import InputError, short
 from .meaning import Meaning
-from .names import Names, numbers_by_name, split_names
+from .names import Names, normal, numbers_by_name, split_names
+from .own_symbols import symbols_in
 from .portable import Portable
 from .scope import Scope, entered
 from .tracing import Called, Traced, called, lowered
 
 # A field of such a name could not be given a target: `Dirichlet(points, weight=0.0)`.
 CONDITION_ARGUMENTS = ("points", "partners", "normals", "quantities", "residual", "weight", "name", "outside")
+
+# Powers of larger ones would have millions of digits.
+_LARGEST_INTEGER = 1e6
 
 
 @dataclass(frozen=True, init=False)
@@ -181,9 +185,18 @@ class PDE(Portable):
     @property
     def scope(self) -> Scope:
         """What names mean in residual functions."""
-        numbers = {name: sp.Float(value, 17) for name, value in self.coefficients.items()}
+        numbers = {name: _exact(value) for name, value in self.coefficients.items()}
         symbols = (*self.coordinate_symbols(), *self.unknown_symbols())
         return Scope(self.coords, self.spatial, {**numbers, **{symbol.name: symbol for symbol in symbols}})
+
+    def _scope_of(self, function: Callable[..., Any], arguments: Sequence[str]) -> Scope:
+        """With the symbols that a residual function's code holds; plain ones, where it has no parameter for them."""
+        own = {name: sp.Symbol(name) for name in self.coords if name not in arguments}
+        # Of several, that which says least.
+        for symbol in sorted(symbols_in(function), key=lambda s: (-len(s.assumptions0), str(s.assumptions0))):
+            if (name := normal(symbol.name)) in (*self.coords, *self.unknown):
+                own[name] = symbol
+        return replace(self.scope, own=own)
 
     def coordinate_symbols(self, site: int = 0) -> tuple[sp.Symbol, ...]:
         return coordinate_symbols(self.coords, site)
@@ -191,17 +204,21 @@ class PDE(Portable):
     def unknown_symbols(self) -> tuple[sp.Symbol, ...]:
         return tuple(sp.Symbol(name, real=True) for name in self.unknown)
 
-    def field_symbol(self, field: str, site: int = 0) -> SymbolicField:
+    def field_symbol(self, field: str, site: int = 0, where: tuple[sp.Symbol, ...] | None = None) -> SymbolicField:
+        """``where``: other symbols of the coordinates than the PDE's."""
         if field not in self.fields:
             raise InputError(f"field {field!r} is not declared; the PDE's fields are {list(self.fields)}")
-        return SymbolicField(field, Operator((0,) * len(self.coords)), self.coords, self.spatial, site)
+        return SymbolicField(field, Operator((0,) * len(self.coords)), self.coords, self.spatial, site, where)
 
     def call(self, function: Callable[..., Any], given: Mapping[str, sp.Symbol] | None = None) -> Any:
         """Call a residual function with what its parameters are named after; ``given``: by name, beside the PDE's."""
-        scope, given = self.scope, given or {}
-        meaning = {**scope.named, **{field: self.field_symbol(field) for field in self.fields}, **given}
+        given = given or {}
+        arguments = self.arguments_of(function, given)
+        scope = self._scope_of(function, arguments)
+        fields = {field: self.field_symbol(field, where=scope.symbols) for field in self.fields}
+        meaning = {**scope.named, **scope.own, **fields, **given}
         with entered(scope):
-            return function(**{name: meaning[name] for name in self.arguments_of(function, given)})
+            return function(**{name: meaning[name] for name in arguments})
 
 
 def parameters_of(function: Callable[..., Any]) -> dict[str, bool] | None:
@@ -217,6 +234,11 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, bool] | None:
     except ValueError:
         return None
     return {name: parameter.default is not parameter.empty for name, parameter in parameters.items()}
+
+
+def _exact(value: float) -> sp.Number:
+    """Integers as such: limits of sums, orders of Bessel functions."""
+    return sp.Integer(int(value)) if value.is_integer() and abs(value) <= _LARGEST_INTEGER else sp.Float(value, 17)
 
 
 def _numbers(given: object, what: str) -> dict[str, float]:

@@ -37,7 +37,7 @@ from .problem_checks import (
 )
 from .structure import Structure
 from .symmetry import Symmetry
-from .tracing import Traced
+from .tracing import Traced, source_of
 from .unseen_jumps import refuse_unseen_jumps
 
 Points = npt.NDArray[np.float64]
@@ -214,14 +214,17 @@ class Problem(Portable):
         return terms
 
     def _poles(self, number: int) -> str:
-        """Which source term of a condition is no number, and where first."""
-        condition, sources = self.conditions[number], self.traced[number].columns
+        """Which source term or coefficient of a condition is no number, and where first."""
+        condition, traced = self.conditions[number], self.traced[number]
+        sources = traced.columns
         bad = ~np.isfinite(sources(condition.sites))
         which = int(bad.any(0).argmax())
         first = int(bad[:, which].argmax())
         at = ", ".join(f"{x:.10g}" for x in condition.sites[0][first])
+        expression = sources.expressions[which]
+        what = "source term" if expression in map(source_of, traced.residuals) else "coefficient"
         return (
-            f"its source term {shortened(sources.expressions[which])} is NaN or infinite at {int(bad[:, which].sum())} "
+            f"its {what} {shortened(expression)} is NaN or infinite at {int(bad[:, which].sum())} "
             f"of {len(bad)} points, first at ({at})"
         )
 

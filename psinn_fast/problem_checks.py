@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .assumptions import symbols_in
 from .bounds import Interval, checked_bounds
 from .conditions import Condition
 from .domains import Domain
@@ -19,6 +18,7 @@ from .kernels import checks
 from .kernels.errors import InputError, short
 from .kernels.program import Coefficient, Jet
 from .names import normal, numbers_by_name
+from .own_symbols import symbols_in
 from .pde import PDE, parameters_of
 from .structure import Structure, check_layer_sizes
 from .symmetry import SignedPermutation, Symmetry

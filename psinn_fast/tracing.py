@@ -109,7 +109,7 @@ def _named(where: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        text = str(error)
+        text = " ".join(str(error).split())  # SymPy's own messages have several lines
         raise InputError(text if text.startswith(where) else f"{where}: {text}") from error.__cause__
     except RecursionError as error:
         raise InputError(f"{where}: the residual is nested too deeply") from error
@@ -162,6 +162,12 @@ def _refuse_strangers(expressions: Sequence[sp.Expr], known: set[sp.Symbol], sco
                 f"{list(scope.coords)}, coefficients {sorted(scope.named.keys() - set(scope.coords))}, and the fields "
                 "that the residual function has as parameters"
             )
+
+
+def source_of(residual: sp.Expr) -> sp.Expr:
+    """The terms of a residual that depend on the coordinates alone."""
+    terms = sp.Add.make_args(residual)
+    return sp.Add(*(term for term in terms if not term.has(SymbolicJet, SymbolicField)))
 
 
 class _Deeper:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .devices import find_device
+from .devices import named_device
 from .kernels import checks, get_backend
 from .kernels.errors import InputError, short
 from .natural_scales import natural_scales
@@ -39,7 +39,7 @@ class Network:
         device: where the network is trained: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
 
     Raises:
-        InputError: options that are out of range, or have no effect beside the others; no such device here.
+        InputError: options that are out of range, or have no effect beside the others.
     """
 
     method: str = "pinn"
@@ -58,7 +58,7 @@ class Network:
             "layers": None if self.layers is None else check_layer_sizes(self.layers),
             "width": None if self.width is None else checks.integer("width", self.width, 1),
             "dtype": None if self.dtype is None else checks.floating_dtype("dtype", self.dtype),
-            "device": find_device(self.device),
+            "device": named_device(self.device),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)

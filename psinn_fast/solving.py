@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .building import Network, build_network, chosen_network
+from .devices import find_device
 from .files import as_path
 from .kernels import checks, get_backend
 from .kernels.errors import InputError
@@ -185,6 +186,7 @@ def _built(
     """The untrained network, of float64 where float32 is too coarse."""
     chosen = chosen_network(network)
     chosen.check(problem)
+    find_device(chosen.device)
     if chosen.dtype is None:
         is_coarse = any(one.needs_float64 for one in optimizers) or not float32_suffices(problem, options.scaling)
         chosen = replace(chosen, dtype="float64" if is_coarse else "float32")

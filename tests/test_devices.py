@@ -6,7 +6,7 @@ import pytest
 import torch
 from small import small_laplace
 
-from psinn_fast import Network, Options, solving
+from psinn_fast import Network, Options, Problem, solving
 from psinn_fast.building import METHODS, build_network
 from psinn_fast.cli import main
 from psinn_fast.devices import find_device
@@ -53,8 +53,8 @@ def test_it_reaches_the_network_from_everywhere(
     class Reached(Exception):
         pass
 
-    def build(*args: object, device: torch.device, **kwargs: object) -> None:
-        raise Reached(str(device))
+    def build(problem: Problem, network: Network, **kwargs: object) -> None:
+        raise Reached(str(network.device))
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

@@ -88,7 +88,7 @@ def test_names_that_are_one() -> None:
         pf.PDE(f"{MICRO} {MU}", "u", lambda u: u)
     with pytest.raises(pf.InputError, match=f"the names \\['{MU}'\\] are used twice"):
         pf.PDE("x", MICRO, lambda x: x, coefficients={MU: 1.0})
-    with pytest.raises(pf.InputError, match="intervals: expected no name twice"):
+    with pytest.raises(pf.InputError, match="Box: expected no name twice"):
         pf.Box(**{MICRO: (0, 1), MU: (0, 1)})
     with pytest.raises(pf.InputError, match="dirichlet: targets: expected no name twice"):
         pf.Dirichlet(np.zeros((1, 1)), **{MICRO: 0.0, MU: 1.0})

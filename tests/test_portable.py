@@ -24,6 +24,7 @@ from psinn_fast import (
     GaussNewton,
     Network,
     Neumann,
+    Options,
     Periodic,
     Problem,
     PsiMLP,
@@ -140,7 +141,8 @@ def test_functions_without_a_name(changes: dict[str, Any], message: str) -> None
 
 
 def test_an_executor_in_fresh_processes() -> None:
-    task = partial(solve, rod(), layers=[1, 3, 1], steps=3, dtype="float64", backend="reference")
+    network = Network(layers=[1, 3, 1], dtype="float64")
+    task = partial(solve, rod(), network, Adam(3), options=Options(backend="reference"))
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         found = pool.submit(task).result(timeout=120)
     assert torch.equal(found.net.theta, task().net.theta)

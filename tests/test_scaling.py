@@ -361,8 +361,8 @@ def test_every_method_is_scaled(method: str, seed: int) -> None:
 def test_the_command_line_turns_it_off(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def note(*arguments: object, scaling: str | None, **options: object) -> None:
-        asked.append(scaling)
+    def note(*arguments: object, options: Options | None = None, **others: object) -> None:
+        asked.append(others["scaling"] if options is None else options.scaling)
         raise InputError("enough")
 
     monkeypatch.setattr(cli, "solve" if command == "solve" else "run_pipeline", note)

@@ -27,7 +27,10 @@ class WholeExp(sp.Function):  # type: ignore[misc]  # SymPy ships no types
 
 
 def whole(expression: sp.Expr) -> sp.Expr:
-    """With exp(a + log n) for n exp(a), where n is very large or small."""
+    """With exp(a + log n) for n exp(a), where n is very large or small, and no sech or csch, which NumPy would have of
+    exponentials that may overflow."""
+    if expression.has(sp.sech, sp.csch):
+        expression = expression.replace(sp.sech, lambda a: 1 / sp.cosh(a)).replace(sp.csch, lambda a: 1 / sp.sinh(a))
     if any(map(_is_far, expression.atoms(sp.Number))):
         return expression.replace(lambda e: isinstance(e, sp.Mul), _joined)
     return expression

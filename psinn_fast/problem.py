@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -39,6 +40,7 @@ from .structure import Structure
 from .symmetry import Symmetry
 from .tracing import Traced, source_of
 from .unseen_jumps import refuse_unseen_jumps
+from .unseen_sources import unseen_sources
 
 Points = npt.NDArray[np.float64]
 Loss = TypeVar("Loss", float, float | None)
@@ -112,6 +114,8 @@ class Problem(Portable):
         refuse_unseen_jumps(self)
         if self.exact is not None:
             self.__dict__["_exact"] = check_exact(self)
+        for text in self.unseen_sources:
+            warnings.warn(text, stacklevel=3)  # where the problem is made
 
     def _functions(self) -> dict[str, object]:
         return {f"problem {self.name!r}: exact": self.exact}
@@ -163,6 +167,11 @@ class Problem(Portable):
     @cached_property
     def traced(self) -> tuple[Traced, ...]:
         return tuple(condition.traced(self.pde, self.unknowns) for condition in self.conditions)
+
+    @cached_property
+    def unseen_sources(self) -> tuple[str, ...]:
+        """Warnings of sources that the conditions' points miss."""
+        return unseen_sources(self)
 
     @cached_property
     def loss_units(self) -> tuple[float, ...]:

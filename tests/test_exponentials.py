@@ -65,6 +65,7 @@ CASES: dict[str, tuple[Callable[..., Any], Callable[[Truth], Any]]] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.* points miss the peak")  # it is meant
 @pytest.mark.parametrize("name", CASES)
 def test_values(name: str) -> None:
     check("x", "u", *CASES[name], low=0.99)
@@ -88,6 +89,7 @@ def test_the_gradient_of_a_steep_function_of_a_field() -> None:
     assert values[gradient] == pytest.approx(1000 * np.e, rel=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:.* points miss the peak")
 def test_an_overflow_that_is_one_is_found() -> None:
     """exp(5000) at x = 1 is beyond float64 however it is written."""
     line = pf.Box(x=(0, 1))

@@ -40,9 +40,9 @@ class FitResult:
     more, or for values that are given (`natural_losses`); ``size``: the weighted total of random fields;
     ``least_loss``: ``loss`` with each term's held-out loss where that is smaller.
     ``pressed``: bounds that unknown coefficients are at, which may hide a better value; ``problem_warnings``: what
-    was known before training, that the equation is asked for in a part of the domain only (`coverage`), that it has too
-    few conditions (`missing_conditions`), or that the network has a symmetry that the problem breaks
-    (`broken_symmetries`).
+    was known before training, that the equation is asked for in a part of the domain only (`coverage`), that its points
+    miss a source (`unseen_sources`), that it has too few conditions (`missing_conditions`), or that the network has a
+    symmetry that the problem breaks (`broken_symmetries`).
     ``stopped_by``: "steps", "seconds", "interrupt", or what Gauss-Newton found (see `GaussNewton`); ``solver``: how it
     solved its equations, in order of first use.
     """
@@ -95,7 +95,7 @@ def judged(result: FitResult, problem: Problem, known: tuple[str, ...] = ()) -> 
         if condition.weight:
             found[name] = loss if gives and loss else max(loss, largest(result.history, name))
     pressed = problem.unknowns.pressed(result.coefficients)
-    size, known = problem.total_loss(natural.losses), (*coverage(problem), *known)
+    size, known = problem.total_loss(natural.losses), (*coverage(problem), *problem.unseen_sources, *known)
     least = [
         smaller(loss, result.held_out.get(name)) / unit
         for (name, loss), unit in zip(result.losses.items(), problem.loss_units, strict=True)

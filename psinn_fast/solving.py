@@ -130,7 +130,7 @@ def solve(
     problem, seed, seconds = as_problem(problem), checks.seed("seed", seed), time_limit(seconds)
     options = Options() if options is None else options
     optimizers = chosen_optimizers(optimizer, problem, seed)
-    if options.resume and out is None:
+    if options.resume is True and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
     is_given = isinstance(network, PsiMLP)
     net = network if isinstance(network, PsiMLP) else _built(problem, network, optimizers, options, seed)
@@ -141,7 +141,7 @@ def solve(
     checkpoint = None
     if out is not None:
         checkpoint = as_path("out", out) / CHECKPOINT
-        if options.resume and not os.path.exists(checkpoint):
+        if options.resume is True and not os.path.exists(checkpoint):
             raise InputError(f"resume: there is no checkpoint in {out}")
         writable_folder(out)
     method = GIVEN if is_given else chosen_network(network).method  # type: ignore[arg-type]
@@ -156,7 +156,7 @@ def solve(
             dtype=str(net.theta.dtype).removeprefix("torch."),
             seed=seed,
             metrics=errors(net),
-            **{part.name: getattr(result, part.name) for part in fields(result)},
+            **{part.name: getattr(result, part.name) for part in fields(result) if part.name != "net"},
         )
         if out is not None:
             save_solution(solution, out, pictures)

@@ -1,6 +1,7 @@
 """Training: optimisers, the trainer, what it records and saves, how errors are measured."""
 
 from .adam import Adam
+from .callbacks import Callback, CallbackError, Progress
 from .checkpoint import load_network, save_network
 from .fitting import fit
 from .gauss_newton_options import GaussNewton
@@ -9,15 +10,20 @@ from .lbfgs import LBFGS
 from .metrics import error_metrics
 from .options import Options
 from .result import FitResult, TrainingInterrupted
+from .tensorboard import TensorBoard
 from .torch_optimizer import TorchOptimizer
 
 __all__ = [
     "LBFGS",
     "Adam",
+    "Callback",
+    "CallbackError",
     "FitResult",
     "GaussNewton",
     "History",
     "Options",
+    "Progress",
+    "TensorBoard",
     "TorchOptimizer",
     "TrainingInterrupted",
     "error_metrics",

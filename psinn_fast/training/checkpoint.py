@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,6 +86,17 @@ def load_network(path: str | Path) -> PsiMLP:
         return (TanhMLP if structure.is_dense else PsiMLP).with_theta(structure, theta)
 
 
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What a checkpoint holds, in memory: where a training was, from which it can be continued."""
+
+    identity: Mapping[str, Any]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[float, ...], ...]
+    tensors: Mapping[str, Tensor]
+    numbers: Mapping[str, Any]
+
+
 class Checkpoint:
     """The file from which one run can be resumed; without a path, none.
 
@@ -99,9 +112,14 @@ class Checkpoint:
     def __init__(self, path: str | Path | None, history: History, identity: Callable[[], Mapping[str, Any]]) -> None:
         self._path = None if path is None else as_path("checkpoint", path)
         self._history = history
-        self._identity = {} if self._path is None else from_json(to_json(identity()))
+        self._made = identity
         self._written_at: float | None = None
         self._failed = ""
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        found: dict[str, Any] = from_json(to_json(self._made()))
+        return found
 
     @property
     def path(self) -> Path | None:
@@ -159,25 +177,45 @@ class Checkpoint:
         assert self._path is not None
         with TensorFile(self._path, CHECKPOINT_SCHEMA) as file:
             header = entries.fields("header", file.header, ("numbers", "identity", "history_columns"))
-            saved = entries.fields("identity", header["identity"], (), None)
-            different = list(differences(saved, self._identity))
-            if different:
-                raise CheckpointError(f"it belongs to another run ({'; '.join(different[:_MOST_DIFFERENCES])})")
-            columns = entries.items("history_columns", header["history_columns"])
-            if columns != list(self._history.columns):
-                raise CheckpointError(
-                    f"its history has the columns {short(columns)}, not {list(self._history.columns)}"
-                )
-            given = entries.fields("numbers", header["numbers"], (), None)
-            tensors, numbers = expect(given)
-            given = entries.fields("numbers", header["numbers"], list(numbers))
-            checked = {name: check(f"numbers.{name}", given[name]) for name, check in numbers.items()}
+            given = self._checked(header["identity"], header["history_columns"], header["numbers"])
+            tensors, checks = expect(given)
+            entries.fields("numbers", given, list(checks))
+            numbers = {name: check(f"numbers.{name}", given[name]) for name, check in checks.items()}
             found = {
                 name: file.take(name, shape, FLOATING if dtype is None else (dtype,), finite)
                 for name, (shape, dtype, finite, optional) in tensors.items()
                 if name in file or not optional
             }
-            rows = file.take("history", (None, len(columns)), (torch.float64,), finite=False)
+            rows = file.take("history", (None, len(self._history.columns)), (torch.float64,), finite=False)
             file.finish()
             self._history.take_rows(rows)
-        return found, checked
+        return found, numbers
+
+    def snapshot(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> Snapshot:
+        """What `write` would write, in memory."""
+        copied = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+        plain = from_json(to_json(dict(numbers)))
+        return Snapshot(self._identity, self._history.columns, tuple(self._history.rows), copied, plain)
+
+    def take(
+        self, snapshot: Snapshot, expect: Callable[[Mapping[str, Any]], Expectations]
+    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """`load` from a snapshot, which was checked when it was made.
+
+        Raises:
+            CheckpointError: it is of a run with another identity.
+        """
+        given = self._checked(snapshot.identity, list(snapshot.columns), snapshot.numbers)
+        expect(given)
+        self._history.rows = list(snapshot.rows)
+        return {name: tensor.clone() for name, tensor in snapshot.tensors.items()}, dict(given)
+
+    def _checked(self, identity: Any, columns: Any, numbers: Any) -> dict[str, Any]:
+        """The numbers of a run that is this one."""
+        saved = entries.fields("identity", identity, (), None)
+        different = list(differences(saved, self._identity))
+        if different:
+            raise CheckpointError(f"it belongs to another run ({'; '.join(different[:_MOST_DIFFERENCES])})")
+        if entries.items("history_columns", columns) != list(self._history.columns):
+            raise CheckpointError(f"its history has the columns {short(columns)}, not {list(self._history.columns)}")
+        return entries.fields("numbers", numbers, (), None)

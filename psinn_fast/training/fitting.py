@@ -18,6 +18,7 @@ from ..problems import as_problem
 from ..scaling import as_trained
 from ..trivial_solution import trivial_solution
 from .adam import Adam
+from .callbacks import Callbacks
 from .named import chosen_optimizers
 from .options import Options
 from .protocol import Optimizer
@@ -82,7 +83,7 @@ def trained(
         check_regularizer(options.regularizer, net, one)
     if coefficients is not None:
         coefficients = check_coefficients("coefficients", coefficients, tuple(problem.pde.unknown))
-    if options.resume and checkpoint is None:
+    if options.resume is True and checkpoint is None:
         raise InputError("resume: needs the file to continue from (checkpoint)")
     known = (
         *missing_conditions(problem, is_symmetric=not net.structure.is_dense),
@@ -98,11 +99,13 @@ def trained(
                 stacklevel=3,
             )
     engine = get_backend(options.backend, net.theta.device)
+    callbacks = Callbacks(options.callbacks)  # type: ignore[arg-type]  # a tuple, since it was checked
     trainer = Trainer(
         problem, net, optimizers, engine, options.backend, coefficients, options.regularizer, seconds, checkpoint,
-        options.resume, identity or {}, options.progress, title or problem.name,
+        options.resume, identity or {}, options.progress, title or problem.name, callbacks,
     )  # fmt: skip
     result = judged(trainer.train(), problem, known)
+    callbacks.on_end(result)
     if trainer.interrupted_by is not None:
         raise TrainingInterrupted(result, net, trainer.interrupted_by)
     return result

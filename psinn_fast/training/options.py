@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..kernels.regularizer import Regularizer
 from ..scaling import check_scaling
+from .callbacks import Callback, Progress
+from .result import FitResult
+
+Told = Callable[[Progress], bool | None]
 
 
 @dataclass(frozen=True)
@@ -22,20 +27,31 @@ class Options:
             and give u. None: as they are.
         regularizer: a weight penalty added to the loss, for optimisers that take one; on a problem's own loss it
             conflicts with the physics (the paper's point).
-        resume: continue from the checkpoint, if there is one; on one thread the weights are those of an uninterrupted
-            run, bit for bit.
+        resume: continue from the checkpoint, if there is one; or from a result that an earlier run returned or raised
+            (``stop.result`` of a `TrainingInterrupted`), which needs no file. On one thread the weights are those of an
+            uninterrupted run, bit for bit.
         progress: show a bar on stderr.
+        callbacks: a `Callback`, or a function of a `Progress`, or several of them.
     """
 
     backend: str = "auto"
     scaling: str | None = "auto"
     regularizer: Regularizer | None = None
-    resume: bool = False
+    resume: bool | FitResult = False
     progress: bool = False
+    callbacks: Callback | Told | Sequence[Callback | Told] = ()
 
     def __post_init__(self) -> None:
         check_scaling(self.scaling)
-        checks.flag("resume", self.resume)
+        if not isinstance(self.resume, FitResult):
+            object.__setattr__(self, "resume", checks.flag("resume", self.resume))
+        elif self.resume.snapshot is None:
+            raise InputError("resume: this result does not say where its training was; give that of fit or solve")
+        given = self.callbacks if isinstance(self.callbacks, (list, tuple)) else (self.callbacks,)
+        for one in given:
+            if isinstance(one, type) or not (isinstance(one, Callback) or callable(one)):
+                raise InputError(f"callbacks: expected a Callback or a function of a Progress, got {short(one)}")
+        object.__setattr__(self, "callbacks", tuple(given))
         checks.flag("progress", self.progress)
         if self.regularizer is not None and not isinstance(self.regularizer, Regularizer):
             raise InputError(f"regularizer: expected a Regularizer or None, got {short(self.regularizer)}")

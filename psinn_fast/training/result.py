@@ -17,6 +17,7 @@ from ..kernels.regularizer import Regularizer
 from ..natural_scales import natural_losses
 from ..networks import PsiMLP, check_network
 from ..problem import Problem
+from .checkpoint import Snapshot
 from .doubts import largest, smaller, trend, unsolved
 from .history import History
 from .interrupt import Interrupted
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitResult:
-    """``ended``: "done", "time limit" or "interrupted"; ``status`` says with it what speaks against the result.
+    """``ended``: "done", "time limit", "interrupted" or "stopped" (by a callback); ``status`` says with it what
+    speaks against the result.
 
     ``loss``: the weighted total at the final weights, as it was minimised, without a weight penalty; ``losses`` by term
     (unweighted); ``held_out`` the same at points that training did not see (`HeldOut`), None where there are none.
@@ -43,7 +45,8 @@ class FitResult:
     was known before training, that the equation is asked for in a part of the domain only (`coverage`), that its points
     miss a source (`unseen_sources`), that it has too few conditions (`missing_conditions`), or that the network has a
     symmetry that the problem breaks (`broken_symmetries`).
-    ``stopped_by``: "steps", "seconds", "interrupt", or what Gauss-Newton found (see `GaussNewton`); ``solver``: how it
+    ``net``: the network that was trained; ``snapshot``: where training was, for ``Options(resume=result)``.
+    ``stopped_by``: "steps", "seconds", "interrupt", "callback NAME", or what the optimiser found; ``solver``: how it
     solved its equations, in order of first use.
     """
 
@@ -66,6 +69,8 @@ class FitResult:
     pressed: dict[str, float] = field(default_factory=dict)
     problem_warnings: tuple[str, ...] = ()
     loose: tuple[str, ...] = ()
+    net: PsiMLP | None = field(default=None, repr=False)
+    snapshot: Snapshot | None = field(default=None, repr=False, compare=False)
 
     @property
     def warnings(self) -> tuple[str, ...]:

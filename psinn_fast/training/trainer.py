@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from .. import entries
 from ..kernels.contract import Backend
@@ -18,6 +19,7 @@ from ..kernels.regularizer import Regularizer
 from ..names import numbers_by_name
 from ..networks import PsiMLP
 from ..problem import Problem
+from .callbacks import CallbackError, Callbacks, Progress
 from .checkpoint import Checkpoint, Expectations, Expected
 from .history import History, log_interval
 from .identity import run_identity
@@ -46,9 +48,10 @@ class Trainer:
         regularizer: a weight penalty.
         seconds: limit for all of it; None: none.
         checkpoint: path of the file, or None.
-        resume: go on from it, if it is there.
+        resume: go on from it, if it is there; or from a result.
         identity: what a checkpoint must agree in beside problem, network and optimisers.
         progress: show a bar on stderr, headed by ``title``.
+        callbacks: what is told of rows, checkpoints and the end.
     """
 
     problem: Problem
@@ -60,10 +63,11 @@ class Trainer:
     regularizer: Regularizer | None = None
     seconds: float | None = None
     checkpoint: str | Path | None = None
-    resume: bool = False
+    resume: bool | FitResult = False
     identity: Mapping[str, Any] = field(default_factory=dict)
     progress: bool = False
     title: str = ""
+    callbacks: Callbacks = field(default_factory=lambda: Callbacks(()))
 
     def __post_init__(self) -> None:
         own = dict.fromkeys(column for optimizer in self.optimizers for column in optimizer.columns)
@@ -74,6 +78,7 @@ class Trainer:
         # Which optimiser is at work, how many steps those before it took, and the coefficients it started from.
         self._stage, self._before = 0, 0
         self._bar: TrainingProgress | None = None
+        self._stop: str | None = None
         # Seconds before this call.
         self._spent, self._began = 0.0, time.perf_counter()
 
@@ -102,7 +107,8 @@ class Trainer:
         return self._interrupt.signal
 
     def _first_run(self) -> Run:
-        if not (self.resume and self._file.exists):
+        snapshot = self.resume.snapshot if isinstance(self.resume, FitResult) else None
+        if snapshot is None and not (self.resume and self._file.exists):
             return self._started(self.coefficients)
         made: list[Run] = []
 
@@ -123,7 +129,7 @@ class Trainer:
                 {**own.tensors, _START: Expected(tuple(theta.shape), theta.dtype)}, {**own.numbers, **checks}
             )
 
-        tensors, numbers = self._file.load(expect)
+        tensors, numbers = self._file.load(expect) if snapshot is None else self._file.take(snapshot, expect)
         with torch.no_grad():
             self.net.theta.copy_(tensors.pop(_START))
         run = self._started(numbers["started"] if self._stage else self.coefficients)
@@ -131,7 +137,7 @@ class Trainer:
         try:
             run.restore(tensors, numbers)
         except CheckpointError as error:
-            raise CheckpointError(f"{self.checkpoint}: {error}") from None
+            raise CheckpointError(f"{self.checkpoint or 'resume'}: {error}") from None
         return run
 
     def _started(self, coefficients: Mapping[str, float] | None) -> Run:
@@ -172,6 +178,8 @@ class Trainer:
                         return "done", moment.stopped_by
                     if is_logged and moment.losses is not None:
                         note = self._record(start, moment, error, coefficients)
+                        if self._stop is not None:
+                            return "stopped", f"callback {self._stop}"
                     if run.step != start:
                         self._bar.update(run.step, note)
                     if self._file.is_due(self._clock):
@@ -179,10 +187,14 @@ class Trainer:
                 self._look(run)
             except Failure as failure:
                 raise self._diverged(run, failure) from None
+            except CallbackError:
+                self._publish(run, tells=False)
+                raise
         return "done", "steps"
 
     def _concluded(self, run: Run, ended: str, stopped_by: str) -> FitResult:
         self._publish(run)
+        snapshot = self._file.snapshot(*self._saved(run))
         problem, unseen = self.problem, run.task.unseen
         try:
             returned = run.settle()
@@ -200,7 +212,7 @@ class Trainer:
         return FitResult(
             ended, self._before + run.step, self._clock, total, problem.losses_as_given(losses), run.coefficients,
             self._history, stopped_by, run.solver, problem.losses_as_given(held_out), doubts.warnings, returned, errors,
-            loose=doubts.notes,
+            loose=doubts.notes, net=self.net, snapshot=snapshot,
         )  # fmt: skip
 
     def _look(self, run: Run) -> None:
@@ -219,6 +231,8 @@ class Trainer:
             step=self._before + step, seconds=self._clock, loss=total, penalty=penalty, relative_l2=error,
             held_out=moment.held_out, **moment.values, **self.problem.losses_as_given(terms), **coefficients,
         )  # fmt: skip
+        row = dict(zip(self._history.columns, self._history.rows[-1], strict=True))
+        self._stop = self.callbacks.on_row(Progress(row, self.net, self.problem, self._history))
         note = progress_note(total, error, moment.hidden)
         return f"{moment.place}  {note}" if moment.place else note
 
@@ -229,12 +243,18 @@ class Trainer:
         steps = self._before + failure.step, self._before + kept
         return DivergedError(divergence(failure.what, *steps, self._file.path, advice))
 
-    def _publish(self, run: Run) -> None:
+    def _publish(self, run: Run, tells: bool = True) -> None:
         self._write_back(run)
+        self._file.write(self._clock, *self._saved(run))
+        if tells and self._file.path is not None:
+            self.callbacks.on_checkpoint(self._file.path, self._before + run.step)
+
+    def _saved(self, run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and numbers of a checkpoint."""
         tensors, numbers = run.saved()
         theta, coefficients = self._start
         own = {"stage": self._stage, "before": self._before, "started": coefficients}
-        self._file.write(self._clock, {**tensors, _START: theta}, {**numbers, **own})
+        return {**tensors, _START: theta}, {**numbers, **own}
 
     def _write_back(self, run: Run) -> None:
         with torch.no_grad():

@@ -1,0 +1,150 @@
+"""What callbacks are told, how they end training, and what is kept where one fails."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small import small_laplace
+
+import psinn_fast as pf
+from psinn_fast.kernels.errors import short
+
+
+class Notes(pf.Callback):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.steps, self.files, self.results = list[int](), list[Path](), list[pf.FitResult]()
+
+    def on_row(self, progress: pf.Progress) -> None:
+        self.steps.append(progress.step)
+        assert progress.row["loss"] == progress.history["loss"][-1]
+        assert progress.problem.name == "small"
+
+    def on_checkpoint(self, path: Path) -> None:
+        self.files.append(path)
+
+    def on_end(self, result: pf.FitResult) -> None:
+        self.results.append(result)
+
+
+def network() -> pf.TanhMLP:
+    return pf.TanhMLP([2, 5, 1], seed=0, dtype="float64")
+
+
+def fitted(*callbacks: Any, optimizer: Any = None, **options: Any) -> pf.FitResult:
+    optimizer = pf.Adam(10, lr=1e-3) if optimizer is None else optimizer
+    return pf.fit(small_laplace(5), network(), optimizer, options=pf.Options(callbacks=callbacks), **options)
+
+
+@pytest.mark.parametrize(
+    "optimizer", [pf.Adam(6), pf.GaussNewton(6), pf.LBFGS(6), [pf.Adam(2), pf.GaussNewton(4)]], ids=str
+)
+def test_rows_checkpoints_and_the_end_are_told(optimizer: Any, tmp_path: Path) -> None:
+    notes, path = Notes(), tmp_path / "c.safetensors"
+    result = fitted(notes, optimizer=optimizer, checkpoint=path)
+    assert sorted(set(notes.steps)) == [int(step) for step in result.history["step"]]
+    assert set(notes.files) == {path}
+    (told,) = notes.results
+    assert told is result
+
+
+@pytest.mark.parametrize("optimizer", [pf.Adam(40), pf.GaussNewton(40), [pf.Adam(5), pf.GaussNewton(40)]], ids=str)
+def test_a_function_ends_training_where_it_says(optimizer: Any) -> None:
+    def enough(progress: pf.Progress) -> bool:
+        return progress.step >= 7
+
+    result = fitted(enough, optimizer=optimizer)
+    assert (result.ended, result.stopped_by) == ("stopped", "callback enough")
+    assert 7 <= result.steps <= 8
+    assert result.status.startswith("stopped")
+
+
+def test_the_network_has_the_weights_of_the_row() -> None:
+    seen = list[torch.Tensor]()
+    fitted(lambda progress: seen.append(progress.net.theta.detach().clone()), optimizer=pf.Adam(3))
+    assert torch.equal(seen[0], network().theta)
+    assert not torch.equal(seen[1], seen[0])
+
+
+def test_a_callback_that_raises_is_named_and_nothing_is_lost(tmp_path: Path) -> None:
+    def broken(progress: pf.Progress) -> None:
+        if progress.step == 4:
+            raise ValueError("no more room")
+
+    path, net = tmp_path / "c.safetensors", network()
+    options = pf.Options(callbacks=broken)
+    with pytest.raises(
+        pf.CallbackError, match=r"callback broken: its on_row failed at step 4 \(ValueError: no more"
+    ) as info:
+        pf.fit(small_laplace(5), net, pf.Adam(10), checkpoint=path, options=options)
+    assert isinstance(info.value.__cause__, ValueError)
+    assert not torch.equal(net.theta, network().theta)
+    whole, again = network(), network()
+    pf.fit(small_laplace(5), whole, pf.Adam(10))
+    pf.fit(small_laplace(5), again, pf.Adam(10), checkpoint=path, options=pf.Options(resume=True))
+    assert torch.equal(again.theta, whole.theta)
+
+
+@pytest.mark.parametrize("wrong", [5, "print", Notes, [None]], ids=short)
+def test_what_is_no_callback(wrong: Any) -> None:
+    with pytest.raises(pf.InputError, match="callbacks: expected a Callback or a function of a Progress, got"):
+        pf.Options(callbacks=wrong)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda n: pf.Adam(n),
+        lambda n: pf.GaussNewton(n, points=40, resample=3),
+        lambda n: pf.LBFGS(n),
+        lambda n: pf.TorchOptimizer(torch.optim.AdamW, n, lr=1e-2),
+        lambda n: [pf.Adam(5), pf.GaussNewton(n - 5)],
+    ],
+    ids=["adam", "gauss-newton", "lbfgs", "adamw", "sequence"],
+)
+def test_a_run_is_continued_from_its_result_as_if_it_had_not_stopped(optimizer: Callable[[int], Any]) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    whole, net = network(), network()
+    expected = pf.fit(small_laplace(5), whole, optimizer(14))
+    first = pf.fit(small_laplace(5), net, optimizer(9))
+    other = pf.TanhMLP([2, 5, 1], seed=7, dtype="float64")
+    second = pf.fit(small_laplace(5), other, optimizer(14), options=pf.Options(resume=first))
+    torch.set_num_threads(threads)
+    assert torch.equal(other.theta, whole.theta)
+    assert second.history["loss"] == expected.history["loss"]
+    assert first.net is net
+    with pytest.raises(pf.CheckpointError, match=r"belongs to another run \(optimizers: saved"):
+        pf.fit(small_laplace(5), other, [pf.LBFGS(1), pf.LBFGS(3)], options=pf.Options(resume=first))
+
+
+def test_tensorboard_has_every_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = list[tuple[str, float, int]]()
+
+    class SummaryWriter:
+        def __init__(self, folder: str) -> None:
+            assert folder == str(tmp_path)
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((name, value, step))
+
+        def close(self) -> None:
+            written.append(("closed", 0.0, 0))
+
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]  # what it has there
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    result = fitted(pf.TensorBoard(tmp_path))
+    assert [value for name, value, _ in written if name == "loss"] == result.history["loss"]
+    assert {name for name, *_ in written} >= {"seconds", "lr", "residual", "dirichlet", "relative_l2"}
+    assert written[-1][0] == "closed"
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(pf.InputError, match="TensorBoard: it needs the package tensorboard; pip install"):
+        pf.TensorBoard(tmp_path)

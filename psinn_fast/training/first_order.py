@@ -119,6 +119,15 @@ class FirstOrder(Run):
             task.net.plan, self.theta, self.free, terms, self._weights, task.regularizer
         )
 
+    def _evaluated(self) -> tuple[Tensor, int | None, Tensor]:
+        """Losses and penalty (T + 1,) at the present weights; the number of what is not finite; the gradient."""
+        found = self._loss_and_gradient(self.terms)
+        row, gradient = torch.cat([found.losses, found.penalty[None]]), torch.cat([found.theta, found.coefficients])
+        bad = torch.nonzero(~torch.isfinite(row))
+        if len(bad):
+            return row, int(bad[0]), gradient
+        return row, None if bool(torch.isfinite(gradient).all()) else len(row), gradient
+
     def _unseen(self) -> list[float | None]:
         task = self.task
         return self._watched.losses(residual_of(task.engine, task.net.plan, self.theta, self.free))

@@ -178,15 +178,11 @@ class TorchRun(FirstOrder):
         return _stacked(losses, self._theta), None
 
     def _evaluate(self) -> tuple[Tensor, int | None]:
-        """Losses and penalty (T + 1,) at the present weights, and what is not finite; gradients go to ``grad``."""
-        found = self._loss_and_gradient(self.terms)
-        self._theta.grad, self._free.grad = found.theta, found.coefficients
-        row = torch.cat([found.losses, found.penalty[None]])
-        bad = torch.nonzero(~torch.isfinite(row))
-        if len(bad):
-            return row, int(bad[0])
-        gradients = torch.cat([found.theta, found.coefficients])
-        return row, None if bool(torch.isfinite(gradients).all()) else len(row)
+        """Losses and penalty, and what is not finite, as `_evaluated`; gradients go to where torch looks for them."""
+        row, failed, gradient = self._evaluated()
+        n = self._theta.numel()
+        self._theta.grad, self._free.grad = gradient[:n], gradient[n:]
+        return row, failed
 
     def _closure(self) -> float:
         row, _ = self._evaluate()

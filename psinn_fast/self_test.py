@@ -31,7 +31,7 @@ from .published import published_structure
 from .structure import Structure
 from .symmetry import SignedPermutation, Symmetry, structure_from_group
 from .training.fitting import fit
-from .training.gauss_newton_options import GaussNewton
+from .training.gauss_newton_options import GaussNewton, Tuning
 from .training.metrics import error_metrics
 from .training.options import Options
 
@@ -350,7 +350,7 @@ def _solve(engine: _Engine) -> tuple[float, float]:
     conditions = [Residual(box.grid(41)), Dirichlet([[-1.0], [1.0]], u=0.0)]
     problem = Problem("self test", pde, box, conditions, exact=lambda x: np.sin(np.pi * x))
     net = PsiMLP(Structure.dense([1, 8, 1]), seed=0, dtype=torch.float64, device=engine.device)
-    fit(problem, net, GaussNewton(_SOLVE_STEPS, starts=1), options=Options(backend=engine.backend.name))
+    fit(problem, net, GaussNewton(_SOLVE_STEPS, tuning=Tuning(starts=1)), options=Options(backend=engine.backend.name))
     error = error_metrics(net, problem, engine.backend.name)["relative_l2"]
     assert isinstance(error, float)
     return error, _SOLVE_BAR

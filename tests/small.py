@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from psinn_fast import (
     Solution,
     Symmetry,
     TanhMLP,
+    Tuning,
 )
 from psinn_fast.published import laplace_even
 
@@ -82,3 +84,9 @@ def optimizers(name: str, steps: int, warmup: int = 2) -> list[Adam | GaussNewto
     kinds = {"adam": Adam, "gauss-newton": GaussNewton}
     *first, last = name.split("+")
     return [*(kinds[kind](warmup) for kind in first), kinds[last](steps)]
+
+
+def newton(**settings: Any) -> GaussNewton:
+    """`GaussNewton`, with what belongs to its `Tuning` by the same names."""
+    inner = {field.name: settings.pop(field.name) for field in fields(Tuning) if field.name in settings}
+    return GaussNewton(tuning=Tuning(**inner), **settings)

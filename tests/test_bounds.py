@@ -26,6 +26,7 @@ from psinn_fast import (
     Problem,
     Residual,
     TanhMLP,
+    Tuning,
     fit,
     get_backend,
     get_problem,
@@ -92,7 +93,7 @@ def test_adam_finds_the_coefficient_within_bounds(bounds: Any) -> None:
 
 
 @pytest.mark.trajectory
-@pytest.mark.parametrize("schedule", [Adam(300, 0.1), GaussNewton(60, starts=1)])
+@pytest.mark.parametrize("schedule", [Adam(300, 0.1), GaussNewton(60, tuning=Tuning(starts=1))])
 @pytest.mark.parametrize("bounds", [(0.1, 0.6), (None, 0.6), (0.0, 0.6)])
 def test_a_bound_that_excludes_the_truth_holds(schedule: Any, bounds: Any) -> None:
     """ln 2 is beyond 0.6: the coefficient comes close to the bound and never passes it."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import small_laplace
+from small import newton, small_laplace
 
 import psinn_fast
 from psinn_fast import (
@@ -30,6 +30,7 @@ from psinn_fast import (
     Structure,
     StudentSettings,
     TanhMLP,
+    Tuning,
     discover,
     error_metrics,
     fit,
@@ -179,7 +180,7 @@ def test_schedule(arguments: dict[str, Any], message: str) -> None:
     ],
 )
 def test_gauss_newton(arguments: dict[str, Any], message: str) -> None:
-    refused(message, lambda: GaussNewton(**arguments))
+    refused(message, lambda: newton(**arguments))
 
 
 @pytest.mark.parametrize(
@@ -350,7 +351,7 @@ def test_numpy_numbers_are_numbers() -> None:
         wide = solve(small_laplace(), Network("psi", width=np.int32(2), dtype=dtype), Adam(1))
         assert wide.net.theta.dtype == torch.float64
         assert wide.to_dict()["dtype"] == "float64"
-    newton = GaussNewton(np.int64(2), points=np.int64(50), damping=np.float32(0.5), seed=np.uint8(1))
+    newton = GaussNewton(np.int64(2), points=np.int64(50), seed=np.uint8(1), tuning=Tuning(damping=np.float32(0.5)))
     assert (
         solve(small_laplace(), optimizer=newton).steps
         == solve(small_laplace(), optimizer=GaussNewton(torch.tensor(2))).steps

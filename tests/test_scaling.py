@@ -30,6 +30,7 @@ from psinn_fast import (
     Structure,
     Symmetry,
     TanhMLP,
+    Tuning,
     build_network,
     cli,
     fit,
@@ -207,7 +208,7 @@ def test_the_same_problem_in_other_units_is_trained_the_same() -> None:
 
     results = []
     for k, size, length in ((1e5, 1e3, 1e2), (1e-7, 1e9, 1e-4)):
-        options = GaussNewton(20, points="all", starts=1)
+        options = GaussNewton(20, points="all", tuning=Tuning(starts=1))
         solution = solve(wave(k, size, length), Network(layers=[1, 8, 1]), options)
         results.append((solution.net.theta.detach(), solution.coefficients["k"] / k, solution.history["loss"]))
     (theta, k, loss), (other, other_k, other_loss) = results

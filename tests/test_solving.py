@@ -27,6 +27,7 @@ from psinn_fast import (
     Residual,
     Structure,
     TanhMLP,
+    Tuning,
     load_network,
     published_structure,
     solve,
@@ -243,7 +244,7 @@ def test_gauss_newton_by_name_and_with_settings(tmp_path: Path) -> None:
         "gauss-newton", "float64", 5, "steps", "cholesky",
     ]  # fmt: skip
     assert (tmp_path / "loss.png").exists()
-    other = solve(small_laplace(), Network("psi", dtype="float32"), GaussNewton(5, acceleration=False))
+    other = solve(small_laplace(), Network("psi", dtype="float32"), GaussNewton(5, tuning=Tuning(acceleration=False)))
     assert (other.optimizer, other.steps, other.net.theta.dtype) == ("gauss-newton", 5, torch.float32)
 
 

@@ -4,7 +4,7 @@ from .adam import Adam
 from .callbacks import Callback, CallbackError, Progress
 from .checkpoint import load_network, save_network
 from .fitting import fit
-from .gauss_newton_options import GaussNewton
+from .gauss_newton_options import GaussNewton, Tuning
 from .history import History
 from .lbfgs import LBFGS
 from .metrics import error_metrics
@@ -26,6 +26,7 @@ __all__ = [
     "TensorBoard",
     "TorchOptimizer",
     "TrainingInterrupted",
+    "Tuning",
     "error_metrics",
     "fit",
     "load_network",

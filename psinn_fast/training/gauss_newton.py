@@ -35,9 +35,9 @@ class GaussNewtonRun(Run):
         problem, net, engine, coefficients = task.problem, task.net, task.engine, task.coefficients
         self.task, self._options = task, options
         self._run = Marquardt(problem, net, options, engine, coefficients)
-        starts = options.starts if isinstance(options.starts, int) else _STARTS
+        starts = options.tuning.starts if isinstance(options.tuning.starts, int) else _STARTS
         # A second start costs as much as the first: without unknown coefficients only a stuck one is worth it.
-        compares = options.starts != "auto" or (bool(problem.pde.unknown) and coefficients is None)
+        compares = options.tuning.starts != "auto" or (bool(problem.pde.unknown) and coefficients is None)
         self._scouting = min(SCOUT_ITERATIONS, options.steps)
         self._compare_at = self._scouting if compares else None
         elsewhere = {**(coefficients or {}), **problem.unknowns.far(coefficients, guessed=True)}

@@ -92,7 +92,7 @@ class Marquardt:
         if points is None:
             self.full = one_point_per_orbit(problem, net, self.full, engine)
         self._sampler = Sampler(problem, self.full, points, options.seed, fills=options.points != "auto")
-        self.step, self.damping, self.solvers = 0, options.damping, list[str]()
+        self.step, self.damping, self.solvers = 0, options.tuning.damping, list[str]()
         self._drawn_at, self._growth, self._is_focused = -1, 2.0, options.focus not in ("auto", 0)
         self._scale = torch.zeros_like(self.x)
         self.good = self.x.clone(), 0
@@ -154,11 +154,11 @@ class Marquardt:
     def advance(self, equations: Equations) -> str | None:
         """Take one step, or say why there is none to take."""
         loss, gradient, options = equations.square, equations.gradient, self._options
-        if options.loss_target is not None and loss <= options.loss_target:
+        if options.tuning.loss_target is not None and loss <= options.tuning.loss_target:
             return "loss target"
         lengths = equations.diagonal.sqrt()
         cosines = gradient.abs() / (lengths * math.sqrt(loss)).clamp_min(1e-300)
-        if not float(lengths.max()) or float(cosines.max()) <= options.gradient_tolerance:
+        if not float(lengths.max()) or float(cosines.max()) <= options.tuning.gradient_tolerance:
             return "gradient"
         # The longest that each column has been: damping by lengths of the moment lets steps run away.
         self._scale = torch.maximum(self._scale, equations.diagonal)
@@ -169,7 +169,7 @@ class Marquardt:
                 self.solvers.append(equations.name)
             d = equations.step()
             size = float((d.square() * scale).sum().sqrt())
-            if size <= options.step_tolerance * float((self.x.square() * scale).sum().sqrt()):
+            if size <= options.tuning.step_tolerance * float((self.x.square() * scale).sum().sqrt()):
                 return "step"
             # |r|^2 - |r + J d|^2, from the equations that d solves.
             predicted = float(self.damping * size**2 - d @ gradient)
@@ -309,7 +309,7 @@ class Marquardt:
             raise CheckpointError(f"r: expected {self.residuals.rows} residuals, got {self.r.numel()}")
 
     def _use(self, terms: list[Term], weights: list[float]) -> None:
-        precision = torch.float32 if self._options.precision == "float32" else torch.float64
+        precision = torch.float32 if self._options.tuning.precision == "float32" else torch.float64
         self.residuals = Residuals(self._engine, self._plan, terms, weights, precision)
 
     def _is_time_to_draw(self) -> bool:
@@ -349,7 +349,7 @@ class Marquardt:
 
     def _accelerated(self, equations: Equations, d: Tensor, size: float, scale: Tensor) -> Tensor | None:
         """x + d + a / 2; None where the residuals curve too much for d to be believed."""
-        if not self._options.acceleration:
+        if not self._options.tuning.acceleration:
             return self.x + d
         ahead, behind = (self.residuals.vector(self.x + h * d) for h in (_PROBE, -_PROBE))
         curvature = (ahead - 2 * self.r + behind) / _PROBE**2

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import sympy
 import torch
-from small import decay, network, small_laplace
+from small import decay, network, newton, small_laplace
 
 from psinn_fast import (
     PDE,
@@ -26,6 +26,7 @@ from psinn_fast import (
     Regularizer,
     Residual,
     TanhMLP,
+    Tuning,
     error_metrics,
     fit,
 )
@@ -100,7 +101,7 @@ def test_jacobian_rows_and_pull_back_agree_with_autograd_of_the_residuals() -> N
 @pytest.mark.parametrize("bounds", [{}, {"k": (0.0, None)}, {"k": (0.0, 3.0)}, {"k": (-math.inf, 1.0)}])
 def test_unknown_coefficients_with_and_without_bounds(bounds: dict[str, tuple[float | None, float | None]]) -> None:
     net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
-    result = fit(replace(decay(), bounds=bounds), net, GaussNewton(100, starts=1))
+    result = fit(replace(decay(), bounds=bounds), net, GaussNewton(100, tuning=Tuning(starts=1)))
     assert result.coefficients["k"] == pytest.approx(math.log(2), rel=1e-4)
     assert result.history["k"][0] == pytest.approx(0.5)
 
@@ -121,9 +122,9 @@ def test_guess_is_where_it_starts_and_must_be_known() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (GaussNewton(200, loss_target=1e-3), "loss target"),
-        (GaussNewton(200, gradient_tolerance=1.0), "gradient"),
-        (GaussNewton(200, step_tolerance=1.0), "step"),
+        (GaussNewton(200, tuning=Tuning(loss_target=1e-3)), "loss target"),
+        (GaussNewton(200, tuning=Tuning(gradient_tolerance=1.0)), "gradient"),
+        (GaussNewton(200, tuning=Tuning(step_tolerance=1.0)), "step"),
         (GaussNewton(3), "steps"),
     ],
 )
@@ -215,7 +216,10 @@ def test_nan_midway_goes_back_to_the_last_good_weights(monkeypatch: pytest.Monke
 @pytest.mark.trajectory
 def test_float32_network_and_float32_jacobian() -> None:
     problem = small_laplace(21)
-    for dtype, options in ((torch.float32, GaussNewton(60)), (FLOAT64, GaussNewton(60, precision="float32"))):
+    for dtype, options in (
+        (torch.float32, GaussNewton(60)),
+        (FLOAT64, GaussNewton(60, tuning=Tuning(precision="float32"))),
+    ):
         net = TanhMLP([2, 8, 8, 1], seed=1, dtype=dtype)
         fit(problem, net, options)
         assert net.theta.dtype == dtype
@@ -286,7 +290,7 @@ def test_backends_take_the_same_path(backend: str) -> None:
 )
 def test_bad_settings(arguments: dict, message: str) -> None:
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
-        GaussNewton(**arguments)
+        newton(**arguments)
 
 
 def test_bad_regularizer_and_network() -> None:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from small import decay, network, small_laplace
 
-from psinn_fast import PDE, Box, Dirichlet, DivergedError, GaussNewton, Problem, Residual, TanhMLP, fit
+from psinn_fast import PDE, Box, Dirichlet, DivergedError, GaussNewton, Problem, Residual, TanhMLP, Tuning, fit
 from psinn_fast.training import gauss_newton, history, marching, trainer
 from psinn_fast.training.least_squares import Equations
 from psinn_fast.training.marquardt import Failure, Marquardt
@@ -56,7 +56,7 @@ def test_other_starts_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     net = TanhMLP([1, 6, 1], seed=0, dtype=FLOAT64)
     with torch.no_grad():
         net.theta.mul_(30.0)
-    fit(decay(), net, GaussNewton(4, starts=3))
+    fit(decay(), net, GaussNewton(4, tuning=Tuning(starts=3)))
     assert (2, "trying other starts") in made[0].rows
 
 

@@ -23,6 +23,7 @@ from psinn_fast import (
     Problem,
     Residual,
     TanhMLP,
+    Tuning,
     fit,
     get_backend,
     solve,
@@ -262,7 +263,7 @@ def test_unknown_coefficients_keep_their_draws_and_last_weights(monkeypatch: pyt
     steps = iter(range(100))
     monkeypatch.setattr(HeldOut, "losses", lambda held_out, residual: [1.0 + next(steps), None])
     net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
-    result = fit(problem, net, GaussNewton(30, starts=1))
+    result = fit(problem, net, GaussNewton(30, tuning=Tuning(starts=1)))
     assert result.coefficients["k"] == pytest.approx(math.log(2), rel=1e-3)
     assert result.coefficients["k"] == result.history["k"][-1]
     assert "the residual between the points is" in result.status
@@ -271,7 +272,11 @@ def test_unknown_coefficients_keep_their_draws_and_last_weights(monkeypatch: pyt
 def test_an_adapted_run_without_a_step_to_take_draws_anew_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(Marquardt, "renew", lambda run: asked.append(run.step) or len(asked) < 3)
-    result = fit(small_laplace(), TanhMLP([2, 6, 1], seed=0, dtype=FLOAT64), GaussNewton(20, gradient_tolerance=1.0))
+    result = fit(
+        small_laplace(),
+        TanhMLP([2, 6, 1], seed=0, dtype=FLOAT64),
+        GaussNewton(20, tuning=Tuning(gradient_tolerance=1.0)),
+    )
     assert asked == [0, 0, 0]
     assert result.stopped_by == "gradient"
 

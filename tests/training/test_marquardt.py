@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from small import small_laplace
+from small import newton, small_laplace
 from torch import Tensor
 
 from psinn_fast import GaussNewton, PsiMLP, TanhMLP, get_problem
@@ -56,7 +56,7 @@ def predicted(damping: float) -> float:
 
 def run_with(residuals: Residuals, damping: float = 1.0, **options: object) -> Marquardt:
     net = TanhMLP([2, 1], seed=0, dtype=torch.float64)
-    settings = GaussNewton(damping=damping, **{"acceleration": False, "points": "all", **options})
+    settings = newton(**{"damping": damping, "acceleration": False, "points": "all", **options})
     run = Marquardt(small_laplace(3), net, settings, get_backend("auto"))
     run.residuals, run.r = residuals, GRADIENT  # type: ignore[assignment]
     return run

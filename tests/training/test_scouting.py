@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sympy
 import torch
-from small import small_laplace
+from small import newton, small_laplace
 from test_gauss_newton import FLOAT64, decay
 
 from psinn_fast import (
@@ -27,6 +27,7 @@ from psinn_fast import (
     Symmetry,
     TanhMLP,
     TrainingInterrupted,
+    Tuning,
     fit,
     structure_from_group,
 )
@@ -48,10 +49,10 @@ def saturated(scale: float = 30.0) -> TanhMLP:
 @pytest.mark.trajectory
 def test_a_poor_start_is_given_up_and_resume_repeats_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psinn_fast.training.gauss_newton.SCOUT_ITERATIONS", 8)
-    options, path = GaussNewton(20, starts=3), tmp_path / "c.safetensors"
+    options, path = GaussNewton(20, tuning=Tuning(starts=3)), tmp_path / "c.safetensors"
     net = saturated()
     result = fit(decay(), net, options, checkpoint=path)
-    alone = fit(decay(), saturated(), replace(options, starts=1))
+    alone = fit(decay(), saturated(), replace(options, tuning=Tuning(starts=1)))
     assert result.steps == alone.steps == 20
     assert sum(result.losses.values()) < 0.01 * sum(alone.losses.values())
     # The loss that the history shows falls where the other start takes over.
@@ -101,7 +102,7 @@ def test_which_other_starts_are_tried_and_when(
     monkeypatch.setattr(gauss_newton, "wants_another_start", lambda *args: seen.append(args[-1]) or True)
     monkeypatch.setattr(gauss_newton, "better_start", better)
     net = TanhMLP([len(problem.pde.coords), 4, 1], seed=0, dtype=FLOAT64)
-    fit(problem, net, GaussNewton(2, **options), coefficients=coefficients)
+    fit(problem, net, newton(steps=2, **options), coefficients=coefficients)
     assert seen == ([compare_at, (2, starts)] if starts else [])
 
 
@@ -187,7 +188,7 @@ def test_a_start_without_gradient_is_given_up(starts: int | str) -> None:
     net = PsiMLP(odd, dtype=FLOAT64)
     with torch.no_grad():
         net.theta.zero_()
-    result = fit(problem, net, GaussNewton(30, starts=starts))
+    result = fit(problem, net, GaussNewton(30, tuning=Tuning(starts=starts)))
     if starts == 1:
         assert (result.stopped_by, result.steps) == ("gradient", 0)
     else:

@@ -98,7 +98,7 @@ class Bench:
             found = before.distillation
             seconds += before.seconds["students"]
         else:
-            settings = self.settings or pf.StudentSettings(tuple(problem.student or (8, 8, 8)), seed=seed)
+            settings = self.settings or pf.StudentSettings(problem.recipe.student_layers, seed=seed)
             found = distil(problem, nets, settings=settings, threshold=threshold)
             seconds += time.perf_counter() - started
         return {
@@ -131,11 +131,11 @@ class Bench:
     def accuracy(self, case: Case, seed: int) -> Row:
         """Relative L2 error, same optimiser, iterations and (as near as widths allow) parameters."""
         problem = case.make()
-        if problem.structure is None:
+        if problem.recipe.structure is None:
             return {"absent": "no published structure"}
         if (case.name, seed) not in self.found:
             self.discover(case, seed)
-        published = problem.structure.with_width(matching_width(problem.structure, EQUAL_PARAMETERS))
+        published = problem.recipe.structure.with_width(matching_width(problem.recipe.structure, EQUAL_PARAMETERS))
         found = self.found[case.name, seed].structure
         found = found.with_width(matching_width(found, published.n_parameters))
         row: Row = {}

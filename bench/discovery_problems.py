@@ -20,6 +20,7 @@ from psinn_fast import (
     Dirichlet,
     Periodic,
     Problem,
+    Recipe,
     Residual,
     SignedPermutation,
     Symmetry,
@@ -75,9 +76,13 @@ def _dirichlet_problem(name: str, pde: PDE, box: Box, exact: Callable[..., Float
         for end in ("low", "high")
     ]
     return Problem(
-        name, pde, box, [Residual(box.grid(n)), *faces], exact=lambda x: exact(*x.T)[:, None],
-        layers=(2, 16, 16, 1), student=(10, 10, 10),
-    )  # fmt: skip
+        name,
+        pde,
+        box,
+        [Residual(box.grid(n)), *faces],
+        exact=lambda x: exact(*x.T)[:, None],
+        recipe=Recipe(layers=(2, 16, 16, 1), student=(10, 10, 10)),
+    )
 
 
 def laplace_asymmetric() -> Problem:
@@ -125,8 +130,7 @@ def burgers_shifted(nu: float = 0.1 / math.pi, shift: float = 0.3) -> Problem:
             Periodic(low, high, "u u_x"),
         ],
         exact=lambda points: cole_hopf(points - [0.0, shift], nu),
-        layers=(2, 16, 16, 1),
-        student=(10, 10, 10),
+        recipe=Recipe(layers=(2, 16, 16, 1), student=(10, 10, 10)),
     )
 
 
@@ -161,8 +165,7 @@ def heat_plate(kappa: float = 0.1, n: int = 15) -> Problem:
         box,
         [Residual(box.grid(n)), Dirichlet(box.face("t", "low", n), u=exact, name="initial"), *walls],
         exact=lambda x: exact(*x.T)[:, None],
-        layers=(3, 16, 16, 1),
-        student=(12, 12, 12),
+        recipe=Recipe(layers=(3, 16, 16, 1), student=(12, 12, 12)),
     )
 
 
@@ -191,8 +194,7 @@ def sound(n: int = 41) -> Problem:
             Dirichlet(box.face("x", "high", n), p=0.0, name="x_high"),
         ],
         exact=lambda x: np.stack([pressure(*x.T), velocity(*x.T)], 1),
-        layers=(2, 16, 16, 2),
-        student=(12, 12, 12),
+        recipe=Recipe(layers=(2, 16, 16, 2), student=(12, 12, 12)),
     )
 
 
@@ -218,9 +220,13 @@ def bent_plate(n: int = 31) -> Problem:
     bending = {"x": lambda u: u.xx / 10, "y": lambda u: u.yy / 10}
     free = [Residual(box.face(coord, end, n), bending[coord], name=f"free_{coord}_{end}") for coord, end in faces]
     return Problem(
-        "bent-plate", PDE("x y", "u", residual), box, [Residual(box.grid(n)), *held, *free],
-        exact=lambda x: exact(*x.T)[:, None], layers=(2, 16, 16, 1), student=(12, 12, 12),
-    )  # fmt: skip
+        "bent-plate",
+        PDE("x y", "u", residual),
+        box,
+        [Residual(box.grid(n)), *held, *free],
+        exact=lambda x: exact(*x.T)[:, None],
+        recipe=Recipe(layers=(2, 16, 16, 1), student=(12, 12, 12)),
+    )
 
 
 _BURGERS = (_odd(2, 1),)

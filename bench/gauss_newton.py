@@ -88,8 +88,8 @@ def _width(problem: Problem, method: str) -> int | None:
     if method != "psi":
         return None
     scaled = solve(problem, "psi", GaussNewton(0)).net.structure
-    assert problem.structure is not None
-    return scaled.layers[0].rows[0] // problem.structure.layers[0].rows[0]
+    assert problem.recipe.structure is not None
+    return scaled.layers[0].rows[0] // problem.recipe.structure.layers[0].rows[0]
 
 
 def _lbfgs(problem: Problem, net: PsiMLP, case: Case, seconds: float) -> tuple[Curve, dict[str, float]]:

@@ -29,8 +29,8 @@ _ROWS = 1_024
 
 def run(settings: Settings) -> list[Row]:
     problem = get_problem("laplace")
-    assert problem.structure is not None
-    psi = PsiMLP(problem.structure, 8, seed=0, dtype=torch.float64)
+    assert problem.recipe.structure is not None
+    psi = PsiMLP(problem.recipe.structure, 8, seed=0, dtype=torch.float64)
     dense = TanhMLP(psi.structure.layer_sizes, seed=0, dtype=torch.float64)
     term = thinned(problem.terms(torch.float64)[0], settings.points(10_201))
     runs = {"psi": _ours(psi, term, settings.backend), "dense": _ours(dense, term, settings.backend)}

@@ -39,9 +39,9 @@ def run(name: str, layout: str, seed: int, *, iterations: int) -> Row:
     case, choice = BY_NAME[name], LAYOUTS[layout]
     problem = case.make()
     if choice is None:
-        if problem.structure is None:
+        if problem.recipe.structure is None:
             return {"absent": "no published structure"}
-        structure = problem.structure
+        structure = problem.recipe.structure
     else:
         representation, hidden = choice
         structure = pf.structure_from_group(

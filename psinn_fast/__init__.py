@@ -39,6 +39,7 @@ from .plots import relation_matrix_figure, save_figure, solution_figure, structu
 from .problem import Problem
 from .problems import get_problem
 from .published import published_structure
+from .recipe import Paper, Recipe
 from .solving import Solution, solve
 from .structure import Structure
 from .symmetry import SignedPermutation, Symmetry, structure_from_group
@@ -91,12 +92,14 @@ __all__ = [
     "Neumann",
     "Options",
     "OutputWarning",
+    "Paper",
     "Periodic",
     "Problem",
     "ProblemSymmetry",
     "Progress",
     "PsiMLP",
     "PsinnFastError",
+    "Recipe",
     "Regularizer",
     "Residual",
     "SignedPermutation",

@@ -71,7 +71,7 @@ class Network:
             InputError: the problem has not what the method needs, or other inputs and outputs.
         """
         if self.method == "psi":
-            used = problem.structure if self.structure is None else self.structure
+            used = problem.recipe.structure if self.structure is None else self.structure
             if used is None:
                 raise InputError(f"structure: problem {problem.name!r} has no published one; give one, or run discover")
             _check_ends("structure", (used.n_inputs, used.n_outputs), problem)
@@ -138,7 +138,7 @@ def build_network(
             problem.symmetries, sizes[1:-1], "average", f"{problem.name} PINN-post", tuple(problem.domain.centre)
         )
     else:
-        given = chosen.structure or problem.structure
+        given = chosen.structure or problem.recipe.structure
         assert given is not None
         structure = given.with_width(chosen.width or default_width(problem, given, by_newton))
     structure, start = scaled(structure, problem) if scaling else (structure, ())

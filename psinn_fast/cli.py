@@ -382,7 +382,7 @@ def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings |
         given["steps"] = checks.integer("student-steps", options.student_steps, 0)
     if not given:
         return None
-    return StudentSettings(**{"hidden": tuple(problem.student or (8, 8, 8)), "seed": options.seed or 0, **given})
+    return StudentSettings(**{"hidden": problem.recipe.student_layers, "seed": options.seed or 0, **given})
 
 
 def _threshold(given: str | None) -> float | str | None:
@@ -392,9 +392,9 @@ def _threshold(given: str | None) -> float | str | None:
 def _structure(problem: Problem, given: str | None) -> Structure | None:
     if given != "paper":
         return None if given is None else Structure.load(given)
-    if problem.structure is None:
+    if problem.recipe.structure is None:
         raise InputError(f"structure: problem {problem.name!r} has no published one")
-    return problem.structure
+    return problem.recipe.structure
 
 
 def _layers(given: str | None) -> tuple[int, ...] | None:

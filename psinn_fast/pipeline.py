@@ -165,7 +165,7 @@ def run_pipeline(
         rows.append(("PINN-post", train("PINN-post", "pinn-post")))
     width = matching_width(found.structure, rows[0][1].net.structure.n_parameters)
     rows.append(("Psi-NN, discovered R", train("Psi-NN, discovered R", "psi", structure=found.structure, width=width)))
-    if problem.structure is not None:
+    if problem.recipe.structure is not None:
         rows.append(("Psi-NN, published R", train("Psi-NN, published R", "psi")))
     result = PipelineResult(found, tuple(rows))
     if folder is not None:
@@ -188,7 +188,7 @@ def _optimizer(
     seed: int,
 ) -> Adam | GaussNewton:
     """That of every network."""
-    if paper and (problem.paper_steps is None or problem.paper_lr is None):
+    if paper and problem.recipe.paper is None:
         raise InputError(f"paper: the paper has no problem {problem.name!r}")
     if paper and not by_adam:
         raise InputError("paper: the paper trains by Adam, not by 'gauss-newton'")
@@ -200,11 +200,11 @@ def _optimizer(
         if lr is not None or drops:
             raise InputError(f"{'milestones' if lr is None else 'lr'}: has no meaning for optimizer 'gauss-newton'")
         return GaussNewton(seed=seed) if steps is None else GaussNewton(steps, seed=seed)
-    own_steps, own_lr = (problem.paper_steps, problem.paper_lr) if paper else (problem.steps, problem.lr)
-    n = checks.integer("steps", own_steps if steps is None else steps, 0)
+    own = problem.recipe.paper if paper and problem.recipe.paper else problem.recipe
+    n = checks.integer("steps", own.steps if steps is None else steps, 0)
     if milestones is None:
         milestones = () if paper or n < 2 else (int(0.8 * n),)
-    return Adam(n, own_lr if lr is None else lr, milestones)
+    return Adam(n, own.lr if lr is None else lr, milestones)
 
 
 def _polishing(iterations: int | None, by_adam: bool, has_teacher: bool) -> int:
@@ -256,7 +256,8 @@ def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
     true = rows[0][1].problem.true_coefficients
     if true:
         table.append("true values: " + ", ".join(f"{name} = {value:.6g}" for name, value in true.items()))
-    paper = rows[0][1].problem.paper_errors
+    recipe = rows[0][1].problem.recipe
+    paper = recipe.paper.errors if recipe.paper else {}
     if paper:
         table.append("the paper's L2 errors: " + ", ".join(f"{name} {value:.3e}" for name, value in paper.items()))
     return "\n".join(table)

@@ -36,7 +36,7 @@ from .problem_checks import (
     check_use,
     checked_settings,
 )
-from .structure import Structure
+from .recipe import Recipe
 from .symmetry import Symmetry
 from .tracing import Traced, source_of
 from .unseen_jumps import refuse_unseen_jumps
@@ -64,13 +64,7 @@ class Problem(Portable):
         true_coefficients: true values of the unknown coefficients, if known.
         symmetries: known generators of the solution's symmetry, about the domain's centre; the method ``pinn-post``
             needs them.
-        structure: published structure for the method ``psi``, if there is one.
-        layers: default layer sizes of the dense network.
-        width: default width of structures; None: by the cost of a step (`default_width`).
-        student: default hidden sizes of the student for discovery.
-        lr, steps: default training.
-        paper_lr, paper_steps: the paper's training, where it has this problem.
-        paper_errors: the L2 errors it reports, by method (without saying how they are normalised).
+        recipe: defaults for networks and training (`Recipe`).
 
     Raises:
         InputError: coordinates that do not match, no conditions, a condition that does not fit the PDE, points outside
@@ -86,15 +80,7 @@ class Problem(Portable):
     guess: Mapping[str, float] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     symmetries: Sequence[Symmetry] = ()
-    structure: Structure | None = None
-    layers: Sequence[int] | None = None
-    width: int | None = None
-    student: Sequence[int] | None = None
-    lr: float = 1e-3
-    steps: int = 20_000
-    paper_lr: float | None = None
-    paper_steps: int | None = None
-    paper_errors: Mapping[str, float] = field(default_factory=dict)
+    recipe: Recipe = field(default_factory=Recipe)
     _records = ("_exact",)
 
     def __post_init__(self) -> None:
@@ -200,7 +186,7 @@ class Problem(Portable):
 
     @property
     def default_layers(self) -> tuple[int, ...]:
-        return tuple(self.layers or (len(self.pde.coords), 32, 32, len(self.pde.fields)))
+        return tuple(self.recipe.layers or (len(self.pde.coords), 32, 32, len(self.pde.fields)))
 
     @property
     def term_names(self) -> tuple[str, ...]:

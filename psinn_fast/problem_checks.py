@@ -14,13 +14,12 @@ from .bounds import Interval, checked_bounds
 from .conditions import Condition
 from .domains import Domain
 from .given_columns import ROOT, described
-from .kernels import checks
 from .kernels.errors import InputError, short
 from .kernels.program import Coefficient, Jet
 from .names import normal, numbers_by_name
 from .own_symbols import symbols_in
 from .pde import PDE, parameters_of
-from .structure import Structure, check_layer_sizes
+from .recipe import Recipe
 from .symmetry import SignedPermutation, Symmetry
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ HISTORY_COLUMNS = ("step", "seconds", "lr", "damping", "loss", "held_out", "pena
 def checked_settings(problem: Problem) -> dict[str, Any]:
     """What a problem was given, as plain numbers and tuples; the conditions are not numbered yet."""
     pde, domain = problem.pde, problem.domain
-    for name, kind in (("name", str), ("pde", PDE), ("domain", Domain)):
+    for name, kind in (("name", str), ("pde", PDE), ("domain", Domain), ("recipe", Recipe)):
         if not isinstance(getattr(problem, name), kind):
             raise InputError(f"{name}: expected a {kind.__name__}, got {short(getattr(problem, name))}")
     domain.check()
@@ -46,25 +45,13 @@ def checked_settings(problem: Problem) -> dict[str, Any]:
         raise InputError(f"exact: expected a function of points (N, d), got {type(problem.exact).__name__}")
     ends = len(pde.coords), len(pde.fields)
 
-    def optional(name: str, check: Callable[[Any], Any]) -> Any:
-        value = getattr(problem, name)
-        return None if value is None else check(value)
-
+    problem.recipe.check(*ends)
     return {
         "conditions": _conditions(problem.conditions),
         "guess": _coefficients("guess", problem.guess, pde),
         "true_coefficients": _coefficients("true_coefficients", problem.true_coefficients, pde),
         "bounds": _bounds(problem),
         "symmetries": _symmetries(problem.symmetries, ends, domain),
-        "structure": optional("structure", lambda given: _structure(given, ends)),
-        "layers": optional("layers", lambda given: _layers(given, ends)),
-        "width": optional("width", lambda given: checks.integer("width", given, 1)),
-        "student": optional("student", lambda given: checks.integers("student", given, 1)),
-        "lr": checks.number("lr", problem.lr, above=0),
-        "steps": checks.integer("steps", problem.steps, 0),
-        "paper_lr": optional("paper_lr", lambda given: checks.number("paper_lr", given, above=0)),
-        "paper_steps": optional("paper_steps", lambda given: checks.integer("paper_steps", given, 0)),
-        "paper_errors": numbers_by_name(problem.paper_errors, "paper_errors", least=0),
     }
 
 
@@ -232,24 +219,6 @@ def _symmetries(given: object, ends: tuple[int, int], domain: Domain) -> tuple[S
                 f"symmetries: {symmetry.map.describe(domain.coords)} about its centre does not take {domain} to itself"
             )
     return tuple(symmetries)
-
-
-def _structure(given: object, ends: tuple[int, int]) -> Structure:
-    if not isinstance(given, Structure):
-        raise InputError(f"structure: expected a Structure, got {type(given).__name__}")
-    _check_ends("structure", (given.n_inputs, given.n_outputs), ends)
-    return given
-
-
-def _layers(given: Sequence[int], ends: tuple[int, int]) -> tuple[int, ...]:
-    sizes = check_layer_sizes(given)
-    _check_ends("layers", (sizes[0], sizes[-1]), ends)
-    return sizes
-
-
-def _check_ends(what: str, found: tuple[int, int], ends: tuple[int, int]) -> None:
-    if found != ends:
-        raise InputError(f"{what}: the problem has {ends[0]} inputs and {ends[1]} outputs, got {list(found)}")
 
 
 def _items(what: str, given: object) -> list[Any]:

@@ -31,7 +31,9 @@ def default_width(problem: Problem, structure: Structure, by_newton: bool) -> in
         return 1
     if not by_newton:
         dense = _multiplications(problem.default_layers)
-        return problem.width or _largest(lambda n: _multiplications(structure.with_width(n).layer_sizes) <= dense)
+        return problem.recipe.width or _largest(
+            lambda n: _multiplications(structure.with_width(n).layer_sizes) <= dense
+        )
     channels = max(len(traced.program.channels) for traced in problem.traced)
     budget = NEWTON_COST * max(len(problem.pde.coords), 2)
 
@@ -40,7 +42,7 @@ def default_width(problem: Problem, structure: Structure, by_newton: bool) -> in
         return wide.n_parameters**2 + _PER_CHANNEL * channels * _multiplications(wide.layer_sizes) <= budget
 
     affordable = _largest(is_affordable)
-    return min(affordable, problem.width) if problem.width else affordable
+    return min(affordable, problem.recipe.width) if problem.recipe.width else affordable
 
 
 def _largest(fits: Callable[[int], bool]) -> int:

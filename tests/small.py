@@ -18,6 +18,7 @@ from psinn_fast import (
     GaussNewton,
     Network,
     Problem,
+    Recipe,
     Residual,
     SignedPermutation,
     Solution,
@@ -37,12 +38,7 @@ def small_laplace(n: int = 11) -> Problem:
         [Residual(box.grid(n)), Dirichlet(box.boundary(n), u=lambda x, y: x**3 - 3 * x * y**2)],
         exact=lambda points: (points[:, 0] ** 3 - 3 * points[:, 0] * points[:, 1] ** 2)[:, None],
         symmetries=[Symmetry(SignedPermutation.flip(2, 1), (1,))],
-        structure=laplace_even(),
-        layers=(2, 6, 6, 1),
-        width=3,
-        student=(4, 4),
-        lr=3e-3,
-        steps=200,
+        recipe=Recipe(structure=laplace_even(), layers=(2, 6, 6, 1), width=3, student=(4, 4), lr=3e-3, steps=200),
     )
 
 

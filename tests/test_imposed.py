@@ -71,7 +71,7 @@ HELD: dict[str, tuple[pf.Problem, pf.Structure]] = {
         pf.Problem("p", TILTED.pde, SQUARE, [pf.Residual(SQUARE.grid(9)), pf.Data(NOISE, u=NOISE[:, 1])]), tied(EVEN_Y),
     ),
     **{
-        name: (problem, problem.structure)
+        name: (problem, problem.recipe.structure)
         for name in pf.problems.PROBLEMS
         if (problem := pf.problems.get_problem(name)).structure
     },

@@ -19,6 +19,7 @@ import sympy as sp
 import torch
 
 import psinn_fast as pf
+from psinn_fast import Recipe
 
 BOX = pf.Box(x=(0, 1))
 ENDS = [[0.0], [1.0]]
@@ -339,7 +340,12 @@ def test_a_function_of_a_pde_is_called_once() -> None:
     pde = pf.PDE("x", "u", residual)
     first, second = problem(pde), problem(pde)
     assert str(pde) == str(copy.deepcopy(pde))
-    assert str(first) == str(second) == str(dataclasses.replace(first, lr=1e-2)) == str(copy.deepcopy(first))
+    assert (
+        str(first)
+        == str(second)
+        == str(dataclasses.replace(first, recipe=Recipe(lr=1e-2)))
+        == str(copy.deepcopy(first))
+    )
     assert len(calls) == 1
 
 

@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 from strategies import structures
 from torch import Tensor, nn
 
-from psinn_fast import (
-    derivatives,
-)
+from psinn_fast import Recipe, derivatives
 from psinn_fast.conditions import Dirichlet, Residual
 from psinn_fast.kernels.contract import AdamState
 from psinn_fast.kernels.errors import InputError
@@ -254,8 +252,14 @@ def small_problem(name: str) -> Problem:
     edges = box.boundary(15)
     assert full.exact is not None
     conditions = [Residual(box.grid(15)), Dirichlet(edges, u=np.ascontiguousarray(full.exact(edges)[:, 0]))]
-    return Problem(name, full.pde, box, conditions, structure=full.structure,
-                   symmetries=full.symmetries, width=full.width)  # fmt: skip
+    return Problem(
+        name,
+        full.pde,
+        box,
+        conditions,
+        symmetries=full.symmetries,
+        recipe=Recipe(structure=full.recipe.structure, width=full.recipe.width),
+    )
 
 
 @pytest.mark.trajectory
@@ -263,9 +267,9 @@ def small_problem(name: str) -> Problem:
 @pytest.mark.parametrize("name", ["laplace", "burgers", "poisson"])
 def test_symmetry_after_a_thousand_steps(name: str, dtype: torch.dtype, tolerance: float) -> None:
     problem = small_problem(name)
-    assert problem.structure is not None
-    net = PsiMLP(problem.structure, problem.width, seed=0, dtype=dtype)
-    state = AdamState(net.theta.data, problem.initial_coefficients(dtype), problem.lr)
+    assert problem.recipe.structure is not None
+    net = PsiMLP(problem.recipe.structure, problem.recipe.width, seed=0, dtype=dtype)
+    state = AdamState(net.theta.data, problem.initial_coefficients(dtype), problem.recipe.lr)
     report = ReferenceBackend().train(net.plan, state, problem.terms(dtype), problem.weights(dtype), 1000)
     assert report.failure is None
     assert report.losses[-1].sum() < report.losses[0].sum()

@@ -25,6 +25,7 @@ from psinn_fast import (
     Options,
     Problem,
     PsiMLP,
+    Recipe,
     Residual,
     SignedPermutation,
     Structure,
@@ -329,7 +330,11 @@ def test_symmetries_hold_to_rounding() -> None:
     structure = structure_from_group([SWAP, inversion], (1, 1), centre=(5e3, 5e3))
     pde = PDE("x y", "u", lambda u: u.lap + 1e-10)
     problem = Problem(
-        "bump", pde, box, [Residual(box.grid(11)), Dirichlet(box.boundary(11), u=0.0)], structure=structure
+        "bump",
+        pde,
+        box,
+        [Residual(box.grid(11)), Dirichlet(box.boundary(11), u=0.0)],
+        recipe=Recipe(structure=structure),
     )
     for steps in (0, 10):
         solution = solve(problem, Network("psi", width=4), GaussNewton(steps))

@@ -23,6 +23,7 @@ from psinn_fast import (
     Options,
     Problem,
     PsiMLP,
+    Recipe,
     Regularizer,
     Residual,
     Structure,
@@ -99,7 +100,7 @@ def test_warnings_are_marked_in_the_table() -> None:
 
 @pytest.mark.automatic
 def test_networks_beyond_the_kernels_go_to_the_reference(tmp_path: Path) -> None:
-    problem = replace(small_laplace(3), layers=(2, 5000, 1))
+    problem = replace(small_laplace(3), recipe=Recipe(layers=(2, 5000, 1)))
     say_once.cache_clear()
     with pytest.warns(RuntimeWarning, match="backend 'cpu' is not used, but 'reference': plan: .* 4096 wide, got 5000"):
         by_auto = solve(problem, Network(dtype="float64"), Adam(1))
@@ -228,7 +229,7 @@ def test_resume_without_checkpoint_and_unwritable_folder(tmp_path: Path) -> None
 def test_problem_without_structure_or_symmetry() -> None:
     from dataclasses import replace
 
-    plain = replace(small_laplace(), structure=None, symmetries=())
+    plain = replace(small_laplace(), recipe=Recipe(), symmetries=())
     with pytest.raises(InputError, match="has no published one; give one, or run discover"):
         build_network(plain, "psi")
     with pytest.raises(InputError, match="'pinn-post' needs a known symmetry"):

@@ -67,13 +67,21 @@ COPIES: dict[str, Callable[[Any], Any]] = {"itself": lambda it: it, "deepcopy": 
 def test_mappings_and_arrays_are_read_only(again: Callable[[Any], Any]) -> None:
     pde = pf.PDE("t x", "u", with_unknown, {"a": 1.0}, {"b": 0.5})
     face = BOX.face("t", "low", 5)
-    problem = again(pf.Problem(
-        "p", pde, BOX, [pf.Residual(BOX.grid(5)), pf.Dirichlet(face, u=np.zeros(5)), pf.Neumann(face, [1, 0], u=0.0)],
-        guess={"b": 0.4}, bounds={"b": (0, 1)}, true_coefficients={"b": 0.3}, paper_errors={"PINN": 1.0},
-    ))  # fmt: skip
+    problem = again(
+        pf.Problem(
+            "p",
+            pde,
+            BOX,
+            [pf.Residual(BOX.grid(5)), pf.Dirichlet(face, u=np.zeros(5)), pf.Neumann(face, [1, 0], u=0.0)],
+            guess={"b": 0.4},
+            bounds={"b": (0, 1)},
+            true_coefficients={"b": 0.3},
+            recipe=pf.Recipe(paper=pf.Paper(1e-3, 10, {"PINN": 1.0})),
+        )
+    )
     own = problem.pde.coefficients, problem.pde.unknown, problem.guess, problem.bounds, problem.true_coefficients
     given = [mapping for condition in problem.conditions for mapping in (condition.columns, condition.targets)]
-    for mapping in filter(None, (*own, problem.paper_errors, *given)):
+    for mapping in filter(None, (*own, problem.recipe.paper.errors if problem.recipe.paper else None, *given)):
         for change in (
             lambda m: m.update(a=5.0),
             lambda m: m.__setitem__("a", 5.0),
@@ -133,7 +141,9 @@ def test_a_pickled_pde_means_what_the_original_means(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", CHANGED)
-@pytest.mark.parametrize("again", [by_pickle, lambda it: dataclasses.replace(it, lr=1e-2)], ids=["pickle", "replace"])
+@pytest.mark.parametrize(
+    "again", [by_pickle, lambda it: dataclasses.replace(it, recipe=pf.Recipe(lr=1e-2))], ids=["pickle", "replace"]
+)
 def test_a_copy_means_what_the_original_means(
     name: str, again: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

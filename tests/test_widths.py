@@ -6,24 +6,24 @@ import pytest
 from small import optimizers
 
 from bench.widths import PROBLEMS
-from psinn_fast import PDE, Box, Dirichlet, Network, Problem, Residual, Structure, discover, get_problem, solve
+from psinn_fast import PDE, Box, Dirichlet, Network, Problem, Recipe, Residual, Structure, discover, get_problem, solve
 from psinn_fast.building import build_network
 from psinn_fast.widths import NEWTON_COST, default_width
 
 
-def plain(structure: Structure | None = None, **options: object) -> Problem:
+def plain(structure: Structure | None = None, width: int | None = None) -> Problem:
     box = Box(x=(-1, 1), y=(-1, 1))
     conditions = [Residual(box.grid(9)), Dirichlet(box.boundary(9), u=0.0)]
     pde = PDE("x y", "u", lambda u: u.xx + u.yy - 1)
-    return Problem("plain", pde, box, conditions, structure=structure, **options)  # type: ignore[arg-type]
+    return Problem("plain", pde, box, conditions, recipe=Recipe(structure=structure, width=width))
 
 
 @pytest.mark.parametrize(("name", "by_newton", "by_adam"), [("laplace", 8, 8), ("poisson", 9, 20), ("burgers", 8, 10)])
 def test_built_in_problems_keep_theirs(name: str, by_newton: int, by_adam: int) -> None:
     problem = get_problem(name)
-    assert problem.structure is not None
-    assert default_width(problem, problem.structure, by_newton=True) == by_newton
-    assert default_width(problem, problem.structure, by_newton=False) == by_adam
+    assert problem.recipe.structure is not None
+    assert default_width(problem, problem.recipe.structure, by_newton=True) == by_newton
+    assert default_width(problem, problem.recipe.structure, by_newton=False) == by_adam
 
 
 # Within these widths the error is at most three times the least (bench/results/widths.json).

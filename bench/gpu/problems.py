@@ -68,14 +68,19 @@ def first_steps(problem: Problem, net: PsiMLP, settings: Settings) -> None:
 def _fit(name: str, method: str, settings: Settings, done: Mapping[str, Row]) -> Row:
     """With the paper's steps and rate; history, progress checks and errors included. Compiling is timed apart."""
     problem, net = problem_and_network(name, method, settings)
-    steps = 2 if settings.quick else problem.paper_steps or problem.steps
+    steps = 2 if settings.quick else (problem.recipe.paper or problem.recipe).steps
     initial = net.theta.detach().clone()
     started = time.perf_counter()
     first_steps(problem, net, settings)
     compiling = time.perf_counter() - started
     with torch.no_grad():
         net.theta.copy_(initial)
-    result = fit(problem, net, Adam(steps, problem.paper_lr or problem.lr), options=Options(backend=TritonBackend.name))
+    result = fit(
+        problem,
+        net,
+        Adam(steps, (problem.recipe.paper or problem.recipe).lr),
+        options=Options(backend=TritonBackend.name),
+    )
     return {
         "problem": name,
         "method": method,

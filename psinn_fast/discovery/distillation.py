@@ -179,7 +179,7 @@ def distil(
 
     threshold = checked_threshold(threshold)
     cut = _MERGE if isinstance(threshold, str) else threshold
-    settings = settings or StudentSettings(tuple(problem.student or (8, 8, 8)))
+    settings = settings or StudentSettings(problem.recipe.student_layers)
     task, spread = imitation(problem, field, settings.grid)
     sites = problem.domain.grid(settings.grid or points_per_axis(problem))
     own = np.stack([evaluate(net, sites, backend) for net in nets])

@@ -79,7 +79,7 @@ def checked_options(
         seeds,
         ITERATIONS if iterations is None else checks.integer("iterations", iterations, 0),
         1 if distillations is None else checks.integer("distillations", distillations, 1),
-        settings or StudentSettings(tuple(problem.student or (8, 8, 8)), seed=seed),
+        settings or StudentSettings(problem.recipe.student_layers, seed=seed),
         "auto" if threshold is None else checked_threshold(threshold),
         time_limit(seconds),
         seed,

@@ -15,6 +15,7 @@ from ..kernels import checks
 from ..pde import PDE
 from ..problem import Problem
 from ..published import burgers_odd
+from ..recipe import Paper, Recipe
 from ..symmetry import SignedPermutation, Symmetry
 
 Points = npt.NDArray[np.float64]
@@ -71,12 +72,9 @@ def burgers(nu: float = 0.01 / math.pi) -> Problem:
         ],
         exact=partial(cole_hopf, nu=nu),
         symmetries=[_ODD],
-        structure=burgers_odd(),
-        layers=(2, 10, 10, 20, 1),
-        width=10,
-        student=(10, 10, 10),
-        lr=1e-3,
-        steps=30_000,
+        recipe=Recipe(
+            structure=burgers_odd(), layers=(2, 10, 10, 20, 1), width=10, student=(10, 10, 10), lr=1e-3, steps=30_000
+        ),
     )
 
 
@@ -97,17 +95,17 @@ def burgers_inverse(nu: float = 0.01 / math.pi) -> Problem:
         conditions=[Residual(box.grid(101)), Data(sensors, u=cole_hopf(sensors, nu)[:, 0])],
         exact=partial(cole_hopf, nu=nu),
         true_coefficients={"nu": nu},
-        # Smooth solutions first: from nu = 0 the network steepens before it knows the viscosity.
         guess={"nu": 0.1},
         symmetries=[_ODD],
-        structure=burgers_odd(),
-        layers=(2, 10, 10, 20, 1),
-        width=10,
-        student=(10, 10, 10),
-        lr=1e-3,
-        steps=30_000,
-        paper_lr=1e-4,
-        paper_steps=100_000,
+        recipe=Recipe(
+            structure=burgers_odd(),
+            layers=(2, 10, 10, 20, 1),
+            width=10,
+            student=(10, 10, 10),
+            lr=1e-3,
+            steps=30_000,
+            paper=Paper(lr=1e-4, steps=100_000),
+        ),
     )
 
 

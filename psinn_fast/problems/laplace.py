@@ -12,6 +12,7 @@ from ..domains import Box
 from ..pde import PDE
 from ..problem import Problem
 from ..published import laplace_even
+from ..recipe import Paper, Recipe
 from ..symmetry import SignedPermutation, Symmetry
 
 
@@ -46,13 +47,13 @@ def laplace() -> Problem:
         exact=_exact_at,
         # The paper's networks use this one only; the oddness in x is left for discovery to find.
         symmetries=[Symmetry(SignedPermutation.flip(2, 1), (1,))],
-        structure=laplace_even(),
-        layers=(2, 8, 8, 16, 1),
-        width=8,
-        student=(8, 8, 8),
-        lr=1e-3,
-        steps=20_000,
-        paper_lr=1e-4,
-        paper_steps=80_000,
-        paper_errors={"PINN": 1.159e-3, "PINN-post": 4.017e-4, "Psi-NN": 7.422e-5},
+        recipe=Recipe(
+            structure=laplace_even(),
+            layers=(2, 8, 8, 16, 1),
+            width=8,
+            student=(8, 8, 8),
+            lr=1e-3,
+            steps=20_000,
+            paper=Paper(lr=1e-4, steps=80_000, errors={"PINN": 1.159e-3, "PINN-post": 4.017e-4, "Psi-NN": 7.422e-5}),
+        ),
     )

@@ -14,6 +14,7 @@ from ..domains import Box
 from ..pde import PDE
 from ..problem import Problem
 from ..published import poisson_swap
+from ..recipe import Paper, Recipe
 from ..symmetry import SignedPermutation, Symmetry
 
 _MODES = range(1, 5)
@@ -50,13 +51,13 @@ def poisson() -> Problem:
         conditions=[Residual(box.grid(101)), *edges],
         exact=_exact,
         symmetries=[Symmetry(SignedPermutation((1, 0), (1, 1)), (1,))],
-        structure=poisson_swap(),
-        layers=(2, 40, 20, 20, 1),
-        width=20,
-        student=(16, 10, 10),
-        lr=1e-3,
-        steps=30_000,
-        paper_lr=1e-3,
-        paper_steps=30_000,
-        paper_errors={"PINN": 2.633e-2, "PINN-post": 2.563e-2, "Psi-NN": 2.464e-2},
+        recipe=Recipe(
+            structure=poisson_swap(),
+            layers=(2, 40, 20, 20, 1),
+            width=20,
+            student=(16, 10, 10),
+            lr=1e-3,
+            steps=30_000,
+            paper=Paper(lr=1e-3, steps=30_000, errors={"PINN": 2.633e-2, "PINN-post": 2.563e-2, "Psi-NN": 2.464e-2}),
+        ),
     )

@@ -59,6 +59,6 @@ def _named(given: Optimizer | str, seed: int) -> list[Optimizer]:
 
 def _filled(given: Optimizer, problem: Problem) -> Optimizer:
     if isinstance(given, Adam):
-        steps = problem.steps if given.steps is None else given.steps
-        return replace(given, steps=steps, lr=problem.lr if given.lr is None else given.lr)
+        steps = problem.recipe.steps if given.steps is None else given.steps
+        return replace(given, steps=steps, lr=problem.recipe.lr if given.lr is None else given.lr)
     return given

@@ -22,6 +22,7 @@ from psinn_fast import (
     InputError,
     Problem,
     PsiMLP,
+    Recipe,
     Residual,
     SignedPermutation,
     Symmetry,
@@ -76,7 +77,7 @@ def test_teachers_that_differ_get_company_and_time() -> None:
 
 def test_teachers_layers_are_scaled_down() -> None:
     assert teacher_layers(small_laplace()) == (2, 6, 6, 1)
-    problem = replace(small_laplace(), layers=(2, 80, 40, 40, 1))
+    problem = replace(small_laplace(), recipe=Recipe(layers=(2, 80, 40, 40, 1)))
     layers = teacher_layers(problem)
     assert (
         Structure.dense(layers).n_parameters
@@ -121,9 +122,12 @@ def test_partly_symmetric() -> None:
     """u = x^2 + y is even in x and nothing else."""
     box = Box(x=(-1, 1), y=(-1, 1))
     problem = Problem(
-        "parabola", PDE("x y", "u", lambda u: u.xx + u.yy - 2), box,
-        [Residual(box.grid(9)), Dirichlet(box.boundary(9), u=lambda x, y: x**2 + y)], layers=(2, 5, 5, 1),
-    )  # fmt: skip
+        "parabola",
+        PDE("x y", "u", lambda u: u.xx + u.yy - 2),
+        box,
+        [Residual(box.grid(9)), Dirichlet(box.boundary(9), u=lambda x, y: x**2 + y)],
+        recipe=Recipe(layers=(2, 5, 5, 1)),
+    )
     found = discover(problem, tests=("problem", "teacher"), iterations=60)
     assert [match.symmetry for match in found.group] == [EVEN_X]
     # The teachers alone say the same.
@@ -135,10 +139,12 @@ def test_partly_symmetric() -> None:
 def test_without_symmetry_the_structure_is_dense() -> None:
     box = Box(x=(-1, 1), y=(-1, 1))
     problem = Problem(
-        "tilted", PDE("x y", "u", lambda u: u.lap), box,
+        "tilted",
+        PDE("x y", "u", lambda u: u.lap),
+        box,
         [Residual(box.grid(9)), Dirichlet(box.boundary(9), u=lambda x, y: np.exp(x) * np.cos(y + 0.4))],
-        layers=(2, 5, 5, 1),
-    )  # fmt: skip
+        recipe=Recipe(layers=(2, 5, 5, 1)),
+    )
     found = discover(problem, tests=("problem", "teacher"), iterations=60)
     assert found.group == ()
     assert found.structure.is_dense
@@ -189,8 +195,13 @@ def test_a_rejected_structure_gives_way_to_the_dense_one(monkeypatch: pytest.Mon
 def test_diverged_teachers_are_reported() -> None:
     """log(u - 1.5) is NaN for every network at its start: what the problem says is left."""
     box = Box(x=(-1, 1), y=(-1, 1))
-    problem = Problem("log", PDE("x y", "u", lambda u: u.lap - sp.log(u - 1.5)), box, [Residual(box.grid(13))],
-                      layers=(2, 3, 1))  # fmt: skip
+    problem = Problem(
+        "log",
+        PDE("x y", "u", lambda u: u.lap - sp.log(u - 1.5)),
+        box,
+        [Residual(box.grid(13))],
+        recipe=Recipe(layers=(2, 3, 1)),
+    )
     found = discover(problem, tests=("problem", "teacher"), iterations=3)
     assert any("teacher, seed 0: training diverged" in note for note in found.notes)
     assert any("their noise is unknown" in note for note in found.notes)

@@ -153,7 +153,7 @@ def test_sizes(name: str) -> None:
 def test_targets_symmetries_and_structures_agree_with_the_solution(name: str) -> None:
     problem = get_problem(name)
     assert problem.exact is not None
-    assert problem.structure is not None
+    assert problem.recipe.structure is not None
     for condition in problem.conditions:
         if "u" in condition.columns:
             np.testing.assert_allclose(condition.columns["u"], problem.exact(condition.sites[0])[:, 0], atol=1e-10)
@@ -164,8 +164,8 @@ def test_targets_symmetries_and_structures_agree_with_the_solution(name: str) ->
         image = centred[:, list(symmetry.map.permutation)] * np.array(symmetry.map.signs)
         u, moved = (problem.exact(points + shift) for points in (centred, image))
         np.testing.assert_allclose(moved, symmetry.character[0] * u, atol=1e-10)
-    assert problem.structure.n_inputs == problem.layers[0] == 2
-    assert problem.structure.n_outputs == problem.layers[-1] == 1
+    assert problem.recipe.structure.n_inputs == problem.recipe.layers[0] == 2
+    assert problem.recipe.structure.n_outputs == problem.recipe.layers[-1] == 1
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_settings_of_the_paper(
     name: str, layers: tuple[int, ...], width: int, student: tuple[int, ...], lr: float, steps: int
 ) -> None:
     problem = get_problem(name)
-    found = problem.layers, problem.width, problem.student, problem.lr, problem.steps
+    found = problem.recipe.layers, problem.recipe.width, problem.recipe.student, problem.recipe.lr, problem.recipe.steps
     assert found == (layers, width, student, lr, steps)
 
 

@@ -306,8 +306,8 @@ def test_bad_regularizer_and_network() -> None:
 @pytest.mark.trajectory
 def test_tied_network_keeps_its_relations() -> None:
     problem = small_laplace(15)
-    assert problem.structure is not None
-    net = PsiMLP(problem.structure, 4, seed=0, dtype=FLOAT64)
+    assert problem.recipe.structure is not None
+    net = PsiMLP(problem.recipe.structure, 4, seed=0, dtype=FLOAT64)
     fit(problem, net, GaussNewton(40))
     points = torch.rand(50, 2, dtype=FLOAT64)
     mirrored = points * torch.tensor([1.0, -1.0], dtype=FLOAT64)

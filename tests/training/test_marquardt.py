@@ -220,8 +220,8 @@ def test_points_that_a_step_sees(points: int | str, expected: int) -> None:
 def test_all_points_of_a_symmetric_network_are_one_of_each_orbit(points: int | str, share: float) -> None:
     """Draws need all of them: they are thinned from these."""
     problem = get_problem("laplace")
-    assert problem.structure is not None
-    net = PsiMLP(problem.structure, 2, seed=0, dtype=torch.float64)
+    assert problem.recipe.structure is not None
+    net = PsiMLP(problem.recipe.structure, 2, seed=0, dtype=torch.float64)
     run = Marquardt(problem, net, GaussNewton(points=points), get_backend("auto"))
     assert run.full[0].n_points == pytest.approx(share * 101**2, rel=0.02)
 

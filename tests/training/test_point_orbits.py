@@ -68,8 +68,8 @@ def check_same(problem: Problem, net: PsiMLP, dtype: torch.dtype = FLOAT64) -> l
 def test_published_structures_need_half_of_the_points(name: str, inside: int, kept: int, dtype: torch.dtype) -> None:
     """Points on the axis are their own images."""
     problem = get_problem(name)
-    assert problem.structure is not None
-    net = PsiMLP(problem.structure, 2, seed=0, dtype=dtype)
+    assert problem.recipe.structure is not None
+    net = PsiMLP(problem.recipe.structure, 2, seed=0, dtype=dtype)
     sizes = check_same(problem, net, dtype)
     assert sizes[0][0] == inside
     assert abs(sizes[0][1] - kept) <= 101
@@ -232,8 +232,8 @@ def test_scaled_programs_are_the_scaled_residuals_and_their_gradients() -> None:
 def test_training_is_that_on_all_points() -> None:
     """Adam, and Gauss-Newton on all points, end with the weights that all points give, up to rounding."""
     problem = get_problem("laplace")
-    assert problem.structure is not None
-    net = PsiMLP(problem.structure, 2, seed=0, dtype=FLOAT64)
+    assert problem.recipe.structure is not None
+    net = PsiMLP(problem.recipe.structure, 2, seed=0, dtype=FLOAT64)
     state = AdamState(net.theta.detach().clone(), torch.empty(0, dtype=FLOAT64), 1e-3)
     engine = get_backend("cpu")
     losses = engine.train(net.plan, state, problem.terms(FLOAT64), problem.weights(FLOAT64), 30).losses

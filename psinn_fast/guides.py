@@ -95,6 +95,8 @@ def _of(expression: sp.Basic) -> Iterator[Guide]:
     elif isinstance(expression, sp.Function) and not isinstance(expression, _EVEN):
         margin = _TENTH if isinstance(expression, _SCALED) else 0.0
         for part in expression.args:
+            if not isinstance(part, sp.Expr):  # tuples of numbers, of hypergeometric functions
+                continue
             yield Guide(-part if isinstance(expression, _EXPONENTIALS) else sp.Abs(part), margin)
     for part in expression.args:
         yield from _of(part)

@@ -29,6 +29,7 @@ from .training.named import chosen_optimizers
 from .training.options import Options
 from .training.protocol import Optimizer
 from .training.result import FitResult, TrainingInterrupted, check_regularizer, time_limit
+from .training.weighting import Weighting
 
 CHECKPOINT = "checkpoint.safetensors"
 # Of a network that was given.
@@ -106,6 +107,7 @@ def solve(
     seconds: float | None = None,
     seed: int = 0,
     out: str | Path | None = None,
+    weighting: Weighting | str | None = None,
     options: Options | None = None,
 ) -> Solution:
     """Train a network on a problem.
@@ -120,6 +122,7 @@ def solve(
         seed: of the initial weights, and of what optimisers given by name draw; everything else is deterministic.
         out: folder for the checkpoint and, at the end or on Ctrl-C, what `save_solution` writes; on SIGTERM and SIGHUP
             without its pictures. What cannot be written then is said in an `OutputWarning`.
+        weighting: what the terms of the loss weigh as training goes on, by name or as settings (see `fit`).
         options: how it is trained, the same for all optimisers (`Options`); with ``resume`` from the checkpoint in
             ``out``.
 
@@ -167,8 +170,9 @@ def solve(
     }  # fmt: skip
     try:
         result = trained(
-            problem, net, optimizers, None, seconds, checkpoint, options, identity, f"{problem.name} {method}"
-        )
+            problem, net, optimizers, None, seconds, checkpoint, weighting, options, identity,
+            f"{problem.name} {method}",
+        )  # fmt: skip
     except TrainingInterrupted as stop:
         with InterruptFlag(raised=stop.signal):
             conclude(stop.result, pictures=stop.signal == signal.SIGINT)

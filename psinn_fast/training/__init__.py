@@ -12,21 +12,43 @@ from .options import Options
 from .result import FitResult, TrainingInterrupted
 from .tensorboard import TensorBoard
 from .torch_optimizer import TorchOptimizer
+from .weighting import (
+    NTK,
+    Causal,
+    FixedWeights,
+    GradientNorms,
+    Objective,
+    ResidualAttention,
+    SelfAdaptive,
+    TraceBalance,
+    Weigher,
+    Weighting,
+)
 
 __all__ = [
     "LBFGS",
+    "NTK",
     "Adam",
     "Callback",
     "CallbackError",
+    "Causal",
     "FitResult",
+    "FixedWeights",
     "GaussNewton",
+    "GradientNorms",
     "History",
+    "Objective",
     "Options",
     "Progress",
+    "ResidualAttention",
+    "SelfAdaptive",
     "TensorBoard",
     "TorchOptimizer",
+    "TraceBalance",
     "TrainingInterrupted",
     "Tuning",
+    "Weigher",
+    "Weighting",
     "error_metrics",
     "fit",
     "load_network",

@@ -117,26 +117,32 @@ class AdamRun(FirstOrder):
         return self.step
 
     def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return {name: getattr(self._state, name) for name in _TENSORS}, self._saved_numbers()
+        tensors, numbers = self._saved()
+        return {**self._own_tensors(), **tensors}, numbers
 
     def expected(self, numbers: Mapping[str, Any]) -> Expectations:
         # Moments overflow where gradients are large; theta never does.
         tensors = {
             name: Expected(tuple(tensor.shape), tensor.dtype, "moment" not in name)
-            for name, tensor in self.saved()[0].items()
+            for name, tensor in self._own_tensors().items()
         }
-        return Expectations(tensors, self._expected_numbers)
+        shared = self._expected()
+        return Expectations({**tensors, **shared.tensors}, shared.numbers)
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         for name in _TENSORS:
             getattr(self._state, name).copy_(tensors[name])
         self._state.step = numbers["step"]
-        self._restore_points(numbers)
+        self._restore(tensors, numbers)
+
+    def _own_tensors(self) -> dict[str, Tensor]:
+        return {name: getattr(self._state, name) for name in _TENSORS}
 
     def _own_values(self) -> Mapping[str, float]:
         return {"lr": self._state.learning_rate()}
 
     def _take(self, steps: int) -> tuple[Tensor, int | None]:
         task = self.task
-        report = task.engine.train(task.net.plan, self._state, self.terms, self._weights, steps, task.regularizer)
+        weights = self._weighed.weights
+        report = task.engine.train(task.net.plan, self._state, self.terms, weights, steps, task.regularizer)
         return report.losses, report.failure

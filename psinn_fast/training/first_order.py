@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .. import entries
 from ..kernels.contract import LossAndGradient, Term
+from .checkpoint import Expectations
 from .doubts import times_larger
 from .held_out import WATCHED, HeldOut, residual_of
 from .history import log_interval
@@ -22,6 +23,7 @@ from .protocol import Failure, Moment, Run, Task
 from .redraw import EVERY, Redraw
 from .residuals import Residuals
 from .result import other_weights
+from .weighting import WeighedTerms, WeightState
 
 # What a moment takes: time between two looks at the clock and at Ctrl-C, in seconds.
 SLICE_SECONDS = 0.2
@@ -38,16 +40,23 @@ class FirstOrder(Run):
         task: what to train.
         steps: at most.
         dtype: of the weights in training.
-        redraws: whether points may be replaced; curvature learnt from differences of gradients would be lost by it.
+        changes: whether the loss may change, points be replaced and weights be updated after the first step; curvature
+            learnt from differences of gradients would be lost by it.
     """
 
-    def __init__(self, task: Task, steps: int, dtype: torch.dtype, redraws: bool = True) -> None:
+    def __init__(self, task: Task, steps: int, dtype: torch.dtype, changes: bool = True) -> None:
         self.task = task
         device = task.net.theta.device
         self._given = one_point_per_orbit(task.problem, task.net, task.problem.terms(dtype, device), task.engine)
-        self._weights = task.problem.weights(dtype, device)
         self._points = Redraw(task.problem, self._given)
-        self._redraws = redraws and self._points.is_possible
+        self._weighed = WeighedTerms(
+            task.weighting, task.problem, task.engine, task.net.plan, task.problem.weights(dtype, device),
+            lambda: self._points.terms, lambda: (self.theta, self.free),
+        )  # fmt: skip
+        self._weighed.is_constant |= not changes
+        if task.weights is not None:
+            self._weighed.restore(*task.weights)
+        self._redraws = changes and not task.weighting.keeps_points and self._points.is_possible
         self._watched = HeldOut(task.problem, WATCHED, dtype, device)
         self._adapted, self._draw, self._rate = False, -1, 5.0
         every = log_interval(steps)
@@ -74,28 +83,51 @@ class FirstOrder(Run):
     @property
     def terms(self) -> list[Term]:
         """Those trained on now."""
-        return self._points.terms
+        return self._weighed.terms
 
     def advance(self, until: int, is_logged: bool) -> Moment:
         if reason := self._stopped_by():
             return Moment(stopped_by=reason)
         start = self.step
         others = self._unseen() if is_logged and start % self._watch_every == 0 else None
-        values = self._own_values()
         if self._adapted and start % EVERY == 0:
             self._draw = start // EVERY
             self._points.draw(self._draw)
+            self._weighed.follow()
+        self._weighed.update(start)
+        values = self._values() if is_logged else {}
+        plain = self._weighed.plain_losses() if is_logged else {}
         end = min(until, start + EVERY - start % EVERY)
         steps = min(end - start, max(1, int(self._rate * SLICE_SECONDS)))
         began = time.perf_counter()
-        losses, failed = self._take(steps)
-        if failed is not None:
-            raise self._failure(failed, start + len(losses))
+        losses = self._take_weighed(steps)
         self._rate = 0.5 * self._rate + 0.5 * steps / max(time.perf_counter() - began, 1e-9)
-        return self._moment(losses[0].tolist(), values, others) if is_logged and len(losses) else Moment()
+        if not is_logged or not len(losses):
+            return Moment()
+        first = [plain.get(number, loss) for number, loss in enumerate(losses[0].tolist())]
+        return self._moment(first, values, others)
+
+    def _take_weighed(self, steps: int) -> Tensor:
+        """`_take`, with new weights when it is time. Returns the losses before the first step, and maybe others'."""
+        first, end = None, self.step + steps
+        while True:
+            start, ahead = self.step, self._weighed.until_update(self.step)
+            losses, failed = self._take(end - start if ahead is None else min(end - start, ahead))
+            if failed is not None:
+                raise self._failure(failed, start + len(losses))
+            first = losses if first is None else first
+            if ahead is None or self.step >= end or self._stopped_by():
+                return first
+            self._weighed.update(self.step)
 
     def look(self) -> Moment:
-        return self._moment(list(self.final_losses()), self._own_values(), self._unseen())
+        return self._moment(list(self.final_losses()), self._values(), self._unseen())
+
+    def _values(self) -> dict[str, float]:
+        return {**self._own_values(), **self._weighed.values()}
+
+    def weight_state(self) -> WeightState:
+        return self._weighed.saved()
 
     def final_losses(self) -> Sequence[float]:
         found = self._loss_and_gradient(self._given)
@@ -116,7 +148,7 @@ class FirstOrder(Run):
     def _loss_and_gradient(self, terms: Sequence[Term]) -> LossAndGradient:
         task = self.task
         return task.engine.loss_and_gradient(
-            task.net.plan, self.theta, self.free, terms, self._weights, task.regularizer
+            task.net.plan, self.theta, self.free, terms, self._weighed.weights, task.regularizer
         )
 
     def _evaluated(self) -> tuple[Tensor, int | None, Tensor]:
@@ -147,14 +179,21 @@ class FirstOrder(Run):
         names = [f"term {name!r}" for name in self.task.problem.term_names]
         return Failure([*names, "the weight penalty", "the gradient"][number], step)
 
-    def _saved_numbers(self) -> dict[str, Any]:
-        return {"step": self.step, "adapted": self._adapted, "draw": self._draw}
+    def _saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Of points and weights."""
+        tensors, numbers = self._weighed.saved()
+        return tensors, {"step": self.step, "adapted": self._adapted, "draw": self._draw, **numbers}
 
-    @property
-    def _expected_numbers(self) -> dict[str, Callable[[str, Any], Any]]:
-        return {"step": entries.integer, "adapted": entries.boolean, "draw": partial(entries.integer, least=-1)}
+    def _expected(self) -> Expectations:
+        tensors, numbers = self._weighed.expected()
+        own: dict[str, Callable[[str, Any], Any]] = {
+            "step": entries.integer, "adapted": entries.boolean, "draw": partial(entries.integer, least=-1),
+        }  # fmt: skip
+        return Expectations(tensors, {**own, **numbers})
 
-    def _restore_points(self, numbers: Mapping[str, Any]) -> None:
+    def _restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         self._adapted, self._draw = numbers["adapted"], numbers["draw"]
         if self._draw >= 0:
             self._points.draw(self._draw)
+            self._weighed.follow()
+        self._weighed.restore(tensors, numbers)

@@ -24,6 +24,8 @@ from .options import Options
 from .protocol import Optimizer
 from .result import FitResult, TrainingInterrupted, check_fits, check_regularizer, check_trainable, judged, time_limit
 from .trainer import Trainer
+from .weighting import Weighting, chosen_weighting
+from .weighting.weighed import check_columns
 
 
 def fit(
@@ -34,6 +36,7 @@ def fit(
     coefficients: Mapping[str, float] | None = None,
     seconds: float | None = None,
     checkpoint: str | Path | None = None,
+    weighting: Weighting | str | None = None,
     options: Options | None = None,
 ) -> FitResult:
     """Train ``net.theta`` and the problem's unknown coefficients; ``net`` is changed in place.
@@ -48,18 +51,22 @@ def fit(
         coefficients: where the unknown ones start; None: where the problem says.
         seconds: stop after this time (looked at every 0.2 s, or between iterations of Gauss-Newton).
         checkpoint: file written at the start, every 30 s, at the end, on Ctrl-C and before an error is raised.
+        weighting: what the terms of the loss weigh as training goes on (docs/weightings.md), in all optimisers:
+            ``"fixed"``, ``"trace-balance"``, ``"gradient-norms"``, ``"ntk"``, ``"residual-attention"``,
+            ``"self-adaptive"``, ``"causal"``, or settings: ``pf.GradientNorms(every=100)``. None: the conditions' own
+            weights, which Gauss-Newton balances (`GaussNewton`).
         options: how it is trained, the same for all optimisers (`Options`).
 
     Raises:
         InputError: a network that does not fit the problem, or one of float32, where that is too coarse for it; an
-            option out of range or without effect.
+            option out of range or without effect; a weighting that an optimiser or the problem does not allow.
         CheckpointError: the checkpoint cannot be read or written, or is of another run.
         DivergedError: a loss or gradient became NaN or infinite; net and checkpoint hold the last good weights.
         TrainingInterrupted: on Ctrl-C, at most a moment later; net and checkpoint hold the weights reached.
     """
     problem = as_problem(problem)
     options = Options() if options is None else options
-    return trained(problem, net, optimizer, coefficients, time_limit(seconds), checkpoint, options)
+    return trained(problem, net, optimizer, coefficients, time_limit(seconds), checkpoint, weighting, options)
 
 
 def trained(
@@ -69,6 +76,7 @@ def trained(
     coefficients: Mapping[str, float] | None,
     seconds: float | None,
     checkpoint: str | Path | None,
+    weighting: Weighting | str | None,
     options: Options,
     identity: Mapping[str, Any] | None = None,
     title: str | None = None,
@@ -81,6 +89,10 @@ def trained(
     optimizers = chosen_optimizers(optimizer, problem)
     for one in optimizers:
         check_regularizer(options.regularizer, net, one)
+    chosen = chosen_weighting(weighting)
+    if chosen is not None:
+        check_columns(problem)
+        optimizers = tuple(one.weighed_by(chosen) for one in optimizers)
     if coefficients is not None:
         coefficients = check_coefficients("coefficients", coefficients, tuple(problem.pde.unknown))
     if options.resume is True and checkpoint is None:
@@ -102,7 +114,7 @@ def trained(
     callbacks = Callbacks(options.callbacks)  # type: ignore[arg-type]  # a tuple, since it was checked
     trainer = Trainer(
         problem, net, optimizers, engine, options.backend, coefficients, options.regularizer, seconds, checkpoint,
-        options.resume, identity or {}, options.progress, title or problem.name, callbacks,
+        options.resume, identity or {}, options.progress, title or problem.name, callbacks, chosen,
     )  # fmt: skip
     result = judged(trainer.train(), problem, known)
     callbacks.on_end(result)

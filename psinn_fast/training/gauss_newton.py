@@ -128,7 +128,7 @@ class GaussNewtonRun(Run):
         return Moment(
             [*run.losses, 0.0],
             seen.loss if seen.step == run.step else math.nan,
-            {"damping": run.damping},
+            {"damping": run.damping, **run.weights},
             times_larger(seen.loss, seen.drawn, run.first_loss),
             march.progress if march.is_under_way else "",
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..kernels import checks
 from ..kernels.errors import InputError, short
 from .identity import options_of
 from .protocol import Optimizer, Task
+from .weighting import FixedWeights, TraceBalance, Weighting
 
 if TYPE_CHECKING:
     from .gauss_newton import GaussNewtonRun
@@ -127,6 +128,24 @@ class GaussNewton(Optimizer):
 
     def identity(self) -> dict[str, Any]:
         return options_of(self, "steps")
+
+    def weighed_by(self, weighting: Weighting) -> GaussNewton:
+        """With ``balance`` as the weighting says.
+
+        Raises:
+            InputError: for any but `FixedWeights` and `TraceBalance`: which step is taken depends on the loss that the
+                last one reached.
+        """
+        if isinstance(weighting, TraceBalance):
+            if weighting != TraceBalance():
+                raise InputError("every: has no effect on gauss-newton, which balances with each draw of points")
+            return replace(self, balance=True)
+        if isinstance(weighting, FixedWeights):
+            return replace(self, balance=False)
+        raise InputError(
+            f"weighting: gauss-newton takes 'fixed' and 'trace-balance' only, got {weighting.name!r}; train one after "
+            "the other: fit(problem, net, pf.Adam(), weighting=...), then fit(problem, net, pf.GaussNewton())"
+        )
 
     def start(self, task: Task) -> GaussNewtonRun:
         from .gauss_newton import GaussNewtonRun  # which needs these settings

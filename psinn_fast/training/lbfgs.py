@@ -98,10 +98,10 @@ def minimised(
 
 
 class LBFGSRun(TorchRun):
-    """`LBFGS` under way. Its points stay: what it learnt of the curvature belongs to them."""
+    """`LBFGS` under way. Points and weights stay: what it learnt of the curvature belongs to one loss."""
 
     def __init__(self, task: Task, settings: LBFGS) -> None:
-        super().__init__(task, settings, torch.float64, redraws=False)
+        super().__init__(task, settings, torch.float64, changes=False)
         self._tolerance = settings.tolerance
         self._reason: str | None = None
 

@@ -30,6 +30,7 @@ from .point_orbits import one_point_per_orbit
 from .protocol import Failure
 from .residuals import Residuals
 from .sampling import MOST_REFINED, Sampler
+from .weighting import balanced, weight_column
 
 # "auto" draws this many points per unknown, but not fewer than that.
 _POINTS_PER_UNKNOWN, _FEWEST_POINTS = 3, 1_000
@@ -121,6 +122,11 @@ class Marquardt:
     def loss(self) -> float:
         """At the points drawn, with the problem's own weights."""
         return self.problem.total_loss(self.losses)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """What every term weighs, by its column in the history."""
+        return dict(zip(map(weight_column, self.problem.term_names), self.residuals.weights, strict=True))
 
     def full_losses(self) -> list[float]:
         """The same at all of the problem's points, every term."""
@@ -329,16 +335,8 @@ class Marquardt:
         elif first or any(self._sampler.redraws):
             self._use(self._sampler.draw(self.step), own)
         if self._options.balance:
-            edges, conditions = self._sampler.on_boundary, self.problem.conditions
-            traces = self.residuals.traces(self.x)
-            # What points weigh is kept, like the weights of terms.
-            traces = [trace / c.point_weight for trace, c in zip(traces, conditions, strict=True)]
-            inside = max((trace for trace, edge in zip(traces, edges, strict=True) if not edge), default=0.0)
-            balanced = [
-                w * inside / trace if edge and inside > 0 and trace > 0 else w
-                for w, trace, edge in zip(own, traces, edges, strict=True)
-            ]
-            self._use(list(self.residuals.terms), balanced)
+            weights = balanced(self.problem, self.residuals.traces(self.x), self._sampler.on_boundary)
+            self._use(list(self.residuals.terms), weights)
         self._drawn_at = self.step
         self._scale = torch.zeros_like(self.x)
         self.r = self.residuals.vector(self.x)

@@ -25,6 +25,7 @@ from .doubts import ALLOWED_OF_ADAM, between_points, loose, undetermined
 from .held_out import REPORTED, HeldOut, residual_of
 from .history import History
 from .result import other_weights
+from .weighting import FixedWeights, Weighting, WeightState
 
 
 class Failure(Exception):
@@ -48,6 +49,8 @@ class Task:
         history: of all runs so far.
         is_interrupted: whether Ctrl-C was pressed; ``is_over``: that, or whether time is up. Long work asks them.
         say: shows a line beside the progress bar.
+        weighting: what the terms of the loss weigh, for optimisers that do not say it themselves.
+        weights: where the weighting of the optimiser before it in a sequence had come to, if there was one.
     """
 
     problem: Problem
@@ -59,6 +62,8 @@ class Task:
     is_interrupted: Callable[[], bool]
     is_over: Callable[[], bool]
     say: Callable[[int, str], None]
+    weighting: Weighting = field(default_factory=FixedWeights)
+    weights: WeightState | None = None
 
     @cached_property
     def unseen(self) -> HeldOut:
@@ -127,6 +132,14 @@ class Optimizer(ABC):
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
         """What must agree for a run to be resumed, as plain values; steps need not."""
+
+    def weighed_by(self, weighting: Weighting) -> Optimizer:
+        """These settings where the loss is weighed in this way.
+
+        Raises:
+            InputError: this optimiser cannot take it.
+        """
+        return self
 
 
 class Run(ABC):
@@ -198,6 +211,10 @@ class Run(ABC):
         Raises:
             CheckpointError: they do not belong together.
         """
+
+    def weight_state(self) -> WeightState | None:
+        """What the weighting of the next optimiser in a sequence starts from, if this one's has anything to say."""
+        return None
 
     def settle(self) -> tuple[str, ...]:
         """Choose the weights to be returned; notes that say which, if they are not the last ones."""

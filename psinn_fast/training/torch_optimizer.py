@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..kernels import checks
+from ..kernels.contract import total_loss
 from ..kernels.errors import CheckpointError, InputError, short
 from .checkpoint import Expectations, Expected
 from .first_order import FirstOrder
@@ -87,8 +88,8 @@ class MakesOptimizers(Protocol):
 class TorchRun(FirstOrder):
     """`TorchOptimizer` under way."""
 
-    def __init__(self, task: Task, settings: MakesOptimizers, dtype: torch.dtype, redraws: bool = True) -> None:
-        super().__init__(task, settings.most_steps, dtype, redraws)
+    def __init__(self, task: Task, settings: MakesOptimizers, dtype: torch.dtype, changes: bool = True) -> None:
+        super().__init__(task, settings.most_steps, dtype, changes)
         start = torch.tensor(task.problem.unknowns.start(task.coefficients), dtype=dtype)
         device = task.net.theta.device
         self._theta = torch.nn.Parameter(task.net.theta.detach().to(dtype, copy=True))
@@ -99,6 +100,8 @@ class TorchRun(FirstOrder):
         self._needs_closure = "closure" in inspect.signature(self._optimizer.step).parameters and isinstance(
             self._optimizer, torch.optim.LBFGS
         )
+        # What it learnt of the curvature belongs to one loss.
+        self._weighed.is_constant |= self._needs_closure
         self._done = 0
         self._good: tuple[int, list[Tensor]] | None = None
 
@@ -130,7 +133,8 @@ class TorchRun(FirstOrder):
         tensors = {"theta": self._theta.detach(), "coefficients": self._free.detach()}
         state = self._optimizer.state_dict()
         plain = _flattened({"state": state["state"], "groups": state["param_groups"]}, "optimizer", tensors)
-        return tensors, {**self._saved_numbers(), "optimizer": plain}
+        shared, numbers = self._saved()
+        return {**tensors, **shared}, {**numbers, "optimizer": plain}
 
     def expected(self, numbers: Mapping[str, Any]) -> Expectations:
         own = {
@@ -139,7 +143,8 @@ class TorchRun(FirstOrder):
         }
         # What an optimiser keeps it alone knows.
         kept = {name: Expected(None, None, finite=False) for name in _names(numbers.get("optimizer"))}
-        return Expectations({**kept, **own}, {**self._expected_numbers, "optimizer": _anything})
+        shared = self._expected()
+        return Expectations({**kept, **own, **shared.tensors}, {**shared.numbers, "optimizer": _anything})
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         with torch.no_grad():
@@ -155,7 +160,7 @@ class TorchRun(FirstOrder):
             self._optimizer.load_state_dict({"state": found["state"], "param_groups": found["groups"]})
         except Exception as error:  # torch checks little, and says so in many ways
             raise CheckpointError(f"optimizer: its state does not fit {type(self._optimizer).__name__}") from error
-        self._restore_points(numbers)
+        self._restore(tensors, numbers)
 
     def _own_values(self) -> Mapping[str, float]:
         rate = self._optimizer.param_groups[0].get("lr", math.nan)
@@ -187,7 +192,7 @@ class TorchRun(FirstOrder):
     def _closure(self) -> float:
         row, _ = self._evaluate()
         *terms, penalty = row.tolist()
-        return self.task.problem.total_loss(terms) + float(penalty)
+        return total_loss(terms, self._weighed.numbers()) + float(penalty)
 
 
 def _stacked(losses: list[Tensor], like: Tensor) -> Tensor:

@@ -29,6 +29,7 @@ from .progress import TrainingProgress, progress_note
 from .protocol import Failure, Moment, Optimizer, Run, Task
 from .result import FitResult, divergence
 from .stability import errors_allowed
+from .weighting import FixedWeights, Weighting, WeightState, weight_column
 
 # What the trainer itself keeps in a checkpoint, beside the run's own.
 _START = "start"
@@ -52,6 +53,7 @@ class Trainer:
         identity: what a checkpoint must agree in beside problem, network and optimisers.
         progress: show a bar on stderr, headed by ``title``.
         callbacks: what is told of rows, checkpoints and the end.
+        weighting: what the terms weigh; None: as each optimiser has it.
     """
 
     problem: Problem
@@ -68,9 +70,12 @@ class Trainer:
     progress: bool = False
     title: str = ""
     callbacks: Callbacks = field(default_factory=lambda: Callbacks(()))
+    weighting: Weighting | None = None
 
     def __post_init__(self) -> None:
         own = dict.fromkeys(column for optimizer in self.optimizers for column in optimizer.columns)
+        if self.weighting is not None and not self.weighting.is_fixed:
+            own |= dict.fromkeys(map(weight_column, self.problem.term_names))
         self._history = History.of(tuple(own), self.problem.term_names, tuple(self.problem.pde.unknown))
         self._file = Checkpoint(self.checkpoint, self._history, self._identity)
         self._measure = coarse_relative_l2(self.problem, self.backend)
@@ -140,12 +145,12 @@ class Trainer:
             raise CheckpointError(f"{self.checkpoint or 'resume'}: {error}") from None
         return run
 
-    def _started(self, coefficients: Mapping[str, float] | None) -> Run:
-        """A run of the present optimiser from the network's weights."""
+    def _started(self, coefficients: Mapping[str, float] | None, weights: WeightState | None = None) -> Run:
+        """A run of the present optimiser from the network's weights, and the last one's ``weights`` of the terms."""
         self._start = self.net.theta.detach().clone(), dict(coefficients or {})
         task = Task(
             self.problem, self.net, self.engine, coefficients, self.regularizer, self._history,
-            lambda: self._interrupt.raised, self._is_over, self._say,
+            lambda: self._interrupt.raised, self._is_over, self._say, self.weighting or FixedWeights(), weights,
         )  # fmt: skip
         return self.optimizers[self._stage].start(task)
 
@@ -153,7 +158,7 @@ class Trainer:
         self._write_back(run)
         self._before += run.step
         self._stage += 1
-        return self._started(run.coefficients)
+        return self._started(run.coefficients, run.weight_state())
 
     def _advanced(self, run: Run) -> tuple[str, str]:
         """Take the run's steps. Returns how it ended, and why."""
@@ -270,7 +275,8 @@ class Trainer:
             is_last = number == len(names) - 1
             settings[key] = {**optimizer.identity(), **({} if is_last else {"steps": optimizer.most_steps})}
         penalty = [self.regularizer.kind, self.regularizer.strength] if self.regularizer else None
-        settings |= {"regularizer": penalty, **self.identity}
+        weighting = None if self.weighting is None else dict(self.weighting.identity())
+        settings |= {"regularizer": penalty, "weighting": weighting, **self.identity}
         return run_identity(self.problem, self.net, settings, self.coefficients)
 
     @property

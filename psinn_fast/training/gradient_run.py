@@ -51,16 +51,18 @@ class GradientRun(FirstOrder):
         return self._done
 
     def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return {"parameters": self._parameters}, self._saved_numbers()
+        tensors, numbers = self._saved()
+        return {"parameters": self._parameters, **tensors}, numbers
 
     def expected(self, numbers: Mapping[str, Any]) -> Expectations:
         shape = Expected(tuple(self._parameters.shape), self._parameters.dtype)
-        return Expectations({"parameters": shape}, self._expected_numbers)
+        tensors, checks = self._expected()
+        return Expectations({"parameters": shape, **tensors}, checks)
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         self._parameters = tensors["parameters"].to(self._parameters)
         self._done = numbers["step"]
-        self._restore_points(numbers)
+        self._restore(tensors, numbers)
 
     def _take(self, steps: int) -> tuple[Tensor, int | None]:
         losses = list[Tensor]()

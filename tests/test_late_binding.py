@@ -430,7 +430,7 @@ def test_what_means_the_same_is_accepted(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_conditions_are_made_fast() -> None:
     big = {f"key {i}": list(range(100)) for i in range(100)}
-    start = time.perf_counter()
+    start = time.process_time()
     for k in range(200):
         pf.Residual(ENDS, lambda u, k=k: u.xx - k * sp.sin(u) * PLACE.k + len(big) * np.pi)
-    assert time.perf_counter() - start < 0.4 * 5  # 0.2 s here; the two cores are shared
+    assert time.process_time() - start < 0.4 * 5  # 0.2 to 0.4 s here

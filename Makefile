@@ -51,6 +51,7 @@ types: $(READY)
 	@rm -rf build/types && mkdir -p build/types/psinn_fast
 	@ln -s $(CURDIR)/psinn_fast/* $(CURDIR)/kernels build/types/psinn_fast/
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p psinn_fast
+	cd build/types && ../../$(BIN)/lint-imports ../../pyproject.toml --no-cache
 
 format: $(READY)  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import psinn_fast as pf
-from psinn_fast.discovery.symmetry_check import find_symmetries
+from psinn_fast.symmetries.symmetry_check import find_symmetries
 from psinn_fast.training.metrics import coarse_relative_l2
 
 from . import discovery, fronts, layouts, section, widths

@@ -35,7 +35,7 @@ from psinn_fast.discovery.distillation import distil, matching_width
 from psinn_fast.discovery.reading import simplify
 from psinn_fast.discovery.relations import describe_relations
 from psinn_fast.discovery.student import imitation, train_student
-from psinn_fast.discovery.symmetry_check import structure_symmetries
+from psinn_fast.symmetries.symmetry_check import structure_symmetries
 from psinn_fast.training.metrics import coarse_relative_l2, evaluate
 
 from .common import new_figure, parser, save

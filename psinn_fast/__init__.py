@@ -14,7 +14,6 @@ from .conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
 from .derivatives import Derivatives, derivatives
 from .discovery.discover import Discovery, discover
 from .discovery.extraction import DiscoveryError
-from .discovery.problem_symmetry import ProblemSymmetry, problem_symmetries
 from .discovery.student import StudentSettings
 from .domains import Box, Disk, Domain
 from .kernels import available_backends, get_backend, register_backend
@@ -42,6 +41,7 @@ from .published import published_structure
 from .recipe import Paper, Recipe
 from .solving import Solution, solve
 from .structure import Structure
+from .symmetries.problem_symmetry import ProblemSymmetry, problem_symmetries
 from .symmetry import SignedPermutation, Symmetry, structure_from_group
 from .training import (
     LBFGS,

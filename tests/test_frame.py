@@ -29,7 +29,6 @@ from psinn_fast import (
     structure_figure,
     structure_from_group,
 )
-from psinn_fast.discovery.symmetry_check import structure_symmetries
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.channels import Channel, ChannelSet, Laplacian
 from psinn_fast.kernels.errors import CheckpointError
@@ -37,6 +36,7 @@ from psinn_fast.kernels.lowering import lower
 from psinn_fast.kernels.plan import Plan
 from psinn_fast.kernels.symbols import SymbolLayer
 from psinn_fast.structure_text import frame_text
+from psinn_fast.symmetries.symmetry_check import structure_symmetries
 from psinn_fast.training.checkpoint import load_network, save_network
 
 CENTRE = (0.5, 0.25)

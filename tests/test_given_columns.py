@@ -17,10 +17,10 @@ from truth import of_everything
 import psinn_fast as pf
 from psinn_fast import PDE, Box, Data, Dirichlet, InputError, Neumann, Problem, Residual
 from psinn_fast.conditions import Condition
-from psinn_fast.discovery.problem_symmetry import problem_symmetries
 from psinn_fast.domains import Domain
 from psinn_fast.natural_scales import given_middles, natural_scales
 from psinn_fast.scaling import in_natural_units
+from psinn_fast.symmetries.problem_symmetry import problem_symmetries
 from psinn_fast.training.held_out import HeldOut
 from psinn_fast.training.redraw import Redraw
 from psinn_fast.training.sampling import Sampler

@@ -41,12 +41,12 @@ from psinn_fast import (
     solve,
     structure_from_group,
 )
-from psinn_fast.discovery.symmetry_check import structure_symmetries
 from psinn_fast.frames import in_frame
 from psinn_fast.kernels import get_backend
 from psinn_fast.natural_scales import natural_scales
 from psinn_fast.scaling import in_natural_units, scaled
 from psinn_fast.structure_text import frame_text
+from psinn_fast.symmetries.symmetry_check import structure_symmetries
 from psinn_fast.training.metrics import evaluate
 
 FLOAT64 = torch.float64

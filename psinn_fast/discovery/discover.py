@@ -20,6 +20,8 @@ from ..networks import PsiMLP
 from ..problem import Problem
 from ..problems import as_problem
 from ..structure import Structure
+from ..symmetries.problem_symmetry import ProblemSymmetry, problem_symmetries
+from ..symmetries.symmetry_check import FoundSymmetry
 from ..symmetry import SignedPermutation, Symmetry, close_group, structure_from_group
 from ..training.result import check_fits
 from . import teachers
@@ -27,9 +29,7 @@ from .distillation import Distillation, distil, matching_width
 from .evidence import Evidence, accepted_group, evidence_table, weigh
 from .extraction import DiscoveryError
 from .options import TESTS, checked_options
-from .problem_symmetry import ProblemSymmetry, problem_symmetries
 from .student import StudentSettings
-from .symmetry_check import FoundSymmetry
 from .teachers import Trained
 
 __all__ = ["Discovery", "Trial", "discover", "matching_width"]

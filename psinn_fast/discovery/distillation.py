@@ -14,6 +14,7 @@ from ..networks import PsiMLP
 from ..problem import Problem
 from ..problems import as_problem
 from ..structure import Structure
+from ..symmetries.symmetry_check import FoundSymmetry, find_symmetries, structure_symmetries
 from ..symmetry import SignedPermutation, Symmetry
 from ..training.metrics import evaluate
 from ..training.progress import TrainingProgress
@@ -29,7 +30,6 @@ from .student import (
     points_per_axis,
     train_student,
 )
-from .symmetry_check import FoundSymmetry, find_symmetries, structure_symmetries
 
 FloatArray = npt.NDArray[np.float64]
 # A trained teacher has its symmetries only to within its own error.

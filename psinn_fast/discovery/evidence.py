@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..kernels.errors import InputError
+from ..symmetries import problem_symmetry
+from ..symmetries.problem_symmetry import ProblemSymmetry
 from ..symmetry import Symmetry, close_group
-from . import problem_symmetry, teachers
-from .problem_symmetry import ProblemSymmetry
+from . import teachers
 from .teachers import Asymmetry
 
 

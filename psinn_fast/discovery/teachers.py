@@ -9,13 +9,13 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from ..building import Network
+from ..building import Network, build_network
 from ..kernels.errors import DivergedError
 from ..networks import PsiMLP
 from ..problem import Problem
-from ..solving import solve
 from ..structure import Structure
 from ..symmetry import SignedPermutation, Symmetry
+from ..training.fitting import fit
 from ..training.gauss_newton_options import GaussNewton
 from ..training.metrics import evaluate
 from ..training.options import Options
@@ -82,19 +82,23 @@ def train(
 ) -> tuple[list[Trained], list[str]]:
     """Gauss-Newton networks, dense ones without ``structure``; and a line for each that diverged."""
     trained, failures = [], []
-    network = Network("psi", structure=structure, width=width) if structure else Network(layers=teacher_layers(problem))
+    if structure is None:
+        network = Network(layers=teacher_layers(problem), dtype="float64")
+    else:
+        network = Network("psi", structure=structure, width=width, dtype="float64")
     options = Options(backend=backend, progress=progress)
     for seed in seeds:
         # Of unknown coefficients and a field, here the field is what counts.
         focus = 1.0 if problem.pde.unknown else "auto"
         optimizer = GaussNewton(iterations, focus=focus, seed=seed)
+        net = build_network(problem, network, by_newton=True, seed=seed, backend=backend)
         try:
-            found = solve(problem, network, optimizer, seconds=seconds, seed=seed, options=options)
+            found = fit(problem, net, optimizer, seconds=seconds, options=options)
         except DivergedError as error:
             failures.append(f"seed {seed}: {error}")
             continue
         trained.append(
-            Trained(found.net, seed, problem.total_loss(list(found.losses.values())), found.seconds, found.coefficients)
+            Trained(net, seed, problem.total_loss(list(found.losses.values())), found.seconds, found.coefficients)
         )
     return trained, failures
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..discovery.imposed import broken_symmetries
 from ..kernels import get_backend
 from ..kernels.errors import InputError, short
 from ..missing_conditions import missing_conditions
@@ -16,6 +15,7 @@ from ..problem import Problem
 from ..problem_checks import check_coefficients
 from ..problems import as_problem
 from ..scaling import as_trained
+from ..symmetries.imposed import broken_symmetries
 from ..trivial_solution import trivial_solution
 from .adam import Adam
 from .callbacks import Callbacks

@@ -8,8 +8,8 @@ import pytest
 
 from psinn_fast import SignedPermutation, Symmetry
 from psinn_fast.discovery.evidence import Evidence, accepted_group, evidence_table, weigh
-from psinn_fast.discovery.problem_symmetry import ProblemSymmetry
 from psinn_fast.discovery.teachers import Asymmetry
+from psinn_fast.symmetries.problem_symmetry import ProblemSymmetry
 
 FLIP_X, FLIP_Y = SignedPermutation.flip(2, 0), SignedPermutation.flip(2, 1)
 ODD_X, EVEN_X = Symmetry(FLIP_X, (-1,)), Symmetry(FLIP_X, (1,))

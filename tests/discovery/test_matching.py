@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from psinn_fast import SignedPermutation, Structure, Symmetry, structure_from_group
 from psinn_fast.discovery.matching import match_neurons, tied_copies, tied_structure
 from psinn_fast.discovery.student import fitted
-from psinn_fast.discovery.symmetry_check import structure_symmetries
+from psinn_fast.symmetries.symmetry_check import structure_symmetries
 
 FloatArray = npt.NDArray[np.float64]
 EVEN_Y = Symmetry(SignedPermutation.flip(2, 1), (1,))

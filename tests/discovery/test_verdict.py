@@ -32,8 +32,6 @@ from psinn_fast import (
 )
 from psinn_fast.discovery import discover as module
 from psinn_fast.discovery.discover import _trial, _untrained_loss
-from psinn_fast.discovery.problem_symmetry import ProblemSymmetry
-from psinn_fast.discovery.symmetry_check import structure_symmetries
 from psinn_fast.discovery.teachers import (
     MOST_PARAMETERS,
     asymmetries,
@@ -42,6 +40,8 @@ from psinn_fast.discovery.teachers import (
 )
 from psinn_fast.evidence_plot import discovery_figure
 from psinn_fast.structure import Structure
+from psinn_fast.symmetries.problem_symmetry import ProblemSymmetry
+from psinn_fast.symmetries.symmetry_check import structure_symmetries
 
 FLIP_X, FLIP_Y = SignedPermutation.flip(2, 0), SignedPermutation.flip(2, 1)
 ODD_X, EVEN_X = Symmetry(FLIP_X, (-1,)), Symmetry(FLIP_X, (1,))

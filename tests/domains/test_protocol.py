@@ -18,10 +18,10 @@ from psinn_fast import PDE, Box, Data, Dirichlet, Domain, InputError, Neumann, P
 from psinn_fast.coverage import coverage
 from psinn_fast.discovery.distillation import distil
 from psinn_fast.discovery.student import StudentSettings
-from psinn_fast.discovery.symmetry_check import find_symmetries
 from psinn_fast.discovery.teachers import asymmetries
 from psinn_fast.missing_conditions import missing_conditions
 from psinn_fast.plots import Canvas, solution_figure
+from psinn_fast.symmetries.symmetry_check import find_symmetries
 from psinn_fast.training.held_out import HeldOut
 from psinn_fast.training.identity import differences, run_identity
 from psinn_fast.training.marching import is_initial_value_problem, until

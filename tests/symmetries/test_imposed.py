@@ -9,7 +9,7 @@ import pytest
 import sympy as sp
 
 import psinn_fast as pf
-from psinn_fast.discovery.imposed import broken_symmetries
+from psinn_fast.symmetries.imposed import broken_symmetries
 
 SQUARE = pf.Box(x=(-1, 1), y=(-1, 1))
 EVEN_Y = pf.Symmetry(pf.SignedPermutation.flip(2, 1), (1,))
@@ -73,7 +73,7 @@ HELD: dict[str, tuple[pf.Problem, pf.Structure]] = {
     **{
         name: (problem, problem.recipe.structure)
         for name in pf.problems.PROBLEMS
-        if (problem := pf.problems.get_problem(name)).structure
+        if (problem := pf.problems.get_problem(name)).recipe.structure
     },
 }  # fmt: skip
 
@@ -85,7 +85,7 @@ def test_held(name: str) -> None:
 
 @pytest.mark.parametrize("optimizer", [pf.Adam(2), pf.GaussNewton(2)], ids=["adam", "gauss-newton"])
 def test_results_say_it(optimizer: pf.Adam | pf.GaussNewton) -> None:
-    problem = laplace(lambda x, y: x + 0.1 * y, symmetries=[EVEN_Y], layers=(2, 4, 1))
+    problem = laplace(lambda x, y: x + 0.1 * y, symmetries=[EVEN_Y], recipe=pf.Recipe(layers=(2, 4, 1)))
     message = "the structure has a symmetry that the problem breaks: y -> -y"
     for network in (pf.Network("psi", structure=tied(EVEN_Y), width=2), "pinn-post"):
         found = pf.solve(problem, network, optimizer)

@@ -1,0 +1,1 @@
+"""Symmetries that problems, structures and functions have: found by comparing values, without any training."""

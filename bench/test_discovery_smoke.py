@@ -14,7 +14,7 @@ import psinn_fast as pf
 from psinn_fast.symmetries.symmetry_check import find_symmetries
 from psinn_fast.training.metrics import coarse_relative_l2
 
-from . import discovery, fronts, layouts, section, widths
+from . import discovery, fronts, layouts, section, weightings, widths
 from .discovery_problems import BY_NAME, CASES, Case
 
 OWN = [case for case in CASES if case.kind != "paper"]
@@ -133,6 +133,18 @@ def test_smoke_widths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["width"] for row in rows] == ["dense", "default", 2]
     assert [row["runs"][0]["layers"] for row in rows] == [[2, 32, 32, 1], [2, 48, 48, 1], [2, 16, 16, 1]]
     assert all(run["stopped_by"] == "seconds" and 0 < run["relative_l2"] < 10 for row in rows for run in row["runs"])
+
+
+@pytest.mark.trajectory
+def test_smoke_weightings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(section, "ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
+    monkeypatch.setattr(weightings, "_ROUNDS", 1)
+    out = tmp_path / "weightings.json"
+    options = ["--problems", "helmholtz", "--seeds", "1", "--steps", "80", "--out", str(out)]
+    assert weightings.main(options) == 0
+    saved = json.loads(out.read_text())
+    assert [row["weighting"] for row in saved["rows"]] == ["fixed", "gradient-norms"] * 2
+    assert all(row["update"] > 0 for row in saved["cost"])
 
 
 def test_smoke_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,7 +85,7 @@ class Sampler:
         if count is None:
             return term
         is_replaced = self._interiors[i] or count > term.n_points or (self.refinement > 0 and self._regions[i])
-        return self._other(i, count, rng) if is_replaced else _thinned(term, count, rng)
+        return self._other(i, count, rng) if is_replaced else thinned(term, count, rng)
 
     def _count(self, i: int) -> int | None:
         """How many points to draw of a term; None: all of its own, as they are."""
@@ -139,7 +139,8 @@ class Sampler:
         return term
 
 
-def _thinned(term: Term, count: int, rng: np.random.Generator) -> Term:
+def thinned(term: Term, count: int, rng: np.random.Generator) -> Term:
+    """The term at so many of its points, one at random from each of equally long runs."""
     ends = np.linspace(0, term.n_points, count + 1)
     return _picked(term, np.floor(ends[:-1] + rng.random(count) * np.diff(ends)).astype(np.int64))
 

@@ -245,7 +245,7 @@ def test_thinned_points_are_one_of_each_run() -> None:
     (term,) = Problem("line", PDE("x", "u", lambda u: u.x), Box(x=(0, 90)), [condition]).terms(FLOAT64)
     rng, seen = np.random.default_rng(0), set[float]()
     for _ in range(100):
-        thinned = module._thinned(term, 10, rng)
+        thinned = module.thinned(term, 10, rng)
         x = thinned.points[0, :, 0]
         assert (x // 9).tolist() == list(range(10))
         assert torch.equal(thinned.columns[:, 0], 2 * x)

@@ -82,14 +82,20 @@ class _InTime(Weigher):
         self._extent = float(problem.domain.high[self._axis]) - self._low
         self._initial = [i for i in objective.imposed if self._is_initial(objective.terms[i])]
         self._roots = objective.own.new_ones(settings.slabs)
+        self.follow()
+
+    def follow(self) -> None:
+        self._members = dict[int, Tensor]()
+        for i in self.pointwise:
+            member = torch.nn.functional.one_hot(self._slab(self.objective.terms[i]), self._settings.slabs)
+            # (N, slabs), by which squares become mean squares.
+            self._members[i] = member.to(self._roots) / member.sum(0).clamp_min(1)
 
     def update(self, step: int) -> Tensor:
         objective, settings = self.objective, self._settings
         slabs = torch.zeros_like(self._roots)
         for i in objective.equations:
-            member = torch.nn.functional.one_hot(self._slab(objective.terms[i]), settings.slabs).to(slabs)
-            squares = objective.residuals(i).square().sum(1)
-            slabs += objective.own[i] * (squares @ member) / member.sum(0).clamp_min(1.0)
+            slabs += objective.own[i] * (objective.residuals(i).square().sum(1) @ self._members[i])
         first = sum(objective.own[i] * objective.residuals(i).square().sum(1).mean() for i in self._initial)
         before = first + slabs.cumsum(0) - slabs
         # For the largest that is allowed: later weights are the smallest.

@@ -23,8 +23,9 @@ class GradientNorms(Weighting):
 
     over the entries of theta and the unknown coefficients, lambda = 1 at the start. L_r is the weighted sum of what
     holds inside the domain, L_i an unweighted mean square, and lambda_i below the line the present one, as in the
-    source's programs; without it a condition that is met well would weigh more and more. Measurements are weighed like
-    boundary conditions: so the source has it.
+    source's programs; without it a condition that is met well would weigh more and more. Because of it the ratio
+    depends on the units of the residuals: they are those in which the residuals were given, whatever they are trained
+    in. Measurements are weighed like boundary conditions: so the source has it.
 
     Args:
         every: steps between updates.
@@ -54,17 +55,19 @@ class _Annealing(Weigher):
                 f"{objective.problem.name!r} has no {'other condition' if objective.equations else 'equation there'}"
             )
         self._average = torch.ones_like(objective.own)
+        self._units = torch.tensor(objective.problem.loss_units).to(objective.own)
 
     def update(self, step: int) -> Tensor:
-        own, equations, weighed = self.objective.own, self.objective.equations, self._weighed
-        _, gradients = self.objective.term_gradients()
+        own, units, equations, weighed = self.objective.own, self._units, self.objective.equations, self._weighed
+        gradients = units[:, None] * self.objective.term_gradients()[1]
         inside = (own[equations, None] * gradients[equations]).sum(0)
         before = self._average[weighed]
         ratio = inside.abs().max() / (before * gradients[weighed].abs().mean(1))
         # A gradient that vanishes says nothing.
         ratio = torch.where(torch.isfinite(ratio), ratio, before)
         self._average[weighed] = self._keep * before + (1 - self._keep) * ratio
-        return own * self._average
+        # An optimiser that does not mind the size of the loss, as Adam, need not know its unit.
+        return own * self._average * units / units[equations[0]]
 
     def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {"average": self._average}, {}

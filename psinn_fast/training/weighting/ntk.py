@@ -42,7 +42,7 @@ class NTK(Weighting):
 class _Traces(Weigher):
     def update(self, step: int) -> Tensor:
         own, weighed = self.objective.own, sorted([*self.objective.equations, *self.objective.imposed])
-        traces = self.objective.traces()[weighed]
+        traces = self.objective.traces(step)[weighed]
         factors = torch.ones_like(own)
         factors[weighed] = traces.sum() / traces
         return own * factors

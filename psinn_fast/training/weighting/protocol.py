@@ -12,6 +12,7 @@ from dataclasses import asdict, is_dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,8 +22,11 @@ from ...kernels.errors import InputError
 from ...kernels.plan import Plan
 from ...problem import Problem
 from ..checkpoint import Expectations
-from ..sampling import is_boundary_term
+from ..sampling import is_boundary_term, thinned
 
+# Of the points of a term, those at which a trace is taken: this part, but so many at least.
+_PART, _FEWEST = 1 / 4, 64
+_SEED = 449
 # Numbers of a Jacobian alive at once.
 _CHUNK_NUMBERS = 1 << 22
 
@@ -90,6 +94,10 @@ class Weigher(ABC):
         ``term``: as it is trained, maybe at other points than before.
         """
         raise NotImplementedError
+
+    def follow(self) -> None:
+        """The terms are trained at other points now."""
+        return
 
     def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and numbers (JSON) that `restore` takes. By default there are none."""
@@ -163,15 +171,16 @@ class Objective:
         losses[self.active], gradients[self.active] = found[0], _finite(found[1])
         return losses, gradients
 
-    def traces(self) -> Tensor:
+    def traces(self, number: int = 0) -> Tensor:
         """(T,): every term's mean over its points of |dr/dx|^2, the trace of its J^T J over N; x = (theta, z).
 
-        Unweighted; 0 for terms that weigh nothing.
+        Unweighted; 0 for terms that weigh nothing. Of more than 64 points a fourth is taken, spread over their
+        order, others for each ``number``: all of them would cost as much as ten steps.
         """
         found = torch.zeros_like(self.own)
         theta, free = self._weights()
         for i in self.active:
-            term = self.terms[i]
+            term = _some_points(self.terms[i], number)
             step = max(1, _CHUNK_NUMBERS // ((theta.numel() + free.numel()) * term.program.n_residuals))
             for start in range(0, term.n_points, step):
                 rows = slice(start, start + step)
@@ -186,6 +195,11 @@ class Objective:
             raise InputError(
                 f"weighting: {self._name} needs the operation {operation!r}, which backend {self._engine.name!r} lacks"
             ) from error
+
+
+def _some_points(term: Term, number: int) -> Term:
+    count = max(min(term.n_points, _FEWEST), int(_PART * term.n_points))
+    return term if count == term.n_points else thinned(term, count, np.random.default_rng((_SEED, number)))
 
 
 def _finite(numbers: Tensor) -> Tensor:

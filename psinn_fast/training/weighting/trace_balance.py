@@ -69,6 +69,6 @@ class _Balance(Weigher):
             )
 
     def update(self, step: int) -> Tensor:
-        traces = self.objective.traces()
+        traces = self.objective.traces(step)
         found = balanced(self.objective.problem, traces.tolist(), self._on_boundary)
         return torch.tensor(found, dtype=traces.dtype, device=traces.device)

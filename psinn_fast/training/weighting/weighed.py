@@ -113,6 +113,7 @@ class WeighedTerms:
                 self._terms[i] = _with_factors(plain[i])
             else:  # changed in place
                 self._terms[i].columns[:, :-1].copy_(base.columns)
+        self._weigher.follow()
         self._write_factors()
 
     def plain_losses(self) -> dict[int, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pytest
 import torch
 from helpers import mlp
@@ -27,6 +28,8 @@ from psinn_fast import (
     Weighting,
 )
 from psinn_fast.kernels import get_backend
+from psinn_fast.natural_scales import natural_scales
+from psinn_fast.scaling import in_natural_units
 from psinn_fast.training.weighting import WeighedTerms
 
 # Of two computations in float64 that sum in other orders.
@@ -120,12 +123,46 @@ def test_gradient_norms_are_moving_averages_of_max_over_mean(weighed) -> None:
         moved(plain, 0.1)
 
 
+def test_gradient_norms_weigh_alike_in_any_units() -> None:
+    """Residuals trained as they were given, and in natural units: the parts of the terms have the same ratio."""
+    pde = PDE("t x", "u", lambda u: 1e4 * (u.t - u.xx - u))
+    problem = Problem("large", pde, BOX, [Residual(BOX.grid(6)), Dirichlet(BOX.face("t", "low", 7), u=1.0)])
+    natural = in_natural_units(problem, natural_scales(problem))
+    assert natural.loss_units[0] > 1e4
+    ratios = []
+    for own in (problem, natural):
+        net, terms = TanhMLP([2, 5, 1], seed=3, dtype=torch.float64), own.terms(torch.float64)
+        made = WeighedTerms(
+            GradientNorms(), own, get_backend(), net.plan, own.weights(torch.float64), lambda terms=terms: terms,
+            lambda net=net: (net.theta.detach(), torch.empty(0, dtype=torch.float64)),
+        )  # fmt: skip
+        made.update(0)
+        parts = made.weights / torch.tensor(own.loss_units, dtype=torch.float64)
+        ratios.append(float(parts[1] / parts[0]))
+    assert ratios[0] == pytest.approx(ratios[1], rel=1e-9)
+
+
 def test_tangent_kernel_weights_are_the_sum_of_traces_over_each(weighed) -> None:
     made, plain = weighed(NTK(every=5))
     made.update(0)
     t = [plain.trace(i) for i in (0, 1, 2)]
     total = sum(t)
     expect(made.weights, [2 * total / t[0], 3 * total / t[1], 0.5 * total / t[2], 0.0, 4.0])
+
+
+def test_traces_of_some_points_are_near_those_of_all(weighed) -> None:
+    made, plain = weighed(NTK())
+    objective = made._objective
+    grid = BOX.grid(40)
+    term = heat().term_at(0, (grid,), heat().conditions[0].columns_at((grid,)), torch.float64)
+    objective._terms = lambda: [term, *heat().terms(torch.float64)[1:]]
+    plain.points[0] = torch.from_numpy(np.array(grid))
+    exact = float(plain.trace(0))
+    found = [float(objective.traces(step)[0]) for step in range(8)]
+    assert len(set(found)) == 8
+    assert found == pytest.approx([exact] * 8, rel=0.1)
+    assert float(np.mean(found)) == pytest.approx(exact, rel=0.02)
+    assert float(objective.traces(3)[0]) == found[3]
 
 
 def test_balance_gives_boundary_terms_the_trace_of_the_equation(weighed) -> None:

@@ -17,6 +17,8 @@ from torch import Tensor
 import psinn_fast as pf
 from psinn_fast.kernels import get_backend
 from psinn_fast.training.checkpoint import Expectations, Expected
+from psinn_fast.training.gradient_run import GradientRun
+from psinn_fast.training.protocol import Optimizer, Task
 
 WEIGHTINGS = (
     pf.TraceBalance(every=20),
@@ -48,6 +50,29 @@ def network(seed: int = 1, dtype: torch.dtype = torch.float32) -> pf.TanhMLP:
     return pf.TanhMLP([2, 6, 6, 1], seed=seed, dtype=dtype)
 
 
+@dataclass(frozen=True)
+class Descent(Optimizer):
+    """An optimiser of a user's own: normalised gradient descent."""
+
+    name: ClassVar[str] = "descent"
+    steps: int = 10
+
+    @property
+    def most_steps(self) -> int:
+        return self.steps
+
+    def identity(self) -> dict[str, Any]:
+        return {}
+
+    def start(self, task: Task) -> DescentRun:
+        return DescentRun(task, self.steps)
+
+
+class DescentRun(GradientRun):
+    def change(self, gradient: Tensor) -> Tensor:
+        return -1e-2 * gradient / gradient.norm()
+
+
 def same(one: pf.History, other: pf.History) -> bool:
     """But for the time, and for looks at the held-out loss, of which there are more in a run of several parts."""
     return one.columns == other.columns and all(
@@ -58,14 +83,18 @@ def same(one: pf.History, other: pf.History) -> bool:
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS, ids=lambda one: one.name)
-@pytest.mark.parametrize("optimizer", ["adam", "torch"])
+@pytest.mark.parametrize("optimizer", ["adam", "torch", "own"])
 @pytest.mark.trajectory
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
     weighting: pf.Weighting, optimizer: str, tmp_path: Path
 ) -> None:
     def train(net: pf.TanhMLP, steps: int, **settings: Any) -> pf.training.FitResult:
-        own = pf.Adam(steps, 3e-3) if optimizer == "adam" else pf.TorchOptimizer(torch.optim.RMSprop, steps, lr=1e-3)
-        return pf.fit(heat(), net, own, weighting=weighting, **settings)
+        own = {
+            "adam": pf.Adam(steps, 3e-3),
+            "torch": pf.TorchOptimizer(torch.optim.RMSprop, steps, lr=1e-3),
+            "own": Descent(steps),
+        }
+        return pf.fit(heat(), net, own[optimizer], weighting=weighting, **settings)
 
     whole, last = network(), network(seed=8)
     uninterrupted = train(whole, 50)

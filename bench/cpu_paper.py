@@ -13,7 +13,7 @@ def run(settings: Settings) -> list[Row]:
     arguments = ["run", "laplace", "--paper", "--json", "--quiet", "--backend", settings.backend]
     arguments += ["--threads", str(settings.threads)]
     if settings.quick:
-        arguments += ["--steps", "20", "--teacher-iterations", "5"]
+        arguments += ["--steps", "20", "--teacher-steps", "5"]
     row = {"command": " ".join(["python -m psinn_fast", *arguments])}
     return [attempt(row, partial(_measure, arguments))]
 

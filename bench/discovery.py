@@ -13,6 +13,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -99,7 +100,7 @@ class Bench:
             seconds += before.seconds["students"]
         else:
             settings = self.settings or pf.StudentSettings(problem.recipe.student_layers, seed=seed)
-            found = distil(problem, nets, settings=settings, threshold=threshold)
+            found = distil(problem, nets, settings=replace(settings, threshold=threshold))
             seconds += time.perf_counter() - started
         return {
             "seconds": seconds,
@@ -115,7 +116,7 @@ class Bench:
         if self.quick and "student" in self.tests:
             tiny |= {"settings": self.settings}
         if {"teacher", "student"} & set(self.tests):
-            tiny |= {"iterations": self.iterations} if self.quick else {}
+            tiny |= {"steps": self.iterations} if self.quick else {}
             tiny["seed"] = seed
         found = pf.discover(problem, tests=self.tests, **tiny)
         self.found[case.name, seed] = found

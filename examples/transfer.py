@@ -91,7 +91,7 @@ def reaction() -> Problem:
 
 def find(problem: Problem, quick: bool) -> Discovery:
     """R as two trained networks show it; what the equations themselves would say is not asked."""
-    return discover(problem, tests=("teacher",), iterations=2 if quick else 100)
+    return discover(problem, tests=("teacher",), steps=2 if quick else 100)
 
 
 def compare(name: str, problem: Problem, source: str, structure: Structure, seeds: int, iterations: int) -> Row:

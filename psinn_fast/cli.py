@@ -17,7 +17,7 @@ import torch
 from .building import DTYPES, METHODS, Network
 from .console import complain, leave_pipe, open_streams, say
 from .discovery.discover import discover
-from .discovery.options import ITERATIONS, SEEDS, TESTS
+from .discovery.options import SEEDS, STEPS, TESTS
 from .discovery.student import StudentSettings
 from .doctor import doctor_report
 from .files import to_json
@@ -25,7 +25,7 @@ from .kernels import checks
 from .kernels.errors import CheckpointWarning, DivergedError, InputError, OutputWarning, PsinnFastError
 from .kernels.regularizer import KINDS, Regularizer
 from .output import check_writable, save_discovery
-from .pipeline import PIPELINE_OPTIMIZERS, TEACHER_ITERATIONS, comparison_table, run_pipeline
+from .pipeline import TEACHER_STEPS, compared_by_adam, comparison_table, run_pipeline
 from .problem import Problem
 from .problems import PROBLEMS, get_problem, parse_number
 from .self_test import self_test
@@ -152,12 +152,7 @@ def _solve(options: argparse.Namespace) -> int:
         seconds=options.seconds,
         seed=options.seed or 0,
         out=options.out,
-        options=Options(
-            backend=options.backend,
-            scaling=None if options.no_scaling else "auto",
-            resume=options.resume,
-            progress=not options.quiet,
-        ),
+        options=_options(options),
     )
     if options.json:
         say(to_json(solution.to_dict()))
@@ -177,13 +172,11 @@ def _discover(options: argparse.Namespace) -> int:
         None if options.teacher is None else load_network(options.teacher).double(),
         tests=tuple(options.tests.split(",")),
         seeds=options.seeds,
-        iterations=options.iterations,
+        steps=options.discovery_steps,
         settings=_student(problem, options),
-        threshold=_threshold(options.threshold),
-        backend=options.backend,
         seed=options.seed,
         seconds=options.seconds,
-        progress=not options.quiet,
+        options=Options(backend=options.backend, progress=not options.quiet),
     )
     if options.out is not None:
         save_discovery(found, options.out)
@@ -195,18 +188,18 @@ def _run(options: argparse.Namespace) -> int:
     problem = _problem(options)
     result = run_pipeline(
         problem,
-        settings=_student(problem, options),
-        threshold=_threshold(options.threshold),
-        tests=tuple(options.tests.split(",")),
-        iterations=options.iterations,
-        teacher_iterations=options.teacher_iterations,
+        _compared(problem, options),
+        discovery={
+            "tests": tuple(options.tests.split(",")),
+            "steps": _discovery_steps(options),
+            "settings": _student(problem, options),
+        },
+        teacher_steps=options.teacher_steps,
+        network=Network(dtype=options.dtype, device=options.device),
         seconds=options.seconds,
-        optimizer=options.optimizer,
-        dtype=options.dtype,
+        seed=options.seed or 0,
         out=options.out,
-        resume=options.resume,
-        paper=options.paper,
-        **_training(options),
+        options=_options(options),
         say=lambda text: None if options.json else say(text + "\n"),
     )
     if options.json:
@@ -254,19 +247,19 @@ def _parser() -> argparse.ArgumentParser:
     find.add_argument("--teacher", metavar="FILE", help="a weights.safetensors to distil, beside the networks trained")
     find.add_argument("--seeds", type=int, metavar="N", help=f"dense networks (default: {SEEDS})")
     find.add_argument("--seconds", type=float, metavar="S", help="limit for each network's training")
-    _discovery_options(find)
+    _discovery_options(find, "--steps")
     find.set_defaults(command=_discover)
 
     pipeline = commands.add_parser("run", help="the whole pipeline, then PINN, PINN-post and Psi-NN side by side")
     _common(pipeline)
-    _discovery_options(pipeline)
+    _discovery_options(pipeline, "--discovery-steps")
     pipeline.add_argument(
-        "--teacher-iterations",
+        "--teacher-steps",
         type=int,
         metavar="N",
-        help=f"L-BFGS iterations that polish Adam's teacher (default: {TEACHER_ITERATIONS})",
+        help=f"L-BFGS steps that go on with Adam's teacher (default: {TEACHER_STEPS})",
     )
-    pipeline.add_argument("--optimizer", choices=PIPELINE_OPTIMIZERS, default="adam", help="default: %(default)s")
+    pipeline.add_argument("--optimizer", choices=("adam", "gauss-newton"), default="adam", help="default: %(default)s")
     pipeline.add_argument("--dtype", choices=DTYPES, help="default: float32 for adam, else float64")
     pipeline.add_argument("--seconds", type=float, metavar="S", help="limit for each network's training")
     pipeline.add_argument("--paper", action="store_true", help="the paper's full step counts and learning rate")
@@ -301,14 +294,14 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="continue the run whose checkpoint is in --out")
 
 
-def _discovery_options(parser: argparse.ArgumentParser) -> None:
+def _discovery_options(parser: argparse.ArgumentParser, steps: str) -> None:
     defaults = StudentSettings()
     parser.add_argument(
         "--tests", default=",".join(TESTS), metavar="T,T", help="what discovery looks at (default: %(default)s)"
     )
     parser.add_argument(
-        "--iterations", type=int, metavar="N",
-        help=f"Gauss-Newton, for each network that discovery trains (default: {ITERATIONS})",
+        steps, dest="discovery_steps", type=int, metavar="N",
+        help=f"of Gauss-Newton, for each network that discovery trains (default: {STEPS})",
     )  # fmt: skip
     parser.add_argument(
         "--threshold", metavar="D", help="clustering distance of the students, in the paper 0.1 (default: auto)"
@@ -351,24 +344,46 @@ def _optimizer(options: argparse.Namespace) -> list[Adam | GaussNewton | LBFGS]:
     return [*([kinds[first](steps=warmup)] if second else []), kinds[last](**steps)]
 
 
-def _training(options: argparse.Namespace) -> dict[str, Any]:
-    """What `_common` asked for, as `solve` and `run_pipeline` take it."""
-    return {
-        "steps": options.steps,
-        "lr": options.lr,
-        "device": options.device,
-        "backend": options.backend,
-        "scaling": None if options.no_scaling else "auto",
-        "seed": options.seed or 0,
-        "progress": not options.quiet,
-    }
+def _compared(problem: Problem, options: argparse.Namespace) -> Adam | GaussNewton | str:
+    """Of `run`: one optimiser for all networks."""
+    by_adam = options.optimizer == "adam"
+    if options.paper:
+        if not by_adam:
+            raise InputError(f"paper: the paper trains by Adam, not by {options.optimizer!r}")
+        for name, value, what in (("steps", options.steps, "how many steps"), ("lr", options.lr, "which rate")):
+            if value is not None:
+                raise InputError(f"paper: says {what}, and so does {name}; give one of them")
+        return "paper"
+    if by_adam:
+        return compared_by_adam(problem, options.steps, options.lr)
+    if options.lr is not None:
+        raise InputError(f"lr: has no meaning for optimizer {options.optimizer!r}")
+    steps = {} if options.steps is None else {"steps": options.steps}
+    return GaussNewton(**steps, seed=options.seed or 0)
+
+
+def _discovery_steps(options: argparse.Namespace) -> int | None:
+    """Of `run`, where ``steps`` are those of the networks compared."""
+    steps: int | None = options.discovery_steps
+    if steps is not None and options.tests == "problem":
+        raise InputError("discovery-steps: has no meaning for the test 'problem', with which nothing is trained")
+    return None if steps is None else checks.integer("discovery-steps", steps, 0)
+
+
+def _options(options: argparse.Namespace) -> Options:
+    return Options(
+        backend=options.backend,
+        scaling=None if options.no_scaling else "auto",
+        resume=options.resume,
+        progress=not options.quiet,
+    )
 
 
 def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings | None:
     """What was asked for, with the problem's and the class's defaults; None where nothing was."""
     penalty, given = StudentSettings().regularizer, dict[str, Any]()
     tests = options.tests.split(",")
-    for name in ("student", "regularizer", "strength", "starts", "student-steps"):
+    for name in ("student", "regularizer", "strength", "starts", "student-steps", "threshold"):
         if getattr(options, name.replace("-", "_")) is not None and "student" not in tests:
             raise InputError(f"{name}: has no meaning for the tests {tests}, only for 'student'")
     if options.student is not None:
@@ -380,13 +395,12 @@ def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings |
         given["starts"] = options.starts
     if options.student_steps is not None:
         given["steps"] = checks.integer("student-steps", options.student_steps, 0)
+    if options.threshold is not None:
+        is_number = options.threshold != "auto"
+        given["threshold"] = parse_number("threshold", options.threshold) if is_number else options.threshold
     if not given:
         return None
     return StudentSettings(**{"hidden": problem.recipe.student_layers, "seed": options.seed or 0, **given})
-
-
-def _threshold(given: str | None) -> float | str | None:
-    return given if given in (None, "auto") else parse_number("threshold", given)
 
 
 def _structure(problem: Problem, given: str | None) -> Structure | None:

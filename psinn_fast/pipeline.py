@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from .building import Network
 from .devices import find_device
 from .discovery.discover import Discovery, discover, matching_width
 from .discovery.options import TESTS, checked_options
-from .discovery.student import StudentSettings
 from .files import as_path
 from .kernels import checks, get_backend
 from .kernels.errors import InputError, short
@@ -29,12 +26,15 @@ from .training.doubts import Metric
 from .training.fitting import fit
 from .training.gauss_newton_options import GaussNewton
 from .training.lbfgs import LBFGS
+from .training.named import chosen_optimizers
 from .training.options import Options
 from .training.result import time_limit
 
 # After Adam the teacher still has percents of error, and with it blurred symmetries; this removes most of it.
-TEACHER_ITERATIONS = 1_000
-PIPELINE_OPTIMIZERS = ("adam", "gauss-newton")
+TEACHER_STEPS = 1_000
+PIPELINE_OPTIMIZERS = ("adam", "gauss-newton", "paper")
+# What may be said of `discover`.
+_OF_DISCOVERY = ("tests", "steps", "settings")
 
 
 @dataclass(frozen=True)
@@ -56,108 +56,87 @@ class PipelineResult:
         }
 
 
-def make_teacher(
-    pinn: Solution, *, iterations: int, backend: str, progress: bool, scaling: str | None = "auto"
-) -> PsiMLP:
+def make_teacher(pinn: Solution, *, steps: int, options: Options) -> PsiMLP:
     """A float64 copy of a trained PINN on the CPU, its own loss minimised further by L-BFGS.
 
     Raises:
         TrainingInterrupted: on Ctrl-C.
     """
     teacher = deepcopy(pinn.net).double().cpu()
-    if iterations:
-        options = Options(backend=backend, scaling=scaling, progress=progress)
-        fit(pinn.problem, teacher, LBFGS(iterations), coefficients=pinn.coefficients, options=options)
+    if steps:
+        fit(pinn.problem, teacher, LBFGS(steps), coefficients=pinn.coefficients, options=options)
     return teacher
 
 
 def run_pipeline(
     problem: Problem | str,
+    optimizer: Adam | GaussNewton | str = "adam",
     *,
-    steps: int | None = None,
-    lr: float | None = None,
-    milestones: Sequence[int] | None = None,
-    settings: StudentSettings | None = None,
-    threshold: float | str | None = None,
-    tests: str | Sequence[str] = TESTS,
-    iterations: int | None = None,
-    teacher_iterations: int | None = None,
+    discovery: Mapping[str, Any] | None = None,
+    teacher_steps: int | None = None,
+    network: Network | None = None,
     seconds: float | None = None,
-    optimizer: str = "adam",
-    dtype: torch.dtype | str | None = None,
-    device: torch.device | str = "cpu",
-    backend: str = "auto",
-    scaling: str | None = "auto",
     seed: int = 0,
     out: str | Path | None = None,
-    resume: bool = False,
-    paper: bool = False,
-    progress: bool = False,
+    options: Options | None = None,
     say: Callable[[str], None] = lambda text: None,
 ) -> PipelineResult:
     """Teacher, student, R and the networks compared, all at equal steps.
 
     Args:
-        steps, lr: of every network; None takes the problem's, or with ``paper`` the paper's, and no others.
-        milestones: None drops the rate to a tenth for the last fifth of the steps, so that the errors compared are not
-            those of a random moment in Adam's noise; with ``paper`` it stays constant.
-        settings: of the students; None: those of `discover`.
-        threshold, tests, iterations: of `discover`, ``iterations`` counting those of the networks that it trains.
-        teacher_iterations: L-BFGS iterations that polish the teacher, if Adam trained it; None: 1,000.
+        problem: a `Problem`, or the name of a built-in one.
+        optimizer: of every network. ``"adam"``: the recipe's steps and rate, which drops to a tenth for the last fifth
+            of them, so that the errors compared are not those of a random moment in Adam's noise; ``"gauss-newton"``;
+            ``"paper"``: the paper's full step counts and learning rate; or settings.
+        discovery: ``tests``, ``steps`` and ``settings`` of `discover`.
+        teacher_steps: of the L-BFGS that goes on with the teacher, if Adam trained it; None: 1,000.
+        network: its dtype and device are those of the networks that are compared; what teaches and discovers is small
+            and stays on the CPU, in float64.
         seconds: limit for each network's training.
-        optimizer: "adam", or "gauss-newton", of which ``steps`` counts the iterations; lr and milestones are Adam's.
-        device: where the networks that are compared are trained; polishing the teacher and discovery, which are small
-            and in float64, stay on the CPU.
+        seed: of the first network; the others' follow.
         out: folder; each network gets a subfolder.
-        resume: skip what is finished in ``out`` and continue what is not.
-        paper: the paper's full step counts and learning rate.
+        options: as for `solve`; with ``resume`` what is finished in ``out`` is skipped, and what is not is continued.
         say: is given a line about each stage.
-        Others: see `solve`.
 
     Raises:
         InputError: options out of range, or without effect beside the others.
-        KeyboardInterrupt: on Ctrl-C, after the checkpoint of the network in training is saved.
+        TrainingInterrupted: on Ctrl-C, after the checkpoint of the network in training is saved.
     """
     problem, seed, seconds = as_problem(problem), checks.seed("seed", seed, derived=True), time_limit(seconds)
-    by_adam = checks.choice("optimizer", optimizer, PIPELINE_OPTIMIZERS) == "adam"
-    asked = checked_options(
-        problem, tests, has_teacher=False, seeds=None, iterations=iterations, distillations=None, settings=settings,
-        threshold=threshold, seconds=None, seed=None,
-    )  # fmt: skip
+    options, base = Options() if options is None else options, Network() if network is None else network
+    own = _discovery(discovery)
+    asked = checked_options(problem, **{"tests": TESTS, **own}, has_teacher=False)
     has_teacher = bool({"teacher", "student"} & set(asked.tests))
-    used = _optimizer(problem, by_adam, steps, lr, milestones, checks.flag("paper", paper), seed)
-    polishing = _polishing(teacher_iterations, by_adam, has_teacher)
-    if dtype is not None:
-        checks.floating_dtype("dtype", dtype)
-    get_backend(backend, find_device(device))
-    checks.flag("progress", progress)
+    used = _optimizer(problem, optimizer, seed)
+    going_on = _teacher_steps(teacher_steps, isinstance(used, Adam), has_teacher)
+    if not isinstance(base, Network) or base != Network(dtype=base.dtype, device=base.device):
+        raise InputError(f"network: expected a Network with a dtype and a device alone, got {short(network)}")
+    get_backend(options.backend, find_device(base.device))
     if not callable(say):
         raise InputError(f"say: expected a function of a text, got {short(say)}")
-    if checks.flag("resume", resume) and out is None:
+    if options.resume and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
-    if resume and not os.path.exists(first := as_path("out", out) / _place("PINN") / CHECKPOINT):
+    if options.resume and not os.path.exists(first := as_path("out", out) / _place("PINN") / CHECKPOINT):
         raise InputError(f"resume: there is no checkpoint in {first.parent}")
     folder = writable_folder(out) if out is not None else None
 
-    def train(label: str, method: str, **network: Any) -> Solution:
+    def train(label: str, method: str, **of_network: Any) -> Solution:
         place = folder / _place(label) if folder else None
-        continued = resume and place is not None and (place / CHECKPOINT).exists()
-        chosen = Network(method, dtype=dtype, device=device, **network)
-        options = Options(backend=backend, scaling=scaling, resume=continued, progress=progress)
-        solution = solve(problem, chosen, used, seconds=seconds, seed=seed, out=place, options=options)
+        continued = bool(options.resume) and place is not None and (place / CHECKPOINT).exists()
+        chosen = replace(base, method=method, **of_network)
+        own_options = replace(options, resume=continued)
+        solution = solve(problem, chosen, used, seconds=seconds, seed=seed, out=place, options=own_options)
         say(f"{label}: {solution.steps} steps in {solution.seconds:.1f} s")
         return solution
 
     rows = [("PINN", train("PINN", "pinn"))]
     # The PINN is one teacher; another seed makes the second, whose difference from it is the noise.
     teaching: dict[str, Any] = {}
+    own_options = Options(backend=options.backend if has_teacher else "auto", progress=options.progress)
     if has_teacher:
-        teacher = make_teacher(rows[0][1], iterations=polishing, backend=backend, progress=progress, scaling=scaling)
-        teaching = {"teacher": teacher, "seeds": 1, "seconds": seconds, "seed": seed + 1, "backend": backend}
-    found = discover(
-        problem, tests=asked.tests, iterations=iterations, settings=settings, threshold=threshold, progress=progress,
-        **teaching,
-    )  # fmt: skip
+        teacher = make_teacher(rows[0][1], steps=going_on, options=replace(options, resume=False, callbacks=()))
+        teaching = {"teacher": teacher, "seeds": 1, "seconds": seconds, "seed": seed + 1}
+    found = discover(problem, **own, **teaching, options=own_options)
     say(found.report())
     if folder is not None:
         save_discovery(found, folder / "discovery")
@@ -173,48 +152,50 @@ def run_pipeline(
     return result
 
 
+def compared_by_adam(problem: Problem, steps: int | None, lr: float | None, drops: Sequence[int] | None = None) -> Adam:
+    """Adam with the recipe's steps and rate where none are given, which drops for the last fifth of the steps."""
+    n = checks.integer("steps", problem.recipe.steps if steps is None else steps, 0)
+    if drops is None:
+        drops = () if n < 2 else (int(0.8 * n),)
+    return Adam(n, problem.recipe.lr if lr is None else lr, drops)
+
+
 def _place(label: str) -> str:
     """The subfolder of a network."""
     return label.lower().replace(" ", "-").replace(",", "")
 
 
-def _optimizer(
-    problem: Problem,
-    by_adam: bool,
-    steps: int | None,
-    lr: float | None,
-    milestones: Sequence[int] | None,
-    paper: bool,
-    seed: int,
-) -> Adam | GaussNewton:
+def _discovery(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    own = {} if given is None else given
+    if not isinstance(own, Mapping) or not set(own) <= set(_OF_DISCOVERY):
+        raise InputError(f"discovery: expected a mapping with some of {list(_OF_DISCOVERY)}, got {short(given)}")
+    return dict(own)
+
+
+def _optimizer(problem: Problem, optimizer: Adam | GaussNewton | str, seed: int) -> Adam | GaussNewton:
     """That of every network."""
-    if paper and problem.recipe.paper is None:
-        raise InputError(f"paper: the paper has no problem {problem.name!r}")
-    if paper and not by_adam:
-        raise InputError("paper: the paper trains by Adam, not by 'gauss-newton'")
-    for name, value, what in (("steps", steps, "how many steps"), ("lr", lr, "which rate")):
-        if paper and value is not None:
-            raise InputError(f"paper: says {what}, and so does {name}; give one of them")
-    if not by_adam:
-        drops = () if milestones is None else checks.integers("milestones", milestones, 1)
-        if lr is not None or drops:
-            raise InputError(f"{'milestones' if lr is None else 'lr'}: has no meaning for optimizer 'gauss-newton'")
-        return GaussNewton(seed=seed) if steps is None else GaussNewton(steps, seed=seed)
-    own = problem.recipe.paper if paper and problem.recipe.paper else problem.recipe
-    n = checks.integer("steps", own.steps if steps is None else steps, 0)
-    if milestones is None:
-        milestones = () if paper or n < 2 else (int(0.8 * n),)
-    return Adam(n, own.lr if lr is None else lr, milestones)
+    if isinstance(optimizer, (Adam, GaussNewton)):
+        (filled,) = chosen_optimizers(optimizer, problem)
+        assert isinstance(filled, (Adam, GaussNewton))
+        return filled
+    match checks.choice("optimizer", optimizer, PIPELINE_OPTIMIZERS, "pf.Adam(...), pf.GaussNewton(...) or "):
+        case "adam":
+            return compared_by_adam(problem, None, None)
+        case "gauss-newton":
+            return GaussNewton(seed=seed)
+    if problem.recipe.paper is None:
+        raise InputError(f"optimizer: the paper has no problem {problem.name!r}")
+    return Adam(problem.recipe.paper.steps, problem.recipe.paper.lr)
 
 
-def _polishing(iterations: int | None, by_adam: bool, has_teacher: bool) -> int:
-    """L-BFGS iterations of the teacher: Gauss-Newton leaves nothing for them to do."""
-    if iterations is not None and not (by_adam and has_teacher):
+def _teacher_steps(steps: int | None, by_adam: bool, has_teacher: bool) -> int:
+    """L-BFGS steps of the teacher: Gauss-Newton leaves nothing for them to do."""
+    if steps is not None and not (by_adam and has_teacher):
         why = "optimizer 'gauss-newton'" if not by_adam else "tests without 'teacher' and 'student'"
-        raise InputError(f"teacher_iterations: has no meaning for {why}")
+        raise InputError(f"teacher_steps: has no meaning for {why}")
     if not by_adam:
         return 0
-    return TEACHER_ITERATIONS if iterations is None else checks.integer("teacher_iterations", iterations, 0)
+    return TEACHER_STEPS if steps is None else checks.integer("teacher_steps", steps, 0)
 
 
 def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:

@@ -61,7 +61,7 @@ def test_it_reaches_the_network_from_everywhere(
     monkeypatch.setattr(solving, "build_network", build)
     for go in (
         lambda: solve(small_laplace(), Network(device="cuda:1"), options=Options(backend="reference")),
-        lambda: run_pipeline(small_laplace(), device="cuda:1", backend="reference"),
+        lambda: run_pipeline(small_laplace(), network=Network(device="cuda:1"), options=Options(backend="reference")),
         lambda: main(["solve", "laplace", "--device", "cuda:1", "--backend", "reference"]),
         lambda: main(["run", "laplace", "--device", "cuda:1", "--backend", "reference"]),
     ):

@@ -227,7 +227,10 @@ def test_gauss_newton(arguments: dict[str, Any], message: str) -> None:
         (lambda: LBFGS(1, tolerance=math.nan), "tolerance: expected a finite number >= 0"),
         (lambda: problem_symmetries("laplace", tolerance=0.0), "tolerance: expected a finite number > 0, got 0.0"),
         (lambda: problem_symmetries("laplace", seed=-1), "seed: expected an integer from 0"),
-        (lambda: distil(small_laplace(), NET, threshold=True), "threshold: expected 'auto' or a finite number > 0"),
+        (lambda: StudentSettings(threshold=-1.0), "threshold: expected 'auto' or a finite number > 0, got -1.0"),
+        (lambda: StudentSettings(threshold=math.nan), "threshold: expected 'auto' or a finite number > 0, got nan"),
+        (lambda: StudentSettings(threshold="0.1"), "threshold: expected 'auto' or a finite number > 0, got '0.1'"),
+        (lambda: StudentSettings(threshold=True), "threshold: expected 'auto' or a finite number > 0"),
         (lambda: error_metrics(torch.nn.Linear(2, 1), "laplace"), "net: expected a PsiMLP or TanhMLP, got Linear"),
         (lambda: error_metrics(TanhMLP([3, 2, 1]), "laplace"), "net: problem 'laplace' has 2 inputs and 1 outputs"),
         (lambda: get_problem("burgers", {"nu": "0.1"}), "nu: viscosity: expected a finite number > 0, got '0.1'"),
@@ -254,28 +257,25 @@ ONLY_TEACHERS = {"tests": ("problem", "teacher")}
     ("arguments", "message"),
     [
         # Out of range, though nothing of the kind is trained.
-        ({**ONLY_PROBLEM, "threshold": -1.0}, "threshold: has no meaning for the tests ['problem'], only for"),
-        ({"threshold": -1.0}, "threshold: expected 'auto' or a finite number > 0, got -1.0"),
-        ({"threshold": math.nan}, "threshold: expected 'auto' or a finite number > 0, got nan"),
-        ({"threshold": "0.1"}, "threshold: expected 'auto' or a finite number > 0, got '0.1'"),
         ({**ONLY_PROBLEM, "seeds": 3}, "seeds: has no meaning for the tests ['problem']"),
-        ({**ONLY_PROBLEM, "iterations": 3}, "iterations: has no meaning for the tests ['problem']"),
+        ({**ONLY_PROBLEM, "steps": 3}, "steps: has no meaning for the tests ['problem']"),
         ({**ONLY_PROBLEM, "seconds": 3}, "seconds: has no meaning for the tests ['problem']"),
         ({**ONLY_PROBLEM, "teacher": NET}, "teacher: has no meaning for the tests ['problem']"),
         ({**ONLY_PROBLEM, "settings": StudentSettings()}, "settings: has no meaning for the tests ['problem']"),
         ({**ONLY_TEACHERS, "settings": StudentSettings()}, "settings: has no meaning for the tests ['problem', 't"),
-        ({**ONLY_TEACHERS, "threshold": 0.1}, "only for 'student'"),
+        ({"settings": StudentSettings, **ONLY_TEACHERS}, "only for 'student'"),
         ({**ONLY_TEACHERS, "distillations": 1}, "distillations: has no meaning for the tests ['problem', 'teacher']"),
         ({"seeds": 0}, "seeds: expected an integer >= 1, got 0"),
         ({"seeds": 2.0}, "seeds: expected an integer >= 1, got 2.0"),
-        ({"iterations": -1}, "iterations: expected an integer >= 0, got -1"),
+        ({"steps": -1}, "steps: expected an integer >= 0, got -1"),
         ({"seconds": math.nan}, "seconds: expected None or a number >= 0, got nan"),
         ({"seed": -1}, "seed: expected an integer from 0 to 2147483647, got -1"),
         ({"settings": "quick"}, "settings: expected StudentSettings, got 'quick'"),
         ({"teacher": torch.nn.Linear(2, 1)}, "teacher: expected a PsiMLP or TanhMLP, got Linear"),
         ({"tests": "teachers"}, "tests: expected one of ['problem', 'teacher', 'student'], got 'teachers'"),
-        ({"backend": "gpu", **ONLY_PROBLEM}, "backend: expected one of"),
-        ({"progress": "no"}, "progress: expected True or False, got 'no'"),
+        ({"options": Options(backend="gpu"), **ONLY_PROBLEM}, "backend: expected one of"),
+        ({"options": Options(scaling=None)}, "options: discovery takes a backend and progress alone, got Options("),
+        ({"options": "no"}, "options: expected Options, got 'no'"),
     ],
 )  # fmt: skip
 def test_discover(arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,30 +286,21 @@ def test_discover(arguments: dict[str, Any], message: str, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"steps": -1}, "steps: expected an integer >= 0, got -1"),
-        ({"steps": 9, "milestones": (9,)}, "milestones: 9 has no effect on a training of 9 steps"),
-        ({"lr": 0}, "lr: expected None or a finite number > 0, got 0"),
-        ({"optimizer": "adam+gauss-newton"}, "optimizer: expected one of ['adam', 'gauss-newton']"),
-        ({"optimizer": "gauss-newton", "lr": 1e-3}, "lr: has no meaning for optimizer 'gauss-newton'"),
-        ({"optimizer": "gauss-newton", "milestones": (5,)}, "milestones: has no meaning for optimizer 'gauss-newton'"),
-        ({"optimizer": "gauss-newton", "steps": -1}, "steps: expected an integer >= 0, got -1"),
-        ({"optimizer": "gauss-newton", "teacher_iterations": 5}, "teacher_iterations: has no meaning for optimizer"),
-        ({"teacher_iterations": -1}, "teacher_iterations: expected an integer >= 0, got -1"),
-        ({**ONLY_PROBLEM, "teacher_iterations": 5}, "teacher_iterations: has no meaning for tests without 'teacher'"),
-        ({**ONLY_PROBLEM, "iterations": 5}, "iterations: has no meaning for the tests ['problem']"),
-        ({**ONLY_TEACHERS, "threshold": 0.1}, "threshold: has no meaning for the tests ['problem', 'teacher']"),
-        ({"threshold": 0}, "threshold: expected 'auto' or a finite number > 0, got 0"),
-        ({"iterations": -1}, "iterations: expected an integer >= 0, got -1"),
-        ({"settings": 5}, "settings: expected StudentSettings, got 5"),
+        ({"optimizer": "adam+gauss-newton"}, "optimizer: expected pf.Adam(...), pf.GaussNewton(...) or one of ['adam'"),
+        ({"optimizer": LBFGS(3)}, "optimizer: expected pf.Adam(...), pf.GaussNewton(...) or one of ['adam', 'gauss-n"),
+        ({"optimizer": "gauss-newton", "teacher_steps": 5}, "teacher_steps: has no meaning for optimizer"),
+        ({"teacher_steps": -1}, "teacher_steps: expected an integer >= 0, got -1"),
+        ({"discovery": ONLY_PROBLEM, "teacher_steps": 5}, "teacher_steps: has no meaning for tests without 'teacher'"),
+        ({"discovery": {**ONLY_PROBLEM, "steps": 5}}, "steps: has no meaning for the tests ['problem']"),
+        ({"discovery": {"steps": -1}}, "steps: expected an integer >= 0, got -1"),
+        ({"discovery": {"settings": 5}}, "settings: expected StudentSettings, got 5"),
+        ({"discovery": {"seeds": 5}}, "discovery: expected a mapping with some of ['tests', 'steps', 'settings'], got"),
         ({"seconds": math.nan}, "seconds: expected None or a number >= 0, got nan"),
-        ({"dtype": "double"}, "dtype: expected one of ['float32', 'float64'], got 'double'"),
-        ({"backend": "gpu"}, "backend: expected one of"),
-        ({"device": "tpu"}, "device: expected"),
-        ({"resume": True}, "resume: needs the output folder of the run to continue (out)"),
-        ({"paper": True}, "paper: the paper has no problem 'small'"),
-        ({"paper": "yes"}, "paper: expected True or False, got 'yes'"),
-        ({"problem": "laplace", "paper": True, "steps": 1, "lr": 1.0, "milestones": ()}, "paper: says how many steps"),
-        ({"problem": "laplace", "paper": True, "lr": 1.0}, "paper: says which rate, and so does lr"),
+        ({"network": Network(layers=[2, 3, 1])}, "network: expected a Network with a dtype and a device alone, got"),
+        ({"options": Options(backend="gpu")}, "backend: expected one of"),
+        ({"network": Network(device="meta")}, "device: expected"),
+        ({"options": Options(resume=True)}, "resume: needs the output folder of the run to continue (out)"),
+        ({"optimizer": "paper"}, "optimizer: the paper has no problem 'small'"),
         ({"problem": 5}, "problem: expected a Problem or one of"),
         ({"say": "yes"}, "say: expected a function of a text, got 'yes'"),
     ],
@@ -320,10 +311,11 @@ def test_run_pipeline(arguments: dict[str, Any], message: str, monkeypatch: pyte
 
 
 def test_discoveries_without_training_take_no_options_of_it() -> None:
-    for name, value in (("seed", 0), ("seed", 5), ("backend", "reference"), ("seconds", 3.0), ("seeds", 3)):
-        asked = partial(discover, "laplace", tests="problem", **{name: value})
+    reference = Options(backend="reference")
+    for name, value in (("seed", 0), ("seed", 5), ("backend", reference), ("seconds", 3.0), ("seeds", 3)):
+        asked = partial(discover, "laplace", tests="problem", **{"options" if name == "backend" else name: value})
         refused(f"{name}: has no meaning for the tests", asked)
-    assert discover("laplace", tests="problem", backend="auto").structure is not None
+    assert discover("laplace", tests="problem", options=Options(backend="auto")).structure is not None
 
 
 def test_settings_of_adam_are_public() -> None:
@@ -334,7 +326,8 @@ def test_settings_of_adam_are_public() -> None:
 def test_nothing_to_resume(tmp_path: Path) -> None:
     for out in (tmp_path, tmp_path / "new"):
         refused(
-            "resume: there is no checkpoint in", lambda out=out: run_pipeline(small_laplace(), out=out, resume=True)
+            "resume: there is no checkpoint in",
+            partial(run_pipeline, small_laplace(), out=out, options=Options(resume=True)),
         )
     assert list(tmp_path.iterdir()) == []
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..building import Network, build_network
-from ..kernels import checks, get_backend
+from ..kernels import get_backend
 from ..kernels.errors import InputError
 from ..networks import PsiMLP
 from ..problem import Problem
@@ -23,12 +23,13 @@ from ..structure import Structure
 from ..symmetries.problem_symmetry import ProblemSymmetry, problem_symmetries
 from ..symmetries.symmetry_check import FoundSymmetry
 from ..symmetry import SignedPermutation, Symmetry, close_group, structure_from_group
+from ..training.options import Options
 from ..training.result import check_fits
 from . import teachers
 from .distillation import Distillation, distil, matching_width
 from .evidence import Evidence, accepted_group, evidence_table, weigh
 from .extraction import DiscoveryError
-from .options import TESTS, checked_options
+from .options import TESTS, backend_and_progress, checked_options
 from .student import StudentSettings
 from .teachers import Trained
 
@@ -155,14 +156,12 @@ def discover(
     *,
     tests: str | Sequence[str] = TESTS,
     seeds: int | None = None,
-    iterations: int | None = None,
+    steps: int | None = None,
     distillations: int | None = None,
     settings: StudentSettings | None = None,
-    threshold: float | str | None = None,
-    backend: str = "auto",
     seed: int | None = None,
     seconds: float | None = None,
-    progress: bool = False,
+    options: Options | None = None,
 ) -> Discovery:
     """Find the symmetries of a problem's solution and the structure of the networks that have them.
 
@@ -180,15 +179,14 @@ def discover(
         seeds: dense networks to train, None: 2. With the teacher at least two must be there, whose differences are the
             noise; those of one seed and the same layers hardly differ. The trial trains up to twice as many structured
             ones.
-        iterations: of Gauss-Newton, for each network, None: 80. Where the dense ones differ by more than 1 % after
+        steps: of Gauss-Newton, for each network, None: 80. Where the dense ones differ by more than 1 % after
             that, twice as many are trained, twice as long.
         distillations: how many are made, None: 1: of the given teacher if there is one, then of all trained ones
             together, then of each alone.
-        settings, threshold: of the students, see `distil`; None takes its defaults.
-        backend: see `available_backends`.
+        settings: of the students, see `distil`; None takes its defaults.
         seed: of the first dense network, None: 0; the others' follow.
         seconds: limit for each network's training.
-        progress: show bars on stderr.
+        options: ``backend`` and ``progress``; the others are for networks of one's own.
 
     Raises:
         InputError: unknown tests, too few seeds, a teacher that does not fit the problem, options that are out of range
@@ -200,16 +198,14 @@ def discover(
     if teacher is not None:
         check_fits(problem, teacher, "teacher")
         teacher = deepcopy(teacher).double()
-    get_backend(backend)
+    backend, progress = backend_and_progress(options)
     asked = checked_options(
-        problem, tests, has_teacher=teacher is not None, seeds=seeds, iterations=iterations,
-        distillations=distillations, settings=settings, threshold=threshold, seconds=seconds, seed=seed,
-        backend=backend,
+        problem, tests, has_teacher=teacher is not None, seeds=seeds, steps=steps, distillations=distillations,
+        settings=settings, seconds=seconds, seed=seed, backend=backend,
     )  # fmt: skip
-    checks.flag("progress", progress)
-    wanted, seeds, iterations, seed = asked.tests, asked.seeds, asked.iterations, asked.seed
+    wanted, seeds, steps, seed = asked.tests, asked.seeds, asked.steps, asked.seed
     training: dict[str, Any] = {
-        "iterations": iterations, "seconds": asked.seconds, "backend": backend, "progress": progress,
+        "iterations": steps, "seconds": asked.seconds, "backend": backend, "progress": progress,
     }  # fmt: skip
     clock, notes = _Clock(), list[str]()
     maps = problem.domain.symmetries()
@@ -229,11 +225,11 @@ def discover(
                 len(trained) > 1
                 and (noise := teachers.disagreement(problem, [found.net for found in trained], backend)) > DIFFERING
             ):
-                training["iterations"] = MORE * iterations
+                training["iterations"] = MORE * steps
                 trained, failures = teachers.train(problem, range(seed, seed + MORE * seeds), **training)
                 notes.append(
-                    f"teachers differ by {noise:.1%} after {iterations} iterations: "
-                    f"{MORE * seeds} were trained for {MORE * iterations}"
+                    f"teachers differ by {noise:.1%} after {steps} iterations: "
+                    f"{MORE * seeds} were trained for {MORE * steps}"
                 )
         notes += [f"teacher, {failure}" for failure in failures]
         trained.sort(key=lambda found: found.loss)
@@ -249,7 +245,7 @@ def discover(
     distilled: list[Distillation] = []
     on_students: list[list[Symmetry]] | None = None
     if "student" in wanted and nets:
-        options: dict[str, Any] = {"threshold": asked.threshold, "backend": backend, "progress": progress}
+        shown: dict[str, Any] = {"backend": backend, "progress": progress}
         with clock("students"):
             committee = [found.net for found in trained]
             subjects = [*([[teacher]] if teacher is not None else []), *([committee] if committee else [])]
@@ -257,7 +253,7 @@ def discover(
             for number, subject in enumerate(subjects[: asked.distillations]):
                 own_settings = replace(asked.settings, seed=asked.settings.seed + number)
                 try:
-                    distilled.append(distil(problem, subject, settings=own_settings, **options))
+                    distilled.append(distil(problem, subject, settings=own_settings, **shown))
                 except (DiscoveryError, InputError) as error:
                     notes.append(f"students: {error}")
         if distilled:

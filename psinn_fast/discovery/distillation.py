@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import checks
 from ..kernels.errors import InputError
 from ..networks import PsiMLP
 from ..problem import Problem
@@ -139,7 +138,6 @@ def distil(
     teacher: PsiMLP | Sequence[PsiMLP],
     *,
     settings: StudentSettings | None = None,
-    threshold: float | str = "auto",
     backend: str = "auto",
     progress: bool = False,
 ) -> Distillation:
@@ -155,8 +153,6 @@ def distil(
         teacher: a network trained on the problem; or several, whose median is imitated, point by point: what some of
             them alone have wrong, also a symmetry that they alone break, is not in it.
         settings: of the students; None takes the problem's hidden sizes and the defaults.
-        threshold: cut distance of the clustering. A number, 0.1 in the paper, reads the student of lowest loss at that
-            distance and verifies nothing.
         backend: see `available_backends`.
         progress: show a bar on stderr.
 
@@ -177,9 +173,9 @@ def distil(
     def field(points: FloatArray) -> FloatArray:
         return np.asarray(np.median([evaluate(net, points, backend) for net in nets], axis=0))
 
-    threshold = checked_threshold(threshold)
-    cut = _MERGE if isinstance(threshold, str) else threshold
     settings = settings or StudentSettings(problem.recipe.student_layers)
+    threshold = settings.threshold
+    cut = _MERGE if isinstance(threshold, str) else threshold
     task, spread = imitation(problem, field, settings.grid)
     sites = problem.domain.grid(settings.grid or points_per_axis(problem))
     own = np.stack([evaluate(net, sites, backend) for net in nets])
@@ -231,13 +227,6 @@ def distil(
         problem.pde.coords,
         scatter,
     )
-
-
-def checked_threshold(threshold: object) -> float | str:
-    """A cut distance > 0, or "auto"."""
-    if isinstance(threshold, str) and threshold == "auto":
-        return threshold
-    return checks.number("threshold", threshold, above=0, other="'auto' or ")
 
 
 def matching_width(structure: Structure, n_parameters: int) -> int:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..kernels import checks
+from ..kernels import checks, get_backend
 from ..kernels.errors import InputError, short
 from ..problem import Problem
+from ..training.options import Options
 from ..training.result import time_limit
-from .distillation import checked_threshold
 from .student import StudentSettings
 
 TESTS = ("problem", "teacher", "student")
 # Of networks that discovery trains.
-SEEDS, ITERATIONS = 2, 80
+SEEDS, STEPS = 2, 80
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,9 @@ class DiscoveryOptions:
 
     tests: tuple[str, ...]
     seeds: int
-    iterations: int
+    steps: int
     distillations: int
     settings: StudentSettings
-    threshold: float | str
     seconds: float | None
     seed: int
 
@@ -36,13 +35,12 @@ def checked_options(
     tests: str | Sequence[str],
     *,
     has_teacher: bool,
-    seeds: int | None,
-    iterations: int | None,
-    distillations: int | None,
-    settings: StudentSettings | None,
-    threshold: float | str | None,
-    seconds: float | None,
-    seed: int | None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    distillations: int | None = None,
+    settings: StudentSettings | None = None,
+    seconds: float | None = None,
+    seed: int | None = None,
     backend: str | None = None,
 ) -> DiscoveryOptions:
     """The options with their defaults in place of None. ``backend``: None or "auto" where none was chosen.
@@ -57,11 +55,11 @@ def checked_options(
     training: dict[str, object] = {
         "teacher": has_teacher or None,
         "seeds": seeds,
-        "iterations": iterations,
+        "steps": steps,
         "seconds": seconds,
     }
     training |= {"seed": seed, "backend": None if backend == "auto" else backend}
-    students: dict[str, object] = {"distillations": distillations, "settings": settings, "threshold": threshold}
+    students: dict[str, object] = {"distillations": distillations, "settings": settings}
     for given, needed in (({**training, **students}, ("teacher", "student")), (students, ("student",))):
         for name, value in given.items():
             if value is not None and not set(needed) & set(wanted):
@@ -77,10 +75,24 @@ def checked_options(
     return DiscoveryOptions(
         wanted,
         seeds,
-        ITERATIONS if iterations is None else checks.integer("iterations", iterations, 0),
+        STEPS if steps is None else checks.integer("steps", steps, 0),
         1 if distillations is None else checks.integer("distillations", distillations, 1),
         settings or StudentSettings(problem.recipe.student_layers, seed=seed),
-        "auto" if threshold is None else checked_threshold(threshold),
         time_limit(seconds),
         seed,
     )
+
+
+def backend_and_progress(options: Options | None) -> tuple[str, bool]:
+    """What discovery takes of the options of training.
+
+    Raises:
+        InputError: others, which would have no effect; an unknown backend.
+    """
+    options = Options() if options is None else options
+    if not isinstance(options, Options):
+        raise InputError(f"options: expected Options, got {short(options)}")
+    if options != Options(backend=options.backend, progress=options.progress):
+        raise InputError(f"options: discovery takes a backend and progress alone, got {short(options)}")
+    get_backend(options.backend)
+    return options.backend, options.progress

@@ -50,6 +50,8 @@ class StudentSettings:
         tolerance: a student is converged where no component of its gradient is larger.
         symmetry_rise, cluster_rise: orbits of neurons, clusters of weights are tied if the tied student, converged
             again, has at most this fraction more loss.
+        threshold: cut distance of the clustering; "auto": as coarse as the loss allows. A number, 0.1 in the paper,
+            reads the student of lowest loss at that distance and verifies nothing.
     """
 
     hidden: tuple[int, ...] = (8, 8, 8)
@@ -61,6 +63,7 @@ class StudentSettings:
     tolerance: float = 1e-9
     symmetry_rise: float = 0.05
     cluster_rise: float = 0.01
+    threshold: float | str = "auto"
 
     def __post_init__(self) -> None:
         if not isinstance(self.regularizer, Regularizer):
@@ -74,6 +77,8 @@ class StudentSettings:
         }
         for name in ("tolerance", "symmetry_rise", "cluster_rise"):
             checked[name] = checks.number(name, getattr(self, name), above=0)
+        if self.threshold != "auto":
+            checked["threshold"] = checks.number("threshold", self.threshold, above=0, other="'auto' or ")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if not self.hidden:

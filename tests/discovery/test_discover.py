@@ -11,8 +11,10 @@ import torch
 from small import small_laplace
 
 from psinn_fast import (
+    Adam,
     DiscoveryError,
     InputError,
+    Options,
     PsiMLP,
     Regularizer,
     StudentSettings,
@@ -52,7 +54,7 @@ def test_bad_input(teacher: PsiMLP) -> None:
     with pytest.raises(InputError, match=r"teacher: problem .* has 2 inputs and 1 outputs, the network 3 and 1"):
         discover(small_laplace(), TanhMLP([3, 2, 1]))
     with pytest.raises(InputError, match="threshold: expected 'auto' or a finite number > 0"):
-        discover(small_laplace(), teacher, threshold=-1.0)
+        StudentSettings(threshold=-1.0)
     with pytest.raises(InputError, match="hidden: expected the sizes"):
         StudentSettings(())
     with pytest.raises(InputError, match="starts: expected an integer >= 1"):
@@ -82,8 +84,9 @@ def test_matching_width() -> None:
 def test_pipeline_compares_all_methods_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     settings = replace(QUICK, starts=1)
-    options = {"steps": 60, "settings": settings, "teacher_iterations": 50, "iterations": 5, "out": tmp_path}
-    result = run_pipeline(small_laplace(), **options, say=said.append)
+    options = {"discovery": {"settings": settings, "steps": 5}, "teacher_steps": 50, "out": tmp_path}
+    optimizer = Adam(60, milestones=(48,))
+    result = run_pipeline(small_laplace(), optimizer, **options, say=said.append)
     labels = [label for label, _ in result.rows]
     assert labels == ["PINN", "PINN-post", "Psi-NN, discovered R", "Psi-NN, published R"]
     assert {solution.steps for _, solution in result.rows} == {60}
@@ -92,7 +95,7 @@ def test_pipeline_compares_all_methods_and_resumes(tmp_path: Path, monkeypatch: 
     assert (tmp_path / "discovery" / "structure.json").exists()
     # The pictures take longer than everything else, and are those of before.
     monkeypatch.setattr(output, "save_figure", lambda figure, path: None)
-    again = run_pipeline(small_laplace(), **options, resume=True)
+    again = run_pipeline(small_laplace(), optimizer, **options, options=Options(resume=True))
     for (_, first), (_, second) in zip(result.rows, again.rows, strict=True):
         assert torch.equal(first.net.theta, second.net.theta)
         assert second.steps == 60

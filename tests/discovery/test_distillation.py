@@ -174,7 +174,7 @@ def test_a_tie_that_narrowly_fails_is_tried_on_the_other_students(monkeypatch: p
 def test_fixed_threshold_reads_the_student_of_lowest_loss() -> None:
     problem = small_laplace()
     teacher = symmetric_teacher([EVEN_Y], problem)
-    found = distil(problem, teacher, settings=QUICK, threshold=0.1)
+    found = distil(problem, teacher, settings=replace(QUICK, threshold=0.1))
     assert found.threshold == 0.1
     assert not found.trials
     assert found.chosen.student.loss == min(attempt.student.loss for attempt in found.attempts)
@@ -203,10 +203,8 @@ def test_converge_counts_copies() -> None:
 
 
 def test_bad_input() -> None:
-    problem = small_laplace()
-    teacher = symmetric_teacher([EVEN_Y], problem)
     with pytest.raises(InputError, match="threshold: expected 'auto' or a finite number > 0, got 'best'"):
-        distil(problem, teacher, threshold="best")
+        StudentSettings(threshold="best")
     with pytest.raises(InputError, match="cluster_rise: expected a finite number > 0"):
         StudentSettings(cluster_rise=0.0)
     with pytest.raises(InputError, match="seed: expected an integer from 0"):

@@ -69,7 +69,7 @@ def test_teachers_asymmetry_against_their_noise() -> None:
 
 @pytest.mark.trajectory
 def test_teachers_that_differ_get_company_and_time() -> None:
-    found = discover(small_laplace(), tests=("teacher",), iterations=3)
+    found = discover(small_laplace(), tests=("teacher",), steps=3)
     assert [teacher.seed for teacher in sorted(found.teachers, key=lambda t: t.seed)] == [0, 1, 2, 3]
     assert re.search(r"teachers differ by [\d.]+% after 3 iterations: 4 were trained for 6", " ".join(found.notes))
     assert found.trial is None or found.trial.iterations == 6
@@ -89,7 +89,7 @@ def test_teachers_layers_are_scaled_down() -> None:
 
 @pytest.fixture(scope="module")
 def laplace() -> Discovery:
-    return discover(small_laplace(), tests=("problem", "teacher"), iterations=60)
+    return discover(small_laplace(), tests=("problem", "teacher"), steps=60)
 
 
 @pytest.mark.trajectory
@@ -128,10 +128,10 @@ def test_partly_symmetric() -> None:
         [Residual(box.grid(9)), Dirichlet(box.boundary(9), u=lambda x, y: x**2 + y)],
         recipe=Recipe(layers=(2, 5, 5, 1)),
     )
-    found = discover(problem, tests=("problem", "teacher"), iterations=60)
+    found = discover(problem, tests=("problem", "teacher"), steps=60)
     assert [match.symmetry for match in found.group] == [EVEN_X]
     # The teachers alone say the same.
-    found = discover(problem, tests=("teacher",), iterations=60)
+    found = discover(problem, tests=("teacher",), steps=60)
     assert [match.symmetry for match in found.group] == [EVEN_X]
 
 
@@ -145,7 +145,7 @@ def test_without_symmetry_the_structure_is_dense() -> None:
         [Residual(box.grid(9)), Dirichlet(box.boundary(9), u=lambda x, y: np.exp(x) * np.cos(y + 0.4))],
         recipe=Recipe(layers=(2, 5, 5, 1)),
     )
-    found = discover(problem, tests=("problem", "teacher"), iterations=60)
+    found = discover(problem, tests=("problem", "teacher"), steps=60)
     assert found.group == ()
     assert found.structure.is_dense
     assert found.structure.layer_sizes == (2, 5, 5, 1)
@@ -182,7 +182,7 @@ def test_a_rejected_structure_gives_way_to_the_dense_one(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "problem_symmetries", lambda problem: [wrong, even, *others])
     monkeypatch.setattr(Box, "symmetries", lambda box: (FLIP_Y, FLIP_X, FLIP_X @ FLIP_Y))
     monkeypatch.setattr(module, "distil", lambda *_, **__: (_ for _ in ()).throw(DiscoveryError("nothing to read")))
-    found = discover(small_laplace(), tests=("problem", "student"), iterations=60)
+    found = discover(small_laplace(), tests=("problem", "student"), steps=60)
     assert found.trial is not None
     assert found.trial.rejected
     assert found.structure.is_dense
@@ -202,7 +202,7 @@ def test_diverged_teachers_are_reported() -> None:
         [Residual(box.grid(13))],
         recipe=Recipe(layers=(2, 3, 1)),
     )
-    found = discover(problem, tests=("problem", "teacher"), iterations=3)
+    found = discover(problem, tests=("problem", "teacher"), steps=3)
     assert any("teacher, seed 0: training diverged" in note for note in found.notes)
     assert any("their noise is unknown" in note for note in found.notes)
     assert found.teachers == ()
@@ -213,7 +213,7 @@ def test_diverged_teachers_are_reported() -> None:
 def test_a_given_teacher_is_used_and_left_as_it_is() -> None:
     teacher = PsiMLP(structure_from_group([EVEN_Y], (2, 2)), 2, seed=0, dtype=torch.float32)
     before = teacher.theta.detach().clone()
-    found = discover(small_laplace(), teacher, tests=("teacher",), seeds=1, iterations=5)
+    found = discover(small_laplace(), teacher, tests=("teacher",), seeds=1, steps=5)
     assert teacher.theta.dtype == torch.float32
     assert torch.equal(teacher.theta, before)
     assert len(found.teachers) == 1

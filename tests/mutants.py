@@ -70,7 +70,7 @@ TESTS = {
         "training/test_gauss_newton.py",
         "training/test_gauss_newton_progress.py",
         "training/test_gauss_newton_files.py",
-        "training/test_scouting.py",
+        "training/test_multi_start.py",
         "training/test_held_out.py",
         "training/test_marching.py",
         "training/test_abort.py",

@@ -17,9 +17,9 @@ from .doubts import ALLOWED, between_points, loose, times_larger, undetermined
 from .gauss_newton_options import GaussNewton
 from .marching import March
 from .marquardt import Marquardt, Watched
+from .multi_start import COMPARED_AFTER, better_start, redrawn, wants_another_start
 from .protocol import Doubts, Failure, Moment, Run, Task
 from .result import other_weights
-from .scouting import SCOUT_ITERATIONS, better_start, redrawn, wants_another_start
 
 _STARTS = 2
 
@@ -38,14 +38,14 @@ class GaussNewtonRun(Run):
         starts = options.tuning.starts if isinstance(options.tuning.starts, int) else _STARTS
         # A second start costs as much as the first: without unknown coefficients only a stuck one is worth it.
         compares = options.tuning.starts != "auto" or (bool(problem.pde.unknown) and coefficients is None)
-        self._scouting = min(SCOUT_ITERATIONS, options.steps)
-        self._compare_at = self._scouting if compares else None
+        self._compared_after = min(COMPARED_AFTER, options.steps)
+        self._compare_at = self._compared_after if compares else None
         elsewhere = {**(coefficients or {}), **problem.unknowns.far(coefficients, guessed=True)}
         self._others = [
             partial(Marquardt, problem, redrawn(net, problem, options.seed, number, engine), options, engine, elsewhere)
             for number in range(1, starts)
         ]
-        self._scouted = not self._others
+        self._is_compared = not self._others
         self._march = March(problem, net, options, engine, task.unseen, self._run.x)
         self._reason: str | None = None
         self._last: Watched | None = None
@@ -88,11 +88,11 @@ class GaussNewtonRun(Run):
                 self._run, self._reason = march.after(run), None
                 return Moment()
             self._reason = None
-        elif not self._scouted and wants_another_start(run, self._reason, run.first_loss, self._compare_at):
+        elif not self._is_compared and wants_another_start(run, self._reason, run.first_loss, self._compare_at):
             self.task.say(run.step, "trying other starts")
-            found = better_start(run, self._others, self._scouting, self.task.is_over)
+            found = better_start(run, self._others, self._compared_after, self.task.is_over)
             if found is not None:
-                self._scouted = True
+                self._is_compared = True
                 self._go_on_with(found)
             return Moment()
         elif march.is_due(run, self._reason):
@@ -158,19 +158,19 @@ class GaussNewtonRun(Run):
 
     def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         (tensors, numbers), (march_tensors, march_numbers) = self._run.saved(), self._march.saved()
-        return {**tensors, **march_tensors}, {**numbers, **march_numbers, "scouted": self._scouted}
+        return {**tensors, **march_tensors}, {**numbers, **march_numbers, "compared": self._is_compared}
 
     def expected(self, numbers: Mapping[str, Any]) -> Expectations:
         run, march = self._run, self._march
         return Expectations(
             {**run.expected_tensors, **march.expected_tensors},
-            {**run.expected_numbers, **march.expected_numbers, "scouted": entries.boolean},
+            {**run.expected_numbers, **march.expected_numbers, "compared": entries.boolean},
         )
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         self._run = self._march.restore(tensors, numbers, self._run)
         self._run.restore(tensors, numbers)
-        self._scouted = numbers["scouted"]
+        self._is_compared = numbers["compared"]
 
 
 def _returned(run: Marquardt, last: Watched, step: int) -> tuple[str, ...]:

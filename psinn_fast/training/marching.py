@@ -29,9 +29,9 @@ from .doubts import ALLOWED, FREE
 from .gauss_newton_options import GaussNewton
 from .held_out import HeldOut
 from .marquardt import Marquardt
+from .multi_start import redrawn
 from .protocol import Failure
 from .regions import columns_at
-from .scouting import redrawn
 from .stability import possible_errors
 
 Points = npt.NDArray[np.float64]

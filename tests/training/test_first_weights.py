@@ -33,7 +33,7 @@ from psinn_fast import (
 )
 from psinn_fast.kernels.torch_program import undefined
 from psinn_fast.training.marquardt import Marquardt
-from psinn_fast.training.scouting import redrawn
+from psinn_fast.training.multi_start import redrawn
 
 TIME = Box(t=(0, 1))
 SQUARE = Box(x=(-1, 1), y=(-1, 1))

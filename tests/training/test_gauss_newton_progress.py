@@ -52,7 +52,7 @@ def test_title_iterations_and_losses_are_shown() -> None:
 
 
 def test_other_starts_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gauss_newton, "SCOUT_ITERATIONS", 2)
+    monkeypatch.setattr(gauss_newton, "COMPARED_AFTER", 2)
     net = TanhMLP([1, 6, 1], seed=0, dtype=FLOAT64)
     with torch.no_grad():
         net.theta.mul_(30.0)

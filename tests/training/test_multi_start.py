@@ -36,7 +36,7 @@ from psinn_fast.training import gauss_newton
 from psinn_fast.training.least_squares import Equations
 from psinn_fast.training.marching import March
 from psinn_fast.training.marquardt import Failure, Marquardt
-from psinn_fast.training.scouting import better_start
+from psinn_fast.training.multi_start import better_start
 
 
 def saturated(scale: float = 30.0) -> TanhMLP:
@@ -48,7 +48,7 @@ def saturated(scale: float = 30.0) -> TanhMLP:
 
 @pytest.mark.trajectory
 def test_a_poor_start_is_given_up_and_resume_repeats_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("psinn_fast.training.gauss_newton.SCOUT_ITERATIONS", 8)
+    monkeypatch.setattr("psinn_fast.training.gauss_newton.COMPARED_AFTER", 8)
     options, path = GaussNewton(20, tuning=Tuning(starts=3)), tmp_path / "c.safetensors"
     net = saturated()
     result = fit(decay(), net, options, checkpoint=path)

@@ -15,7 +15,7 @@ from .protocol import Failure
 
 # By then a start that finds no way has a loss some thousand times that of the others (docs/optimisers.md). Starts that
 # do find theirs differ by up to about 30, and the one ahead is not always the one that ends better.
-SCOUT_ITERATIONS = 75
+COMPARED_AFTER = 75
 CLEARLY_WORSE = 100.0
 # Reasons to end that another start may not meet.
 DEAD_ENDS = ("no descent", "step")

@@ -62,7 +62,14 @@ def subjects(folder: Path) -> list[Subject]:
         path = folder / "w.safetensors"
         pf.save_network(path, net, {"nu": 0.1})
         found.append(Subject("weights", path.read_bytes(), _read_weights))
-    for schedule in (Adam(4, 1e-3), pf.GaussNewton(steps=4, points=20)):
+    optimizers: tuple[Any, ...] = (
+        Adam(4, 1e-3),
+        pf.GaussNewton(4, points=20),
+        pf.LBFGS(4),
+        pf.TorchOptimizer(torch.optim.AdamW, 4, lr=1e-3),
+        [Adam(2, 1e-3), pf.GaussNewton(3, points=20)],
+    )
+    for schedule in optimizers:
         path = folder / "c.safetensors"
         _train(schedule, path, resume=False)
         found.append(Subject("checkpoint", path.read_bytes(), partial(_train, schedule, resume=True)))
@@ -215,7 +222,7 @@ def _read_table(path: Path) -> object:
     return found
 
 
-def _train(schedule: Adam | pf.GaussNewton, path: Path, resume: bool) -> object:
+def _train(schedule: Any, path: Path, resume: bool) -> object:
     box = pf.Box(x=(0, 1))
     conditions = [pf.Residual(box.grid(31)), pf.Dirichlet(box.face("x", "low", 2), u=0.0)]
     pde = pf.PDE("x", "u", lambda u, a: u.xx + a * u - 1, unknown={"a": 0.5})

@@ -14,20 +14,20 @@ from typing import Any
 
 import torch
 
-from .building import DTYPES, METHODS, Network
+from .building import Network
+from .cli_options import parser
 from .console import complain, leave_pipe, open_streams, say
 from .discovery.discover import discover
-from .discovery.options import SEEDS, STEPS, TESTS
 from .discovery.student import StudentSettings
 from .doctor import doctor_report
 from .files import to_json
 from .kernels import checks
 from .kernels.errors import CheckpointWarning, DivergedError, InputError, OutputWarning, PsinnFastError
-from .kernels.regularizer import KINDS, Regularizer
+from .kernels.regularizer import Regularizer
 from .output import check_writable, save_discovery
-from .pipeline import TEACHER_STEPS, compared_by_adam, comparison_table, run_pipeline
+from .pipeline import compared_by_adam, comparison_table, run_pipeline
 from .problem import Problem
-from .problems import PROBLEMS, get_problem, parse_number
+from .problems import get_problem, parse_number
 from .self_test import self_test
 from .solving import solve
 from .structure import Structure
@@ -35,7 +35,7 @@ from .training.adam import Adam
 from .training.checkpoint import load_network
 from .training.gauss_newton_options import GaussNewton
 from .training.lbfgs import LBFGS
-from .training.named import OPTIMIZERS, WARMUP
+from .training.named import WARMUP
 from .training.options import Options
 
 EXIT_WRONG, EXIT_BAD_INPUT, EXIT_DIVERGED = 1, 2, 3
@@ -105,7 +105,7 @@ def _parse(arguments: Sequence[str] | None, options: argparse.Namespace) -> None
     help_text, error_text = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(help_text), contextlib.redirect_stderr(error_text):
-            _parser().parse_args(arguments, options)
+            parser(_COMMANDS).parse_args(arguments, options)
     except SystemExit:
         if help_text.getvalue():
             say(help_text.getvalue().rstrip())
@@ -209,109 +209,6 @@ def _run(options: argparse.Namespace) -> int:
         if options.out:
             say(f"files and pictures: {options.out}")
     return 0
-
-
-class _Unabbreviated(argparse.ArgumentParser):
-    """An option that is cut short may be another one in the next version. Commands get parsers of this class, too."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, **options)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Unabbreviated(
-        prog="psinn-fast", description="Train small tanh networks on PDEs: PINNs, and Psi-NNs with tied weights."
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    doctor = commands.add_parser("doctor", help="what this machine offers: versions, backends, threads")
-    doctor.add_argument("--json", action="store_true", help="print one JSON object")
-    doctor.add_argument("--self-test", action="store_true", help="compare all kernels with autograd: a few seconds")
-    doctor.set_defaults(command=_doctor)
-
-    one = commands.add_parser("solve", help="train one network on a problem")
-    _common(one)
-    one.add_argument("--method", choices=METHODS, default="pinn", help="default: %(default)s")
-    one.add_argument("--structure", metavar="paper|FILE", help="for psi: the published structure or a structure.json")
-    one.add_argument("--width", type=int, metavar="N", help="for psi: scales the structure's blocks")
-    one.add_argument("--layers", metavar="2,8,8,16,1", help="for pinn and pinn-post: layer sizes")
-    one.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s")
-    one.add_argument("--warmup", type=int, metavar="N", help=f"Adam's part of adam+gauss-newton (default: {WARMUP})")
-    one.add_argument("--milestones", metavar="N,N", help="steps at which the learning rate drops to a tenth")
-    one.add_argument("--dtype", choices=DTYPES, help="default: float32 for adam, else float64")
-    one.add_argument("--seconds", type=float, metavar="S", help="stop after this time")
-    one.set_defaults(command=_solve)
-
-    find = commands.add_parser("discover", help="find the relation matrix R, and what speaks for it")
-    _any_problem(find)
-    find.add_argument("--teacher", metavar="FILE", help="a weights.safetensors to distil, beside the networks trained")
-    find.add_argument("--seeds", type=int, metavar="N", help=f"dense networks (default: {SEEDS})")
-    find.add_argument("--seconds", type=float, metavar="S", help="limit for each network's training")
-    _discovery_options(find, "--steps")
-    find.set_defaults(command=_discover)
-
-    pipeline = commands.add_parser("run", help="the whole pipeline, then PINN, PINN-post and Psi-NN side by side")
-    _common(pipeline)
-    _discovery_options(pipeline, "--discovery-steps")
-    pipeline.add_argument(
-        "--teacher-steps",
-        type=int,
-        metavar="N",
-        help=f"L-BFGS steps that go on with Adam's teacher (default: {TEACHER_STEPS})",
-    )
-    pipeline.add_argument("--optimizer", choices=("adam", "gauss-newton"), default="adam", help="default: %(default)s")
-    pipeline.add_argument("--dtype", choices=DTYPES, help="default: float32 for adam, else float64")
-    pipeline.add_argument("--seconds", type=float, metavar="S", help="limit for each network's training")
-    pipeline.add_argument("--paper", action="store_true", help="the paper's full step counts and learning rate")
-    pipeline.set_defaults(command=_run)
-    return parser
-
-
-def _any_problem(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("problem", metavar="PROBLEM", help=", ".join(PROBLEMS))
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. nu=0.04/pi")
-    parser.add_argument("--backend", default="auto", help="auto, or one that doctor names (default: %(default)s)")
-    parser.add_argument("--seed", type=int, metavar="S", help="of the initial weights (default: 0)")
-    parser.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's)")
-    parser.add_argument("--out", metavar="DIR", help="folder for results, weights, history and pictures")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="no progress bar")
-
-
-def _common(parser: argparse.ArgumentParser) -> None:
-    _any_problem(parser)
-    parser.add_argument("--steps", type=int, metavar="N", help="steps of each network (default: the problem's)")
-    parser.add_argument("--lr", type=float, metavar="R", help="learning rate (default: the problem's)")
-    parser.add_argument(
-        "--device",
-        default="cpu",
-        metavar="D",
-        help="cpu, cuda or e.g. cuda:1, where networks are trained (default: cpu)",
-    )
-    parser.add_argument(
-        "--no-scaling", action="store_true", help="networks see coordinates, fields and residuals as they are"
-    )
-    parser.add_argument("--resume", action="store_true", help="continue the run whose checkpoint is in --out")
-
-
-def _discovery_options(parser: argparse.ArgumentParser, steps: str) -> None:
-    defaults = StudentSettings()
-    parser.add_argument(
-        "--tests", default=",".join(TESTS), metavar="T,T", help="what discovery looks at (default: %(default)s)"
-    )
-    parser.add_argument(
-        steps, dest="discovery_steps", type=int, metavar="N",
-        help=f"of Gauss-Newton, for each network that discovery trains (default: {STEPS})",
-    )  # fmt: skip
-    parser.add_argument(
-        "--threshold", metavar="D", help="clustering distance of the students, in the paper 0.1 (default: auto)"
-    )
-    parser.add_argument("--student", metavar="8,8,8", help="hidden layer sizes of the student (default: the problem's)")
-    penalty = defaults.regularizer
-    parser.add_argument("--regularizer", choices=KINDS, help=f"of the student (default: {penalty.kind})")
-    parser.add_argument("--strength", type=float, metavar="B", help=f"default: {penalty.strength:g}")
-    parser.add_argument("--starts", type=int, metavar="N", help=f"students (default: {defaults.starts})")
-    parser.add_argument("--student-steps", type=int, metavar="N", help=f"default: {defaults.steps}")
 
 
 def _problem(options: argparse.Namespace) -> Problem:
@@ -420,3 +317,6 @@ def _integers(name: str, text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise InputError(f"{name}: expected integers separated by commas, got {text!r}") from None
+
+
+_COMMANDS = {"doctor": _doctor, "solve": _solve, "discover": _discover, "run": _run}

@@ -53,7 +53,7 @@ def fit(
         checkpoint: file written at the start, every 30 s, at the end, on Ctrl-C and before an error is raised.
         weighting: what the terms of the loss weigh as training goes on (docs/weightings.md), in all optimisers:
             ``"fixed"``, ``"trace-balance"``, ``"gradient-norms"``, ``"ntk"``, ``"residual-attention"``,
-            ``"self-adaptive"``, ``"causal"``, or settings: ``pf.GradientNorms(every=100)``. None: the conditions' own
+            ``"self-adaptive"``, ``"causal"``, or settings: ``pf.GradientNorms(every=50)``. None: the conditions' own
             weights, which Gauss-Newton balances (`GaussNewton`).
         options: how it is trained, the same for all optimisers (`Options`).
 

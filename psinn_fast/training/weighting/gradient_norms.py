@@ -28,13 +28,14 @@ class GradientNorms(Weighting):
     in. Measurements are weighed like boundary conditions: so the source has it.
 
     Args:
-        every: steps between updates.
+        every: steps between updates. The source's 10 are for points drawn anew in each step; on points that stay,
+            weights that follow every wave of the gradients cost accuracy (docs/weightings.md).
         keep: lambda <- keep lambda + (1 - keep) (the ratio above). 0.9, the source's recommendation.
     """
 
     name: ClassVar[str] = "gradient-norms"
 
-    every: int = 10
+    every: int = 100
     keep: float = 0.9
 
     def __post_init__(self) -> None:

@@ -26,7 +26,7 @@ def chosen_weighting(weighting: Weighting | str | None) -> Weighting | None:
         return WEIGHTINGS[weighting]()
     if weighting is not None and not isinstance(weighting, Weighting):
         raise InputError(
-            f"weighting: expected None, one of {list(WEIGHTINGS)}, or settings such as pf.GradientNorms(every=100), "
+            f"weighting: expected None, one of {list(WEIGHTINGS)}, or settings such as pf.GradientNorms(every=50), "
             f"got {short(weighting)}"
         )
     return weighting

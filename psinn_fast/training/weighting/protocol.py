@@ -24,8 +24,8 @@ from ...problem import Problem
 from ..checkpoint import Expectations
 from ..sampling import is_boundary_term, thinned
 
-# Of the points of a term, those at which a trace is taken: this part, but so many at least.
-_PART, _FEWEST = 1 / 4, 64
+# Of the points of a term, those at which a trace is taken: this part, but so many at least and at most.
+_PART, _FEWEST, _MOST = 1 / 5, 64, 512
 _SEED = 449
 # Numbers of a Jacobian alive at once.
 _CHUNK_NUMBERS = 1 << 22
@@ -174,8 +174,8 @@ class Objective:
     def traces(self, number: int = 0) -> Tensor:
         """(T,): every term's mean over its points of |dr/dx|^2, the trace of its J^T J over N; x = (theta, z).
 
-        Unweighted; 0 for terms that weigh nothing. Of more than 64 points a fourth is taken, spread over their
-        order, others for each ``number``: all of them would cost as much as ten steps.
+        Unweighted; 0 for terms that weigh nothing. Of more than 64 points a fifth is taken, up to 512, spread
+        over their order, others for each ``number``: all of them would cost as much as ten steps.
         """
         found = torch.zeros_like(self.own)
         theta, free = self._weights()
@@ -198,7 +198,7 @@ class Objective:
 
 
 def _some_points(term: Term, number: int) -> Term:
-    count = max(min(term.n_points, _FEWEST), int(_PART * term.n_points))
+    count = min(term.n_points, max(_FEWEST, min(_MOST, int(_PART * term.n_points))))
     return term if count == term.n_points else thinned(term, count, np.random.default_rng((_SEED, number)))
 
 

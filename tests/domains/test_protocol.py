@@ -262,7 +262,7 @@ def test_symmetries_of_functions_on_a_boundary(n: int) -> None:
 
 def test_students_imitate_inside() -> None:
     teacher = pf.TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
-    found = distil(problem(L), teacher, settings=StudentSettings((4,), starts=1, steps=20, grid=9), threshold=0.1)
+    found = distil(problem(L), teacher, settings=StudentSettings((4,), starts=1, steps=20, grid=9, threshold=0.1))
     assert found.imitation_error[0] < 1
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,7 +29,7 @@ from . import teachers
 from .distillation import Distillation, distil, matching_width
 from .evidence import Evidence, accepted_group, evidence_table, weigh
 from .extraction import DiscoveryError
-from .options import TESTS, backend_and_progress, checked_options
+from .options import TESTS, DiscoveryOptions, backend_and_progress, checked_options
 from .student import StudentSettings
 from .teachers import Trained
 
@@ -68,7 +68,7 @@ class Trial:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Discovery:
     """What was found.
 
@@ -97,6 +97,11 @@ class Discovery:
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     backend: str = "auto"
+
+    def __repr__(self) -> str:
+        maps = ", ".join(match.text for match in self.group) or "none"
+        structure = str(self.structure).splitlines()[0]
+        return f"Discovery of {self.problem.name}: symmetries {maps}; {structure}; report() says why"
 
     def report(self) -> str:
         """The finding in words: R, the evidence table, what was compared, what went wrong."""
@@ -220,19 +225,8 @@ def discover(
     trained: list[Trained] = []
     if {"teacher", "student"} & set(wanted):
         with clock("teachers"):
-            trained, failures = teachers.train(problem, range(seed, seed + seeds), **training)
-            if (
-                len(trained) > 1
-                and (noise := teachers.disagreement(problem, [found.net for found in trained], backend)) > DIFFERING
-            ):
-                training["iterations"] = MORE * steps
-                trained, failures = teachers.train(problem, range(seed, seed + MORE * seeds), **training)
-                notes.append(
-                    f"teachers differ by {noise:.1%} after {steps} iterations: "
-                    f"{MORE * seeds} were trained for {MORE * steps}"
-                )
-        notes += [f"teacher, {failure}" for failure in failures]
-        trained.sort(key=lambda found: found.loss)
+            trained, training["iterations"], said = _teachers(problem, asked, training)
+        notes += said
     nets = [*([teacher] if teacher is not None else []), *(found.net for found in trained)]
 
     on_teachers: dict[SignedPermutation, teachers.Asymmetry] | None = None
@@ -245,17 +239,12 @@ def discover(
     distilled: list[Distillation] = []
     on_students: list[list[Symmetry]] | None = None
     if "student" in wanted and nets:
-        shown: dict[str, Any] = {"backend": backend, "progress": progress}
         with clock("students"):
             committee = [found.net for found in trained]
             subjects = [*([[teacher]] if teacher is not None else []), *([committee] if committee else [])]
             subjects += [[net] for net in committee if len(committee) > 1]
-            for number, subject in enumerate(subjects[: asked.distillations]):
-                own_settings = replace(asked.settings, seed=asked.settings.seed + number)
-                try:
-                    distilled.append(distil(problem, subject, settings=own_settings, **shown))
-                except (DiscoveryError, InputError) as error:
-                    notes.append(f"students: {error}")
+            distilled, said = _distilled(problem, subjects[: asked.distillations], asked, backend, progress)
+        notes += said
         if distilled:
             on_students = [shown for found in distilled for shown in _votes(found)]
 
@@ -288,6 +277,40 @@ def discover(
     return Discovery(
         problem, structure, group, evidence, best, tuple(trained), trial, tuple(notes), clock.seconds, backend
     )  # fmt: skip
+
+
+def _teachers(
+    problem: Problem, asked: DiscoveryOptions, training: Mapping[str, Any]
+) -> tuple[list[Trained], int, list[str]]:
+    """Dense networks by ascending loss, the steps of each, and what is to be said of it.
+
+    Where they differ by much, more of them are trained, for longer.
+    """
+    seed, seeds, steps, notes = asked.seed, asked.seeds, asked.steps, list[str]()
+    trained, failures = teachers.train(problem, range(seed, seed + seeds), **training)
+    nets = [found.net for found in trained]
+    if len(nets) > 1 and (noise := teachers.disagreement(problem, nets, training["backend"])) > DIFFERING:
+        steps = MORE * asked.steps
+        more = {**training, "iterations": steps}
+        trained, failures = teachers.train(problem, range(seed, seed + MORE * seeds), **more)
+        notes.append(
+            f"teachers differ by {noise:.1%} after {asked.steps} iterations: {MORE * seeds} were trained for {steps}"
+        )
+    return sorted(trained, key=lambda found: found.loss), steps, [*notes, *(f"teacher, {text}" for text in failures)]
+
+
+def _distilled(
+    problem: Problem, subjects: Sequence[Sequence[PsiMLP]], asked: DiscoveryOptions, backend: str, progress: bool
+) -> tuple[list[Distillation], list[str]]:
+    """What students of each of the ``subjects`` show, and why others show nothing."""
+    found, notes = list[Distillation](), list[str]()
+    for number, subject in enumerate(subjects):
+        settings = replace(asked.settings, seed=asked.settings.seed + number)
+        try:
+            found.append(distil(problem, subject, settings=settings, backend=backend, progress=progress))
+        except (DiscoveryError, InputError) as error:
+            notes.append(f"students: {error}")
+    return found, notes
 
 
 def _structure(problem: Problem, group: Sequence[Symmetry]) -> tuple[Structure, list[str]]:

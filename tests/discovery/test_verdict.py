@@ -262,3 +262,12 @@ def test_of_a_large_group_a_subgroup_makes_the_structure() -> None:
 def test_bad_input(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         discover(small_laplace(), **options)
+
+
+def test_a_discovery_is_printed_in_one_line() -> None:
+    found = discover(small_laplace(), tests="problem")
+    text = repr(found)
+    assert "\n" not in text
+    assert len(text) < 400
+    assert text.startswith("Discovery of small: symmetries ")
+    assert all(match.text in text for match in found.group)

@@ -2,7 +2,8 @@
 
 PSINN_FAST_TEST_PERTURB=k, k > 0, moves the initial weights of all networks by 1e-12 of their size (float32: by one
 rounding), with signs from draw k. PSINN_FAST_TEST_BACKEND=reference makes "auto" mean that backend on the CPU.
-PSINN_FAST_ISA, which the library itself reads, chooses the instruction set.
+PSINN_FAST_TEST_SHARE=k/n keeps the k-th of n shares of the tests. PSINN_FAST_ISA, which the library itself reads,
+chooses the instruction set.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,12 @@ MOST_UNMARKED_STEPS = 25
 NUMERICAL_FILES = ("conditions", "derivatives", "frame", "networks", "operators", "pde", "solving")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    own, shares = (int(part) for part in os.environ.get("PSINN_FAST_TEST_SHARE", "0/1").split("/"))
+    others = [item for item in items if zlib.crc32(item.nodeid.encode()) % shares != own]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in set(others)]
     for item in items:
         parts = item.path.relative_to(ROOT).with_suffix("").parts
         is_numerical = parts[1] in (*NUMERICAL, *(f"test_{name}" for name in NUMERICAL_FILES))

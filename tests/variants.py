@@ -4,8 +4,9 @@
     python tests/variants.py -m trajectory --draws 1,2,3,4,5
 
 The ways are the instruction sets of the C++ kernels, with torch's own kernels held to the same, and the reference
-backend. ``--draws`` repeats each with perturbed initial weights; 0 leaves them alone. What is not known here is given
-to pytest. Exit code 1 if a run failed.
+backend. ``--draws`` repeats each with perturbed initial weights; 0 leaves them alone. With ``--shares 2`` each test
+runs in every other way only, half of the tests in each. What is not known here is given to pytest. Exit code 1 if a
+run failed.
 """
 
 from __future__ import annotations
@@ -35,15 +36,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="pytest under every instruction set; other options are pytest's")
     parser.add_argument("-m", dest="mark", default="numerical", help="numerical or trajectory (default: %(default)s)")
     parser.add_argument("--draws", default="0", metavar="K,K", help="of the perturbation (default: 0, for none)")
+    parser.add_argument("--shares", type=int, default=1, metavar="N", help="ways share the tests out (default: 1)")
     options, others = parser.parse_known_args()
     failures, lines = 0, []
-    for name, environment in variants().items():
+    for number, (name, environment) in enumerate(variants().items()):
+        share = f"{number % options.shares}/{options.shares}"
         for draw in options.draws.split(","):
             print(f"\n{name}, draw {draw}", flush=True)
             started = time.perf_counter()
             code = subprocess.run(
                 [sys.executable, "-m", "pytest", "-q", "-n", "auto", "-m", options.mark, *others],
-                env={**os.environ, **environment, "PSINN_FAST_TEST_PERTURB": draw},
+                env={**os.environ, **environment, "PSINN_FAST_TEST_PERTURB": draw, "PSINN_FAST_TEST_SHARE": share},
                 check=False,
             ).returncode
             failures += code != 0

@@ -40,7 +40,7 @@ def helmholtz() -> pf.Problem:
     box, k, wave = pf.Box(x=(-1, 1), y=(-1, 1)), 1.0, (1.0, 4.0)
     factor = k**2 - sum((a * math.pi) ** 2 for a in wave)
 
-    def equation(u, x, y):  # type: ignore[no-untyped-def]
+    def equation(u, x, y):  # type: ignore[no-untyped-def]  # fields are symbols, of no type of ours
         source = factor * sympy.sin(wave[0] * sympy.pi * x) * sympy.sin(wave[1] * sympy.pi * y)
         return u.xx + u.yy + k**2 * u - source
 

@@ -86,7 +86,7 @@ def _guard_what_is_made(kind: type) -> None:
         _refuse_fields(_MADE[kind], args[0], None if kind in _ALWAYS else by)
         return make(cls, *scope.unified(*args), **options)
 
-    kind.__new__ = staticmethod(guarded)  # type: ignore[method-assign,assignment]
+    kind.__new__ = staticmethod(guarded)  # type: ignore[method-assign,assignment]  # it is replaced
 
 
 def _guard_series(name: str) -> None:
@@ -147,7 +147,7 @@ def _guard_evaluation(kind: type) -> None:
         with entered(None):
             return doit(self, **hints)
 
-    setattr(kind, "doit", guarded)  # noqa: B010
+    setattr(kind, "doit", guarded)  # noqa: B010  # likewise
 
 
 for _kind in _MADE:

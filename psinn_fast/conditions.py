@@ -239,7 +239,7 @@ def Neumann(
             f"{name}: normals: these points bring none along: {_why_without(points)}; give one unit vector "
             f"({site.shape[1]},) or one per point {site.shape}"
         )
-    vectors = checked_normals(own if normals is None else normals, site.shape, name)  # type: ignore[arg-type]
+    vectors = checked_normals(own if normals is None else normals, site.shape, name)  # type: ignore[arg-type]  # not both are None
     targets = checked_targets(targets, name)
     given = {**targets, **normal_columns(vectors, normals is None and _are_of_points(points))}
     return _condition(name, points, (site,), partial(_flux_residuals, tuple(targets)), given, BOUNDARY, weight, outside)

@@ -147,7 +147,7 @@ def solve(
         if options.resume is True and not os.path.exists(checkpoint):
             raise InputError(f"resume: there is no checkpoint in {out}")
         writable_folder(out)
-    method = GIVEN if is_given else chosen_network(network).method  # type: ignore[arg-type]
+    method = GIVEN if is_given else chosen_network(network).method  # type: ignore[arg-type]  # no network
 
     def conclude(result: FitResult, pictures: bool = True) -> Solution:
         solution = Solution(

@@ -67,7 +67,7 @@ class GaussNewtonRun(Run):
         return self._run.x
 
     @property
-    def solver(self) -> str | None:  # type: ignore[override]
+    def solver(self) -> str | None:  # type: ignore[override]  # mypy wants it to be settable, which nothing needs
         return ", ".join(self._run.solvers) or None
 
     def advance(self, until: int, is_logged: bool) -> Moment:

@@ -96,10 +96,9 @@ class TorchRun(FirstOrder):
         self._free = torch.nn.Parameter(start.to(device))
         self._trained = [self._theta, *([self._free] if self._free.numel() else [])]
         self._optimizer = settings.made_for(self._trained)
-        # Most take a closure and call it once; those that need it call it as often as they like.
-        self._needs_closure = "closure" in inspect.signature(self._optimizer.step).parameters and isinstance(
-            self._optimizer, torch.optim.LBFGS
-        )
+        # Those that cannot do without a closure, as L-BFGS, call it as often as they like.
+        closure = inspect.signature(self._optimizer.step).parameters.get("closure")
+        self._needs_closure = closure is not None and closure.default is inspect.Parameter.empty
         # What it learnt of the curvature belongs to one loss.
         self._weighed.is_constant |= self._needs_closure
         self._done = 0
@@ -151,7 +150,9 @@ class TorchRun(FirstOrder):
             self._theta.copy_(tensors["theta"])
             self._free.copy_(tensors["coefficients"])
         self._done = numbers["step"]
-        shapes = {(), (1,), *(tuple(parameter.shape) for parameter in self._trained)}
+        # Some keep all parameters side by side, weights and unknown coefficients.
+        sizes = [parameter.numel() for parameter in self._trained]
+        shapes = {(), (1,), (sum(sizes),), *((size,) for size in sizes)}
         for name in _names(numbers["optimizer"]):
             if tuple(tensors[name].shape) not in shapes:
                 raise CheckpointError(f"{name}: no optimiser of these parameters keeps {tuple(tensors[name].shape)}")

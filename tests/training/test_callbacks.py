@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from small import small_laplace
+from small import decay, small_laplace
 
 import psinn_fast as pf
 from psinn_fast.kernels.errors import short
@@ -123,6 +123,24 @@ def test_a_run_is_continued_from_its_result_as_if_it_had_not_stopped(optimizer: 
     assert first.net is net
     with pytest.raises(pf.CheckpointError, match=r"belongs to another run \(optimizers: saved"):
         pf.fit(small_laplace(5), other, [pf.LBFGS(1), pf.LBFGS(3)], options=pf.Options(resume=first))
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [lambda n: pf.LBFGS(n), lambda n: pf.TorchOptimizer(torch.optim.LBFGS, n, lr=0.1), lambda n: pf.GaussNewton(n)],
+    ids=["lbfgs", "torch's lbfgs", "gauss-newton"],
+)
+def test_unknown_coefficients_are_continued_along(optimizer: Callable[[int], Any]) -> None:
+    """L-BFGS keeps weights and coefficients side by side."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    nets = [pf.TanhMLP([1, 4, 1], seed=seed, dtype="float64") for seed in (0, 0, 5)]
+    expected = pf.fit(decay(), nets[0], optimizer(12))
+    first = pf.fit(decay(), nets[1], optimizer(7))
+    second = pf.fit(decay(), nets[2], optimizer(12), options=pf.Options(resume=first))
+    torch.set_num_threads(threads)
+    assert torch.equal(nets[2].theta, nets[0].theta)
+    assert second.coefficients == expected.coefficients
 
 
 def test_tensorboard_has_every_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ test-all-isa: $(READY)  ## what computes, under every instruction set of this ma
 test-perturbed: $(READY)  ## what follows training, in the same ways, from five perturbed starts each
 	OMP_NUM_THREADS=1 $(BIN)/python tests/variants.py -m trajectory --draws 1,2,3,4,5
 
-mutants: $(READY)  ## whether the tests notice faults made in FILES="kernels/lowering.py ..."
+mutants: $(READY)  ## whether the tests notice faults made in FILES="kernels/network/lowering/lowering.py ..."
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants.py $(FILES)
 
 lint: $(READY) types  ## ruff (lint and format) and mypy

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 
 from psinn_fast.kernels.contract import Term
-from psinn_fast.networks import PsiMLP, TanhMLP
+from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.structure import Structure
 from psinn_fast.problems import get_problem
-from psinn_fast.structure import Structure
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from psinn_fast.networks import PsiMLP
+from psinn_fast.networks.mlp import PsiMLP
 
 from .cases import Case
 from .formulations import FORMULATIONS, Formulation, loss

@@ -8,8 +8,8 @@ import torch
 
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.cpu.extension import chosen_instruction_set, native
-from psinn_fast.kernels.plan import Plan
-from psinn_fast.kernels.program import Jet
+from psinn_fast.kernels.language.program import Jet
+from psinn_fast.kernels.network.plan import Plan
 
 from .cases import Case
 from .peers import TrainStep

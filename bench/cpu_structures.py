@@ -11,14 +11,14 @@ from functools import cache, partial
 import torch
 
 from psinn_fast.kernels.contract import Term
-from psinn_fast.kernels.symbols import SymbolLayer
-from psinn_fast.networks import PsiMLP
-from psinn_fast.problem import Problem
+from psinn_fast.kernels.network.symbols import SymbolLayer
+from psinn_fast.networks.groups import SignedPermutation, Symmetry, structure_from_group
+from psinn_fast.networks.mlp import PsiMLP
+from psinn_fast.networks.published import published_structure
+from psinn_fast.networks.structure import Structure
+from psinn_fast.problem.problem import Problem
 from psinn_fast.problems import get_problem
-from psinn_fast.published import published_structure
-from psinn_fast.structure import Structure
-from psinn_fast.symmetry import SignedPermutation, Symmetry, structure_from_group
-from psinn_fast.training.point_orbits import one_point_per_orbit
+from psinn_fast.training.points.point_orbits import one_point_per_orbit
 
 from .cases import Case, thinned
 from .check import Expected, compare

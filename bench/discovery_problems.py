@@ -26,8 +26,8 @@ from psinn_fast import (
     Symmetry,
     get_problem,
 )
+from psinn_fast.networks.groups import close_group
 from psinn_fast.problems.burgers import cole_hopf
-from psinn_fast.symmetry import close_group
 
 FloatArray = npt.NDArray[np.float64]
 

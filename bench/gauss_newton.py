@@ -21,7 +21,7 @@ import torch
 
 from psinn_fast import Adam, GaussNewton, Network, PsiMLP, get_backend, get_problem, solve
 from psinn_fast.building import build_network
-from psinn_fast.problem import Problem
+from psinn_fast.problem.problem import Problem
 from psinn_fast.problems import parse_number
 from psinn_fast.training.metrics import coarse_relative_l2, error_metrics
 

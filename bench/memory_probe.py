@@ -13,7 +13,7 @@ import torch
 
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.cpu.extension import native
-from psinn_fast.networks import TanhMLP
+from psinn_fast.networks.mlp import TanhMLP
 from psinn_fast.problems import get_problem
 
 from .peers import TrainStep

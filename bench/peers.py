@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState, Backend, Term
-from psinn_fast.kernels.plan import Plan
+from psinn_fast.kernels.network.plan import Plan
 
 from .cases import Case
 

@@ -22,8 +22,8 @@ import torch
 from psinn_fast import Dirichlet, Problem, PsiMLP, Regularizer, Residual, TanhMLP, get_backend, get_problem
 from psinn_fast.discovery.student import imitation
 from psinn_fast.kernels.contract import AdamState
-from psinn_fast.training.lbfgs import LBFGS, minimised
 from psinn_fast.training.metrics import coarse_relative_l2, evaluate
+from psinn_fast.training.optimisers.lbfgs import LBFGS, minimised
 
 from .common import NONE, conflict, new_figure, parser, save
 

@@ -9,9 +9,6 @@ print(solution.metrics["relative_l2"])
 # Imported for what it sets, and before torch, which reads it as it is loaded.
 from . import _openmp  # noqa: F401
 from .building import Network, build_network
-from .calculus import div, grad, lap
-from .conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
-from .derivatives import Derivatives, derivatives
 from .discovery.discover import Discovery, discover
 from .discovery.extraction import DiscoveryError
 from .discovery.student import StudentSettings
@@ -28,21 +25,24 @@ from .kernels.errors import (
     OutputWarning,
     PsinnFastError,
 )
-from .kernels.regularizer import Regularizer
-from .kernels.symbols import SymbolLayer
-from .networks import PsiMLP, TanhMLP
-from .output import save_discovery, save_solution
-from .pde import PDE
+from .kernels.language.regularizer import Regularizer
+from .kernels.network.symbols import SymbolLayer
+from .language.calculus import div, grad, lap
+from .networks.derivatives import Derivatives, derivatives
+from .networks.groups import SignedPermutation, Symmetry, structure_from_group
+from .networks.mlp import PsiMLP, TanhMLP
+from .networks.published import published_structure
+from .networks.structure import Structure
 from .pipeline import run_pipeline
-from .plots import relation_matrix_figure, save_figure, solution_figure, structure_figure
-from .problem import Problem
+from .problem.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
+from .problem.pde import PDE
+from .problem.problem import Problem
+from .problem.recipe import Paper, Recipe
 from .problems import get_problem
-from .published import published_structure
-from .recipe import Paper, Recipe
+from .report.output import save_discovery, save_solution
+from .report.plots import relation_matrix_figure, save_figure, solution_figure, structure_figure
 from .solving import Solution, solve
-from .structure import Structure
 from .symmetries.problem_symmetry import ProblemSymmetry, problem_symmetries
-from .symmetry import SignedPermutation, Symmetry, structure_from_group
 from .training import (
     LBFGS,
     NTK,

@@ -11,12 +11,12 @@ import torch
 from .devices import named_device
 from .kernels import checks, get_backend
 from .kernels.errors import InputError, short
-from .natural_scales import natural_scales
-from .networks import PsiMLP, TanhMLP
-from .problem import Problem
-from .scaling import check_scaling, in_natural_units, scaled
-from .structure import Structure, check_layer_sizes
-from .symmetry import structure_from_group
+from .networks.groups import structure_from_group
+from .networks.mlp import PsiMLP, TanhMLP
+from .networks.structure import Structure, check_layer_sizes
+from .problem.problem import Problem
+from .scaling.natural_scales import natural_scales
+from .scaling.natural_units import check_scaling, in_natural_units, scaled
 from .training.first_weights import start_where_finite
 from .widths import default_width
 

@@ -13,20 +13,20 @@ from .building import Network
 from .devices import find_device
 from .discovery.discover import Discovery, discover, matching_width
 from .discovery.options import TESTS, checked_options
-from .files import as_path
 from .kernels import checks, get_backend
 from .kernels.errors import InputError, short
-from .networks import PsiMLP
-from .output import save_comparison, save_discovery, writable_folder
-from .problem import Problem
+from .networks.mlp import PsiMLP
+from .problem.problem import Problem
 from .problems import as_problem
+from .report.output import save_comparison, save_discovery, writable_folder
 from .solving import CHECKPOINT, Solution, solve
-from .training.adam import Adam
+from .storage.files import as_path
 from .training.doubts import Metric
 from .training.fitting import fit
-from .training.gauss_newton_options import GaussNewton
-from .training.lbfgs import LBFGS
-from .training.named import chosen_optimizers
+from .training.optimisers.adam import Adam
+from .training.optimisers.gauss_newton_options import GaussNewton
+from .training.optimisers.lbfgs import LBFGS
+from .training.optimisers.named import chosen_optimizers
 from .training.options import Options
 from .training.result import time_limit
 

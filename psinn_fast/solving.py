@@ -11,21 +11,21 @@ from typing import Any
 
 from .building import Network, build_network, chosen_network
 from .devices import find_device
-from .files import as_path
 from .kernels import checks, get_backend
 from .kernels.errors import InputError
-from .networks import PsiMLP
-from .output import save_solution, writable_folder
-from .problem import Problem
+from .networks.mlp import PsiMLP
+from .networks.structure import Structure
+from .problem.problem import Problem
 from .problems import as_problem
-from .scaling import float32_suffices
-from .structure import Structure
+from .report.output import save_solution, writable_folder
+from .scaling.natural_units import float32_suffices
+from .storage.files import as_path
 from .training.doubts import Metric, inaccurate
 from .training.fitting import trained
-from .training.gauss_newton_options import GaussNewton
 from .training.interrupt import InterruptFlag
 from .training.metrics import ErrorMeter
-from .training.named import chosen_optimizers
+from .training.optimisers.gauss_newton_options import GaussNewton
+from .training.optimisers.named import chosen_optimizers
 from .training.options import Options
 from .training.protocol import Optimizer
 from .training.result import FitResult, TrainingInterrupted, check_regularizer, time_limit

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from .problem import Problem
-from .structure import Structure
+from .networks.structure import Structure
+from .problem.problem import Problem
 
 # Multiply-adds a row of the Jacobian, for each coordinate, as fields of more coordinates take more neurons; of one
 # coordinate as for two. P^2 for J^T J, and for J about 16 per channel and expanded weight.

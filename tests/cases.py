@@ -10,12 +10,12 @@ import torch
 from helpers import mlp, nested_autograd, random_theta
 from torch import Tensor
 
-from psinn_fast.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
 from psinn_fast.domains import Box
 from psinn_fast.kernels.contract import Term
-from psinn_fast.pde import PDE
-from psinn_fast.problem import Problem
-from psinn_fast.structure import Structure
+from psinn_fast.networks.structure import Structure
+from psinn_fast.problem.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
+from psinn_fast.problem.pde import PDE
+from psinn_fast.problem.problem import Problem
 
 Derivative = Callable[..., Tensor]  # d(i, j, ..., field=0, site=0): derivative of these orders
 Plain = Callable[[Derivative, Tensor, Tensor, Tensor], Sequence[Tensor]]  # d, x (sites, N, d), columns, coefficients

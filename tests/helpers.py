@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from psinn_fast.kernels.cpu.extension import instruction_sets
-from psinn_fast.kernels.symbols import SymbolLayer
-from psinn_fast.structure import Structure
+from psinn_fast.kernels.network.symbols import SymbolLayer
+from psinn_fast.networks.structure import Structure
 
 # Not by `available_backends`, which imports Triton: its tests must be the first to do so.
 CPU_BACKENDS = ("reference", *(("cpu",) if instruction_sets() else ()))

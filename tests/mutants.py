@@ -1,6 +1,6 @@
 """Faults made on purpose, one at a time, and whether the tests notice (docs/testing.md).
 
-    python tests/mutants.py kernels/lowering.py psinn_fast/training/marquardt.py --sample 60
+    python tests/mutants.py kernels/network/lowering/lowering.py psinn_fast/training/optimisers/marquardt.py --sample 60
 
 Comparisons, arithmetic, constants, conditions, returns and calls of a module are changed; each mutant runs the module's
 own tests in a forked process, which imports the changed module in place of the file: no file is touched. What survives
@@ -31,48 +31,48 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results" / "mutants.json"
 # Where a module's tests have another name than it, or it has tests in several files; quick ones first.
 TESTS = {
-    "psinn_fast/tracing.py": [
-        "test_pde.py",
-        "test_conditions.py",
-        "test_refused_residuals.py",
-        "test_residuals.py",
-        "test_description.py",
-        "test_large_residuals.py",
+    "psinn_fast/language/tracing.py": [
+        "problem/test_pde.py",
+        "problem/test_conditions.py",
+        "language/test_refused_residuals.py",
+        "language/test_residuals.py",
+        "problem/test_description.py",
+        "language/test_large_residuals.py",
     ],
-    "psinn_fast/conditions.py": [
-        "test_conditions.py",
-        "test_inputs.py",
-        "test_names.py",
-        "test_bounds.py",
-        "test_portable.py",
-        "test_unchanging.py",
-        "test_assumptions.py",
+    "psinn_fast/problem/conditions.py": [
+        "problem/test_conditions.py",
+        "problem/test_inputs.py",
+        "language/test_names.py",
+        "problem/test_bounds.py",
+        "problem/test_portable.py",
+        "problem/test_unchanging.py",
+        "problem/checks/test_assumptions.py",
     ],
-    "psinn_fast/problem_checks.py": [
-        "test_inputs.py",
-        "test_names.py",
-        "test_exact.py",
-        "test_bounds.py",
+    "psinn_fast/problem/checks/settings.py": [
+        "problem/test_inputs.py",
+        "language/test_names.py",
+        "problem/test_exact.py",
+        "problem/test_bounds.py",
         "test_options.py",
     ],
     "psinn_fast/discovery/options.py": ["test_options.py"],
-    "kernels/plan.py": ["kernels/test_plan.py", "test_frame.py", "kernels/test_lowering.py"],
-    "kernels/lowering.py": ["kernels/test_lowering.py", "kernels/test_plan.py"],
+    "kernels/network/plan.py": ["kernels/test_plan.py", "networks/test_frame.py", "kernels/test_lowering.py"],
+    "kernels/network/lowering/lowering.py": ["kernels/test_lowering.py", "kernels/test_plan.py"],
     "psinn_fast/discovery/evidence.py": ["discovery/test_evidence.py", "discovery/test_verdict.py"],
     "psinn_fast/training/least_squares.py": ["training/test_least_squares.py", "training/test_abort.py"],
-    "psinn_fast/training/marquardt.py": [
-        "training/test_marquardt.py",
-        "training/test_gauss_newton.py",
-        "training/test_sampling.py",
-        "training/test_held_out.py",
+    "psinn_fast/training/optimisers/marquardt.py": [
+        "training/optimisers/test_marquardt.py",
+        "training/optimisers/test_gauss_newton.py",
+        "training/points/test_sampling.py",
+        "training/points/test_held_out.py",
     ],
-    "psinn_fast/training/gauss_newton.py": [
-        "training/test_gauss_newton.py",
-        "training/test_gauss_newton_progress.py",
-        "training/test_gauss_newton_files.py",
-        "training/test_multi_start.py",
-        "training/test_held_out.py",
-        "training/test_marching.py",
+    "psinn_fast/training/optimisers/gauss_newton.py": [
+        "training/optimisers/test_gauss_newton.py",
+        "training/optimisers/test_gauss_newton_progress.py",
+        "training/optimisers/test_gauss_newton_files.py",
+        "training/optimisers/test_multi_start.py",
+        "training/points/test_held_out.py",
+        "training/optimisers/test_marching.py",
         "training/test_abort.py",
     ],
 }

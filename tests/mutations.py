@@ -30,8 +30,8 @@ import psinn_fast as pf
 from psinn_fast import Adam
 from psinn_fast.kernels.errors import PsinnFastError
 from psinn_fast.kernels.triton.configuration import SHIPPED, load_table
-from psinn_fast.published import burgers_odd
-from psinn_fast.training.tensor_file import metadata
+from psinn_fast.networks.published import burgers_odd
+from psinn_fast.storage.tensor_file import metadata
 
 # JSON as text, since some of it is no JSON.
 REPLACEMENTS = [

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 from helpers import random_structure
 
-from psinn_fast.kernels.symbols import SymbolLayer, renumber
-from psinn_fast.structure import Structure
+from psinn_fast.kernels.network.symbols import SymbolLayer, renumber
+from psinn_fast.networks.structure import Structure
 
 
 def planted_structure(seed: int) -> Structure:

@@ -26,7 +26,7 @@ from psinn_fast import (
     TanhMLP,
     Tuning,
 )
-from psinn_fast.published import laplace_even
+from psinn_fast.networks.published import laplace_even
 
 
 def small_laplace(n: int = 11) -> Problem:

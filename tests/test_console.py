@@ -15,9 +15,9 @@ import torch
 
 import psinn_fast.training.interrupt
 from psinn_fast import Structure, load_network
-from psinn_fast.cli import main
+from psinn_fast.cli.commands import main
 from psinn_fast.kernels import get_backend
-from psinn_fast.output import writable_folder
+from psinn_fast.report.output import writable_folder
 
 FAST = ["solve", "laplace", "--steps", "3", "--quiet", "--threads", "1"]
 SHELL = f"{sys.executable} -m psinn_fast"
@@ -97,7 +97,7 @@ def test_full_disk_after_training(
         written.append(descriptor)
         (fsync if len(written) <= 2 else full)(descriptor)  # the first checkpoint: the file and the folder
 
-    monkeypatch.setattr("psinn_fast.files.os.fsync", soon_full)
+    monkeypatch.setattr("psinn_fast.storage.files.os.fsync", soon_full)
     assert main([*FAST, "--out", str(tmp_path), "--json"]) == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)["ended"] == "done"

@@ -8,7 +8,7 @@ from small import small_laplace
 
 from psinn_fast import Network, Options, Problem, solving
 from psinn_fast.building import METHODS, build_network
-from psinn_fast.cli import main
+from psinn_fast.cli.commands import main
 from psinn_fast.devices import find_device
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.pipeline import run_pipeline

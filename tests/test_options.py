@@ -48,8 +48,8 @@ from psinn_fast import (
     structure_figure,
 )
 from psinn_fast.discovery.distillation import distil
+from psinn_fast.networks.groups import SignedPermutation, Symmetry, structure_from_group
 from psinn_fast.solving import Solution
-from psinn_fast.symmetry import SignedPermutation, Symmetry, structure_from_group
 
 NET = TanhMLP([2, 3, 1], seed=0)
 

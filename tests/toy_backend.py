@@ -7,8 +7,8 @@ from helpers import nested_autograd
 from torch import Tensor
 
 from psinn_fast import Backend
-from psinn_fast.kernels.channels import ChannelSet, Laplacian
-from psinn_fast.kernels.plan import Plan
+from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
+from psinn_fast.kernels.network.plan import Plan
 
 
 class Toy(Backend):

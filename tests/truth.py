@@ -11,9 +11,9 @@ from helpers import mlp, nested_autograd, random_points, random_theta, relative_
 from torch import Tensor
 
 import psinn_fast as pf
-from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.structure import Structure
+from psinn_fast.networks.structure import Structure
 
 N = 7
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from bench.cases import Case
-from psinn_fast.kernels.channels import ChannelSet
 from psinn_fast.kernels.contract import AdamState, Backend
+from psinn_fast.kernels.language.channels import ChannelSet
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton.backend import TritonBackend
-from psinn_fast.networks import PsiMLP
+from psinn_fast.networks.mlp import PsiMLP
 
 from .cases import case_of
 from .lines import Row

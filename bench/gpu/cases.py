@@ -6,9 +6,9 @@ from functools import cache
 
 from bench.cases import Case
 from bench.cpu_structures import EVEN_IN_Y, ODD_IN_X
-from psinn_fast.published import published_structure
-from psinn_fast.structure import Structure
-from psinn_fast.symmetry import structure_from_group
+from psinn_fast.networks.groups import structure_from_group
+from psinn_fast.networks.published import published_structure
+from psinn_fast.networks.structure import Structure
 
 from .settings import Settings
 

@@ -12,8 +12,8 @@ import torch
 from psinn_fast import Adam, Network, Options, fit
 from psinn_fast.building import build_network
 from psinn_fast.kernels.triton.backend import TritonBackend
-from psinn_fast.networks import PsiMLP
-from psinn_fast.problem import Problem
+from psinn_fast.networks.mlp import PsiMLP
+from psinn_fast.problem.problem import Problem
 from psinn_fast.problems import get_problem
 from psinn_fast.training.metrics import error_metrics
 

@@ -17,7 +17,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from psinn_fast.kernels.contract import Term
-from psinn_fast.kernels.plan import Plan
+from psinn_fast.kernels.network.plan import Plan
 from psinn_fast.kernels.triton.configuration import Configuration
 from psinn_fast.kernels.triton.emission import Mode
 from psinn_fast.kernels.triton.layout import Layout, make_layout

@@ -11,8 +11,8 @@ import torch
 
 from bench.cpu_structures import CASES as TIED
 from psinn_fast.kernels.contract import Term
+from psinn_fast.networks.structure import Structure
 from psinn_fast.problems import get_problem
-from psinn_fast.structure import Structure
 
 CHIPS = (80, 86, 89, 90, 120)
 # The other cases take minutes of compilation: only on some.

@@ -7,7 +7,7 @@ from collections import Counter
 from bench.section import Row, attempt
 from psinn_fast.kernels.triton.configuration import Configuration, Entry, entry_for, signature
 from psinn_fast.kernels.triton.layout import make_layout
-from psinn_fast.networks import PsiMLP
+from psinn_fast.networks.mlp import PsiMLP
 
 from .artefact import compiled, point_kernel
 from .cases import CASES, QUICK, StaticCase

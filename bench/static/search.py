@@ -21,7 +21,7 @@ from multiprocessing import get_context
 from bench.section import Row, attempt
 from psinn_fast.kernels.triton.configuration import PRECISIONS, SHIPPED, Entry, widest_block
 from psinn_fast.kernels.triton.layout import make_layout
-from psinn_fast.networks import PsiMLP
+from psinn_fast.networks.mlp import PsiMLP
 
 from .cases import CASES, CHIPS, MAIN_CHIPS, QUICK, StaticCase
 from .rows import measured

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor
 
-from ..channels import ChannelSet
 from ..errors import BackendLimit, InputError
-from ..plan import Plan
+from ..language.channels import ChannelSet
+from ..language.regularizer import Regularizer
+from ..network.plan import Plan
 from ..reference.differentiable import differentiable_jets
 from ..reference.gram import add_gram
 from ..reference.jacobian import residual_jacobian
-from ..regularizer import Regularizer
 from . import adam
 from .adam import AdamState
 from .checks import check_gram, check_jets, check_like, check_loss, check_size, check_terms

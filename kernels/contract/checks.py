@@ -10,10 +10,10 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ..channels import ChannelSet
 from ..errors import InputError
-from ..plan import Plan
-from ..regularizer import Regularizer
+from ..language.channels import ChannelSet
+from ..language.regularizer import Regularizer
+from ..network.plan import Plan
 from .operations import Term
 
 MOST_POINTS = 2**31 - 1

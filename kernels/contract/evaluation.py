@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..program import Coefficient, Jet, Program
-from ..torch_program import torch_program
+from ..language.program import Coefficient, Jet, Program
+from ..language.torch_program import torch_program
 
 
 class Evaluation(NamedTuple):

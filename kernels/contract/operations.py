@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..errors import InputError
-from ..program import Program
+from ..language.program import Program
 
 
 @dataclass(frozen=True)

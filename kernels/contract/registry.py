@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..channels import ChannelSet
 from ..cpu.backend import CpuBackend
 from ..errors import BackendLimit, BackendUnavailable, InputError, say_once, short
-from ..plan import Plan
+from ..language.channels import ChannelSet
+from ..network.plan import Plan
 from ..reference.backend import ReferenceBackend
 from ..triton.backend import TritonBackend
 from .base import OPERATIONS, Backend

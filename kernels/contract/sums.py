@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from ..channels import ChannelSet
-from ..plan import Plan
-from ..program import Jet, Program
-from ..regularizer import Regularizer
+from ..language.channels import ChannelSet
+from ..language.program import Jet, Program
+from ..language.regularizer import Regularizer
+from ..network.plan import Plan
 from .evaluation import Evaluation, by_site
 from .operations import LossAndGradient, Term
 

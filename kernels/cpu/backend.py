@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..channels import ChannelSet
 from ..contract.adam import AdamState
 from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, Term, TrainReport
+from ..language.channels import ChannelSet
+from ..language.regularizer import Regularizer
 from ..memory import readable
-from ..plan import Plan
-from ..regularizer import Regularizer
+from ..network.plan import Plan
 from .extension import chosen_instruction_set, loaded, why_not
 from .packing import packed_channels, packed_penalty, packed_plan, packed_program
 

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from ..channels import ChannelSet, channel_order
-from ..linear_map import LinearMap
-from ..orbits import Orbit, orbits
-from ..plan import Plan
-from ..program import BINARY, UNARY, Adjoint, Coefficient, Column, Coordinate, Jet, Program
-from ..regularizer import Regularizer
+from ..language.channels import ChannelSet, channel_order
+from ..language.program import BINARY, UNARY, Adjoint, Coefficient, Column, Coordinate, Jet, Program
+from ..language.regularizer import Regularizer
+from ..network.linear_map import LinearMap
+from ..network.orbits import Orbit, orbits
+from ..network.plan import Plan
 from .extension import loaded
 
 # Shape, then row, column and value of each entry.

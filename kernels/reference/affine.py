@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..plan import Plan
+from ..network.plan import Plan
 
 # Rows per partial sum in `add_weight_adjoint`.
 _BLOCK = 64

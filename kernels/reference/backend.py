@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..channels import ChannelSet
 from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, Term
 from ..contract.sums import batches, chunk_rows, losses_and_gradient
-from ..plan import Plan
-from ..regularizer import Regularizer
+from ..language.channels import ChannelSet
+from ..language.regularizer import Regularizer
+from ..network.plan import Plan
 from .affine import layer_weights
 from .jets import backward, forward
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..channels import ChannelSet
-from ..plan import Plan
+from ..language.channels import ChannelSet
+from ..network.plan import Plan
 from .affine import layer_weights
 from .tanh_jet import evaluate, tanh_derivatives
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..contract.evaluation import Evaluation, by_site
 from ..contract.operations import Term
-from ..plan import Plan
+from ..network.plan import Plan
 from .affine import layer_weights
 from .jets import backward, forward
 

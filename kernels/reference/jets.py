@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..channels import ChannelSet
+from ..language.channels import ChannelSet
 from .affine import LayerWeights, add_weight_adjoint, add_weight_adjoint_per_point, affine, affine_input_adjoint
 from .tanh_jet import TanhJet, evaluate, tanh_derivatives, tanh_jet, tanh_jet_adjoint
 

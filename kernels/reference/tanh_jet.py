@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..channels import ChannelSet, Monomial
+from ..language.channels import ChannelSet, Monomial
 
 
 class TanhJet(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from ..channels import channel_order
+from ..language.channels import channel_order
 from .forward import assemble, operand_names
 from .groups import Bundle, Group, GroupMixing
 from .sums import Sums, known

@@ -12,15 +12,15 @@ from weakref import finalize
 import torch
 from torch import Tensor
 
-from ..channels import ChannelSet
 from ..contract.adam import AdamState
 from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, Term, TrainReport
 from ..errors import BackendLimit, BackendUnavailable, InputError
+from ..language.channels import ChannelSet
+from ..language.program import Program
+from ..language.regularizer import Regularizer
 from ..memory import readable
-from ..plan import Plan
-from ..program import Program
-from ..regularizer import Regularizer
+from ..network.plan import Plan
 from . import machine
 from .configuration import PRECISIONS, Configuration, choose
 from .emission import Mode

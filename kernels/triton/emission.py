@@ -17,9 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..channels import ChannelSet
-from ..program import Adjoint as AdjointOf
-from ..program import Coefficient, Column, Coordinate, Jet, Program
+from ..language.channels import ChannelSet
+from ..language.program import Adjoint as AdjointOf
+from ..language.program import Coefficient, Column, Coordinate, Jet, Program
 from .adjoint import Adjoint
 from .forward import forward, load_points
 from .layout import Layout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from ..channels import channel_order
+from ..language.channels import channel_order
 from .groups import Bundle, Group
 from .sums import known
 from .writer import Writer, combination

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..orbits import Orbit
+from ..network.orbits import Orbit
 from .layout import Block, Layout, Tile
 
 

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import scipy.sparse
 import torch
 
-from ..orbits import Orbit, orbits
-from ..plan import LayerPlan, Plan
-from ..symbols import IntArray
+from ..network.orbits import Orbit, orbits
+from ..network.plan import LayerPlan, Plan
+from ..network.symbols import IntArray
 
 # Columns of a block at least. In float64 a tile with fewer rows than a tensor core's 16 makes Triton 3.6 fail.
 LEAST = {torch.float32: 8, torch.float64: 16}

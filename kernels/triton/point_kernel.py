@@ -11,8 +11,8 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from ..channels import ChannelSet
-from ..program import Program
+from ..language.channels import ChannelSet
+from ..language.program import Program
 from .configuration import Configuration, lanes
 from .emission import CONSTANTS, EXTRA_ARGUMENTS, GroupSource, Mode
 from .layout import Layout

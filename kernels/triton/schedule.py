@@ -10,10 +10,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..channels import ChannelSet
 from ..contract import Term
+from ..language.channels import ChannelSet
+from ..language.program import Program
 from ..memory import readable
-from ..program import Program
 
 
 class Joined:

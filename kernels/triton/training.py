@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..contract import AdamState, LossAndGradient, TrainReport
-from ..plan import Plan
-from ..regularizer import Regularizer
+from ..language.regularizer import Regularizer
+from ..network.plan import Plan
 from .layout import Layout
 from .point_kernel import Gather, PointKernel, Weights
 from .schedule import Group, Schedule

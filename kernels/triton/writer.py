@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from itertools import pairwise
 
-from ..channels import ChannelSet, Monomial
-from ..program import Jet, Program
+from ..language.channels import ChannelSet, Monomial
+from ..language.program import Jet, Program
 from .groups import Bundle, Group, bundles, group_boundaries
 from .layout import Layout
 

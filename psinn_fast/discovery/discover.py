@@ -16,13 +16,13 @@ import torch
 from ..building import Network, build_network
 from ..kernels import get_backend
 from ..kernels.errors import InputError
-from ..networks import PsiMLP
-from ..problem import Problem
+from ..networks.groups import SignedPermutation, Symmetry, close_group, structure_from_group
+from ..networks.mlp import PsiMLP
+from ..networks.structure import Structure
+from ..problem.problem import Problem
 from ..problems import as_problem
-from ..structure import Structure
 from ..symmetries.problem_symmetry import ProblemSymmetry, problem_symmetries
 from ..symmetries.symmetry_check import FoundSymmetry
-from ..symmetry import SignedPermutation, Symmetry, close_group, structure_from_group
 from ..training.options import Options
 from ..training.result import check_fits
 from . import teachers

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels.errors import InputError
-from ..networks import PsiMLP
-from ..problem import Problem
+from ..networks.groups import SignedPermutation, Symmetry
+from ..networks.mlp import PsiMLP
+from ..networks.structure import Structure
+from ..problem.problem import Problem
 from ..problems import as_problem
-from ..structure import Structure
 from ..symmetries.symmetry_check import FoundSymmetry, find_symmetries, structure_symmetries
-from ..symmetry import SignedPermutation, Symmetry
 from ..training.metrics import evaluate
 from ..training.progress import TrainingProgress
 from ..training.result import check_fits

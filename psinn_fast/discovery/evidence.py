@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..kernels.errors import InputError
+from ..networks.groups import Symmetry, close_group
 from ..symmetries import problem_symmetry
 from ..symmetries.problem_symmetry import ProblemSymmetry
-from ..symmetry import Symmetry, close_group
 from . import teachers
 from .teachers import Asymmetry
 

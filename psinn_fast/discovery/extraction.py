@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..kernels import checks
 from ..kernels.errors import InputError, PsinnFastError
-from ..kernels.symbols import SymbolLayer, renumber
-from ..structure import Structure
+from ..kernels.network.symbols import SymbolLayer, renumber
+from ..networks.structure import Structure
 from .clustering import Clusters, FloatArray, IntArray, cluster_magnitudes
 from .relations import describe_relations
 

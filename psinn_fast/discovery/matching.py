@@ -10,9 +10,9 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ..kernels.symbols import IntArray, SymbolLayer, renumber
-from ..structure import Structure
-from ..symmetry import SignedPermutation, Symmetry
+from ..kernels.network.symbols import IntArray, SymbolLayer, renumber
+from ..networks.groups import SignedPermutation, Symmetry
+from ..networks.structure import Structure
 
 FloatArray = npt.NDArray[np.float64]
 Weights = Sequence[tuple[FloatArray, FloatArray]]

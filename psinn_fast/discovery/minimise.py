@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ..kernels import get_backend
-from ..kernels.regularizer import Regularizer
-from ..problem import Problem
-from ..structure import Structure
+from ..kernels.language.regularizer import Regularizer
+from ..networks.structure import Structure
+from ..problem.problem import Problem
 from .penalty import Penalty
 
 FloatArray = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..kernels import checks, get_backend
 from ..kernels.errors import InputError, short
-from ..problem import Problem
+from ..problem.problem import Problem
 from ..training.options import Options
 from ..training.result import time_limit
 from .student import StudentSettings

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..kernels.regularizer import Regularizer
-from ..structure import Structure
+from ..kernels.language.regularizer import Regularizer
+from ..networks.structure import Structure
 
 FloatArray = npt.NDArray[np.float64]
 # Norms are sqrt(n^2 + this^2) - this: smooth where a layer, column or weight becomes zero.

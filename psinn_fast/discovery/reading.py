@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ..problem import Problem
-from ..structure import Structure
-from ..symmetry import SignedPermutation
+from ..networks.groups import SignedPermutation
+from ..networks.structure import Structure
+from ..problem.problem import Problem
 from .extraction import DiscoveryError, Extraction, extract_structure
 from .matching import Match, match_neurons, tied_copies, tied_structure
 from .student import Student, StudentSettings, converge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from ..structure import Structure
+from ..networks.structure import Structure
 
 
 def describe_relations(structure: Structure) -> tuple[str, ...]:

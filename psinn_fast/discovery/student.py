@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..conditions import Data
 from ..domains import Box, Domain
 from ..kernels import checks
 from ..kernels.errors import InputError
-from ..kernels.regularizer import Regularizer
-from ..networks import PsiMLP, TanhMLP
-from ..problem import Problem
-from ..structure import Structure
-from ..training.lbfgs import LBFGS, minimised
+from ..kernels.language.regularizer import Regularizer
+from ..networks.mlp import PsiMLP, TanhMLP
+from ..networks.structure import Structure
+from ..problem.conditions import Data
+from ..problem.problem import Problem
+from ..training.optimisers.lbfgs import LBFGS, minimised
 from .minimise import StudentLoss, gauss_newton, newton
 
 FloatArray = npt.NDArray[np.float64]

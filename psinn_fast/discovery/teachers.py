@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from ..building import Network, build_network
 from ..kernels.errors import DivergedError
-from ..networks import PsiMLP
-from ..problem import Problem
-from ..structure import Structure
-from ..symmetry import SignedPermutation, Symmetry
+from ..networks.groups import SignedPermutation, Symmetry
+from ..networks.mlp import PsiMLP
+from ..networks.structure import Structure
+from ..problem.problem import Problem
 from ..training.fitting import fit
-from ..training.gauss_newton_options import GaussNewton
 from ..training.metrics import evaluate
+from ..training.optimisers.gauss_newton_options import GaussNewton
 from ..training.options import Options
 
 FloatArray = npt.NDArray[np.float64]

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels.errors import InputError
-from ..names import normal
-from ..symmetry import SignedPermutation, maps_of_box
+from ..language.names import normal
+from ..networks.groups import SignedPermutation, maps_of_box
 from .domain import ON_BOUNDARY, Domain, Mask
 from .pointset import PointSet, Region
 from .unit import OFFSET, counts, mesh

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ..kernels import checks
 from ..kernels.errors import InputError
-from ..names import Names, split_names
+from ..language.names import Names, split_names
 from .domain import Domain, Mask
 
 Points = npt.NDArray[np.float64]

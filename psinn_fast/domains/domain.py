@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from ..frozen import frozen
 from ..kernels import checks
-from ..kernels.channels import MAX_INPUTS
 from ..kernels.errors import InputError, short
-from ..names import by_normal_names
-from ..symmetry import SignedPermutation, maps_of_box
+from ..kernels.language.channels import MAX_INPUTS
+from ..language.names import by_normal_names
+from ..networks.groups import SignedPermutation, maps_of_box
 from .pointset import PointSet, Region
 from .returned import called, vectors
 from .unit import OFFSET, counts, even, mesh, refuse_too_many

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from ..kernels import checks
 from ..kernels.errors import InputError
-from ..problem import Problem
+from ..problem.problem import Problem
 from .burgers import burgers, burgers_inverse
 from .laplace import laplace
 from .poisson import poisson

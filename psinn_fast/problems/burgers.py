@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..conditions import Data, Dirichlet, Residual
 from ..domains import Box
 from ..kernels import checks
-from ..pde import PDE
-from ..problem import Problem
-from ..published import burgers_odd
-from ..recipe import Paper, Recipe
-from ..symmetry import SignedPermutation, Symmetry
+from ..networks.groups import SignedPermutation, Symmetry
+from ..networks.published import burgers_odd
+from ..problem.conditions import Data, Dirichlet, Residual
+from ..problem.pde import PDE
+from ..problem.problem import Problem
+from ..problem.recipe import Paper, Recipe
 
 Points = npt.NDArray[np.float64]
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..conditions import Dirichlet, Residual
 from ..domains import Box
-from ..pde import PDE
-from ..problem import Problem
-from ..published import laplace_even
-from ..recipe import Paper, Recipe
-from ..symmetry import SignedPermutation, Symmetry
+from ..networks.groups import SignedPermutation, Symmetry
+from ..networks.published import laplace_even
+from ..problem.conditions import Dirichlet, Residual
+from ..problem.pde import PDE
+from ..problem.problem import Problem
+from ..problem.recipe import Paper, Recipe
 
 
 def _exact(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import sympy as sp
 
-from ..conditions import Dirichlet, Residual
 from ..domains import Box
-from ..pde import PDE
-from ..problem import Problem
-from ..published import poisson_swap
-from ..recipe import Paper, Recipe
-from ..symmetry import SignedPermutation, Symmetry
+from ..networks.groups import SignedPermutation, Symmetry
+from ..networks.published import poisson_swap
+from ..problem.conditions import Dirichlet, Residual
+from ..problem.pde import PDE
+from ..problem.problem import Problem
+from ..problem.recipe import Paper, Recipe
 
 _MODES = range(1, 5)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..problem import Problem
-from ..structure import Structure
+from ..networks.structure import Structure
+from ..problem.problem import Problem
 from .problem_symmetry import BROKEN, judged_symmetries
 from .symmetry_check import structure_symmetries
 

@@ -13,16 +13,16 @@ import numpy.typing as npt
 import torch
 from scipy.spatial import cKDTree
 
-from ..conditions import Condition
-from ..given_columns import ROOT, columns_of, known_anywhere, normal_column
 from ..kernels import checks
-from ..kernels.channels import Channel, Laplacian, MultiIndex
 from ..kernels.errors import InputError
-from ..kernels.torch_program import torch_program
-from ..problem import Problem
+from ..kernels.language.channels import Channel, Laplacian, MultiIndex
+from ..kernels.language.torch_program import torch_program
+from ..language.tracing import Traced
+from ..networks.groups import SignedPermutation, Symmetry
+from ..problem.conditions import Condition
+from ..problem.given_columns import ROOT, columns_of, known_anywhere, normal_column
+from ..problem.problem import Problem
 from ..problems import as_problem
-from ..symmetry import SignedPermutation, Symmetry
-from ..tracing import Traced
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]

@@ -12,8 +12,8 @@ import torch
 from ..domains import Box, Domain
 from ..kernels import checks
 from ..kernels.errors import InputError
-from ..structure import Structure
-from ..symmetry import Symmetry
+from ..networks.groups import Symmetry
+from ..networks.structure import Structure
 
 FloatArray = npt.NDArray[np.float64]
 N_POINTS = 256

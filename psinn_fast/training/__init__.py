@@ -1,17 +1,17 @@
 """Training: optimisers, the trainer, what it records and saves, how errors are measured."""
 
-from .adam import Adam
 from .callbacks import Callback, CallbackError, Progress
 from .checkpoint import load_network, save_network
 from .fitting import fit
-from .gauss_newton_options import GaussNewton, Tuning
 from .history import History
-from .lbfgs import LBFGS
 from .metrics import error_metrics
+from .optimisers.adam import Adam
+from .optimisers.gauss_newton_options import GaussNewton, Tuning
+from .optimisers.lbfgs import LBFGS
+from .optimisers.torch_optimizer import TorchOptimizer
 from .options import Options
 from .result import FitResult, TrainingInterrupted
 from .tensorboard import TensorBoard
-from .torch_optimizer import TorchOptimizer
 from .weighting import (
     NTK,
     Causal,

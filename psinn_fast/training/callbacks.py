@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from ..kernels.errors import PsinnFastError
-from ..networks import PsiMLP
-from ..problem import Problem
+from ..networks.mlp import PsiMLP
+from ..problem.problem import Problem
 from .history import History
 from .result import FitResult
 

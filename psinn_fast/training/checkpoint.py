@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from .. import entries
-from ..files import as_path, from_json, to_json
 from ..kernels.errors import CheckpointError, CheckpointWarning, InputError, OutputWarning, short
-from ..names import numbers_by_name
-from ..networks import PsiMLP, TanhMLP, check_network
-from ..structure import Structure
+from ..language.names import numbers_by_name
+from ..networks.mlp import PsiMLP, TanhMLP, check_network
+from ..networks.structure import Structure
+from ..storage import entries
+from ..storage.files import as_path, from_json, to_json
+from ..storage.tensor_file import FLOATING, TensorFile, write_tensors
 from .history import History
 from .identity import differences
-from .tensor_file import FLOATING, TensorFile, write_tensors
 
 NETWORK_SCHEMA = "psinn_fast.network/2"
 CHECKPOINT_SCHEMA = "psinn_fast.checkpoint/3"

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ..kernels.contract import Backend, Term
 from ..kernels.errors import InputError
-from ..natural_scales import given_middles
-from ..networks import PsiMLP, start_biases
-from ..problem import Problem
-from .held_out import HeldOut
+from ..networks.mlp import PsiMLP, start_biases
+from ..problem.problem import Problem
+from ..scaling.natural_scales import given_middles
+from .points.held_out import HeldOut
 
 # Operations that have no value, or none that a number can hold, for some fields of order 1.
 _PARTIAL = frozenset({"reciprocal", "sqrt", "exp", "log", "tan", "sinh", "cosh", "div", "pow"})

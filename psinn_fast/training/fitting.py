@@ -9,17 +9,17 @@ from typing import Any
 
 from ..kernels import get_backend
 from ..kernels.errors import InputError, short
-from ..missing_conditions import missing_conditions
-from ..networks import PsiMLP
-from ..problem import Problem
-from ..problem_checks import check_coefficients
+from ..networks.mlp import PsiMLP
+from ..problem.checks.missing_conditions import missing_conditions
+from ..problem.checks.settings import check_coefficients
+from ..problem.checks.trivial_solution import trivial_solution
+from ..problem.problem import Problem
 from ..problems import as_problem
-from ..scaling import as_trained
+from ..scaling.natural_units import as_trained
 from ..symmetries.imposed import broken_symmetries
-from ..trivial_solution import trivial_solution
-from .adam import Adam
 from .callbacks import Callbacks
-from .named import chosen_optimizers
+from .optimisers.adam import Adam
+from .optimisers.named import chosen_optimizers
 from .options import Options
 from .protocol import Optimizer
 from .result import FitResult, TrainingInterrupted, check_fits, check_regularizer, check_trainable, judged, time_limit

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..conditions import Condition
 from ..domains import Domain, Region
 from ..kernels.contract import Term
 from ..kernels.errors import short
-from ..networks import PsiMLP
-from ..problem import Problem
-from .regions import other_sites, sobol, term_at
+from ..networks.mlp import PsiMLP
+from ..problem.conditions import Condition
+from ..problem.problem import Problem
+from .points.regions import other_sites, sobol, term_at
 
 # Between two computations of the same numbers, relative to the sum of their sizes.
 _TOLERANCE = 1e-13

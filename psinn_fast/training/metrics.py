@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 
 from ..kernels import get_backend
-from ..kernels.channels import ChannelSet
 from ..kernels.errors import InputError
-from ..networks import PsiMLP
-from ..problem import Problem
+from ..kernels.language.channels import ChannelSet
+from ..networks.mlp import PsiMLP
+from ..problem.problem import Problem
 from ..problems import as_problem
 from .doubts import Metric
 from .result import check_fits

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ..kernels import checks
 from ..kernels.errors import InputError, short
-from ..kernels.regularizer import Regularizer
-from ..scaling import check_scaling
+from ..kernels.language.regularizer import Regularizer
+from ..scaling.natural_units import check_scaling
 from .callbacks import Callback, Progress
 from .result import FitResult
 

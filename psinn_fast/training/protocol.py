@@ -17,13 +17,13 @@ import torch
 from torch import Tensor
 
 from ..kernels.contract import Backend, Term
-from ..kernels.regularizer import Regularizer
-from ..networks import PsiMLP
-from ..problem import Problem
+from ..kernels.language.regularizer import Regularizer
+from ..networks.mlp import PsiMLP
+from ..problem.problem import Problem
 from .checkpoint import Expectations
 from .doubts import ALLOWED_OF_ADAM, between_points, loose, undetermined
-from .held_out import REPORTED, HeldOut, residual_of
 from .history import History
+from .points.held_out import REPORTED, HeldOut, residual_of
 from .result import other_weights
 from .weighting import FixedWeights, Weighting, WeightState
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ..kernels.contract import Backend, Term
-from ..kernels.plan import Plan
-from ..kernels.program import linear_in_jets
-from ..kernels.torch_program import slopes, undefined
+from ..kernels.language.program import linear_in_jets
+from ..kernels.language.torch_program import slopes, undefined
+from ..kernels.network.plan import Plan
 from .abort import look_up
 from .least_squares import Chunk
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..coverage import coverage
 from ..kernels import checks
 from ..kernels.errors import InputError
-from ..kernels.regularizer import Regularizer
-from ..natural_scales import natural_losses
-from ..networks import PsiMLP, check_network
-from ..problem import Problem
+from ..kernels.language.regularizer import Regularizer
+from ..networks.mlp import PsiMLP, check_network
+from ..problem.checks.coverage import coverage
+from ..problem.problem import Problem
+from ..scaling.natural_scales import natural_losses
 from .checkpoint import Snapshot
 from .doubts import largest, smaller, trend, unsolved
 from .history import History

@@ -25,15 +25,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..conditions import DATA, Dirichlet
 from ..kernels.contract import Backend, Term
-from ..kernels.plan import Plan
-from ..natural_scales import Scales, natural_scales
-from ..networks import PsiMLP
-from ..problem import Problem
-from ..structure import Structure
+from ..kernels.network.plan import Plan
+from ..networks.mlp import PsiMLP
+from ..networks.structure import Structure
+from ..problem.conditions import DATA, Dirichlet
+from ..problem.problem import Problem
+from ..scaling.natural_scales import Scales, natural_scales
 from .abort import Aborted, abortable
-from .held_out import HeldOut
+from .points.held_out import HeldOut
 from .residuals import Residuals
 
 # More unknowns would take seconds: of those so many are changed.

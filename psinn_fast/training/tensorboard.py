@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ..files import as_path
 from ..kernels.errors import InputError
+from ..storage.files import as_path
 from .callbacks import Callback, Progress
 from .result import FitResult
 

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import entries
 from ..kernels.contract import Backend
 from ..kernels.errors import CheckpointError, DivergedError
-from ..kernels.regularizer import Regularizer
-from ..names import numbers_by_name
-from ..networks import PsiMLP
-from ..problem import Problem
+from ..kernels.language.regularizer import Regularizer
+from ..language.names import numbers_by_name
+from ..networks.mlp import PsiMLP
+from ..problem.problem import Problem
+from ..storage import entries
 from .callbacks import CallbackError, Callbacks, Progress
 from .checkpoint import Checkpoint, Expectations, Expected
 from .history import History, log_interval

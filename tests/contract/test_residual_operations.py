@@ -9,8 +9,8 @@ from helpers import random_theta, relative_error
 
 from psinn_fast.kernels.contract import Backend
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.published import laplace_even
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.networks.published import laplace_even
 
 # Two exact methods in float64, some hundred operations long.
 ROUNDING = 1e-11

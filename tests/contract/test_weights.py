@@ -12,7 +12,7 @@ from torch import Tensor
 
 from psinn_fast.kernels.contract import AdamState, Backend, total_loss
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.network.lowering.lowering import lower
 
 # Sums of the same numbers in another order, some hundred operations long.
 ROUNDING = 1e-12

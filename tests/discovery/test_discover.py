@@ -19,13 +19,13 @@ from psinn_fast import (
     Regularizer,
     StudentSettings,
     TanhMLP,
-    output,
     published_structure,
     run_pipeline,
 )
 from psinn_fast.discovery.distillation import distil as discover
 from psinn_fast.discovery.distillation import matching_width
 from psinn_fast.discovery.student import imitation
+from psinn_fast.report import output
 
 QUICK = StudentSettings((4, 4), Regularizer("l2", 1e-2), grid=13, starts=2)
 

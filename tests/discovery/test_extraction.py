@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from psinn_fast.discovery.extraction import DiscoveryError, Layer, extract_structure
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.symbols import SymbolLayer, renumber
-from psinn_fast.structure import Structure
+from psinn_fast.kernels.network.symbols import SymbolLayer, renumber
+from psinn_fast.networks.structure import Structure
 from psinn_fast.symmetries.symmetry_check import structure_symmetries
 
 FloatArray = npt.NDArray[np.float64]

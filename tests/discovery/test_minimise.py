@@ -10,7 +10,7 @@ from helpers import mlp, random_structure, random_theta
 from psinn_fast import PDE, Box, Data, Problem, PsiMLP, Regularizer, Structure
 from psinn_fast.discovery.minimise import StudentLoss, gauss_newton, newton
 from psinn_fast.discovery.student import StudentSettings, train_student
-from psinn_fast.training.lbfgs import LBFGS, minimised
+from psinn_fast.training.optimisers.lbfgs import LBFGS, minimised
 
 BOX = Box(x=(-1, 1), y=(-1, 1))
 

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.plan import Plan
-from psinn_fast.kernels.regularizer import KINDS, Regularizer
-from psinn_fast.kernels.symbols import SymbolLayer
-from psinn_fast.structure import Structure
+from psinn_fast.kernels.language.regularizer import KINDS, Regularizer
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.network.plan import Plan
+from psinn_fast.kernels.network.symbols import SymbolLayer
+from psinn_fast.networks.structure import Structure
 
 TIED = (
     SymbolLayer.of([[1, 2], [1, -2]], [1, 1], [3, 3], [1, 1]),

@@ -38,8 +38,8 @@ from psinn_fast.discovery.teachers import (
     teacher_layers,
     train,
 )
-from psinn_fast.evidence_plot import discovery_figure
-from psinn_fast.structure import Structure
+from psinn_fast.networks.structure import Structure
+from psinn_fast.report.evidence_plot import discovery_figure
 from psinn_fast.symmetries.problem_symmetry import ProblemSymmetry
 from psinn_fast.symmetries.symmetry_check import structure_symmetries
 

@@ -13,13 +13,13 @@ import torch
 
 import psinn_fast as pf
 from psinn_fast import PDE, Dirichlet, Disk, InputError, Neumann, Problem, Residual
-from psinn_fast.plots import Canvas
-from psinn_fast.training.held_out import HeldOut
+from psinn_fast.report.plots import Canvas
 from psinn_fast.training.identity import differences, run_identity
 from psinn_fast.training.metrics import ErrorMeter
-from psinn_fast.training.point_orbits import one_point_per_orbit
-from psinn_fast.training.redraw import Redraw
-from psinn_fast.training.sampling import is_boundary_term
+from psinn_fast.training.points.held_out import HeldOut
+from psinn_fast.training.points.point_orbits import one_point_per_orbit
+from psinn_fast.training.points.redraw import Redraw
+from psinn_fast.training.points.sampling import is_boundary_term
 
 DISK = Disk((0.5, -0.25), 1.5)
 X, Y = sympy.symbols("x y")

@@ -15,19 +15,19 @@ from domains.shapes import Ball, LShape, Ring
 
 import psinn_fast as pf
 from psinn_fast import PDE, Box, Data, Dirichlet, Domain, InputError, Neumann, Periodic, Problem, Residual
-from psinn_fast.coverage import coverage
 from psinn_fast.discovery.distillation import distil
 from psinn_fast.discovery.student import StudentSettings
 from psinn_fast.discovery.teachers import asymmetries
-from psinn_fast.missing_conditions import missing_conditions
-from psinn_fast.plots import Canvas, solution_figure
+from psinn_fast.problem.checks.coverage import coverage
+from psinn_fast.problem.checks.missing_conditions import missing_conditions
+from psinn_fast.report.plots import Canvas, solution_figure
 from psinn_fast.symmetries.symmetry_check import find_symmetries
-from psinn_fast.training.held_out import HeldOut
 from psinn_fast.training.identity import differences, run_identity
-from psinn_fast.training.marching import is_initial_value_problem, until
 from psinn_fast.training.metrics import ErrorMeter
-from psinn_fast.training.point_orbits import one_point_per_orbit
-from psinn_fast.training.sampling import Sampler, is_boundary_term
+from psinn_fast.training.optimisers.marching import is_initial_value_problem, until
+from psinn_fast.training.points.held_out import HeldOut
+from psinn_fast.training.points.point_orbits import one_point_per_orbit
+from psinn_fast.training.points.sampling import Sampler, is_boundary_term
 
 L, RING = LShape(), Ring()
 LAPLACE = PDE("x y", "u", lambda u: u.lap)

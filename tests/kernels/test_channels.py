@@ -9,8 +9,8 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from psinn_fast.kernels.channels import Channel, ChannelSet, Laplacian, Monomial, channel_order
 from psinn_fast.kernels.errors import InputError
+from psinn_fast.kernels.language.channels import Channel, ChannelSet, Laplacian, Monomial, channel_order
 
 INDICES = [
     index for d in (1, 2, 3) for index in product(range(5), repeat=d) if 1 <= sum(index) <= 4

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from psinn_fast.kernels.factoring import PER_PRODUCT, factor
-from psinn_fast.kernels.forms import Forms
-from psinn_fast.kernels.involutions import InvolutionSearch
+from psinn_fast.kernels.network.lowering.factoring import PER_PRODUCT, factor
+from psinn_fast.kernels.network.lowering.forms import Forms
+from psinn_fast.kernels.network.lowering.involutions import InvolutionSearch
 
 
 @given(seed=st.integers(0, 99_999))

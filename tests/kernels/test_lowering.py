@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from planted import entrywise, planted_structure
 from strategies import structures
 
-from psinn_fast.conditions import Neumann, Periodic, Residual
 from psinn_fast.domains import Box
-from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
-from psinn_fast.kernels.lowering import _side_by_side, lower
-from psinn_fast.kernels.plan import Folds, Plan, expanded_plan
+from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
+from psinn_fast.kernels.network.lowering.lowering import _side_by_side, lower
+from psinn_fast.kernels.network.plan import Folds, Plan, expanded_plan
+from psinn_fast.kernels.network.symbols import SymbolLayer, renumber
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.kernels.symbols import SymbolLayer, renumber
-from psinn_fast.networks import PsiMLP
-from psinn_fast.pde import PDE
-from psinn_fast.problem import Problem
-from psinn_fast.published import published_structure
-from psinn_fast.structure import Structure
-from psinn_fast.symmetry import SignedPermutation, Symmetry, structure_from_group
+from psinn_fast.networks.groups import SignedPermutation, Symmetry, structure_from_group
+from psinn_fast.networks.mlp import PsiMLP
+from psinn_fast.networks.published import published_structure
+from psinn_fast.networks.structure import Structure
+from psinn_fast.problem.conditions import Neumann, Periodic, Residual
+from psinn_fast.problem.pde import PDE
+from psinn_fast.problem.problem import Problem
 
 BACKEND = ReferenceBackend()
 PUBLISHED = ("laplace", "burgers", "poisson", "flow")

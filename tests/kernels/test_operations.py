@@ -11,14 +11,14 @@ from cases import CASES, HIDDEN, Case, Plain, make, plain_losses, plain_residual
 from helpers import random_points, random_theta, relative_error
 from torch import Tensor
 
-from psinn_fast.kernels.channels import ChannelSet
 from psinn_fast.kernels.contract import Term, sums
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.plan import Plan
+from psinn_fast.kernels.language.channels import ChannelSet
+from psinn_fast.kernels.language.regularizer import Regularizer
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.network.plan import Plan
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.kernels.regularizer import Regularizer
-from psinn_fast.published import laplace_even
+from psinn_fast.networks.published import laplace_even
 
 BACKEND = ReferenceBackend()
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from planted import planted_structure
 from test_lowering import EVEN_Y, ODD_X, PUBLISHED, ROTATION, SWAP
 
-from psinn_fast.kernels.linear_map import LinearMap
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.orbits import Orbit, mixing_matrix, orbits
-from psinn_fast.kernels.plan import Plan, expanded_plan
-from psinn_fast.published import published_structure
-from psinn_fast.structure import Structure
-from psinn_fast.symmetry import structure_from_group
+from psinn_fast.kernels.network.linear_map import LinearMap
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.network.orbits import Orbit, mixing_matrix, orbits
+from psinn_fast.kernels.network.plan import Plan, expanded_plan
+from psinn_fast.networks.groups import structure_from_group
+from psinn_fast.networks.published import published_structure
+from psinn_fast.networks.structure import Structure
 
 
 def matrices(found: list[Orbit], width: int, n_operands: int) -> tuple[np.ndarray, np.ndarray]:

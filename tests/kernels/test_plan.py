@@ -14,19 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import structures
 
-from psinn_fast.conditions import Neumann, Periodic, Residual
 from psinn_fast.domains import Box
-from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.linear_map import LinearMap
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.plan import LayerPlan, Plan, Product, expanded_plan
+from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
+from psinn_fast.kernels.network.linear_map import LinearMap
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.network.plan import LayerPlan, Plan, Product, expanded_plan
+from psinn_fast.kernels.network.symbols import SymbolLayer
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.kernels.symbols import SymbolLayer
-from psinn_fast.pde import PDE
-from psinn_fast.problem import Problem
-from psinn_fast.structure import Structure
+from psinn_fast.networks.structure import Structure
+from psinn_fast.problem.conditions import Neumann, Periodic, Residual
+from psinn_fast.problem.pde import PDE
+from psinn_fast.problem.problem import Problem
 
 BACKEND = ReferenceBackend()
 

@@ -9,7 +9,7 @@ from cases import make, some_weights
 from psinn_fast.kernels.contract import AdamState, registry
 from psinn_fast.kernels.contract.registry import WithFallback
 from psinn_fast.kernels.errors import BackendLimit, BackendUnavailable, InputError, say_once
-from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 
 

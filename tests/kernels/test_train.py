@@ -11,16 +11,16 @@ from cases import some_weights
 from helpers import negated, random_points, random_theta, relative_error
 from torch import Tensor
 
-from psinn_fast.conditions import Dirichlet, Residual
 from psinn_fast.domains import Box
 from psinn_fast.kernels.contract import AdamState, Term, TrainReport
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.language.regularizer import Regularizer
+from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.kernels.regularizer import Regularizer
-from psinn_fast.pde import PDE
-from psinn_fast.problem import Problem
-from psinn_fast.published import burgers_odd
+from psinn_fast.networks.published import burgers_odd
+from psinn_fast.problem.conditions import Dirichlet, Residual
+from psinn_fast.problem.pde import PDE
+from psinn_fast.problem.problem import Problem
 
 BACKEND = ReferenceBackend()
 STRUCTURE = burgers_odd().with_width(2)

@@ -13,7 +13,7 @@ from helpers import CPU_BACKENDS, relative_error
 from psinn_fast import PDE, Box, Problem, Residual, TanhMLP
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import Term
-from psinn_fast.kernels.program import in_units
+from psinn_fast.kernels.language.program import in_units
 
 BOX = Box(x=(-1, 1), y=(-1, 1))
 FACTORS, UNITS = (1e-3, 2.0, 50.0), (1e3, 0.25)

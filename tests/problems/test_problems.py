@@ -13,9 +13,9 @@ from scipy.integrate import quad
 from scipy.special import ive
 
 from psinn_fast import PDE
-from psinn_fast.fields import SymbolicField
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.problem import Problem
+from psinn_fast.language.fields import SymbolicField
+from psinn_fast.problem.problem import Problem
 from psinn_fast.problems import PROBLEMS, get_problem, parse_number
 from psinn_fast.problems.burgers import cole_hopf
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from psinn_fast.domains import Box
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.symbols import SymbolLayer
-from psinn_fast.structure import Structure
+from psinn_fast.kernels.network.symbols import SymbolLayer
+from psinn_fast.networks.groups import SignedPermutation, Symmetry, structure_from_group
+from psinn_fast.networks.structure import Structure
 from psinn_fast.symmetries.symmetry_check import find_symmetries, structure_symmetries
-from psinn_fast.symmetry import SignedPermutation, Symmetry, structure_from_group
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -15,10 +15,10 @@ from small import optimizers, small_laplace
 
 from psinn_fast import GaussNewton, Network, Options, TanhMLP, TrainingInterrupted, fit, get_backend, get_problem, solve
 from psinn_fast.building import build_network
-from psinn_fast.networks import PsiMLP
+from psinn_fast.networks.mlp import PsiMLP
 from psinn_fast.training import factorisations, least_squares, residuals, trainer
 from psinn_fast.training.abort import Aborted, abortable, look_up
-from psinn_fast.training.marquardt import Marquardt
+from psinn_fast.training.optimisers.marquardt import Marquardt
 
 
 def test_nobody_asks_outside() -> None:

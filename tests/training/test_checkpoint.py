@@ -22,7 +22,6 @@ from psinn_fast import (
     InputError,
     PsiMLP,
     TanhMLP,
-    entries,
     load_network,
     published_structure,
     save_discovery,
@@ -30,9 +29,10 @@ from psinn_fast import (
     save_solution,
 )
 from psinn_fast.kernels.errors import CheckpointWarning, OutputWarning
+from psinn_fast.storage import entries
+from psinn_fast.storage.tensor_file import TensorFile, write_tensors
 from psinn_fast.training.checkpoint import CHECKPOINT_SECONDS, NETWORK_SCHEMA, Checkpoint, Expectations, Expected
 from psinn_fast.training.history import History
-from psinn_fast.training.tensor_file import TensorFile, write_tensors
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -87,7 +87,11 @@ def written(path: Path, theta: torch.Tensor, **header: object) -> Path:
         (torch.zeros(13, dtype=torch.int64), {}, "theta: expected numbers of type float32 or float64, got I64"),
         (torch.zeros(13, dtype=torch.complex64), {}, "theta: expected numbers of type float32 or float64, got C64"),
         (torch.zeros(13), {"structure": None}, "header: the entry 'structure' is missing"),
-        (torch.zeros(13), {"structure": "2-3-1"}, "structure: expected schema 'psinn_fast.structure/1', got 'str'"),
+        (
+            torch.zeros(13),
+            {"structure": "2-3-1"},
+            "structure: expected schema 'psinn_fast.networks.structure/1', got 'str'",
+        ),
         (torch.zeros(13), {"coefficients": [0.1]}, r"coefficients: expected an object, got \[0.1\]"),
         (torch.zeros(13), {"coefficients": {"nu": "0.1"}}, "coefficients.nu: expected a finite number, got '0.1'"),
         (torch.zeros(13), {"coefficients": {"nu": True}}, "coefficients.nu: expected a finite number, got True"),
@@ -165,7 +169,7 @@ def test_a_checkpoint_that_fails_later_is_said_once_and_tried_again(
     assert not file.is_due(CHECKPOINT_SECONDS)
     assert file.is_due(CHECKPOINT_SECONDS + 1)
     with monkeypatch.context() as patch:
-        patch.setattr("psinn_fast.files.os.fsync", _full)
+        patch.setattr("psinn_fast.storage.files.os.fsync", _full)
         with pytest.warns(CheckpointWarning, match=r"c\.safetensors: cannot be written .*No space left.* tries again"):
             write(40.0, numbers={"step": 1})
         assert file.path is None
@@ -182,7 +186,7 @@ def test_a_checkpoint_that_fails_later_is_said_once_and_tried_again(
 
 
 def test_the_first_checkpoint_must_succeed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("psinn_fast.files.os.fsync", _full)
+    monkeypatch.setattr("psinn_fast.storage.files.os.fsync", _full)
     with pytest.raises(CheckpointError, match="No space left on device"):
         Checkpoint(tmp_path / "c.safetensors", History(("step",)), dict).write(0.0, {}, {})
     assert list(tmp_path.iterdir()) == []

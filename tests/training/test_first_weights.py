@@ -31,9 +31,9 @@ from psinn_fast import (
     solve,
     structure_from_group,
 )
-from psinn_fast.kernels.torch_program import undefined
-from psinn_fast.training.marquardt import Marquardt
-from psinn_fast.training.multi_start import redrawn
+from psinn_fast.kernels.language.torch_program import undefined
+from psinn_fast.training.optimisers.marquardt import Marquardt
+from psinn_fast.training.optimisers.multi_start import redrawn
 
 TIME = Box(t=(0, 1))
 SQUARE = Box(x=(-1, 1), y=(-1, 1))

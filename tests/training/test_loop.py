@@ -29,10 +29,10 @@ from psinn_fast import (
     TrainingInterrupted,
     fit,
 )
-from psinn_fast.conditions import Data
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState, TrainReport
 from psinn_fast.kernels.reference.backend import ReferenceBackend
+from psinn_fast.problem.conditions import Data
 
 
 @pytest.fixture(autouse=True)
@@ -150,7 +150,7 @@ def root_problem() -> tuple[Problem, TanhMLP]:
 def test_nan_stops_names_the_term_and_keeps_the_last_good_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slice_seconds: float
 ) -> None:
-    monkeypatch.setattr("psinn_fast.training.first_order.SLICE_SECONDS", slice_seconds)
+    monkeypatch.setattr("psinn_fast.training.optimisers.first_order.SLICE_SECONDS", slice_seconds)
     problem, net = root_problem()
     path = tmp_path / "c.safetensors"
     with pytest.raises(DivergedError) as info:

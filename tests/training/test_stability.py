@@ -36,13 +36,13 @@ from psinn_fast import (
     solve,
     structure_from_group,
 )
-from psinn_fast.kernels.torch_program import torch_program
-from psinn_fast.natural_scales import natural_scales
+from psinn_fast.kernels.language.torch_program import torch_program
+from psinn_fast.scaling.natural_scales import natural_scales
 from psinn_fast.training import stability
 from psinn_fast.training.abort import look_up
 from psinn_fast.training.doubts import ALLOWED, ALLOWED_OF_ADAM, FREE, loose, undetermined
-from psinn_fast.training.held_out import REPORTED, HeldOut
 from psinn_fast.training.metrics import evaluate
+from psinn_fast.training.points.held_out import REPORTED, HeldOut
 from psinn_fast.training.residuals import Residuals
 from psinn_fast.training.stability import possible_errors
 

@@ -25,8 +25,8 @@ from psinn_fast import (
     fit,
     solve,
 )
-from psinn_fast.natural_scales import natural_losses
 from psinn_fast.problems import PROBLEMS, get_problem
+from psinn_fast.scaling.natural_scales import natural_losses
 
 LINE = Box(x=(0, 1))
 ENDS = [[0.0], [1.0]]

@@ -45,7 +45,7 @@ struct Transform {
   const Group<T>* groups;
 };
 
-// Neurons that one layer's slots and the next one's operands mix with each other only (kernels/orbits.py).
+// Neurons that one layer's slots and the next one's operands mix with each other only (kernels/network/orbits.py).
 constexpr int MOST_IN_ORBIT = 4;
 struct Orbit {
   int size, repeat;          // size 1, 2 or 4
@@ -102,7 +102,7 @@ struct Part {
   int partial_first, partial_last;  // partials
 };
 
-// The chain rule h = tanh(z) for a channel set; see kernels/channels.py, which computes it.
+// The chain rule h = tanh(z) for a channel set; see kernels/language/channels.py, which computes it.
 struct Rules {
   int n_channels, order, n_parts, n_leading, n_units;
   const int* orders;   // per channel
@@ -137,7 +137,7 @@ struct Gradient {
   int input, result;  // index of the input; register of its adjoint
 };
 
-// A residual program (kernels/program.py) after register allocation.
+// A residual program (kernels/language/program.py) after register allocation.
 struct Program {
   int n_sites, n_columns, n_inputs, n_instructions, n_forward, n_residuals, n_gradients, n_registers;
   int first_channel;  // no input reads a channel before it

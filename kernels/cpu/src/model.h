@@ -22,7 +22,7 @@ struct Sparse {
   Sparse transposed() const;
 };
 
-// w[bias] += w[weight] * tanh(w[constant]): neurons that are constant (kernels/plan.py).
+// w[bias] += w[weight] * tanh(w[constant]): neurons that are constant (kernels/network/plan.py).
 struct Fold {
   Index bias, weight, constant;
 };

@@ -1,5 +1,5 @@
 // Channel sets as seen by the activation code: the common ones known at compile time, so that their loops unroll into
-// registers, and any other one as a table. The formulas themselves are computed in kernels/channels.py; a set listed
+// registers, and any other one as a table. The formulas themselves are computed in kernels/language/channels.py; a set listed
 // here is used only where the tables agree entry by entry.
 #pragma once
 

@@ -27,7 +27,7 @@ class Buffer {
   Index bytes_;
 };
 
-// kernels/regularizer.py, on theta; growl needs the matrix shapes.
+// kernels/language/regularizer.py, on theta; growl needs the matrix shapes.
 struct Penalty {
   enum Kind { none, l2, l1, growl } kind = none;
   double strength = 0;

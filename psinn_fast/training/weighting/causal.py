@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from ... import entries
 from ...kernels import checks
 from ...kernels.contract import Term
 from ...kernels.errors import InputError
+from ...storage import entries
 from ..checkpoint import Expectations, Expected
 from .protocol import Objective, Weigher, Weighting
 

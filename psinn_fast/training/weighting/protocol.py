@@ -16,13 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...conditions import DATA, EQUATION, RESIDUAL
 from ...kernels.contract import Backend, Term
 from ...kernels.errors import InputError
-from ...kernels.plan import Plan
-from ...problem import Problem
+from ...kernels.network.plan import Plan
+from ...problem.conditions import DATA, EQUATION, RESIDUAL
+from ...problem.problem import Problem
 from ..checkpoint import Expectations
-from ..sampling import is_boundary_term, thinned
+from ..points.sampling import is_boundary_term, thinned
 
 # Of the points of a term, those at which a trace is taken: this part, but so many at least and at most.
 _PART, _FEWEST, _MOST = 1 / 5, 64, 512

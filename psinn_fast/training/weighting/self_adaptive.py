@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ... import entries
 from ...kernels import checks
 from ...kernels.contract import Term
 from ...kernels.errors import InputError
+from ...storage import entries
 from ..checkpoint import Expectations
 from .points import PointNumbers
 from .protocol import Objective, Weigher, Weighting

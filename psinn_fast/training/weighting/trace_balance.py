@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ...kernels import checks
 from ...kernels.errors import InputError
-from ...problem import Problem
-from ..sampling import is_boundary_term
+from ...problem.problem import Problem
+from ..points.sampling import is_boundary_term
 from .protocol import Objective, Weigher, Weighting
 
 

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ... import entries
 from ...kernels.contract import Backend, Term
 from ...kernels.errors import CheckpointError, InputError
-from ...kernels.plan import Plan
-from ...kernels.program import scaled_by_column
-from ...problem import Problem
+from ...kernels.language.program import scaled_by_column
+from ...kernels.network.plan import Plan
+from ...problem.problem import Problem
+from ...storage import entries
 from ..checkpoint import Expectations, Expected
 from .protocol import NotFinite, Objective, Weighting
 

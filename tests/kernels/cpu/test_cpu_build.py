@@ -10,13 +10,13 @@ import pytest
 import torch
 from helpers import random_points, random_theta
 
-from psinn_fast.kernels.channels import ChannelSet
 from psinn_fast.kernels.contract import registry
 from psinn_fast.kernels.cpu import extension
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.errors import BackendUnavailable, InputError, say_once
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.structure import Structure
+from psinn_fast.kernels.language.channels import ChannelSet
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.networks.structure import Structure
 
 needs_extension = pytest.mark.skipif(bool(extension.why_not()), reason=str(extension.why_not()))
 STRUCTURE = Structure.dense([2, 7, 1])

@@ -9,10 +9,10 @@ from helpers import random_points, random_theta, relative_error
 from test_cpu_operations import REFERENCE, channel_sets
 from torch import Tensor
 
-from psinn_fast.kernels.channels import ChannelSet
 from psinn_fast.kernels.cpu.backend import CpuBackend
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.structure import Structure
+from psinn_fast.kernels.language.channels import ChannelSet
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.networks.structure import Structure
 
 ROUNDING = 2.0**-24
 

@@ -13,17 +13,17 @@ from helpers import negated, random_points, random_theta, relative_error
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import AdamState, Term
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.cpu.extension import why_not
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.plan import Plan
+from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
+from psinn_fast.kernels.language.regularizer import Regularizer
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.network.plan import Plan
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.kernels.regularizer import Regularizer
-from psinn_fast.published import published_structure
-from psinn_fast.structure import Structure
+from psinn_fast.networks.published import published_structure
+from psinn_fast.networks.structure import Structure
 
 REFERENCE = ReferenceBackend()
 CHANNELS = ChannelSet.closure(2, [(1, 1), (0, 2)])

@@ -13,14 +13,11 @@ from cases import CASES, make, some_weights
 from helpers import random_points, random_theta, relative_error
 from torch import Tensor
 
-from psinn_fast.conditions import Data, Periodic, Residual
 from psinn_fast.domains import Box
-from psinn_fast.kernels.channels import Channel, ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.cpu.backend import CpuBackend
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.plan import Plan
-from psinn_fast.kernels.program import (
+from psinn_fast.kernels.language.channels import Channel, ChannelSet, Laplacian
+from psinn_fast.kernels.language.program import (
     BINARY,
     UNARY,
     Adjoint,
@@ -31,12 +28,15 @@ from psinn_fast.kernels.program import (
     Jet,
     Program,
 )
+from psinn_fast.kernels.language.regularizer import Regularizer
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.network.plan import Plan
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.kernels.regularizer import Regularizer
-from psinn_fast.pde import PDE
-from psinn_fast.problem import Problem
-from psinn_fast.published import published_structure
-from psinn_fast.structure import Structure
+from psinn_fast.networks.published import published_structure
+from psinn_fast.networks.structure import Structure
+from psinn_fast.problem.conditions import Data, Periodic, Residual
+from psinn_fast.problem.pde import PDE
+from psinn_fast.problem.problem import Problem
 
 REFERENCE = ReferenceBackend()
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from psinn_fast.kernels.contract import AdamState
 from psinn_fast.kernels.cpu.backend import CpuBackend
-from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.network.lowering.lowering import lower
 
 
 def in_thread(threads: int, work: Callable[[], list[Tensor]]) -> list[Tensor]:

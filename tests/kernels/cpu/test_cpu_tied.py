@@ -17,19 +17,19 @@ from test_cpu_operations import channel_sets, check_jets, check_losses
 from test_lowering import EVEN_Y, ODD_X, constant_chain
 from test_plan import even_in_y, opposite_rows, zero_blocks
 
-from psinn_fast.conditions import Data, Neumann, Periodic, Residual
 from psinn_fast.domains import Box
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.cpu.extension import instruction_sets
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.orbits import orbits
-from psinn_fast.kernels.plan import Plan, expanded_plan
-from psinn_fast.pde import PDE
-from psinn_fast.problem import Problem
-from psinn_fast.published import published_structure
-from psinn_fast.structure import Structure
-from psinn_fast.symmetry import SignedPermutation, Symmetry, structure_from_group
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.network.orbits import orbits
+from psinn_fast.kernels.network.plan import Plan, expanded_plan
+from psinn_fast.networks.groups import SignedPermutation, Symmetry, structure_from_group
+from psinn_fast.networks.published import published_structure
+from psinn_fast.networks.structure import Structure
+from psinn_fast.problem.conditions import Data, Neumann, Periodic, Residual
+from psinn_fast.problem.pde import PDE
+from psinn_fast.problem.problem import Problem
 
 
 @cache

@@ -36,11 +36,11 @@ from torch import Tensor
 from psinn_fast.kernels.contract import AdamState, Term
 from psinn_fast.kernels.cpu import backend as cpu_backend
 from psinn_fast.kernels.cpu.backend import CpuBackend
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.plan import Plan
+from psinn_fast.kernels.language.regularizer import Regularizer
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.network.plan import Plan
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.kernels.regularizer import Regularizer
-from psinn_fast.structure import Structure
+from psinn_fast.networks.structure import Structure
 
 REFERENCE = ReferenceBackend()
 # Tied, with an unknown coefficient: what test_train trains.

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from psinn_fast.kernels.channels import ChannelSet
 from psinn_fast.kernels.contract import AdamState, Backend, LossAndGradient, Term, TrainReport
-from psinn_fast.kernels.plan import Plan
-from psinn_fast.kernels.regularizer import Regularizer
+from psinn_fast.kernels.language.channels import ChannelSet
+from psinn_fast.kernels.language.regularizer import Regularizer
+from psinn_fast.kernels.network.plan import Plan
 
 # The tests run on a GPU instead of in Triton's interpreter.
 ON_GPU = os.environ.get("PSINN_FAST_GPU_TESTS") == "1"

@@ -25,7 +25,7 @@ from psinn_fast.kernels.triton.layout import make_layout
 from psinn_fast.kernels.triton.point_kernel import PointKernel, Weights
 from psinn_fast.kernels.triton.update import adam, collect
 from psinn_fast.pde import PDE
-from psinn_fast.problem import Problem
+from psinn_fast import Problem
 from psinn_fast.conditions import Data, Residual
 from psinn_fast.domains import Box
 from psinn_fast.structure import Structure

@@ -16,19 +16,19 @@ from test_cpu_input import CHANNELS, everything, problem, requiring_gradients, s
 from torch import Tensor
 from triton.runtime.errors import OutOfResources
 
-from psinn_fast.derivatives import derivatives
-from psinn_fast.kernels.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import AdamState, Term, registry
 from psinn_fast.kernels.contract.registry import WithFallback
 from psinn_fast.kernels.errors import BackendLimit, BackendUnavailable, InputError, say_once
-from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
+from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton import machine as triton_machine
 from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.kernels.triton.configuration import Configuration
 from psinn_fast.kernels.triton.point_kernel import PointKernel
-from psinn_fast.networks import TanhMLP
-from psinn_fast.structure import Structure
+from psinn_fast.networks.derivatives import derivatives
+from psinn_fast.networks.mlp import TanhMLP
+from psinn_fast.networks.structure import Structure
 
 REFERENCE = ReferenceBackend()
 Chip = Callable[[int], list[tuple[int, int]]]

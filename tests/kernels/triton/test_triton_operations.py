@@ -23,14 +23,14 @@ from test_cpu_operations import (  # noqa: F401
     unusual_programs,
 )
 
-from psinn_fast.derivatives import derivatives
-from psinn_fast.kernels.channels import ChannelSet
 from psinn_fast.kernels.contract import Term
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.program import BINARY, UNARY, Adjoint, Column, Instruction, Program
-from psinn_fast.kernels.regularizer import Regularizer
-from psinn_fast.networks import TanhMLP
-from psinn_fast.structure import Structure
+from psinn_fast.kernels.language.channels import ChannelSet
+from psinn_fast.kernels.language.program import BINARY, UNARY, Adjoint, Column, Instruction, Program
+from psinn_fast.kernels.language.regularizer import Regularizer
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.networks.derivatives import derivatives
+from psinn_fast.networks.mlp import TanhMLP
+from psinn_fast.networks.structure import Structure
 
 NONE = torch.zeros(0, dtype=torch.float64)
 # (inputs, hidden, outputs, channels, points): pairs of properties, since the interpreter is slow.

@@ -19,8 +19,8 @@ from test_cpu_float32 import (  # noqa: F401
 )
 from test_cpu_operations import channel_sets
 
-from psinn_fast.published import published_structure
-from psinn_fast.structure import Structure
+from psinn_fast.networks.published import published_structure
+from psinn_fast.networks.structure import Structure
 
 
 @pytest.mark.parametrize(

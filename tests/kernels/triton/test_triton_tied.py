@@ -11,12 +11,12 @@ from test_cpu_operations import channel_sets, check_jets, check_losses
 from test_cpu_tied import GROUPS, shuffled, tied_terms
 from test_lowering import EVEN_Y, ODD_X, constant_chain
 
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.plan import Plan, expanded_plan
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.network.plan import Plan, expanded_plan
 from psinn_fast.kernels.triton.layout import make_layout
-from psinn_fast.published import published_structure
-from psinn_fast.structure import Structure
-from psinn_fast.symmetry import structure_from_group
+from psinn_fast.networks.groups import structure_from_group
+from psinn_fast.networks.published import published_structure
+from psinn_fast.networks.structure import Structure
 
 NU = torch.tensor([0.4], dtype=torch.float64)
 

@@ -35,10 +35,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from triton.runtime.jit import KernelInterface
 
 from psinn_fast.kernels.contract import AdamState, Term
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.plan import Plan
+from psinn_fast.kernels.language.regularizer import Regularizer
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.network.plan import Plan
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.kernels.regularizer import Regularizer
 from psinn_fast.kernels.triton import training
 from psinn_fast.kernels.triton.backend import TritonBackend
 

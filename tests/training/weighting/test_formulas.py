@@ -28,8 +28,8 @@ from psinn_fast import (
     Weighting,
 )
 from psinn_fast.kernels import get_backend
-from psinn_fast.natural_scales import natural_scales
-from psinn_fast.scaling import in_natural_units
+from psinn_fast.scaling.natural_scales import natural_scales
+from psinn_fast.scaling.natural_units import in_natural_units
 from psinn_fast.training.weighting import WeighedTerms
 
 # Of two computations in float64 that sum in other orders.

@@ -17,7 +17,7 @@ from torch import Tensor
 import psinn_fast as pf
 from psinn_fast.kernels import get_backend
 from psinn_fast.training.checkpoint import Expectations, Expected
-from psinn_fast.training.gradient_run import GradientRun
+from psinn_fast.training.optimisers.gradient_run import GradientRun
 from psinn_fast.training.protocol import Optimizer, Task
 
 WEIGHTINGS = (
@@ -157,7 +157,7 @@ def test_a_training_by_hand_with_the_weights_of_the_history_is_the_same() -> Non
 
 
 def test_points_with_weights_of_their_own_stay_and_causal_ones_may_be_drawn_anew() -> None:
-    from psinn_fast.training.first_order import FirstOrder
+    from psinn_fast.training.optimisers.first_order import FirstOrder
 
     for weighting, may in ((pf.ResidualAttention(), False), (pf.SelfAdaptive(), False), (pf.Causal(), True)):
         seen: list[FirstOrder] = []
@@ -175,7 +175,7 @@ def test_points_with_weights_of_their_own_stay_and_causal_ones_may_be_drawn_anew
 
 @pytest.mark.trajectory
 def test_causal_weights_follow_points_that_are_drawn_anew(tmp_path: Path) -> None:
-    from psinn_fast.training.first_order import FirstOrder
+    from psinn_fast.training.optimisers.first_order import FirstOrder
 
     class Adapted(FirstOrder):
         pass

@@ -1,0 +1,1 @@
+"""What kernels are asked to compute: derivative channels, residual programs, weight penalties."""

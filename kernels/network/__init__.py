@@ -1,0 +1,1 @@
+"""The network that kernels run: signed symbols, sparse linear maps, the plan."""

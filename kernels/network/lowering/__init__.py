@@ -1,0 +1,1 @@
+"""From a structure to the plan with the least work."""

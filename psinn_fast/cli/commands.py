@@ -1,0 +1,322 @@
+"""The command line: ``psinn-fast doctor | solve | discover | run``. Progress goes to stderr, results to stdout."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import signal
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from ..building import Network
+from ..console import complain, leave_pipe, open_streams, say
+from ..discovery.discover import discover
+from ..discovery.student import StudentSettings
+from ..kernels import checks
+from ..kernels.errors import CheckpointWarning, DivergedError, InputError, OutputWarning, PsinnFastError
+from ..kernels.language.regularizer import Regularizer
+from ..networks.structure import Structure
+from ..pipeline import compared_by_adam, comparison_table, run_pipeline
+from ..problem.problem import Problem
+from ..problems import get_problem, parse_number
+from ..report.output import check_writable, save_discovery
+from ..solving import solve
+from ..storage.files import to_json
+from ..training.checkpoint import load_network
+from ..training.optimisers.adam import Adam
+from ..training.optimisers.gauss_newton_options import GaussNewton
+from ..training.optimisers.lbfgs import LBFGS
+from ..training.optimisers.named import WARMUP
+from ..training.options import Options
+from .doctor import doctor_report
+from .options import parser
+from .self_test import self_test
+
+EXIT_WRONG, EXIT_BAD_INPUT, EXIT_DIVERGED = 1, 2, 3
+# Those of shells: 128 and the signal, of which Windows has neither.
+EXIT_SIGNAL, EXIT_PIPE = 128, 128 + 13
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code.
+
+    0; 1: a failed self-test, or something that could not be written, and stderr says what; 2: bad input; 3: diverged;
+    128 + n: ended by signal n (Ctrl-C: 130), what was reached is saved; 141: the reader of a pipe has gone.
+    """
+    open_streams()
+    unwritten = list[str]()
+
+    def show(message: Warning | str, category: type[Warning], *others: Any, **named: Any) -> None:
+        if issubclass(category, OutputWarning):
+            complain(f"psinn-fast: {message}")
+            if not issubclass(category, CheckpointWarning):
+                unwritten.append(str(message))
+        else:
+            shown_before(message, category, *others, **named)
+
+    with warnings.catch_warnings():
+        shown_before, warnings.showwarning = warnings.showwarning, show
+        warnings.simplefilter("always", OutputWarning)
+        code = _guarded(arguments)
+    return code or (EXIT_WRONG if unwritten else 0)
+
+
+def _guarded(arguments: Sequence[str] | None) -> int:
+    """A command whose errors are one line each."""
+    options = argparse.Namespace()
+    try:
+        _parse(arguments, options)
+        if getattr(options, "threads", None) is not None:
+            torch.set_num_threads(checks.integer("threads", options.threads, 1, most=_most_threads()))
+        if getattr(options, "out", None) is not None:
+            check_writable(options.out)
+        return int(options.command(options))
+    except DivergedError as error:
+        complain(f"psinn-fast: {error}")
+        return EXIT_DIVERGED
+    except PsinnFastError as error:
+        name, colon, rest = str(error).partition(":")
+        option = name.replace("_", "-") if hasattr(options, name) else name  # as it is written here
+        complain(f"psinn-fast: {option}{colon}{rest}")
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt as stop:
+        resumes = getattr(options, "out", None) is not None and hasattr(options, "resume")
+        kept = f"; what is done is in {options.out}, continue with --resume" if resumes else ""
+        complain(f"psinn-fast: interrupted{kept}")
+        return EXIT_SIGNAL + int(getattr(stop, "signal", signal.SIGINT))
+    except BrokenPipeError:
+        leave_pipe()
+        return EXIT_PIPE
+
+
+def _most_threads() -> int:
+    """More help nobody, and a process that asks for thousands is ended by OpenMP."""
+    return max(64, 4 * (os.cpu_count() or 1))
+
+
+def _parse(arguments: Sequence[str] | None, options: argparse.Namespace) -> None:
+    """argparse prints help and errors itself, and ends the process."""
+    help_text, error_text = io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(help_text), contextlib.redirect_stderr(error_text):
+            parser(_COMMANDS).parse_args(arguments, options)
+    except SystemExit:
+        if help_text.getvalue():
+            say(help_text.getvalue().rstrip())
+        if error_text.getvalue():
+            complain(error_text.getvalue().rstrip())
+        raise
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    report: dict[str, Any] = dict(doctor_report())
+    if not options.json:
+        say("\n".join(f"{key:20s} {value}" for key, value in report.items()))
+    passed = True
+    if options.self_test:
+        done = []
+        for check in self_test():
+            if not options.json:  # at once: a processor that cannot go on is to be seen at the right line
+                say(str(check))
+            done.append(check)
+        passed = all(check.passed for check in done)
+        report["self_test"] = {"passed": passed, "checks": [check.to_dict() for check in done]}
+        if not options.json:
+            wrong = sum(not check.passed for check in done)
+            say(f"self-test: {len(done)} checks, " + (f"{wrong} WRONG" if wrong else "all right"))
+    if options.json:
+        say(to_json(report))
+    return 0 if passed else EXIT_WRONG
+
+
+def _solve(options: argparse.Namespace) -> int:
+    problem = _problem(options)
+    network = Network(
+        options.method,
+        layers=_layers(options.layers),
+        structure=_structure(problem, options.structure),
+        width=options.width,
+        dtype=options.dtype,
+        device=options.device,
+    )
+    solution = solve(
+        problem,
+        network,
+        _optimizer(options),
+        seconds=options.seconds,
+        seed=options.seed or 0,
+        out=options.out,
+        options=_options(options),
+    )
+    if options.json:
+        say(to_json(solution.to_dict()))
+    else:
+        say(str(solution.net.structure))
+        say(comparison_table(((options.method, solution),)))
+        if solution.allowed:
+            say(f"relative errors that the residuals allow: {solution.allowed}")
+        say(f"status: {solution.status} ({solution.stopped_by})")
+    return 0
+
+
+def _discover(options: argparse.Namespace) -> int:
+    problem = _problem(options)
+    found = discover(
+        problem,
+        None if options.teacher is None else load_network(options.teacher).double(),
+        tests=tuple(options.tests.split(",")),
+        seeds=options.seeds,
+        steps=options.discovery_steps,
+        settings=_student(problem, options),
+        seed=options.seed,
+        seconds=options.seconds,
+        options=Options(backend=options.backend, progress=not options.quiet),
+    )
+    if options.out is not None:
+        save_discovery(found, options.out)
+    say(to_json(found.to_dict()) if options.json else found.report())
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    problem = _problem(options)
+    result = run_pipeline(
+        problem,
+        _compared(problem, options),
+        discovery={
+            "tests": tuple(options.tests.split(",")),
+            "steps": _discovery_steps(options),
+            "settings": _student(problem, options),
+        },
+        teacher_steps=options.teacher_steps,
+        network=Network(dtype=options.dtype, device=options.device),
+        seconds=options.seconds,
+        seed=options.seed or 0,
+        out=options.out,
+        options=_options(options),
+        say=lambda text: None if options.json else say(text + "\n"),
+    )
+    if options.json:
+        say(to_json(result.to_dict()))
+    else:
+        say(result.table())
+        if options.out:
+            say(f"files and pictures: {options.out}")
+    return 0
+
+
+def _problem(options: argparse.Namespace) -> Problem:
+    settings = {}
+    for item in options.set:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise InputError(f"set: expected NAME=VALUE, e.g. nu=0.04/pi, got {item!r}")
+        if name.strip() in settings:
+            raise InputError(f"set: {name.strip()} is given twice")
+        settings[name.strip()] = parse_number(f"set: {name.strip()}", value)
+    return get_problem(options.problem, settings)
+
+
+def _optimizer(options: argparse.Namespace) -> list[Adam | GaussNewton | LBFGS]:
+    """Of `solve`: what the options say of one optimiser, or of Adam and of what comes after it."""
+    first, _, second = options.optimizer.partition("+")
+    if options.warmup is not None and not second:
+        raise InputError(f"warmup: has no meaning for optimizer {first!r}, only for 'adam+gauss-newton'")
+    drops = () if options.milestones is None else _integers("milestones", options.milestones)
+    if first != "adam" and (options.lr is not None or drops):
+        raise InputError(f"{'milestones' if options.lr is None else 'lr'}: has no meaning for optimizer {first!r}")
+    last = second or first
+    steps = {} if options.steps is None else {"steps": checks.integer("steps", options.steps, 0)}
+    kinds: dict[str, Callable[..., Adam | GaussNewton | LBFGS]] = {
+        "adam": partial(Adam, lr=options.lr, milestones=drops), "lbfgs": LBFGS,
+        "gauss-newton": partial(GaussNewton, seed=options.seed or 0),
+    }  # fmt: skip
+    warmup = WARMUP if options.warmup is None else checks.integer("warmup", options.warmup, 0)
+    return [*([kinds[first](steps=warmup)] if second else []), kinds[last](**steps)]
+
+
+def _compared(problem: Problem, options: argparse.Namespace) -> Adam | GaussNewton | str:
+    """Of `run`: one optimiser for all networks."""
+    by_adam = options.optimizer == "adam"
+    if options.paper:
+        if not by_adam:
+            raise InputError(f"paper: the paper trains by Adam, not by {options.optimizer!r}")
+        for name, value, what in (("steps", options.steps, "how many steps"), ("lr", options.lr, "which rate")):
+            if value is not None:
+                raise InputError(f"paper: says {what}, and so does {name}; give one of them")
+        return "paper"
+    if by_adam:
+        return compared_by_adam(problem, options.steps, options.lr)
+    if options.lr is not None:
+        raise InputError(f"lr: has no meaning for optimizer {options.optimizer!r}")
+    steps = {} if options.steps is None else {"steps": options.steps}
+    return GaussNewton(**steps, seed=options.seed or 0)
+
+
+def _discovery_steps(options: argparse.Namespace) -> int | None:
+    """Of `run`, where ``steps`` are those of the networks compared."""
+    steps: int | None = options.discovery_steps
+    if steps is not None and options.tests == "problem":
+        raise InputError("discovery-steps: has no meaning for the test 'problem', with which nothing is trained")
+    return None if steps is None else checks.integer("discovery-steps", steps, 0)
+
+
+def _options(options: argparse.Namespace) -> Options:
+    return Options(
+        backend=options.backend,
+        scaling=None if options.no_scaling else "auto",
+        resume=options.resume,
+        progress=not options.quiet,
+    )
+
+
+def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings | None:
+    """What was asked for, with the problem's and the class's defaults; None where nothing was."""
+    penalty, given = StudentSettings().regularizer, dict[str, Any]()
+    tests = options.tests.split(",")
+    for name in ("student", "regularizer", "strength", "starts", "student-steps", "threshold"):
+        if getattr(options, name.replace("-", "_")) is not None and "student" not in tests:
+            raise InputError(f"{name}: has no meaning for the tests {tests}, only for 'student'")
+    if options.student is not None:
+        given["hidden"] = checks.integers("student", _integers("student", options.student), 1)
+    if options.regularizer is not None or options.strength is not None:
+        strength = penalty.strength if options.strength is None else options.strength
+        given["regularizer"] = Regularizer(options.regularizer or penalty.kind, strength)
+    if options.starts is not None:
+        given["starts"] = options.starts
+    if options.student_steps is not None:
+        given["steps"] = checks.integer("student-steps", options.student_steps, 0)
+    if options.threshold is not None:
+        is_number = options.threshold != "auto"
+        given["threshold"] = parse_number("threshold", options.threshold) if is_number else options.threshold
+    if not given:
+        return None
+    return StudentSettings(**{"hidden": problem.recipe.student_layers, "seed": options.seed or 0, **given})
+
+
+def _structure(problem: Problem, given: str | None) -> Structure | None:
+    if given != "paper":
+        return None if given is None else Structure.load(given)
+    if problem.recipe.structure is None:
+        raise InputError(f"structure: problem {problem.name!r} has no published one")
+    return problem.recipe.structure
+
+
+def _layers(given: str | None) -> tuple[int, ...] | None:
+    return None if given is None else _integers("layers", given)
+
+
+def _integers(name: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{name}: expected integers separated by commas, got {text!r}") from None
+
+
+_COMMANDS = {"doctor": _doctor, "solve": _solve, "discover": _discover, "run": _run}

@@ -1,0 +1,56 @@
+"""What this machine offers, for ``psinn-fast doctor``."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from ..kernels import available_backends, get_backend
+from ..kernels.cpu.extension import chosen_instruction_set, instruction_sets
+
+
+def doctor_report() -> dict[str, str]:
+    """Versions, processor, threads, GPU, and every backend with the reason where it cannot run."""
+    report = {"psinn_fast": metadata.version("psinn_fast"), "python": platform.python_version()}
+    for package in ("torch", "numpy", "scipy", "sympy", "triton"):
+        try:
+            report[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            report[package] = "not installed"
+    report["processor"] = processor_name()
+    report["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
+    report["gpu"] = _gpu()
+    report["cpu instruction set"] = _instruction_set()
+    for name, reason in available_backends().items():
+        report[f"{name} backend"] = "available" if reason is None else f"not available: {reason}"
+    report["auto backend"] = get_backend("auto").name
+    if torch.cuda.is_available():
+        report["auto backend on the gpu"] = get_backend("auto", torch.device("cuda")).name
+    return report
+
+
+def _gpu() -> str:
+    if not torch.cuda.is_available():
+        return "none that torch can use"
+    major, minor = torch.cuda.get_device_capability()
+    return f"{torch.cuda.get_device_name()} (sm_{major}{minor})"
+
+
+def _instruction_set() -> str:
+    known = instruction_sets()
+    if not known:
+        return "none: kernels not built"
+    return f"{chosen_instruction_set()} (this machine has {', '.join(known)})"
+
+
+def processor_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

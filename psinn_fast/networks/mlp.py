@@ -1,0 +1,393 @@
+"""Tanh networks whose parameters are only the independent ones: `PsiMLP`, and `TanhMLP` where all are."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..devices import named_device
+from ..kernels import checks
+from ..kernels.errors import InputError
+from ..kernels.network.plan import Plan
+from ..kernels.network.symbols import SymbolLayer
+from ..storage.files import to_json
+from .changes import changed
+from .structure import Structure
+
+if sys.version_info >= (3, 11):
+    from typing import Self
+else:  # a dependency of torch on every Python
+    from typing_extensions import Self
+
+INITS = ("default", "xavier")
+# How far from its structure a given network may be before `from_sequential` refuses it, relative to its largest weight.
+FIT_TOLERANCE = 1e-5
+# Where a state_dict has what `get_extra_state` gives.
+_EXTRA = "_extra_state"
+_LARGEST_SEED = 2**63 - 1
+
+
+class PsiMLP(nn.Module):
+    """A tanh MLP with tied weights, u = s (W_L tanh(... tanh(W_1 (x - c) / h + b_1) ...) + b_L).
+
+    Every W, b is a signed copy of theta; c, h and s are the structure's centre and scales, most often 0, 1 and 1.
+
+    Drop-in for ``nn.Sequential(nn.Linear, nn.Tanh, ..., nn.Linear)``: ``net(x)`` maps (..., d_in) to (..., d_out), on
+    any device and by ordinary autograd to any order. The only parameter is the vector ``theta`` of independent weights
+    and biases, so the relations hold exactly whatever optimiser moves it. A ``state_dict`` knows its structure, and
+    ``load_state_dict`` refuses that of another one, or of other scales, with an `InputError`.
+
+    Args:
+        structure: the relations.
+        width: scales every hidden block (`Structure.with_width`).
+        init: ``"default"`` draws U(-1/sqrt(fan_in), 1/sqrt(fan_in)) like ``nn.Linear``; ``"xavier"`` draws weights from
+            U(-a, a), a = sqrt(6 / (fan_in + fan_out)), biases 0. fan_in and fan_out count the non-zero entries in the
+            rows and columns of the *expanded* matrix.
+        start: one number per output, about which it begins: its last bias is drawn about that; () is 0 each.
+        seed: makes the draw repeatable; None uses torch's global generator.
+        dtype, device: as for ``nn.Linear``, or their names. The draw is made in float64, so a seed means the same in
+            both dtypes.
+    """
+
+    theta: nn.Parameter
+    start: tuple[float, ...] = ()
+
+    def __init__(
+        self,
+        structure: Structure,
+        width: int = 1,
+        *,
+        init: str = "default",
+        start: Sequence[float] = (),
+        seed: int | None = None,
+        dtype: torch.dtype | str | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if not isinstance(structure, Structure):
+            raise InputError(f"structure: expected a Structure, got {type(structure).__name__}")
+        dtype = checks.floating_dtype("dtype", torch.get_default_dtype() if dtype is None else dtype)
+        place = None if device is None else named_device(device)
+        structure = structure.with_width(width)
+        theta = _draw(structure, init, seed) + start_biases(structure, tuple(start))
+        self._build(structure, theta.to(device=place, dtype=dtype))
+        self.start = tuple(start)
+
+    @classmethod
+    def with_theta(cls, structure: Structure, theta: Tensor) -> Self:
+        """The network of a structure, already scaled, with the given parameters (not copied); nothing is drawn."""
+        if theta.shape != (structure.n_parameters,):
+            raise InputError(f"theta: expected shape ({structure.n_parameters},), got {tuple(theta.shape)}")
+        net = cls.__new__(cls)
+        net._build(structure, theta)
+        return net
+
+    def _build(self, structure: Structure, theta: Tensor) -> None:
+        nn.Module.__init__(self)
+        self.structure = structure
+        self.plan: Plan = structure.plan
+        # What compiled code knows the network by (operators.py), and what `forward` needs: it cannot make them.
+        self.structure_text = structure.to_json()
+        _ = structure.expanded_plan
+        self.theta = nn.Parameter(theta)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor):
+            raise InputError(f"x: expected a torch.Tensor, got {type(x).__name__}")
+        if x.shape[-1:] != (self.structure.n_inputs,):
+            raise InputError(f"x: expected shape (..., {self.structure.n_inputs}), got {tuple(x.shape)}")
+        *hidden, (weight, bias) = self.structure.expand(self.theta)
+        for hidden_weight, hidden_bias in hidden:
+            x = torch.tanh(F.linear(x, hidden_weight, hidden_bias))
+        return F.linear(x, weight, bias)
+
+    def get_extra_state(self) -> Tensor:
+        """What a state_dict says of its structure: a digest, as a tensor, which all that copies weights can copy."""
+        entries = self.structure.to_entries()
+        del entries["name"]
+        return torch.tensor(list(hashlib.sha256(to_json(entries).encode()).digest()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: object) -> None:
+        """Checked before theta is loaded, by `_load_from_state_dict`."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """
+        Raises:
+            InputError: the state is of another structure, or in other units, or, if ``strict``, does not say.
+        """
+        if strict and isinstance(state_dict, Mapping) and "theta" in state_dict and _EXTRA not in state_dict:
+            raise InputError(
+                f"state_dict: it does not say of which structure its theta is; strict=False takes it for "
+                f"{self._words()}; files of save_network say it, and load_network makes the network"
+            )
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:
+        """Of this module, also as a part of others."""
+        if prefix + _EXTRA in state_dict and not _is_same(state_dict[prefix + _EXTRA], self.get_extra_state()):
+            raise InputError(
+                f"state_dict: its theta is of another structure, or in other units, than {self._words()}; build the "
+                "network as it was built (structure, layers, scales), or use save_network and load_network"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
+    def _words(self) -> str:
+        return f"{self.structure.name} {'-'.join(map(str, self.structure.layer_sizes))}"
+
+    def extra_repr(self) -> str:
+        return str(self.structure)
+
+    def to_sequential(self) -> nn.Sequential:
+        """The expanded network as ordinary layers (a copy: training it does not keep the relations)."""
+        check_network(self)
+        modules: list[nn.Module] = []
+        with torch.no_grad():
+            for weight, bias in self.structure.expand(self.theta.detach()):
+                linear = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
+                linear.weight.copy_(weight)
+                linear.bias.copy_(bias)
+                modules += [linear, nn.Tanh()]
+        return nn.Sequential(*modules[:-1])
+
+    @classmethod
+    def from_sequential(cls, network: nn.Sequential, structure: Structure | None = None) -> PsiMLP:
+        """The independent parameters of an ordinary network.
+
+        Args:
+            network: ``Linear, Tanh, ..., Linear``. Where no layer trains, theta is frozen.
+            structure: the relations its weights satisfy, already scaled; None for none. Layers without a bias have none
+                then; a structure with biases gives them some, which start at 0.
+
+        Raises:
+            InputError: other modules, or such with hooks, parametrizations or a forward of their own; layers that share
+                weights, or of which some are frozen, or of unequal dtypes or devices; layer sizes that differ from the
+                structure's; weights that break the relations by more than 1e-5 of the largest (the message says by
+                how much); layers without a bias for a `TanhMLP`, which has them, if no structure is given.
+        """
+        linears = _linear_layers(network)
+        sizes = (linears[0].in_features, *(linear.out_features for linear in linears))
+        structure = structure or cls._unrelated(sizes, [linear.bias is not None for linear in linears])
+        if structure.layer_sizes != sizes:
+            raise InputError(f"structure: it describes layers {structure.layer_sizes}, the network has {sizes}")
+        weight = linears[0].weight
+        net = cls._of(structure, weight.dtype, weight.device).requires_grad_(weight.requires_grad)
+        with torch.no_grad():
+            given: list[tuple[Tensor, Tensor]] = [
+                (linear.weight, weight.new_zeros(linear.out_features) if linear.bias is None else linear.bias)
+                for linear in linears
+            ]
+            # Least squares in the structure's own frame, where R^T R is diagonal and counts the uses of each theta.
+            centre, inputs, outputs = (
+                weight.new_tensor(numbers)
+                for numbers in (structure.centre, structure.input_scale, structure.output_scale)
+            )
+            first, bias = given[0]
+            given[0] = first * inputs, bias + first @ centre
+            last, bias = given[-1]
+            given[-1] = last / outputs[:, None], bias / outputs
+            tied = structure.plain
+            uses = torch.bincount(torch.from_numpy(tied.expanded_plan.expansion.col), minlength=tied.n_parameters)
+            net.theta.copy_(tied.expand_adjoint(given) / uses.to(weight))
+            misfit = max(
+                max(float((w - v).abs().max()), float((b - c).abs().max()))
+                for (w, b), (v, c) in zip(tied.expand(net.theta), given, strict=True)
+            )
+            largest = max(max(float(w.abs().max()), float(b.abs().max())) for w, b in given)
+        if not misfit <= FIT_TOLERANCE * largest:
+            raise InputError(
+                f"network: its weights do not satisfy the relations of {structure.name!r}: they are off by up to "
+                f"{misfit:.3g} (largest weight {largest:.3g})"
+            )
+        return net
+
+    @classmethod
+    def _unrelated(cls, sizes: tuple[int, ...], has_bias: Sequence[bool]) -> Structure:
+        """The structure of layers whose weights have no relations."""
+        dense = Structure.dense(sizes)
+        layers = (
+            layer if own else replace(layer, bias=(0,)) for layer, own in zip(dense.layers, has_bias, strict=True)
+        )
+        return dense if all(has_bias) else Structure(tuple(layers), "dense, not all biases")
+
+    @classmethod
+    def _of(cls, structure: Structure, dtype: torch.dtype, device: torch.device) -> Self:
+        return cls(structure, dtype=dtype, device=device)
+
+
+class TanhMLP(PsiMLP):
+    """The dense tanh MLP with the given layer sizes: a `PsiMLP` without relations.
+
+    With the same ``torch.manual_seed``, the default initialisation equals that of
+    ``nn.Sequential(nn.Linear(...), nn.Tanh(), ...)`` in distribution, not in value.
+
+    Args:
+        layers: sizes, inputs first, e.g. ``[2, 8, 8, 16, 1]``; or a structure without relations, for another centre or
+            other scales than 0 and 1.
+        init, start, seed, dtype, device: as for `PsiMLP`.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int] | Structure,
+        *,
+        init: str = "default",
+        start: Sequence[float] = (),
+        seed: int | None = None,
+        dtype: torch.dtype | str | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        structure = layers if isinstance(layers, Structure) else Structure.dense(layers)
+        if not structure.is_dense:
+            raise InputError(f"structure: a TanhMLP has no relations, {structure.name!r} has; use PsiMLP")
+        super().__init__(structure, init=init, start=start, seed=seed, dtype=dtype, device=device)
+
+    @classmethod
+    def _unrelated(cls, sizes: tuple[int, ...], has_bias: Sequence[bool]) -> Structure:
+        if not all(has_bias):
+            raise InputError(
+                f"network[{2 * list(has_bias).index(False)}]: it has no bias, every layer of a TanhMLP has one, which "
+                "would be trained; PsiMLP.from_sequential(network) leaves it out, "
+                f"TanhMLP.from_sequential(network, Structure.dense({list(sizes)})) adds it, at 0"
+            )
+        return super()._unrelated(sizes, has_bias)
+
+    @classmethod
+    def _of(cls, structure: Structure, dtype: torch.dtype, device: torch.device) -> Self:
+        return cls(structure, dtype=dtype, device=device)
+
+
+def check_network(net: object, what: str = "net") -> PsiMLP:
+    """
+    Raises:
+        InputError: it is none of the library's networks, or computes another function than theta says.
+    """
+    if not isinstance(net, PsiMLP):
+        raise InputError(f"{what}: expected a PsiMLP or TanhMLP, got {type(net).__name__} (see PsiMLP.from_sequential)")
+    if change := changed(net, PsiMLP):
+        raise InputError(
+            f"{what}: {change}, which would be ignored: kernels and files know theta alone. Leave the network "
+            "as it is, and write boundary values as a term, or u as a function of the network in the residual, e.g. "
+            "lambda N, x: pf.lap(N * x * (1 - x))"
+        )
+    return net
+
+
+def _linear_layers(network: nn.Sequential) -> list[nn.Linear]:
+    modules = list(network) if isinstance(network, nn.Sequential) else []
+    linears = [module for module in modules if isinstance(module, nn.Linear)]
+    expected = [nn.Linear if i % 2 == 0 else nn.Tanh for i in range(len(modules))]
+    fits = all(isinstance(module, kind) for module, kind in zip(modules, expected, strict=True))
+    if not linears or not fits or len(modules) % 2 == 0:
+        names = ", ".join(type(module).__name__ for module in modules) or type(network).__name__
+        raise InputError(f"network: expected nn.Sequential(Linear, Tanh, ..., Linear), got {names}")
+    kinds = [("", network, nn.Sequential), *((f"[{i}]", modules[i], kind) for i, kind in enumerate(expected))]
+    for where, module, kind in kinds:
+        if change := changed(module, kind):
+            raise InputError(f"network{where}: {change}, which would be lost; give the layers alone")
+    _refuse_unlike(linears)
+    return linears
+
+
+def _refuse_unlike(linears: Sequence[nn.Linear]) -> None:
+    """Parameters of which one vector theta would not do the same."""
+    named = {
+        f"network[{2 * i}].{name}": parameter
+        for i, linear in enumerate(linears)
+        for name, parameter in linear.named_parameters()
+    }
+    first_name, first = next(iter(named.items()))
+    owners: dict[int, str] = {}
+    for name, parameter in named.items():
+        other = owners.setdefault(parameter.data_ptr(), name)
+        if other != name:
+            raise InputError(f"{name}: it is {other} as well, and would be trained apart; there are no such relations")
+        if parameter._backward_hooks:
+            raise InputError(f"{name}: it has hooks on its gradient, which would be lost; remove them")
+        for what, own, expected in (
+            ("dtype", parameter.dtype, first.dtype),
+            ("device", parameter.device, first.device),
+            ("requires_grad", parameter.requires_grad, first.requires_grad),
+        ):
+            if own != expected:
+                raise InputError(
+                    f"{name}: its {what} is {own}, that of {first_name} is {expected}: all weights and biases are one "
+                    f"vector, theta, with one {what}; make them equal"
+                )
+
+
+def _is_same(found: object, own: Tensor) -> bool:
+    """Whether a digest is that, also after sums that round."""
+    return (
+        isinstance(found, Tensor)
+        and found.shape == own.shape
+        and torch.equal(found.cpu().double().round(), own.double())
+    )
+
+
+def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:
+    checks.choice("init", init, INITS)
+    generator = None
+    if seed is not None:
+        generator = torch.Generator().manual_seed(checks.integer("seed", seed, 0, most=_LARGEST_SEED))
+    theta = torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-1, 1, generator=generator)
+    bounds, sizes = [], []
+    for layer in structure.layers:
+        found = [*_weight_bounds(layer, init), *_bias_bounds(layer, init)]
+        bounds += found
+        sizes += [math.prod(shape) for shape in (*layer.weight_shapes, *layer.bias_shapes)]
+    return theta.mul_(
+        torch.tensor(bounds, dtype=torch.float64).repeat_interleave(torch.tensor(sizes, dtype=torch.int64))
+    )
+
+
+def start_biases(structure: Structure, start: tuple[float, ...]) -> Tensor:
+    """theta of the last biases that give ``start``, all else 0."""
+    theta = torch.zeros(structure.n_parameters, dtype=torch.float64)
+    if start and (len(start) != structure.n_outputs or not all(map(math.isfinite, start))):
+        raise InputError(f"start: expected {structure.n_outputs} finite numbers, one per output, got {list(start)}")
+    if any(start):
+        index, sign = structure.layers[-1].bias_map()
+        biases = theta[structure.n_parameters - structure.layers[-1].n_parameters :].numpy()
+        scale = np.array(structure.output_scale)
+        own = sign != 0
+        biases[index[own]] = (sign * start / scale)[own]
+        reached = np.where(own, sign * biases[index] * scale, 0.0)
+        if not np.allclose(reached, start, rtol=1e-9, atol=0):
+            raise InputError(f"start: the relations of {structure.name!r} allow {reached.tolist()}, got {list(start)}")
+    return theta
+
+
+def _weight_bounds(layer: SymbolLayer, init: str) -> list[float]:
+    """Of Theta_1, Theta_2, ...: the bound of the expanded entries that it stands for; of unequal ones, the tightest."""
+    fan_in, fan_out = _fans(layer)
+    bounds = [math.inf] * len(layer.weight_shapes)
+    for i, row in enumerate(layer.weight):
+        for j, symbol in enumerate(row):
+            if symbol:
+                own = 1 / math.sqrt(fan_in[i]) if init == "default" else math.sqrt(6 / (fan_in[i] + fan_out[j]))
+                bounds[abs(symbol) - 1] = min(bounds[abs(symbol) - 1], own)
+    return bounds
+
+
+def _bias_bounds(layer: SymbolLayer, init: str) -> list[float]:
+    fan_in, _ = _fans(layer)
+    bounds = [math.inf] * len(layer.bias_shapes)
+    for i, symbol in enumerate(layer.bias):
+        if symbol:
+            bounds[abs(symbol) - 1] = min(bounds[abs(symbol) - 1], 1 / math.sqrt(fan_in[i]))
+    return bounds if init == "default" else [0.0] * len(bounds)
+
+
+def _fans(layer: SymbolLayer) -> tuple[list[int], list[int]]:
+    """Non-zero entries in a row of each block row and in a column of each block column, but at least 1."""
+    used = np.array(layer.weight) != 0
+    fan_in, fan_out = used @ np.array(layer.cols), np.array(layer.rows) @ used
+    return np.maximum(fan_in, 1).tolist(), np.maximum(fan_out, 1).tolist()

@@ -1,0 +1,63 @@
+"""Structures as the entries of a file, and back: what is missing, unknown or of another type is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..kernels.errors import CheckpointError, InputError, short
+from ..kernels.network.symbols import SymbolLayer
+from ..storage import entries
+
+if TYPE_CHECKING:  # it imports this module
+    from .structure import Structure
+
+SCHEMA = "psinn_fast.networks.structure/1"
+# What a file holds where it is not the default.
+_FRAME = ("centre", "input_scale", "output_scale")
+
+
+def structure_entries(structure: Structure) -> dict[str, Any]:
+    """Dictionaries and lists."""
+    layers = [
+        {
+            "weight": [list(row) for row in layer.weight],
+            "bias": list(layer.bias),
+            "rows": list(layer.rows),
+            "cols": list(layer.cols),
+        }
+        for layer in structure.layers
+    ]
+    plain = structure.plain
+    frame = {key: list(getattr(structure, key)) for key in _FRAME if getattr(structure, key) != getattr(plain, key)}
+    return {"schema": SCHEMA, "name": structure.name, **frame, "layers": layers}
+
+
+def structure_arguments(data: Any) -> dict[str, Any]:
+    """What a `Structure` of these entries is made from.
+
+    Raises:
+        CheckpointError: another schema, or entries missing, unknown or of the wrong type.
+        InputError: a layer whose entries do not fit each other.
+    """
+    found = data.get("schema") if isinstance(data, dict) else type(data).__name__
+    if found != SCHEMA:
+        raise CheckpointError(f"structure: expected schema {SCHEMA!r}, got {short(found)}")
+    data = entries.fields("structure", data, ("schema", "name", "layers"), _FRAME)
+    layers = [
+        _layer(f"structure: layers[{i}]", layer)
+        for i, layer in enumerate(entries.items("structure: layers", data["layers"]))
+    ]
+    name = entries.text("structure: name", data["name"])
+    frame = {key: tuple(entries.numbers(f"structure: {key}", data[key])) for key in _FRAME if key in data}
+    return {"layers": tuple(layers), "name": name, **frame}
+
+
+def _layer(where: str, data: Any) -> SymbolLayer:
+    parts = entries.fields(where, data, ("weight", "bias", "rows", "cols"))
+    matrix = entries.items(f"{where}.weight", parts["weight"])
+    weight = [entries.integers(f"{where}.weight[{i}]", row) for i, row in enumerate(matrix)]
+    bias, rows, cols = (entries.integers(f"{where}.{name}", parts[name]) for name in ("bias", "rows", "cols"))
+    try:
+        return SymbolLayer.of(weight, bias, rows, cols)
+    except InputError as error:
+        raise InputError(f"{where}.{error}") from None

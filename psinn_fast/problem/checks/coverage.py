@@ -1,0 +1,106 @@
+"""Where in its domain a problem asks for its equation: a network that solves it elsewhere only is no solution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ...domains import Domain
+from ..conditions import EQUATION, RESIDUAL
+
+if TYPE_CHECKING:  # it is described, not made, here
+    from ..problem import Problem
+
+Points = npt.NDArray[np.float64]
+# Parts of an axis without the equation that are worth a word: beside regions, which are known exactly; beyond the first
+# and last of other points, which may keep away from a boundary; between these, where they are usually much closer.
+_BESIDE, _BEYOND, _BETWEEN = 0.025, 0.15, 0.25
+_MUCH = 4.0
+# Random points of a domain that is no box at which the equation's regions are looked for.
+_PROBES = 1024
+# Points so near to each other or to a face, relative to the domain, are one or lie on it.
+_SAME = 1e-6
+
+
+def coverage(problem: Problem) -> tuple[str, ...]:
+    """Where the equation is not asked for; () where it is asked for everywhere.
+
+    In a box one text per axis, along which it is looked for: points of a part of it, such as an L or a disc, leave no
+    gap. In another domain a text if the regions that points stand for leave out a part of it. Residuals of a
+    condition's own count as the equation, since different parts may have different ones; a PDE without derivatives,
+    for fits of data, is none.
+    """
+    counted = [c for c in problem.conditions if c.weight > 0 and c.kind in (EQUATION, RESIDUAL)]
+    domain = problem.domain
+    regions, arrays = [], [np.zeros((0, len(domain.coords)))]
+    for condition in counted:
+        region, points = condition.regions[0], condition.sites[0]
+        if region is None or not (region.domain.is_box or region.is_solid):
+            own = points[~domain.outside(points)]
+            arrays += [own] if (~domain.on_boundary(own, _SAME)).any() else []
+        elif region.is_solid and _overlap(region.domain, domain):
+            regions.append(region.domain)
+    points = np.concatenate(arrays)
+    if not regions and not len(points):
+        if any(condition.kind == EQUATION for condition in counted):
+            return ("the equation is asked for at no point inside the domain",)
+        is_equation = problem.pde.traced().program.channels.order > 0
+        return ("no term asks for the equation",) if is_equation else ()
+    if all(own.is_box for own in (domain, *regions)):
+        return tuple(_gaps_along_axes(domain, regions, points))
+    return () if len(points) else _part_without(domain, regions)
+
+
+def _gaps_along_axes(box: Domain, boxes: Sequence[Domain], points: Points) -> Iterator[str]:
+    for axis, name in enumerate(box.coords):
+        low, high = box.low[axis], box.high[axis]
+        ends = [(max(own.low[axis], low), min(own.high[axis], high)) for own in boxes]
+        spans = [((a - low) / (high - low), (b - low) / (high - low)) for a, b in ends]
+        pieces = list(_pieces(spans, (points[:, axis] - low) / (high - low)))
+        if pieces != [(0.0, 1.0)]:
+            texts = [_interval(low + a * (high - low), low + b * (high - low)) for a, b in pieces]
+            yield f"the equation holds on {name} in {' and '.join(texts)} only, of {_interval(low, high)}"
+
+
+def _part_without(domain: Domain, regions: Sequence[Domain]) -> tuple[str, ...]:
+    """Of a domain, or of regions in it, that is no box."""
+    if any(own is domain for own in regions):
+        return ()
+    points = domain.random(_PROBES, 0)
+    part = float(np.logical_or.reduce([~own.outside(points) for own in regions]).mean())
+    return (f"the equation holds in {part:.0%} of {domain} only",) if 1 - part > _BESIDE else ()
+
+
+def _overlap(first: Domain, second: Domain) -> bool:
+    """Whether their bounds do, by more than a face."""
+    return bool((np.maximum(first.low, second.low) < np.minimum(first.high, second.high)).all())
+
+
+def _pieces(spans: list[tuple[float, float]], given: Points) -> Iterator[tuple[float, float]]:
+    """What of [0, 1] is covered by spans and points, but for gaps that are not worth a word."""
+    own = np.unique(np.round(given / _SAME)) * _SAME
+    usual = float(np.median(np.diff(own))) if len(own) > 2 else 0.0
+    # (start, end, whether it is a point); the ends of the axis are none.
+    parts = [*sorted([*((a, b, False) for a, b in spans), *((x, x, True) for x in own.tolist())]), (1.0, 1.0, False)]
+    start, end, is_point = 0.0, 0.0, False
+    for a, b, other_is_point in parts:
+        is_end = (end == 0.0 and not is_point) or (a == 1.0 and not other_is_point)
+        if is_point or other_is_point:
+            is_gap = a - end > (_BEYOND if is_end else _BETWEEN) and a - end > _MUCH * usual
+        else:
+            is_gap = a - end > _BESIDE
+        if is_gap:
+            if end > start or is_point:
+                yield start, end
+            start = a
+        if b >= end:
+            end, is_point = b, other_is_point
+    if end > start:
+        yield start, end
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{low:.4g}, {high:.4g}]"

@@ -1,0 +1,178 @@
+"""Whether a problem has as many conditions as its equation needs: where it has fewer, no residual says so.
+
+Along a line in one coordinate, an equation whose highest derivative in it can be solved for is an ordinary differential
+equation with sources: it has as many free constants as its order, and a problem on a box gives them at the two ends of
+the line. A network that was trained without one of them has small residuals and is any of the solutions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ...domains import Domain
+from ...kernels.language.channels import Channel, Laplacian
+from ...kernels.language.program import Jet
+from ...kernels.language.torch_program import slopes
+from ..conditions import EQUATION, Condition
+from .coverage import coverage
+
+if TYPE_CHECKING:  # it is described, not made, here
+    from ..problem import Problem
+
+Points = npt.NDArray[np.float64]
+Lines = npt.NDArray[np.bool_]
+# Points inside and on each of the two faces where the equation is looked at, with random fields.
+_INSIDE, _ON_A_FACE = 64, 16
+# A determinant of a smaller part of its largest is zero.
+_ZERO = 1e-9
+# Lines along each of the other coordinates, by their number; a smaller part of all lines is not worth a word.
+_LINES, _PART = {0: 1, 1: 64, 2: 16, 3: 8}, 0.05
+# Relative to the domain: points so near to a face lie on it.
+_SAME = 1e-6
+
+
+def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[str, ...]:
+    """One text for each coordinate in which the equation is of higher order than there are conditions at its ends.
+
+    Only where that can be said: the equation holds on the whole domain, a box, as many equations as fields; everything
+    else is given on its faces, no coefficient is unknown; the highest derivatives in the coordinate are not mixed, and
+    their matrix is regular for all values of fields, on the faces too, where it may have singularities.
+
+    Args:
+        is_symmetric: whether the network is, about the centre, so that a condition may count at both ends.
+    """
+    counted = [(i, condition) for i, condition in enumerate(problem.conditions) if condition.weight > 0]
+    others = [(i, condition) for i, condition in counted if condition.kind != EQUATION]
+    equations = [(i, condition) for i, condition in counted if condition.kind == EQUATION]
+    box = problem.domain
+    if not box.is_box:  # where lines enter and leave it is known of boxes alone
+        return ()
+    on_faces = all(box.on_boundary(site, _SAME).all() for _, condition in others for site in condition.sites)
+    on_boxes = len(box.coords) == 1 or all(condition.regions[0] is not None for _, condition in equations)
+    if not equations or not on_faces or not on_boxes or problem.pde.unknown or coverage(problem):
+        return ()
+    found = []
+    for axis, name in enumerate(box.coords):
+        order = _order(problem, equations[0][0], axis)
+        if not order:
+            continue
+        counts = np.zeros(_lines(len(box.coords))[0].shape[:1], dtype=np.int64)
+        for i, condition in others:
+            low, high = (_covered(condition, box, axis, end) for end in ("low", "high"))
+            ends = (low | high) if len(condition.sites) > 1 else low.astype(np.int64) + high
+            counts += ends * problem.traced[i].program.n_residuals
+        counts *= 2 if is_symmetric else 1
+        few = counts < order
+        if few.mean() > _PART:
+            most = int(counts[few].max())
+            given = f"only {most} condition{'' if most == 1 else 's'}" if most else "no condition"
+            what = "equation is" if len(problem.pde.fields) == 1 else "equations are together"
+            found.append(f"the {what} of order {order} in {name}, with {given} at its ends{_where(few, box, axis)}")
+    return tuple(found)
+
+
+def _order(problem: Problem, number: int, axis: int) -> int:
+    """Of the equations along an axis, all fields together; 0 where it cannot be said."""
+    program, n_fields = problem.traced[number].program, len(problem.pde.fields)
+    channels = program.channels.channels
+    inputs = [program.inputs[register] for register, _ in program.gradients]
+    jets = [(i, jet.field, channels[jet.channel]) for i, jet in enumerate(inputs) if isinstance(jet, Jet)]
+    orders = [max((_along(c, axis) for _, own, c in jets if own == field), default=0) for field in range(n_fields)]
+    highest = [jet for jet in jets if _along(jet[2], axis) == orders[jet[1]]]
+    is_mixed = any(orders[field] and not _is_pure(channel, axis) for _, field, channel in highest)
+    if program.n_residuals != n_fields or is_mixed:
+        return 0
+    rng = np.random.default_rng(0)
+    points = _points(problem.domain, axis, rng)
+    term = problem.term_at(number, (points,), {}, torch.float64)
+    values = torch.from_numpy(rng.standard_normal((1, len(channels), len(points), n_fields)))
+    matrix = np.zeros((len(points), n_fields, n_fields))
+    for row in range(n_fields):
+        found = slopes(program, row, values, term.points, term.columns, values.new_empty(0))
+        for i, field, channel in highest:
+            if _is_pure(channel, axis):
+                matrix[:, row, field] += torch.as_tensor(found[i]).expand(len(points)).numpy()
+    if not np.isfinite(matrix).all() or not np.isfinite(term.columns.numpy()).all():
+        return 0
+    sizes = np.linalg.det(matrix)
+    is_regular = abs(sizes).min() > _ZERO * abs(sizes).max() and (np.sign(sizes) == np.sign(sizes[0])).all()
+    return sum(orders) if is_regular else 0
+
+
+def _along(channel: Channel, axis: int) -> int:
+    return 2 * (axis in channel.axes) if isinstance(channel, Laplacian) else channel[axis]
+
+
+def _is_pure(channel: Channel, axis: int) -> bool:
+    return isinstance(channel, Laplacian) or sum(channel) == channel[axis]
+
+
+def _points(box: Domain, axis: int, rng: np.random.Generator) -> Points:
+    """Of the box, and on both of an axis's faces."""
+    unit = rng.random((_INSIDE, len(box.coords)))
+    low, high = unit[:_ON_A_FACE].copy(), unit[_ON_A_FACE : 2 * _ON_A_FACE].copy()
+    low[:, axis], high[:, axis] = 0.0, 1.0
+    return np.asarray(box.low + (box.high - box.low) * np.concatenate([unit, low, high]))
+
+
+def _lines(d: int) -> tuple[Points, int]:
+    """Where lines along an axis meet the others, as parts of these: (n, d - 1); and how many there are along each."""
+    count = _LINES[d - 1]
+    middles = (np.arange(count) + 0.5) / count
+    return np.stack([part.ravel() for part in np.meshgrid(*[middles] * (d - 1))], 1) if d > 1 else np.zeros(
+        (1, 0)
+    ), count
+
+
+def _covered(condition: Condition, box: Domain, axis: int, end: str) -> Lines:
+    """At the end of which lines along an axis a condition is given."""
+    lines, _ = _lines(len(box.coords))
+    rest = np.arange(len(box.coords)) != axis
+    covered = np.zeros(len(lines), dtype=bool)
+    for low, high in _pieces(condition, box):
+        at = (low[axis], high[axis])
+        if all(abs(x - float(end == "high")) < _SAME for x in at):
+            covered |= ((lines >= low[rest] - _SAME) & (lines <= high[rest] + _SAME)).all(1)
+    return covered
+
+
+def _pieces(condition: Condition, box: Domain) -> Iterator[tuple[Points, Points]]:
+    """Corners of boxes on the faces where a condition is given, as parts of the domain; of an array, its extent."""
+    extent = box.high - box.low
+    for site, region in zip(condition.sites, condition.regions, strict=True):
+        if region is not None and region.domain.is_box:
+            yield from (((low - box.low) / extent, (high - box.low) / extent) for low, high in region.extents)
+            continue
+        unit = (site - box.low) / extent
+        for axis, value in [(axis, value) for axis in range(unit.shape[1]) for value in (0.0, 1.0)]:
+            own = unit[abs(unit[:, axis] - value) < _SAME]
+            if len(own):
+                margin = _spacing(own)
+                margin[axis] = 0.0
+                yield own.min(0) - margin, own.max(0) + margin
+
+
+def _spacing(points: Points) -> Points:
+    """Along each axis, the usual distance between neighbours; points at an even distance from the ends reach them."""
+    gaps = [np.diff(np.unique(np.round(column / _SAME) * _SAME)) for column in points.T]
+    return np.array([float(np.median(gap)) if len(gap) else 0.0 for gap in gaps])
+
+
+def _where(few: Lines, box: Domain, axis: int) -> str:
+    """The part of the lines, as text; nothing if it is all of them."""
+    if few.all():
+        return ""
+    lines, count = _lines(len(box.coords))
+    rest = [i for i in range(len(box.coords)) if i != axis]
+    parts = []
+    for column, i in zip(lines[few].T, rest, strict=True):
+        low, high = column.min() - 0.5 / count, column.max() + 0.5 / count
+        if high - low < 1:
+            extent = box.high[i] - box.low[i]
+            parts.append(f"{box.coords[i]} is in [{box.low[i] + low * extent:.4g}, {box.low[i] + high * extent:.4g}]")
+    return f" where {' and '.join(parts)}" if parts else " in places"

@@ -1,0 +1,99 @@
+"""PDEs and problems as text, as they are trained: for `print` and `Problem.describe`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sympy as sp
+
+from ..domains import common_unit
+from ..kernels.errors import InputError
+from ..kernels.language.channels import ChannelSet
+from ..language.fields import derivative_name
+from ..language.tracing import column_symbol
+from .given_columns import ROOT, known_anywhere, normal_column
+
+if TYPE_CHECKING:  # they import this module
+    from .conditions import Condition
+    from .pde import PDE
+    from .problem import Problem
+
+
+def describe_pde(pde: PDE) -> str:
+    """Fields and coordinates, what the Laplacian is, the residuals as traced, coefficients."""
+    try:
+        traced = pde.traced()
+        lines = [f"    {text} = 0" for text in traced.texts()]
+        lines.append(f"    {_derivatives(traced.program.channels, pde)}")
+    except InputError as error:
+        lines = [f"    refused: {error}"]
+    return "\n".join([_header(pde), *lines, *_coefficients(pde)])
+
+
+def describe_problem(problem: Problem) -> str:
+    """As `describe_pde`, for every term, with points and weights."""
+    pde = problem.pde
+    lines = [f"problem {problem.name!r} on {problem.domain}", _header(pde)]
+    for condition, traced in zip(problem.conditions, problem.traced, strict=True):
+        kind = _kind(condition)
+        n, what = len(condition.sites[0]), "points" if len(condition.sites) == 1 else "pairs of points"
+        weight = "weights by point" if ROOT in condition.columns else f"weight {condition.weight:g}"
+        lines.append(f"{condition.name}: {weight}, {n} {what} {kind}")
+        lines += [f"    {text} = 0" for text in traced.texts(_shown_columns(condition, pde))]
+        lines.append(f"    {_derivatives(traced.program.channels, pde)}")
+    guesses = [f"{name} from {value:.15g}" for name, value in problem.guess.items()]
+    bounds = [f"{name} in {list(interval)}" for name, interval in problem.bounds.items()]
+    return "\n".join([
+        *lines,
+        *_coefficients(pde),
+        *([f"Gauss-Newton starts {', '.join(guesses)}"] if guesses else []),
+        *([f"bounds: {', '.join(bounds)}"] if bounds else []),
+    ])  # fmt: skip
+
+
+def _kind(condition: Condition) -> str:
+    """What a condition's points stand for: themselves, or a region of which training may take others."""
+    regions = [region for region in condition.regions if region is not None]
+    if len(regions) < len(condition.regions):
+        return "as given"
+    places = " and ".join(", ".join(region.parts) or "the interior" for region in regions)
+    # Points of a region bring their normals along.
+    is_known = known_anywhere(condition.targets, np.empty(0))
+    is_known &= len(regions) == 1 or common_unit(regions, condition.sites) is not None
+    return f"of {places}, may be drawn anew" if is_known else f"of {places}, as given"
+
+
+def _header(pde: PDE) -> str:
+    coords = ", ".join(pde.coords)
+    fields = ", ".join(f"{field}({coords})" for field in pde.fields)
+    space = [pde.coords[axis] for axis in pde.spatial]
+    laplacian = f"; lap = {' + '.join(2 * name for name in space)}" if space else ""
+    return f"{fields}; {'no time' if pde.time is None else f'time {pde.time}'}{laplacian}"
+
+
+def _derivatives(channels: ChannelSet, pde: PDE) -> str:
+    names = [derivative_name(channel, pde.coords, pde.spatial) or "value" for channel in channels.channels]
+    return f"order {channels.order}: {', '.join(names)}"
+
+
+def _coefficients(pde: PDE) -> list[str]:
+    known = [f"{name} = {value:.15g}" for name, value in pde.coefficients.items()]
+    unknown = [f"{name}, from {value:.15g}" for name, value in pde.unknown.items()]
+    return [
+        *([f"known coefficients: {', '.join(known)}"] if known else []),
+        *([f"unknown coefficients: {', '.join(unknown)}"] if unknown else []),
+    ]
+
+
+def _shown_columns(condition: Condition, pde: PDE) -> dict[sp.Symbol, sp.Expr]:
+    """Given columns as their number where it is one for all points, else by what they are."""
+    texts = {normal_column(axis): f"normal_{coord}" for axis, coord in enumerate(pde.coords)} | {ROOT: "sqrt_weight"}
+    shown = {}
+    for i, (name, column) in enumerate(condition.columns.items()):
+        first = float(column[0])
+        if bool(np.all(column == first)):
+            shown[column_symbol(i)] = sp.Integer(int(first)) if first.is_integer() else sp.Float(first)
+        else:
+            shown[column_symbol(i)] = sp.Symbol(texts.get(name, f"{name}_given"), real=True)
+    return shown

@@ -1,0 +1,248 @@
+"""PDEs: coordinates, fields, coefficients and a Python function of symbolic fields that returns the residuals."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from ..frozen import frozen
+from ..kernels.errors import InputError, short
+from ..kernels.language.channels import MAX_INPUTS
+from ..language.fields import (
+    Operator,
+    SymbolicField,
+    coordinate_symbols,
+    refuse_ambiguous,
+    refuse_taken,
+    spatial_axes,
+    time_of,
+)
+from ..language.names import Names, normal, numbers_by_name, split_names
+from ..language.own_symbols import symbols_in
+from ..language.scope import Scope, entered
+from ..language.tracing import Called, Traced, called, lowered
+from ..portable import Portable
+from .description import describe_pde
+from .meaning import Meaning
+
+# A field of such a name could not be given a target: `Dirichlet(points, weight=0.0)`.
+CONDITION_ARGUMENTS = ("points", "partners", "normals", "quantities", "residual", "weight", "name", "outside")
+
+# Powers of larger ones would have millions of digits.
+_LARGEST_INTEGER = 1e6
+
+
+@dataclass(frozen=True, init=False)
+class PDE(Portable):
+    """Residuals that vanish on the solution.
+
+    Args:
+        coords: names of the coordinates, e.g. ``"x y"`` (1 to 4).
+        fields: names of the unknown functions, e.g. ``"u v p"``.
+        residual: a function whose parameters are named after fields, coordinates and coefficients, in any order; it
+            returns one expression or a list. It is called once, when the PDE is made: what it reads may change later
+            and changes nothing. Fields carry their derivatives as attributes: ``u.x``, ``u.xy``,
+            ``u.xxyy``, ``u.lap``. Use SymPy's functions (``sympy.sin``).
+        coefficients: known numbers by name.
+        unknown: coefficients to be found, by name with the value they start from.
+        time: the coordinate that is time, which ``u.lap`` leaves out; "auto": the one named t, if there is one; None:
+            there is none.
+
+    Raises:
+        InputError: unusable or clashing names, a parameter that is none of them, a coefficient that is not finite, a
+            time that is no coordinate, a residual function that fails or returns no residual.
+
+    Example:
+        ``PDE("t x", "u", lambda u, nu: u.t + u * u.x - nu * u.xx, unknown={"nu": 0.0})``
+    """
+
+    coords: tuple[str, ...]
+    fields: tuple[str, ...]
+    residual: Callable[..., Any]
+    coefficients: Mapping[str, float]
+    unknown: Mapping[str, float]
+    time: str | None
+    _records = ("_meaning",)
+
+    def __init__(
+        self,
+        coords: Names,
+        fields: Names,
+        residual: Callable[..., Any],
+        coefficients: Mapping[str, float] | None = None,
+        unknown: Mapping[str, float] | None = None,
+        *,
+        time: str | None = "auto",
+    ) -> None:
+        values: dict[str, Any] = {
+            "coords": split_names(coords, "coords"),
+            "fields": split_names(fields, "fields"),
+            "residual": residual,
+            "coefficients": frozen(_numbers({} if coefficients is None else coefficients, "coefficients")),
+            "unknown": frozen(_numbers({} if unknown is None else unknown, "unknown")),
+        }
+        values["time"] = time_of(values["coords"], time)
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        if len(self.coords) > MAX_INPUTS:
+            raise InputError(
+                f"coords: derivatives are available for 1 to {MAX_INPUTS} coordinates, got {len(self.coords)}"
+            )
+        refuse_taken(self.coords)
+        refuse_ambiguous(self.coords)
+        taken = [name for name in self.fields if name in CONDITION_ARGUMENTS]
+        if taken:
+            raise InputError(f"fields: {taken[0]!r} is an argument of the conditions; call the field something else")
+        everything = [*self.coords, *self.fields, *self.coefficients, *self.unknown]
+        twice = sorted({name for name in everything if everything.count(name) > 1})
+        if twice:
+            raise InputError(f"coords, fields, coefficients, unknown: the names {twice} are used twice")
+        _ = self.given  # what the function reads may change: a PDE means what it says now
+
+    def _functions(self) -> dict[str, object]:
+        return {"PDE: its residual": self.residual}
+
+    def __getstate__(self) -> dict[str, Any]:
+        try:
+            meaning = {"_meaning": Meaning.anywhere(self.traced(), len(self.coords))}
+        except InputError:  # no problem can have it
+            meaning = {}
+        return {**super().__getstate__(), **meaning}
+
+    def without_unknowns(self) -> PDE:
+        """The same PDE with its unknown coefficients fixed where they start."""
+        return PDE(self.coords, self.fields, self.residual, {**self.coefficients, **self.unknown}, time=self.time)
+
+    def __str__(self) -> str:
+        return describe_pde(self)
+
+    @cached_property
+    def given(self) -> Called:
+        """What the residual function gave when the PDE was made. A pickle's is called again, which must mean the same.
+
+        Raises:
+            InputError: it fails, or returns no residual, or reads something that has changed.
+        """
+        given = called(lambda: self.call(self.residual), self.scope, "residual")
+        if (earlier := self.__dict__.get("_meaning")) is not None:
+            traced = self._lowered(given)
+            if Meaning.anywhere(traced, len(self.coords)).differs(earlier):
+                raise InputError(
+                    "residual: the function reads something that has changed since the PDE was made (a global?), and "
+                    f"is now {short(', '.join(traced.texts()))}; pass it as a coefficient, or make the PDE anew"
+                )
+        return given
+
+    def traced(self) -> Traced:
+        """The program of the PDE's residual.
+
+        Raises:
+            InputError: the residual asks for what the PDE does not have.
+        """
+        return self._lowered(self.given)
+
+    def _lowered(self, given: Called) -> Traced:
+        return lowered(given, self.fields, self.scope, 1, [], self.unknown_symbols(), "residual")
+
+    def arguments_of(self, function: Callable[..., Any], given: Iterable[str] = ()) -> tuple[str, ...]:
+        """Parameter names of a residual function: those that this PDE knows, or that are ``given``; others must have
+        defaults."""
+        parameters = parameters_of(function)
+        if parameters is None:
+            raise InputError(f"residual: {function!r} does not tell its parameters' names; wrap it in a lambda")
+        own = {*self.coords, *self.fields, *self.coefficients, *self.unknown}
+        if twice := sorted(own.intersection(given)):
+            raise InputError(f"residual: {twice[0]!r} is data of the condition, and a name of the PDE's as well")
+        known = own.union(given)
+        for name, has_default in parameters.items():
+            if name in known and has_default:
+                raise InputError(
+                    f"residual: its parameter {name!r} has a default and is declared as well; drop one of them"
+                )
+            if name not in known and not has_default:
+                advice = ""
+                if name.removeprefix("n_") in self.coords:
+                    advice = (
+                        f"; it would be a component of the normals, which points of a domain's boundary bring along: "
+                        f"take those, or give {name}=..."
+                    )
+                raise InputError(
+                    f"residual: its parameter {name!r} is neither a coordinate {list(self.coords)}, a field "
+                    f"{list(self.fields)} nor a coefficient {[*self.coefficients, *self.unknown]}{advice}"
+                )
+        return tuple(name for name in parameters if name in known)
+
+    @property
+    def spatial(self) -> tuple[int, ...]:
+        """The axes of all coordinates but time."""
+        return spatial_axes(self.coords, self.time)
+
+    @property
+    def scope(self) -> Scope:
+        """What names mean in residual functions."""
+        numbers = {name: _exact(value) for name, value in self.coefficients.items()}
+        symbols = (*self.coordinate_symbols(), *self.unknown_symbols())
+        return Scope(self.coords, self.spatial, {**numbers, **{symbol.name: symbol for symbol in symbols}})
+
+    def _scope_of(self, function: Callable[..., Any], arguments: Sequence[str]) -> Scope:
+        """With the symbols that a residual function's code holds; plain ones, where it has no parameter for them."""
+        own = {name: sp.Symbol(name) for name in self.coords if name not in arguments}
+        # Of several, that which says least.
+        for symbol in sorted(symbols_in(function), key=lambda s: (-len(s.assumptions0), str(s.assumptions0))):
+            if (name := normal(symbol.name)) in (*self.coords, *self.unknown):
+                own[name] = symbol
+        return replace(self.scope, own=own)
+
+    def coordinate_symbols(self, site: int = 0) -> tuple[sp.Symbol, ...]:
+        return coordinate_symbols(self.coords, site)
+
+    def unknown_symbols(self) -> tuple[sp.Symbol, ...]:
+        return tuple(sp.Symbol(name, real=True) for name in self.unknown)
+
+    def field_symbol(self, field: str, site: int = 0, where: tuple[sp.Symbol, ...] | None = None) -> SymbolicField:
+        """``where``: other symbols of the coordinates than the PDE's."""
+        if field not in self.fields:
+            raise InputError(f"field {field!r} is not declared; the PDE's fields are {list(self.fields)}")
+        return SymbolicField(field, Operator((0,) * len(self.coords)), self.coords, self.spatial, site, where)
+
+    def call(self, function: Callable[..., Any], given: Mapping[str, sp.Symbol] | None = None) -> Any:
+        """Call a residual function with what its parameters are named after; ``given``: by name, beside the PDE's."""
+        given = given or {}
+        arguments = self.arguments_of(function, given)
+        scope = self._scope_of(function, arguments)
+        fields = {field: self.field_symbol(field, where=scope.symbols) for field in self.fields}
+        meaning = {**scope.named, **scope.own, **fields, **given}
+        with entered(scope):
+            return function(**{name: meaning[name] for name in arguments})
+
+
+def parameters_of(function: Callable[..., Any]) -> dict[str, bool] | None:
+    """Names of a residual function's parameters, and whether they have defaults; None where it does not tell.
+
+    Raises:
+        InputError: it is no function.
+    """
+    if not callable(function):
+        raise InputError(f"residual: expected a function, got {type(function).__name__}")
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:
+        return None
+    return {name: parameter.default is not parameter.empty for name, parameter in parameters.items()}
+
+
+def _exact(value: float) -> sp.Number:
+    """Integers as such: limits of sums, orders of Bessel functions."""
+    return sp.Integer(int(value)) if value.is_integer() and abs(value) <= _LARGEST_INTEGER else sp.Float(value, 17)
+
+
+def _numbers(given: object, what: str) -> dict[str, float]:
+    numbers = numbers_by_name(given, what)
+    if numbers:
+        split_names(tuple(numbers), what)
+    return numbers

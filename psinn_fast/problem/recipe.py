@@ -1,0 +1,90 @@
+"""How a problem is best trained, if nothing else is asked for, and what the paper reports of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..frozen import frozen
+from ..kernels import checks
+from ..kernels.errors import InputError, short
+from ..language.names import numbers_by_name
+from ..networks.structure import Structure, check_layer_sizes
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A row of the paper's tables (Liu et al. 2025).
+
+    Args:
+        lr, steps: its training by Adam.
+        errors: the L2 errors it reports, by method (without saying how they are normalised).
+    """
+
+    lr: float
+    steps: int
+    errors: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lr", checks.number("lr", self.lr, above=0))
+        object.__setattr__(self, "steps", checks.integer("steps", self.steps, 0))
+        object.__setattr__(self, "errors", frozen(numbers_by_name(self.errors, "errors", least=0)))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Defaults for networks and training of one problem.
+
+    Args:
+        structure: for the method ``psi``, if one is published.
+        layers: sizes of the dense network; None: two hidden layers of 32.
+        width: of structures; None: by the cost of a step (`default_width`).
+        student: hidden sizes of the student for discovery; None: (8, 8, 8).
+        lr, steps: of Adam.
+        paper: what the paper does and reports, where it has this problem.
+
+    Raises:
+        InputError: settings that are no numbers in their range, or of another type.
+    """
+
+    structure: Structure | None = None
+    layers: Sequence[int] | None = None
+    width: int | None = None
+    student: Sequence[int] | None = None
+    lr: float = 1e-3
+    steps: int = 20_000
+    paper: Paper | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in (("structure", Structure), ("paper", Paper)):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise InputError(f"{name}: expected a {kind.__name__}, got {short(value)}")
+        checked: dict[str, Any] = {
+            "layers": None if self.layers is None else check_layer_sizes(self.layers),
+            "width": None if self.width is None else checks.integer("width", self.width, 1),
+            "student": None if self.student is None else checks.integers("student", self.student, 1),
+            "lr": checks.number("lr", self.lr, above=0),
+            "steps": checks.integer("steps", self.steps, 0),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    def check(self, n_inputs: int, n_outputs: int) -> None:
+        """
+        Raises:
+            InputError: layers or structure of other numbers of inputs and outputs than the problem has.
+        """
+        found = {
+            "layers": None if self.layers is None else (self.layers[0], self.layers[-1]),
+            "structure": None if self.structure is None else (self.structure.n_inputs, self.structure.n_outputs),
+        }
+        for name, ends in found.items():
+            if ends is not None and ends != (n_inputs, n_outputs):
+                raise InputError(f"{name}: the problem has {n_inputs} inputs and {n_outputs} outputs, got {list(ends)}")
+
+    @property
+    def student_layers(self) -> tuple[int, ...]:
+        """Hidden sizes of the student."""
+        return tuple(self.student or (8, 8, 8))

@@ -1,0 +1,1 @@
+"""Output folders and pictures of results."""

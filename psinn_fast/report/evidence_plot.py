@@ -1,0 +1,89 @@
+"""One picture of a discovery: R, the evidence for every map, and the solution beside its image under the maps."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..training.metrics import evaluate
+from .plots import Canvas, draw_structure, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure, FigureBase
+
+    from ..discovery.discover import Discovery
+
+_RESOLUTION = 81
+_MOST_MAPS = 2
+_ACCEPTED, _REJECTED, _NOISE = "#2a9d8f", "#d62828", "#6c757d"
+
+
+def discovery_figure(discovery: Discovery) -> Figure:
+    """R above; then, where networks were trained, bars of the asymmetries and images of the best one."""
+    has_teachers = bool(discovery.teachers) and any(row.effect is not None for row in discovery.evidence)
+    if not has_teachers:
+        figure = new_figure(12, 3.2)
+        draw_structure(figure, discovery.structure)
+        return figure
+    maps = _shown_maps(discovery)
+    heights = (3.2, 1.2 + 0.3 * len(discovery.evidence), 3.0 * len(maps))
+    figure = new_figure(12, sum(heights))
+    rows = figure.subfigures(3, 1, squeeze=False, height_ratios=heights)[:, 0]
+    draw_structure(rows[0], discovery.structure)
+    draw_evidence(rows[1], discovery)
+    draw_images(rows[2], discovery, maps)
+    return figure
+
+
+def draw_evidence(figure: FigureBase, discovery: Discovery) -> None:
+    """Per map, the teachers' asymmetry as a bar on a logarithmic axis, and their noise as a mark on it."""
+    rows = [row for row in discovery.evidence if row.effect is not None and row.noise is not None]
+    axis = figure.subplots(1, 1)
+    places = np.arange(len(rows))
+    effects = np.array([row.effect for row in rows], dtype=np.float64)
+    noise = np.array([row.noise for row in rows], dtype=np.float64)
+    lowest = 0.3 * float(min(noise.min(), effects[effects > 0].min(initial=1.0)))
+    colours = [_ACCEPTED if row.accepted else _REJECTED for row in rows]
+    axis.barh(places, np.maximum(effects, lowest) - lowest, left=lowest, color=colours, height=0.6)
+    axis.plot(noise, places, "|", color=_NOISE, markersize=14, markeredgewidth=2.5, label="noise: teachers' difference")
+    signs = ["".join("+" if sign > 0 else "-" for sign in row.symmetry.character) for row in rows]
+    axis.set_yticks(places, [f"{row.text}  ({own})" for row, own in zip(rows, signs, strict=True)])
+    axis.invert_yaxis()
+    axis.set_xscale("log")
+    axis.set_xlim(lowest, 4)
+    axis.set_xlabel("asymmetry ||u(g x) - chi u(x)|| / ||u||   (green: accepted, red: rejected)")
+    axis.legend(fontsize="small", loc="lower right")
+
+
+def draw_images(figure: FigureBase, discovery: Discovery, maps: list[int]) -> None:
+    """Per map, the first field of the best network, chi u(g x), their difference, over the first two coordinates."""
+    problem, net = discovery.problem, discovery.teachers[0].net
+    canvas, centre = Canvas(problem.domain, _RESOLUTION), problem.domain.centre
+    values = evaluate(net, canvas.points, discovery.backend)[:, 0]
+    axes = figure.subplots(len(maps), 3, squeeze=False)
+    for row, number in enumerate(maps):
+        evidence = discovery.evidence[number]
+        chi = evidence.symmetry.character[0]
+        images = centre + evidence.symmetry.map(canvas.points - centre)
+        image = chi * evaluate(net, images, discovery.backend)[:, 0]
+        sign = "" if chi > 0 else "-"
+        field = problem.pde.fields[0]
+        panels = ((field, values), (f"{sign}{field}(g x), g: {evidence.text}", image), ("difference", values - image))
+        for axis, (title, shown) in zip(axes[row], panels, strict=True):
+            axis.set_title(title, fontsize=10)
+            if len(canvas.mesh) == 1:
+                axis.plot(canvas.mesh[0], canvas.image(shown))
+                axis.set_xlabel(problem.pde.coords[0])
+                continue
+            limit = float(np.abs(shown if title == "difference" else values).max()) or 1.0
+            canvas.draw(axis, shown, "RdBu_r" if title == "difference" else "viridis", -limit, limit)
+
+
+def _shown_maps(discovery: Discovery) -> list[int]:
+    """The accepted maps, as far as there is room; else the one that comes closest."""
+    rows = discovery.evidence
+    accepted = [number for number, row in enumerate(rows) if row.accepted]
+    effects = [math.inf if row.effect is None else row.effect for row in rows]
+    return accepted[:_MOST_MAPS] or [effects.index(min(effects))]

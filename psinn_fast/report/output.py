@@ -1,0 +1,175 @@
+"""The files of an output folder: weights, structure, result.json, history, pictures.
+
+After training nothing that goes wrong with a file may cost what was computed. So files are written one by one, the
+weights first; what cannot be written is said in one `OutputWarning`, and the rest is written all the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from ..kernels import get_backend
+from ..kernels.errors import InputError, OutputWarning, one_line
+from ..networks.structure import Structure
+from ..storage.files import as_path, to_json, try_to_write, write_atomically
+from ..training.checkpoint import save_network
+from .evidence_plot import discovery_figure
+from .plots import (
+    history_figure,
+    overview_figure,
+    relation_matrix_figure,
+    save_figure,
+    solution_figure,
+    structure_figure,
+)
+
+if TYPE_CHECKING:  # these modules write through this one
+    from matplotlib.figure import Figure
+
+    from ..discovery.discover import Discovery
+    from ..solving import Solution
+
+
+def save_solution(solution: Solution, out: str | Path, pictures: bool = True) -> None:
+    """weights.safetensors, structure.json, result.json, history.csv; solution.png, loss.png, structure.png, R.png.
+
+    Raises:
+        InputError: it is no `Solution`, or ``out`` no path.
+    """
+    _check("solution", solution, "Solution", "what solve returns")
+    with _Folder(out) as folder:
+        folder.write("weights.safetensors", lambda path: save_network(path, solution.net, solution.coefficients))
+        folder.write("structure.json", solution.net.structure.save)
+        folder.write_text("result.json", to_json(solution.to_dict()) + "\n")
+        folder.write_text("history.csv", solution.history.to_csv())
+        if pictures:
+            title = f"{solution.problem.name}, {solution.method}, step {solution.steps}"
+            folder.draw(
+                "solution.png", lambda: solution_figure(solution.problem, solution.net, title, _backend(solution))
+            )
+            if len(solution.history):
+                folder.draw("loss.png", lambda: history_figure({solution.method: solution.history}, terms=True))
+            _draw_structure(folder, solution.net.structure)
+
+
+def save_discovery(discovery: Discovery, out: str | Path) -> None:
+    """structure.json with its pictures, discovery.txt (the report), discovery.json and discovery.png (the evidence).
+
+    Raises:
+        InputError: it is no `Discovery`, or ``out`` no path.
+    """
+    _check("discovery", discovery, "Discovery", "what discover returns")
+    with _Folder(out) as folder:
+        folder.write("structure.json", discovery.structure.save)
+        folder.write_text("discovery.txt", discovery.report() + "\n")
+        folder.write_text("discovery.json", to_json(discovery.to_dict()) + "\n")
+        folder.draw("discovery.png", lambda: discovery_figure(discovery))
+        _draw_structure(folder, discovery.structure)
+
+
+def save_comparison(rows: Sequence[tuple[str, Solution]], table: str, out: str | Path) -> None:
+    """comparison.json, comparison.txt, loss curves of all, and an overview of the first Psi-NN."""
+    with _Folder(out) as folder:
+        folder.write_text("comparison.json", to_json({name: row.to_dict() for name, row in rows}) + "\n")
+        folder.write_text("comparison.txt", table + "\n")
+        folder.draw("comparison.png", lambda: history_figure({name: row.history for name, row in rows}))
+        tied = [row for _, row in rows if row.method == "psi"]
+        if tied:
+            folder.draw("overview.png", lambda: overview_figure(tied[0].problem, tied[0].net, _backend(tied[0])))
+
+
+def check_writable(path: str | Path) -> Path:
+    """The folder, which is not made yet: where it would have to be made can be written to.
+
+    Raises:
+        InputError: it cannot.
+    """
+    folder = as_path("out", path)
+    try:
+        try_to_write(_existing(folder))
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    return folder
+
+
+def writable_folder(path: str | Path) -> Path:
+    """The folder, made if need be.
+
+    Raises:
+        InputError: it cannot be made or written to.
+    """
+    folder = as_path("out", path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try_to_write(folder)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    return folder
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest one above, or itself; what is there and is no folder, a broken link for instance, counts."""
+    try:
+        os.lstat(folder)
+    except FileNotFoundError:
+        return folder if folder == folder.parent else _existing(folder.parent)
+    return folder
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"out: cannot write to the folder {folder} ({error.strerror or error})")
+
+
+def _backend(solution: Solution) -> str:
+    """The solution's own, but "auto", which has others for what is too large, if that would choose it."""
+    own = solution.backend
+    return "auto" if own == get_backend("auto", solution.net.theta.device).name else own
+
+
+def _check(name: str, value: object, kind: str, source: str) -> None:
+    """By the class's name: its module imports this one."""
+    if kind not in (base.__name__ for base in type(value).__mro__):
+        raise InputError(f"{name}: expected a {kind}, {source}, got {type(value).__name__}")
+
+
+def _draw_structure(folder: _Folder, structure: Structure) -> None:
+    folder.draw("structure.png", lambda: structure_figure(structure))
+    folder.draw("R.png", lambda: relation_matrix_figure(structure))
+
+
+class _Folder:
+    """``with _Folder(path) as folder``: files by name; on leaving, a warning that names those that were not written."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path, self._failures = as_path("out", path), list[str]()
+
+    def __enter__(self) -> _Folder:
+        with contextlib.suppress(OSError):  # the files will say so
+            self._path.mkdir(parents=True, exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._failures:
+            message = f"{self._path}: could not write {', '.join(self._failures)}"
+            warnings.warn(message, OutputWarning, stacklevel=3)
+
+    def write(self, name: str, write: Callable[[Path], object]) -> None:
+        try:
+            write(self._path / name)
+        except Exception as error:  # of drawing any: a picture is not worth what was trained
+            cause = error.__cause__ or error
+            self._failures.append(f"{name} ({getattr(cause, 'strerror', None) or one_line(cause)})")
+
+    def write_text(self, name: str, text: str) -> None:
+        self.write(name, lambda path: write_atomically(path, text))
+
+    def draw(self, name: str, make: Callable[[], Figure]) -> None:
+        self.write(name, lambda path: save_figure(make(), path))

@@ -1,0 +1,1 @@
+"""How large everything in a problem is, and networks and loss terms in such units."""

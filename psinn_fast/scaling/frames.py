@@ -1,0 +1,53 @@
+"""Coordinates of order 1: where a structure measures its inputs from, and in which units, on a given domain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ..domains import Domain
+from ..networks.structure import Structure
+
+FloatArray = npt.NDArray[np.float64]
+
+# Coordinates that stay below the first, with a half-width not below the second, are of order 1.
+_FARTHEST, _NARROWEST = 4.0, 0.25
+
+
+def in_frame(structure: Structure, domain: Domain) -> Structure:
+    """The structure with inputs x_i replaced by (x_i - c_i) / h_i, which lie in [-1, 1]; those of order 1 stay.
+
+    Its relations hold about its own centre and between inputs of one scale: inputs that they tie get the largest h of
+    them, and the centre becomes the domain's only where that changes no network of the structure into another one
+    (`_may_move`). A structure that has input scales keeps its centre and them.
+    """
+    if set(structure.input_scale) != {1.0}:
+        return structure
+    centre, scale = np.array(structure.centre), np.ones(structure.n_inputs)
+    odd = (_reach(domain, centre) > _FARTHEST) | (domain.high - domain.low < 2 * _NARROWEST)
+    for group in map(list, structure.tied_inputs):
+        if odd[group].any():
+            step = np.zeros_like(centre)
+            step[group] = domain.centre[group] - centre[group]
+            if _may_move(structure, step):
+                centre = centre + step
+            scale[group] = _reach(domain, centre)[group].max()
+    return replace(structure, centre=tuple(centre.tolist()), input_scale=tuple(scale.tolist()))
+
+
+def _reach(domain: Domain, centre: FloatArray) -> FloatArray:
+    return np.maximum(abs(domain.low - centre), abs(domain.high - centre))
+
+
+def _may_move(structure: Structure, step: FloatArray) -> bool:
+    """Whether the relations allow the bias W step, whatever W is."""
+    first = structure.layers[0]
+    (index, sign), (bias, bias_sign) = first.weight_map(), first.bias_map()
+    weights = np.random.default_rng(0).standard_normal(first.n_weights + 1)
+    shift = (weights[index] * sign) @ step
+    # One of the values that each bias symbol would have, for all rows that it stands in.
+    values = np.zeros(first.n_parameters + 1)
+    values[bias] = shift * bias_sign
+    return bool(np.allclose(shift, values[bias] * bias_sign, rtol=1e-9, atol=0))

@@ -1,0 +1,200 @@
+"""Gauss-Newton under way: `Marquardt` iterations, other starts, windows of time (docs/optimisers.md)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from ...kernels.contract import Term
+from ...storage import entries
+from ..abort import Aborted, abortable
+from ..checkpoint import Expectations
+from ..doubts import ALLOWED, between_points, loose, times_larger, undetermined
+from ..protocol import Doubts, Failure, Moment, Run, Task
+from ..result import other_weights
+from .gauss_newton_options import GaussNewton
+from .marching import March
+from .marquardt import Marquardt, Watched
+from .multi_start import COMPARED_AFTER, better_start, redrawn, wants_another_start
+
+_STARTS = 2
+
+
+class GaussNewtonRun(Run):
+    """`GaussNewton` under way, on a float64 copy of the weights.
+
+    The losses of its moments are those at the points drawn, its final ones those at all points. Unknown coefficients
+    start at the problem's guess, if not where the task says.
+    """
+
+    def __init__(self, task: Task, options: GaussNewton) -> None:
+        problem, net, engine, coefficients = task.problem, task.net, task.engine, task.coefficients
+        self.task, self._options = task, options
+        self._run = Marquardt(problem, net, options, engine, coefficients)
+        starts = options.tuning.starts if isinstance(options.tuning.starts, int) else _STARTS
+        # A second start costs as much as the first: without unknown coefficients only a stuck one is worth it.
+        compares = options.tuning.starts != "auto" or (bool(problem.pde.unknown) and coefficients is None)
+        self._compared_after = min(COMPARED_AFTER, options.steps)
+        self._compare_at = self._compared_after if compares else None
+        elsewhere = {**(coefficients or {}), **problem.unknowns.far(coefficients, guessed=True)}
+        self._others = [
+            partial(Marquardt, problem, redrawn(net, problem, options.seed, number, engine), options, engine, elsewhere)
+            for number in range(1, starts)
+        ]
+        self._is_compared = not self._others
+        self._march = March(problem, net, options, engine, task.unseen, self._run.x)
+        self._reason: str | None = None
+        self._last: Watched | None = None
+
+    @property
+    def step(self) -> int:
+        return self._march.before + self._run.step
+
+    @property
+    def theta(self) -> Tensor:
+        return self._run.theta
+
+    @property
+    def free(self) -> Tensor:
+        return self._run.x[self._run.theta.numel() :]
+
+    @property
+    def x(self) -> Tensor:
+        return self._run.x
+
+    @property
+    def solver(self) -> str | None:  # type: ignore[override]  # mypy wants it to be settable, which nothing needs
+        return ", ".join(self._run.solvers) or None
+
+    def advance(self, until: int, is_logged: bool) -> Moment:
+        run, (tensors, numbers), windows, reason = self._run, self._run.saved(), vars(self._march).copy(), self._reason
+        try:
+            with abortable(self.task.is_interrupted):
+                return self._advanced(is_logged)
+        except Aborted:  # half done: run and march are what they were before it
+            self._run, self._reason = run, reason
+            run.restore(tensors, numbers)
+            vars(self._march).update(windows)
+            return Moment()
+
+    def _advanced(self, is_logged: bool) -> Moment:
+        run, march = self._run, self._march
+        if march.is_under_way:
+            if march.is_over(run, self._reason):
+                self._run, self._reason = march.after(run), None
+                return Moment()
+            self._reason = None
+        elif not self._is_compared and wants_another_start(run, self._reason, run.first_loss, self._compare_at):
+            self.task.say(run.step, "trying other starts")
+            found = better_start(run, self._others, self._compared_after, self.task.is_over)
+            if found is not None:
+                self._is_compared = True
+                self._go_on_with(found)
+            return Moment()
+        elif march.is_due(run, self._reason):
+            self._go_on_with(march.begin(run, self._reason))
+            return Moment()
+        if self._reason is not None and not run.renew():
+            return Moment(stopped_by=self._reason)
+        self._reason = None
+        try:
+            equations = run.linearise()
+        except Failure:
+            if not march.is_under_way:
+                raise
+            self._run = march.after(None)
+            return Moment()
+        moment = self._moment() if is_logged else Moment()
+        self._reason = run.advance(equations)
+        return moment
+
+    def _go_on_with(self, run: Marquardt) -> None:
+        if run is not self._run:
+            self._run, self._reason = run, None
+
+    def look(self) -> Moment:
+        if not self._run.r.numel():
+            return Moment()
+        self._run.watch()
+        return self._moment()
+
+    def _moment(self) -> Moment:
+        run, march = self._run, self._march
+        seen = run.latest
+        return Moment(
+            [*run.losses, 0.0],
+            seen.loss if seen.step == run.step else math.nan,
+            {"damping": run.damping, **run.weights},
+            times_larger(seen.loss, seen.drawn, run.first_loss),
+            march.progress if march.is_under_way else "",
+        )
+
+    def settle(self) -> tuple[str, ...]:
+        if self._march.is_under_way:
+            self._run = self._march.conclude(self._run)
+        last = self._run.settle()
+        return _returned(self._run, last, self._march.before + self._run.best.step)
+
+    def final_losses(self) -> Sequence[float]:
+        return [*self._run.full_losses(), 0.0]
+
+    def exact_terms(self) -> Sequence[Term]:
+        return self._run.full
+
+    def doubts(self, given: float, unseen: float, errors: Mapping[str, float]) -> Doubts:
+        warnings, notes = _doubts(self._run, given, unseen, errors)
+        own = *self._march.warnings, *warnings, *undetermined(errors), *loose(errors, ALLOWED)
+        return Doubts(own, notes)
+
+    def advice(self, failure: Failure) -> str:
+        return other_weights(self._run.undefined())
+
+    def restore_good(self) -> int:
+        return self._march.before + self._run.restore_good()
+
+    def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        (tensors, numbers), (march_tensors, march_numbers) = self._run.saved(), self._march.saved()
+        return {**tensors, **march_tensors}, {**numbers, **march_numbers, "compared": self._is_compared}
+
+    def expected(self, numbers: Mapping[str, Any]) -> Expectations:
+        run, march = self._run, self._march
+        return Expectations(
+            {**run.expected_tensors, **march.expected_tensors},
+            {**run.expected_numbers, **march.expected_numbers, "compared": entries.boolean},
+        )
+
+    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        self._run = self._march.restore(tensors, numbers, self._run)
+        self._run.restore(tensors, numbers)
+        self._is_compared = numbers["compared"]
+
+
+def _returned(run: Marquardt, last: Watched, step: int) -> tuple[str, ...]:
+    """That the weights of an earlier ``step`` are returned, and why; ``last``: what `Marquardt.settle` left."""
+    if run.x is last.x:
+        return ()
+    why = "later ones were worse between the points"
+    if larger := times_larger(last.loss, last.drawn, run.first_loss):
+        why = f"the network adapted to its points, between which the residual is {larger} at the last step"
+    return (f"the weights of step {step} are returned: {why}",)
+
+
+def _doubts(
+    run: Marquardt, given: float, unseen: float, errors: Mapping[str, float]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Warnings and notes; ``given``, ``unseen``: the loss at the problem's points and elsewhere; ``errors``: that the
+    latter allows."""
+    first = run.first_loss
+    found = between_points(unseen, min(run.loss, given), first, errors)
+    if any(found):
+        return found
+    if larger := times_larger(given, run.loss, first):
+        # Of grids, since their corners may contradict each other, or lie in a layer: no matter if no error follows.
+        allowed = max(errors.values(), default=math.inf) * math.sqrt(given / max(unseen, 1e-300))
+        if not allowed <= ALLOWED:
+            return (f"the loss at the problem's own points is {larger} than at the points drawn",), ()
+    return (), ()

@@ -1,0 +1,60 @@
+"""Other points of the region that a condition's points stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ...domains import common_unit
+from ...kernels.contract import Term
+from ...problem.conditions import Condition
+from ...problem.problem import Problem
+
+Points = npt.NDArray[np.float64]
+
+
+def other_sites(condition: Condition, count: int, rng: np.random.Generator) -> tuple[Points, ...] | None:
+    """Sobol points of a condition's region; None where its points stand for themselves.
+
+    Those of several sites belong together as the given ones do: at the same place of their regions.
+    """
+    regions = [region for region in condition.regions if region is not None]
+    if len(regions) < len(condition.sites):
+        return None
+    unit = sobol(condition.sites[0].shape[1], rng)
+    if len(regions) == 1:
+        return (regions[0].drawn(count, unit),)
+    if common_unit(regions, condition.sites) is None:
+        return None
+    same = unit(count)
+    sites = [points for region in regions if (points := region.at(same)) is not None]
+    return tuple(sites) if len(sites) == len(regions) else None
+
+
+def sobol(d: int, rng: np.random.Generator) -> Callable[[int], Points]:
+    """The next scrambled Sobol points (n, d) of [0, 1]^d at each call."""
+    sobol = torch.quasirandom.SobolEngine(d, scramble=True, seed=int(rng.integers(2**31)))  # type: ignore[no-untyped-call]
+    return lambda n: np.asarray(sobol.draw(n, dtype=torch.float64).numpy())
+
+
+def term_at(
+    problem: Problem,
+    number: int,
+    sites: tuple[Points, ...] | None,
+    dtype: torch.dtype = torch.float64,
+    device: torch.device | str = "cpu",
+) -> Term | None:
+    """The term of a condition at other points; None where there are none, or where its targets are not known there."""
+    given = None if sites is None else columns_at(problem.conditions[number], sites)
+    return None if sites is None or given is None else problem.term_at(number, sites, given, dtype, device)
+
+
+def columns_at(condition: Condition, sites: tuple[Points, ...]) -> Mapping[str, Points] | None:
+    """A condition's columns at other points; None where its targets are not known there."""
+    try:
+        return condition.columns_at(sites)
+    except Exception:  # of a function of the user's own, which may know no other points than those given
+        return None

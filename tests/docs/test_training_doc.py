@@ -1,0 +1,63 @@
+"""The scripts of docs/training.md run as they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small import small_laplace
+
+import psinn_fast as pf
+
+TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+_, EVERYTHING, PATIENCE, OPTIMIZER = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def run(text: str, **scope: Any) -> dict[str, Any]:
+    exec(compile(text, "training.md", "exec"), scope)
+    return scope
+
+
+@pytest.mark.trajectory
+def test_a_domain_a_callback_two_optimisers_and_a_resumed_run(tmp_path: Path) -> None:
+    assert len(EVERYTHING.strip().splitlines()) <= 50
+    found = run(EVERYTHING, folder=tmp_path)
+    first, second = found["first"], found["second"]
+    assert (first.ended, first.stopped_by, first.steps) == ("stopped", "callback stop_at_night", 151)
+    assert (second.ended, second.steps) == ("done", 300)
+    assert second.metrics["relative_l2"] < 1e-4
+    assert second.warnings == ()
+    assert second.optimizer == "adamw+gauss-newton"
+
+
+def test_patience(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    patience = run(PATIENCE, pf=pf)["Patience"](rows=3)
+    options = pf.Options(callbacks=patience)
+    net = pf.TanhMLP([2, 4, 1], seed=0, dtype="float64")
+    result = pf.fit(
+        small_laplace(5), net, pf.Adam(2_000, lr=0.3), checkpoint=tmp_path / "c.safetensors", options=options
+    )
+    assert result.stopped_by == "callback Patience"
+    printed = capsys.readouterr().out
+    assert "written" in printed
+    assert printed.rstrip().endswith(result.status)
+
+
+@pytest.mark.trajectory
+def test_an_optimiser_of_ones_own(tmp_path: Path) -> None:
+    SignDescent = run(OPTIMIZER)["SignDescent"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    whole, path = pf.TanhMLP([2, 6, 1], seed=0, dtype="float64"), tmp_path / "c.safetensors"
+    result = pf.fit(small_laplace(5), whole, SignDescent(200, 1e-3))
+    assert result.losses["residual"] + result.losses["dirichlet"] < 0.9 * result.history["loss"][0]
+    pf.fit(small_laplace(5), pf.TanhMLP([2, 6, 1], seed=0, dtype="float64"), SignDescent(80, 1e-3), checkpoint=path)
+    again = pf.TanhMLP([2, 6, 1], seed=4, dtype="float64")
+    pf.fit(small_laplace(5), again, SignDescent(200, 1e-3), checkpoint=path, options=pf.Options(resume=True))
+    torch.set_num_threads(threads)
+    assert torch.equal(again.theta, whole.theta)
+    sequence = pf.solve(small_laplace(5), pf.Network(layers=[2, 6, 1]), [SignDescent(5), pf.GaussNewton(3)])
+    assert (sequence.steps, sequence.optimizer) == (8, "sign-descent+gauss-newton")

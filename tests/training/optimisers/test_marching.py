@@ -1,0 +1,420 @@
+"""Marching in time: which problems, which windows, and that nothing of it is lost on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from psinn_fast import (
+    PDE,
+    Box,
+    CheckpointError,
+    Data,
+    Dirichlet,
+    GaussNewton,
+    Network,
+    Neumann,
+    Options,
+    Periodic,
+    Problem,
+    Residual,
+    TanhMLP,
+    TrainingInterrupted,
+    fit,
+    solve,
+)
+from psinn_fast.problem.conditions import Condition
+from psinn_fast.training import factorisations, least_squares, residuals
+from psinn_fast.training.abort import look_up
+from psinn_fast.training.optimisers import marching
+from psinn_fast.training.optimisers.marching import is_initial_value_problem, until
+from psinn_fast.training.optimisers.marquardt import Failure, Marquardt
+from psinn_fast.training.result import FitResult
+
+box = Box(t=(1, 3), x=(0, 1))
+heat = PDE("t x", "u", lambda u: u.t - 0.1 * u.xx)
+
+
+def sine(t: Any, x: Any) -> Any:
+    return np.sin(np.pi * x) * np.exp(-0.1 * np.pi**2 * (t - 1))
+
+
+INITIAL = Dirichlet(box.face("t", "low", 9), u=sine, name="initial")
+WALLS = [Dirichlet(box.face("x", end, 9), u=0.0, name=end) for end in ("low", "high")]
+
+
+def problem(*more: Condition, pde: PDE = heat, domain: Box = box) -> Problem:
+    return Problem("heat", pde, domain, [Residual(box.grid(9)), *more], exact=lambda x: sine(x[:, 0], x[:, 1]))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ([INITIAL, *WALLS], True),
+        ([INITIAL], True),
+        ([INITIAL, Periodic(box.face("x", "low", 9), box.face("x", "high", 9), "u u_x")], True),
+        ([Dirichlet(np.array(box.face("t", "low", 9)), u=np.zeros(9)), *WALLS], True),
+        (WALLS, False),  # from nowhere
+        ([Dirichlet(box.face("t", "high", 9), u=sine), *WALLS], False),
+        ([INITIAL, Dirichlet(box.face("t", "high", 9), u=sine)], False),
+        ([Dirichlet(box.boundary(9), u=sine)], False),
+        ([Periodic(box.face("t", "low", 9), box.face("t", "high", 9), "u"), *WALLS], False),
+        ([INITIAL, *WALLS, Data(box.random(5, 0), u=np.zeros(5))], False),
+        ([Dirichlet(box.face("t", "low", 9), u=sine, weight=0), *WALLS], False),
+    ],
+)
+def test_initial_value_problems(conditions: list[Condition], expected: bool) -> None:
+    assert is_initial_value_problem(problem(*conditions)) == expected
+
+
+def test_no_time_and_unknown_coefficients_are_no_initial_value_problems() -> None:
+    other = PDE("t x", "u", lambda u: u.t - 0.1 * u.xx, time=None)
+    assert not is_initial_value_problem(problem(INITIAL, *WALLS, pde=other))
+    inverse = PDE("t x", "u", lambda u, a: u.t - a * u.xx, unknown={"a": 0.1})
+    assert not is_initial_value_problem(problem(INITIAL, *WALLS, pde=inverse))
+
+
+def test_windows_hold_the_beginning_of_everything() -> None:
+    array = np.random.default_rng(0).uniform([1, 0], [3, 1], (400, 2))
+    numbers = Dirichlet(np.stack([np.linspace(1, 3, 101), np.ones(101)], 1), u=np.arange(101.0), name="numbers")
+    flux = Neumann(box.face("x", "high", 9), [0.0, 1.0], u=lambda t, x: t, name="flux")
+    whole = problem(INITIAL, WALLS[0], flux, numbers, Residual(array, name="array"))
+    window = until(whole, 0.25)
+    assert window.domain.low.tolist() == [1, 0]
+    assert window.domain.high.tolist() == [1.5, 1]
+    residual, initial, wall, flow, cut, some = window.conditions
+    assert residual.regions[0] is not None
+    assert residual.sites[0][:, 0].max() == residual.regions[0].domain.high[0] == 1.5
+    assert len(residual.sites[0]) == 81
+    assert np.array_equal(initial.sites[0], INITIAL.sites[0])
+    assert wall.sites[0][:, 0].max() == 1.5
+    assert np.array_equal(flow.columns["u"], flow.sites[0][:, 0])
+    assert cut.columns["u"].tolist() == list(range(26))
+    assert cut.regions == some.regions == (None,)
+    assert np.array_equal(some.sites[0], array[array[:, 0] <= 1.5])
+    early = until(whole, 1e-6)
+    assert [len(condition.sites[0]) for condition in early.conditions[-2:]] == [10, 10]
+    assert set(early.conditions[-1].sites[0][:, 0]) == set(np.sort(array[:, 0])[:10])
+    for term in (*window.terms(torch.float64), *early.terms(torch.float64)):
+        assert bool(torch.isfinite(term.columns).all())
+
+
+@pytest.fixture
+def marches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short windows, whatever the problem."""
+    monkeypatch.setattr(marching, "TRIALS", ((4, 1e9), (6, 0.0)))
+    monkeypatch.setattr(marching, "_FIRST", 0.1)
+    monkeypatch.setattr(marching, "_LOOK", 2)
+    monkeypatch.setattr(marching, "_MOST", 8)
+    monkeypatch.setattr(marching, "_LONGEST", 8)
+    monkeypatch.setattr(marching, "_FAIR", 1e-4)
+
+
+def trained(iterations: int = 60, path: Path | None = None, resume: bool = False) -> tuple[FitResult, TanhMLP]:
+    net = TanhMLP([2, 8, 1], seed=3, dtype=torch.float64)
+    return fit(
+        problem(INITIAL, *WALLS), net, GaussNewton(iterations), checkpoint=path, options=Options(resume=resume)
+    ), net
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_a_run_that_stops_anywhere_resumes_to_the_same_weights(tmp_path: Path) -> None:
+    whole, net = trained()
+    assert whole.history["step"] == sorted(set(whole.history["step"]))
+    for stop in (3, 6, 7, 11, 14, 30, 59):
+        path = tmp_path / f"{stop}.safetensors"
+        part, _ = trained(stop, path)
+        assert part.steps == stop
+        resumed, again = trained(60, path, resume=True)
+        assert torch.equal(again.theta, net.theta)
+        assert resumed.losses == whole.losses
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_a_run_that_stops_in_a_window_says_so_and_returns_the_better_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, _ = trained(9)
+    assert any("training came up to t = 1.2 of 3" in warning for warning in result.warnings)
+    monkeypatch.setattr(marching, "TRIALS", ())
+    before, _ = trained(6)
+    assert result.loss <= before.loss * (1 + 1e-9)
+    assert not any("training came" in warning for warning in before.warnings)
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_a_checkpoint_with_numbers_of_no_march_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "run.safetensors"
+    with monkeypatch.context() as patch:
+        saved = marching.March.saved
+        patch.setattr(marching.March, "saved", lambda self: (saved(self)[0], {**saved(self)[1], "march": [2.0] * 6}))
+        trained(9, path)
+    with pytest.raises(CheckpointError, match="march: no run has these"):
+        trained(20, path, resume=True)
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_a_window_whose_residuals_become_infinite_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    linearise, ends = Marquardt.linearise, list[float]()
+
+    def failing(run: Marquardt) -> Any:
+        end = float(run.problem.domain.high[0])
+        if end < 3 and end not in ends:
+            ends.append(end)
+            if len(ends) in (3, 4):
+                raise Failure("term 'residual'", run.step)
+        return linearise(run)
+
+    monkeypatch.setattr(Marquardt, "linearise", failing)
+    result, _ = trained(120)
+    assert ends[2] > ends[3] > ends[4]
+    assert result.ended == "done"
+    assert not any("training came" in warning for warning in result.warnings)
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+@pytest.mark.parametrize(("hopeless", "begins"), [(1e9, 4), (0.0, 6)])
+def test_a_run_whose_loss_has_hardly_fallen_is_looked_at_later(
+    hopeless: float, begins: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window, steps = marching.March._run, list[int]()
+
+    def run(march: marching.March, x: torch.Tensor) -> Marquardt:
+        steps.append(march.before)
+        return window(march, x)
+
+    monkeypatch.setattr(marching, "TRIALS", ((4, -1.0), (6, -1.0)))
+    monkeypatch.setattr(marching, "_HOPELESS", hopeless)
+    monkeypatch.setattr(marching.March, "_run", run)
+    trained(10)
+    assert steps[0] == begins
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+@pytest.mark.parametrize("hopeless", [True, False])
+def test_a_first_window_that_is_hopeless_is_tried_from_other_weights(
+    hopeless: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window, starts = marching.March._run, list[torch.Tensor]()
+
+    def run(march: marching.March, x: torch.Tensor) -> Marquardt:
+        starts.append(x.clone())
+        return window(march, x)
+
+    monkeypatch.setattr(marching, "TRIALS", ((4, -1.0), (6, -1.0)))
+    monkeypatch.setattr(marching.March, "_run", run)
+    monkeypatch.setattr(marching.March, "_is_hopeless", lambda *_: hopeless)
+    monkeypatch.setattr(marching.March, "_is_determined", lambda *_: False)
+    for level in ("_SOLVED", "_FAIR"):
+        monkeypatch.setattr(marching, level, 0.0)
+    trained(30)
+    assert len(starts) > 2
+    assert torch.equal(starts[0], TanhMLP([2, 8, 1], seed=3, dtype=torch.float64).theta.detach())
+    assert torch.equal(starts[1], starts[0]) != hopeless
+    assert not torch.equal(starts[2], starts[1])
+
+
+def parts_of_windows(monkeypatch: pytest.MonkeyPatch, allowed: Callable[[float], float]) -> list[float]:
+    """The parts of all times that are trained on, where no loss is small and ``allowed`` errors are those of a part."""
+    begin, parts, asked = marching.March._run, list[float](), list[float]()
+
+    def errors(problem: Problem, *_: Any) -> dict[str, float]:
+        end = float(problem.domain.high[0])
+        asked.append(1e10 if not parts else allowed((end - 1) / 2))
+        return {"u": asked[-1]}
+
+    def run(march: marching.March, x: torch.Tensor) -> Marquardt:
+        parts.append(march.part)
+        march.level = 0.0  # of the window before, which would do for this one, too
+        return begin(march, x)
+
+    for level, value in (("_SOLVED", 0.0), ("_FAIR", 0.0), ("_HOPELESS", 1e9)):
+        monkeypatch.setattr(marching, level, value)
+    monkeypatch.setattr(marching, "possible_errors", errors)
+    monkeypatch.setattr(marching.March, "_run", run)
+    result, _ = trained(150)
+    assert not any("training came" in warning for warning in result.warnings)
+    return parts
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_a_window_whose_residuals_allow_no_large_errors_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert parts_of_windows(monkeypatch, lambda part: 0.09)[:3] == pytest.approx([0.1, 0.2, 0.4])
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_a_window_whose_residuals_allow_large_errors_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = parts_of_windows(monkeypatch, lambda part: 0.11 if 0.19 < part < 0.21 else 0.09)
+    assert parts[:3] == pytest.approx([0.1, 0.2, 0.15])
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_all_times_are_a_window_like_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a step onto all times is too long, windows go on from where they were."""
+    tried = list[float]()
+
+    def allowed(part: float) -> float:
+        tried.append(part)
+        return 0.2 if part == 1 and tried.count(1.0) == 1 else 0.05
+
+    parts = parts_of_windows(monkeypatch, allowed)
+    first = parts.index(1.0)
+    assert parts[first - 1] < parts[first + 1] < 1
+    assert parts[first + 2 :] == [1.0]
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_windows_that_never_help_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    for level in ("_SOLVED", "_FAIR", "_HOPELESS"):
+        monkeypatch.setattr(marching, level, 0.0)
+    monkeypatch.setattr(marching, "_SMALLEST", 1e-3)
+    monkeypatch.setattr(marching, "_LONGEST", 10)
+    after, steps = marching.March.after, list[int]()
+
+    def counted(march: marching.March, run: Marquardt | None) -> Marquardt:
+        steps.append(run.step if run is not None else 0)
+        return after(march, run)
+
+    monkeypatch.setattr(marching.March, "after", counted)
+    result, _ = trained(120)
+    assert steps == [10] * len(steps)  # nothing is hopeless before the initial state is learnt
+    assert result.losses["residual"] < 1e-3  # over all times
+    assert not any("training came" in warning for warning in result.warnings)
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_weights_of_a_window_that_are_nothing_later_are_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    full_losses, looked_at = Marquardt.full_losses, list[Marquardt]()
+
+    def infinite_once(run: Marquardt) -> list[float]:
+        looked_at.append(run)
+        if len(looked_at) == 1:
+            raise Failure("term 'residual'", run.step)
+        return full_losses(run)
+
+    monkeypatch.setattr(Marquardt, "full_losses", infinite_once)
+    result, net = trained(9)
+    assert np.isfinite(result.loss)
+    monkeypatch.setattr(marching, "TRIALS", ())
+    monkeypatch.setattr(Marquardt, "full_losses", full_losses)
+    _, plain = trained(6)
+    assert torch.equal(net.theta, plain.theta)
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_a_target_that_knows_no_other_points_is_cut() -> None:
+    at = np.array(box.face("t", "low", 9))
+
+    def only_there(t: Any, x: Any) -> Any:
+        if len(x) != len(at) or not np.array_equal(np.stack([t, x], 1), at):
+            raise ValueError("nobody knows")
+        return sine(t, x)
+
+    wall = np.array(WALLS[0].sites[0])
+
+    def only_on_the_wall(t: Any, x: Any) -> Any:
+        if len(x) != len(wall) or not np.array_equal(t, wall[:, 0]):
+            raise ValueError("nobody knows")
+        return 0 * t
+
+    known = Dirichlet(box.face("x", "low", 9), u=only_on_the_wall, name="known")
+    result = fit(
+        problem(Dirichlet(box.face("t", "low", 9), u=only_there), known, WALLS[1]),
+        TanhMLP([2, 8, 1], seed=3, dtype=torch.float64),
+        GaussNewton(20),
+    )
+    assert result.steps == 20
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+@pytest.mark.parametrize("points", ["auto", "all"])
+def test_ctrl_c_at_any_look_of_a_march_leaves_the_iteration_before(
+    points: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(path: Path | None, resume: bool = False) -> torch.Tensor:
+        net, options = TanhMLP([2, 8, 1], seed=3, dtype=torch.float64), GaussNewton(40, points=points)
+        fit(problem(INITIAL, *WALLS), net, options, checkpoint=path, options=Options(resume=resume))
+        return net.theta.detach()
+
+    looks = [0, -1]  # made, and at which Ctrl-C comes
+
+    def look() -> None:
+        looks[0] += 1
+        if looks[0] == looks[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+        look_up()
+
+    for module in (residuals, factorisations, least_squares):
+        monkeypatch.setattr(module, "look_up", look)
+    expected = run(None)
+    for share in (0.15, 0.3, 0.5, 0.7, 0.9):
+        looks[:], path = [0, round(share * looks[0]) or 1], tmp_path / f"{share}.safetensors"
+        with pytest.raises(TrainingInterrupted):
+            run(path)
+        looks[1] = -1
+        assert torch.equal(run(path, resume=True), expected)
+        looks[:] = [0, -1]
+        run(None)
+
+
+@pytest.mark.trajectory
+@pytest.mark.usefixtures("marches")
+def test_ctrl_c_while_a_window_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, made, make = tmp_path / "run.safetensors", [0], until
+
+    def interrupted(whole: Problem, part: float) -> Problem:
+        made[0] += 1
+        if made[0] == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            look_up()
+        return make(whole, part)
+
+    expected, _ = trained()
+    with monkeypatch.context() as patch:
+        patch.setattr(marching, "until", interrupted)
+        with pytest.raises(TrainingInterrupted):
+            trained(path=path)
+    assert made == [3]
+    result, _ = trained(path=path, resume=True)
+    assert result.history["step"] == expected.history["step"]
+    assert result.history["loss"] == expected.history["loss"]
+
+
+@pytest.mark.trajectory
+def test_a_logistic_curve_from_its_initial_value_alone() -> None:
+    """Over all times at once most of these end up at u = 0 or u = 1, with small residuals."""
+    times = Box(t=(0, 1))
+    curve = Problem(
+        "logistic",
+        PDE("t", "u", lambda u: u.t - 12 * u * (1 - u)),
+        times,
+        [Residual(times.grid(101)), Dirichlet([[0.0]], u=0.01)],
+        exact=lambda x: 0.01 / (0.01 + 0.99 * np.exp(-12 * x[:, 0])),
+    )
+    solution = solve(curve, Network(layers=[1, 12, 12, 1]), GaussNewton(700), seed=0)
+    error = solution.metrics["relative_l2"]
+    assert isinstance(error, float)
+    assert error < 1e-4
+    assert solution.warnings == ()
+    alone = solve(curve, Network(layers=[1, 12, 12, 1]), GaussNewton(100, march=False), seed=0)
+    error = alone.metrics["relative_l2"]
+    assert isinstance(error, float)
+    assert error < alone.possible_errors["u"]

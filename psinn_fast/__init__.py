@@ -41,7 +41,8 @@ from .problem.recipe import Paper, Recipe
 from .problems import get_problem
 from .report.output import save_discovery, save_solution
 from .report.plots import relation_matrix_figure, save_figure, solution_figure, structure_figure
-from .solving import Solution, solve
+from .results import Setup, Solution
+from .solving import solve
 from .symmetries.problem_symmetry import ProblemSymmetry, problem_symmetries
 from .training import (
     LBFGS,
@@ -50,6 +51,7 @@ from .training import (
     Callback,
     CallbackError,
     Causal,
+    Ending,
     FitResult,
     FixedWeights,
     GaussNewton,
@@ -65,6 +67,7 @@ from .training import (
     TraceBalance,
     TrainingInterrupted,
     Tuning,
+    Verdict,
     Weigher,
     Weighting,
     error_metrics,
@@ -95,6 +98,7 @@ __all__ = [
     "Disk",
     "DivergedError",
     "Domain",
+    "Ending",
     "FitResult",
     "FixedWeights",
     "GaussNewton",
@@ -119,6 +123,7 @@ __all__ = [
     "Residual",
     "ResidualAttention",
     "SelfAdaptive",
+    "Setup",
     "SignedPermutation",
     "Solution",
     "Structure",
@@ -131,6 +136,7 @@ __all__ = [
     "TraceBalance",
     "TrainingInterrupted",
     "Tuning",
+    "Verdict",
     "Weigher",
     "Weighting",
     "available_backends",

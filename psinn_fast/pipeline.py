@@ -19,8 +19,10 @@ from .networks.mlp import PsiMLP
 from .problem.problem import Problem
 from .problems import as_problem
 from .report.output import save_comparison, save_discovery, writable_folder
-from .solving import CHECKPOINT, Solution, solve
+from .results import Solution
+from .solving import CHECKPOINT, solve
 from .storage.files import as_path
+from .training.checks import time_limit
 from .training.doubts import Metric
 from .training.fitting import fit
 from .training.optimisers.adam import Adam
@@ -28,7 +30,6 @@ from .training.optimisers.gauss_newton_options import GaussNewton
 from .training.optimisers.lbfgs import LBFGS
 from .training.optimisers.named import chosen_optimizers
 from .training.options import Options
-from .training.result import time_limit
 
 # After Adam the teacher still has percents of error, and with it blurred symmetries; this removes most of it.
 TEACHER_STEPS = 1_000

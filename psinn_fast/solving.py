@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 from .building import Network, build_network, chosen_network
 from .devices import find_device
@@ -18,9 +17,10 @@ from .networks.structure import Structure
 from .problem.problem import Problem
 from .problems import as_problem
 from .report.output import save_solution, writable_folder
+from .results import Setup, Solution
 from .scaling.natural_units import float32_suffices
 from .storage.files import as_path
-from .training.doubts import Metric, inaccurate
+from .training.checks import check_regularizer, time_limit
 from .training.fitting import trained
 from .training.interrupt import InterruptFlag
 from .training.metrics import ErrorMeter
@@ -28,75 +28,12 @@ from .training.optimisers.gauss_newton_options import GaussNewton
 from .training.optimisers.named import chosen_optimizers
 from .training.options import Options
 from .training.protocol import Optimizer
-from .training.result import FitResult, TrainingInterrupted, check_regularizer, time_limit
+from .training.result import FitResult, TrainingInterrupted
 from .training.weighting import Weighting
 
 CHECKPOINT = "checkpoint.safetensors"
 # Of a network that was given.
 GIVEN = "given"
-
-
-@dataclass(frozen=True, repr=False, kw_only=True)
-class Solution(FitResult):
-    """What `solve` found: a `FitResult` with what was trained, and ``metrics``, see `error_metrics`.
-
-    Printed, it says what was trained, how accurate it is where that is known, and ``status``.
-    """
-
-    problem: Problem
-    net: PsiMLP
-    method: str
-    optimizer: str
-    backend: str
-    dtype: str
-    seed: int
-    metrics: dict[str, Metric]
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        return *super().warnings, *inaccurate(self.metrics)
-
-    @property
-    def allowed(self) -> str:
-        """``possible_errors`` as text, e.g. ``u 1.3e-06``."""
-        return ", ".join(f"{name} {error:.1e}" for name, error in self.possible_errors.items())
-
-    def __repr__(self) -> str:
-        error = self.metrics["relative_l2"]
-        known = "" if error is None else f"relative L2 {error if isinstance(error, dict) else format(error, '.3e')}, "
-        allowed = f"residuals allow {self.allowed}, " if self.allowed else ""
-        losses = ", ".join(f"{name} {loss:.2e}" for name, loss in self.losses.items())
-        found = "".join(f", {name} = {value:.6g}" for name, value in self.coefficients.items())
-        return (
-            f"Solution of {self.problem.name} by {self.method}, {self.net.structure.n_parameters} parameters, "
-            f"{self.optimizer}: {known}{allowed}losses {losses}{found}; status: {self.status}"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings, as ``--json`` prints them."""
-        return {
-            "problem": self.problem.name,
-            "method": self.method,
-            "optimizer": self.optimizer,
-            "backend": self.backend,
-            "dtype": self.dtype,
-            "device": str(self.net.theta.device),
-            "seed": self.seed,
-            "parameters": self.net.structure.n_parameters,
-            "steps": self.steps,
-            "seconds": round(self.seconds, 3),
-            **self.metrics,
-            "coefficients": self.coefficients,
-            "loss": self.losses,
-            "held_out": self.held_out,
-            "possible_errors": self.possible_errors,
-            "status": self.status,
-            "ended": self.ended,
-            "warnings": list(self.warnings),
-            "notes": list(self.notes),
-            "stopped_by": self.stopped_by,
-            "solver": self.solver,
-        }
 
 
 def solve(
@@ -150,17 +87,12 @@ def solve(
     method = GIVEN if is_given else chosen_network(network).method  # type: ignore[arg-type]  # no network
 
     def conclude(result: FitResult, pictures: bool = True) -> Solution:
-        solution = Solution(
-            problem=problem,
-            net=net,
-            method=method,
-            optimizer="+".join(one.name for one in optimizers),
-            backend=engine.name,
-            dtype=str(net.theta.dtype).removeprefix("torch."),
-            seed=seed,
-            metrics=errors(net),
-            **{part.name: getattr(result, part.name) for part in fields(result) if part.name != "net"},
-        )
+        setup = Setup(
+            method, "+".join(one.name for one in optimizers), engine.name,
+            str(net.theta.dtype).removeprefix("torch."), seed,
+        )  # fmt: skip
+        found = {part.name: getattr(result, part.name) for part in fields(result)}
+        solution = Solution(problem=problem, setup=setup, metrics=errors(net), **found)
         if out is not None:
             save_solution(solution, out, pictures)
         return solution

@@ -29,6 +29,7 @@ from psinn_fast import (
     PsiMLP,
     Recipe,
     Regularizer,
+    Solution,
     Structure,
     StudentSettings,
     TanhMLP,
@@ -49,7 +50,6 @@ from psinn_fast import (
 )
 from psinn_fast.discovery.distillation import distil
 from psinn_fast.networks.groups import SignedPermutation, Symmetry, structure_from_group
-from psinn_fast.solving import Solution
 
 NET = TanhMLP([2, 3, 1], seed=0)
 
@@ -346,7 +346,7 @@ def test_numpy_numbers_are_numbers() -> None:
         seconds=np.float32(1e9), options=Options(resume=np.False_),
     )  # fmt: skip
     assert torch.equal(plain.net.theta, same.net.theta)
-    assert type(same.seed) is int
+    assert type(same.setup.seed) is int
     for dtype in ("float64", torch.float64, np.float64, np.dtype("float64")):
         wide = solve(small_laplace(), Network("psi", width=np.int32(2), dtype=dtype), Adam(1))
         assert wide.net.theta.dtype == torch.float64

@@ -26,9 +26,11 @@ from psinn_fast import (
     Recipe,
     Regularizer,
     Residual,
+    Solution,
     Structure,
     TanhMLP,
     Tuning,
+    Verdict,
     load_network,
     published_structure,
     solve,
@@ -38,7 +40,6 @@ from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.errors import say_once
 from psinn_fast.pipeline import comparison_table
 from psinn_fast.report.plots import save_figure, solution_figure
-from psinn_fast.solving import Solution
 from psinn_fast.training.metrics import error_metrics, evaluate
 
 
@@ -89,8 +90,8 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
 def test_warnings_are_marked_in_the_table() -> None:
     found = solve(small_laplace(), "psi", Adam(1))
     known = {**found.metrics, "relative_l2": 0.01}
-    solution = replace(found, loss=0.0, unsolved={}, held_out_warnings=(), metrics=known)
-    doubted = replace(solution, held_out_warnings=("the residual between the points is 11 times larger",))
+    solution = replace(found, verdict=Verdict(), metrics=known)
+    doubted = replace(solution, verdict=Verdict(warnings=("the residual between the points is 11 times larger",)))
     assert doubted.status == "done, but the residual between the points is 11 times larger"
     table = comparison_table([("Psi-NN", solution), ("PINN", doubted)]).splitlines()
     assert table[1].startswith("Psi-NN ")
@@ -118,7 +119,7 @@ def test_the_chosen_backend_does_everything(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(CpuBackend, "jets", other)
     solution = solve(small_laplace(5), optimizer=Adam(1), out=tmp_path, options=Options(backend="reference"))
-    assert solution.backend == "reference"
+    assert solution.setup.backend == "reference"
     assert solution.metrics == error_metrics(solution.net, solution.problem, backend="reference")
     assert (tmp_path / "solution.png").exists()
 
@@ -246,7 +247,7 @@ def test_gauss_newton_by_name_and_with_settings(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert (tmp_path / "loss.png").exists()
     other = solve(small_laplace(), Network("psi", dtype="float32"), GaussNewton(5, tuning=Tuning(acceleration=False)))
-    assert (other.optimizer, other.steps, other.net.theta.dtype) == ("gauss-newton", 5, torch.float32)
+    assert (other.setup.optimizer, other.steps, other.net.theta.dtype) == ("gauss-newton", 5, torch.float32)
 
 
 def test_gauss_newton_takes_the_width_that_it_can_afford() -> None:

@@ -23,8 +23,8 @@ from ..problem.problem import Problem
 from ..problems import as_problem
 from ..symmetries.problem_symmetry import ProblemSymmetry, problem_symmetries
 from ..symmetries.symmetry_check import FoundSymmetry
+from ..training.checks import check_fits
 from ..training.options import Options
-from ..training.result import check_fits
 from . import teachers
 from .distillation import Distillation, distil, matching_width
 from .evidence import Evidence, accepted_group, evidence_table, weigh

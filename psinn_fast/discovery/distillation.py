@@ -15,9 +15,9 @@ from ..networks.structure import Structure
 from ..problem.problem import Problem
 from ..problems import as_problem
 from ..symmetries.symmetry_check import FoundSymmetry, find_symmetries, structure_symmetries
+from ..training.checks import check_fits
 from ..training.metrics import evaluate
 from ..training.progress import TrainingProgress
-from ..training.result import check_fits
 from .extraction import DiscoveryError, Extraction
 from .reading import MOST_RISE, Trial, simplify, symmetrise, tie_clusters
 from .student import (

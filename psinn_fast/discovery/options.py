@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from ..kernels import checks, get_backend
 from ..kernels.errors import InputError, short
 from ..problem.problem import Problem
+from ..training.checks import time_limit
 from ..training.options import Options
-from ..training.result import time_limit
 from .student import StudentSettings
 
 TESTS = ("problem", "teacher", "student")

@@ -14,9 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ..discovery.discover import Discovery
 from ..kernels import get_backend
 from ..kernels.errors import InputError, OutputWarning, one_line
 from ..networks.structure import Structure
+from ..results import Solution
 from ..storage.files import as_path, to_json, try_to_write, write_atomically
 from ..training.checkpoint import save_network
 from .evidence_plot import discovery_figure
@@ -29,11 +31,8 @@ from .plots import (
     structure_figure,
 )
 
-if TYPE_CHECKING:  # these modules write through this one
+if TYPE_CHECKING:  # loaded only where something is drawn
     from matplotlib.figure import Figure
-
-    from ..discovery.discover import Discovery
-    from ..solving import Solution
 
 
 def save_solution(solution: Solution, out: str | Path, pictures: bool = True) -> None:
@@ -42,19 +41,19 @@ def save_solution(solution: Solution, out: str | Path, pictures: bool = True) ->
     Raises:
         InputError: it is no `Solution`, or ``out`` no path.
     """
-    _check("solution", solution, "Solution", "what solve returns")
+    _check("solution", solution, Solution, "what solve returns")
     with _Folder(out) as folder:
         folder.write("weights.safetensors", lambda path: save_network(path, solution.net, solution.coefficients))
         folder.write("structure.json", solution.net.structure.save)
         folder.write_text("result.json", to_json(solution.to_dict()) + "\n")
         folder.write_text("history.csv", solution.history.to_csv())
         if pictures:
-            title = f"{solution.problem.name}, {solution.method}, step {solution.steps}"
+            title = f"{solution.problem.name}, {solution.setup.method}, step {solution.steps}"
             folder.draw(
                 "solution.png", lambda: solution_figure(solution.problem, solution.net, title, _backend(solution))
             )
             if len(solution.history):
-                folder.draw("loss.png", lambda: history_figure({solution.method: solution.history}, terms=True))
+                folder.draw("loss.png", lambda: history_figure({solution.setup.method: solution.history}, terms=True))
             _draw_structure(folder, solution.net.structure)
 
 
@@ -64,7 +63,7 @@ def save_discovery(discovery: Discovery, out: str | Path) -> None:
     Raises:
         InputError: it is no `Discovery`, or ``out`` no path.
     """
-    _check("discovery", discovery, "Discovery", "what discover returns")
+    _check("discovery", discovery, Discovery, "what discover returns")
     with _Folder(out) as folder:
         folder.write("structure.json", discovery.structure.save)
         folder.write_text("discovery.txt", discovery.report() + "\n")
@@ -79,7 +78,7 @@ def save_comparison(rows: Sequence[tuple[str, Solution]], table: str, out: str |
         folder.write_text("comparison.json", to_json({name: row.to_dict() for name, row in rows}) + "\n")
         folder.write_text("comparison.txt", table + "\n")
         folder.draw("comparison.png", lambda: history_figure({name: row.history for name, row in rows}))
-        tied = [row for _, row in rows if row.method == "psi"]
+        tied = [row for _, row in rows if row.setup.method == "psi"]
         if tied:
             folder.draw("overview.png", lambda: overview_figure(tied[0].problem, tied[0].net, _backend(tied[0])))
 
@@ -128,14 +127,13 @@ def _unwritable(folder: Path, error: OSError) -> InputError:
 
 def _backend(solution: Solution) -> str:
     """The solution's own, but "auto", which has others for what is too large, if that would choose it."""
-    own = solution.backend
+    own = solution.setup.backend
     return "auto" if own == get_backend("auto", solution.net.theta.device).name else own
 
 
-def _check(name: str, value: object, kind: str, source: str) -> None:
-    """By the class's name: its module imports this one."""
-    if kind not in (base.__name__ for base in type(value).__mro__):
-        raise InputError(f"{name}: expected a {kind}, {source}, got {type(value).__name__}")
+def _check(name: str, value: object, kind: type, source: str) -> None:
+    if not isinstance(value, kind):
+        raise InputError(f"{name}: expected a {kind.__name__}, {source}, got {type(value).__name__}")
 
 
 def _draw_structure(folder: _Folder, structure: Structure) -> None:

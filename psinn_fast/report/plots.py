@@ -18,9 +18,9 @@ from ..networks.structure_text import frame_text, named_symbols
 from ..problem.problem import Problem
 from ..problems import as_problem
 from ..storage.files import write_atomically
+from ..training.checks import check_fits
 from ..training.history import History
 from ..training.metrics import evaluate
-from ..training.result import check_fits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

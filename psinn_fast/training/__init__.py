@@ -10,7 +10,7 @@ from .optimisers.gauss_newton_options import GaussNewton, Tuning
 from .optimisers.lbfgs import LBFGS
 from .optimisers.torch_optimizer import TorchOptimizer
 from .options import Options
-from .result import FitResult, TrainingInterrupted
+from .result import Ending, FitResult, TrainingInterrupted, Verdict
 from .tensorboard import TensorBoard
 from .weighting import (
     NTK,
@@ -32,6 +32,7 @@ __all__ = [
     "Callback",
     "CallbackError",
     "Causal",
+    "Ending",
     "FitResult",
     "FixedWeights",
     "GaussNewton",
@@ -47,6 +48,7 @@ __all__ = [
     "TraceBalance",
     "TrainingInterrupted",
     "Tuning",
+    "Verdict",
     "Weigher",
     "Weighting",
     "error_metrics",

@@ -18,11 +18,13 @@ from ..problems import as_problem
 from ..scaling.natural_units import as_trained
 from ..symmetries.imposed import broken_symmetries
 from .callbacks import Callbacks
+from .checks import check_fits, check_regularizer, check_trainable, time_limit
+from .judging import judged
 from .optimisers.adam import Adam
 from .optimisers.named import chosen_optimizers
 from .options import Options
 from .protocol import Optimizer
-from .result import FitResult, TrainingInterrupted, check_fits, check_regularizer, check_trainable, judged, time_limit
+from .result import FitResult, TrainingInterrupted
 from .trainer import Trainer
 from .weighting import Weighting, chosen_weighting
 from .weighting.weighed import check_columns

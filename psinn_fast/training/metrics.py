@@ -15,8 +15,8 @@ from ..kernels.language.channels import ChannelSet
 from ..networks.mlp import PsiMLP
 from ..problem.problem import Problem
 from ..problems import as_problem
+from .checks import check_fits
 from .doubts import Metric
-from .result import check_fits
 
 Points = npt.NDArray[np.float64]
 # Points per axis of the evaluation grid, by number of coordinates.

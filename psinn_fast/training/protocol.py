@@ -24,7 +24,6 @@ from .checkpoint import Expectations
 from .doubts import ALLOWED_OF_ADAM, between_points, loose, undetermined
 from .history import History
 from .points.held_out import REPORTED, HeldOut, residual_of
-from .result import other_weights
 from .weighting import FixedWeights, Weighting, WeightState
 
 
@@ -248,3 +247,9 @@ class Run(ABC):
         first = self.task.first_loss
         warnings, notes = between_points(unseen, given, given if math.isnan(first) else first, errors)
         return Doubts((*warnings, *undetermined(errors)), (*notes, *loose(errors, ALLOWED_OF_ADAM)))
+
+
+def other_weights(undefined: str | None) -> str:
+    """What to do where weights have no finite loss; ``undefined``: which operation has no value, as text."""
+    found = f"It has {undefined}. " if undefined else ""
+    return f"{found}Look at the residual where it is not defined for every u, or start from other weights (seed)"

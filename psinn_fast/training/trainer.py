@@ -27,7 +27,7 @@ from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
 from .progress import TrainingProgress, progress_note
 from .protocol import Failure, Moment, Optimizer, Run, Task
-from .result import FitResult, divergence
+from .result import Ending, FitResult, Verdict
 from .stability import errors_allowed
 from .weighting import FixedWeights, Weighting, WeightState, weight_column
 
@@ -214,10 +214,12 @@ class Trainer:
         self._file.conclude()
         total = problem.total_loss(losses)
         doubts = run.doubts(total, unseen.total(held_out, losses), errors)
+        end = Ending(ended, stopped_by, self._before + run.step, self._clock, total, run.solver)
+        notes = (*returned, *doubts.notes)
+        verdict = Verdict(problem.losses_as_given(held_out), errors, doubts.warnings, notes)
         return FitResult(
-            ended, self._before + run.step, self._clock, total, problem.losses_as_given(losses), run.coefficients,
-            self._history, stopped_by, run.solver, problem.losses_as_given(held_out), doubts.warnings, returned, errors,
-            loose=doubts.notes, net=self.net, snapshot=snapshot,
+            net=self.net, losses=problem.losses_as_given(losses), coefficients=run.coefficients, history=self._history,
+            end=end, verdict=verdict, snapshot=snapshot,
         )  # fmt: skip
 
     def _look(self, run: Run) -> None:
@@ -246,7 +248,7 @@ class Trainer:
         kept = run.restore_good()
         self._publish(run)
         steps = self._before + failure.step, self._before + kept
-        return DivergedError(divergence(failure.what, *steps, self._file.path, advice))
+        return DivergedError(_divergence(failure.what, *steps, self._file.path, advice))
 
     def _publish(self, run: Run, tells: bool = True) -> None:
         self._write_back(run)
@@ -290,3 +292,12 @@ class Trainer:
     def _say(self, step: int, note: str) -> None:
         if self._bar is not None:
             self._bar.update(step, note)
+
+
+def _divergence(what: str, failed_at: int, kept: int, path: Path | None, advice: str) -> str:
+    """The message of a `DivergedError`."""
+    where = f" and in {path}" if path is not None else ""
+    return (
+        f"training diverged: {what} became NaN or infinite at step {failed_at}; "
+        f"the weights of step {kept} are kept in the network{where}. {advice}"
+    )

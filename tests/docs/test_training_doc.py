@@ -30,7 +30,7 @@ def test_a_domain_a_callback_two_optimisers_and_a_resumed_run(tmp_path: Path) ->
     assert (second.ended, second.steps) == ("done", 300)
     assert second.metrics["relative_l2"] < 1e-4
     assert second.warnings == ()
-    assert second.optimizer == "adamw+gauss-newton"
+    assert second.setup.optimizer == "adamw+gauss-newton"
 
 
 def test_patience(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -20,9 +20,8 @@ from ..history import log_interval
 from ..points.held_out import WATCHED, HeldOut, residual_of
 from ..points.point_orbits import one_point_per_orbit
 from ..points.redraw import EVERY, Redraw
-from ..protocol import Failure, Moment, Run, Task
+from ..protocol import Failure, Moment, Run, Task, other_weights
 from ..residuals import Residuals
-from ..result import other_weights
 from ..weighting import WeighedTerms, WeightState
 
 # What a moment takes: time between two looks at the clock and at Ctrl-C, in seconds.

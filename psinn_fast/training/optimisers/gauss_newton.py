@@ -14,8 +14,7 @@ from ...storage import entries
 from ..abort import Aborted, abortable
 from ..checkpoint import Expectations
 from ..doubts import ALLOWED, between_points, loose, times_larger, undetermined
-from ..protocol import Doubts, Failure, Moment, Run, Task
-from ..result import other_weights
+from ..protocol import Doubts, Failure, Moment, Run, Task, other_weights
 from .gauss_newton_options import GaussNewton
 from .marching import March
 from .marquardt import Marquardt, Watched

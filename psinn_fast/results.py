@@ -1,0 +1,80 @@
+"""What `solve` gives: a trained network, how it was trained, and how accurate it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from .problem.problem import Problem
+from .training.doubts import Metric, inaccurate
+from .training.result import FitResult
+
+
+@dataclass(frozen=True)
+class Setup:
+    """How a network was trained: ``method`` ("psi", or "given" for a network of the user's), ``optimizer`` by name,
+    ``backend`` and ``dtype`` that were taken, ``seed``."""
+
+    method: str
+    optimizer: str
+    backend: str
+    dtype: str
+    seed: int
+
+
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Solution(FitResult):
+    """What `solve` found: a `FitResult` with the problem, how it was trained, and ``metrics``, see `error_metrics`.
+
+    Printed, it says what was trained, how accurate it is where that is known, and ``status``.
+    """
+
+    problem: Problem
+    setup: Setup
+    metrics: dict[str, Metric]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return *super().warnings, *inaccurate(self.metrics)
+
+    @property
+    def allowed(self) -> str:
+        """``possible_errors`` as text, e.g. ``u 1.3e-06``."""
+        return ", ".join(f"{name} {error:.1e}" for name, error in self.possible_errors.items())
+
+    def __repr__(self) -> str:
+        error = self.metrics["relative_l2"]
+        known = "" if error is None else f"relative L2 {error if isinstance(error, dict) else format(error, '.3e')}, "
+        allowed = f"residuals allow {self.allowed}, " if self.allowed else ""
+        losses = ", ".join(f"{name} {loss:.2e}" for name, loss in self.losses.items())
+        found = "".join(f", {name} = {value:.6g}" for name, value in self.coefficients.items())
+        return (
+            f"Solution of {self.problem.name} by {self.setup.method}, {self.net.structure.n_parameters} parameters, "
+            f"{self.setup.optimizer}: {known}{allowed}losses {losses}{found}; status: {self.status}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, as ``--json`` prints them."""
+        return {
+            "problem": self.problem.name,
+            "method": self.setup.method,
+            "optimizer": self.setup.optimizer,
+            "backend": self.setup.backend,
+            "dtype": self.setup.dtype,
+            "device": str(self.net.theta.device),
+            "seed": self.setup.seed,
+            "parameters": self.net.structure.n_parameters,
+            "steps": self.steps,
+            "seconds": round(self.seconds, 3),
+            **self.metrics,
+            "coefficients": self.coefficients,
+            "loss": self.losses,
+            "held_out": self.held_out,
+            "possible_errors": self.possible_errors,
+            "status": self.status,
+            "ended": self.ended,
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
+            "stopped_by": self.stopped_by,
+            "solver": self.solver,
+        }

@@ -12,11 +12,12 @@ from .training.result import FitResult
 
 @dataclass(frozen=True)
 class Setup:
-    """How a network was trained: ``method`` ("psi", or "given" for a network of the user's), ``optimizer`` by name,
-    ``backend`` and ``dtype`` that were taken, ``seed``."""
+    """How a network was trained: ``method`` ("psi", or "given" for a network of the user's), ``optimizer`` and
+    ``weighting`` by name (None: none was asked for), ``backend`` and ``dtype`` that were taken, ``seed``."""
 
     method: str
     optimizer: str
+    weighting: str | None
     backend: str
     dtype: str
     seed: int
@@ -59,6 +60,7 @@ class Solution(FitResult):
             "problem": self.problem.name,
             "method": self.setup.method,
             "optimizer": self.setup.optimizer,
+            "weighting": self.setup.weighting,
             "backend": self.setup.backend,
             "dtype": self.setup.dtype,
             "device": str(self.net.theta.device),

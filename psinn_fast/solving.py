@@ -29,7 +29,7 @@ from .training.optimisers.named import chosen_optimizers
 from .training.options import Options
 from .training.protocol import Optimizer
 from .training.result import FitResult, TrainingInterrupted
-from .training.weighting import Weighting
+from .training.weighting import Weighting, chosen_weighting
 
 CHECKPOINT = "checkpoint.safetensors"
 # Of a network that was given.
@@ -69,7 +69,7 @@ def solve(
     """
     problem, seed, seconds = as_problem(problem), checks.seed("seed", seed), time_limit(seconds)
     options = Options() if options is None else options
-    optimizers = chosen_optimizers(optimizer, problem, seed)
+    optimizers, chosen = chosen_optimizers(optimizer, problem, seed), chosen_weighting(weighting)
     if options.resume is True and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
     is_given = isinstance(network, PsiMLP)
@@ -88,7 +88,7 @@ def solve(
 
     def conclude(result: FitResult, pictures: bool = True) -> Solution:
         setup = Setup(
-            method, "+".join(one.name for one in optimizers), engine.name,
+            method, "+".join(one.name for one in optimizers), chosen.name if chosen else None, engine.name,
             str(net.theta.dtype).removeprefix("torch."), seed,
         )  # fmt: skip
         found = {part.name: getattr(result, part.name) for part in fields(result)}
@@ -102,7 +102,7 @@ def solve(
     }  # fmt: skip
     try:
         result = trained(
-            problem, net, optimizers, None, seconds, checkpoint, weighting, options, identity,
+            problem, net, optimizers, None, seconds, checkpoint, chosen, options, identity,
             f"{problem.name} {method}",
         )  # fmt: skip
     except TrainingInterrupted as stop:

@@ -152,6 +152,7 @@ def _solve(options: argparse.Namespace) -> int:
         seconds=options.seconds,
         seed=options.seed or 0,
         out=options.out,
+        weighting=options.weighting,
         options=_options(options),
     )
     if options.json:

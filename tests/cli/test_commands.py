@@ -43,6 +43,15 @@ def test_solve_json_is_one_object_on_stdout(capsys: pytest.CaptureFixture[str]) 
     assert "burgers-inverse psi" in printed.err  # the progress bar
 
 
+def test_solve_with_a_weighting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["solve", "burgers", "--set", "nu=0.1", *FAST, "--json", "--out", str(tmp_path)]
+    assert main([*arguments, "--weighting", "causal"]) == 0
+    assert json.loads(capsys.readouterr().out)["weighting"] == "causal"
+    assert "weight_residual" in (tmp_path / "history.csv").read_text().splitlines()[0].split(",")
+    assert main(["solve", "laplace", *FAST, "--weighting", "causal"]) == 2
+    assert "weighting: causal needs to know which coordinate of 'laplace' is time" in capsys.readouterr().err
+
+
 def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     published_structure("laplace").save(tmp_path / "s.json")
     out = tmp_path / "out"

@@ -81,7 +81,7 @@ sanitize: $(READY)  ## the kernels' tests under AddressSanitizer and UndefinedBe
 	PSINN_FAST_CXXFLAGS="$(SANITIZE)" $(BIN)/pip install --quiet --no-deps --target build/sanitize .
 	cd build/sanitize && cp -r $(CURDIR)/tests $(CURDIR)/bench $(CURDIR)/pyproject.toml . && \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-	PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest tests/kernels/cpu -q -n auto -p no:cacheprovider
+	PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest tests/kernels/cpu tests/contract -k cpu -q -n auto -p no:cacheprovider
 	@rm -rf build/lib* build/temp*
 
 clean:  ## remove everything that make created

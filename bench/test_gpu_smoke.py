@@ -152,7 +152,7 @@ def result_of(out: Path) -> dict[str, Any]:
 
 @pytest.mark.skipif(TRITON is None or TRITON.origin is None, reason="triton is not installed")
 def test_smoke_gpu_every_section(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tests = "tests/kernels/triton/test_triton_contract.py"
+    tests = "tests/contract/test_residual_operations.py"
     arguments = ["--quick", "--interpret", "--minutes", "10", "--tests", tests, "--commit", "abc"]
     assert suite.main([*arguments, "--out", str(tmp_path)]) == 0, (tmp_path / "gpu.log").read_text()
     result = result_of(tmp_path)

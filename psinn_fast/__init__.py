@@ -13,7 +13,7 @@ from .discovery.discover import Discovery, discover
 from .discovery.extraction import DiscoveryError
 from .discovery.student import StudentSettings
 from .domains import Box, Disk, Domain
-from .kernels import available_backends, get_backend, register_backend
+from .kernels import available_backends, get_backend, register_backend, unregister_backend
 from .kernels.contract import Backend
 from .kernels.errors import (
     BackendUnavailable,
@@ -164,4 +164,5 @@ __all__ = [
     "solve",
     "structure_figure",
     "structure_from_group",
+    "unregister_backend",
 ]

@@ -25,7 +25,8 @@ from .lines import Lines, Row
 from .settings import CHECKS, SECTIONS, TIMINGS, Settings
 from .table import shortened, table
 
-TESTS = "tests/kernels/triton"
+# Of the second folder those with "triton" in their names: the contract is tested on every backend.
+TESTS = ("tests/kernels/triton", "tests/contract")
 TUNED = "gpu_tuning.json"
 # Of the time: the checks and compilations, which run side by side. The timings have the rest, and what these leave.
 CHECKS_SHARE, CHECKS_SHARE_ALONE = 0.4, 0.9
@@ -192,7 +193,8 @@ def _test_job(k: int, shards: int, options: argparse.Namespace, work: Path) -> J
     shard = f"{k}/{shards}/{2 if options.quick else 0}"
     variables = {"PSINN_FAST_GPU_ROWS": str(lines.path), "PSINN_FAST_GPU_SHARD": shard}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "bench.gpu.pytest_rows"]
-    command += ["-p", "no:cacheprovider", "-W", "default", "--continue-on-collection-errors", options.tests]
+    command += ["-p", "no:cacheprovider", "-W", "default", "--continue-on-collection-errors"]
+    command += ["-k", "triton", *options.tests]
     # Tests that failed are rows, as are files that could not be collected; 5: nothing was left to do.
     return Job(f"tests/process {k}", command, lines, work / f"tests{k}.log", (0, 1, 5), variables)
 
@@ -224,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=7.5, help="of the whole run; what does not fit is left out")
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION",
                         help="of " + ", ".join(SECTIONS))  # fmt: skip
-    parser.add_argument("--tests", default=TESTS, help="folder, file or name of tests")
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="folders, files or names of tests")
     parser.add_argument("--commit", default="", help="what is measured, where the checkout has no git history")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, no compilers: does the suite itself work")
     parser.add_argument("--interpret", action="store_true", help="Triton's interpreter, without a GPU; with --quick")

@@ -20,6 +20,7 @@ from .base import OPERATIONS, Backend
 _REFERENCE = ReferenceBackend()
 # In order of preference for "auto".
 _BACKENDS: dict[str, Backend] = {"triton": TritonBackend(), "cpu": CpuBackend(), "reference": _REFERENCE}
+BUILT_IN = tuple(_BACKENDS)
 # Registered ones that "auto" does not consider.
 _BY_NAME_ONLY: set[str] = set()
 
@@ -42,12 +43,27 @@ def register_backend(backend: Backend, *, automatic: bool = False) -> None:
     global _BACKENDS
     name = _name_of(backend)
     if name == "auto" or name in _BACKENDS:
-        raise InputError(f"backend: the name {name!r} is taken; choose another than {['auto', *_BACKENDS]}")
+        advice = "" if name in ("auto", *BUILT_IN) else f", or unregister_backend({name!r}) first"
+        raise InputError(f"backend: the name {name!r} is taken; choose another than {['auto', *_BACKENDS]}{advice}")
     if automatic:
         _BACKENDS = {name: backend, **_BACKENDS}
     else:
         _BACKENDS = {**_BACKENDS, name: backend}
         _BY_NAME_ONLY.add(name)
+
+
+def unregister_backend(name: str) -> None:
+    """Forget a backend that was registered, to register another one by its name.
+
+    Raises:
+        InputError: no backend of that name was registered.
+    """
+    global _BACKENDS
+    own = [one for one in _BACKENDS if one not in BUILT_IN]
+    if name not in own:
+        raise InputError(f"name: expected one of {own}, which were registered, got {short(name)}")
+    _BACKENDS = {one: backend for one, backend in _BACKENDS.items() if one != name}
+    _BY_NAME_ONLY.discard(name)
 
 
 def _name_of(backend: object) -> str:
@@ -106,6 +122,9 @@ class WithFallback(Backend):
 
     def unavailable(self) -> str | None:
         return self._first.unavailable()
+
+    def supports(self, plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> str | None:
+        return _REFERENCE.supports(plan, channels, dtype, device)
 
     def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         return self.jets(plan, theta, x, channels)

@@ -1,1 +1,1 @@
-"""Plain torch versions of the five operations: what every fast version is checked against."""
+"""Plain torch versions of the operations: what every fast version is checked against."""

@@ -37,7 +37,7 @@ from psinn_fast import (
     fit,
     get_problem,
 )
-from psinn_fast.discovery.discover import matching_width
+from psinn_fast.discovery.distillation import matching_width
 from psinn_fast.training.metrics import coarse_relative_l2
 
 from .common import new_figure, parser, save

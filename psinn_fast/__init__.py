@@ -9,8 +9,9 @@ print(solution.metrics["relative_l2"])
 # Imported for what it sets, and before torch, which reads it as it is loaded.
 from . import _openmp  # noqa: F401
 from .building import Network, build_network
-from .discovery.discover import Discovery, discover
+from .discovery.discover import discover
 from .discovery.extraction import DiscoveryError
+from .discovery.found import Discovery
 from .discovery.student import StudentSettings
 from .domains import Box, Disk, Domain
 from .kernels import available_backends, get_backend, register_backend, unregister_backend

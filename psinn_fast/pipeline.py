@@ -11,7 +11,9 @@ from typing import Any
 
 from .building import Network
 from .devices import find_device
-from .discovery.discover import Discovery, discover, matching_width
+from .discovery.discover import discover
+from .discovery.distillation import matching_width
+from .discovery.found import Discovery
 from .discovery.options import TESTS, checked_options
 from .kernels import checks, get_backend
 from .kernels.errors import InputError, short

@@ -61,7 +61,7 @@ class ByOperations:
 
 
 @dataclass(frozen=True)
-class Group:
+class TermGroup:
     """Terms with one program, side by side.
 
     ``spans``: (index of a term, its rows); ``factors`` (N,): 2 weight / N of its term, d loss / d r = factor * r.
@@ -82,7 +82,7 @@ class Batch:
     """
 
     channels: ChannelSet
-    groups: tuple[Group, ...]
+    groups: tuple[TermGroup, ...]
     x: Tensor
     first: int
 
@@ -116,13 +116,13 @@ def chunk_rows(plan: Plan, channels: ChannelSet) -> int:
     return max(1, CHUNK_ELEMENTS * torch.get_num_threads() // (len(channels) * plan.widest))
 
 
-def _batch(channels: ChannelSet, groups: list[Group]) -> Batch:
+def _batch(channels: ChannelSet, groups: list[TermGroup]) -> Batch:
     read = [kind.channel for group in groups for kind in group.program.inputs if isinstance(kind, Jet)]
     x = torch.cat([group.points.flatten(0, 1) for group in groups])
     return Batch(channels, tuple(groups), x, min(read, default=0))
 
 
-def _group(members: list[tuple[int, Term]], factors: Sequence[Tensor]) -> Group:
+def _group(members: list[tuple[int, Term]], factors: Sequence[Tensor]) -> TermGroup:
     program = members[0][1].program
     spans, start = [], 0
     for index, term in members:
@@ -131,7 +131,7 @@ def _group(members: list[tuple[int, Term]], factors: Sequence[Tensor]) -> Group:
     points = torch.cat([term.points for _, term in members], 1)
     columns = torch.cat([term.columns for _, term in members])
     by_point = torch.cat([factors[index].expand(term.n_points) for index, term in members])
-    return Group(program, points, columns, tuple(spans), by_point)
+    return TermGroup(program, points, columns, tuple(spans), by_point)
 
 
 def losses_and_gradient(

@@ -6,12 +6,12 @@ from collections.abc import Container, Sequence
 
 from ..language.channels import channel_order
 from .forward import assemble, operand_names
-from .groups import Bundle, Group, GroupMixing
+from .groups import BlockGroup, Bundle, GroupMixing
 from .sums import Sums, known
 from .writer import Mode, Writer, combination
 
 
-class Adjoint:
+class AdjointPass:
     """The reverse pass at one site; ``need_x``: x_bar too."""
 
     def __init__(self, writer: Writer, sums: Sums, site: int, need_x: bool = False) -> None:
@@ -51,7 +51,7 @@ class Adjoint:
                         writer.set(f"bar_s{site}_{layer}_{s}_{c}", value)
             self._products(layer)
 
-    def _mixed_back(self, bar: Sequence[str], mixing: GroupMixing, neurons: Sequence[Group]) -> list[str]:
+    def _mixed_back(self, bar: Sequence[str], mixing: GroupMixing, neurons: Sequence[BlockGroup]) -> list[str]:
         """Of the groups of neurons, from those of the operands."""
         writer, sums = self._writer, mixing.orbit.sums
         if not sums:

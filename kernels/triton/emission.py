@@ -18,9 +18,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..language.channels import ChannelSet
-from ..language.program import Adjoint as AdjointOf
-from ..language.program import Coefficient, Column, Coordinate, Jet, Program
-from .adjoint import Adjoint
+from ..language.program import Adjoint, Coefficient, Column, Coordinate, Jet, Program
+from .adjoint import AdjointPass
 from .forward import forward, load_points
 from .layout import Layout
 from .operations import expression
@@ -95,12 +94,12 @@ class GroupSource:
                 self._store_jets()
             case Mode.JETS_BACKWARD:
                 present = self._load_jets_bar()
-                Adjoint(writer, self._sums, 0, self._need_x).write(present)
+                AdjointPass(writer, self._sums, 0, self._need_x).write(present)
             case Mode.LOSS:
                 self._residuals()
                 present = self._adjoint([f"factor * r{i}" for i in range(self._n_residuals)])
                 for site in sites:
-                    Adjoint(writer, self._sums, site).write(present)
+                    AdjointPass(writer, self._sums, site).write(present)
             case Mode.JACOBIAN:
                 self._residuals()
                 for i in range(self._n_residuals):
@@ -108,7 +107,7 @@ class GroupSource:
                     self._sums.clear_rows()
                     present = self._adjoint([f"tl.full([BLOCK], {one!r}, source.dtype.element_ty)" for one in seeds])
                     for site in sites:
-                        Adjoint(writer, self._sums, site).write(present)
+                        AdjointPass(writer, self._sums, site).write(present)
                     self._sums.store_rows(i, self._n_residuals)
         writer.line("at += BLOCK")
         writer.depth -= 1
@@ -139,7 +138,7 @@ class GroupSource:
                     value = writer.new(f"tl.load(columns + rows * {program.n_columns} + {number})")
                 case Coefficient(number):
                     value = writer.new(f"tl.load(unknown + {number}) + tl.zeros_like(x0_0)")
-                case AdjointOf(residual):
+                case Adjoint(residual):
                     value = f"bar_r{residual}"
             self._registers.append(value)
         self._run(0, program.n_forward)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from ..language.channels import channel_order
-from .groups import Bundle, Group
+from .groups import BlockGroup, Bundle
 from .sums import known
 from .writer import Writer, combination
 
@@ -107,7 +107,7 @@ def operand_names(
     cut: dict[str, list[str]],
     start: str,
     source: tuple[int, int],
-    groups: Sequence[Group],
+    groups: Sequence[BlockGroup],
     bundle: Bundle,
     chunk: Sequence[int],
 ) -> list[str]:
@@ -125,7 +125,7 @@ def operand_names(
 def assemble(
     writer: Writer,
     start: str,
-    groups: Sequence[Group],
+    groups: Sequence[BlockGroup],
     parts: dict[tuple[int, int], list[str]],
     complete: Container[tuple[int, int]],
 ) -> None:

@@ -13,7 +13,7 @@ from .layout import Block, Layout, Tile
 
 
 @dataclass(frozen=True)
-class Group:
+class BlockGroup:
     """Blocks by number, a power of two of them, ``columns`` wide each."""
 
     blocks: tuple[int, ...]
@@ -56,9 +56,9 @@ class GroupMixing:
 class GroupBoundary:
     """`Boundary` in groups."""
 
-    slots: tuple[Group, ...]
-    neurons: tuple[Group, ...]
-    operands: tuple[Group, ...]
+    slots: tuple[BlockGroup, ...]
+    neurons: tuple[BlockGroup, ...]
+    operands: tuple[BlockGroup, ...]
     mixings: tuple[GroupMixing, ...]
 
 
@@ -92,9 +92,9 @@ class Bundle:
     def target(self) -> tuple[int, int]:
         return self.slot, self.pieces[1] if self.pieces else 0
 
-    def group(self, columns: int) -> Group:
+    def group(self, columns: int) -> BlockGroup:
         """Shape of what goes into and comes out of the product."""
-        return Group(tuple(range(self.size)), columns)
+        return BlockGroup(tuple(range(self.size)), columns)
 
     @property
     def transposed_shape(self) -> str:
@@ -124,9 +124,9 @@ def grid(offset: int, sizes: Sequence[int], steps: Sequence[int]) -> str:
 def group_boundaries(layout: Layout, is_stacked: bool) -> list[GroupBoundary]:
     found = []
     for boundary in layout.boundaries:
-        slots: list[Group] = []
-        neurons: list[Group] = []
-        operands: list[Group] = []
+        slots: list[BlockGroup] = []
+        neurons: list[BlockGroup] = []
+        operands: list[BlockGroup] = []
         mixings = []
         for mixing in boundary.mixings:
             alone = not is_stacked
@@ -138,13 +138,15 @@ def group_boundaries(layout: Layout, is_stacked: bool) -> list[GroupBoundary]:
     return found
 
 
-def _add(groups: list[Group], numbers: tuple[int, ...], blocks: Sequence[Block], alone: bool) -> tuple[int, ...]:
+def _add(groups: list[BlockGroup], numbers: tuple[int, ...], blocks: Sequence[Block], alone: bool) -> tuple[int, ...]:
     first = len(groups)
-    groups += [Group(own, blocks[own[0]].padded) for own in ([(number,) for number in numbers] if alone else [numbers])]
+    groups += [
+        BlockGroup(own, blocks[own[0]].padded) for own in ([(number,) for number in numbers] if alone else [numbers])
+    ]
     return tuple(range(first, len(groups)))
 
 
-def bundles(tiles: Sequence[Tile], operands: Sequence[Group], slots: Sequence[Group]) -> list[Bundle]:
+def bundles(tiles: Sequence[Tile], operands: Sequence[BlockGroup], slots: Sequence[BlockGroup]) -> list[Bundle]:
     """Group by group where a layer's whole matrix is such, else tile by tile."""
     operand_of = {block: g for g, group in enumerate(operands) for block in group.blocks}
     slot_of = {block: g for g, group in enumerate(slots) for block in group.blocks}
@@ -164,7 +166,7 @@ def bundles(tiles: Sequence[Tile], operands: Sequence[Group], slots: Sequence[Gr
     return found
 
 
-def _is_whole(tiles: Sequence[Tile], operand: Group, slot: Group) -> bool:
+def _is_whole(tiles: Sequence[Tile], operand: BlockGroup, slot: BlockGroup) -> bool:
     """Block i with block i, one behind the other."""
     size = operand.columns * slot.columns
     return operand.size == slot.size == len(tiles) and all(

@@ -40,7 +40,7 @@ class Joined:
 
 
 @dataclass(frozen=True)
-class Group:
+class TermGroup:
     """Terms with one residual program, side by side: points (n_sites, N, d), columns (N, n_columns)."""
 
     program: Program
@@ -89,12 +89,12 @@ class Schedule:
         torch.div(weights.index_select(0, self.term), self.half, out=self.factors)
 
 
-def grouped(terms: Sequence[Term]) -> tuple[list[Group], list[tuple[int, int]]]:
+def grouped(terms: Sequence[Term]) -> tuple[list[TermGroup], list[tuple[int, int]]]:
     """Groups, and per term (group, its first point there)."""
     members: dict[Program, list[int]] = {}
     for number, term in enumerate(terms):
         members.setdefault(term.program, []).append(number)
-    groups: list[Group] = []
+    groups: list[TermGroup] = []
     places = [(0, 0)] * len(terms)
     for program, numbers in members.items():
         start = 0
@@ -103,7 +103,7 @@ def grouped(terms: Sequence[Term]) -> tuple[list[Group], list[tuple[int, int]]]:
             start += terms[number].n_points
         points = Joined([terms[number].points for number in numbers], 1)
         columns = Joined([terms[number].columns for number in numbers], 0)
-        groups.append(Group(program, points, columns))
+        groups.append(TermGroup(program, points, columns))
     return groups, places
 
 

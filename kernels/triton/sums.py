@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .groups import Group, grid
+from .groups import BlockGroup, grid
 from .layout import Tile
 from .writer import Mode, Writer
 
@@ -70,7 +70,7 @@ class Sum:
     kind: str
     shape: str
     offsets: str
-    group: Group | None = None
+    group: BlockGroup | None = None
 
 
 class Sums:
@@ -87,7 +87,7 @@ class Sums:
     def _list(self) -> Iterator[Sum]:
         writer, layout = self._writer, self._writer.layout
 
-        def vector(name: str, group: Group, offsets: str, kind: str = "vector") -> Sum:
+        def vector(name: str, group: BlockGroup, offsets: str, kind: str = "vector") -> Sum:
             return Sum(name, kind, group.shape("LANES"), offsets, group)
 
         def scalar(name: str, offset: int) -> Sum:

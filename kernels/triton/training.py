@@ -13,7 +13,7 @@ from ..language.regularizer import Regularizer
 from ..network.plan import Plan
 from .layout import Layout
 from .point_kernel import Gather, PointKernel, Weights
-from .schedule import Group, Schedule
+from .schedule import Schedule, TermGroup
 from .update import FAILURE, adam, collect
 
 # Steps in one graph. Between graphs there is no synchronisation; the host looks after each slice.
@@ -38,7 +38,7 @@ class StepKernels:
         layout: Layout,
         weights: Weights,
         kernel: PointKernel,
-        groups: Sequence[Group],
+        groups: Sequence[TermGroup],
         schedule: Schedule,
         like: Tensor,
         n_unknown: int,

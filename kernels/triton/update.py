@@ -119,6 +119,7 @@ def collect(
     tl.store(gradient + index, value, mask=inside)
 
 
+# Long: a third are parameters and their meaning; a step is one kernel, since a launch costs as much as all its work.
 @triton.jit
 def adam(
     parameters,  # (Q,): theta and the unknown coefficients

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from ..language.channels import ChannelSet, Monomial
 from ..language.program import Jet, Program
-from .groups import Bundle, Group, bundles, group_boundaries
+from .groups import BlockGroup, Bundle, bundles, group_boundaries
 from .layout import Layout
 
 INDENT = "    "
@@ -117,7 +117,7 @@ class Writer:
             stride *= 2
         return values
 
-    def pieces(self, value: str, group: Group) -> list[str]:
+    def pieces(self, value: str, group: BlockGroup) -> list[str]:
         """The blocks of a group's tensor as tensors of their own."""
         if group.size == 1:
             return [value]
@@ -133,7 +133,7 @@ class Writer:
         if len(pieces) == 1:
             return pieces[0]
         order = *range(len(pieces).bit_length(), 1, -1), 0, 1
-        shape = Group(tuple(range(len(pieces))), columns).shape("BLOCK")
+        shape = BlockGroup(tuple(range(len(pieces))), columns).shape("BLOCK")
         return self.new(f"tl.reshape(tl.permute({_nested(pieces)}, {order}), [{shape}])")
 
     # Products.
@@ -149,7 +149,7 @@ class Writer:
             start += size
         return found
 
-    def stacked(self, channels: Sequence[str], group: Group) -> str:
+    def stacked(self, channels: Sequence[str], group: BlockGroup) -> str:
         """A group's tensors of 2^k channels as one with BLOCK * 2^k rows.
 
         A thread of an FMA product holds four rows in turn: those are one point's channels, so that neither this nor
@@ -162,7 +162,7 @@ class Writer:
         shape = group.shape(f"BLOCK * {len(channels)}")
         return self.new(f"tl.reshape(tl.permute({_nested(channels)}, {order}), [{shape}])")
 
-    def unstacked(self, value: str, names: Sequence[str], group: Group) -> None:
+    def unstacked(self, value: str, names: Sequence[str], group: BlockGroup) -> None:
         """The way back, into variables of these names."""
         if len(names) == 1:
             self.set(names[0], value)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,13 +26,12 @@ from ..training.checks import check_fits
 from ..training.options import Options
 from . import teachers
 from .distillation import Distillation, distil, matching_width
-from .evidence import Evidence, accepted_group, evidence_table, weigh
+from .evidence import Evidence, accepted_group, weigh
 from .extraction import DiscoveryError
+from .found import Discovery, Trial
 from .options import TESTS, DiscoveryOptions, backend_and_progress, checked_options
 from .student import StudentSettings
 from .teachers import Trained
-
-__all__ = ["Discovery", "Trial", "discover", "matching_width"]
 
 # Where teachers differ by more than this, relative to u, this many times as many are trained, as many times as long.
 DIFFERING, MORE = 0.01, 2
@@ -43,116 +41,6 @@ MOST_ELEMENTS = 16
 TOLERATED_LOSS = 10.0
 # Losses below this part of the untrained network's are rounding errors of no consequence.
 NEGLIGIBLE_LOSS = 1e-14
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Structured against dense networks: the problem's own loss at all points, per seed, after equal iterations.
-
-    ``rejected``: no structured loss is within 10 times the geometric mean of the dense ones. ``parameters``: of the
-    structured and of the dense network.
-    """
-
-    parameters: tuple[int, int]
-    iterations: int
-    structured: tuple[float, ...]
-    dense: tuple[float, ...]
-    rejected: bool
-
-    def text(self) -> str:
-        structured, dense = (", ".join(f"{loss:.1e}" for loss in own) for own in (self.structured, self.dense))
-        verdict = "rejected, more than 10 times the dense loss" if self.rejected else "kept"
-        return (
-            f"trial, loss after {self.iterations} Gauss-Newton iterations: structured {structured} "
-            f"({self.parameters[0]} parameters), dense {dense} ({self.parameters[1]} parameters): {verdict}"
-        )
-
-
-@dataclass(frozen=True, repr=False)
-class Discovery:
-    """What was found.
-
-    Attributes:
-        problem: the problem.
-        structure: of all networks with the accepted symmetries, blocks of size 1 (`Structure.with_width` scales them);
-            dense layers where none was accepted.
-        group: the accepted symmetries but the identity; maps are about the domain's centre, ``error`` is the teachers'
-            asymmetry (0 where there is none).
-        evidence: a row per map, also of those that were rejected.
-        distillation: of the given teacher, or of the trained ones together, or None.
-        teachers: the trained networks, the best first.
-        trial: structured against dense, or None where nothing was to be compared.
-        notes: what went wrong or needs saying.
-        seconds: by part.
-        backend: the one asked for.
-    """
-
-    problem: Problem
-    structure: Structure
-    group: tuple[FoundSymmetry, ...]
-    evidence: tuple[Evidence, ...]
-    distillation: Distillation | None = None
-    teachers: tuple[Trained, ...] = ()
-    trial: Trial | None = None
-    notes: tuple[str, ...] = ()
-    seconds: dict[str, float] = field(default_factory=dict)
-    backend: str = "auto"
-
-    def __repr__(self) -> str:
-        maps = ", ".join(match.text for match in self.group) or "none"
-        structure = str(self.structure).splitlines()[0]
-        return f"Discovery of {self.problem.name}: symmetries {maps}; {structure}; report() says why"
-
-    def report(self) -> str:
-        """The finding in words: R, the evidence table, what was compared, what went wrong."""
-        centre = ", ".join(f"{c:g}" for c in self.problem.domain.centre)
-        found = "; ".join(f"{match.text} ({parity(match.symmetry)})" for match in self.group)
-        lines = [
-            f"{self.problem.name}: {found or 'no symmetry, the structure is dense'}",
-            str(self.structure),
-            "",
-            f"evidence, maps about ({centre}):",
-            evidence_table(self.evidence) if self.evidence else "no map was tested",
-            "",
-        ]
-        if self.teachers:
-            losses = ", ".join(f"{teacher.loss:.1e}" for teacher in self.teachers)
-            lines.append(f"teachers: {len(self.teachers)}, losses {losses}")
-        if self.trial is not None:
-            lines.append(self.trial.text())
-        lines += self.notes
-        lines.append("seconds: " + ", ".join(f"{part} {seconds:.1f}" for part, seconds in self.seconds.items()))
-        if self.distillation is not None:
-            lines += ["", "distillation:", self.distillation.report()]
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and strings."""
-        trial = None
-        if self.trial is not None:
-            trial = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self.trial).items()}
-        return {
-            "problem": self.problem.name,
-            "centre": self.problem.domain.centre.tolist(),
-            "structure": json.loads(self.structure.to_json()),
-            "text": str(self.structure),
-            "group": [
-                {"map": match.text, "character": list(match.symmetry.character), "error": match.error}
-                for match in self.group
-            ],
-            "evidence": [row.to_dict() for row in self.evidence],
-            "teachers": [{"seed": t.seed, "loss": t.loss, "seconds": round(t.seconds, 3)} for t in self.teachers],
-            "trial": trial,
-            "notes": list(self.notes),
-            "seconds": {part: round(seconds, 3) for part, seconds in self.seconds.items()},
-            "distillation": None if self.distillation is None else self.distillation.report(),
-        }
-
-
-def parity(symmetry: Symmetry) -> str:
-    """``even`` or ``odd``, for each output where they differ."""
-    words = ["even" if sign > 0 else "odd" for sign in symmetry.character]
-    return words[0] if len(set(words)) == 1 else ", ".join(words)
 
 
 def discover(
@@ -248,14 +136,7 @@ def discover(
         if distilled:
             on_students = [shown for found in distilled for shown in _votes(found)]
 
-    rows = []
-    for g in maps:
-        own = None if on_students is None else [[s for s in shown if s.map == g] for shown in on_students]
-        ruled = None if on_problem is None else on_problem[g]
-        seen = None if on_teachers is None else on_teachers[g]
-        if ruled is not None or seen is not None or any(own or ()):
-            rows.append(weigh(g.describe(problem.pde.coords), ruled, seen, own))
-    evidence = accepted_group(rows)
+    evidence = accepted_group(_weighed(problem, maps, on_problem, on_teachers, on_students))
     group = tuple(FoundSymmetry(row.symmetry, row.text, row.effect or 0.0) for row in evidence if row.accepted)
     structure, note = _structure(problem, [match.symmetry for match in group])
     notes += note
@@ -266,17 +147,37 @@ def discover(
             trial, failures = _trial(problem, structure, trained, range(seed, seed + 2 * seeds), training)
         notes += [f"structured, {failure}" for failure in failures]
         if trial.rejected:
-            evidence = tuple(
-                replace(row, accepted=False, reason=f"the structured network is worse ({row.reason})")
-                if row.accepted
-                else row
-                for row in evidence
-            )
-            group, structure = (), _dense(problem)
+            evidence, group, structure = _withdrawn(evidence), (), _dense(problem)
     best = distilled[0] if distilled else None
     return Discovery(
         problem, structure, group, evidence, best, tuple(trained), trial, tuple(notes), clock.seconds, backend
     )  # fmt: skip
+
+
+def _weighed(
+    problem: Problem,
+    maps: Sequence[SignedPermutation],
+    on_problem: Mapping[SignedPermutation, list[ProblemSymmetry]] | None,
+    on_teachers: Mapping[SignedPermutation, teachers.Asymmetry] | None,
+    on_students: Sequence[Sequence[Symmetry]] | None,
+) -> list[Evidence]:
+    """A row for each map of which any of the tests that were made says something; None: the test was not made."""
+    rows = []
+    for g in maps:
+        own = None if on_students is None else [[s for s in shown if s.map == g] for shown in on_students]
+        ruled = None if on_problem is None else on_problem[g]
+        seen = None if on_teachers is None else on_teachers[g]
+        if ruled is not None or seen is not None or any(own or ()):
+            rows.append(weigh(g.describe(problem.pde.coords), ruled, seen, own))
+    return rows
+
+
+def _withdrawn(evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+    """Nothing is accepted where the structured network is worse."""
+    reason = "the structured network is worse ({})"
+    return tuple(
+        replace(row, accepted=False, reason=reason.format(row.reason)) if row.accepted else row for row in evidence
+    )
 
 
 def _teachers(

@@ -19,7 +19,7 @@ from ..training.checks import check_fits
 from ..training.metrics import evaluate
 from ..training.progress import TrainingProgress
 from .extraction import DiscoveryError, Extraction
-from .reading import MOST_RISE, Trial, simplify, symmetrise, tie_clusters
+from .reading import MOST_RISE, SymmetryTrial, simplify, symmetrise, tie_clusters
 from .student import (
     Student,
     StudentSettings,
@@ -53,7 +53,7 @@ class Attempt:
     extraction: Extraction | None
     dropped: tuple[int, int, int] = (0, 0, 0)
     failure: str | None = None
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[SymmetryTrial, ...] = ()
 
     @property
     def symmetries(self) -> tuple[Symmetry, ...]:
@@ -96,7 +96,7 @@ class Distillation:
         return self.structure.centre
 
     @property
-    def trials(self) -> tuple[Trial, ...]:
+    def trials(self) -> tuple[SymmetryTrial, ...]:
         return self.chosen.trials
 
     @property

@@ -28,7 +28,7 @@ _THRESHOLDS = tuple(0.5 * 2.0 ** (-k / 2) for k in range(17))
 
 
 @dataclass(frozen=True)
-class Trial:
+class SymmetryTrial:
     """A symmetry that was tried on a student: its neurons matched, the orbits tied, the tied student converged.
 
     Attributes:
@@ -79,7 +79,7 @@ def symmetrise(
     settings: StudentSettings,
     backend: str = "auto",
     scatter: float = 0.0,
-) -> tuple[Student, tuple[Trial, ...]]:
+) -> tuple[Student, tuple[SymmetryTrial, ...]]:
     """Tie the orbits of every map that costs next to nothing; the most plausible first, each on top of those before.
 
     In a minimum that is not symmetric, but near one that is, pairs of neurons are equal only to some percent, or one of
@@ -100,14 +100,14 @@ def symmetrise(
         matches = [*accepted, match]
         structure = tied_structure(student.weights, matches)
         if not structure.n_parameters:
-            trials.append(Trial(match, math.inf, False))
+            trials.append(SymmetryTrial(match, math.inf, False))
             continue
         tied = converge(
             task, structure, student.weights, tied_copies(student.copies, matches), settings, student.seed, backend,
             hopeless=_HOPELESS * allowed,
         )  # fmt: skip
         is_good = tied.loss <= allowed
-        trials.append(Trial(match, tied.loss / lowest, is_good))
+        trials.append(SymmetryTrial(match, tied.loss / lowest, is_good))
         if is_good:
             student, accepted = tied, matches
     return student, tuple(trials)

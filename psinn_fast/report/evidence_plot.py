@@ -13,7 +13,7 @@ from .plots import Canvas, draw_structure, new_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase
 
-    from ..discovery.discover import Discovery
+    from ..discovery.found import Discovery
 
 _RESOLUTION = 81
 _MOST_MAPS = 2

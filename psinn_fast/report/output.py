@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..discovery.discover import Discovery
+from ..discovery.found import Discovery
 from ..kernels import get_backend
 from ..kernels.errors import InputError, OutputWarning, one_line
 from ..networks.structure import Structure

@@ -28,7 +28,7 @@ from psinn_fast.discovery import distillation as module
 from psinn_fast.discovery.distillation import Distillation, distil
 from psinn_fast.discovery.matching import Match
 from psinn_fast.discovery.minimise import StudentLoss
-from psinn_fast.discovery.reading import Trial, simplify, symmetrise
+from psinn_fast.discovery.reading import SymmetryTrial, simplify, symmetrise
 from psinn_fast.discovery.student import converge, fitted, imitation, own_coordinates, train_student
 
 QUICK = StudentSettings((4, 4), Regularizer("l2", 3e-3), grid=13, starts=3)
@@ -159,7 +159,7 @@ def test_a_tie_that_narrowly_fails_is_tried_on_the_other_students(monkeypatch: p
         trials = []
         for g in maps:
             ratio = 30.0 if g != flips[0] else 1.0 if len(tried) == 5 else 1.1
-            trials.append(Trial(Match(Symmetry(g, (1,)), (), 0.1), ratio, ratio < 1.05))
+            trials.append(SymmetryTrial(Match(Symmetry(g, (1,)), (), 0.1), ratio, ratio < 1.05))
         return student, tuple(trials)
 
     monkeypatch.setattr(module, "symmetrise", answer)

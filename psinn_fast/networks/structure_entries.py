@@ -11,7 +11,7 @@ from ..storage import entries
 if TYPE_CHECKING:  # it imports this module
     from .structure import Structure
 
-SCHEMA = "psinn_fast.networks.structure/1"
+SCHEMA = "psinn_fast.structure/1"
 # What a file holds where it is not the default.
 _FRAME = ("centre", "input_scale", "output_scale")
 

@@ -60,4 +60,4 @@ def test_an_optimiser_of_ones_own(tmp_path: Path) -> None:
     torch.set_num_threads(threads)
     assert torch.equal(again.theta, whole.theta)
     sequence = pf.solve(small_laplace(5), pf.Network(layers=[2, 6, 1]), [SignDescent(5), pf.GaussNewton(3)])
-    assert (sequence.steps, sequence.optimizer) == (8, "sign-descent+gauss-newton")
+    assert (sequence.steps, sequence.setup.optimizer) == (8, "sign-descent+gauss-newton")

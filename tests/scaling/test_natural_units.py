@@ -253,17 +253,17 @@ def test_resumed_training_of_an_odd_problem_goes_on_as_if_it_had_not_stopped(tmp
 
 def test_float64_where_float32_is_too_coarse() -> None:
     far = line(1e6, 1e6 + 1, 0, 1)
-    assert solve(far, Network(layers=[1, 4, 1]), Adam(1)).dtype == "float64"
-    assert solve(line(0, 100, 0, 1e8), Network(layers=[1, 4, 1]), Adam(1)).dtype == "float32"
+    assert solve(far, Network(layers=[1, 4, 1]), Adam(1)).setup.dtype == "float64"
+    assert solve(line(0, 100, 0, 1e8), Network(layers=[1, 4, 1]), Adam(1)).setup.dtype == "float32"
     for optimizer in ("adam", "gauss-newton"):
         with pytest.raises(InputError, match="dtype: float32 is too coarse for this problem, residuals of term"):
             solve(far, Network(layers=[1, 4, 1], dtype="float32"), optimizers(optimizer, 1))
     # Squares of 1e-50 are lost in float32, unless they are squares of natural units.
     tiny = line(0, 1, 0, 1e-25)
-    assert solve(tiny, Network(layers=[1, 4, 1]), Adam(1)).dtype == "float32"
+    assert solve(tiny, Network(layers=[1, 4, 1]), Adam(1)).setup.dtype == "float32"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert solve(tiny, Network(layers=[1, 4, 1]), Adam(1), options=Options(scaling=None)).dtype == "float64"
+        assert solve(tiny, Network(layers=[1, 4, 1]), Adam(1), options=Options(scaling=None)).setup.dtype == "float64"
 
 
 # Networks that do not fit.

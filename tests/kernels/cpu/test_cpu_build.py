@@ -79,10 +79,10 @@ def run(code: str, isa: str) -> subprocess.CompletedProcess[str]:
 
 PRINT_JETS = """
 import torch
-from psinn_fast.kernels.channels import ChannelSet
-from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.language.channels import ChannelSet
+from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels import get_backend
-from psinn_fast.structure import Structure
+from psinn_fast.networks.structure import Structure
 
 structure = Structure.dense([2, 7, 1])
 theta = torch.linspace(-1, 1, structure.n_parameters, dtype=torch.float64)

@@ -288,14 +288,14 @@ def test_widest(backend: CpuBackend) -> None:
 LIMITS = """
 import itertools, resource, sys
 import torch
-from psinn_fast.kernels.channels import ChannelSet, Laplacian
+from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.cpu.extension import instruction_sets
-from psinn_fast.kernels.lowering import lower
-from psinn_fast.kernels.program import Adjoint, Jet, Program
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.language.program import Adjoint, Jet, Program
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.structure import Structure
+from psinn_fast.networks.structure import Structure
 
 def attempt(name, call):
     try:

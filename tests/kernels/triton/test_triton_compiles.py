@@ -17,18 +17,18 @@ import torch, triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from psinn_fast.kernels.channels import ChannelSet
-from psinn_fast.kernels.lowering import lower
+from psinn_fast.kernels.language.channels import ChannelSet
+from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.triton.configuration import by_rule, Configuration
 from psinn_fast.kernels.triton.emission import Mode
 from psinn_fast.kernels.triton.layout import make_layout
 from psinn_fast.kernels.triton.point_kernel import PointKernel, Weights
 from psinn_fast.kernels.triton.update import adam, collect
-from psinn_fast.pde import PDE
+from psinn_fast.problem.pde import PDE
 from psinn_fast import Problem
-from psinn_fast.conditions import Data, Residual
+from psinn_fast.problem.conditions import Data, Residual
 from psinn_fast.domains import Box
-from psinn_fast.structure import Structure
+from psinn_fast.networks.structure import Structure
 
 chip, number = int(sys.argv[1]), sys.argv[2]
 dtype = {"fp32": torch.float32, "fp64": torch.float64}[number]

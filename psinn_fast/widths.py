@@ -20,7 +20,7 @@ _PER_CHANNEL = 16
 
 
 def default_width(problem: Problem, structure: Structure, by_newton: bool) -> int:
-    """The problem's width, or less where Gauss-Newton's iterations would cost too much.
+    """The problem's width, or less where Gauss-Newton's steps would cost too much.
 
     Without a width of the problem: for Gauss-Newton the largest that is affordable, P^2 + 16 C M <= 150,000 max(d, 2)
     with P parameters, C channels of the costliest residual, M expanded weights and d coordinates; for Adam the largest

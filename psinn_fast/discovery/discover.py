@@ -98,7 +98,7 @@ def discover(
     )  # fmt: skip
     wanted, seeds, steps, seed = asked.tests, asked.seeds, asked.steps, asked.seed
     training: dict[str, Any] = {
-        "iterations": steps, "seconds": asked.seconds, "backend": backend, "progress": progress,
+        "steps": steps, "seconds": asked.seconds, "backend": backend, "progress": progress,
     }  # fmt: skip
     clock, notes = _Clock(), list[str]()
     maps = problem.domain.symmetries()
@@ -113,7 +113,7 @@ def discover(
     trained: list[Trained] = []
     if {"teacher", "student"} & set(wanted):
         with clock("teachers"):
-            trained, training["iterations"], said = _teachers(problem, asked, training)
+            trained, training["steps"], said = _teachers(problem, asked, training)
         notes += said
     nets = [*([teacher] if teacher is not None else []), *(found.net for found in trained)]
 
@@ -192,10 +192,10 @@ def _teachers(
     nets = [found.net for found in trained]
     if len(nets) > 1 and (noise := teachers.disagreement(problem, nets, training["backend"])) > DIFFERING:
         steps = MORE * asked.steps
-        more = {**training, "iterations": steps}
+        more = {**training, "steps": steps}
         trained, failures = teachers.train(problem, range(seed, seed + MORE * seeds), **more)
         notes.append(
-            f"teachers differ by {noise:.1%} after {asked.steps} iterations: {MORE * seeds} were trained for {steps}"
+            f"teachers differ by {noise:.1%} after {asked.steps} steps: {MORE * seeds} were trained for {steps}"
         )
     return sorted(trained, key=lambda found: found.loss), steps, [*notes, *(f"teacher, {text}" for text in failures)]
 
@@ -261,7 +261,7 @@ def _trial(
         if losses and min(losses) <= allowed:
             break
     rejected = not losses or min(losses) > allowed
-    return Trial((wide.n_parameters, n_dense), training["iterations"], tuple(losses), dense_losses, rejected), failures
+    return Trial((wide.n_parameters, n_dense), training["steps"], tuple(losses), dense_losses, rejected), failures
 
 
 def _untrained_loss(problem: Problem, structure: Structure, backend: str) -> float:

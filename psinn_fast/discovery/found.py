@@ -17,14 +17,14 @@ from .teachers import Trained
 
 @dataclass(frozen=True)
 class Trial:
-    """Structured against dense networks: the problem's own loss at all points, per seed, after equal iterations.
+    """Structured against dense networks: the problem's own loss at all points, per seed, after equal steps.
 
     ``rejected``: no structured loss is within 10 times the geometric mean of the dense ones. ``parameters``: of the
     structured and of the dense network.
     """
 
     parameters: tuple[int, int]
-    iterations: int
+    steps: int
     structured: tuple[float, ...]
     dense: tuple[float, ...]
     rejected: bool
@@ -33,7 +33,7 @@ class Trial:
         structured, dense = (", ".join(f"{loss:.1e}" for loss in own) for own in (self.structured, self.dense))
         verdict = "rejected, more than 10 times the dense loss" if self.rejected else "kept"
         return (
-            f"trial, loss after {self.iterations} Gauss-Newton iterations: structured {structured} "
+            f"trial, loss after {self.steps} Gauss-Newton steps: structured {structured} "
             f"({self.parameters[0]} parameters), dense {dense} ({self.parameters[1]} parameters): {verdict}"
         )
 

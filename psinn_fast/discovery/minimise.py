@@ -18,7 +18,7 @@ from ..problem.problem import Problem
 from .penalty import Penalty
 
 FloatArray = npt.NDArray[np.float64]
-# Gauss-Newton ends when so many iterations together lower the loss by less than this fraction.
+# Gauss-Newton ends when so many steps together lower the loss by less than this fraction.
 _WINDOW, _STALLED = 20, 3e-4
 _MOST_TRIALS = 40
 # Step of the forward differences that give the Hessian, and the curvature that counts as none.
@@ -29,12 +29,12 @@ _ROUNDING = 1e-13
 
 
 class Minimum(NamedTuple):
-    """``gradient``: its largest component; ``iterations``: of both methods."""
+    """``gradient``: its largest component; ``steps``: of both methods."""
 
     theta: Tensor
     loss: float
     gradient: float
-    iterations: int
+    steps: int
 
 
 class StudentLoss:
@@ -82,7 +82,7 @@ class StudentLoss:
         return (hessian + hessian.T) / 2 + self._penalty.hessian(theta, convex=False)
 
 
-def gauss_newton(loss: StudentLoss, theta: Tensor, iterations: int, tolerance: float) -> Minimum:
+def gauss_newton(loss: StudentLoss, theta: Tensor, steps: int, tolerance: float) -> Minimum:
     """Levenberg-Marquardt steps (H + damping diag H) d = -g; the damping by the gain ratio (Nielsen 1999).
 
     Ends where the gradient is within the tolerance or the loss stalls: with residuals this large Gauss-Newton only
@@ -90,7 +90,7 @@ def gauss_newton(loss: StudentLoss, theta: Tensor, iterations: int, tolerance: f
     """
     value, gradient = loss.value_and_gradient(theta)
     damping, growth, history, done = 1e-2, 2.0, [value], 0
-    while done < iterations and float(gradient.abs().max()) > tolerance:
+    while done < steps and float(gradient.abs().max()) > tolerance:
         hessian = loss.gauss_newton(theta)
         scale = hessian.diagonal().clamp_min(1e-8 * float(hessian.diagonal().max()))
         for _ in range(_MOST_TRIALS):
@@ -115,7 +115,7 @@ def gauss_newton(loss: StudentLoss, theta: Tensor, iterations: int, tolerance: f
     return Minimum(theta, value, float(gradient.abs().max()), done)
 
 
-def newton(loss: StudentLoss, theta: Tensor, iterations: int, tolerance: float) -> Minimum:
+def newton(loss: StudentLoss, theta: Tensor, steps: int, tolerance: float) -> Minimum:
     """Newton steps d = -Q (|lambda| + damping)^-1 Q^T g, with the eigenvalues and eigenvectors of the whole Hessian.
 
     |lambda| instead of lambda makes saddle points repel (Dauphin et al. 2014, arXiv:1406.2572). Where the gradient is
@@ -123,7 +123,7 @@ def newton(loss: StudentLoss, theta: Tensor, iterations: int, tolerance: float) 
     """
     value, gradient = loss.value_and_gradient(theta)
     damping, done = 1e-6, 0
-    while done < iterations:
+    while done < steps:
         size = float(gradient.abs().max())
         values, vectors = torch.linalg.eigh(loss.hessian(theta))
         if size <= tolerance:

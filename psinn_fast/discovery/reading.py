@@ -136,7 +136,7 @@ def tie_clusters(
             hopeless=_HOPELESS * student.loss,
         )  # fmt: skip
         if tied.loss <= (1 + settings.cluster_rise) * student.loss:
-            return replace(tied, iterations=student.iterations + tied.iterations), extraction, threshold
+            return replace(tied, steps=student.steps + tied.steps), extraction, threshold
     raise DiscoveryError(
         f"student of seed {student.seed}: no ties within {_THRESHOLDS[-1]:g} are free: its loss rises by more than "
         f"{settings.cluster_rise:.0%}. It is not converged, or has more weights than it needs; use more regularisation"

@@ -24,11 +24,11 @@ from .minimise import StudentLoss, gauss_newton, newton
 
 FloatArray = npt.NDArray[np.float64]
 Weights = Sequence[tuple[FloatArray, FloatArray]]
-# Iterations under a hundredth of the penalty, before all of it: from the initial weights the full penalty can be
+# Steps under a hundredth of the penalty, before all of it: from the initial weights the full penalty can be
 # stronger than the signal, and the student collapses.
 _WEAK, _WEAK_STEPS = 0.01, 30
 _NEWTON_STEPS = 25
-# L-BFGS iterations per Gauss-Newton iteration.
+# L-BFGS steps per Gauss-Newton step.
 _LBFGS = 10
 _IMITATION_POINTS = 961
 # Half-widths of domains that students see as they are; else ratios of unequal ones as they see them.
@@ -44,7 +44,7 @@ class StudentSettings:
         regularizer: the weight penalty. The paper's is 1e-3 * sum of Frobenius norms on the teacher's output as it is;
             here the output is scaled to unit variance, for which 3e-3 is the same strength on its Laplace problem.
         grid: imitation points per axis; None: about a thousand in all, 31 x 31 for two inputs, 10 x 10 x 10 for three.
-        steps: Gauss-Newton iterations at most, before Newton's.
+        steps: Gauss-Newton steps at most, before Newton's.
         starts: independent students.
         seed: of the initial weights; each seed means other starts.
         tolerance: a student is converged where no component of its gradient is larger.
@@ -100,7 +100,7 @@ class Student:
     loss: float
     mean_square: float
     gradient: float
-    iterations: int
+    steps: int
     copies: tuple[FloatArray, ...]
 
     @property
@@ -169,14 +169,14 @@ def train_student(task: Problem, settings: StudentSettings, seed: int, backend: 
         found = gauss_newton(loss, net.theta.detach(), steps, settings.tolerance)
         with torch.no_grad():
             net.theta.copy_(found.theta)
-    iterations, value, gradient = found.iterations, found.loss, found.gradient
+    steps, value, gradient = found.steps, found.loss, found.gradient
     if full.kind == "growl":  # columns become equal, on kinks at which second-order steps are refused
         optimizer = LBFGS(_LBFGS * settings.steps, tolerance=settings.tolerance)
         run = minimised(task, net, optimizer, full, backend)
         value, gradient = sum(run.final_losses()), run.gradient
-        iterations += run.step
+        steps += run.step
     square = loss.mean_square(net.theta.detach())[0]
-    return Student(net, seed, value, square, gradient, iterations, ones)
+    return Student(net, seed, value, square, gradient, steps, ones)
 
 
 def converge(
@@ -197,15 +197,15 @@ def converge(
     """
     loss = StudentLoss(task, structure, copies, settings.regularizer, backend)
     found = gauss_newton(loss, fitted(structure, weights), settings.steps, settings.tolerance)
-    iterations = found.iterations
+    steps = found.steps
     if hopeless is None or found.loss <= hopeless:
         found = newton(loss, found.theta, _NEWTON_STEPS, settings.tolerance)
-        iterations += found.iterations
+        steps += found.steps
     net = PsiMLP(structure, dtype=torch.float64)
     with torch.no_grad():
         net.theta.copy_(found.theta)
     square = loss.mean_square(found.theta)[0]
-    return Student(net, seed, found.loss, square, found.gradient, iterations, tuple(copies))
+    return Student(net, seed, found.loss, square, found.gradient, steps, tuple(copies))
 
 
 def fitted(structure: Structure, weights: Weights) -> torch.Tensor:

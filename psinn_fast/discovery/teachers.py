@@ -75,7 +75,7 @@ def train(
     *,
     structure: Structure | None = None,
     width: int | None = None,
-    iterations: int,
+    steps: int,
     seconds: float | None,
     backend: str,
     progress: bool,
@@ -90,7 +90,7 @@ def train(
     for seed in seeds:
         # Of unknown coefficients and a field, here the field is what counts.
         focus = 1.0 if problem.pde.unknown else "auto"
-        optimizer = GaussNewton(iterations, focus=focus, seed=seed)
+        optimizer = GaussNewton(steps, focus=focus, seed=seed)
         net = build_network(problem, network, by_newton=True, seed=seed, backend=backend)
         try:
             found = fit(problem, net, optimizer, seconds=seconds, options=options)

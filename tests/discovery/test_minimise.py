@@ -80,10 +80,10 @@ def test_other_penalties_leave_nothing_for_lbfgs(kind: str) -> None:
     assert student.loss < 1.01 * sum(again.final_losses())
 
 
-def test_no_iterations_change_nothing() -> None:
+def test_no_steps_change_nothing() -> None:
     net = PsiMLP(Structure.dense((2, 3, 1)), seed=0, dtype=torch.float64)
     loss = StudentLoss(task(), net.structure, ones(net.structure), Regularizer("l2", 1e-3))
     for method in (gauss_newton, newton):
         found = method(loss, net.theta.detach(), 0, 1e-9)
-        assert found.iterations == 0
+        assert found.steps == 0
         assert torch.equal(found.theta, net.theta)

@@ -71,8 +71,8 @@ def test_teachers_asymmetry_against_their_noise() -> None:
 def test_teachers_that_differ_get_company_and_time() -> None:
     found = discover(small_laplace(), tests=("teacher",), steps=3)
     assert [teacher.seed for teacher in sorted(found.teachers, key=lambda t: t.seed)] == [0, 1, 2, 3]
-    assert re.search(r"teachers differ by [\d.]+% after 3 iterations: 4 were trained for 6", " ".join(found.notes))
-    assert found.trial is None or found.trial.iterations == 6
+    assert re.search(r"teachers differ by [\d.]+% after 3 steps: 4 were trained for 6", " ".join(found.notes))
+    assert found.trial is None or found.trial.steps == 6
 
 
 def test_teachers_layers_are_scaled_down() -> None:
@@ -164,7 +164,7 @@ def test_an_untrained_loss_has_a_value_where_residuals_need_not() -> None:
 
 @pytest.mark.trajectory
 def test_a_wrong_structure_is_rejected_by_the_trial() -> None:
-    problem, training = small_laplace(), {"iterations": 60, "seconds": None, "backend": "auto", "progress": False}
+    problem, training = small_laplace(), {"steps": 60, "seconds": None, "backend": "auto", "progress": False}
     dense, _ = train(problem, [0], **training)
     for symmetry, rejected in ((EVEN_Y, False), (Symmetry(FLIP_Y, (-1,)), True)):
         structure = structure_from_group([symmetry], (1, 1))

@@ -50,7 +50,8 @@ types: $(READY)
 	@# mypy does not follow package_dir, so it is shown the tree as it installs.
 	@rm -rf build/types && mkdir -p build/types/psinn_fast
 	@ln -s $(CURDIR)/psinn_fast/* $(CURDIR)/kernels build/types/psinn_fast/
-	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p psinn_fast
+	@ln -s $(CURDIR)/bench $(CURDIR)/examples build/types/
+	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p psinn_fast -p bench -p examples
 	cd build/types && ../../$(BIN)/lint-imports ../../pyproject.toml --no-cache
 
 format: $(READY)  ## rewrite the sources in the project's format

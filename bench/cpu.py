@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = attempt({}, lambda section=section: {"rows": section.run(settings)})
         result["sections"][name] = found | {"seconds": time.perf_counter() - started}
         text = f"FAILED  {found['failure']}" if "failure" in found else section.table(found["rows"])
-        print(f"{name}: {section.__doc__.strip().splitlines()[0]}\n{text}\n", flush=True)
+        print(f"{name}: {(section.__doc__ or name).strip().splitlines()[0]}\n{text}\n", flush=True)
         options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     failures = list(_failures(result["sections"]))
     for failure in failures:

@@ -46,6 +46,7 @@ def _measure(layers: tuple[int, ...], settings: Settings) -> Row:
     seconds_of_peak = 0.01 if settings.quick else PEAK_SECONDS
     module = native()
     isa = chosen_instruction_set()
+    assert module is not None
     counts = sorted({1, settings.threads})
     steps = {n: TrainStep(net.plan, net.theta, [residual], settings.backend) for n in counts}
     peaks: dict[int, list[float]] = {n: [] for n in counts}

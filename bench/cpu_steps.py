@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ LEFT_OUT = "left out by --quick"
 
 
 def run(settings: Settings) -> list[Row]:
-    cases = CASES
+    cases: Sequence[Case] = CASES
     if settings.quick:
         cases = tuple(replace(case, points=settings.points(case.points), edge_points=5) for case in CASES[:1])
     return [attempt(_description(case), lambda case=case: _measure(case, settings)) for case in cases]

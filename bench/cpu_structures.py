@@ -5,18 +5,18 @@ At equal points, where a bar is set, and as `fit` trains them: on one point of e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 
 import torch
 
+from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.network.symbols import SymbolLayer
 from psinn_fast.networks.groups import SignedPermutation, Symmetry, structure_from_group
 from psinn_fast.networks.mlp import PsiMLP
 from psinn_fast.networks.published import published_structure
 from psinn_fast.networks.structure import Structure
-from psinn_fast.problem.problem import Problem
 from psinn_fast.problems import get_problem
 from psinn_fast.training.points.point_orbits import one_point_per_orbit
 
@@ -96,7 +96,7 @@ def _measure(make: Callable[[], Structure], symmetries: int, problem: str, setti
     points = settings.points(Case.points)
     steps = {
         "tied": _step(structure, problem, points, settings),
-        FOLDED: _step(structure, problem, points, settings, one_point_per_orbit),
+        FOLDED: _step(structure, problem, points, settings, is_folded=True),
     }
     for sizes in dict.fromkeys((DENSE, structure.layer_sizes)):
         steps[_dense_name(sizes)] = _step(Structure.dense(sizes), problem, points, settings)
@@ -125,13 +125,15 @@ def _step(
     problem: str,
     points: int,
     settings: Settings,
-    fold: Callable[[Problem, PsiMLP, Sequence[Term]], list[Term]] | None = None,
+    is_folded: bool = False,
 ) -> TrainStep:
     net = PsiMLP(structure, seed=0)
     terms = [_residual(problem, points, torch.float32)]
-    if fold is not None and points == Case.points:
+    if is_folded:
         whole = get_problem(problem)
-        terms = fold(whole, net, whole.terms())[:1]
+        folded = one_point_per_orbit(whole, net, whole.terms(), get_backend(settings.backend))[:1]
+        # Fewer points than the problem has are not those of whole orbits.
+        terms = folded if points == Case.points else terms
     step = TrainStep(net.plan, net.theta, terms, settings.backend)
     compare(step, _expected(structure, problem, points), structure.name)
     return step

@@ -69,13 +69,14 @@ class Bench:
         return pf.StudentSettings((4, 4), grid=9, starts=1, steps=20) if self.quick else None
 
     def part(self, name: str) -> Callable[[Case, int], Row]:
-        return {
+        parts: dict[str, Callable[[Case, int], Row]] = {
             "problem": self.problem,
             "distil": partial(self.distil, threshold="auto"),
             "distil-0.1": partial(self.distil, threshold=0.1),
             "discover": self.discover,
             "accuracy": self.accuracy,
-        }[name]
+        }
+        return parts[name]
 
     def problem(self, case: Case, seed: int) -> Row:
         problem = case.make()
@@ -188,7 +189,7 @@ def summary(part: str, case: Case, runs: Sequence[Row]) -> Row:
         row["met"] = (len(pairs) == len(runs) and no_worse) if pairs or not good else None
         row["ratio_interval"] = {
             name: ratio_interval(
-                *([_error(run[label], name) for run in pairs] for label in ("discovered", "published"))
+                [_error(run["discovered"], name) for run in pairs], [_error(run["published"], name) for run in pairs]
             )
             for name in (*names, "relative_l2")
             if pairs

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -51,7 +52,7 @@ def run(name: str, layout: str, seed: int, *, iterations: int) -> Row:
     solution = pf.solve(
         problem, pf.Network("psi", structure=structure, width=1), pf.GaussNewton(iterations, seed=seed), seed=seed
     )
-    errors = solution.metrics["relative_l2"]
+    errors: Any = solution.metrics["relative_l2"]
     return {
         "parameters": structure.n_parameters,
         "relative_l2": max(errors.values()) if isinstance(errors, dict) else errors,

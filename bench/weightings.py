@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sympy
@@ -113,14 +114,14 @@ def _costs(problem: pf.Problem) -> list[Row]:
             steps[i] = min(steps[i], _seconds(trained) / _STEPS)
     rows = []
     for one, update, step in zip(weighed, updates, steps, strict=True):
-        name, every = one.weighting.name, one.weighting.every
+        name = one.weighting.name
         print(f"{problem.name:12}{name:20} an update costs {update / plain:.2f} steps", flush=True)
         costs = {"step_ms": 1e3 * plain, "update": update / plain, "step": step / plain}
-        rows.append({"problem": problem.name, "weighting": name, "every": every, **costs})
+        rows.append({"problem": problem.name, "weighting": name, "every": one.weighting.every, **costs})
     return rows
 
 
-def _seconds(work: partial[object]) -> float:
+def _seconds(work: partial[Any]) -> float:
     began = time.process_time()
     work()
     return time.process_time() - began

@@ -159,7 +159,7 @@ def run(name: str, width: int | str, seed: int, *, seconds: float) -> Row:
 def line(row: Row) -> str:
     errors = [f"{found['relative_l2']:.1e}" for found in row["runs"] if "relative_l2" in found]
     failed = len(row["runs"]) - len(errors)
-    first = next((found for found in row["runs"] if "layers" in found), {})
+    first: Row = next((found for found in row["runs"] if "layers" in found), {})
     network = f"{'-'.join(map(str, first.get('layers', ())))} ({first.get('parameters', 0)})"
     end = " ".join(errors) + (f"  {failed} FAILED" if failed else "")
     return f"{row['problem']:14}{row['width']!s:>8}  {network:24}{row.get('median', math.nan):9.1e}  {end}"

@@ -115,8 +115,9 @@ def inputs_in_known_roles(strength: float, seed: int, steps: int) -> Decay:
 
     descend(net, net.theta.detach().clone(), terms, strength, STEP_A, steps, look)
     # Of discrete steps: each multiplies the difference by 1 - step * strength / ||W_1||.
-    factors = np.concatenate([[1.0], np.cumprod(1 - STEP_A * strength / np.array(norms[:-1]))])
-    time = STEP_A * np.arange(steps)
+    rates = 1 - STEP_A * strength / np.array(norms[:-1], dtype=np.float64)
+    factors = np.concatenate([[1.0], np.cumprod(rates)]).astype(np.float64)
+    time = STEP_A * np.arange(steps, dtype=np.float64)
     return Decay(
         strength, time, np.array(equal), np.array(opposite), equal[0] * factors, float(np.mean(1 / np.array(norms)))
     )

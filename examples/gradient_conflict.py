@@ -57,11 +57,7 @@ def problem(points: int) -> Problem:
     """The built-in Laplace problem on a coarser grid, its edges in one term: the same loss, more cheaply."""
     laplace = get_problem("laplace")
     box = laplace.domain
-    edges = [
-        Dirichlet(box.face(coord, end, points), u=lambda x, y: x**3 - 3 * x * y**2)
-        for coord in box.coords
-        for end in ("low", "high")
-    ]
+    edges = [Dirichlet(box.boundary(points, part), u=lambda x, y: x**3 - 3 * x * y**2) for part in box.parts]
     return replace(laplace, conditions=[Residual(box.grid(points)), *edges])
 
 

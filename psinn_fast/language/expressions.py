@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,21 +15,25 @@ from . import algorithms as algorithms  # guards SymPy
 from .comparisons import CASES
 from .complex_expressions import real_form
 from .fields import SymbolicField
+from .names import equation_names
 from .scope import Scope, carried_out, entered
 from .steps import readable
 
 
-def expressions_of(function: Callable[[], Any], scope: Scope) -> tuple[sp.Expr, ...]:
-    """Call a residual function: one expression or equation, or a list or SymPy matrix of them.
+def expressions_of(function: Callable[[], Any], scope: Scope) -> list[tuple[str, sp.Expr]]:
+    """Call a residual function: one expression or equation, a list or SymPy matrix of them, or any of these by name.
 
     Equations mean left minus right side. Names are bound (`scope`), derivatives and sums taken.
 
+    Returns:
+        The name of its equation, "" where it has none, and each expression.
+
     Raises:
-        InputError: anything that is no finite real expression of fields, coordinates and coefficients; any exception
-            of the function.
+        InputError: anything that is no finite real expression of fields, coordinates and coefficients; names of
+            equations that are none; any exception of the function.
     """
     try:
-        return tuple(_evaluated(scope.bound(_expression(item)), scope) for item in list(_items(function())))
+        return [(name, _plain(name, item, scope)) for name, item in list(_named_items(function()))]
     except InputError:
         raise
     except Exception as error:  # the function is the user's: it may raise anything
@@ -37,6 +41,23 @@ def expressions_of(function: Callable[[], Any], scope: Scope) -> tuple[sp.Expr, 
         raise InputError(
             f"the residual function failed on symbols ({type(error).__name__}: {reason}); {_advice(error)}"
         ) from error
+
+
+def _named_items(returned: Any) -> Iterator[tuple[str, Any]]:
+    """The single residuals, with the names of their equations."""
+    if not isinstance(returned, Mapping):
+        yield from (("", item) for item in _items(returned))
+        return
+    for name, part in zip(equation_names(returned), returned.values(), strict=True):
+        yield from ((name, item) for item in _items(part))
+
+
+def _plain(name: str, item: Any, scope: Scope) -> sp.Expr:
+    """Errors begin with the equation's name."""
+    try:
+        return _evaluated(scope.bound(_expression(item)), scope)
+    except InputError as error:
+        raise InputError(f"equation {name!r}: {error}" if name else str(error)) from error.__cause__
 
 
 def _items(returned: Any) -> Iterator[Any]:

@@ -47,6 +47,22 @@ def split_names(names: Names, what: str) -> tuple[str, ...]:
     return read
 
 
+def equation_names(given: Iterable[object], what: str = "names of equations") -> tuple[str, ...]:
+    """Distinct names of equations after NFKC, such as ``momentum_x``.
+
+    Raises:
+        InputError: none at all, two that are one, what is no text or no word that Python could have for a name.
+    """
+    parts = tuple(given)
+    for name in parts:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise InputError(f"{what}: expected words of letters, digits and _, e.g. 'momentum_x', got {short(name)}")
+    read = tuple(normal(str(name)) for name in parts)
+    if not read or len(set(read)) < len(read):
+        raise InputError(f"{what}: expected at least one name and no name twice, got {list(parts)}")
+    return read
+
+
 def by_normal_names(given: Mapping[str, Value], what: str) -> dict[str, Value]:
     """The mapping with names after NFKC.
 

@@ -23,6 +23,7 @@ from .jets import SymbolicJet, jets_of, with_jets
 from .scope import Scope, recorded
 from .steps import in_steps, readable
 
+_NAMELESS = "the PDE's have no names; let its residual function return {name: expression}"
 # Calls of Python while an expression of some hundred levels is differentiated and shortened.
 _DEPTH = 5_000
 
@@ -35,6 +36,7 @@ class Traced:
     fields instead of jets where they are too large to be rewritten.
     ``symbols``: the user's own that stood for coordinates or coefficients.
     ``derivatives``: what the residual function differentiates, and by which symbols.
+    ``equations``: of each residual, the name of its equation; () where they have none.
     ``columns``: the columns given by the user (targets) come first in the program, these after them.
     """
 
@@ -43,6 +45,7 @@ class Traced:
     columns: Columns
     symbols: tuple[sp.Symbol, ...]
     derivatives: tuple[tuple[sp.Expr, tuple[sp.Symbol, ...]], ...]
+    equations: tuple[str, ...]
 
     def texts(self, meaning: Mapping[sp.Symbol, sp.Expr] | None = None) -> list[str]:
         """The residuals as text, large ones in outline; ``meaning``: what to show for a symbol."""
@@ -56,10 +59,34 @@ class Called:
     expressions: tuple[sp.Expr, ...]
     symbols: tuple[sp.Symbol, ...]
     derivatives: tuple[tuple[sp.Expr, tuple[sp.Symbol, ...]], ...]
+    equations: tuple[str, ...]
+
+    def only(self, names: Sequence[str], where: str) -> Called:
+        """The equations of these names, in the function's order, and the derivatives that may be in them.
+
+        Raises:
+            InputError: a name of none of them.
+        """
+        if unknown := [name for name in names if name not in self.equations]:
+            there = f"the PDE's are {list(dict.fromkeys(self.equations))}" if self.equations else _NAMELESS
+            raise InputError(f"{where}: equations: {there}, got {unknown[0]!r}")
+        pairs = [(r, own) for r, own in zip(self.expressions, self.equations, strict=True) if own in names]
+        expressions, equations = zip(*pairs, strict=True)
+        fields = _fields_in(*expressions)
+        derivatives = (
+            (differentiated, variables)
+            for differentiated, variables in self.derivatives
+            if (own := _fields_in(differentiated)) & fields or not own
+        )
+        return Called(expressions, self.symbols, tuple(derivatives), equations)
+
+
+def _fields_in(*expressions: sp.Expr) -> set[str]:
+    return {field.field for r in expressions for field in r.atoms(SymbolicField)}
 
 
 def called(function: Callable[[], Any], scope: Scope, where: str) -> Called:
-    """Call a residual function, which returns one residual or a sequence of them, as SymPy expressions.
+    """Call a residual function, which returns one residual, a sequence of them, or either by name of its equation.
 
     Args:
         function: closes over the symbols it uses.
@@ -70,8 +97,9 @@ def called(function: Callable[[], Any], scope: Scope, where: str) -> Called:
         InputError: the function fails, or returns what is no residual.
     """
     with _named(where), deeper, recorded() as record:
-        expressions = expressions_of(function, scope)
-        return Called(expressions, tuple(sorted(record.symbols, key=str)), tuple(record.derivatives))
+        equations, expressions = zip(*expressions_of(function, scope), strict=True)
+        symbols = tuple(sorted(record.symbols, key=str))
+        return Called(expressions, symbols, tuple(record.derivatives), equations if any(equations) else ())
 
 
 def lowered(
@@ -150,7 +178,7 @@ def _lowered(
     meaning.update({symbol: Coefficient(i) for i, symbol in enumerate(coefficients)})
     program = emit(steps, lowered[len(steps) :], meaning, channels, n_sites, len(columns) + len(hoisted))
     sources = Columns(tuple(hoisted.values()), places, where)
-    return Traced(program, traced, sources, given.symbols, given.derivatives)
+    return Traced(program, traced, sources, given.symbols, given.derivatives, given.equations)
 
 
 def _refuse_strangers(expressions: Sequence[sp.Expr], known: set[sp.Symbol], scope: Scope) -> None:

@@ -17,7 +17,7 @@ from ..frozen import frozen
 from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..language.fields import parse_derivative
-from ..language.names import normal, split_words
+from ..language.names import Names, equation_names, normal, split_words
 from ..language.reads import Reads
 from ..language.tracing import Traced, called, column_symbol, lowered
 from ..portable import Portable
@@ -63,6 +63,7 @@ class Condition(Portable):
         regions: of each site, what its points stand for; None: for themselves.
         targets: what the columns were made from, by name: numbers, one per point, or functions of the coordinates.
         outside: whether points may lie outside the problem's domain.
+        equations: names of those equations of the PDE that hold here; (): all of them.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Condition(Portable):
     regions: tuple[Region | None, ...]
     targets: Mapping[str, Given]
     outside: bool
+    equations: tuple[str, ...] = ()
     _records = ("_meaning",)
 
     @property
@@ -97,6 +99,8 @@ class Condition(Portable):
         where = f"term {self.name!r}"
         own = self.kind != EQUATION
         given = called(lambda: self.residual(pde, symbols), pde.scope, where) if own else pde.given
+        if self.equations:
+            given = given.only(self.equations, where)
         if ROOT in symbols:
             given = replace(given, expressions=tuple(symbols[ROOT] * r for r in given.expressions))
         traced = lowered(
@@ -158,33 +162,53 @@ def Residual(
     points: npt.ArrayLike,
     residual: Callable[..., Any] | None = None,
     *,
+    equations: Names | None = None,
     weight: Target = 1.0,
-    name: str = "residual",
+    name: str | None = None,
     outside: bool = False,
     **data: Target,
 ) -> Condition:
-    """The PDE holds at ``points`` (N, d); or any other ``residual`` function does, e.g. a Robin condition.
+    """The PDE holds at ``points`` (N, d), or some of its equations; or any other ``residual`` function does, e.g. a
+    Robin condition.
 
     Parameters of that function are fields, coordinates and coefficients, as in a PDE; names of ``data``; and ``n_x``,
     ``n_y``, ...: the components of the outward normals of points that are a domain's boundary or a part of it.
 
         Residual(disk.boundary(200), lambda u, n_x, n_y, T: u.x * n_x + u.y * n_y + h * (u - T), T=measured)
 
+    A term of some equations has a weight, points and a loss of its own, and computes derivatives for itself:
+
+        Residual(points, equations="momentum_x momentum_y"), Residual(points, equations="continuity", weight=10.0)
+
+    There is no mapping from equations to weights within one term: its one loss would not say which equation is
+    missed, and natural units, which scale every residual, could undo it. Where terms of their own cost too much,
+    multiply an expression by the root of its weight in the residual function.
+
+    Args:
+        equations: names of those that hold here, for a PDE that gives its equations names; None: all, as one term.
+
     Args, for all conditions:
         points: NumPy array, torch tensor or nested sequences of real numbers; they are copied.
         weight: factor of the term in the total loss, >= 0; or a factor of each point's squared residual in the term's
             mean: (N,) numbers, or a function like those of targets, where other points are to be drawn.
-        name: of the term; equal names are numbered.
+        name: of the term; equal names are numbered. None: "residual", or the names of the equations.
         outside: allow points outside the problem's domain, which are refused otherwise.
         data: numbers that the residual function reads, by name: one, one per point, or functions of the coordinates.
     """
+    wanted = () if equations is None else equation_names(split_words(equations, "equations"), "equations")
+    name = ("+".join(wanted) or "residual") if name is None else name
     site = _points(points, name)
+    if wanted and residual is not None:
+        raise InputError(
+            f"{name}: equations: they are those of the PDE, and this condition has a residual function of its own: let "
+            "it return the wanted ones alone"
+        )
     if residual is None:
         if data:
             raise InputError(
                 f"{name}: {next(iter(data))}: data are for a residual function of the condition, and there is none"
             )
-        return _condition(name, points, (site,), _equation, {}, EQUATION, weight, outside)
+        return replace(_condition(name, points, (site,), _equation, {}, EQUATION, weight, outside), equations=wanted)
     asked = parameters_of(residual)
     for what in data:
         if asked is not None and what not in asked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..domains import common_unit
 from ..kernels.errors import InputError
 from ..kernels.language.channels import ChannelSet
 from ..language.fields import derivative_name
-from ..language.tracing import column_symbol
+from ..language.tracing import Traced, column_symbol
 from .given_columns import ROOT, known_anywhere, normal_column
 
 if TYPE_CHECKING:  # they import this module
@@ -24,7 +25,7 @@ def describe_pde(pde: PDE) -> str:
     """Fields and coordinates, what the Laplacian is, the residuals as traced, coefficients."""
     try:
         traced = pde.traced()
-        lines = [f"    {text} = 0" for text in traced.texts()]
+        lines = [*_residuals(traced)]
         lines.append(f"    {_derivatives(traced.program.channels, pde)}")
     except InputError as error:
         lines = [f"    refused: {error}"]
@@ -40,7 +41,7 @@ def describe_problem(problem: Problem) -> str:
         n, what = len(condition.sites[0]), "points" if len(condition.sites) == 1 else "pairs of points"
         weight = "weights by point" if ROOT in condition.columns else f"weight {condition.weight:g}"
         lines.append(f"{condition.name}: {weight}, {n} {what} {kind}")
-        lines += [f"    {text} = 0" for text in traced.texts(_shown_columns(condition, pde))]
+        lines += _residuals(traced, _shown_columns(condition, pde))
         lines.append(f"    {_derivatives(traced.program.channels, pde)}")
     guesses = [f"{name} from {value:.15g}" for name, value in problem.guess.items()]
     bounds = [f"{name} in {list(interval)}" for name, interval in problem.bounds.items()]
@@ -50,6 +51,13 @@ def describe_problem(problem: Problem) -> str:
         *([f"Gauss-Newton starts {', '.join(guesses)}"] if guesses else []),
         *([f"bounds: {', '.join(bounds)}"] if bounds else []),
     ])  # fmt: skip
+
+
+def _residuals(traced: Traced, meaning: Mapping[sp.Symbol, sp.Expr] | None = None) -> Iterator[str]:
+    """One line each, with the names of the equations where they have any."""
+    names = traced.equations or ("",) * traced.program.n_residuals
+    for name, text in zip(names, traced.texts(meaning), strict=True):
+        yield f"    {name}: {text} = 0" if name else f"    {text} = 0"
 
 
 def _kind(condition: Condition) -> str:

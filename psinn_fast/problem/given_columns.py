@@ -118,6 +118,11 @@ def weight_columns(weight: Target, points: Points, name: str) -> tuple[float, di
     """A term's weight, and the column that its residuals are multiplied by where each point has a weight of its own."""
     if callable(weight):
         return 1.0, {ROOT: partial(_root_of, weight)}
+    if isinstance(weight, Mapping):
+        raise InputError(
+            f"{name}: weight: expected a number or one for each point, got a mapping; an equation that is a term of "
+            "its own has one: Residual(points, equations='continuity', weight=10.0)"
+        )
     is_one = not hasattr(weight, "__len__") or isinstance(weight, (str, bytes)) or getattr(weight, "ndim", 1) == 0
     if is_one:
         return checks.number(f"{name}: weight", weight, least=0), {}

@@ -17,18 +17,20 @@ _POINTS, _SAME = 16, 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Meaning:
-    """A program by its digest, and the sources it reads at some points.
+    """A program by its digest, the sources it reads at some points, and the names of the equations.
 
     It can be compared in another process, where everything is traced anew.
     """
 
     program: str
     sources: Points
+    equations: tuple[str, ...]
 
     @classmethod
     def of(cls, traced: Traced, sites: Sequence[Points]) -> Meaning:
         picked = np.linspace(0, len(sites[0]) - 1, _POINTS).round().astype(np.int64)
-        return cls(traced.program.digest(), traced.columns([points[picked] for points in sites]))
+        sources = traced.columns([points[picked] for points in sites])
+        return cls(traced.program.digest(), sources, traced.equations)
 
     @classmethod
     def anywhere(cls, traced: Traced, d: int) -> Meaning:
@@ -37,7 +39,8 @@ class Meaning:
         return cls.of(traced, [sizes * np.random.default_rng(0).uniform(-1, 1, (_POINTS, d))])
 
     def differs(self, earlier: Meaning) -> bool:
-        return self.program != earlier.program or not same_numbers(self.sources, earlier.sources)
+        same = self.program == earlier.program and self.equations == earlier.equations
+        return not same or not same_numbers(self.sources, earlier.sources)
 
 
 def same_numbers(one: Points, other: Points) -> bool:

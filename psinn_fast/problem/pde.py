@@ -31,7 +31,9 @@ from .description import describe_pde
 from .meaning import Meaning
 
 # A field of such a name could not be given a target: `Dirichlet(points, weight=0.0)`.
-CONDITION_ARGUMENTS = ("points", "partners", "normals", "quantities", "residual", "weight", "name", "outside")
+CONDITION_ARGUMENTS = (
+    "points", "partners", "normals", "quantities", "residual", "equations", "weight", "name", "outside",
+)  # fmt: skip
 
 # Powers of larger ones would have millions of digits.
 _LARGEST_INTEGER = 1e6
@@ -45,8 +47,9 @@ class PDE(Portable):
         coords: names of the coordinates, e.g. ``"x y"`` (1 to 4).
         fields: names of the unknown functions, e.g. ``"u v p"``.
         residual: a function whose parameters are named after fields, coordinates and coefficients, in any order; it
-            returns one expression or a list. It is called once, when the PDE is made: what it reads may change later
-            and changes nothing. Fields carry their derivatives as attributes: ``u.x``, ``u.xy``,
+            returns one expression, a list, or a mapping from names of equations to either, so that conditions can ask
+            for some of them (`Residual`). It is called once, when the PDE is made: what it reads may change later and
+            changes nothing. Fields carry their derivatives as attributes: ``u.x``, ``u.xy``,
             ``u.xxyy``, ``u.lap``. Use SymPy's functions (``sympy.sin``).
         coefficients: known numbers by name.
         unknown: coefficients to be found, by name with the value they start from.
@@ -102,7 +105,12 @@ class PDE(Portable):
         twice = sorted({name for name in everything if everything.count(name) > 1})
         if twice:
             raise InputError(f"coords, fields, coefficients, unknown: the names {twice} are used twice")
-        _ = self.given  # what the function reads may change: a PDE means what it says now
+        # What the function reads may change: a PDE means what it says now.
+        if taken := [name for name in self.equations if name in everything]:
+            raise InputError(
+                f"residual: the name {taken[0]!r} of an equation is a field's, coordinate's or coefficient's; call it "
+                f"something else, e.g. 'equation_{taken[0]}'"
+            )
 
     def _functions(self) -> dict[str, object]:
         return {"PDE: its residual": self.residual}
@@ -137,6 +145,11 @@ class PDE(Portable):
                     f"is now {short(', '.join(traced.texts()))}; pass it as a coefficient, or make the PDE anew"
                 )
         return given
+
+    @property
+    def equations(self) -> tuple[str, ...]:
+        """The names of the equations; () where they have none."""
+        return tuple(dict.fromkeys(self.given.equations))
 
     def traced(self) -> Traced:
         """The program of the PDE's residual.

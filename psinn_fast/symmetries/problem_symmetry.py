@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations, product
 
@@ -19,7 +19,7 @@ from ..kernels.language.channels import Channel, Laplacian, MultiIndex
 from ..kernels.language.torch_program import torch_program
 from ..language.tracing import Traced
 from ..networks.groups import SignedPermutation, Symmetry
-from ..problem.conditions import Condition
+from ..problem.conditions import EQUATION, Condition
 from ..problem.given_columns import ROOT, columns_of, known_anywhere, normal_column
 from ..problem.problem import Problem
 from ..problems import as_problem
@@ -113,13 +113,21 @@ def judged_symmetries(
 ) -> tuple[ProblemSymmetry, ...]:
     """`problem_symmetries` of some, about any centre; what is mapped out of the domain has no counterpart."""
     rng = np.random.default_rng(seed)
-    terms = [
-        _Term(problem, condition, traced, rng)
-        for condition, traced in zip(problem.conditions, problem.traced, strict=True)
-        if condition.weight > 0
-    ]
+    terms = [_Term(problem, condition, traced, rng) for condition, traced in _parts(problem) if condition.weight > 0]
     comparison = _Comparison(problem, terms, np.asarray(centre, dtype=np.float64), tolerance, rng)
     return tuple(comparison.test(symmetry.map, symmetry.character) for symmetry in symmetries)
+
+
+def _parts(problem: Problem) -> Iterator[tuple[Condition, Traced]]:
+    """The conditions; where some ask for some of the equations, each equation by itself: maps may exchange them."""
+    is_split = any(condition.equations for condition in problem.conditions)
+    for condition, traced in zip(problem.conditions, problem.traced, strict=True):
+        if not is_split or condition.kind != EQUATION:
+            yield condition, traced
+        else:
+            for name in dict.fromkeys(traced.equations):
+                part = replace(condition, equations=(name,))
+                yield part, part.traced(problem.pde, problem.unknowns)
 
 
 class _Term:

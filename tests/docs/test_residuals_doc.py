@@ -46,6 +46,13 @@ def test_equations(names: dict[str, Any], name: str, residuals: list[str]) -> No
         assert names["sympy"].simplify(names["sympy"].expand(one - wanted)) == 0
 
 
+def test_equations_by_name(names: dict[str, Any]) -> None:
+    cavity = names["cavity"]
+    assert cavity.term_names == ("momentum", "continuity", "dirichlet", "gauge")
+    assert [traced.program.n_residuals for traced in cavity.traced] == [2, 1, 2, 1]
+    assert [condition.weight for condition in cavity.conditions] == [1.0, 10.0, 1.0, 1.0]
+
+
 def test_flux_condition(names: dict[str, Any]) -> None:
     (term,) = pf.Problem("p", names["conductor"], pf.Box(x=(0, 1), y=(0, 1)), [names["flux"]]).terms()
     np.testing.assert_allclose(term.columns[:, 0], 1.25)

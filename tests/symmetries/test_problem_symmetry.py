@@ -328,3 +328,32 @@ def test_two_lone_points_of_one_field_are_measurements() -> None:
 def test_a_lone_point_of_a_field_that_is_determined_is_a_measurement() -> None:
     problem = on_square(Dirichlet(SQUARE.boundary(11), u=0.0), Data([[0.3, 0.7]], u=0.1))
     assert EVEN_Y in verdicts(problem, "undecided")
+
+
+def exchanged(u: sp.Expr) -> dict[str, sp.Expr]:
+    return {"along_x": u.xx - u, "along_y": u.yy - u, "mixed": u.xy}
+
+
+@pytest.mark.parametrize(
+    ("parts", "kept"),
+    [
+        (["along_x along_y mixed"], True),
+        (["along_x", "along_y", "mixed"], True),
+        (["along_x mixed", "along_y"], True),
+        (["along_x", "mixed"], False),
+    ],
+)
+def test_maps_may_exchange_equations_of_different_terms(parts: list[str], kept: bool) -> None:
+    pde = PDE("x y", "u", exchanged)
+    inside = [Residual(SQUARE.grid(11), equations=names) for names in parts]
+    problem = Problem("pair", pde, SQUARE, [*inside, Dirichlet(SQUARE.boundary(11), u=1.0)])
+    assert SWAP in verdicts(problem, "holds" if kept else "broken")
+    assert EVEN_Y in verdicts(problem, "holds")
+
+
+def test_an_equation_may_be_mapped_to_a_term_of_all() -> None:
+    """Its own points lie on one side; on the other the equation is one of several."""
+    points = np.array(SQUARE.grid(11))
+    alone = Residual(points[points[:, 1] > 0.1], equations="mixed", name="alone")
+    problem = Problem("pair", PDE("x y", "u", exchanged), SQUARE, [Residual(points, name="all"), alone])
+    assert EVEN_Y in verdicts(problem, "holds")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...domains import Domain
-from ..conditions import EQUATION, RESIDUAL
+from ..conditions import EQUATION, RESIDUAL, Condition
 
 if TYPE_CHECKING:  # it is described, not made, here
     from ..problem import Problem
@@ -31,27 +31,50 @@ def coverage(problem: Problem) -> tuple[str, ...]:
     In a box one text per axis, along which it is looked for: points of a part of it, such as an L or a disc, leave no
     gap. In another domain a text if the regions that points stand for leave out a part of it. Residuals of a
     condition's own count as the equation, since different parts may have different ones; a PDE without derivatives,
-    for fits of data, is none.
+    for fits of data, is none. Where terms ask for some of its equations alone, each equation is looked for.
     """
     counted = [c for c in problem.conditions if c.weight > 0 and c.kind in (EQUATION, RESIDUAL)]
+    if not any(condition.equations for condition in counted):
+        return _missed(problem, counted)
+    others = [condition for condition in counted if condition.kind == RESIDUAL]
+    found = {}
+    for name in problem.pde.equations:
+        asking = [c for c in counted if c.kind == EQUATION and (not c.equations or name in c.equations)]
+        regions, points = _places(problem, asking)
+        found[name] = _missed(problem, [*asking, *others] if regions or len(points) else asking)
+    if len(set(found.values())) == 1:
+        return next(iter(found.values()))
+    return tuple(
+        text.replace("the equation", f"the equation {name!r}", 1) for name, texts in found.items() for text in texts
+    )
+
+
+def _missed(problem: Problem, conditions: Sequence[Condition]) -> tuple[str, ...]:
+    """What is said of the equation that these conditions ask for."""
     domain = problem.domain
-    regions, arrays = [], [np.zeros((0, len(domain.coords)))]
-    for condition in counted:
-        region, points = condition.regions[0], condition.sites[0]
-        if region is None or not (region.domain.is_box or region.is_solid):
-            own = points[~domain.outside(points)]
-            arrays += [own] if (~domain.on_boundary(own, _SAME)).any() else []
-        elif region.is_solid and _overlap(region.domain, domain):
-            regions.append(region.domain)
-    points = np.concatenate(arrays)
+    regions, points = _places(problem, conditions)
     if not regions and not len(points):
-        if any(condition.kind == EQUATION for condition in counted):
+        if any(condition.kind == EQUATION for condition in conditions):
             return ("the equation is asked for at no point inside the domain",)
         is_equation = problem.pde.traced().program.channels.order > 0
         return ("no term asks for the equation",) if is_equation else ()
     if all(own.is_box for own in (domain, *regions)):
         return tuple(_gaps_along_axes(domain, regions, points))
     return () if len(points) else _part_without(domain, regions)
+
+
+def _places(problem: Problem, conditions: Sequence[Condition]) -> tuple[list[Domain], Points]:
+    """The regions that conditions' points stand for, and points that stand for themselves, inside the domain."""
+    domain = problem.domain
+    regions, arrays = [], [np.zeros((0, len(domain.coords)))]
+    for condition in conditions:
+        region, points = condition.regions[0], condition.sites[0]
+        if region is None or not (region.domain.is_box or region.is_solid):
+            own = points[~domain.outside(points)]
+            arrays += [own] if (~domain.on_boundary(own, _SAME)).any() else []
+        elif region.is_solid and _overlap(region.domain, domain):
+            regions.append(region.domain)
+    return regions, np.concatenate(arrays)
 
 
 def _gaps_along_axes(box: Domain, boxes: Sequence[Domain], points: Points) -> Iterator[str]:

@@ -18,6 +18,7 @@ from ...domains import Domain
 from ...kernels.language.channels import Channel, Laplacian
 from ...kernels.language.program import Jet
 from ...kernels.language.torch_program import slopes
+from ...language.tracing import Traced
 from ..conditions import EQUATION, Condition
 from .coverage import coverage
 
@@ -48,17 +49,17 @@ def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[st
     """
     counted = [(i, condition) for i, condition in enumerate(problem.conditions) if condition.weight > 0]
     others = [(i, condition) for i, condition in counted if condition.kind != EQUATION]
-    equations = [(i, condition) for i, condition in counted if condition.kind == EQUATION]
+    equations = [condition for _, condition in counted if condition.kind == EQUATION]
     box = problem.domain
     if not box.is_box:  # where lines enter and leave it is known of boxes alone
         return ()
     on_faces = all(box.on_boundary(site, _SAME).all() for _, condition in others for site in condition.sites)
-    on_boxes = len(box.coords) == 1 or all(condition.regions[0] is not None for _, condition in equations)
+    on_boxes = len(box.coords) == 1 or all(condition.regions[0] is not None for condition in equations)
     if not equations or not on_faces or not on_boxes or problem.pde.unknown or coverage(problem):
         return ()
-    found = []
+    found, traced = [], problem.pde.traced()  # all equations together, whichever terms ask for them
     for axis, name in enumerate(box.coords):
-        order = _order(problem, equations[0][0], axis)
+        order = _order(problem, traced, axis)
         if not order:
             continue
         counts = np.zeros(_lines(len(box.coords))[0].shape[:1], dtype=np.int64)
@@ -76,9 +77,9 @@ def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[st
     return tuple(found)
 
 
-def _order(problem: Problem, number: int, axis: int) -> int:
+def _order(problem: Problem, traced: Traced, axis: int) -> int:
     """Of the equations along an axis, all fields together; 0 where it cannot be said."""
-    program, n_fields = problem.traced[number].program, len(problem.pde.fields)
+    program, n_fields = traced.program, len(problem.pde.fields)
     channels = program.channels.channels
     inputs = [program.inputs[register] for register, _ in program.gradients]
     jets = [(i, jet.field, channels[jet.channel]) for i, jet in enumerate(inputs) if isinstance(jet, Jet)]
@@ -89,15 +90,15 @@ def _order(problem: Problem, number: int, axis: int) -> int:
         return 0
     rng = np.random.default_rng(0)
     points = _points(problem.domain, axis, rng)
-    term = problem.term_at(number, (points,), {}, torch.float64)
+    columns = torch.from_numpy(traced.columns([points]))
     values = torch.from_numpy(rng.standard_normal((1, len(channels), len(points), n_fields)))
     matrix = np.zeros((len(points), n_fields, n_fields))
     for row in range(n_fields):
-        found = slopes(program, row, values, term.points, term.columns, values.new_empty(0))
+        found = slopes(program, row, values, torch.from_numpy(points[None]), columns, values.new_empty(0))
         for i, field, channel in highest:
             if _is_pure(channel, axis):
                 matrix[:, row, field] += torch.as_tensor(found[i]).expand(len(points)).numpy()
-    if not np.isfinite(matrix).all() or not np.isfinite(term.columns.numpy()).all():
+    if not np.isfinite(matrix).all() or not bool(torch.isfinite(columns).all()):
         return 0
     sizes = np.linalg.det(matrix)
     is_regular = abs(sizes).min() > _ZERO * abs(sizes).max() and (np.sign(sizes) == np.sign(sizes[0])).all()

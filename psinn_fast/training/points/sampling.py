@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
@@ -54,7 +55,8 @@ class Sampler:
         self._interiors = [_is_free_interior(problem, i) for i in range(len(self.full))]
         self._regions = [has_other_points(problem, i) for i in range(len(self.full))]
         budget = points or 0
-        self._inside = inside = max(1, budget // max(1, sum(self._interiors)))
+        parts = sum(_part(problem, i) for i, own in enumerate(self._interiors) if own)
+        self._inside = inside = max(1, budget // max(1, math.ceil(parts)))
         self._around = around = max(1, budget // (2 * max(1, sum(self.on_boundary))))
         # More are not taken as they are.
         self._most = [
@@ -175,6 +177,12 @@ def _is_on_boundary(domain: Domain, points: Points, region: Region | None) -> bo
         return not region.is_solid
     # Also of a region of another domain, such as a part of this one: its boundary may lie inside.
     return bool(domain.on_boundary(points).all())
+
+
+def _part(problem: Problem, number: int) -> Fraction:
+    """Of the PDE's equations that a term asks for: terms of one equation each share the points of one term of all."""
+    asked = problem.traced[number].program.n_residuals
+    return Fraction(asked, len(problem.pde.given.expressions)) if problem.conditions[number].equations else Fraction(1)
 
 
 def _is_free_interior(problem: Problem, number: int) -> bool:

@@ -19,6 +19,8 @@ from .protocol import Objective, Weigher, Weighting
 def balanced(problem: Problem, traces: Sequence[float], on_boundary: Sequence[bool]) -> list[float]:
     """Weights of all terms: w_i * max_inside(t) / t_i for boundary terms, w_i for others, measurements above all.
 
+    Terms that ask for different equations of the PDE count together, as one term of all of them would.
+
     What points weigh is kept, like the weights of terms: t_i is without it.
 
     Args:
@@ -28,7 +30,11 @@ def balanced(problem: Problem, traces: Sequence[float], on_boundary: Sequence[bo
     """
     own = [condition.weight for condition in problem.conditions]
     traces = [trace / c.point_weight for trace, c in zip(traces, problem.conditions, strict=True)]
-    inside = max((trace for trace, edge in zip(traces, on_boundary, strict=True) if not edge), default=0.0)
+    together = dict[tuple[str, ...], float]()
+    for condition, trace, edge in zip(problem.conditions, traces, on_boundary, strict=True):
+        if not edge:
+            together[condition.equations] = max(together.get(condition.equations, 0.0), trace)
+    inside = max(together.pop((), 0.0), sum(together.values()))
     return [
         w * inside / trace if edge and inside > 0 and trace > 0 else w
         for w, trace, edge in zip(own, traces, on_boundary, strict=True)

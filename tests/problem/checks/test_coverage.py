@@ -127,6 +127,53 @@ def test_no_doubts(name: str) -> None:
     assert coverage(WHOLE[name]) == ()
 
 
+def mixed(u: Any, q: Any) -> dict[str, Any]:
+    return {"balance": q.x - 1, "flux": q + u.x}
+
+
+def named(*conditions: Any) -> tuple[str, ...]:
+    return coverage(pf.Problem("mixed", pf.PDE("x", "u q", mixed), LINE, [*conditions, ENDS]))
+
+
+LEFT, RIGHT = pf.Box(x=(0, 0.5)).grid(9), pf.Box(x=(0.5, 1)).grid(9)
+
+
+def test_each_equation_is_looked_for_where_terms_ask_for_some() -> None:
+    whole, flux = R(LINE.grid(9)), R(LINE.grid(9), equations="flux")
+    assert (
+        named(whole)
+        == named(flux, R(LINE.grid(9), equations="balance"))
+        == named(whole, R(LEFT, equations="flux"))
+        == ()
+    )
+    assert named(R(LINE.grid(9), equations=["flux", "balance"])) == ()
+    assert named(flux) == ("no term asks for the equation 'balance'",)
+    assert named(flux, R(LEFT, equations="balance", weight=0)) == ("no term asks for the equation 'balance'",)
+    assert named(flux, R(LEFT, equations="balance")) == (
+        "the equation 'balance' holds on x in [0, 0.5] only, of [0, 1]",
+    )
+    assert named(flux, R(LEFT, equations="balance"), R(RIGHT, equations="balance")) == ()
+    assert named(R(LEFT), R(RIGHT, equations="flux")) == (
+        "the equation 'balance' holds on x in [0, 0.5] only, of [0, 1]",
+    )
+    assert named(flux, R([[0.0], [1.0]], equations="balance")) == (
+        "the equation 'balance' is asked for at no point inside the domain",
+    )
+
+
+def test_what_all_equations_lack_is_said_once() -> None:
+    halves = [R(LEFT, equations=name) for name in ("balance", "flux")]
+    assert named(*halves) == ("the equation holds on x in [0, 0.5] only, of [0, 1]",)
+
+
+def test_another_residual_stands_for_equations_that_are_asked_for_elsewhere() -> None:
+    """Of another material on the right; but an equation that nothing names is missed all the same."""
+    other = R(RIGHT, lambda u, q: [q.x - 2, q + 3 * u.x])
+    flux, balance = (R(LEFT, equations=name) for name in ("flux", "balance"))
+    assert named(flux, balance, other) == ()
+    assert named(flux, other) == ("no term asks for the equation 'balance'",)
+
+
 @pytest.mark.trajectory
 @pytest.mark.parametrize("name", ["the ends", "outside", "one point", "no term"])
 def test_gauss_newton_bears_problems_that_leave_nearly_everything_free(name: str) -> None:

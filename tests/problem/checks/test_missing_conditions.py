@@ -137,3 +137,30 @@ def test_every_optimiser_says_so() -> None:
     for optimizer in ("adam", "gauss-newton"):
         status = pf.solve(problem, pf.Network(layers=[2, 4, 1]), optimizers(optimizer, 2)).status
         assert "the equation is of order 1 in x, with no condition at its ends" in status
+
+
+def test_equations_of_several_terms_count_together() -> None:
+    def beam(u: Any, m: Any) -> dict[str, Any]:
+        return {"moment": u.xx - m, "load": m.xx - 1}
+
+    def found(*inside: Condition) -> tuple[str, ...]:
+        ends = pf.Dirichlet(LINE.boundary(2), u=0.0)
+        return missing_conditions(pf.Problem("beam", pf.PDE("x", "u m", beam), LINE, [*inside, ends]))
+
+    expected = ("the equations are together of order 4 in x, with only 2 conditions at its ends",)
+    grid = LINE.grid(9)
+    for inside in (
+        [pf.Residual(grid)],
+        [pf.Residual(grid, equations="load"), pf.Residual(grid, equations="moment")],
+        [pf.Residual(grid, equations="moment"), pf.Residual(grid), pf.Residual([[0.0]], equations="load")],
+    ):
+        assert found(*inside) == expected
+    assert found(pf.Residual(grid, equations="moment"), pf.Residual(grid[::2], equations="load")) == expected
+    # Of one of them alone nothing can be said.
+    assert found(pf.Residual(grid, equations="moment")) == ()
+
+
+def test_points_may_have_weights_of_their_own() -> None:
+    inside = pf.Residual(SQUARE.grid(9), weight=lambda x, y: 1 + x)
+    problem = pf.Problem("weighted", pf.PDE("x y", "u", lambda u, x: u.lap - x), SQUARE, [inside, *WALLS])
+    assert missing_conditions(problem) == ("the equation is of order 2 in y, with only 1 condition at its ends",)

@@ -300,3 +300,21 @@ def test_problems_are_made_quickly() -> None:
 
     k = 2 + sp.sin(sp.pi * x) * sp.exp(-(y**2))
     assert seconds(lambda u: pf.div(k * pf.grad(u))) < 0.5
+
+
+def test_a_term_of_one_equation_differentiates_nothing_of_fields_it_has_not() -> None:
+    """Heat in a rod whose conductivity jumps beyond its end; everywhere else another field's equation."""
+
+    def both(u: Any, v: Any) -> dict[str, Any]:
+        return {"heat": sp.diff((2 + step(x - 1)) * u.x, x), "other": v.xx - v, "coupled": u - v}
+
+    def made(left: str, right: str) -> pf.Problem:
+        terms = [pf.Residual(pf.Box(x=(0, 0.9)).grid(9), equations=left), pf.Residual(LINE.grid(20), equations=right)]
+        return pf.Problem("p", pf.PDE("x", "u v", both), LINE, [*terms, pf.Dirichlet([[0.0]], u=1.0, v=0.0)])
+
+    assert len(made("heat coupled", "other").traced[1].derivatives) == 0
+    assert len(made("heat", "other").traced[0].derivatives) == 1
+    with pytest.raises(pf.InputError, match=r"term 'heat': derivative by x of .* jumps at x = 1"):
+        made("other", "heat")
+    with pytest.raises(pf.InputError, match="term 'coupled': derivative by x"):  # it has u, and so it might be there
+        made("heat other", "coupled")

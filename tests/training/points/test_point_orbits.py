@@ -245,3 +245,14 @@ def test_training_is_that_on_all_points() -> None:
     terms, weights = problem.terms(FLOAT64), problem.weights(FLOAT64)
     final = engine.loss_and_gradient(net.plan, net.theta.detach(), none, terms, weights)
     assert list(found.losses.values()) == pytest.approx(final.losses.tolist(), rel=1e-9)
+
+
+def test_terms_of_single_equations_are_folded_where_each_of_them_repeats() -> None:
+    """A network that is even in y and unchanged if x and y change places: the latter exchanges two equations."""
+    pde = PDE("x y", "u", lambda u: {"along_x": u.xx - u, "along_y": u.yy - u, "both": u.lap + 1})
+    grid = BOX.grid(6)
+    terms = [Residual(grid, equations=name, weight=2.0) for name in pde.equations]
+    swap = Symmetry(SignedPermutation((1, 0), (1, 1)), (1,))
+    net = make_net(EVEN_Y, swap)
+    assert check_same(Problem("one", pde, BOX, [Residual(grid)]), net) == [(36, 6)]
+    assert check_same(Problem("three", pde, BOX, terms), net) == [(36, 9), (36, 9), (36, 6)]

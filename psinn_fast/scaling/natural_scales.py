@@ -302,9 +302,12 @@ def _equation(term: Term, number: int, residual: int, n_fields: int, is_weighted
         # c (u - v) has the same slope c at all points and for all u.
         place = [program.inputs[register] for register, _ in program.gradients].index(jets[0])
         zeros = term.points.new_zeros((program.n_sites, len(program.channels), n, n_fields))
-        both = (slopes(program, residual, zeros + u, term.points, term.columns, zeros[0]) for u in (0.0, 1.0))
+        # Those that other residuals of the term read.
+        numbers = [kind.number for kind in program.inputs if isinstance(kind, Coefficient)]
+        free = term.points.new_zeros(1 + max(numbers, default=-1))
+        both = (slopes(program, residual, zeros + u, term.points, term.columns, free) for u in (0.0, 1.0))
         c = torch.stack([torch.as_tensor(own[place]).expand(n) for own in both])
-        values = -_residuals(term, zeros, zeros[0])[:, residual]
+        values = -_residuals(term, zeros, free)[:, residual]
         if is_weighted:  # weights by point are factors of c, and no part of u - v
             counts = c[0] != 0
             c, values = c[:, counts] / c[0, counts], values[counts] / c[0, counts]

@@ -23,7 +23,8 @@ from psinn_fast import Dirichlet, Problem, PsiMLP, Regularizer, Residual, TanhML
 from psinn_fast.discovery.student import imitation
 from psinn_fast.kernels.contract import AdamState
 from psinn_fast.training.metrics import coarse_relative_l2, evaluate
-from psinn_fast.training.optimisers.lbfgs import LBFGS, minimised
+from psinn_fast.training.optimisers.lbfgs import LBFGS
+from psinn_fast.training.optimisers.quasi_newton import minimised
 
 from .common import NONE, conflict, new_figure, parser, save
 

@@ -53,8 +53,9 @@ def solve(
         problem: a `Problem`, or the name of a built-in one.
         network: ``"pinn"``, ``"pinn-post"`` or ``"psi"``, a structure, or a `Network` for other than the defaults; or a
             ready network, which is trained in place.
-        optimizer: ``"adam"`` (full batch), ``"gauss-newton"``, ``"adam+gauss-newton"``, ``"lbfgs"``; settings for
-            other than the defaults: ``pf.Adam(5_000, lr=1e-3)``, ``pf.GaussNewton(200)``; or a sequence of them.
+        optimizer: ``"adam"`` (full batch), ``"gauss-newton"``, ``"adam+gauss-newton"``, ``"lbfgs"``, ``"ssbroyden"``;
+            settings for other than the defaults: ``pf.Adam(5_000, lr=1e-3)``, ``pf.GaussNewton(200)``; or a sequence of
+            them.
         seconds: stop after this time.
         seed: of the initial weights, and of what optimisers given by name draw; everything else is deterministic.
         out: folder for the checkpoint and, at the end or on Ctrl-C, what `save_solution` writes; on SIGTERM and SIGHUP

@@ -66,6 +66,7 @@ def subjects(folder: Path) -> list[Subject]:
         Adam(4, 1e-3),
         pf.GaussNewton(4, points=20),
         pf.LBFGS(4),
+        pf.SSBroyden(4),
         pf.TorchOptimizer(torch.optim.AdamW, 4, lr=1e-3),
         [Adam(2, 1e-3), pf.GaussNewton(3, points=20)],
     )

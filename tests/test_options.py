@@ -127,7 +127,7 @@ def test_solve(arguments: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"optimizer": 100}, "optimizer: expected one of ['adam', 'gauss-newton', 'adam+gauss-newton', 'lbfgs'], se"),
+        ({"optimizer": 100}, "optimizer: expected one of ['adam', 'gauss-newton', 'adam+gauss-newton', 'lbfgs', 'ssb"),
         ({"net": torch.nn.Linear(2, 1)}, "net: expected a PsiMLP or TanhMLP, got Linear (see PsiMLP.from_sequential)"),
         ({"net": TanhMLP([3, 2, 1])}, "net: problem 'small' has 2 inputs and 1 outputs, the network 3 and 1"),
         ({"coefficients": {"nu": 1.0}}, "coefficients: the unknown coefficients are [], got 'nu'"),

@@ -33,6 +33,7 @@ from ..training.optimisers.adam import Adam
 from ..training.optimisers.gauss_newton_options import GaussNewton
 from ..training.optimisers.lbfgs import LBFGS
 from ..training.optimisers.named import WARMUP
+from ..training.optimisers.ss_broyden import SSBroyden
 from ..training.options import Options
 from .doctor import doctor_report
 from .options import parser
@@ -224,7 +225,7 @@ def _problem(options: argparse.Namespace) -> Problem:
     return get_problem(options.problem, settings)
 
 
-def _optimizer(options: argparse.Namespace) -> list[Adam | GaussNewton | LBFGS]:
+def _optimizer(options: argparse.Namespace) -> list[Adam | GaussNewton | LBFGS | SSBroyden]:
     """Of `solve`: what the options say of one optimiser, or of Adam and of what comes after it."""
     first, _, second = options.optimizer.partition("+")
     if options.warmup is not None and not second:
@@ -234,8 +235,8 @@ def _optimizer(options: argparse.Namespace) -> list[Adam | GaussNewton | LBFGS]:
         raise InputError(f"{'milestones' if options.lr is None else 'lr'}: has no meaning for optimizer {first!r}")
     last = second or first
     steps = {} if options.steps is None else {"steps": checks.integer("steps", options.steps, 0)}
-    kinds: dict[str, Callable[..., Adam | GaussNewton | LBFGS]] = {
-        "adam": partial(Adam, lr=options.lr, milestones=drops), "lbfgs": LBFGS,
+    kinds: dict[str, Callable[..., Adam | GaussNewton | LBFGS | SSBroyden]] = {
+        "adam": partial(Adam, lr=options.lr, milestones=drops), "lbfgs": LBFGS, "ssbroyden": SSBroyden,
         "gauss-newton": partial(GaussNewton, seed=options.seed or 0),
     }  # fmt: skip
     warmup = WARMUP if options.warmup is None else checks.integer("warmup", options.warmup, 0)

@@ -19,7 +19,8 @@ from ..networks.mlp import PsiMLP, TanhMLP
 from ..networks.structure import Structure
 from ..problem.conditions import Data
 from ..problem.problem import Problem
-from ..training.optimisers.lbfgs import LBFGS, minimised
+from ..training.optimisers.lbfgs import LBFGS
+from ..training.optimisers.quasi_newton import minimised
 from .minimise import StudentLoss, gauss_newton, newton
 
 FloatArray = npt.NDArray[np.float64]

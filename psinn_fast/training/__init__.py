@@ -8,6 +8,7 @@ from .metrics import error_metrics
 from .optimisers.adam import Adam
 from .optimisers.gauss_newton_options import GaussNewton, Tuning
 from .optimisers.lbfgs import LBFGS
+from .optimisers.ss_broyden import SSBroyden
 from .optimisers.torch_optimizer import TorchOptimizer
 from .options import Options
 from .result import Ending, FitResult, TrainingInterrupted, Verdict
@@ -42,6 +43,7 @@ __all__ = [
     "Options",
     "Progress",
     "ResidualAttention",
+    "SSBroyden",
     "SelfAdaptive",
     "TensorBoard",
     "TorchOptimizer",

@@ -48,8 +48,9 @@ def fit(
             device; of points that the network's symmetry makes equal only one is computed (`one_point_per_orbit`), and
             once the network has adapted to its points, others are taken (`Redraw`).
         net: a network with the problem's inputs and outputs.
-        optimizer: ``"adam"``, ``"gauss-newton"``, ``"adam+gauss-newton"``, ``"lbfgs"``; settings: `Adam`, `LBFGS`,
-            `GaussNewton`, `TorchOptimizer`; or several of these, each of which starts where the one before it ended.
+        optimizer: ``"adam"``, ``"gauss-newton"``, ``"adam+gauss-newton"``, ``"lbfgs"``, ``"ssbroyden"``; settings:
+            `Adam`, `LBFGS`, `SSBroyden`, `GaussNewton`, `TorchOptimizer`; or several of these, each of which starts
+            where the one before it ended.
         coefficients: where the unknown ones start; None: where the problem says.
         seconds: stop after this time (looked at every 0.2 s, or between iterations of Gauss-Newton).
         checkpoint: file written at the start, every 30 s, at the end, on Ctrl-C and before an error is raised.

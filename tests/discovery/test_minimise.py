@@ -10,7 +10,8 @@ from helpers import mlp, random_structure, random_theta
 from psinn_fast import PDE, Box, Data, Problem, PsiMLP, Regularizer, Structure
 from psinn_fast.discovery.minimise import StudentLoss, gauss_newton, newton
 from psinn_fast.discovery.student import StudentSettings, train_student
-from psinn_fast.training.optimisers.lbfgs import LBFGS, minimised
+from psinn_fast.training.optimisers.lbfgs import LBFGS
+from psinn_fast.training.optimisers.quasi_newton import minimised
 
 BOX = Box(x=(-1, 1), y=(-1, 1))
 

@@ -104,10 +104,11 @@ def test_what_is_no_callback(wrong: Any) -> None:
         lambda n: pf.Adam(n),
         lambda n: pf.GaussNewton(n, points=40, resample=3),
         lambda n: pf.LBFGS(n),
+        lambda n: pf.SSBroyden(n),
         lambda n: pf.TorchOptimizer(torch.optim.AdamW, n, lr=1e-2),
         lambda n: [pf.Adam(5), pf.GaussNewton(n - 5)],
     ],
-    ids=["adam", "gauss-newton", "lbfgs", "adamw", "sequence"],
+    ids=["adam", "gauss-newton", "lbfgs", "ssbroyden", "adamw", "sequence"],
 )
 def test_a_run_is_continued_from_its_result_as_if_it_had_not_stopped(optimizer: Callable[[int], Any]) -> None:
     threads = torch.get_num_threads()
@@ -127,8 +128,13 @@ def test_a_run_is_continued_from_its_result_as_if_it_had_not_stopped(optimizer: 
 
 @pytest.mark.parametrize(
     "optimizer",
-    [lambda n: pf.LBFGS(n), lambda n: pf.TorchOptimizer(torch.optim.LBFGS, n, lr=0.1), lambda n: pf.GaussNewton(n)],
-    ids=["lbfgs", "torch's lbfgs", "gauss-newton"],
+    [
+        lambda n: pf.LBFGS(n),
+        lambda n: pf.SSBroyden(n),
+        lambda n: pf.TorchOptimizer(torch.optim.LBFGS, n, lr=0.1),
+        lambda n: pf.GaussNewton(n),
+    ],
+    ids=["lbfgs", "ssbroyden", "torch's lbfgs", "gauss-newton"],
 )
 def test_unknown_coefficients_are_continued_along(optimizer: Callable[[int], Any]) -> None:
     """L-BFGS keeps weights and coefficients side by side."""

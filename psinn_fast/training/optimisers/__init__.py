@@ -1,1 +1,1 @@
-"""Optimisers that the trainer runs: first-order ones, L-BFGS, any of torch.optim, Gauss-Newton."""
+"""Optimisers that the trainer runs: first-order ones, L-BFGS, self-scaled Broyden, any of torch.optim, Gauss-Newton."""

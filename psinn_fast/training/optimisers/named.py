@@ -12,10 +12,11 @@ from ..protocol import Optimizer
 from .adam import Adam
 from .gauss_newton_options import GaussNewton
 from .lbfgs import LBFGS
+from .ss_broyden import SSBroyden
 
 # Adam's steps before Gauss-Newton, if not said otherwise.
 WARMUP = 1_000
-OPTIMIZERS = ("adam", "gauss-newton", "adam+gauss-newton", "lbfgs")
+OPTIMIZERS = ("adam", "gauss-newton", "adam+gauss-newton", "lbfgs", "ssbroyden")
 _LR = 1e-3
 
 
@@ -46,6 +47,7 @@ def _named(given: Optimizer | str, seed: int) -> list[Optimizer]:
         "gauss-newton": [newton],
         "adam+gauss-newton": [Adam(WARMUP), newton],
         "lbfgs": [LBFGS()],
+        "ssbroyden": [SSBroyden()],
     }
     if isinstance(given, str) and given in named:
         return named[given]

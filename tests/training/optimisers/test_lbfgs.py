@@ -11,9 +11,23 @@ import pytest
 import torch
 from small import small_laplace
 
-from psinn_fast import LBFGS, PDE, Box, Data, InputError, Options, Problem, Regularizer, Residual, TanhMLP, fit
+from psinn_fast import (
+    LBFGS,
+    PDE,
+    Box,
+    Data,
+    InputError,
+    Options,
+    Problem,
+    Regularizer,
+    Residual,
+    SSBroyden,
+    TanhMLP,
+    fit,
+)
 from psinn_fast.training.metrics import error_metrics
-from psinn_fast.training.optimisers.lbfgs import LBFGSRun, minimised
+from psinn_fast.training.optimisers.quasi_newton import QuasiNewtonRun, minimised
+from psinn_fast.training.protocol import Optimizer
 from psinn_fast.training.result import TrainingInterrupted
 
 
@@ -68,26 +82,27 @@ def test_no_steps_change_nothing() -> None:
 
 
 @pytest.mark.trajectory
+@pytest.mark.parametrize("settings", [LBFGS(40), LBFGS(40, memory=5), SSBroyden(40)], ids=str)
 def test_a_resumed_run_goes_on_with_what_it_learnt_of_the_curvature(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: Optimizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     whole, path = TanhMLP([2, 5, 1], seed=0), tmp_path / "c.safetensors"
-    expected = fit(small_laplace(), whole, LBFGS(40))
-    take = LBFGSRun._take
+    expected = fit(small_laplace(), whole, settings)
+    take = QuasiNewtonRun._take
 
-    def interrupting(run: LBFGSRun, steps: int) -> object:
+    def interrupting(run: QuasiNewtonRun, steps: int) -> object:
         if run.step == 17:
             os.kill(os.getpid(), signal.SIGINT)
         return take(run, steps)
 
     with monkeypatch.context() as patch:
-        patch.setattr(LBFGSRun, "_take", interrupting)
+        patch.setattr(QuasiNewtonRun, "_take", interrupting)
         with pytest.raises(TrainingInterrupted):
-            fit(small_laplace(), TanhMLP([2, 5, 1], seed=0), LBFGS(40), checkpoint=path)
+            fit(small_laplace(), TanhMLP([2, 5, 1], seed=0), settings, checkpoint=path)
     net = TanhMLP([2, 5, 1], seed=9)
-    found = fit(small_laplace(), net, LBFGS(40), checkpoint=path, options=Options(resume=True))
+    found = fit(small_laplace(), net, settings, checkpoint=path, options=Options(resume=True))
     torch.set_num_threads(before)
     assert torch.equal(net.theta, whole.theta)
     assert found.history["loss"] == expected.history["loss"]

@@ -58,14 +58,14 @@ def _signals_are_heard() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-_BACKENDS = dict(registry._BACKENDS)
+_BACKENDS = dict(registry.BACKENDS)
 
 
 @pytest.fixture(autouse=True)
 def _ordinary_choice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of what "auto" means, whatever PSINN_FAST_TEST_BACKEND says."""
     if request.node.get_closest_marker("automatic") is not None:
-        monkeypatch.setattr(registry, "_BACKENDS", _BACKENDS)
+        monkeypatch.setattr(registry, "BACKENDS", _BACKENDS)
 
 
 @pytest.fixture(autouse=True)
@@ -96,5 +96,5 @@ def _other_rounding_errors() -> Iterator[None]:
         if os.environ.get("PSINN_FAST_TEST_PERTURB"):
             patch.setattr(PsiMLP, "__init__", make_perturbed)
         if name:
-            patch.setattr(registry, "_BACKENDS", {name: registry.get_backend(name), **registry._BACKENDS})
+            patch.setattr(registry, "BACKENDS", {name: registry.get_backend(name), **registry.BACKENDS})
         yield

@@ -17,6 +17,7 @@ from .domains import Box, Disk, Domain
 from .kernels import available_backends, get_backend, register_backend, unregister_backend
 from .kernels.contract import Backend
 from .kernels.errors import (
+    BackendLimit,
     BackendUnavailable,
     CheckpointError,
     CheckpointWarning,
@@ -84,6 +85,7 @@ __all__ = [
     "PDE",
     "Adam",
     "Backend",
+    "BackendLimit",
     "BackendUnavailable",
     "Box",
     "Callback",

@@ -19,15 +19,15 @@ from .base import OPERATIONS, Backend
 
 _REFERENCE = ReferenceBackend()
 # In order of preference for "auto".
-_BACKENDS: dict[str, Backend] = {"triton": TritonBackend(), "cpu": CpuBackend(), "reference": _REFERENCE}
-BUILT_IN = tuple(_BACKENDS)
+BACKENDS: dict[str, Backend] = {"triton": TritonBackend(), "cpu": CpuBackend(), "reference": _REFERENCE}
+BUILT_IN = tuple(BACKENDS)
 # Registered ones that "auto" does not consider.
-_BY_NAME_ONLY: set[str] = set()
+BY_NAME_ONLY: set[str] = set()
 
 
 def available_backends() -> dict[str, str | None]:
     """Every backend's name with None, or the reason why it cannot run here."""
-    return {name: backend.unavailable() for name, backend in _BACKENDS.items()}
+    return {name: backend.unavailable() for name, backend in BACKENDS.items()}
 
 
 def register_backend(backend: Backend, *, automatic: bool = False) -> None:
@@ -40,16 +40,16 @@ def register_backend(backend: Backend, *, automatic: bool = False) -> None:
     Raises:
         InputError: no `Backend`, a name that is none, or one that is taken.
     """
-    global _BACKENDS
+    global BACKENDS
     name = _name_of(backend)
-    if name == "auto" or name in _BACKENDS:
+    if name == "auto" or name in BACKENDS:
         advice = "" if name in ("auto", *BUILT_IN) else f", or unregister_backend({name!r}) first"
-        raise InputError(f"backend: the name {name!r} is taken; choose another than {['auto', *_BACKENDS]}{advice}")
+        raise InputError(f"backend: the name {name!r} is taken; choose another than {['auto', *BACKENDS]}{advice}")
     if automatic:
-        _BACKENDS = {name: backend, **_BACKENDS}
+        BACKENDS = {name: backend, **BACKENDS}
     else:
-        _BACKENDS = {**_BACKENDS, name: backend}
-        _BY_NAME_ONLY.add(name)
+        BACKENDS = {**BACKENDS, name: backend}
+        BY_NAME_ONLY.add(name)
 
 
 def unregister_backend(name: str) -> None:
@@ -58,12 +58,12 @@ def unregister_backend(name: str) -> None:
     Raises:
         InputError: no backend of that name was registered.
     """
-    global _BACKENDS
-    own = [one for one in _BACKENDS if one not in BUILT_IN]
+    global BACKENDS
+    own = [one for one in BACKENDS if one not in BUILT_IN]
     if name not in own:
         raise InputError(f"name: expected one of {own}, which were registered, got {short(name)}")
-    _BACKENDS = {one: backend for one, backend in _BACKENDS.items() if one != name}
-    _BY_NAME_ONLY.discard(name)
+    BACKENDS = {one: backend for one, backend in BACKENDS.items() if one != name}
+    BY_NAME_ONLY.discard(name)
 
 
 def _name_of(backend: object) -> str:
@@ -94,19 +94,19 @@ def get_backend(name: str = "auto", device: torch.device | None = None) -> Backe
     """
     if name == "auto":
         kind = "cpu" if device is None else device.type
-        for backend in _BACKENDS.values():
+        for backend in BACKENDS.values():
             if backend.device_types is not None and kind not in backend.device_types:
                 continue
-            if backend.name in _BY_NAME_ONLY:
+            if backend.name in BY_NAME_ONLY:
                 continue
             reason = backend.unavailable()
             if reason is None:
                 return backend if backend is _REFERENCE else _with_fallback(backend)
             say_once(f"backend {backend.name!r} is not used: {reason}")
         raise BackendUnavailable(f"no backend can run here: {available_backends()}")
-    if not isinstance(name, str) or name not in _BACKENDS:
-        raise InputError(f"backend: expected one of {['auto', *_BACKENDS]}, got {name!r}")
-    backend = _BACKENDS[name]
+    if not isinstance(name, str) or name not in BACKENDS:
+        raise InputError(f"backend: expected one of {['auto', *BACKENDS]}, got {name!r}")
+    backend = BACKENDS[name]
     reason = backend.unavailable()
     if reason is not None:
         raise BackendUnavailable(f"backend {name!r} cannot run here: {reason}")

@@ -188,7 +188,7 @@ def test_no_more_channels_than_needed(d: int, wanted: str, n_channels: int, monk
             seen.append(len(channels))
             return super().jets(plan, theta, x, channels)
 
-    monkeypatch.setattr(registry, "_BACKENDS", {"counting": Counting()})
+    monkeypatch.setattr(registry, "BACKENDS", {"counting": Counting()})
     derivatives(TanhMLP([d, 3, 1]), torch.zeros(2, d), wanted, coords=list(COORDS[:d]), fields="u")
     assert seen == [n_channels]
 

@@ -73,7 +73,6 @@ PROCESSES = """
 import sys
 sys.path.insert(0, {tests!r})
 import torch
-from test_exit import in_another_process, trained
 
 if __name__ == "__main__":
     torch.set_num_threads(2)

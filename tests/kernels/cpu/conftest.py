@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
 
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.cpu.extension import instruction_sets, why_not
-
-# The reference backend's tests are run again here, see `test_cpu_contract` and `test_cpu_training`; their cases serve
-# the others.
-sys.path.append(str(Path(__file__).parents[1]))
 
 ISAS = instruction_sets() or [pytest.param(None, marks=pytest.mark.skip(reason=str(why_not())))]
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from cases import make, some_weights
 from helpers import random_points, relative_error
-from test_cpu_input import CHANNELS, everything, problem
+from layouts import CHANNELS, everything, problem
 from torch import Tensor
 
 from psinn_fast.kernels.contract import AdamState

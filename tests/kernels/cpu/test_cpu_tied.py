@@ -2,58 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache
-
-import numpy as np
 import pytest
 import torch
-from helpers import random_theta, unit_normal
+from agreement import channel_sets, check_jets, check_losses
+from helpers import random_theta
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plans_by_hand import even_in_y, opposite_rows, zero_blocks
 from planted import planted_structure
 from strategies import structures
-from test_cpu_operations import channel_sets, check_jets, check_losses
-from test_lowering import EVEN_Y, ODD_X, constant_chain
-from test_plan import even_in_y, opposite_rows, zero_blocks
+from tied import EVEN_Y, GROUPS, ODD_X, constant_chain, laplace_terms, shuffled, tied_terms
 
-from psinn_fast.domains import Box
-from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.cpu.extension import instruction_sets
 from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.network.orbits import orbits
 from psinn_fast.kernels.network.plan import Plan, expanded_plan
-from psinn_fast.networks.groups import SignedPermutation, Symmetry, structure_from_group
+from psinn_fast.networks.groups import structure_from_group
 from psinn_fast.networks.published import published_structure
 from psinn_fast.networks.structure import Structure
-from psinn_fast.problem.conditions import Data, Neumann, Periodic, Residual
-from psinn_fast.problem.pde import PDE
-from psinn_fast.problem.problem import Problem
-
-
-@cache
-def tied_terms(n_inputs: int, n_outputs: int) -> list[Term]:
-    """Orders 1 to 4, two sites, all outputs, an unknown coefficient."""
-    coords, fields = "xyzt"[:n_inputs], "uvw"[:n_outputs]
-    box = Box(**dict.fromkeys(coords, (-1, 1)))
-    conditions = [
-        Residual(box.random(9, seed=1)),
-        Neumann(box.random(7, seed=2), unit_normal(len(coords)), **dict.fromkeys(fields, 0.3)),
-        Periodic(box.random(5, seed=3), box.random(5, seed=4), [f"{fields[0]}_x", fields[-1]]),
-    ]
-    pde = PDE(" ".join(coords), " ".join(fields), lambda u, nu: [u.x * u - nu * u.xx, u.xxxx + nu], unknown={"nu": 0.4})
-    return Problem("tied", pde, box, conditions).terms(torch.float64)
-
-
-@cache
-def laplace_terms(n_inputs: int, n_outputs: int) -> list[Term]:
-    """Residuals that read the Laplacian alone: the last layers leave out the other channels."""
-    coords, fields = "xyzt"[:n_inputs], "uvw"[:n_outputs]
-    box = Box(**dict.fromkeys(coords, (-1, 1)))
-    pde = PDE(" ".join(coords), " ".join(fields), lambda u: u.lap, time=None)
-    others = Data(box.random(2, seed=2), **dict.fromkeys(fields, 0.0))
-    return Problem("laplace", pde, box, [Residual(box.random(13, seed=1)), others]).terms(torch.float64)[:1]
 
 
 def check_tied(backend: CpuBackend, structure: Structure, plan: Plan, seed: int) -> None:
@@ -105,14 +72,6 @@ def test_planted_relations(isa: str, seed: int) -> None:
     check_tied(CpuBackend(isa), structure, lower(structure.layers), seed)
 
 
-def flips(d: int, *axes: int) -> list[Symmetry]:
-    """Reflections of d inputs; the solution is odd under the last one."""
-    return [Symmetry(SignedPermutation.flip(d, axis), (-1 if axis == axes[-1] else 1,)) for axis in axes]
-
-
-GROUPS = {"pairs": flips(2, 1), "odd pairs": flips(2, 0), "quadruples": flips(2, 1, 0), "eights": flips(3, 0, 1, 2)}
-
-
 @pytest.mark.parametrize("width", [1, 3])
 @pytest.mark.parametrize("group", GROUPS)
 def test_groups(backend: CpuBackend, group: str, width: int) -> None:
@@ -148,29 +107,3 @@ def test_orbits_in_any_order(backend: CpuBackend, group: str) -> None:
     assert found is not None
     assert len(found) > 1
     check_tied(backend, structure, plan, 6)
-
-
-def shuffled(plan: Plan) -> Plan:
-    """The same function with the second layer's neurons in another order."""
-    first, second, third = plan.layers
-    assert second.post is not None
-    assert second.bias is not None
-    assert third.pre is not None
-    order = np.random.default_rng(0).permutation(second.fan_out)
-    place = order.argsort()
-    post, pre = second.post, third.pre
-    # The bias moves with the neurons: its rows of E are exchanged.
-    rows = np.arange(plan.expansion.shape[0])
-    rows[second.bias] = second.bias.start + place
-    expansion = type(post)(
-        plan.expansion.shape, rows[plan.expansion.row], plan.expansion.col, plan.expansion.coefficient
-    )
-    return replace(
-        plan,
-        expansion=expansion,
-        layers=(
-            first,
-            replace(second, post=type(post)(post.shape, place[post.row], post.col, post.coefficient)),
-            replace(third, pre=type(pre)(pre.shape, pre.row, place[pre.col], pre.coefficient)),
-        ),
-    )

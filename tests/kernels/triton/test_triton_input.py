@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import SimpleNamespace
 
 import pytest
 import torch
 from cases import some_weights
-from helpers import negated, random_points, random_theta, relative_error
+from helpers import random_points, random_theta, relative_error
+from layouts import CHANNELS, everything, jet_arguments, problem
 from on_device import ON_GPU, OnDevice, moved
-from test_cpu_input import CHANNELS, everything, problem, requiring_gradients, same_kind, strided, transposed
-from torch import Tensor
 from triton.runtime.errors import OutOfResources
 
-from psinn_fast.kernels.contract import AdamState, Term, registry
+from psinn_fast.kernels.contract import AdamState, registry
 from psinn_fast.kernels.contract.registry import WithFallback
 from psinn_fast.kernels.errors import BackendLimit, BackendUnavailable, InputError, say_once
-from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
+from psinn_fast.kernels.language.channels import ChannelSet
 from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton import machine as triton_machine
@@ -34,22 +32,6 @@ REFERENCE = ReferenceBackend()
 Chip = Callable[[int], list[tuple[int, int]]]
 
 
-def jet_arguments(n: int) -> tuple[Tensor, Tensor]:
-    return random_points(n, 2), random_points(n, len(CHANNELS))[:, :, None]
-
-
-@pytest.mark.parametrize("change", [strided, transposed, negated, requiring_gradients])
-def test_layouts(backend: OnDevice, change: Callable[[Tensor], Tensor]) -> None:
-    plan, theta, coefficients, terms = problem(9)
-    plain = everything(backend, plan, theta, coefficients, terms, *jet_arguments(9))
-    changed = [Term(t.name, t.program, change(t.points), change(t.columns)) for t in terms]
-    x, grad = jet_arguments(9)
-    results = everything(backend, plan, change(theta), change(coefficients), changed, change(x), change(grad))
-    for a, b in zip(results, plain, strict=True):
-        assert torch.equal(a, b)
-        assert not a.requires_grad
-
-
 def test_gradients_of_gradients(device: torch.device) -> None:
     """The way back of the way back is torch's, whatever the backend."""
     net = TanhMLP([2, 5, 1], seed=0, dtype=torch.float64, device=device)
@@ -59,59 +41,6 @@ def test_gradients_of_gradients(device: torch.device) -> None:
         (slope,) = torch.autograd.grad(u.sum(), x, create_graph=True)
         found.append(torch.autograd.grad((u**2).mean() + (slope**2).mean(), net.theta)[0])
     assert relative_error(*found) < 1e-11
-
-
-def test_inside_inference_mode(backend: OnDevice) -> None:
-    """Also the first time, when buffers are made that are used outside of it too."""
-    plan, theta, coefficients, terms = problem(9)
-    with torch.inference_mode():
-        inside = everything(backend, plan, theta, coefficients, terms, *jet_arguments(9))
-    outside = everything(backend, plan, theta, coefficients, terms, *jet_arguments(9))
-    assert all(torch.equal(a, b) for a, b in zip(inside, outside, strict=True))
-
-
-def test_bad_points_spoil_their_own_rows(backend: OnDevice) -> None:
-    """The last point is also what fills up its tile."""
-    plan, theta, coefficients, terms = problem(37)
-    x, grad = jet_arguments(37)
-    x[36, 1] = terms[0].points[0, 36, 1] = torch.nan
-    same_kind(backend.jets(plan, theta, x, CHANNELS), REFERENCE.jets(plan, theta, x, CHANNELS))
-    theta_bar, x_bar = backend.jets_backward(plan, theta, x, CHANNELS, grad, need_x=True)
-    assert theta_bar.isnan().any()
-    assert x_bar is not None
-    assert x_bar[:36].isfinite().all()
-    for a, b in zip(
-        *(b.residual_jacobian(plan, theta, coefficients, terms[0]) for b in (backend, REFERENCE)), strict=True
-    ):
-        same_kind(a[:36], b[:36])
-        assert a[36].isnan().any()
-    result = backend.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
-    assert result.losses.isnan().tolist() == [True, False, False]
-    assert result.theta.isnan().any()
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.int64])
-def test_other_types_of_numbers(direct: TritonBackend, dtype: torch.dtype) -> None:
-    plan, theta, coefficients, terms = problem(3)
-    with pytest.raises(InputError, match=f"theta: expected float32 or float64, got {dtype}"):
-        direct.jets(plan, theta.to(dtype), random_points(3, 2).to(dtype), CHANNELS)
-    with pytest.raises(InputError, match=f"theta: expected float32 or float64, got {dtype}"):
-        direct.train(plan, AdamState(theta.to(dtype), coefficients, 1e-3), terms, some_weights(terms), 1)
-
-
-def test_other_devices(direct: TritonBackend) -> None:
-    plan, theta, coefficients, terms = problem(3)
-    there = torch.device("cpu" if ON_GPU else "meta")
-    theta, coefficients, terms = theta.to(there), coefficients.to(there), moved(terms, there)
-    message = f"theta: backend 'triton' needs tensors on .*, got {there.type}"
-    with pytest.raises(InputError, match=message):
-        direct.jets(plan, theta, random_points(3, 2).to(there), CHANNELS)
-    with pytest.raises(InputError, match=message):
-        direct.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
-    with pytest.raises(InputError, match=message):
-        direct.residual_jacobian(plan, theta, coefficients, terms[0])
-    with pytest.raises(InputError, match=message):
-        direct.train(plan, AdamState(theta, coefficients, 1e-3), terms, some_weights(terms), 1)
 
 
 def test_beyond_the_limits(direct: TritonBackend, device: torch.device) -> None:
@@ -133,10 +62,10 @@ def test_beyond_the_limits(direct: TritonBackend, device: torch.device) -> None:
 
 
 def test_auto_on_a_gpu_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry._BACKENDS["triton"], "unavailable", lambda: None)
+    monkeypatch.setattr(registry.BACKENDS["triton"], "unavailable", lambda: None)
     engine = registry.get_backend("auto", torch.device("cuda"))
     assert (type(engine), engine.name) == (WithFallback, "triton")
-    assert registry.get_backend("triton") is registry._BACKENDS["triton"]
+    assert registry.get_backend("triton") is registry.BACKENDS["triton"]
 
 
 @pytest.fixture
@@ -304,30 +233,3 @@ def test_buffers_are_lent_to_one_user_at_a_time(direct: TritonBackend) -> None:
         assert second is not first
     with lend() as again:
         assert again is first
-
-
-def test_calls_from_several_threads(backend: OnDevice) -> None:
-    """With one plan and the same terms."""
-    plan, theta, coefficients, terms = problem(9)
-
-    def job(number: int) -> list[Tensor]:
-        state = AdamState(theta * (1 + number), coefficients.clone(), 1e-2)
-        losses = backend.train(plan, state, terms, some_weights(terms), 2).losses
-        return [
-            losses,
-            state.theta,
-            *backend.loss_and_gradient(plan, state.theta, state.coefficients, terms, some_weights(terms)),
-        ]
-
-    alone = [job(number) for number in range(2)]
-    with ThreadPoolExecutor(2) as pool:
-        together = list(pool.map(job, range(2)))
-    for ours, expected in zip(together, alone, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(ours, expected, strict=True))
-
-
-def test_no_points(backend: OnDevice) -> None:
-    plan, theta, coefficients, terms = problem(3)
-    channels = ChannelSet.closure(2, [Laplacian((0, 1))])
-    assert backend.jets(plan, theta, torch.empty(0, 2).double(), channels).shape == (0, 4, 1)
-    assert backend.residual_jacobian(plan, theta, coefficients, terms[0], slice(0, 0))[0].shape == (0, 1)

@@ -7,30 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
-import test_train
 import torch
+from adam_case import STRUCTURE, tensors
 from cases import make, some_weights
-from helpers import random_theta, relative_error
+from helpers import relative_error
 from on_device import ON_GPU, OnDevice, moved, moved_state
-from test_cpu_training import spoil
-from test_lowering import constant_chain
-
-# The same tests, with this backend in place of the reference.
-from test_train import (  # noqa: F401
-    poisoned,
-    state,
-    tensors,
-    terms,
-    test_a_graph_notices_that_its_weights_were_changed,
-    test_a_second_failure_in_a_row_does_not_go_further_back,
-    test_any_layout_is_changed_in_place,
-    test_bad_tensors_of_a_state,
-    test_divergence_within_a_call,
-    test_failure_at_the_first_step_of_a_later_call,
-    test_failure_at_the_first_step_of_all,
-    test_no_steps_change_nothing,
-    test_penalty_and_gradient_have_their_own_numbers,
-)
 from torch.utils._python_dispatch import TorchDispatchMode
 from triton.runtime.jit import KernelInterface
 
@@ -43,7 +24,7 @@ from psinn_fast.kernels.triton import training
 from psinn_fast.kernels.triton.backend import TritonBackend
 
 REFERENCE = ReferenceBackend()
-TIED = lower(test_train.STRUCTURE.layers)
+TIED = lower(STRUCTURE.layers)
 
 
 @pytest.fixture(scope="module")
@@ -51,72 +32,9 @@ def backend(wide: OnDevice) -> OnDevice:
     return wide
 
 
-@pytest.fixture(autouse=True)
-def _in_place_of_the_reference(backend: OnDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(test_train, "BACKEND", backend)
-
-
 def dense(n: int = 37, dtype: torch.dtype = torch.float64) -> tuple[Plan, AdamState, list[Term]]:
     structure, theta, coefficients, own_terms, _ = make("burgers with unknown nu", (7, 5), n, dtype)
     return lower(structure.layers), AdamState(theta, coefficients, 3e-2, (4, 9), gamma=0.3), own_terms
-
-
-@pytest.mark.parametrize("kind", [None, "l2", "l1", "growl"])
-def test_steps_are_those_of_the_reference(backend: OnDevice, kind: str | None) -> None:
-    regularizer = Regularizer(kind, 1e-2) if kind else None
-    plan, ours, own_terms = dense()
-    _, theirs, _ = dense()
-    reports = [
-        b.train(plan, s, own_terms, some_weights(own_terms), 15, regularizer)
-        for b, s in ((backend, ours), (REFERENCE, theirs))
-    ]
-    assert relative_error(reports[0].losses, reports[1].losses) < 1e-10
-    assert (ours.step, reports[0].failure) == (15, None)
-    for a, b in zip(tensors(ours), tensors(theirs), strict=True):
-        assert relative_error(a, b) < 1e-10
-    assert ours.good is not None
-    assert theirs.good is not None
-    for a, b in zip(ours.good, theirs.good, strict=True):
-        assert relative_error(a, b) < 1e-10
-    # Another strength, an odd number of steps later, with the same kernels and buffers.
-    if regularizer is not None:
-        reports = [
-            b.train(plan, s, own_terms, some_weights(own_terms), 4, Regularizer(kind, 0.3))
-            for b, s in ((backend, ours), (REFERENCE, theirs))
-        ]
-        assert relative_error(reports[0].losses, reports[1].losses) < 1e-10
-        assert relative_error(ours.theta, theirs.theta) < 1e-10
-
-
-@pytest.mark.parametrize("kind", ["l2", "l1"])
-def test_a_layer_of_zeros_has_no_penalty_gradient(backend: OnDevice, kind: str) -> None:
-    plan, ours, own_terms = dense(5)
-    with torch.no_grad():
-        ours.theta[plan.weight_slices[1]] = 0
-    _, theirs, _ = dense(5)
-    theirs.theta.copy_(ours.theta)
-    for b, s in ((backend, ours), (REFERENCE, theirs)):
-        b.train(plan, s, own_terms, some_weights(own_terms), 3, Regularizer(kind, 1e-2))
-    assert torch.isfinite(ours.theta).all()
-    assert relative_error(ours.theta, theirs.theta) < 1e-10
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_hundreds_of_steps_follow_the_reference(backend: OnDevice, dtype: torch.dtype) -> None:
-    """With milestones, in calls of uneven length; in single precision as closely as the reference itself."""
-    curves, calls = {}, (1, 30, 29) if dtype == torch.float64 else (1, 110, 60, 29)
-    for name, b, precision in (
-        ("ours", backend, dtype), ("theirs", REFERENCE, dtype), ("exact", REFERENCE, torch.float64),
-    ):  # fmt: skip
-        structure, theta, coefficients, own_terms, _ = make("laplace", (7,), 20, precision)
-        own = AdamState(theta, coefficients, 1e-2, (40, 150))
-        plan = lower(structure.layers)
-        curves[name] = torch.cat(
-            [b.train(plan, own, own_terms, some_weights(own_terms), steps).losses for steps in calls]
-        ).double()
-    assert curves["exact"][-1, 1] < 0.7 * curves["exact"][0, 1]
-    allowed = 2 * relative_error(curves["theirs"], curves["exact"]) if dtype == torch.float32 else 1e-9
-    assert relative_error(curves["ours"], curves["exact"]) < allowed
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -135,45 +53,6 @@ def test_the_same_bits(direct: TritonBackend, device: torch.device, dtype: torch
         )
     for other in found[1:]:
         assert all(torch.equal(a, b) for a, b in zip(other, found[0], strict=True))
-
-
-def test_constant_neurons(backend: OnDevice) -> None:
-    """Biases that are no linear function of theta."""
-    structure = constant_chain(2)
-    plan, own_terms = lower(structure.layers), make("burgers with unknown nu", (1,), 9)[3]
-    states = [AdamState(random_theta(structure, 1), torch.ones(1).double(), 1e-2) for _ in range(2)]
-    losses = [
-        b.train(plan, s, own_terms, some_weights(own_terms), 6).losses
-        for b, s in zip((backend, REFERENCE), states, strict=True)
-    ]
-    assert relative_error(*losses) < 1e-10
-    assert relative_error(states[0].theta, states[1].theta) < 1e-10
-
-
-@pytest.mark.parametrize(
-    ("what", "value", "earlier_steps"),
-    [
-        ("points", torch.nan, 0), ("points", torch.nan, 3), ("columns", torch.inf, 3), ("theta", torch.nan, 3),
-        ("coefficients", torch.inf, 0), ("weight", torch.nan, 3), ("moment", torch.nan, 0), ("moment", torch.nan, 3),
-    ],
-)  # fmt: skip
-def test_failures_are_those_of_the_reference(backend: OnDevice, what: str, value: float, earlier_steps: int) -> None:
-    found = []
-    for b in (backend, REFERENCE):
-        own, own_terms = state(), terms()
-        weights = some_weights(own_terms)
-        if earlier_steps:
-            b.train(TIED, own, own_terms, weights, earlier_steps)
-        spoil(what, value, own, own_terms, weights)
-        reports = [b.train(TIED, own, own_terms, weights, 4) for _ in range(2)]
-        found.append((own, [report.failure for report in reports], [len(report.losses) for report in reports]))
-    (ours, *rest), (theirs, *expected) = found
-    assert rest == expected
-    assert rest[0][0] is not None
-    assert ours.step == theirs.step
-    assert (ours.good is None) == (theirs.good is None)
-    for a, b in zip(tensors(ours), tensors(theirs), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-14, equal_nan=True)
 
 
 def test_failure_far_from_a_look_at_the_device(
@@ -321,21 +200,6 @@ def test_an_interrupted_state_knows_its_step(
     assert all(torch.equal(a, b) for a, b in zip(tensors(own), tensors(expected), strict=True))
 
 
-def test_points_changed_between_calls(backend: OnDevice) -> None:
-    """Kept graphs read the points as they are."""
-    plan, ours, own_terms = dense()
-    own_terms.append(Term("more", own_terms[1].program, own_terms[1].points + 0.1, own_terms[1].columns))
-    _, theirs, _ = dense()
-    for _ in range(3):
-        losses = [
-            b.train(plan, s, own_terms, some_weights(own_terms), 4).losses
-            for b, s in ((backend, ours), (REFERENCE, theirs))
-        ]
-        assert relative_error(*losses) < 1e-10
-        for term in own_terms:
-            term.points.mul_(0.9)
-
-
 def test_weights_changed_between_calls(backend: OnDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are read from the device's memory: no kernel, buffer or graph is made anew."""
     made: list[int] = []
@@ -352,22 +216,6 @@ def test_weights_changed_between_calls(backend: OnDevice, monkeypatch: pytest.Mo
         if number == 0:
             made.clear()
     assert not made
-
-
-def test_state_is_changed_in_place(backend: OnDevice) -> None:
-    """Also where its tensors are parts of others, or require gradients."""
-    plan, expected, own_terms = dense()
-    backend.train(plan, expected, own_terms, some_weights(own_terms), 5)
-    _, own, _ = dense()
-    between = torch.full((own.theta.numel(), 2), 7.0).double()
-    between[:, 1] = own.theta
-    own.theta = between[:, 1].requires_grad_()
-    theta = own.theta
-    for steps in (2, 3):
-        backend.train(plan, own, own_terms, some_weights(own_terms), steps)
-    assert own.theta is theta
-    assert all(torch.equal(a.detach(), b) for a, b in zip(tensors(own), tensors(expected), strict=True))
-    assert (between[:, 0] == 7).all()
 
 
 def test_what_is_kept_goes_with_the_plan(direct: TritonBackend, device: torch.device) -> None:

@@ -2,60 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 import sympy as sp
 import torch
+from adam_case import BOX, NAMES, PLAN, STRUCTURE, poisoned, state, tensors, terms
 from cases import some_weights
-from helpers import negated, random_points, random_theta, relative_error
+from helpers import negated, random_points, relative_error
 from torch import Tensor
 
-from psinn_fast.domains import Box
-from psinn_fast.kernels.contract import AdamState, Term, TrainReport
+from psinn_fast.kernels.contract import AdamState, Backend, TrainReport
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.language.regularizer import Regularizer
-from psinn_fast.kernels.network.lowering.lowering import lower
-from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.networks.published import burgers_odd
-from psinn_fast.problem.conditions import Dirichlet, Residual
+from psinn_fast.problem.conditions import Residual
 from psinn_fast.problem.pde import PDE
 from psinn_fast.problem.problem import Problem
 
-BACKEND = ReferenceBackend()
-STRUCTURE = burgers_odd().with_width(2)
-PLAN = lower(STRUCTURE.layers)
-BOX = Box(t=(0, 1), x=(-1, 1))
-PDE_ = PDE("t x", "u", lambda u, nu: u.t + u * u.x - nu * u.xx, unknown={"nu": 0.1})
-CONDITIONS = [Residual(BOX.grid(6)), Dirichlet(BOX.face("t", "low", 9), u=lambda t, x: -x)]
+# All points of `adam_case` in one tile.
+TILE = 256
+SLOW = pytest.mark.without("triton", reason="its interpreter would take many seconds")
 
 
-def terms(dtype: torch.dtype = torch.float64) -> list[Term]:
-    return Problem("p", PDE_, BOX, CONDITIONS).terms(dtype)
-
-
-def state(dtype: torch.dtype = torch.float64, lr: float = 1e-2, milestones: tuple[int, ...] = ()) -> AdamState:
-    theta = random_theta(STRUCTURE, 0, dtype)
-    return AdamState(theta, torch.tensor([0.1], dtype=dtype), lr, milestones)
-
-
-NAMES = ("theta", "coefficients", "first_moment", "second_moment")
-
-
-def tensors(s: AdamState) -> Sequence[Tensor]:
-    return [getattr(s, name).clone() for name in NAMES]
-
-
+@SLOW
 @pytest.mark.parametrize("regularizer", [None, Regularizer("l2", 1e-3)])
-def test_steps_are_those_of_torch(regularizer: Regularizer | None) -> None:
+def test_steps_are_those_of_torch(backend: Backend, regularizer: Regularizer | None) -> None:
     ours, own_terms = state(milestones=(10, 25)), terms()
     theta = ours.theta.clone().requires_grad_()
     nu = ours.coefficients.clone().requires_grad_()
     adam = torch.optim.Adam([theta, nu], lr=1e-2)
     schedule = torch.optim.lr_scheduler.MultiStepLR(adam, [10, 25], gamma=0.1)
     for _ in range(40):
-        report = BACKEND.train(PLAN, ours, own_terms, some_weights(own_terms), 1, regularizer)
-        result = BACKEND.loss_and_gradient(
+        report = backend.train(PLAN, ours, own_terms, some_weights(own_terms), 1, regularizer)
+        result = backend.loss_and_gradient(
             PLAN, theta.detach(), nu.detach(), own_terms, some_weights(own_terms), regularizer
         )
         theta.grad, nu.grad = result.theta.clone(), result.coefficients.clone()
@@ -69,12 +48,13 @@ def test_steps_are_those_of_torch(regularizer: Regularizer | None) -> None:
     assert report.failure is None
 
 
+@SLOW
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("slices", [(1,) * 20, (0, 7, 13), (19, 1)])
-def test_slices_give_the_same_bits(dtype: torch.dtype, slices: tuple[int, ...]) -> None:
+def test_slices_give_the_same_bits(backend: Backend, dtype: torch.dtype, slices: tuple[int, ...]) -> None:
     whole, parts = state(dtype, milestones=(5,)), state(dtype, milestones=(5,))
-    once = BACKEND.train(PLAN, whole, terms(dtype), some_weights(terms(dtype)), 20)
-    several = [BACKEND.train(PLAN, parts, terms(dtype), some_weights(terms(dtype)), k) for k in slices]
+    once = backend.train(PLAN, whole, terms(dtype), some_weights(terms(dtype)), 20)
+    several = [backend.train(PLAN, parts, terms(dtype), some_weights(terms(dtype)), k) for k in slices]
     assert all(torch.equal(a, b) for a, b in zip(tensors(whole), tensors(parts), strict=True))
     assert torch.equal(once.losses, torch.cat([report.losses for report in several]))
     assert once.losses.shape == (20, 3)
@@ -82,33 +62,24 @@ def test_slices_give_the_same_bits(dtype: torch.dtype, slices: tuple[int, ...]) 
     assert float(once.losses[-1, 1]) < float(once.losses[0, 1])
 
 
-def test_no_steps_change_nothing() -> None:
+def test_no_steps_change_nothing(backend: Backend) -> None:
     s = state()
     before = tensors(s)
-    report = BACKEND.train(PLAN, s, terms(), some_weights(terms()), 0)
+    report = backend.train(PLAN, s, terms(), some_weights(terms()), 0)
     assert report == TrainReport(report.losses, None)
     assert report.losses.shape == (0, 3)
     assert all(torch.equal(a, b) for a, b in zip(before, tensors(s), strict=True))
     with pytest.raises(InputError, match="steps: expected a number >= 0, got -1"):
-        BACKEND.train(PLAN, s, terms(), some_weights(terms()), -1)
+        backend.train(PLAN, s, terms(), some_weights(terms()), -1)
     with pytest.raises(InputError, match="terms: expected at least one loss term"):
-        BACKEND.train(PLAN, s, [], some_weights([]), 1)
-
-
-def poisoned(index: int) -> list[Term]:
-    """Terms of which one has a NaN among its points (0) or its targets (1)."""
-    bad = terms()
-    term = bad[index]
-    where = term.points if index == 0 else term.columns
-    where.view(-1)[3] = torch.nan
-    return bad
+        backend.train(PLAN, s, [], some_weights([]), 1)
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_failure_at_the_first_step_of_all(index: int) -> None:
+def test_failure_at_the_first_step_of_all(backend: Backend, index: int) -> None:
     s = state()
     before = tensors(s)
-    report = BACKEND.train(PLAN, s, poisoned(index), some_weights(poisoned(index)), 5)
+    report = backend.train(PLAN, s, poisoned(index), some_weights(poisoned(index)), 5)
     assert report.failure == index
     assert report.losses.shape == (0, 3)
     assert s.step == 0
@@ -116,35 +87,35 @@ def test_failure_at_the_first_step_of_all(index: int) -> None:
 
 
 @pytest.mark.parametrize("index", [0, 1])
-def test_failure_at_the_first_step_of_a_later_call(index: int) -> None:
+def test_failure_at_the_first_step_of_a_later_call(backend: Backend, index: int) -> None:
     s, shorter = state(), state()
-    BACKEND.train(PLAN, s, terms(), some_weights(terms()), 7)
-    BACKEND.train(PLAN, shorter, terms(), some_weights(terms()), 6)
-    report = BACKEND.train(PLAN, s, poisoned(index), some_weights(poisoned(index)), 3)
+    backend.train(PLAN, s, terms(), some_weights(terms()), 7)
+    backend.train(PLAN, shorter, terms(), some_weights(terms()), 6)
+    report = backend.train(PLAN, s, poisoned(index), some_weights(poisoned(index)), 3)
     assert report.failure == index
     # The state after step 7 was never seen to be good: the one after step 6 was.
     assert s.step == 6
     assert all(torch.equal(a, b) for a, b in zip(tensors(s), tensors(shorter), strict=True))
     # And training goes on from there.
-    assert BACKEND.train(PLAN, s, terms(), some_weights(terms()), 2).failure is None
-    BACKEND.train(PLAN, shorter, terms(), some_weights(terms()), 2)
+    assert backend.train(PLAN, s, terms(), some_weights(terms()), 2).failure is None
+    backend.train(PLAN, shorter, terms(), some_weights(terms()), 2)
     assert s.step == 8
     assert torch.equal(s.theta, shorter.theta)
 
 
-def test_a_second_failure_in_a_row_does_not_go_further_back() -> None:
+def test_a_second_failure_in_a_row_does_not_go_further_back(backend: Backend) -> None:
     s = state()
-    BACKEND.train(PLAN, s, terms(), some_weights(terms()), 7)
+    backend.train(PLAN, s, terms(), some_weights(terms()), 7)
     for _ in range(2):
-        assert BACKEND.train(PLAN, s, poisoned(0), some_weights(poisoned(0)), 3).failure == 0
+        assert backend.train(PLAN, s, poisoned(0), some_weights(poisoned(0)), 3).failure == 0
         assert s.step == 6
 
 
-def test_divergence_within_a_call() -> None:
+def test_divergence_within_a_call(backend: Backend) -> None:
     """A rate so large that the second evaluation overflows float32."""
     s = state(torch.float32, lr=1e30)
     before = tensors(s)
-    report = BACKEND.train(PLAN, s, terms(torch.float32), some_weights(terms(torch.float32)), 10)
+    report = backend.train(PLAN, s, terms(torch.float32), some_weights(terms(torch.float32)), 10)
     assert report.failure == 0
     assert report.losses.shape[0] == 1
     assert torch.isfinite(report.losses).all()
@@ -152,16 +123,16 @@ def test_divergence_within_a_call() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, tensors(s), strict=True))
 
 
-def test_penalty_and_gradient_have_their_own_numbers() -> None:
+def test_penalty_and_gradient_have_their_own_numbers(backend: Backend) -> None:
     s = state()
     huge = Regularizer("l2", 1e308)
     s.theta *= 100
-    assert BACKEND.train(PLAN, s, terms(), some_weights(terms()), 1, huge).failure == 2
+    assert backend.train(PLAN, s, terms(), some_weights(terms()), 1, huge).failure == 2
     # d sqrt(u.x)/du.x is infinite where u.x = 0, though the loss is finite.
     problem = Problem("p", PDE("t x", "u", lambda u: sp.sqrt(u)), BOX, [Residual(BOX.grid(3))])
     flat = AdamState(torch.zeros(STRUCTURE.n_parameters, dtype=torch.float64), torch.zeros(0).double(), 1e-2)
     assert (
-        BACKEND.train(PLAN, flat, problem.terms(torch.float64), some_weights(problem.terms(torch.float64)), 1).failure
+        backend.train(PLAN, flat, problem.terms(torch.float64), some_weights(problem.terms(torch.float64)), 1).failure
         == 2
     )
 
@@ -175,23 +146,23 @@ def of_a_module(t: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("change", [every_second, negated, of_a_module])
-def test_any_layout_is_changed_in_place(change: Callable[[Tensor], Tensor]) -> None:
+def test_any_layout_is_changed_in_place(backend: Backend, change: Callable[[Tensor], Tensor]) -> None:
     expected, own = state(), state()
     changed = [change(getattr(own, name)) for name in NAMES]
     own.theta, own.coefficients, own.first_moment, own.second_moment = changed
     for s in (expected, own):
-        BACKEND.train(PLAN, s, terms(), some_weights(terms()), 2)
-        BACKEND.train(PLAN, s, terms(), some_weights(terms()), 3)
+        backend.train(PLAN, s, terms(), some_weights(terms()), 2)
+        backend.train(PLAN, s, terms(), some_weights(terms()), 3)
     for name, tensor in zip(NAMES, changed, strict=True):
         assert getattr(own, name) is tensor
         assert torch.equal(tensor.detach(), getattr(expected, name))
 
 
-def test_a_graph_notices_that_its_weights_were_changed() -> None:
+def test_a_graph_notices_that_its_weights_were_changed(backend: Backend) -> None:
     own = state()
     theta = own.theta.requires_grad_()
     loss = (theta**3).sum()
-    BACKEND.train(PLAN, own, terms(), some_weights(terms()), 1)
+    backend.train(PLAN, own, terms(), some_weights(terms()), 1)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
 
@@ -210,11 +181,11 @@ SIZE = STRUCTURE.n_parameters
         ("second_moment", torch.zeros(SIZE + 1).double().to_sparse(), "state: second_moment: expected a dense tensor"),
     ],
 )
-def test_bad_tensors_of_a_state(name: str, tensor: Tensor, message: str) -> None:
+def test_bad_tensors_of_a_state(backend: Backend, name: str, tensor: Tensor, message: str) -> None:
     own = state()
     setattr(own, name, tensor)
     with pytest.raises(InputError, match=message):
-        BACKEND.train(PLAN, own, terms(), some_weights(terms()), 1)
+        backend.train(PLAN, own, terms(), some_weights(terms()), 1)
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 from cases import some_weights
-from helpers import random_points, random_theta, relative_error, unit_normal
+from helpers import random_points, random_theta, relative_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import entrywise, planted_structure
 from strategies import structures
+from tied import EVEN_Y, ODD_X, PUBLISHED, ROTATION, SWAP, chain, constant_chain, tied_terms
 
-from psinn_fast.domains import Box
-from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.network.lowering.lowering import _side_by_side, lower
 from psinn_fast.kernels.network.plan import Folds, Plan, expanded_plan
@@ -23,33 +22,8 @@ from psinn_fast.networks.groups import SignedPermutation, Symmetry, structure_fr
 from psinn_fast.networks.mlp import PsiMLP
 from psinn_fast.networks.published import published_structure
 from psinn_fast.networks.structure import Structure
-from psinn_fast.problem.conditions import Neumann, Periodic, Residual
-from psinn_fast.problem.pde import PDE
-from psinn_fast.problem.problem import Problem
 
 BACKEND = ReferenceBackend()
-PUBLISHED = ("laplace", "burgers", "poisson", "flow")
-EVEN_Y = Symmetry(SignedPermutation.flip(2, 1), (1,))
-ODD_X = Symmetry(SignedPermutation.flip(2, 0), (-1,))
-SWAP = Symmetry(SignedPermutation((1, 0), (1, 1)), (1,))
-ROTATION = Symmetry(SignedPermutation((1, 0), (1, -1)), (1,))
-
-
-def terms_for(structure: Structure) -> list[Term]:
-    """A nonlinear PDE of order 3 or 4 with a coefficient, a Neumann and a periodic condition."""
-    coords, fields = "xyzt"[: structure.n_inputs], "uvw"[: structure.n_outputs]
-    box = Box(**dict.fromkeys(coords, (-1, 1)))
-
-    def residual(u, nu):
-        return [u.x * u - nu * u.xx, u.xxxx + nu]
-
-    conditions = [
-        Residual(box.random(9, seed=1), weight=0.5),
-        Neumann(box.random(7, seed=2), unit_normal(len(coords)), **dict.fromkeys(fields, 0.3)),
-        Periodic(box.random(5, seed=3), box.random(5, seed=4), [f"{fields[0]}_x", fields[-1]]),
-    ]
-    pde = PDE(" ".join(coords), " ".join(fields), residual, unknown={"nu": 0.4})
-    return Problem("test", pde, box, conditions).terms(torch.float64)
 
 
 def assert_same(structure: Structure, seed: int, all_operations: bool = True) -> Plan:
@@ -77,7 +51,7 @@ def assert_same(structure: Structure, seed: int, all_operations: bool = True) ->
         agree(*(BACKEND.jets_backward(p, theta, x, channels, grad, need_x=True) for p in (plan, plain)))
     if all_operations:
         nu = torch.tensor([0.4], dtype=torch.float64)
-        terms = terms_for(structure)
+        terms = tied_terms(structure.n_inputs, structure.n_outputs)
         agree(*(BACKEND.loss_and_gradient(p, theta, nu, terms, some_weights(terms)) for p in (plan, plain)))
         for term in terms:
             agree(*(BACKEND.residual_jacobian(p, theta, nu, term) for p in (plan, plain)))
@@ -183,10 +157,6 @@ def test_groups_are_found_again_among_single_neurons(generators: list[Symmetry])
     assert multiplications(assert_same(scalar, 3, all_operations=False)) == multiplications(lower(structure.layers))
 
 
-def chain(*layers: SymbolLayer) -> Structure:
-    return Structure(layers)
-
-
 def test_equal_and_opposite_neurons_merge() -> None:
     n, m = 8, 9
     structure = chain(
@@ -272,16 +242,6 @@ def test_tiny_products_do_not_pay(kind: str) -> None:
     plan = assert_same(structure, 0)
     assert [len(layer.products) for layer in plan.layers] == [1, 1, 1]
     assert multiplications(plan)[1] == n * n
-
-
-def constant_chain(n: int) -> Structure:
-    """Neurons 2 of layer 1, 3 of layer 2 and the output's bias depend on no input; the last by a chain of three."""
-    return chain(
-        SymbolLayer.of([[1], [0]], [1, 2], [n, n], [2]),
-        SymbolLayer.of([[1, 2], [2, 1], [0, 3]], [1, 0, 0], [n] * 3, [n, n]),
-        SymbolLayer.of([[1, 2, 3], [0, 0, 1]], [0, 0], [n, n], [n] * 3),
-        SymbolLayer.of([[1, 2], [0, 1]], [0, 0], [1, 1], [n, n]),
-    )
 
 
 @pytest.mark.parametrize("n", [1, 3])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import planted_structure
-from test_lowering import EVEN_Y, ODD_X, PUBLISHED, ROTATION, SWAP
+from tied import EVEN_Y, ODD_X, PUBLISHED, ROTATION, SWAP
 
 from psinn_fast.kernels.network.linear_map import LinearMap
 from psinn_fast.kernels.network.lowering.lowering import lower

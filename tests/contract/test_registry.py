@@ -22,7 +22,7 @@ class Broken(ReferenceBackend):
 
 @pytest.fixture
 def _with_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_BACKENDS", {"broken": Broken(), "reference": ReferenceBackend()})
+    monkeypatch.setattr(registry, "BACKENDS", {"broken": Broken(), "reference": ReferenceBackend()})
     say_once.cache_clear()
 
 
@@ -56,7 +56,7 @@ def test_auto_goes_by_the_device() -> None:
 
 
 def test_auto_with_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_BACKENDS", {"broken": Broken()})
+    monkeypatch.setattr(registry, "BACKENDS", {"broken": Broken()})
     say_once.cache_clear()
     with (
         pytest.warns(RuntimeWarning, match="broken"),

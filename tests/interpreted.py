@@ -1,0 +1,86 @@
+"""Triton for tests: in its interpreter, or, with PSINN_FAST_GPU_TESTS=1 in the environment, on a GPU.
+
+Triton looks at TRITON_INTERPRET when a function is decorated: its own functions when it is imported, ours likewise,
+the generated ones when a test runs them. The variable is set at those times only, so that in the same process and in
+those started by it other tests see the machine as it is.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+VARIABLE = "TRITON_INTERPRET"
+ON_GPU = os.environ.get("PSINN_FAST_GPU_TESTS") == "1"
+_spec = importlib.util.find_spec("triton")
+# Without Triton its name may be found all the same: that of a folder, as a package without files.
+IS_INSTALLED = _spec is not None and _spec.origin is not None
+
+if IS_INSTALLED:
+    with pytest.MonkeyPatch.context() as patch:
+        if not ON_GPU:
+            assert "triton" not in sys.modules or VARIABLE in os.environ, "triton was imported too early to interpret"
+            patch.setenv(VARIABLE, "1")
+        import psinn_fast.kernels.triton.training
+
+        assert psinn_fast.kernels.triton.training is not None
+    from triton.runtime import interpreter
+
+    from psinn_fast.kernels.triton.backend import TritonBackend
+    from psinn_fast.kernels.triton.configuration import Configuration
+
+
+@contextmanager
+def interpreting() -> Iterator[None]:
+    """Within, Triton's kernels run in the interpreter. It computes with numpy, whose warnings a GPU does not know."""
+    with pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
+        if not ON_GPU:
+            patch.setenv(VARIABLE, "1")
+        yield
+
+
+@contextmanager
+def quicker() -> Iterator[None]:
+    """At each call within a kernel the interpreter puts its functions in Triton's place again: half of its time.
+
+    Within this context it does so once per launch and module.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if IS_INSTALLED and not ON_GPU:
+            done: set[int] = set()
+            launch, put = interpreter.GridExecutor.__call__, interpreter._patch_lang
+
+            def quick_launch(self: Any, *args: Any, **kwargs: Any) -> None:
+                done.clear()
+                launch(self, *args, **kwargs)
+
+            def put_once(function: Any) -> Any:
+                module = id(function.__globals__)
+                if module in done:
+                    return None
+                done.add(module)
+                return put(function)
+
+            patch.setattr(interpreter.GridExecutor, "__call__", quick_launch)
+            patch.setattr(interpreter, "_patch_lang", put_once)
+        yield
+
+
+@contextmanager
+def nothing_measured(folder: str) -> Iterator[None]:
+    """What was measured on this machine, and lies in its cache, decides nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PSINN_FAST_CACHE", folder)
+        yield
+
+
+def of_tiles(block: int) -> TritonBackend:
+    """In the interpreter, where a tile takes as long whatever its size; on a GPU as the backend chooses."""
+    return TritonBackend() if ON_GPU else TritonBackend(configuration=Configuration(block, 1, 4))

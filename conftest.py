@@ -41,7 +41,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         parts = item.path.relative_to(ROOT).with_suffix("").parts
         is_numerical = parts[1] in (*NUMERICAL, *(f"test_{name}" for name in NUMERICAL_FILES))
-        if (is_numerical and "triton" not in parts) or item.get_closest_marker("trajectory"):
+        is_triton = "triton" in parts or "[triton" in item.name
+        if (is_numerical and not is_triton) or item.get_closest_marker("trajectory"):
             item.add_marker("numerical")
 
 

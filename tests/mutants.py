@@ -56,8 +56,12 @@ TESTS = {
         "test_options.py",
     ],
     "psinn_fast/discovery/options.py": ["test_options.py"],
-    "kernels/network/plan.py": ["kernels/test_plan.py", "networks/test_frame.py", "kernels/test_lowering.py"],
-    "kernels/network/lowering/lowering.py": ["kernels/test_lowering.py", "kernels/test_plan.py"],
+    "kernels/network/plan.py": [
+        "kernels/network/test_plan.py",
+        "networks/test_frame.py",
+        "kernels/network/test_lowering.py",
+    ],
+    "kernels/network/lowering/lowering.py": ["kernels/network/test_lowering.py", "kernels/network/test_plan.py"],
     "psinn_fast/discovery/evidence.py": ["discovery/test_evidence.py", "discovery/test_verdict.py"],
     "psinn_fast/training/least_squares.py": ["training/test_least_squares.py", "training/test_abort.py"],
     "psinn_fast/training/optimisers/marquardt.py": [
@@ -66,6 +70,15 @@ TESTS = {
         "training/points/test_sampling.py",
         "training/points/test_held_out.py",
     ],
+    "psinn_fast/training/optimisers/marching.py": [
+        "training/optimisers/test_windows_of_time.py",
+        "training/optimisers/test_marching.py",
+    ],
+    "psinn_fast/training/points/sampling.py": [
+        "training/points/test_focused_draws.py",
+        "training/points/test_sampling.py",
+    ],
+    "psinn_fast/training/stability.py": ["training/test_stability.py", "training/test_stability_beside.py"],
     "psinn_fast/training/optimisers/gauss_newton.py": [
         "training/optimisers/test_gauss_newton.py",
         "training/optimisers/test_gauss_newton_progress.py",

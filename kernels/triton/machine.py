@@ -19,14 +19,14 @@ def is_interpreted() -> bool:
 
 def why_not(device: torch.device | None = None) -> str | None:
     """None if kernels can run on this GPU (None: torch's present one), or what is in the way."""
-    _, reason = _triton()
+    _, reason = installed_triton()
     if reason is not None:
         return reason
-    return None if is_interpreted() else _why_not_gpu(device)
+    return None if is_interpreted() else why_not_gpu(device)
 
 
 @cache
-def _triton() -> tuple[tuple[int, ...], str | None]:
+def installed_triton() -> tuple[tuple[int, ...], str | None]:
     """Triton's (major, minor), and why it cannot be used."""
     try:
         triton = import_module("triton")
@@ -52,7 +52,8 @@ def _triton() -> tuple[tuple[int, ...], str | None]:
 
 
 @cache
-def _why_not_gpu(device: torch.device | None) -> str | None:
+def why_not_gpu(device: torch.device | None) -> str | None:
+    """None if this GPU is one that Triton compiles for, or why it is not."""
     if torch.version.hip is not None or not torch.cuda.is_available():
         return "no NVIDIA GPU that torch can use"
     chip = torch.cuda.get_device_capability(device)
@@ -65,7 +66,7 @@ def _why_not_gpu(device: torch.device | None) -> str | None:
 @cache
 def say_untested() -> None:
     """One warning where Triton is newer than what was tried."""
-    version, _ = _triton()
+    version, _ = installed_triton()
     if version > NEWEST_TESTED_TRITON:
         tested = f"{_dotted(OLDEST_TRITON)} to {_dotted(NEWEST_TESTED_TRITON)}"
         warnings.warn(

@@ -80,11 +80,11 @@ class Check:
 
 def self_test() -> Iterator[Check]:
     """The checks, each as soon as it is done."""
-    cases = _cases()
+    tried = cases()
     for engine in _engines():
-        with _instruction_set(engine.isa):
+        with instruction_set(engine.isa):
             for dtype in (torch.float32, torch.float64):
-                for case in cases:
+                for case in tried:
                     yield _checked(engine, dtype, case.name, partial(case.error_and_bar, engine, dtype))
             yield _checked(engine, torch.float64, "Gauss-Newton, u'' = f", partial(_solve, engine))
 
@@ -107,8 +107,8 @@ def _engines() -> Iterator[_Engine]:
 
 
 @contextmanager
-def _instruction_set(isa: str | None) -> Iterator[None]:
-    """The kernels look at the variable at each call."""
+def instruction_set(isa: str | None) -> Iterator[None]:
+    """Within, the C++ kernels use this instruction set: they look at the variable at each call."""
     before = os.environ.get(ISA_VARIABLE)
     if isa is not None:
         os.environ[ISA_VARIABLE] = isa
@@ -129,7 +129,7 @@ def _checked(engine: _Engine, dtype: torch.dtype, name: str, measure: Callable[[
         return Check(engine.name, label, name, None, 0.0, f"{type(error).__name__}: {error}")
 
 
-class _Computation(Protocol):
+class Computation(Protocol):
     """The same results twice: by a backend, and by autograd in the precision of ``theta``."""
 
     structure: Structure
@@ -139,10 +139,10 @@ class _Computation(Protocol):
     def by_autograd(self, theta: Tensor) -> list[Tensor]: ...
 
 
-class _Case:
+class Case:
     """A computation at several weights, with what float64 autograd finds and how far float32 PyTorch is from it."""
 
-    def __init__(self, name: str, computation: _Computation) -> None:
+    def __init__(self, name: str, computation: Computation) -> None:
         self.name, self._computation = name, computation
         structure = computation.structure
         # Weights that float32 holds exactly, so that both precisions mean the same network.
@@ -173,7 +173,8 @@ def _errors(found: Sequence[Tensor], exact: Sequence[Tensor]) -> list[float]:
     ]
 
 
-def _cases() -> list[_Case]:
+def cases() -> list[Case]:
+    """Every operation on networks of both kinds, dense and tied."""
     even_y, odd_x = Symmetry(SignedPermutation.flip(2, 1), (1,)), Symmetry(SignedPermutation.flip(2, 0), (-1,))
     networks = {
         "dense 2-8-8-1": Structure.dense([2, 8, 8, 1]),
@@ -183,12 +184,12 @@ def _cases() -> list[_Case]:
     }
     burgers = published_structure("burgers").with_width(3)
     return [
-        *(_Case(f"jets, {name}", _Jets(structure)) for name, structure in networks.items()),
-        _Case("loss and gradient, dense", _Loss(Structure.dense([2, 8, 8, 1]))),
-        _Case("loss and gradient, odd", _Loss(burgers)),
-        _Case(f"{_ADAM_STEPS} Adam steps, odd", _Adam(burgers)),
-        _Case("Jacobian, odd", _Jacobian(burgers)),
-        _Case("Gram matrix", _Gram(burgers)),
+        *(Case(f"jets, {name}", Jets(structure)) for name, structure in networks.items()),
+        Case("loss and gradient, dense", Loss(Structure.dense([2, 8, 8, 1]))),
+        Case("loss and gradient, odd", Loss(burgers)),
+        Case(f"{_ADAM_STEPS} Adam steps, odd", AdamSteps(burgers)),
+        Case("Jacobian, odd", Jacobian(burgers)),
+        Case("Gram matrix", Gram(burgers)),
     ]
 
 
@@ -212,7 +213,7 @@ def _derivative(u: Tensor, x: Tensor, index: MultiIndex) -> Tensor:
     return u
 
 
-class _Jets:
+class Jets:
     """Derivatives of orders 0 to 4, each order by itself, and the gradients of a weighted sum of the first three."""
 
     def __init__(self, structure: Structure) -> None:
@@ -272,7 +273,7 @@ class _Burgers:
         return u_t + u * u_x - nu * u_xx, _network(self.structure, theta, edge)[:, 0] + edge[:, 1]
 
 
-class _Loss(_Burgers):
+class Loss(_Burgers):
     """Both losses, and the gradient for the weights and nu."""
 
     def by_engine(self, engine: _Engine, theta: Tensor) -> list[Tensor]:
@@ -287,7 +288,7 @@ class _Loss(_Burgers):
         return [losses.detach(), torch.cat(torch.autograd.grad(losses[0] + 2 * losses[1], (theta, nu)))]
 
 
-class _Adam(_Burgers):
+class AdamSteps(_Burgers):
     """The losses before each step, the weights and nu after the last."""
 
     def by_engine(self, engine: _Engine, theta: Tensor) -> list[Tensor]:
@@ -306,7 +307,7 @@ class _Adam(_Burgers):
         return [torch.stack(history), theta.detach(), nu.detach()]
 
 
-class _Jacobian(_Burgers):
+class Jacobian(_Burgers):
     """Residuals of the equation and their derivatives by every weight and nu."""
 
     def by_engine(self, engine: _Engine, theta: Tensor) -> list[Tensor]:
@@ -321,7 +322,7 @@ class _Jacobian(_Burgers):
         return [residuals.detach(), torch.stack(rows)]
 
 
-class _Gram:
+class Gram:
     """[J r]^T [J r] of random numbers, made from the weights so that every draw has others."""
 
     def __init__(self, structure: Structure) -> None:

@@ -144,7 +144,7 @@ def discover(
     trial = None
     if group and trained:
         with clock("trial"):
-            trial, failures = _trial(problem, structure, trained, range(seed, seed + 2 * seeds), training)
+            trial, failures = trial_of(problem, structure, trained, range(seed, seed + 2 * seeds), training)
         notes += [f"structured, {failure}" for failure in failures]
         if trial.rejected:
             evidence, group, structure = _withdrawn(evidence), (), _dense(problem)
@@ -244,7 +244,7 @@ def _dense(problem: Problem) -> Structure:
     return Structure.dense(problem.default_layers, f"{problem.name} (dense)")
 
 
-def _trial(
+def trial_of(
     problem: Problem, structure: Structure, dense: Sequence[Trained], seeds: Sequence[int], training: dict[str, Any]
 ) -> tuple[Trial, list[str]]:
     """Structured networks, one after the other, until one is good enough: some seeds end in a bad minimum."""
@@ -252,7 +252,7 @@ def _trial(
     wide = structure.with_width(matching_width(structure, n_dense))
     dense_losses = tuple(found.loss for found in dense)
     typical = math.exp(sum(math.log(max(loss, sys.float_info.min)) for loss in dense_losses) / len(dense_losses))
-    allowed = TOLERATED_LOSS * typical + NEGLIGIBLE_LOSS * _untrained_loss(problem, wide, training["backend"])
+    allowed = TOLERATED_LOSS * typical + NEGLIGIBLE_LOSS * untrained_loss(problem, wide, training["backend"])
     losses, failures = list[float](), list[str]()
     for seed in seeds:
         trained, failed = teachers.train(problem, [seed], structure=wide, width=1, **training)
@@ -264,7 +264,8 @@ def _trial(
     return Trial((wide.n_parameters, n_dense), training["steps"], tuple(losses), dense_losses, rejected), failures
 
 
-def _untrained_loss(problem: Problem, structure: Structure, backend: str) -> float:
+def untrained_loss(problem: Problem, structure: Structure, backend: str) -> float:
+    """The loss with which a network of this structure, of width 1, starts."""
     network = Network("psi", structure=structure, width=1, dtype="float64")
     net = build_network(problem, network, by_newton=True, backend=backend)
     none = problem.initial_coefficients(torch.float64)

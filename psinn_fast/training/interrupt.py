@@ -49,7 +49,7 @@ class InterruptFlag:
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._previous[number] = signal.signal(number, self._handle)
         elif threading.current_thread().daemon:  # for others the interpreter waits
-            _ELSEWHERE[self] = threading.current_thread()
+            ELSEWHERE[self] = threading.current_thread()
             if _is_leaving:
                 self.signal = signal.SIGTERM
         return self
@@ -57,7 +57,7 @@ class InterruptFlag:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _ELSEWHERE.pop(self, None)
+        ELSEWHERE.pop(self, None)
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -72,7 +72,7 @@ class InterruptFlag:
 
 
 # Flags of daemon threads. At exit these have so many seconds, which few need: a block of linear algebra takes a second.
-_ELSEWHERE: dict[InterruptFlag, threading.Thread] = {}
+ELSEWHERE: dict[InterruptFlag, threading.Thread] = {}
 _PATIENCE = 30.0
 _is_leaving = False
 
@@ -82,7 +82,7 @@ def _leave() -> None:
     global _is_leaving
     _is_leaving = True
     until = time.monotonic() + _PATIENCE
-    for flag, thread in list(_ELSEWHERE.items()):
+    for flag, thread in list(ELSEWHERE.items()):
         if flag.signal is None:
             flag.signal = signal.SIGTERM
         if thread is not threading.current_thread():

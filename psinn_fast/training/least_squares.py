@@ -106,7 +106,7 @@ class NormalEquations:
         if not is_definite and bool(torch.isfinite(damped := self._damped(damping)).all()):
             if len(damped) <= LARGEST_EIGEN:
                 self.name = "eigh"
-                self._apply = partial(_by_eigenvectors, *torch.linalg.eigh(damped))
+                self._apply = partial(by_eigenvectors, *torch.linalg.eigh(damped))
                 return
             self.name, shift = "shifted", _SAFE * _EPS * len(damped)
             while not is_definite:
@@ -132,7 +132,8 @@ def _by_cholesky(factor: Tensor, right: Tensor) -> Tensor:
     return torch.cholesky_solve(right[:, None], factor)[:, 0]
 
 
-def _by_eigenvectors(values: Tensor, vectors: Tensor, right: Tensor) -> Tensor:
+def by_eigenvectors(values: Tensor, vectors: Tensor, right: Tensor) -> Tensor:
+    """A^+ right, A = vectors diag(values) vectors^T, without eigenvalues that are rounding errors."""
     inverse = torch.where(values > values[-1] * len(values) * _EPS, 1 / values, 0.0)
     return vectors @ (inverse * (vectors.T @ right))
 

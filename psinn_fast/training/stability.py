@@ -131,7 +131,7 @@ class _Own:
 
     def __init__(self, engine: Backend, plan: Plan, x: Tensor, n_coefficients: int) -> None:
         self._engine, self._plan, self.x = engine, plan, x
-        self.chosen = _chosen(x.numel(), n_coefficients, _CHANGED, MOST_UNKNOWNS).to(x.device)
+        self.chosen = chosen_unknowns(x.numel(), n_coefficients, _CHANGED, MOST_UNKNOWNS).to(x.device)
         self.size, self.n_unknowns = self.chosen.numel(), x.numel()
         self.free = x[x.numel() - n_coefficients :]
 
@@ -156,7 +156,7 @@ class _Beside:
         net = PsiMLP(structure, width, seed=0, dtype=x.dtype, device=x.device)
         self._plan = net.plan
         self._y = torch.cat([_NONLINEAR * net.theta.detach(), x[x.numel() - n_coefficients :]])
-        self._chosen = _chosen(net.theta.numel(), 0, _CHANGED_BESIDE, _CHANGED_BESIDE).to(x.device)
+        self._chosen = chosen_unknowns(net.theta.numel(), 0, _CHANGED_BESIDE, _CHANGED_BESIDE).to(x.device)
         self.size, self.n_unknowns = self._chosen.numel(), self._y.numel()
 
     def rows(self, terms: Sequence[Term], weights: Sequence[float]) -> Iterator[Tensor]:
@@ -166,7 +166,7 @@ class _Beside:
             yield rows[:, self._chosen]
 
 
-def _chosen(n: int, n_coefficients: int, some: int, most: int) -> Tensor:
+def chosen_unknowns(n: int, n_coefficients: int, some: int, most: int) -> Tensor:
     """Which unknowns change, in order: ``some`` of more than ``most``; the last ones are the coefficients."""
     if n <= most:
         return torch.arange(n)
@@ -177,7 +177,7 @@ def _chosen(n: int, n_coefficients: int, some: int, most: int) -> Tensor:
 
 def _changes(problem: Problem, spaces: Sequence[_Own | _Beside], terms: Sequence[Term]) -> Iterator[tuple[str, Tensor]]:
     """(name, G) of every field, relative to its root mean square about its start (293 K), but no less than 1/30 of its
-    natural size, and of every unknown coefficient, relative to its value, but no less than `_least_sizes`."""
+    natural size, and of every unknown coefficient, relative to its value, but no less than `least_sizes`."""
     own, fields, values = spaces[0], problem.pde.fields, _values(problem, terms)
     assert isinstance(own, _Own)
     u = own.vector(values).reshape(-1, len(fields))
@@ -187,7 +187,7 @@ def _changes(problem: Problem, spaces: Sequence[_Own | _Beside], terms: Sequence
     for i, name in enumerate(fields):
         size = float((u[:, i] - float(scales.start[i]) / math.sqrt(len(u))).norm())  # rows are divided by it
         yield name, g[:, i] / max(size, float(scales.sizes[i]) / _ORDINARY)
-    free, least = own.free, _least_sizes(problem, scales)
+    free, least = own.free, least_sizes(problem, scales)
     for i, (name, value) in enumerate(problem.unknowns.values(free.tolist()).items()):
         size = max(abs(value), least[name])
         if not size:
@@ -200,7 +200,7 @@ def _changes(problem: Problem, spaces: Sequence[_Own | _Beside], terms: Sequence
         yield name, change
 
 
-def _least_sizes(problem: Problem, scales: Scales) -> dict[str, float]:
+def least_sizes(problem: Problem, scales: Scales) -> dict[str, float]:
     """By unknown coefficient, below which it is zero, to which no error can be relative: 1/100 of what is known of its
     size, the least of its start, of what its equations ask for, and of bounds on both sides of zero; 0 where bounds are
     on one side, and where nothing is known."""

@@ -32,8 +32,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The reference backend on one network."""
     monkeypatch.setattr(module, "instruction_sets", lambda: ())
     structure = Structure.dense([2, 3, 1])
-    parts = {"jets": module._Jets, "loss": module._Loss, "Adam": module._Adam, "Jacobian": module._Jacobian}
-    monkeypatch.setattr(module, "_cases", lambda: [module._Case(name, of(structure)) for name, of in parts.items()])
+    parts = {"jets": module.Jets, "loss": module.Loss, "Adam": module.AdamSteps, "Jacobian": module.Jacobian}
+    monkeypatch.setattr(module, "cases", lambda: [module.Case(name, of(structure)) for name, of in parts.items()])
 
 
 def scaled(result: object, factor: float) -> object:
@@ -74,6 +74,6 @@ def test_an_exception_is_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 def test_the_environment_is_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     for before in ("baseline", None):
         monkeypatch.setenv("PSINN_FAST_ISA", "baseline") if before else monkeypatch.delenv("PSINN_FAST_ISA")
-        with module._instruction_set("avx2"):
+        with module.instruction_set("avx2"):
             assert module.os.environ["PSINN_FAST_ISA"] == "avx2"
         assert module.os.environ.get("PSINN_FAST_ISA") == before

@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 
-@pytest.mark.without("cpu", reason="tests/kernels/cpu asks for it with more weights, and so holds single numbers, too")
+@pytest.mark.without("cpu", reason="tests/kernels/cpu/test_cpu_float32.py has sizes of its own")
 @pytest.mark.parametrize(
     ("case", "hidden", "n"),
     [*((case, (16, 16), 127) for case in CASES), ("laplace", (33,), 1023), ("burgers with unknown nu", (7, 7, 7), 255)],

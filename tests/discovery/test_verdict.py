@@ -31,7 +31,7 @@ from psinn_fast import (
     structure_from_group,
 )
 from psinn_fast.discovery import discover as module
-from psinn_fast.discovery.discover import _trial, _untrained_loss
+from psinn_fast.discovery.discover import trial_of, untrained_loss
 from psinn_fast.discovery.teachers import (
     MOST_PARAMETERS,
     asymmetries,
@@ -159,7 +159,7 @@ def test_an_untrained_loss_has_a_value_where_residuals_need_not() -> None:
     box = Box(x=(-1, 1), y=(-1, 1))
     pde = PDE("x y", "u", lambda u: u.lap - sp.log(u))
     problem = Problem("log", pde, box, [Residual(box.grid(9)), Dirichlet(box.boundary(9), u=1.0)])
-    assert 0 < _untrained_loss(problem, Structure.dense([2, 8, 8, 1]), "auto") < 100
+    assert 0 < untrained_loss(problem, Structure.dense([2, 8, 8, 1]), "auto") < 100
 
 
 @pytest.mark.trajectory
@@ -168,7 +168,7 @@ def test_a_wrong_structure_is_rejected_by_the_trial() -> None:
     dense, _ = train(problem, [0], **training)
     for symmetry, rejected in ((EVEN_Y, False), (Symmetry(FLIP_Y, (-1,)), True)):
         structure = structure_from_group([symmetry], (1, 1))
-        trial, _ = _trial(problem, structure, dense, range(4), training)
+        trial, _ = trial_of(problem, structure, dense, range(4), training)
         assert trial.rejected is rejected
         assert len(trial.structured) == 4 or not rejected
 

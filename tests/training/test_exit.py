@@ -8,9 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from small import small_laplace
-
-from psinn_fast import Adam, TanhMLP, fit
 
 TESTS = str(Path(__file__).parents[1])
 DAEMON = """
@@ -33,7 +30,7 @@ def train():
         print("interrupted", stop.signal, stop.result.steps > 0, flush=True)
 
 threading.Thread(target=train, daemon=True).start()
-while not interrupt._ELSEWHERE:
+while not interrupt.ELSEWHERE:
     time.sleep(0.01)
 time.sleep(1)
 print("leaving", flush=True)
@@ -71,8 +68,9 @@ def test_a_daemon_thread_that_trains_does_not_abort_the_process(kind: str) -> No
 
 PROCESSES = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {tests!r}
 import torch
+from other_process import in_another_process, trained
 
 if __name__ == "__main__":
     torch.set_num_threads(2)
@@ -84,40 +82,12 @@ if __name__ == "__main__":
 """
 
 
-def trained() -> float:
-    net = TanhMLP([2, 24, 24, 1], seed=0)
-    return fit(small_laplace(21), net.double(), Adam(5)).losses["residual"]
-
-
-def _send(queue: object) -> None:
-    import torch
-
-    torch.set_num_threads(1)  # a forked child has none of the threads that torch waits for
-    queue.put(trained())
-
-
-def in_another_process(method: str) -> float:
-    context = multiprocessing.get_context(method)
-    queue = context.Queue()
-    process = context.Process(target=_send, args=(queue,))
-    process.start()
-    try:
-        return queue.get(timeout=60)
-    finally:
-        process.kill()
-        process.join()
-
-
 @pytest.mark.parametrize(
     "method", [name for name in ("fork", "spawn") if name in multiprocessing.get_all_start_methods()]
 )
 def test_training_in_another_process(method: str, tmp_path: Path) -> None:
     script = tmp_path / "script.py"  # spawn imports it
-    script.write_text(
-        PROCESSES.format(tests=TESTS, method=method).replace(
-            "from test_exit", f"sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom test_exit"
-        )
-    )
+    script.write_text(PROCESSES.format(tests=[TESTS, str(Path(__file__).parent)], method=method))
     result = subprocess.run(
         [sys.executable, "-W", "ignore", str(script)], capture_output=True, text=True, timeout=120, check=False
     )

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 import sympy
 import torch
+from heated_walls import BOX, GIVEN, identity, problem
 
 from psinn_fast import (
     PDE,
     Adam,
     Box,
     CheckpointError,
-    Data,
     Dirichlet,
     GaussNewton,
     Options,
@@ -31,34 +31,7 @@ from psinn_fast import (
     TanhMLP,
     fit,
 )
-from psinn_fast.training.identity import differences, run_identity
-
-BOX = Box(t=(0, 1), x=(-1, 1))
-GIVEN: dict[str, Any] = {
-    "points": np.array(BOX.grid(5)), "weight": 1.0, "source": lambda t, x: sympy.exp(-t) * sympy.sin(3 * x), "a": 0.1,
-    "walls": np.linspace(0, 1, 5), "start": 0.5, "box": BOX, "where": np.array(BOX.face("x", "low", 5)),
-}  # fmt: skip
-
-
-def problem(**changes: Any) -> Problem:
-    """Heat with a source, one wall and measurements; parts replaced as asked, the name always the same."""
-    given = {**GIVEN, **changes}
-    pde = PDE(
-        "t x", "u", lambda u, t, x, a, k: u.t - a * u.xx - k * given["source"](t, x),
-        coefficients={"a": given["a"]}, unknown={"k": given["start"]},
-    )  # fmt: skip
-    return Problem(
-        "heat", pde, given["box"],
-        [
-            Residual(given["points"], weight=given["weight"]),
-            Dirichlet(given["where"], u=given["walls"], name="walls"),
-            Data(np.array([[0.5, 0.5]]), u=1.0),
-        ],
-    )  # fmt: skip
-
-
-def identity(problem: Problem, net: TanhMLP | None = None, **options: Any) -> dict[str, Any]:
-    return json.loads(json.dumps(run_identity(problem, net or TanhMLP([2, 3, 1]), options)))
+from psinn_fast.training.identity import differences
 
 
 def bumped(array: np.ndarray, by: float) -> np.ndarray:
@@ -144,7 +117,7 @@ def test_structures_without_their_names_and_options() -> None:
 def test_the_same_in_another_process() -> None:
     """Python orders sets differently in each, unless told how."""
     program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-    program += "import json, test_identity as t\nprint(json.dumps(t.identity(t.problem())))"
+    program += "import json, heated_walls\nprint(json.dumps(heated_walls.identity(heated_walls.problem())))"
     command = [sys.executable, "-c", program]
     printed = subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": "7"})
     assert json.loads(printed.stdout) == identity(problem())

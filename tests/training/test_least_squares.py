@@ -17,7 +17,7 @@ from psinn_fast.training.least_squares import (
     MatrixFree,
     NormalEquations,
     Triangular,
-    _by_eigenvectors,
+    by_eigenvectors,
     choose,
     linearise,
 )
@@ -174,7 +174,7 @@ def test_singular_matrices_give_the_shortest_solution(values: tuple[float, ...],
     vectors = torch.linalg.qr(random_problem(4, 4, 4)[0]).Q
     right = vectors.sum(1)  # as much of each
     expected = vectors[:, left_out:] @ (1 / eigenvalues[left_out:])
-    found = _by_eigenvectors(eigenvalues, vectors, right)
+    found = by_eigenvectors(eigenvalues, vectors, right)
     assert float((found - expected).norm()) <= 1e-9 * float(expected.norm())
 
 

@@ -232,7 +232,7 @@ def _arrange(factored: Factored, rows: IntArray, cols: IntArray, is_last: bool) 
         sequence, in_sizes, pre_map = list(range(cols.size)), cols, None
         in_place = [pre[leaf.operands].argmax(1) for leaf in leaves]
     else:
-        sequence, in_place = _side_by_side([leaf.operands.tolist() for leaf in leaves])
+        sequence, in_place = side_by_side([leaf.operands.tolist() for leaf in leaves])
         in_runs = [[np.argsort(place)] for place in in_place]
         in_sizes = block_sizes(pre, cols)[sequence]
         pre_map = LinearMap.of_blocks(pre[sequence], in_sizes, cols)
@@ -265,7 +265,7 @@ def _arrange(factored: Factored, rows: IntArray, cols: IntArray, is_last: bool) 
     return _Layout(pieces, pre_map, post_map, order)
 
 
-def _side_by_side(wanted: list[list[int]]) -> tuple[list[int], list[IntArray]]:
+def side_by_side(wanted: list[list[int]]) -> tuple[list[int], list[IntArray]]:
     """A sequence that contains every list's items side by side (in any order), and where; items may occur twice."""
     sequence, places, known = list[int](), list[IntArray](), dict[frozenset[int], int]()
     for items in wanted:

@@ -145,7 +145,7 @@ class GaussNewtonRun(Run):
         return self._run.full
 
     def doubts(self, given: float, unseen: float, errors: Mapping[str, float]) -> Doubts:
-        warnings, notes = _doubts(self._run, given, unseen, errors)
+        warnings, notes = doubts_of(self._run, given, unseen, errors)
         own = *self._march.warnings, *warnings, *undetermined(errors), *loose(errors, ALLOWED)
         return Doubts(own, notes)
 
@@ -182,7 +182,7 @@ def _returned(run: Marquardt, last: Watched, step: int) -> tuple[str, ...]:
     return (f"the weights of step {step} are returned: {why}",)
 
 
-def _doubts(
+def doubts_of(
     run: Marquardt, given: float, unseen: float, errors: Mapping[str, float]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Warnings and notes; ``given``, ``unseen``: the loss at the problem's points and elsewhere; ``errors``: that the

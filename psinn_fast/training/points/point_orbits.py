@@ -51,11 +51,11 @@ def one_point_per_orbit(problem: Problem, net: PsiMLP, terms: Sequence[Term], en
     """
     if net.structure.is_dense:
         return list(terms)
-    sizes = _residual_sizes(problem, net, engine, terms[0].points.device)
-    return [_reduced(term, _orbits(problem, i, sizes[i])) for i, term in enumerate(terms)]
+    sizes = residual_sizes(problem, net, engine, terms[0].points.device)
+    return [_reduced(term, orbit_numbers(problem, i, sizes[i])) for i, term in enumerate(terms)]
 
 
-def _residual_sizes(problem: Problem, net: PsiMLP, engine: Backend, device: torch.device) -> list[FloatArray]:
+def residual_sizes(problem: Problem, net: PsiMLP, engine: Backend, device: torch.device) -> list[FloatArray]:
     """Per term |r| (draws, N) of random networks, with random coefficients; NaN where it is not finite."""
     terms = problem.terms(torch.float64, device)
     residuals = Residuals(engine, net.plan, terms, [1.0] * len(terms))
@@ -72,7 +72,7 @@ def _residual_sizes(problem: Problem, net: PsiMLP, engine: Backend, device: torc
     return [np.where(np.isfinite(size), size, np.nan) for size in sizes]
 
 
-def _orbits(problem: Problem, number: int, sizes: FloatArray) -> IntArray:
+def orbit_numbers(problem: Problem, number: int, sizes: FloatArray) -> IntArray:
     """(N,): the orbit that each point of a term belongs to."""
     sites = problem.conditions[number].sites
     n = sizes.shape[1]

@@ -109,7 +109,7 @@ class Sampler:
         terms, rng = self.draw(number), np.random.default_rng((self._seed, number, 2))
         for i, candidates in self._candidates(number):
             sizes = residual(candidates).square().sum(1).pow(focus / 2).cpu().numpy()
-            terms[i] = _picked(candidates, _weighted(sizes, terms[i].n_points, rng))
+            terms[i] = _picked(candidates, weighted_draw(sizes, terms[i].n_points, rng))
         return terms
 
     def _candidates(self, number: int) -> Iterator[tuple[int, Term]]:
@@ -147,7 +147,7 @@ def thinned(term: Term, count: int, rng: np.random.Generator) -> Term:
     return _picked(term, np.floor(ends[:-1] + rng.random(count) * np.diff(ends)).astype(np.int64))
 
 
-def _weighted(size: Points, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+def weighted_draw(size: Points, count: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """``count`` different indices, with weights size / mean + 1; sizes that are not finite count as 0."""
     finite = np.where(np.isfinite(size), size, 0.0)
     mean = finite.mean()

@@ -14,7 +14,7 @@ from strategies import structures
 from tied import EVEN_Y, ODD_X, PUBLISHED, ROTATION, SWAP, chain, constant_chain, tied_terms
 
 from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
-from psinn_fast.kernels.network.lowering.lowering import _side_by_side, lower
+from psinn_fast.kernels.network.lowering.lowering import lower, side_by_side
 from psinn_fast.kernels.network.plan import Folds, Plan, expanded_plan
 from psinn_fast.kernels.network.symbols import SymbolLayer, renumber
 from psinn_fast.kernels.reference.backend import ReferenceBackend
@@ -215,14 +215,14 @@ def test_permutations_are_spared() -> None:
 
 def test_operands_overlap_where_they_can() -> None:
     """Each list side by side in the sequence, which repeats nothing that its end has already."""
-    sequence, places = _side_by_side([[0, 1, 2], [4, 2, 1], [4], [2, 0], [1, 2, 0], [0, 4, 2]])
+    sequence, places = side_by_side([[0, 1, 2], [4, 2, 1], [4], [2, 0], [1, 2, 0], [0, 4, 2]])
     assert sequence == [0, 1, 2, 4, 2, 0]
     assert [place.tolist() for place in places] == [[0, 1, 2], [3, 2, 1], [3], [4, 5], [1, 2, 0], [5, 3, 4]]
 
 
 @given(wanted=st.lists(st.lists(st.integers(0, 5), min_size=1, unique=True), min_size=1, max_size=6))
 def test_side_by_side(wanted: list[list[int]]) -> None:
-    sequence, places = _side_by_side(wanted)
+    sequence, places = side_by_side(wanted)
     for items, place in zip(wanted, places, strict=True):
         assert [sequence[k] for k in place] == items
         assert place.max() - place.min() == len(items) - 1

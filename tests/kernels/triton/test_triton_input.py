@@ -126,7 +126,7 @@ def test_no_room_at_all(chip: Chip, device: torch.device) -> None:
 
 
 def forget() -> None:
-    for cached in (triton_machine._triton, triton_machine._why_not_gpu, triton_machine.say_untested, say_once):
+    for cached in (triton_machine.installed_triton, triton_machine.why_not_gpu, triton_machine.say_untested, say_once):
         cached.cache_clear()
 
 

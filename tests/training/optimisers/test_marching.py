@@ -11,18 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from heat import INITIAL, WALLS, box, problem, sine
 
 from psinn_fast import (
     PDE,
     Box,
     CheckpointError,
-    Data,
     Dirichlet,
     GaussNewton,
     Network,
-    Neumann,
     Options,
-    Periodic,
     Problem,
     Residual,
     TanhMLP,
@@ -30,80 +28,12 @@ from psinn_fast import (
     fit,
     solve,
 )
-from psinn_fast.problem.conditions import Condition
 from psinn_fast.training import factorisations, least_squares, residuals
 from psinn_fast.training.abort import look_up
 from psinn_fast.training.optimisers import marching
-from psinn_fast.training.optimisers.marching import is_initial_value_problem, until
+from psinn_fast.training.optimisers.marching import until
 from psinn_fast.training.optimisers.marquardt import Failure, Marquardt
 from psinn_fast.training.result import FitResult
-
-box = Box(t=(1, 3), x=(0, 1))
-heat = PDE("t x", "u", lambda u: u.t - 0.1 * u.xx)
-
-
-def sine(t: Any, x: Any) -> Any:
-    return np.sin(np.pi * x) * np.exp(-0.1 * np.pi**2 * (t - 1))
-
-
-INITIAL = Dirichlet(box.face("t", "low", 9), u=sine, name="initial")
-WALLS = [Dirichlet(box.face("x", end, 9), u=0.0, name=end) for end in ("low", "high")]
-
-
-def problem(*more: Condition, pde: PDE = heat, domain: Box = box) -> Problem:
-    return Problem("heat", pde, domain, [Residual(box.grid(9)), *more], exact=lambda x: sine(x[:, 0], x[:, 1]))
-
-
-@pytest.mark.parametrize(
-    ("conditions", "expected"),
-    [
-        ([INITIAL, *WALLS], True),
-        ([INITIAL], True),
-        ([INITIAL, Periodic(box.face("x", "low", 9), box.face("x", "high", 9), "u u_x")], True),
-        ([Dirichlet(np.array(box.face("t", "low", 9)), u=np.zeros(9)), *WALLS], True),
-        (WALLS, False),  # from nowhere
-        ([Dirichlet(box.face("t", "high", 9), u=sine), *WALLS], False),
-        ([INITIAL, Dirichlet(box.face("t", "high", 9), u=sine)], False),
-        ([Dirichlet(box.boundary(9), u=sine)], False),
-        ([Periodic(box.face("t", "low", 9), box.face("t", "high", 9), "u"), *WALLS], False),
-        ([INITIAL, *WALLS, Data(box.random(5, 0), u=np.zeros(5))], False),
-        ([Dirichlet(box.face("t", "low", 9), u=sine, weight=0), *WALLS], False),
-    ],
-)
-def test_initial_value_problems(conditions: list[Condition], expected: bool) -> None:
-    assert is_initial_value_problem(problem(*conditions)) == expected
-
-
-def test_no_time_and_unknown_coefficients_are_no_initial_value_problems() -> None:
-    other = PDE("t x", "u", lambda u: u.t - 0.1 * u.xx, time=None)
-    assert not is_initial_value_problem(problem(INITIAL, *WALLS, pde=other))
-    inverse = PDE("t x", "u", lambda u, a: u.t - a * u.xx, unknown={"a": 0.1})
-    assert not is_initial_value_problem(problem(INITIAL, *WALLS, pde=inverse))
-
-
-def test_windows_hold_the_beginning_of_everything() -> None:
-    array = np.random.default_rng(0).uniform([1, 0], [3, 1], (400, 2))
-    numbers = Dirichlet(np.stack([np.linspace(1, 3, 101), np.ones(101)], 1), u=np.arange(101.0), name="numbers")
-    flux = Neumann(box.face("x", "high", 9), [0.0, 1.0], u=lambda t, x: t, name="flux")
-    whole = problem(INITIAL, WALLS[0], flux, numbers, Residual(array, name="array"))
-    window = until(whole, 0.25)
-    assert window.domain.low.tolist() == [1, 0]
-    assert window.domain.high.tolist() == [1.5, 1]
-    residual, initial, wall, flow, cut, some = window.conditions
-    assert residual.regions[0] is not None
-    assert residual.sites[0][:, 0].max() == residual.regions[0].domain.high[0] == 1.5
-    assert len(residual.sites[0]) == 81
-    assert np.array_equal(initial.sites[0], INITIAL.sites[0])
-    assert wall.sites[0][:, 0].max() == 1.5
-    assert np.array_equal(flow.columns["u"], flow.sites[0][:, 0])
-    assert cut.columns["u"].tolist() == list(range(26))
-    assert cut.regions == some.regions == (None,)
-    assert np.array_equal(some.sites[0], array[array[:, 0] <= 1.5])
-    early = until(whole, 1e-6)
-    assert [len(condition.sites[0]) for condition in early.conditions[-2:]] == [10, 10]
-    assert set(early.conditions[-1].sites[0][:, 0]) == set(np.sort(array[:, 0])[:10])
-    for term in (*window.terms(torch.float64), *early.terms(torch.float64)):
-        assert bool(torch.isfinite(term.columns).all())
 
 
 @pytest.fixture

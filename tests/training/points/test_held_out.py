@@ -318,7 +318,7 @@ def test_what_the_loss_at_the_problems_own_points_allows(allowed: float | None, 
         loss, first_loss = 1e-8, 1.0
 
     errors = {} if allowed is None else {"u": allowed}
-    found, _ = gauss_newton._doubts(Run(), 1e-4, 1e-8, errors)  # type: ignore[arg-type]  # all it reads
+    found, _ = gauss_newton.doubts_of(Run(), 1e-4, 1e-8, errors)  # type: ignore[arg-type]  # all it reads
     assert any("own points is 1e4 times larger" in text for text in found) == is_told
 
 

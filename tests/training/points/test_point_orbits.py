@@ -33,7 +33,7 @@ from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState
 from psinn_fast.kernels.language.program import Adjoint, scaled_by_column
 from psinn_fast.kernels.language.torch_program import torch_program
-from psinn_fast.training.points.point_orbits import _orbits, _residual_sizes, one_point_per_orbit
+from psinn_fast.training.points.point_orbits import one_point_per_orbit, orbit_numbers, residual_sizes
 
 FLOAT64 = torch.float64
 EVEN_X, EVEN_Y = (Symmetry(SignedPermutation.flip(2, axis), (1,)) for axis in (0, 1))
@@ -134,7 +134,7 @@ def test_residuals_that_are_not_finite_keep_their_points(equation: Callable[...,
     """NaN or infinite at some points of random networks: those are kept, and say nothing about the others."""
     problem = Problem("log or exp", PDE("x y", "u", equation), BOX, [Residual(BOX.grid(5))])
     net = make_net(EVEN_X)
-    (sizes,) = _residual_sizes(problem, net, get_backend(), torch.device("cpu"))
+    (sizes,) = residual_sizes(problem, net, get_backend(), torch.device("cpu"))
     assert 0 < np.isnan(sizes).any(0).sum() < 25
     (kept,) = one_point_per_orbit(problem, net, problem.terms(FLOAT64), get_backend())
     assert (15 < kept.n_points < 25) if is_even else kept.n_points == 25
@@ -143,7 +143,7 @@ def test_residuals_that_are_not_finite_keep_their_points(equation: Callable[...,
 def count_orbits(points: list[list[float]], *sizes: list[float]) -> int:
     """Orbits under the maps of the square, for residuals of these sizes in each draw."""
     problem = Problem("given", PDE("x y", "u", lambda u: u.lap), BOX, [Residual(np.array(points))])
-    return len(set(_orbits(problem, 0, np.array(sizes)).tolist()))
+    return len(set(orbit_numbers(problem, 0, np.array(sizes)).tolist()))
 
 
 @pytest.mark.parametrize(("distance", "orbits"), [(1.3e-9, 1), (1.5e-9, 2)])

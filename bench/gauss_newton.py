@@ -1,4 +1,4 @@
-"""Error against seconds: Adam, L-BFGS and Gauss-Newton on PINN and Psi-NN: ``python -m bench.gauss_newton``.
+"""Error against seconds: optimisers on PINN and Psi-NN: ``python -m bench.gauss_newton``.
 
 Writes bench/results/time_to_accuracy.json and .png. Runs one after the other, so use a quiet machine.
 """
@@ -9,8 +9,7 @@ import argparse
 import json
 import math
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,18 +18,24 @@ from typing import Any
 
 import torch
 
-from psinn_fast import Adam, GaussNewton, Network, PsiMLP, get_backend, get_problem, solve
-from psinn_fast.building import build_network
+from psinn_fast import LBFGS, Adam, GaussNewton, Network, SSBroyden, get_problem, solve
 from psinn_fast.problem.problem import Problem
 from psinn_fast.problems import parse_number
-from psinn_fast.training.metrics import coarse_relative_l2, error_metrics
+from psinn_fast.training.metrics import error_metrics
+from psinn_fast.training.protocol import Optimizer
 
 from . import gauss_newton_iteration
 from .environment import environment
 from .section import Row, Settings, attempt
 
-OPTIMIZERS = ("gauss-newton", "lbfgs", "adam")
-# More than the time allows; histories have a row for every 400th part of it.
+# By name, of a seed; more steps than the time allows: histories have a row for every 400th part of them.
+SETTINGS: dict[str, Callable[[int], Optimizer]] = {
+    "gauss-newton": lambda seed: GaussNewton(4_000, seed=seed),
+    "lbfgs": lambda seed: LBFGS(40_000, tolerance=0.0),
+    "ssbroyden": lambda seed: SSBroyden(40_000, tolerance=0.0),
+    "adam": lambda seed: Adam(200_000),
+}
+OPTIMIZERS = tuple(SETTINGS)
 Curve = list[tuple[float, float]]
 
 
@@ -63,22 +68,16 @@ CASES = (
 def run(case: Case, method: str, optimizer: str, seed: int, seconds: float) -> Row:
     """One training until the time is up: its curve of (seconds, error), and the final error on the fine grid."""
     problem = case.make()
-    if optimizer == "lbfgs":
-        net = build_network(problem, Network(method, width=_width(problem, method), dtype="float64"), seed=seed)
-        curve, coefficients = _lbfgs(problem, net, case, seconds)
-        parameters, solver = net.theta.numel(), None
-    else:
-        width = _width(problem, method)
-        steps = {"gauss-newton": GaussNewton(4_000, seed=seed), "adam": Adam(200_000)}
-        solution = solve(problem, Network(method, width=width), steps[optimizer], seconds=seconds, seed=seed)
-        net, coefficients, solver = solution.net, solution.coefficients, solution.solver
-        parameters = net.theta.numel()
-        curve = [(row["seconds"], _error(case, problem, row["relative_l2"], row)) for row in solution.history]
+    solution = solve(
+        problem, Network(method, width=_width(problem, method)), SETTINGS[optimizer](seed), seconds=seconds, seed=seed
+    )
+    net, coefficients = solution.net, solution.coefficients
+    curve = [(row["seconds"], _error(case, problem, row["relative_l2"], row)) for row in solution.history]
     final = error_metrics(net, problem)["relative_l2"]
     assert isinstance(final, float)
     found = {name: value / problem.true_coefficients[name] - 1 for name, value in coefficients.items()}
     return {
-        "parameters": parameters, "solver": solver, "relative_l2": final, "coefficient_errors": found,
+        "parameters": net.theta.numel(), "solver": solution.solver, "relative_l2": final, "coefficient_errors": found,
         "curve": curve, "reached": [_reached(curve, bar) for bar, _ in case.bars],
     }  # fmt: skip
 
@@ -90,32 +89,6 @@ def _width(problem: Problem, method: str) -> int | None:
     scaled = solve(problem, "psi", GaussNewton(0)).net.structure
     assert problem.recipe.structure is not None
     return scaled.layers[0].rows[0] // problem.recipe.structure.layers[0].rows[0]
-
-
-def _lbfgs(problem: Problem, net: PsiMLP, case: Case, seconds: float) -> tuple[Curve, dict[str, float]]:
-    """torch.optim.LBFGS on the fused loss, as in docs/optimisers.md."""
-    engine, measure = get_backend(), coarse_relative_l2(problem)
-    terms, weights = problem.terms(torch.float64), problem.weights(torch.float64)
-    names = tuple(problem.pde.unknown)
-    starts = {**problem.pde.unknown, **problem.guess}
-    unknown = torch.nn.Parameter(torch.tensor([starts[name] for name in names], dtype=torch.float64))
-    optimizer = torch.optim.LBFGS([net.theta, unknown], max_iter=10, history_size=50, line_search_fn="strong_wolfe")
-
-    def closure() -> float:
-        found = engine.loss_and_gradient(net.plan, net.theta.detach(), unknown.detach(), terms, weights)
-        net.theta.grad, unknown.grad = found.theta, found.coefficients
-        return problem.total_loss(found.losses.tolist())
-
-    started, curve, last = time.perf_counter(), Curve(), math.nan
-    while (now := time.perf_counter() - started) < seconds:
-        row = dict(zip(names, unknown.tolist(), strict=True))
-        curve.append((now, _error(case, problem, measure(net), row)))
-        # torch types closures as giving tensors, and takes numbers.
-        loss = float(optimizer.step(closure))  # type: ignore[arg-type]
-        if loss == last:  # its line search found nothing: it never will
-            break
-        last = loss
-    return curve, dict(zip(names, unknown.tolist(), strict=True))
 
 
 def _error(case: Case, problem: Problem, relative_l2: float, row: Any) -> float:
@@ -158,7 +131,7 @@ def plot(results: Sequence[Row], path: Path) -> None:
     figure = Figure(figsize=(4.2 * min(3, len(names)), 3.4 * math.ceil(len(names) / 3)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(math.ceil(len(names) / 3), min(3, len(names)), squeeze=False).ravel()
-    colours = dict(zip(OPTIMIZERS, ("C0", "C1", "C2"), strict=True))
+    colours = dict(zip(OPTIMIZERS, ("C0", "C1", "C3", "C2"), strict=True))
     for axis, name in zip(axes, names, strict=False):
         for result in (result for result in results if result["case"] == name):
             for number, row in enumerate(row for row in result["runs"] if "curve" in row):

@@ -149,6 +149,17 @@ def test_what_is_forgotten_leaves_the_identity(kind: Callable[[Tensor], InverseH
     assert torch.equal(as_matrix(inverse, like), as_matrix(fresh, like))
 
 
+def test_a_step_along_its_change_teaches_that_direction_alone() -> None:
+    """The plane of both is a line, in which BFGS, self-scaled or not, does the same."""
+    like = torch.zeros(N, dtype=torch.float64)
+    for inverse, rest in ((LimitedMemory(3, like), 0.25), (SelfScaled(like), 1.0)):
+        unit = torch.eye(N, dtype=torch.float64)[0]
+        inverse.learn(0.5, -0.5 * inverse.times(unit), -2.0 * unit)
+        expected = rest * torch.eye(N, dtype=torch.float64)
+        expected[0, 0] = 0.25
+        assert torch.equal(as_matrix(inverse, like), expected)
+
+
 def test_one_variable() -> None:
     like = torch.zeros(1, dtype=torch.float64)
     for inverse in (LimitedMemory(3, like), SelfScaled(like)):

@@ -28,7 +28,7 @@ from .training.checks import time_limit
 from .training.doubts import Metric
 from .training.fitting import fit
 from .training.optimisers.adam import Adam
-from .training.optimisers.gauss_newton_options import GaussNewton
+from .training.optimisers.gauss_newton import GaussNewton
 from .training.optimisers.lbfgs import LBFGS
 from .training.optimisers.named import chosen_optimizers
 from .training.options import Options

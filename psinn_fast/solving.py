@@ -24,7 +24,7 @@ from .training.checks import check_regularizer, time_limit
 from .training.fitting import trained
 from .training.interrupt import InterruptFlag
 from .training.metrics import ErrorMeter
-from .training.optimisers.gauss_newton_options import GaussNewton
+from .training.optimisers.gauss_newton import GaussNewton
 from .training.optimisers.named import chosen_optimizers
 from .training.options import Options
 from .training.protocol import Optimizer

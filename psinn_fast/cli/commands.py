@@ -30,7 +30,7 @@ from ..solving import solve
 from ..storage.files import to_json
 from ..training.checkpoint import load_network
 from ..training.optimisers.adam import Adam
-from ..training.optimisers.gauss_newton_options import GaussNewton
+from ..training.optimisers.gauss_newton import GaussNewton
 from ..training.optimisers.lbfgs import LBFGS
 from ..training.optimisers.named import WARMUP
 from ..training.optimisers.ss_broyden import SSBroyden

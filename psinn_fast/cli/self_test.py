@@ -32,7 +32,8 @@ from ..problem.pde import PDE
 from ..problem.problem import Problem
 from ..training.fitting import fit
 from ..training.metrics import error_metrics
-from ..training.optimisers.gauss_newton_options import GaussNewton, Tuning
+from ..training.optimisers.gauss_newton import GaussNewton
+from ..training.optimisers.gauss_newton_settings import Tuning
 from ..training.options import Options
 
 # Float32 results depend on luck: errors are means over so many weights, and none has to be below two units of the last

@@ -17,7 +17,7 @@ from ..networks.structure import Structure
 from ..problem.problem import Problem
 from ..training.fitting import fit
 from ..training.metrics import evaluate
-from ..training.optimisers.gauss_newton_options import GaussNewton
+from ..training.optimisers.gauss_newton import GaussNewton
 from ..training.options import Options
 
 FloatArray = npt.NDArray[np.float64]

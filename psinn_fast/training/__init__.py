@@ -6,7 +6,8 @@ from .fitting import fit
 from .history import History
 from .metrics import error_metrics
 from .optimisers.adam import Adam
-from .optimisers.gauss_newton_options import GaussNewton, Tuning
+from .optimisers.gauss_newton import GaussNewton
+from .optimisers.gauss_newton_settings import Tuning
 from .optimisers.lbfgs import LBFGS
 from .optimisers.ss_broyden import SSBroyden
 from .optimisers.torch_optimizer import TorchOptimizer

@@ -23,7 +23,7 @@ from psinn_fast.networks.structure import Structure
 # All points of a test in one tile.
 TILE = 256
 against_reference = pytest.mark.without("reference", reason="it is what the others are compared with")
-slow = pytest.mark.without("triton", reason="its interpreter would take many seconds")
+slow = pytest.mark.without("triton", "toy", reason="they would take many seconds")
 Case = tuple[Plan, AdamState, list[Term]]
 
 
@@ -122,6 +122,7 @@ def test_constant_neurons(backend: Backend) -> None:
     assert relative_error(states[0].theta, states[1].theta) < 1e-10
 
 
+@slow
 @against_reference
 @pytest.mark.trajectory
 def test_no_unknown_coefficients(backend: Backend) -> None:
@@ -215,6 +216,7 @@ def test_state_is_changed_in_place(backend: Backend) -> None:
     assert (between[:, 0] == 7).all()
 
 
+@slow
 def test_parameters_that_require_gradients(backend: Backend) -> None:
     """As those of a module do; training and going back leave no autograd history."""
     own, plain = state(), state()
@@ -229,6 +231,7 @@ def test_parameters_that_require_gradients(backend: Backend) -> None:
     assert own.theta.grad is None
 
 
+@slow
 def test_terms_are_left_alone(backend: Backend) -> None:
     own_terms = terms()
     before = [(term.points.clone(), term.columns.clone()) for term in own_terms]

@@ -1,26 +1,97 @@
-"""Gauss-Newton under way: `Marquardt` iterations, other starts, windows of time (docs/optimisers.md)."""
+"""Gauss-Newton: `Marquardt` iterations, other starts, windows of time (docs/optimisers.md)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from ...kernels.contract import Term
+from ...kernels.errors import InputError
 from ...storage import entries
 from ..abort import Aborted, abortable
 from ..checkpoint import Expectations
 from ..doubts import ALLOWED, between_points, loose, times_larger, undetermined
-from ..protocol import Doubts, Failure, Moment, Run, Task, other_weights
-from .gauss_newton_options import GaussNewton
+from ..identity import options_of
+from ..protocol import Doubts, Failure, Moment, Optimizer, Run, Task, other_weights
+from ..weighting import FixedWeights, TraceBalance, Weighting
+from .gauss_newton_settings import GaussNewtonSettings
 from .marching import March
 from .marquardt import Marquardt, Watched
 from .multi_start import COMPARED_AFTER, better_start, redrawn, wants_another_start
 
 _STARTS = 2
+
+
+@dataclass(frozen=True)
+class GaussNewton(GaussNewtonSettings, Optimizer):
+    """Settings of Gauss-Newton; the defaults are meant to be left alone.
+
+    Args:
+        steps: iterations at most.
+        points: collocation and boundary points that a step sees, drawn from the problem (`Sampler`). A number: so many
+            inside, and half as many on the boundary, also more than a grid or face has; of arrays and measurements
+            there are no others, all of them are taken where they are fewer. "auto": three per unknown and at least
+            1,000, but of each term at most its own, until the network has adapted to its draws: then up to four times
+            as many; "all": the problem's own points.
+        resample: iterations before the second draw; then as many as are done (0, 10, 20, 40, ...), so that the end
+            is a long run on one draw; and at once where the loss is more than 5 times larger at points that are held
+            out, so that the network has adapted to those drawn (not with unknown coefficients). None: one draw.
+        focus: from the second draw on, collocation points of a box are drawn in proportion to
+            |r|^focus / mean(|r|^focus) + 1, r the residual, every ``resample`` iterations or after a fourth of those
+            done. 0: uniformly. "auto": 0 until the network has adapted to a draw, then 1; with unknown coefficients
+            always 0, since the equation has to be weighed against measurements.
+        balance: with each draw, weigh the conditions on the domain's boundary so that they move with the unknowns as
+            much as the residual inside does (equal traces of J^T J). Measurements keep their weights, which say how far
+            they are trusted. Losses are reported with the problem's own weights.
+        march: start an initial-value problem again in windows of time that grow (`March`), where its residuals allow
+            errors of more than 50 % after 75 iterations, or of 1 % after 300.
+        seed: of the draws, and of other starts.
+        tuning: what hardly anybody needs (`Tuning`).
+
+    Results say why training ended (`FitResult.stopped_by`): "steps", "seconds", "interrupt", "loss target",
+    "gradient", "step" or "no descent" (no damping makes the loss smaller: rounding errors are reached).
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("damping",)
+    needs_float64: ClassVar[bool] = True
+    takes_penalty: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        return "gauss-newton"
+
+    @property
+    def most_steps(self) -> int:
+        return self.steps
+
+    def identity(self) -> dict[str, Any]:
+        return options_of(self, "steps")
+
+    def weighed_by(self, weighting: Weighting) -> GaussNewton:
+        """With ``balance`` as the weighting says.
+
+        Raises:
+            InputError: for any but `FixedWeights` and `TraceBalance`: which step is taken depends on the loss that the
+                last one reached.
+        """
+        if isinstance(weighting, TraceBalance):
+            if weighting != TraceBalance():
+                raise InputError("every: has no effect on gauss-newton, which balances with each draw of points")
+            return replace(self, balance=True)
+        if isinstance(weighting, FixedWeights):
+            return replace(self, balance=False)
+        raise InputError(
+            f"weighting: gauss-newton takes 'fixed' and 'trace-balance' only, got {weighting.name!r}; train one after "
+            "the other: fit(problem, net, pf.Adam(), weighting=...), then fit(problem, net, pf.GaussNewton())"
+        )
+
+    def start(self, task: Task) -> GaussNewtonRun:
+        return GaussNewtonRun(task, self)
 
 
 class GaussNewtonRun(Run):
@@ -30,7 +101,7 @@ class GaussNewtonRun(Run):
     start at the problem's guess, if not where the task says.
     """
 
-    def __init__(self, task: Task, options: GaussNewton) -> None:
+    def __init__(self, task: Task, options: GaussNewtonSettings) -> None:
         problem, net, engine, coefficients = task.problem, task.net, task.engine, task.coefficients
         self.task, self._options = task, options
         self._run = Marquardt(problem, net, options, engine, coefficients)

@@ -30,7 +30,7 @@ from ..points.held_out import HeldOut
 from ..points.regions import columns_at
 from ..protocol import Failure
 from ..stability import possible_errors
-from .gauss_newton_options import GaussNewton
+from .gauss_newton_settings import GaussNewtonSettings
 from .marquardt import Marquardt
 from .multi_start import redrawn
 
@@ -71,7 +71,7 @@ class March:
 
     problem: Problem
     net: PsiMLP
-    options: GaussNewton
+    options: GaussNewtonSettings
     engine: Backend
     held_out: HeldOut
     start: Tensor

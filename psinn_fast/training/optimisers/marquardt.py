@@ -30,7 +30,7 @@ from ..points.sampling import MOST_REFINED, Sampler
 from ..protocol import Failure
 from ..residuals import Residuals
 from ..weighting import balanced, weight_column
-from .gauss_newton_options import GaussNewton
+from .gauss_newton_settings import GaussNewtonSettings
 
 # "auto" draws this many points per unknown, but not fewer than that.
 _POINTS_PER_UNKNOWN, _FEWEST_POINTS = 3, 1_000
@@ -74,7 +74,7 @@ class Marquardt:
         self,
         problem: Problem,
         net: PsiMLP,
-        options: GaussNewton,
+        options: GaussNewtonSettings,
         engine: Backend,
         starts: Mapping[str, float] | None = None,
     ) -> None:

@@ -10,7 +10,7 @@ from ...kernels.errors import InputError, short
 from ...problem.problem import Problem
 from ..protocol import Optimizer
 from .adam import Adam
-from .gauss_newton_options import GaussNewton
+from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
 from .ss_broyden import SSBroyden
 

@@ -3,82 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
-from itertools import permutations, product
 from typing import Any, NamedTuple, TypeGuard
 
 import sympy as sp
 
 from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_ORDER, Channel, Laplacian, MultiIndex
+from .derivative_names import LAPLACIAN, chains, derivative_name, laplacian, parse_derivative
 from .names import normal
 
-LAPLACIAN = "lap"
 # Attributes of a field that are no derivatives, beside those of every SymPy function.
 _OTHERS = ("name", "field", "coords", "spatial", "operator", "site")
 
 
 class UnknownDerivative(InputError, AttributeError):
     """Also an AttributeError, so that ``hasattr`` works on fields."""
-
-
-def time_of(coords: Sequence[str], time: str | None = "auto") -> str | None:
-    """The coordinate that is time. "auto": the one named t, if there is one.
-
-    Raises:
-        InputError: it is no coordinate.
-    """
-    if time == "auto" and "auto" not in coords:
-        return "t" if "t" in coords else None
-    if time is not None and (not isinstance(time, str) or normal(time) not in coords):
-        raise InputError(f"time: expected one of the coordinates {list(coords)} or None, got {time!r}")
-    return None if time is None else normal(time)
-
-
-def spatial_axes(coords: Sequence[str], time: str | None = "auto") -> tuple[int, ...]:
-    """The axes of all coordinates but time."""
-    time = time_of(coords, time)
-    return tuple(axis for axis, name in enumerate(coords) if name != time)
-
-
-def parse_derivative(text: str, coords: Sequence[str], spatial: Sequence[int]) -> Channel | None:
-    """``"xxy"`` -> (2, 1), ``""`` -> (0, 0), ``"lap"`` -> Laplacian over the spatial axes, ``"lapxy"`` over x and y.
-
-    None if it is neither. A Laplacian over one axis is its second derivative.
-    """
-    text = normal(text)
-    steps = _split(text, coords)
-    if steps is not None:
-        return tuple(steps.count(name) for name in coords)
-    named = _split(text[len(LAPLACIAN) :], coords) if text.startswith(LAPLACIAN) else None
-    if named is None or len(set(named)) < len(named):
-        return None
-    return _laplacian(sorted(map(coords.index, named)) if named else spatial, len(coords))
-
-
-def _laplacian(axes: Sequence[int], d: int) -> Channel | None:
-    if len(axes) == 1:
-        return tuple(2 * (axis == axes[0]) for axis in range(d))
-    return Laplacian(tuple(axes)) if axes else None
-
-
-def _split(text: str, names: Sequence[str]) -> list[str] | None:
-    if not text:
-        return []
-    for name in names:
-        if text.startswith(name):
-            rest = _split(text[len(name) :], names)
-            if rest is not None:
-                return [name, *rest]
-    return None
-
-
-def derivative_name(channel: Channel, coords: Sequence[str], spatial: Sequence[int]) -> str:
-    """Inverse of `parse_derivative`."""
-    if isinstance(channel, Laplacian):
-        return LAPLACIAN + ("" if channel.axes == tuple(spatial) else "".join(coords[i] for i in channel.axes))
-    return "".join(name * order for name, order in zip(coords, channel, strict=True))
 
 
 @lru_cache(maxsize=256)
@@ -88,38 +29,11 @@ def refuse_taken(coords: tuple[str, ...]) -> None:
     Raises:
         InputError: names the attribute and the coordinates.
     """
-    for steps in _chains(coords):
+    for steps in chains(coords):
         name = "".join(steps)
         if hasattr(SymbolicField, name) or name in _OTHERS:
             culprits = " or ".join(sorted(set(steps)))
             raise InputError(f"coords: u.{name} means something else to SymPy's symbols; rename {culprits}")
-
-
-@lru_cache(maxsize=256)
-def refuse_ambiguous(coords: tuple[str, ...]) -> None:
-    """Coordinates whose names can be put together to one derivative in two ways, e.g. x and xx, or l, a and p.
-
-    Raises:
-        InputError: names the derivative and both readings.
-    """
-    known: dict[str, str] = {}
-    readings = [("".join(steps), " ".join(steps)) for steps in _chains(coords)]
-    for n in range(len(coords) + 1):
-        for axes in permutations(coords, n):
-            readings.append(
-                (LAPLACIAN + "".join(axes), " ".join(("the Laplacian", *(("over", *axes) if axes else ()))))
-            )
-    for text, reading in readings:
-        other = known.setdefault(text, reading)
-        if other != reading:
-            raise InputError(
-                f"coords: u.{text} has two readings, {other!r} and {reading!r}; rename one of {list(coords)}"
-            )
-
-
-def _chains(coords: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """All derivatives, as the coordinates in the order of their names."""
-    return (steps for order in range(1, MAX_ORDER + 1) for steps in product(coords, repeat=order))
 
 
 class Operator(NamedTuple):
@@ -266,7 +180,7 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
 
     def _laplacian(self, axes: Sequence[int]) -> SymbolicField:
         """The sum of second derivatives over at least one axis."""
-        channel = _laplacian(axes, len(self.coords))
+        channel = laplacian(axes, len(self.coords))
         assert channel is not None
         return self._times(channel, LAPLACIAN + "".join(self.coords[axis] for axis in axes))
 

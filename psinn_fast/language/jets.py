@@ -8,7 +8,8 @@ from typing import Any
 import sympy as sp
 
 from ..kernels.language.channels import Channel, ChannelSet, Laplacian, MultiIndex, channel_order
-from .fields import SymbolicField, derivative_name
+from .derivative_names import derivative_name
+from .fields import SymbolicField
 
 
 class SymbolicJet(sp.Symbol):  # type: ignore[misc]  # SymPy ships no types

@@ -13,7 +13,7 @@ from ..kernels.contract import Backend
 from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
 from ..kernels.network.plan import Plan
-from ..language.fields import parse_derivative, refuse_ambiguous, spatial_axes
+from ..language.derivative_names import parse_derivative, refuse_ambiguous, spatial_axes
 from ..language.names import Names, normal, split_names, split_words
 from .mlp import PsiMLP, check_network
 from .operators import channels_of, channels_text, may_have_tangents

@@ -16,7 +16,7 @@ from ..domains import Region, normals_of, region_of
 from ..frozen import frozen
 from ..kernels import checks
 from ..kernels.errors import InputError, short
-from ..language.fields import parse_derivative
+from ..language.derivative_names import parse_derivative
 from ..language.names import Names, equation_names, normal, split_words
 from ..language.reads import Reads
 from ..language.tracing import Traced, called, column_symbol, lowered

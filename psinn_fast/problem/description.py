@@ -11,7 +11,7 @@ import sympy as sp
 from ..domains import common_unit
 from ..kernels.errors import InputError
 from ..kernels.language.channels import ChannelSet
-from ..language.fields import derivative_name
+from ..language.derivative_names import derivative_name
 from ..language.tracing import Traced, column_symbol
 from .given_columns import ROOT, known_anywhere, normal_column
 

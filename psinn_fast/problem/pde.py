@@ -13,15 +13,8 @@ import sympy as sp
 from ..frozen import frozen
 from ..kernels.errors import InputError, short
 from ..kernels.language.channels import MAX_INPUTS
-from ..language.fields import (
-    Operator,
-    SymbolicField,
-    coordinate_symbols,
-    refuse_ambiguous,
-    refuse_taken,
-    spatial_axes,
-    time_of,
-)
+from ..language.derivative_names import refuse_ambiguous, spatial_axes, time_of
+from ..language.fields import Operator, SymbolicField, coordinate_symbols, refuse_taken
 from ..language.names import Names, normal, numbers_by_name, split_names
 from ..language.own_symbols import symbols_in
 from ..language.scope import Scope, entered

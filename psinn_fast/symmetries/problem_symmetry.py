@@ -5,38 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import permutations, product
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from scipy.spatial import cKDTree
 
 from ..kernels import checks
-from ..kernels.errors import InputError
-from ..kernels.language.channels import Channel, Laplacian, MultiIndex
-from ..kernels.language.torch_program import torch_program
 from ..language.tracing import Traced
 from ..networks.groups import SignedPermutation, Symmetry
 from ..problem.conditions import EQUATION, Condition
-from ..problem.given_columns import ROOT, columns_of, known_anywhere, normal_column
 from ..problem.problem import Problem
 from ..problems import as_problem
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-Jets = dict[MultiIndex, FloatArray]
+from .sampled_term import FloatArray, Jets, SampledTerm
 
 HOLDS, BROKEN, UNDECIDED = "holds", "broken", "undecided"
-# Points of a term at which its equation is compared; with measurements or boundary values, every point up to `_MOST`.
-_FEW, _MOST = 400, 4096
 # Two points are one if they are closer than this, relative to the domain.
 _SAME_POINT = 1e-9
 # A mapped point lies in the region of a term's points if it is at most this many of their largest gaps away from one.
 _GAPS = 2.0
-# Points with one given value stand for a region only where their gaps are smaller than this part of the domain.
-_DENSE = 0.05
 # What is added to a field to see whether an equation fixes its constant.
 _SHIFT = 1.7
 # Values below this part of the largest in the problem are rounding errors: sin(pi) for 0.
@@ -113,7 +99,9 @@ def judged_symmetries(
 ) -> tuple[ProblemSymmetry, ...]:
     """`problem_symmetries` of some, about any centre; what is mapped out of the domain has no counterpart."""
     rng = np.random.default_rng(seed)
-    terms = [_Term(problem, condition, traced, rng) for condition, traced in _parts(problem) if condition.weight > 0]
+    terms = [
+        SampledTerm(problem, condition, traced, rng) for condition, traced in _parts(problem) if condition.weight > 0
+    ]
     comparison = _Comparison(problem, terms, np.asarray(centre, dtype=np.float64), tolerance, rng)
     return tuple(comparison.test(symmetry.map, symmetry.character) for symmetry in symmetries)
 
@@ -130,80 +118,6 @@ def _parts(problem: Problem) -> Iterator[tuple[Condition, Traced]]:
                 yield part, part.traced(problem.pde, problem.unknowns)
 
 
-class _Term:
-    """A condition at the points where it is compared, with what evaluates its residuals."""
-
-    def __init__(self, problem: Problem, condition: Condition, traced: Traced, rng: np.random.Generator) -> None:
-        self.name, self.program = condition.name, traced.program
-        # Weights say how errors count, not what holds.
-        given = {name: np.ones_like(own) if name == ROOT else own for name, own in condition.columns.items()}
-        self.has_values = bool(given.keys() - {ROOT})
-        self._computed = traced.columns
-        self._all = np.stack(condition.sites)
-        self._given = np.stack([*given.values()], 1) if given else None
-        domain = problem.domain
-        is_constant = self._given is not None and bool((self._given == self._given[0]).all())
-        self.is_dense = 0 < self.gap <= _DENSE * float(np.linalg.norm(domain.high - domain.low))
-        self._targets, self.normals = condition.targets, _normals(condition)
-        # A box's points have counterparts on its other side; points of other regions need not.
-        regions = [region for region in condition.regions if region is not None and not region.domain.is_box]
-        self.is_known = len(regions) == len(condition.sites) and known_anywhere(condition.targets, np.empty(0))
-        self.stands_for_region = not self.has_values or (is_constant and self.is_dense) or self.is_known
-        self._residuals = torch_program(traced.program).residuals
-        self.n_sites, n, _ = self._all.shape
-        most = _MOST if self.has_values else _FEW
-        self.picked = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
-
-    @property
-    def points(self) -> FloatArray:
-        """Those compared, (n_sites, n, d)."""
-        return self._all[:, self.picked]
-
-    @cached_property
-    def tree(self) -> cKDTree:
-        """All points, those of several sites side by side."""
-        return cKDTree(np.concatenate(list(self._all), axis=1))
-
-    @cached_property
-    def gap(self) -> float:
-        """Largest distance between a point and the next other one."""
-        points = np.unique(self.tree.data, axis=0)
-        if len(points) < 2:
-            return 0.0
-        return float(cKDTree(points).query(points, k=2)[0][:, 1].max())
-
-    def at(self, numbers: IntArray, jets: Jets, coefficients: FloatArray) -> FloatArray:
-        """Residuals (n, m) at own points, by number."""
-        points = self._all[:, numbers]
-        given = None if self._given is None else self._given[numbers]
-        return self._evaluate(points, given, jets, coefficients)
-
-    def anywhere(
-        self, points: FloatArray, normals: FloatArray | None, jets: Jets, coefficients: FloatArray
-    ) -> FloatArray:
-        """Residuals (n, m) at any points, with their ``normals`` (n, d), for terms that stand for a region. NaN where
-        normals are not known, or a function is not."""
-        n = points.shape[1]
-        given = None if self._given is None else np.broadcast_to(self._given[0], (n, self._given.shape[1]))
-        if self.is_known and given is not None:
-            try:
-                columns = columns_of(points[0], normals, self._targets, self.name)
-            except InputError:
-                return np.full((n, self.program.n_residuals), np.nan)
-            given = np.stack([np.ones(n) if name == ROOT else column for name, column in columns.items()], 1)
-        return self._evaluate(points, given, jets, coefficients)
-
-    def _evaluate(
-        self, points: FloatArray, given: FloatArray | None, jets: Jets, coefficients: FloatArray
-    ) -> FloatArray:
-        computed = self._computed(list(points))
-        columns = computed if given is None else np.concatenate([given, computed], 1)
-        stacked = np.stack([_channel(jets, channel) for channel in self.program.channels.channels], 1)
-        values = self._residuals(*(torch.from_numpy(a) for a in (stacked, points, columns, coefficients)))
-        n = points.shape[1]
-        return np.stack([np.broadcast_to(np.asarray(value, dtype=np.float64), (n,)) for value in values], 1)
-
-
 @dataclass(frozen=True)
 class _Image:
     """Another term at the mapped points of a term, with the sites in one of their orders.
@@ -212,7 +126,7 @@ class _Image:
     there, for each of the jets.
     """
 
-    other: _Term
+    other: SampledTerm
     is_there: npt.NDArray[np.bool_]
     is_exact: npt.NDArray[np.bool_]
     values: FloatArray
@@ -222,7 +136,7 @@ class _Comparison:
     def __init__(
         self,
         problem: Problem,
-        terms: Sequence[_Term],
+        terms: Sequence[SampledTerm],
         centre: FloatArray,
         tolerance: float,
         rng: np.random.Generator,
@@ -240,7 +154,7 @@ class _Comparison:
         # Of one map at a time, by term: they are the same for every character.
         self._images: tuple[SignedPermutation | None, dict[int, list[_Image]]] = None, {}
 
-    def _jets(self, term: _Term, rng: np.random.Generator, size: float) -> Jets:
+    def _jets(self, term: SampledTerm, rng: np.random.Generator, size: float) -> Jets:
         shape = (term.n_sites, len(term.picked), len(self.problem.pde.fields))
         return {index: size * rng.standard_normal(shape) for index in self.indices}
 
@@ -324,7 +238,7 @@ class _Comparison:
             return "", 0.0, f"{term.name}: it fixes a constant, up to which a field has the sign -"
         return "", 0.0, f"{term.name}: {missing} of {n} points have no counterpart" if missing else ""
 
-    def _mapped(self, term: _Term, g: SignedPermutation) -> FloatArray:
+    def _mapped(self, term: SampledTerm, g: SignedPermutation) -> FloatArray:
         return self.centre + g(term.points - self.centre)
 
     def _images_of(self, i: int, g: SignedPermutation) -> list[_Image]:
@@ -361,12 +275,6 @@ class _Comparison:
                 yield _Image(other, is_there, distance <= self.same_point, np.stack(values))
 
 
-def _normals(condition: Condition) -> FloatArray | None:
-    """(N, d), where a condition has any."""
-    names = [normal_column(axis) for axis in range(condition.sites[0].shape[1])]
-    return np.stack([condition.columns[name] for name in names], 1) if names[0] in condition.columns else None
-
-
 def _pulled_back(jets: Jets, g: SignedPermutation, character: tuple[int, ...]) -> Jets:
     """Jets of v(x) = chi u(g x) from those of u at g x: d/dx_p = sign_i d/dy_i where y_i = sign_i x_p."""
     pulled = {}
@@ -375,13 +283,6 @@ def _pulled_back(jets: Jets, g: SignedPermutation, character: tuple[int, ...]) -
         sign = math.prod(s**k for s, k in zip(g.signs, image, strict=True))
         pulled[index] = jets[image] * (sign * np.array(character))
     return pulled
-
-
-def _channel(jets: Jets, channel: Channel) -> FloatArray:
-    if not isinstance(channel, Laplacian):
-        return jets[channel]
-    d = len(next(iter(jets)))
-    return np.asarray(sum(jets[tuple(2 * (axis == i) for i in range(d))] for axis in channel.axes))
 
 
 def _value_gaps(ours: FloatArray, theirs: FloatArray) -> FloatArray:

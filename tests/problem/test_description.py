@@ -12,7 +12,7 @@ from helpers import random_points, relative_error
 
 import psinn_fast as pf
 from psinn_fast.kernels.language.torch_program import torch_program
-from psinn_fast.language.fields import derivative_name
+from psinn_fast.language.derivative_names import derivative_name
 
 BOX = pf.Box(t=(0, 1), x=(0, 1), y=(0, 1))
 x = sp.Symbol("x")

@@ -20,7 +20,8 @@ from psinn_fast.kernels.language.channels import Channel, ChannelSet, Laplacian
 from psinn_fast.kernels.language.program import Coefficient, Column, Coordinate, Instruction, Jet, Program
 from psinn_fast.kernels.language.torch_program import torch_program
 from psinn_fast.language import steps
-from psinn_fast.language.fields import SymbolicField, derivative_name, parse_derivative
+from psinn_fast.language.derivative_names import derivative_name, parse_derivative
+from psinn_fast.language.fields import SymbolicField
 from psinn_fast.language.names import split_names
 from psinn_fast.language.tracing import Traced
 from psinn_fast.problem.conditions import Residual

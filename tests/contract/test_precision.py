@@ -21,9 +21,10 @@ pytestmark = [
     pytest.mark.without("reference", reason="it is plain float32 torch"),
     pytest.mark.without("toy", reason="it is plain float32 torch"),
 ]
+not_on_cpu = pytest.mark.without("cpu", reason="tests/kernels/cpu/test_cpu_float32.py has sizes of its own")
 
 
-@pytest.mark.without("cpu", reason="tests/kernels/cpu/test_cpu_float32.py has sizes of its own")
+@not_on_cpu
 @pytest.mark.parametrize(
     ("case", "hidden", "n"),
     [*((case, (16, 16), 127) for case in CASES), ("laplace", (33,), 1023), ("burgers with unknown nu", (7, 7, 7), 255)],
@@ -80,6 +81,7 @@ def check_together(all_errors: Iterable[Errors]) -> None:
     assert (together <= 2).all(), together.tolist()
 
 
+@not_on_cpu
 @pytest.mark.parametrize("n", [1, 31])
 def test_losses_at_few_points(backend: Backend, n: int) -> None:
     """Losses, gradients by theta, gradients by coefficients."""
@@ -87,6 +89,7 @@ def test_losses_at_few_points(backend: Backend, n: int) -> None:
     check_together(losses_errors(backend, case, hidden, n, 16) for case, hidden in zip(CASES, layers, strict=True))
 
 
+@not_on_cpu
 def test_jets_at_one_point(backend: Backend) -> None:
     """Orders 0 to 4."""
     cases = ((2, (7, 1), "value"), (2, (33,), "all first"), (2, (7, 7), "heat"), (3, (33,), "some"), (1, (7,), "all"))

@@ -22,8 +22,9 @@ from psinn_fast.networks.structure import Structure
 
 # All points of a test in one tile.
 TILE = 256
+pytestmark = pytest.mark.without("toy", reason="it inherits training, which test_train.py holds")
 against_reference = pytest.mark.without("reference", reason="it is what the others are compared with")
-slow = pytest.mark.without("triton", "toy", reason="they would take many seconds")
+slow = pytest.mark.without("triton", reason="its interpreter would take many seconds")
 Case = tuple[Plan, AdamState, list[Term]]
 
 
@@ -88,7 +89,7 @@ def test_a_layer_of_zeros_has_no_penalty_gradient(backend: Backend, kind: str) -
     assert relative_error(ours.theta, theirs.theta) < 1e-10
 
 
-@pytest.mark.without("reference", "toy", reason="the bar is twice their errors")
+@pytest.mark.without("reference", reason="the bar is twice its error")
 @pytest.mark.trajectory
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_hundreds_of_steps_follow_the_reference(backend: Backend, dtype: torch.dtype) -> None:

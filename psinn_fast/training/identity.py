@@ -7,6 +7,7 @@ sums, compared to a tolerance: another processor's sine may differ in the last d
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -26,7 +27,9 @@ from .points.regions import other_sites, sobol, term_at
 # Between two computations of the same numbers, relative to the sum of their sizes.
 _TOLERANCE = 1e-13
 _GOLDEN = (math.sqrt(5) - 1) / 2
-_LONGEST_EQUATION = 200
+# What messages show of a value.
+_SHOWN = 60
+_BEFORE_DIFFERENCE = 20
 # Points of each region at which functions are compared.
 _ELSEWHERE = 64
 
@@ -63,20 +66,55 @@ def run_identity(
     }
 
 
-def differences(saved: Any, wanted: Any, where: str = "") -> Iterator[str]:
+def differences(saved: Any, wanted: Any) -> Iterator[str]:
     """Where two identities differ, and how."""
+    found = list(_differences(saved, wanted, ""))
+    # Bounds and scales are part of the programs, too, and are named where they were changed.
+    yield from [text for text, is_shown in found if is_shown] or [text for text, _ in found]
+
+
+def _differences(saved: Any, wanted: Any, where: str) -> Iterator[tuple[str, bool]]:
+    """What differs, and whether what is shown of it does."""
     if isinstance(saved, dict) and isinstance(wanted, dict):
         if saved.keys() == wanted.keys() == {"shape", "sum", "size"}:
             if not _same_numbers(saved, wanted):
-                yield f"{where}: other numbers"
+                yield f"{where}: other numbers", True
         elif saved.keys() == wanted.keys() == {"text", "sha256"}:
-            if saved["sha256"] != wanted["sha256"]:
-                yield f"{where}: saved {short(saved['text'], 60)}, now {short(wanted['text'], 60)}"
+            if saved["text"] != wanted["text"]:
+                yield _apart(where, saved["text"], wanted["text"]), True
+            elif saved["sha256"] != wanted["sha256"]:
+                yield f"{where}: another one, beyond what is shown of it, {short(saved['text'], _SHOWN)}", False
         else:
             for key in {**saved, **wanted}:
-                yield from differences(saved.get(key), wanted.get(key), f"{where}.{key}" if where else key)
+                yield from _differences(saved.get(key), wanted.get(key), f"{where}.{key}" if where else key)
+    elif _are_alike(saved, wanted):
+        for number, pair in enumerate(zip(saved, wanted, strict=True)):
+            yield from _differences(*pair, f"{where}[{number}]")
     elif saved != wanted:
-        yield f"{where}: saved {short(saved, 60)}, now {short(wanted, 60)}"
+        yield _apart(where, saved, wanted), True
+
+
+def _are_alike(saved: Any, wanted: Any) -> bool:
+    """Lists of as many objects, which can be compared one by one."""
+    if not (isinstance(saved, list) and isinstance(wanted, list) and len(saved) == len(wanted)):
+        return False
+    return all(isinstance(one, dict) for one in (*saved, *wanted))
+
+
+def _apart(where: str, saved: Any, wanted: Any) -> str:
+    """Both values, long ones around their first difference."""
+    texts = [short(value, sys.maxsize) for value in (saved, wanted)]
+    first = next((i for i, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
+    start = max(0, first - _BEFORE_DIFFERENCE)
+    if max(map(len, texts)) <= _SHOWN or start == 0:
+        texts = [_cut(text, _SHOWN) for text in texts]
+    else:
+        texts = ["..." + _cut(text[start:], _SHOWN) for text in texts]
+    return f"{where}: saved {texts[0]}, now {texts[1]}"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def options_of(options: Any, length: str) -> dict[str, Any]:
@@ -97,7 +135,7 @@ def _term(condition: Condition, term: Term, text: str) -> dict[str, Any]:
     regions = [region and _domain(region.domain) | {"parts": list(region.parts)} for region in condition.regions]
     return {
         "weight": condition.weight,
-        "equation": {"text": text[:_LONGEST_EQUATION], "sha256": term.program.digest()},
+        "equation": {"text": text, "sha256": term.program.digest()},
         "points": _numbers(term.points.numpy()),
         "targets and sources": _numbers(term.columns.numpy()),
         "regions": regions,

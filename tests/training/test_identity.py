@@ -43,7 +43,11 @@ def bumped(array: np.ndarray, by: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"a": 0.1 + 1e-15}, "terms.residual.equation: saved .*u_xx"),
+        ({"a": 0.1 + 1e-15}, "terms.residual.equation: saved .*0.1\\*u_xx.*now .*0.100000000000001\\*u_xx"),
+        (
+            {"a": np.nextafter(0.1, 1)},
+            "terms.residual.equation: another one, beyond what is shown of it, '.*0.1\\*u_xx'",
+        ),
         ({"source": lambda t, x: sympy.exp(-t) * sympy.sin(3.000001 * x)}, "terms.residual.targets and sources: other"),
         ({"source": lambda t, x: 1}, "terms.residual.equation: saved"),
         ({"walls": bumped(GIVEN["walls"], 1e-9)}, "terms.walls.targets and sources: other numbers"),
@@ -111,7 +115,40 @@ def test_structures_without_their_names_and_options() -> None:
     named = TanhMLP(replace(TanhMLP([2, 3, 1]).structure, name="another"))
     assert list(differences(identity(problem()), identity(problem(), named))) == []
     wider = list(differences(identity(problem(), lr=1), identity(problem(), TanhMLP([2, 4, 1]), lr=2)))
-    assert [difference.partition(":")[0] for difference in wider] == ["structure.layers", "lr"]
+    assert wider == [
+        "structure.layers[0].rows: saved [3], now [4]",
+        "structure.layers[1].cols: saved [3], now [4]",
+        "lr: saved 1, now 2",
+    ]
+    deeper = list(differences(identity(problem()), identity(problem(), TanhMLP([2, 3, 3, 1]))))
+    assert [difference.partition(":")[0] for difference in deeper] == ["structure.layers"]
+
+
+def test_long_texts_are_shown_around_their_first_difference() -> None:
+    def given(last: int) -> Problem:
+        return problem(source=lambda t, x: sum(sympy.sin(n * x) / 7 for n in (*range(1, 30), last)))
+
+    for last in (31, 47):
+        (found,) = (
+            text
+            for text in differences(identity(given(30)), identity(given(last)))
+            if text.startswith("terms.residual.eq")
+        )
+        saved, now = found.removeprefix("terms.residual.equation: saved ").split(", now ")
+        assert len(saved) < 70
+        assert "sin(30*x)" in saved
+        assert f"sin({last}*x)" in now
+    twenty = "x" * 20
+    longer = list(differences({"a": "x" * 300 + "y"}, {"a": "x" * 300}))
+    assert longer == [f"a: saved ...{twenty}y', now ...{twenty}'"]
+
+
+def test_other_bounds_are_named_alone() -> None:
+    """They are a part of the equation's program, whose text does not show them."""
+    known = [identity(replace(problem(), bounds={"k": ends})) for ends in ((0, 1), (0, 2), (0, None))]
+    assert list(differences(known[0], known[1])) == ["bounds.k: saved [0.0, 1.0], now [0.0, 2.0]"]
+    assert list(differences(known[0], known[2])) == ["bounds.k: saved [0.0, 1.0], now [0.0, None]"]
+    assert list(differences(known[0], identity(problem()))) == ["bounds.k: saved [0.0, 1.0], now None"]
 
 
 def test_the_same_in_another_process() -> None:

@@ -52,7 +52,7 @@ def fit(
             `Adam`, `LBFGS`, `SSBroyden`, `GaussNewton`, `TorchOptimizer`; or several of these, each of which starts
             where the one before it ended.
         coefficients: where the unknown ones start; None: where the problem says.
-        seconds: stop after this time (looked at every 0.2 s, or between iterations of Gauss-Newton).
+        seconds: stop after this time (looked at every 0.2 s, or between steps of Gauss-Newton).
         checkpoint: file written at the start, every 30 s, at the end, on Ctrl-C and before an error is raised.
         weighting: what the terms of the loss weigh as training goes on (docs/weightings.md), in all optimisers:
             ``"fixed"``, ``"trace-balance"``, ``"gradient-norms"``, ``"ntk"``, ``"residual-attention"``,

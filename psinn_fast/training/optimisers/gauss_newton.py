@@ -1,4 +1,4 @@
-"""Gauss-Newton: `Marquardt` iterations, other starts, windows of time (docs/optimisers.md)."""
+"""Gauss-Newton: `Marquardt` steps, other starts, windows of time (docs/optimisers.md)."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ class GaussNewton(GaussNewtonSettings, Optimizer):
     """Settings of Gauss-Newton; the defaults are meant to be left alone.
 
     Args:
-        steps: iterations at most.
+        steps: at most so many.
         points: collocation and boundary points that a step sees, drawn from the problem (`Sampler`). A number: so many
             inside, and half as many on the boundary, also more than a grid or face has; of arrays and measurements
             there are no others, all of them are taken where they are fewer. "auto": three per unknown and at least
             1,000, but of each term at most its own, until the network has adapted to its draws: then up to four times
             as many; "all": the problem's own points.
-        resample: iterations before the second draw; then as many as are done (0, 10, 20, 40, ...), so that the end
+        resample: steps before the second draw; then as many as are done (0, 10, 20, 40, ...), so that the end
             is a long run on one draw; and at once where the loss is more than 5 times larger at points that are held
             out, so that the network has adapted to those drawn (not with unknown coefficients). None: one draw.
         focus: from the second draw on, collocation points of a box are drawn in proportion to
-            |r|^focus / mean(|r|^focus) + 1, r the residual, every ``resample`` iterations or after a fourth of those
+            |r|^focus / mean(|r|^focus) + 1, r the residual, every ``resample`` steps or after a fourth of those
             done. 0: uniformly. "auto": 0 until the network has adapted to a draw, then 1; with unknown coefficients
             always 0, since the equation has to be weighed against measurements.
         balance: with each draw, weigh the conditions on the domain's boundary so that they move with the unknowns as
             much as the residual inside does (equal traces of J^T J). Measurements keep their weights, which say how far
             they are trusted. Losses are reported with the problem's own weights.
         march: start an initial-value problem again in windows of time that grow (`March`), where its residuals allow
-            errors of more than 50 % after 75 iterations, or of 1 % after 300.
+            errors of more than 50 % after 75 steps, or of 1 % after 300.
         seed: of the draws, and of other starts.
         tuning: what hardly anybody needs (`Tuning`).
 

@@ -15,8 +15,8 @@ class Tuning:
     """Settings of Gauss-Newton that hardly anybody needs.
 
     Args:
-        starts: after 75 iterations, or where it ends before, a run is compared with this many minus one from other
-            initial weights, and given up if its loss is more than 100 times the lowest of theirs. Their iterations are
+        starts: after 75 steps, or where it ends before, a run is compared with this many minus one from other
+            initial weights, and given up if its loss is more than 100 times the lowest of theirs. Their steps are
             not counted, their seconds are. "auto": 2 if there are unknown coefficients, which can trade errors with
             the field; else a second one only where the first's gradient vanishes at 1 % of its first loss or more.
         damping: of the first step, relative to the squared lengths of J's columns.

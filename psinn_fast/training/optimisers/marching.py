@@ -35,18 +35,18 @@ from .marquardt import Marquardt
 from .multi_start import redrawn
 
 Points = npt.NDArray[np.float64]
-# Iterations over all times, after which a run is left as it is if its residuals allow no larger errors than that.
+# Steps over all times, after which a run is left as it is if its residuals allow no larger errors than that.
 TRIALS = ((75, FREE), (150, FREE), (300, ALLOWED))
-# The first window; the most iterations there, where the initial state is learnt, and in others; those between looks at
+# The first window; the most steps there, where the initial state is learnt, and in others; those between looks at
 # the held-out loss.
 _FIRST, _LONGEST, _MOST, _LOOK = 1 / 512, 240, 120, 10
 # A window is solved at this part of the first loss, or in the end at the second; above the third it is given up half
 # way.
 _SOLVED, _FAIR, _HOPELESS = 1e-9, 1e-6, 1e-2
-# Below the third it ends after so many iterations without progress, and will do if its residuals allow no larger
+# Below the third it ends after so many steps without progress, and will do if its residuals allow no larger
 # errors: the next one is trained on all of it again. Contradictions in a corner leave no smaller loss.
 _STALLED, _ENOUGH = 60, 0.1
-# The next one is so many times longer after a few iterations, and after more.
+# The next one is so many times longer after a few steps, and after more.
 _A_FEW, _FASTER, _SLOWER = 40, 2.0, 1.5
 # A shorter window whose loss is not so many times smaller than a longer one's shows that shorter ones do not help.
 _HELPS = 4.0
@@ -60,10 +60,10 @@ _SEEDS = 1_000
 
 @dataclass
 class March:
-    """What `fit_gauss_newton` asks between iterations; ``run`` is the window under way, a `Marquardt` of its own.
+    """What `GaussNewtonRun` asks between steps; ``run`` is the window under way, a `Marquardt` of its own.
 
     ``held_out``: of the whole problem; ``start``: the initial weights.
-    ``part``: the window's part of all times, 0 before the first; ``before``: iterations of earlier runs; ``trials``:
+    ``part``: the window's part of all times, 0 before the first; ``before``: steps of earlier runs; ``trials``:
     made of them. What a window that fails adds to ``done``, where ``good`` solved the problem, is halved.
     ``level``: of losses that are as good as they get. ``is_settled``: all times are solved, or windows do not help, and
     the run over all times goes on to its end. ``plain``: the best weights of that before the first window.
@@ -134,7 +134,7 @@ class March:
         return self._window(_FIRST, self.start)
 
     def is_over(self, run: Marquardt, reason: str | None) -> bool:
-        """Whether the window is solved, has no step to take, or has had its iterations."""
+        """Whether the window is solved, has no step to take, or has had its steps."""
         if reason is not None:
             return not run.renew()
         if not run.step or run.step % _LOOK:

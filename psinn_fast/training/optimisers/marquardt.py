@@ -1,4 +1,4 @@
-"""Levenberg-Marquardt iterations on the residuals of a problem: points, weights, damping, one step at a time.
+"""Levenberg-Marquardt steps on the residuals of a problem: points, weights, damping, one step at a time.
 
 One step d solves (J^T J + damping D^2) d = -J^T r, D^2 the diagonal of J^T J (its largest value since the points were
 drawn; More 1978). With geodesic acceleration (Transtrum & Sethna 2012) x moves by d + a / 2, a the same equations'
@@ -39,7 +39,7 @@ _MOST_TRIALS = 40
 _LARGEST_DAMPING = 1e30
 # Columns shorter than this times the longest (squared) are damped as if they had that length.
 _SCALE_FLOOR = 1e-12
-# Iterations between looks at points that are held out.
+# Steps between looks at points that are held out.
 _WATCH = 10
 # A loss this many times larger there than at the points drawn: the network has adapted to the draw.
 _ADAPTED = 5.0
@@ -54,7 +54,7 @@ _CURVED = 0.75
 
 @dataclass(frozen=True)
 class Watched:
-    """Weights and coefficients ``x`` after ``step`` iterations; their loss at the points drawn, and held out."""
+    """Weights and coefficients ``x`` after step ``step``; their loss at the points drawn, and held out."""
 
     x: Tensor
     step: int
@@ -63,9 +63,9 @@ class Watched:
 
 
 class Marquardt:
-    """``step`` iterations are done; ``x`` = (theta, z) has residuals ``r``; ``good``: x and step of the last good J.
+    """After step ``step``, ``x`` = (theta, z) has residuals ``r``; ``good``: x and step of the last good J.
 
-    Every ten iterations the loss is looked at where no point is drawn (``held_out``): ``latest`` and ``best`` say what
+    Every ten steps the loss is looked at where no point is drawn (``held_out``): ``latest`` and ``best`` say what
     was found. A draw to which the network has adapted is then replaced at once, by one with more points if it was so
     before.
     """
@@ -319,7 +319,7 @@ class Marquardt:
         self.residuals = Residuals(self._engine, self._plan, terms, weights, precision)
 
     def _is_time_to_draw(self) -> bool:
-        """After as many iterations as are done; after a fourth of them once the network has adapted to a draw."""
+        """After as many steps as are done; after a fourth of them once the network has adapted to a draw."""
         every, done = self._options.resample, self._drawn_at
         return every is not None and self.step >= done + max(every, done // 4 if self._is_focused else done)
 

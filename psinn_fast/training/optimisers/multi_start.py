@@ -25,16 +25,16 @@ STUCK = 1e-2
 
 
 def wants_another_start(run: Marquardt, reason: str | None, first_loss: float, compare_at: int | None) -> bool:
-    """``reason``: why there is no step to take; ``compare_at``: the iteration for a comparison though it goes well."""
+    """``reason``: why there is no step to take; ``compare_at``: the step for a comparison though it goes well."""
     if reason == "gradient":
         return run.loss >= STUCK * first_loss
     return compare_at is not None and (reason in DEAD_ENDS or (reason is None and run.step >= compare_at))
 
 
 def better_start(
-    run: Marquardt, others: Sequence[Callable[[], Marquardt]], iterations: int, halted: Callable[[], bool]
+    run: Marquardt, others: Sequence[Callable[[], Marquardt]], steps: int, halted: Callable[[], bool]
 ) -> Marquardt | None:
-    """``run``, unless its loss is clearly above the lowest of the others after ``iterations``: then that other one.
+    """``run``, unless its loss is clearly above the lowest of the others after ``steps``: then that other one.
 
     None where ``halted()`` turned true meanwhile. Each of ``others`` makes a run at its start; a diverging one is out.
     """
@@ -42,7 +42,7 @@ def better_start(
     for make in others:
         other = make()
         try:
-            while other.step < iterations:
+            while other.step < steps:
                 if halted():
                     return None
                 if other.advance(other.linearise()) is not None:

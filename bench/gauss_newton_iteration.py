@@ -1,7 +1,7 @@
 """One Gauss-Newton iteration, Jacobian to solved step: Laplace, 10,201 points, 321 parameters, float64.
 
-Ours (operation 5, Gram matrix by chunks, Cholesky) on the published Psi-NN and on the dense network of its expanded
-layers; and the usual way, torch.func's vmap(jacrev) of nested derivatives, with the same algebra after it.
+Ours (`residual_jacobian`, Gram matrix by chunks, Cholesky) on the published Psi-NN and on the dense network of its
+expanded layers; and the usual way, torch.func's vmap(jacrev) of nested derivatives, with the same algebra after it.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from .peers import PEERS, OursStep, Step
 from .timing import cell, spread, time_steps
 
 COMPARED = (
-    "ours: operation 4 (train) of the backend; taylor: forward Laplacian written by hand in eager torch; nested: "
+    "ours: train of the backend; taylor: forward Laplacian written by hand in eager torch; nested: "
     "torch.autograd.grad twice. Float32, the same weights and data, one Adam step each. A ratio is taken within one "
     "round: below 1, ours is faster."
 )

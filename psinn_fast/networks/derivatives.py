@@ -128,7 +128,7 @@ def _parse(wanted: Names, coords: tuple[str, ...], fields: tuple[str, ...]) -> d
 
 
 class _Jets(torch.autograd.Function):
-    """Operation 1 with operation 2 as its backward, as long as nobody differentiates that."""
+    """`jets` with `jets_backward` as its backward, as long as nobody differentiates that."""
 
     @staticmethod
     def forward(ctx: Any, theta: Tensor, x: Tensor, plan: Plan, channels: ChannelSet, backend: Backend) -> Tensor:

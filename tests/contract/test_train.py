@@ -1,4 +1,4 @@
-"""Operation 4: Adam step for step, in slices, and what happens on NaN."""
+"""`train`: Adam step for step, in slices, and what happens on NaN."""
 
 from __future__ import annotations
 

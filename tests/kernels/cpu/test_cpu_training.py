@@ -1,4 +1,4 @@
-"""Operation 4 in C++: the tests of the reference backend again, its steps, its failures, and Ctrl-C."""
+"""`train` in C++: the tests of the reference backend again, its steps, its failures, and Ctrl-C."""
 
 from __future__ import annotations
 

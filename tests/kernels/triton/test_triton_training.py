@@ -1,4 +1,4 @@
-"""Operation 4 in Triton: the tests of the reference backend again, its steps, its failures, launches and graphs."""
+"""`train` in Triton: the tests of the reference backend again, its steps, its failures, launches and graphs."""
 
 from __future__ import annotations
 

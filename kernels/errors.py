@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import warnings
 from functools import cache
+from typing import Any
 
 
 class PsinnFastError(Exception):
-    """Base of every error that psinn_fast raises on purpose."""
+    """Base of every error that psinn_fast raises on purpose.
+
+    Where it ended a training, ``result`` is the `FitResult` of the weights that are kept, from which ``Options(resume=
+    error.result)`` goes on without any file, and ``net`` is the network with these weights. Otherwise both are None.
+    """
+
+    result: Any = None
+
+    @property
+    def net(self) -> Any:
+        return None if self.result is None else self.result.net
 
 
 class InputError(PsinnFastError, ValueError):
@@ -28,6 +39,11 @@ class GradientError(PsinnFastError, RuntimeError):
 
 class CheckpointError(PsinnFastError):
     """A saved file cannot be read, or belongs to something else."""
+
+
+class TrainingError(PsinnFastError, RuntimeError):
+    """An exception of another kind, the cause, ended training: in an optimiser, weighting or backend of the user's own,
+    or for lack of memory. What was reached is kept: network, checkpoint, ``result``."""
 
 
 class DivergedError(PsinnFastError, ArithmeticError):

@@ -26,6 +26,7 @@ from .kernels.errors import (
     InputError,
     OutputWarning,
     PsinnFastError,
+    TrainingError,
 )
 from .kernels.language.regularizer import Regularizer
 from .kernels.network.symbols import SymbolLayer
@@ -139,6 +140,7 @@ __all__ = [
     "TensorBoard",
     "TorchOptimizer",
     "TraceBalance",
+    "TrainingError",
     "TrainingInterrupted",
     "Tuning",
     "Verdict",

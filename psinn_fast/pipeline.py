@@ -26,12 +26,12 @@ from .solving import CHECKPOINT, solve
 from .storage.files import as_path
 from .training.checks import time_limit
 from .training.doubts import Metric
-from .training.fitting import fit
+from .training.fitting import fit, no_checkpoint
 from .training.optimisers.adam import Adam
 from .training.optimisers.gauss_newton import GaussNewton
 from .training.optimisers.lbfgs import LBFGS
 from .training.optimisers.named import chosen_optimizers
-from .training.options import Options
+from .training.options import Options, chosen_options
 
 # After Adam the teacher still has percents of error, and with it blurred symmetries; this removes most of it.
 TEACHER_STEPS = 1_000
@@ -106,7 +106,9 @@ def run_pipeline(
         TrainingInterrupted: on Ctrl-C, after the checkpoint of the network in training is saved.
     """
     problem, seed, seconds = as_problem(problem), checks.seed("seed", seed, derived=True), time_limit(seconds)
-    options, base = Options() if options is None else options, Network() if network is None else network
+    options, base = chosen_options(options), Network() if network is None else network
+    if not isinstance(options.resume, bool):
+        raise InputError("resume: run_pipeline trains several networks; expected True (from the folder out) or False")
     own = _discovery(discovery)
     asked = checked_options(problem, **{"tests": TESTS, **own}, has_teacher=False)
     has_teacher = bool({"teacher", "student"} & set(asked.tests))
@@ -120,7 +122,7 @@ def run_pipeline(
     if options.resume and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
     if options.resume and not os.path.exists(first := as_path("out", out) / _place("PINN") / CHECKPOINT):
-        raise InputError(f"resume: there is no checkpoint in {first.parent}")
+        raise no_checkpoint(first.parent)
     folder = writable_folder(out) if out is not None else None
 
     def train(label: str, method: str, **of_network: Any) -> Solution:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
 from .building import Network, build_network, chosen_network
 from .devices import find_device
 from .kernels import checks, get_backend
-from .kernels.errors import InputError
+from .kernels.errors import InputError, PsinnFastError
 from .networks.mlp import PsiMLP
 from .networks.structure import Structure
 from .problem.problem import Problem
@@ -20,13 +21,14 @@ from .report.output import save_solution, writable_folder
 from .results import Setup, Solution
 from .scaling.natural_units import float32_suffices
 from .storage.files import as_path
+from .training.abort import abortable
 from .training.checks import check_regularizer, time_limit
-from .training.fitting import trained
+from .training.fitting import no_checkpoint, trained
 from .training.interrupt import InterruptFlag
 from .training.metrics import ErrorMeter
 from .training.optimisers.gauss_newton import GaussNewton
 from .training.optimisers.named import chosen_optimizers
-from .training.options import Options
+from .training.options import Options, chosen_options
 from .training.protocol import Optimizer
 from .training.result import FitResult, TrainingInterrupted
 from .training.weighting import Weighting, chosen_weighting
@@ -58,18 +60,20 @@ def solve(
             them.
         seconds: stop after this time.
         seed: of the initial weights, and of what optimisers given by name draw; everything else is deterministic.
-        out: folder for the checkpoint and, at the end or on Ctrl-C, what `save_solution` writes; on SIGTERM and SIGHUP
-            without its pictures. What cannot be written then is said in an `OutputWarning`.
+        out: folder for the checkpoint and, at the end, on Ctrl-C or where an error ends training, what `save_solution`
+            writes; on SIGTERM, SIGHUP and an error without its pictures. What cannot be written then is said in an
+            `OutputWarning`.
         weighting: what the terms of the loss weigh as training goes on, by name or as settings (see `fit`).
         options: how it is trained, the same for all optimisers (`Options`); with ``resume`` from the checkpoint in
             ``out``.
 
     Raises:
         InputError: also for options that are out of range, or have no effect beside the others.
-        CheckpointError, DivergedError, TrainingInterrupted: see `fit`.
+        CheckpointError, DivergedError, CallbackError, TrainingError, TrainingInterrupted: see `fit`. Ctrl-C while
+            results are written leaves out the pictures that are left, and raises TrainingInterrupted with the result.
     """
     problem, seed, seconds = as_problem(problem), checks.seed("seed", seed), time_limit(seconds)
-    options = Options() if options is None else options
+    options = chosen_options(options)
     optimizers, chosen = chosen_optimizers(optimizer, problem, seed), chosen_weighting(weighting)
     if options.resume is True and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
@@ -83,11 +87,11 @@ def solve(
     if out is not None:
         checkpoint = as_path("out", out) / CHECKPOINT
         if options.resume is True and not os.path.exists(checkpoint):
-            raise InputError(f"resume: there is no checkpoint in {out}")
+            raise no_checkpoint(out)
         writable_folder(out)
     method = GIVEN if is_given else chosen_network(network).method  # type: ignore[arg-type]  # no network
 
-    def conclude(result: FitResult, pictures: bool = True) -> Solution:
+    def conclude(result: FitResult, pictures: bool = True, is_over: Callable[[], bool] = lambda: False) -> Solution:
         setup = Setup(
             method, "+".join(one.name for one in optimizers), chosen.name if chosen else None, engine.name,
             str(net.theta.dtype).removeprefix("torch."), seed,
@@ -95,7 +99,8 @@ def solve(
         found = {part.name: getattr(result, part.name) for part in fields(result)}
         solution = Solution(problem=problem, setup=setup, metrics=errors(net), **found)
         if out is not None:
-            save_solution(solution, out, pictures)
+            with abortable(is_over):
+                save_solution(solution, out, pictures)
         return solution
 
     identity = {
@@ -107,10 +112,19 @@ def solve(
             f"{problem.name} {method}",
         )  # fmt: skip
     except TrainingInterrupted as stop:
-        with InterruptFlag(raised=stop.signal):
+        with InterruptFlag(raised=stop.signal), suppress(KeyboardInterrupt):  # a second one ends what is left of this
             conclude(stop.result, pictures=stop.signal == signal.SIGINT)
         raise
-    return conclude(result)
+    except PsinnFastError as error:
+        if error.result is not None:
+            with InterruptFlag():
+                conclude(error.result, pictures=False)
+        raise
+    with InterruptFlag() as late:
+        solution = conclude(result, is_over=lambda: late.raised)
+    if late.signal is not None:
+        raise TrainingInterrupted(result, net, late.signal)
+    return solution
 
 
 def _built(

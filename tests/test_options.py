@@ -112,7 +112,7 @@ def solved(problem: Problem, **arguments: Any) -> Solution:
         ({"optimizer": "gauss-newton", "regularizer": Regularizer("l2", 1.0)}, "regularizer: gauss-newton takes none"),
         ({"regularizer": 1e-3}, "regularizer: expected a Regularizer or None, got 0.001"),
         ({"method": "psi", "regularizer": Regularizer("growl", 1.0)}, "kind: 'growl' needs dense layers"),
-        ({"resume": "no"}, "resume: expected True or False, got 'no'"),
+        ({"resume": "no"}, "resume: expected True (from the file or folder that the call names), False, or a result"),
         ({"progress": 2}, "progress: expected True or False, got 2"),
         ({"out": 5}, "out: expected the path of a file or folder, got 5"),
         ({"out": ""}, "out: expected the path of a file or folder, got ''"),
@@ -133,7 +133,7 @@ def test_solve(arguments: dict[str, Any], message: str) -> None:
         ({"coefficients": {"nu": 1.0}}, "coefficients: the unknown coefficients are [], got 'nu'"),
         ({"coefficients": [1.0]}, "coefficients: expected a mapping from name to number, got list"),
         ({"options": Options(resume=True)}, "resume: needs the file to continue from (checkpoint)"),
-        ({"options": {"resume": True}}, "options: expected Options, got {'resume': True}"),
+        ({"options": {"resume": True}}, "options: expected pf.Options(...) or None, got {'resume': True}"),
         ({"checkpoint": 5}, "checkpoint: expected"),
         ({"seconds": math.nan}, "seconds: expected None or a number >= 0, got nan"),
         ({"optimizer": GaussNewton(), "options": PENALTY}, "regularizer: gauss-newton takes none"),
@@ -281,7 +281,7 @@ ONLY_TEACHERS = {"tests": ("problem", "teacher")}
         ({"tests": "teachers"}, "tests: expected one of ['problem', 'teacher', 'student'], got 'teachers'"),
         ({"options": Options(backend="gpu"), **ONLY_PROBLEM}, "backend: expected one of"),
         ({"options": Options(scaling=None)}, "options: discovery takes a backend and progress alone, got Options("),
-        ({"options": "no"}, "options: expected Options, got 'no'"),
+        ({"options": "no"}, "options: expected pf.Options(...) or None, got 'no'"),
     ],
 )  # fmt: skip
 def test_discover(arguments: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:

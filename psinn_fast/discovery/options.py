@@ -9,7 +9,7 @@ from ..kernels import checks, get_backend
 from ..kernels.errors import InputError, short
 from ..problem.problem import Problem
 from ..training.checks import time_limit
-from ..training.options import Options
+from ..training.options import Options, chosen_options
 from .student import StudentSettings
 
 TESTS = ("problem", "teacher", "student")
@@ -89,9 +89,7 @@ def backend_and_progress(options: Options | None) -> tuple[str, bool]:
     Raises:
         InputError: others, which would have no effect; an unknown backend.
     """
-    options = Options() if options is None else options
-    if not isinstance(options, Options):
-        raise InputError(f"options: expected Options, got {short(options)}")
+    options = chosen_options(options)
     if options != Options(backend=options.backend, progress=options.progress):
         raise InputError(f"options: discovery takes a backend and progress alone, got {short(options)}")
     get_backend(options.backend)

@@ -20,6 +20,7 @@ from ..kernels.errors import InputError, OutputWarning, one_line
 from ..networks.structure import Structure
 from ..results import Solution
 from ..storage.files import as_path, to_json, try_to_write, write_atomically
+from ..training.abort import Aborted, look_up
 from ..training.checkpoint import save_network
 from .evidence_plot import discovery_figure
 from .plots import (
@@ -162,6 +163,8 @@ class _Folder:
     def write(self, name: str, write: Callable[[Path], object]) -> None:
         try:
             write(self._path / name)
+        except Aborted:  # on request
+            return
         except Exception as error:  # of drawing any: a picture is not worth what was trained
             cause = error.__cause__ or error
             self._failures.append(f"{name} ({getattr(cause, 'strerror', None) or one_line(cause)})")
@@ -170,4 +173,10 @@ class _Folder:
         self.write(name, lambda path: write_atomically(path, text))
 
     def draw(self, name: str, make: Callable[[], Figure]) -> None:
-        self.write(name, lambda path: save_figure(make(), path))
+        """A picture, which is left out once its user wants to end (`abortable`)."""
+
+        def write(path: Path) -> None:
+            look_up()
+            save_figure(make(), path)
+
+        self.write(name, write)

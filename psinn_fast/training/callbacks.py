@@ -7,15 +7,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ..kernels.errors import PsinnFastError
+import numpy as np
+from torch import Tensor
+
+from ..kernels.errors import InputError, TrainingError, short
 from ..networks.mlp import PsiMLP
 from ..problem.problem import Problem
 from .history import History
 from .result import FitResult
 
 
-class CallbackError(PsinnFastError, RuntimeError):
-    """A callback raised an exception, its cause; weights and checkpoint are those reached."""
+class CallbackError(TrainingError):
+    """A callback raised an exception, its cause, or returned what it must not; what was reached is kept.
+
+    ``name``: the callback's.
+    """
+
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,16 +48,37 @@ class Progress:
 
 
 class Callback:
-    """The base of callbacks: any method may be left out. A function of a `Progress` is one, too: its `on_row`."""
+    """The base of callbacks: any method may be left out, but not all. A function of a `Progress` is one, too: its
+    `on_row`."""
 
     def on_row(self, progress: Progress) -> bool | None:
-        """The history has a new row, about 400 times in a run; True ends training."""
+        """The history has a new row, about 400 times in a run; True ends training, also NumPy's or a tensor's."""
 
     def on_checkpoint(self, path: Path) -> None:
         """The checkpoint was written to ``path``."""
 
     def on_end(self, result: FitResult) -> None:
-        """Training ended, by itself, by a limit, a callback or a signal."""
+        """Training ended, by itself, by a limit, a callback or a signal, but not by an error."""
+
+
+_METHODS = ("on_row", "on_checkpoint", "on_end")
+
+
+def check_callback(one: object) -> None:
+    """
+    Raises:
+        InputError: neither a `Callback` nor a function; one with a method ``on_...`` that nothing calls, or with none.
+    """
+    if isinstance(one, type) or not (isinstance(one, Callback) or callable(one)):
+        raise InputError(f"callbacks: expected a Callback or a function of a Progress, got {short(one)}")
+    if not isinstance(one, Callback):
+        return
+    kind = type(one)
+    for name in dir(kind):
+        if name.startswith("on_") and name not in _METHODS and callable(getattr(kind, name)):
+            raise InputError(f"callbacks: {kind.__name__}.{name} is never called; methods are {list(_METHODS)}")
+    if all(getattr(getattr(one, name), "__func__", None) is getattr(Callback, name) for name in _METHODS):
+        raise InputError(f"callbacks: {kind.__name__} has none of the methods {list(_METHODS)}, so it does nothing")
 
 
 class Callbacks:
@@ -60,11 +89,12 @@ class Callbacks:
 
     def on_row(self, progress: Progress) -> str | None:
         """The name of the first that wants to end training; all are told."""
-        stops = [
-            name
-            for one in self._given
-            if self._told(name := _name(one), "on_row", progress.step, partial(_row, one, progress))
-        ]
+        stops = list[str]()
+        for one in self._given:
+            name = _name(one)
+            answer = self._told(name, "on_row", progress.step, partial(_row, one, progress))
+            if _is_yes(name, progress.step, answer):
+                stops.append(name)
         return stops[0] if stops else None
 
     def on_checkpoint(self, path: Path, step: int) -> None:
@@ -77,14 +107,33 @@ class Callbacks:
             if isinstance(one, Callback):
                 self._told(_name(one), "on_end", result.steps, partial(one.on_end, result))
 
-    def _told(self, name: str, method: str, step: int, call: Callable[[], object]) -> bool:
+    def _told(self, name: str, method: str, step: int, call: Callable[[], object]) -> object:
         try:
-            return call() is True
+            return call()
         except Exception as error:  # of a user's own code, which may raise anything
-            raise CallbackError(
-                f"callback {name}: its {method} failed at step {step} ({type(error).__name__}: {error}); the weights "
-                "reached are kept in the network, and in the checkpoint, if there is one"
+            raise _callback_error(
+                name, f"its {method} failed at step {step} ({type(error).__name__}: {error})"
             ) from error
+
+
+def _callback_error(name: str, what: str) -> CallbackError:
+    error = CallbackError(
+        f"callback {name}: {what}; the weights reached are kept in the network, and in the checkpoint, if there is one"
+    )
+    error.name = name
+    return error
+
+
+def _is_yes(name: str, step: int, answer: object) -> bool:
+    if answer is None:
+        return False
+    if isinstance(answer, (Tensor, np.ndarray)) and answer.ndim == 0:
+        answer = answer.item()
+    if isinstance(answer, (bool, np.bool_)):
+        return bool(answer)
+    raise _callback_error(
+        name, f"at step {step} it returned {short(answer)}, and not True (end training), False or None (go on)"
+    )
 
 
 def _row(one: Callback | Callable[[Progress], bool | None], progress: Progress) -> bool | None:

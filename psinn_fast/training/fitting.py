@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..kernels import get_backend
-from ..kernels.errors import InputError, short
+from ..kernels.errors import InputError
 from ..networks.mlp import PsiMLP
 from ..problem.checks.missing_conditions import missing_conditions
 from ..problem.checks.settings import check_coefficients
@@ -16,13 +16,14 @@ from ..problem.checks.trivial_solution import trivial_solution
 from ..problem.problem import Problem
 from ..problems import as_problem
 from ..scaling.natural_units import as_trained
+from ..storage.files import as_path
 from ..symmetries.imposed import broken_symmetries
-from .callbacks import Callbacks
-from .checks import check_fits, check_regularizer, check_trainable, time_limit
+from .callbacks import CallbackError, Callbacks
+from .checks import check_fits, check_regularizer, check_trainable, check_weighting, time_limit
 from .judging import judged
 from .optimisers.adam import Adam
 from .optimisers.named import chosen_optimizers
-from .options import Options
+from .options import Options, chosen_options
 from .protocol import Optimizer
 from .result import FitResult, TrainingInterrupted
 from .trainer import Trainer
@@ -65,10 +66,13 @@ def fit(
             option out of range or without effect; a weighting that an optimiser or the problem does not allow.
         CheckpointError: the checkpoint cannot be read or written, or is of another run.
         DivergedError: a loss or gradient became NaN or infinite; net and checkpoint hold the last good weights.
+        CallbackError: a callback raised an exception, or returned what it must not.
+        TrainingError: any other exception during training, its cause: of an optimiser or weighting of your own.
+            Whichever of these ends training, net, checkpoint and ``error.result`` hold what was reached.
         TrainingInterrupted: on Ctrl-C, at most a moment later; net and checkpoint hold the weights reached.
     """
     problem = as_problem(problem)
-    options = Options() if options is None else options
+    options = chosen_options(options)
     return trained(problem, net, optimizer, coefficients, time_limit(seconds), checkpoint, weighting, options)
 
 
@@ -87,19 +91,20 @@ def trained(
     """`fit`. ``identity``: what a checkpoint must agree in beside the rest; ``title``: of the progress bar."""
     check_fits(problem, net)
     check_trainable(net)
-    if not isinstance(options, Options):
-        raise InputError(f"options: expected Options, got {short(options)}")
     optimizers = chosen_optimizers(optimizer, problem)
     for one in optimizers:
         check_regularizer(options.regularizer, net, one)
     chosen = chosen_weighting(weighting)
     if chosen is not None:
+        check_weighting(chosen)
         check_columns(problem)
         optimizers = tuple(one.weighed_by(chosen) for one in optimizers)
     if coefficients is not None:
         coefficients = check_coefficients("coefficients", coefficients, tuple(problem.pde.unknown))
     if options.resume is True and checkpoint is None:
         raise InputError("resume: needs the file to continue from (checkpoint)")
+    if options.resume is True and checkpoint is not None and not as_path("checkpoint", checkpoint).exists():
+        raise no_checkpoint(checkpoint)
     known = (
         *missing_conditions(problem, is_symmetric=not net.structure.is_dense),
         *broken_symmetries(problem, net.structure),
@@ -119,8 +124,22 @@ def trained(
         problem, net, optimizers, engine, options.backend, coefficients, options.regularizer, seconds, checkpoint,
         options.resume, identity or {}, options.progress, title or problem.name, callbacks, chosen,
     )  # fmt: skip
-    result = judged(trainer.train(), problem, known)
-    callbacks.on_end(result)
-    if trainer.interrupted_by is not None:
-        raise TrainingInterrupted(result, net, trainer.interrupted_by)
+    with trainer.interrupt as interrupt:
+        result = judged(trainer.train(), problem, known)
+        try:
+            callbacks.on_end(result)
+        except CallbackError as error:
+            error.result = result
+            raise
+    # Also one that came too late to change anything: the caller wants to end.
+    if interrupt.signal is not None:
+        raise TrainingInterrupted(result, net, interrupt.signal)
     return result
+
+
+def no_checkpoint(path: str | Path) -> InputError:
+    """Of who wants to continue where nothing has begun; ``path``: the file or folder."""
+    return InputError(
+        f"resume: there is no checkpoint in {path}; leave resume out for a new run, or give the path of the one to "
+        "continue"
+    )

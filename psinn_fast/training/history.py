@@ -12,6 +12,8 @@ from torch import Tensor
 
 from ..kernels.errors import InputError
 
+# Those of every history.
+COMMON_COLUMNS = ("step", "seconds", "loss", "held_out", "penalty", "relative_l2")
 # Rows of a long run, about.
 HISTORY_ROWS = 400
 

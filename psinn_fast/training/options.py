@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..kernels.language.regularizer import Regularizer
 from ..scaling.natural_units import check_scaling
-from .callbacks import Callback, Progress
+from .callbacks import Callback, Progress, check_callback
 from .result import FitResult
 
 Told = Callable[[Progress], bool | None]
@@ -27,9 +29,11 @@ class Options:
             and give u. None: as they are.
         regularizer: a weight penalty added to the loss, for optimisers that take one; on a problem's own loss it
             conflicts with the physics (the paper's point).
-        resume: continue from the checkpoint, if there is one; or from a result that an earlier run returned or raised
-            (``stop.result`` of a `TrainingInterrupted`), which needs no file. On one thread the weights are those of an
-            uninterrupted run, bit for bit.
+        resume: True: continue from the checkpoint (`fit`: the file, `solve`: that in ``out``), which must be there;
+            a script that is to run again and again says ``resume=os.path.exists(path)``. Or a result, from which
+            training goes on without any file: that of an earlier run, or of what ended it (``stop.result`` of a
+            `TrainingInterrupted`, ``error.result``). On one thread the weights are those of an uninterrupted run, bit
+            for bit.
         progress: show a bar on stderr.
         callbacks: a `Callback`, or a function of a `Progress`, or several of them.
     """
@@ -44,14 +48,29 @@ class Options:
     def __post_init__(self) -> None:
         check_scaling(self.scaling)
         if not isinstance(self.resume, FitResult):
-            object.__setattr__(self, "resume", checks.flag("resume", self.resume))
+            if not isinstance(self.resume, (bool, np.bool_)):
+                raise InputError(
+                    "resume: expected True (from the file or folder that the call names), False, or a result of fit or "
+                    f"solve (result, stop.result, error.result), got {short(self.resume)}"
+                )
+            object.__setattr__(self, "resume", bool(self.resume))
         elif self.resume.snapshot is None:
             raise InputError("resume: this result does not say where its training was; give that of fit or solve")
         given = self.callbacks if isinstance(self.callbacks, (list, tuple)) else (self.callbacks,)
         for one in given:
-            if isinstance(one, type) or not (isinstance(one, Callback) or callable(one)):
-                raise InputError(f"callbacks: expected a Callback or a function of a Progress, got {short(one)}")
+            check_callback(one)
         object.__setattr__(self, "callbacks", tuple(given))
         checks.flag("progress", self.progress)
         if self.regularizer is not None and not isinstance(self.regularizer, Regularizer):
             raise InputError(f"regularizer: expected a Regularizer or None, got {short(self.regularizer)}")
+
+
+def chosen_options(options: Options | None) -> Options:
+    """The options themselves; None: the defaults.
+
+    Raises:
+        InputError: anything else.
+    """
+    if options is not None and not isinstance(options, Options):
+        raise InputError(f"options: expected pf.Options(...) or None, got {short(options)}")
+    return Options() if options is None else options

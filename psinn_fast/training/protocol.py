@@ -172,7 +172,8 @@ class Run(ABC):
         ``is_logged``: the losses at the present weights are wanted.
 
         Raises:
-            Failure: something became NaN or infinite.
+            Failure: something became NaN or infinite. Other exceptions end training, too, and what the run then says of
+                itself (`theta`, `step`, `saved`) is kept: it is to be at the end of its last whole step.
         """
 
     @abstractmethod
@@ -197,15 +198,17 @@ class Run(ABC):
 
     @abstractmethod
     def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and numbers (JSON) that `restore` takes."""
+        """Tensors and numbers (JSON) that `restore` takes: all that the next steps depend on, momenta and counters too,
+        or a resumed run goes on to other weights."""
 
     @abstractmethod
     def expected(self, numbers: Mapping[str, Any]) -> Expectations:
-        """How these tensors look, and checks of the numbers (`entries`); ``numbers``: of a file, not checked yet."""
+        """How these tensors look, and checks of the numbers (`entries`), under the names that `saved` gives them;
+        ``numbers``: of a file, not checked yet."""
 
     @abstractmethod
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        """Go on from where `saved` was called.
+        """Go on from where `saved` was called; called once, on a run that was just started.
 
         Raises:
             CheckpointError: they do not belong together.

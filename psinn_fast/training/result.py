@@ -16,9 +16,10 @@ from .interrupt import Interrupted
 class Ending:
     """Where training ended.
 
-    ``ended``: "done", "time limit", "interrupted" or "stopped" (by a callback); ``stopped_by``: "steps", "seconds",
-    "interrupt", "callback NAME", or what the optimiser found; ``loss``: the weighted total at the final weights, as it
-    was minimised, without a weight penalty; ``solver``: how Gauss-Newton solved its equations, in order of first use.
+    ``ended``: "done", "time limit", "interrupted", "stopped" (by a callback), or, in the result that an error carries,
+    "diverged" or "failed"; ``stopped_by``: "steps", "seconds", "interrupt", "callback NAME", what the optimiser found,
+    what was not finite, or the error; ``loss``: the weighted total at the final weights, as it was minimised, without a
+    weight penalty (NaN if it has none); ``solver``: how Gauss-Newton solved its equations, in order of first use.
     """
 
     ended: str
@@ -56,7 +57,10 @@ class FitResult:
     ``net``: the network that was trained; ``losses``: unweighted, by term, at its final weights; ``coefficients``: the
     unknown ones, found; ``history``: rows as training went on; ``end`` and ``verdict``: where it ended, and how far it
     can be trusted, whose entries are attributes of the result too; ``snapshot``: where training was, for
-    ``Options(resume=result)``. ``status`` says how it ended and what speaks against it.
+    ``Options(resume=result)``; None where the state of an optimiser of the user's own could not be saved. ``status``
+    says how it ended and what speaks against it.
+
+    The result that an error carries (``error.result``) is not judged: its verdict is empty.
     """
 
     net: PsiMLP = field(repr=False)
@@ -65,7 +69,7 @@ class FitResult:
     history: History
     end: Ending
     verdict: Verdict
-    snapshot: Snapshot = field(repr=False, compare=False)
+    snapshot: Snapshot | None = field(repr=False, compare=False)
 
     @property
     def ended(self) -> str:
@@ -115,13 +119,15 @@ class FitResult:
 
 
 class TrainingInterrupted(Interrupted):
-    """Ctrl-C, SIGTERM or SIGHUP during training; the checkpoint is written.
+    """Ctrl-C, SIGTERM or SIGHUP during training, or while its result was judged or written; the checkpoint is written.
 
     ``result`` says how far it came, ``net`` is the network with the weights reached.
     """
 
     def __init__(self, result: FitResult, net: PsiMLP, number: int = signal.SIGINT) -> None:
-        super().__init__(f"training interrupted at step {result.steps}", number)
+        is_whole = result.ended == "done"
+        what = "interrupted after training, which ended" if is_whole else "training interrupted"
+        super().__init__(f"{what} at step {result.steps}", number)
         self.result, self.net = result, net
 
     def __reduce__(self) -> tuple[Any, ...]:

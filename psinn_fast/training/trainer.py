@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,14 +15,15 @@ import torch
 from torch import Tensor
 
 from ..kernels.contract import Backend
-from ..kernels.errors import CheckpointError, DivergedError
+from ..kernels.errors import CheckpointError, CheckpointWarning, DivergedError, PsinnFastError, TrainingError, one_line
 from ..kernels.language.regularizer import Regularizer
 from ..language.names import numbers_by_name
 from ..networks.mlp import PsiMLP
 from ..problem.problem import Problem
 from ..storage import entries
 from .callbacks import CallbackError, Callbacks, Progress
-from .checkpoint import Checkpoint, Expectations, Expected
+from .checkpoint import Checkpoint, Expectations, Expected, Snapshot
+from .checks import check_run, check_saved
 from .history import History, log_interval
 from .identity import run_identity
 from .interrupt import InterruptFlag
@@ -79,7 +82,8 @@ class Trainer:
         self._history = History.of(tuple(own), self.problem.term_names, tuple(self.problem.pde.unknown))
         self._file = Checkpoint(self.checkpoint, self._history, self._identity)
         self._measure = coarse_relative_l2(self.problem, self.backend)
-        self._interrupt = InterruptFlag()
+        # To be entered by who calls `train`.
+        self.interrupt = InterruptFlag()
         # Which optimiser is at work, how many steps those before it took, and the coefficients it started from.
         self._stage, self._before = 0, 0
         self._bar: TrainingProgress | None = None
@@ -92,24 +96,33 @@ class Trainer:
         Raises:
             CheckpointError: the checkpoint cannot be read or written, or is of another run.
             DivergedError: network and checkpoint hold the last good weights.
+            PsinnFastError: of any other kind, a `TrainingError` for exceptions that are none: what was reached is kept
+                as well.
         """
         run = self._first_run()
         self._spent = self._history["seconds"][-1] if len(self._history) else 0.0
         self._began = time.perf_counter()
-        self._publish(run)  # an unwritable checkpoint shows now, not after the work
-        with self._interrupt:
+        check_saved(run)
+        self._save(run)  # an unwritable checkpoint shows now, not after the work
+        try:
+            self._tell(run)
             while True:
                 ended, stopped_by = self._advanced(run)
                 is_last = self._stage == len(self.optimizers) - 1
                 if ended != "done" or is_last:
-                    break
+                    return self._concluded(run, ended, stopped_by)
                 run = self._next_run(run)
-            return self._concluded(run, ended, stopped_by)
-
-    @property
-    def interrupted_by(self) -> int | None:
-        """The signal that came, also one that came too late to change anything."""
-        return self._interrupt.signal
+        except Failure as failure:
+            raise self._diverged(run, failure) from None
+        except PsinnFastError as error:
+            ended_by = f"callback {error.name}" if isinstance(error, CallbackError) else type(error).__name__
+            self._keep(run, error, "failed", ended_by)
+            raise
+        except SystemExit:
+            self._saved_at_last(run)
+            raise
+        except Exception as error:
+            raise self._failed(run, error) from error
 
     def _first_run(self) -> Run:
         snapshot = self.resume.snapshot if isinstance(self.resume, FitResult) else None
@@ -150,15 +163,23 @@ class Trainer:
         self._start = self.net.theta.detach().clone(), dict(coefficients or {})
         task = Task(
             self.problem, self.net, self.engine, coefficients, self.regularizer, self._history,
-            lambda: self._interrupt.raised, self._is_over, self._say, self.weighting or FixedWeights(), weights,
+            lambda: self.interrupt.raised, self._is_over, self._say, self.weighting or FixedWeights(), weights,
         )  # fmt: skip
-        return self.optimizers[self._stage].start(task)
+        optimizer = self.optimizers[self._stage]
+        started = optimizer.start(task)
+        check_run(optimizer, started, task)
+        return started
 
     def _next_run(self, run: Run) -> Run:
         self._write_back(run)
+        here = self._before, self._stage, self._start
         self._before += run.step
         self._stage += 1
-        return self._started(run.coefficients, run.weight_state())
+        try:
+            return self._started(run.coefficients, run.weight_state())
+        except BaseException:  # what is kept is the end of the run before it
+            self._before, self._stage, self._start = here
+            raise
 
     def _advanced(self, run: Run) -> tuple[str, str]:
         """Take the run's steps. Returns how it ended, and why."""
@@ -168,44 +189,35 @@ class Trainer:
         title = self.title if len(self.optimizers) == 1 else f"{self.title} {optimizer.name}"
         note = ""
         with TrainingProgress(title, most, self.progress) as self._bar:
-            try:
-                while run.step < most:
-                    if self._is_over():
-                        ended = "interrupted" if self._interrupt.raised else "time limit"
-                        return ended, _STOPPED[ended]
-                    start, is_logged = run.step, run.step % every == 0
-                    if is_logged:
-                        self._write_back(run)
-                        error, coefficients = self._measure(self.net), run.coefficients
-                    moment = run.advance(min(most, start + every - start % every), is_logged)
-                    if moment.stopped_by is not None:
-                        self._look(run)
-                        return "done", moment.stopped_by
-                    if is_logged and moment.losses is not None:
-                        note = self._record(start, moment, error, coefficients)
-                        if self._stop is not None:
-                            return "stopped", f"callback {self._stop}"
-                    if run.step != start:
-                        self._bar.update(run.step, note)
-                    if self._file.is_due(self._clock):
-                        self._publish(run)
-                self._look(run)
-            except Failure as failure:
-                raise self._diverged(run, failure) from None
-            except CallbackError:
-                self._publish(run, tells=False)
-                raise
+            while run.step < most:
+                if self._is_over():
+                    ended = "interrupted" if self.interrupt.raised else "time limit"
+                    return ended, _STOPPED[ended]
+                start, is_logged = run.step, run.step % every == 0
+                if is_logged:
+                    self._write_back(run)
+                    error, coefficients = self._measure(self.net), run.coefficients
+                moment = run.advance(min(most, start + every - start % every), is_logged)
+                if moment.stopped_by is not None:
+                    self._look(run)
+                    return "done", moment.stopped_by
+                if is_logged and moment.losses is not None:
+                    note = self._record(start, moment, error, coefficients)
+                    if self._stop is not None:
+                        return "stopped", f"callback {self._stop}"
+                if run.step != start:
+                    self._bar.update(run.step, note)
+                if self._file.is_due(self._clock):
+                    self._publish(run)
+            self._look(run)
         return "done", "steps"
 
     def _concluded(self, run: Run, ended: str, stopped_by: str) -> FitResult:
         self._publish(run)
         snapshot = self._file.snapshot(*self._saved(run))
         problem, unseen = self.problem, run.task.unseen
-        try:
-            returned = run.settle()
-            *losses, _ = run.final_losses()
-        except Failure as failure:
-            raise self._diverged(run, failure) from None
+        returned = run.settle()
+        *losses, _ = run.final_losses()
         self._write_back(run)
         held_out = unseen.losses(run.residual)
         errors = errors_allowed(
@@ -246,14 +258,66 @@ class Trainer:
     def _diverged(self, run: Run, failure: Failure) -> DivergedError:
         advice = run.advice(failure)
         kept = run.restore_good()
-        self._publish(run)
         steps = self._before + failure.step, self._before + kept
-        return DivergedError(_divergence(failure.what, *steps, self._file.path, advice))
+        error = DivergedError(_divergence(failure.what, *steps, self._file.path, advice))
+        self._keep(run, error, "diverged", failure.what)
+        return error
 
-    def _publish(self, run: Run, tells: bool = True) -> None:
+    def _failed(self, run: Run, cause: Exception) -> TrainingError:
+        step, name = self._before + run.step, self.optimizers[self._stage].name
+        what = f"{type(cause).__name__}: {one_line(cause)}"
+        where = f" and in {self._file.path}" if self._file.path is not None else ""
+        error = TrainingError(
+            f"training by {name} failed at step {step} ({what}); the weights of that step are kept in the network"
+            f"{where}"
+        )
+        self._keep(run, error, "failed", what)
+        return error
+
+    def _keep(self, run: Run, error: PsinnFastError, ended: str, stopped_by: str) -> None:
+        """Save what was reached, and give it to the ``error`` that ends training."""
+        snapshot = self._saved_at_last(run)
+        try:
+            *losses, _ = run.final_losses()
+        except Exception:  # where training fails, this may fail again
+            losses = [math.nan] * len(self.problem.term_names)
+        end = Ending(
+            ended, stopped_by, self._before + run.step, self._clock, self.problem.total_loss(losses), run.solver
+        )
+        error.result = FitResult(
+            net=self.net, losses=self.problem.losses_as_given(losses), coefficients=run.coefficients,
+            history=self._history, end=end, verdict=Verdict(), snapshot=snapshot,
+        )  # fmt: skip
+        if snapshot is not None and not isinstance(error, CallbackError):
+            try:
+                self._tell(run)
+            except CallbackError as other:
+                other.result = error.result
+                raise
+
+    def _saved_at_last(self, run: Run) -> Snapshot | None:
+        """`_save`, where training ends by an error; None: it cannot be saved, and the file has an earlier state."""
+        try:
+            self._save(run)
+            return self._file.snapshot(*self._saved(run))
+        except Exception as error:  # of a run of the user's own
+            warnings.warn(
+                f"the state of {type(run).__name__} cannot be saved ({type(error).__name__}: {one_line(error)})",
+                CheckpointWarning,
+                stacklevel=2,
+            )
+            return None
+
+    def _publish(self, run: Run) -> None:
+        self._save(run)
+        self._tell(run)
+
+    def _save(self, run: Run) -> None:
         self._write_back(run)
         self._file.write(self._clock, *self._saved(run))
-        if tells and self._file.path is not None:
+
+    def _tell(self, run: Run) -> None:
+        if self._file.path is not None:
             self.callbacks.on_checkpoint(self._file.path, self._before + run.step)
 
     def _saved(self, run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -287,7 +351,7 @@ class Trainer:
         return self._spent + time.perf_counter() - self._began
 
     def _is_over(self) -> bool:
-        return self._interrupt.raised or (self.seconds is not None and self._clock >= self.seconds)
+        return self.interrupt.raised or (self.seconds is not None and self._clock >= self.seconds)
 
     def _say(self, step: int, note: str) -> None:
         if self._bar is not None:

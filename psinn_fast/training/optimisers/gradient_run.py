@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...kernels.errors import InputError, short
 from ..checkpoint import Expectations, Expected
 from ..protocol import Task
 from .first_order import FirstOrder
@@ -31,7 +32,11 @@ class GradientRun(FirstOrder):
 
     @abstractmethod
     def change(self, gradient: Tensor) -> Tensor:
-        """What one step adds to the parameters (P + K,), from the gradient of the loss there."""
+        """What one step adds to the parameters (P + K,), from the gradient of the loss there: of its shape and dtype.
+
+        Called once a step. What it keeps from one call to the next (a momentum) belongs to `saved`, `expected` and
+        `restore`, or a resumed run goes on without it, to other weights.
+        """
 
     @property
     def step(self) -> int:
@@ -72,7 +77,21 @@ class GradientRun(FirstOrder):
                 self.restore_good()
                 return torch.stack(losses) if losses else row[None][:0], failed
             losses.append(row)
-            self._good = self._parameters
-            self._parameters = self._parameters + self.change(gradient)
+            self._good, self._parameters = self._parameters, self._parameters + self._changed(gradient)
             self._done += 1
         return torch.stack(losses), None
+
+    def _changed(self, gradient: Tensor) -> Tensor:
+        # These are good, and no step leads away from them, if what follows raises.
+        self._good = None
+        found = self.change(gradient)
+        here = self._parameters
+        if not isinstance(found, Tensor) or (found.shape, found.dtype, found.device) != (
+            here.shape, here.dtype, here.device,
+        ):  # fmt: skip
+            got = f"{tuple(found.shape)} of {found.dtype}" if isinstance(found, Tensor) else short(found)
+            raise InputError(
+                f"optimizer: {type(self).__name__}.change(gradient): expected a tensor {tuple(here.shape)} of "
+                f"{here.dtype}, what step {self._done} adds to the parameters, got {got}"
+            )
+        return found.detach()

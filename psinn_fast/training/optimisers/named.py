@@ -8,6 +8,7 @@ from itertools import chain
 
 from ...kernels.errors import InputError, short
 from ...problem.problem import Problem
+from ..checks import check_optimizer
 from ..protocol import Optimizer
 from .adam import Adam
 from .gauss_newton import GaussNewton
@@ -31,13 +32,16 @@ def chosen_optimizers(
         seed: of what optimisers given by name draw.
 
     Raises:
-        InputError: none at all, or something that is no optimiser.
+        InputError: none at all, something that is no optimiser, or settings that `check_optimizer` refuses.
     """
     # What is no optimiser is refused below.
     given: list[Optimizer | str] = [*optimizer] if isinstance(optimizer, (list, tuple)) else [optimizer]  # type: ignore[list-item]
     if not given:
         raise InputError("optimizer: expected at least one, e.g. [pf.Adam(1_000), pf.GaussNewton()], got an empty list")
-    return tuple(_filled(one, problem) for one in chain.from_iterable(_named(one, seed) for one in given))
+    found = tuple(_filled(one, problem) for one in chain.from_iterable(_named(one, seed) for one in given))
+    for one in found:
+        check_optimizer(one, problem)
+    return found
 
 
 def _named(given: Optimizer | str, seed: int) -> list[Optimizer]:

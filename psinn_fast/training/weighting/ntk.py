@@ -45,4 +45,5 @@ class _Traces(Weigher):
         traces = self.objective.traces(step)[weighed]
         factors = torch.ones_like(own)
         factors[weighed] = traces.sum() / traces
-        return own * factors
+        # A term that does not depend on the parameters keeps what it weighs.
+        return torch.where(torch.isfinite(factors), own * factors, self.objective.factors)

@@ -81,11 +81,11 @@ class Weigher(ABC):
 
     @abstractmethod
     def update(self, step: int) -> Tensor:
-        """(T,): the terms' factors in the total loss from this step on, >= 0.
+        """(T,): the terms' factors in the total loss from this step on, finite and >= 0.
 
-        Those of terms that weigh nothing by themselves do not count, and numbers that are not finite leave a term's
-        factor as it was. The state must not change before all of the objective's methods have returned: where a
-        residual or gradient is not finite they raise `NotFinite`, and there is no update.
+        Those of terms that weigh nothing by themselves do not count. The state must not change before all of the
+        objective's methods have returned: where a residual or gradient is not finite they raise `NotFinite`, and there
+        is no update.
         """
 
     def point_factors(self, index: int, term: Term) -> Tensor:
@@ -100,15 +100,16 @@ class Weigher(ABC):
         return
 
     def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and numbers (JSON) that `restore` takes. By default there are none."""
+        """Tensors and numbers (JSON) that `restore` takes: all that `update` keeps from one call to the next, or a
+        resumed run goes on to other weights. By default there are none."""
         return {}, {}
 
     def expected(self) -> Expectations:
-        """How these tensors look, and checks of the numbers (`entries`)."""
+        """How these tensors look, and checks of the numbers (`entries`), under the same names."""
         return Expectations({}, {})
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        """Go on from where `saved` was called."""
+        """Go on from where `saved` was called; called on a new weigher of the same settings."""
         return
 
 
@@ -118,6 +119,7 @@ class Objective:
     Attributes:
         problem: as it is trained, in natural units.
         own: (T,) the conditions' own weights.
+        factors: (T,) what the terms weigh at the moment.
         equations: indices of the terms that hold inside the domain: the PDE, other residuals there.
         imposed: of those that are imposed on its boundary or at its start, or hold only at some places inside.
         measured: of measurements (`Data`).
@@ -130,11 +132,12 @@ class Objective:
         engine: Backend,
         plan: Plan,
         own: Tensor,
+        factors: Tensor,
         terms: Callable[[], Sequence[Term]],
         weights: Callable[[], tuple[Tensor, Tensor]],
         name: str,
     ) -> None:
-        self.problem, self.own, self._name = problem, own, name
+        self.problem, self.own, self.factors, self._name = problem, own, factors, name
         self._engine, self._plan, self._terms, self._weights = engine, plan, terms, weights
         kinds = [_kind(problem, number) for number in range(len(problem.conditions))]
         self.equations, self.imposed, self.measured = (

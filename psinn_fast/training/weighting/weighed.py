@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from ...kernels.contract import Backend, Term
-from ...kernels.errors import CheckpointError, InputError
+from ...kernels.errors import CheckpointError, InputError, short
 from ...kernels.language.program import scaled_by_column
 from ...kernels.network.plan import Plan
 from ...problem.problem import Problem
 from ...storage import entries
 from ..checkpoint import Expectations, Expected
-from .protocol import NotFinite, Objective, Weighting
+from .protocol import NotFinite, Objective, Weigher, Weighting
 
 # In a checkpoint: what all weightings have, and what stands before the names of a weigher's own tensors and numbers.
 _WEIGHTS, _BEGUN, _PREFIX = "weights", "weights begun", "weighting."
@@ -61,10 +61,11 @@ class WeighedTerms:
         # Where the loss must stay what it is: no update but the first.
         self.is_constant = weighting.every is None
         self._problem, self._plain = problem, plain
-        self._objective = Objective(problem, engine, plan, own, plain, at, weighting.name)
+        self._objective = Objective(problem, engine, plan, own, self.weights, plain, at, weighting.name)
         self._weigher = weighting.start(self._objective)
         self._updated_at, self._has_begun = -1, False
         bases = plain()
+        self._check_weigher(len(bases))
         self._bases = {i: bases[i] for i in self._weigher.pointwise}
         self._terms = {i: _with_factors(base) for i, base in self._bases.items()}
 
@@ -77,7 +78,7 @@ class WeighedTerms:
         """Before this step, where it is time.
 
         Raises:
-            InputError: a weigher of the user's own gives other than (T,) numbers >= 0.
+            InputError: a weigher of the user's own gives other than (T,) finite numbers >= 0.
         """
         every = self.weighting.every
         is_due = not self._has_begun if self.is_constant or every is None else step % every == 0
@@ -88,15 +89,14 @@ class WeighedTerms:
             found, own = self._weigher.update(step), self._objective.own
         except NotFinite:
             return
-        self._has_begun = True
-        if not isinstance(found, Tensor) or found.shape != own.shape or bool((found < 0).any()):
-            got = f"{tuple(found.shape)}, {found.tolist()}" if isinstance(found, Tensor) else type(found).__name__
+        if not isinstance(found, Tensor) or found.shape != own.shape or not _are_weights(found[own > 0]):
+            got = f"{tuple(found.shape)}, {short(found.tolist())}" if isinstance(found, Tensor) else short(found)
             raise InputError(
                 f"weighting: {self.weighting.name}: update: expected a tensor of {len(own)} weights >= 0, one of each "
-                f"term, got {got}"
+                f"term ({', '.join(self._problem.term_names)}), all finite, got {got} at step {step}"
             )
-        found = found.to(own)
-        self.weights.copy_(torch.where((own > 0) & torch.isfinite(found), found, self.weights))
+        self._has_begun = True
+        self.weights.copy_(torch.where(own > 0, found.to(own), self.weights))
         self._write_factors()
 
     def until_update(self, step: int) -> int | None:
@@ -173,7 +173,28 @@ class WeighedTerms:
 
     def _write_factors(self) -> None:
         for i, term in self._terms.items():
-            term.columns[:, -1].copy_(self._weigher.point_factors(i, term))
+            found = self._weigher.point_factors(i, term)
+            if not isinstance(found, Tensor) or found.shape != (term.n_points,) or not bool(found.isfinite().all()):
+                got = f"{tuple(found.shape)}" if isinstance(found, Tensor) else short(found)
+                raise InputError(
+                    f"weighting: {self.weighting.name}: point_factors({i}, term): expected a tensor "
+                    f"({term.n_points},) of finite numbers, got {got}"
+                )
+            term.columns[:, -1].copy_(found)
+
+    def _check_weigher(self, n_terms: int) -> None:
+        name, weigher = self.weighting.name, self._weigher
+        if not isinstance(weigher, Weigher):
+            raise InputError(f"weighting: {name}: start(objective): expected a Weigher, got {short(weigher)}")
+        if not set(weigher.pointwise) <= set(range(n_terms)):
+            raise InputError(
+                f"weighting: {name}: pointwise: expected indices of terms, 0 to {n_terms - 1}, got "
+                f"{short(weigher.pointwise)}"
+            )
+
+
+def _are_weights(numbers: Tensor) -> bool:
+    return not numbers.is_complex() and bool((numbers.isfinite() & (numbers >= 0)).all())
 
 
 def _with_factors(term: Term) -> Term:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from small import network, small_laplace
 
-from psinn_fast import CheckpointError, GaussNewton, Options, TrainingInterrupted, fit
+from psinn_fast import CheckpointError, GaussNewton, InputError, Options, TrainingInterrupted, fit
 from psinn_fast.kernels.errors import CheckpointWarning, OutputWarning
 from psinn_fast.training.checkpoint import Checkpoint
 from psinn_fast.training.least_squares import Equations
@@ -71,12 +71,14 @@ def test_checkpoints_are_written_while_training_goes_on(tmp_path: Path, monkeypa
 
 
 def test_only_who_asks_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
-    """And where there is none yet, asking for it is no mistake."""
+    """And where there is none, asking for it is a mistake, of its path for instance."""
     path, options = tmp_path / "c.safetensors", GaussNewton(2)
     nets = [network(2), network(2)]
     fit(small_laplace(), network(1), options, checkpoint=path)
     fit(small_laplace(), nets[0], options, checkpoint=path)
-    fit(small_laplace(), nets[1], options, checkpoint=tmp_path / "new.safetensors", options=Options(resume=True))
+    fit(small_laplace(), nets[1], options)
+    with pytest.raises(InputError, match=r"resume: there is no checkpoint in .*new\.safetensors; leave resume out"):
+        fit(small_laplace(), nets[1], options, checkpoint=tmp_path / "new.safetensors", options=Options(resume=True))
     assert torch.equal(nets[0].theta, nets[1].theta)
 
 

@@ -3,6 +3,22 @@
 Nothing here imports the front end (``psinn_fast.*``), and importing it probes no device.
 """
 
-from .contract.registry import available_backends, get_backend, register_backend, unregister_backend
+from .contract.registry import (
+    at_work,
+    available_backends,
+    get_backend,
+    networks_of_the_library,
+    or_reference,
+    register_backend,
+    unregister_backend,
+)
 
-__all__ = ["available_backends", "get_backend", "register_backend", "unregister_backend"]
+__all__ = [
+    "at_work",
+    "available_backends",
+    "get_backend",
+    "networks_of_the_library",
+    "or_reference",
+    "register_backend",
+    "unregister_backend",
+]

@@ -15,7 +15,7 @@ from .discovery.discover import discover
 from .discovery.distillation import matching_width
 from .discovery.found import Discovery
 from .discovery.options import TESTS, checked_options
-from .kernels import checks, get_backend
+from .kernels import checks, get_backend, networks_of_the_library
 from .kernels.errors import InputError, short
 from .networks.mlp import PsiMLP
 from .problem.problem import Problem
@@ -135,22 +135,25 @@ def run_pipeline(
         return solution
 
     rows = [("PINN", train("PINN", "pinn"))]
-    # The PINN is one teacher; another seed makes the second, whose difference from it is the noise.
-    teaching: dict[str, Any] = {}
-    own_options = Options(backend=options.backend if has_teacher else "auto", progress=options.progress)
-    if has_teacher:
-        teacher = make_teacher(rows[0][1], steps=going_on, options=replace(options, resume=False, callbacks=()))
-        teaching = {"teacher": teacher, "seeds": 1, "seconds": seconds, "seed": seed + 1}
-    found = discover(problem, **own, **teaching, options=own_options)
-    say(found.report())
-    if folder is not None:
-        save_discovery(found, folder / "discovery")
-    if problem.symmetries:
-        rows.append(("PINN-post", train("PINN-post", "pinn-post")))
-    width = matching_width(found.structure, rows[0][1].net.structure.n_parameters)
-    rows.append(("Psi-NN, discovered R", train("Psi-NN, discovered R", "psi", structure=found.structure, width=width)))
-    if problem.recipe.structure is not None:
-        rows.append(("Psi-NN, published R", train("Psi-NN, published R", "psi")))
+    with networks_of_the_library():  # all others, whose widths and precision follow from the PINN
+        # The PINN is one teacher; another seed makes the second, whose difference from it is the noise.
+        teaching: dict[str, Any] = {}
+        own_options = Options(backend=options.backend if has_teacher else "auto", progress=options.progress)
+        if has_teacher:
+            teacher = make_teacher(rows[0][1], steps=going_on, options=replace(options, resume=False, callbacks=()))
+            teaching = {"teacher": teacher, "seeds": 1, "seconds": seconds, "seed": seed + 1}
+        found = discover(problem, **own, **teaching, options=own_options)
+        say(found.report())
+        if folder is not None:
+            save_discovery(found, folder / "discovery")
+        if problem.symmetries:
+            rows.append(("PINN-post", train("PINN-post", "pinn-post")))
+        width = matching_width(found.structure, rows[0][1].net.structure.n_parameters)
+        rows.append(
+            ("Psi-NN, discovered R", train("Psi-NN, discovered R", "psi", structure=found.structure, width=width))
+        )
+        if problem.recipe.structure is not None:
+            rows.append(("Psi-NN, published R", train("Psi-NN, published R", "psi")))
     result = PipelineResult(found, tuple(rows))
     if folder is not None:
         save_comparison(rows, result.table(), folder)

@@ -13,7 +13,8 @@ from .training.result import FitResult
 @dataclass(frozen=True)
 class Setup:
     """How a network was trained: ``method`` ("psi", or "given" for a network of the user's), ``optimizer`` and
-    ``weighting`` by name (None: none was asked for), ``backend`` and ``dtype`` that were taken, ``seed``."""
+    ``weighting`` by name (None: none was asked for), ``backend`` that did the work ("cpu+reference" where
+    two did), ``dtype`` that was taken, ``seed``."""
 
     method: str
     optimizer: str

@@ -79,7 +79,7 @@ def solve(
         raise InputError("resume: needs the output folder of the run to continue (out)")
     is_given = isinstance(network, PsiMLP)
     net = network if isinstance(network, PsiMLP) else _built(problem, network, optimizers, options, seed)
-    engine = get_backend(options.backend, net.theta.device)
+    get_backend(options.backend, net.theta.device)  # one that is unknown, or cannot run
     for one in optimizers:
         check_regularizer(options.regularizer, net, one)
     errors = ErrorMeter(problem, options.backend)  # an exact solution that fails shows now, not after the work
@@ -93,8 +93,8 @@ def solve(
 
     def conclude(result: FitResult, pictures: bool = True, is_over: Callable[[], bool] = lambda: False) -> Solution:
         setup = Setup(
-            method, "+".join(one.name for one in optimizers), chosen.name if chosen else None, engine.name,
-            str(net.theta.dtype).removeprefix("torch."), seed,
+            method, "+".join(one.name for one in optimizers), chosen.name if chosen else None,
+            result.end.backend, str(net.theta.dtype).removeprefix("torch."), seed,
         )  # fmt: skip
         found = {part.name: getattr(result, part.name) for part in fields(result)}
         solution = Solution(problem=problem, setup=setup, metrics=errors(net), **found)

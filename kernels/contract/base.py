@@ -28,6 +28,7 @@ from .adam import AdamState
 from .checks import check_gram, check_jets, check_like, check_loss, check_size, check_terms
 from .evaluation import Evaluation
 from .operations import LossAndGradient, Term, TrainReport
+from .returned import reason, with_checked_results
 from .sums import ByOperations, Network, batches, losses_and_gradient
 
 # Public names of the operations.
@@ -44,7 +45,8 @@ class Backend(ABC):
 
     A subclass gives itself a ``name`` and writes `_jets` and `_jets_backward`. Everything else is inherited: losses and
     training are built on these two, the Jacobian is the reference's. It overrides what it can do faster, always the
-    method with the underscore: the public one has checked the arguments before.
+    method with the underscore: the public one has checked the arguments before. What these methods return is checked
+    as well (shape, dtype, device), but for classes that are made with ``is_checked=False``, as those of the library.
 
     Attributes:
         name: what ``get_backend(name)`` and ``backend=name`` call it.
@@ -59,6 +61,12 @@ class Backend(ABC):
     widest: int | None = None
     deepest: int | None = None
     most_channels: int | None = None
+
+    def __init_subclass__(cls, is_checked: bool = True) -> None:
+        if is_checked:
+            for name, method in list(vars(cls).items()):
+                if callable(method):
+                    setattr(cls, name, with_checked_results(name, method))
 
     def unavailable(self) -> str | None:
         """None, or the reason why this backend cannot run on this machine."""
@@ -298,6 +306,6 @@ class Backend(ABC):
         """Raises BackendLimit where `supports` gives a reason."""
         dtype, device = theta.dtype, theta.device
         for channels in channel_sets:
-            reason = self.supports(plan, channels, dtype, device)
-            if reason is not None:
-                raise BackendLimit(reason)
+            limit = self.supports(plan, channels, dtype, device)
+            if limit is not None:
+                raise BackendLimit(reason(f"{type(self).__name__}.supports", limit))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from ..network.plan import Plan
 from ..reference.backend import ReferenceBackend
 from ..triton.backend import TritonBackend
 from .base import OPERATIONS, Backend
+from .returned import reason
 
 _REFERENCE = ReferenceBackend()
 # In order of preference for "auto".
@@ -23,11 +25,13 @@ BACKENDS: dict[str, Backend] = {"triton": TritonBackend(), "cpu": CpuBackend(), 
 BUILT_IN = tuple(BACKENDS)
 # Registered ones that "auto" does not consider.
 BY_NAME_ONLY: set[str] = set()
+# Whether the networks at work are the library's own (`networks_of_the_library`).
+_IS_OURS: ContextVar[bool] = ContextVar("is_ours", default=False)
 
 
 def available_backends() -> dict[str, str | None]:
     """Every backend's name with None, or the reason why it cannot run here."""
-    return {name: backend.unavailable() for name, backend in BACKENDS.items()}
+    return {name: _why_not(backend) for name, backend in BACKENDS.items()}
 
 
 def register_backend(backend: Backend, *, automatic: bool = False) -> None:
@@ -38,10 +42,11 @@ def register_backend(backend: Backend, *, automatic: bool = False) -> None:
         automatic: whether ``"auto"`` takes it, before all others, for tensors on its ``device_types``.
 
     Raises:
-        InputError: no `Backend`, a name that is none, or one that is taken.
+        InputError: no `Backend`, a name that is none, or one that is taken; limits of another kind than they have.
     """
     global BACKENDS
     name = _name_of(backend)
+    _check_limits_of(backend)
     if name == "auto" or name in BACKENDS:
         advice = "" if name in ("auto", *BUILT_IN) else f", or unregister_backend({name!r}) first"
         raise InputError(f"backend: the name {name!r} is taken; choose another than {['auto', *BACKENDS]}{advice}")
@@ -78,6 +83,20 @@ def _name_of(backend: object) -> str:
     return name
 
 
+def _check_limits_of(backend: Backend) -> None:
+    kind, types = type(backend).__name__, backend.device_types
+    if types is not None and not (isinstance(types, tuple) and all(isinstance(one, str) for one in types)):
+        raise InputError(f"{kind}.device_types: expected a tuple such as ('cpu',), or None for any, got {short(types)}")
+    for name in ("widest", "deepest", "most_channels"):
+        limit = getattr(backend, name)
+        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+            raise InputError(f"{kind}.{name}: expected an integer >= 1, or None for any number, got {short(limit)}")
+
+
+def _why_not(backend: Backend) -> str | None:
+    return reason(f"{type(backend).__name__}.unavailable", backend.unavailable())
+
+
 def get_backend(name: str = "auto", device: torch.device | None = None) -> Backend:
     """The backend of that name; ``"auto"`` takes the first that can run, with one warning for each that cannot.
 
@@ -99,29 +118,62 @@ def get_backend(name: str = "auto", device: torch.device | None = None) -> Backe
                 continue
             if backend.name in BY_NAME_ONLY:
                 continue
-            reason = backend.unavailable()
-            if reason is None:
-                return backend if backend is _REFERENCE else _with_fallback(backend)
-            say_once(f"backend {backend.name!r} is not used: {reason}")
+            why_not = _why_not(backend)
+            if why_not is None:
+                return backend if backend is _REFERENCE else WithFallback(backend, is_silent=_IS_OURS.get())
+            say_once(f"backend {backend.name!r} is not used: {why_not}")
         raise BackendUnavailable(f"no backend can run here: {available_backends()}")
     if not isinstance(name, str) or name not in BACKENDS:
         raise InputError(f"backend: expected one of {['auto', *BACKENDS]}, got {name!r}")
     backend = BACKENDS[name]
-    reason = backend.unavailable()
-    if reason is not None:
-        raise BackendUnavailable(f"backend {name!r} cannot run here: {reason}")
-    return backend
+    why_not = _why_not(backend)
+    if why_not is not None:
+        raise BackendUnavailable(f"backend {name!r} cannot run here: {why_not}")
+    return or_reference(backend) if _IS_OURS.get() else backend
 
 
-class WithFallback(Backend):
-    """``first``; the reference backend does what is beyond the limits of that, and a warning says so once."""
+@contextmanager
+def networks_of_the_library() -> Iterator[None]:
+    """Inside, `get_backend` gives what `or_reference` makes of a backend, also by name.
 
-    def __init__(self, first: Backend) -> None:
-        self._first = first
+    For networks that the library chose (teachers, students): who asked for a backend did not ask for these, and
+    nothing is to stop because they are wider than it takes.
+    """
+    before = _IS_OURS.set(True)
+    try:
+        yield
+    finally:
+        _IS_OURS.reset(before)
+
+
+def or_reference(engine: Backend) -> Backend:
+    """``engine``; the reference does what is beyond its limits, and nothing is said.
+
+    For what the library evaluates of its own accord: other networks than the user's, other derivatives or another
+    dtype than those trained with.
+    """
+    first = engine.first if isinstance(engine, WithFallback) else engine
+    return first if first is _REFERENCE else WithFallback(first, is_silent=True)
+
+
+def at_work(engine: Backend) -> str:
+    """Which backends did an engine's work on loss terms so far: "cpu", "reference", or both, "cpu+reference"."""
+    used = engine.used if isinstance(engine, WithFallback) else {}
+    return "+".join(used) or engine.name
+
+
+class WithFallback(Backend, is_checked=False):
+    """``first``; the reference backend does what is beyond the limits of that, and a warning says so once.
+
+    ``used``: names of those that did work on loss terms, as keys in the order of first use.
+    """
+
+    def __init__(self, first: Backend, is_silent: bool = False) -> None:
+        self.first, self.used, self._is_silent = first, dict[str, None](), is_silent
         self.name, self.device_types = first.name, first.device_types
 
     def unavailable(self) -> str | None:
-        return self._first.unavailable()
+        return self.first.unavailable()
 
     def supports(self, plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> str | None:
         return _REFERENCE.supports(plan, channels, dtype, device)
@@ -135,15 +187,25 @@ class WithFallback(Backend):
         return self.jets_backward(plan, theta, x, channels, grad, need_x)
 
 
+_ON_TERMS = {"loss_and_gradient", "term_gradients", "train", "residuals", "residuals_backward", "residual_jacobian"}
+
+
 def _by_either(operation: str) -> Callable[..., Any]:
     """The operation by the first backend, or by the reference where that has a limit."""
+    counts = operation in _ON_TERMS
 
     def run(backend: WithFallback, *arguments: Any, **named: Any) -> Any:
+        chosen = backend.first
         try:
-            return getattr(backend._first, operation)(*arguments, **named)
+            found = getattr(chosen, operation)(*arguments, **named)
         except BackendLimit as limit:
-            say_once(f"backend {backend.name!r} is not used, but 'reference': {limit}")
-            return getattr(_REFERENCE, operation)(*arguments, **named)
+            if not backend._is_silent:
+                say_once(f"backend {backend.name!r} is not used, but 'reference': {limit}")
+            chosen = _REFERENCE
+            found = getattr(chosen, operation)(*arguments, **named)
+        if counts:
+            backend.used[chosen.name] = None
+        return found
 
     return run
 
@@ -151,5 +213,3 @@ def _by_either(operation: str) -> Callable[..., Any]:
 # The backend that does the work checks the arguments: twice would take twice as long.
 for _operation in OPERATIONS:
     setattr(WithFallback, _operation, _by_either(_operation))
-
-_with_fallback = cache(WithFallback)

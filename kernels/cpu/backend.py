@@ -23,7 +23,7 @@ from .packing import packed_channels, packed_penalty, packed_plan, packed_progra
 SLICE_SECONDS = 0.2
 
 
-class CpuBackend(Backend):
+class CpuBackend(Backend, is_checked=False):
     """C++ on the CPU. See `psinn_fast.kernels.contract.Backend` for what each operation takes and gives.
 
     Uses up to ``torch.get_num_threads()`` threads; with the same number the same call gives the same bits.

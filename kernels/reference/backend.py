@@ -18,7 +18,7 @@ from .affine import layer_weights
 from .jets import backward, forward
 
 
-class ReferenceBackend(Backend):
+class ReferenceBackend(Backend, is_checked=False):
     """Plain torch; what it does not have of its own are the defaults of `Backend`.
 
     It runs composed plans: in torch a signed sum or a small product costs a pass over all points, more than the

@@ -51,7 +51,7 @@ class _Network:
     configurations: dict[Any, Configuration] = field(default_factory=dict)
 
 
-class TritonBackend(Backend):
+class TritonBackend(Backend, is_checked=False):
     """Generated Triton kernels. See `psinn_fast.kernels.contract.Backend` for what each operation takes and gives.
 
     With TRITON_INTERPRET=1 in the environment, before Triton is imported, they run on the CPU, slowly: for tests.

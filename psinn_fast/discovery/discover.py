@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..building import Network, build_network
-from ..kernels import get_backend
+from ..kernels import get_backend, networks_of_the_library
 from ..kernels.errors import InputError
 from ..networks.groups import SignedPermutation, Symmetry, close_group, structure_from_group
 from ..networks.mlp import PsiMLP
@@ -43,6 +43,7 @@ TOLERATED_LOSS = 10.0
 NEGLIGIBLE_LOSS = 1e-14
 
 
+@networks_of_the_library()
 def discover(
     problem: Problem | str,
     teacher: PsiMLP | None = None,

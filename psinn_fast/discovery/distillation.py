@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ..kernels import networks_of_the_library
 from ..kernels.errors import InputError
 from ..networks.groups import SignedPermutation, Symmetry
 from ..networks.mlp import PsiMLP
@@ -133,6 +134,7 @@ class Distillation:
         return "\n".join(lines)
 
 
+@networks_of_the_library()
 def distil(
     problem: Problem | str,
     teacher: PsiMLP | Sequence[PsiMLP],

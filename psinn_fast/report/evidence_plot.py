@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..kernels import networks_of_the_library
 from ..training.metrics import evaluate
 from .plots import Canvas, draw_structure, new_figure
 
@@ -57,6 +58,7 @@ def draw_evidence(figure: FigureBase, discovery: Discovery) -> None:
     axis.legend(fontsize="small", loc="lower right")
 
 
+@networks_of_the_library()
 def draw_images(figure: FigureBase, discovery: Discovery, maps: list[int]) -> None:
     """Per map, the first field of the best network, chi u(g x), their difference, over the first two coordinates."""
     problem, net = discovery.problem, discovery.teachers[0].net

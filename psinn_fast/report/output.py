@@ -127,9 +127,9 @@ def _unwritable(folder: Path, error: OSError) -> InputError:
 
 
 def _backend(solution: Solution) -> str:
-    """The solution's own, but "auto", which has others for what is too large, if that would choose it."""
+    """The solution's own, but "auto", which has others for what is too large, if that chose it or two were at work."""
     own = solution.setup.backend
-    return "auto" if own == get_backend("auto", solution.net.theta.device).name else own
+    return "auto" if "+" in own or own == get_backend("auto", solution.net.theta.device).name else own
 
 
 def _check(name: str, value: object, kind: type, source: str) -> None:

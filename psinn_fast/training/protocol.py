@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from ..kernels import or_reference
 from ..kernels.contract import Backend, Term
 from ..kernels.language.regularizer import Regularizer
 from ..networks.mlp import PsiMLP
@@ -239,7 +240,7 @@ class Run(ABC):
         """(N, m) of a float64 term at the weights reached."""
         net, x = self.task.net, self.x
         n = net.theta.numel()
-        return residual_of(self.task.engine, net.plan, x[:n], x[n:])(term)
+        return residual_of(or_reference(self.task.engine), net.plan, x[:n], x[n:])(term)
 
     def exact_terms(self) -> Sequence[Term]:
         """The problem's terms at its own points, float64."""

@@ -19,7 +19,8 @@ class Ending:
     ``ended``: "done", "time limit", "interrupted", "stopped" (by a callback), or, in the result that an error carries,
     "diverged" or "failed"; ``stopped_by``: "steps", "seconds", "interrupt", "callback NAME", what the optimiser found,
     what was not finite, or the error; ``loss``: the weighted total at the final weights, as it was minimised, without a
-    weight penalty (NaN if it has none); ``solver``: how Gauss-Newton solved its equations, in order of first use.
+    weight penalty (NaN if it has none); ``solver``: how Gauss-Newton solved its equations, in order of first use;
+    ``backend``: which one did the work, e.g. "cpu", or "reference" where a network is beyond what "auto" would take.
     """
 
     ended: str
@@ -28,6 +29,7 @@ class Ending:
     seconds: float
     loss: float
     solver: str | None = None
+    backend: str = "reference"
 
 
 @dataclass(frozen=True)

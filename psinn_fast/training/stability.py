@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..kernels import or_reference
 from ..kernels.contract import Backend, Term
 from ..kernels.network.plan import Plan
 from ..networks.mlp import PsiMLP
@@ -67,6 +68,9 @@ def possible_errors(
     random ones change, which are nearly as free. ``structure``: so do about 400 weights of a random network of that
     one, beside it. None: residuals that are not finite.
     """
+    engine = or_reference(
+        engine
+    )  # in float64, also what is trained in float32, and beside it a network of another width
     spaces: list[_Own | _Beside] = [_Own(engine, plan, x, len(problem.pde.unknown))]
     if structure is not None:
         spaces.append(_Beside(engine, plan, x, len(problem.pde.unknown), structure))

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..kernels import at_work
 from ..kernels.contract import Backend
 from ..kernels.errors import CheckpointError, CheckpointWarning, DivergedError, PsinnFastError, TrainingError, one_line
 from ..kernels.language.regularizer import Regularizer
@@ -226,7 +227,7 @@ class Trainer:
         self._file.conclude()
         total = problem.total_loss(losses)
         doubts = run.doubts(total, unseen.total(held_out, losses), errors)
-        end = Ending(ended, stopped_by, self._before + run.step, self._clock, total, run.solver)
+        end = Ending(ended, stopped_by, self._before + run.step, self._clock, total, run.solver, at_work(self.engine))
         notes = (*returned, *doubts.notes)
         verdict = Verdict(problem.losses_as_given(held_out), errors, doubts.warnings, notes)
         return FitResult(
@@ -282,8 +283,9 @@ class Trainer:
         except Exception:  # where training fails, this may fail again
             losses = [math.nan] * len(self.problem.term_names)
         end = Ending(
-            ended, stopped_by, self._before + run.step, self._clock, self.problem.total_loss(losses), run.solver
-        )
+            ended, stopped_by, self._before + run.step, self._clock, self.problem.total_loss(losses), run.solver,
+            at_work(self.engine),
+        )  # fmt: skip
         error.result = FitResult(
             net=self.net, losses=self.problem.losses_as_given(losses), coefficients=run.coefficients,
             history=self._history, end=end, verdict=Verdict(), snapshot=snapshot,

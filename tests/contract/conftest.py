@@ -10,9 +10,10 @@ import torch
 from interpreted import IS_INSTALLED, ON_GPU, interpreting, nothing_measured, of_tiles, quicker
 from toy_backend import Toy
 
-from psinn_fast.kernels.contract import Backend
+from psinn_fast.kernels.contract import Backend, registry
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.cpu.extension import instruction_sets, why_not
+from psinn_fast.kernels.errors import say_once
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 
 
@@ -53,6 +54,14 @@ def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         return
     with interpreting(), quicker(), nothing_measured(str(tmp_path_factory.getbasetemp() / "cache")):
         yield _made("triton", tile)
+
+
+@pytest.fixture
+def only_built_in_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it; warnings that come once come again."""
+    monkeypatch.setattr(registry, "BACKENDS", dict(registry.BACKENDS))
+    monkeypatch.setattr(registry, "BY_NAME_ONLY", set())
+    say_once.cache_clear()
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from toy_backend import Toy
 import psinn_fast as pf
 from psinn_fast.kernels.contract import AdamState, registry
 from psinn_fast.kernels.contract.base import OPERATIONS
-from psinn_fast.kernels.errors import say_once
 from psinn_fast.kernels.language.channels import ChannelSet
 from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
@@ -26,12 +25,7 @@ from psinn_fast.training.metrics import evaluate
 FLOAT64 = torch.float64
 
 
-@pytest.fixture(autouse=True)
-def _as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test registers is forgotten after it."""
-    monkeypatch.setattr(registry, "BACKENDS", dict(registry.BACKENDS))
-    monkeypatch.setattr(registry, "BY_NAME_ONLY", set())
-    say_once.cache_clear()
+pytestmark = pytest.mark.usefixtures("only_built_in_afterwards")
 
 
 @pytest.fixture
@@ -170,6 +164,10 @@ def test_what_cannot_be_registered(toy: Toy) -> None:
     ]:
         with pytest.raises(pf.InputError, match=message):
             pf.register_backend(bad)
+    for limit, value in [("device_types", "cpu"), ("widest", 0), ("deepest", 2.5), ("most_channels", True)]:
+        odd = type("Odd", (Toy,), {"name": "odd", limit: value})()
+        with pytest.raises(pf.InputError, match=rf"Odd.{limit}: expected .*, or None for any.*, got {value!r}"):
+            pf.register_backend(odd)
     reserved = Toy()
     reserved.name = "auto"
     with pytest.raises(pf.InputError, match="the name 'auto' is taken"):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...kernels import or_reference
 from ...kernels.contract import LossAndGradient, Term
 from ...storage import entries
 from ..checkpoint import Expectations
@@ -161,7 +162,7 @@ class FirstOrder(Run):
 
     def _unseen(self) -> list[float | None]:
         task = self.task
-        return self._watched.losses(residual_of(task.engine, task.net.plan, self.theta, self.free))
+        return self._watched.losses(residual_of(or_reference(task.engine), task.net.plan, self.theta, self.free))
 
     def _moment(self, losses: list[float], values: Mapping[str, float], others: list[float | None] | None) -> Moment:
         *terms, penalty = losses

@@ -17,6 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from ...kernels import or_reference
 from ...kernels.contract import Backend, Term
 from ...kernels.language.program import scaled_by_column
 from ...networks.groups import SignedPermutation
@@ -58,7 +59,7 @@ def one_point_per_orbit(problem: Problem, net: PsiMLP, terms: Sequence[Term], en
 def residual_sizes(problem: Problem, net: PsiMLP, engine: Backend, device: torch.device) -> list[FloatArray]:
     """Per term |r| (draws, N) of random networks, with random coefficients; NaN where it is not finite."""
     terms = problem.terms(torch.float64, device)
-    residuals = Residuals(engine, net.plan, terms, [1.0] * len(terms))
+    residuals = Residuals(or_reference(engine), net.plan, terms, [1.0] * len(terms))
     rng = np.random.default_rng(0)
     n_theta, n_unknown = net.plan.n_parameters, len(problem.pde.unknown)
     draws = [

@@ -127,7 +127,7 @@ def _domain(domain: Domain) -> dict[str, Any]:
     regions = [Region(domain), *(Region(domain, (part,)) for part in domain.parts)]
     places = [region.drawn(_ELSEWHERE, sobol(len(domain.coords), np.random.default_rng(0))) for region in regions]
     ends = zip(domain.coords, domain.low.tolist(), domain.high.tolist(), strict=True)
-    own = {"class": type(domain).__name__, "points inside and on its parts": _numbers(np.stack(places))}
+    own = {"class": type(domain).__name__, "points inside and on its parts": digest_of(np.stack(places))}
     return {name: [low, high] for name, low, high in ends} | own
 
 
@@ -136,8 +136,8 @@ def _term(condition: Condition, term: Term, text: str) -> dict[str, Any]:
     return {
         "weight": condition.weight,
         "equation": {"text": text, "sha256": term.program.digest()},
-        "points": _numbers(term.points.numpy()),
-        "targets and sources": _numbers(term.columns.numpy()),
+        "points": digest_of(term.points.numpy()),
+        "targets and sources": digest_of(term.columns.numpy()),
         "regions": regions,
     }
 
@@ -146,11 +146,11 @@ def _elsewhere(problem: Problem, number: int) -> dict[str, Any]:
     """Functions are told apart at points that fresh draws might have, too."""
     sites = other_sites(problem.conditions[number], _ELSEWHERE, np.random.default_rng(number))
     term = term_at(problem, number, sites)
-    numbers = None if term is None else _numbers(np.nan_to_num(term.columns.numpy(), posinf=0.0, neginf=0.0))
+    numbers = None if term is None else digest_of(np.nan_to_num(term.columns.numpy(), posinf=0.0, neginf=0.0))
     return {"targets and sources elsewhere": numbers}
 
 
-def _numbers(array: npt.NDArray[np.float64]) -> dict[str, Any]:
+def digest_of(array: npt.NDArray[np.float64]) -> dict[str, Any]:
     """Sums that another number, or another order of them, changes."""
     weights = 1 + np.arange(array.size) * _GOLDEN % 1.0
     weighted = array.ravel() * weights

@@ -14,6 +14,7 @@ from .adam import Adam
 from .gauss_newton import GaussNewton
 from .lbfgs import LBFGS
 from .ss_broyden import SSBroyden
+from .torch_optimizer import TorchOptimizer
 
 # Adam's steps before Gauss-Newton, if not said otherwise.
 WARMUP = 1_000
@@ -67,4 +68,6 @@ def _filled(given: Optimizer, problem: Problem) -> Optimizer:
     if isinstance(given, Adam):
         steps = problem.recipe.steps if given.steps is None else given.steps
         return replace(given, steps=steps, lr=problem.recipe.lr if given.lr is None else given.lr)
+    if isinstance(given, TorchOptimizer):
+        given.check(bool(problem.pde.unknown))  # not after those before it have trained
     return given

@@ -1,0 +1,42 @@
+"""Runs of torch's optimisers, whole and in two pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from small import small_laplace
+
+import psinn_fast as pf
+from psinn_fast.kernels.errors import short
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def small_network(seed: int = 1) -> pf.TanhMLP:
+    return pf.TanhMLP([2, 5, 1], seed=seed, dtype="float64")
+
+
+def trained(optimizer: Any, net: pf.TanhMLP | None = None, **options: Any) -> pf.FitResult:
+    chosen = {key: options.pop(key) for key in ("checkpoint",) if key in options}
+    return pf.fit(small_laplace(5), net or small_network(), optimizer, options=pf.Options(**options), **chosen)
+
+
+def stop_at(step: int) -> Callable[[pf.Progress], bool]:
+    return lambda progress: progress.step == step
+
+
+def in_two(optimizer: Callable[[], Any], at: int, path: Path) -> pf.FitResult:
+    """Stopped after step ``at``, and resumed from the file by another network."""
+    first = trained(optimizer(), checkpoint=path, callbacks=stop_at(at))
+    assert first.ended == "stopped", short(first)
+    return trained(optimizer(), small_network(9), checkpoint=path, resume=True)

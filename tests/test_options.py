@@ -329,6 +329,24 @@ def test_settings_of_adam_are_public() -> None:
     assert fit(small_laplace(3), TanhMLP([2, 3, 1]), psinn_fast.Adam(1)).steps == 1
 
 
+@pytest.mark.parametrize("options", [{"progress": True}, Options, True, "auto"], ids=str)
+def test_options_of_another_type(options: Any) -> None:
+    net = TanhMLP([2, 3, 1])
+    for asked in (
+        lambda: solve(small_laplace(), options=options),
+        lambda: fit(small_laplace(), net, options=options),
+        lambda: discover(small_laplace(), options=options),
+        lambda: run_pipeline(small_laplace(), options=options),
+    ):
+        refused("options: expected pf.Options(...) or None, got", asked)
+
+
+def test_a_pipeline_is_resumed_from_its_folder_alone(tmp_path: Path) -> None:
+    result = fit(small_laplace(3), TanhMLP([2, 3, 1]), Adam(1))
+    asked = partial(run_pipeline, small_laplace(), out=tmp_path, options=Options(resume=result))
+    refused("resume: run_pipeline trains several networks; expected True (from the folder out) or False", asked)
+
+
 def test_nothing_to_resume(tmp_path: Path) -> None:
     for out in (tmp_path, tmp_path / "new"):
         refused(

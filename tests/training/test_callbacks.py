@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from small import decay, small_laplace
@@ -90,6 +93,54 @@ def test_a_callback_that_raises_is_named_and_nothing_is_lost(tmp_path: Path) -> 
     pf.fit(small_laplace(5), whole, pf.Adam(10))
     pf.fit(small_laplace(5), again, pf.Adam(10), checkpoint=path, options=pf.Options(resume=True))
     assert torch.equal(again.theta, whole.theta)
+
+
+@pytest.mark.parametrize(
+    "yes", [True, np.True_, np.array(True), torch.tensor(True)], ids=["bool", "numpy", "array", "tensor"]
+)
+def test_whatever_kind_of_truth_ends_training(yes: Any) -> None:
+    result = fitted(lambda progress: yes if progress.step == 4 else not yes)
+    assert (result.ended, result.steps) == ("stopped", 5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [1, 0, "no", math.nan, np.array([True]), torch.ones(2, dtype=torch.bool), torch.tensor(1.0)], ids=short
+)
+def test_what_is_neither_yes_nor_no_is_said(wrong: Any) -> None:
+    def vague(progress: pf.Progress) -> Any:
+        return wrong if progress.step == 4 else None
+
+    with pytest.raises(pf.CallbackError, match=r"callback vague: at step 4 it returned .*, and not True") as info:
+        fitted(vague)
+    assert info.value.result.steps == 5
+
+
+class Misspelt(pf.Callback):
+    def on_row(self, progress: pf.Progress) -> None:
+        pass
+
+    def on_rows(self, progress: pf.Progress) -> bool:
+        return True
+
+
+class Deaf(pf.Callback):
+    on_gpu = False
+
+    def told(self, progress: pf.Progress) -> None:
+        pass
+
+
+def test_methods_that_nothing_calls_are_refused() -> None:
+    methods = re.escape("['on_row', 'on_checkpoint', 'on_end']")
+    with pytest.raises(pf.InputError, match=f"callbacks: Misspelt.on_rows is never called; methods are {methods}"):
+        pf.Options(callbacks=Misspelt())
+    for deaf in (Deaf(), pf.Callback()):
+        with pytest.raises(pf.InputError, match=f"callbacks: {type(deaf).__name__} has none of the methods {methods}"):
+            pf.Options(callbacks=[Notes(), deaf])
+    hearing, steps = Deaf(), list[int]()
+    hearing.on_row = lambda progress: steps.append(progress.step)  # type: ignore[method-assign]  # Python allows it
+    fitted(hearing)
+    assert steps[:2] == [0, 1]
 
 
 @pytest.mark.parametrize("wrong", [5, "print", Notes, [None]], ids=short)

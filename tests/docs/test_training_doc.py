@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from small import small_laplace
 import psinn_fast as pf
 
 TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
-_, EVERYTHING, PATIENCE, OPTIMIZER = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+_, EVERYTHING, PATIENCE, OPTIMIZER, MOMENTUM = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def run(text: str, **scope: Any) -> dict[str, Any]:
@@ -22,9 +24,10 @@ def run(text: str, **scope: Any) -> dict[str, Any]:
 
 
 @pytest.mark.trajectory
-def test_a_domain_a_callback_two_optimisers_and_a_resumed_run(tmp_path: Path) -> None:
+def test_a_domain_a_callback_two_optimisers_and_a_resumed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(EVERYTHING.strip().splitlines()) <= 50
-    found = run(EVERYTHING, folder=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found = run(EVERYTHING)
     first, second = found["first"], found["second"]
     assert (first.ended, first.stopped_by, first.steps) == ("stopped", "callback stop_at_night", 151)
     assert (second.ended, second.steps) == ("done", 300)
@@ -34,13 +37,16 @@ def test_a_domain_a_callback_two_optimisers_and_a_resumed_run(tmp_path: Path) ->
 
 
 def test_patience(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    patience = run(PATIENCE, pf=pf)["Patience"](rows=3)
+    patience = run(PATIENCE, pf=pf)["Patience"](looks=1)
     options = pf.Options(callbacks=patience)
     net = pf.TanhMLP([2, 4, 1], seed=0, dtype="float64")
     result = pf.fit(
         small_laplace(5), net, pf.Adam(2_000, lr=0.3), checkpoint=tmp_path / "c.safetensors", options=options
     )
     assert result.stopped_by == "callback Patience"
+    looks = [loss for loss in result.history["held_out"] if not math.isnan(loss)]
+    assert all(b < a for a, b in pairwise(looks[:-1]))
+    assert looks[-1] >= looks[-2]
     printed = capsys.readouterr().out
     assert "written" in printed
     assert printed.rstrip().endswith(result.status)
@@ -61,3 +67,39 @@ def test_an_optimiser_of_ones_own(tmp_path: Path) -> None:
     assert torch.equal(again.theta, whole.theta)
     sequence = pf.solve(small_laplace(5), pf.Network(layers=[2, 6, 1]), [SignDescent(5), pf.GaussNewton(3)])
     assert (sequence.steps, sequence.setup.optimizer) == (8, "sign-descent+gauss-newton")
+
+
+@pytest.mark.trajectory
+def test_a_run_with_a_state_of_its_own_is_resumed(tmp_path: Path) -> None:
+    scope = run(OPTIMIZER)
+    MomentumRun = run(MOMENTUM, SignRun=scope["SignRun"])["MomentumRun"]
+
+    class Momentum(scope["SignDescent"]):  # type: ignore[misc, name-defined]  # of the docs
+        def start(self, task: Any) -> Any:
+            return MomentumRun(task, self)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    nets = [pf.TanhMLP([2, 6, 1], seed=seed, dtype="float64") for seed in (0, 0, 4)]
+    pf.fit(small_laplace(5), nets[0], Momentum(60, 1e-3))
+    first = pf.fit(small_laplace(5), nets[1], Momentum(25, 1e-3))
+    pf.fit(small_laplace(5), nets[2], Momentum(60, 1e-3), options=pf.Options(resume=first))
+    torch.set_num_threads(threads)
+    assert torch.equal(nets[2].theta, nets[0].theta)
+
+
+def test_columns_and_metrics_are_those_that_it_names() -> None:
+    solution = pf.solve(small_laplace(5), pf.Network(layers=[2, 4, 1]), pf.Adam(1))
+    section = TEXT[TEXT.index("## What comes back") : TEXT.index("## Going on")]
+    named = set(re.findall(r"`(\w+)`", section))
+    assert {*solution.metrics} <= named
+    assert {*solution.history.columns} - {"residual", "dirichlet"} <= named
+
+
+def test_errors_that_it_names_carry_what_was_reached() -> None:
+    section = TEXT[TEXT.index("## Going on") :]
+    named = re.findall(r"^\| `(\w+(?:Error|Interrupted))`", section, re.MULTILINE)
+    assert len(named) == 5
+    for name in named:
+        error = getattr(pf, name)
+        assert error is pf.TrainingInterrupted or (error("").net, error("").result) == (None, None)

@@ -110,6 +110,17 @@ class Breaking(pf.Weighting):
         return {}
 
 
+class Broken(torch.optim.SGD):
+    """Raises with half of its work done."""
+
+    fault: Fault
+
+    def step(self, closure: Any = None) -> Any:
+        super().step(closure)
+        self.steps = getattr(self, "steps", -1) + 1
+        self.fault(self.steps)
+
+
 def network(seed: int = 0) -> pf.TanhMLP:
     return pf.TanhMLP([2, 5, 1], seed=seed, dtype="float64")
 
@@ -263,6 +274,22 @@ def test_a_bug_at_the_end_costs_nothing_of_a_finished_run(tmp_path: Path) -> Non
     assert {path.name for path in tmp_path.iterdir()} == FILES
     plain = pf.solve(small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(6))
     assert torch.equal(info.value.net.theta, plain.net.theta)
+
+
+def test_half_a_step_of_torch_is_undone() -> None:
+    """Bit for bit is what the optimiser makes of it; the weights are those before the step."""
+
+    def made(parameters: Any) -> torch.optim.Optimizer:
+        optimizer = Broken(parameters, lr=1e-3)
+        optimizer.fault = Fault()
+        return optimizer
+
+    net, fine = network(), network()
+    with pytest.raises(pf.TrainingError, match=f"at step {STEP}") as info:
+        pf.fit(small_laplace(5), net, pf.TorchOptimizer(made, 20))
+    pf.fit(small_laplace(5), fine, pf.TorchOptimizer(torch.optim.SGD, STEP, lr=1e-3))
+    assert info.value.result.steps == STEP
+    assert torch.equal(net.theta, fine.theta)
 
 
 def test_a_state_that_cannot_be_saved_is_said_and_the_weights_are_kept(tmp_path: Path) -> None:

@@ -153,7 +153,11 @@ class TorchRun(FirstOrder):
                 return _stacked(losses, row), failed
             losses.append(row)
             self._keep_good()
-            self._made.step(partial(self._recorded, row), self._closure)
+            try:
+                self._made.step(partial(self._recorded, row), self._closure)
+            except Exception:  # maybe with half of the step done
+                self.restore_good()
+                raise
             self._done += 1
         return _stacked(losses, self._theta), None
 

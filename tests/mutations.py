@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load, save
+from torch.optim.lr_scheduler import StepLR
 
 import psinn_fast as pf
 from psinn_fast import Adam
@@ -67,7 +68,7 @@ def subjects(folder: Path) -> list[Subject]:
         pf.GaussNewton(4, points=20),
         pf.LBFGS(4),
         pf.SSBroyden(4),
-        pf.TorchOptimizer(torch.optim.AdamW, 4, lr=1e-3),
+        pf.TorchOptimizer(torch.optim.AdamW, 4, scheduler=partial(StepLR, step_size=2), lr=1e-3),
         [Adam(2, 1e-3), pf.GaussNewton(3, points=20)],
     )
     for schedule in optimizers:

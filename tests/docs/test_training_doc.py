@@ -15,7 +15,7 @@ from small import small_laplace
 import psinn_fast as pf
 
 TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
-_, EVERYTHING, PATIENCE, OPTIMIZER, MOMENTUM = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+_, EVERYTHING, PATIENCE, SCHEDULE, OPTIMIZER, MOMENTUM = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def run(text: str, **scope: Any) -> dict[str, Any]:
@@ -50,6 +50,16 @@ def test_patience(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     printed = capsys.readouterr().out
     assert "written" in printed
     assert printed.rstrip().endswith(result.status)
+
+
+@pytest.mark.trajectory
+def test_a_schedule_of_torch_in_a_resumed_run(tmp_path: Path) -> None:
+    found = run(SCHEDULE, folder=tmp_path)
+    assert (found["first"].ended, found["first"].steps) == ("stopped", 100)
+    lr = found["second"].history["lr"]
+    assert (lr[0], max(lr), lr[50]) == (pytest.approx(1e-4), pytest.approx(1e-2), max(lr))
+    assert lr[-1] < 1e-6
+    assert lr[100:] == sorted(lr[100:], reverse=True)
 
 
 @pytest.mark.trajectory

@@ -6,6 +6,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,8 +16,9 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from ...kernels.errors import CheckpointError, InputError, one_line, short
 from .torch_state import encoded, fitted, lost
 
-Make = Callable[..., torch.optim.Optimizer]
-MakeSchedule = Callable[[torch.optim.Optimizer], LRScheduler]
+# Users' own functions return what they please.
+Make = Callable[..., Any]
+MakeSchedule = Callable[[torch.optim.Optimizer], Any]
 EXAMPLE = "scheduler=lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 100)"
 _TRIED = 3
 
@@ -34,24 +36,26 @@ class Made:
         # As ReduceLROnPlateau.
         self._needs_loss = schedule is not None and any(_lacks(schedule.step, name) for name in steps)
 
-    def step(self, loss: Callable[[], float], evaluate: Callable[[], float]) -> None:
-        """One step of both. ``loss``: at the present weights; ``evaluate`` computes one anew, and the gradients.
-
-        Raises:
-            InputError: the schedule fails.
-        """
+    def step(self, evaluate: Callable[[], float]) -> None:
+        """One step of the optimiser. ``evaluate`` computes the loss anew, and the gradients."""
         if self.needs_closure:
             self.optimizer.step(evaluate)
         else:
             self.optimizer.step()
-        if self.schedule is not None:
-            step: Callable[..., None] = self.schedule.step
-            try:
-                step(*([loss()] if self._needs_loss else []))
-            except Exception as error:  # of a user's own function
-                raise InputError(
-                    f"scheduler: a step of {type(self.schedule).__name__} failed ({_said(error)})"
-                ) from error
+
+    def step_schedule(self, loss: Callable[[], float]) -> None:
+        """One step of the schedule, if there is one. ``loss``: at the weights before the optimiser's.
+
+        Raises:
+            InputError: it fails.
+        """
+        if self.schedule is None:
+            return
+        step: Callable[..., None] = self.schedule.step
+        try:
+            step(loss()) if self._needs_loss else step()
+        except Exception as error:  # of a user's own function
+            raise InputError(f"scheduler: a step of {type(self.schedule).__name__} failed ({_said(error)})") from error
 
 
 def _lacks(function: Callable[..., Any], name: str) -> bool:
@@ -157,11 +161,10 @@ def try_out(made: Made, parameters: Sequence[Tensor], steps: int) -> None:
     for _ in range(min(_TRIED, steps)):
         loss = evaluate()
         try:
-            made.step(lambda loss=loss: loss, evaluate)  # type: ignore[misc]  # the loss of this step
-        except InputError:
-            raise
+            made.step(evaluate)
         except Exception as error:  # of a user's own class, or of torch
             raise InputError(f"make: {name} cannot train here: its step failed ({_said(error)})") from error
+        made.step_schedule(partial(float, loss))
     for missing in lost(encoded(made.optimizer.state_dict()["state"], "its state", own)):
         raise InputError(f"make: {name} keeps what a checkpoint cannot hold: {missing}; {_SAVED}")
     if schedule is not None and first is not None:

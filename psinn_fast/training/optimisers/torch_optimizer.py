@@ -49,8 +49,9 @@ class TorchOptimizer(Optimizer):
             )
         if not callable(make):
             raise InputError(f"make: expected a class of torch.optim, got {short(make)}")
-        if isinstance(make, partial) and not make.args:
-            make, options = make.func, {**make.keywords, **options}
+        own: Any = make
+        if isinstance(own, partial) and not own.args:
+            make, options = own.func, {**own.keywords, **options}
         self.make, self.steps, self.options = make, checks.integer("steps", steps, 0), dict(options)
         self.scheduler = scheduler
         self._name, self._settings = self._tried_somehow()

@@ -136,7 +136,8 @@ class TorchRun(FirstOrder):
         with torch.random.fork_rng(devices=devices):
             _load(made, copy.deepcopy(state), copy.deepcopy(schedule))
             try:
-                made.step(lambda: 1.0, lambda: 1.0)
+                made.step(lambda: 1.0)
+                made.step_schedule(lambda: 1.0)
             except Exception as error:  # torch says so in many ways
                 raise CheckpointError(_unfit(made, error)) from error
 
@@ -154,7 +155,9 @@ class TorchRun(FirstOrder):
             losses.append(row)
             self._keep_good()
             try:
-                self._made.step(partial(self._recorded, row), self._closure)
+                self._made.step(self._closure)
+                if self._schedule is not None:
+                    self._made.step_schedule(partial(self._recorded, row))
             except Exception:  # maybe with half of the step done
                 self.restore_good()
                 raise

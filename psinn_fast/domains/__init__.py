@@ -4,5 +4,17 @@ from .box import Box
 from .disk import Disk
 from .domain import Domain
 from .pointset import PointSet, Region, common_unit, normals_of, region_of
+from .windows import check_shrunk, shrunk
 
-__all__ = ["Box", "Disk", "Domain", "PointSet", "Region", "common_unit", "normals_of", "region_of"]
+__all__ = [
+    "Box",
+    "Disk",
+    "Domain",
+    "PointSet",
+    "Region",
+    "check_shrunk",
+    "common_unit",
+    "normals_of",
+    "region_of",
+    "shrunk",
+]

@@ -17,6 +17,7 @@ from ..kernels.errors import InputError, short
 from ..kernels.language.channels import MAX_INPUTS
 from ..language.names import by_normal_names
 from ..networks.groups import SignedPermutation, maps_of_box
+from .boundary_checks import check_contains, check_part
 from .pointset import PointSet, Region
 from .returned import called, vectors
 from .unit import OFFSET, counts, even, mesh, refuse_too_many
@@ -219,7 +220,7 @@ class Domain(metaclass=_Finished):
     def inside(self, points: Points) -> Mask:
         """`contains`, within the bounds alone, with what it returns checked."""
         what = f"{type(self).__name__}.contains"
-        returned = called(what, lambda: self.contains(np.array(points)), len(points))
+        returned = called(what, lambda: self.contains(np.array(points)), f"on {len(points)} points")
         if not isinstance(returned, np.ndarray) or returned.dtype != np.bool_ or returned.shape != (len(points),):
             got = f"{returned.dtype} {returned.shape}" if isinstance(returned, np.ndarray) else short(returned)
             raise InputError(f"{what}: expected an array of {len(points)} truth values for as many points, got {got}")
@@ -230,7 +231,7 @@ class Domain(metaclass=_Finished):
         """`boundary_at`, with what it returns checked."""
         self._some_parts(part)
         what, shape = f"{type(self).__name__}.boundary_at({part!r}, ...)", (len(unit), len(self.coords))
-        returned = called(what, lambda: self.boundary_at(part, np.array(unit)), len(unit))
+        returned = called(what, lambda: self.boundary_at(part, np.array(unit)), f"on {len(unit)} points")
         if not isinstance(returned, tuple) or len(returned) != 2:
             raise InputError(f"{what}: expected points and normals (or None), got {short(returned)}")
         points = vectors(f"{what}: points", returned[0], shape)
@@ -261,17 +262,9 @@ class Domain(metaclass=_Finished):
         if len(set(self.parts)) < len(self.parts):
             raise InputError(f"{what}: expected no name twice, got {list(self.parts)}")
         self.random(_CHECKED, 0)
+        check_contains(self, self.from_unit(even(_CHECKED, len(self.coords))))
         for part in self.parts:
-            points, normals = self.surface(part, even(_CHECKED, len(self.coords) - 1))
-            if normals is None:
-                continue
-            step = ROUNDING * 10 * float((self.high - self.low).max())
-            inwards = int((self.inside(points + step * normals) & ~self.inside(points - step * normals)).sum())
-            if inwards:
-                raise InputError(
-                    f"{type(self).__name__}.boundary_at({part!r}, ...): {inwards} of {len(points)} normals point "
-                    "inwards; give the outward ones"
-                )
+            check_part(self, part)
 
     def interior(self, count: int, unit: Callable[[int], Points]) -> Points:
         """``count`` points inside, from as many of [0, 1]^d as it takes; ``unit(n)`` gives the next n of them."""

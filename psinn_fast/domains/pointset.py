@@ -42,6 +42,11 @@ class Region:
         return bool(self.parts) and len(self.coords) == 1
 
     @property
+    def parts_without_normals(self) -> list[str]:
+        one = np.full((1, len(self.coords) - 1), 0.5)
+        return [part for part in self.parts if self.domain.surface(part, one)[1] is None]
+
+    @property
     def extents(self) -> list[tuple[Points, Points]]:
         """Lower and upper bounds (d,) of the interior, or of each part."""
         if self.is_solid:

@@ -14,14 +14,14 @@ from ..kernels.errors import InputError
 Points = npt.NDArray[np.float64]
 
 
-def called(what: str, function: Callable[[], Any], n: int) -> Any:
-    """What the function returns for ``n`` points; ``what`` names it."""
+def called(what: str, function: Callable[[], Any], where: str = "") -> Any:
+    """What the function returns; ``what`` names it, and ``where`` says what it was asked for, if that does not."""
     try:
         return function()
     except InputError:
         raise
     except Exception as error:  # the method is the user's: it may raise anything
-        raise InputError(f"{what}: it failed on {n} points ({type(error).__name__}: {error})") from error
+        raise InputError(f"{what}: it failed{where and ' ' + where} ({type(error).__name__}: {error})") from error
 
 
 def vectors(what: str, returned: object, shape: tuple[int, int]) -> Points:

@@ -281,7 +281,7 @@ def _why_without(points: npt.ArrayLike) -> str:
         return "an array, or a set that was sliced or changed, has no normals"
     if region.is_solid:
         return f"they lie inside {region.domain}"
-    return f"{type(region.domain).__name__} gives no normals of {', '.join(map(repr, region.parts))}"
+    return f"{type(region.domain).__name__} gives no normals of {', '.join(map(repr, region.parts_without_normals))}"
 
 
 def Periodic(

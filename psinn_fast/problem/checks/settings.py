@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ...domains import Domain
+from ...domains import Domain, check_shrunk
 from ...kernels.errors import InputError, short
 from ...kernels.language.program import Coefficient, Jet
 from ...language.names import normal, numbers_by_name
@@ -41,6 +41,7 @@ def checked_settings(problem: Problem) -> dict[str, Any]:
     domain.check()
     if domain.coords != pde.coords:
         raise InputError(f"domain: expected the coordinates {pde.coords} in this order, got {domain.coords}")
+    check_shrunk(domain, pde.time)
     if problem.exact is not None and not callable(problem.exact):
         raise InputError(f"exact: expected a function of points (N, d), got {type(problem.exact).__name__}")
     ends = len(pde.coords), len(pde.fields)

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from ...domains import Domain, Region
+from ...domains import Domain, Region, shrunk
 from ...kernels.contract import Backend
-from ...kernels.errors import CheckpointError, InputError, short
+from ...kernels.errors import CheckpointError
 from ...networks.mlp import PsiMLP
 from ...problem.conditions import DATA, Condition
 from ...problem.problem import Problem
@@ -277,7 +277,7 @@ def is_initial_value_problem(problem: Problem) -> bool:
         return False
     axis = problem.pde.coords.index(time)
     low, high = problem.domain.low[axis], problem.domain.high[axis]
-    if _cut(problem.domain, time, float(low), 1.0) is None:
+    if shrunk(problem.domain, time, float(low), 1.0) is None:
         return False
     slack = 1e-9 * (high - low)
     starts = False
@@ -307,7 +307,7 @@ def until(problem: Problem, part: float) -> Problem:
     assert time is not None
     axis = problem.pde.coords.index(time)
     start = float(problem.domain.low[axis])
-    window = _cut(problem.domain, time, start, part)
+    window = shrunk(problem.domain, time, start, part)
     assert window is not None
     return problem.altered(
         domain=window,
@@ -338,16 +338,5 @@ def _until(condition: Condition, time: str, axis: int, start: float, window: Dom
 
 
 def _shrunk(region: Region | None, time: str, start: float, part: float) -> Region | None:
-    domain = None if region is None else _cut(region.domain, time, start, part)
+    domain = None if region is None else shrunk(region.domain, time, start, part)
     return None if region is None or domain is None else Region(domain, region.parts)
-
-
-def _cut(domain: Domain, time: str, start: float, part: float) -> Domain | None:
-    """`Domain.shrunk`, with what it returns checked."""
-    window = domain.shrunk(time, start, part)
-    if window is not None and (not isinstance(window, Domain) or window.coords != domain.coords):
-        raise InputError(
-            f"{type(domain).__name__}.shrunk: expected a domain of the coordinates {list(domain.coords)} or None, "
-            f"got {short(window)}"
-        )
-    return window

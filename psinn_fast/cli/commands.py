@@ -19,7 +19,7 @@ from ..console import complain, leave_pipe, open_streams, say
 from ..discovery.discover import discover
 from ..discovery.student import StudentSettings
 from ..kernels import checks
-from ..kernels.errors import CheckpointWarning, DivergedError, InputError, OutputWarning, PsinnFastError
+from ..kernels.errors import CheckpointWarning, DivergedError, InputError, OutputWarning, PsinnFastError, TrainingError
 from ..kernels.language.regularizer import Regularizer
 from ..networks.structure import Structure
 from ..pipeline import compared_by_adam, comparison_table, run_pipeline
@@ -47,7 +47,8 @@ EXIT_SIGNAL, EXIT_PIPE = 128, 128 + 13
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code.
 
-    0; 1: a failed self-test, or something that could not be written, and stderr says what; 2: bad input; 3: diverged;
+    0; 1: a failed self-test, something that could not be written, or no memory for instance, and stderr says what; 2:
+    bad input; 3: diverged;
     128 + n: ended by signal n (Ctrl-C: 130), what was reached is saved; 141: the reader of a pipe has gone.
     """
     open_streams()
@@ -81,6 +82,9 @@ def _guarded(arguments: Sequence[str] | None) -> int:
     except DivergedError as error:
         complain(f"psinn-fast: {error}")
         return EXIT_DIVERGED
+    except TrainingError as error:
+        complain(f"psinn-fast: {error}")
+        return EXIT_WRONG
     except PsinnFastError as error:
         name, colon, rest = str(error).partition(":")
         option = name.replace("_", "-") if hasattr(options, name) else name  # as it is written here

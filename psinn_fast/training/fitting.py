@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -131,6 +132,8 @@ def trained(
         except CallbackError as error:
             error.result = result
             raise
+        except KeyboardInterrupt:
+            interrupt.signal = signal.SIGINT
     # Also one that came too late to change anything: the caller wants to end.
     if interrupt.signal is not None:
         raise TrainingInterrupted(result, net, interrupt.signal)

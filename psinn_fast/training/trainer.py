@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -252,7 +253,10 @@ class Trainer:
             held_out=moment.held_out, **moment.values, **self.problem.losses_as_given(terms), **coefficients,
         )  # fmt: skip
         row = dict(zip(self._history.columns, self._history.rows[-1], strict=True))
-        self._stop = self.callbacks.on_row(Progress(row, self.net, self.problem, self._history))
+        try:
+            self._stop = self.callbacks.on_row(Progress(row, self.net, self.problem, self._history))
+        except KeyboardInterrupt:  # raised by the callback, or a second Ctrl-C within it: training ends in order
+            self.interrupt.signal = signal.SIGINT
         note = progress_note(total, error, moment.hidden)
         return f"{moment.place}  {note}" if moment.place else note
 
@@ -266,6 +270,7 @@ class Trainer:
 
     def _failed(self, run: Run, cause: Exception) -> TrainingError:
         step, name = self._before + run.step, self.optimizers[self._stage].name
+        name += f" with the weighting {self.weighting.name}" if self.weighting is not None else ""
         what = f"{type(cause).__name__}: {one_line(cause)}"
         where = f" and in {self._file.path}" if self._file.path is not None else ""
         error = TrainingError(

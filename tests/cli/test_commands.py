@@ -183,3 +183,15 @@ def test_interrupted_process_resumes_to_the_weights_of_an_uninterrupted_one(tmp_
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "psinn_fast", *arguments]
+
+
+def test_training_that_fails_for_another_reason_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(*_: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(type(get_backend()), "train", train)
+    assert main(["solve", "laplace", *FAST, "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("psinn-fast: training by adam failed at step 0 (MemoryError: no room)")
+    assert (tmp_path / "weights.safetensors").exists()

@@ -161,6 +161,7 @@ def test_training_goes_on_from_where_an_exception_ended_it(kind: str, way: str, 
     assert not torch.equal(net.theta, network().theta)
     steps = error.result.steps
     # A callback is told of a row after the steps of the moment; the second optimiser counts from 0.
+    assert kind != "weighting" or "training by adam with the weighting breaking failed" in str(error)
     assert steps >= STEP if kind == "callback" else steps == STEP + 3 * (kind == "second")
     assert len(error.result.history) > 0
     assert error.result.losses.keys() == {"residual", "dirichlet"}
@@ -329,6 +330,24 @@ def test_sys_exit_in_a_callback_leaves_a_checkpoint(tmp_path: Path) -> None:
     result = pf.fit(small_laplace(5), again, pf.Adam(20), checkpoint=path, options=pf.Options(resume=True))
     assert torch.equal(again.theta, whole.theta)
     assert result.history["step"] == [float(step) for step in range(21)]
+
+
+@pytest.mark.parametrize("method", ["on_row", "on_end"])
+def test_a_callback_may_interrupt(method: str, tmp_path: Path) -> None:
+    """By what a second Ctrl-C within it raises."""
+
+    def interrupt(self: pf.Callback, told: Any) -> None:
+        if method == "on_end" or told.step == STEP:
+            raise KeyboardInterrupt
+
+    callback = type("Interrupting", (pf.Callback,), {method: interrupt})()
+    with pytest.raises(pf.TrainingInterrupted) as stop:
+        pf.solve(
+            small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(20), out=tmp_path,
+            options=pf.Options(callbacks=callback),
+        )  # fmt: skip
+    assert stop.value.result.steps == (STEP + 1 if method == "on_row" else 20)
+    assert {path.name for path in tmp_path.iterdir()} >= FILES
 
 
 def test_ctrl_c_while_pictures_are_drawn_leaves_out_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

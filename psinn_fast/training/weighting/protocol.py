@@ -118,8 +118,6 @@ class Objective:
 
     Attributes:
         problem: as it is trained, in natural units.
-        own: (T,) the conditions' own weights.
-        factors: (T,) what the terms weigh at the moment.
         equations: indices of the terms that hold inside the domain: the PDE, other residuals there.
         imposed: of those that are imposed on its boundary or at its start, or hold only at some places inside.
         measured: of measurements (`Data`).
@@ -137,12 +135,22 @@ class Objective:
         weights: Callable[[], tuple[Tensor, Tensor]],
         name: str,
     ) -> None:
-        self.problem, self.own, self.factors, self._name = problem, own, factors, name
+        self.problem, self._own, self._factors, self._name = problem, own, factors, name
         self._engine, self._plan, self._terms, self._weights = engine, plan, terms, weights
         kinds = [_kind(problem, number) for number in range(len(problem.conditions))]
         self.equations, self.imposed, self.measured = (
             [i for i, found in enumerate(kinds) if found == kind] for kind in ("equation", "imposed", "measured")
         )
+
+    @property
+    def own(self) -> Tensor:
+        """(T,) the conditions' own weights; a copy."""
+        return self._own.clone()
+
+    @property
+    def factors(self) -> Tensor:
+        """(T,) what the terms weigh at the moment; a copy."""
+        return self._factors.clone()
 
     @cached_property
     def active(self) -> list[int]:

@@ -74,6 +74,14 @@ def test_updates(returned: Any, got: str) -> None:
     assert not torch.equal(info.value.net.theta, pf.TanhMLP([2, 3, 1], seed=0, dtype="float64").theta)
 
 
+def test_weights_changed_in_place_are_a_copy() -> None:
+    def update(self: pf.Weigher, step: int) -> Tensor:
+        self.objective.factors.mul_(3)
+        return self.objective.own.mul_(2)
+
+    assert set(fitted(Own(weigher(update))).history["weight_residual"]) == {2.0}
+
+
 def test_terms_that_weigh_nothing_do_not_count() -> None:
     box = pf.Box(x=(0, 1))
     conditions = [pf.Residual(box.grid(5)), pf.Residual(box.grid(5), lambda u: u - 1, weight=0.0, name="watched")]

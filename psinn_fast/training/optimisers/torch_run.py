@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import Counter
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
@@ -102,6 +103,9 @@ class TorchRun(FirstOrder):
         # Some keep all parameters side by side, weights and unknown coefficients.
         sizes = [parameter.numel() for parameter in self._trained]
         shapes = {(), (1,), (sum(sizes),), *((size,) for size in sizes)}
+        for name, times in Counter(names({"list": [numbers["optimizer"], numbers["scheduler"]]})).items():
+            if times > 1:
+                raise CheckpointError(f"{name}: the state names this tensor {times} times")
         for name in names(numbers["optimizer"]):
             if tuple(tensors[name].shape) not in shapes:
                 raise CheckpointError(f"{name}: no optimiser of these parameters keeps {tuple(tensors[name].shape)}")

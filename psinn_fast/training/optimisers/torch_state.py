@@ -34,7 +34,7 @@ def encoded(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """
     match value:
         case Tensor():
-            tensors[name] = value.detach()
+            tensors[name] = value.detach().clone()  # a state may have one tensor twice, a file may not
             return {"tensor": name}
         case dict() if all(isinstance(key, str) or type(key) is int for key in value):
             return {"items": [[key, encoded(own, f"{name}.{key}", tensors)] for key, own in value.items()]}

@@ -116,6 +116,22 @@ def _without_moments(optimizer: optim.Optimizer) -> dict[str, Any]:
     return {**found, "state": {k: {"step": own["step"]} for k, own in found["state"].items()}}
 
 
+class Anchored(optim.SGD):
+    """Keeps one tensor twice, a parameter."""
+
+    def step(self, closure: Any = None) -> Any:
+        for p in self.param_groups[0]["params"]:
+            self.state[p].update(first=p, second=p)
+        return super().step(closure)
+
+
+def test_a_state_that_has_a_tensor_twice(tmp_path: Path) -> None:
+    with one_thread():
+        whole = trained(pf.TorchOptimizer(Anchored, 20))
+        again = in_two(lambda: pf.TorchOptimizer(Anchored, 20), 7, tmp_path / "c.safetensors")
+    assert torch.equal(again.net.theta, whole.net.theta)
+
+
 def scheduled_within(parameters: Any) -> optim.Optimizer:
     made = optim.SGD(parameters, lr=1e-2)
     lr_scheduler.StepLR(made, 10)

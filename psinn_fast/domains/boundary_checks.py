@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels.errors import InputError
-from .unit import even
+from .unit import OFFSET, even
 
 if TYPE_CHECKING:  # domains ask for these checks
     from .domain import Domain
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # domains ask for these checks
 Points = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-# Points of each part, and how far their neighbours are in its parameters.
+# Points of each part, at no place where edges of one length meet, and how far their neighbours are in its parameters.
 _POINTS, _STEP = 64, 1e-5
 # Differences to both sides agree to this part where a part is smooth, and are longer than so many rounding errors.
 _SMOOTH, _ROUNDING = 0.01, 1e3 * float(np.finfo(np.float64).eps)
@@ -45,7 +45,7 @@ def check_part(domain: Domain, part: str) -> None:
             point inwards, or are those of points inside.
     """
     d, what = len(domain.coords), f"{type(domain).__name__}.boundary_at({part!r}, ...)"
-    unit = even(_POINTS, d - 1).clip(_STEP, 1 - _STEP)
+    unit = even(_POINTS, d - 1, OFFSET).clip(_STEP, 1 - _STEP)
     points, normals = domain.surface(part, unit)
     if not np.array_equal(points, domain.surface(part, unit)[0]):
         raise InputError(f"{what}: it gives other points for the same parameters when it is asked again")

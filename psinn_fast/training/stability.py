@@ -68,9 +68,8 @@ def possible_errors(
     random ones change, which are nearly as free. ``structure``: so do about 400 weights of a random network of that
     one, beside it. None: residuals that are not finite.
     """
-    engine = or_reference(
-        engine
-    )  # in float64, also what is trained in float32, and beside it a network of another width
+    # What is trained in float32 is judged in float64, and beside it is a network of another width.
+    engine = or_reference(engine)
     spaces: list[_Own | _Beside] = [_Own(engine, plan, x, len(problem.pde.unknown))]
     if structure is not None:
         spaces.append(_Beside(engine, plan, x, len(problem.pde.unknown), structure))

@@ -11,6 +11,7 @@ import pytest
 from shapes import Ball, LShape, Ring
 
 from psinn_fast import PDE, Dirichlet, Disk, Domain, InputError, Neumann, Problem, Residual
+from psinn_fast.domains.unit import OFFSET
 
 Points = npt.NDArray[np.float64]
 UNITS = (1e-6, 1.0, 1e6)
@@ -53,12 +54,13 @@ class Star(Domain):
 
 
 class Polygon(Domain):
-    """Edges counterclockwise, glued together in one part; ``wrong``: of which edge the tangent is given."""
+    """Edges counterclockwise, glued together in one part, which starts at parameter ``first``; ``wrong``: of which edge
+    the tangent is given."""
 
     parts = ("rim",)
 
-    def __init__(self, corners: npt.ArrayLike, wrong: int = -1) -> None:
-        self.corners, self.wrong = np.array(corners, dtype=float), wrong
+    def __init__(self, corners: npt.ArrayLike, wrong: int = -1, first: float = 0.0) -> None:
+        self.corners, self.wrong, self.first = np.array(corners, dtype=float), wrong, first
         low, high = self.corners.min(0), self.corners.max(0)
         super().__init__(x=(low[0], high[0]), y=(low[1], high[1]))
 
@@ -72,7 +74,7 @@ class Polygon(Domain):
         return is_near | (abs(np.arctan2(cross, (start * end).sum(2)).sum(1)) > np.pi)
 
     def boundary_at(self, part, unit):
-        n = len(self.corners)
+        n, unit = len(self.corners), (unit - self.first) % 1
         edge = np.minimum((n * unit[:, 0]).astype(int), n - 1)
         start, end = self.corners[edge], np.roll(self.corners, -1, 0)[edge]
         along = unit_vectors(end - start)
@@ -151,6 +153,7 @@ RIGHT = [
     Polygon([(0, 0), (1, 0), (1, 1), (0, 1)]), Polygon([(0, 0), (1, 0), (1, 1e-3), (0, 1e-3)]),
     Polygon([(0, 0), (1e6, 0), (1e6, 1e-6), (0, 1e-6)]), *(Polygon(regular(3, size)) for size in UNITS),
     Polygon(regular(100)), Polygon(regular(10, inner=1.5)),
+    Polygon(regular(64, inner=1.5), first=OFFSET / 64),  # a corner at each point that is checked
     *(Ellipsoid(axes, by) for axes in [(1, 1, 1), (3, 1, 0.5), (1e-6, 1e-6, 1e-6)] for by in (True, False)),
     *(
         Growing(last, radius, growth, in_time)

@@ -22,6 +22,7 @@ from ..domains import Box
 from ..kernels import available_backends, get_backend
 from ..kernels.contract import AdamState, Backend, Term
 from ..kernels.cpu.extension import ISA_VARIABLE, instruction_sets
+from ..kernels.errors import TrainingError
 from ..kernels.language.channels import ChannelSet, MultiIndex
 from ..networks.groups import SignedPermutation, Symmetry, structure_from_group
 from ..networks.mlp import PsiMLP
@@ -127,7 +128,9 @@ def _checked(engine: _Engine, dtype: torch.dtype, name: str, measure: Callable[[
     try:
         return Check(engine.name, label, name, *measure())
     except Exception as error:
-        return Check(engine.name, label, name, None, 0.0, f"{type(error).__name__}: {error}")
+        # What ended the small training is said by itself.
+        cause = error.__cause__ if isinstance(error, TrainingError) and error.__cause__ else error
+        return Check(engine.name, label, name, None, 0.0, f"{type(cause).__name__}: {cause}")
 
 
 class Computation(Protocol):

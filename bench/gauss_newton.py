@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(gauss_newton_iteration.table(result["iteration"]))
     for case in cases:
         for optimizer in options.optimizers:
-            for method in ("psi", "pinn"):
+            for method in options.methods:
                 seconds = options.scale * case.seconds
                 ours = (optimizer, method) == ("gauss-newton", "psi")
                 runs = [
@@ -186,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     problems = list(dict.fromkeys(case.problem for case in CASES))
     parser.add_argument("--problems", nargs="+", choices=problems, default=problems)
     parser.add_argument("--optimizers", nargs="+", choices=OPTIMIZERS, default=list(OPTIMIZERS))
+    parser.add_argument("--methods", nargs="+", choices=("psi", "pinn"), default=["psi", "pinn"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--peer-seeds", type=int, default=5, help="of all but Gauss-Newton on a Psi-NN")
     parser.add_argument("--rounds", type=int, default=7, help="of the timing of one iteration")

@@ -1,17 +1,19 @@
 """Training: optimisers, the trainer, what it records and saves, how errors are measured."""
 
 from .callbacks import Callback, CallbackError, Progress
-from .checkpoint import load_network, save_network
+from .checkpoint import Expectations, Expected, load_network, save_network
 from .fitting import fit
 from .history import History
 from .metrics import error_metrics
 from .optimisers.adam import Adam
 from .optimisers.gauss_newton import GaussNewton
 from .optimisers.gauss_newton_settings import Tuning
+from .optimisers.gradient_run import GradientRun
 from .optimisers.lbfgs import LBFGS
 from .optimisers.ss_broyden import SSBroyden
 from .optimisers.torch_optimizer import TorchOptimizer
 from .options import Options
+from .protocol import Optimizer
 from .result import Ending, FitResult, TrainingInterrupted, Verdict
 from .tensorboard import TensorBoard
 from .weighting import (
@@ -35,12 +37,16 @@ __all__ = [
     "CallbackError",
     "Causal",
     "Ending",
+    "Expectations",
+    "Expected",
     "FitResult",
     "FixedWeights",
     "GaussNewton",
     "GradientNorms",
+    "GradientRun",
     "History",
     "Objective",
+    "Optimizer",
     "Options",
     "Progress",
     "ResidualAttention",

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...kernels.errors import InputError, short
-from ..checkpoint import Expectations, Expected
 from ..protocol import Task
-from .first_order import FirstOrder
+from .vector_run import VectorRun
 
 
-class GradientRun(FirstOrder):
+class GradientRun(VectorRun):
     """x <- x + `change` (gradient), x the weights and the free numbers behind the unknown coefficients.
 
     Args:
@@ -24,10 +21,7 @@ class GradientRun(FirstOrder):
     """
 
     def __init__(self, task: Task, steps: int) -> None:
-        theta = task.net.theta.detach()
-        super().__init__(task, steps, theta.dtype)
-        free = torch.tensor(task.problem.unknowns.start(task.coefficients), dtype=theta.dtype, device=theta.device)
-        self._parameters, self._n_weights, self._done = torch.cat([theta, free]), theta.numel(), 0
+        super().__init__(task, steps, task.net.theta.dtype)
         self._good: Tensor | None = None
 
     @abstractmethod
@@ -38,36 +32,10 @@ class GradientRun(FirstOrder):
         `restore`, or a resumed run goes on without it, to other weights.
         """
 
-    @property
-    def step(self) -> int:
-        return self._done
-
-    @property
-    def theta(self) -> Tensor:
-        return self._parameters[: self._n_weights]
-
-    @property
-    def free(self) -> Tensor:
-        return self._parameters[self._n_weights :]
-
     def restore_good(self) -> int:
         if self._good is not None:
             self._parameters, self._good, self._done = self._good, None, self._done - 1
         return self._done
-
-    def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors, numbers = self._saved()
-        return {"parameters": self._parameters, **tensors}, numbers
-
-    def expected(self, numbers: Mapping[str, Any]) -> Expectations:
-        shape = Expected(tuple(self._parameters.shape), self._parameters.dtype)
-        tensors, checks = self._expected()
-        return Expectations({"parameters": shape, **tensors}, checks)
-
-    def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        self._parameters = tensors["parameters"].to(self._parameters)
-        self._done = numbers["step"]
-        self._restore(tensors, numbers)
 
     def _take(self, steps: int) -> tuple[Tensor, int | None]:
         losses = list[Tensor]()

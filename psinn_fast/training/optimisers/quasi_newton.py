@@ -17,14 +17,14 @@ from ...kernels.contract import total_loss
 from ...kernels.language.regularizer import Regularizer
 from ...networks.mlp import PsiMLP
 from ...problem.problem import Problem
-from ..checkpoint import Expectations, Expected
+from ..checkpoint import Expectations
 from ..history import History
 from ..identity import options_of
 from ..interrupt import Interrupted, InterruptFlag
 from ..protocol import Optimizer, Task
-from .first_order import FirstOrder
 from .inverse_hessians import InverseHessian
 from .line_search import Trial, strong_wolfe
+from .vector_run import VectorRun
 
 
 @dataclass(frozen=True)
@@ -68,31 +68,16 @@ class _Point(NamedTuple):
     gradient: Tensor
 
 
-class QuasiNewtonRun(FirstOrder):
+class QuasiNewtonRun(VectorRun):
     """`QuasiNewton` under way. Points and weights stay: what it learnt of the curvature belongs to one loss."""
 
     def __init__(self, task: Task, settings: QuasiNewton) -> None:
         super().__init__(task, settings.most_steps, torch.float64, changes=False)
-        theta = task.net.theta.detach().double()
-        free = torch.tensor(task.problem.unknowns.start(task.coefficients), dtype=theta.dtype, device=theta.device)
-        self._x, self._n_weights = torch.cat([theta, free]), theta.numel()
-        self._inverse = settings.inverse_hessian(self._x)
-        self._tolerance, self._done = settings.tolerance, 0
+        self._inverse = settings.inverse_hessian(self._parameters)
+        self._tolerance = settings.tolerance
         # What is known at x; None: nothing yet.
         self._here: _Point | None = None
         self._reason: str | None = None
-
-    @property
-    def step(self) -> int:
-        return self._done
-
-    @property
-    def theta(self) -> Tensor:
-        return self._x[: self._n_weights]
-
-    @property
-    def free(self) -> Tensor:
-        return self._x[self._n_weights :]
 
     @property
     def gradient(self) -> float:
@@ -105,19 +90,17 @@ class QuasiNewtonRun(FirstOrder):
         return self._done
 
     def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        (tensors, numbers), (own, counts) = self._saved(), self._inverse.saved()
-        return {"parameters": self._x, **own, **tensors}, {**counts, **numbers}
+        (tensors, numbers), (own, counts) = super().saved(), self._inverse.saved()
+        return {**own, **tensors}, {**counts, **numbers}
 
     def expected(self, numbers: Mapping[str, Any]) -> Expectations:
-        shape = Expected(tuple(self._x.shape), self._x.dtype)
-        shared, own = self._expected(), self._inverse.expected()
-        return Expectations({"parameters": shape, **own.tensors, **shared.tensors}, {**own.numbers, **shared.numbers})
+        shared, own = super().expected(numbers), self._inverse.expected()
+        return Expectations({**own.tensors, **shared.tensors}, {**own.numbers, **shared.numbers})
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
-        self._x, self._here = tensors["parameters"].to(self._x), None
-        self._done = numbers["step"]
+        super().restore(tensors, numbers)
+        self._here = None
         self._inverse.restore(tensors, numbers)
-        self._restore(tensors, numbers)
 
     def _stopped_by(self) -> str | None:
         return self._reason
@@ -127,7 +110,7 @@ class QuasiNewtonRun(FirstOrder):
             row, failed, gradient = self._evaluated()
             if failed is not None:
                 return row[None][:0], failed
-            self._here = _Point(self._x, row.tolist(), gradient)
+            self._here = _Point(self._parameters, row.tolist(), gradient)
         rows = list[list[float]]()
         for _ in range(steps):
             rows.append(self._here.row)
@@ -138,9 +121,9 @@ class QuasiNewtonRun(FirstOrder):
             if found is None:
                 self._reason = "no descent"
                 break
-            self._x, self._here = found.x, found
+            self._parameters, self._here = found.x, found
             self._done += 1
-        return torch.tensor(rows, dtype=self._x.dtype), None
+        return torch.tensor(rows, dtype=self._parameters.dtype), None
 
     def _next(self, here: _Point) -> _Point | None:
         """The end of a step; None: not even the steepest descent leads lower."""

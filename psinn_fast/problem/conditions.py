@@ -16,12 +16,12 @@ from ..domains import Region, normals_of, region_of
 from ..frozen import frozen
 from ..kernels import checks
 from ..kernels.errors import InputError, short
-from ..language.derivative_names import parse_derivative
 from ..language.names import Names, equation_names, normal, split_words
 from ..language.reads import Reads
 from ..language.tracing import Traced, called, column_symbol, lowered
 from ..portable import Portable
 from .bounds import Unknowns
+from .condition_residuals import OwnResidual, equation_residuals, flux_residuals, jump_residuals, value_residuals
 from .given_columns import (
     ROOT,
     Given,
@@ -32,7 +32,6 @@ from .given_columns import (
     columns_of,
     described,
     known_anywhere,
-    normal_column,
     normal_columns,
     weight_columns,
 )
@@ -128,7 +127,7 @@ class Condition(Portable):
 
     def own_function(self) -> Callable[..., Any] | None:
         """The user's function that gives this condition another residual than the PDE's, if there is one."""
-        return self.residual.function if isinstance(self.residual, _Own) else None
+        return self.residual.function if isinstance(self.residual, OwnResidual) else None
 
     def columns_at(self, sites: Sequence[Points]) -> Mapping[str, Points] | None:
         """The columns at other points; None where they are known at the given ones only."""
@@ -208,7 +207,9 @@ def Residual(
             raise InputError(
                 f"{name}: {next(iter(data))}: data are for a residual function of the condition, and there is none"
             )
-        return replace(_condition(name, points, (site,), _equation, {}, EQUATION, weight, outside), equations=wanted)
+        return replace(
+            _condition(name, points, (site,), equation_residuals, {}, EQUATION, weight, outside), equations=wanted
+        )
     asked = parameters_of(residual)
     for what in data:
         if asked is not None and what not in asked:
@@ -217,7 +218,7 @@ def Residual(
     normals = normals_of(points)
     if normals is not None and any(what.startswith("n_") and what not in data for what in asked or ()):
         given |= normal_columns(normals, _are_of_points(points))
-    own = _Own(residual, Reads.of(residual))
+    own = OwnResidual(residual, Reads.of(residual))
     return _condition(name, points, (site,), own, given, RESIDUAL, weight, outside)
 
 
@@ -229,7 +230,7 @@ def Dirichlet(
     Functions are called with one array (N,) per coordinate, by position, in the PDE's order.
     """
     site, targets = _points(points, name), checked_targets(targets, name)
-    build = partial(_value_residuals, tuple(targets))
+    build = partial(value_residuals, tuple(targets))
     return _condition(name, points, (site,), build, targets, BOUNDARY, weight, outside)
 
 
@@ -266,7 +267,7 @@ def Neumann(
     vectors = checked_normals(own if normals is None else normals, site.shape, name)  # type: ignore[arg-type]  # not both are None
     targets = checked_targets(targets, name)
     given = {**targets, **normal_columns(vectors, normals is None and _are_of_points(points))}
-    return _condition(name, points, (site,), partial(_flux_residuals, tuple(targets)), given, BOUNDARY, weight, outside)
+    return _condition(name, points, (site,), partial(flux_residuals, tuple(targets)), given, BOUNDARY, weight, outside)
 
 
 def _are_of_points(points: npt.ArrayLike) -> bool:
@@ -309,64 +310,8 @@ def Periodic(
             f"holds, the first is ({place}), number {first}; give each point's image "
             "on the other side, and leave out points that are their own"
         )
-    made = _condition(name, points, sites, partial(_jump_residuals, wanted), {}, BOUNDARY, weight, outside)
+    made = _condition(name, points, sites, partial(jump_residuals, wanted), {}, BOUNDARY, weight, outside)
     return replace(made, regions=(region_of(points), region_of(partners)))
-
-
-# Residuals of conditions, at the top level, so that a condition can be pickled.
-
-
-def _equation(pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
-    return pde.call(pde.residual)
-
-
-@dataclass(frozen=True)
-class _Own:
-    """A residual function of the condition's own, and what it would have read when the condition was made."""
-
-    function: Callable[..., Any]
-    reads: Reads
-
-    def __call__(self, pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
-        before = Reads.of(self.function)
-        normals = {f"n_{coord}": normal_column(axis) for axis, coord in enumerate(pde.coords)}
-        given = {name: symbols[column] for name, column in normals.items() if column in symbols}
-        given |= {name: symbol for name, symbol in symbols.items() if name.isidentifier()}
-        returned = pde.call(self.function, given)
-        changes = list(before.changes(self.reads))
-        # What it changes itself, a counter, is its own affair.
-        own = {place for place, *_ in Reads.of(self.function).changes(before)} if changes else set()
-        for place, was, now in changes:
-            if place not in own:
-                raise InputError(
-                    f"its residual function reads {place}, which has changed since the condition was made, from {was} "
-                    f"to {now}: make the problem before it changes, or pass it as a coefficient or a default argument "
-                    "(lambda u, k=k: ...)"
-                )
-        return returned
-
-
-def _value_residuals(fields: Sequence[str], pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
-    return [pde.field_symbol(field) - symbols[field] for field in fields]
-
-
-def _flux_residuals(fields: Sequence[str], pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
-    return [
-        sum(symbols[normal_column(i)] * getattr(pde.field_symbol(field), coord) for i, coord in enumerate(pde.coords))
-        - symbols[field]
-        for field in fields
-    ]
-
-
-def _jump_residuals(quantities: Sequence[str], pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
-    residuals = []
-    for quantity in quantities:
-        field, _, suffix = normal(quantity).partition("_")
-        if field not in pde.fields or parse_derivative(suffix, pde.coords, pde.spatial) is None:
-            raise InputError(f"{quantity!r} is no derivative of the fields {list(pde.fields)} by {list(pde.coords)}")
-        here, there = (pde.field_symbol(field, site) for site in (0, 1))
-        residuals.append(getattr(here, suffix) - getattr(there, suffix) if suffix else here - there)
-    return residuals
 
 
 def _condition(

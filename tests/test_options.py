@@ -150,6 +150,10 @@ def test_fit(arguments: dict[str, Any], message: str) -> None:
         ({"gamma": 0.5}, "gamma: has no meaning without milestones"),
         ({"gamma": 0.0, "milestones": (5,)}, "gamma: expected a finite number > 0, got 0.0"),
         ({"gamma": math.nan, "milestones": (5,)}, "gamma: expected a finite number > 0, got nan"),
+        (
+            {"gamma": 1e200, "milestones": (2, 5)},
+            "gamma: 1e+200 makes the rate infinite by the last of its 2 milestones",
+        ),
         ({"betas": (0.9, 1.0)}, "betas: expected two numbers >= 0 and < 1"),
         ({"betas": (0.9,)}, "betas: expected two numbers"),
         ({"betas": (-0.1, 0.9)}, "betas: expected two numbers"),

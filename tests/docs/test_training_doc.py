@@ -53,8 +53,9 @@ def test_patience(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
 
 
 @pytest.mark.trajectory
-def test_a_schedule_of_torch_in_a_resumed_run(tmp_path: Path) -> None:
-    found = run(SCHEDULE, folder=tmp_path)
+def test_a_schedule_of_torch_in_a_resumed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = run(SCHEDULE)
     assert (found["first"].ended, found["first"].steps) == ("stopped", 100)
     lr = found["second"].history["lr"]
     assert (lr[0], max(lr), lr[50]) == (pytest.approx(1e-4), pytest.approx(1e-2), max(lr))

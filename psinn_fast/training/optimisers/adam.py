@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -34,7 +36,8 @@ class Adam(Optimizer):
 
     Raises:
         InputError: a negative number of steps; a rate that is not positive; milestones that do not increase or do not
-            lie between 1 and the last step; a gamma that no milestone uses; betas outside [0, 1).
+            lie between 1 and the last step; a gamma that no milestone uses, or that makes the rate infinite; betas
+            outside [0, 1).
     """
 
     columns: ClassVar[tuple[str, ...]] = ("lr",)
@@ -65,6 +68,11 @@ class Adam(Optimizer):
             raise InputError(f"milestones: {self.milestones[-1]} has no effect on a training of {self.steps} steps")
         if self.gamma != _GAMMA and not self.milestones:
             raise InputError("gamma: has no meaning without milestones")
+        largest = math.log(self.gamma) * len(self.milestones) + math.log(self.lr or 1.0)
+        if largest > math.log(sys.float_info.max):
+            raise InputError(
+                f"gamma: {self.gamma:g} makes the rate infinite by the last of its {len(self.milestones)} milestones"
+            )
 
     @property
     def name(self) -> str:

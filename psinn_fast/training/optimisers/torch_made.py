@@ -21,6 +21,8 @@ Make = Callable[..., Any]
 MakeSchedule = Callable[[torch.optim.Optimizer], Any]
 EXAMPLE = "scheduler=lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 100)"
 _TRIED = 3
+# Rates below zero by less than this part of the first one are rounding errors.
+_ROUNDING = 1e-12
 
 
 class Made:
@@ -56,6 +58,25 @@ class Made:
             step(loss()) if self._needs_loss else step()
         except Exception as error:  # of a user's own function
             raise InputError(f"scheduler: a step of {type(self.schedule).__name__} failed ({_said(error)})") from error
+
+    def check_rates(self, step: int) -> None:
+        """Every rate for the next ``step`` leads downhill.
+
+        Raises:
+            InputError: one is negative, NaN or infinite.
+        """
+        groups, name = self.optimizer.param_groups, type(self.optimizer).__name__
+        for number, group in enumerate(groups):
+            rate = float(group.get("lr", 0.0))
+            if -_ROUNDING * abs(float(group.get("initial_lr", 0.0))) <= rate < math.inf:
+                continue
+            by = (
+                f"make: {name} gave itself"
+                if self.schedule is None
+                else (f"scheduler: {type(self.schedule).__name__} gave {name}")
+            )
+            where = f" in its parameter group {number}" if len(groups) > 1 else ""
+            raise InputError(f"{by} the rate {rate:g} for step {step}{where}; expected a finite one >= 0")
 
 
 def _lacks(function: Callable[..., Any], name: str) -> bool:
@@ -158,8 +179,9 @@ def try_out(made: Made, parameters: Sequence[Tensor], steps: int) -> None:
         return sum(float((p.detach() - 1).square().sum()) for p in parameters) / 2
 
     name = type(made.optimizer).__name__
-    for _ in range(min(_TRIED, steps)):
+    for step in range(min(_TRIED, steps)):
         loss = evaluate()
+        made.check_rates(step)
         try:
             made.step(evaluate)
         except Exception as error:  # of a user's own class, or of torch

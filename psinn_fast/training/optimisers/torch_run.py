@@ -156,6 +156,7 @@ class TorchRun(FirstOrder):
             if failed is not None:
                 self.restore_good()
                 return _stacked(losses, row), failed
+            self._made.check_rates(self._done)
             losses.append(row)
             self._keep_good()
             try:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from small import decay
 from torch import optim
 from torch.optim import lr_scheduler
 from torch_runs import in_two, one_thread, small_network, stop_at, trained
@@ -249,3 +250,60 @@ def test_sequences_are_resumed_in_each_of_their_stages(tmp_path: Path) -> None:
     changed = [*sequence()[:3], scheduled("StepLR", optim.AdamW, 6), pf.GaussNewton(3)]
     with pytest.raises(pf.CheckpointError, match=r"adamw\.scheduler\.class: saved 'LambdaLR', now 'StepLR'"):
         trained(changed, small_network(), checkpoint=tmp_path / "3.safetensors", resume=True)
+
+
+def grouped(parameters: Any) -> optim.Optimizer:
+    """Weights and unknown coefficients with rates of their own."""
+    return optim.SGD([{"params": parameters[:1], "lr": 1e-3}, {"params": parameters[1:], "lr": 1e-2}])
+
+
+@pytest.mark.parametrize(
+    ("factor", "rate", "step"),
+    [
+        (lambda step: 1 - step / 8, "-0.00125", 9),
+        (lambda step: math.nan if step > 5 else 1.0, "nan", 6),
+        (lambda step: math.inf if step == 4 else 1.0, "inf", 4),
+    ],
+    ids=["negative", "nan", "infinite"],
+)
+def test_a_rate_that_is_none_ends_training_before_its_step(factor: Any, rate: str, step: int, tmp_path: Path) -> None:
+    """Down a negative one the loss climbs."""
+    path, net, fine = tmp_path / "c.safetensors", small_network(), small_network()
+    optimizer = of(lambda o: lr_scheduler.LambdaLR(o, factor))
+    message = rf"^scheduler: LambdaLR gave SGD the rate {rate} for step {step}; expected a finite one >= 0$"
+    with one_thread(), pytest.raises(pf.InputError, match=message) as info:
+        trained(optimizer, net, checkpoint=path)
+    assert (info.value.result.steps, info.value.result.ended) == (step, "failed")
+    with one_thread():
+        trained(pf.TorchOptimizer(optim.SGD, step, scheduler=optimizer.scheduler, lr=LR), fine)
+    assert torch.equal(net.theta, fine.theta)
+    with pytest.raises(pf.InputError, match=message):  # again, and nothing else
+        trained(optimizer, small_network(), checkpoint=path, resume=True)
+
+
+def test_rates_of_all_groups_are_looked_at() -> None:
+    optimizer = pf.TorchOptimizer(
+        grouped, 20, scheduler=lambda o: lr_scheduler.LambdaLR(o, [lambda step: 1.0, lambda step: 1 - step / 8])
+    )
+    message = r"LambdaLR gave SGD the rate -0\.00125 for step 9 in its parameter group 1; expected"
+    with pytest.raises(pf.InputError, match=message):
+        pf.fit(decay(), pf.TanhMLP([1, 4, 1], dtype="float64"), optimizer)
+
+
+def test_rates_at_the_start_and_of_optimisers_that_set_their_own() -> None:
+    with pytest.raises(pf.InputError, match=r"scheduler: LambdaLR gave SGD the rate -0\.01 for step 0; expected"):
+        of(lambda o: lr_scheduler.LambdaLR(o, lambda step: -1.0))
+
+    class Rising(optim.SGD):
+        def step(self, closure: Any = None) -> None:
+            super().step(closure)
+            self.param_groups[0]["lr"] -= 0.3 * LR
+
+    with pytest.raises(pf.InputError, match=r"make: Rising gave itself the rate -0\.002 for step 4; expected"):
+        trained(pf.TorchOptimizer(Rising, STEPS, lr=LR))
+
+
+def test_a_rate_below_zero_by_a_rounding_is_zero_and_the_last_one_is_not_used() -> None:
+    optimizer = of(lambda o: lr_scheduler.LambdaLR(o, lambda step: -1e-17 if step == 6 else 1.0))
+    assert trained(optimizer).ended == "done"
+    assert trained(of(lambda o: lr_scheduler.LambdaLR(o, lambda step: 1 - step / (STEPS - 1)))).history["lr"][-1] < 0

@@ -153,7 +153,9 @@ def test_where_the_equation_holds() -> None:
     square = Box(x=(-1, 1), y=(-1, 1))
     (text,) = coverage(problem(square, Residual(RING.random(50, 0)), rim))
     assert re.fullmatch(r"the equation holds in 5\d% of Box.* only", text)  # 3 pi / 16
-    assert missing_conditions(problem(RING, Residual(RING.random(50, 0)))) == ()
+    (text,) = missing_conditions(problem(RING, Residual(RING.random(50, 0))))
+    assert "no condition on parts 'inner' and 'outer'" in text
+    assert missing_conditions(problem(RING, Residual(RING.random(50, 0)), rim)) == ()
 
 
 def test_metrics_and_pictures() -> None:

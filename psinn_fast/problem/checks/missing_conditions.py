@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ...domains import Domain
 from ...kernels.language.channels import Channel, Laplacian
-from ...kernels.language.program import Jet
-from ...kernels.language.torch_program import slopes
-from ...language.tracing import Traced
 from ..conditions import EQUATION, Condition
+from .bare_parts import bare_parts
 from .coverage import coverage
+from .linearised import linearised
 
 if TYPE_CHECKING:  # it is described, not made, here
     from ..problem import Problem
@@ -40,6 +38,8 @@ _SAME = 1e-6
 def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[str, ...]:
     """One text for each coordinate in which the equation is of higher order than there are conditions at its ends.
 
+    Of a domain that is no box, one for the parts of its boundary on which there are fewer than needed (`bare_parts`).
+
     Only where that can be said: the equation holds on the whole domain, a box, as many equations as fields; everything
     else is given on its faces, no coefficient is unknown; the highest derivatives in the coordinate are not mixed, and
     their matrix is regular for all values of fields, on the faces too, where it may have singularities.
@@ -52,14 +52,14 @@ def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[st
     equations = [condition for _, condition in counted if condition.kind == EQUATION]
     box = problem.domain
     if not box.is_box:  # where lines enter and leave it is known of boxes alone
-        return ()
+        return bare_parts(problem, is_symmetric)
     on_faces = all(box.on_boundary(site, _SAME).all() for _, condition in others for site in condition.sites)
     on_boxes = len(box.coords) == 1 or all(condition.regions[0] is not None for condition in equations)
     if not equations or not on_faces or not on_boxes or problem.pde.unknown or coverage(problem):
         return ()
-    found, traced = [], problem.pde.traced()  # all equations together, whichever terms ask for them
+    found = []
     for axis, name in enumerate(box.coords):
-        order = _order(problem, traced, axis)
+        order = _order(problem, axis)
         if not order:
             continue
         counts = np.zeros(_lines(len(box.coords))[0].shape[:1], dtype=np.int64)
@@ -77,28 +77,21 @@ def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[st
     return tuple(found)
 
 
-def _order(problem: Problem, traced: Traced, axis: int) -> int:
+def _order(problem: Problem, axis: int) -> int:
     """Of the equations along an axis, all fields together; 0 where it cannot be said."""
-    program, n_fields = traced.program, len(problem.pde.fields)
-    channels = program.channels.channels
-    inputs = [program.inputs[register] for register, _ in program.gradients]
-    jets = [(i, jet.field, channels[jet.channel]) for i, jet in enumerate(inputs) if isinstance(jet, Jet)]
-    orders = [max((_along(c, axis) for _, own, c in jets if own == field), default=0) for field in range(n_fields)]
-    highest = [jet for jet in jets if _along(jet[2], axis) == orders[jet[1]]]
-    is_mixed = any(orders[field] and not _is_pure(channel, axis) for _, field, channel in highest)
-    if program.n_residuals != n_fields or is_mixed:
-        return 0
     rng = np.random.default_rng(0)
-    points = _points(problem.domain, axis, rng)
-    columns = torch.from_numpy(traced.columns([points]))
-    values = torch.from_numpy(rng.standard_normal((1, len(channels), len(points), n_fields)))
-    matrix = np.zeros((len(points), n_fields, n_fields))
-    for row in range(n_fields):
-        found = slopes(program, row, values, torch.from_numpy(points[None]), columns, values.new_empty(0))
-        for i, field, channel in highest:
-            if _is_pure(channel, axis):
-                matrix[:, row, field] += torch.as_tensor(found[i]).expand(len(points)).numpy()
-    if not np.isfinite(matrix).all() or not bool(torch.isfinite(columns).all()):
+    found = linearised(problem, _points(problem.domain, axis, rng), rng)
+    n_fields = len(problem.pde.fields)
+    orders = [max((_along(c, axis) for own, c, _ in found if own == field), default=0) for field in range(n_fields)]
+    highest = [part for part in found if _along(part.channel, axis) == orders[part.field]]
+    is_mixed = any(orders[part.field] and not _is_pure(part.channel, axis) for part in highest)
+    if not found or found[0].values.shape[1] != n_fields or is_mixed:
+        return 0
+    matrix = np.zeros((len(found[0].values), n_fields, n_fields))
+    for field, channel, values in highest:
+        if _is_pure(channel, axis):
+            matrix[:, :, field] += values
+    if not np.isfinite(matrix).all():
         return 0
     sizes = np.linalg.det(matrix)
     is_regular = abs(sizes).min() > _ZERO * abs(sizes).max() and (np.sign(sizes) == np.sign(sizes[0])).all()

@@ -12,7 +12,7 @@ from pathlib import Path
 from .building import Network, build_network, chosen_network
 from .devices import find_device
 from .kernels import checks, get_backend
-from .kernels.errors import InputError, PsinnFastError
+from .kernels.errors import InputError
 from .networks.mlp import PsiMLP
 from .networks.structure import Structure
 from .problem.problem import Problem
@@ -25,7 +25,7 @@ from .training.abort import abortable
 from .training.checks import check_regularizer, time_limit
 from .training.fitting import no_checkpoint, trained
 from .training.interrupt import InterruptFlag
-from .training.metrics import ErrorMeter
+from .training.metrics import METRICS, ErrorMeter
 from .training.optimisers.gauss_newton import GaussNewton
 from .training.optimisers.named import chosen_optimizers
 from .training.options import Options, chosen_options
@@ -97,7 +97,13 @@ def solve(
             result.end.backend, str(net.theta.dtype).removeprefix("torch."), seed,
         )  # fmt: skip
         found = {part.name: getattr(result, part.name) for part in fields(result)}
-        solution = Solution(problem=problem, setup=setup, metrics=errors(net), **found)
+        try:
+            metrics = errors(net)
+        except Exception:
+            if result.ended != "failed":
+                raise
+            metrics = dict.fromkeys(METRICS)  # what ended training may fail here, too
+        solution = Solution(problem=problem, setup=setup, metrics=metrics, **found)
         if out is not None:
             with abortable(is_over):
                 save_solution(solution, out, pictures)
@@ -115,10 +121,11 @@ def solve(
         with InterruptFlag(raised=stop.signal), suppress(KeyboardInterrupt):  # a second one ends what is left of this
             conclude(stop.result, pictures=stop.signal == signal.SIGINT)
         raise
-    except PsinnFastError as error:
-        if error.result is not None:
+    except BaseException as error:
+        reached = getattr(error, "result", None)
+        if isinstance(reached, FitResult):
             with InterruptFlag():
-                conclude(error.result, pictures=False)
+                conclude(reached, pictures=False)
         raise
     with InterruptFlag() as late:
         solution = conclude(result, is_over=lambda: late.raised)

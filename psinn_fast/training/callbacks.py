@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..kernels.errors import InputError, TrainingError, short
 from ..networks.mlp import PsiMLP
@@ -26,30 +26,46 @@ class CallbackError(TrainingError):
     name: str = ""
 
 
-@dataclass(frozen=True)
 class Progress:
-    """Where training is.
+    """Where training is. It may be kept: none of it changes as training goes on.
 
     Attributes:
         row: the history's newest row, by column: ``step``, ``seconds``, ``loss``, every term, ...
-        net: the network with that row's weights; what is changed in it is overwritten.
         problem: as it is trained.
-        history: all rows so far.
     """
 
-    row: Mapping[str, float]
-    net: PsiMLP
-    problem: Problem
-    history: History
+    def __init__(self, row: Mapping[str, float], net: PsiMLP, problem: Problem, history: History) -> None:
+        self.row, self.problem = row, problem
+        # What is copied for every row is little; the rest is, once it is asked for.
+        self._theta, self._trained, self._history = net.theta.detach().clone(), net, History(history.columns)
+        self._history.rows = history.rows
 
     @property
     def step(self) -> int:
         return int(self.row["step"])
 
+    @cached_property
+    def net(self) -> PsiMLP:
+        """The network with the row's weights: a copy, frozen (``requires_grad`` is False), to be kept or changed."""
+        trained = self._trained
+        weights = nn.Parameter(self._theta, requires_grad=False)
+        return copy.deepcopy(trained, {id(trained.theta): weights, id(trained.structure): trained.structure})
+
+    @cached_property
+    def history(self) -> History:
+        """All rows so far, the newest one included: a copy."""
+        return History(self._history.columns, self._history.rows)
+
 
 class Callback:
     """The base of callbacks: any method may be left out, but not all. A function of a `Progress` is one, too: its
-    `on_row`."""
+    `on_row`.
+
+    What it keeps in itself is its own: it is neither saved nor reset, which `on_start` is for.
+    """
+
+    def on_start(self) -> None:
+        """A training begins, or goes on where it was resumed: once, however many optimisers it has."""
 
     def on_row(self, progress: Progress) -> bool | None:
         """The history has a new row, about 400 times in a run; True ends training, also NumPy's or a tensor's."""
@@ -61,7 +77,7 @@ class Callback:
         """Training ended, by itself, by a limit, a callback or a signal, but not by an error."""
 
 
-_METHODS = ("on_row", "on_checkpoint", "on_end")
+_METHODS = ("on_start", "on_row", "on_checkpoint", "on_end")
 
 
 def check_callback(one: object) -> None:
@@ -86,6 +102,12 @@ class Callbacks:
 
     def __init__(self, given: tuple[Callback | Callable[[Progress], bool | None], ...]) -> None:
         self._given = given
+
+    def on_start(self, step: int) -> None:
+        """``step``: where training is resumed, or 0."""
+        for one in self._given:
+            if isinstance(one, Callback):
+                self._told(_name(one), "on_start", step, one.on_start)
 
     def on_row(self, progress: Progress) -> str | None:
         """The name of the first that wants to end training; all are told."""

@@ -19,14 +19,14 @@ from ..problems import as_problem
 from ..scaling.natural_units import as_trained
 from ..storage.files import as_path
 from ..symmetries.imposed import broken_symmetries
-from .callbacks import CallbackError, Callbacks
+from .callbacks import Callbacks
 from .checks import check_fits, check_regularizer, check_trainable, check_weighting, time_limit
 from .judging import judged
 from .optimisers.adam import Adam
 from .optimisers.named import chosen_optimizers
 from .options import Options, chosen_options
 from .protocol import Optimizer
-from .result import FitResult, TrainingInterrupted
+from .result import FitResult, TrainingInterrupted, give
 from .trainer import Trainer
 from .weighting import Weighting, chosen_weighting
 from .weighting.weighed import check_columns
@@ -69,7 +69,8 @@ def fit(
         DivergedError: a loss or gradient became NaN or infinite; net and checkpoint hold the last good weights.
         CallbackError: a callback raised an exception, or returned what it must not.
         TrainingError: any other exception during training, its cause: of an optimiser or weighting of your own.
-            Whichever of these ends training, net, checkpoint and ``error.result`` hold what was reached.
+            Whichever of these ends training, net, checkpoint and ``error.result`` hold what was reached. So they do
+            where SystemExit ends it, or anything else that is no `Exception`.
         TrainingInterrupted: on Ctrl-C, at most a moment later; net and checkpoint hold the weights reached.
     """
     problem = as_problem(problem)
@@ -129,11 +130,11 @@ def trained(
         result = judged(trainer.train(), problem, known)
         try:
             callbacks.on_end(result)
-        except CallbackError as error:
-            error.result = result
-            raise
         except KeyboardInterrupt:
             interrupt.signal = signal.SIGINT
+        except BaseException as error:
+            give(error, result)
+            raise
     # Also one that came too late to change anything: the caller wants to end.
     if interrupt.signal is not None:
         raise TrainingInterrupted(result, net, interrupt.signal)
@@ -143,6 +144,6 @@ def trained(
 def no_checkpoint(path: str | Path) -> InputError:
     """Of who wants to continue where nothing has begun; ``path``: the file or folder."""
     return InputError(
-        f"resume: there is no checkpoint in {path}; leave resume out for a new run, or give the path of the one to "
-        "continue"
+        f"resume: there is no checkpoint in {path}; leave resume out for a new run, or name the file or folder "
+        "of the run to continue instead"
     )

@@ -35,7 +35,7 @@ class Options:
             `TrainingInterrupted`, ``error.result``). On one thread the weights are those of an uninterrupted run, bit
             for bit.
         progress: show a bar on stderr.
-        callbacks: a `Callback`, or a function of a `Progress`, or several of them.
+        callbacks: a `Callback`, or a function of a `Progress`, or several of them; None: none.
     """
 
     backend: str = "auto"
@@ -43,7 +43,7 @@ class Options:
     regularizer: Regularizer | None = None
     resume: bool | FitResult = False
     progress: bool = False
-    callbacks: Callback | Told | Sequence[Callback | Told] = ()
+    callbacks: Callback | Told | Sequence[Callback | Told] | None = ()
 
     def __post_init__(self) -> None:
         check_scaling(self.scaling)
@@ -56,7 +56,8 @@ class Options:
             object.__setattr__(self, "resume", bool(self.resume))
         elif self.resume.snapshot is None:
             raise InputError("resume: this result does not say where its training was; give that of fit or solve")
-        given = self.callbacks if isinstance(self.callbacks, (list, tuple)) else (self.callbacks,)
+        given = () if self.callbacks is None else self.callbacks
+        given = given if isinstance(given, (list, tuple)) else (given,)
         for one in given:
             check_callback(one)
         object.__setattr__(self, "callbacks", tuple(given))

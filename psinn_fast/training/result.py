@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,6 +119,12 @@ class FitResult:
         """``done``, or ``done, but the residual between the points is 1e5 times larger``."""
         doubts = "; ".join([*self.warnings, *self.notes])
         return f"{self.ended}, but {doubts}" if doubts else self.ended
+
+
+def give(error: BaseException, result: FitResult) -> None:
+    """``error.result``, where the exception, maybe of someone else's class, takes it."""
+    with suppress(AttributeError, TypeError):
+        error.result = result  # type: ignore[attr-defined]  # PsinnFastError has it, others get it
 
 
 class TrainingInterrupted(Interrupted):

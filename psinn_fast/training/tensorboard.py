@@ -27,6 +27,9 @@ class TensorBoard(Callback):
         self._writer: Any = None
         _writer_class()  # what is missing shows now, not after the work has begun
 
+    def on_start(self) -> None:
+        self._close()  # after a training that an error ended
+
     def on_row(self, progress: Progress) -> None:
         if self._writer is None:
             self._writer = _writer_class()(str(self._folder))
@@ -35,6 +38,9 @@ class TensorBoard(Callback):
                 self._writer.add_scalar(name, value, progress.step)
 
     def on_end(self, result: FitResult) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None

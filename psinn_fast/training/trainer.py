@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -32,12 +32,13 @@ from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
 from .progress import TrainingProgress, progress_note
 from .protocol import Failure, Moment, Optimizer, Run, Task
-from .result import Ending, FitResult, Verdict
+from .result import Ending, FitResult, Verdict, give
 from .stability import errors_allowed
 from .weighting import FixedWeights, Weighting, WeightState, weight_column
 
 # What the trainer itself keeps in a checkpoint, beside the run's own.
 _START = "start"
+Answer = TypeVar("Answer")
 _STOPPED = {"time limit": "seconds", "interrupted": "interrupt"}
 
 
@@ -90,6 +91,7 @@ class Trainer:
         self._stage, self._before = 0, 0
         self._bar: TrainingProgress | None = None
         self._stop: str | None = None
+        self._notes: tuple[str, ...] = ()
         # Seconds before this call.
         self._spent, self._began = 0.0, time.perf_counter()
 
@@ -99,14 +101,16 @@ class Trainer:
             CheckpointError: the checkpoint cannot be read or written, or is of another run.
             DivergedError: network and checkpoint hold the last good weights.
             PsinnFastError: of any other kind, a `TrainingError` for exceptions that are none: what was reached is kept
-                as well.
+                as well. So it is for what is no `Exception`, such as SystemExit, which goes on with a ``result``.
         """
         run = self._first_run()
         self._spent = self._history["seconds"][-1] if len(self._history) else 0.0
         self._began = time.perf_counter()
         check_saved(run)
         self._save(run)  # an unwritable checkpoint shows now, not after the work
+        self._notes = _too_late(run.step, self.optimizers[self._stage].most_steps, self._before)
         try:
+            self._call(partial(self.callbacks.on_start, self._before + run.step))
             self._tell(run)
             while True:
                 ended, stopped_by = self._advanced(run)
@@ -120,11 +124,12 @@ class Trainer:
             ended_by = f"callback {error.name}" if isinstance(error, CallbackError) else type(error).__name__
             self._keep(run, error, "failed", ended_by)
             raise
-        except SystemExit:
-            self._saved_at_last(run)
-            raise
         except Exception as error:
             raise self._failed(run, error) from error
+        except BaseException as error:  # sys.exit() in a batch job, for instance; a second Ctrl-C ends at once
+            if not (isinstance(error, KeyboardInterrupt) and self.interrupt.raised):
+                self._keep(run, error, "interrupted", _said(error))
+            raise
 
     def _first_run(self) -> Run:
         snapshot = self.resume.snapshot if isinstance(self.resume, FitResult) else None
@@ -229,7 +234,7 @@ class Trainer:
         total = problem.total_loss(losses)
         doubts = run.doubts(total, unseen.total(held_out, losses), errors)
         end = Ending(ended, stopped_by, self._before + run.step, self._clock, total, run.solver, at_work(self.engine))
-        notes = (*returned, *doubts.notes)
+        notes = (*self._notes, *returned, *doubts.notes)
         verdict = Verdict(problem.losses_as_given(held_out), errors, doubts.warnings, notes)
         return FitResult(
             net=self.net, losses=problem.losses_as_given(losses), coefficients=run.coefficients, history=self._history,
@@ -253,10 +258,7 @@ class Trainer:
             held_out=moment.held_out, **moment.values, **self.problem.losses_as_given(terms), **coefficients,
         )  # fmt: skip
         row = dict(zip(self._history.columns, self._history.rows[-1], strict=True))
-        try:
-            self._stop = self.callbacks.on_row(Progress(row, self.net, self.problem, self._history))
-        except KeyboardInterrupt:  # raised by the callback, or a second Ctrl-C within it: training ends in order
-            self.interrupt.signal = signal.SIGINT
+        self._stop = self._call(partial(self.callbacks.on_row, Progress(row, self.net, self.problem, self._history)))
         note = progress_note(total, error, moment.hidden)
         return f"{moment.place}  {note}" if moment.place else note
 
@@ -271,7 +273,7 @@ class Trainer:
     def _failed(self, run: Run, cause: Exception) -> TrainingError:
         step, name = self._before + run.step, self.optimizers[self._stage].name
         name += f" with the weighting {self.weighting.name}" if self.weighting is not None else ""
-        what = f"{type(cause).__name__}: {one_line(cause)}"
+        what = _said(cause)
         where = f" and in {self._file.path}" if self._file.path is not None else ""
         error = TrainingError(
             f"training by {name} failed at step {step} ({what}); the weights of that step are kept in the network"
@@ -280,7 +282,7 @@ class Trainer:
         self._keep(run, error, "failed", what)
         return error
 
-    def _keep(self, run: Run, error: PsinnFastError, ended: str, stopped_by: str) -> None:
+    def _keep(self, run: Run, error: BaseException, ended: str, stopped_by: str) -> None:
         """Save what was reached, and give it to the ``error`` that ends training."""
         snapshot = self._saved_at_last(run)
         try:
@@ -291,15 +293,16 @@ class Trainer:
             ended, stopped_by, self._before + run.step, self._clock, self.problem.total_loss(losses), run.solver,
             at_work(self.engine),
         )  # fmt: skip
-        error.result = FitResult(
+        result = FitResult(
             net=self.net, losses=self.problem.losses_as_given(losses), coefficients=run.coefficients,
             history=self._history, end=end, verdict=Verdict(), snapshot=snapshot,
         )  # fmt: skip
-        if snapshot is not None and not isinstance(error, CallbackError):
+        give(error, result)
+        if snapshot is not None and isinstance(error, PsinnFastError) and not isinstance(error, CallbackError):
             try:
                 self._tell(run)
-            except CallbackError as other:
-                other.result = error.result
+            except BaseException as other:
+                give(other, result)
                 raise
 
     def _saved_at_last(self, run: Run) -> Snapshot | None:
@@ -309,7 +312,7 @@ class Trainer:
             return self._file.snapshot(*self._saved(run))
         except Exception as error:  # of a run of the user's own
             warnings.warn(
-                f"the state of {type(run).__name__} cannot be saved ({type(error).__name__}: {one_line(error)})",
+                f"the state of {type(run).__name__} cannot be saved ({_said(error)})",
                 CheckpointWarning,
                 stacklevel=2,
             )
@@ -325,7 +328,15 @@ class Trainer:
 
     def _tell(self, run: Run) -> None:
         if self._file.path is not None:
-            self.callbacks.on_checkpoint(self._file.path, self._before + run.step)
+            self._call(partial(self.callbacks.on_checkpoint, self._file.path, self._before + run.step))
+
+    def _call(self, callbacks: Callable[[], Answer]) -> Answer | None:
+        """What they answer. Ctrl-C that one of them raises, or a second one while it works, ends training in order."""
+        try:
+            return callbacks()
+        except KeyboardInterrupt:
+            self.interrupt.signal = signal.SIGINT
+            return None
 
     def _saved(self, run: Run) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors and numbers of a checkpoint."""
@@ -363,6 +374,17 @@ class Trainer:
     def _say(self, step: int, note: str) -> None:
         if self._bar is not None:
             self._bar.update(step, note)
+
+
+def _too_late(step: int, most: int, before: int) -> tuple[str, ...]:
+    """A note where a run was resumed that had more steps already than it was to take."""
+    if step <= most:
+        return ()
+    return (f"it had {before + step} steps already when it was resumed, more than the {before + most} asked for",)
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {one_line(error)}"
 
 
 def _divergence(what: str, failed_at: int, kept: int, path: Path | None, advice: str) -> str:

@@ -50,6 +50,11 @@ def test_patience(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     printed = capsys.readouterr().out
     assert "written" in printed
     assert printed.rstrip().endswith(result.status)
+    assert result.history["held_out"].index(patience.best) < len(result.history) - 1
+    assert not torch.equal(patience.net.theta, result.net.theta)
+    again = pf.TanhMLP([2, 4, 1], seed=0, dtype="float64")
+    pf.fit(small_laplace(5), again, pf.Adam(2_000, lr=0.3), options=options)
+    assert torch.equal(again.theta, result.net.theta)  # not ended earlier by what was kept
 
 
 @pytest.mark.trajectory

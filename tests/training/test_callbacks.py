@@ -76,6 +76,83 @@ def test_the_network_has_the_weights_of_the_row() -> None:
     assert not torch.equal(seen[1], seen[0])
 
 
+class Best(pf.Callback):
+    def __init__(self) -> None:
+        self.kept = list[tuple[pf.Progress, torch.Tensor]]()
+
+    def on_row(self, progress: pf.Progress) -> None:
+        self.kept.append((progress, progress.net.theta.clone()))
+
+
+@pytest.mark.parametrize("optimizer", [pf.Adam(6), pf.GaussNewton(6), pf.LBFGS(6)], ids=str)
+def test_what_a_callback_keeps_does_not_change(optimizer: Any) -> None:
+    late = list[pf.Progress]()
+    best = Best()
+    result = fitted(best, late.append, optimizer=optimizer)
+    for number, (progress, theta) in enumerate(best.kept):
+        assert torch.equal(progress.net.theta, theta)
+        assert not progress.net.theta.requires_grad
+        assert type(progress.net) is type(result.net)
+        assert progress.net.structure is result.net.structure
+        assert progress.history["step"] == [float(step) for step in range(number + 1)]
+        # Asked for after training only.
+        assert torch.equal(late[number].net.theta, theta)
+        assert list(late[number].history)[-1] == progress.row
+    assert torch.equal(late[-1].net.theta, result.net.theta)
+    assert not torch.equal(late[0].net.theta, result.net.theta)
+    with pytest.raises(pf.InputError, match=r"net: its theta is frozen"):
+        pf.fit(small_laplace(5), late[0].net, pf.Adam(1))
+
+
+def test_what_a_callback_writes_is_its_own() -> None:
+    def spoil(progress: pf.Progress) -> None:
+        progress.net.theta.zero_()
+        progress.history.rows.clear()
+
+    plain, spoilt = fitted(), fitted(spoil)
+    assert torch.equal(spoilt.net.theta, plain.net.theta)
+    assert spoilt.history["loss"] == plain.history["loss"]
+
+
+class Starts(pf.Callback):
+    def __init__(self, told: list[str]) -> None:
+        self.told = told
+
+    def on_start(self) -> None:
+        self.told.append("start")
+
+    def on_row(self, progress: pf.Progress) -> bool:
+        self.told.append(f"row {progress.step}")
+        return progress.step == 2
+
+    def on_checkpoint(self, path: Path) -> None:
+        self.told.append("checkpoint")
+
+
+def test_the_start_is_told_once_a_training(tmp_path: Path) -> None:
+    told, sequence = list[str](), [pf.Adam(1), pf.GaussNewton(3)]
+    first = fitted(Starts(told), optimizer=sequence, checkpoint=tmp_path / "c.safetensors")
+    assert told[:3] == ["start", "checkpoint", "row 0"]
+    assert told.count("start") == 1
+    told.clear()
+    options = pf.Options(callbacks=Starts(told), resume=first)
+    pf.fit(small_laplace(5), network(), sequence, options=options)
+    assert told[:2] == ["start", "row 3"]
+    assert told.count("start") == 1
+
+    class Broken(pf.Callback):
+        def on_start(self) -> None:
+            raise KeyError("a bug")
+
+    with pytest.raises(pf.CallbackError, match="callback Broken: its on_start failed at step 0") as info:
+        fitted(Broken())
+    assert info.value.result.steps == 0
+
+
+def test_none_is_no_callback() -> None:
+    assert pf.Options(callbacks=None) == pf.Options()
+
+
 def test_a_callback_that_raises_is_named_and_nothing_is_lost(tmp_path: Path) -> None:
     def broken(progress: pf.Progress) -> None:
         if progress.step == 4:
@@ -131,7 +208,7 @@ class Deaf(pf.Callback):
 
 
 def test_methods_that_nothing_calls_are_refused() -> None:
-    methods = re.escape("['on_row', 'on_checkpoint', 'on_end']")
+    methods = re.escape("['on_start', 'on_row', 'on_checkpoint', 'on_end']")
     with pytest.raises(pf.InputError, match=f"callbacks: Misspelt.on_rows is never called; methods are {methods}"):
         pf.Options(callbacks=Misspelt())
     for deaf in (Deaf(), pf.Callback()):
@@ -220,6 +297,12 @@ def test_tensorboard_has_every_column(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [value for name, value, _ in written if name == "loss"] == result.history["loss"]
     assert {name for name, *_ in written} >= {"seconds", "lr", "residual", "dirichlet", "relative_l2"}
     assert written[-1][0] == "closed"
+    board = pf.TensorBoard(tmp_path)
+    with pytest.raises(pf.CallbackError):
+        fitted(board, lambda progress: 1)
+    written.clear()
+    fitted(board)
+    assert written[0][0] == "closed"  # the events of the run that failed are not gone on with
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(pf.InputError, match="TensorBoard: it needs the package tensorboard; pip install"):
         pf.TensorBoard(tmp_path)

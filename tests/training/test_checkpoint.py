@@ -16,12 +16,16 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from small import small_laplace
 
 from psinn_fast import (
+    Adam,
     CheckpointError,
     InputError,
+    Options,
     PsiMLP,
     TanhMLP,
+    fit,
     load_network,
     published_structure,
     save_discovery,
@@ -104,6 +108,17 @@ def test_entries_of_weights_are_checked(
 ) -> None:
     with pytest.raises(CheckpointError, match=rf"w\.safetensors: {message}"):
         load_network(written(tmp_path / "w.safetensors", theta, **header))
+
+
+def test_fewer_steps_than_a_run_has_are_said(tmp_path: Path) -> None:
+    path, sequence = tmp_path / "c.safetensors", [Adam(4), Adam(9)]
+    first = fit(small_laplace(5), TanhMLP([2, 4, 1], dtype="float64"), sequence, checkpoint=path)
+    for steps, note in ((9, ""), (7, "it had 13 steps already when it was resumed, more than the 11 asked for")):
+        net = TanhMLP([2, 4, 1], dtype="float64")
+        options = Options(resume=True)
+        result = fit(small_laplace(5), net, [Adam(4), Adam(steps)], checkpoint=path, options=options)
+        assert result.steps == first.steps
+        assert [text for text in result.notes if "resumed" in text] == [note] * bool(note)
 
 
 def test_messages_are_short_whatever_the_file_says(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import sympy
 import torch
 from small import small_laplace
 from torch import Tensor
+from toy_backend import Toy
 
 import psinn_fast as pf
 from psinn_fast.report import output
@@ -318,6 +319,60 @@ def test_a_state_that_cannot_be_saved_is_said_and_the_weights_are_kept(tmp_path:
         pf.Options(resume=info.value.result)
 
 
+class Cancelled(BaseException):
+    """What asyncio has, for instance."""
+
+
+@pytest.mark.parametrize("method", ["on_start", "on_row", "on_checkpoint", "on_end"])
+@pytest.mark.parametrize("error", [SystemExit(3), Cancelled("no more")], ids=["exit", "cancelled"])
+def test_what_is_no_exception_ends_training_in_order_and_goes_on(
+    method: str, error: BaseException, tmp_path: Path
+) -> None:
+    def leave(self: pf.Callback, *told: Any) -> None:
+        if method != "on_row" or told[0].step == STEP:
+            raise error
+
+    callback = type("Leaving", (pf.Callback,), {method: leave})()
+    with pytest.raises(type(error)) as info:
+        pf.solve(
+            small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(20), out=tmp_path,
+            options=pf.Options(callbacks=callback),
+        )  # fmt: skip
+    assert info.value is error
+    result = error.result  # type: ignore[union-attr]  # given to it
+    assert result.steps == {"on_row": STEP + 1, "on_end": 20}.get(method, 0)
+    assert result.ended == ("done" if method == "on_end" else "interrupted")
+    assert result.stopped_by == ("steps" if method == "on_end" else f"{type(error).__name__}: {error}")
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    whole = pf.solve(small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(20))
+    again = pf.solve(small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(20), options=pf.Options(resume=result))
+    assert torch.equal(again.net.theta, whole.net.theta)
+
+
+def test_metrics_that_fail_with_a_backend_hide_no_error(tmp_path: Path) -> None:
+    class Ending(Toy):
+        name = "ending"
+        is_broken = False
+
+        def _jets(self, *arguments: Any) -> Tensor:
+            if self.is_broken:
+                raise KeyError("a bug")
+            return super()._jets(*arguments)
+
+    def break_it(progress: pf.Progress) -> None:
+        backend.is_broken = progress.step >= STEP
+
+    backend = Ending()
+    pf.register_backend(backend)
+    options = pf.Options(backend="ending", callbacks=break_it)
+    try:
+        with pytest.raises(pf.TrainingError, match=rf"training by adam failed at step {STEP + 1} .*a bug"):
+            pf.solve(small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(20), out=tmp_path, options=options)
+    finally:
+        pf.unregister_backend("ending")
+    assert json.loads((tmp_path / "result.json").read_text())["relative_l2"] is None
+
+
 def test_sys_exit_in_a_callback_leaves_a_checkpoint(tmp_path: Path) -> None:
     def leave(progress: pf.Progress) -> None:
         if progress.step == STEP:
@@ -332,12 +387,12 @@ def test_sys_exit_in_a_callback_leaves_a_checkpoint(tmp_path: Path) -> None:
     assert result.history["step"] == [float(step) for step in range(21)]
 
 
-@pytest.mark.parametrize("method", ["on_row", "on_end"])
+@pytest.mark.parametrize("method", ["on_start", "on_row", "on_checkpoint", "on_end"])
 def test_a_callback_may_interrupt(method: str, tmp_path: Path) -> None:
     """By what a second Ctrl-C within it raises."""
 
-    def interrupt(self: pf.Callback, told: Any) -> None:
-        if method == "on_end" or told.step == STEP:
+    def interrupt(self: pf.Callback, *told: Any) -> None:
+        if method != "on_row" or told[0].step == STEP:
             raise KeyboardInterrupt
 
     callback = type("Interrupting", (pf.Callback,), {method: interrupt})()
@@ -346,7 +401,7 @@ def test_a_callback_may_interrupt(method: str, tmp_path: Path) -> None:
             small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(20), out=tmp_path,
             options=pf.Options(callbacks=callback),
         )  # fmt: skip
-    assert stop.value.result.steps == (STEP + 1 if method == "on_row" else 20)
+    assert stop.value.result.steps == {"on_row": STEP + 1, "on_end": 20}.get(method, 0)
     assert {path.name for path in tmp_path.iterdir()} >= FILES
 
 

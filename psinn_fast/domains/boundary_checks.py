@@ -7,6 +7,7 @@ were glued together. Whether points lie on the boundary is asked of `Domain.cont
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +31,8 @@ _SPANNED = 0.05
 # The sine of the angle between a normal and the part's: polygons that stand for curves, and float32, are right; so are
 # single points where something was misjudged.
 _OFF, _FEW = 0.1, 4
+# Points that differ by a smaller part of the bounds are one: float32. Rows that are asked for alone.
+_MOVED, _ALONE = 1e-6, 8
 # Steps along normals, of the bounds: the shortest tells outwards from inwards. A point with the domain on both sides of
 # it at all of them is not on the boundary: a thin gap shows at short ones, a `contains` that is generous at long ones.
 _STEPS = (1e-5, 1e-4, 1e-3, 1e-2)
@@ -41,14 +44,21 @@ _SPACE = ("x", "y", "z")
 def check_part(domain: Domain, part: str) -> None:
     """
     Raises:
-        InputError: `boundary_at` gives other points when it is asked again; its normals are not normal to the part, or
-            point inwards, or are those of points inside.
+        InputError: `boundary_at` gives other points when it is asked again, or for some of them; its normals are not
+            normal to the part, or point inwards, or are those of points inside.
     """
     d, what = len(domain.coords), f"{type(domain).__name__}.boundary_at({part!r}, ...)"
     unit = even(_POINTS, d - 1, OFFSET).clip(_STEP, 1 - _STEP)
     points, normals = domain.surface(part, unit)
     if not np.array_equal(points, domain.surface(part, unit)[0]):
         raise InputError(f"{what}: it gives other points for the same parameters when it is asked again")
+    for some in _some(len(unit)):
+        moved = abs(domain.surface(part, unit[some])[0] - points[some]) > _MOVED * (domain.high - domain.low)
+        if moved.any():
+            raise InputError(
+                f"{what}: it gives other points for the same parameters when it is asked for some of them, in another "
+                "order; each point follows from its own row of unit alone, not from how many there are"
+            )
     domain.extent(part)  # fails where all points are one
     if normals is None:
         return
@@ -74,12 +84,26 @@ def check_part(domain: Domain, part: str) -> None:
 def check_contains(domain: Domain, points: Points) -> None:
     """
     Raises:
-        InputError: `contains` says something else when it is asked again.
+        InputError: `contains` says something else when it is asked again, or for some of the points.
     """
     if not np.array_equal(domain.inside(points), domain.inside(points)):
         raise InputError(
             f"{type(domain).__name__}.contains: it says something else of the same points when asked again"
         )
+    for some in _some(len(points)):
+        wrong = domain.inside(points[some]) != domain.inside(points)[some]
+        if wrong.any() and not domain.on_boundary(points[some][wrong]).all():  # there rounding errors decide
+            raise InputError(
+                f"{type(domain).__name__}.contains: it says something else of the same points when asked for some of "
+                "them, in another order; each answer follows from its own point alone, not from points.max() or such"
+            )
+
+
+def _some(n: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Half of n rows, in another order, and some of them alone."""
+    order = np.random.default_rng(0).permutation(n)
+    yield order[: max(1, n // 2)]
+    yield from order[:_ALONE, None]
 
 
 def _off(domain: Domain, part: str, unit: Points, points: Points, normals: Points) -> Mask:

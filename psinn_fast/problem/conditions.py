@@ -37,11 +37,13 @@ from .given_columns import (
 )
 from .meaning import Meaning, same_numbers
 from .pde import PDE, parameters_of
+from .pointwise import refuse_not_pointwise
 
 Points = npt.NDArray[np.float64]
 
 # The PDE itself, another residual, what holds exactly on a boundary, measurements.
 EQUATION, RESIDUAL, BOUNDARY, DATA = "equation", "residual", "boundary", "data"
+_AS_ARRAY = "else give the values as an array"
 
 
 @dataclass(frozen=True)
@@ -336,8 +338,15 @@ def _condition(
     columns = columns_of(sites[0], normals_of(points), kept, name)
     if ROOT in columns and not columns[ROOT].any():
         raise InputError(f"{name}: weight: expected a positive weight at some point, all are 0")
+    for what in (what for what, value in kept.items() if callable(value)):
+        where = f"{name}: {described(what)}"
+        refuse_not_pointwise(where, partial(_column_at, what, kept[what], name), sites[0], columns[what], _AS_ARRAY)
     regions = (region_of(points),) * len(sites)
     return Condition(name, sites, build, frozen(columns), factor, kind, regions, frozen(kept), may_be_outside)
+
+
+def _column_at(what: str, given: Given, name: str, points: Points) -> Points:
+    return columns_of(points, None, {what: given}, name)[what]
 
 
 def _points(points: npt.ArrayLike, name: object, argument: str = "points") -> Points:

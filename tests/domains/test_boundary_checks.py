@@ -245,3 +245,25 @@ def test_which_parts_lack_normals() -> None:
     with pytest.raises(InputError, match=r"these points bring none along: Rim gives no normals of 'inner'; give one"):
         Neumann(Rim().boundary(20), u=0.0)
     assert Rim().boundary(20, "outer").normals is not None
+
+
+class Unruly(Star):
+    """The unit disk, of which one method reads all rows at once."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        super().__init__()
+
+    def contains(self, points):
+        return np.hypot(*points.T) <= (abs(points).max() if self.method == "contains" else 1.0)
+
+    def boundary_at(self, part, unit):
+        rows = np.linspace(0, 1, len(unit))[:, None] if self.method == "boundary_at" else unit
+        return super().boundary_at(part, rows)
+
+
+@pytest.mark.parametrize("method", ["contains", "boundary_at"])
+def test_methods_answer_for_each_row_alone(method: str) -> None:
+    Unruly("").check()
+    with pytest.raises(InputError, match=rf"Unruly\.{method}.*of them, in another order"):
+        Unruly(method).check()

@@ -20,6 +20,7 @@ from ..bounds import Interval, checked_bounds
 from ..conditions import Condition
 from ..given_columns import ROOT, described
 from ..pde import PDE, parameters_of
+from ..pointwise import refuse_not_pointwise
 from ..recipe import Recipe
 
 if TYPE_CHECKING:
@@ -152,6 +153,8 @@ def check_exact(problem: Problem) -> tuple[Points, Points]:
     n = 4 if len(problem.pde.fields) == 3 else 3
     points = own[np.linspace(0, len(own) - 1, n + 2)[1:-1].round().astype(np.int64)]
     values = problem.exact_at(points)
+    advice = "errors are measured at other points"
+    refuse_not_pointwise("exact", problem.exact_at, points, values, advice)
     if not np.isnan(values).all():
         return points, values
     # It may be known in a small part.

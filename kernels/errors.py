@@ -55,7 +55,8 @@ class OutputWarning(UserWarning):
 
 
 class CheckpointWarning(OutputWarning):
-    """A checkpoint could not be written; training goes on, and the next one may succeed."""
+    """A checkpoint could not be written; training goes on, and the next one may succeed. Or that of an earlier run was
+    in the place of a new one, and is kept beside it."""
 
 
 def short(value: object, most: int = 80) -> str:

@@ -21,8 +21,9 @@ from .networks.mlp import PsiMLP
 from .problem.problem import Problem
 from .problems import as_problem
 from .report.output import save_comparison, save_discovery, writable_folder
+from .report.replaceable import CHECKPOINT, COMPARISON, DISCOVERY, SOLUTION, check_no_strangers
 from .results import Solution
-from .solving import CHECKPOINT, solve
+from .solving import solve
 from .storage.files import as_path
 from .training.checks import time_limit
 from .training.doubts import Metric
@@ -37,6 +38,7 @@ from .training.options import Options, chosen_options
 TEACHER_STEPS = 1_000
 PIPELINE_OPTIMIZERS = ("adam", "gauss-newton", "paper")
 # What may be said of `discover`.
+_LABELS = "PINN", "PINN-post", "Psi-NN, discovered R", "Psi-NN, published R"
 _OF_DISCOVERY = ("tests", "steps", "settings")
 
 
@@ -121,9 +123,14 @@ def run_pipeline(
         raise InputError(f"say: expected a function of a text, got {short(say)}")
     if options.resume and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
-    if options.resume and not os.path.exists(first := as_path("out", out) / _place("PINN") / CHECKPOINT):
+    if options.resume and not os.path.exists(first := as_path("out", out) / _place(_LABELS[0]) / CHECKPOINT):
         raise no_checkpoint(first.parent)
     folder = writable_folder(out) if out is not None else None
+    if folder is not None:
+        check_no_strangers(folder, COMPARISON)
+        check_no_strangers(folder / "discovery", DISCOVERY)
+        for label in _LABELS:
+            check_no_strangers(folder / _place(label), SOLUTION[1:] if options.resume else SOLUTION)
 
     def train(label: str, method: str, **of_network: Any) -> Solution:
         place = folder / _place(label) if folder else None
@@ -134,7 +141,8 @@ def run_pipeline(
         say(f"{label}: {solution.steps} steps in {solution.seconds:.1f} s")
         return solution
 
-    rows = [("PINN", train("PINN", "pinn"))]
+    pinn, post, discovered, published = _LABELS
+    rows = [(pinn, train(pinn, "pinn"))]
     with networks_of_the_library():  # all others, whose widths and precision follow from the PINN
         # The PINN is one teacher; another seed makes the second, whose difference from it is the noise.
         teaching: dict[str, Any] = {}
@@ -147,13 +155,11 @@ def run_pipeline(
         if folder is not None:
             save_discovery(found, folder / "discovery")
         if problem.symmetries:
-            rows.append(("PINN-post", train("PINN-post", "pinn-post")))
+            rows.append((post, train(post, "pinn-post")))
         width = matching_width(found.structure, rows[0][1].net.structure.n_parameters)
-        rows.append(
-            ("Psi-NN, discovered R", train("Psi-NN, discovered R", "psi", structure=found.structure, width=width))
-        )
+        rows.append((discovered, train(discovered, "psi", structure=found.structure, width=width)))
         if problem.recipe.structure is not None:
-            rows.append(("Psi-NN, published R", train("Psi-NN, published R", "psi")))
+            rows.append((published, train(published, "psi")))
     result = PipelineResult(found, tuple(rows))
     if folder is not None:
         save_comparison(rows, result.table(), folder)

@@ -9,6 +9,8 @@ from .problem.problem import Problem
 from .training.doubts import Metric, inaccurate
 from .training.result import FitResult
 
+RESULT_SCHEMA = "psinn_fast.result/1"
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -58,6 +60,7 @@ class Solution(FitResult):
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, as ``--json`` prints them."""
         return {
+            "schema": RESULT_SCHEMA,
             "problem": self.problem.name,
             "method": self.setup.method,
             "optimizer": self.setup.optimizer,

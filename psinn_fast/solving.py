@@ -18,6 +18,7 @@ from .networks.structure import Structure
 from .problem.problem import Problem
 from .problems import as_problem
 from .report.output import save_solution, writable_folder
+from .report.replaceable import CHECKPOINT, SOLUTION, check_no_strangers
 from .results import Setup, Solution
 from .scaling.natural_units import float32_suffices
 from .storage.files import as_path
@@ -33,7 +34,6 @@ from .training.protocol import Optimizer
 from .training.result import FitResult, TrainingInterrupted
 from .training.weighting import Weighting, chosen_weighting
 
-CHECKPOINT = "checkpoint.safetensors"
 # Of a network that was given.
 GIVEN = "given"
 
@@ -62,7 +62,8 @@ def solve(
         seed: of the initial weights, and of what optimisers given by name draw; everything else is deterministic.
         out: folder for the checkpoint and, at the end, on Ctrl-C or where an error ends training, what `save_solution`
             writes; on SIGTERM, SIGHUP and an error without its pictures. What cannot be written then is said in an
-            `OutputWarning`.
+            `OutputWarning`. An earlier run's checkpoint there is kept, see `fit`; a folder is refused that has files of
+            the same names which psinn_fast did not write.
         weighting: what the terms of the loss weigh as training goes on, by name or as settings (see `fit`).
         options: how it is trained, the same for all optimisers (`Options`); with ``resume`` from the checkpoint in
             ``out``.
@@ -88,7 +89,7 @@ def solve(
         checkpoint = as_path("out", out) / CHECKPOINT
         if options.resume is True and not os.path.exists(checkpoint):
             raise no_checkpoint(out)
-        writable_folder(out)
+        check_no_strangers(writable_folder(out), SOLUTION if options.resume is not True else SOLUTION[1:])
     method = GIVEN if is_given else chosen_network(network).method  # type: ignore[arg-type]  # no network
 
     def conclude(result: FitResult, pictures: bool = True, is_over: Callable[[], bool] = lambda: False) -> Solution:

@@ -26,8 +26,9 @@ from ..pipeline import compared_by_adam, comparison_table, run_pipeline
 from ..problem.problem import Problem
 from ..problems import get_problem, parse_number
 from ..report.output import check_writable, save_discovery
+from ..report.replaceable import DISCOVERY, check_no_strangers
 from ..solving import solve
-from ..storage.files import to_json
+from ..storage.files import as_path, to_json
 from ..training.checkpoint import load_network
 from ..training.optimisers.adam import Adam
 from ..training.optimisers.gauss_newton import GaussNewton
@@ -173,6 +174,8 @@ def _solve(options: argparse.Namespace) -> int:
 
 def _discover(options: argparse.Namespace) -> int:
     problem = _problem(options)
+    if options.out is not None:
+        check_no_strangers(as_path("out", options.out), DISCOVERY)
     found = discover(
         problem,
         None if options.teacher is None else load_network(options.teacher).double(),

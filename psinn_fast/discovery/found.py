@@ -14,6 +14,8 @@ from .distillation import Distillation
 from .evidence import Evidence, evidence_table
 from .teachers import Trained
 
+DISCOVERY_SCHEMA = "psinn_fast.discovery/1"
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -102,6 +104,7 @@ class Discovery:
         if self.trial is not None:
             trial = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self.trial).items()}
         return {
+            "schema": DISCOVERY_SCHEMA,
             "problem": self.problem.name,
             "centre": self.problem.domain.centre.tolist(),
             "structure": json.loads(self.structure.to_json()),

@@ -31,6 +31,7 @@ from .plots import (
     solution_figure,
     structure_figure,
 )
+from .replaceable import COMPARISON, COMPARISON_SCHEMA, DISCOVERY, SOLUTION, strangers
 
 if TYPE_CHECKING:  # loaded only where something is drawn
     from matplotlib.figure import Figure
@@ -43,7 +44,7 @@ def save_solution(solution: Solution, out: str | Path, pictures: bool = True) ->
         InputError: it is no `Solution`, or ``out`` no path.
     """
     _check("solution", solution, Solution, "what solve returns")
-    with _Folder(out) as folder:
+    with _Folder(out, SOLUTION) as folder:
         folder.write("weights.safetensors", lambda path: save_network(path, solution.net, solution.coefficients))
         folder.write("structure.json", solution.net.structure.save)
         folder.write_text("result.json", to_json(solution.to_dict()) + "\n")
@@ -65,7 +66,7 @@ def save_discovery(discovery: Discovery, out: str | Path) -> None:
         InputError: it is no `Discovery`, or ``out`` no path.
     """
     _check("discovery", discovery, Discovery, "what discover returns")
-    with _Folder(out) as folder:
+    with _Folder(out, DISCOVERY) as folder:
         folder.write("structure.json", discovery.structure.save)
         folder.write_text("discovery.txt", discovery.report() + "\n")
         folder.write_text("discovery.json", to_json(discovery.to_dict()) + "\n")
@@ -75,8 +76,9 @@ def save_discovery(discovery: Discovery, out: str | Path) -> None:
 
 def save_comparison(rows: Sequence[tuple[str, Solution]], table: str, out: str | Path) -> None:
     """comparison.json, comparison.txt, loss curves of all, and an overview of the first Psi-NN."""
-    with _Folder(out) as folder:
-        folder.write_text("comparison.json", to_json({name: row.to_dict() for name, row in rows}) + "\n")
+    with _Folder(out, COMPARISON) as folder:
+        results = {name: row.to_dict() for name, row in rows}
+        folder.write_text("comparison.json", to_json({"schema": COMPARISON_SCHEMA, "results": results}) + "\n")
         folder.write_text("comparison.txt", table + "\n")
         folder.draw("comparison.png", lambda: history_figure({name: row.history for name, row in rows}))
         tied = [row for _, row in rows if row.setup.method == "psi"]
@@ -143,10 +145,12 @@ def _draw_structure(folder: _Folder, structure: Structure) -> None:
 
 
 class _Folder:
-    """``with _Folder(path) as folder``: files by name; on leaving, a warning that names those that were not written."""
+    """``with _Folder(path, names) as folder``: files by name; on leaving, a warning that names those that were not
+    written, for instance since there is a file of someone else's of that name."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, names: Sequence[str]) -> None:
         self._path, self._failures = as_path("out", path), list[str]()
+        self._foreign = strangers(self._path, names)
 
     def __enter__(self) -> _Folder:
         with contextlib.suppress(OSError):  # the files will say so
@@ -161,6 +165,9 @@ class _Folder:
             warnings.warn(message, OutputWarning, stacklevel=3)
 
     def write(self, name: str, write: Callable[[Path], object]) -> None:
+        if name in self._foreign:
+            self._failures.append(f"{name} (what is there psinn_fast did not write)")
+            return
         try:
             write(self._path / name)
         except Aborted:  # on request

@@ -109,6 +109,17 @@ def _check_replaceable(target: Path) -> None:
         raise OSError("the file there is read-only")
 
 
+def move(path: Path, target: Path) -> None:
+    """Rename a file, in its folder; another one there is replaced.
+
+    Raises:
+        OSError: it cannot be, or what is at either place is no regular file or read-only; both are as they were.
+    """
+    _check_replaceable(path)
+    _check_replaceable(target)
+    os.replace(path, target)
+
+
 def try_to_write(folder: str | Path) -> None:
     """Make a file in a folder and remove it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -143,6 +144,9 @@ class Checkpoint:
         if self._path is None:
             return
         is_first, self._written_at = self._written_at is None, seconds
+        if not is_first:  # someone may have removed its folder
+            with suppress(OSError):
+                self._path.parent.mkdir(parents=True, exist_ok=True)
         header = {
             "numbers": dict(numbers), "identity": self._identity, "history_columns": list(self._history.columns),
         }  # fmt: skip
@@ -161,7 +165,8 @@ class Checkpoint:
     def conclude(self) -> None:
         """Say so if the last `write` failed: no other follows."""
         if self._failed:
-            message = f"{self._path}: cannot be written ({self._failed}); it holds an earlier step"
+            left = "it holds an earlier step" if self.exists else "there is none any more"
+            message = f"{self._path}: cannot be written ({self._failed}); {left}"
             warnings.warn(message, OutputWarning, stacklevel=3)
 
     def load(self, expect: Callable[[Mapping[str, Any]], Expectations]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -212,10 +217,13 @@ class Checkpoint:
 
     def _checked(self, identity: Any, columns: Any, numbers: Any) -> dict[str, Any]:
         """The numbers of a run that is this one."""
-        saved = entries.fields("identity", identity, (), None)
-        different = list(differences(saved, self._identity))
+        saved, own = entries.texts("history_columns", columns), list(self._history.columns)
+        if saved != own and sorted(saved) == sorted(own):
+            orders = [list(History(one).terms) for one in (saved, own)]
+            raise CheckpointError(f"it has the problem's terms in another order: saved {orders[0]}, now {orders[1]}")
+        different = list(differences(entries.fields("identity", identity, (), None), self._identity))
         if different:
             raise CheckpointError(f"it belongs to another run ({'; '.join(different[:_MOST_DIFFERENCES])})")
-        if entries.items("history_columns", columns) != list(self._history.columns):
-            raise CheckpointError(f"its history has the columns {short(columns)}, not {list(self._history.columns)}")
+        if saved != own:
+            raise CheckpointError(f"its history has the columns {short(saved)}, not {own}")
         return entries.fields("numbers", numbers, (), None)

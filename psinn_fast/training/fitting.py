@@ -21,6 +21,7 @@ from ..storage.files import as_path
 from ..symmetries.imposed import broken_symmetries
 from .callbacks import Callbacks
 from .checks import check_fits, check_regularizer, check_trainable, check_weighting, time_limit
+from .earlier_run import check_replaceable
 from .judging import judged
 from .optimisers.adam import Adam
 from .optimisers.named import chosen_optimizers
@@ -55,7 +56,9 @@ def fit(
             where the one before it ended.
         coefficients: where the unknown ones start; None: where the problem says.
         seconds: stop after this time (looked at every 0.2 s, or between steps of Gauss-Newton).
-        checkpoint: file written at the start, every 30 s, at the end, on Ctrl-C and before an error is raised.
+        checkpoint: file written at the start, every 30 s, at the end, on Ctrl-C and before an error is raised. That of
+            an earlier run which is not resumed is kept beside it (``run.earlier.safetensors`` of ``run.safetensors``),
+            with a `CheckpointWarning`; of several such the longest.
         weighting: what the terms of the loss weigh as training goes on (docs/weightings.md), in all optimisers:
             ``"fixed"``, ``"trace-balance"``, ``"gradient-norms"``, ``"ntk"``, ``"residual-attention"``,
             ``"self-adaptive"``, ``"causal"``, or settings: ``pf.GradientNorms(every=50)``. None: the conditions' own
@@ -64,7 +67,8 @@ def fit(
 
     Raises:
         InputError: a network that does not fit the problem, or one of float32, where that is too coarse for it; an
-            option out of range or without effect; a weighting that an optimiser or the problem does not allow.
+            option out of range or without effect; a weighting that an optimiser or the problem does not allow; a
+            ``checkpoint`` that would replace a file which is none.
         CheckpointError: the checkpoint cannot be read or written, or is of another run.
         DivergedError: a loss or gradient became NaN or infinite; net and checkpoint hold the last good weights.
         CallbackError: a callback raised an exception, or returned what it must not.
@@ -107,6 +111,8 @@ def trained(
         raise InputError("resume: needs the file to continue from (checkpoint)")
     if options.resume is True and checkpoint is not None and not as_path("checkpoint", checkpoint).exists():
         raise no_checkpoint(checkpoint)
+    if options.resume is not True and checkpoint is not None:
+        check_replaceable(as_path("checkpoint", checkpoint))
     known = (
         *missing_conditions(problem, is_symmetric=not net.structure.is_dense),
         *broken_symmetries(problem, net.structure),

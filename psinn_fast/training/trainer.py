@@ -26,6 +26,7 @@ from ..storage import entries
 from .callbacks import CallbackError, Callbacks, Progress
 from .checkpoint import Checkpoint, Expectations, Expected, Snapshot
 from .checks import check_run, check_saved
+from .earlier_run import set_aside
 from .history import History, log_interval
 from .identity import run_identity
 from .interrupt import InterruptFlag
@@ -107,6 +108,8 @@ class Trainer:
         self._spent = self._history["seconds"][-1] if len(self._history) else 0.0
         self._began = time.perf_counter()
         check_saved(run)
+        if self.resume is not True and self.checkpoint is not None:
+            set_aside(Path(self.checkpoint), self._history.rows)
         self._save(run)  # an unwritable checkpoint shows now, not after the work
         self._notes = _too_late(run.step, self.optimizers[self._stage].most_steps, self._before)
         try:

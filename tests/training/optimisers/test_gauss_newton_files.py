@@ -75,7 +75,8 @@ def test_only_who_asks_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
     path, options = tmp_path / "c.safetensors", GaussNewton(2)
     nets = [network(2), network(2)]
     fit(small_laplace(), network(1), options, checkpoint=path)
-    fit(small_laplace(), nets[0], options, checkpoint=path)
+    with pytest.warns(CheckpointWarning, match="an earlier run of 2 steps is kept"):
+        fit(small_laplace(), nets[0], options, checkpoint=path)
     fit(small_laplace(), nets[1], options)
     with pytest.raises(InputError, match=r"resume: there is no checkpoint in .*new\.safetensors; leave resume out"):
         fit(small_laplace(), nets[1], options, checkpoint=tmp_path / "new.safetensors", options=Options(resume=True))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
+import torch
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -16,8 +17,8 @@ class FrozenDict(dict[Key, Value]):
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError(
-            f"{dict(self)} belongs to a PDE, condition or problem, which does not change once it is made: make another "
-            "one, e.g. by dataclasses.replace"
+            f"{dict(self)} belongs to a PDE, condition, problem or domain, which does not change once it is made: make "
+            "another one, e.g. by dataclasses.replace"
         )
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
@@ -35,3 +36,21 @@ def frozen(value: Any) -> Any:
     elif type(value) is tuple:
         return tuple(map(frozen, value))
     return value
+
+
+def unchanging(value: Any) -> Any:
+    """A copy that nobody can change: of arrays, lists, tuples, sets, dictionaries, bytearrays, and those within.
+
+    Other objects stay what they are.
+    """
+    if isinstance(value, np.ndarray):
+        return frozen(np.array(value))
+    if isinstance(value, Mapping):
+        return FrozenDict({name: unchanging(part) for name, part in value.items()})
+    if isinstance(value, list) or type(value) is tuple:
+        return tuple(map(unchanging, value))
+    if isinstance(value, (set, frozenset)):
+        return frozenset(value)
+    if isinstance(value, torch.Tensor):  # which cannot be frozen, but is nobody else's
+        return value.detach().clone()
+    return bytes(value) if isinstance(value, bytearray) else value

@@ -35,12 +35,13 @@ class Box(Domain):
                 raise InputError(
                     f"{cls.__name__}: a Box is all of its bounds, its own {name} would not count; derive from Domain"
                 )
+        super().__init_subclass__()
 
     def __init__(self, /, **intervals: tuple[float, float]) -> None:
         if not intervals:
             raise InputError("intervals: expected at least one, e.g. Box(x=(-1, 1))")
         super().__init__(**intervals)
-        self.parts = tuple(f"{coord}_{end}" for coord in self.coords for end in _ENDS)
+        self._have(parts=tuple(f"{coord}_{end}" for coord in self.coords for end in _ENDS))
 
     def __repr__(self) -> str:
         ends = zip(self.coords, self.low, self.high, strict=True)

@@ -31,6 +31,8 @@ class Disk(Domain):
     """
 
     parts = ("rim",)
+    middle: Points
+    radius: float
 
     def __init__(self, centre: Sequence[float] = (0.0, 0.0), radius: float = 1.0, coords: Names = "x y") -> None:
         middle, names = checks.numbers("centre", centre), split_names(coords, "coords")
@@ -38,7 +40,7 @@ class Disk(Domain):
             raise InputError(f"centre, coords: expected two of each, got {centre!r} and {coords!r}")
         r = checks.number("radius", radius, above=0)
         super().__init__(**{name: (c - r, c + r) for name, c in zip(names, middle.tolist(), strict=True)})
-        self.middle, self.radius = middle, r
+        self._have(middle=middle, radius=r)
 
     def contains(self, points: Points) -> Mask:
         return np.asarray(np.linalg.norm(points - self.middle, axis=1) <= self.radius)

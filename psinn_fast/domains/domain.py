@@ -11,13 +11,14 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from ..frozen import frozen
+from ..frozen import frozen, unchanging
 from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..kernels.language.channels import MAX_INPUTS
 from ..language.names import by_normal_names
 from ..networks.groups import SignedPermutation, maps_of_box
 from .boundary_checks import check_contains, check_part
+from .own_names import refuse_taken, refuse_taken_names
 from .pointset import PointSet, Region
 from .returned import called, vectors
 from .unit import OFFSET, counts, even, mesh, refuse_too_many
@@ -48,14 +49,14 @@ class Measured(NamedTuple):
 
 
 class _Finished(type):
-    """Domains may set attributes while they are made, and not afterwards."""
+    """Domains set attributes while they are made, and not afterwards; what they hold is a copy of what was given."""
 
     def __call__(cls, *args: Any, **keywords: Any) -> Any:
         made = super().__call__(*args, **keywords)
         if "coords" not in made.__dict__:
             raise InputError(f"{cls.__name__}: its __init__ calls super().__init__(x=(low, high), ...) with its bounds")
-        arrays = {name: np.array(value) for name, value in made.__dict__.items() if isinstance(value, np.ndarray)}
-        made.__dict__.update({name: frozen(value) for name, value in arrays.items()}, _is_finished=True)
+        kept = {name: unchanging(value) for name, value in made.__dict__.items()}
+        made.__dict__.update(kept, _is_finished=True)
         return made
 
 
@@ -67,9 +68,13 @@ class Domain(metaclass=_Finished):
     - ``parts`` are the names of the boundary's parts, as many or as few as conditions tell apart;
     - `boundary_at` gives the points of a part, and its outward normals.
 
-    A domain does not change once it is made. It is pickled and copied with its attributes. What a subclass returns is
-    checked wherever it is used. Point sets are float64 arrays of shape (N, d); those to train on (`grid`, `random`,
-    `boundary`) say that they stand for the domain or parts of its boundary (`PointSet`).
+    A domain does not change once it is made: arrays, lists, sets and dictionaries among its attributes are copied, as
+    read-only arrays, tuples and the like. It is pickled and copied with its attributes. Names that this class gives a
+    meaning to, those with an underscore too, are no names for attributes of a subclass, but for ``parts``; methods may
+    be overridden by methods. What a subclass returns is checked wherever it is used.
+
+    Point sets are float64 arrays of shape (N, d); those to train on (`grid`, `random`, `boundary`) say that they stand
+    for the domain or parts of its boundary (`PointSet`).
 
     Attributes:
         coords: names of the d coordinates.
@@ -83,6 +88,7 @@ class Domain(metaclass=_Finished):
     high: Points
     parts: tuple[str, ...] = ()
     is_box = False
+    _is_finished: bool
 
     def __init__(self, /, **bounds: tuple[float, float]) -> None:
         kind = type(self).__name__
@@ -92,8 +98,14 @@ class Domain(metaclass=_Finished):
         if len(named) > MAX_INPUTS and not self.is_box:
             raise InputError(f"{kind}: expected 1 to {MAX_INPUTS} coordinates, got {len(named)}")
         ends = [_ends(name, interval) for name, interval in named.items()]
-        self.coords = tuple(named)
-        self.low, self.high = frozen((np.array([low for low, _ in ends]), np.array([high for _, high in ends])))
+        low, high = (np.array([pair[i] for pair in ends]) for i in range(2))
+        self._have(coords=tuple(named), low=frozen(low), high=frozen(high))
+
+    def __init_subclass__(cls) -> None:
+        refuse_taken_names(cls)
+        for name, value in list(vars(cls).items()):
+            if isinstance(value, (np.ndarray, list)):
+                setattr(cls, name, unchanging(value))
 
     def contains(self, points: Points) -> Mask:
         """Which of the points (N, d) lie in the domain: (N,) truth values. Those beyond the bounds never count."""
@@ -116,14 +128,20 @@ class Domain(metaclass=_Finished):
     def __setattr__(self, name: str, value: object) -> None:
         if "_is_finished" in self.__dict__:
             raise AttributeError(f"{name}: a domain does not change once it is made; make another one")
+        refuse_taken(type(self), name)
         object.__setattr__(self, name, value)
+
+    def _have(self, **attributes: object) -> None:
+        """Set what only the library's own classes set."""
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"{name}: a domain does not change once it is made; make another one")
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         # Neither pickles nor copies of arrays are read-only.
-        self.__dict__.update({name: frozen(v) if isinstance(v, np.ndarray) else v for name, v in state.items()})
+        self.__dict__.update({name: frozen(value) for name, value in state.items()})
 
     def __repr__(self) -> str:
         ends = zip(self.coords, self.low, self.high, strict=True)

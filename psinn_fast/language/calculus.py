@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sympy as sp
@@ -79,7 +79,8 @@ def _axes(coords: Axes, what: str) -> tuple[sp.Symbol, ...]:
         if not scope.spatial:
             raise InputError(f"{what}: there is no spatial coordinate, only {scope.coords[0]}")
         return tuple(symbols[axis] for axis in scope.spatial)
-    names = split_names(coords if isinstance(coords, str) else [str(name) for name in coords], f"{what}: coords")
+    is_list = not isinstance(coords, (str, set, frozenset, Mapping))
+    names = split_names([str(name) for name in coords] if is_list else coords, f"{what}: coords")
     for name in names:
         if name not in scope.coords:
             raise InputError(f"{what}: coords: expected some of {list(scope.coords)}, got {name!r}")

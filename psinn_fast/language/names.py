@@ -24,10 +24,9 @@ def split_words(words: Names, what: str) -> tuple[str, ...]:
     """``"u u_x"``, ``"u, u_x"`` or ``["u", "u_x"]`` to a tuple of texts."""
     if isinstance(words, str):
         return tuple(words.replace(",", " ").split())
-    if isinstance(words, (set, frozenset)):
-        raise InputError(
-            f"{what}: expected a text or a list of texts, got a {type(words).__name__}, which has no order"
-        )
+    if isinstance(words, (set, frozenset, Mapping)):
+        why = "whose values would be dropped" if isinstance(words, Mapping) else "which has no order"
+        raise InputError(f"{what}: expected a text or a list of texts, got a {type(words).__name__}, {why}")
     parts = tuple(words) if isinstance(words, Iterable) else (words,)
     for part in parts:
         if not isinstance(part, str):

@@ -65,11 +65,11 @@ class Called:
         """The equations of these names, in the function's order, and the derivatives that may be in them.
 
         Raises:
-            InputError: a name of none of them.
+            InputError: names of none of them, all of which it says.
         """
         if unknown := [name for name in names if name not in self.equations]:
             there = f"the PDE's are {list(dict.fromkeys(self.equations))}" if self.equations else _NAMELESS
-            raise InputError(f"{where}: equations: {there}, got {unknown[0]!r}")
+            raise InputError(f"{where}: equations: {there}, got {', '.join(map(repr, unknown))}")
         pairs = [(r, own) for r, own in zip(self.expressions, self.equations, strict=True) if own in names]
         expressions, equations = zip(*pairs, strict=True)
         fields = _fields_in(*expressions)

@@ -84,6 +84,12 @@ class Condition(Portable):
         """The mean of the points' own weights; 1 where they have none."""
         return float(np.mean(self.columns[ROOT] ** 2)) if ROOT in self.columns else 1.0
 
+    @property
+    def counts(self) -> npt.NDArray[np.bool_]:
+        """(N,): which points weigh anything."""
+        roots = self.columns.get(ROOT)
+        return np.full(len(self.sites[0]), True) if roots is None else np.asarray(roots > 0)
+
     def traced(self, pde: PDE, unknowns: Unknowns | None = None) -> Traced:
         """The program of this condition for a PDE's fields, and for the free numbers behind its unknown coefficients.
 
@@ -179,7 +185,7 @@ def Residual(
 
     A term of some equations has a weight, points and a loss of its own, and computes derivatives for itself:
 
-        Residual(points, equations="momentum_x momentum_y"), Residual(points, equations="continuity", weight=10.0)
+        Residual(points, equations="momentum energy"), Residual(points, equations="continuity", weight=10.0)
 
     There is no mapping from equations to weights within one term: its one loss would not say which equation is
     missed, and natural units, which scale every residual, could undo it. Where terms of their own cost too much,
@@ -196,6 +202,11 @@ def Residual(
         outside: allow points outside the problem's domain, which are refused otherwise.
         data: numbers that the residual function reads, by name: one, one per point, or functions of the coordinates.
     """
+    if isinstance(equations, Mapping):
+        raise InputError(
+            f"{name or 'residual'}: equations: expected their names, got a mapping, whose values would be dropped; a "
+            "weight belongs to a term of its own: Residual(points, equations='continuity', weight=10.0)"
+        )
     wanted = () if equations is None else equation_names(split_words(equations, "equations"), "equations")
     name = ("+".join(wanted) or "residual") if name is None else name
     site = _points(points, name)

@@ -28,8 +28,8 @@ class History:
 
     A row holds the step, seconds of training before it, what the optimiser adds (``lr``, ``damping``), the total loss,
     the same at points that training does not see (``held_out``; NaN where it was not looked at), every term
-    (unweighted), the weight penalty, unknown coefficients, and the relative L2 error (NaN where it is not known), all
-    at that step's weights, before their update.
+    (without its weight, but with those that its condition gives its points), the weight penalty, unknown coefficients,
+    and the relative L2 error (NaN where it is not known), all at that step's weights, before their update.
     """
 
     def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[float]] = ()) -> None:

@@ -57,11 +57,11 @@ class Verdict:
 class FitResult:
     """What training found: the network, and what is known of it.
 
-    ``net``: the network that was trained; ``losses``: unweighted, by term, at its final weights; ``coefficients``: the
-    unknown ones, found; ``history``: rows as training went on; ``end`` and ``verdict``: where it ended, and how far it
-    can be trusted, whose entries are attributes of the result too; ``snapshot``: where training was, for
-    ``Options(resume=result)``; None where the state of an optimiser of the user's own could not be saved. ``status``
-    says how it ended and what speaks against it.
+    ``net``: the network that was trained; ``losses``: by term, without its weight but with those that its condition
+    gives its points, at the network's final weights; ``coefficients``: the unknown ones, found; ``history``: rows as
+    training went on; ``end`` and ``verdict``: where it ended, and how far it can be trusted, whose entries are
+    attributes of the result too; ``snapshot``: where training was, for ``Options(resume=result)``; None where the state
+    of an optimiser of the user's own could not be saved. ``status`` says how it ended and what speaks against it.
 
     The result that an error carries (``error.result``) is not judged: its verdict is empty.
     """

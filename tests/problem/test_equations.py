@@ -198,12 +198,13 @@ def test_names_that_are_none(given: Callable[..., Any], message: str) -> None:
         (lambda: pf.Residual(GRID, equations=["a", "a"]), "no name twice"),
         (lambda: pf.Residual(GRID, equations=3), "equations: expected a text or a list of texts, got 3"),
         (lambda: pf.Residual(GRID, equations={"a"}), "got a set, which has no order"),
+        (lambda: pf.Residual(GRID, equations={"a": 1.0, "b": 100.0}), "equations: .*got a mapping, .*dropped"),
         (lambda: pf.Residual(GRID, lambda u: u.x, equations="a"), "a: equations: they are those of the PDE"),
         (lambda: pf.Residual(GRID, weight={"a": 1.0}), "residual: weight: .*equations='continuity', weight=10.0"),
         (lambda: pf.Dirichlet(GRID, weight={"a": 1.0}, u=0.0), "dirichlet: weight: .* got a mapping"),
         (
-            lambda: problem(pf.Residual(GRID, equations="continuity energy")),
-            r"term 'continuity\+energy': equations: the PDE's are \['momentum_x', .*'continuity'\], got 'energy'",
+            lambda: problem(pf.Residual(GRID, equations="continuity energy mass")),
+            r"term 'continuity\+energy\+mass': equations: the PDE's are \['momentum_x', .*\], got 'energy', 'mass'$",
         ),
         (
             lambda: problem(pf.Residual(GRID, equations="continuity"), residual=as_list),

@@ -13,11 +13,13 @@ import pytest
 import sympy as sp
 import torch
 
+import psinn_fast
 from psinn_fast import (
     PDE,
     Box,
     Data,
     Dirichlet,
+    Disk,
     InputError,
     Network,
     Neumann,
@@ -74,6 +76,21 @@ MASKED = np.ma.array(POINTS, mask=np.zeros_like(POINTS, dtype=bool))
             "coords: .* got a set, which has no order",
         ),
         (lambda: PDE("x", frozenset("uv"), lambda u: u.x), "fields: .*no order"),
+        (lambda: PDE({"x": 1.0}, "u", lambda u: u.x), "coords: .*got a dict, whose values would be dropped"),
+        (lambda: PDE("x", {"u": 1.0}, lambda u: u.x), "fields: .*got a dict, whose values would be dropped"),
+        (
+            lambda: PDE("x y", "u", lambda u: psinn_fast.lap(u, {"x": 2})),
+            "coords: .*got a dict, whose values would be dropped",
+        ),
+        (lambda: PDE("x y", "u", lambda u: psinn_fast.lap(u, {"x"})), "coords: .*got a set, which has no order"),
+        (lambda: Disk(coords={"x": 1, "y": 2}), "coords: .*got a dict, whose values would be dropped"),
+        (lambda: Periodic([[0.0]], [[1.0]], {"u": 1.0}), "quantities: .*got a dict, whose values would be dropped"),
+        (
+            lambda: psinn_fast.derivatives(
+                psinn_fast.TanhMLP([1, 2, 1]), torch.zeros(1, 1), {"u_x": 2.0}, coords="x", fields="u"
+            ),
+            "wanted: .*got a dict, whose values would be dropped",
+        ),
         (lambda: Problem("p", LAPLACE, BOX, set()), "conditions: .*no order"),
         (lambda: Recipe(layers={2, 8, 1}), "layers: expected"),
         (lambda: Recipe(student={8, 4}), "student: .*no order"),

@@ -21,7 +21,6 @@ from ...domains import Domain
 from ...domains.unit import even
 from ...kernels.language.channels import Channel, Laplacian, channel_order
 from ..conditions import EQUATION, Condition
-from ..given_columns import ROOT
 from .coverage import coverage
 from .linearised import Slopes, linearised
 
@@ -174,7 +173,7 @@ class _Parts:
         """On which parts a condition is given, and how many of its points lie on none."""
         found, inside = set[str](), 0
         for site, region in zip(condition.sites, condition.regions, strict=True):
-            points = site[condition.columns[ROOT] > 0] if ROOT in condition.columns else site
+            points = site[condition.counts]
             if region is not None and region.domain is self.domain and region.parts and len(points) == len(site):
                 found.update(region.parts)
             else:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from ...domains import Domain
 from ..conditions import EQUATION, RESIDUAL, Condition
+from ..given_columns import ROOT
 
 if TYPE_CHECKING:  # it is described, not made, here
     from ..problem import Problem
@@ -29,9 +31,10 @@ def coverage(problem: Problem) -> tuple[str, ...]:
     """Where the equation is not asked for; () where it is asked for everywhere.
 
     In a box one text per axis, along which it is looked for: points of a part of it, such as an L or a disc, leave no
-    gap. In another domain a text if the regions that points stand for leave out a part of it. Residuals of a
-    condition's own count as the equation, since different parts may have different ones; a PDE without derivatives,
-    for fits of data, is none. Where terms ask for some of its equations alone, each equation is looked for.
+    gap. In another domain a text if the regions that points stand for leave out a part of it. Points of weight 0 ask
+    for nothing. Residuals of a condition's own count as the equation, since different parts may have different ones; a
+    PDE without derivatives, for fits of data, is none. Where terms ask for some of its equations alone, each equation
+    is looked for.
     """
     counted = [c for c in problem.conditions if c.weight > 0 and c.kind in (EQUATION, RESIDUAL)]
     if not any(condition.equations for condition in counted):
@@ -49,6 +52,29 @@ def coverage(problem: Problem) -> tuple[str, ...]:
     )
 
 
+class _Asked(NamedTuple):
+    """A region where the equation is asked for, or where it is nearest to those of its points that weigh anything."""
+
+    domain: Domain
+    points: Points
+    counts: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, condition: Condition, domain: Domain) -> _Asked:
+        """At the condition's points; where its weights are known at others, and some are 0, at more."""
+        if not condition.counts.all():
+            more = domain.random(_PROBES, 0)
+            columns = condition.columns_at([more])
+            if columns is not None:
+                return cls(domain, np.asarray(more), columns[ROOT] > 0)
+        return cls(domain, condition.sites[0], condition.counts)
+
+    def holds(self, places: Points) -> npt.NDArray[np.bool_]:
+        widths = self.domain.high - self.domain.low
+        nearest = cKDTree(self.points / widths).query(places / widths)[1]
+        return np.asarray(~self.domain.outside(places) & self.counts[nearest])
+
+
 def _missed(problem: Problem, conditions: Sequence[Condition]) -> tuple[str, ...]:
     """What is said of the equation that these conditions ask for."""
     domain = problem.domain
@@ -58,22 +84,24 @@ def _missed(problem: Problem, conditions: Sequence[Condition]) -> tuple[str, ...
             return ("the equation is asked for at no point inside the domain",)
         is_equation = problem.pde.traced().program.channels.order > 0
         return ("no term asks for the equation",) if is_equation else ()
-    if all(own.is_box for own in (domain, *regions)):
-        return tuple(_gaps_along_axes(domain, regions, points))
+    if all(own.is_box for own in (domain, *(region.domain for region in regions))):
+        parts = [own.points[own.counts] for own in regions if not own.counts.all()]
+        whole = [own.domain for own in regions if own.counts.all()]
+        return tuple(_gaps_along_axes(domain, whole, np.concatenate([points, *parts])))
     return () if len(points) else _part_without(domain, regions)
 
 
-def _places(problem: Problem, conditions: Sequence[Condition]) -> tuple[list[Domain], Points]:
+def _places(problem: Problem, conditions: Sequence[Condition]) -> tuple[list[_Asked], Points]:
     """The regions that conditions' points stand for, and points that stand for themselves, inside the domain."""
     domain = problem.domain
     regions, arrays = [], [np.zeros((0, len(domain.coords)))]
     for condition in conditions:
-        region, points = condition.regions[0], condition.sites[0]
+        region, points = condition.regions[0], condition.sites[0][condition.counts]
         if region is None or not (region.domain.is_box or region.is_solid):
             own = points[~domain.outside(points)]
             arrays += [own] if (~domain.on_boundary(own, _SAME)).any() else []
         elif region.is_solid and _overlap(region.domain, domain):
-            regions.append(region.domain)
+            regions.append(_Asked.of(condition, region.domain))
     return regions, np.concatenate(arrays)
 
 
@@ -88,12 +116,12 @@ def _gaps_along_axes(box: Domain, boxes: Sequence[Domain], points: Points) -> It
             yield f"the equation holds on {name} in {' and '.join(texts)} only, of {_interval(low, high)}"
 
 
-def _part_without(domain: Domain, regions: Sequence[Domain]) -> tuple[str, ...]:
+def _part_without(domain: Domain, regions: Sequence[_Asked]) -> tuple[str, ...]:
     """Of a domain, or of regions in it, that is no box."""
-    if any(own is domain for own in regions):
+    if any(own.domain is domain and own.counts.all() for own in regions):
         return ()
     points = domain.random(_PROBES, 0)
-    part = float(np.logical_or.reduce([~own.outside(points) for own in regions]).mean())
+    part = float(np.logical_or.reduce([own.holds(points) for own in regions]).mean())
     return (f"the equation holds in {part:.0%} of {domain} only",) if 1 - part > _BESIDE else ()
 
 

@@ -136,13 +136,16 @@ def _covered(condition: Condition, box: Domain, axis: int, end: str) -> Lines:
 
 
 def _pieces(condition: Condition, box: Domain) -> Iterator[tuple[Points, Points]]:
-    """Corners of boxes on the faces where a condition is given, as parts of the domain; of an array, its extent."""
+    """Corners of boxes on the faces where a condition is given, as parts of the domain.
+
+    Of an array they are its extent, and so they are where some points weigh nothing, of those that do.
+    """
     extent = box.high - box.low
     for site, region in zip(condition.sites, condition.regions, strict=True):
-        if region is not None and region.domain.is_box:
+        if region is not None and region.domain.is_box and condition.counts.all():
             yield from (((low - box.low) / extent, (high - box.low) / extent) for low, high in region.extents)
             continue
-        unit = (site - box.low) / extent
+        unit = (site[condition.counts] - box.low) / extent
         for axis, value in [(axis, value) for axis in range(unit.shape[1]) for value in (0.0, 1.0)]:
             own = unit[abs(unit[:, axis] - value) < _SAME]
             if len(own):

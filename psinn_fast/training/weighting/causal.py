@@ -66,7 +66,10 @@ class Causal(Weighting):
                 f"PDE(..., time='...'), one of {list(problem.pde.coords)}"
             )
         if not objective.equations:
-            raise InputError(f"weighting: causal weighs the equation in time, and {problem.name!r} has none inside")
+            raise InputError(
+                f"weighting: causal weighs the equation in time, and {problem.name!r} has none inside"
+                f"{objective.weightless}"
+            )
         return _InTime(objective, self)
 
 

@@ -53,7 +53,8 @@ class _Annealing(Weigher):
         if not objective.equations or not self._weighed:
             raise InputError(
                 "weighting: gradient-norms weighs other conditions against the equation inside the domain, and "
-                f"{objective.problem.name!r} has no {'other condition' if objective.equations else 'equation there'}"
+                f"{objective.problem.name!r} has no "
+                f"{'other condition' if objective.equations else 'equation there'}{objective.weightless}"
             )
         self._average = torch.ones_like(objective.own)
         self._units = torch.tensor(objective.problem.loss_units).to(objective.own)

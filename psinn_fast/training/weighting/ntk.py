@@ -35,6 +35,7 @@ class NTK(Weighting):
         if len(objective.equations) + len(objective.imposed) < 2:
             raise InputError(
                 f"weighting: ntk weighs conditions against each other, and {objective.problem.name!r} has only one"
+                f"{objective.weightless}"
             )
         return _Traces(objective)
 

@@ -158,6 +158,14 @@ class Objective:
         return sorted([*self.equations, *self.imposed, *self.measured])
 
     @property
+    def weightless(self) -> str:
+        """For messages that something is missing: which terms do not count, since they weigh nothing."""
+        names = [repr(name) for i, name in enumerate(self.problem.term_names) if i not in self.active]
+        if not names:
+            return ""
+        return f" of a positive weight ({' and '.join(names)} {'has' if len(names) == 1 else 'have'} weight 0)"
+
+    @property
     def terms(self) -> Sequence[Term]:
         """As they are trained now, without weights of their points."""
         return self._terms()

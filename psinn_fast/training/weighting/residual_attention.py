@@ -47,7 +47,7 @@ class ResidualAttention(Weighting):
         if not objective.equations:
             raise InputError(
                 "weighting: residual-attention weighs the points of an equation inside the domain, and "
-                f"{objective.problem.name!r} has none"
+                f"{objective.problem.name!r} has none{objective.weightless}"
             )
         return _Attention(objective, self)
 

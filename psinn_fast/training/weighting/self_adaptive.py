@@ -47,6 +47,7 @@ class SelfAdaptive(Weighting):
         if not objective.equations and not objective.imposed:
             raise InputError(
                 f"weighting: self-adaptive does not weigh measurements, and {objective.problem.name!r} has nothing else"
+                f"{objective.weightless}"
             )
         return _Ascent(objective, self.rate)
 

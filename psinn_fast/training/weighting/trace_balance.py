@@ -68,10 +68,11 @@ class _Balance(Weigher):
         super().__init__(objective)
         problem = objective.problem
         self._on_boundary = [is_boundary_term(problem, condition) for condition in problem.conditions]
-        if not any(self._on_boundary) or not objective.equations:
+        is_given = any(own and c.weight > 0 for own, c in zip(self._on_boundary, problem.conditions, strict=True))
+        if not is_given or not objective.equations:
             raise InputError(
                 "weighting: trace-balance weighs conditions on the boundary against an equation inside, and "
-                f"{problem.name!r} has no term {'inside' if any(self._on_boundary) else 'on the boundary'}"
+                f"{problem.name!r} has no term {'inside' if is_given else 'on the boundary'}{objective.weightless}"
             )
 
     def update(self, step: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -189,3 +190,30 @@ def test_results_say_it(optimizer: str) -> None:
     assert found.warnings.count(text) == 1
     assert text in found.status
     assert text in found.to_dict()["warnings"]
+
+
+def _left(t: Any, x: Any) -> Any:
+    return 1.0 * (x < -0.4)
+
+
+def test_points_of_weight_0_ask_for_nothing() -> None:
+    grid = SQUARE.grid(21)
+    holds = r"the equation holds on x in \[-1, -0\.[45]\d*\] only, of \[-1, 1\]"
+    for own in (R(grid, weight=_left), R(grid, weight=_left(*grid.T)), R(np.array(grid), weight=_left)):
+        (text,) = coverage(heat(own))
+        assert re.fullmatch(holds, text), text
+        assert coverage(heat(own, R(grid, weight=lambda t, x: 1.0 * (x > -0.5)))) == ()
+    # Zero at the ends alone.
+    assert coverage(heat(R(grid, weight=lambda t, x: 1 - x**2))) == ()
+    disk = pf.Disk()
+    rim = pf.Dirichlet(disk.boundary(20), u=0.0)
+
+    def found(*inside: Any) -> tuple[str, ...]:
+        return coverage(pf.Problem("disk", pf.PDE("x y", "u", lambda u: u.lap), disk, [*inside, rim]))
+
+    points = disk.random(300, 0)
+    for weight in (lambda x, y: 1.0 * (x > 0), 1.0 * (points[:, 0] > 0)):
+        (text,) = found(R(points, weight=weight))
+        assert re.fullmatch(r"the equation holds in (4[789]|5[0123])% of Disk.* only", text), text
+        assert found(R(points, weight=weight), R(points, weight=lambda x, y: 1.0 * (x < 0.2))) == ()
+    assert found(R(points, weight=lambda x, y: x**2 + y**2)) == ()

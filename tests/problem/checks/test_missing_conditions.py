@@ -164,3 +164,14 @@ def test_points_may_have_weights_of_their_own() -> None:
     inside = pf.Residual(SQUARE.grid(9), weight=lambda x, y: 1 + x)
     problem = pf.Problem("weighted", pf.PDE("x y", "u", lambda u, x: u.lap - x), SQUARE, [inside, *WALLS])
     assert missing_conditions(problem) == ("the equation is of order 2 in y, with only 1 condition at its ends",)
+
+
+def test_points_of_weight_0_give_no_condition() -> None:
+    around = SQUARE.boundary(21)
+    for points in (around, np.array(around)):
+        half = pf.Dirichlet(points, u=0.0, weight=lambda x, y: 1.0 * (y < 0.5))
+        found = missing_conditions(made(SQUARE, lambda u: u.lap - 1, [half]))
+        assert "the equation is of order 2 in y, with only 1 condition at its ends" in found
+        assert any(
+            text.startswith("the equation is of order 2 in x, with no condition at its ends where") for text in found
+        )

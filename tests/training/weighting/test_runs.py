@@ -325,6 +325,12 @@ def measured() -> pf.Problem:
     return pf.Problem("measured", pde, box, [pf.Data([[0.5, 0.5], [0.2, 0.7]], u=[1.0, 2.0])])
 
 
+def weightless() -> pf.Problem:
+    box = pf.Box(x=(0, 1), y=(0, 1))
+    wall = pf.Dirichlet(box.boundary(5), u=0.0, weight=0.0, name="wall")
+    return pf.Problem("p", pf.PDE("x y", "u", lambda u: u.lap + 1), box, [pf.Residual(box.grid(5)), wall])
+
+
 @pytest.mark.parametrize(
     ("weighting", "problem", "message"),
     [
@@ -336,7 +342,10 @@ def measured() -> pf.Problem:
         ("trace-balance", measured, "'measured' has no term on the boundary"),
         ("ntk", measured, "'measured' has only one"),
         ("self-adaptive", measured, "'measured' has nothing else"),
-        ("residual-attention", measured, "'measured' has none"),
+        ("residual-attention", measured, "'measured' has none$"),
+        ("gradient-norms", weightless, r"has no other condition of a positive weight \('wall' has weight 0\)"),
+        ("trace-balance", weightless, r"no term on the boundary of a positive weight \('wall' has weight 0\)"),
+        ("ntk", weightless, r"has only one of a positive weight \('wall' has weight 0\)"),
     ],
 )
 @pytest.mark.filterwarnings("ignore")

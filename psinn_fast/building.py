@@ -15,6 +15,7 @@ from .networks.groups import structure_from_group
 from .networks.mlp import PsiMLP, TanhMLP
 from .networks.structure import Structure, check_layer_sizes
 from .problem.problem import Problem
+from .problems import as_problem
 from .scaling.natural_scales import natural_scales
 from .scaling.natural_units import check_scaling, in_natural_units, scaled
 from .training.first_weights import start_where_finite
@@ -103,7 +104,7 @@ def chosen_network(network: Network | Structure | str) -> Network:
 
 
 def build_network(
-    problem: Problem,
+    problem: Problem | str,
     network: Network | Structure | str = "pinn",
     *,
     by_newton: bool = False,
@@ -118,7 +119,7 @@ def build_network(
     problem's residuals have no value at its initial weights, these are smaller (`start_where_finite`).
 
     Args:
-        problem: what it is for.
+        problem: what it is for: a `Problem`, or the name of a built-in one.
         network: a method's name, a structure, or a `Network`.
         by_newton: it is for Gauss-Newton, which counts for the default width, and starts unknown coefficients at
             their guesses.
@@ -126,7 +127,7 @@ def build_network(
         seed: of the initial weights.
         backend: which tries the residuals at these weights.
     """
-    chosen = chosen_network(network)
+    chosen, problem = chosen_network(network), as_problem(problem)
     chosen.check(problem)
     check_scaling(scaling)
     sizes = tuple(chosen.layers or problem.default_layers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,6 +24,7 @@ _REFERENCE = ReferenceBackend()
 # In order of preference for "auto".
 BACKENDS: dict[str, Backend] = {"triton": TritonBackend(), "cpu": CpuBackend(), "reference": _REFERENCE}
 BUILT_IN = tuple(BACKENDS)
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 # Registered ones that "auto" does not consider.
 BY_NAME_ONLY: set[str] = set()
 # Whether the networks at work are the library's own (`networks_of_the_library`).
@@ -80,6 +82,10 @@ def _name_of(backend: object) -> str:
     name = getattr(backend, "name", None)
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"backend: {type(backend).__name__} needs a name, such as name = 'mine', got {short(name)}")
+    if not _NAME.fullmatch(name):  # results say "cpu+reference" where two did the work
+        raise InputError(
+            f"backend: {type(backend).__name__}.name: expected letters, digits, '_', '-' and '.', got {short(name)}"
+        )
     return name
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError, short
+from ..errors import InputError, PsinnFastError, TrainingError, one_line, short
 from ..language.channels import ChannelSet
 from ..network.plan import Plan
 from .adam import AdamState
@@ -21,7 +21,8 @@ Method = Callable[..., Any]
 
 
 def with_checked_results(name: str, method: Method) -> Method:
-    """The method, whose result is checked on every call; other names than those of operations pass unchanged."""
+    """The method, whose result is checked on every call, and whose exceptions become a `TrainingError` that names it;
+    other names than those of operations pass unchanged."""
     check = CHECKED.get(name)
     if check is None:
         return method
@@ -29,7 +30,13 @@ def with_checked_results(name: str, method: Method) -> Method:
 
     @wraps(method)
     def run(self: Any, *arguments: Any, **named: Any) -> Any:
-        found = method(self, *arguments, **named)
+        try:
+            found = method(self, *arguments, **named)
+        except (PsinnFastError, NotImplementedError):  # the second says that there is no such operation
+            raise
+        except Exception as error:  # of a user's own code
+            what = f"{type(error).__name__}: {one_line(error)}"
+            raise TrainingError(f"backend {self.name!r}: {type(self).__name__}.{name} failed ({what})") from error
         if named:
             arguments = signature.bind(self, *arguments, **named).args[1:]
         check(f"{type(self).__name__}.{name}", found, *arguments)

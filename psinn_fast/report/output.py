@@ -21,7 +21,7 @@ from ..networks.structure import Structure
 from ..results import Solution
 from ..storage.files import as_path, to_json, try_to_write, write_atomically
 from ..training.abort import Aborted, look_up
-from ..training.checkpoint import save_network
+from ..training.checkpoint import WEIGHTS, save_network
 from .evidence_plot import discovery_figure
 from .plots import (
     history_figure,
@@ -45,7 +45,7 @@ def save_solution(solution: Solution, out: str | Path, pictures: bool = True) ->
     """
     _check("solution", solution, Solution, "what solve returns")
     with _Folder(out, SOLUTION) as folder:
-        folder.write("weights.safetensors", lambda path: save_network(path, solution.net, solution.coefficients))
+        folder.write(WEIGHTS, lambda path: save_network(path, solution.net, solution.coefficients))
         folder.write("structure.json", solution.net.structure.save)
         folder.write_text("result.json", to_json(solution.to_dict()) + "\n")
         folder.write_text("history.csv", solution.history.to_csv())

@@ -11,19 +11,19 @@ from ..networks.structure_entries import SCHEMA as STRUCTURE_SCHEMA
 from ..results import RESULT_SCHEMA
 from ..storage.files import BadJson, from_json, read_text
 from ..storage.tensor_file import TensorFile
-from ..training.checkpoint import CHECKPOINT_SCHEMA, NETWORK_SCHEMA
+from ..training.checkpoint import CHECKPOINT_SCHEMA, NETWORK_SCHEMA, WEIGHTS
 from ..training.history import COMMON_COLUMNS
 
 CHECKPOINT = "checkpoint.safetensors"
 PICTURES_OF_STRUCTURES = ("structure.png", "R.png")
-RESULTS = ("weights.safetensors", "structure.json", "result.json", "history.csv")
+RESULTS = (WEIGHTS, "structure.json", "result.json", "history.csv")
 SOLUTION = (CHECKPOINT, *RESULTS, "solution.png", "loss.png", *PICTURES_OF_STRUCTURES)
 DISCOVERY = ("structure.json", "discovery.txt", "discovery.json", "discovery.png", *PICTURES_OF_STRUCTURES)
 COMPARISON = ("comparison.json", "comparison.txt", "comparison.png", "overview.png")
 COMPARISON_SCHEMA = "psinn_fast.comparison/1"
 # Of files that say what they are.
 _SCHEMAS = {
-    CHECKPOINT: CHECKPOINT_SCHEMA, "weights.safetensors": NETWORK_SCHEMA, "structure.json": STRUCTURE_SCHEMA,
+    CHECKPOINT: CHECKPOINT_SCHEMA, WEIGHTS: NETWORK_SCHEMA, "structure.json": STRUCTURE_SCHEMA,
     "result.json": RESULT_SCHEMA, "discovery.json": DISCOVERY_SCHEMA, "comparison.json": COMPARISON_SCHEMA,
 }  # fmt: skip
 

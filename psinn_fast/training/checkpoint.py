@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,6 +24,8 @@ from ..storage.tensor_file import FLOATING, TensorFile, write_tensors
 from .history import History
 from .identity import differences
 
+# The network in an output folder.
+WEIGHTS = "weights.safetensors"
 NETWORK_SCHEMA = "psinn_fast.network/2"
 CHECKPOINT_SCHEMA = "psinn_fast.checkpoint/3"
 CHECKPOINT_SECONDS = 30.0
@@ -75,6 +78,10 @@ def load_network(path: str | Path) -> PsiMLP:
     Raises:
         CheckpointError: not readable, not one of ours, or damaged: the message names the file and the entry.
     """
+    if isinstance(path, (str, os.PathLike)) and os.path.isdir(path):
+        own = Path(path) / WEIGHTS
+        advice = f"its network is {own}" if own.is_file() else f"and one without {WEIGHTS}"
+        raise CheckpointError(f"{path}: it is a folder, {advice}")
     with TensorFile(path, NETWORK_SCHEMA) as file:
         header = entries.fields("header", file.header, ("structure", "coefficients"))
         for name, value in entries.fields("coefficients", header["coefficients"], (), None).items():

@@ -124,6 +124,8 @@ class Trainer:
         except Failure as failure:
             raise self._diverged(run, failure) from None
         except PsinnFastError as error:
+            if type(error) is TrainingError:  # of a backend: where it was in training is not said yet
+                raise self._failed(run, error) from error.__cause__ or error
             ended_by = f"callback {error.name}" if isinstance(error, CallbackError) else type(error).__name__
             self._keep(run, error, "failed", ended_by)
             raise
@@ -387,7 +389,7 @@ def _too_late(step: int, most: int, before: int) -> tuple[str, ...]:
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {one_line(error)}"
+    return str(error) if isinstance(error, TrainingError) else f"{type(error).__name__}: {one_line(error)}"
 
 
 def _divergence(what: str, failed_at: int, kept: int, path: Path | None, advice: str) -> str:

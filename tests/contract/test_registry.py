@@ -26,6 +26,15 @@ def _with_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     say_once.cache_clear()
 
 
+@pytest.mark.parametrize("name", ["a b", "cpu+reference", "mine,yours", "m\n", "größer"])
+def test_names_are_plain(name: str) -> None:
+    """Results and checkpoints name two backends as "cpu+reference"."""
+    other = type("Other", (ReferenceBackend,), {"name": name})()
+    with pytest.raises(InputError, match=r"backend: Other\.name: expected letters, digits, '_', '-' and '\.', got"):
+        registry.register_backend(other)
+    assert name not in registry.BACKENDS
+
+
 def test_reference_is_there() -> None:
     assert registry.get_backend("reference").name == "reference"
     assert registry.available_backends()["reference"] is None

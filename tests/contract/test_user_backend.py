@@ -8,9 +8,11 @@ import warnings
 
 import numpy as np
 import pytest
+import sympy
 import torch
 from helpers import random_theta, relative_error
 from small import newton, small_laplace
+from torch import Tensor
 from toy_backend import Toy
 
 import psinn_fast as pf
@@ -18,6 +20,7 @@ from psinn_fast.kernels.contract import AdamState, registry
 from psinn_fast.kernels.contract.base import OPERATIONS
 from psinn_fast.kernels.language.channels import ChannelSet
 from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.network.plan import Plan
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.networks.structure import Structure
 from psinn_fast.training.metrics import evaluate
@@ -39,6 +42,30 @@ def test_it_is_found_by_its_name(toy: Toy) -> None:
     assert pf.get_backend("toy") is toy
     assert pf.available_backends()["toy"] is None
     assert pf.get_backend("auto").name != "toy"
+
+
+@pytest.mark.parametrize("optimizer", [pf.Adam(3), pf.GaussNewton(3)], ids=str)
+def test_what_it_raises_is_said_with_its_name(optimizer: pf.Adam | pf.GaussNewton) -> None:
+    """Before training, too, where weights are tried at which the residuals have values."""
+
+    class Raising(Toy):
+        name = "raising"
+
+        def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
+            raise ZeroDivisionError("a bug")
+
+    pf.register_backend(Raising())
+    options, box = pf.Options(backend="raising"), pf.Box(x=(1, 2))
+    partial = pf.PDE("x", "u", lambda u: u.x - sympy.log(u))
+    problem = pf.Problem("log", partial, box, [pf.Residual(box.grid(5)), pf.Dirichlet(box.face("x", "low", 1), u=1.0)])
+    what = r"backend 'raising': Raising\._jets failed \(ZeroDivisionError: a bug\)"
+    for one in (problem, small_laplace(5)):
+        with pytest.raises(pf.TrainingError, match=what) as info:
+            pf.solve(one, pf.Network("pinn"), optimizer, options=options)
+        assert isinstance(info.value.__cause__, ZeroDivisionError)
+    net = pf.TanhMLP([2, 4, 1], dtype="float64")
+    with pytest.raises(pf.TrainingError, match=what):
+        pf.derivatives(net, torch.rand(3, 2, dtype=FLOAT64), "u_x", coords="x y", fields="u", backend="raising")
 
 
 # Two exact methods in float64; Gauss-Newton's equations magnify their rounding errors.

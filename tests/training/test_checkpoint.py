@@ -49,6 +49,15 @@ def test_network_round_trip(tmp_path: Path, dtype: torch.dtype) -> None:
         assert torch.equal(loaded.theta, net.theta)
 
 
+def test_a_folder_is_not_its_network(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"it is a folder, and one without weights\.safetensors$"):
+        load_network(tmp_path)
+    save_network(tmp_path / "weights.safetensors", TanhMLP([2, 3, 1]))
+    with pytest.raises(CheckpointError, match=r": it is a folder, its network is .*weights\.safetensors$") as info:
+        load_network(str(tmp_path))
+    load_network(str(info.value).rpartition(" ")[2])
+
+
 def test_unreadable_foreign_and_damaged_files(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     with pytest.raises(CheckpointError, match=r"w\.safetensors: cannot be read"):

@@ -86,8 +86,8 @@ class GaussNewton(GaussNewtonSettings, Optimizer):
         if isinstance(weighting, FixedWeights):
             return replace(self, balance=False)
         raise InputError(
-            f"weighting: gauss-newton takes 'fixed' and 'trace-balance' only, got {weighting.name!r}; train one after "
-            "the other: fit(problem, net, pf.Adam(), weighting=...), then fit(problem, net, pf.GaussNewton())"
+            f"weighting: gauss-newton takes 'fixed' and 'trace-balance' only, got {weighting.name!r}; train one "
+            "network by two runs, by Adam with this weighting, then by Gauss-Newton without"
         )
 
     def start(self, task: Task) -> GaussNewtonRun:

@@ -62,8 +62,8 @@ class Causal(Weighting):
         problem = objective.problem
         if problem.pde.time is None:
             raise InputError(
-                f"weighting: causal needs to know which coordinate of {problem.name!r} is time; name it t, or say "
-                f"PDE(..., time='...'), one of {list(problem.pde.coords)}"
+                f"weighting: causal needs to know which coordinate of {problem.name!r} is time: one called t, or the "
+                f"one that the PDE says is its time; it has {list(problem.pde.coords)}"
             )
         if not objective.equations:
             raise InputError(

@@ -1,0 +1,40 @@
+"""The script of docs/results.md runs as it stands, and its tables name what there is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import psinn_fast as pf
+
+TEXT = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+(SCRIPT,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.trajectory
+def test_a_solution_is_evaluated_saved_and_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope = dict[str, Any]()
+    exec(compile(SCRIPT, "results.md", "exec"), scope)
+    solution, x = scope["solution"], scope["x"]
+    assert scope["u"].shape == (5, 1)
+    assert scope["d"].u_x.shape == scope["d"].u_lap.shape == (5,)
+    assert torch.equal(scope["net"](x), scope["u"])
+    assert torch.equal(pf.load_network("net.safetensors").theta, solution.net.theta)
+    assert {path.name for path in Path("results/laplace").iterdir()} == {
+        *(path.name for path in Path("results/again").iterdir()), "checkpoint.safetensors",
+    }  # fmt: skip
+    assert pf.error_metrics(scope["net"], "laplace") == solution.metrics
+
+
+@pytest.mark.parametrize("part", [pf.Ending, pf.Verdict, pf.Setup])
+def test_tables_name_what_there_is(part: Any) -> None:
+    head = f"(`pf.{part.__name__}`)"
+    table = TEXT[TEXT.index(head) + len(head) :].partition("\n\n")[0]
+    first_cells = re.findall(r"^\| (.*?) \|", table, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", " ".join(first_cells)) == [field.name for field in fields(part)]

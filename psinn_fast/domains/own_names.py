@@ -72,7 +72,7 @@ def _takes_as_many(name: str, value: object, theirs: Callable[..., object]) -> b
 def _advice(cls: type, name: str) -> str:
     theirs = _theirs(cls, name)
     if inspect.isfunction(theirs):
-        meaning = f"a method {name}{inspect.signature(theirs)}".replace("self, ", "").replace("self", "")
+        meaning = f"a method {name}({', '.join(list(inspect.signature(theirs).parameters)[1:])})"
     else:
         meaning = "set by super().__init__" if name in ("low", "high", "coords") else "an attribute"
     return (

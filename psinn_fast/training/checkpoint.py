@@ -80,8 +80,8 @@ def load_network(path: str | Path) -> PsiMLP:
     """
     if isinstance(path, (str, os.PathLike)) and os.path.isdir(path):
         own = Path(path) / WEIGHTS
-        advice = f"its network is {own}" if own.is_file() else f"and one without {WEIGHTS}"
-        raise CheckpointError(f"{path}: it is a folder, {advice}")
+        advice = f"its network is {own}" if own.is_file() else f"without {WEIGHTS}"
+        raise CheckpointError(f"{path}: cannot be read (it is a folder, {advice})")
     with TensorFile(path, NETWORK_SCHEMA) as file:
         header = entries.fields("header", file.header, ("structure", "coefficients"))
         for name, value in entries.fields("coefficients", header["coefficients"], (), None).items():

@@ -43,8 +43,8 @@ def check_replaceable(path: Path) -> None:
             _run_in(one)
         except CheckpointError as error:
             raise InputError(
-                f"checkpoint: what is there is no checkpoint, and would be replaced: {error}; move it away, or give "
-                "another path"
+                f"checkpoint: there is a file that is no checkpoint, and would be replaced: {error}; move it away, or "
+                "give another path"
             ) from None
 
 

@@ -96,7 +96,9 @@ def test_files_that_are_write_protected_are_kept(writer: str, tmp_path: Path) ->
     (tmp_path / "x").write_text("old")
     (tmp_path / "x").chmod(0o400)
     # A file that is no checkpoint is kept whoever may write to it.
-    with pytest.raises((OSError, PsinnFastError), match="is no checkpoint" if writer == "checkpoint" else "read-only"):
+    with pytest.raises(
+        (OSError, PsinnFastError), match="that is no checkpoint" if writer == "checkpoint" else "read-only"
+    ):
         writers(tmp_path)[writer]()
     assert (tmp_path / "x").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]

@@ -103,7 +103,9 @@ def test_what_is_no_checkpoint_is_not_replaced(tmp_path: Path) -> None:
     ):
         place.write_bytes(content)
         before = network()
-        message = rf"^checkpoint: what is there is no checkpoint, and would be replaced: .*{place.name}: .*; move"
+        message = (
+            rf"^checkpoint: there is a file that is no checkpoint, and would be replaced: .*{place.name}: .*; move"
+        )
         with pytest.raises(pf.InputError, match=message):
             fitted(path, 3, before)
         assert torch.equal(before.theta, network().theta)

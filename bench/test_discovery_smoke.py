@@ -139,10 +139,9 @@ def test_smoke_widths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_smoke_weightings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(section, "ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
     monkeypatch.setattr(weightings, "_ROUNDS", 1)
-    out = tmp_path / "weightings.json"
-    options = ["--problems", "helmholtz", "--seeds", "1", "--steps", "80", "--out", str(out)]
+    options = ["--problems", "helmholtz", "--seeds", "1", "--steps", "80", "--out", str(tmp_path)]
     assert weightings.main(options) == 0
-    saved = json.loads(out.read_text())
+    saved = json.loads((tmp_path / "weightings_helmholtz.json").read_text())
     assert [row["weighting"] for row in saved["rows"]] == ["fixed", "gradient-norms"] * 2
     assert all(row["update"] > 0 for row in saved["cost"])
 

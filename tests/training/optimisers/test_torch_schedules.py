@@ -211,12 +211,15 @@ def test_what_is_no_schedule_or_cannot_be_saved_is_refused_at_once(scheduler: An
 
 
 def test_a_changed_state_of_a_schedule_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    path = tmp_path / "c.safetensors"
-    for change, message in (
-        ({"gamma": "fast"}, r"c\.safetensors: scheduler\.gamma: expected a number, got 'fast'"),
-        ({"more": 1}, r"c\.safetensors: scheduler: the entry 'more' is not known"),
-        ({"_last_lr": [0.1, 0.1]}, r"c\.safetensors: scheduler\._last_lr: expected 1 entries, got 2"),
+    for number, (change, message) in enumerate(
+        (
+            ({"gamma": "fast"}, r"c\.safetensors: scheduler\.gamma: expected a number, got 'fast'"),
+            ({"more": 1}, r"c\.safetensors: scheduler: the entry 'more' is not known"),
+            ({"_last_lr": [0.1, 0.1]}, r"c\.safetensors: scheduler\._last_lr: expected 1 entries, got 2"),
+        )
     ):
+        path = tmp_path / str(number) / "c.safetensors"
+        path.parent.mkdir()
         with monkeypatch.context() as patch:
             made = exponential(0.9)
             original = lr_scheduler.ExponentialLR.state_dict

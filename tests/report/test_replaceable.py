@@ -25,9 +25,13 @@ def test_files_of_others_are_refused_before_training(name: str, tmp_path: Path) 
         with pytest.raises(pf.InputError, match=rf"^out: .* has files that psinn_fast did not write.*: {name}; move"):
             solved(tmp_path)
         assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, content)]
-    (tmp_path / name).write_text("")
+
+
+def test_empty_files_are_replaced(tmp_path: Path) -> None:
+    for name in SOLUTION:
+        (tmp_path / name).write_text("")
     solved(tmp_path)
-    assert (tmp_path / name).stat().st_size > 0
+    assert all((tmp_path / name).stat().st_size > 0 for name in SOLUTION)
 
 
 def test_a_run_may_be_repeated_and_resumed_in_its_folder(tmp_path: Path) -> None:

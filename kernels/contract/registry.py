@@ -138,6 +138,19 @@ def get_backend(name: str = "auto", device: torch.device | None = None) -> Backe
     return or_reference(backend) if _IS_OURS.get() else backend
 
 
+def kernels_for(plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> Backend | None:
+    """The kernels that "auto" would take for a network; None, silently, where only the reference backend would do."""
+    for backend in BACKENDS.values():
+        if (
+            backend is not _REFERENCE
+            and backend.name not in BY_NAME_ONLY
+            and (backend.device_types is None or device.type in backend.device_types)
+            and _why_not(backend) is None
+        ):
+            return backend if reason("supports", backend.supports(plan, channels, dtype, device)) is None else None
+    return None
+
+
 @contextmanager
 def networks_of_the_library() -> Iterator[None]:
     """Inside, `get_backend` gives what `or_reference` makes of a backend, also by name.

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..kernels import get_backend
-from ..kernels.contract import Backend
 from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
-from ..kernels.network.plan import Plan
 from ..language.derivative_names import parse_derivative, refuse_ambiguous, spatial_axes
 from ..language.names import Names, normal, split_names, split_words
+from .jets import are_transformed, jets
 from .mlp import PsiMLP, check_network
-from .operators import channels_of, channels_text, may_have_tangents
+from .operators import channels_of, channels_text
 
 
 class Derivatives(Mapping[str, Tensor]):
@@ -62,11 +60,11 @@ def derivatives(
 
     Returns:
         The derivatives by name, each (N,). Autograd differentiates them with respect to ``net.theta`` and, if
-        ``points.requires_grad``, to the points. The backward pass recomputes; it stores no activations. With
-        ``create_graph=True``, in forward mode and within torch.func's transforms (grad, hessian, vmap, ...) the result
-        is as exact, to any order, but comes from torch's own operations, which take several times as long: to ask for
-        the next derivative here (``"u u_x"`` instead of the gradient of ``u``) is faster. Code compiled by
-        `torch.compile` is differentiated once.
+        ``points.requires_grad``, to the points, to any order. The backward pass recomputes; it stores no activations.
+        Gradients for the points with ``create_graph=True`` are the next derivatives, by the kernels up to order 4.
+        Gradients beyond that, those for theta with a graph (Hessians of the weights), forward mode and the transforms
+        of torch.func (grad, hessian, vmap, ...) are as exact, but come from torch's own operations, which take several
+        times as long. Code compiled by `torch.compile` is differentiated once.
 
     Raises:
         InputError: names, shapes, dtypes or devices that do not fit; an unknown derivative; an order above 4.
@@ -76,18 +74,17 @@ def derivatives(
     """
     check_network(net)
     asked, channels = _request(wanted, coords, fields, net.structure.n_inputs, net.structure.n_outputs)
-    is_transformed = torch._C._are_functorch_transforms_active()
-    if torch.compiler.is_compiling() and not is_transformed:
+    if torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active():
         # An operator costs as much again as a call of the kernels on a few points: only where it is needed.
-        jets = torch.ops.psinn_fast.jets(net.theta, points, net.structure_text, channels, backend)
+        compiled = torch.ops.psinn_fast.jets(net.theta, points, net.structure_text, channels, backend)
+        return Derivatives({name: compiled[:, c, field] for name, field, c in asked})
+    engine = get_backend(backend, net.theta.device)
+    if are_transformed(net.theta, points):
+        jet = engine.differentiable_jets(net.plan, net.theta, points, channels_of(channels)).unbind(1)
     else:
-        engine = get_backend(backend, net.theta.device)
-        if is_transformed or may_have_tangents():
-            jets = engine.differentiable_jets(net.plan, net.theta, points, channels_of(channels))
-        else:
-            # torch leaves Function.apply without types.
-            jets = _Jets.apply(net.theta, points, net.plan, channels_of(channels), engine)  # type: ignore[no-untyped-call]
-    return Derivatives({name: jets[:, c, field] for name, field, c in asked})
+        jet = jets(engine, net.plan, net.theta, points, channels_of(channels))
+    columns = [channel.unbind(-1) for channel in jet]
+    return Derivatives({name: columns[c][field] for name, field, c in asked})
 
 
 def _request(
@@ -125,46 +122,3 @@ def _parse(wanted: Names, coords: tuple[str, ...], fields: tuple[str, ...]) -> d
             raise InputError(f"wanted: {name!r} has order {sum(channel)}; derivatives go up to order {MAX_ORDER}")
         asked[name] = (fields.index(field), channel)
     return asked
-
-
-class _Jets(torch.autograd.Function):
-    """`jets` with `jets_backward` as its backward, as long as nobody differentiates that."""
-
-    @staticmethod
-    def forward(ctx: Any, theta: Tensor, x: Tensor, plan: Plan, channels: ChannelSet, backend: Backend) -> Tensor:
-        ctx.save_for_backward(theta, x)
-        ctx.plan, ctx.channels, ctx.backend = plan, channels, backend
-        return backend.jets(plan, theta, x, channels)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        theta, x = ctx.saved_tensors
-        # Grad mode is on if the gradient needs a graph (create_graph=True); batched gradients have no storage.
-        if torch.is_grad_enabled() or not torch._C._has_storage(grad):
-            adjoint = _differentiable_adjoint(
-                ctx.backend, ctx.plan, theta, x, ctx.channels, grad, ctx.needs_input_grad[:2]
-            )
-        else:
-            need_x = ctx.needs_input_grad[1]
-            adjoint = ctx.backend.jets_backward(ctx.plan, theta, x, ctx.channels, grad, need_x)
-        return *adjoint, None, None, None
-
-
-def _differentiable_adjoint(
-    engine: Backend,
-    plan: Plan,
-    theta: Tensor,
-    x: Tensor,
-    channels: ChannelSet,
-    grad: Tensor,
-    needed: tuple[bool, bool],
-) -> list[Tensor | None]:
-    """The gradients for theta and x that are needed, with a graph if grad mode is on."""
-    has_graph = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Aliases: x may have been computed from theta.
-        inputs = theta.view_as(theta), x.view_as(x)
-        jets = engine.differentiable_jets(plan, *inputs, channels)
-        wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
-        found = iter(torch.autograd.grad(jets, wanted, grad, create_graph=has_graph, materialize_grads=True))
-    return [next(found) if need else None for need in needed]

@@ -13,6 +13,7 @@ import scipy.sparse
 
 from ..language.channels import ChannelSet, channel_order
 from ..language.program import BINARY, UNARY, Adjoint, Coefficient, Column, Coordinate, Jet, Program
+from ..language.recurrence import Recurrence
 from ..language.regularizer import Regularizer
 from ..network.linear_map import LinearMap
 from ..network.orbits import Orbit, orbits
@@ -107,7 +108,7 @@ def _pack_channels(channels: ChannelSet) -> Any:
     def monomials(items: Any) -> list[tuple[float, list[int]]]:
         return [(item.coefficient, list(item.factors)) for item in items]
 
-    leading = set(map(id, channels.leading))
+    leading, recurrence = set(map(id, channels.leading)), Recurrence.of(channels)
     return loaded().Rules(
         {
             "orders": [channel_order(channel) for channel in channels.channels],
@@ -123,6 +124,9 @@ def _pack_channels(channels: ChannelSet) -> Any:
                 )
                 for part in channels.nonlinear
             ],
+            "n_slopes": recurrence.n_slopes,
+            "n_forward_rows": len(recurrence.forward),
+            "rows": [*recurrence.forward, *recurrence.adjoint],
         }
     )
 

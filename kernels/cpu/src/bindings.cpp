@@ -176,6 +176,17 @@ std::shared_ptr<RulesOf> make_rules(const py::dict& given) {
     part.partial_last = static_cast<int>(rules->partials.size());
     rules->parts.push_back(part);
   }
+  rules->n_slopes = given["n_slopes"].cast<int>();
+  rules->n_forward_rows = given["n_forward_rows"].cast<int>();
+  for (const py::handle item : given["rows"].cast<py::list>()) {
+    const auto own = item.cast<py::tuple>();  // result, adds, [(coefficient, a, b)]
+    const int first = static_cast<int>(rules->products.size());
+    for (const py::handle entry : own[2].cast<py::tuple>()) {
+      const auto [coefficient, a, b] = entry.cast<std::tuple<double, int, int>>();
+      rules->products.push_back({coefficient, a, b});
+    }
+    rules->rows.push_back({own[0].cast<int>(), own[1].cast<bool>(), first, static_cast<int>(rules->products.size())});
+  }
   return rules;
 }
 

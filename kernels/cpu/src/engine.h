@@ -9,6 +9,8 @@ using Index = std::int64_t;
 
 // All derivatives to order 4 in 4 inputs, and the Laplacians over all sets of axes.
 constexpr int MOST_CHANNELS = 70 + 15;
+// Those to order 3: see RecurrenceRow.
+constexpr int MOST_SLOPES = 35;
 
 // Rows per block of a packed weight matrix; a block is stored [k][row].
 constexpr int BLOCK_ROWS = 6;
@@ -102,6 +104,17 @@ struct Part {
   int partial_first, partial_last;  // partials
 };
 
+// v[result] = (adds ? v[result] : 0) + sum of coefficient v[a] v[b]; see kernels/language/recurrence.py.
+struct RecurrenceProduct {
+  double coefficient;
+  int a, b;
+};
+struct RecurrenceRow {
+  int result;
+  bool adds;
+  int first, last;  // products
+};
+
 // The chain rule h = tanh(z) for a channel set; see kernels/language/channels.py, which computes it.
 struct Rules {
   int n_channels, order, n_parts, n_leading, n_units;
@@ -112,6 +125,10 @@ struct Rules {
   const int* unit_channels;
   const Monomial* monomials;
   const Partial* partials;
+  // The same as a recurrence: rows of the forward pass, then those of its adjoint.
+  int n_slopes, n_forward_rows, n_rows;
+  const RecurrenceRow* rows;
+  const RecurrenceProduct* products;
 };
 
 enum class Op : int {

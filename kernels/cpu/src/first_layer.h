@@ -3,7 +3,7 @@
 // tanh is left out.
 #pragma once
 
-#include "activation.h"
+#include "any_activation.h"
 
 namespace PSINN_NAMESPACE {
 

@@ -228,7 +228,8 @@ void Model::pack(const T* w, T* packed) const {
 Rules RulesOf::view() const {
   return {static_cast<int>(orders.size()), order, static_cast<int>(parts.size()), static_cast<int>(leading.size()),
           static_cast<int>(unit_axes.size()), orders.data(), parts.data(), leading.data(), unit_axes.data(),
-          unit_channels.data(), monomials.data(), partials.data()};
+          unit_channels.data(), monomials.data(), partials.data(), n_slopes, n_forward_rows,
+          static_cast<int>(rows.size()), rows.data(), products.data()};
 }
 
 void ProgramOf::finish() {

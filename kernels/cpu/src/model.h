@@ -101,7 +101,9 @@ class RulesOf {
   std::vector<Part> parts;
   std::vector<Monomial> monomials;
   std::vector<Partial> partials;
-  int order = 0;
+  std::vector<RecurrenceRow> rows;
+  std::vector<RecurrenceProduct> products;
+  int order = 0, n_slopes = 0, n_forward_rows = 0;
   Rules view() const;
 };
 

@@ -28,11 +28,7 @@ struct AnyRule {
   int sub() const { return points_per_panel(rules.n_channels); }
   int order() const { return rules.order; }
   int first() const { return first_channel; }
-  int n_parts() const { return rules.n_parts; }
   int orders(int c) const { return rules.orders[c]; }
-  const Part& part(int i) const { return rules.parts[i]; }
-  const Monomial& monomial(int i) const { return rules.monomials[i]; }
-  const Partial& partial(int i) const { return rules.partials[i]; }
 };
 
 // u alone

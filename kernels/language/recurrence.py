@@ -1,12 +1,12 @@
-"""tanh of a jet by products of two numbers each, for any channel set: what Faa di Bruno's rule costs, halved and more.
+"""tanh of a jet by products of two numbers each, for any channel set: uniform work, less of it than Faa di Bruno's rule.
 
 With w = 1 - h^2, h = tanh z satisfies dh/dx_i = w dz/dx_i, so that by Leibniz' rule
 
     h_a = sum_{b <= a - e_i} binom(a - e_i, b) w_b z_(a - b),      w_b = -sum_{c <= b} binom(b, c) h_c h_(b - c),
 
 for any i with a_i > 0; of a Laplacian, h_L = w_0 z_L + sum_i w_(e_i) z_(e_i). (Griewank & Walther, Evaluating
-Derivatives, 2008, chapter 13, for one variable.) At order 4 in two variables these are 76 products, the rule's monomials
-take 171; the adjoint is the same list read backwards.
+Derivatives, 2008, chapter 13, for one variable.) All derivatives to order 4 in four variables take 337 such products, and
+their adjoint, the same list read backwards, twice as many; the rule's monomials have 870 factors and 1,196.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Product(NamedTuple):
 
 
 class Row(NamedTuple):
-    """v[result] = (v[result] if ``adds`` else 0) + the sum of ``products``."""
+    """v[result] = (v[result] if ``adds`` else 0) + the sum of ``products``, those with the coefficient 1 first."""
 
     result: int
     adds: bool
@@ -83,13 +83,8 @@ class _Recurrence:
             for index in [index for index in waiting if any(index == b for _, b, _ in rule)]:
                 waiting.remove(index)
                 rows.append(self._slope(index))
-            rows.append(
-                Row(
-                    self._h[channel],
-                    False,
-                    tuple(Product(c, self._w[b], channels.position(z)) for c, b, z in rule),
-                )
-            )
+            products = [Product(c, self._w[b], channels.position(z)) for c, b, z in rule]
+            rows.append(_row(self._h[channel], False, products))
         adjoint = _adjoint([self._slope(value), *rows], 2 * n + len(self._w), n, self._h[value], self._w[value])
         return Recurrence(n, len(self._w), tuple(rows), adjoint)
 
@@ -115,7 +110,11 @@ class _Recurrence:
         for c in product(*(range(order + 1) for order in index)):
             pair = self._h[c], self._h[tuple(order - own for order, own in zip(index, c, strict=True))]
             sums[min(pair), max(pair)] -= _binomial(index, c)
-        return Row(self._w[index], False, tuple(Product(float(total), *pair) for pair, total in sums.items()))
+        return _row(self._w[index], False, [Product(float(total), *pair) for pair, total in sums.items()])
+
+
+def _row(result: int, adds: bool, products: list[Product]) -> Row:
+    return Row(result, adds, tuple(sorted(products, key=lambda own: own.coefficient != 1)))
 
 
 def _binomial(index: MultiIndex, part: MultiIndex) -> int:
@@ -136,10 +135,10 @@ def _adjoint(rows: list[Row], n_numbers: int, n_channels: int, h0: int, w0: int)
     made = [row.result for row in rows]
     order = [*reversed(made), h0]
     bars = [
-        Row(n_numbers + number, number < 2 * n_channels, tuple(parts.get(number, ())))
+        _row(n_numbers + number, number < 2 * n_channels, parts.get(number, []))
         for number in order
         if number >= 2 * n_channels or number in parts
     ]
-    inputs = [Row(n_numbers, False, (Product(1.0, n_numbers + h0, w0),))]
-    inputs += [Row(n_numbers + c, False, tuple(parts.get(c, ()))) for c in range(1, n_channels)]
+    inputs = [_row(n_numbers, False, [Product(1.0, n_numbers + h0, w0)])]
+    inputs += [_row(n_numbers + c, False, parts.get(c, [])) for c in range(1, n_channels)]
     return (*bars, *inputs)

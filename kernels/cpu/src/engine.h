@@ -9,8 +9,6 @@ using Index = std::int64_t;
 
 // All derivatives to order 4 in 4 inputs, and the Laplacians over all sets of axes.
 constexpr int MOST_CHANNELS = 70 + 15;
-// Those to order 3: see RecurrenceRow.
-constexpr int MOST_SLOPES = 35;
 
 // Rows per block of a packed weight matrix; a block is stored [k][row].
 constexpr int BLOCK_ROWS = 6;
@@ -112,7 +110,7 @@ struct RecurrenceProduct {
 struct RecurrenceRow {
   int result;
   bool adds;
-  int first, last;  // products
+  int first, first_scaled, last;  // products; those before first_scaled have the coefficient 1
 };
 
 // The chain rule h = tanh(z) for a channel set; see kernels/language/channels.py, which computes it.

@@ -24,6 +24,7 @@ struct AnyRule {
   static constexpr int capacity = MOST_CHANNELS;
   const Rules& rules;
   int first_channel;
+  void* block;  // memory of any_activation.h
   int channels() const { return rules.n_channels; }
   int sub() const { return points_per_panel(rules.n_channels); }
   int order() const { return rules.order; }
@@ -133,16 +134,16 @@ bool try_set(const Rules& rules, int first, const Action& action) {
   return true;
 }
 
-// action(rule) with the best form of the rule.
+// action(rule) with the best form of the rule. `block`: memory for one that is not fixed.
 template <class Action>
-void with_rule(const Rules& rules, int first, const Action& action) {
+void with_rule(const Rules& rules, int first, void* block, const Action& action) {
 #if !defined(PSINN_GENERIC)
   if (try_set<ValueSet>(rules, first, action) || try_set<Set2Laplacian>(rules, first, action) ||
       try_set<Set2Second>(rules, first, action) || try_set<Set1Second>(rules, first, action) ||
       try_set<Set3Laplacian>(rules, first, action))
     return;
 #endif
-  action(AnyRule{rules, first});
+  action(AnyRule{rules, first, block});
 }
 
 }  // namespace PSINN_NAMESPACE

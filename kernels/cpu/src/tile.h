@@ -32,7 +32,7 @@ struct Layout {
   int sub, panels, first;
   bool resident;  // see gradient_block
   Index x, x_step, x_bar, t, t_step, h_bar, h_step, u, u_step, u_bar, scratch, slots, first_sums, gradient, squares,
-      registers, jacobian, numbers;
+      registers, jacobian, block, numbers;
   LayerBuffers layers[MOST_LAYERS];
 };
 
@@ -104,6 +104,7 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
   at.squares = take(1);
   at.registers = take(term.program ? static_cast<Index>(term.program->n_registers) * at.sub : 0);
   at.jacobian = take(jacobian_columns);
+  at.block = take(block_vectors(*term.rules));
   at.numbers = end;
   return at;
 }
@@ -321,7 +322,7 @@ struct Tile {
     if constexpr (R::fixed)
       return rule.template from<0>();
     else
-      return R{rule.rules, 0};
+      return R{rule.rules, 0, rule.block};
   }
 
   bool mixes_first() const { return net.orbits0.count > 1 || net.orbits0.items[0].size > 1; }

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from psinn_fast.kernels.cpu.extension import instruction_sets
 from psinn_fast.kernels.network.symbols import SymbolLayer
+from psinn_fast.networks.mlp import PsiMLP
 from psinn_fast.networks.structure import Structure
 
 # Not by `available_backends`, which imports Triton: its tests must be the first to do so.
@@ -35,6 +36,11 @@ def mlp(structure: Structure, theta: Tensor, x: Tensor) -> Tensor:
     for hidden_weight, hidden_bias in hidden:
         x = torch.tanh(x @ hidden_weight.T + hidden_bias)
     return x @ weight.T + bias
+
+
+def by_torch(net: PsiMLP, x: Tensor) -> Tensor:
+    """``net(x)`` by torch's own operations."""
+    return mlp(net.structure, net.theta, x)
 
 
 def nested_autograd(u: Tensor, x: Tensor, index: Sequence[int]) -> Tensor:

@@ -1,12 +1,12 @@
-"""tanh of a jet by products of two numbers each, for any channel set: uniform work, less of it than Faa di Bruno's rule.
+"""tanh of a jet by products of two numbers each: for any channel set, and at high order less work than the chain rule.
 
 With w = 1 - h^2, h = tanh z satisfies dh/dx_i = w dz/dx_i, so that by Leibniz' rule
 
     h_a = sum_{b <= a - e_i} binom(a - e_i, b) w_b z_(a - b),      w_b = -sum_{c <= b} binom(b, c) h_c h_(b - c),
 
 for any i with a_i > 0; of a Laplacian, h_L = w_0 z_L + sum_i w_(e_i) z_(e_i). (Griewank & Walther, Evaluating
-Derivatives, 2008, chapter 13, for one variable.) All derivatives to order 4 in four variables take 337 such products, and
-their adjoint, the same list read backwards, twice as many; the rule's monomials have 870 factors and 1,196.
+Derivatives, 2008, chapter 13, for one variable.) All derivatives to order 4 in four variables take 337 such products,
+and their adjoint, the same list read backwards, twice as many; Faa di Bruno's monomials have 870 factors and 1,196.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ class _Recurrence:
         self._channels = channels
         n = len(channels)
         value = (0,) * channels.n_inputs
-        rules = {
-            channel: tuple(self._slopes_times_z(channel)) for channel in channels.channels if channel != value
-        }
+        rules = {channel: tuple(self._slopes_times_z(channel)) for channel in channels.channels if channel != value}
         # w_b where some rule reads it; the value, which is given, first.
         read = {b for rule in rules.values() for _, b, _ in rule} | {value}
         slopes = sorted(read, key=lambda index: (sum(index), tuple(-order for order in index)))

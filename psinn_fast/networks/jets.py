@@ -11,7 +11,7 @@ come together in one adjoint. What was asked for of a network is remembered, so 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ..kernels import kernels_for
 from ..kernels.contract import Backend
+from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_INPUTS, MAX_ORDER, Channel, ChannelSet, Laplacian, MultiIndex
 from ..kernels.network.plan import Plan
 from .operators import may_have_tangents
@@ -30,19 +31,28 @@ from .operators import may_have_tangents
 if TYPE_CHECKING:
     from .mlp import PsiMLP
 
-# Calls of one kind whose requests are remembered: more than one point set of a loss may have equal shapes.
-_CALLS = 8
+# Calls of one shape whose requests are remembered: several point sets of a loss may have it; and shapes.
+_CALLS, _SHAPES = 8, 32
 
 
 class _Memory:
-    """Which channels the last calls turned out to need, by kind of call."""
+    """Which channels the last calls turned out to need, by the shape of their points."""
 
     def __init__(self) -> None:
-        self._requests: dict[object, deque[set[Channel]]] = {}
+        self._requests: OrderedDict[torch.Size, deque[set[Channel]]] = OrderedDict()
 
-    def begin(self, kind: object) -> tuple[frozenset[Channel], set[Channel]]:
-        """What the last calls of this kind needed, and where to note what this one needs."""
-        calls = self._requests.setdefault(kind, deque(maxlen=_CALLS))
+    def begin(self, shape: torch.Size) -> tuple[frozenset[Channel], set[Channel]]:
+        """What the last calls of this shape needed, and where to note what this one needs.
+
+        Of a new shape, a last and smaller batch for instance, that is what the call before it is known to need.
+        """
+        calls = self._requests.get(shape)
+        if calls is None:
+            calls = deque(next(reversed(self._requests.values()), ()), maxlen=_CALLS)
+            self._requests[shape] = calls
+            if len(self._requests) > _SHAPES:
+                self._requests.popitem(last=False)
+        self._requests.move_to_end(shape)
         known: frozenset[Channel] = frozenset().union(*calls)
         own: set[Channel] = set()
         calls.append(own)
@@ -55,7 +65,7 @@ _MEMORIES: WeakKeyDictionary[PsiMLP, _Memory] = WeakKeyDictionary()
 
 @dataclass
 class _Asked:
-    """What a node computes, with what; ``nodes``: those that theta and x come from, None where they need no gradient."""
+    """What a node computes, with what. ``nodes``: those of theta and x, None where they need no gradient."""
 
     engine: Backend
     plan: Plan
@@ -68,7 +78,12 @@ class _Asked:
 def value(net: PsiMLP, x: Tensor) -> Tensor | None:
     """The outputs at x (..., d) by the kernels; None where torch's own operations have to give them."""
     theta, plan = net.theta, net.plan
-    if are_transformed(theta, x) or x.dtype != theta.dtype or x.device != theta.device or plan.d_in > MAX_INPUTS:
+    if torch.is_autocast_enabled(theta.device.type):
+        return None
+    for what, own, expected in (("", x.dtype, theta.dtype), ("device ", x.device, theta.device)):
+        if own != expected:
+            raise InputError(f"x: expected {what}{expected} like theta, got {own}; write x.to(net.theta)")
+    if are_transformed(theta, x) or plan.d_in > MAX_INPUTS:
         return None
     known: frozenset[Channel] = frozenset()
     needed: set[Channel] = set()
@@ -76,7 +91,7 @@ def value(net: PsiMLP, x: Tensor) -> Tensor | None:
         known, needed = _MEMORIES.setdefault(net, _Memory()).begin(x.shape)
     channels = _closure(plan.d_in, known)
     engine = kernels_for(plan, channels, theta.dtype, theta.device)
-    if engine is None or torch.is_autocast_enabled(theta.device.type):
+    if engine is None:
         return None
     found = jets(engine, plan, theta, x.reshape(-1, plan.d_in), channels, needed)[0]
     return found.view(*x.shape[:-1], plan.d_out)
@@ -118,9 +133,7 @@ def _alias(tensor: Tensor) -> Tensor:
 
 
 def _by_channel(found: Tensor) -> tuple[Tensor, ...]:
-    """Each in memory of its own, so that one may be changed in place."""
-    if found.shape[1] == 1:
-        return (found.flatten(1),)
+    """Each in memory of its own, no view, so that one may be changed in place."""
     return tuple(channel.clone(memory_format=torch.contiguous_format) for channel in found.unbind(1))
 
 

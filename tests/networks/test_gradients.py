@@ -1,4 +1,4 @@
-"""Gradients of gradients of `derivatives`: those of nested autograd to rounding, or refused; never a missing graph."""
+"""Gradients of gradients of `derivatives` and ``net(x)``: those of plain torch to rounding, never a missing graph."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
-from helpers import mlp, nested_autograd, random_points, random_structure, random_theta, relative_error
+from helpers import by_torch, mlp, nested_autograd, random_points, random_structure, random_theta, relative_error
 from torch import Tensor, func
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
@@ -22,7 +22,10 @@ from psinn_fast.networks.published import laplace_even
 
 # Relative to float64 nested autograd, which loses as much itself.
 ROUNDING = 1e-11
-BACKENDS = ("cpu", "reference")
+# How derivatives are had: `derivatives` on a backend, or nested autograd of ``net(x)``, which goes through the kernels.
+WAYS = ("cpu", "reference", "layer")
+# The network itself, where derivatives are asked for.
+LAYER = "layer"
 # u, u_x, ... by name, of a network at points: what is differentiated on.
 Fields = Callable[[PsiMLP, Tensor], Sequence[Tensor]]
 
@@ -39,11 +42,15 @@ def fast(wanted: str, backend: str) -> Fields:
     return lambda net, x: tuple(derivatives(net, x, wanted, coords="x y", fields="u", backend=backend).values())
 
 
-def nested(wanted: str) -> Fields:
-    """The same by nested autograd of ``net(x)``."""
+def ours(wanted: str, way: str) -> Fields:
+    return nested(wanted, PsiMLP.__call__) if way == "layer" else fast(wanted, way)
+
+
+def nested(wanted: str, call: Callable[[PsiMLP, Tensor], Tensor] = by_torch) -> Fields:
+    """The same by nested autograd of ``call(net, x)``."""
 
     def fields(net: PsiMLP, x: Tensor) -> list[Tensor]:
-        u, found = net(x)[:, 0], []
+        u, found = call(net, x)[:, 0], []
         for name in wanted.split():
             suffix = name[2:]
             indices = [(2, 0), (0, 2)] if suffix == "lap" else [(suffix.count("x"), suffix.count("y"))]
@@ -98,20 +105,18 @@ def agree(found: Sequence[Tensor], right: Sequence[Tensor]) -> None:
         assert relative_error(a, b) < ROUNDING
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("make", [dense, tied])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("wanted", ["u", "u_x u_lap", "u_xxyy u"])
-def test_gradients_of_gradients(
-    backend: str, make: Callable[[], PsiMLP], loss: Callable[..., Tensor], wanted: str
-) -> None:
+def test_gradients_of_gradients(way: str, make: Callable[[], PsiMLP], loss: Callable[..., Tensor], wanted: str) -> None:
     """``u_xxyy`` by the points is a fifth derivative, ``thrice`` a seventh."""
     points = random_points(5, 2)
-    agree(gradients(loss, fast(wanted, backend), make(), points), gradients(loss, nested(wanted), make(), points))
+    agree(gradients(loss, ours(wanted, way), make(), points), gradients(loss, nested(wanted), make(), points))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_gradient_enhanced_training(backend: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_gradient_enhanced_training(way: str) -> None:
     """Without a graph of g the loss is the same, and its gradient 4 % too short."""
     net, x = dense(), random_points(100, 2).requires_grad_()
 
@@ -119,8 +124,8 @@ def test_gradient_enhanced_training(backend: str) -> None:
         loss = (u**2).mean() + (g**2).mean()
         return float(torch.autograd.grad(loss, net.theta, retain_graph=True)[0].norm())
 
-    u = fast("u", backend)(net, x)[0]
-    right = net(x)[:, 0]
+    u = ours("u", way)(net, x)[0]
+    right = by_torch(net, x)[:, 0]
     assert abs(norm(u, slope(u, x)) - norm(right, slope(right, x))) < 1e-12
     assert norm(right, slope(right, x).detach()) < 0.97 * norm(right, slope(right, x))
 
@@ -134,15 +139,20 @@ def test_whole_network_of_any_structure() -> None:
         u = mlp(structure, net.theta, x)
         return [nested_autograd(u[:, 0], x, (1, 1, 0)), nested_autograd(u[:, 1], x, (0, 0, 2))]
 
-    def ours(net: PsiMLP, x: Tensor) -> list[Tensor]:
+    def asked(net: PsiMLP, x: Tensor) -> list[Tensor]:
         return list(derivatives(net, x, "u_xy v_zz", coords="x y z", fields="u v").values())
+
+    def called(net: PsiMLP, x: Tensor) -> list[Tensor]:
+        u = net(x)
+        return [nested_autograd(u[:, 0], x, (1, 1, 0)), nested_autograd(u[:, 1], x, (0, 0, 2))]
 
     points = random_points(4, 3)
     for loss in LOSSES:
-        agree(gradients(loss, ours, net, points), gradients(loss, right, net, points))
+        for way in (asked, called):
+            agree(gradients(loss, way, net, points), gradients(loss, right, net, points))
 
 
-@pytest.mark.parametrize("wanted", ["u", "u_x u_lap"])
+@pytest.mark.parametrize("wanted", ["u", "u_x u_lap", LAYER])
 def test_gradgradcheck(wanted: str) -> None:
     net, x = tied(), random_points(2, 2).requires_grad_()
 
@@ -154,14 +164,16 @@ def test_gradgradcheck(wanted: str) -> None:
 
 
 class Module(torch.nn.Module):
-    """What `functional_call` takes."""
+    """What `functional_call` takes: derivatives, the network itself (`LAYER`), or by torch's own operations (None)."""
 
     def __init__(self, net: PsiMLP, wanted: str | None) -> None:
         super().__init__()
         self.net, self.wanted = net, wanted
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        return fast(self.wanted, "auto")(self.net, x) if self.wanted else tuple(self.net(x).unbind(-1))
+        if self.wanted == LAYER:
+            return tuple(self.net(x).unbind(-1))
+        return fast(self.wanted, "auto")(self.net, x) if self.wanted else tuple(by_torch(self.net, x).unbind(-1))
 
 
 TRANSFORMS: dict[str, Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]] = {
@@ -187,7 +199,8 @@ TRANSFORMS: dict[str, Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]] = 
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node:UserWarning")
 @pytest.mark.parametrize("name", TRANSFORMS)
 @pytest.mark.parametrize("by", ["points", "weights"])
-def test_transforms(name: str, by: str) -> None:
+@pytest.mark.parametrize("wanted", ["u", LAYER])
+def test_transforms(name: str, by: str, wanted: str) -> None:
     net, x, transform = tied(), random_points(3, 2), TRANSFORMS[name]
 
     def of(wanted: str | None) -> Tensor:
@@ -198,17 +211,18 @@ def test_transforms(name: str, by: str) -> None:
             lambda theta: func.functional_call(module, {"net.theta": theta}, (x,))[0], net.theta.detach().clone()
         )
 
-    agree([of("u")], [of(None)])
+    agree([of(wanted)], [of(None)])
 
 
 def test_batched_gradients() -> None:
     net, x = tied(), random_points(3, 2).requires_grad_()
     basis = torch.eye(3, dtype=torch.float64)
-    found, right = (
+    found, called, right = (
         torch.autograd.grad(f(net, x)[0], (net.theta, x), basis, is_grads_batched=True)
-        for f in (fast("u_xy", "auto"), nested("u_xy"))
+        for f in (fast("u_xy", "auto"), ours("u_xy", LAYER), nested("u_xy"))
     )
     agree(found, right)
+    agree(called, right)
 
 
 def test_points_that_depend_on_the_weights() -> None:
@@ -231,7 +245,9 @@ def test_weights_that_are_computed() -> None:
         (u,) = func.functional_call(Module(net, wanted), {"net.theta": torch.sinh(source)}, (x,))
         return (u**2).mean() + slope(u, x).square().mean() + slope(u, source).square().mean()
 
-    agree(*(torch.autograd.grad(loss(wanted), (source, x)) for wanted in ("u", None)))
+    right = torch.autograd.grad(loss(None), (source, x))
+    for wanted in ("u", LAYER):
+        agree(torch.autograd.grad(loss(wanted), (source, x)), right)
 
 
 @pytest.mark.parametrize("frozen", ["points", "weights"])

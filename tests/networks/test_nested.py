@@ -1,0 +1,259 @@
+"""Nested autograd of ``net(x)``: what the kernels are asked for, and where torch's own operations take over."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+from helpers import by_torch, nested_autograd, random_points, relative_error
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import structures
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from psinn_fast.kernels.contract import registry
+from psinn_fast.kernels.errors import InputError
+from psinn_fast.kernels.reference.backend import ReferenceBackend
+from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.operators import channels_text
+from psinn_fast.networks.published import laplace_even
+from psinn_fast.networks.structure import Structure
+
+ROUNDING = 1e-11
+
+
+class Counting(ReferenceBackend):
+    """Notes which channels it is asked for, and which way."""
+
+    seen: list[tuple[str, str]]
+
+    def jets(self, plan, theta, x, channels):
+        self.seen.append(("there", channels_text(channels)))
+        return super().jets(plan, theta, x, channels)
+
+    def jets_backward(self, plan, theta, x, channels, grad, need_x=False):
+        self.seen.append(("back", channels_text(channels)))
+        return super().jets_backward(plan, theta, x, channels, grad, need_x)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    counting = Counting()
+    counting.seen = []
+    monkeypatch.setattr(registry, "BACKENDS", {"counting": counting})
+    return counting.seen
+
+
+def net_of(dtype: torch.dtype = torch.float64) -> PsiMLP:
+    return PsiMLP(laplace_even(), 3, seed=1, dtype=dtype)
+
+
+def slope(value: Tensor, x: Tensor) -> Tensor:
+    return torch.autograd.grad(value.sum(), x, create_graph=True)[0]
+
+
+def laplacian(u: Tensor, x: Tensor, factor: float = 1.0) -> Tensor:
+    g = slope(u, x)
+    return slope(g[:, 0], x)[:, 0] + factor * slope(g[:, 1], x)[:, 1]
+
+
+U, FIRST, SECOND = "0,0", "0,0 1,0 0,1", "0,0 1,0 0,1 2,0 1,1 0,2"
+
+
+def test_one_pass_each_way_once_the_orders_are_known(seen: list[tuple[str, str]]) -> None:
+    net, points = net_of(), random_points(5, 2)
+    steps = []
+    for _ in range(2):
+        x = points.clone().requires_grad_()
+        laplacian(net(x), x).square().mean().backward()
+        steps.append(seen.copy())
+        seen.clear()
+    back = ("back", "0,0 1,0 0,1 lap0,1")  # one cotangent for u_xx and u_yy
+    assert steps[0][:2] == [("there", U), ("there", FIRST)]
+    assert steps[1] == [("there", SECOND), back]
+
+
+def test_batches_of_other_sizes_know_the_orders_too(seen: list[tuple[str, str]]) -> None:
+    net = net_of()
+    for n in (5, 3, 4, 2):
+        seen.clear()
+        x = random_points(n, 2).requires_grad_()
+        laplacian(net(x), x).square().mean().backward()
+    assert [way for way, _ in seen] == ["there", "back"]
+
+
+def test_only_channels_with_a_cotangent_go_back(seen: list[tuple[str, str]]) -> None:
+    net, x = net_of(), random_points(5, 2).requires_grad_()
+    for _ in range(2):
+        laplacian(net(x), x, factor=2.0).square().mean().backward()
+    assert seen[-1] == ("back", "0,0 1,0 0,1 2,0 0,2")
+    for _ in range(2):
+        g = slope(net(x), x)
+        (g[:, 0] + slope(g[:, 1], x)[:, 1]).square().mean().backward()
+    assert seen[-1] == ("back", "0,0 1,0 0,1 0,2")
+
+
+def test_other_calls_between_do_not_make_it_forget(seen: list[tuple[str, str]]) -> None:
+    """An interior of the shape of a boundary, a loss that is evaluated now and then."""
+    net, points = net_of(), random_points(5, 2)
+    for _ in range(3):
+        x = points.clone().requires_grad_()
+        net(points)
+        net(x.detach().requires_grad_()).square().mean().backward()
+        laplacian(net(x), x).square().mean().backward()
+        counts = [channels for way, channels in seen if way == "there"]
+        seen.clear()
+    assert counts == [U, SECOND, SECOND]
+
+
+def test_points_without_gradients_cost_a_value(seen: list[tuple[str, str]]) -> None:
+    net, x = net_of(), random_points(5, 2)
+    net(x).square().mean().backward()
+    with torch.no_grad():
+        net(x.requires_grad_())
+    with torch.inference_mode():
+        net(x)
+    assert seen == [("there", U), ("back", U), ("there", U), ("there", U)]
+
+
+def test_a_memory_is_not_part_of_a_network() -> None:
+    net, x = net_of(), random_points(5, 2).requires_grad_()
+    laplacian(net(x), x)
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert other.__dict__.keys() == PsiMLP(laplace_even(), 3, seed=1).__dict__.keys()
+        assert torch.equal(laplacian(other(x), x), laplacian(net(x), x))
+
+
+@pytest.mark.parametrize("order", range(6))
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3)], ids=str)
+def test_orders_and_shapes(order: int, shape: tuple[int, ...]) -> None:
+    """Order 5 and the gradients of order 4 are torch's."""
+    net, points = net_of(), random_points(6, 2).flatten()[: 2 * max(1, torch.Size(shape).numel())].view(*shape, 2)
+    found = []
+    for call in (PsiMLP.__call__, by_torch):
+        x = points.clone().requires_grad_()
+        u = call(net, x)
+        assert u.shape == (*shape, 1)
+        value = u.sum()
+        for k in range(order):
+            value = (slope(value, x) * torch.tensor([0.7, 0.1 * k - 0.4], dtype=torch.float64)).sum()
+        found.append([value.detach(), *torch.autograd.grad((value - 1).square(), (net.theta, x))])
+    for ours, right in zip(*found, strict=True):
+        assert relative_error(ours, right) < ROUNDING
+
+
+@given(structure=structures, order=st.integers(0, 3), seed=st.integers(0, 99), data=st.data())
+def test_any_structure_any_cotangent(structure: Structure, order: int, seed: int, data: st.DataObject) -> None:
+    d, fields = structure.n_inputs, structure.n_outputs
+    net = PsiMLP(structure, seed=seed, dtype=torch.float64)
+    points = random_points(4, d, seed)
+    axes = data.draw(st.lists(st.integers(0, d - 1), min_size=order, max_size=order))
+    generator = torch.Generator().manual_seed(seed)
+    weights = [torch.randn(4, fields, generator=generator, dtype=torch.float64) for _ in range(2)]
+    found = []
+    for call in (PsiMLP.__call__, by_torch):
+        x = points.clone().requires_grad_()
+        v = weights[0].clone().requires_grad_()
+        derivative = (call(net, x) * v).sum(1) if not order else None
+        if derivative is None:
+            (g,) = torch.autograd.grad(call(net, x), x, v, create_graph=True)
+            derivative = nested_autograd(g[:, axes[0]], x, [axes[1:].count(axis) for axis in range(d)])
+        loss = (derivative * weights[1][:, 0]).square().sum()
+        found.append(torch.autograd.grad(loss, (net.theta, x, v), allow_unused=True, materialize_grads=True))
+    for ours, right in zip(*found, strict=True):
+        assert relative_error(ours, right, floor=1e-3) < 1e-9
+
+
+def test_outputs_may_be_changed_in_place() -> None:
+    """A factor that vanishes on the boundary, ``u *= ...``."""
+    net, points = net_of(), random_points(5, 2)
+    found = []
+    for call in (PsiMLP.__call__, by_torch):
+        for _ in range(2):
+            x = points.clone().requires_grad_()
+            u = call(net, x)
+            u *= x[:, :1] * (1 - x[:, :1])
+            loss = laplacian(u, x).square().mean()
+        found.append(torch.autograd.grad(loss, net.theta)[0])
+    assert relative_error(*found) < ROUNDING
+
+
+def test_points_or_weights_that_have_changed_are_refused() -> None:
+    """By torch: a wrong number would be the alternative."""
+    net, points = net_of(), random_points(5, 2)
+    for change in ("points", "weights"):
+        x = points.clone().requires_grad_()
+        u = net(x)
+        with torch.no_grad():
+            (x if change == "points" else net.theta).add_(0.1)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            u.sum().backward()
+
+
+def test_a_zero_cotangent_that_depends_on_something() -> None:
+    net, x = net_of(), random_points(4, 2).requires_grad_()
+    scale = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    found = []
+    for call in (PsiMLP.__call__, by_torch):
+        (g,) = torch.autograd.grad((scale * call(net, x)).sum(), x, create_graph=True)
+        found.append(torch.autograd.grad(g.sum(), scale)[0])
+    assert float(found[0].abs()) > 0
+    assert relative_error(*found) < ROUNDING
+
+
+def test_gradients_of_nothing_are_zero() -> None:
+    net, x = net_of(), random_points(4, 2).requires_grad_()
+    (g,) = torch.autograd.grad((0 * net(x)).sum(), x, create_graph=True)
+    assert g.shape == x.shape
+    assert not g.any()
+    assert not torch.autograd.grad((0 * net(x)).sum(), net.theta)[0].any()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_traced_code_keeps_the_operations() -> None:
+    """Kernels would leave the numbers of the example in it."""
+    net, x, other = net_of(), random_points(4, 2), random_points(4, 2, seed=5)
+    right = by_torch(net, other)
+    torch.testing.assert_close(make_fx(net)(x)(other), right)
+    torch.testing.assert_close(torch.jit.trace(net, (x,))(other), right)
+
+
+@pytest.mark.filterwarnings("ignore:.*CPU autocast.*:UserWarning")
+def test_autocast_is_left_alone() -> None:
+    net, x = net_of(torch.float32), random_points(4, 2, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert net(x).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (torch.zeros(3, 2), r"x: expected torch.float64 like theta, got torch.float32; write x.to\(net.theta\)"),
+        (torch.zeros(3, 2, dtype=torch.int64), "x: expected torch.float64"),
+        (torch.zeros(3, 2, dtype=torch.float64, device="meta"), "x: expected device cpu like theta, got meta"),
+    ],
+)
+def test_points_of_another_kind(x: Tensor, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        net_of()(x)
+
+
+def test_a_cotangent_of_another_shape() -> None:
+    net, x = net_of(), random_points(4, 2).requires_grad_()
+    with pytest.raises(RuntimeError, match="Mismatch in shape"):
+        torch.autograd.grad(net(x), x, torch.ones(3, 1, dtype=torch.float64))
+
+
+def test_networks_beyond_what_the_kernels_take() -> None:
+    """Five inputs: torch's operations, to any order."""
+    net = TanhMLP([5, 4, 1], seed=0, dtype=torch.float64)
+    x = random_points(3, 5).requires_grad_()
+    for ours, right in zip(
+        torch.autograd.grad(laplacian(net(x), x).sum(), (net.theta, x)),
+        torch.autograd.grad(laplacian(by_torch(net, x), x).sum(), (net.theta, x)),
+        strict=True,
+    ):
+        assert relative_error(ours, right) < ROUNDING

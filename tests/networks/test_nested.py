@@ -213,6 +213,7 @@ def test_gradients_of_nothing_are_zero() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_traced_code_keeps_the_operations() -> None:
     """Kernels would leave the numbers of the example in it."""
     net, x, other = net_of(), random_points(4, 2), random_points(4, 2, seed=5)

@@ -155,7 +155,11 @@ def measure(case: Dropin, rounds: int, block: int) -> Row:
     runs["train"] = fused(case, steps["layer"].x)
 
     def repeated(run: Callable[[], None]) -> Callable[[], None]:
-        return lambda: [run() for _ in range(block)] and None
+        def several() -> None:
+            for _ in range(block):
+                run()
+
+        return several
 
     keep_freed_memory()
     several = {way: repeated(run) for way, run in runs.items()}

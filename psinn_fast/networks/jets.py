@@ -123,7 +123,7 @@ def are_transformed(*tensors: Tensor) -> bool:
         torch._C._are_functorch_transforms_active()
         or may_have_tangents()
         or torch._C._len_torch_dispatch_stack() > 0
-        or torch.jit.is_tracing()
+        or torch._C._get_tracing_state() is not None
         or any(type(tensor) not in (Tensor, torch.nn.Parameter) for tensor in tensors)
     )
 

@@ -31,6 +31,8 @@ from .operators import may_have_tangents
 if TYPE_CHECKING:
     from .mlp import PsiMLP
 
+# Of fewer points than this part of the widest layer, getting the weights ready costs more than torch's operations.
+_FEW = 2
 # Calls of one shape whose requests are remembered: several point sets of a loss may have it; and shapes.
 _CALLS, _SHAPES = 8, 32
 
@@ -76,14 +78,15 @@ class _Asked:
 
 
 def value(net: PsiMLP, x: Tensor) -> Tensor | None:
-    """The outputs at x (..., d) by the kernels; None where torch's own operations have to give them."""
+    """The outputs at x (..., d) by the kernels; None where torch's own operations have to, or do so sooner."""
     theta, plan = net.theta, net.plan
     if torch.is_autocast_enabled(theta.device.type):
         return None
     for what, own, expected in (("", x.dtype, theta.dtype), ("device ", x.device, theta.device)):
         if own != expected:
             raise InputError(f"x: expected {what}{expected} like theta, got {own}; write x.to(net.theta)")
-    if are_transformed(theta, x) or plan.d_in > MAX_INPUTS:
+    points = x.shape[:-1].numel()
+    if points * _FEW < plan.widest or plan.d_in > MAX_INPUTS or are_transformed(theta, x):
         return None
     known: frozenset[Channel] = frozenset()
     needed: set[Channel] = set()
@@ -93,7 +96,7 @@ def value(net: PsiMLP, x: Tensor) -> Tensor | None:
     engine = kernels_for(plan, channels, theta.dtype, theta.device)
     if engine is None:
         return None
-    found = jets(engine, plan, theta, x.reshape(-1, plan.d_in), channels, needed)[0]
+    found = jets(engine, plan, theta, x.reshape(points, plan.d_in), channels, needed)[0]
     return found.view(*x.shape[:-1], plan.d_out)
 
 

@@ -78,7 +78,7 @@ def test_one_pass_each_way_once_the_orders_are_known(seen: list[tuple[str, str]]
 
 def test_batches_of_other_sizes_know_the_orders_too(seen: list[tuple[str, str]]) -> None:
     net = net_of()
-    for n in (5, 3, 4, 2):
+    for n in (8, 6, 7, 5):
         seen.clear()
         x = random_points(n, 2).requires_grad_()
         laplacian(net(x), x).square().mean().backward()

@@ -103,13 +103,13 @@ struct Range {
       for (Index i = 0; i < n; ++i) x[a * n + i] = points[point(i) * d + a];
   }
 
-  // Between u (or its adjoint) and the caller's (N, C, F).
+  // Between u (or its adjoint), channels from at.first on, and the caller's (N, C, F).
   template <bool in>
   void copy_jets(T* rows) const {
     const int n = rule.channels(), fields = net.d_out;
     for (int f = 0; f < fields; ++f)
-      for (int c = 0; c < n; ++c) {
-        T* row = rows + (static_cast<Index>(f) * n + c) * panel_points();
+      for (int c = at.first; c < n; ++c) {
+        T* row = rows + (static_cast<Index>(f) * (n - at.first) + c - at.first) * panel_points();
         for (Index i = 0; i < panel_points(); ++i) {
           if (in)
             row[i] = i < valid ? output.jets[((start + i) * n + c) * fields + f] : T(0);

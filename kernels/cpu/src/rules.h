@@ -64,6 +64,15 @@ struct Set2Laplacian {
   static constexpr Monomial monomial_list[] = {{1, 2, {1, 1}}, {1, 2, {2, 2}}, {2, 1, {1}}, {2, 1, {2}}};
   static constexpr Partial partial_list[] = {{1, 2, 3}, {2, 3, 4}};
 };
+// u, u_x, u_y, u_xx, u_xy, u_yy: what nested autograd of a network's second derivatives needs
+struct Set2Hessian {
+  static constexpr int n_channels = 6, max_order = 2, parts_count = 3, monomials_count = 7, partials_count = 4;
+  static constexpr int channel_orders[] = {0, 1, 1, 2, 2, 2};
+  static constexpr Part part_list[] = {{3, 2, 0, 1, 0, 1}, {4, 2, 2, 3, 1, 3}, {5, 2, 5, 6, 3, 4}};
+  static constexpr Monomial monomial_list[] = {{1, 2, {1, 1}}, {2, 1, {1}}, {1, 2, {1, 2}}, {1, 1, {2}},
+                                               {1, 1, {1}},    {1, 2, {2, 2}}, {2, 1, {2}}};
+  static constexpr Partial partial_list[] = {{1, 1, 2}, {1, 3, 4}, {2, 4, 5}, {2, 6, 7}};
+};
 // u, u_x, u_y, u_z, Laplacian
 struct Set3Laplacian {
   static constexpr int n_channels = 5, max_order = 2, parts_count = 1, monomials_count = 6, partials_count = 3;
@@ -140,7 +149,7 @@ void with_rule(const Rules& rules, int first, void* block, const Action& action)
 #if !defined(PSINN_GENERIC)
   if (try_set<ValueSet>(rules, first, action) || try_set<Set2Laplacian>(rules, first, action) ||
       try_set<Set2Second>(rules, first, action) || try_set<Set1Second>(rules, first, action) ||
-      try_set<Set3Laplacian>(rules, first, action))
+      try_set<Set3Laplacian>(rules, first, action) || try_set<Set2Hessian>(rules, first, action))
     return;
 #endif
   action(AnyRule{rules, first, block});

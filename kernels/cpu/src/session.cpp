@@ -317,11 +317,21 @@ void Session<T>::jets(const Model& model, const Engine<T>& engine, int threads, 
   own.run_all();
 }
 
+// n - 1 if only the last of the n channels of an adjoint (N, n, F) has any entries, as of a Laplacian, else 0.
+template <class T>
+static int first_channel_of(const T* grad, Index n_points, int n, int fields) {
+  for (Index i = 0; i < n_points; ++i, grad += static_cast<Index>(n) * fields)
+    for (int k = 0; k < (n - 1) * fields; ++k)
+      if (grad[k] != 0) return 0;  // NaN as well
+  return n - 1;
+}
+
 template <class T>
 void Session<T>::jets_backward(const Model& model, const Engine<T>& engine, int threads, const Rules& rules, const T* theta,
                                const T* x, Index n_points, const T* grad, T* theta_bar, T* x_bar) {
   Session<T> own(model, engine, threads, {}, 0, nullptr);
   own.add_term(rules, nullptr, x, nullptr, n_points, T(0));
+  own.terms_[0].first_channel = first_channel_of(grad, n_points, rules.n_channels, own.net_.d_out);
   own.output_.mode = Mode::jets_backward;
   own.output_.jets = const_cast<T*>(grad);
   own.output_.x_bar = x_bar;

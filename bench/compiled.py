@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from psinn_fast.networks.mlp import PsiMLP
 
 from .cases import Case
 from .formulations import FORMULATIONS, Formulation, loss
-from .peers import EagerStep, Step
+from .peers import ByTorch, EagerStep, Step
 
 BETAS, EPS = (0.9, 0.999), 1e-8
 
@@ -28,8 +27,8 @@ class FormStep(EagerStep):
         self._loss = function if compiler is None else torch.compile(function, dynamic=False, **compiler)
 
     def layers(self) -> list[tuple[Tensor, Tensor]]:
-        if isinstance(self.net, PsiMLP):
-            return self.net.structure.expand(self.net.theta)
+        if isinstance(self.net, ByTorch):
+            return self.net.layers()
         linears = [module for module in self.net.modules() if isinstance(module, nn.Linear)]
         return [(linear.weight, linear.bias) for linear in linears]
 

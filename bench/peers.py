@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState, Backend, Term
 from psinn_fast.kernels.network.plan import Plan
+from psinn_fast.networks.mlp import PsiMLP
 
 from .cases import Case
 
@@ -64,6 +65,23 @@ class OursStep(TrainStep):
         super().__init__(net.plan, net.theta, case.terms(), backend, case.lr)
 
 
+class ByTorch(nn.Module):
+    """A tied network by torch's own operations, which `PsiMLP` leaves to the kernels."""
+
+    def __init__(self, net: PsiMLP) -> None:
+        super().__init__()
+        self.net = net
+
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        return self.net.structure.expand(self.net.theta)
+
+    def forward(self, x: Tensor) -> Tensor:
+        *hidden, (weight, bias) = self.layers()
+        for hidden_weight, hidden_bias in hidden:
+            x = torch.tanh(F.linear(x, hidden_weight, hidden_bias))
+        return F.linear(x, weight, bias)
+
+
 class EagerStep:
     """Ordinary torch modules, autograd and torch.optim.Adam; subclasses say how the Laplacian is found.
 
@@ -72,7 +90,7 @@ class EagerStep:
 
     def __init__(self, case: Case, dtype: torch.dtype = torch.float32) -> None:
         net = case.network().to(dtype)
-        self.net: nn.Module = net.to_sequential() if case.structure is None else net
+        self.net: nn.Module = net.to_sequential() if case.structure is None else ByTorch(net)
         residual, *edges = case.terms(dtype)
         self.x = residual.points[0]
         self.edge_x = torch.cat([edge.points[0] for edge in edges])

@@ -43,7 +43,8 @@ class PsiMLP(nn.Module):
     Every W, b is a signed copy of theta; c, h and s are the structure's centre and scales, most often 0, 1 and 1.
 
     Drop-in for ``nn.Sequential(nn.Linear, nn.Tanh, ..., nn.Linear)``: ``net(x)`` maps (..., d_in) to (..., d_out), on
-    any device and by ordinary autograd to any order. The only parameter is the vector ``theta`` of independent weights
+    any device, differentiable to any order: by the kernels where they can (`networks/jets.py`), else by torch's own
+    operations. The only parameter is the vector ``theta`` of independent weights
     and biases, so the relations hold exactly whatever optimiser moves it. A ``state_dict`` knows its structure, and
     ``load_state_dict`` refuses that of another one, or of other scales, with an `InputError`.
 
@@ -101,6 +102,10 @@ class PsiMLP(nn.Module):
         self.theta = nn.Parameter(theta)
 
     def forward(self, x: Tensor) -> Tensor:
+        """
+        Raises:
+            InputError: x is no tensor, or of another width, dtype or device than the network.
+        """
         if not isinstance(x, Tensor):
             raise InputError(f"x: expected a torch.Tensor, got {type(x).__name__}")
         if x.shape[-1:] != (self.structure.n_inputs,):

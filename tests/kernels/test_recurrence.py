@@ -1,0 +1,56 @@
+"""The recurrence gives what the chain rule gives, and so does its adjoint."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+import torch
+
+from psinn_fast.kernels.language.channels import Channel, ChannelSet, Laplacian
+from psinn_fast.kernels.language.recurrence import Recurrence, Row
+from psinn_fast.kernels.reference.tanh_jet import tanh_jet, tanh_jet_adjoint
+
+SETS: dict[str, tuple[int, list[Channel]]] = {
+    "value": (1, []),
+    "fourth": (1, [(4,)]),
+    "first": (2, [(1, 0), (0, 1)]),
+    "all to 4": (2, [(i, 4 - i) for i in range(5)]),
+    "biharmonic": (2, [(4, 0), (2, 2), (0, 4)]),
+    "Laplacian and more": (2, [Laplacian((0, 1)), (2, 1)]),
+    "two Laplacians": (3, [Laplacian((0, 2)), Laplacian((0, 1, 2)), (1, 1, 1), (0, 3, 0)]),
+    "all of 4 in 4": (4, [index for index in product(range(5), repeat=4) if sum(index) == 4]),
+}
+
+
+def run(rows: tuple[Row, ...], v: torch.Tensor) -> None:
+    for row in rows:
+        total = v[row.result].clone() if row.adds else torch.zeros_like(v[0])
+        v[row.result] = sum((own.coefficient * v[own.a] * v[own.b] for own in row.products), total)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_it_is_the_chain_rule(name: str) -> None:
+    channels = ChannelSet.closure(*SETS[name])
+    recurrence, n = Recurrence.of(channels), len(channels)
+    generator = torch.Generator().manual_seed(0)
+    z, h_bar = torch.randn(2, n, 7, 1, generator=generator, dtype=torch.float64)
+    h, saved = tanh_jet(z, channels)
+    z_bar = tanh_jet_adjoint(z, saved, h_bar, channels)
+    numbers = 2 * n + recurrence.n_slopes
+    v = torch.full((2 * numbers, 7), torch.nan, dtype=torch.float64)  # what is read before it is made shows
+    v[:n] = z[..., 0]
+    v[n] = torch.tanh(v[0])
+    v[2 * n] = 1 - v[n] ** 2
+    run(recurrence.forward, v)
+    torch.testing.assert_close(v[n : 2 * n], h[..., 0], rtol=1e-12, atol=1e-12)
+    v[numbers + n : numbers + 2 * n] = h_bar[..., 0]
+    run(recurrence.adjoint, v)
+    torch.testing.assert_close(v[numbers : numbers + n], z_bar[..., 0], rtol=1e-11, atol=1e-11)
+
+
+def test_products_without_a_factor_come_first() -> None:
+    recurrence = Recurrence.of(ChannelSet.closure(*SETS["all to 4"]))
+    for row in (*recurrence.forward, *recurrence.adjoint):
+        scaled = [own.coefficient != 1 for own in row.products]
+        assert scaled == sorted(scaled)

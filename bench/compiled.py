@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-
 from .cases import Case
 from .formulations import FORMULATIONS, Formulation, loss
 from .peers import ByTorch, EagerStep, Step

@@ -100,10 +100,10 @@ def solve(
         found = {part.name: getattr(result, part.name) for part in fields(result)}
         try:
             metrics = errors(net)
-        except Exception:
+        except Exception:  # what ended training, a backend of the user's own, may fail here, too
             if result.ended != "failed":
                 raise
-            metrics = dict.fromkeys(METRICS)  # what ended training may fail here, too
+            metrics = dict.fromkeys(METRICS)
         solution = Solution(problem=problem, setup=setup, metrics=metrics, **found)
         if out is not None:
             with abortable(is_over):

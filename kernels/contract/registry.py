@@ -119,11 +119,7 @@ def get_backend(name: str = "auto", device: torch.device | None = None) -> Backe
     """
     if name == "auto":
         kind = "cpu" if device is None else device.type
-        for backend in BACKENDS.values():
-            if backend.device_types is not None and kind not in backend.device_types:
-                continue
-            if backend.name in BY_NAME_ONLY:
-                continue
+        for backend in _automatic(kind):
             why_not = _why_not(backend)
             if why_not is None:
                 return backend if backend is _REFERENCE else WithFallback(backend, is_silent=_IS_OURS.get())
@@ -138,15 +134,17 @@ def get_backend(name: str = "auto", device: torch.device | None = None) -> Backe
     return or_reference(backend) if _IS_OURS.get() else backend
 
 
+def _automatic(kind: str) -> Iterator[Backend]:
+    """Those that "auto" may take for tensors on devices of that type, the best first."""
+    for backend in BACKENDS.values():
+        if backend.name not in BY_NAME_ONLY and (backend.device_types is None or kind in backend.device_types):
+            yield backend
+
+
 def kernels_for(plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> Backend | None:
     """The kernels that "auto" would take for a network; None, silently, where only the reference backend would do."""
-    for backend in BACKENDS.values():
-        if (
-            backend is not _REFERENCE
-            and backend.name not in BY_NAME_ONLY
-            and (backend.device_types is None or device.type in backend.device_types)
-            and _why_not(backend) is None
-        ):
+    for backend in _automatic(device.type):
+        if backend is not _REFERENCE and _why_not(backend) is None:
             return backend if reason("supports", backend.supports(plan, channels, dtype, device)) is None else None
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,10 @@ def test_saving_by_hand(kind: str, tmp_path: Path) -> None:
     write: Write
     if kind == "solution":
         solution = pf.solve(small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(1))
-        write = lambda out: pf.save_solution(solution, out, pictures=False)  # noqa: E731
+        write = partial(pf.save_solution, solution, pictures=False)
     else:
         found = pf.discover(small_laplace(5), tests="problem")
-        write = lambda out: pf.save_discovery(found, out)  # noqa: E731
+        write = partial(pf.save_discovery, found)
     write(tmp_path)
     write(tmp_path)
     (tmp_path / "structure.json").write_text("mine")

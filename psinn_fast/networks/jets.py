@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _FEW = 2
 # Calls of one shape whose requests are remembered: several point sets of a loss may have it; and shapes.
 _CALLS, _SHAPES = 8, 32
+_TORCH_FUNCTION = getattr(Tensor.__torch_function__, "__func__", None)
 
 
 class _Memory:
@@ -85,8 +86,8 @@ def value(net: PsiMLP, x: Tensor) -> Tensor | None:
     for what, own, expected in (("", x.dtype, theta.dtype), ("device ", x.device, theta.device)):
         if own != expected:
             raise InputError(f"x: expected {what}{expected} like theta, got {own}; write x.to(net.theta)")
-    points = x.shape[:-1].numel()
-    if points * _FEW < plan.widest or plan.d_in > MAX_INPUTS or are_transformed(theta, x):
+    points, numbers = x.shape[:-1].numel(), plain(x)
+    if points * _FEW < plan.widest or plan.d_in > MAX_INPUTS or are_transformed(theta, numbers):
         return None
     known: frozenset[Channel] = frozenset()
     needed: set[Channel] = set()
@@ -96,8 +97,9 @@ def value(net: PsiMLP, x: Tensor) -> Tensor | None:
     engine = kernels_for(plan, channels, theta.dtype, theta.device)
     if engine is None:
         return None
-    found = jets(engine, plan, theta, x.reshape(points, plan.d_in), channels, needed)[0]
-    return found.view(*x.shape[:-1], plan.d_out)
+    found = jets(engine, plan, theta, numbers.reshape(points, plan.d_in), channels, needed)[0]
+    found = found.view(*x.shape[:-1], plan.d_out)
+    return found if numbers is x else found.as_subclass(type(x))
 
 
 def jets(
@@ -120,7 +122,7 @@ def jets(
 def are_transformed(*tensors: Tensor) -> bool:
     """Whether the tensors are more than numbers, or operations are looked at: kernels, which read memory, may not be.
 
-    Transforms of torch.func, forward mode, tracing (torch.jit, make_fx, fake tensors), tensors of classes of their own.
+    Transforms of torch.func, forward mode, tracing (torch.jit, make_fx, fake tensors), tensors of a class (`plain`).
     """
     return (
         torch._C._are_functorch_transforms_active()
@@ -129,6 +131,19 @@ def are_transformed(*tensors: Tensor) -> bool:
         or torch._C._get_tracing_state() is not None
         or any(type(tensor) not in (Tensor, torch.nn.Parameter) for tensor in tensors)
     )
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """The tensor without its class, where that has names and methods of its own but leaves torch's operations alone.
+
+    Labelled points are such: torch computes with their numbers, and gives the result their class.
+    """
+    kind = type(tensor)
+    if kind in (Tensor, torch.nn.Parameter):
+        return tensor
+    own_function = getattr(kind.__torch_function__, "__func__", None)
+    is_numbers = own_function is _TORCH_FUNCTION and kind.__torch_dispatch__ is Tensor.__torch_dispatch__
+    return tensor.as_subclass(Tensor) if is_numbers else tensor
 
 
 def _alias(tensor: Tensor) -> Tensor:
@@ -157,7 +172,7 @@ class _Jets(torch.autograd.Function):
         need_theta, need_x = (_is_asked_for(node) for node in asked.nodes)
         has_graph = torch.is_grad_enabled()
         given = {
-            channel: grad
+            channel: plain(grad)
             for channel, grad in zip(asked.channels.channels, grads, strict=True)
             if grad is not None and not _is_zero(grad)
         }

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
+import numpy.typing as npt
+from torch import Tensor
+
+from .language.names import Names
+from .networks.derivatives import Derivatives, derivatives_at
 from .problem.problem import Problem
 from .training.doubts import Metric, inaccurate
 from .training.result import FitResult
@@ -36,6 +41,25 @@ class Solution(FitResult):
     problem: Problem
     setup: Setup
     metrics: dict[str, Metric]
+
+    @overload
+    def derivatives(self, points: Tensor, wanted: Names) -> Derivatives[Tensor]: ...
+    @overload
+    def derivatives(self, points: npt.ArrayLike, wanted: Names) -> Derivatives[npt.NDArray[Any]]: ...
+    def derivatives(
+        self, points: npt.ArrayLike | Tensor, wanted: Names
+    ) -> Derivatives[npt.NDArray[Any]] | Derivatives[Tensor]:
+        """Values and derivatives at points (..., d), named by the problem's fields and coordinates: arrays (...).
+
+        Without a graph, some points at a time; for tensors tensors, see `PsiMLP.predict`.
+
+        Args:
+            wanted: e.g. ``"u u_x u_lap"``, as for `psinn_fast.derivatives`.
+
+        Raises:
+            InputError: names or points that do not fit, an order above 4.
+        """
+        return derivatives_at(self.net, points, wanted, self.problem.pde.coords, self.problem.pde.fields)
 
     @property
     def warnings(self) -> tuple[str, ...]:

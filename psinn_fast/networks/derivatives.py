@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeVar, overload
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -12,25 +15,28 @@ from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
 from ..language.derivative_names import parse_derivative, refuse_ambiguous, spatial_axes
 from ..language.names import Names, normal, split_names, split_words
+from .evaluation import at_points
 from .jets import are_transformed, jets
 from .mlp import PsiMLP, check_network
 from .operators import channels_of, channels_text
 
+Values = TypeVar("Values")
 
-class Derivatives(Mapping[str, Tensor]):
-    """Derivatives by name, as attributes (``d.u_xx``) or items (``d["u_xx"]``), each of shape (N,)."""
 
-    def __init__(self, values: Mapping[str, Tensor]) -> None:
+class Derivatives(Mapping[str, Values], Generic[Values]):
+    """Derivatives by name, as attributes (``d.u_xx``) or items (``d["u_xx"]``): tensors (N,), or arrays."""
+
+    def __init__(self, values: Mapping[str, Values]) -> None:
         self._values = dict(values)
 
-    def __getattr__(self, name: str) -> Tensor:
+    def __getattr__(self, name: str) -> Values:
         if name.startswith("_"):  # copying and pickling look for these before there are values
             raise AttributeError(name)
         if name not in self:
             raise AttributeError(f"{name!r} was not asked for; there are {', '.join(self._values)}")
         return self[name]
 
-    def __getitem__(self, name: str) -> Tensor:
+    def __getitem__(self, name: str) -> Values:
         return self._values[name if name in self._values else normal(name)]
 
     def __iter__(self) -> Iterator[str]:
@@ -45,7 +51,7 @@ class Derivatives(Mapping[str, Tensor]):
 
 def derivatives(
     net: PsiMLP, points: Tensor, wanted: Names, *, coords: Names, fields: Names, backend: str = "auto"
-) -> Derivatives:
+) -> Derivatives[Tensor]:
     """Values and derivatives of a network's outputs at points.
 
     Args:
@@ -85,6 +91,30 @@ def derivatives(
         jet = jets(engine, net.plan, net.theta, points, channels_of(channels))
     columns = [channel.unbind(-1) for channel in jet]
     return Derivatives({name: columns[c][field] for name, field, c in asked})
+
+
+@overload
+def derivatives_at(net: PsiMLP, points: Tensor, wanted: Names, coords: Names, fields: Names) -> Derivatives[Tensor]: ...
+@overload
+def derivatives_at(
+    net: PsiMLP, points: npt.ArrayLike, wanted: Names, coords: Names, fields: Names
+) -> Derivatives[npt.NDArray[Any]]: ...
+def derivatives_at(
+    net: PsiMLP, points: npt.ArrayLike | Tensor, wanted: Names, coords: Names, fields: Names
+) -> Derivatives[npt.NDArray[Any]] | Derivatives[Tensor]:
+    """`derivatives` by NumPy, without a graph, some points at a time, see `PsiMLP.predict`: arrays (...)."""
+    check_network(net)
+    asked, channels = _request(wanted, coords, fields, net.structure.n_inputs, net.structure.n_outputs)
+    names = [name for name, _, _ in asked]
+
+    def columns(x: Tensor) -> Tensor:
+        found = derivatives(net, x, names, coords=coords, fields=fields)
+        return torch.stack([found[name] for name in names], 1)
+
+    values = at_points(net, points, columns, len(names), len(channels_of(channels)))
+    if isinstance(values, Tensor):
+        return Derivatives({name: column.contiguous() for name, column in zip(names, values.unbind(-1), strict=True)})
+    return Derivatives({name: np.ascontiguousarray(values[..., i]) for i, name in enumerate(names)})
 
 
 def _request(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
-import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,10 +17,12 @@ from ..devices import named_device
 from ..kernels import checks
 from ..kernels.errors import InputError
 from ..kernels.network.plan import Plan
-from ..kernels.network.symbols import SymbolLayer
 from ..storage.files import to_json
 from .changes import changed
+from .evaluation import at_points
+from .initialisation import drawn
 from .jets import value
+from .sequential import independent_weights, linear_layers
 from .structure import Structure
 
 if sys.version_info >= (3, 11):
@@ -29,12 +30,8 @@ if sys.version_info >= (3, 11):
 else:  # a dependency of torch on every Python
     from typing_extensions import Self
 
-INITS = ("default", "xavier")
-# How far from its structure a given network may be before `from_sequential` refuses it, relative to its largest weight.
-FIT_TOLERANCE = 1e-5
 # Where a state_dict has what `get_extra_state` gives.
 _EXTRA = "_extra_state"
-_LARGEST_SEED = 2**63 - 1
 
 
 class PsiMLP(nn.Module):
@@ -61,6 +58,7 @@ class PsiMLP(nn.Module):
     """
 
     theta: nn.Parameter
+    init: str = "default"
     start: tuple[float, ...] = ()
 
     def __init__(
@@ -79,9 +77,9 @@ class PsiMLP(nn.Module):
         dtype = checks.floating_dtype("dtype", torch.get_default_dtype() if dtype is None else dtype)
         place = None if device is None else named_device(device)
         structure = structure.with_width(width)
-        theta = _draw(structure, init, seed) + start_biases(structure, tuple(start))
+        theta = drawn(structure, init, tuple(start), seed)
         self._build(structure, theta.to(device=place, dtype=dtype))
-        self.start = tuple(start)
+        self.init, self.start = init, tuple(start)
 
     @classmethod
     def with_theta(cls, structure: Structure, theta: Tensor) -> Self:
@@ -99,7 +97,18 @@ class PsiMLP(nn.Module):
         # What compiled code knows the network by (operators.py), and what `forward` needs: it cannot make them.
         self.structure_text = structure.to_json()
         _ = structure.expanded_plan
+        self._hold(theta)
+
+    def _hold(self, theta: Tensor) -> None:
         self.theta = nn.Parameter(theta)
+
+    @torch.no_grad()
+    def _set_theta(self, theta: Tensor) -> None:
+        self.theta.copy_(theta)
+
+    def reset_parameters(self, seed: int | None = None) -> None:
+        """Draw theta anew, in place, by the ``init`` and ``start`` it was made with; ``seed`` is that of `PsiMLP`."""
+        self._set_theta(drawn(self.structure, self.init, self.start, seed))
 
     def forward(self, x: Tensor) -> Tensor:
         """
@@ -116,6 +125,25 @@ class PsiMLP(nn.Module):
         for hidden_weight, hidden_bias in hidden:
             x = torch.tanh(F.linear(x, hidden_weight, hidden_bias))
         return F.linear(x, weight, bias)
+
+    @overload
+    def predict(self, points: Tensor) -> Tensor: ...
+    @overload
+    def predict(self, points: npt.ArrayLike) -> npt.NDArray[Any]: ...
+    def predict(self, points: npt.ArrayLike | Tensor) -> npt.NDArray[Any] | Tensor:
+        """The outputs at points, without a graph, some points at a time: memory does not grow with the network.
+
+        Args:
+            points: (..., d) real numbers of any type: an array, lists, one point (d,).
+
+        Returns:
+            (..., F) of the network's dtype: an array, or for a tensor a tensor on its device.
+
+        Raises:
+            InputError: another number of coordinates, numbers that are complex, NaN or infinite; a tensor that requires
+                grad, for which ``net(points)`` keeps the graph.
+        """
+        return at_points(self, points, lambda x: self(x), self.structure.n_outputs)
 
     def get_extra_state(self) -> Tensor:
         """What a state_dict says of its structure: a digest, as a tensor, which all that copies weights can copy."""
@@ -180,40 +208,14 @@ class PsiMLP(nn.Module):
                 structure's; weights that break the relations by more than 1e-5 of the largest (the message says by
                 how much); layers without a bias for a `TanhMLP`, which has them, if no structure is given.
         """
-        linears = _linear_layers(network)
+        linears = linear_layers(network)
         sizes = (linears[0].in_features, *(linear.out_features for linear in linears))
         structure = structure or cls._unrelated(sizes, [linear.bias is not None for linear in linears])
         if structure.layer_sizes != sizes:
             raise InputError(f"structure: it describes layers {structure.layer_sizes}, the network has {sizes}")
         weight = linears[0].weight
         net = cls._of(structure, weight.dtype, weight.device).requires_grad_(weight.requires_grad)
-        with torch.no_grad():
-            given: list[tuple[Tensor, Tensor]] = [
-                (linear.weight, weight.new_zeros(linear.out_features) if linear.bias is None else linear.bias)
-                for linear in linears
-            ]
-            # Least squares in the structure's own frame, where R^T R is diagonal and counts the uses of each theta.
-            centre, inputs, outputs = (
-                weight.new_tensor(numbers)
-                for numbers in (structure.centre, structure.input_scale, structure.output_scale)
-            )
-            first, bias = given[0]
-            given[0] = first * inputs, bias + first @ centre
-            last, bias = given[-1]
-            given[-1] = last / outputs[:, None], bias / outputs
-            tied = structure.plain
-            uses = torch.bincount(torch.from_numpy(tied.expanded_plan.expansion.col), minlength=tied.n_parameters)
-            net.theta.copy_(tied.expand_adjoint(given) / uses.to(weight))
-            misfit = max(
-                max(float((w - v).abs().max()), float((b - c).abs().max()))
-                for (w, b), (v, c) in zip(tied.expand(net.theta), given, strict=True)
-            )
-            largest = max(max(float(w.abs().max()), float(b.abs().max())) for w, b in given)
-        if not misfit <= FIT_TOLERANCE * largest:
-            raise InputError(
-                f"network: its weights do not satisfy the relations of {structure.name!r}: they are off by up to "
-                f"{misfit:.3g} (largest weight {largest:.3g})"
-            )
+        net._set_theta(independent_weights(linears, structure))
         return net
 
     @classmethod
@@ -288,49 +290,6 @@ def check_network(net: object, what: str = "net") -> PsiMLP:
     return net
 
 
-def _linear_layers(network: nn.Sequential) -> list[nn.Linear]:
-    modules = list(network) if isinstance(network, nn.Sequential) else []
-    linears = [module for module in modules if isinstance(module, nn.Linear)]
-    expected = [nn.Linear if i % 2 == 0 else nn.Tanh for i in range(len(modules))]
-    fits = all(isinstance(module, kind) for module, kind in zip(modules, expected, strict=True))
-    if not linears or not fits or len(modules) % 2 == 0:
-        names = ", ".join(type(module).__name__ for module in modules) or type(network).__name__
-        raise InputError(f"network: expected nn.Sequential(Linear, Tanh, ..., Linear), got {names}")
-    kinds = [("", network, nn.Sequential), *((f"[{i}]", modules[i], kind) for i, kind in enumerate(expected))]
-    for where, module, kind in kinds:
-        if change := changed(module, kind):
-            raise InputError(f"network{where}: {change}, which would be lost; give the layers alone")
-    _refuse_unlike(linears)
-    return linears
-
-
-def _refuse_unlike(linears: Sequence[nn.Linear]) -> None:
-    """Parameters of which one vector theta would not do the same."""
-    named = {
-        f"network[{2 * i}].{name}": parameter
-        for i, linear in enumerate(linears)
-        for name, parameter in linear.named_parameters()
-    }
-    first_name, first = next(iter(named.items()))
-    owners: dict[int, str] = {}
-    for name, parameter in named.items():
-        other = owners.setdefault(parameter.data_ptr(), name)
-        if other != name:
-            raise InputError(f"{name}: it is {other} as well, and would be trained apart; there are no such relations")
-        if parameter._backward_hooks:
-            raise InputError(f"{name}: it has hooks on its gradient, which would be lost; remove them")
-        for what, own, expected in (
-            ("dtype", parameter.dtype, first.dtype),
-            ("device", parameter.device, first.device),
-            ("requires_grad", parameter.requires_grad, first.requires_grad),
-        ):
-            if own != expected:
-                raise InputError(
-                    f"{name}: its {what} is {own}, that of {first_name} is {expected}: all weights and biases are one "
-                    f"vector, theta, with one {what}; make them equal"
-                )
-
-
 def _is_same(found: object, own: Tensor) -> bool:
     """Whether a digest is that, also after sums that round."""
     return (
@@ -338,64 +297,3 @@ def _is_same(found: object, own: Tensor) -> bool:
         and found.shape == own.shape
         and torch.equal(found.cpu().double().round(), own.double())
     )
-
-
-def _draw(structure: Structure, init: str, seed: int | None) -> Tensor:
-    checks.choice("init", init, INITS)
-    generator = None
-    if seed is not None:
-        generator = torch.Generator().manual_seed(checks.integer("seed", seed, 0, most=_LARGEST_SEED))
-    theta = torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-1, 1, generator=generator)
-    bounds, sizes = [], []
-    for layer in structure.layers:
-        found = [*_weight_bounds(layer, init), *_bias_bounds(layer, init)]
-        bounds += found
-        sizes += [math.prod(shape) for shape in (*layer.weight_shapes, *layer.bias_shapes)]
-    return theta.mul_(
-        torch.tensor(bounds, dtype=torch.float64).repeat_interleave(torch.tensor(sizes, dtype=torch.int64))
-    )
-
-
-def start_biases(structure: Structure, start: tuple[float, ...]) -> Tensor:
-    """theta of the last biases that give ``start``, all else 0."""
-    theta = torch.zeros(structure.n_parameters, dtype=torch.float64)
-    if start and (len(start) != structure.n_outputs or not all(map(math.isfinite, start))):
-        raise InputError(f"start: expected {structure.n_outputs} finite numbers, one per output, got {list(start)}")
-    if any(start):
-        index, sign = structure.layers[-1].bias_map()
-        biases = theta[structure.n_parameters - structure.layers[-1].n_parameters :].numpy()
-        scale = np.array(structure.output_scale)
-        own = sign != 0
-        biases[index[own]] = (sign * start / scale)[own]
-        reached = np.where(own, sign * biases[index] * scale, 0.0)
-        if not np.allclose(reached, start, rtol=1e-9, atol=0):
-            raise InputError(f"start: the relations of {structure.name!r} allow {reached.tolist()}, got {list(start)}")
-    return theta
-
-
-def _weight_bounds(layer: SymbolLayer, init: str) -> list[float]:
-    """Of Theta_1, Theta_2, ...: the bound of the expanded entries that it stands for; of unequal ones, the tightest."""
-    fan_in, fan_out = _fans(layer)
-    bounds = [math.inf] * len(layer.weight_shapes)
-    for i, row in enumerate(layer.weight):
-        for j, symbol in enumerate(row):
-            if symbol:
-                own = 1 / math.sqrt(fan_in[i]) if init == "default" else math.sqrt(6 / (fan_in[i] + fan_out[j]))
-                bounds[abs(symbol) - 1] = min(bounds[abs(symbol) - 1], own)
-    return bounds
-
-
-def _bias_bounds(layer: SymbolLayer, init: str) -> list[float]:
-    fan_in, _ = _fans(layer)
-    bounds = [math.inf] * len(layer.bias_shapes)
-    for i, symbol in enumerate(layer.bias):
-        if symbol:
-            bounds[abs(symbol) - 1] = min(bounds[abs(symbol) - 1], 1 / math.sqrt(fan_in[i]))
-    return bounds if init == "default" else [0.0] * len(bounds)
-
-
-def _fans(layer: SymbolLayer) -> tuple[list[int], list[int]]:
-    """Non-zero entries in a row of each block row and in a column of each block column, but at least 1."""
-    used = np.array(layer.weight) != 0
-    fan_in, fan_out = used @ np.array(layer.cols), np.array(layer.rows) @ used
-    return np.maximum(fan_in, 1).tolist(), np.maximum(fan_out, 1).tolist()

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..kernels.contract import Backend, Term
 from ..kernels.errors import InputError
-from ..networks.mlp import PsiMLP, start_biases
+from ..networks.initialisation import start_biases
+from ..networks.mlp import PsiMLP
 from ..problem.problem import Problem
 from ..scaling.natural_scales import given_middles
 from .points.held_out import HeldOut

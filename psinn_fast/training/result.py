@@ -5,7 +5,10 @@ from __future__ import annotations
 import signal
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
+
+import numpy.typing as npt
+from torch import Tensor
 
 from ..networks.mlp import PsiMLP
 from .checkpoint import Snapshot
@@ -73,6 +76,14 @@ class FitResult:
     end: Ending
     verdict: Verdict
     snapshot: Snapshot | None = field(repr=False, compare=False)
+
+    @overload
+    def __call__(self, points: Tensor) -> Tensor: ...
+    @overload
+    def __call__(self, points: npt.ArrayLike) -> npt.NDArray[Any]: ...
+    def __call__(self, points: npt.ArrayLike | Tensor) -> npt.NDArray[Any] | Tensor:
+        """The fields at points (..., d): (..., F), see `PsiMLP.predict`."""
+        return self.net.predict(points)
 
     @property
     def ended(self) -> str:

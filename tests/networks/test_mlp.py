@@ -228,6 +228,28 @@ def test_seeds(init: str) -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weights_are_drawn_anew_as_they_were_made(dtype: torch.dtype) -> None:
+    structure = laplace_even()
+    net = PsiMLP(structure, 4, init="xavier", start=[0.5], seed=3, dtype=dtype)
+    theta, made = net.theta, net.theta.detach().clone()
+    net.reset_parameters(seed=3)
+    assert net.theta is theta
+    assert torch.equal(net.theta, made)
+    net.reset_parameters(4)
+    assert torch.equal(net.theta, PsiMLP(structure, 4, init="xavier", start=[0.5], seed=4, dtype=dtype).theta)
+    torch.manual_seed(5)
+    expected = PsiMLP(structure, 4, init="xavier", start=[0.5], dtype=dtype).theta
+    torch.manual_seed(5)
+    copy.deepcopy(net).apply(lambda module: module.reset_parameters())
+    assert not torch.equal(net.theta, expected)
+    torch.manual_seed(5)
+    net.apply(lambda module: module.reset_parameters())
+    assert torch.equal(net.theta, expected)
+    with pytest.raises(InputError, match="seed: expected an integer from 0"):
+        net.reset_parameters(seed=-1)
+
+
 def test_bad_input() -> None:
     structure = laplace_even()
     with pytest.raises(InputError, match="structure: expected a Structure, got list"):

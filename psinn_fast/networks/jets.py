@@ -44,14 +44,16 @@ class _Memory:
     def __init__(self) -> None:
         self._requests: OrderedDict[torch.Size, deque[set[Channel]]] = OrderedDict()
 
-    def begin(self, shape: torch.Size) -> tuple[frozenset[Channel], set[Channel]]:
+    def begin(self, shape: torch.Size, is_training: bool) -> tuple[frozenset[Channel], set[Channel]]:
         """What the last calls of this shape needed, and where to note what this one needs.
 
-        Of a new shape, a last and smaller batch for instance, that is what the call before it is known to need.
+        Of a new shape, a last and smaller batch for instance, that is what the call before it is known to need; in
+        evaluation, where values at many points may be all that is wanted, nothing.
         """
         calls = self._requests.get(shape)
         if calls is None:
-            calls = deque(next(reversed(self._requests.values()), ()), maxlen=_CALLS)
+            before = next(reversed(self._requests.values()), ()) if is_training else ()
+            calls = deque(before, maxlen=_CALLS)
             self._requests[shape] = calls
             if len(self._requests) > _SHAPES:
                 self._requests.popitem(last=False)
@@ -92,7 +94,7 @@ def value(net: PsiMLP, x: Tensor) -> Tensor | None:
     known: frozenset[Channel] = frozenset()
     needed: set[Channel] = set()
     if x.requires_grad and torch.is_grad_enabled():
-        known, needed = _MEMORIES.setdefault(net, _Memory()).begin(x.shape)
+        known, needed = _MEMORIES.setdefault(net, _Memory()).begin(x.shape, net.training)
     channels = _closure(plan.d_in, known)
     engine = kernels_for(plan, channels, theta.dtype, theta.device)
     if engine is None:

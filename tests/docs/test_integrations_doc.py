@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,3 +20,18 @@ def test_deepxde(capsys: pytest.CaptureFixture[str]) -> None:
         exec(code, {"__name__": __name__})
     torch.set_default_device(None)  # DeepXDE moves it where there is a GPU
     assert "'train' took" in capsys.readouterr().out
+
+
+def test_pina(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("pina.model", reason="PINA is not installed: pip install psinn_fast[pina]")
+    monkeypatch.chdir(tmp_path)  # Lightning's logs
+    (section,) = re.findall(r"## PINA\n(.*?)(?=\n## |\Z)", TEXT, re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    found: dict[str, Any] = {"__name__": __name__}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Lightning's
+        exec(code, found)
+    points = found["problem"].discretised_domains["inside"].tensor
+    net, mirrored = found["model"], points * torch.tensor([1.0, -1.0])
+    assert torch.allclose(net(points), net(mirrored), rtol=0, atol=1e-6)
+    assert float(found["solver"].trainer.callback_metrics["train_loss"]) < 0.1

@@ -26,7 +26,8 @@ SLICE_SECONDS = 0.2
 class CpuBackend(Backend, is_checked=False):
     """C++ on the CPU. See `psinn_fast.kernels.contract.Backend` for what each operation takes and gives.
 
-    Uses up to ``torch.get_num_threads()`` threads; with the same number the same call gives the same bits.
+    Uses up to ``torch.get_num_threads()`` threads, as many as it measures to be quickest. That number alone says in
+    which parts sums are made: with the same number the same call gives the same bits.
 
     Args:
         isa: an instruction set; None takes the best, or what PSINN_FAST_ISA says.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <stdexcept>
 #include <tuple>
 
@@ -289,6 +290,8 @@ void jacobian(const Model& model, Isa isa, int threads, const ProgramOf& program
 
 // Below this many multiply-adds another thread costs more than it saves.
 constexpr Index GRAM_WORK_PER_THREAD = 500000;
+// A kind of work beside those of `Mode`.
+constexpr int GRAM = 100;
 
 template <class T>
 void gram(Isa isa, int threads, Address jacobian, Address r, Index rows, Index n, Address out) {
@@ -296,14 +299,18 @@ void gram(Isa isa, int threads, Address jacobian, Address r, Index rows, Index n
   const Engine<T>& use = engine<T>(isa);
   const Index blocks = use.gram_blocks(n), useful = rows * n * n / 2 / GRAM_WORK_PER_THREAD;
   const Index size = std::max<Index>(1, std::min<Index>({threads, blocks, useful}));
+  const auto crew = crew_for(GRAM, static_cast<int>(size), static_cast<double>(rows * n * n) * sizeof(T));
+  const Index taken = crew->size();
   std::vector<Buffer> memory;
-  for (Index k = 0; k < size; ++k) memory.emplace_back(use.gram_workspace(n));
-  TeamLease team(static_cast<int>(size));
+  for (Index k = 0; k < taken; ++k) memory.emplace_back(use.gram_workspace(n));
+  TeamLease team(static_cast<int>(taken));
+  const auto started = std::chrono::steady_clock::now();
   (*team).run([&](int thread) {
-    const Index first = blocks * thread / size, last = blocks * (thread + 1) / size;
+    const Index first = blocks * thread / taken, last = blocks * (thread + 1) / taken;
     use.gram(at<const T>(jacobian), at<const T>(r), rows, n, at<T>(out), first, last,
              memory[static_cast<std::size_t>(thread)].template as<void>());
   });
+  crew->took(static_cast<int>(taken), std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), 1);
 }
 
 // Fused multiply-adds per second of `threads` cores at once, registers only.
@@ -351,6 +358,8 @@ PYBIND11_MODULE(_native, module) {
     for (const auto& part : parts) penalty.parts.push_back({part[0], part[1], part[2], part[3]});
     return penalty;
   }));
+  py::class_<Crew>(module, "Crew").def(py::init<int>()).def("size", &Crew::size).def("took", &Crew::took);
+  module.def("take_all_threads", &take_all_threads);
   module.def("instruction_sets", &instruction_sets);
   module.def("isa", &isa_of);
   define<float>(module, "_float32");

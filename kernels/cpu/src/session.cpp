@@ -14,6 +14,10 @@ namespace psinn {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point moment) { return std::chrono::duration<double>(Clock::now() - moment).count(); }
+
 // Vector operations that pay for waking another thread.
 constexpr double WORK_PER_THREAD = 1.5e5;
 
@@ -115,7 +119,7 @@ Session<T>::Session(const Model& model, const Engine<T>& engine, int threads, st
     add_term(data.program->rules_view, &data.program->view, data.points, data.columns, data.n_points,
              static_cast<T>(2 * data.weight / static_cast<double>(data.n_points)));
   output_.mode = Mode::loss;
-  if (!data_.empty()) plan_threads(threads, Mode::loss, 0);
+  if (!data_.empty()) plan_lanes(threads, Mode::loss, 0);
 }
 
 template <class T>
@@ -134,9 +138,10 @@ void Session<T>::add_term(const Rules& rules, const Program* program, const T* p
   powers_.emplace_back(static_cast<std::size_t>(net_.width0) * static_cast<std::size_t>(rules.n_channels));
 }
 
-// Contiguous ranges of tiles of about equal work. Depends on sizes and the thread count alone, as the result then does.
+// A lane for each thread there may be: contiguous ranges of tiles, of about equal work. They depend on sizes and the thread
+// count alone, as the result then does; how many threads take them is the crew's choice.
 template <class T>
-void Session<T>::plan_threads(int threads, Mode mode, Index jacobian_columns) {
+void Session<T>::plan_lanes(int threads, Mode mode, Index jacobian_columns) {
   double multiplications = 0, neurons = net_.width0;
   for (int l = 0; l < net_.n_layers - 1; ++l) {
     neurons += net_.layers[l].fan_out;
@@ -156,24 +161,25 @@ void Session<T>::plan_threads(int threads, Mode mode, Index jacobian_columns) {
     bytes = std::max(bytes, engine_.workspace(net_, term, mode, jacobian_columns));
   }
   const double useful = std::floor(whole / WORK_PER_THREAD);
-  n_threads_ = static_cast<int>(std::max(1.0, std::min<double>(threads, useful)));
-  tasks_.assign(static_cast<std::size_t>(n_threads_), std::vector<Task>(terms_.size()));
+  n_lanes_ = static_cast<int>(std::max(1.0, std::min<double>(threads, useful)));
+  tasks_.assign(static_cast<std::size_t>(n_lanes_), std::vector<Task>(terms_.size()));
   double before = 0;
   for (std::size_t t = 0; t < terms_.size(); ++t) {
     Index first = 0;
-    for (int k = 0; k < n_threads_; ++k) {
-      const double limit = whole * (k + 1) / n_threads_;
+    for (int k = 0; k < n_lanes_; ++k) {
+      const double limit = whole * (k + 1) / n_lanes_;
       Index last = static_cast<Index>(std::llround((limit - before) / cost[t]));
-      last = k == n_threads_ - 1 ? tiles[t] : std::min(std::max(last, first), tiles[t]);
+      last = k == n_lanes_ - 1 ? tiles[t] : std::min(std::max(last, first), tiles[t]);
       tasks_[static_cast<std::size_t>(k)][t] = {first, last};
       first = last;
     }
     before += cost[t] * static_cast<double>(tiles[t]);
   }
-  for (int k = 0; k < n_threads_; ++k) workspaces_.emplace_back(bytes);
-  // Whole cache lines for each thread.
+  for (int k = 0; k < n_lanes_; ++k) workspaces_.emplace_back(bytes);
+  crew_ = crew_for(static_cast<int>(mode), n_lanes_, whole);
+  // Whole cache lines for each lane.
   sums_step_ = (model_.n_w() + n_coefficients_ + static_cast<Index>(terms_.size()) + 15) / 8 * 8;
-  sums_.resize(static_cast<std::size_t>(sums_step_) * static_cast<std::size_t>(n_threads_));
+  sums_.resize(static_cast<std::size_t>(sums_step_) * static_cast<std::size_t>(n_lanes_));
   w_bar_.resize(static_cast<std::size_t>(sums_step_));
   theta_bar_.resize(static_cast<std::size_t>(model_.n_theta() + n_coefficients_));
   losses_.resize(terms_.size());
@@ -191,10 +197,10 @@ void Session<T>::begin_step(const T* theta) {
 }
 
 template <class T>
-void Session<T>::work(int thread) {
-  double* own = sums_.data() + sums_step_ * thread;
+void Session<T>::work(int lane, int thread) {
+  double* own = sums_.data() + sums_step_ * lane;
   std::fill(own, own + sums_step_, 0.0);
-  const std::vector<Task>& tasks = tasks_[static_cast<std::size_t>(thread)];
+  const std::vector<Task>& tasks = tasks_[static_cast<std::size_t>(lane)];
   const auto is_empty = [](const Task& task) { return task.first == task.last; };
   const auto first = static_cast<std::size_t>(std::find_if_not(tasks.begin(), tasks.end(), is_empty) - tasks.begin());
   const auto after = static_cast<std::size_t>(tasks.rend() - std::find_if_not(tasks.rbegin(), tasks.rend(), is_empty));
@@ -206,12 +212,18 @@ void Session<T>::work(int thread) {
   }
 }
 
-// Sums of the threads in their order; then losses_, theta_bar_ (theta, then coefficients) and penalty_value_.
+// The share of one of so many threads.
+template <class T>
+void Session<T>::work_share(int thread, int threads) {
+  for (int lane = n_lanes_ * thread / threads; lane < n_lanes_ * (thread + 1) / threads; ++lane) work(lane, thread);
+}
+
+// Sums of the lanes in their order; then losses_, theta_bar_ (theta, then coefficients) and penalty_value_.
 template <class T>
 void Session<T>::reduce() {
   const Index n_w = model_.n_w(), n = n_w + n_coefficients_;
   std::copy(sums_.begin(), sums_.begin() + sums_step_, w_bar_.begin());
-  for (int k = 1; k < n_threads_; ++k) {
+  for (int k = 1; k < n_lanes_; ++k) {
     const double* own = sums_.data() + sums_step_ * k;
     for (Index i = 0; i < sums_step_; ++i) w_bar_[i] += own[i];
   }
@@ -222,8 +234,11 @@ void Session<T>::reduce() {
 
 template <class T>
 void Session<T>::run_all() {
-  TeamLease team(n_threads_);
-  (*team).run([this](int thread) { work(thread); });
+  const int threads = crew_->size();
+  const auto started = Clock::now();
+  TeamLease team(threads);
+  (*team).run([this, threads](int thread) { work_share(thread, threads); });
+  crew_->took(threads, seconds_since(started), 1);
 }
 
 template <class T>
@@ -241,7 +256,6 @@ void Session<T>::loss_and_gradient(const T* theta, const T* coefficients, T* los
 
 template <class T>
 Index Session<T>::train(AdamData<T>& adam, Index steps, double seconds, T* losses, int* failure) {
-  using Clock = std::chrono::steady_clock;
   const auto started = Clock::now();
   const Index n_theta = model_.n_theta(), n = n_theta + n_coefficients_;
   const int n_rows = static_cast<int>(terms_.size()) + 1;
@@ -288,20 +302,31 @@ Index Session<T>::train(AdamData<T>& adam, Index steps, double seconds, T* losse
       parameter += scale * m[k] / (std::sqrt(v[k] * inverse2) + eps);
     }
     ++done;
-    go_on = done < steps && std::chrono::duration<double>(Clock::now() - started).count() < seconds;
+    go_on = done < steps && seconds_since(started) < seconds;
     if (go_on) begin_step(adam.theta);
   };
 
-  TeamLease lease(n_threads_);
-  Team& team = *lease;
-  team.run([&](int thread) {
-    while (go_on) {
-      work(thread);
-      team.barrier();
-      if (thread == 0) update();
-      team.barrier();
-    }
-  });
+  while (go_on) {
+    const int threads = crew_->size();
+    const double round = crew_->round_seconds();
+    const Index before = done;
+    const auto began = Clock::now();
+    bool is_over = false;
+    TeamLease lease(threads);
+    Team& team = *lease;
+    team.run([&](int thread) {
+      while (!is_over) {
+        work_share(thread, threads);
+        team.barrier();
+        if (thread == 0) {
+          update();
+          is_over = !go_on || seconds_since(began) >= round;
+        }
+        team.barrier();
+      }
+    });
+    if (done > before) crew_->took(threads, seconds_since(began), static_cast<double>(done - before));
+  }
   return done;
 }
 
@@ -312,7 +337,7 @@ void Session<T>::jets(const Model& model, const Engine<T>& engine, int threads, 
   own.add_term(rules, nullptr, x, nullptr, n_points, T(0));
   own.output_.mode = Mode::jets;
   own.output_.jets = out;
-  own.plan_threads(threads, Mode::jets, 0);
+  own.plan_lanes(threads, Mode::jets, 0);
   own.begin_step(theta);
   own.run_all();
 }
@@ -335,7 +360,7 @@ void Session<T>::jets_backward(const Model& model, const Engine<T>& engine, int 
   own.output_.mode = Mode::jets_backward;
   own.output_.jets = const_cast<T*>(grad);
   own.output_.x_bar = x_bar;
-  own.plan_threads(threads, Mode::jets_backward, 0);
+  own.plan_lanes(threads, Mode::jets_backward, 0);
   own.begin_step(theta);
   own.run_all();
   own.reduce();
@@ -361,7 +386,7 @@ void Session<T>::jacobian(const Model& model, const Engine<T>& engine, int threa
   output.map_start = map.start.data();
   output.map_column = map.column.data();
   output.map_value = values.data();
-  own.plan_threads(threads, Mode::jacobian, output.jacobian_columns);
+  own.plan_lanes(threads, Mode::jacobian, output.jacobian_columns);
   own.run_all();
 }
 

@@ -1,9 +1,10 @@
-// One call of an operation: threads, their memory, the sum of their gradients, and Adam.
+// One call of an operation: lanes of points, threads that take them, the sum of their gradients, and Adam.
 #pragma once
 
 #include <memory>
 #include <vector>
 
+#include "crew.h"
 #include "engine.h"
 #include "model.h"
 #include "team.h"
@@ -87,9 +88,10 @@ class Session {
     Index first, last;
   };
   void add_term(const Rules& rules, const Program* program, const T* points, const T* columns, Index n_points, T factor);
-  void plan_threads(int threads, Mode mode, Index jacobian_columns);
+  void plan_lanes(int threads, Mode mode, Index jacobian_columns);
   void begin_step(const T* theta);
-  void work(int thread);
+  void work(int lane, int thread);
+  void work_share(int thread, int threads);
   void reduce();
   void run_all();
 
@@ -100,10 +102,11 @@ class Session {
   std::vector<TermData<T>> data_;
   std::vector<Term<T>> terms_;
   Output<T> output_{};
-  int n_threads_ = 1, n_coefficients_ = 0;
-  std::vector<std::vector<Task>> tasks_;  // [thread][term]
-  std::vector<Buffer> workspaces_;
-  std::vector<double> sums_;  // [thread][w, coefficients, squares]
+  int n_lanes_ = 1, n_coefficients_ = 0;
+  std::shared_ptr<Crew> crew_;
+  std::vector<std::vector<Task>> tasks_;  // [lane][term]
+  std::vector<Buffer> workspaces_;  // of threads, of which there are at most as many as lanes
+  std::vector<double> sums_;  // [lane][w, coefficients, squares]
   Index sums_step_ = 0;
   std::vector<T> w_, packed_;
   std::vector<std::vector<T>> powers_;

@@ -141,13 +141,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Example:
-    """``points`` inside, and ``edge`` on each of the other domains."""
+    """``points`` inside, and ``edge`` on each of the other domains. ``is_barred``: whether a factor is promised."""
 
     name: str
     problem: Callable[[], BaseProblem]
     layers: tuple[int, ...]
     points: int
     edge: int
+    is_barred: bool = True
 
     def run(
         self,
@@ -183,4 +184,5 @@ EXAMPLES = (
     Example("poisson", Poisson, (2, 32, 32, 32, 1), 10_000, 250),
     Example("burgers", Burgers, (2, *[20] * 8, 1), 10_000, 200),
     Example("heat, inverse", HeatInverse, (2, 32, 32, 32, 1), 10_000, 200),
+    Example("poisson, few points", Poisson, (2, 32, 32, 32, 1), 400, 20, is_barred=False),
 )

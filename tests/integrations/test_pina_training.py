@@ -23,7 +23,7 @@ from psinn_fast.networks.groups import SignedPermutation, Symmetry, structure_fr
 THEIRS = pina.model.FeedForward
 # A hundredth of the usual points: the kernels take them from half as many as the widest layer has neurons on.
 SHARE, LAYERS = 0.01, (2, 12, 12, 1)
-POISSON, BURGERS, HEAT = EXAMPLES
+POISSON, BURGERS, HEAT, _ = EXAMPLES
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def difference(ours: Run, theirs: Run) -> float:
     return float(np.abs(np.array(ours.losses) / np.array(theirs.losses) - 1).max())
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+@pytest.mark.parametrize("example", [POISSON, BURGERS, HEAT], ids=lambda example: example.name)
 def test_the_same_losses_for_a_hundred_steps(example: Example) -> None:
     theirs, ours = (example.run(kind, 100, SHARE, LAYERS) for kind in (THEIRS, FeedForward))
     assert len(theirs.losses) == 100

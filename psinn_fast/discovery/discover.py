@@ -6,30 +6,29 @@ import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import torch
 
 from ..building import Network, build_network
+from ..domains import Domain
 from ..kernels import get_backend, networks_of_the_library
 from ..kernels.errors import InputError
 from ..networks.groups import SignedPermutation, Symmetry, close_group, structure_from_group
-from ..networks.mlp import PsiMLP
 from ..networks.structure import Structure
 from ..problem.problem import Problem
 from ..problems import as_problem
 from ..symmetries.problem_symmetry import ProblemSymmetry, problem_symmetries
 from ..symmetries.symmetry_check import FoundSymmetry
-from ..training.checks import check_fits
 from ..training.options import Options
 from . import teachers
 from .distillation import Distillation, distil, matching_width
 from .evidence import Evidence, accepted_group, weigh
 from .extraction import DiscoveryError
 from .found import Discovery, Trial
-from .options import TESTS, DiscoveryOptions, backend_and_progress, checked_options
+from .given import Teacher, as_teachers, in_double, problem_of
+from .options import TESTS, DiscoveryOptions, backend_and_progress, checked_options, tests_of_solution
 from .student import StudentSettings
 from .teachers import Trained
 
@@ -45,10 +44,10 @@ NEGLIGIBLE_LOSS = 1e-14
 
 @networks_of_the_library()
 def discover(
-    problem: Problem | str,
-    teacher: PsiMLP | None = None,
+    problem: Problem | Domain | str,
+    teacher: Teacher | Sequence[Teacher] | None = None,
     *,
-    tests: str | Sequence[str] = TESTS,
+    tests: str | Sequence[str] | None = None,
     seeds: int | None = None,
     steps: int | None = None,
     distillations: int | None = None,
@@ -67,9 +66,12 @@ def discover(
     symmetry, too.
 
     Args:
-        problem: up to 4 coordinates; or the name of a built-in one.
-        teacher: a network trained on the problem, if there is one; it is distilled, and counts as one more teacher.
-        tests: which of "problem", "teacher", "student" are made. With "problem" alone nothing is trained.
+        problem: up to 4 coordinates; or the name of a built-in one; or a domain, where it was solved elsewhere: then
+            the given teachers are all there is, none are trained, and there is no trial.
+        teacher: networks trained on the problem, by any library, or functions that take points (N, d) and give values
+            (N, F), one or several; their median is distilled, and they count as further teachers.
+        tests: which of "problem", "teacher", "student" are made; None: all; of a domain, which has no equations, the
+            last, and with several teachers the last two. With "problem" alone nothing is trained.
         seeds: dense networks to train, None: 2. With the teacher at least two must be there, whose differences are the
             noise; those of one seed and the same layers hardly differ. The trial trains up to twice as many structured
             ones.
@@ -83,19 +85,20 @@ def discover(
         options: ``backend`` and ``progress``; the others are for networks of one's own.
 
     Raises:
-        InputError: unknown tests, too few seeds, a teacher that does not fit the problem, options that are out of range
-            or have no effect on the tests made. Anything else that goes wrong (networks that diverge, students from
-            which nothing can be read) is reported in ``notes``.
+        InputError: unknown tests, too few seeds, a teacher that does not fit the problem, tests that a domain and its
+            teachers do not allow, options that are out of range or have no effect on the tests made. Anything else that
+            goes wrong (networks that diverge, students from which nothing can be read) is reported in ``notes``.
         KeyboardInterrupt: on Ctrl-C.
     """
-    problem = as_problem(problem)
-    if teacher is not None:
-        check_fits(problem, teacher, "teacher")
-        teacher = deepcopy(teacher).double()
+    given, is_solved = as_teachers(teacher), isinstance(problem, Domain)
+    problem = problem_of(problem, given) if isinstance(problem, Domain) else as_problem(problem)
+    given = in_double(problem, given)
     backend, progress = backend_and_progress(options)
+    if is_solved:
+        tests = tests_of_solution(tests, len(given), {"seeds": seeds, "steps": steps, "seconds": seconds})
     asked = checked_options(
-        problem, tests, has_teacher=teacher is not None, seeds=seeds, steps=steps, distillations=distillations,
-        settings=settings, seconds=seconds, seed=seed, backend=backend,
+        problem, TESTS if tests is None else tests, has_teacher=bool(given), seeds=seeds, steps=steps,
+        distillations=distillations, settings=settings, seconds=seconds, seed=seed, backend=backend,
     )  # fmt: skip
     wanted, seeds, steps, seed = asked.tests, asked.seeds, asked.steps, asked.seed
     training: dict[str, Any] = {
@@ -112,11 +115,11 @@ def discover(
                 on_problem[result.symmetry.map].append(result)
 
     trained: list[Trained] = []
-    if {"teacher", "student"} & set(wanted):
+    if {"teacher", "student"} & set(wanted) and not is_solved:
         with clock("teachers"):
             trained, training["steps"], said = _teachers(problem, asked, training)
         notes += said
-    nets = [*([teacher] if teacher is not None else []), *(found.net for found in trained)]
+    nets = [*given, *(found.net for found in trained)]
 
     on_teachers: dict[SignedPermutation, teachers.Asymmetry] | None = None
     if "teacher" in wanted:
@@ -129,8 +132,8 @@ def discover(
     on_students: list[list[Symmetry]] | None = None
     if "student" in wanted and nets:
         with clock("students"):
-            committee = [found.net for found in trained]
-            subjects = [*([[teacher]] if teacher is not None else []), *([committee] if committee else [])]
+            committee: list[Teacher] = [found.net for found in trained]
+            subjects = [part for part in (given, committee) if part]
             subjects += [[net] for net in committee if len(committee) > 1]
             distilled, said = _distilled(problem, subjects[: asked.distillations], asked, backend, progress)
         notes += said
@@ -190,7 +193,7 @@ def _teachers(
     """
     seed, seeds, steps, notes = asked.seed, asked.seeds, asked.steps, list[str]()
     trained, failures = teachers.train(problem, range(seed, seed + seeds), **training)
-    nets = [found.net for found in trained]
+    nets: list[Teacher] = [found.net for found in trained]
     if len(nets) > 1 and (noise := teachers.disagreement(problem, nets, training["backend"])) > DIFFERING:
         steps = MORE * asked.steps
         more = {**training, "steps": steps}
@@ -202,7 +205,7 @@ def _teachers(
 
 
 def _distilled(
-    problem: Problem, subjects: Sequence[Sequence[PsiMLP]], asked: DiscoveryOptions, backend: str, progress: bool
+    problem: Problem, subjects: Sequence[Sequence[Teacher]], asked: DiscoveryOptions, backend: str, progress: bool
 ) -> tuple[list[Distillation], list[str]]:
     """What students of each of the ``subjects`` show, and why others show nothing."""
     found, notes = list[Distillation](), list[str]()

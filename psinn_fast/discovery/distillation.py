@@ -11,15 +11,14 @@ import numpy.typing as npt
 from ..kernels import networks_of_the_library
 from ..kernels.errors import InputError
 from ..networks.groups import SignedPermutation, Symmetry
-from ..networks.mlp import PsiMLP
 from ..networks.structure import Structure
 from ..problem.problem import Problem
 from ..problems import as_problem
 from ..symmetries.symmetry_check import FoundSymmetry, find_symmetries, structure_symmetries
-from ..training.checks import check_fits
 from ..training.metrics import evaluate
 from ..training.progress import TrainingProgress
 from .extraction import DiscoveryError, Extraction
+from .given import Teacher, as_teachers, check_teacher, values
 from .reading import MOST_RISE, SymmetryTrial, simplify, symmetrise, tie_clusters
 from .student import (
     Student,
@@ -137,7 +136,7 @@ class Distillation:
 @networks_of_the_library()
 def distil(
     problem: Problem | str,
-    teacher: PsiMLP | Sequence[PsiMLP],
+    teacher: Teacher | Sequence[Teacher],
     *,
     settings: StudentSettings | None = None,
     backend: str = "auto",
@@ -152,8 +151,8 @@ def distil(
 
     Args:
         problem: gives the domain on which the student imitates.
-        teacher: a network trained on the problem; or several, whose median is imitated, point by point: what some of
-            them alone have wrong, also a symmetry that they alone break, is not in it.
+        teacher: a network trained on the problem, or a function (`Teacher`); or several, whose median is imitated,
+            point by point: what some of them alone have wrong, also a symmetry that they alone break, is not in it.
         settings: of the students; None takes the problem's hidden sizes and the defaults.
         backend: see `available_backends`.
         progress: show a bar on stderr.
@@ -165,22 +164,21 @@ def distil(
     Source: Liu et al. 2025, doi 10.1038/s41467-025-64624-3; what is added, and why, is in docs/discovery.md.
     """
     problem = as_problem(problem)
-    # What is no network is refused below.
-    nets: list[PsiMLP] = [*teacher] if isinstance(teacher, (list, tuple)) else [teacher]  # type: ignore[list-item]
+    nets = as_teachers(teacher)
     for net in nets:
-        check_fits(problem, net, "teacher")
+        check_teacher(problem, net)
     if not nets:
         raise InputError("teacher: expected at least one network")
 
     def field(points: FloatArray) -> FloatArray:
-        return np.asarray(np.median([evaluate(net, points, backend) for net in nets], axis=0))
+        return np.asarray(np.median([values(net, points, backend) for net in nets], axis=0))
 
     settings = settings or StudentSettings(problem.recipe.student_layers)
     threshold = settings.threshold
     cut = _MERGE if isinstance(threshold, str) else threshold
     task, spread = imitation(problem, field, settings.grid)
     sites = problem.domain.grid(settings.grid or points_per_axis(problem))
-    own = np.stack([evaluate(net, sites, backend) for net in nets])
+    own = np.stack([values(net, sites, backend) for net in nets])
     scatter = float((((own - np.median(own, axis=0)) / spread) ** 2).sum(-1).mean())
     attempts = []
     with TrainingProgress(f"{problem.name} students", settings.starts, progress) as bar:

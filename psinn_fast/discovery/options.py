@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..kernels import checks, get_backend
@@ -81,6 +81,28 @@ def checked_options(
         time_limit(seconds),
         seed,
     )
+
+
+def tests_of_solution(
+    tests: str | Sequence[str] | None, teachers: int, training: Mapping[str, object]
+) -> str | Sequence[str]:
+    """The tests of a solution that so many ``teachers`` give on a domain. ``training``: options that have no effect.
+
+    Raises:
+        InputError: a test that they do not allow, or one of these options.
+    """
+    for name, value in training.items():
+        if value is not None:
+            raise InputError(f"{name}: has no meaning for a domain and its given teachers: no networks are trained")
+    if tests is None:
+        return ("teacher", "student") if teachers > 1 else ("student",)
+    if "problem" in tests:
+        raise InputError("tests: 'problem' is about equations, which a domain does not have; give a pf.Problem")
+    if "teacher" in tests and teachers < 2:
+        raise InputError(
+            "tests: 'teacher' compares teachers, whose differences are the noise; give two or more, or tests='student'"
+        )
+    return tests
 
 
 def backend_and_progress(options: Options | None) -> tuple[str, bool]:

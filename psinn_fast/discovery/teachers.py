@@ -16,9 +16,9 @@ from ..networks.mlp import PsiMLP
 from ..networks.structure import Structure
 from ..problem.problem import Problem
 from ..training.fitting import fit
-from ..training.metrics import evaluate
 from ..training.optimisers.gauss_newton import GaussNewton
 from ..training.options import Options
+from .given import Teacher, values
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -103,13 +103,13 @@ def train(
     return trained, failures
 
 
-def disagreement(problem: Problem, nets: Sequence[PsiMLP], backend: str = "auto") -> float:
+def disagreement(problem: Problem, nets: Sequence[Teacher], backend: str = "auto") -> float:
     """||u_1 - u_2|| / ||u||, root mean square over pairs of networks, of the field where it is largest."""
     return float(_relative_noise(_values(problem, nets, backend)).max())
 
 
 def asymmetries(
-    problem: Problem, nets: Sequence[PsiMLP], maps: Sequence[SignedPermutation], backend: str = "auto"
+    problem: Problem, nets: Sequence[Teacher], maps: Sequence[SignedPermutation], backend: str = "auto"
 ) -> list[Asymmetry]:
     """Per map, the signs that fit the teachers best, and how well they do, at 1,024 points of the domain.
 
@@ -120,13 +120,13 @@ def asymmetries(
         backend: which evaluates the networks, see `available_backends`.
     """
     points, centre = _points(problem), problem.domain.centre
-    values = _values(problem, nets, backend)
-    size = _size(values)
-    noise = np.maximum(_relative_noise(values), LEAST_NOISE)
+    own = _values(problem, nets, backend)
+    size = _size(own)
+    noise = np.maximum(_relative_noise(own), LEAST_NOISE)
     found = []
     for g in maps:
-        image = np.stack([evaluate(net, centre + g(points - centre), backend) for net in nets])
-        even, odd = (_rms(image - chi * values) / size for chi in (1, -1))
+        image = np.stack([values(net, centre + g(points - centre), backend) for net in nets])
+        even, odd = (_rms(image - chi * own) / size for chi in (1, -1))
         effect = np.minimum(even, odd)
         worst = int(np.argmax(effect / noise))
         character = tuple(1 if is_even else -1 for is_even in even <= odd)
@@ -139,24 +139,24 @@ def _points(problem: Problem) -> FloatArray:
     return problem.domain.random(_N_POINTS, 0)
 
 
-def _values(problem: Problem, nets: Sequence[PsiMLP], backend: str) -> FloatArray:
+def _values(problem: Problem, nets: Sequence[Teacher], backend: str) -> FloatArray:
     """(teachers, N, F)."""
-    return np.stack([evaluate(net, _points(problem), backend) for net in nets])
+    return np.stack([values(net, _points(problem), backend) for net in nets])
 
 
-def _relative_noise(values: FloatArray) -> FloatArray:
+def _relative_noise(own: FloatArray) -> FloatArray:
     """By field."""
-    pairs = np.stack([a - b for a, b in combinations(values, 2)])
-    return np.asarray(_rms(pairs) / _size(values))
+    pairs = np.stack([a - b for a, b in combinations(own, 2)])
+    return np.asarray(_rms(pairs) / _size(own))
 
 
-def _size(values: FloatArray) -> FloatArray:
-    return np.maximum(_rms(values), np.finfo(np.float64).tiny)
+def _size(own: FloatArray) -> FloatArray:
+    return np.maximum(_rms(own), np.finfo(np.float64).tiny)
 
 
-def _rms(values: FloatArray) -> FloatArray:
+def _rms(own: FloatArray) -> FloatArray:
     """Root mean square over networks and points, by field."""
-    return np.asarray(np.sqrt((values**2).mean(axis=(0, 1))))
+    return np.asarray(np.sqrt((own**2).mean(axis=(0, 1))))
 
 
 def _verdict(effect: float, noise: float) -> str:

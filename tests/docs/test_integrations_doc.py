@@ -10,15 +10,22 @@ from typing import Any
 import pytest
 import torch
 
+import psinn_fast as pf
+
 TEXT = (Path(__file__).parents[2] / "docs" / "integrations.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.trajectory
 def test_deepxde(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("deepxde", reason="DeepXDE is not installed: pip install psinn_fast[deepxde]")
     (section,) = re.findall(r"## DeepXDE\n(.*?)(?=\n## |\Z)", TEXT, re.DOTALL)
+    names: dict[str, object] = {"__name__": __name__}
     for code in re.findall(r"```python\n(.*?)```", section, re.DOTALL):
-        exec(code, {"__name__": __name__})
+        exec(code, names)
     torch.set_default_device(None)  # DeepXDE moves it where there is a GPU
+    found = names["found"]
+    assert isinstance(found, pf.Discovery)
+    assert {match.text for match in found.group} == {"x -> -x", "y -> -y", "x -> -x, y -> -y"}
     assert "'train' took" in capsys.readouterr().out
 
 

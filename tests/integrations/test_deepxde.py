@@ -281,3 +281,23 @@ def test_absent_or_of_another_backend(before: str, message: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert message in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.trajectory
+def test_discovery_from_networks_trained_by_deepxde(double: Any) -> None:
+    teachers = []
+    for seed in range(2):
+        double.dde.config.set_random_seed(seed)
+        model = laplace(double, double.FNN([2, 12, 12, 1], "tanh", "Glorot uniform"))
+        double.dde.optimizers.set_LBFGS_options(maxiter=300)
+        model.compile("L-BFGS", verbose=0)
+        model.train(verbose=0)
+        teachers.append(model.net)
+    found = pf.discover(pf.Box(x=(-1, 1), y=(-1, 1)), teachers, tests="teacher")
+    signs = {match.text: match.symmetry.character for match in found.group}
+    assert signs == {"x -> -x": (-1,), "y -> -y": (1,), "x -> -x, y -> -y": (-1,)}
+    tied = double.PsiFNN(pf.PsiMLP(found.structure, width=6, seed=0))
+    model = laplace(double, tied)
+    model.compile("L-BFGS", verbose=0)
+    model.train(verbose=0)
+    assert np.sum(model.losshistory.loss_train[-1]) < 1e-4

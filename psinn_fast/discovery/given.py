@@ -1,0 +1,109 @@
+"""Teachers that were trained elsewhere: networks of any kind, and functions of points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from ..domains import Domain
+from ..kernels import checks
+from ..kernels.errors import InputError, short
+from ..networks.mlp import PsiMLP
+from ..problem.conditions import Data
+from ..problem.pde import PDE
+from ..problem.problem import Problem
+from ..training.checks import check_fits
+from ..training.metrics import evaluate
+
+FloatArray = npt.NDArray[np.float64]
+# A network of this library; any other torch module, and a NumPy function, that take points (N, d) and give (N, F).
+Teacher: TypeAlias = PsiMLP | nn.Module | Callable[[FloatArray], Any]
+_TRIED = 16
+# Of the grid on which a problem made of teachers has their values.
+_POINTS = 961
+
+
+def values(teacher: Teacher, points: FloatArray, backend: str = "auto") -> FloatArray:
+    """(N, F) at points (N, d); modules are evaluated as they are, in the dtype and on the device of their weights.
+
+    Raises:
+        InputError: other shapes or no real numbers.
+    """
+    if isinstance(teacher, PsiMLP):
+        return evaluate(teacher, points, backend)
+    given: Any = points.copy()
+    if isinstance(teacher, nn.Module):
+        weight = next(teacher.parameters(), torch.empty(0, dtype=torch.float64))
+        given = torch.as_tensor(given, dtype=weight.dtype, device=weight.device)
+    with torch.no_grad():
+        found = checks.real_array("teacher", teacher(given))
+    if found.ndim != 2 or len(found) != len(points) or not found.shape[1]:
+        raise InputError(f"teacher: expected values ({len(points)}, F) at points {points.shape}, got {found.shape}")
+    return found
+
+
+def as_teachers(given: object) -> list[Teacher]:
+    """One teacher or several, as a list.
+
+    Raises:
+        InputError: it is none.
+    """
+    several: list[Any] = [*given] if isinstance(given, (list, tuple)) else [] if given is None else [given]
+    for teacher in several:
+        if not callable(teacher):
+            raise InputError(
+                f"teacher: expected a network, or a function that takes points (N, d) and gives values (N, F), got "
+                f"{short(teacher)}"
+            )
+    return several
+
+
+def check_teacher(problem: Problem, teacher: Teacher) -> None:
+    """It has the problem's inputs and outputs.
+
+    Raises:
+        InputError: it does not.
+    """
+    if isinstance(teacher, PsiMLP):
+        check_fits(problem, teacher, "teacher")
+        return
+    found, expected = values(teacher, problem.domain.random(_TRIED, 0)).shape[1], len(problem.pde.fields)
+    if found != expected:
+        raise InputError(f"teacher: problem {problem.name!r} has {expected} outputs, the teacher {found}")
+
+
+def in_double(problem: Problem, teachers: Sequence[Teacher]) -> list[Teacher]:
+    """The same, checked (`check_teacher`); networks of this library are copied to float64."""
+    for teacher in teachers:
+        check_teacher(problem, teacher)
+    return [deepcopy(teacher).double() if isinstance(teacher, PsiMLP) else teacher for teacher in teachers]
+
+
+def problem_of(domain: Domain, teachers: Sequence[Teacher]) -> Problem:
+    """The problem "solution": the median of the teachers on a grid, as data; its fields are u, or u1, u2, ...
+
+    Raises:
+        InputError: no teacher, or values that are not finite or of different numbers of outputs.
+    """
+    if not teachers:
+        raise InputError(
+            "teacher: expected trained networks or functions, the solution that the domain alone says nothing of"
+        )
+    points = domain.grid(round(_POINTS ** (1 / len(domain.coords))))
+    found = [values(teacher, points) for teacher in teachers]
+    sizes = sorted({own.shape[1] for own in found})
+    if len(sizes) > 1:
+        raise InputError(f"teacher: expected equally many outputs of all, got {sizes}")
+    if not np.isfinite(found).all():
+        raise InputError("teacher: expected finite values in the domain, got NaN or infinity")
+    fields = ["u"] if sizes == [1] else [f"u{number + 1}" for number in range(sizes[0])]
+    targets = dict(zip(fields, np.median(found, axis=0).T, strict=True))
+    # No condition asks for the equation.
+    pde = PDE(domain.coords, fields, (lambda u: u) if sizes == [1] else (lambda u1: u1))
+    return Problem("solution", pde, domain, [Data(points, **targets)])

@@ -31,8 +31,11 @@ from .kernels.errors import (
 from .kernels.language.regularizer import Regularizer
 from .kernels.network.symbols import SymbolLayer
 from .language.calculus import div, grad, lap
+from .networks.accelerate import Acceleration, accelerate, restore
 from .networks.derivatives import Derivatives, derivatives
+from .networks.equivariant import layer_from_group
 from .networks.groups import SignedPermutation, Symmetry, structure_from_group
+from .networks.linear import PsiLinear
 from .networks.mlp import PsiMLP, TanhMLP
 from .networks.published import published_structure
 from .networks.structure import Structure
@@ -86,6 +89,7 @@ __all__ = [
     "LBFGS",
     "NTK",
     "PDE",
+    "Acceleration",
     "Adam",
     "Backend",
     "BackendLimit",
@@ -125,6 +129,7 @@ __all__ = [
     "Problem",
     "ProblemSymmetry",
     "Progress",
+    "PsiLinear",
     "PsiMLP",
     "PsinnFastError",
     "Recipe",
@@ -150,6 +155,7 @@ __all__ = [
     "Verdict",
     "Weigher",
     "Weighting",
+    "accelerate",
     "available_backends",
     "build_network",
     "derivatives",
@@ -161,11 +167,13 @@ __all__ = [
     "get_problem",
     "grad",
     "lap",
+    "layer_from_group",
     "load_network",
     "problem_symmetries",
     "published_structure",
     "register_backend",
     "relation_matrix_figure",
+    "restore",
     "run_pipeline",
     "save_discovery",
     "save_figure",

@@ -114,7 +114,7 @@ def jets(
     if not (torch.is_grad_enabled() and (theta.requires_grad or x.requires_grad)):
         return _by_channel(engine.jets(plan, theta, x, channels))
     # Aliases have nodes of their own, of which the engine says whether a gradient asks for them.
-    theta, x = _alias(theta), _alias(x)
+    theta, x = alias(theta), alias(x)
     asked = _Asked(engine, plan, channels, (theta.grad_fn, x.grad_fn), set() if needed is None else needed)
     # torch leaves Function.apply without types.
     found: tuple[Tensor, ...] = _Jets.apply(theta, x, asked)  # type: ignore[no-untyped-call]
@@ -148,7 +148,7 @@ def plain(tensor: Tensor) -> Tensor:
     return tensor.as_subclass(Tensor) if is_numbers else tensor
 
 
-def _alias(tensor: Tensor) -> Tensor:
+def alias(tensor: Tensor) -> Tensor:
     return tensor.view_as(tensor) if tensor.requires_grad else tensor
 
 
@@ -171,7 +171,7 @@ class _Jets(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         theta, x, *higher = ctx.saved_tensors
         asked: _Asked = ctx.asked
-        need_theta, need_x = (_is_asked_for(node) for node in asked.nodes)
+        need_theta, need_x = (is_asked_for(node) for node in asked.nodes)
         has_graph = torch.is_grad_enabled()
         given = {
             channel: plain(grad)
@@ -194,7 +194,7 @@ class _Jets(torch.autograd.Function):
         return theta_bar, x_bar, None
 
 
-def _is_asked_for(node: Any) -> bool:
+def is_asked_for(node: Any) -> bool:
     """Whether the gradient that is being computed leads to the node."""
     return node is not None and torch._C._will_engine_execute_node(node)
 

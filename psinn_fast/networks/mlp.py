@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,21 +16,18 @@ from ..devices import named_device
 from ..kernels import checks
 from ..kernels.errors import InputError
 from ..kernels.network.plan import Plan
-from ..storage.files import to_json
 from .changes import changed
+from .digests import EXTRA, digest, is_digest_of
 from .evaluation import at_points
 from .initialisation import drawn
 from .jets import value
-from .sequential import independent_weights, linear_layers
+from .sequential import independent_weights, linear_layers, ordinary_layer
 from .structure import Structure
 
 if sys.version_info >= (3, 11):
     from typing import Self
 else:  # a dependency of torch on every Python
     from typing_extensions import Self
-
-# Where a state_dict has what `get_extra_state` gives.
-_EXTRA = "_extra_state"
 
 
 class PsiMLP(nn.Module):
@@ -146,10 +142,8 @@ class PsiMLP(nn.Module):
         return at_points(self, points, lambda x: self(x), self.structure.n_outputs)
 
     def get_extra_state(self) -> Tensor:
-        """What a state_dict says of its structure: a digest, as a tensor, which all that copies weights can copy."""
-        entries = self.structure.to_entries()
-        del entries["name"]
-        return torch.tensor(list(hashlib.sha256(to_json(entries).encode()).digest()), dtype=torch.uint8)
+        """What a state_dict says of its structure."""
+        return digest(self.structure)
 
     def set_extra_state(self, state: object) -> None:
         """Checked before theta is loaded, by `_load_from_state_dict`."""
@@ -159,7 +153,7 @@ class PsiMLP(nn.Module):
         Raises:
             InputError: the state is of another structure, or in other units, or, if ``strict``, does not say.
         """
-        if strict and isinstance(state_dict, Mapping) and "theta" in state_dict and _EXTRA not in state_dict:
+        if strict and isinstance(state_dict, Mapping) and "theta" in state_dict and EXTRA not in state_dict:
             raise InputError(
                 f"state_dict: it does not say of which structure its theta is; strict=False takes it for "
                 f"{self._words()}; files of save_network say it, and load_network makes the network"
@@ -168,7 +162,7 @@ class PsiMLP(nn.Module):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:
         """Of this module, also as a part of others."""
-        if prefix + _EXTRA in state_dict and not _is_same(state_dict[prefix + _EXTRA], self.get_extra_state()):
+        if prefix + EXTRA in state_dict and not is_digest_of(state_dict[prefix + EXTRA], self.structure):
             raise InputError(
                 f"state_dict: its theta is of another structure, or in other units, than {self._words()}; build the "
                 "network as it was built (structure, layers, scales), or use save_network and load_network"
@@ -185,12 +179,8 @@ class PsiMLP(nn.Module):
         """The expanded network as ordinary layers (a copy: training it does not keep the relations)."""
         check_network(self)
         modules: list[nn.Module] = []
-        with torch.no_grad():
-            for weight, bias in self.structure.expand(self.theta.detach()):
-                linear = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
-                linear.weight.copy_(weight)
-                linear.bias.copy_(bias)
-                modules += [linear, nn.Tanh()]
+        for weight, bias in self.structure.expand(self.theta.detach()):
+            modules += [ordinary_layer(weight, bias), nn.Tanh()]
         return nn.Sequential(*modules[:-1])
 
     @classmethod
@@ -229,7 +219,8 @@ class PsiMLP(nn.Module):
 
     @classmethod
     def _of(cls, structure: Structure, dtype: torch.dtype, device: torch.device) -> Self:
-        return cls(structure, dtype=dtype, device=device)
+        # Its weights are replaced: nothing is drawn from torch's generator.
+        return cls(structure, seed=0, dtype=dtype, device=device)
 
 
 class TanhMLP(PsiMLP):
@@ -271,7 +262,8 @@ class TanhMLP(PsiMLP):
 
     @classmethod
     def _of(cls, structure: Structure, dtype: torch.dtype, device: torch.device) -> Self:
-        return cls(structure, dtype=dtype, device=device)
+        # Its weights are replaced: nothing is drawn from torch's generator.
+        return cls(structure, seed=0, dtype=dtype, device=device)
 
 
 def check_network(net: object, what: str = "net") -> PsiMLP:
@@ -288,12 +280,3 @@ def check_network(net: object, what: str = "net") -> PsiMLP:
             "lambda N, x: pf.lap(N * x * (1 - x))"
         )
     return net
-
-
-def _is_same(found: object, own: Tensor) -> bool:
-    """Whether a digest is that, also after sums that round."""
-    return (
-        isinstance(found, Tensor)
-        and found.shape == own.shape
-        and torch.equal(found.cpu().double().round(), own.double())
-    )

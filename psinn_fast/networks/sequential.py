@@ -16,7 +16,7 @@ FIT_TOLERANCE = 1e-5
 
 
 @torch.no_grad()
-def independent_weights(linears: Sequence[nn.Linear], structure: Structure) -> Tensor:
+def independent_weights(linears: Sequence[nn.Linear], structure: Structure, what: str = "network") -> Tensor:
     """theta of a structure, already scaled, that makes it these layers; where one has no bias, that is 0.
 
     Raises:
@@ -45,10 +45,19 @@ def independent_weights(linears: Sequence[nn.Linear], structure: Structure) -> T
     largest = max(max(float(w.abs().max()), float(b.abs().max())) for w, b in given)
     if not misfit <= FIT_TOLERANCE * largest:
         raise InputError(
-            f"network: its weights do not satisfy the relations of {structure.name!r}: they are off by up to "
+            f"{what}: its weights do not satisfy the relations of {structure.name!r}: they are off by up to "
             f"{misfit:.3g} (largest weight {largest:.3g})"
         )
     return theta
+
+
+def ordinary_layer(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    """The layer of copies of W (fan_out, fan_in) and b; nothing is drawn."""
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias is not None, device="meta", dtype=weight.dtype)
+    linear.weight = nn.Parameter(weight.detach().clone())
+    if bias is not None:
+        linear.bias = nn.Parameter(bias.detach().clone())
+    return linear
 
 
 def linear_layers(network: nn.Sequential) -> list[nn.Linear]:

@@ -18,7 +18,8 @@ def digest(structure: Structure) -> Tensor:
     """Of all but its name; a tensor, which all that copies weights can copy."""
     entries = structure.to_entries()
     del entries["name"]
-    return torch.tensor(list(hashlib.sha256(to_json(entries).encode()).digest()), dtype=torch.uint8)
+    numbers = list(hashlib.sha256(to_json(entries).encode()).digest())
+    return torch.tensor(numbers, dtype=torch.uint8, device="cpu")
 
 
 def is_digest_of(found: object, structure: Structure) -> bool:

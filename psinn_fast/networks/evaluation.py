@@ -49,7 +49,7 @@ def at_points(
         raise InputError(f"points: expected shape (..., {d}), got {given.shape}{more}")
     flat = given.reshape(-1, d)
     rows = max(1, _NUMBERS // (n_channels * net.plan.widest))
-    found = torch.empty(len(flat), n_values, dtype=theta.dtype)
+    found = torch.empty(len(flat), n_values, dtype=theta.dtype, device="cpu")
     with torch.no_grad():
         for start in range(0, len(flat), rows):
             x = torch.tensor(flat[start : start + rows], dtype=theta.dtype, device=theta.device)

@@ -18,8 +18,9 @@ _LARGEST_SEED = 2**63 - 1
 
 
 def drawn(structure: Structure, init: str, start: tuple[float, ...], seed: int | None) -> Tensor:
-    """theta in float64, see `PsiMLP`; without a seed by torch's global generator."""
-    return _uniform(structure, init, seed) + start_biases(structure, start)
+    """theta in float64, on the CPU, see `PsiMLP`; without a seed by torch's global generator."""
+    with torch.device("cpu"):  # whatever torch's default device is
+        return _uniform(structure, init, seed) + start_biases(structure, start)
 
 
 def _uniform(structure: Structure, init: str, seed: int | None) -> Tensor:

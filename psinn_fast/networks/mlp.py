@@ -71,7 +71,7 @@ class PsiMLP(nn.Module):
         if not isinstance(structure, Structure):
             raise InputError(f"structure: expected a Structure, got {type(structure).__name__}")
         dtype = checks.floating_dtype("dtype", torch.get_default_dtype() if dtype is None else dtype)
-        place = None if device is None else named_device(device)
+        place = torch.get_default_device() if device is None else named_device(device)
         structure = structure.with_width(width)
         theta = drawn(structure, init, tuple(start), seed)
         self._build(structure, theta.to(device=place, dtype=dtype))

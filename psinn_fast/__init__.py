@@ -35,6 +35,7 @@ from .networks.accelerate import Acceleration, accelerate, restore
 from .networks.derivatives import Derivatives, derivatives
 from .networks.equivariant import layer_from_group
 from .networks.groups import SignedPermutation, Symmetry, structure_from_group
+from .networks.layered import LayeredMLP, by_layers
 from .networks.linear import PsiLinear
 from .networks.mlp import PsiMLP, TanhMLP
 from .networks.published import published_structure
@@ -118,6 +119,7 @@ __all__ = [
     "GradientRun",
     "History",
     "InputError",
+    "LayeredMLP",
     "Network",
     "Neumann",
     "Objective",
@@ -158,6 +160,7 @@ __all__ = [
     "accelerate",
     "available_backends",
     "build_network",
+    "by_layers",
     "derivatives",
     "discover",
     "div",

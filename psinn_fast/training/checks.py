@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..kernels import checks
 from ..kernels.errors import InputError, short
@@ -22,8 +22,14 @@ from .weighting import Weighting
 def check_trainable(net: PsiMLP) -> None:
     """
     Raises:
-        InputError: theta is frozen, has hooks, or holds NaN or infinite numbers, from which no step leads anywhere.
+        InputError: theta is frozen, has hooks, or holds NaN or infinite numbers, from which no step leads anywhere; or
+            it is put together from parameters of each layer.
     """
+    if not isinstance(net.theta, nn.Parameter):
+        raise InputError(
+            "net: its parameters are those of its layers, and here theta is trained as one; train it by optimisers of "
+            "torch (net.parameter_groups()), or give net.joined()"
+        )
     if not net.theta.requires_grad:
         raise InputError("net: its theta is frozen, and would be trained all the same; net.requires_grad_() frees it")
     if net.theta._backward_hooks:

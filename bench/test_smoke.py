@@ -16,7 +16,7 @@ from torch import Tensor
 
 from psinn_fast.kernels.cpu.extension import why_not
 
-from . import accuracy, cpu, fronts, gauss_newton, layouts, section, statuses, widths
+from . import accuracy, cpu, fronts, gauss_newton, layers, layouts, section, statuses, widths
 from .cases import Case
 from .check import WrongPeer, check
 from .peers import PEERS, OursStep, TaylorStep, TrainStep
@@ -231,3 +231,13 @@ def test_smoke_time_to_accuracy(tmp_path: Path) -> None:
     (iteration,) = result["iteration"]
     assert iteration["difference"] < 1e-6
     assert out.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_smoke_layers(tmp_path: Path) -> None:
+    assert (
+        layers.main(["--quick", "--rounds", "2", "--block", "1", "--threads", "1", "--out", str(tmp_path / "l.json")])
+        == 0
+    )
+    *tied, model = json.loads((tmp_path / "l.json").read_text())["rows"]
+    assert [row["chosen"] for row in tied] == ["torch", "torch"]
+    assert model["gradient_error"] < 1e-10

@@ -64,7 +64,8 @@ def accelerate(model: nn.Module) -> Acceleration:
 
     The model's parameters are others afterwards: **make the optimiser after this call**. One made before holds the old
     ones and would train nothing of what was fused; a warning says so for optimisers of torch. A state_dict of before is
-    loaded before this call, or after `restore`.
+    loaded before this call, or after `restore`. Code that looks for ``nn.Linear`` (``model.apply(initialise)``) or for
+    names such as "weight" (weight decay of some parameters) finds one ``theta`` in their place.
 
     Returns:
         The report; ``print(report)`` shows it, ``report.undo()`` brings the layers back with the weights of now.

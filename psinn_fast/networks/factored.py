@@ -16,15 +16,18 @@ from ..kernels.network.plan import LayerPlan, Product
 
 
 class Costs(NamedTuple):
-    """In multiplications of a dense product: a number written by a signed sum, and a call of an operation."""
+    """In multiplications of a dense product: a number written by a signed sum, a further call of an operation, and what
+    a pass costs in any case."""
 
     per_sum: int
     per_call: int
+    per_pass: int
 
 
+FREE = Costs(0, 0, 0)
 # Where it was measured (`python -m bench.layers` shows both ways, and what this rule chose). On one thread with AVX-512
-# a matrix product does 5.5e10 multiplications a second, signed sums write 8e9 numbers, and a call takes 4 us.
-MEASURED = {"cpu": Costs(per_sum=8, per_call=200_000)}
+# a matrix product does 5e10 multiplications a second, a sum writes 3e9 numbers, a call takes 3 us, a pass 70 us more.
+MEASURED = {"cpu": Costs(per_sum=16, per_call=160_000, per_pass=3_500_000)}
 
 
 class _Sum(NamedTuple):
@@ -126,7 +129,9 @@ class FactoredLayer:
         Only where that was measured, see `MEASURED`.
         """
         costs = MEASURED.get(device)
-        return costs is not None and points * self._spared(costs.per_sum) > costs.per_call * self._extra_calls
+        if costs is None:
+            return False
+        return points * self._spared(costs.per_sum) > costs.per_pass + costs.per_call * self._extra_calls
 
     def _spared(self, per_sum: int) -> int:
         """Multiplications per point."""

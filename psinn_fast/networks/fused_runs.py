@@ -29,8 +29,8 @@ class Run(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The name of the network among the modules of its Sequential."""
-        return _key(self.names[0])
+        """The network's name in its Sequential, which no layer had: code that calls one by name fails."""
+        return f"fused_{_key(self.names[0])}"
 
 
 class FusedSequential(nn.Sequential):

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 from psinn_fast import PsiLinear, SignedPermutation, Structure, SymbolLayer, Symmetry, structure_from_group
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.networks import factored
-from psinn_fast.networks.factored import Costs, FactoredLayer
+from psinn_fast.networks.factored import FREE, FactoredLayer
 
 of = SymbolLayer.of
 LAYERS = {
@@ -37,7 +37,7 @@ WIDE = of([[1, 2], [2, 1]], [1, 1], [64, 64], [64, 64])
 @pytest.fixture(params=["products", "torch"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Sums and calls cost nothing, or no device is measured."""
-    measured = {"cpu": Costs(0, 0)} if request.param == "products" else {}
+    measured = {"cpu": FREE} if request.param == "products" else {}
     monkeypatch.setattr(factored, "MEASURED", measured)
     return str(request.param)
 

@@ -14,6 +14,7 @@ from .discovery.extraction import DiscoveryError
 from .discovery.found import Discovery
 from .discovery.student import StudentSettings
 from .domains import Box, Disk, Domain
+from .fusing.fused import Fused, fuse
 from .kernels import available_backends, get_backend, register_backend, unregister_backend
 from .kernels.contract import Backend
 from .kernels.errors import (
@@ -113,6 +114,7 @@ __all__ = [
     "Ending",
     "FitResult",
     "FixedWeights",
+    "Fused",
     "GaussNewton",
     "GradientError",
     "GradientNorms",
@@ -166,6 +168,7 @@ __all__ = [
     "div",
     "error_metrics",
     "fit",
+    "fuse",
     "get_backend",
     "get_problem",
     "grad",

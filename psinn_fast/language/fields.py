@@ -263,6 +263,8 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
         return self._at
 
     def _at(self, *where: Any) -> SymbolicField:
+        if where == self.args:
+            return self
         named = coordinate_symbols(self.coords, self.site)
         # SymPy's algorithms put placeholders in, and take them out again.
         if not all(

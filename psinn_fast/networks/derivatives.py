@@ -19,6 +19,7 @@ from .evaluation import at_points
 from .jets import are_transformed, jets
 from .mlp import PsiMLP, check_network
 from .operators import channels_of, channels_text
+from .recording import WATCHER
 
 Values = TypeVar("Values")
 
@@ -90,7 +91,11 @@ def derivatives(
     else:
         jet = jets(engine, net.plan, net.theta, points, channels_of(channels))
     columns = [channel.unbind(-1) for channel in jet]
-    return Derivatives({name: columns[c][field] for name, field, c in asked})
+    found = {name: columns[c][field] for name, field, c in asked}
+    if (watcher := WATCHER.get()) is not None:
+        for name, field, c in asked:
+            watcher.derivative(net, points, found[name], field, channels_of(channels).channels[c])
+    return Derivatives(found)
 
 
 @overload

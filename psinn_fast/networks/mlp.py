@@ -21,6 +21,7 @@ from .digests import EXTRA, digest, is_digest_of
 from .evaluation import at_points
 from .initialisation import drawn
 from .jets import value
+from .recording import WATCHER
 from .sequential import independent_weights, linear_layers, ordinary_layer
 from .structure import Structure
 
@@ -115,8 +116,17 @@ class PsiMLP(nn.Module):
             raise InputError(f"x: expected a torch.Tensor, got {type(x).__name__}")
         if x.shape[-1:] != (self.structure.n_inputs,):
             raise InputError(f"x: expected shape (..., {self.structure.n_inputs}), got {tuple(x.shape)}")
-        if not torch.compiler.is_compiling() and (found := value(self, x)) is not None:
-            return found
+        if torch.compiler.is_compiling():
+            return self._expanded(x)
+        if (watcher := WATCHER.get()) is not None:
+            return watcher.value(self, x)
+        return self._value(x)
+
+    def _value(self, x: Tensor) -> Tensor:
+        return self._expanded(x) if (found := value(self, x)) is None else found
+
+    def _expanded(self, x: Tensor) -> Tensor:
+        """By torch's own operations."""
         *hidden, (weight, bias) = self.structure.expand(self.theta)
         for hidden_weight, hidden_bias in hidden:
             x = torch.tanh(F.linear(x, hidden_weight, hidden_bias))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import signal
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from ..fusing.fused import Fused
 from ..kernels import get_backend
 from ..kernels.errors import InputError
 from ..networks.mlp import PsiMLP
@@ -34,9 +36,9 @@ from .weighting.weighed import check_columns
 
 
 def fit(
-    problem: Problem | str,
-    net: PsiMLP,
-    optimizer: Optimizer | str | Sequence[Optimizer] = "adam",
+    problem: Problem | str | Fused,
+    net: PsiMLP | Optimizer | str | Sequence[Optimizer] | None = None,
+    optimizer: Optimizer | str | Sequence[Optimizer] | None = None,
     *,
     coefficients: Mapping[str, float] | None = None,
     seconds: float | None = None,
@@ -47,11 +49,12 @@ def fit(
     """Train ``net.theta`` and the problem's unknown coefficients; ``net`` is changed in place.
 
     Args:
-        problem: a `Problem` or the name of a built-in one; gives the loss terms, in the network's dtype and on its
+        problem: a `Problem` or the name of a built-in one, or a loss of your own from `fuse`; gives the loss terms, in the network's dtype and on its
             device; of points that the network's symmetry makes equal only one is computed (`one_point_per_orbit`), and
             once the network has adapted to its points, others are taken (`Redraw`).
-        net: a network with the problem's inputs and outputs.
-        optimizer: ``"adam"``, ``"gauss-newton"``, ``"adam+gauss-newton"``, ``"lbfgs"``, ``"ssbroyden"``; settings:
+        net: a network with the problem's inputs and outputs. A fused loss has its own: leave it out there,
+            ``fit(fused, pf.Adam(5_000))``; the coefficients found are then written into their tensors, too.
+        optimizer: ``"adam"`` if none is given, ``"gauss-newton"``, ``"adam+gauss-newton"``, ``"lbfgs"``, ``"ssbroyden"``; settings:
             `Adam`, `LBFGS`, `SSBroyden`, `GaussNewton`, `TorchOptimizer`; or several of these, each of which starts
             where the one before it ended.
         coefficients: where the unknown ones start; None: where the problem says.
@@ -77,14 +80,49 @@ def fit(
             where SystemExit ends it, or anything else that is no `Exception`.
         TrainingInterrupted: on Ctrl-C, at most a moment later; net and checkpoint hold the weights reached.
     """
-    problem = as_problem(problem)
     options = chosen_options(options)
+    if isinstance(problem, Fused):
+        return _fitted(problem, net, optimizer, coefficients, time_limit(seconds), checkpoint, weighting, options)
+    problem = as_problem(problem)
+    if net is None:
+        raise InputError("net: expected a PsiMLP or TanhMLP, got None; build_network(problem, ...) makes one")
+    optimizer = "adam" if optimizer is None else optimizer
     return trained(problem, net, optimizer, coefficients, time_limit(seconds), checkpoint, weighting, options)
+
+
+def _fitted(
+    fused: Fused,
+    net: object,
+    optimizer: Optimizer | str | Sequence[Optimizer] | None,
+    coefficients: Mapping[str, float] | None,
+    seconds: float | None,
+    checkpoint: str | Path | None,
+    weighting: Weighting | str | None,
+    options: Options,
+) -> FitResult:
+    """`fit` of a loss as it was given, in no other units."""
+    if optimizer is None and not isinstance(net, PsiMLP):
+        net, optimizer = None, cast("Optimizer | str | Sequence[Optimizer] | None", net)
+    if net is not None and net is not fused.net:
+        raise InputError("net: a fused loss is of the network that it was fused for; leave it out")
+    start = fused.start() if coefficients is None else coefficients
+    options = replace(options, scaling=None)
+    try:
+        result = trained(
+            fused.problem, fused.net, "adam" if optimizer is None else optimizer, start or None, seconds, checkpoint,
+            weighting, options,
+        )  # fmt: skip
+    except BaseException as error:
+        if isinstance(reached := getattr(error, "result", None), FitResult):
+            fused.set_coefficients(reached.coefficients)
+        raise
+    fused.set_coefficients(result.coefficients)
+    return result
 
 
 def trained(
     problem: Problem,
-    net: PsiMLP,
+    net: Any,
     optimizer: Optimizer | str | Sequence[Optimizer],
     coefficients: Mapping[str, float] | None,
     seconds: float | None,

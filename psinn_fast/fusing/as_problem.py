@@ -1,0 +1,111 @@
+"""A recorded loss as a `Problem`, which every optimiser, callback and checkpoint of the library takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+
+from ..domains import Box
+from ..frozen import frozen
+from ..language.fields import SymbolicField, coordinate_symbols
+from ..language.tracing import column_symbol, hoist
+from ..problem.conditions import RESIDUAL, Condition
+from ..problem.pde import PDE
+from ..problem.problem import Problem
+from .squares import SquareTerm
+from .symbols import Numbers, Symbols, replaced_outside
+
+
+@dataclass(frozen=True)
+class Expressions:
+    """Residuals as they are: what a condition's residual function would have returned.
+
+    ``columns``: symbols of the given columns in them, by name.
+    """
+
+    residuals: tuple[sp.Expr, ...]
+    columns: Mapping[str, sp.Symbol]
+
+    def __call__(self, pde: PDE, symbols: Mapping[str, sp.Symbol]) -> list[sp.Expr]:
+        rule = {own: symbols[name] for name, own in self.columns.items()}
+        return [residual.xreplace(rule) for residual in self.residuals]
+
+
+@dataclass(frozen=True)
+class _Constant:
+    """A PDE's residual that is called without arguments."""
+
+    residuals: tuple[sp.Expr, ...]
+
+    def __call__(self) -> list[sp.Expr]:
+        return list(self.residuals)
+
+
+@dataclass(frozen=True)
+class TermPlan:
+    """A term whose numbers are computed anew where points or data change.
+
+    ``inputs``: of each site, what the network is called with; ``columns``: expressions of given numbers, by name.
+    """
+
+    term: SquareTerm
+    residual: Expressions
+    inputs: tuple[tuple[sp.Symbol, ...], ...]
+    columns: Mapping[str, sp.Expr]
+
+    def condition(self, symbols: Symbols) -> Condition:
+        n = int(np.prod(self.term.shape, dtype=np.int64))
+        sites = tuple(frozen(_site(symbols, inputs, n)) for inputs in self.inputs)
+        columns = frozen({name: symbols.evaluated([own], n)[:, 0].copy() for name, own in self.columns.items()})
+        regions = (None,) * len(sites)
+        return Condition(
+            self.term.name, sites, self.residual, columns, self.term.weight, RESIDUAL, regions, columns, True
+        )
+
+
+def planned(symbols: Symbols, term: SquareTerm, names: Mapping[sp.Symbol, sp.Symbol]) -> TermPlan:
+    """``names``: of trained numbers, the symbols that the PDE has for them."""
+    calls = term.calls or (0,)
+    inputs = tuple(symbols.calls[number].inputs for number in calls)
+    rule: dict[sp.Expr, sp.Expr] = dict(names)
+    for site, own in enumerate(inputs):
+        for symbol, coordinate in zip(own, coordinate_symbols(symbols.coords, site), strict=True):
+            if term.calls:
+                rule.setdefault(symbol, coordinate)
+    axes = tuple(range(len(symbols.coords)))
+    for field in set().union(*(residual.atoms(SymbolicField) for residual in term.residuals)):
+        site = calls.index(field.site)
+        rule[field] = SymbolicField(field.field, field.operator, symbols.coords, axes, site)
+    renamed = [replaced_outside(residual, rule) for residual in term.residuals]
+    others = {s for residual in renamed for s in residual.free_symbols if symbols.is_of_points(s)}
+    residuals, given = hoist(renamed, others, 0)
+    # Of numbers as they are, no column was made.
+    plain = sorted({s for residual in residuals for s in residual.free_symbols if s in others}, key=str)
+    rule = {symbol: column_symbol(len(given) + i) for i, symbol in enumerate(plain)}
+    residuals = tuple(residual.xreplace(rule) for residual in residuals)
+    columns = {f"given {i}": expression for i, expression in enumerate((*given.values(), *plain))}
+    own_symbols = {f"given {i}": column_symbol(i) for i in range(len(columns))}
+    return TermPlan(term, Expressions(residuals, own_symbols), inputs, columns)
+
+
+def problem_of(
+    name: str, symbols: Symbols, plans: Sequence[TermPlan], unknown: Mapping[str, float]
+) -> Problem:
+    """Nothing is checked that is a property of problems: the loss is as it was given."""
+    conditions = tuple(plan.condition(symbols) for plan in plans)
+    residuals = plans[0].residual.residuals
+    pde = PDE(symbols.coords, symbols.fields, _Constant(residuals), unknown=unknown, time=None)
+    sites = np.concatenate([site for condition in conditions for site in condition.sites])
+    low, high = sites.min(0), sites.max(0)
+    flat = ~(high > low)
+    low, high = np.where(flat, low - 0.5, low), np.where(flat, high + 0.5, high)
+    ends = zip(symbols.coords, low.tolist(), high.tolist(), strict=True)
+    return Problem.unchecked(name, pde, Box(**{coord: (a, b) for coord, a, b in ends}), conditions)
+
+
+def _site(symbols: Symbols, inputs: Sequence[sp.Symbol], n: int) -> Numbers:
+    """(n, d), as many of them as the term has rows."""
+    return np.stack([symbols.numbers(symbol)[:n] for symbol in inputs], 1)

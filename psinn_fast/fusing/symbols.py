@@ -1,0 +1,239 @@
+"""What symbols in recorded expressions stand for: numbers of each point, trained scalars, sums over points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import sympy as sp
+import torch
+from torch import Tensor
+
+from ..kernels.errors import InputError
+from ..language.columns import Columns
+from ..language.fields import Operator, SymbolicField
+from ..language.steps import slope
+
+Numbers = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """One component of a tensor (N..., E...) at every point."""
+
+    tensor: Tensor
+    n: int
+    component: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """Rows of another symbol's numbers."""
+
+    base: sp.Symbol
+    rows: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class _Joined:
+    """The numbers of several expressions, one behind the other."""
+
+    parts: tuple[tuple[sp.Expr, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Inner:
+    """An input of the network that is computed from other symbols."""
+
+    definition: sp.Expr
+    n: int
+
+
+@dataclass(frozen=True, eq=False)
+class PointSum:
+    """The sum of an expression over its points, of which there are ``shape``."""
+
+    shape: Shape
+    expression: sp.Expr
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call of the network: its inputs, one symbol each, and how many points they have."""
+
+    inputs: tuple[sp.Symbol, ...]
+    n: int
+
+
+class Symbols:
+    """The symbols of one recording. All of them are real, and equal requests give equal symbols.
+
+    Args:
+        coords, fields: names of the network's inputs and outputs.
+    """
+
+    def __init__(self, coords: tuple[str, ...], fields: tuple[str, ...]) -> None:
+        self.coords, self.fields = coords, fields
+        self._meaning: dict[sp.Symbol, _Entry | _Taken | _Joined | _Inner | PointSum] = {}
+        self._known: dict[object, sp.Symbol] = {}
+        self._calls: dict[tuple[sp.Symbol, ...], int] = {}
+        self.calls: list[Call] = []
+        # Trained scalars: the tensor, and which of its numbers.
+        self.coefficients: dict[sp.Symbol, tuple[Tensor, int]] = {}
+
+    def _new(self, meaning: _Entry | _Taken | _Joined | _Inner | PointSum, key: object = None) -> sp.Symbol:
+        if key is not None and key in self._known:
+            return self._known[key]
+        symbol = sp.Symbol(f"_f{len(self._meaning)}", real=True)
+        self._meaning[symbol] = meaning
+        if key is not None:
+            self._known[key] = symbol
+        return symbol
+
+    def entries(self, tensor: Tensor, batch: Shape) -> npt.NDArray[np.object_]:
+        """One symbol for each component of a tensor, whose leading dimensions, ``batch``, are its points."""
+        trailing, n = tensor.shape[len(batch) :], int(np.prod(batch))
+        made = [
+            self._new(_Entry(tensor, n, k), ("entry", id(tensor), len(batch), k)) for k in range(int(np.prod(trailing)))
+        ]
+        return _filled(trailing, made)
+
+    def trained(self, tensor: Tensor) -> npt.NDArray[np.object_]:
+        """One symbol for each number of a tensor that is trained beside the network."""
+        made = []
+        for k in range(tensor.numel()):
+            symbol = self._known.setdefault(
+                ("trained", id(tensor), k), sp.Symbol(f"_c{len(self.coefficients)}", real=True)
+            )
+            self.coefficients.setdefault(symbol, (tensor, k))
+            made.append(symbol)
+        return _filled(tensor.shape, made)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """Whose numbers are in it."""
+        return [meaning.tensor for meaning in self._meaning.values() if isinstance(meaning, _Entry)]
+
+    def point_sum(self, shape: Shape, expression: sp.Expr) -> sp.Symbol:
+        return self._new(PointSum(shape, expression), ("sum", shape, expression))
+
+    def sum_of(self, symbol: sp.Symbol) -> PointSum | None:
+        found = self._meaning.get(symbol)
+        return found if isinstance(found, PointSum) else None
+
+    def sums_in(self, expression: sp.Expr) -> list[sp.Symbol]:
+        found = (s for s in expression.free_symbols if self.sum_of(s) is not None)
+        return sorted(found, key=list(self._meaning).index)
+
+    def is_trained(self, expression: sp.Expr) -> bool:
+        """Whether training changes it: it holds what the network gives, or a trained number."""
+        if expression.has(SymbolicField) or expression.free_symbols & self.coefficients.keys():
+            return True
+        sums = map(self.sum_of, self.sums_in(expression))
+        return any(self.is_trained(own.expression) for own in sums if own is not None)
+
+    def is_of_points(self, symbol: sp.Symbol) -> bool:
+        """Whether it has a number at each point."""
+        return symbol in self._meaning and self.sum_of(symbol) is None
+
+    def inputs(self, expressions: Sequence[sp.Expr], n: int) -> tuple[sp.Symbol, ...]:
+        """Symbols to call a network with: the expressions themselves where they are different symbols."""
+        if len(set(expressions)) == len(expressions) and all(
+            isinstance(e, sp.Symbol) and self.is_of_points(e) for e in expressions
+        ):
+            return tuple(expressions)
+        return tuple(self._new(_Inner(e, n), ("inner", k, tuple(expressions))) for k, e in enumerate(expressions))
+
+    def call(self, inputs: tuple[sp.Symbol, ...], n: int) -> list[SymbolicField]:
+        """The network's outputs at these inputs."""
+        number = self._calls.setdefault(inputs, len(self.calls))
+        if number == len(self.calls):
+            self.calls.append(Call(inputs, n))
+        zero, axes = Operator((0,) * len(self.coords)), tuple(range(len(self.coords)))
+        return [SymbolicField(field, zero, self.coords, axes, number, inputs) for field in self.fields]
+
+    def derivative(self, expression: sp.Expr, symbol: sp.Symbol) -> sp.Expr:
+        """d expression / d symbol at each point; what a network is called with may depend on the symbol, too."""
+        total = slope(expression, symbol)
+        for inner in sorted(expression.free_symbols, key=str):
+            meaning = self._meaning.get(inner)
+            if isinstance(meaning, _Inner) and inner != symbol:
+                total += slope(expression, inner) * self.derivative(meaning.definition, symbol)
+        return total
+
+    def taken(self, expression: sp.Expr, rows: Rows, n: int) -> sp.Expr:
+        """An expression at some of its n points."""
+        if len(rows) == n and np.array_equal(rows, np.arange(n)):
+            return expression
+        rule: dict[sp.Expr, sp.Expr] = {}
+        for field in expression.atoms(SymbolicField):
+            inputs = [self.taken(symbol, rows, n) for symbol in field.args]
+            output = self.call(self.inputs(inputs, len(rows)), len(rows))[self.fields.index(field.field)]
+            rule[field] = field.operator.of(output, output.args)
+        for symbol in expression.free_symbols:
+            if self.is_of_points(symbol):
+                rule[symbol] = self._taken(symbol, rows)
+        return replaced_outside(expression, rule)
+
+    def _taken(self, symbol: sp.Symbol, rows: Rows) -> sp.Expr:
+        meaning = self._meaning[symbol]
+        if isinstance(meaning, _Taken):
+            return self._taken(meaning.base, meaning.rows[rows])
+        if isinstance(meaning, _Joined):
+            start = 0
+            for part, n in meaning.parts:
+                if rows.size and start <= rows.min() and rows.max() < start + n:
+                    return self.taken(part, rows - start, n)
+                start += n
+        return self._new(_Taken(symbol, rows), ("taken", symbol, rows.tobytes()))
+
+    def joined(self, parts: Sequence[tuple[sp.Expr, int]]) -> sp.Symbol:
+        """The numbers of expressions without fields, one behind the other."""
+        return self._new(_Joined(tuple(parts)), ("joined", tuple(parts)))
+
+    def numbers(self, symbol: sp.Symbol) -> Numbers:
+        """(N,), in float64, as the tensors are now."""
+        meaning = self._meaning[symbol]
+        if isinstance(meaning, _Entry):
+            values = meaning.tensor.detach().reshape(meaning.n, -1)[:, meaning.component]
+            return np.asarray(values.to("cpu", torch.float64).numpy(), dtype=np.float64)
+        if isinstance(meaning, _Taken):
+            return self.numbers(meaning.base)[meaning.rows]
+        if isinstance(meaning, _Joined):
+            return np.concatenate([self.evaluated([part], n)[:, 0] for part, n in meaning.parts])
+        assert isinstance(meaning, _Inner)
+        return np.ascontiguousarray(self.evaluated([meaning.definition], meaning.n)[:, 0])
+
+    def evaluated(self, expressions: Sequence[sp.Expr], n: int) -> Numbers:
+        """(N, k): expressions without fields at their n points, in float64.
+
+        Raises:
+            InputError: functions that NumPy and SciPy do not have.
+        """
+        symbols = sorted(set().union(*(e.free_symbols for e in expressions)), key=str)
+        columns = np.stack([self.numbers(s) for s in symbols], 1) if symbols else np.empty((n, 0))
+        try:
+            return Columns(tuple(expressions), symbols, "loss_fn")([columns])
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"loss_fn: {expressions} has no numbers: {error}") from error
+
+
+def _filled(shape: Shape, items: Sequence[sp.Expr]) -> npt.NDArray[np.object_]:
+    made = np.empty(len(items), dtype=object)
+    made[:] = items
+    return made.reshape(shape)
+
+
+def replaced_outside(expression: sp.Expr, rule: dict[sp.Expr, sp.Expr]) -> sp.Expr:
+    """With other symbols and fields; those that fields hold stay with them."""
+    if expression in rule:
+        return rule[expression]
+    if not expression.args or isinstance(expression, SymbolicField):
+        return expression
+    return expression.func(*(replaced_outside(arg, rule) for arg in expression.args))

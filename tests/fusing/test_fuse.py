@@ -1,0 +1,234 @@
+"""Losses written for PyTorch, fused: what they give, and their gradients, are those of the function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import torch_losses
+from helpers import QUIET
+from tied import EVEN_Y
+from torch import nn
+from torch_losses import DTYPE, EDGE, NU, POINTS, RAISSI, TARGET, X, grad
+
+import psinn_fast as pf
+
+# Sums in another order, times the condition of up to fourth derivatives.
+TOLERANCE = 1e-11
+
+
+def network(outputs: int = 1, seed: int = 0) -> pf.TanhMLP:
+    return pf.TanhMLP([2, 8, 9, outputs], dtype=DTYPE, seed=seed)
+
+
+def total(returned: Any) -> torch.Tensor:
+    return sum(returned.values()) if isinstance(returned, dict) else returned
+
+
+def assert_same(fused: pf.Fused, loss_fn: Callable[..., Any], *arguments: Any, tolerance: float = TOLERANCE) -> None:
+    wanted = [fused.net.theta, *fused.coefficients]
+    expected = total(loss_fn(*arguments)).reshape(())
+    got = fused()
+    assert got.shape == ()
+    assert torch.isclose(got, expected, rtol=tolerance, atol=0)
+    for own, exact in zip(torch.autograd.grad(got, wanted), torch.autograd.grad(expected, wanted), strict=True):
+        assert own.shape == exact.shape
+        assert (own - exact).abs().max() <= tolerance * exact.abs().max().clamp(min=1.0)
+
+
+def moved(net: pf.PsiMLP) -> None:
+    with torch.no_grad():
+        net.theta += 0.1 * torch.sin(torch.arange(len(net.theta)))
+
+
+@pytest.mark.parametrize("loss_fn", torch_losses.WITH_POINTS, ids=lambda loss_fn: loss_fn.__name__)
+def test_fused(loss_fn: Callable[..., Any]) -> None:
+    net = network()
+    fused = pf.fuse(loss_fn, net, POINTS)
+    moved(net)
+    assert_same(fused, loss_fn, net, POINTS)
+
+
+def test_columns_of_coordinates() -> None:
+    net = network()
+    fused = pf.fuse(torch_losses.columns, net, X, torch_losses.T)
+    moved(net)
+    assert_same(fused, torch_losses.columns, net, X, torch_losses.T)
+    captured = pf.fuse(torch_losses.captured_columns, net)
+    assert_same(captured, torch_losses.captured_columns, net)
+
+
+def test_several_outputs_and_relations() -> None:
+    def flow(net: nn.Module, points: torch.Tensor) -> dict[str, torch.Tensor]:
+        u, v, p = net(points).unbind(1)
+        u_x, u_y = grad(u, points).unbind(1)
+        v_x, v_y = grad(v, points).unbind(1)
+        p_x = grad(p, points)[:, 0]
+        u_xx, u_yy = grad(u_x, points)[:, 0], grad(u_y, points)[:, 1]
+        momentum = u * u_x + v * u_y + p_x - 0.01 * (u_xx + u_yy)
+        return {"momentum": (momentum**2).mean(), "continuity": ((u_x + v_y) ** 2).mean() + (v_x**2).mean()}
+
+    structure = pf.structure_from_group([pf.Symmetry(EVEN_Y.map, (1, -1, 1))], (4, 4), "tied", "flow")
+    for net in (network(3), pf.PsiMLP(structure, dtype=DTYPE, seed=1)):
+        fused = pf.fuse(flow, net, POINTS, coords="x y", fields="u v p")
+        assert [term.name for term in fused.problem.conditions] == ["momentum", "continuity"]
+        assert "u*u_x" in fused.describe()
+        assert_same(fused, flow, net, POINTS)
+
+
+def test_float32_is_as_near_as_plain_float32() -> None:
+    points = POINTS.detach().float().requires_grad_()
+
+    def loss_fn(net: nn.Module, points: torch.Tensor) -> torch.Tensor:
+        u = net(points)
+        return (grad(grad(u, points)[:, 0], points)[:, 0] + u[:, 0]).square().mean()
+
+    net = pf.TanhMLP([2, 8, 9, 1], seed=0)
+    exact = loss_fn(pf.TanhMLP.with_theta(net.structure, net.theta.detach().double()), points.detach().double().requires_grad_())
+    plain = loss_fn(net.to_sequential(), points)
+    fused = pf.fuse(loss_fn, net, points)()
+    assert abs(float(fused.detach()) - float(exact.detach())) <= 2 * abs(float(plain.detach()) - float(exact.detach())) + 1e-7 * float(exact.detach())
+
+
+def test_a_module_around_the_network() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = network()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.net(x * torch.tensor([2.0, 0.5], dtype=DTYPE)) * x[:, :1] + 1
+
+    model = Scaled()
+    fused = pf.fuse(torch_losses.poisson, model, POINTS)
+    moved(model.net)
+    assert_same(fused, torch_losses.poisson, model, POINTS)
+
+
+def test_it_trains_in_a_loop_of_torch() -> None:
+    nets = [network(), network()]
+    points = POINTS.detach().clone().requires_grad_()
+    fused = pf.fuse(torch_losses.inverse, nets[0], points)
+    found = []
+    for net, loss_fn in ((nets[0], fused), (nets[1], lambda: torch_losses.inverse(nets[1], points))):
+        nu = NU.detach().clone()
+        optimizer = torch.optim.Adam([net.theta, NU], lr=1e-2)
+        losses = []
+        for _ in range(5):
+            optimizer.zero_grad()
+            loss = loss_fn()
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+        found.append((losses, float(NU.detach())))
+        with torch.no_grad():
+            NU.copy_(nu)
+    assert np.allclose(found[0][0], found[1][0], rtol=1e-10, atol=0)
+    assert np.isclose(found[0][1], found[1][1], rtol=1e-10, atol=0)
+
+
+def test_in_place_changes_are_seen() -> None:
+    points, target = POINTS.detach().clone().requires_grad_(), torch_losses.tensor(30, 1)
+
+    def loss_fn(net: nn.Module, points: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return (net(points) - target * torch.sin(points[:, :1])).square().mean()
+
+    net = network()
+    fused = pf.fuse(loss_fn, net, points, target)
+    with torch.no_grad():
+        points.mul_(0.5)
+        target.add_(1.0)
+    assert_same(fused, loss_fn, net, points, target)
+
+
+def test_changes_that_cannot_be_seen_are_refused() -> None:
+    data = torch_losses.tensor(30, 1)
+    net = network()
+    fused = pf.fuse(lambda net, points: (net(points) - torch.sin(data)).square().mean(), net, POINTS)
+    data.add_(1.0)
+    with pytest.raises(pf.InputError, match=r"a tensor \(30, 1\) has changed .* as an argument of fuse"):
+        fused()
+    points = POINTS.detach().clone().requires_grad_()
+    fused = pf.fuse(lambda net, points: net(points)[points[:, 0] > 0].square().mean(), net, points)
+    with torch.no_grad():
+        points.mul_(-1)
+    with pytest.raises(pf.InputError, match="the choice of points at"):
+        fused()
+
+
+def burgers(net: nn.Module, points: torch.Tensor, start: torch.Tensor, edge: torch.Tensor) -> dict[str, torch.Tensor]:
+    u = net(points)
+    u_t, u_x = torch.autograd.grad(u.sum(), points, create_graph=True)[0].unbind(1)
+    u_xx = torch.autograd.grad(u_x.sum(), points, create_graph=True)[0][:, 1]
+    return {
+        "residual": (u_t + u[:, 0] * u_x - 0.1 * u_xx).square().mean(),
+        "initial": F.mse_loss(net(start), -torch.sin(torch.pi * start[:, 1:])),
+        "boundary": net(edge).square().mean(),
+    }
+
+
+@pytest.mark.parametrize("optimizer", [pf.Adam(30), pf.GaussNewton(5), pf.LBFGS(10)], ids=lambda own: own.name)
+def test_fit_is_the_fit_of_the_problem(optimizer: pf.Optimizer) -> None:
+    box = pf.Box(t=(0, 1), x=(-1, 1))
+    inside, start = box.interior(200, seed=0), box.boundary(20, "t=0")
+    edge = box.boundary(40, "x=-1 x=1")
+    pde = pf.PDE("t x", "u", lambda u: u.t + u * u.x - 0.1 * u.xx)
+    values = -np.sin(np.pi * start[:, 1])
+    conditions = [
+        pf.Residual(np.array(inside)), pf.Dirichlet(np.array(start), u=values, name="initial"),
+        pf.Dirichlet(np.array(edge), u=0.0, name="boundary"),
+    ]  # fmt: skip
+    problem = pf.Problem("burgers", pde, box, conditions)
+    nets = [network(seed=4), network(seed=4)]
+    tensors = [torch.tensor(np.array(own), dtype=DTYPE) for own in (inside, start, edge)]
+    fused = pf.fuse(burgers, nets[0], tensors[0].requires_grad_(), *tensors[1:], coords="t x")
+    options = pf.Options(scaling=None, progress=False)
+    own, other = pf.fit(fused, optimizer, options=options), pf.fit(problem, nets[1], optimizer, options=options)
+    assert own.steps == other.steps
+    # The targets' sine is computed by torch here, by NumPy there: one in its last digit.
+    assert np.allclose(list(own.losses.values()), list(other.losses.values()), rtol=1e-9, atol=0)
+    assert torch.allclose(nets[0].theta, nets[1].theta, rtol=1e-7, atol=1e-9)
+
+
+def test_fit_finds_coefficients_and_writes_them_back() -> None:
+    nu = nn.Parameter(torch.tensor(0.3, dtype=DTYPE))
+    points = POINTS.detach().clone().requires_grad_()
+    values = torch.exp(0.7 * points.detach()[:, :1])
+
+    def loss_fn(net: nn.Module, points: torch.Tensor) -> torch.Tensor:
+        u = net(points)
+        return (grad(u, points)[:, :1] - nu * u).square().mean() + 10 * F.mse_loss(u, values)
+
+    fused = pf.fuse(loss_fn, network(), points)
+    result = pf.fit(fused, pf.GaussNewton(40), options=QUIET)
+    assert abs(result.coefficients["nu"] - 0.7) < 1e-2
+    assert float(nu.detach()) == result.coefficients["nu"]
+
+
+def test_a_fused_loss_has_its_own_network() -> None:
+    net = network()
+    fused = pf.fuse(torch_losses.poisson, net, POINTS)
+    with pytest.raises(pf.InputError, match="net: a fused loss is of the network"):
+        pf.fit(fused, network())
+    assert pf.fit(fused, net, pf.Adam(2), options=QUIET).steps == 2
+    with pytest.raises(pf.InputError, match=r"net: expected a PsiMLP or TanhMLP, got None"):
+        pf.fit("laplace")
+
+
+def test_points_need_no_gradient_where_none_is_taken() -> None:
+    net = network()
+    loss_fn = lambda net, x, y: F.mse_loss(net(x), y) + torch.exp(RAISSI).squeeze() ** 2  # noqa: E731
+    fused = pf.fuse(loss_fn, net, EDGE, TARGET)
+    assert_same(fused, loss_fn, net, EDGE, TARGET)
+
+
+def test_second_derivatives_by_weights_are_refused() -> None:
+    net = network()
+    loss = pf.fuse(torch_losses.poisson, net, POINTS)()
+    (gradient,) = torch.autograd.grad(loss, net.theta, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()

@@ -91,9 +91,7 @@ def planned(symbols: Symbols, term: SquareTerm, names: Mapping[sp.Symbol, sp.Sym
     return TermPlan(term, Expressions(residuals, own_symbols), inputs, columns)
 
 
-def problem_of(
-    name: str, symbols: Symbols, plans: Sequence[TermPlan], unknown: Mapping[str, float]
-) -> Problem:
+def problem_of(name: str, symbols: Symbols, plans: Sequence[TermPlan], unknown: Mapping[str, float]) -> Problem:
     """Nothing is checked that is a property of problems: the loss is as it was given."""
     conditions = tuple(plan.condition(symbols) for plan in plans)
     residuals = plans[0].residual.residuals

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..kernels import get_backend
 from ..kernels.contract import Term
-from ..kernels.errors import InputError, short
+from ..kernels.errors import GradientError, InputError, short
 from ..language.names import Names, split_names
 from ..networks.mlp import PsiMLP, check_network
 from ..problem.problem import Problem
@@ -34,7 +34,8 @@ class Fused:
     """A loss that was recorded by `fuse`.
 
     Calling it gives the loss, (), with gradients for ``net.theta`` and the trained coefficients, in one pass of the
-    kernels; not for points. It sees in-place changes of the tensors that were given or read.
+    kernels; not for points, and not to be differentiated again (a `GradientError`). It sees in-place changes of the
+    tensors that were given or read.
 
     Attributes:
         net: the network.
@@ -113,15 +114,15 @@ class Fused:
             if tensor._version != version:
                 raise InputError(
                     f"fused loss: a tensor {tuple(tensor.shape)} has changed since the loss was recorded, and went "
-                    f"through operations that were not, at {line}; give it to the loss function as an argument of fuse, "
-                    "or fuse the loss anew"
+                    f"through operations that were not, at {line}; give it to the loss function as an argument of "
+                    "fuse, or fuse the loss anew"
                 )
         now = self._now()
         if now == self._versions:
             return
         if self._recorder.fixed:
             raise InputError(
-                f"fused loss: points or data have changed since the loss was recorded, which holds for those alone that "
+                "fused loss: points or data have changed since the loss was recorded, which holds for those alone that "
                 f"it had: because of {self._recorder.fixed}; fuse the loss anew"
             )
         self._versions, self._problem, self._terms = now, self._made(), None
@@ -146,8 +147,12 @@ class _Loss(torch.autograd.Function):
         return total
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise GradientError(
+                "fused loss: it is differentiated once, and create_graph=True asks for more; differentiate the loss "
+                "function itself"
+            )
         return None, *(grad.to(bar) * bar for bar in ctx.saved_tensors)
 
 
@@ -179,8 +184,8 @@ def fuse(
     Args:
         loss_fn: from the network and the tensors to the loss, a sum over points of squares; or to several by name,
             whose sum is the loss.
-        net: a `PsiMLP` or `TanhMLP`, or a module that holds one (`accelerate` makes it) and nothing else that is trained
-            but a few numbers.
+        net: a `PsiMLP` or `TanhMLP`, or a module that holds one (`accelerate` makes it) and nothing else that is
+            trained but a few numbers.
         tensors: points and data, with one row for each point. Tensors that the function reads from elsewhere may be
             given numbers; trained are those that require a gradient: `nn.Parameter`, and tensors of one number.
         coords, fields: names of the network's inputs and outputs, for what `Fused.describe` says.
@@ -204,10 +209,10 @@ def fuse(
         _names("fields", fields, ("u",) if n_fields == 1 else tuple(f"u{i}" for i in range(n_fields)), n_fields),
     )
     recorder = Recorder(own, symbols, tensors)
-    before = np.random.get_state()[1].copy()  # type: ignore[index, union-attr]  # the legacy generator's tuple
+    before = _numpy_state()
     with torch.enable_grad(), recorder.watching():
         returned = loss_fn(net, *tensors)
-    if not np.array_equal(before, np.random.get_state()[1]):  # type: ignore[index]
+    if before != _numpy_state():
         raise InputError("loss_fn: it draws random numbers by numpy, which would be the same at every step")
     squares = as_squares(symbols, _losses(returned, recorder))
     names = _coefficient_names(loss_fn, symbols)
@@ -219,12 +224,16 @@ def fuse(
     return fused
 
 
+def _numpy_state() -> str:
+    return repr(np.random.get_state())  # noqa: NPY002  # users draw from the global generator
+
+
 def _network_in(net: object) -> PsiMLP:
     found = [part for part in net.modules() if isinstance(part, PsiMLP)] if isinstance(net, nn.Module) else []
     if len(found) != 1:
         raise InputError(
-            f"net: expected a PsiMLP or TanhMLP, or a module that holds one, got {type(net).__name__} with {len(found)}; "
-            "TanhMLP.from_sequential(net) makes one of nn.Sequential(Linear, Tanh, ...)"
+            f"net: expected a PsiMLP or TanhMLP, or a module that holds one, got {type(net).__name__} with "
+            f"{len(found)}; TanhMLP.from_sequential(net) makes one of nn.Sequential(Linear, Tanh, ...)"
         )
     return check_network(found[0])
 
@@ -301,9 +310,9 @@ def _compare(fused: Fused, loss_fn: Callable[..., Any], net: nn.Module, tensors:
         if not is_same or not float(error.norm()) <= of_gradient * float(exact.norm()):
             raise InputError(
                 f"loss_fn: what was recorded is not what the function computes: at other weights it gives "
-                f"{float(expected):.6g}, the recording {float(got):.6g} (gradients differ by {float(error.norm()):.2g} of "
-                f"{float(exact.norm()):.2g}). It may decide by numbers or by how often it was called, or differentiate "
-                f"by a tensor that the network also sees in another way. Recorded was: {fused}"
+                f"{float(expected):.6g}, the recording {float(got):.6g} (gradients differ by {float(error.norm()):.2g} "
+                f"of {float(exact.norm()):.2g}). It may decide by numbers or by how often it was called, or "
+                f"differentiate by a tensor that the network also sees in another way. Recorded was: {fused}"
             )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+import torch
 from torch import Tensor
 
 from ..kernels.errors import InputError
@@ -86,7 +87,7 @@ ALIASES = {
     "rmatmul": "rmatmul", "mm": "matmul", "mv": "matmul",
 }  # fmt: skip
 # What Python makes of a tensor, by the names of torch's own methods.
-_CONVERSIONS = frozenset("bool float int complex index contains format array".split())
+_CONVERSIONS = frozenset(["bool", "float", "int", "complex", "index", "contains", "format", "array"])
 # Of given numbers alone: what the network gives may not decide.
 COMPARISONS: dict[str, Callable[..., sp.Expr]] = {
     "gt": lambda a, b: _case(sp.Gt(a, b)),
@@ -102,14 +103,69 @@ COMPARISONS: dict[str, Callable[..., sp.Expr]] = {
 }
 # They move numbers, or leave them where they are.
 MOVEMENTS = frozenset(
-    "getitem select narrow view reshape flatten unflatten ravel squeeze unsqueeze transpose swapaxes swapdims permute "
-    "movedim moveaxis t T mT adjoint expand expand_as broadcast_to repeat tile cat stack hstack vstack column_stack "
-    "dstack split split_with_sizes chunk unbind tensor_split contiguous clone flip index_select view_as reshape_as "
-    "atleast_1d atleast_2d atleast_3d iter unsafe_chunk unsafe_split hsplit vsplit roll take_along_dim gather alias "
-    "row_stack meshgrid".split()
+    [
+        "getitem",
+        "select",
+        "narrow",
+        "view",
+        "reshape",
+        "flatten",
+        "unflatten",
+        "ravel",
+        "squeeze",
+        "unsqueeze",
+        "transpose",
+        "swapaxes",
+        "swapdims",
+        "permute",
+        "movedim",
+        "moveaxis",
+        "t",
+        "T",
+        "mT",
+        "adjoint",
+        "expand",
+        "expand_as",
+        "broadcast_to",
+        "repeat",
+        "tile",
+        "cat",
+        "stack",
+        "hstack",
+        "vstack",
+        "column_stack",
+        "dstack",
+        "split",
+        "split_with_sizes",
+        "chunk",
+        "unbind",
+        "tensor_split",
+        "contiguous",
+        "clone",
+        "flip",
+        "index_select",
+        "view_as",
+        "reshape_as",
+        "atleast_1d",
+        "atleast_2d",
+        "atleast_3d",
+        "iter",
+        "unsafe_chunk",
+        "unsafe_split",
+        "hsplit",
+        "vsplit",
+        "roll",
+        "take_along_dim",
+        "gather",
+        "alias",
+        "row_stack",
+        "meshgrid",
+    ]
 )
 # What they give is the tensor itself, in the network's one dtype on its one device.
-SAME = frozenset("to float double type type_as cpu cuda requires_grad_ retain_grad as_subclass".split())
+SAME = frozenset(
+    ["to", "float", "double", "type", "type_as", "cpu", "cuda", "requires_grad_", "retain_grad", "as_subclass"]
+)
 SUMS = frozenset(("sum", "mean"))
 
 
@@ -238,7 +294,9 @@ def product(symbols: Symbols, args: Sequence[Any], result: Tensor) -> Recorded:
         raise NotPointwise("it multiplies points by points; write (a * b).sum(-1), or (a * b).sum()")
     if b.batch or a.items.ndim == 0:
         raise NotPointwise("it sums over points")
-    return Recorded(result, a.batch, np.asarray(_dot(a.items, b.items), dtype=object).reshape(result.shape[len(a.batch) :]))
+    return Recorded(
+        result, a.batch, np.asarray(_dot(a.items, b.items), dtype=object).reshape(result.shape[len(a.batch) :])
+    )
 
 
 def linear(symbols: Symbols, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor) -> Recorded:
@@ -256,3 +314,25 @@ def _dot(a: Expressions, b: Expressions) -> Any:
     if b.size > 4096:
         raise InputError("it multiplies by a large matrix; a layer that is trained or wide belongs into the network")
     return np.dot(a, b)
+
+
+SQUARED = frozenset(["mse_loss", "dot", "norm", "vector_norm", "linalg_norm", "linalg_vector_norm"])
+
+
+def squared(symbols: Symbols, name: str, args: Sequence[Any], kwargs: dict[str, Any], result: Tensor) -> Recorded:
+    """Sums of squares and products under names of their own."""
+    if name in ("mse_loss", "dot"):
+        pair = [args[0], args[1] if len(args) > 1 else kwargs.get("target", kwargs.get("other"))]
+        shapes = [tuple(own.tensor.shape if isinstance(own, Recorded) else own.shape) for own in pair]
+        shape = np.broadcast_shapes(*shapes)
+        batch, (a, b) = aligned(symbols, pair, shape)
+        each = _applied(lambda a, b: a * b if name == "dot" else (a - b) ** 2, batch, [a, b], torch.empty(shape))
+        reduction = "sum" if name == "dot" else kwargs.get("reduction", "mean")
+        if reduction == "none":
+            return Recorded(result, each.batch, each.items)
+        return summed(symbols, reduction, [each], {}, result)
+    order = kwargs.get("p", kwargs.get("ord", args[1] if len(args) > 1 else 2))
+    if order not in (2, 2.0, "fro", None) or kwargs.get("dim") is not None or len(args) > 2:
+        raise InputError("of norms, that of all numbers together with p=2 is known")
+    each = _applied(lambda a: a**2, args[0].batch, [args[0].items], args[0].tensor)
+    return _applied(sp.sqrt, (), [summed(symbols, "sum", [each], {}, result).items], result)

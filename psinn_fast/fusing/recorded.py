@@ -114,7 +114,9 @@ def aligned(symbols: Symbols, operands: Sequence[Any], shape: Shape) -> tuple[Sh
 
 
 def _mixed(operands: Sequence[Any], shape: Shape) -> str:
-    shapes = [tuple(own.tensor.shape if isinstance(own, Recorded) else own.shape) for own in operands if _has_shape(own)]
+    shapes = [
+        tuple(own.tensor.shape if isinstance(own, Recorded) else own.shape) for own in operands if _has_shape(own)
+    ]
     return (
         f"tensors of shapes {' and '.join(map(str, shapes))} give {tuple(shape)}, in which every point meets others; "
         "give both the same leading dimensions, e.g. target[:, None] or u[:, 0]"
@@ -173,7 +175,8 @@ def _from_places(symbols: Symbols, parts: tuple[Recorded, ...], moved: Tensor, r
 
 def _picked(parts: Sequence[Recorded], owner: npt.NDArray[np.int64], component: npt.NDArray[np.int64]) -> Expressions:
     items = np.empty(owner.size, dtype=object)
-    items[:] = [parts[i].items.flat[k] for i, k in zip(owner.flat, component.flat, strict=True)]
+    pairs = zip(owner.ravel().tolist(), component.ravel().tolist(), strict=True)
+    items[:] = [parts[i].items.flat[k] for i, k in pairs]
     return items.reshape(owner.shape)
 
 

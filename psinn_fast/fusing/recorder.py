@@ -6,12 +6,8 @@ The function runs for real, on the user's network and tensors. torch tells of ea
 
 from __future__ import annotations
 
-import linecache
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -20,26 +16,75 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..kernels.errors import InputError, short
+from ..kernels.errors import InputError
 from ..kernels.language.channels import Channel, Laplacian
 from ..language.fields import Operator
 from ..networks.mlp import PsiMLP
 from ..networks.recording import WATCHER
 from . import operations
-from .recorded import Recorded, constant, lifted
+from .gradients import gradients
+from .lines import Placed, line
+from .recorded import Recorded
 from .symbols import Shape, Symbols
 
-_PACKAGE = str(Path(__file__).parents[1])
 # What only looks at a tensor.
 _METADATA = frozenset(
-    "shape size dim ndim ndimension numel nelement dtype device layout requires_grad is_leaf grad_fn is_cuda is_cpu len "
-    "stride is_contiguous is_floating_point is_complex element_size storage_offset names hash repr output_nr _version "
-    "is_sparse is_meta is_quantized is_nested result_type is_same_size data_ptr untyped_storage register_hook id "
-    "is_inference has_names _backward_hooks nbytes itemsize get_device is_tensor is_nonzero_shape retains_grad "
-    "broadcast_tensors_shape is_xla is_mps is_xpu volatile".split()
+    [
+        "shape",
+        "size",
+        "dim",
+        "ndim",
+        "ndimension",
+        "numel",
+        "nelement",
+        "dtype",
+        "device",
+        "layout",
+        "requires_grad",
+        "is_leaf",
+        "grad_fn",
+        "is_cuda",
+        "is_cpu",
+        "len",
+        "stride",
+        "is_contiguous",
+        "is_floating_point",
+        "is_complex",
+        "element_size",
+        "storage_offset",
+        "names",
+        "hash",
+        "repr",
+        "output_nr",
+        "_version",
+        "is_sparse",
+        "is_meta",
+        "is_quantized",
+        "is_nested",
+        "result_type",
+        "is_same_size",
+        "data_ptr",
+        "untyped_storage",
+        "register_hook",
+        "id",
+        "is_inference",
+        "has_names",
+        "_backward_hooks",
+        "nbytes",
+        "itemsize",
+        "get_device",
+        "is_tensor",
+        "is_nonzero_shape",
+        "retains_grad",
+        "broadcast_tensors_shape",
+        "is_xla",
+        "is_mps",
+        "is_xpu",
+        "volatile",
+    ]
 )
 # What makes numbers of Python's out of a tensor, which code may then decide by.
-_READS = frozenset("item tolist numpy allclose equal is_nonzero any all argmax argmin".split())
+_READS = frozenset(["item", "tolist", "numpy", "allclose", "equal", "is_nonzero", "any", "all", "argmax", "argmin"])
 # Numbers that one tensor may have which is trained beside the network.
 _MOST_TRAINED = 64
 
@@ -61,7 +106,9 @@ class Recorder(TorchFunctionMode):
         # Why the recording holds for these very points alone, if it does.
         self.fixed: str | None = None
         for tensor in points:
-            self._lift_leaf(tensor)
+            # One number that is not trained is just that, a weight for instance.
+            if tensor.requires_grad or tensor.numel() > 1 or tensor.dim() > 1:
+                self._lift_leaf(tensor)
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -86,7 +133,7 @@ class Recorder(TorchFunctionMode):
         with torch._C.DisableTorchFunction():
             found = net._value(x)
         fields = self.symbols.call(self._called(own), own.n)
-        fault = None if torch.is_grad_enabled() else f"{_line()}: the network is called under torch.no_grad"
+        fault = None if torch.is_grad_enabled() else f"{line()}: the network is called under torch.no_grad"
         self._keep(Recorded(found, own.batch, _array(fields), fault))
         return found
 
@@ -111,18 +158,25 @@ class Recorder(TorchFunctionMode):
 
     def _inputs(self, net: PsiMLP, x: Tensor) -> Recorded:
         if net is not self.net:
-            raise _at("another network than the given one is called; a loss is fused for one, which may have several outputs")
+            raise Placed.here(
+                "another network than the given one is called; a loss is fused for one, which may have several outputs"
+            )
         own = self.of(x)
         if own is None:
             if x.requires_grad:
-                raise _at(f"the points of the network come from {_maker(x)}, which is not recorded")
+                raise Placed.here(f"the points of the network come from {_maker(x)}, which is not recorded")
             if x.dim() < 2:
-                raise _at(f"x: expected shape (N, {net.structure.n_inputs}), got {tuple(x.shape)}; write x[None]")
+                raise Placed.here(
+                    f"x: expected shape (N, {net.structure.n_inputs}), got {tuple(x.shape)}; write x[None]"
+                )
             own = self._keep(lifted_as_symbols(self.symbols, x, tuple(x.shape[:-1])))
         if own.fault:
-            raise _at(own.fault)
+            raise Placed.here(own.fault)
         if own.items.shape != (net.structure.n_inputs,) or not own.batch:
-            raise _at(f"the network is called with a tensor {tuple(x.shape)}; its points are to be rows (N, {net.structure.n_inputs})")
+            raise Placed.here(
+                f"the network is called with a tensor {tuple(x.shape)}; its points are to be rows "
+                f"(N, {net.structure.n_inputs})"
+            )
         return own
 
     def __torch_function__(
@@ -130,7 +184,7 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         options = dict(kwargs or {})
         if torch._C._are_functorch_transforms_active():
-            raise _at("a transform of torch.func is not recorded; write torch.autograd.grad, or pf.derivatives")
+            raise Placed.here("a transform of torch.func is not recorded; write torch.autograd.grad, or pf.derivatives")
         tensors = [own for own in operations._flat([*args, *options.values()]) if isinstance(own, Tensor)]
         recorded = [own for tensor in tensors if (own := self.of(tensor)) is not None]
         name = operations.name_of(func)
@@ -140,13 +194,15 @@ class Recorder(TorchFunctionMode):
             self._check_plain(name, tensors, state, result)
             return result
         if name == "backward":
-            raise _at("backward() is called in it; return the loss, and call backward() on what the fused loss gives")
+            raise Placed.here(
+                "backward() is called in it; return the loss, and call backward() on what the fused loss gives"
+            )
         if _is_in_place(name) and name not in operations.SAME:
             if self.of(args[0]) is not None:
-                raise _at(f"{name} changes a recorded tensor in place; write an operation that gives a new one")
-            raise _at(f"{name} writes recorded numbers into another tensor; write torch.cat or torch.stack")
-        if name == "set" and getattr(func.__self__, "__name__", "") != "requires_grad":
-            raise _at("it changes a recorded tensor in place; write an operation that gives a new one")
+                raise Placed.here(f"{name} changes a recorded tensor in place; write an operation that gives a new one")
+            raise Placed.here(f"{name} writes recorded numbers into another tensor; write torch.cat or torch.stack")
+        if name == "set" and getattr(getattr(func, "__self__", None), "__name__", "") != "requires_grad":
+            raise Placed.here("it changes a recorded tensor in place; write an operation that gives a new one")
         if name == "iter":
             func, name = torch.unbind, "unbind"
             return iter(self.__torch_function__(func, types, args))
@@ -157,28 +213,36 @@ class Recorder(TorchFunctionMode):
         return result
 
     def _record(
-        self, name: str, func: Any, args: tuple[Any, ...], options: dict[str, Any], recorded: list[Recorded], result: Any
+        self,
+        name: str,
+        func: Any,
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        recorded: list[Recorded],
+        result: Any,
     ) -> None:
         has_fields = any(map(self._is_trained, recorded))
         if name in _READS or name.endswith("()") or not _tensors_in(result):
             if has_fields or any(own.fault for own in recorded):
-                raise _at(f"{name} reads a number of the network's, which is another one at every step")
-            self.fixed = f"{name} at {_line()}"
+                raise Placed.here(f"{name} reads a number of the network's, which is another one at every step")
+            self.fixed = f"{name} at {line()}"
             return
         try:
             faults = [own.fault for own in recorded if own.fault]
             if faults and not any(own.moved for own in recorded):
-                raise _Placed(faults[0])
+                raise Placed(faults[0])
             if has_fields and not torch.is_grad_enabled() and name != "grad":
                 raise InputError(f"{name} under torch.no_grad stops the gradient; leave it out of the loss")
             found = self._found(name, func, args, options, result)
         except InputError as error:
-            fault = str(error) if isinstance(error, _Placed) else f"{_line()}: {name}: {error}"
+            fault = str(error) if isinstance(error, Placed) else f"{line()}: {name}: {error}"
             found = [Recorded(own, (), _array([]), fault) for own in _tensors_in(result)]
         for own in found:
             self._keep(own)
 
-    def _found(self, name: str, func: Any, args: tuple[Any, ...], options: dict[str, Any], result: Any) -> list[Recorded]:
+    def _found(
+        self, name: str, func: Any, args: tuple[Any, ...], options: dict[str, Any], result: Any
+    ) -> list[Recorded]:
         """
         Raises:
             InputError: the operation is not one that can be computed point by point.
@@ -186,14 +250,13 @@ class Recorder(TorchFunctionMode):
         symbols = self.symbols
         given, named = self._as_recorded(list(args)), {key: self._as_recorded(own) for key, own in options.items()}
         if func is torch.autograd.grad:
-            return self._gradients(args, options, result)
+            return gradients(symbols, self.of, args, options, result)
         if name in operations.POINTWISE:
             if name in ("div",) and options.get("rounding_mode"):
                 raise InputError("rounding_mode has no derivative")
             return [operations.pointwise(symbols, name, given, named, result)]
         if name in operations.COMPARISONS or name == "where":
-            condition = given[0] if name == "where" else None
-            decisive = [condition] if name == "where" else operations._flat(given)
+            decisive = given[:1] if name == "where" else operations._flat(given)
             if any(isinstance(own, Recorded) and self._is_trained(own) for own in decisive):
                 raise InputError(
                     "it decides by what the network gives, which has no derivative there; write torch.maximum, "
@@ -203,7 +266,8 @@ class Recorder(TorchFunctionMode):
                 return [operations.chosen(symbols, given, result)]
             return [operations.pointwise(symbols, name, given, named, result)]
         if name in ("clamp", "clamp_min", "clamp_max"):
-            return [operations.clamped(symbols, given if name != "clamp_max" else [given[0], None, *given[1:]], named, result)]
+            bounds = [None, *given[1:]] if name == "clamp_max" else given[1:]
+            return [operations.clamped(symbols, [given[0], *bounds], named, result)]
         if name in ("detach", "data", "detach_copy"):
             if self._is_trained(given[0]):
                 raise InputError("it stops the gradient: a fused loss has all of its gradient, or is another one")
@@ -217,8 +281,8 @@ class Recorder(TorchFunctionMode):
             return self._moved(func, args, given, options, result)
         if name in operations.SUMS:
             return [operations.summed(symbols, name, given, named, result)]
-        if name in ("mse_loss", "dot", "norm", "vector_norm", "linalg_norm", "linalg_vector_norm"):
-            return [self._squared(name, given, named, result)]
+        if name in operations.SQUARED:
+            return [operations.squared(symbols, name, given, named, result)]
         if name in ("matmul", "rmatmul"):
             pair = given[::-1] if name == "rmatmul" else given
             return [operations.product(symbols, pair, result)]
@@ -231,98 +295,8 @@ class Recorder(TorchFunctionMode):
     def _moved(self, func: Any, args: Any, given: Any, options: dict[str, Any], result: Any) -> list[Recorded]:
         for index in operations._flat(given[1:]):
             if isinstance(index, Recorded):
-                self.fixed = f"the choice of points at {_line()}"
+                self.fixed = f"the choice of points at {line()}"
         return operations.moved(self.symbols, func, [given[0], *args[1:]], options, result)
-
-    def _squared(self, name: str, given: list[Any], named: dict[str, Any], result: Tensor) -> Recorded:
-        """Sums of squares under other names."""
-        symbols = self.symbols
-        a = given[0]
-        if name in ("mse_loss", "dot"):
-            b = given[1] if len(given) > 1 else named.get("target", named.get("other"))
-            a_shape, b_shape = (tuple(own.tensor.shape if isinstance(own, Recorded) else own.shape) for own in (a, b))
-            if name == "dot":
-                each = operations.pointwise(symbols, "mul", [a, b], {}, a.tensor if isinstance(a, Recorded) else b.tensor)
-                return operations.summed(symbols, "sum", [each], {}, result)
-            shape = torch.broadcast_shapes(a_shape, b_shape)
-            like = torch.empty(shape)
-            each = operations.pointwise(symbols, "sub", [a, b], {}, like)
-            each = operations.pointwise(symbols, "square", [Recorded(like, each.batch, each.items)], {}, like)
-            reduction = named.get("reduction", "mean")
-            if reduction == "none":
-                return Recorded(result, each.batch, each.items)
-            return operations.summed(symbols, reduction, [each], {}, result)
-        order = named.get("p", named.get("ord", given[1] if len(given) > 1 else 2))
-        if order not in (2, 2.0, "fro", None) or named.get("dim") is not None or len(given) > 2:
-            raise InputError("of norms, that of all numbers together with p=2 is known")
-        each = operations.pointwise(symbols, "square", [a], {}, a.tensor)
-        total = operations.summed(symbols, "sum", [each], {}, result)
-        return operations.pointwise(symbols, "sqrt", [total], {}, result)
-
-    def _gradients(self, args: tuple[Any, ...], options: dict[str, Any], result: Any) -> list[Recorded]:
-        """``torch.autograd.grad``: sum over the outputs of cotangent * d output / d input, at each point."""
-        names = ("outputs", "inputs", "grad_outputs", "retain_graph", "create_graph")
-        given = dict(zip(names, args, strict=False)) | options
-        if given.get("is_grads_batched"):
-            raise InputError("is_grads_batched is not known")
-        outputs, inputs = _list(given["outputs"]), _list(given["inputs"])
-        cotangents = _list(given.get("grad_outputs")) or [None] * len(outputs)
-        found = []
-        for tensor, gradient in zip(inputs, result, strict=True):
-            if gradient is None:
-                continue
-            own = self.of(tensor)
-            if own is None or own.fault:
-                raise _Placed(own.fault) if own is not None and own.fault else InputError("its inputs are not recorded")
-            if not given.get("create_graph") and any((out := self.of(o)) is not None and self._is_trained(out) for o in outputs):
-                raise InputError("without create_graph=True a gradient is no part of the loss's own")
-            items = np.full(own.items.shape, sp.S.Zero, dtype=object)
-            for output, cotangent in zip(outputs, cotangents, strict=True):
-                items = np.asarray(items + self._gradient(output, cotangent, own), dtype=object)
-            found.append(Recorded(gradient, own.batch, items))
-        return found
-
-    def _gradient(self, output: Tensor, cotangent: Tensor | None, own: Recorded) -> Any:
-        recorded = self.of(output)
-        if recorded is None:
-            raise InputError(f"its outputs come from {_maker(output)}, which is not recorded")
-        if recorded.fault:
-            raise _Placed(recorded.fault)
-        if not all(isinstance(e, sp.Symbol) for e in own.items.flat):
-            raise InputError(
-                "it differentiates by a tensor that is computed from others, and that the network is not called with "
-                "as it is; differentiate by what requires the gradient, or by what the network is called with"
-            )
-        weights = np.full(recorded.items.shape, sp.S.One, dtype=object)
-        if cotangent is not None:
-            with_cotangent = self._as_recorded([cotangent])[0]
-            if isinstance(with_cotangent, Tensor):
-                with_cotangent = (
-                    lifted(self.symbols, cotangent, recorded.batch) if recorded.batch else constant(cotangent)
-                )
-            weights = with_cotangent.items
-        total = np.full(own.items.shape, sp.S.Zero, dtype=object)
-        for expression, weight in zip(recorded.items.flat, np.broadcast_to(weights, recorded.items.shape).flat, strict=True):
-            for index in np.ndindex(own.items.shape):
-                total[index] += weight * self._slope(expression, own.items[index], own)
-        return total
-
-    def _slope(self, expression: sp.Expr, symbol: sp.Symbol, own: Recorded) -> sp.Expr:
-        symbols = self.symbols
-        sums = symbols.sums_in(expression)
-        total = symbols.derivative(expression, symbol) if not sums or symbol in symbols.coefficients else sp.S.Zero
-        for s in sums:
-            inner = symbols.sum_of(s)
-            assert inner is not None
-            part = symbols.derivative(inner.expression, symbol)
-            if part == 0:
-                continue
-            if int(np.prod(inner.shape)) != own.n:
-                raise InputError(
-                    f"it differentiates a sum over {int(np.prod(inner.shape))} points by a tensor of {own.n}"
-                )
-            total += sp.diff(expression, s) * part
-        return total
 
     def _as_recorded(self, given: Any) -> Any:
         """With recorded tensors in place of tensors that are."""
@@ -338,7 +312,9 @@ class Recorder(TorchFunctionMode):
             return self._keep(Recorded(tensor, (), _array([]), fault))
         if isinstance(tensor, nn.Parameter) or tensor.dim() == 0 or (tensor.dim() == 1 and tensor.numel() == 1):
             if tensor.numel() > _MOST_TRAINED:
-                fault = f"a trained tensor {tuple(tensor.shape)} beside the network is not known; numbers may be trained"
+                fault = (
+                    f"a trained tensor {tuple(tensor.shape)} beside the network is not known; numbers may be trained"
+                )
                 return self._keep(Recorded(tensor, (), _array([]), fault))
             return self._keep(Recorded(tensor, (), self.symbols.trained(tensor)))
         batch = tuple(tensor.shape[:-1]) if tensor.dim() > 1 else tuple(tensor.shape)
@@ -351,42 +327,21 @@ class Recorder(TorchFunctionMode):
     def _check_plain(self, name: str, tensors: list[Tensor], state: Tensor, result: Any) -> None:
         """An operation on given numbers alone, which is done once and for all."""
         if not torch.equal(state, torch.get_rng_state()):
-            raise _at(
-                f"{name} draws random numbers, which would be the same at every step; draw them outside, and give them to "
-                "the loss function as an argument"
+            raise Placed.here(
+                f"{name} draws random numbers, which would be the same at every step; draw them outside, and give them "
+                "to the loss function as an argument"
             )
         made = [own for own in _tensors_in(result) if own.requires_grad and not own.is_leaf]
         if made:
-            raise _at(f"{name} computes with {_maker(made[0])}, whose operands are not recorded")
+            raise Placed.here(f"{name} computes with {_maker(made[0])}, whose operands are not recorded")
         for tensor in tensors:
             if name not in _METADATA:
-                self.consumed.setdefault(id(tensor), (tensor, tensor._version, _line()))
-
-
-class _Placed(InputError):
-    """It says already where in the user's code it happened."""
+                self.consumed.setdefault(id(tensor), (tensor, tensor._version, line()))
 
 
 def lifted_as_symbols(symbols: Symbols, tensor: Tensor, batch: Shape) -> Recorded:
     """Numbers of points that derivatives are taken by, or that the network is called with: symbols all of them."""
     return Recorded(tensor, batch, symbols.entries(tensor, batch))
-
-
-def _at(text: str) -> InputError:
-    return _Placed(f"loss_fn: {_line()}: {text}")
-
-
-def _line() -> str:
-    """Where the user's code is."""
-    frame: FrameType | None = sys._getframe(1)
-    torch_folder = str(Path(torch.__file__).parent)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if not name.startswith((_PACKAGE, torch_folder)) and "contextlib" not in name:
-            text = linecache.getline(name, frame.f_lineno).strip()
-            return f"{Path(name).name}, line {frame.f_lineno}" + (f" ({short(text).strip(chr(39))})" if text else "")
-        frame = frame.f_back
-    return "an unknown line"
 
 
 def _is_in_place(name: str) -> bool:
@@ -403,15 +358,8 @@ def _tensors_in(result: Any) -> list[Tensor]:
     return [own for own in operations._flat(result) if isinstance(own, Tensor)]
 
 
-def _list(given: Any) -> list[Any]:
-    if given is None:
-        return []
-    return [given] if isinstance(given, Tensor) else list(given)
-
-
 def _array(items: Iterable[sp.Expr]) -> Any:
     listed = list(items)
     made = np.empty(len(listed), dtype=object)
     made[:] = listed
     return made
-

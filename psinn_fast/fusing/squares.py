@@ -77,15 +77,15 @@ def _terms_of(symbols: Symbols, loss: sp.Expr, name: str) -> tuple[list[SquareTe
             inner = symbols.sum_of(s)
             assert inner is not None
             raise InputError(
-                f"loss_fn: the sum over points of {short(inner.expression)} is not added to the loss as it is, but by a "
-                f"root, product or other function; {_ADVICE}"
+                f"loss_fn: the sum over points of {short(inner.expression)} is not added to the loss as it is, but by "
+                f"a root, product or other function; {_ADVICE}"
             )
     groups: dict[Place, list[tuple[float, sp.Expr]]] = {}
     offset = 0.0
 
     def add(factor: float, root: sp.Expr, shape: Shape) -> float:
         """The square's part of the loss that nothing trained changes."""
-        n = int(np.prod(shape, dtype=np.int64))
+        n = _count(shape)
         if not symbols.is_trained(root):
             return factor * float((symbols.evaluated([root], n)[:, 0] ** 2).sum())
         if factor < 0 or not math.isfinite(factor):
@@ -97,13 +97,17 @@ def _terms_of(symbols: Symbols, loss: sp.Expr, name: str) -> tuple[list[SquareTe
     for s, slope in slopes.items():
         inner = symbols.sum_of(s)
         assert inner is not None
-        n = int(np.prod(inner.shape))
-        is_trained = bool(slope.free_symbols)
-        for factor, root in _roots(symbols, sp.expand_mul(slope * inner.expression) if is_trained else inner.expression, n):
-            offset += add(factor * (1.0 if is_trained else float(slope)), root, inner.shape)
+        # A trained factor has a root of its own.
+        factor, whole = (1.0, slope * inner.expression) if slope.free_symbols else (float(slope), inner.expression)
+        for own, root in _roots(symbols, sp.expand_mul(whole) if slope.free_symbols else whole, _count(inner.shape)):
+            offset += add(own * factor, root, inner.shape)
     for factor, root in _roots(symbols, loss.xreplace(dict.fromkeys(sums, sp.S.Zero)), 1):
         offset += add(factor, root, ())
     return _merged(groups, name), offset
+
+
+def _count(shape: Shape) -> int:
+    return int(np.prod(shape, dtype=np.int64))
 
 
 def _calls(expression: sp.Expr) -> tuple[int, ...]:

@@ -49,14 +49,15 @@ def fit(
     """Train ``net.theta`` and the problem's unknown coefficients; ``net`` is changed in place.
 
     Args:
-        problem: a `Problem` or the name of a built-in one, or a loss of your own from `fuse`; gives the loss terms, in the network's dtype and on its
-            device; of points that the network's symmetry makes equal only one is computed (`one_point_per_orbit`), and
-            once the network has adapted to its points, others are taken (`Redraw`).
+        problem: a `Problem` or the name of a built-in one, or a loss of your own from `fuse`; gives the loss terms, in
+            the network's dtype and on its device; of points that the network's symmetry makes equal only one is
+            computed (`one_point_per_orbit`), and once the network has adapted to its points, others are taken
+            (`Redraw`).
         net: a network with the problem's inputs and outputs. A fused loss has its own: leave it out there,
             ``fit(fused, pf.Adam(5_000))``; the coefficients found are then written into their tensors, too.
-        optimizer: ``"adam"`` if none is given, ``"gauss-newton"``, ``"adam+gauss-newton"``, ``"lbfgs"``, ``"ssbroyden"``; settings:
-            `Adam`, `LBFGS`, `SSBroyden`, `GaussNewton`, `TorchOptimizer`; or several of these, each of which starts
-            where the one before it ended.
+        optimizer: ``"adam"`` (None as well), ``"gauss-newton"``, ``"adam+gauss-newton"``, ``"lbfgs"``,
+            ``"ssbroyden"``; settings: `Adam`, `LBFGS`, `SSBroyden`, `GaussNewton`, `TorchOptimizer`; or several of
+            these, each of which starts where the one before it ended.
         coefficients: where the unknown ones start; None: where the problem says.
         seconds: stop after this time (looked at every 0.2 s, or between steps of Gauss-Newton).
         checkpoint: file written at the start, every 30 s, at the end, on Ctrl-C and before an error is raised. That of

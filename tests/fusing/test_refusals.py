@@ -56,7 +56,7 @@ def seen_twice(net: Any, points: Any) -> Any:
 
 
 REFUSED: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
-    "if": (lambda n, p: n(p).square().mean() * (2 if n(p).mean() > 0 else 1), r"bool\(\) reads a number of the network"),
+    "if": (lambda n, p: n(p).square().mean() * (2 if n(p).mean() > 0 else 1), r"bool\(\) reads a number of"),
     "if of a coefficient": (lambda n, p: n(p).square().mean() * (2 if NU > 0 else 1), r"bool\(\) reads"),
     "item": (lambda n, p: n(p).square().mean() * n(p).abs().max().item(), "item reads a number"),
     "numpy": (lambda n, p: (n(p) - torch.tensor(np.sin(n(p).detach().numpy()))).square().mean(), "numpy reads"),
@@ -84,8 +84,8 @@ REFUSED: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "detach": (lambda n, p: (n(p) * n(p).detach()).square().mean(), "detach: it stops the gradient"),
     "backward": (backwards, r"backward\(\) is called in it"),
     "order 5": (fifth, "derivative orders go up to 4"),
-    "cases": (lambda n, p: torch.where(n(p) > 0, n(p), 0 * n(p)).square().mean(), "it decides by what the network gives"),
-    "torch.func": (lambda n, p: torch.func.vmap(lambda x: n(x[None])[0])(p).square().mean(), "torch.func is not recorded"),
+    "cases": (lambda n, p: torch.where(n(p) > 0, n(p), 0 * n(p)).square().mean(), "by what the network gives"),
+    "torch.func": (lambda n, p: torch.func.vmap(lambda x: n(x[None])[0])(p).square().mean(), "is not recorded"),
     "dropout": (lambda n, p: F.dropout(n(p)).square().mean(), "dropout: it is not among"),
     "dtype": (lambda n, p: n(p).float().square().mean(), "it changes torch.float64 to torch.float32"),
     "two ways": (seen_twice, "not what the function computes"),

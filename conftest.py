@@ -69,6 +69,15 @@ def _ordinary_choice(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(registry, "BACKENDS", _BACKENDS)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For what is to be the same bit for bit, torch's own sums included."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(autouse=True)
 def _long_training_is_marked(request: pytest.FixtureRequest) -> Iterator[None]:
     make, steps = FitResult.__init__, [0]

@@ -68,23 +68,22 @@ def test_a_schedule_of_torch_in_a_resumed_run(tmp_path: Path, monkeypatch: pytes
     assert lr[100:] == sorted(lr[100:], reverse=True)
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.trajectory
 def test_an_optimiser_of_ones_own(tmp_path: Path) -> None:
     SignDescent = run(OPTIMIZER)["SignDescent"]
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     whole, path = pf.TanhMLP([2, 6, 1], seed=0, dtype="float64"), tmp_path / "c.safetensors"
     result = pf.fit(small_laplace(5), whole, SignDescent(200, 1e-3))
     assert result.losses["residual"] + result.losses["dirichlet"] < 0.9 * result.history["loss"][0]
     pf.fit(small_laplace(5), pf.TanhMLP([2, 6, 1], seed=0, dtype="float64"), SignDescent(80, 1e-3), checkpoint=path)
     again = pf.TanhMLP([2, 6, 1], seed=4, dtype="float64")
     pf.fit(small_laplace(5), again, SignDescent(200, 1e-3), checkpoint=path, options=pf.Options(resume=True))
-    torch.set_num_threads(threads)
     assert torch.equal(again.theta, whole.theta)
     sequence = pf.solve(small_laplace(5), pf.Network(layers=[2, 6, 1]), [SignDescent(5), pf.GaussNewton(3)])
     assert (sequence.steps, sequence.setup.optimizer) == (8, "sign-descent+gauss-newton")
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.trajectory
 def test_a_run_with_a_state_of_its_own_is_resumed(tmp_path: Path) -> None:
     scope = run(OPTIMIZER)
@@ -94,13 +93,10 @@ def test_a_run_with_a_state_of_its_own_is_resumed(tmp_path: Path) -> None:
         def start(self, task: Any) -> Any:
             return MomentumRun(task, self)
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     nets = [pf.TanhMLP([2, 6, 1], seed=seed, dtype="float64") for seed in (0, 0, 4)]
     pf.fit(small_laplace(5), nets[0], Momentum(60, 1e-3))
     first = pf.fit(small_laplace(5), nets[1], Momentum(25, 1e-3))
     pf.fit(small_laplace(5), nets[2], Momentum(60, 1e-3), options=pf.Options(resume=first))
-    torch.set_num_threads(threads)
     assert torch.equal(nets[2].theta, nets[0].theta)
 
 

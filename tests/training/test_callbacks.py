@@ -226,6 +226,7 @@ def test_what_is_no_callback(wrong: Any) -> None:
         pf.Options(callbacks=wrong)
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -239,14 +240,11 @@ def test_what_is_no_callback(wrong: Any) -> None:
     ids=["adam", "gauss-newton", "lbfgs", "ssbroyden", "adamw", "sequence"],
 )
 def test_a_run_is_continued_from_its_result_as_if_it_had_not_stopped(optimizer: Callable[[int], Any]) -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     whole, net = network(), network()
     expected = pf.fit(small_laplace(5), whole, optimizer(14))
     first = pf.fit(small_laplace(5), net, optimizer(9))
     other = pf.TanhMLP([2, 5, 1], seed=7, dtype="float64")
     second = pf.fit(small_laplace(5), other, optimizer(14), options=pf.Options(resume=first))
-    torch.set_num_threads(threads)
     assert torch.equal(other.theta, whole.theta)
     assert second.history["loss"] == expected.history["loss"]
     assert first.net is net
@@ -254,6 +252,7 @@ def test_a_run_is_continued_from_its_result_as_if_it_had_not_stopped(optimizer: 
         pf.fit(small_laplace(5), other, [pf.LBFGS(1), pf.LBFGS(3)], options=pf.Options(resume=first))
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -266,13 +265,10 @@ def test_a_run_is_continued_from_its_result_as_if_it_had_not_stopped(optimizer: 
 )
 def test_unknown_coefficients_are_continued_along(optimizer: Callable[[int], Any]) -> None:
     """L-BFGS keeps weights and coefficients side by side."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     nets = [pf.TanhMLP([1, 4, 1], seed=seed, dtype="float64") for seed in (0, 0, 5)]
     expected = pf.fit(decay(), nets[0], optimizer(12))
     first = pf.fit(decay(), nets[1], optimizer(7))
     second = pf.fit(decay(), nets[2], optimizer(12), options=pf.Options(resume=first))
-    torch.set_num_threads(threads)
     assert torch.equal(nets[2].theta, nets[0].theta)
     assert second.coefficients == expected.coefficients
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from small import small_laplace
 
 import psinn_fast as pf
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STEPS = 15
 
 
@@ -25,14 +26,6 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "run.safetensors"
     fitted(path, STEPS)
     return path
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def network(seed: int = 0) -> pf.TanhMLP:

@@ -6,7 +6,7 @@ import json
 import os
 import pickle
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,17 +25,10 @@ from psinn_fast.training.checkpoint import Expectations, Expected
 from psinn_fast.training.optimisers.gradient_run import GradientRun
 from psinn_fast.training.protocol import Optimizer, Run, Task
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 # Where things break.
 STEP = 8
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Resuming is bit for bit on one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Fault:

@@ -34,13 +34,7 @@ from psinn_fast.kernels.contract import AdamState, TrainReport
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.problem.conditions import Data
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def trained(steps: int, **options: object) -> tuple[PsiMLP, object]:

@@ -34,15 +34,9 @@ from psinn_fast.kernels import get_backend
 from psinn_fast.training.optimisers.marquardt import Marquardt
 from psinn_fast.training.residuals import Residuals
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FLOAT64, CPU = torch.float64, torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.trajectory

@@ -18,13 +18,7 @@ from psinn_fast.training.checkpoint import Checkpoint
 from psinn_fast.training.least_squares import Equations
 from psinn_fast.training.optimisers.marquardt import Marquardt
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.trajectory

@@ -81,13 +81,12 @@ def test_no_steps_change_nothing() -> None:
     assert torch.equal(net.theta, before)
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.trajectory
 @pytest.mark.parametrize("settings", [LBFGS(40), LBFGS(40, memory=5), SSBroyden(40)], ids=str)
 def test_a_resumed_run_goes_on_with_what_it_learnt_of_the_curvature(
     settings: Optimizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     whole, path = TanhMLP([2, 5, 1], seed=0), tmp_path / "c.safetensors"
     expected = fit(small_laplace(), whole, settings)
     take = QuasiNewtonRun._take
@@ -103,6 +102,5 @@ def test_a_resumed_run_goes_on_with_what_it_learnt_of_the_curvature(
             fit(small_laplace(), TanhMLP([2, 5, 1], seed=0), settings, checkpoint=path)
     net = TanhMLP([2, 5, 1], seed=9)
     found = fit(small_laplace(), net, settings, checkpoint=path, options=Options(resume=True))
-    torch.set_num_threads(before)
     assert torch.equal(net.theta, whole.theta)
     assert found.history["loss"] == expected.history["loss"]

@@ -14,9 +14,11 @@ import torch
 from small import decay, small_laplace
 from torch import optim
 from torch.optim import lr_scheduler
-from torch_runs import in_two, one_thread, small_network, stop_at, trained
+from torch_runs import in_two, small_network, stop_at, trained
 
 import psinn_fast as pf
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 Given = Callable[[float], pf.TorchOptimizer]
 
@@ -45,14 +47,13 @@ WAYS: dict[str, Given] = {
 def test_other_settings_are_named_whichever_way_they_were_given(way: str, tmp_path: Path) -> None:
     given = WAYS[way]
     name = "adam" if way == "tensor" else "sgd"
-    with one_thread():
-        path = tmp_path / "c.safetensors"
-        whole, again = trained(given(1e-3)), in_two(lambda: given(1e-3), 7, path)
-        assert torch.equal(whole.net.theta, again.net.theta)
-        first = trained(given(1e-3), callbacks=stop_at(7))
-        for resumed in ({"checkpoint": path, "resume": True}, {"resume": first}):
-            with pytest.raises(pf.CheckpointError, match=rf"another run \({name}\.lr: saved 0\.001, now 0\.1\)"):
-                trained(given(1e-1), **resumed)
+    path = tmp_path / "c.safetensors"
+    whole, again = trained(given(1e-3)), in_two(lambda: given(1e-3), 7, path)
+    assert torch.equal(whole.net.theta, again.net.theta)
+    first = trained(given(1e-3), callbacks=stop_at(7))
+    for resumed in ({"checkpoint": path, "resume": True}, {"resume": first}):
+        with pytest.raises(pf.CheckpointError, match=rf"another run \({name}\.lr: saved 0\.001, now 0\.1\)"):
+            trained(given(1e-1), **resumed)
 
 
 def test_one_run_whichever_way_its_settings_were_given() -> None:
@@ -126,9 +127,8 @@ class Anchored(optim.SGD):
 
 
 def test_a_state_that_has_a_tensor_twice(tmp_path: Path) -> None:
-    with one_thread():
-        whole = trained(pf.TorchOptimizer(Anchored, 20))
-        again = in_two(lambda: pf.TorchOptimizer(Anchored, 20), 7, tmp_path / "c.safetensors")
+    whole = trained(pf.TorchOptimizer(Anchored, 20))
+    again = in_two(lambda: pf.TorchOptimizer(Anchored, 20), 7, tmp_path / "c.safetensors")
     assert torch.equal(again.net.theta, whole.net.theta)
 
 
@@ -207,9 +207,8 @@ def test_groups_have_their_own_rates_and_are_resumed() -> None:
         net = pf.TanhMLP([1, 4, 1], seed=seed, dtype="float64")
         return pf.fit(decay(), net, pf.TorchOptimizer(make, 30), options=pf.Options(**options))
 
-    with one_thread():
-        whole = fitted(grouped, 0)
-        again = fitted(grouped, 5, resume=fitted(grouped, 0, callbacks=stop_at(11)))
+    whole = fitted(grouped, 0)
+    again = fitted(grouped, 5, resume=fitted(grouped, 0, callbacks=stop_at(11)))
     assert torch.equal(again.net.theta, whole.net.theta)
     assert again.coefficients == whole.coefficients
     moved = abs(whole.coefficients["k"] - 0.5)
@@ -237,9 +236,8 @@ def test_every_optimiser_of_torch_is_resumed_bit_for_bit(make: Any, dtype: str) 
         net = pf.TanhMLP([2, 5, 1], seed=seed, dtype=dtype)
         return pf.fit(small_laplace(5), net, pf.TorchOptimizer(make, steps), options=pf.Options(**options))
 
-    with one_thread():
-        whole = fitted(24, 1)
-        again = fitted(24, 9, resume=fitted(13, 1))
+    whole = fitted(24, 1)
+    again = fitted(24, 9, resume=fitted(13, 1))
     assert torch.equal(again.net.theta, whole.net.theta)
 
 
@@ -249,8 +247,7 @@ def test_lbfgs_gets_the_closure_that_it_needs(search: str | None, tmp_path: Path
     def made() -> pf.TorchOptimizer:
         return pf.TorchOptimizer(optim.LBFGS, 12, max_iter=4, line_search_fn=search)
 
-    with one_thread():
-        whole, again = trained(made()), in_two(made, 7, tmp_path / "c.safetensors")
+    whole, again = trained(made()), in_two(made, 7, tmp_path / "c.safetensors")
     assert torch.equal(again.net.theta, whole.net.theta)
     assert whole.loss < 0.6 * whole.history["loss"][0]
 

@@ -13,9 +13,11 @@ import torch
 from small import decay
 from torch import optim
 from torch.optim import lr_scheduler
-from torch_runs import in_two, one_thread, small_network, stop_at, trained
+from torch_runs import in_two, small_network, stop_at, trained
 
 import psinn_fast as pf
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 STEPS, STOPPED = 24, 13
 LR = 1e-2
@@ -84,11 +86,10 @@ def rates(name: str, losses: list[float]) -> list[float]:
 @pytest.mark.trajectory
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_rates_are_torchs_and_a_resumed_run_has_the_same(name: str, tmp_path: Path) -> None:
-    with one_thread():
-        whole = trained(scheduled(name))
-        again = in_two(lambda: scheduled(name), STOPPED, tmp_path / "c.safetensors")
-        first = trained(scheduled(name), callbacks=stop_at(STOPPED))
-        third = trained(scheduled(name), resume=first)
+    whole = trained(scheduled(name))
+    again = in_two(lambda: scheduled(name), STOPPED, tmp_path / "c.safetensors")
+    first = trained(scheduled(name), callbacks=stop_at(STOPPED))
+    third = trained(scheduled(name), resume=first)
     lr = whole.history["lr"]
     assert lr == rates(name, whole.history["loss"][:-1])
     assert len(set(lr)) > 2 or name == "ConstantLR"
@@ -100,9 +101,8 @@ def test_rates_are_torchs_and_a_resumed_run_has_the_same(name: str, tmp_path: Pa
 
 @pytest.mark.parametrize("make", [optim.SGD, optim.NAdam, optim.LBFGS], ids=lambda make: make.__name__)
 def test_other_optimisers_with_a_schedule(make: Any, tmp_path: Path) -> None:
-    with one_thread():
-        whole = trained(scheduled("StepLR", make))
-        again = in_two(lambda: scheduled("StepLR", make), STOPPED, tmp_path / "c.safetensors")
+    whole = trained(scheduled("StepLR", make))
+    again = in_two(lambda: scheduled("StepLR", make), STOPPED, tmp_path / "c.safetensors")
     assert torch.equal(again.net.theta, whole.net.theta)
     assert whole.history["lr"][-1] == pytest.approx(LR * 0.5**4, rel=1e-12)
 
@@ -113,8 +113,7 @@ def test_rates_that_are_tensors(tmp_path: Path) -> None:
         rate = torch.tensor(LR, dtype=torch.float64)
         return pf.TorchOptimizer(optim.Adam, STEPS, scheduler=SCHEDULES["CosineAnnealingLR"], lr=rate)
 
-    with one_thread():
-        whole, again = trained(made()), in_two(made, STOPPED, tmp_path / "c.safetensors")
+    whole, again = trained(made()), in_two(made, STOPPED, tmp_path / "c.safetensors")
     assert again.history["lr"] == whole.history["lr"]
     assert torch.equal(again.net.theta, whole.net.theta)
     assert len(set(whole.history["lr"])) > STEPS / 2
@@ -241,14 +240,13 @@ def test_sequences_are_resumed_in_each_of_their_stages(tmp_path: Path) -> None:
             pf.GaussNewton(3),
         ]
 
-    with one_thread():
-        whole = trained(sequence())
-        for at in (3, 11, 16, 22, 26):
-            again = in_two(sequence, at, tmp_path / f"{at}.safetensors")
-            assert torch.equal(again.net.theta, whole.net.theta), at
-            assert again.history["loss"] == whole.history["loss"]
-            # NaN where another optimiser has none.
-            assert list(map(repr, again.history["lr"])) == list(map(repr, whole.history["lr"]))
+    whole = trained(sequence())
+    for at in (3, 11, 16, 22, 26):
+        again = in_two(sequence, at, tmp_path / f"{at}.safetensors")
+        assert torch.equal(again.net.theta, whole.net.theta), at
+        assert again.history["loss"] == whole.history["loss"]
+        # NaN where another optimiser has none.
+        assert list(map(repr, again.history["lr"])) == list(map(repr, whole.history["lr"]))
     assert whole.steps == 28
     changed = [*sequence()[:3], scheduled("StepLR", optim.AdamW, 6), pf.GaussNewton(3)]
     with pytest.raises(pf.CheckpointError, match=r"adamw\.scheduler\.class: saved 'LambdaLR', now 'StepLR'"):
@@ -274,11 +272,10 @@ def test_a_rate_that_is_none_ends_training_before_its_step(factor: Any, rate: st
     path, net, fine = tmp_path / "c.safetensors", small_network(), small_network()
     optimizer = of(lambda o: lr_scheduler.LambdaLR(o, factor))
     message = rf"^scheduler: LambdaLR gave SGD the rate {rate} for step {step}; expected a finite one >= 0$"
-    with one_thread(), pytest.raises(pf.InputError, match=message) as info:
+    with pytest.raises(pf.InputError, match=message) as info:
         trained(optimizer, net, checkpoint=path)
     assert (info.value.result.steps, info.value.result.ended) == (step, "failed")
-    with one_thread():
-        trained(pf.TorchOptimizer(optim.SGD, step, scheduler=optimizer.scheduler, lr=LR), fine)
+    trained(pf.TorchOptimizer(optim.SGD, step, scheduler=optimizer.scheduler, lr=LR), fine)
     assert torch.equal(net.theta, fine.theta)
     with pytest.raises(pf.InputError, match=message):  # again, and nothing else
         trained(optimizer, small_network(), checkpoint=path, resume=True)

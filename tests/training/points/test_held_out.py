@@ -35,17 +35,11 @@ from psinn_fast.training.optimisers.marquardt import Marquardt
 from psinn_fast.training.points.held_out import HeldOut, residual_of
 from psinn_fast.training.progress import progress_note
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FLOAT64 = torch.float64
 BOX = Box(x=(-1, 1), y=(0, 2))
 EDGE = BOX.face("x", "low", 20)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _knows_its_points_only(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -20,6 +20,8 @@ from psinn_fast.training.checkpoint import Expectations, Expected
 from psinn_fast.training.optimisers.gradient_run import GradientRun
 from psinn_fast.training.protocol import Optimizer, Task
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WEIGHTINGS = (
     pf.TraceBalance(every=20),
     pf.GradientNorms(every=7),
@@ -28,14 +30,6 @@ WEIGHTINGS = (
     pf.SelfAdaptive(every=3),
     pf.Causal(every=7, slabs=4),
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def heat(n: int = 9) -> pf.Problem:

@@ -1,22 +1,31 @@
-"""What several test files share: error measures, nested autograd, random structures."""
+"""What several test files share: refusals, error measures, nested autograd, random structures."""
 
 from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
 from psinn_fast.kernels.cpu.extension import instruction_sets
+from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.network.symbols import SymbolLayer
 from psinn_fast.networks.mlp import PsiMLP
 from psinn_fast.networks.structure import Structure
 
 # Not by `available_backends`, which imports Triton: its tests must be the first to do so.
 CPU_BACKENDS = ("reference", *(("cpu",) if instruction_sets() else ()))
+
+
+def refused(message: str, make: Callable[[], object]) -> None:
+    """By an `InputError` that says so, among other things."""
+    with pytest.raises(InputError) as info:
+        make()
+    assert message in str(info.value)
 
 
 def relative_error(value: Tensor, reference: Tensor, floor: float = 0.0) -> float:

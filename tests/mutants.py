@@ -50,12 +50,13 @@ TESTS = {
     ],
     "psinn_fast/problem/checks/settings.py": [
         "problem/test_inputs.py",
+        "problem/test_unused.py",
         "language/test_names.py",
         "problem/test_exact.py",
         "problem/test_bounds.py",
         "test_options.py",
     ],
-    "psinn_fast/discovery/options.py": ["test_options.py"],
+    "psinn_fast/discovery/options.py": ["test_discovery_options.py"],
     "kernels/network/plan.py": [
         "kernels/network/test_plan.py",
         "networks/test_frame.py",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import product
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from ..kernels.language.channels import MAX_INPUTS
 from ..language.names import by_normal_names
 from ..networks.groups import SignedPermutation, maps_of_box
 from .boundary_checks import check_contains, check_part
+from .measured import Measured, measured
 from .own_names import refuse_taken, refuse_taken_names
 from .pointset import PointSet, Region
 from .returned import called, vectors
@@ -34,18 +35,10 @@ ON_BOUNDARY, _LAST_DIGITS = 1e-9, 4 * float(np.finfo(np.float64).eps)
 _UNIT = 1e-6
 # A domain that holds a smaller part of its bounds, once so many points have been tried, has bounds that are too loose.
 _LEAST, _AT_ONCE = 1 / 8192, 1 << 20
-# Cells along each parameter of a part whose size is measured, by the number of parameters; points of an outline.
-_CELLS, _OUTLINE = {0: 0, 1: 512, 2: 32, 3: 12}, 513
+# Points of an outline.
+_OUTLINE = 513
 # Points at which maps are tried, inside and on each part; at which a domain is checked.
 _TRIED, _TRIED_ON_PARTS, _CHECKED = 1024, 64, 64
-
-
-class Measured(NamedTuple):
-    """Of one part of a boundary: its length, area or volume, and the lower and upper bounds (d,) of its points."""
-
-    size: float
-    low: Points
-    high: Points
 
 
 class _Finished(type):
@@ -315,29 +308,7 @@ class Domain(metaclass=_Finished):
 
     @cached_property
     def _measured(self) -> dict[str, Measured]:
-        return {part: self._measure(part) for part in self.parts}
-
-    def _measure(self, part: str) -> Measured:
-        n = len(self.coords) - 1
-        steps = [np.linspace(0, 1, _CELLS[n] + 1)] * n
-        unit = mesh(steps) if n else np.empty((1, 0))
-        points = self.surface(part, unit)[0]
-        corners = points.reshape(*[_CELLS[n] + 1] * n, n + 1)
-        edges = []
-        for axis in range(n):
-            edge = np.diff(corners, axis=axis)
-            for other in range(n):
-                if other != axis:  # the middle of the cell's two edges
-                    edge = (edge.take(range(_CELLS[n]), other) + edge.take(range(1, _CELLS[n] + 1), other)) / 2
-            edges.append(edge)
-        low, high = frozen((points.min(0), points.max(0)))
-        if not n:
-            return Measured(1.0, low, high)
-        jacobian = np.stack(edges, -2)
-        size = float(np.sqrt(np.maximum(np.linalg.det(jacobian @ jacobian.swapaxes(-1, -2)), 0.0)).sum())
-        if size == 0:
-            raise InputError(f"{type(self).__name__}.boundary_at({part!r}, ...): all of its points are one")
-        return Measured(size, low, high)
+        return {part: measured(self, part) for part in self.parts}
 
     @cached_property
     def _symmetries(self) -> tuple[SignedPermutation, ...]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,15 @@ import torch
 from ..domains import Domain, Region
 from ..kernels.contract import Term
 from ..kernels.errors import short
+from ..kernels.language.regularizer import Regularizer
 from ..networks.mlp import PsiMLP
 from ..problem.conditions import Condition
 from ..problem.problem import Problem
 from .points.regions import other_sites, sobol, term_at
+
+if TYPE_CHECKING:  # these are asked for their settings, whatever they are
+    from .protocol import Optimizer
+    from .weighting import Weighting
 
 # Between two computations of the same numbers, relative to the sum of their sizes.
 _TOLERANCE = 1e-13
@@ -64,6 +69,22 @@ def run_identity(
         "dtype": str(net.theta.dtype),
         **options,
     }
+
+
+def trained_by(
+    optimizers: Sequence[Optimizer], backend: str, regularizer: Regularizer | None, weighting: Weighting | None
+) -> dict[str, Any]:
+    """By what a network is trained: plain options, see `run_identity`."""
+    names = [optimizer.name for optimizer in optimizers]
+    settings: dict[str, Any] = {"backend": backend, "optimizers": names}
+    for number, optimizer in enumerate(optimizers):
+        earlier = names[:number].count(optimizer.name)
+        key = f"{optimizer.name} {earlier + 1}" if earlier else optimizer.name
+        # A run may go on for longer than was said at first, but one that comes after it begins where it ended.
+        is_last = number == len(names) - 1
+        settings[key] = {**optimizer.identity(), **({} if is_last else {"steps": optimizer.most_steps})}
+    penalty = [regularizer.kind, regularizer.strength] if regularizer else None
+    return settings | {"regularizer": penalty, "weighting": None if weighting is None else dict(weighting.identity())}
 
 
 def differences(saved: Any, wanted: Any) -> Iterator[str]:

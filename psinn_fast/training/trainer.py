@@ -28,7 +28,7 @@ from .checkpoint import Checkpoint, Expectations, Expected, Snapshot
 from .checks import check_run, check_saved
 from .earlier_run import set_aside
 from .history import History, log_interval
-from .identity import run_identity
+from .identity import run_identity, trained_by
 from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
 from .progress import TrainingProgress, progress_note
@@ -355,18 +355,8 @@ class Trainer:
             self.net.theta.copy_(run.theta)
 
     def _identity(self) -> dict[str, Any]:
-        names = [optimizer.name for optimizer in self.optimizers]
-        settings: dict[str, Any] = {"backend": self.engine.name, "optimizers": names}
-        for number, optimizer in enumerate(self.optimizers):
-            earlier = names[:number].count(optimizer.name)
-            key = f"{optimizer.name} {earlier + 1}" if earlier else optimizer.name
-            # A run may go on for longer than was said at first, but one that comes after it begins where it ended.
-            is_last = number == len(names) - 1
-            settings[key] = {**optimizer.identity(), **({} if is_last else {"steps": optimizer.most_steps})}
-        penalty = [self.regularizer.kind, self.regularizer.strength] if self.regularizer else None
-        weighting = None if self.weighting is None else dict(self.weighting.identity())
-        settings |= {"regularizer": penalty, "weighting": weighting, **self.identity}
-        return run_identity(self.problem, self.net, settings, self.coefficients)
+        settings = trained_by(self.optimizers, self.engine.name, self.regularizer, self.weighting)
+        return run_identity(self.problem, self.net, {**settings, **self.identity}, self.coefficients)
 
     @property
     def _clock(self) -> float:

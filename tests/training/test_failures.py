@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
-import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,31 +12,17 @@ from typing import Any, ClassVar
 import pytest
 import sympy
 import torch
+from failing import FILES, STEP, Fault, network
 from small import small_laplace
 from torch import Tensor
 from toy_backend import Toy
 
 import psinn_fast as pf
-from psinn_fast.report import output
-from psinn_fast.training import fitting
 from psinn_fast.training.checkpoint import Expectations, Expected
 from psinn_fast.training.optimisers.gradient_run import GradientRun
 from psinn_fast.training.protocol import Optimizer, Run, Task
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-# Where things break.
-STEP = 8
-
-
-class Fault:
-    """Raises once it is armed, at a step."""
-
-    armed = True
-
-    def __call__(self, step: int) -> None:
-        if self.armed and step == STEP:
-            raise KeyError("a bug")
 
 
 @dataclass(frozen=True)
@@ -113,10 +97,6 @@ class Broken(torch.optim.SGD):
         super().step(closure)
         self.steps = getattr(self, "steps", -1) + 1
         self.fault(self.steps)
-
-
-def network(seed: int = 0) -> pf.TanhMLP:
-    return pf.TanhMLP([2, 5, 1], seed=seed, dtype="float64")
 
 
 def breaking(kind: str, fault: Fault) -> dict[str, Any]:
@@ -240,9 +220,6 @@ def test_errors_that_ended_no_training_carry_none() -> None:
     assert (error.net, error.result) == (None, None)
 
 
-FILES = {"checkpoint.safetensors", "weights.safetensors", "structure.json", "result.json", "history.csv"}
-
-
 @pytest.mark.parametrize("kind", ["diverged", "optimiser", "weighting", "callback"])
 def test_solve_writes_what_was_reached(kind: str, tmp_path: Path) -> None:
     if kind == "diverged":
@@ -312,36 +289,6 @@ def test_a_state_that_cannot_be_saved_is_said_and_the_weights_are_kept(tmp_path:
         pf.Options(resume=info.value.result)
 
 
-class Cancelled(BaseException):
-    """What asyncio has, for instance."""
-
-
-@pytest.mark.parametrize("method", ["on_start", "on_row", "on_checkpoint", "on_end"])
-@pytest.mark.parametrize("error", [SystemExit(3), Cancelled("no more")], ids=["exit", "cancelled"])
-def test_what_is_no_exception_ends_training_in_order_and_goes_on(
-    method: str, error: BaseException, tmp_path: Path
-) -> None:
-    def leave(self: pf.Callback, *told: Any) -> None:
-        if method != "on_row" or told[0].step == STEP:
-            raise error
-
-    callback = type("Leaving", (pf.Callback,), {method: leave})()
-    with pytest.raises(type(error)) as info:
-        pf.solve(
-            small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(20), out=tmp_path,
-            options=pf.Options(callbacks=callback),
-        )  # fmt: skip
-    assert info.value is error
-    result = error.result  # type: ignore[union-attr]  # given to it
-    assert result.steps == {"on_row": STEP + 1, "on_end": 20}.get(method, 0)
-    assert result.ended == ("done" if method == "on_end" else "interrupted")
-    assert result.stopped_by == ("steps" if method == "on_end" else f"{type(error).__name__}: {error}")
-    assert {path.name for path in tmp_path.iterdir()} == FILES
-    whole = pf.solve(small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(20))
-    again = pf.solve(small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(20), options=pf.Options(resume=result))
-    assert torch.equal(again.net.theta, whole.net.theta)
-
-
 def test_metrics_that_fail_with_a_backend_hide_no_error(tmp_path: Path) -> None:
     class Ending(Toy):
         name = "ending"
@@ -364,79 +311,3 @@ def test_metrics_that_fail_with_a_backend_hide_no_error(tmp_path: Path) -> None:
     finally:
         pf.unregister_backend("ending")
     assert json.loads((tmp_path / "result.json").read_text())["relative_l2"] is None
-
-
-def test_sys_exit_in_a_callback_leaves_a_checkpoint(tmp_path: Path) -> None:
-    def leave(progress: pf.Progress) -> None:
-        if progress.step == STEP:
-            raise SystemExit(3)
-
-    path, whole, again = tmp_path / "c.safetensors", network(), network(seed=2)
-    with pytest.raises(SystemExit):
-        pf.fit(small_laplace(5), network(), pf.Adam(20), checkpoint=path, options=pf.Options(callbacks=leave))
-    pf.fit(small_laplace(5), whole, pf.Adam(20))
-    result = pf.fit(small_laplace(5), again, pf.Adam(20), checkpoint=path, options=pf.Options(resume=True))
-    assert torch.equal(again.theta, whole.theta)
-    assert result.history["step"] == [float(step) for step in range(21)]
-
-
-@pytest.mark.parametrize("method", ["on_start", "on_row", "on_checkpoint", "on_end"])
-def test_a_callback_may_interrupt(method: str, tmp_path: Path) -> None:
-    """By what a second Ctrl-C within it raises."""
-
-    def interrupt(self: pf.Callback, *told: Any) -> None:
-        if method != "on_row" or told[0].step == STEP:
-            raise KeyboardInterrupt
-
-    callback = type("Interrupting", (pf.Callback,), {method: interrupt})()
-    with pytest.raises(pf.TrainingInterrupted) as stop:
-        pf.solve(
-            small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(20), out=tmp_path,
-            options=pf.Options(callbacks=callback),
-        )  # fmt: skip
-    assert stop.value.result.steps == {"on_row": STEP + 1, "on_end": 20}.get(method, 0)
-    assert {path.name for path in tmp_path.iterdir()} >= FILES
-
-
-def test_ctrl_c_while_pictures_are_drawn_leaves_out_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = list[str]()
-
-    def save(figure: Any, path: Path) -> None:
-        drawn.append(path.name)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(output, "save_figure", save)
-    with pytest.raises(pf.TrainingInterrupted, match="interrupted after training, which ended at step 4") as stop:
-        pf.solve(small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(4), out=tmp_path)
-    assert drawn == ["solution.png"]
-    assert (stop.value.result.ended, stop.value.result.steps) == ("done", 4)
-    assert {path.name for path in tmp_path.iterdir()} == FILES
-
-
-def test_a_second_ctrl_c_while_pictures_are_drawn_still_has_the_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupt(*_: Any) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(output, "save_figure", interrupt)
-    with pytest.raises(pf.TrainingInterrupted) as stop:
-        pf.solve(
-            small_laplace(5), pf.Network(layers=[2, 5, 1]), pf.Adam(50), out=tmp_path,
-            options=pf.Options(callbacks=lambda progress: interrupt() if progress.step == 2 else None),
-        )  # fmt: skip
-    assert stop.value.result.ended == "interrupted"
-    assert {path.name for path in tmp_path.iterdir()} == FILES
-
-
-def test_ctrl_c_while_a_result_is_judged_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    judged = fitting.judged
-
-    def slow(*arguments: Any) -> pf.FitResult:
-        os.kill(os.getpid(), signal.SIGINT)
-        return judged(*arguments)
-
-    monkeypatch.setattr(fitting, "judged", slow)
-    with pytest.raises(pf.TrainingInterrupted) as stop:
-        pf.fit(small_laplace(5), network(), pf.Adam(4))
-    assert (stop.value.result.ended, stop.value.result.steps) == ("done", 4)

@@ -81,11 +81,13 @@ def _deepxde() -> Iterator[Training]:
     from .deepxde_problems import EXAMPLES, Example
 
     class Steps(dde.callbacks.Callback):  # type: ignore[misc]  # DeepXDE has no types
+        """When steps begin: before the last one ends, losses are evaluated."""
+
         def __init__(self) -> None:
             super().__init__()
             self.seconds: list[float] = []
 
-        def on_epoch_end(self) -> None:
+        def on_epoch_begin(self) -> None:
             self.seconds.append(time.perf_counter())
 
     def run(example: Example, is_ours: bool, steps: int, dtype: str, share: float) -> Trained:
@@ -95,9 +97,9 @@ def _deepxde() -> Iterator[Training]:
             model = example.model(FNN if is_ours else dde.nn.FNN, share)
             # Losses are kept where DeepXDE prints them, for which it evaluates them again: not while steps are timed.
             every = 1 if dtype == "float64" else 10 * steps
-            history, _ = model.train(iterations=steps, display_every=every, callbacks=[found])
+            history, _ = model.train(iterations=steps + 1, display_every=every, callbacks=[found])
         losses = [float(np.sum(loss)) for loss in history.loss_train]
-        return Trained(losses, (found.seconds[-1] - found.seconds[0]) / (steps - 1))
+        return Trained(losses, (found.seconds[-1] - found.seconds[1]) / (steps - 1))
 
     for example in EXAMPLES:
         yield Training(

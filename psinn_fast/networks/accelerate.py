@@ -248,24 +248,29 @@ def _within(sequential: nn.Sequential, part: Leaf) -> Iterator[nn.Module]:
 
 
 def _warn_of_optimisers(parameters: Sequence[Tensor], what: str) -> None:
-    """Optimisers of torch that hold parameters which no model has any more."""
+    """Optimisers of torch that hold parameters which the model no longer has."""
     old = {id(parameter) for parameter in parameters}
-    if not old:
+    if not old or not _holders(old):
         return
-    # Not isinstance: it would ask objects for their __class__, and some compute it.
-    holders = [
-        each
-        for each in gc.get_objects()
-        if issubclass(type(each), torch.optim.Optimizer)
-        and any(id(parameter) in old for group in getattr(each, "param_groups", ()) for parameter in group["params"])
-    ]
-    if holders:
-        names = ", ".join(sorted({type(holder).__name__ for holder in holders}))
+    gc.collect()  # some may be garbage
+    if names := _holders(old):
         warnings.warn(
-            f"pf.{what}: an optimiser ({names}) made before holds parameters that the model no longer has; make it "
-            "anew from model.parameters()",
+            f"pf.{what}: an optimiser ({', '.join(sorted(names))}) made before holds parameters that the model no "
+            "longer has; make it anew from model.parameters()",
             stacklevel=3,
         )
+
+
+def _holders(parameters: set[int]) -> set[str]:
+    # Not isinstance: it would ask objects for their __class__, and some compute it.
+    return {
+        type(each).__name__
+        for each in gc.get_objects()
+        if issubclass(type(each), torch.optim.Optimizer)
+        and any(
+            id(parameter) in parameters for group in getattr(each, "param_groups", ()) for parameter in group["params"]
+        )
+    }
 
 
 def _sizes(net: PsiMLP) -> str:

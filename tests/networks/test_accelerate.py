@@ -127,6 +127,14 @@ def test_weights_of_now_come_back() -> None:
     assert restore(model) == ()
 
 
+def test_optimisers_that_are_gone_are_no_reason_to_warn() -> None:
+    model = dense(2, 8, 1)
+    optimizer = torch.optim.Adam(model.parameters())
+    optimizer.itself = optimizer  # type: ignore[attr-defined]  # a cycle, which waits for the collector
+    del optimizer
+    assert accelerate(model).fused
+
+
 def test_modes_and_frozen_layers_are_kept() -> None:
     model = nn.ModuleDict({"frozen": dense(2, 8, 1).requires_grad_(False), "mixed": dense(2, 8, 1)}).eval()
     model["mixed"].append(nn.Dropout(0.5).train())
@@ -136,11 +144,12 @@ def test_modes_and_frozen_layers_are_kept() -> None:
     assert not any(parameter.requires_grad for parameter in model["frozen"].parameters())
     assert all(parameter.requires_grad for parameter in model["mixed"].parameters())
     model["frozen"].train()
+    model["mixed"].requires_grad_(False)
     restore(model)
     assert all(module.training for module in model["frozen"].modules())
     assert model["mixed"][3].training
     assert not model["mixed"][0].training
-    assert not any(parameter.requires_grad for parameter in model["frozen"].parameters())
+    assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_a_fused_list_is_no_list() -> None:

@@ -299,7 +299,8 @@ void gram(Isa isa, int threads, Address jacobian, Address r, Index rows, Index n
   const Engine<T>& use = engine<T>(isa);
   const Index blocks = use.gram_blocks(n), useful = rows * n * n / 2 / GRAM_WORK_PER_THREAD;
   const Index size = std::max<Index>(1, std::min<Index>({threads, blocks, useful}));
-  const auto crew = crew_for(GRAM, static_cast<int>(size), static_cast<double>(rows * n * n) * sizeof(T));
+  const double work = static_cast<double>(rows * n * n) * sizeof(T);
+  const auto crew = crew_for(GRAM, static_cast<int>(size), work);
   const Index taken = crew->size();
   std::vector<Buffer> memory;
   for (Index k = 0; k < taken; ++k) memory.emplace_back(use.gram_workspace(n));
@@ -310,7 +311,7 @@ void gram(Isa isa, int threads, Address jacobian, Address r, Index rows, Index n
     use.gram(at<const T>(jacobian), at<const T>(r), rows, n, at<T>(out), first, last,
              memory[static_cast<std::size_t>(thread)].template as<void>());
   });
-  crew->took(static_cast<int>(taken), std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), 1);
+  crew->took(static_cast<int>(taken), std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), work);
 }
 
 // Fused multiply-adds per second of `threads` cores at once, registers only.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <map>
 #include <tuple>
 
@@ -17,11 +18,13 @@ constexpr std::size_t TRIALS = 6;
 constexpr double TRIAL_SECONDS = 5e-3, ROUND_SECONDS = 5e-2;
 // Other sizes are tried again, since the machine may have changed, in this part of the time.
 constexpr double TRYING_PART = 0.01;
+// Amounts of work within a factor of two that are told apart.
+constexpr double AMOUNTS = 4;
 constexpr std::size_t MOST_CREWS = 512;
 
 struct Crews {
   std::mutex mutex;
-  std::map<std::tuple<int, int, double>, std::shared_ptr<Crew>> known;
+  std::map<std::tuple<int, int, int>, std::shared_ptr<Crew>> known;
 };
 
 Crews*& crews() {
@@ -53,7 +56,7 @@ double Crew::round_seconds() {
   return rival_ ? TRIAL_SECONDS : ROUND_SECONDS;
 }
 
-void Crew::took(int size, double seconds, double units) {
+void Crew::took(int size, double seconds, double work) {
   if (most_ == 1 || takes_all.load(std::memory_order_relaxed)) return;
   std::lock_guard<std::mutex> lock(mutex_);
   if (!rival_) {
@@ -62,7 +65,7 @@ void Crew::took(int size, double seconds, double units) {
     return;
   }
   trying_ += seconds;
-  if (size == best_ || size == rival_) times_[size == rival_].push_back(seconds / units);
+  if (size == best_ || size == rival_) times_[size == rival_].push_back(seconds / work);
   if (times_[0].size() >= TRIALS && times_[1].size() >= TRIALS) judge();
 }
 
@@ -86,7 +89,8 @@ std::shared_ptr<Crew> crew_for(int kind, int most, double work) {
   Crews& own = *crews();
   std::lock_guard<std::mutex> lock(own.mutex);
   if (own.known.size() >= MOST_CREWS) own.known.clear();
-  std::shared_ptr<Crew>& found = own.known[{kind, most, work}];
+  const int amount = static_cast<int>(std::lround(AMOUNTS * std::log2(std::max(work, 1.0))));
+  std::shared_ptr<Crew>& found = own.known[{kind, most, amount}];
   if (!found) found = std::make_shared<Crew>(most);
   return found;
 }

@@ -16,8 +16,8 @@ class Crew {
   explicit Crew(int most) : most_(most), best_(most), rival_(most / 2) {}
   // Of the next round.
   int size();
-  // So many threads did a round of `units` equal parts in this time.
-  void took(int size, double seconds, double units);
+  // So many threads did a round of so much work in this time.
+  void took(int size, double seconds, double work);
   // How long a round of many parts lasts.
   double round_seconds();
 
@@ -29,11 +29,11 @@ class Crew {
   const int most_;
   int best_, rival_;       // rival: 0 where nothing is tried
   bool is_halving_ = true;  // whether rivals are smaller
-  std::array<std::vector<double>, 2> times_;  // of best and rival, per unit
+  std::array<std::vector<double>, 2> times_;  // of best and rival, per unit of work
   double trying_ = 0, since_ = 0;             // seconds spent in the trials, and after them
 };
 
-// The crew for a kind of work and its amount; at most so many threads.
+// The crew for a kind of work and about its amount, as batches of a size or nearly so have; at most so many threads.
 std::shared_ptr<Crew> crew_for(int kind, int most, double work);
 
 // Whether crews are as large as they may be, whatever that costs: for measurements.

@@ -176,6 +176,7 @@ void Session<T>::plan_lanes(int threads, Mode mode, Index jacobian_columns) {
     before += cost[t] * static_cast<double>(tiles[t]);
   }
   for (int k = 0; k < n_lanes_; ++k) workspaces_.emplace_back(bytes);
+  amount_ = whole;
   crew_ = crew_for(static_cast<int>(mode), n_lanes_, whole);
   // Whole cache lines for each lane.
   sums_step_ = (model_.n_w() + n_coefficients_ + static_cast<Index>(terms_.size()) + 15) / 8 * 8;
@@ -238,7 +239,7 @@ void Session<T>::run_all() {
   const auto started = Clock::now();
   TeamLease team(threads);
   (*team).run([this, threads](int thread) { work_share(thread, threads); });
-  crew_->took(threads, seconds_since(started), 1);
+  crew_->took(threads, seconds_since(started), amount_);
 }
 
 template <class T>
@@ -325,7 +326,7 @@ Index Session<T>::train(AdamData<T>& adam, Index steps, double seconds, T* losse
         team.barrier();
       }
     });
-    if (done > before) crew_->took(threads, seconds_since(began), static_cast<double>(done - before));
+    if (done > before) crew_->took(threads, seconds_since(began), amount_ * static_cast<double>(done - before));
   }
   return done;
 }

@@ -104,6 +104,7 @@ class Session {
   Output<T> output_{};
   int n_lanes_ = 1, n_coefficients_ = 0;
   std::shared_ptr<Crew> crew_;
+  double amount_ = 0;  // of work, in one call or step
   std::vector<std::vector<Task>> tasks_;  // [lane][term]
   std::vector<Buffer> workspaces_;  // of threads, of which there are at most as many as lanes
   std::vector<double> sums_;  // [lane][w, coefficients, squares]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -289,12 +289,12 @@ def _compare(fused: Fused, loss_fn: Callable[..., Any], net: nn.Module, tensors:
     Raises:
         InputError: the function's loss, or its gradient, is another one.
     """
-    theta = fused.net.theta
+    parameters = list(fused.net.parameters())
     generator = torch.Generator().manual_seed(0)
-    wanted = [theta, *fused.coefficients]
-    of_loss, of_gradient = _TOLERANCES[theta.dtype]
+    wanted = [*parameters, *fused.coefficients]
+    of_loss, of_gradient = _TOLERANCES[fused.net.theta.dtype]
     for _ in range(2):
-        with _perturbed(theta, generator), torch.enable_grad(), _requiring_grad(theta):
+        with _perturbed(parameters, generator), torch.enable_grad(), _requiring_grad(parameters):
             returned = loss_fn(net, *tensors)
             parts = list(returned.values()) if isinstance(returned, Mapping) else [returned]
             expected = sum((part.reshape(()) for part in parts[1:]), parts[0].reshape(()))
@@ -317,23 +317,28 @@ def _compare(fused: Fused, loss_fn: Callable[..., Any], net: nn.Module, tensors:
 
 
 @contextmanager
-def _perturbed(theta: Tensor, generator: torch.Generator) -> Any:
-    kept = theta.detach().clone()
-    size = _PERTURBATION * float(kept.square().mean().sqrt() or 1.0)
-    noise = torch.randn(kept.shape, generator=generator, dtype=torch.float64)
+def _perturbed(parameters: Sequence[Tensor], generator: torch.Generator) -> Any:
+    kept = [parameter.detach().clone() for parameter in parameters]
     try:
         with torch.no_grad():
-            theta.add_(size * noise.to(kept))
+            for parameter, own in zip(parameters, kept, strict=True):
+                size = _PERTURBATION * float(own.square().mean().sqrt() or 1.0)
+                noise = torch.randn(own.shape, generator=generator, dtype=torch.float64)
+                parameter.add_(size * noise.to(own))
         yield
     finally:
         with torch.no_grad():
-            theta.copy_(kept)
+            for parameter, own in zip(parameters, kept, strict=True):
+                parameter.copy_(own)
 
 
 @contextmanager
-def _requiring_grad(theta: Tensor) -> Any:
-    before = theta.requires_grad
+def _requiring_grad(parameters: Sequence[Tensor]) -> Any:
+    before = [parameter.requires_grad for parameter in parameters]
     try:
-        yield theta.requires_grad_(True)
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+        yield
     finally:
-        theta.requires_grad_(before)
+        for parameter, own in zip(parameters, before, strict=True):
+            parameter.requires_grad_(own)

@@ -159,3 +159,19 @@ def test_what_trains_theta_as_one_refuses_it() -> None:
 def test_it_is_saved_as_the_network_it_is(net: pf.PsiMLP, tmp_path: Any) -> None:
     pf.save_network(tmp_path / "net.safetensors", pf.by_layers(net))
     assert torch.equal(pf.load_network(tmp_path / "net.safetensors").theta, net.theta)
+
+
+def test_a_fused_loss_gives_each_layer_its_gradient(net: pf.PsiMLP) -> None:
+    layered, x = pf.by_layers(net), random_points(30, 2)
+    layered.layers[0].requires_grad_(False)
+    fused = pf.fuse(lambda net: loss(net, x), layered)
+    loss(layered, x).backward()
+    expected = [part.grad for part in layered.parameters()]
+    layered.zero_grad()
+    fused().backward()
+    assert layered.layers[0].weight.grad is None
+    for part, theirs in zip(layered.parameters(), expected, strict=True):
+        # One pass in place of several: other orders of sums.
+        torch.testing.assert_close(part.grad, theirs, rtol=1e-10, atol=1e-10)
+    with pytest.raises(pf.InputError, match="net: its parameters are those of its layers"):
+        pf.fit(fused, layered, pf.Adam(1))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+
+T = TypeVar("T")
 
 
 class LinearMap:
@@ -131,21 +134,46 @@ class LinearMap:
     def _on(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         key = (like.device, like.dtype)
         if key not in self._tensors:
-            # Kept for later calls, which may need gradients, and are out of the function transform that this one is in.
-            if torch.compiler.is_compiling():
-                self._tensors[key] = self._made(like)
-            else:
-                with torch._C._DisableFuncTorch():
-                    self._tensors[key] = self._made(like)
+            made = made_outside(lambda: self._made(like))
+            if not is_kept(made):
+                return made
+            self._tensors[key] = made
         return self._tensors[key]
 
     def _made(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return (
+            torch.from_numpy(self.row).to(like.device),
+            torch.from_numpy(self.col).to(like.device),
+            torch.from_numpy(self.coefficient).to(like.device, like.dtype),
+        )
+
+
+def made_outside(make: Callable[[], T]) -> T:
+    """What is kept for later calls: they may need gradients, and are out of the transform or trace of this one."""
+    if torch.compiler.is_compiling():
         with torch.inference_mode(False):
-            return (
-                torch.from_numpy(self.row).to(like.device),
-                torch.from_numpy(self.col).to(like.device),
-                torch.from_numpy(self.coefficient).to(like.device, like.dtype),
-            )
+            return make()
+    with torch._C._DisableFuncTorch(), torch.inference_mode(False), _untraced():
+        return make()
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """Out of torch.jit.trace."""
+    trace = torch._C._get_tracing_state()
+    if trace is None:  # setting it to what it is is an error in some modes
+        yield
+        return
+    torch._C._set_tracing_state(None)  # type: ignore[attr-defined]  # torch does not list it
+    try:
+        yield
+    finally:
+        torch._C._set_tracing_state(trace)  # type: ignore[attr-defined]
+
+
+def is_kept(tensors: Iterable[Tensor]) -> bool:
+    """Whether they are numbers: those made inside a mode of torch, such as FakeTensorMode, mean nothing outside."""
+    return all(type(tensor) is Tensor for tensor in tensors)
 
 
 def add_in_order(x: Tensor, axis: int, index: Tensor, values: Tensor) -> Tensor:

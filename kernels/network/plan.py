@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .linear_map import LinearMap, add_in_order
+from .linear_map import LinearMap, add_in_order, is_kept, made_outside
 from .symbols import IntArray, SymbolLayer
 
 
@@ -111,12 +111,17 @@ class Folds:
     def on(self, device: torch.device) -> list[tuple[Tensor, Tensor, Tensor]]:
         """(bias, weight, constant) of every level as index tensors."""
         if device not in self._tensors:
-            with torch.inference_mode(False):
-                bias, weight, constant = (
-                    torch.from_numpy(index).to(device) for index in (self.bias, self.weight, self.constant)
-                )
-                self._tensors[device] = [(bias[run], weight[run], constant[run]) for run in self.levels]
+            made = made_outside(lambda: self._made(device))
+            if not all(map(is_kept, made)):
+                return made
+            self._tensors[device] = made
         return self._tensors[device]
+
+    def _made(self, device: torch.device) -> list[tuple[Tensor, Tensor, Tensor]]:
+        bias, weight, constant = (
+            torch.from_numpy(index).to(device) for index in (self.bias, self.weight, self.constant)
+        )
+        return [(bias[run], weight[run], constant[run]) for run in self.levels]
 
 
 _EMPTY = np.empty(0, dtype=np.int64)

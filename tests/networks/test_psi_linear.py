@@ -10,9 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.nn.utils import parametrize
+from torch.utils.checkpoint import checkpoint
 
-from psinn_fast import PsiLinear, SignedPermutation, Structure, SymbolLayer, Symmetry, structure_from_group
+from psinn_fast import PsiLinear, PsiMLP, SignedPermutation, Structure, SymbolLayer, Symmetry, structure_from_group
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.networks import factored
 from psinn_fast.networks.factored import FREE, FactoredLayer
@@ -156,6 +158,42 @@ def test_transforms_and_compilers() -> None:
     torch.testing.assert_close(exported(x), dense(x), rtol=0, atol=1e-13)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert layer.float()(x.float()).dtype == torch.bfloat16
+
+
+def test_nothing_is_kept_of_fake_tensors() -> None:
+    """Of a first call inside a FakeTensorMode, which has no numbers."""
+    even = structure_from_group([Symmetry(SignedPermutation.flip(1, 0), (1,))])
+    for make, d in ((lambda: PsiLinear(LAYERS["signs"], seed=0), 16), (lambda: PsiMLP(even, seed=0), 1)):
+        module, x = make(), torch.ones(3, d)
+        with FakeTensorMode(allow_non_fake_inputs=True):
+            assert type(module(torch.ones(3, d))) is FakeTensor
+        assert type(module(x)) is Tensor
+        torch.testing.assert_close(module(x), make()(x), rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("way")
+def test_checkpoints() -> None:
+    layer = PsiLinear(LAYERS["one symmetry"], seed=0, dtype="float64")
+    x = points(layer, 5)
+    y = torch.tanh(layer(x))
+    expected = torch.autograd.grad(y.sum(), [x, layer.weight])
+    again = checkpoint(lambda x: torch.tanh(layer(x)), x, use_reentrant=False)
+    for found, exact in zip(torch.autograd.grad(again.sum(), [x, layer.weight]), expected, strict=True):
+        torch.testing.assert_close(found, exact, rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # shapes are checked as Python numbers
+def test_traces_of_what_was_never_called() -> None:
+    even = structure_from_group([Symmetry(SignedPermutation.flip(1, 0), (1,))])
+    for make, d in (
+        (lambda: PsiLinear(LAYERS["signs"], seed=0, dtype="float64"), 16),
+        (lambda: PsiMLP(even, seed=0, dtype="float64"), 1),
+    ):
+        x = torch.randn(5, d, dtype=torch.float64)
+        traced, more = torch.jit.trace(make(), (x,)), torch.cat([x, 2 * x])
+        torch.testing.assert_close(traced(more), make()(more), rtol=0, atol=1e-13)
 
 
 def test_other_points_and_weights_are_refused() -> None:

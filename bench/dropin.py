@@ -5,7 +5,9 @@ One Adam step on mean (u_xx + u_yy)^2, or mean (lap lap u)^2, at points that req
 - sequential: nn.Sequential (of the expanded sizes where weights are tied) and nested torch.autograd.grad;
 - layer: the same code with `TanhMLP` or `PsiMLP`;
 - derivatives: `pf.derivatives`, loss.backward(), torch.optim.Adam;
-- train: the backend's fused step.
+- fuse: the code of ``layer``, fused by `pf.fuse`, in the same loop of torch;
+- fuse and fit: steps as `pf.fit` takes them of the same fused loss;
+- train: steps as `pf.fit` takes them of a `Problem`.
 
 Losses and gradients are checked against nn.Sequential in float64 first. Rounds alternate; ratios are taken within one.
 """
@@ -30,7 +32,9 @@ from .peers import TrainStep
 from .section import Row, attempt
 from .timing import alternate, at_least, at_most, cell, keep_freed_memory, spread
 
-LAYERS = ("sequential", "layer", "derivatives", "train")
+WAYS = ("sequential", "layer", "derivatives", "fuse", "fuse and fit", "train")
+# Steps of a problem that one of a fused loss may cost, and how many times faster than nn.Sequential it should be.
+MOST_OF_PROBLEM, LEAST_OF_SEQUENTIAL = 1.1, 10.0
 LR = 1e-3
 
 
@@ -89,34 +93,37 @@ def asked(net: pf.PsiMLP, x: Tensor, order: int) -> Tensor:
 
 
 class Step:
-    """A step of torch.optim.Adam on the mean square of a residual."""
+    """A step of torch.optim.Adam on a loss."""
 
-    def __init__(self, net: nn.Module, x: Tensor, residual: Callable[[], Tensor]) -> None:
-        self.net, self.x, self.residual = net, x, residual
+    def __init__(self, net: nn.Module, x: Tensor, loss: Callable[[], Tensor]) -> None:
+        self.net, self.x, self.loss = net, x, loss
         self.optimizer = torch.optim.Adam(net.parameters(), lr=LR, fused=True)
 
     def __call__(self) -> None:
         self.optimizer.zero_grad()
-        self.residual().square().mean().backward()
+        self.loss().backward()
         self.optimizer.step()
 
     def gradients(self) -> list[Tensor]:
-        loss, parameters = self.residual().square().mean(), list(self.net.parameters())
-        return list(torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True))
+        return list(
+            torch.autograd.grad(self.loss(), [*self.net.parameters()], allow_unused=True, materialize_grads=True)
+        )
 
 
 def contestants(case: Dropin, dtype: torch.dtype = torch.float32) -> dict[str, Step]:
     points = 2 * torch.rand(case.points, 2, generator=torch.Generator().manual_seed(0)).to(dtype) - 1
     nets: dict[str, nn.Module] = {"sequential": case.network().to(dtype).to_sequential()}
-    nets |= {way: case.network().to(dtype) for way in ("layer", "derivatives")}
+    nets |= {way: case.network().to(dtype) for way in ("layer", "derivatives", "fuse")}
     steps = {}
     for way, net in nets.items():
         x = points.clone().requires_grad_(way != "derivatives")
         if way == "derivatives":
             assert isinstance(net, pf.PsiMLP)
-            steps[way] = Step(net, x, lambda net=net, x=x: asked(net, x, case.order))
+            steps[way] = Step(net, x, lambda net=net, x=x: asked(net, x, case.order).square().mean())
+        elif way == "fuse":
+            steps[way] = Step(net, x, pf.fuse(lambda net, x: nested(net, x, case.order).square().mean(), net, x))
         else:
-            steps[way] = Step(net, x, lambda net=net, x=x: nested(net, x, case.order))
+            steps[way] = Step(net, x, lambda net=net, x=x: nested(net, x, case.order).square().mean())
     return steps
 
 
@@ -140,10 +147,13 @@ def check(case: Dropin, steps: dict[str, Step]) -> Row:
     return errors
 
 
-def fused(case: Dropin, x: Tensor) -> Callable[[], None]:
+def of_problem(case: Dropin, x: Tensor) -> Callable[[], None]:
     box = pf.Box(x=(-1, 1), y=(-1, 1))
     equation = (lambda u: u.lap) if case.order == 2 else (lambda u: u.xxxx + 2 * u.xxyy + u.yyyy)
-    problem = pf.Problem("dropin", pf.PDE("x y", "u", equation), box, [pf.Residual(x.detach().double().numpy())])
+    return trained(case, pf.Problem("dropin", pf.PDE("x y", "u", equation), box, [pf.Residual(x.detach().double())]))
+
+
+def trained(case: Dropin, problem: pf.Problem) -> Callable[[], None]:
     net = case.network()
     return TrainStep(net.plan, net.theta, problem.terms(), "cpu", LR).step
 
@@ -152,7 +162,10 @@ def measure(case: Dropin, rounds: int, block: int) -> Row:
     steps = contestants(case)
     errors = check(case, steps)
     runs: dict[str, Callable[[], None]] = dict(steps)
-    runs["train"] = fused(case, steps["layer"].x)
+    loss = steps["fuse"].loss
+    assert isinstance(loss, pf.Fused)
+    runs["fuse and fit"] = trained(case, loss.problem)
+    runs["train"] = of_problem(case, steps["layer"].x)
 
     def repeated(run: Callable[[], None]) -> Callable[[], None]:
         def several() -> None:
@@ -171,6 +184,10 @@ def measure(case: Dropin, rounds: int, block: int) -> Row:
         "milliseconds": {way: spread(seconds * 1e3) for way, seconds in per_step.items()},
         "layer_speedup": at_least(per_step["sequential"] / per_step["layer"], case.speedup),
         "derivatives_over_train": spread(ratio) if case.steps is None else at_most(ratio, case.steps),
+        "fuse_over_train": spread(per_step["fuse"] / per_step["train"]),
+        "fuse_and_fit_over_train": at_most(per_step["fuse and fit"] / per_step["train"], MOST_OF_PROBLEM),
+        "fuse_and_fit_speedup": at_least(per_step["sequential"] / per_step["fuse and fit"], LEAST_OF_SEQUENTIAL),
+        "fuse_speedup": spread(per_step["sequential"] / per_step["fuse"]),
     }
 
 
@@ -178,9 +195,10 @@ def line(row: Row) -> str:
     name = f"{row['case']:20}{row['points']:7} order {row['order']}  "
     if "failure" in row:
         return f"{name}FAILED {row['failure']}"
-    times = "".join(f"{row['milliseconds'][way]['median']:9.2f}" for way in LAYERS)
+    times = "".join(f"{row['milliseconds'][way]['median']:9.2f}" for way in WAYS)
     return (
         f"{name}{times}  layer {cell(row['layer_speedup'], 1, 1)}  d/train {cell(row['derivatives_over_train'], 1, 2)}"
+        f"  fuse/train {cell(row['fuse_and_fit_over_train'], 1, 2)}  fuse {cell(row['fuse_speedup'], 1, 1)}"
     )
 
 

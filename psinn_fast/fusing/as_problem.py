@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy as sp
@@ -12,11 +12,14 @@ from ..domains import Box
 from ..frozen import frozen
 from ..language.fields import SymbolicField, coordinate_symbols
 from ..language.tracing import column_symbol, hoist
-from ..problem.conditions import RESIDUAL, Condition
+from ..problem.conditions import BOUNDARY, INSIDE, Condition
 from ..problem.pde import PDE
 from ..problem.problem import Problem
 from .squares import SquareTerm
 from .symbols import Numbers, Symbols, replaced_outside
+
+# Of the points of an equation, how many lie within the bounds of all points.
+_MOST = 0.5
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,19 @@ class TermPlan:
     inputs: tuple[tuple[sp.Symbol, ...], ...]
     columns: Mapping[str, sp.Expr]
 
+    @property
+    def order(self) -> int:
+        """The highest order of a derivative in it."""
+        fields = set().union(*(residual.atoms(SymbolicField) for residual in self.residual.residuals))
+        return max((field.operator.order for field in fields), default=0)
+
     def condition(self, symbols: Symbols) -> Condition:
         n = int(np.prod(self.term.shape, dtype=np.int64))
         sites = tuple(frozen(_site(symbols, inputs, n)) for inputs in self.inputs)
         columns = frozen({name: symbols.evaluated([own], n)[:, 0].copy() for name, own in self.columns.items()})
         regions = (None,) * len(sites)
         return Condition(
-            self.term.name, sites, self.residual, columns, self.term.weight, RESIDUAL, regions, columns, True
+            self.term.name, sites, self.residual, columns, self.term.weight, BOUNDARY, regions, columns, True
         )
 
 
@@ -86,20 +95,26 @@ def planned(symbols: Symbols, term: SquareTerm, names: Mapping[sp.Symbol, sp.Sym
     plain = sorted({s for residual in residuals for s in residual.free_symbols if s in others}, key=str)
     rule = {symbol: column_symbol(len(given) + i) for i, symbol in enumerate(plain)}
     residuals = tuple(residual.xreplace(rule) for residual in residuals)
-    columns = {f"given {i}": expression for i, expression in enumerate((*given.values(), *plain))}
-    own_symbols = {f"given {i}": column_symbol(i) for i in range(len(columns))}
+    columns = {f"data{i}": expression for i, expression in enumerate((*given.values(), *plain))}
+    own_symbols = {f"data{i}": column_symbol(i) for i in range(len(columns))}
     return TermPlan(term, Expressions(residuals, own_symbols), inputs, columns)
 
 
 def problem_of(name: str, symbols: Symbols, plans: Sequence[TermPlan], unknown: Mapping[str, float]) -> Problem:
     """Nothing is checked that is a property of problems: the loss is as it was given."""
-    conditions = tuple(plan.condition(symbols) for plan in plans)
+    conditions = [plan.condition(symbols) for plan in plans]
     residuals = plans[0].residual.residuals
     pde = PDE(symbols.coords, symbols.fields, _Constant(residuals), unknown=unknown, time=None)
     sites = np.concatenate([site for condition in conditions for site in condition.sites])
     low, high = sites.min(0), sites.max(0)
     flat = ~(high > low)
     low, high = np.where(flat, low - 0.5, low), np.where(flat, high + 0.5, high)
+    order = max(plan.order for plan in plans)
+    for i, plan in enumerate(plans):
+        # Where the highest derivatives are asked for there is an equation, which the points stand for a region of.
+        points = conditions[i].sites[0]
+        if plan.order == order > 0 and ((points > low) & (points < high)).all(1).mean() > _MOST:
+            conditions[i] = replace(conditions[i], kind=INSIDE)
     ends = zip(symbols.coords, low.tolist(), high.tolist(), strict=True)
     return Problem.unchecked(name, pde, Box(**{coord: (a, b) for coord, a, b in ends}), conditions)
 

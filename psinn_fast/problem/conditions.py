@@ -41,8 +41,8 @@ from .pointwise import refuse_not_pointwise
 
 Points = npt.NDArray[np.float64]
 
-# The PDE itself, another residual, what holds exactly on a boundary, measurements.
-EQUATION, RESIDUAL, BOUNDARY, DATA = "equation", "residual", "boundary", "data"
+# The PDE itself, another residual, what holds exactly on a boundary, measurements; a residual that is no PDE's, inside.
+EQUATION, RESIDUAL, BOUNDARY, DATA, INSIDE = "equation", "residual", "boundary", "data", "inside"
 _AS_ARRAY = "else give the values as an array"
 
 
@@ -60,7 +60,7 @@ class Condition(Portable):
         residual: from the PDE and the columns' symbols to SymPy expressions; the PDE's own is called by the PDE.
         columns: given numbers per point, by name: targets, data, normals, roots of weights.
         weight: factor in the total loss.
-        kind: "equation", "residual" (another than the PDE's), "boundary" or "data".
+        kind: "equation", "residual" (another than the PDE's), "boundary", "data" or "inside" (of a fused loss).
         regions: of each site, what its points stand for; None: for themselves.
         targets: what the columns were made from, by name: numbers, one per point, or functions of the coordinates.
         outside: whether points may lie outside the problem's domain.

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from ...domains import Domain
-from ..conditions import EQUATION, RESIDUAL, Condition
+from ..conditions import EQUATION, INSIDE, RESIDUAL, Condition
 from ..given_columns import ROOT
 
 if TYPE_CHECKING:  # it is described, not made, here
@@ -36,7 +36,7 @@ def coverage(problem: Problem) -> tuple[str, ...]:
     PDE without derivatives, for fits of data, is none. Where terms ask for some of its equations alone, each equation
     is looked for.
     """
-    counted = [c for c in problem.conditions if c.weight > 0 and c.kind in (EQUATION, RESIDUAL)]
+    counted = [c for c in problem.conditions if c.weight > 0 and c.kind in (EQUATION, RESIDUAL, INSIDE)]
     if not any(condition.equations for condition in counted):
         return _missed(problem, counted)
     others = [condition for condition in counted if condition.kind == RESIDUAL]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...kernels.contract import Backend, Term
 from ...kernels.network.plan import Plan
-from ...problem.conditions import DATA, EQUATION, Condition
+from ...problem.conditions import DATA, EQUATION, INSIDE, Condition
 from ...problem.problem import Problem
 from ..residuals import Residuals
 from .between import neighbours
@@ -71,7 +71,7 @@ def _unseen(problem: Problem, number: int, points: int, dtype: torch.dtype, devi
         return None
     rng = np.random.default_rng((_SEED, number))
     region = condition.regions[0]
-    is_inside = condition.kind == EQUATION if region is None else region.is_solid
+    is_inside = condition.kind in (EQUATION, INSIDE) if region is None else region.is_solid
     points *= _ON_A_LINE if condition.sites[0].shape[1] == 1 else 1
     count = points if is_inside else max(1, points // _PART)
     sites = other_sites(condition, count, rng) or _sites_between(problem, condition, count, rng)
@@ -85,7 +85,7 @@ def _unseen(problem: Problem, number: int, points: int, dtype: torch.dtype, devi
 def _sites_between(
     problem: Problem, condition: Condition, count: int, rng: np.random.Generator
 ) -> tuple[Points, ...] | None:
-    i, j = neighbours(condition.sites[0], rng, straight=condition.kind != EQUATION)
+    i, j = neighbours(condition.sites[0], rng, straight=condition.kind not in (EQUATION, INSIDE))
     lengths = [np.linalg.norm(site[j] - site[i], axis=1) for site in condition.sites]
     alike = np.flatnonzero(np.logical_and.reduce([np.isclose(own, lengths[0], rtol=_SAME) for own in lengths]))
     if not len(alike):

@@ -19,7 +19,7 @@ from torch import Tensor
 from ...kernels.contract import Backend, Term
 from ...kernels.errors import InputError
 from ...kernels.network.plan import Plan
-from ...problem.conditions import DATA, EQUATION, RESIDUAL
+from ...problem.conditions import DATA, EQUATION, INSIDE, RESIDUAL
 from ...problem.problem import Problem
 from ..checkpoint import Expectations
 from ..points.sampling import is_boundary_term, thinned
@@ -233,5 +233,5 @@ def _kind(problem: Problem, number: int) -> str:
         return ""
     if condition.kind == DATA:
         return "measured"
-    is_inside = condition.kind in (EQUATION, RESIDUAL) and not is_boundary_term(problem, condition)
+    is_inside = condition.kind in (EQUATION, RESIDUAL, INSIDE) and not is_boundary_term(problem, condition)
     return "equation" if is_inside else "imposed"

@@ -134,6 +134,10 @@ class Hard(nn.Module):
         return (1 - x * x).prod(-1, keepdim=True) * self.net(x)
 
 
+def loss(model: nn.Module, x: Tensor) -> Tensor:
+    return (nested(model, x, 2) + 1).square().mean()
+
+
 def measure_model(sizes: Sequence[int], points: int, rounds: int, block: int) -> Row:
     x = (2 * torch.rand(points, 2, generator=torch.Generator().manual_seed(0)) - 1).requires_grad_()
     exact_x = x.detach().double().requires_grad_()
@@ -142,8 +146,8 @@ def measure_model(sizes: Sequence[int], points: int, rounds: int, block: int) ->
         model, exact = Hard(sizes), Hard(sizes).double()
         for each in (model, exact) if way == "accelerated" else ():
             pf.accelerate(each)
-        gradients[way] = Step(exact, exact_x, lambda exact=exact: nested(exact, exact_x, 2) + 1).gradients()
-        steps[way] = Step(model, x, lambda model=model: nested(model, x, 2) + 1)
+        gradients[way] = Step(exact, exact_x, lambda exact=exact: loss(exact, exact_x)).gradients()
+        steps[way] = Step(model, x, lambda model=model: loss(model, x))
     expected, found = (torch.cat([g.flatten() for g in each]) for each in gradients.values())
     error = float((found - expected).norm() / expected.norm())
     if not error <= 1e-10:

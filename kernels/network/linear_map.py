@@ -160,7 +160,7 @@ def made_outside(make: Callable[[], T]) -> T:
 @contextmanager
 def _untraced() -> Iterator[None]:
     """Out of torch.jit.trace."""
-    trace = torch._C._get_tracing_state()
+    trace: object = torch._C._get_tracing_state()
     if trace is None:  # setting it to what it is is an error in some modes
         yield
         return

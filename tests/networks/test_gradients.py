@@ -382,3 +382,17 @@ def test_errors_under_transforms() -> None:
     for backend, points, message in (("cuda", x, "backend: expected one of"), ("auto", x[:, :1], "x: expected shape")):
         with pytest.raises(InputError, match=message):
             func.grad(lambda x, backend=backend: fast("u", backend)(net, x)[0].sum())(points)
+
+
+@pytest.mark.parametrize("orders", [(1, 0), (1, 1), (1, 2), (2, 2)])
+def test_nested_derivatives_against_differences(orders: tuple[int, int]) -> None:
+    """Of the network itself, nested: gradients for weights and points, and second ones, beyond order 4 too."""
+    net, x = tied(), random_points(2, 2).requires_grad_()
+
+    def function(theta: Tensor, x: Tensor) -> Tensor:
+        u = func.functional_call(net, {"theta": theta}, (x,))
+        return nested_autograd(u[:, 0], x, orders)
+
+    theta = net.theta.detach().clone().requires_grad_()
+    assert torch.autograd.gradcheck(function, (theta, x), eps=1e-6, atol=1e-6, rtol=1e-6, fast_mode=True)
+    assert torch.autograd.gradgradcheck(function, (theta, x), eps=1e-6, atol=1e-6, rtol=1e-6, fast_mode=True)

@@ -215,7 +215,7 @@ def fuse(
     if before != _numpy_state():
         raise InputError("loss_fn: it draws random numbers by numpy, which would be the same at every step")
     squares = as_squares(symbols, _losses(returned, recorder))
-    names = _coefficient_names(loss_fn, symbols)
+    names = _coefficient_names(loss_fn, net, symbols)
     renamed = {symbol: sp.Symbol(own_name, real=True) for symbol, own_name in names.items()}
     plans = tuple(planned(symbols, term, renamed) for term in squares.terms)
     title = name or getattr(loss_fn, "__name__", "fused").strip("<>") or "fused"
@@ -233,7 +233,7 @@ def _network_in(net: object) -> PsiMLP:
     if len(found) != 1:
         raise InputError(
             f"net: expected a PsiMLP or TanhMLP, or a module that holds one, got {type(net).__name__} with "
-            f"{len(found)}; TanhMLP.from_sequential(net) makes one of nn.Sequential(Linear, Tanh, ...)"
+            f"{len(found)}; pf.accelerate(net) puts one in the place of every nn.Sequential(Linear, Tanh, ..., Linear)"
         )
     return check_network(found[0])
 
@@ -266,13 +266,14 @@ def _losses(returned: Any, recorder: Recorder) -> dict[str, sp.Expr]:
     return found
 
 
-def _coefficient_names(loss_fn: Callable[..., Any], symbols: Symbols) -> dict[sp.Symbol, str]:
-    """As the function's variables are called, where it can be seen."""
+def _coefficient_names(loss_fn: Callable[..., Any], net: nn.Module, symbols: Symbols) -> dict[sp.Symbol, str]:
+    """As the function's variables or the module's parameters are called, where it can be seen."""
     try:
         read = inspect.getclosurevars(loss_fn)
         variables = {id(value): name for name, value in {**read.globals, **read.nonlocals}.items()}
     except TypeError:
         variables = {}
+    variables = {id(own): name.rpartition(".")[2] for name, own in net.named_parameters()} | variables
     taken = {*symbols.coords, *symbols.fields}
     names: dict[sp.Symbol, str] = {}
     for i, (symbol, (tensor, k)) in enumerate(symbols.coefficients.items()):

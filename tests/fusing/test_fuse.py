@@ -235,3 +235,28 @@ def test_second_derivatives_by_weights_are_refused() -> None:
     loss = pf.fuse(torch_losses.poisson, net, POINTS)()
     with pytest.raises(pf.GradientError, match="it is differentiated once"):
         torch.autograd.grad(loss, net.theta, create_graph=True)
+
+
+def test_a_class_with_its_own_layers_and_coefficient() -> None:
+    """Accelerated, then fused, as it is written everywhere; and back."""
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Linear(2, 6), nn.Tanh(), nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 1)).to(DTYPE)
+            self.lambda_1 = nn.Parameter(torch.tensor([0.5], dtype=DTYPE))
+
+        def loss(self, x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            u = self.net(torch.cat([x, t], 1))
+            u_t, u_x = grad(u, t), grad(u, x)
+            return torch.mean((u_t + self.lambda_1 * u * u_x - 0.1 * grad(u_x, x)) ** 2)
+
+    model = Model()
+    before = model.loss(X, torch_losses.T).detach()
+    report = pf.accelerate(model)
+    fused = pf.fuse(Model.loss, model, X, torch_losses.T)
+    assert list(fused.problem.pde.unknown) == ["lambda_1"]
+    assert torch.isclose(fused().detach(), before, rtol=TOLERANCE)
+    assert_same(fused, Model.loss, model, X, torch_losses.T)
+    report.undo()
+    assert torch.isclose(model.loss(X, torch_losses.T).detach(), before, rtol=TOLERANCE)

@@ -110,7 +110,7 @@ def test_arguments() -> None:
     sequential = NET.to_sequential()
     for arguments, message in (
         ((3, NET, POINTS), "loss_fn: expected a function"),
-        ((loss_fn, sequential, POINTS), "TanhMLP.from_sequential"),
+        ((loss_fn, sequential, POINTS), "pf.accelerate"),
         ((loss_fn, NET, [1.0]), r"tensors\[0\]: expected a torch.Tensor"),
     ):
         with pytest.raises(pf.InputError, match=message):

@@ -277,11 +277,18 @@ def _coefficient_names(loss_fn: Callable[..., Any], net: nn.Module, symbols: Sym
     taken = {*symbols.coords, *symbols.fields}
     names: dict[sp.Symbol, str] = {}
     for i, (symbol, (tensor, k)) in enumerate(symbols.coefficients.items()):
-        name = variables.get(id(tensor), f"coefficient{i}").strip("_")
+        name = variables.get(id(tensor), "").replace("_", "")
         name = name if tensor.numel() == 1 else f"{name}{k}"
-        names[symbol] = name if name not in taken else f"coefficient{i}"
+        names[symbol] = name if name not in taken and _is_name(name) else f"coefficient{i}"
         taken.add(names[symbol])
     return names
+
+
+def _is_name(name: str) -> bool:
+    try:
+        return split_names((name,), "coefficient") == (name,)
+    except InputError:
+        return False
 
 
 def _compare(fused: Fused, loss_fn: Callable[..., Any], net: nn.Module, tensors: tuple[Tensor, ...]) -> None:

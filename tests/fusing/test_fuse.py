@@ -255,7 +255,7 @@ def test_a_class_with_its_own_layers_and_coefficient() -> None:
     before = model.loss(X, torch_losses.T).detach()
     report = pf.accelerate(model)
     fused = pf.fuse(Model.loss, model, X, torch_losses.T)
-    assert list(fused.problem.pde.unknown) == ["lambda_1"]
+    assert list(fused.problem.pde.unknown) == ["lambda1"]
     assert torch.isclose(fused().detach(), before, rtol=TOLERANCE)
     assert_same(fused, Model.loss, model, X, torch_losses.T)
     report.undo()

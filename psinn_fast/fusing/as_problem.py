@@ -89,7 +89,7 @@ def planned(symbols: Symbols, term: SquareTerm, names: Mapping[sp.Symbol, sp.Sym
         site = calls.index(field.site)
         rule[field] = SymbolicField(field.field, field.operator, symbols.coords, axes, site)
     renamed = [replaced_outside(residual, rule) for residual in term.residuals]
-    others = {s for residual in renamed for s in residual.free_symbols if symbols.is_of_points(s)}
+    others = {s for residual in renamed for s in residual.free_symbols if symbols.is_given(s)}
     residuals, given = hoist(renamed, others, 0)
     # Of numbers as they are, no column was made.
     plain = sorted({s for residual in residuals for s in residual.free_symbols if s in others}, key=str)

@@ -16,11 +16,12 @@ from ..kernels import get_backend
 from ..kernels.contract import Term
 from ..kernels.errors import GradientError, InputError, short
 from ..language.names import Names, split_names
+from ..language.reads import Reads
 from ..networks.mlp import PsiMLP, check_network
 from ..problem.problem import Problem
 from .as_problem import TermPlan, planned, problem_of
 from .recorder import Recorder
-from .squares import as_squares
+from .squares import Constant, as_squares
 from .symbols import Symbols
 
 _COORDS = ("x", "y", "z", "w")
@@ -43,14 +44,14 @@ class Fused:
     """
 
     def __init__(
-        self, net: PsiMLP, symbols: Symbols, plans: tuple[TermPlan, ...], offset: float, recorder: Recorder,
-        names: Mapping[sp.Symbol, str], backend: str, title: str,
+        self, net: PsiMLP, symbols: Symbols, plans: Sequence[TermPlan], constants: Sequence[Constant],
+        recorder: Recorder, names: Mapping[sp.Symbol, str], backend: str, title: str,
     ) -> None:  # fmt: skip
-        self.net, self._symbols, self._plans, self._offset = net, symbols, plans, offset
+        self.net, self._symbols, self._plans, self._constants = net, symbols, plans, constants
         self._recorder, self._names, self._backend, self._title = recorder, names, backend, title
-        self._versions = self._now()
-        self._problem = self._made()
+        self._reads: Callable[[], Reads] | None = None
         self._terms: tuple[list[Term], Tensor] | None = None
+        self._make()
 
     @property
     def coefficients(self) -> tuple[Tensor, ...]:
@@ -103,14 +104,30 @@ class Fused:
         """The trained numbers beside the network, by name."""
         return {self._names[s]: float(t.detach().reshape(-1)[k]) for s, (t, k) in self._symbols.coefficients.items()}
 
-    def _made(self) -> Problem:
-        return problem_of(self._title, self._symbols, self._plans, self.start())
+    def _make(self) -> None:
+        """From the tensors as they are now."""
+        self._versions = self._now()
+        self._problem = problem_of(self._title, self._symbols, self._plans, self.start())
+        self._offset = sum(constant.value(self._symbols) for constant in self._constants)
+        self._terms = None
 
     def _now(self) -> dict[int, int]:
         return {id(tensor): tensor._version for tensor in self._symbols.tensors}
 
+    def hold_to(self, reads: Callable[[], Reads]) -> None:
+        """From now on numbers of Python's that the function reads are to stay what they are."""
+        self._reads, self._read = reads, reads()
+
     def _follow(self) -> None:
-        for tensor, version, line in self._recorder.consumed.values():
+        if self._reads is not None:
+            for place, was, is_now in self._reads().changes(self._read):
+                raise InputError(
+                    f"fused loss: its function reads {place}, which was {was} when it was recorded, and is "
+                    f"{is_now} now; change a tensor in place instead (tensor.data.copy_(...)), which is seen, or fuse "
+                    "the loss anew"
+                )
+        written = ((tensor, version, "the constants of the loss") for tensor, version in self._symbols.written.values())
+        for tensor, version, line in (*self._recorder.consumed.values(), *written):
             if tensor._version != version:
                 raise InputError(
                     f"fused loss: a tensor {tuple(tensor.shape)} has changed since the loss was recorded, and went "
@@ -125,7 +142,7 @@ class Fused:
                 "fused loss: points or data have changed since the loss was recorded, which holds for those alone that "
                 f"it had: because of {self._recorder.fixed}; fuse the loss anew"
             )
-        self._versions, self._problem, self._terms = now, self._made(), None
+        self._make()
 
     def _evaluated(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         assert self._terms is not None
@@ -219,8 +236,9 @@ def fuse(
     renamed = {symbol: sp.Symbol(own_name, real=True) for symbol, own_name in names.items()}
     plans = tuple(planned(symbols, term, renamed) for term in squares.terms)
     title = name or getattr(loss_fn, "__name__", "fused").strip("<>") or "fused"
-    fused = Fused(own, symbols, plans, squares.offset, recorder, names, backend, title)
+    fused = Fused(own, symbols, plans, squares.constants, recorder, names, backend, title)
     _compare(fused, loss_fn, net, tensors)
+    fused.hold_to(lambda: Reads.of(loss_fn, net, arrays=False))
     return fused
 
 

@@ -71,7 +71,7 @@ def _pulled_back(symbols: Symbols, of: Known, output: Recorded, cotangent: Tenso
     if cotangent is not None:
         own = of(cotangent)
         if own is None:
-            own = lifted(symbols, cotangent, output.batch) if output.batch else constant(cotangent)
+            own = lifted(symbols, cotangent, output.batch) if output.batch else constant(symbols, cotangent)
         if own.fault:
             raise Placed(own.fault)
         weights = np.broadcast_to(own.items, output.items.shape)

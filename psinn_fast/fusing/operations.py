@@ -234,7 +234,7 @@ def moved(
             parts.append(own)
         elif isinstance(own, Tensor) and is_join:
             is_points = len(batch) > 0 and own.dim() >= len(batch) and own.dim() > 0
-            parts.append(lifted(symbols, own, tuple(own.shape[: len(batch)])) if is_points else constant(own))
+            parts.append(lifted(symbols, own, tuple(own.shape[: len(batch)])) if is_points else constant(symbols, own))
         else:
             return own
         return _Place(len(parts) - 1)
@@ -289,7 +289,7 @@ def summed(symbols: Symbols, name: str, args: Sequence[Any], kwargs: dict[str, A
 
 def product(symbols: Symbols, args: Sequence[Any], result: Tensor) -> Recorded:
     """Matrix products over the numbers of each point, with matrices that are the same at all points."""
-    a, b = (own if isinstance(own, Recorded) else constant(own) for own in args)
+    a, b = (own if isinstance(own, Recorded) else constant(symbols, own) for own in args)
     if a.batch and b.batch:
         raise NotPointwise("it multiplies points by points; write (a * b).sum(-1), or (a * b).sum()")
     if b.batch or a.items.ndim == 0:
@@ -303,10 +303,10 @@ def linear(symbols: Symbols, args: Sequence[Any], kwargs: dict[str, Any], result
     """``torch.nn.functional.linear``."""
     given = dict(zip(("input", "weight", "bias"), args, strict=False)) | kwargs
     weight, bias = given["weight"], given.get("bias")
-    transposed = (weight if isinstance(weight, Recorded) else constant(weight)).items.T
+    transposed = (weight if isinstance(weight, Recorded) else constant(symbols, weight)).items.T
     items = np.asarray(_dot(given["input"].items, transposed), dtype=object)
     if bias is not None:
-        items = items + (bias if isinstance(bias, Recorded) else constant(bias)).items
+        items = items + (bias if isinstance(bias, Recorded) else constant(symbols, bias)).items
     return Recorded(result, given["input"].batch, items)
 
 

@@ -19,6 +19,8 @@ from .symbols import Shape, Symbols
 Expressions = npt.NDArray[np.object_]
 # Numbers that a residual may have at each point: more come from (N, 1) and (N,), whose difference is (N, N).
 _MOST_PER_POINT = 256
+# Numbers of a tensor, the same at all points, that are followed as it changes: weights of terms, for instance.
+_MOST_SCALARS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +56,10 @@ class NotPointwise(InputError):
 
 
 def lifted(symbols: Symbols, tensor: Tensor, batch: Shape) -> Recorded:
-    """A tensor of given numbers; those that are the same at all points become numbers."""
+    """A tensor of given numbers. Of one that does not change those that are the same at all points become numbers."""
     items = symbols.entries(tensor, batch)
+    if id(tensor) not in symbols.made:
+        return Recorded(tensor, batch, items)
     values = tensor.detach().reshape(int(np.prod(batch)), -1).to("cpu", torch.float64)
     for k, column in enumerate(values.unbind(1)):
         if bool((column == column[0]).all()):
@@ -69,8 +73,12 @@ def number(value: float | int | bool) -> sp.Number:
     return sp.Integer(int(value)) if value.is_integer() and abs(value) < 2**53 else sp.Float(value, 17)
 
 
-def constant(tensor: Tensor) -> Recorded:
+def constant(symbols: Symbols, tensor: Tensor) -> Recorded:
     """Numbers that are the same at all points."""
+    if id(tensor) not in symbols.made:
+        if tensor.numel() <= _MOST_SCALARS and tensor.is_floating_point():
+            return Recorded(tensor, (), symbols.scalars(tensor))
+        symbols.written.setdefault(id(tensor), (tensor, tensor._version))
     flat = tensor.detach().to("cpu", torch.float64).reshape(-1).tolist()
     items = np.empty(len(flat), dtype=object)
     items[:] = [number(value) for value in flat]
@@ -103,11 +111,14 @@ def aligned(symbols: Symbols, operands: Sequence[Any], shape: Shape) -> tuple[Sh
             continue
         over_points = own_shape[: max(0, len(batch) - offset)]
         if all(size == 1 for size in over_points):
-            recorded = own if isinstance(own, Recorded) else constant(own)
+            recorded = own if isinstance(own, Recorded) else constant(symbols, own)
             found.append(recorded.items.reshape(own_shape[len(over_points) :]))
         elif isinstance(own, Tensor):
             trailing = own_shape[len(batch) - offset :]
-            found.append(lifted(symbols, own.expand(*batch, *trailing), batch).items)
+            whole = own.expand(*batch, *trailing)
+            if id(own) in symbols.made:
+                symbols.made[id(whole)] = whole
+            found.append(lifted(symbols, whole, batch).items)
         else:
             raise NotPointwise(_mixed(operands, shape))
     return batch, found

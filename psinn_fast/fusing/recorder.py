@@ -334,6 +334,7 @@ class Recorder(TorchFunctionMode):
         made = [own for own in _tensors_in(result) if own.requires_grad and not own.is_leaf]
         if made:
             raise Placed.here(f"{name} computes with {_maker(made[0])}, whose operands are not recorded")
+        self.symbols.made.update({id(own): own for own in _tensors_in(result)})
         for tensor in tensors:
             if name not in _METADATA:
                 self.consumed.setdefault(id(tensor), (tensor, tensor._version, line()))

@@ -33,6 +33,17 @@ class SquareTerm:
     calls: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Constant:
+    """The sum of an expression over n points."""
+
+    expression: sp.Expr
+    n: int
+
+    def value(self, symbols: Symbols) -> float:
+        return float(symbols.evaluated([self.expression], self.n).sum())
+
+
 class Place(NamedTuple):
     """How many points, and which calls of the network give their fields."""
 
@@ -42,10 +53,10 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Squares:
-    """``offset``: an expression without fields and trained numbers that is added to the terms."""
+    """``constants``: what is added to the terms, and no training changes."""
 
     terms: tuple[SquareTerm, ...]
-    offset: float
+    constants: tuple[Constant, ...]
 
 
 def as_squares(symbols: Symbols, losses: dict[str, sp.Expr]) -> Squares:
@@ -57,17 +68,16 @@ def as_squares(symbols: Symbols, losses: dict[str, sp.Expr]) -> Squares:
         InputError: a loss is no sum of squares over points.
     """
     terms: list[SquareTerm] = []
-    offset = 0.0
+    constants: list[Constant] = []
     for name, loss in losses.items():
-        found, constant = _terms_of(symbols, loss, name)
-        terms += found
-        offset += constant
+        terms += _terms_of(symbols, loss, name, constants)
     if not any(term.calls for term in terms):
         raise InputError("loss_fn: the loss does not depend on the network")
-    return Squares(tuple(terms), offset)
+    return Squares(tuple(terms), tuple(constants))
 
 
-def _terms_of(symbols: Symbols, loss: sp.Expr, name: str) -> tuple[list[SquareTerm], float]:
+def _terms_of(symbols: Symbols, loss: sp.Expr, name: str, constants: list[Constant]) -> list[SquareTerm]:
+    """``constants``: takes those of this loss."""
     sums = symbols.sums_in(loss)
     if loss.has(SymbolicField) or any(symbols.is_of_points(s) for s in loss.free_symbols):
         raise InputError("loss_fn: the loss has a number for each point; take its mean or sum")
@@ -81,29 +91,34 @@ def _terms_of(symbols: Symbols, loss: sp.Expr, name: str) -> tuple[list[SquareTe
                 f"a root, product or other function; {_ADVICE}"
             )
     groups: dict[Place, list[tuple[float, sp.Expr]]] = {}
-    offset = 0.0
 
-    def add(factor: float, root: sp.Expr, shape: Shape) -> float:
-        """The square's part of the loss that nothing trained changes."""
+    def add(whole: sp.Expr, factor: float, shape: Shape) -> None:
+        """factor * sum over the points of ``whole``."""
         n = _count(shape)
-        if not symbols.is_trained(root):
-            return factor * float((symbols.evaluated([root], n)[:, 0] ** 2).sum())
-        if factor < 0 or not math.isfinite(factor):
-            raise InputError(f"loss_fn: the square of {short(root)} has the weight {factor:g}; {_ADVICE}")
-        if factor:
-            groups.setdefault(Place(shape, _calls(root)), []).append((factor * n, root))
-        return 0.0
+        for part in sp.Add.make_args(whole):
+            if not symbols.is_trained(part):
+                constants.append(Constant(factor * part, n))
+                continue
+            weight, root = _root(symbols, part, n)
+            if weight * factor < 0 or not math.isfinite(weight * factor):
+                raise InputError(f"loss_fn: the square of {short(root)} has the weight {weight * factor:g}; {_ADVICE}")
+            if weight * factor:
+                groups.setdefault(Place(shape, _calls(root)), []).append((weight * factor * n, root))
 
     for s, slope in slopes.items():
         inner = symbols.sum_of(s)
         assert inner is not None
-        # A trained factor has a root of its own.
-        factor, whole = (1.0, slope * inner.expression) if slope.free_symbols else (float(slope), inner.expression)
-        for own, root in _roots(symbols, sp.expand_mul(whole) if slope.free_symbols else whole, _count(inner.shape)):
-            offset += add(own * factor, root, inner.shape)
-    for factor, root in _roots(symbols, loss.xreplace(dict.fromkeys(sums, sp.S.Zero)), 1):
-        offset += add(factor, root, ())
-    return _merged(groups, name), offset
+        if symbols.sums_in(inner.expression):
+            raise InputError(
+                f"loss_fn: the residual {short(inner.expression)} holds a sum over points, by which every point "
+                "depends on all"
+            )
+        if slope.free_symbols:  # it has a root of its own
+            add(sp.expand_mul(slope * inner.expression), 1.0, inner.shape)
+        else:
+            add(inner.expression, float(slope), inner.shape)
+    add(loss.xreplace(dict.fromkeys(sums, sp.S.Zero)), 1.0, ())
+    return _merged(groups, name)
 
 
 def _count(shape: Shape) -> int:
@@ -134,25 +149,13 @@ def _merged(groups: Mapping[Place, list[tuple[float, sp.Expr]]], name: str) -> l
     return terms
 
 
-def _roots(symbols: Symbols, expression: sp.Expr, n: int) -> list[tuple[float, sp.Expr]]:
-    """(factor, root) with expression = sum of factor * root^2."""
-    if symbols.sums_in(expression):
-        raise InputError(
-            f"loss_fn: the residual {short(expression)} holds a sum over points, by which every point depends on all"
-        )
-    found = []
-    for part in sp.Add.make_args(expression):
-        if part == 0:
-            continue
-        factor, rest = part.as_coeff_Mul()
-        root = sp.S.One
-        for one in sp.Mul.make_args(rest):
-            root *= _root(symbols, one, n, part)
-        found.append((float(factor), root))
-    return found
+def _root(symbols: Symbols, part: sp.Expr, n: int) -> tuple[float, sp.Expr]:
+    """(factor, root) with part = factor * root^2."""
+    factor, rest = part.as_coeff_Mul()
+    return float(factor), sp.Mul(*(_root_of(symbols, one, n, part) for one in sp.Mul.make_args(rest)))
 
 
-def _root(symbols: Symbols, factor: sp.Expr, n: int, whole: sp.Expr) -> sp.Expr:
+def _root_of(symbols: Symbols, factor: sp.Expr, n: int, whole: sp.Expr) -> sp.Expr:
     """The square root of a factor that is never negative."""
     if factor.is_number:
         if factor < 0:

@@ -31,6 +31,14 @@ class _Entry:
 
 
 @dataclass(frozen=True, eq=False)
+class _Scalar:
+    """One number of a tensor that is the same at all points, and may change."""
+
+    tensor: Tensor
+    component: int
+
+
+@dataclass(frozen=True, eq=False)
 class _Taken:
     """Rows of another symbol's numbers."""
 
@@ -78,14 +86,18 @@ class Symbols:
 
     def __init__(self, coords: tuple[str, ...], fields: tuple[str, ...]) -> None:
         self.coords, self.fields = coords, fields
-        self._meaning: dict[sp.Symbol, _Entry | _Taken | _Joined | _Inner | PointSum] = {}
+        self._meaning: dict[sp.Symbol, _Entry | _Scalar | _Taken | _Joined | _Inner | PointSum] = {}
         self._known: dict[object, sp.Symbol] = {}
         self._calls: dict[tuple[sp.Symbol, ...], int] = {}
         self.calls: list[Call] = []
+        # Tensors that the recorded function itself makes: their numbers do not change.
+        self.made: dict[int, Tensor] = {}
+        # Those whose numbers were written into expressions, though they may change: the tensor and its version.
+        self.written: dict[int, tuple[Tensor, int]] = {}
         # Trained scalars: the tensor, and which of its numbers.
         self.coefficients: dict[sp.Symbol, tuple[Tensor, int]] = {}
 
-    def _new(self, meaning: _Entry | _Taken | _Joined | _Inner | PointSum, key: object = None) -> sp.Symbol:
+    def _new(self, meaning: _Entry | _Scalar | _Taken | _Joined | _Inner | PointSum, key: object = None) -> sp.Symbol:
         if key is not None and key in self._known:
             return self._known[key]
         symbol = sp.Symbol(f"_f{len(self._meaning)}", real=True)
@@ -102,6 +114,11 @@ class Symbols:
         ]
         return _filled(trailing, made)
 
+    def scalars(self, tensor: Tensor) -> npt.NDArray[np.object_]:
+        """One symbol for each number of a tensor that is the same at all points."""
+        made = [self._new(_Scalar(tensor, k), ("scalar", id(tensor), k)) for k in range(tensor.numel())]
+        return _filled(tensor.shape, made)
+
     def trained(self, tensor: Tensor) -> npt.NDArray[np.object_]:
         """One symbol for each number of a tensor that is trained beside the network."""
         made = []
@@ -116,7 +133,7 @@ class Symbols:
     @property
     def tensors(self) -> list[Tensor]:
         """Whose numbers are in it."""
-        return [meaning.tensor for meaning in self._meaning.values() if isinstance(meaning, _Entry)]
+        return [meaning.tensor for meaning in self._meaning.values() if isinstance(meaning, (_Entry, _Scalar))]
 
     def point_sum(self, shape: Shape, expression: sp.Expr) -> sp.Symbol:
         return self._new(PointSum(shape, expression), ("sum", shape, expression))
@@ -138,6 +155,10 @@ class Symbols:
 
     def is_of_points(self, symbol: sp.Symbol) -> bool:
         """Whether it has a number at each point."""
+        return self.is_given(symbol) and not isinstance(self._meaning[symbol], _Scalar)
+
+    def is_given(self, symbol: sp.Symbol) -> bool:
+        """Whether it stands for given numbers, of points or the same at all of them."""
         return symbol in self._meaning and self.sum_of(symbol) is None
 
     def inputs(self, expressions: Sequence[sp.Expr], n: int) -> tuple[sp.Symbol, ...]:
@@ -196,8 +217,10 @@ class Symbols:
         return self._new(_Joined(tuple(parts)), ("joined", tuple(parts)))
 
     def numbers(self, symbol: sp.Symbol) -> Numbers:
-        """(N,), in float64, as the tensors are now."""
+        """(N,), in float64, as the tensors are now; (1,) of what is the same at all points."""
         meaning = self._meaning[symbol]
+        if isinstance(meaning, _Scalar):
+            return np.array([float(meaning.tensor.detach().reshape(-1)[meaning.component])])
         if isinstance(meaning, _Entry):
             values = meaning.tensor.detach().reshape(meaning.n, -1)[:, meaning.component]
             return np.asarray(values.to("cpu", torch.float64).numpy(), dtype=np.float64)
@@ -215,7 +238,7 @@ class Symbols:
             InputError: functions that NumPy and SciPy do not have.
         """
         symbols = sorted(set().union(*(e.free_symbols for e in expressions)), key=str)
-        columns = np.stack([self.numbers(s) for s in symbols], 1) if symbols else np.empty((n, 0))
+        columns = np.stack([np.broadcast_to(self.numbers(s), n) for s in symbols], 1) if symbols else np.empty((n, 0))
         try:
             return Columns(tuple(expressions), symbols, "loss_fn")([columns])
         except InputError:

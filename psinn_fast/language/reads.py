@@ -36,6 +36,8 @@ _FOREIGN = {*sys.stdlib_module_names, "sympy", "numpy", "scipy", "torch", "mpmat
 _CHANGING = {"append", "add", "extend", "insert", "setdefault", "update"}
 # Entries of a container, values of a function, and functions and objects within each other that are looked at.
 _ENTRIES, _VALUES, _DEPTH = 256, 2_000, 8
+# Numbers of an array that is looked at where others count by which they are.
+_SMALL = 4096
 
 # An attribute by its name, an entry by its key.
 Step = str | tuple[Any]
@@ -59,9 +61,14 @@ class Reads:
     may_grow: frozenset[str] = field(repr=False)
 
     @classmethod
-    def of(cls, function: object) -> Reads:
-        found = _Finder()
-        found.function("", function, None, 0)
+    def of(cls, function: object, first: object = None, arrays: bool = True) -> Reads:
+        """
+        Args:
+            first: its first argument, if that is known.
+            arrays: whether tensors and large arrays count by what is in them; else by which they are.
+        """
+        found = _Finder(arrays)
+        found.function("", function, first, 0)
         return cls(found.values, frozenset(found.may_grow))
 
     def __deepcopy__(self, memo: object) -> Reads:
@@ -87,6 +94,22 @@ class _Keys:
         return f"with the entries {', '.join(self.keys)}"
 
 
+@dataclass(frozen=True, eq=False)
+class _Same:
+    """An object, and no other that is equal to it."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __repr__(self) -> str:
+        return f"the {type(self.value).__name__} at {id(self.value):#x}"
+
+
 @dataclass(frozen=True)
 class _Digest:
     what: str
@@ -97,7 +120,8 @@ class _Digest:
 
 
 class _Finder:
-    def __init__(self) -> None:
+    def __init__(self, arrays: bool) -> None:
+        self._arrays = arrays
         self.values: dict[str, Any] = {}
         self.may_grow: set[str] = set()
         self._seen: set[tuple[int, int]] = set()
@@ -186,7 +210,10 @@ class _Finder:
         elif isinstance(value, sp.MatrixBase):
             self.values[place] = value.as_immutable()
         elif isinstance(value, (np.ndarray, torch.Tensor)):
-            self._array(place, value)
+            if self._arrays or (isinstance(value, np.ndarray) and value.size <= _SMALL):
+                self._array(place, value)
+            else:
+                self.values[place] = _Same(value)
         elif isinstance(value, _CONTAINERS):
             self._container(place, value, depth)
         elif isinstance(value, ModuleType):

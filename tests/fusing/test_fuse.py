@@ -260,3 +260,56 @@ def test_a_class_with_its_own_layers_and_coefficient() -> None:
     assert_same(fused, Model.loss, model, X, torch_losses.T)
     report.undo()
     assert torch.isclose(model.loss(X, torch_losses.T).detach(), before, rtol=TOLERANCE)
+
+
+def test_weights_that_are_changed_in_place_are_followed() -> None:
+    """Of points, where they begin as ones; of terms, as tensors that are read or given."""
+    weights, factor, given = (
+        torch.ones(30, 1, dtype=DTYPE),
+        torch.tensor(2.0, dtype=DTYPE),
+        torch.tensor([3.0], dtype=DTYPE),
+    )
+
+    def loss_fn(net: nn.Module, points: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
+        r = grad(net(points), points)[:, :1] - factor
+        return (
+            (weights * r**2).mean() + factor * F.mse_loss(net(EDGE), TARGET) + given * net(EDGE).square().sum() + given
+        )
+
+    net = network()
+    fused = pf.fuse(loss_fn, net, POINTS, given)
+    assert_same(fused, loss_fn, net, POINTS, given)
+    weights.uniform_(0, 1)
+    factor.fill_(0.7)
+    given.mul_(0.1)
+    assert_same(fused, loss_fn, net, POINTS, given)
+
+
+class Weighted:
+    factor = 2.0
+    target = TARGET
+
+    def __call__(self, net: nn.Module) -> torch.Tensor:
+        return self.factor * F.mse_loss(net(EDGE), self.target)
+
+
+def test_numbers_and_tensors_that_are_replaced_are_noticed() -> None:
+    net = network()
+    factor, target = 2.0, TARGET
+    fused = pf.fuse(lambda net: factor * F.mse_loss(net(EDGE), target), net)
+    fused()
+    factor = 3.0
+    with pytest.raises(
+        pf.InputError, match=r"its function reads factor, which was 2.0 .* and is 3.0 now; change a tensor"
+    ):
+        fused()
+    factor = 2.0
+    fused()
+    target = TARGET.clone()
+    with pytest.raises(pf.InputError, match="its function reads target"):
+        fused()
+    loss_fn = Weighted()
+    fused = pf.fuse(loss_fn, net)
+    loss_fn.factor = 5.0
+    with pytest.raises(pf.InputError, match=r"factor, which was 2\.0"):
+        fused()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from functools import partial
+from types import FrameType
 from typing import Any, ClassVar
 
 from .frozen import frozen
@@ -64,8 +65,18 @@ def refuse_local(what: str, function: object) -> None:
         for part in (function.func, *function.args, *function.keywords.values()):
             refuse_local(what, part)
     name = getattr(function, "__qualname__", "")
-    if callable(function) and "<" in name and not any(module in sys.modules for module in _BY_VALUE):
+    if callable(function) and "<" in name and not _is_by_value():
         raise pickle.PicklingError(
             f"{what} is {name}, which a pickle cannot name: define it at the top level of a module, or give it its "
             "surroundings by functools.partial"
         )
+
+
+def _is_by_value() -> bool:
+    """Whether one of these is at work; that some library has imported it does not say so."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _BY_VALUE:
+            return True
+        frame = frame.f_back
+    return False

@@ -140,6 +140,16 @@ def test_functions_without_a_name(changes: dict[str, Any], message: str) -> None
         pickle.dumps(rod(**changes))
 
 
+def test_cloudpickle_takes_functions_without_a_name_and_pickle_beside_it_does_not() -> None:
+    """Some libraries import it: that alone says nothing about who pickles."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    given = rod(exact=lambda points: points)
+    copied = pickle.loads(cloudpickle.dumps(given))
+    assert copied.describe() == given.describe()
+    with pytest.raises(pickle.PicklingError, match="which a pickle cannot name"):
+        pickle.dumps(given)
+
+
 def test_an_executor_in_fresh_processes() -> None:
     network = Network(layers=[1, 3, 1], dtype="float64")
     task = partial(solve, rod(), network, Adam(3), options=Options(backend="reference"))

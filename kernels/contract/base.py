@@ -93,9 +93,13 @@ class Backend(ABC):
     @torch.no_grad()
     def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         """Value and derivatives of all outputs: x (N, d) -> (N, C, F), channels in the set's order."""
+        self.check(plan, theta, x, channels)
+        return self._jets(plan, theta, x, channels)
+
+    def check(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> None:
+        """The arguments of `jets`, for who computes later: raises what it would raise."""
         check_jets(plan, theta, x, channels)
         self._check_limits(plan, (channels,), theta)
-        return self._jets(plan, theta, x, channels)
 
     @torch.no_grad()
     def jets_backward(

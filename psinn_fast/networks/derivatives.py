@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -19,6 +20,7 @@ from .evaluation import at_points
 from .jets import are_transformed, jets
 from .mlp import PsiMLP, check_network
 from .operators import channels_of, channels_text
+from .postponed import can_wait, postponed
 from .recording import WATCHER
 
 Values = TypeVar("Values")
@@ -68,6 +70,8 @@ def derivatives(
     Returns:
         The derivatives by name, each (N,). Autograd differentiates them with respect to ``net.theta`` and, if
         ``points.requires_grad``, to the points, to any order. The backward pass recomputes; it stores no activations.
+        On the CPU, while theta alone requires a gradient, they are computed where numbers are needed, at the weights
+        and points of the call: a loss of pointwise operations, means and sums, and its gradient, take one fused pass.
         Gradients for the points with ``create_graph=True`` are the next derivatives, by the kernels up to order 4.
         Gradients beyond that, those for theta with a graph (Hessians of the weights), forward mode and the transforms
         of torch.func (grad, hessian, vmap, ...) are as exact, but come from torch's own operations, which take several
@@ -85,16 +89,21 @@ def derivatives(
         # An operator costs as much again as a call of the kernels on a few points: only where it is needed.
         compiled = torch.ops.psinn_fast.jets(net.theta, points, net.structure_text, channels, backend)
         return Derivatives({name: compiled[:, c, field] for name, field, c in asked})
-    engine = get_backend(backend, net.theta.device)
+    engine, watcher = get_backend(backend, net.theta.device), WATCHER.get()
+    plan, channel_set = net.plan, channels_of(channels)
     if are_transformed(net.theta, points):
-        jet = engine.differentiable_jets(net.plan, net.theta, points, channels_of(channels)).unbind(1)
+        jet = engine.differentiable_jets(plan, net.theta, points, channel_set).unbind(1)
+    elif watcher is None and can_wait(engine, net.theta, points, channel_set):
+        numbers = tuple((field, channel_set.channels[c]) for _, field, c in asked)
+        waiting = postponed(engine, plan, net.theta, points, channel_set, numbers)
+        return Derivatives({name: value for (name, _, _), value in zip(asked, waiting, strict=True)})
     else:
-        jet = jets(engine, net.plan, net.theta, points, channels_of(channels))
+        jet = jets(engine, plan, net.theta, points, channel_set)
     columns = [channel.unbind(-1) for channel in jet]
     found = {name: columns[c][field] for name, field, c in asked}
-    if (watcher := WATCHER.get()) is not None:
+    if watcher is not None:
         for name, field, c in asked:
-            watcher.derivative(net, points, found[name], field, channels_of(channels).channels[c])
+            watcher.derivative(net, points, found[name], field, channel_set.channels[c])
     return Derivatives(found)
 
 
@@ -126,6 +135,19 @@ def _request(
     wanted: Names, coords: Names, fields: Names, n_inputs: int, n_outputs: int
 ) -> tuple[tuple[tuple[str, int, int], ...], str]:
     """(name, field, position of the channel) of each derivative, and the channels as text."""
+    words = split_words(wanted, "wanted"), split_words(coords, "coords"), split_words(fields, "fields")
+    return _read(*words, n_inputs, n_outputs)
+
+
+# What torch.compiler.assume_constant_result does, without importing the compiler and Triton, which takes a second.
+# Functions have no such attribute as far as type checkers know.
+_request._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+@lru_cache(maxsize=256)
+def _read(
+    wanted: tuple[str, ...], coords: tuple[str, ...], fields: tuple[str, ...], n_inputs: int, n_outputs: int
+) -> tuple[tuple[tuple[str, int, int], ...], str]:
     coord_names, field_names = split_names(coords, "coords"), split_names(fields, "fields")
     for what, names, size in (("coords", coord_names, n_inputs), ("fields", field_names, n_outputs)):
         if len(names) != size:
@@ -136,13 +158,7 @@ def _request(
     return found, channels_text(channels)
 
 
-# What torch.compiler.assume_constant_result does, without importing the compiler and Triton, which takes a second.
-# Functions have no such attribute as far as type checkers know.
-_request._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
-def _parse(wanted: Names, coords: tuple[str, ...], fields: tuple[str, ...]) -> dict[str, tuple[int, Channel]]:
-    names = split_words(wanted, "wanted")
+def _parse(names: tuple[str, ...], coords: tuple[str, ...], fields: tuple[str, ...]) -> dict[str, tuple[int, Channel]]:
     if not names:
         raise InputError("wanted: expected at least one derivative, e.g. 'u u_x'")
     refuse_ambiguous(coords)

@@ -194,6 +194,22 @@ class _Jets(torch.autograd.Function):
         return theta_bar, x_bar, None
 
 
+def theta_gradient(
+    engine: Backend, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, given: Mapping[Channel, Tensor]
+) -> Tensor:
+    """Of the sum of cotangents (N, F) times jets, for theta; with a graph if grad mode is on."""
+    asked = _Asked(engine, plan, channels, (None, None), set())
+    given = {channel: plain(grad) for channel, grad in given.items() if not _is_zero(grad)}
+    if not given:
+        return torch.zeros_like(theta)
+    if torch.is_grad_enabled() or not all(torch._C._has_storage(grad) for grad in given.values()):
+        found = _differentiable_adjoint(asked, theta, x, given, (True, False))[0]
+    else:
+        found = _fused_adjoint(asked, theta, x, given, False)[0]
+    assert found is not None
+    return found
+
+
 def is_asked_for(node: Any) -> bool:
     """Whether the gradient that is being computed leads to the node."""
     return node is not None and torch._C._will_engine_execute_node(node)

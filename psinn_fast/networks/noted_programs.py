@@ -1,0 +1,149 @@
+"""Gradients that are notes of derivatives, as one residual program: one fused pass instead of two.
+
+torch's own formulas have led back to the derivatives J_c, and give for each of them what it is to be multiplied by,
+g_c, as notes of these very derivatives. So the gradient for theta is that of sum_n sum_c <g_c, J_c> with g held fixed,
+and a program that computes g from J where others compute adjoints of residuals is all it takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..kernels.contract import Term
+from ..kernels.language.channels import ChannelSet
+from ..kernels.language.program import Adjoint, Coefficient, Column, Input, Instruction, Jet, Program
+from .noted_laplacians import Leaf, Step, Steps, with_laplacians
+from .noted_operations import POINTWISE, integrand, is_mean
+from .notes import Call, JetNote, Note, below, numbers
+
+# Programs of more instructions are left to torch's operations, which take memory for one after the other.
+_MOST = 1000
+
+
+class _Emitter:
+    def __init__(self, call: Call) -> None:
+        self.call, self.n_points = call, call.n_points
+        # With their types: a column and a coefficient of one number are equal tuples.
+        self.inputs: dict[tuple[type, Any], int] = {}
+        self.steps: dict[Step, int] = {}
+        # What columns and coefficients of the program are.
+        self.columns: list[Tensor] = []
+        self.shared: list[Tensor] = []
+        self._registers: dict[Any, int] = {}
+
+    def input(self, meaning: Any) -> int:
+        return self.inputs.setdefault((type(meaning), meaning), -1 - len(self.inputs))
+
+    def jet(self, number: int) -> int:
+        return self.input(Leaf(*self.call.asked[number]))
+
+    def add(self, op: str, *operands: int) -> int:
+        return self.steps.setdefault(Step(op, operands), len(self.steps))
+
+    def number(self, value: float) -> int:
+        return self.steps.setdefault(Step("const", (), float(value)), len(self.steps))
+
+    def of(self, item: Any) -> int:
+        """The register of a note, a tensor or a number."""
+        if isinstance(item, (int, float)):
+            return self.number(item)
+        if isinstance(item, Tensor):
+            return self._given(item)
+        if item not in self._registers:
+            for own in below(item, self._is_open):
+                self._registers[own] = self._computed(own)
+        return self._registers[item]
+
+    def _is_open(self, note: Note) -> bool:
+        return note not in self._registers
+
+    def _computed(self, note: Note) -> int:
+        if self.call not in note.calls:
+            return self._given(numbers(note))
+        if isinstance(note, JetNote):
+            return self.jet(note.number)
+        return POINTWISE[note.func](self, *note.args, **note.options)
+
+    def _given(self, tensor: Tensor) -> int:
+        if id(tensor) not in self._registers:
+            kind, held = (Column, self.columns) if tensor.dim() else (Coefficient, self.shared)
+            self._registers[id(tensor)] = self.input(kind(len(held)))
+            held.append(tensor)
+        return self._registers[id(tensor)]
+
+
+def gradient(call: Call, cotangents: Mapping[int, Note | Tensor]) -> Tensor | None:
+    """For theta, of the sum of cotangents times derivatives, whose numbers are not needed for it; None where they are.
+
+    What was made of the derivatives and has one number, as a loss, is known from then on.
+
+    Args:
+        cotangents: by number of the derivative, (N,).
+    """
+    to, sums = _Emitter(call), call.open_sums()
+    # The residual 1 is there for its adjoint, which is 1 at points, and 0 where kernels fill up their vectors.
+    to.number(1.0)
+    one = to.input(Adjoint(0))
+    by_input: dict[int, int] = {}
+    for number, cotangent in cotangents.items():
+        jet, own = to.jet(number), to.of(cotangent)
+        by_input[jet] = to.add("add", by_input[jet], own) if jet in by_input else own
+    # The derivative by a coefficient is a sum over the points.
+    summed = [integrand(to, note.func, note.args) for note in sums]
+    first = len(to.shared)
+    by_input |= {to.input(Coefficient(first + k)): own for k, own in enumerate(summed)}
+    gradients = tuple((own, to.add("mul", one, value)) for own, value in by_input.items())
+    if len(to.steps) > _MOST:
+        return None
+    program = program_of(call.plan.d_in, Steps(tuple(to.inputs), tuple(to.steps), gradients))
+    theta, n = call.theta, call.n_points
+    columns = torch.stack(to.columns, 1) if to.columns else theta.new_empty(n, 0)
+    coefficients = theta.new_zeros(len(sums))
+    if to.shared:
+        coefficients = torch.cat([torch.stack(to.shared), coefficients])
+    term = Term("derivatives", program, call.x[None], columns)
+    weights = _weights(n, theta.dtype, theta.device)
+    found = call.engine.loss_and_gradient(call.plan, theta, coefficients, [term], weights)
+    for note, value in zip(sums, found.coefficients[first:].unbind(), strict=True):
+        note.settle(value / n if is_mean(note.func, note.args) else value)
+    call.settle()
+    return found.theta
+
+
+@lru_cache(maxsize=256)
+def _weights(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """With which the residual 1 has the adjoint 1: that is 2 weight / N times the residual."""
+    return torch.full((1,), n / 2, dtype=dtype, device=device)
+
+
+@lru_cache(maxsize=256)
+def program_of(n_inputs: int, given: Steps) -> Program:
+    """The first step is the residual."""
+    inputs, steps, gradients = with_laplacians(given)
+    channels = ChannelSet.closure(n_inputs, [own.channel for _, own in inputs if isinstance(own, Leaf)])
+    meanings: list[Input] = [
+        Jet(0, own.field, channels.position(own.channel)) if isinstance(own, Leaf) else own for _, own in inputs
+    ]
+
+    def moved(register: int) -> int:
+        return -1 - register if register < 0 else len(inputs) + register
+
+    def instruction(step: Step) -> Instruction:
+        a, b = (*map(moved, step.operands), -1, -1)[:2]
+        return Instruction(step.op, a, b, step.value)
+
+    return Program(
+        channels,
+        1,
+        sum(isinstance(meaning, Column) for meaning in meanings),
+        tuple(meanings),
+        tuple(map(instruction, steps)),
+        1,
+        (moved(0),),
+        tuple((-1 - own, moved(value)) for own, value in gradients),
+    )

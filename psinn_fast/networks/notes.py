@@ -1,0 +1,139 @@
+"""What is to be computed of derivatives, noted instead of done, and the numbers once somebody needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from weakref import ReferenceType, ref
+
+import torch
+from torch import Tensor
+
+from ..kernels.contract import Backend
+from ..kernels.language.channels import Channel, ChannelSet
+from ..kernels.network.plan import Plan
+
+
+class Call:
+    """Derivatives that were asked for, at the weights and points of that moment: both may change before anybody looks.
+
+    ``asked``: field and channel of each.
+    """
+
+    def __init__(
+        self, engine: Backend, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet,
+        asked: tuple[tuple[int, Channel], ...],
+    ) -> None:  # fmt: skip
+        self.engine, self.plan, self.channels, self.asked = engine, plan, channels, asked
+        self.theta, self.x = theta.detach().clone(), x.detach().clone(memory_format=torch.contiguous_format)
+        self._scalars: list[ReferenceType[Note]] = []
+        self._jets: Tensor | None = None
+
+    @property
+    def n_points(self) -> int:
+        return self.x.shape[0]
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether somebody needed numbers."""
+        return self._jets is not None
+
+    def derivative(self, number: int) -> Tensor:
+        """(N,), in memory of its own."""
+        if self._jets is None:
+            self._jets = self.engine.jets(self.plan, self.theta, self.x, self.channels)
+        field, channel = self.asked[number]
+        return self._jets[:, self.channels.position(channel), field].clone(memory_format=torch.contiguous_format)
+
+    def note_scalar(self, note: Note) -> None:
+        self._scalars.append(ref(note))
+
+    def open_sums(self) -> list[Note]:
+        """Means and sums over the points of this call alone that somebody holds, and that are not known yet."""
+        return [
+            note for note in self._open() if len(note.calls) == 1 and all(not part.is_scalar for part in note.parts)
+        ]
+
+    def settle(self) -> None:
+        """Scalars of which all is known become known, so that they do not keep anything."""
+        for note in self._open():
+            if all(part.known is not None for part in note.parts):
+                note.settle(note.compute())
+
+    def _open(self) -> list[Note]:
+        """In the order they were made."""
+        alive = (reference() for reference in self._scalars)
+        return [note for note in alive if note is not None and note.known is None]
+
+
+class Note:
+    """An operation of torch's on notes, tensors and numbers, not done yet. The tensors are nobody else's.
+
+    Attributes:
+        func, args, options: what torch was asked for.
+        is_scalar: it has one number, else one for each point.
+        calls: those whose derivatives it depends on.
+        known: the result, once it is computed.
+    """
+
+    __slots__ = ("__weakref__", "args", "calls", "func", "is_scalar", "known", "options")
+
+    def __init__(
+        self, func: Any, args: tuple[Any, ...], options: Mapping[str, Any], is_scalar: bool, calls: tuple[Call, ...]
+    ) -> None:
+        self.func, self.args, self.options, self.is_scalar, self.calls = func, args, options, is_scalar, calls
+        self.known: Tensor | None = None
+
+    @property
+    def parts(self) -> list[Note]:
+        return [arg for arg in self.args if isinstance(arg, Note)]
+
+    def compute(self) -> Tensor:
+        """What it is, all of its parts being known."""
+        found: Tensor = self.func(*(arg.known if isinstance(arg, Note) else arg for arg in self.args), **self.options)
+        return found
+
+    def settle(self, known: Tensor) -> None:
+        self.known = known
+        if self.is_scalar:  # nobody asks what it is made of
+            self.args, self.calls = (), ()
+
+
+class JetNote(Note):
+    """A derivative: number ``number`` of those that a call asked for."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, call: Call, number: int) -> None:
+        super().__init__(None, (), {}, False, (call,))
+        self.number = number
+
+    def compute(self) -> Tensor:
+        return self.calls[0].derivative(self.number)
+
+
+def numbers(note: Note) -> Tensor:
+    """The numbers that torch would have given at once. Not to be changed in place."""
+    for own in below(note, lambda own: own.known is None):
+        own.settle(own.compute())
+    assert note.known is not None
+    return note.known
+
+
+def below(note: Note, is_wanted: Callable[[Note], bool]) -> list[Note]:
+    """The wanted notes that it is made of, itself the last one, each behind those that it is made of.
+
+    What wanted ones are made of is looked at, and no more. Without recursion: losses may be sums of thousands.
+    """
+    found: dict[Note, None] = {}
+    stack = [(note, False)] if is_wanted(note) else []
+    while stack:
+        own, is_ready = stack.pop()
+        if own in found:
+            continue
+        if is_ready:
+            found[own] = None
+            continue
+        stack.append((own, True))
+        stack += [(part, False) for part in own.parts if part not in found and is_wanted(part)]
+    return list(found)

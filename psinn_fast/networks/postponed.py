@@ -1,0 +1,110 @@
+"""Derivatives that are not computed before somebody needs their numbers: a step of training may never do.
+
+`derivatives` gives tensors that wait (`waiting.py`). A loss of them is noted, torch's way back through it is noted as
+well, and where that reaches the network, one fused pass computes derivatives, cotangents and the gradient for theta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..kernels.contract import Backend
+from ..kernels.language.channels import Channel, ChannelSet
+from ..kernels.network.plan import Plan
+from .jets import theta_gradient
+from .noted_programs import gradient
+from .notes import Call, JetNote, Note
+from .waiting import Waiting
+
+# Others print their programs and compile them, which takes seconds: they compute at once.
+BACKENDS = ("cpu",)
+
+
+# Numbers of points times weights times channels: below, noting an operation costs more than computing derivatives.
+FEWEST = 5_000_000
+
+
+def can_wait(engine: Backend, theta: Tensor, x: Tensor, channels: ChannelSet) -> bool:
+    """Whether it pays to wait, for tensors that are numbers (not `are_transformed`)."""
+    return (
+        engine.name in BACKENDS
+        and x.dim() == 2
+        and len(x) * len(channels) * theta.numel() >= FEWEST
+        and theta.requires_grad
+        and not x.requires_grad
+        and torch.is_grad_enabled()
+        and not torch.is_inference(theta)
+        and not torch.is_inference(x)
+    )
+
+
+def postponed(
+    engine: Backend, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, asked: tuple[tuple[int, Channel], ...]
+) -> tuple[Tensor, ...]:
+    """The derivatives ``asked`` for (field, channel), each (N,)."""
+    engine.check(plan, theta, x, channels)
+    call = Call(engine, plan, theta, x, channels, asked)
+    # torch leaves Function.apply without types.
+    found: tuple[Tensor, ...] = _Postponed.apply(theta, x, call)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Postponed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, theta: Tensor, x: Tensor, call: Call) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(theta, x)
+        ctx.call = call
+        ctx.set_materialize_grads(False)
+        return tuple(Waiting.noted(JetNote(call, number)) for number in range(len(call.asked)))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        # Asked for even where the call's own copies do: torch's error, if they have been changed in place.
+        theta, x = ctx.saved_tensors
+        call: Call = ctx.call
+        given = {number: grad for number, grad in enumerate(grads) if grad is not None}
+        if not given:
+            return None, None, None
+        found = None
+        # Where numbers were needed all along, torch's operations have given plain ones, and there is nothing to spare.
+        if not torch.is_grad_enabled() and not (
+            call.is_computed and all(type(grad) is Tensor for grad in given.values())
+        ):
+            cotangents = {number: _cotangent(grad) for number, grad in given.items()}
+            found = gradient(call, cotangents) if all(map(_is_readable, cotangents.values())) else None
+        return _by_numbers(call, theta, x, given) if found is None else found, None, None
+
+
+def _cotangent(grad: Tensor) -> Note | Tensor:
+    if type(grad) is not Waiting:
+        return grad
+    return grad.numbers() if grad.held.note is None else grad.held.note
+
+
+def _is_readable(cotangent: Note | Tensor) -> bool:
+    """Batched ones (is_grads_batched) have no memory."""
+    return isinstance(cotangent, Note) or (type(cotangent) is Tensor and torch._C._has_storage(cotangent))
+
+
+def _by_numbers(call: Call, theta: Tensor, x: Tensor, given: Mapping[int, Tensor]) -> Tensor:
+    """With a graph if grad mode is on."""
+    by_channel: dict[Channel, dict[int, Tensor]] = {}
+    for number, grad in given.items():
+        field, channel = call.asked[number]
+        own = grad.plain() if type(grad) is Waiting else grad
+        fields = by_channel.setdefault(channel, {})
+        fields[field] = fields[field] + own if field in fields else own
+    cotangents = {channel: _columns(fields, call.plan.d_out) for channel, fields in by_channel.items()}
+    return theta_gradient(call.engine, call.plan, theta, x, call.channels, cotangents)
+
+
+def _columns(fields: Mapping[int, Tensor], n: int) -> Tensor:
+    """(N, F), of some of the fields (N,)."""
+    some = next(iter(fields.values()))
+    if n == 1:
+        return some.unsqueeze(-1)
+    return torch.stack([fields[k] if k in fields else torch.zeros_like(some) for k in range(n)], -1)

@@ -1,0 +1,222 @@
+"""Tensors whose numbers wait until somebody needs them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..kernels.errors import InputError
+from .noted_operations import LIKE, NOTED, OPERANDS, is_alias, is_whole
+from .notes import Note, numbers
+
+
+class _Held:
+    """What a tensor and its aliases share: a note or, once it has been changed or aliased otherwise, memory."""
+
+    __slots__ = ("memory", "note")
+
+    def __init__(self, note: Note) -> None:
+        self.note: Note | None = note
+        self.memory: Tensor | None = None
+
+
+class Waiting(Tensor):
+    """A tensor that knows how its numbers are computed, and has none.
+
+    For torch it is a tensor like any other: autograd records what is done to it, and runs its own formulas on the way
+    back. Only below that, where an operation would compute, it is noted if it is known to work point by point, and else
+    done at once, with numbers. So nothing that torch does, to this tensor or to gradients that wait themselves, depends
+    on what is known here. Methods that read memory, or treat subclasses in another way, do as ordinary tensors do.
+    """
+
+    held: _Held
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @classmethod
+    def of(cls, held: _Held, shape: torch.Size | tuple[int, ...], like: Tensor) -> Waiting:
+        # torch's stubs leave it without types.
+        made: Waiting = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+            cls, shape, dtype=like.dtype, device=like.device
+        )
+        made.held = held
+        return made
+
+    @classmethod
+    def noted(cls, note: Note) -> Waiting:
+        call = note.calls[0]
+        return cls.of(_Held(note), () if note.is_scalar else (call.n_points,), call.theta)
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        options = kwargs or {}
+        if (is_sum := NOTED.get(func)) is not None and (note := _note(func, is_sum, args, options)) is not None:
+            return cls.noted(note)
+        if not options and is_alias(func, args):
+            return cls.of(args[0].held, args[0].shape, args[0])
+        if func in LIKE and type(args[0]) is cls and not any(type(arg) is cls for arg in args[1:]):
+            shape = torch.empty(args[0].shape, dtype=args[0].dtype, device=args[0].device)
+            return func(shape, *args[1:], **options)
+        return _done(func, args, options)
+
+    def numbers(self) -> Tensor:
+        """To be read."""
+        if self.held.memory is not None:
+            return self.held.memory
+        assert self.held.note is not None
+        return numbers(self.held.note)
+
+    def memory(self) -> Tensor:
+        """To be read, changed and aliased: from now on the numbers are what lies there."""
+        if self.held.memory is None:
+            with torch.inference_mode(False):  # it may be changed when that is over
+                self.held.memory = self.numbers().clone()
+            self.held.note = None
+        return self.held.memory
+
+    def plain(self) -> Any:
+        """An ordinary tensor with these numbers, and a graph if this one has one."""
+        return self.clone()
+
+    def numpy(self, *args: Any, **kwargs: Any) -> Any:
+        return _as_array(self).numpy(*args, **kwargs)
+
+    def tolist(self) -> Any:
+        return self.numbers().tolist()
+
+    def data_ptr(self) -> int:
+        return self.memory().data_ptr()
+
+    def untyped_storage(self) -> Any:
+        return self.memory().untyped_storage()
+
+    def storage(self) -> Any:
+        memory: Any = self.memory()
+        return memory.storage()
+
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> Any:
+        return _as_array(self).__dlpack__(*args, **kwargs)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.plain().__deepcopy__(memo)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.plain().__reduce_ex__(protocol)
+
+    def __repr__(self, **options: Any) -> str:  # type: ignore[override]
+        return str(self.plain().__repr__(**options))
+
+    def __format__(self, spec: str) -> str:
+        return format(self.plain(), spec)
+
+
+def _as_array(tensor: Waiting) -> Any:
+    """What shares the tensor's memory, or makes torch say why that may not be."""
+    return tensor.plain() if tensor.requires_grad else tensor.memory()
+
+
+def _note(func: Any, is_sum: bool, args: tuple[Any, ...], options: dict[str, Any]) -> Note | None:
+    """The operation, if it takes notes of one shape, numbers, and tensors with a number for each point or for all."""
+    operands = args[: OPERANDS.get(func, len(args))]
+    if (options and not _is_alpha(options)) or (is_sum and not is_whole(func, args)):
+        return None
+    first: Any = next((arg for arg in operands if type(arg) is Waiting and arg.held.note is not None), None)
+    if first is None or (is_sum and not first.dim()):
+        return None
+    is_scalar, calls = not first.dim(), first.held.note.calls
+    for arg in operands:
+        kind = type(arg)
+        if kind is Waiting and (note := arg.held.note) is not None:
+            # Where the calls are the same, so are the points.
+            if note.calls is calls:
+                if note.is_scalar is not is_scalar:
+                    return None
+            elif _is_like(arg, first) and arg.shape == first.shape:
+                calls = tuple(dict.fromkeys((*calls, *note.calls)))
+            else:
+                return None
+        elif isinstance(arg, Tensor):
+            if not _is_like(arg, first) or (arg.shape != first.shape and (is_sum or arg.dim())):
+                return None
+        elif kind is not float and kind is not int:
+            return None
+    if not calls:
+        return None
+    made = Note(func, tuple(map(_kept, args)), options, is_sum or is_scalar, calls)
+    if made.is_scalar:
+        for call in calls:
+            call.note_scalar(made)
+    return made
+
+
+def _is_alpha(options: dict[str, Any]) -> bool:
+    return options.keys() == {"alpha"} and type(options["alpha"]) in (float, int)
+
+
+def _is_like(tensor: Tensor, other: Tensor) -> bool:
+    """Whether it has numbers of the same kind, which may be copied."""
+    return (
+        type(tensor) in (Waiting, Tensor, nn.Parameter)
+        and tensor.dtype == other.dtype
+        and tensor.device == other.device
+        and tensor.layout == torch.strided
+    )
+
+
+def _kept(item: Any) -> Any:
+    """As it is now: whoever has the tensor may change it."""
+    if type(item) is Waiting:
+        note = item.held.note
+        if note is None:
+            return item.numbers().clone()
+        return note.known if note.is_scalar and note.known is not None else note
+    return item.clone() if isinstance(item, Tensor) else item
+
+
+def _done(func: Any, args: Any, options: dict[str, Any]) -> Any:
+    """The operation, on numbers."""
+    owners: dict[int, Waiting] = {}
+
+    def memory(tensor: Waiting) -> Tensor:
+        owners[id(tensor.memory())] = tensor
+        return tensor.memory()
+
+    aliased = _aliased(func)
+    ready = [_each(arg, memory if k in aliased else Waiting.numbers) for k, arg in enumerate(args)]
+    named = {key: _each(arg, memory if key in aliased else Waiting.numbers) for key, arg in options.items()}
+    found = func(*ready, **named)
+    for own in owners.values():
+        if own.memory().shape != own.shape:
+            raise InputError(
+                f"{func}: the shape of derivatives cannot be changed in place; write the operation without the "
+                "underscore, or clone() them first"
+            )
+    return owners.get(id(found), found)
+
+
+@lru_cache(maxsize=1024)
+def _aliased(func: Any) -> frozenset[int | str]:
+    """Positions and names of the arguments that are changed, or that a view is given of."""
+    arguments = enumerate(func._schema.arguments)
+    return frozenset(key for k, own in arguments if own.alias_info is not None for key in (k, own.name))
+
+
+def _each(item: Any, change: Any) -> Any:
+    if isinstance(item, Waiting):
+        return change(item)
+    return type(item)(_each(part, change) for part in item) if isinstance(item, (list, tuple)) else item
+
+
+def _leave_to_python() -> None:
+    """Compiled code that is given such tensors leaves what they do to Python, instead of compiling that, too.
+
+    This is what torch.compiler.disable does, without importing the compiler and Triton, which takes a second.
+    """
+    frames: Any = torch._C._dynamo.eval_frame
+    skip = frames._FrameAction.SKIP
+    frames.set_code_exec_strategy(Waiting.__torch_dispatch__.__code__, frames._FrameExecStrategy(skip, skip))
+
+
+_leave_to_python()

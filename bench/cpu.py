@@ -15,7 +15,7 @@ import torch
 
 from psinn_fast.kernels.cpu.extension import chosen_instruction_set, why_not
 
-from . import cpu_memory, cpu_overhead, cpu_paper, cpu_peak, cpu_steps, cpu_structures
+from . import cpu_memory, cpu_overhead, cpu_paper, cpu_peak, cpu_sets, cpu_steps, cpu_structures
 from .environment import environment
 from .jax_peer import limit_threads
 from .section import Settings, attempt
@@ -24,6 +24,7 @@ SECTIONS = {
     "steps": cpu_steps,
     "peak": cpu_peak,
     "structures": cpu_structures,
+    "sets": cpu_sets,
     "overhead": cpu_overhead,
     "memory": cpu_memory,
     "paper": cpu_paper,

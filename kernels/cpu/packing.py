@@ -126,7 +126,14 @@ def _pack_channels(channels: ChannelSet) -> Any:
             ],
             "n_slopes": recurrence.n_slopes,
             "n_forward_rows": len(recurrence.forward),
-            "rows": [*recurrence.forward, *recurrence.adjoint],
+            "rows": [
+                (
+                    row.result,
+                    row.adds,
+                    [(own.a, own.b, factor) for own, factor in zip(row.products, row.factors(), strict=True)],
+                )
+                for row in (*recurrence.forward, *recurrence.adjoint)
+            ],
         }
     )
 

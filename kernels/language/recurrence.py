@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from math import comb, prod
 from typing import NamedTuple
 
@@ -30,11 +30,16 @@ class Product(NamedTuple):
 
 
 class Row(NamedTuple):
-    """v[result] = (v[result] if ``adds`` else 0) + the sum of ``products``, those with the coefficient 1 first."""
+    """v[result] = (v[result] if ``adds`` else 0) + the sum of ``products``, the largest coefficients first."""
 
     result: int
     adds: bool
     products: tuple[Product, ...]
+
+    def factors(self) -> tuple[float, ...]:
+        """By which to multiply the sum of v[a] * v[b] so far after each of the products; mostly 1."""
+        coefficients = [product.coefficient for product in self.products]
+        return tuple(own / following for own, following in pairwise([*coefficients, 1.0]))
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class _Recurrence:
 
 
 def _row(result: int, adds: bool, products: list[Product]) -> Row:
-    return Row(result, adds, tuple(sorted(products, key=lambda own: own.coefficient != 1)))
+    return Row(result, adds, tuple(sorted(products, key=lambda own: -abs(own.coefficient))))
 
 
 def _binomial(index: MultiIndex, part: MultiIndex) -> int:

@@ -19,17 +19,17 @@ PSINN_INLINE void tanh_derivatives(Vec<T> t, int order, Vec<T>* f) {
   if (order >= 5) f[5] = f[1] * (T(16) + (t * t) * (T(120) * (t * t) - T(120)));
 }
 
-template <class T, class R>
-PSINN_INLINE Vec<T> evaluate(const R& rule, int first, int last, const Vec<T>* z) {
+// The sum of a set's monomials FIRST..LAST - 1.
+template <class T, class Set, int FIRST, int LAST>
+PSINN_INLINE Vec<T> evaluate(const Vec<T>* z) {
   Vec<T> sum{};
-  PSINN_UNROLL
-  for (int m = first; m < last; ++m) {
-    const Monomial& monomial = rule.monomial(m);
+  each<FIRST, LAST>([&](auto m) PSINN_LAMBDA {
+    constexpr Monomial monomial = Set::monomials[decltype(m)::value];
     Vec<T> value = z[monomial.factors[0]];
-    PSINN_UNROLL
-    for (int i = 1; i < monomial.n_factors; ++i) value *= z[monomial.factors[i]];
-    sum += monomial.coefficient == 1 ? value : value * static_cast<T>(monomial.coefficient);
-  }
+    each<1, monomial.n_factors>([&](auto i) PSINN_LAMBDA { value *= z[monomial.factors[decltype(i)::value]]; });
+    if constexpr (monomial.coefficient != 1) value *= static_cast<T>(monomial.coefficient);
+    sum += value;
+  });
   return sum;
 }
 
@@ -54,6 +54,9 @@ PSINN_INLINE void mix(int mixing, int first, int last, V (&v)[SIZE][N]) {
   if constexpr (SIZE >= 4)
     if (mixing >= 4) butterflies<2>(first, last, v);
 }
+
+// Whether the operands are the outputs.
+inline bool is_direct(const psinn::Orbit& orbit) { return orbit.n_sums == 0 && orbit.mixing_after <= 1; }
 
 // Rows of an orbit, the k-th time; rows are `stride` numbers apart.
 template <int SIZE, class P>
@@ -129,6 +132,63 @@ PSINN_INLINE void for_orbits(const psinn::Orbits& orbits, const Action& action) 
   }
 }
 
+// h, h[0] = tanh(z[0]), from the channels z of a neuron.
+template <class T, class R>
+PSINN_INLINE void jet_forward(const Vec<T>* z, Vec<T>* h) {
+  using Set = typename R::Set;
+  Vec<T> f[MOST_ORDER + 2];
+  h[0] = tanh<T>(z[0]);
+  tanh_derivatives<T>(h[0], R::order(), f);
+  each<1, R::channels()>([&](auto c) PSINN_LAMBDA { h[decltype(c)::value] = f[1] * z[decltype(c)::value]; });
+  each<0, Set::n_parts>([&](auto i) PSINN_LAMBDA {
+    constexpr Part part = Set::parts[decltype(i)::value];
+    if constexpr (part.channel >= R::first())
+      h[part.channel] += f[part.order] * evaluate<T, Set, part.first, part.last>(z);
+  });
+}
+
+// z_bar from h_bar, with tanh in place of the value of z.
+template <class T, class R>
+PSINN_INLINE void jet_adjoint(const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
+  using Set = typename R::Set;
+  constexpr int n = R::channels(), first = R::first();
+  Vec<T> f[MOST_ORDER + 2];
+  tanh_derivatives<T>(z[0], R::order() + 1, f);
+  PSINN_UNROLL
+  for (int c = 0; c < n; ++c) z_bar[c] = c >= first ? f[1] * h_bar[c] : Vec<T>{};
+  if constexpr (n > 1) {
+    Vec<T> weighted{};
+    PSINN_UNROLL
+    for (int c = first > 1 ? first : 1; c < n; ++c) weighted += z[c] * h_bar[c];
+    z_bar[0] += f[2] * weighted;
+  }
+  each<0, Set::n_parts>([&](auto i) PSINN_LAMBDA {
+    constexpr Part part = Set::parts[decltype(i)::value];
+    if constexpr (part.channel >= first) {
+      const Vec<T> c_bar = h_bar[part.channel];
+      z_bar[0] += f[part.order + 1] * (c_bar * evaluate<T, Set, part.first, part.last>(z));
+      const Vec<T> common = f[part.order] * c_bar;
+      each<part.partial_first, part.partial_last>([&](auto p) PSINN_LAMBDA {
+        constexpr Partial partial = Set::partials[decltype(p)::value];
+        z_bar[partial.b] += common * evaluate<T, Set, partial.first, partial.last>(z);
+      });
+    }
+  });
+}
+
+// Orbits of several neurons with more channels than fit into registers share one copy, which halves what there is to
+// compile.
+template <class R, int SIZE>
+constexpr bool is_shared = SIZE > 1 && R::capacity > 6;
+template <class T, class R>
+__attribute__((noinline)) void shared_forward(const Vec<T>* z, Vec<T>* h) {
+  jet_forward<T, R>(z, h);
+}
+template <class T, class R>
+__attribute__((noinline)) void shared_adjoint(const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
+  jet_adjoint<T, R>(z, h_bar, z_bar);
+}
+
 // z: slots, left as the pre-activations of the orbit's neurons in the order of its slots, t in place of the value.
 // h_c = sum_k tanh^(k)(z + bias) * (monomials in z's channels), mixed into the operands `out`.
 template <class T, class R>
@@ -153,18 +213,12 @@ void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const 
         }
         PSINN_UNROLL
         for (int j = 0; j < SIZE; ++j) {
-          Vec<T>(&h)[R::capacity] = hs[j];
-          Vec<T> f[MOST_ORDER + 2];
-          const Vec<T> t = tanh<T>(zs[j][0] + (bias ? bias[orbit.neuron[j] + k] : T(0)));
-          store<T>(slots[j] + s * L, t);
-          tanh_derivatives<T>(t, rule.order(), f);
-          h[0] = t;
-          PSINN_UNROLL
-          for (int c = 1; c < n; ++c) h[c] = f[1] * zs[j][c];
-          for (int i = 0; i < rule.n_parts(); ++i) {
-            const Part& part = rule.part(i);
-            if (part.channel >= first) h[part.channel] += f[part.order] * evaluate<T>(rule, part.first, part.last, zs[j]);
-          }
+          zs[j][0] += bias ? bias[orbit.neuron[j] + k] : T(0);
+          if constexpr (is_shared<R, SIZE>)
+            shared_forward<T, R>(zs[j], hs[j]);
+          else
+            jet_forward<T, R>(zs[j], hs[j]);
+          store<T>(slots[j] + s * L, hs[j][0]);
         }
         store_operands<T, SIZE, R::capacity>(orbit, first, n, width, hs, operands, s * L);
       }
@@ -173,9 +227,10 @@ void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const 
 }
 
 // From the adjoints of the operands to those of the slots, which replace z; bias_bar[neuron] += z_bar of the value, lane
-// by lane. value_bar, if not null: that z_bar for each point, neuron after neuron.
+// by lane. value_bar, if not null: that z_bar for each point, neuron after neuron. `out`, the outputs, is not needed here.
 template <class T, class R>
-void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, const T* out_bar, T* bias_bar, T* value_bar) {
+void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, const T* /*out*/, T* out_bar, T* bias_bar,
+                        T* value_bar) {
   for_orbits(orbits, [&](const psinn::Orbit& orbit, auto size) {
     constexpr int L = LANES<T>, SIZE = decltype(size)::value;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
@@ -183,39 +238,20 @@ void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, const 
       T* slots[SIZE];
       const T* operands[SIZE];
       rows_of<SIZE>(orbit.slot, k, static_cast<psinn::Index>(n) * width, z, slots);
-      rows_of<SIZE>(orbit.operand, k, static_cast<psinn::Index>(n - first) * width, out_bar, operands);
+      rows_of<SIZE, const T>(orbit.operand, k, static_cast<psinn::Index>(n - first) * width, out_bar, operands);
       for (int s = 0; s < sub; ++s) {
         Vec<T> hs[SIZE][R::capacity], outs[SIZE][R::capacity];
         load_outputs_bar<T, SIZE, R::capacity>(orbit, first, n, width, operands, s * L, hs);
         PSINN_UNROLL
         for (int j = 0; j < SIZE; ++j) {
-          Vec<T>(&h)[R::capacity] = hs[j];
           Vec<T>(&out)[R::capacity] = outs[j];
-          Vec<T> zs[R::capacity], f[MOST_ORDER + 2];
-          out[0] = zs[0] = Vec<T>{};
+          Vec<T> zs[R::capacity];
           PSINN_UNROLL
           for (int c = 0; c < n; ++c) zs[c] = load<T>(slots[j] + s * L + c * width);
-          tanh_derivatives<T>(zs[0], rule.order() + 1, f);
-          PSINN_UNROLL
-          for (int c = 0; c < n; ++c) out[c] = c >= first ? f[1] * h[c] : Vec<T>{};
-          if (n > 1) {
-            Vec<T> weighted{};
-            PSINN_UNROLL
-            for (int c = first > 1 ? first : 1; c < n; ++c) weighted += zs[c] * h[c];
-            out[0] += f[2] * weighted;
-          }
-          for (int i = 0; i < rule.n_parts(); ++i) {
-            const Part& part = rule.part(i);
-            if (part.channel < first) continue;
-            const Vec<T> c_bar = h[part.channel];
-            out[0] += f[part.order + 1] * (c_bar * evaluate<T>(rule, part.first, part.last, zs));
-            const Vec<T> common = f[part.order] * c_bar;
-            PSINN_UNROLL
-            for (int p = part.partial_first; p < part.partial_last; ++p) {
-              const Partial& partial = rule.partial(p);
-              out[partial.b] += common * evaluate<T>(rule, partial.first, partial.last, zs);
-            }
-          }
+          if constexpr (is_shared<R, SIZE>)
+            shared_adjoint<T, R>(zs, hs[j], out);
+          else
+            jet_adjoint<T, R>(zs, hs[j], out);
           T* sum = bias_bar + (orbit.neuron[j] + k) * L;
           store<T>(sum, load<T>(sum) + out[0]);
           if (value_bar) store<T>(value_bar + static_cast<psinn::Index>(orbit.neuron[j] + k) * width + s * L, out[0]);

@@ -1,166 +1,209 @@
 // tanh of a jet and its adjoint for channel sets that are not known at compile time, by the recurrence of
 // kernels/language/recurrence.py: rows of products of two numbers. A block of neurons goes through each row together,
-// which hides what reading the row costs.
+// which hides what reading the row costs, and works where the numbers lie: z, h and their adjoints in the panel, the
+// slopes in a memory of its own, where an orbit's h go, too, if its operands are not its outputs.
 #pragma once
 
 #include "activation.h"
 
 namespace PSINN_NAMESPACE {
 
-constexpr int NEURONS_PER_BLOCK = 8;
+// Repetitions of an orbit that go together.
+constexpr int repeats_per_block(int orbit_size) { return orbit_size == 4 ? 4 : 8; }
+// Planes, n channels of a neuron each, that a block takes: the slopes, h of each neuron, and the adjoints of these.
+constexpr int planes(int orbit_size) { return 2 * (1 + orbit_size); }
 
-// Vectors that a block takes: channels of z and h, slopes, and the adjoints of all these.
 inline psinn::Index block_vectors(const Rules& rules) {
-  return 2 * (2 * rules.n_channels + rules.n_slopes) * NEURONS_PER_BLOCK;
+  const int n = rules.n_channels;
+  return static_cast<psinn::Index>(planes(2)) * repeats_per_block(2) * n * points_per_panel(n);
 }
+static_assert(planes(4) * repeats_per_block(4) <= planes(2) * repeats_per_block(2), "the largest block is that of pairs");
 
-template <class T, int BLOCK>
-PSINN_INLINE void run_rows(const Rules& rules, int first, int last, Vec<T> (*v)[BLOCK]) {
+// v: where the numbers lie, those of the next neuron `stride` further. Rows that make h are left out if h is given.
+template <class T, int N>
+PSINN_INLINE void run_rows(const Rules& rules, int first, int last, bool has_outputs, T* const* v, psinn::Index stride) {
   for (int r = first; r < last; ++r) {
     const psinn::RecurrenceRow& row = rules.rows[r];
-    Vec<T> sum[BLOCK];
-    PSINN_UNROLL
-    for (int b = 0; b < BLOCK; ++b) sum[b] = row.adds ? v[row.result][b] : Vec<T>{};
-    int p = row.first;
-    for (; p < row.first_scaled; ++p) {
+    if (has_outputs && row.result < 2 * rules.n_channels) continue;
+    Vec<T> sum[N] = {};
+    for (int p = row.first; p < row.last; ++p) {
       const psinn::RecurrenceProduct& own = rules.products[p];
+      const T *a = v[own.a], *b = v[own.b];
       PSINN_UNROLL
-      for (int b = 0; b < BLOCK; ++b) sum[b] += v[own.a][b] * v[own.b][b];
+      for (int i = 0; i < N; ++i) sum[i] += load<T>(a + i * stride) * load<T>(b + i * stride);
+      if (own.factor != 1) PSINN_UNROLL
+        for (int i = 0; i < N; ++i) sum[i] *= static_cast<T>(own.factor);
     }
-    for (; p < row.last; ++p) {
-      const psinn::RecurrenceProduct& own = rules.products[p];
-      const Vec<T> coefficient = broadcast<T>(static_cast<T>(own.coefficient));
-      PSINN_UNROLL
-      for (int b = 0; b < BLOCK; ++b) sum[b] += coefficient * v[own.a][b] * v[own.b][b];
-    }
+    T* result = v[row.result];
+    if (row.adds) PSINN_UNROLL
+      for (int i = 0; i < N; ++i) sum[i] += load<T>(result + i * stride);
     PSINN_UNROLL
-    for (int b = 0; b < BLOCK; ++b) v[row.result][b] = sum[b];
+    for (int i = 0; i < N; ++i) store<T>(result + i * stride, sum[i]);
   }
 }
 
-// REPEATS times the SIZE neurons of an orbit: those of repetition k + r, j-th of the orbit, are number r * SIZE + j.
+// Repetitions k..k + REPEATS - 1 of an orbit of SIZE neurons, the s-th vector of points.
 template <class T, int SIZE, int REPEATS>
 struct Block {
-  static constexpr int L = LANES<T>, N = SIZE * REPEATS;
-  using Row = Vec<T>[N];
+  static constexpr int L = LANES<T>;
+  using Index = psinn::Index;
   const AnyRule& rule;
   const psinn::Orbit& orbit;
-  Row* v;
+  T* memory;
   int k, s;
-  psinn::Index n = rule.channels(), first = rule.first(), width = rule.sub() * L;
-  psinn::Index h = n, slope = 2 * n, bar = 2 * n + rule.rules.n_slopes;
+  Index n = rule.channels(), first = rule.first(), width = rule.sub() * L, stride = n * width;
+  bool in_place = first == 0 && is_direct(orbit);  // h and its adjoint lie in the operands' rows
 
-  // Where channel `start` of each neuron's row lies; channels lie `width` numbers apart.
+  T* plane(int number) const { return memory + number * REPEATS * stride + s * L; }
+  // The rows of the j-th neuron's repetitions.
   template <class P>
-  PSINN_INLINE void rows_at(P* data, const int* rows, psinn::Index start, P* (&found)[N]) const {
-    PSINN_UNROLL
-    for (int b = 0; b < N; ++b) found[b] = data + (rows[b % SIZE] + k + b / SIZE) * (n - start) * width + s * L;
+  P* rows(P* data, const int* numbers, int j) const {
+    return data + (numbers[j] + k) * stride + s * L;
   }
 
-  // Pre-activations of the neurons, with tanh in place of the value if `is_done`, and all h and slopes.
-  PSINN_INLINE void forward(T* z, const T* bias, bool is_done) const {
-    T* rows[N];
-    rows_at(z, orbit.slot, 0, rows);
-    const bool is_mixed = !is_done && SIZE > 1 && orbit.mixing > 1;
-    for (psinn::Index c = 0; c < n; ++c) {
-      Vec<T> own[SIZE][REPEATS];
+  void forward(T* z, const T* bias, T* out) const {
+    mix_slots(z);
+    for (int j = 0; j < SIZE; ++j) {
+      T *own = rows(z, orbit.slot, j), *h = in_place ? rows(out, orbit.operand, j) : plane(2 + j);
       PSINN_UNROLL
-      for (int b = 0; b < N; ++b) own[b % SIZE][b / SIZE] = load<T>(rows[b] + c * width);
-      if (is_mixed) mix(orbit.mixing, 0, REPEATS, own);
-      PSINN_UNROLL
-      for (int b = 0; b < N; ++b) {
-        Vec<T> value = own[b % SIZE][b / SIZE];
-        if (c == 0 && !is_done) value = tanh<T>(value + (bias ? bias[orbit.neuron[b % SIZE] + k + b / SIZE] : T(0)));
-        if (is_mixed || (c == 0 && !is_done)) store<T>(rows[b] + c * width, value);
-        v[c == 0 ? h : c][b] = value;
-      }
-    }
-    PSINN_UNROLL
-    for (int b = 0; b < N; ++b) v[slope][b] = T(1) - v[h][b] * v[h][b];
-    run_rows<T, N>(rule.rules, 0, rule.rules.n_forward_rows, v);
-  }
-
-  PSINN_INLINE void store_outputs(T* out) const {
-    T* rows[N];
-    rows_at(out, orbit.operand, first, rows);
-    for (psinn::Index c = first; c < n; ++c) PSINN_UNROLL
       for (int r = 0; r < REPEATS; ++r) {
+        const Vec<T> t = tanh<T>(load<T>(own + r * stride) + (bias ? bias[orbit.neuron[j] + k + r] : T(0)));
+        store<T>(own + r * stride, t);
+        store<T>(h + r * stride, t);
+      }
+      run_forward(own, h, false);
+    }
+    if (in_place) return;
+    for_operands(out, [&](T* const(&to)[SIZE], int at, int c) {
+      Vec<T> own[SIZE][1];
+      PSINN_UNROLL
+      for (int j = 0; j < SIZE; ++j) own[j][0] = load<T>(plane(2 + j) + at + c * width);
+      store_operands<T, SIZE, 1>(orbit, 0, 1, 0, own, to, 0);
+    });
+  }
+
+  // out: what `forward` made, or null if that is gone. Destroys out_bar.
+  void adjoint(T* z, const T* out, T* out_bar, T* bias_bar, T* value_bar) const {
+    if (!in_place) load_planes(out_bar);
+    const bool has_outputs = in_place && out;
+    for (int j = 0; j < SIZE; ++j) {
+      T* own = rows(z, orbit.slot, j);
+      T* h_bar = in_place ? rows(out_bar, orbit.operand, j) : plane(2 + SIZE + j);
+      run_adjoint(own, has_outputs ? const_cast<T*>(rows(out, orbit.operand, j)) : plane(2 + j), h_bar, has_outputs);
+      PSINN_UNROLL
+      for (int r = 0; r < REPEATS; ++r) {
+        const Index neuron = orbit.neuron[j] + k + r;
+        const Vec<T> bar = load<T>(own + r * stride);
+        store<T>(bias_bar + neuron * L, load<T>(bias_bar + neuron * L) + bar);
+        if (value_bar) store<T>(value_bar + neuron * width + s * L, bar);
+      }
+    }
+    mix_slots(z);
+  }
+
+ private:
+  using Numbers = T* [6 * MOST_CHANNELS];
+
+  // z and h lie in rows of all channels, tanh in place of the value of z.
+  void run_forward(T* z, T* h, bool has_outputs) const {
+    Numbers v;
+    place(z, h, plane(0), v);
+    run_forward(v, has_outputs);
+  }
+  void run_forward(T* const* v, bool has_outputs) const {
+    PSINN_UNROLL
+    for (int r = 0; r < REPEATS; ++r) {
+      const Vec<T> t = load<T>(v[0] + r * stride);
+      store<T>(v[2 * n] + r * stride, T(1) - t * t);
+    }
+    run_rows<T, REPEATS>(rule.rules, 0, rule.rules.n_forward_rows, has_outputs, v, stride);
+  }
+
+  // z_bar takes the place of z, which is no longer read by then.
+  void run_adjoint(T* z, T* h, T* h_bar, bool has_outputs) const {
+    Numbers v;
+    place(z, h, plane(0), v);
+    v[n] = z;
+    run_forward(v, has_outputs);
+    place(z, h_bar, plane(1), v + 2 * n + rule.rules.n_slopes);
+    run_rows<T, REPEATS>(rule.rules, rule.rules.n_forward_rows, rule.rules.n_rows, false, v, stride);
+  }
+
+  void place(T* z, T* h, T* slopes, T** v) const {
+    for (Index c = 0; c < n; ++c) {
+      v[c] = z + c * width;
+      v[n + c] = h + c * width;
+    }
+    for (Index b = 0; b < rule.rules.n_slopes; ++b) v[2 * n + b] = slopes + b * width;
+  }
+
+  void mix_slots(T* z) const {
+    if (SIZE == 1 || orbit.mixing <= 1) return;
+    for (int r = 0; r < REPEATS; ++r)
+      for (Index c = 0; c < n; ++c) {
         Vec<T> own[SIZE][1];
-        T* to[SIZE];
         PSINN_UNROLL
-        for (int j = 0; j < SIZE; ++j) {
-          own[j][0] = v[h + c][r * SIZE + j];
-          to[j] = rows[r * SIZE + j] + (c - first) * width;
-        }
-        store_operands<T, SIZE, 1>(orbit, 0, 1, 0, own, to, 0);
+        for (int j = 0; j < SIZE; ++j) own[j][0] = load<T>(rows(z, orbit.slot, j) + r * stride + c * width);
+        mix(orbit.mixing, 0, 1, own);
+        PSINN_UNROLL
+        for (int j = 0; j < SIZE; ++j) store<T>(rows(z, orbit.slot, j) + r * stride + c * width, own[j][0]);
       }
   }
 
-  PSINN_INLINE void adjoint(T* z, const T* out_bar, T* bias_bar, T* value_bar) const {
-    forward(z, nullptr, true);
-    const T* from[N];
-    rows_at(out_bar, orbit.operand, first, from);
-    for (psinn::Index c = 0; c < first; ++c) PSINN_UNROLL
-      for (int b = 0; b < N; ++b) v[bar + h + c][b] = Vec<T>{};
-    for (psinn::Index c = first; c < n; ++c) PSINN_UNROLL
-      for (int r = 0; r < REPEATS; ++r) {
-        Vec<T> own[SIZE][1];
-        const T* operands[SIZE];
+  // action(channel c of the operands, of the repetition whose rows in the planes start at `at`, c) for those that there are.
+  template <class Action>
+  PSINN_INLINE void for_operands(T* data, const Action& action) const {
+    for (int r = 0; r < REPEATS; ++r)
+      for (Index c = first; c < n; ++c) {
+        T* operands[SIZE];
         PSINN_UNROLL
-        for (int j = 0; j < SIZE; ++j) operands[j] = from[r * SIZE + j] + (c - first) * width;
-        load_outputs_bar<T, SIZE, 1>(orbit, 0, 1, 0, operands, 0, own);
-        PSINN_UNROLL
-        for (int j = 0; j < SIZE; ++j) v[bar + h + c][r * SIZE + j] = own[j][0];
+        for (int j = 0; j < SIZE; ++j)
+          operands[j] = data + ((orbit.operand[j] + k + r) * (n - first) + c - first) * width + s * L;
+        action(operands, static_cast<int>(r * stride), static_cast<int>(c));
       }
-    run_rows<T, N>(rule.rules, rule.rules.n_forward_rows, rule.rules.n_rows, v);
-    PSINN_UNROLL
-    for (int b = 0; b < N; ++b) {
-      const psinn::Index neuron = orbit.neuron[b % SIZE] + k + b / SIZE;
-      store<T>(bias_bar + neuron * L, load<T>(bias_bar + neuron * L) + v[bar][b]);
-      if (value_bar) store<T>(value_bar + neuron * width + s * L, v[bar][b]);
-    }
-    T* to[N];
-    rows_at(z, orbit.slot, 0, to);
-    for (psinn::Index c = 0; c < n; ++c) {
-      Vec<T> own[SIZE][REPEATS];
+  }
+
+  void load_planes(T* out_bar) const {
+    for (int j = 0; j < SIZE; ++j)
+      for (int r = 0; r < REPEATS; ++r)
+        for (Index c = 0; c < first; ++c) store<T>(plane(2 + SIZE + j) + r * stride + c * width, Vec<T>{});
+    for_operands(out_bar, [&](T* const(&from)[SIZE], int at, int c) {
+      const T* operands[SIZE];
       PSINN_UNROLL
-      for (int b = 0; b < N; ++b) own[b % SIZE][b / SIZE] = v[bar + c][b];
-      mix(orbit.mixing, 0, REPEATS, own);
+      for (int j = 0; j < SIZE; ++j) operands[j] = from[j];
+      Vec<T> own[SIZE][1];
+      load_outputs_bar<T, SIZE, 1>(orbit, 0, 1, 0, operands, 0, own);
       PSINN_UNROLL
-      for (int b = 0; b < N; ++b) store<T>(to[b] + c * width, own[b % SIZE][b / SIZE]);
-    }
+      for (int j = 0; j < SIZE; ++j) store<T>(plane(2 + SIZE + j) + at + c * width, own[j][0]);
+    });
   }
 };
 
 // action(block) for the neurons of an orbit from repetition k on, REPEATS at a time, the rest in smaller blocks.
 template <class T, int SIZE, int REPEATS, class Action>
-PSINN_INLINE void for_repeats(const AnyRule& rule, const psinn::Orbit& orbit, int k, int s, Vec<T>* numbers, const Action& action) {
+PSINN_INLINE void for_repeats(const AnyRule& rule, const psinn::Orbit& orbit, int k, int s, const Action& action) {
   for (; k + REPEATS <= orbit.repeat; k += REPEATS)
-    action(Block<T, SIZE, REPEATS>{rule, orbit, reinterpret_cast<Vec<T>(*)[SIZE * REPEATS]>(numbers), k, s});
-  if constexpr (REPEATS > 1) for_repeats<T, SIZE, REPEATS / 2>(rule, orbit, k, s, numbers, action);
+    action(Block<T, SIZE, REPEATS>{rule, orbit, static_cast<T*>(rule.block), k, s});
+  if constexpr (REPEATS > 1) for_repeats<T, SIZE, REPEATS / 2>(rule, orbit, k, s, action);
 }
 
 template <class T, class Action>
 void for_blocks(const AnyRule& rule, const psinn::Orbits& orbits, const Action& action) {
   for_orbits(orbits, [&](const psinn::Orbit& orbit, auto size) {
     constexpr int SIZE = decltype(size)::value;
-    Vec<T>* numbers = static_cast<Vec<T>*>(rule.block);
-    for (int s = 0; s < rule.sub(); ++s)
-      for_repeats<T, SIZE, NEURONS_PER_BLOCK / SIZE>(rule, orbit, 0, s, numbers, action);
+    for (int s = 0; s < rule.sub(); ++s) for_repeats<T, SIZE, repeats_per_block(SIZE)>(rule, orbit, 0, s, action);
   });
 }
 
 template <class T>
 void activation_forward(const AnyRule& rule, const psinn::Orbits& orbits, T* z, const T* bias, T* out) {
-  for_blocks<T>(rule, orbits, [&](const auto& block) {
-    block.forward(z, bias, false);
-    block.store_outputs(out);
-  });
+  for_blocks<T>(rule, orbits, [&](const auto& block) { block.forward(z, bias, out); });
 }
 
 template <class T>
-void activation_adjoint(const AnyRule& rule, const psinn::Orbits& orbits, T* z, const T* out_bar, T* bias_bar, T* value_bar) {
-  for_blocks<T>(rule, orbits, [&](const auto& block) { block.adjoint(z, out_bar, bias_bar, value_bar); });
+void activation_adjoint(const AnyRule& rule, const psinn::Orbits& orbits, T* z, const T* out, T* out_bar, T* bias_bar,
+                        T* value_bar) {
+  for_blocks<T>(rule, orbits, [&](const auto& block) { block.adjoint(z, out, out_bar, bias_bar, value_bar); });
 }
 
 }  // namespace PSINN_NAMESPACE

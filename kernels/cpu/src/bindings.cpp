@@ -180,13 +180,11 @@ std::shared_ptr<RulesOf> make_rules(const py::dict& given) {
   rules->n_slopes = given["n_slopes"].cast<int>();
   rules->n_forward_rows = given["n_forward_rows"].cast<int>();
   for (const py::handle item : given["rows"].cast<py::list>()) {
-    const auto own = item.cast<py::tuple>();  // result, adds, [(coefficient, a, b)], those with coefficient 1 first
-    RecurrenceRow row{own[0].cast<int>(), own[1].cast<bool>(), static_cast<int>(rules->products.size()), 0, 0};
-    row.first_scaled = row.first;
-    for (const py::handle entry : own[2].cast<py::tuple>()) {
-      const auto [coefficient, a, b] = entry.cast<std::tuple<double, int, int>>();
-      rules->products.push_back({coefficient, a, b});
-      if (coefficient == 1) ++row.first_scaled;
+    const auto own = item.cast<py::tuple>();  // result, adds, [(a, b, factor)]
+    RecurrenceRow row{own[0].cast<int>(), own[1].cast<bool>(), static_cast<int>(rules->products.size()), 0};
+    for (const py::handle entry : own[2].cast<py::list>()) {
+      const auto [a, b, factor] = entry.cast<std::tuple<int, int, double>>();
+      rules->products.push_back({a, b, factor});
     }
     row.last = static_cast<int>(rules->products.size());
     rules->rows.push_back(row);

@@ -102,15 +102,16 @@ struct Part {
   int partial_first, partial_last;  // partials
 };
 
-// v[result] = (adds ? v[result] : 0) + sum of coefficient v[a] v[b]; see kernels/language/recurrence.py.
+// v[result] = (adds ? v[result] : 0) + sum of coefficient v[a] v[b]; see kernels/language/recurrence.py. After v[a] v[b] is
+// added, the sum so far is multiplied by `factor`.
 struct RecurrenceProduct {
-  double coefficient;
   int a, b;
+  double factor;
 };
 struct RecurrenceRow {
   int result;
   bool adds;
-  int first, first_scaled, last;  // products; those before first_scaled have the coefficient 1
+  int first, last;  // products
 };
 
 // The chain rule h = tanh(z) for a channel set; see kernels/language/channels.py, which computes it.

@@ -24,11 +24,7 @@ template <class T>
 void run(const psinn::Network<T>& net, const Term<T>& term, const T* packed, const T* w, Index first, Index last,
          void* memory, const Output<T>& output, const Sums& sums, bool begin_step, bool end_step) {
   const Layout at = make_layout(net, term, output.mode, output.jacobian_columns);
-  T* numbers = static_cast<T*>(memory);
-  with_rule(*term.rules, term.first_channel, numbers + at.block, [&](const auto& rule) {
-    using R = std::remove_cv_t<std::remove_reference_t<decltype(rule)>>;
-    Range<T, R>(rule, net, term, at, packed, w, numbers, output, sums).run(first, last, begin_step, end_step);
-  });
+  Range<T>(net, term, at, packed, w, static_cast<T*>(memory), output, sums).run(first, last, begin_step, end_step);
 }
 
 template <class T>

@@ -20,28 +20,28 @@ PSINN_INLINE void first_derivatives(Vec<T> z, int order, Vec<T>* f) {
   }
 }
 
-// action(number of inputs, is the network linear), both known at compile time.
-template <class T, class Action>
-PSINN_INLINE void with_inputs(const Network<T>& net, const Action& action) {
-  using std::integral_constant;
-  const auto linear = [&](auto d) {
-    if (net.n_layers == 1)
-      action(d, integral_constant<bool, true>{});
-    else
-      action(d, integral_constant<bool, false>{});
-  };
-  switch (net.d_in) {
-    case 1: linear(integral_constant<int, 1>{}); break;
-    case 2: linear(integral_constant<int, 2>{}); break;
-    case 3: linear(integral_constant<int, 3>{}); break;
-    default: linear(integral_constant<int, 4>{}); break;
-  }
+// action(number of inputs, is the network linear), both known at compile time. Known sets have first derivatives by
+// `n_units` of the inputs, and serve no linear networks.
+template <class T, class R, class Action>
+PSINN_INLINE void with_inputs(const R&, const Network<T>& net, const Action& action) {
+  each<1, 5>([&](auto d) PSINN_LAMBDA {
+    constexpr int inputs = decltype(d)::value;
+    if (net.d_in != inputs) return;
+    if constexpr (!R::fixed) {
+      if (net.n_layers == 1)
+        action(d, std::true_type{});
+      else
+        action(d, std::false_type{});
+    } else if constexpr (inputs >= R::Set::n_units) {
+      action(d, std::false_type{});
+    }
+  });
 }
 
 // x: (d, sub) vectors; t: (width, sub), kept for the adjoint; out: operands, rows of (channels - first, sub).
 template <class T, class R>
 void first_forward(const R& rule, const Network<T>& net, const T* w, const T* powers, const T* x, T* t, T* out) {
-  const bool linear = net.n_layers == 1;
+  const bool linear = !R::fixed && net.n_layers == 1;
   for_orbits(net.orbits0, [&](const psinn::Orbit& orbit, auto size) {
     constexpr int L = LANES<T>, SIZE = decltype(size)::value;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
@@ -64,33 +64,37 @@ void first_forward(const R& rule, const Network<T>& net, const T* w, const T* po
             first_derivatives<T, false>(z, rule.order(), f);
           }
           store<T>(t + static_cast<Index>(row) * width + s * L, z);
+          if (!R::fixed && SIZE == 1 && is_direct(orbit)) {
+            for (int c = first; c < n; ++c)
+              store<T>(operands[j] + s * L + (c - first) * width, c ? f[rule.orders(c)] * power[c] : z);
+            continue;
+          }
           PSINN_UNROLL
           for (int c = first; c < n; ++c) hs[j][c] = c ? f[rule.orders(c)] * power[c] : z;
         }
-        store_operands<T, SIZE, R::capacity>(orbit, first, n, width, hs, operands, s * L);
+        if (R::fixed || SIZE > 1 || !is_direct(orbit))
+          store_operands<T, SIZE, R::capacity>(orbit, first, n, width, hs, operands, s * L);
       }
     }
   });
 }
 
-// h_bar, neuron after neuron, from the adjoints of the operands.
-template <class T, class R>
-void outputs_bar(const R& rule, const psinn::Orbits& orbits, const T* operands_bar, T* h_bar) {
+// h_bar, neuron after neuron, from the adjoints of the operands; rows of `width` vectors.
+template <class T>
+void outputs_bar(const psinn::Orbits& orbits, int width, const T* operands_bar, T* h_bar) {
   for_orbits(orbits, [&](const psinn::Orbit& orbit, auto size) {
     constexpr int L = LANES<T>, SIZE = decltype(size)::value;
-    const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
-    const Index stride = static_cast<Index>(n - first) * width;
+    const Index stride = static_cast<Index>(width) * L;
     for (int k = 0; k < orbit.repeat; ++k) {
       const T* from[SIZE];
       T* to[SIZE];
       rows_of<SIZE>(orbit.operand, k, stride, operands_bar, from);
       rows_of<SIZE>(orbit.neuron, k, stride, h_bar, to);
-      for (int s = 0; s < sub; ++s) {
-        Vec<T> hs[SIZE][R::capacity];
-        load_outputs_bar<T, SIZE, R::capacity>(orbit, first, n, width, from, s * L, hs);
+      for (int v = 0; v < width; ++v) {
+        Vec<T> hs[SIZE][1];
+        load_outputs_bar<T, SIZE, 1>(orbit, 0, 1, 0, from, v * L, hs);
         PSINN_UNROLL
-        for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
-          for (int c = first; c < n; ++c) store<T>(to[j] + s * L + (c - first) * width, hs[j][c]);
+        for (int j = 0; j < SIZE; ++j) store<T>(to[j] + v * L, hs[j][0]);
       }
     }
   });
@@ -104,7 +108,7 @@ inline int first_sums(int d, int channels) { return 1 + d + channels - 1; }
 template <class T, class R>
 void first_adjoint(const R& rule, const Network<T>& net, const T* w, const T* powers, int count, const T* x, Index x_step,
                    const T* t, Index t_step, const T* h_bar, Index h_step, T* sums, T* x_bar) {
-  with_inputs(net, [&](auto inputs, auto is_linear) {
+  with_inputs(rule, net, [&](auto inputs, auto is_linear) {
     constexpr int L = LANES<T>, d = decltype(inputs)::value;
     constexpr bool linear = decltype(is_linear)::value;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), n_sums = first_sums(d, n);

@@ -8,24 +8,27 @@ namespace PSINN_NAMESPACE {
 // Panels between two times that a thread's sums go over to double precision.
 constexpr Index FLUSH_PANELS = 512;
 
-template <class T, class R>
+template <class T>
 struct Range {
   static constexpr int L = LANES<T>;
-  const R& rule;
   const psinn::Network<T>& net;
   const Term<T>& term;
   const Layout& at;
   T* memory;
   const Output<T>& output;
   const Sums& sums;
-  Tile<T, R> tile;
+  Tile<T> tile;
   Index start = 0;  // first point of the panel
   Index valid = 0;  // points of the panel that exist
 
-  Range(const R& rule, const psinn::Network<T>& net, const Term<T>& term, const Layout& at, const T* packed, const T* w,
-        T* memory, const Output<T>& output, const Sums& sums)
-      : rule(rule), net(net), term(term), at(at), memory(memory), output(output), sums(sums),
-        tile{rule, net, term, at, packed, w, memory} {}
+  Range(const psinn::Network<T>& net, const Term<T>& term, const Layout& at, const T* packed, const T* w, T* memory,
+        const Output<T>& output, const Sums& sums)
+      : net(net), term(term), at(at), memory(memory), output(output), sums(sums),
+        tile{stages_of<T>(*term.rules, net.n_layers == 1, 0),
+             stages_of<T>(*term.rules, net.n_layers == 1, at.first),
+             {*term.rules, 0, memory + at.block},
+             {*term.rules, at.first, memory + at.block},
+             net, term, at, packed, w, memory} {}
 
   // begin, end: the first and last range of a step on this thread; between them the weights' sums stay where they are.
   void run(Index first, Index last, bool begin_step, bool end_step) {
@@ -57,7 +60,7 @@ struct Range {
  private:
   static constexpr bool NO_VALUES = false, VALUES = true;
 
-  Index panel_points() const { return static_cast<Index>(rule.sub()) * L; }
+  Index panel_points() const { return static_cast<Index>(at.sub) * L; }
   T* reg(int r) const { return memory + at.registers + r * panel_points(); }
   // Lanes beyond the last point repeat it: their results are dropped, and they are as finite as it is.
   Index point(Index i) const { return start + (i < valid ? i : valid - 1); }
@@ -106,7 +109,7 @@ struct Range {
   // Between u (or its adjoint), channels from at.first on, and the caller's (N, C, F).
   template <bool in>
   void copy_jets(T* rows) const {
-    const int n = rule.channels(), fields = net.d_out;
+    const int n = term.rules->n_channels, fields = net.d_out;
     for (int f = 0; f < fields; ++f)
       for (int c = at.first; c < n; ++c) {
         T* row = rows + (static_cast<Index>(f) * (n - at.first) + c - at.first) * panel_points();
@@ -129,7 +132,7 @@ struct Range {
 
   // The row of `rows` (u or u_bar) that a program's jet input reads.
   T* jet(T* rows, const psinn::InputRegister& from) const {
-    return rows + (static_cast<Index>(from.j) * (rule.channels() - at.first) + from.k - at.first) * panel_points();
+    return rows + (static_cast<Index>(from.j) * (term.rules->n_channels - at.first) + from.k - at.first) * panel_points();
   }
 
   // Fills the input registers and computes the residuals.
@@ -204,7 +207,7 @@ struct Range {
 
   // A panel's row of one channel.
   void copy(const T* from, T* to) const {
-    for (int s = 0; s < rule.sub(); ++s) store<T>(to + s * L, load<T>(from + s * L));
+    for (int s = 0; s < at.sub; ++s) store<T>(to + s * L, load<T>(from + s * L));
   }
 
   // After each tile: in float, a sum of thousands of squares would lose digits.
@@ -219,7 +222,7 @@ struct Range {
   }
 
   void clear_first_sums() const {
-    tile.clear(memory + at.first_sums, static_cast<Index>(net.width0) * first_sums(net.d_in, rule.channels()));
+    tile.clear(memory + at.first_sums, static_cast<Index>(net.width0) * first_sums(net.d_in, term.rules->n_channels));
   }
 
   void flush_weights() const {
@@ -247,7 +250,7 @@ struct Range {
   }
 
   void flush_first() const {
-    const int d = net.d_in, n = rule.channels();
+    const int d = net.d_in, n = term.rules->n_channels;
     for (int row = 0; row < net.width0; ++row) {
       const T* own = memory + at.first_sums + static_cast<Index>(row) * first_sums(d, n) * L;
       double values[1 + 4 + MOST_CHANNELS];
@@ -300,7 +303,7 @@ struct Range {
 
   // w_bar of every point of one vector, through E^T into `rows`.
   void add_point_gradients(int q, int s, T* rows) const {
-    const int n = rule.channels(), d = net.d_in, last = net.n_layers - 2;
+    const int n = term.rules->n_channels, d = net.d_in, last = net.n_layers - 2;
     for (int l = 0; l <= last; ++l) {
       const Layer<T>& layer = net.layers[l];
       const LayerBuffers& own = at.layers[l];
@@ -328,12 +331,12 @@ struct Range {
       Vec<T> f[MOST_ORDER + 2], z_bar{}, power_bar[MOST_CHANNELS] = {}, a_bar[4] = {};
       const Vec<T> t = load<T>(tile.t(q) + (static_cast<Index>(row) * at.sub + s) * L);
       if (linear)
-        first_derivatives<T, true>(t, rule.order() + 1, f);
+        first_derivatives<T, true>(t, term.rules->order + 1, f);
       else
-        first_derivatives<T, false>(t, rule.order() + 1, f);
+        first_derivatives<T, false>(t, term.rules->order + 1, f);
       for (int c = first; c < n; ++c) {
         const Vec<T> h = load<T>(tile.h_bar(q) + ((static_cast<Index>(row) * (n - first) + c - first) * at.sub + s) * L);
-        const int k = rule.orders(c);
+        const int k = term.rules->orders[c];
         z_bar += (h * f[k + 1]) * (c ? power[c] : T(1));
         if (c) power_bar[c > 0 ? c - 1 : 0] = h * f[k];
       }

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #if defined(PSINN_AVX512)
@@ -66,6 +67,18 @@ PSINN_INLINE void keep_in_register([[maybe_unused]] Vec<T>& v) {
 #if defined(PSINN_X86) && !defined(PSINN_AVX512)
   asm("" : "+x"(v));
 #endif
+}
+
+// action(i) for i = first..last - 1, each a constant that its type tells.
+namespace detail {
+template <int first, class Action, int... I>
+PSINN_INLINE void each(const Action& action, std::integer_sequence<int, I...>) {
+  (action(std::integral_constant<int, first + I>{}), ...);
+}
+}  // namespace detail
+template <int first, int last, class Action>
+PSINN_INLINE void each(const Action& action) {
+  if constexpr (last > first) detail::each<first>(action, std::make_integer_sequence<int, last - first>{});
 }
 
 // mask ? a : b, lane by lane; mask is all ones or all zeros.

@@ -5,9 +5,9 @@
 // (a periodic condition compares two points) has a panel for each: panel site * panels + p.
 #pragma once
 
-#include "first_layer.h"
 #include "products.h"
 #include "residual.h"
+#include "stages.h"
 
 namespace PSINN_NAMESPACE {
 
@@ -55,7 +55,7 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
   constexpr Index L = LANES<T>;
   Layout at{};
   const int n = term.rules->n_channels;
-  at.first = term.first_channel;
+  at.first = served_first(*term.rules, net.n_layers == 1, term.first_channel);
   at.sub = points_per_panel(n);
   const int width = n * at.sub, out_width = (n - at.first) * at.sub;
   Index per_panel = static_cast<Index>(net.width0) * (width + at.sub);
@@ -183,11 +183,13 @@ void transform(const Transform<T>& map, int width, const T* in, T* out) {
   }
 }
 
-// The passes through the network for one rule. q: a panel.
-template <class T, class R>
+// The passes through the network. `stages` of a hidden layer; of the last one, which may leave out the channels that no
+// residual reads, `last_stages`. q: a panel.
+template <class T>
 struct Tile {
   static constexpr int L = LANES<T>;
-  const R& rule;
+  const Stages<T>&stages, &last_stages;
+  const AnyRule rule, last_rule;
   const psinn::Network<T>& net;
   const Term<T>& term;
   const Layout& at;
@@ -221,9 +223,9 @@ struct Tile {
     const int last = net.n_layers - 2;
     T* h = last < 0 ? u(q) : layer_input(0, q);
     if (last <= 0)
-      first_forward(rule, net, w, term.powers, x(q), t(q), h);
+      last_stages.first_forward(last_rule, net, w, term.powers, x(q), t(q), h);
     else
-      first_forward(all(), net, w, term.powers, x(q), t(q), h);
+      stages.first_forward(rule, net, w, term.powers, x(q), t(q), h);
     for (int l = 0; l <= last; ++l) {
       const Layer<T>& layer = net.layers[l];
       const int width = at.layers[l].width;
@@ -244,9 +246,9 @@ struct Tile {
       }
       h = layer_input(l + 1, q);
       if (l + 1 == last)
-        activation_forward(rule, layer.orbits, out, bias, h);
+        last_stages.activation_forward(last_rule, layer.orbits, out, bias, h);
       else
-        activation_forward(all(), layer.orbits, out, bias, h);
+        stages.activation_forward(rule, layer.orbits, out, bias, h);
     }
   }
 
@@ -259,10 +261,11 @@ struct Tile {
       T* y = z(l, q);
       T* z_bar = l == last ? u_bar(q) : y;
       T* values_bar = keep_values ? value_bar(l, q) : nullptr;
+      const T* outputs = l == last || net.layers[l + 1].pre.n_groups ? nullptr : operands(l + 1, q);
       if (l + 1 == last)
-        activation_adjoint(rule, layer.orbits, y, memory + at.scratch, memory + own.bias_bar, values_bar);
+        last_stages.activation_adjoint(last_rule, layer.orbits, y, outputs, memory + at.scratch, memory + own.bias_bar, values_bar);
       else if (l != last)
-        activation_adjoint(all(), layer.orbits, y, memory + at.scratch, memory + own.bias_bar, values_bar);
+        stages.activation_adjoint(rule, layer.orbits, y, outputs, memory + at.scratch, memory + own.bias_bar, values_bar);
       else if (at.first == 0)
         add_bias_bar(layer, own, z_bar, values_bar);
       else if (keep_values)
@@ -283,10 +286,7 @@ struct Tile {
       if (layer.pre_t.n_groups) transform(layer.pre_t, own.width, inputs_bar, target);
     }
     if (!mixes_first()) return;
-    if (last == 0)
-      outputs_bar(rule, net.orbits0, memory + at.scratch, h_bar(q));
-    else
-      outputs_bar(all(), net.orbits0, memory + at.scratch, h_bar(q));
+    outputs_bar(net.orbits0, static_cast<int>(at.h_step / L) / net.width0, memory + at.scratch, h_bar(q));
   }
 
   // Adds the gradients of the weights of all panels in use: to gradient and first_sums, and to x_bar if asked for.
@@ -305,26 +305,14 @@ struct Tile {
             gradient<T, false>(part.n_out, part.n_in, y, x, count, own.width, memory + at.gradient + part.gradient);
         }
       }
-      const auto first = [&](const auto& own_rule) {
-        first_adjoint(own_rule, net, w, term.powers, count, x(q), at.x_step, t(q), at.t_step, h_bar(q), at.h_step,
-                      memory + at.first_sums, need_x ? x_bar(q) : nullptr);
-      };
-      if (net.n_layers <= 2)
-        first(rule);
-      else
-        first(all());
+      const bool is_last = net.n_layers <= 2;
+      (is_last ? last_stages : stages)
+          .first_adjoint(is_last ? last_rule : rule, net, w, term.powers, count, x(q), at.x_step, t(q), at.t_step, h_bar(q),
+                         at.h_step, memory + at.first_sums, need_x ? x_bar(q) : nullptr);
     }
   }
 
  private:
-  // The rule with all channels: only the last hidden layer may leave out those that no residual reads.
-  auto all() const {
-    if constexpr (R::fixed)
-      return rule.template from<0>();
-    else
-      return R{rule.rules, 0, rule.block};
-  }
-
   bool mixes_first() const { return net.orbits0.count > 1 || net.orbits0.items[0].size > 1; }
 
   T* copy(const T* from, T* to, Index vectors) const {

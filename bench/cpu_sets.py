@@ -47,6 +47,7 @@ SETS: dict[str, tuple[int, Sequence[Channel]]] = {
     "u t x y z lap": (4, [(1, 0, 0, 0), Laplacian((1, 2, 3))]),
     "u t x xx xt": (2, [(1, 1), (0, 2)]),
     "u t x xx xxt": (2, [(1, 2)]),
+    "u x y xy xx yy xxy": (2, [(2, 1), (0, 2)]),
     "u x y xx lap": (2, [(2, 0), Laplacian((0, 1))]),
     "u x y z xx xy yy": (3, [(2, 0, 0), (1, 1, 0), (0, 2, 0), (0, 0, 1)]),
     "u t x y z xx yy zz": (4, [(1, 0, 0, 0), (0, 2, 0, 0), (0, 0, 2, 0), (0, 0, 0, 2)]),
@@ -105,10 +106,9 @@ def _backward(width: int, points: int, channels: ChannelSet, backend: str) -> Ca
 
 
 def table(rows: list[Row]) -> str:
-    widths = [row["width"] for row in rows]
-    lines = [f"{'channels':24}{'C':>4}" + "".join(f"{f'width {width}':>28}" for width in widths)]
-    lines += [f"width {row['width']}: FAILED  {row['failure']}" for row in rows if "failure" in row]
     good = [row for row in rows if "failure" not in row]
+    lines = [f"width {row['width']}: FAILED  {row['failure']}" for row in rows if "failure" in row]
+    lines.append(f"{'channels':24}{'C':>4}" + "".join(f"{'width':>25}{row['width']:>3}" for row in good))
     for name in SETS if good else ():
         found = [row["sets"][name] for row in good]
         lines.append(

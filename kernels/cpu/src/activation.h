@@ -37,7 +37,7 @@ template <int STRIDE, int SIZE, int N, class V>
 PSINN_INLINE void butterflies(int first, int last, V (&v)[SIZE][N]) {
   PSINN_UNROLL
   for (int j = 0; j < SIZE; ++j)
-    if (!(j & STRIDE)) PSINN_UNROLL
+    if (!(j & STRIDE)) PSINN_UNROLL_CHANNELS
       for (int c = first; c < last; ++c) {
         const V a = v[j][c], b = v[j + STRIDE][c];
         v[j][c] = a + b;
@@ -73,7 +73,7 @@ PSINN_INLINE void store_operands(const psinn::Orbit& orbit, int first, int n, in
     PSINN_UNROLL
     for (int i = 0; i < SIZE; ++i) {
       if (i >= orbit.n_sums) break;
-      PSINN_UNROLL
+      PSINN_UNROLL_CHANNELS
       for (int c = first; c < n; ++c) {
         Vec<T> sum = T(orbit.sum[i][0]) * h[0][c];
         PSINN_UNROLL
@@ -85,7 +85,7 @@ PSINN_INLINE void store_operands(const psinn::Orbit& orbit, int first, int n, in
   }
   mix(orbit.mixing_after, first, n, h);
   PSINN_UNROLL
-  for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
+  for (int j = 0; j < SIZE; ++j) PSINN_UNROLL_CHANNELS
     for (int c = first; c < n; ++c) store<T>(to[j] + at + (c - first) * width, h[j][c]);
 }
 
@@ -94,7 +94,7 @@ template <class T, int SIZE, int N>
 PSINN_INLINE void load_outputs_bar(const psinn::Orbit& orbit, int first, int n, int width, const T* const (&from)[SIZE],
                                    int at, Vec<T> (&h)[SIZE][N]) {
   if (orbit.n_sums > 0) {
-    PSINN_UNROLL
+    PSINN_UNROLL_CHANNELS
     for (int c = first; c < n; ++c) {
       const Vec<T> bar = load<T>(from[0] + at + (c - first) * width);
       PSINN_UNROLL
@@ -103,7 +103,7 @@ PSINN_INLINE void load_outputs_bar(const psinn::Orbit& orbit, int first, int n, 
     PSINN_UNROLL
     for (int i = 1; i < SIZE; ++i) {
       if (i >= orbit.n_sums) break;
-      PSINN_UNROLL
+      PSINN_UNROLL_CHANNELS
       for (int c = first; c < n; ++c) {
         const Vec<T> bar = load<T>(from[i] + at + (c - first) * width);
         PSINN_UNROLL
@@ -113,23 +113,9 @@ PSINN_INLINE void load_outputs_bar(const psinn::Orbit& orbit, int first, int n, 
     return;
   }
   PSINN_UNROLL
-  for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
+  for (int j = 0; j < SIZE; ++j) PSINN_UNROLL_CHANNELS
     for (int c = first; c < n; ++c) h[j][c] = load<T>(from[j] + at + (c - first) * width);
   mix(orbit.mixing_after, first, n, h);
-}
-
-// action(orbit, its size as a constant) for all orbits.
-template <class Action>
-PSINN_INLINE void for_orbits(const psinn::Orbits& orbits, const Action& action) {
-  using std::integral_constant;
-  for (int i = 0; i < orbits.count; ++i) {
-    const psinn::Orbit& orbit = orbits.items[i];
-    switch (orbit.size) {
-      case 1: action(orbit, integral_constant<int, 1>{}); break;
-      case 2: action(orbit, integral_constant<int, 2>{}); break;
-      default: action(orbit, integral_constant<int, 4>{}); break;
-    }
-  }
 }
 
 // h, h[0] = tanh(z[0]), from the channels z of a neuron.
@@ -154,11 +140,11 @@ PSINN_INLINE void jet_adjoint(const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_ba
   constexpr int n = R::channels(), first = R::first();
   Vec<T> f[MOST_ORDER + 2];
   tanh_derivatives<T>(z[0], R::order() + 1, f);
-  PSINN_UNROLL
+  PSINN_UNROLL_CHANNELS
   for (int c = 0; c < n; ++c) z_bar[c] = c >= first ? f[1] * h_bar[c] : Vec<T>{};
   if constexpr (n > 1) {
     Vec<T> weighted{};
-    PSINN_UNROLL
+    PSINN_UNROLL_CHANNELS
     for (int c = first > 1 ? first : 1; c < n; ++c) weighted += z[c] * h_bar[c];
     z_bar[0] += f[2] * weighted;
   }
@@ -177,9 +163,40 @@ PSINN_INLINE void jet_adjoint(const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_ba
 }
 
 // Orbits of several neurons with more channels than fit into registers share one copy, which halves what there is to
-// compile.
+// compile. With very many they are left to the rule for any set.
 template <class R, int SIZE>
 constexpr bool is_shared = SIZE > 1 && R::capacity > 6;
+template <class R, int SIZE>
+constexpr bool is_served = SIZE == 1 || R::capacity <= 15;
+
+template <class R>
+bool serves(const psinn::Orbits& orbits) {
+  bool all = true;
+  for (int i = 0; i < orbits.count; ++i) all = all && (orbits.items[i].size == 1 || is_served<R, 2>);
+  return all;
+}
+
+// action(orbit, its size as a constant) for all orbits.
+template <class Action>
+PSINN_INLINE void for_orbits(const psinn::Orbits& orbits, const Action& action) {
+  using std::integral_constant;
+  for (int i = 0; i < orbits.count; ++i) {
+    const psinn::Orbit& orbit = orbits.items[i];
+    switch (orbit.size) {
+      case 1: action(orbit, integral_constant<int, 1>{}); break;
+      case 2: action(orbit, integral_constant<int, 2>{}); break;
+      default: action(orbit, integral_constant<int, 4>{}); break;
+    }
+  }
+}
+// The same with those that a rule serves.
+template <class R, class Action>
+PSINN_INLINE void for_orbits(const psinn::Orbits& orbits, const Action& action) {
+  for_orbits(orbits, [&](const psinn::Orbit& orbit, auto size) PSINN_LAMBDA {
+    if constexpr (is_served<R, decltype(size)::value>) action(orbit, size);
+  });
+}
+
 template <class T, class R>
 __attribute__((noinline)) void shared_forward(const Vec<T>* z, Vec<T>* h) {
   jet_forward<T, R>(z, h);
@@ -193,7 +210,7 @@ __attribute__((noinline)) void shared_adjoint(const Vec<T>* z, const Vec<T>* h_b
 // h_c = sum_k tanh^(k)(z + bias) * (monomials in z's channels), mixed into the operands `out`.
 template <class T, class R>
 void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const T* bias, T* out) {
-  for_orbits(orbits, [&](const psinn::Orbit& orbit, auto size) {
+  for_orbits<R>(orbits, [&](const psinn::Orbit& orbit, auto size) {
     constexpr int L = LANES<T>, SIZE = decltype(size)::value;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
     for (int k = 0; k < orbit.repeat; ++k) {
@@ -203,12 +220,12 @@ void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const 
       for (int s = 0; s < sub; ++s) {
         Vec<T> zs[SIZE][R::capacity], hs[SIZE][R::capacity];
         PSINN_UNROLL
-        for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
+        for (int j = 0; j < SIZE; ++j) PSINN_UNROLL_CHANNELS
           for (int c = 0; c < n; ++c) zs[j][c] = load<T>(slots[j] + s * L + c * width);
         if (SIZE > 1 && orbit.mixing > 1) {
           mix(orbit.mixing, 0, n, zs);
           PSINN_UNROLL
-          for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
+          for (int j = 0; j < SIZE; ++j) PSINN_UNROLL_CHANNELS
             for (int c = 1; c < n; ++c) store<T>(slots[j] + s * L + c * width, zs[j][c]);
         }
         PSINN_UNROLL
@@ -231,7 +248,7 @@ void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const 
 template <class T, class R>
 void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, const T* /*out*/, T* out_bar, T* bias_bar,
                         T* value_bar) {
-  for_orbits(orbits, [&](const psinn::Orbit& orbit, auto size) {
+  for_orbits<R>(orbits, [&](const psinn::Orbit& orbit, auto size) {
     constexpr int L = LANES<T>, SIZE = decltype(size)::value;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
     for (int k = 0; k < orbit.repeat; ++k) {
@@ -246,7 +263,7 @@ void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, const 
         for (int j = 0; j < SIZE; ++j) {
           Vec<T>(&out)[R::capacity] = outs[j];
           Vec<T> zs[R::capacity];
-          PSINN_UNROLL
+          PSINN_UNROLL_CHANNELS
           for (int c = 0; c < n; ++c) zs[c] = load<T>(slots[j] + s * L + c * width);
           if constexpr (is_shared<R, SIZE>)
             shared_adjoint<T, R>(zs, hs[j], out);
@@ -258,7 +275,7 @@ void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, const 
         }
         mix(orbit.mixing, 0, n, outs);
         PSINN_UNROLL
-        for (int j = 0; j < SIZE; ++j) PSINN_UNROLL
+        for (int j = 0; j < SIZE; ++j) PSINN_UNROLL_CHANNELS
           for (int c = 0; c < n; ++c) store<T>(slots[j] + s * L + c * width, outs[j][c]);
       }
     }

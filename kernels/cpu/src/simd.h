@@ -21,6 +21,8 @@
 #define PSINN_INLINE inline __attribute__((always_inline))
 #define PSINN_LAMBDA __attribute__((always_inline))
 #define PSINN_UNROLL _Pragma("GCC unroll 16")
+// Of channels known at compile time: where these loops stay loops, nothing is kept in registers.
+#define PSINN_UNROLL_CHANNELS _Pragma("GCC unroll 64")
 
 // Everything that is compiled once per instruction set lives in a namespace of its own: a function that two
 // translation units share would be merged by the linker, and the merged one might use instructions the machine lacks.

@@ -29,11 +29,17 @@ struct StagesOf {
     PSINN_NAMESPACE::first_adjoint(R::of(rule), net, w, powers, count, x, x_step, t, t_step, h_bar, h_step, sums, x_bar);
   }
   static void activation_forward(const AnyRule& rule, const Orbits& orbits, T* z, const T* bias, T* out) {
-    PSINN_NAMESPACE::activation_forward(R::of(rule), orbits, z, bias, out);
+    if (serves<R>(orbits))
+      PSINN_NAMESPACE::activation_forward(R::of(rule), orbits, z, bias, out);
+    else
+      PSINN_NAMESPACE::activation_forward(rule, orbits, z, bias, out);
   }
   static void activation_adjoint(const AnyRule& rule, const Orbits& orbits, T* z, const T* out, T* out_bar, T* bias_bar,
                                  T* value_bar) {
-    PSINN_NAMESPACE::activation_adjoint(R::of(rule), orbits, z, out, out_bar, bias_bar, value_bar);
+    if (serves<R>(orbits))
+      PSINN_NAMESPACE::activation_adjoint(R::of(rule), orbits, z, out, out_bar, bias_bar, value_bar);
+    else
+      PSINN_NAMESPACE::activation_adjoint(rule, orbits, z, out, out_bar, bias_bar, value_bar);
   }
   static constexpr Stages<T> table{first_forward, first_adjoint, activation_forward, activation_adjoint};
 };

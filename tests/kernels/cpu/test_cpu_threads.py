@@ -70,7 +70,7 @@ def test_other_threads_run_meanwhile(backend: CpuBackend) -> None:
 
     ticker = threading.Thread(target=tick)
     ticker.start()
-    backend.train(plan, AdamState(theta, coefficients, 1e-5), terms, some_weights(terms), 300)
+    backend.train(plan, AdamState(theta, coefficients, 1e-5), terms, some_weights(terms), 3000)
     stop.set()
     ticker.join()
     assert ticks[0] > 0

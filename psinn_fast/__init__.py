@@ -14,7 +14,8 @@ from .discovery.extraction import DiscoveryError
 from .discovery.found import Discovery
 from .discovery.student import StudentSettings
 from .domains import Box, Disk, Domain
-from .fusing.fused import Fused, fuse
+from .fusing.fuse import fuse
+from .fusing.fused import Fused
 from .kernels import available_backends, get_backend, register_backend, unregister_backend
 from .kernels.contract import Backend
 from .kernels.errors import (

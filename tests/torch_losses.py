@@ -199,8 +199,84 @@ def ranged(net, points):
     return (r - points[:, 0].abs().sqrt()).square().mean().mul(2.5).add(1.0)
 
 
+def oscillator(net, points):
+    """The first script of everybody: one point by itself."""
+    start = torch.zeros(1, 2, dtype=DTYPE, requires_grad=True)
+    u = net(start)
+    slope = torch.autograd.grad(u, start, torch.ones_like(u), create_graph=True)[0]
+    physics = torch.mean((grad(net(points), points)[:, :1] + net(points)) ** 2)
+    return 1e-2 * (torch.squeeze(u) - 1) ** 2 + (slope[0, 0] - 0.5) ** 2 + (net(points)[-1, 0] - 2) ** 2 + physics
+
+
+def keywords(net, points):
+    u = torch.exp(input=net(points))
+    x = torch.cat(tensors=[points[:, :1], torch.relu(input=points[:, 1:])], dim=-1)
+    r = torch.add(input=u, other=torch.sum(input=x, dim=1, keepdim=True), alpha=2.0)
+    kept = torch.where(condition=points[:, :1] > 0, input=r, other=torch.maximum(input=u, other=r))
+    return torch.mean(input=torch.square(input=torch.clamp(input=kept, min=0.1)))
+
+
+def smooth(net, points):
+    u = net(points)
+    return (F.softplus(u, 3.0) + nn.Softplus()(points[:, :1]) + nn.SiLU()(u) + torch.sigmoid(300 * u)).square().mean()
+
+
+def accumulated(net, points):
+    loss = net(points).square().mean()
+    loss += 0.5 * grad(net(points), points).square().mean()
+    r = net(EDGE) - TARGET
+    r *= 2
+    loss += r.square().sum()
+    return loss
+
+
+def normed(net, points):
+    g = grad(net(points), points)
+    slope = torch.linalg.norm(g, dim=1, keepdim=True)
+    return (slope - torch.norm(points, dim=1, keepdim=True)).square().mean() + torch.linalg.vecdot(
+        g, points
+    ).square().mean()
+
+
+def relative(net, points):
+    inside = (points[:, :1] > 0).double()
+    r = net(points) - DATA
+    return (
+        r.square().sum() / DATA.square().sum()
+        + (inside * r**2).sum() / inside.sum()
+        + (r + DATA - DATA.mean()).pow(2).mean()
+    )
+
+
+def zones(net, points):
+    zone = (points[:, 0] > 0).long()
+    u = net(points)
+    return (PAIR[zone][:, None] * grad(u, points)[:, :1] + u * PAIR.sum().expand(30, 1)).square().mean()
+
+
+def guarded(net, points):
+    r = points[:, :1] * (points[:, :1] > 0.5)
+    source = torch.where(r == 0, torch.ones_like(r), torch.sin(r) / r)
+    return (net(points) - source).square().mean()
+
+
+def matrices(net, points):
+    g = grad(net(points), points)
+    hessian = torch.stack([grad(g[:, 0], points), grad(g[:, 1], points)], 1)
+    turned = torch.einsum("nij,nj->ni", hessian, g) + torch.bmm(hessian, g[:, :, None])[:, :, 0]
+    return (torch.linalg.det(hessian) - 0.1).square().mean() + turned.square().sum(1).mean()
+
+
+def of_given_numbers(net, points):
+    """Operations that are not known, of what no training changes."""
+    given = torch.cumsum(points.detach(), 0) + points.detach().prod(1, keepdim=True) + points.detach().max()
+    with torch.no_grad():
+        given = given + torch.nn.Linear(2, 1, dtype=DTYPE).requires_grad_(False).weight.sum() * 0
+    return (net(points) - given[:, :1]).square().mean()
+
+
 WITH_POINTS = [
     poisson, stacked, normalised, embedded, inverse, pair, boundary, periodic, weighted, rows, joined, transposed, grid,
     cases, by_names, by_derivatives, ansatz, energy, detached, many, linear, robin, fourth, cotangents,
-    hidden_zero, ranged,
+    hidden_zero, ranged, oscillator, keywords, smooth, accumulated, normed, relative, zones, guarded, matrices,
 ]  # fmt: skip

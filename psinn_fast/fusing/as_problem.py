@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +10,9 @@ import sympy as sp
 
 from ..domains import Box
 from ..frozen import frozen
+from ..kernels.errors import InputError
 from ..language.fields import SymbolicField, coordinate_symbols
-from ..language.tracing import column_symbol, hoist
+from ..language.tracing import column_symbol
 from ..problem.conditions import BOUNDARY, INSIDE, Condition
 from ..problem.pde import PDE
 from ..problem.problem import Problem
@@ -66,10 +67,23 @@ class TermPlan:
         return max((field.operator.order for field in fields), default=0)
 
     def condition(self, symbols: Symbols) -> Condition:
+        """
+        Raises:
+            InputError: points or data that are NaN or infinite.
+        """
         n = int(np.prod(self.term.shape, dtype=np.int64))
         sites = tuple(frozen(_site(symbols, inputs, n)) for inputs in self.inputs)
         columns = frozen({name: symbols.evaluated([own], n)[:, 0].copy() for name, own in self.columns.items()})
         regions = (None,) * len(sites)
+        for what, values in (("points", np.concatenate(sites)), *((str(self.columns[c]), columns[c]) for c in columns)):
+            if not np.isfinite(values).all():
+                first = int(np.argmin(np.isfinite(values.reshape(len(values), -1)).all(1))) % n
+                where = ", ".join(f"{x:.6g}" for x in sites[0][first])
+                advice = "; weights of points are to be >= 0" if what.startswith("sqrt(") else ""
+                raise InputError(
+                    f"fused loss: term {self.term.name!r}: its {'points' if what == 'points' else 'data'} are NaN or "
+                    f"infinite, first at row {first}, ({where}){advice}"
+                )
         return Condition(
             self.term.name, sites, self.residual, columns, self.term.weight, BOUNDARY, regions, columns, True
         )
@@ -84,20 +98,40 @@ def planned(symbols: Symbols, term: SquareTerm, names: Mapping[sp.Symbol, sp.Sym
         for symbol, coordinate in zip(own, coordinate_symbols(symbols.coords, site), strict=True):
             if term.calls:
                 rule.setdefault(symbol, coordinate)
+    columns: dict[sp.Expr, sp.Symbol] = {}
+    residuals = [_with_columns(symbols, residual, rule.keys(), columns) for residual in term.residuals]
     axes = tuple(range(len(symbols.coords)))
-    for field in set().union(*(residual.atoms(SymbolicField) for residual in term.residuals)):
-        site = calls.index(field.site)
-        rule[field] = SymbolicField(field.field, field.operator, symbols.coords, axes, site)
-    renamed = [replaced_outside(residual, rule) for residual in term.residuals]
-    others = {s for residual in renamed for s in residual.free_symbols if symbols.is_given(s)}
-    residuals, given = hoist(renamed, others, 0)
-    # Of numbers as they are, no column was made.
-    plain = sorted({s for residual in residuals for s in residual.free_symbols if s in others}, key=str)
-    rule = {symbol: column_symbol(len(given) + i) for i, symbol in enumerate(plain)}
-    residuals = tuple(residual.xreplace(rule) for residual in residuals)
-    columns = {f"data{i}": expression for i, expression in enumerate((*given.values(), *plain))}
-    own_symbols = {f"data{i}": column_symbol(i) for i in range(len(columns))}
-    return TermPlan(term, Expressions(residuals, own_symbols), inputs, columns)
+    for field in set().union(*(residual.atoms(SymbolicField) for residual in residuals)):
+        rule[field] = SymbolicField(field.field, field.operator, symbols.coords, axes, calls.index(field.site))
+    renamed = tuple(replaced_outside(residual, rule) for residual in residuals)
+    by_name = {f"data{i}": symbol for i, symbol in enumerate(columns.values())}
+    return TermPlan(term, Expressions(renamed, by_name), inputs, dict(zip(by_name, columns, strict=True)))
+
+
+def _with_columns(
+    symbols: Symbols, expression: sp.Expr, coordinates: Collection[sp.Expr], columns: dict[sp.Expr, sp.Symbol]
+) -> sp.Expr:
+    """With a column in the place of what is computed from given numbers and is no function of the coordinates alone.
+
+    ``columns``: takes what each is computed from.
+    """
+
+    def column(part: sp.Expr) -> sp.Expr:
+        is_known = not any(symbols.is_given(s) and s not in coordinates for s in part.free_symbols)
+        return part if is_known else columns.setdefault(part, column_symbol(len(columns)))
+
+    def visit(part: sp.Expr) -> sp.Expr:
+        if isinstance(part, SymbolicField):
+            return part
+        if not symbols.is_trained(part):
+            return column(part)
+        if not isinstance(part, (sp.Add, sp.Mul)):
+            return part.func(*map(visit, part.args)) if part.args else part
+        given = [arg for arg in part.args if not symbols.is_trained(arg)]
+        rest = [visit(arg) for arg in part.args if arg not in given]
+        return part.func(column(part.func(*given)), *rest)
+
+    return visit(expression)
 
 
 def problem_of(name: str, symbols: Symbols, plans: Sequence[TermPlan], unknown: Mapping[str, float]) -> Problem:

@@ -78,7 +78,7 @@ def constant(symbols: Symbols, tensor: Tensor) -> Recorded:
     if id(tensor) not in symbols.made:
         if tensor.numel() <= _MOST_SCALARS and tensor.is_floating_point():
             return Recorded(tensor, (), symbols.scalars(tensor))
-        symbols.written.setdefault(id(tensor), (tensor, tensor._version))
+        symbols.written.setdefault(id(tensor), tensor)
     flat = tensor.detach().to("cpu", torch.float64).reshape(-1).tolist()
     items = np.empty(len(flat), dtype=object)
     items[:] = [number(value) for value in flat]
@@ -120,8 +120,31 @@ def aligned(symbols: Symbols, operands: Sequence[Any], shape: Shape) -> tuple[Sh
                 symbols.made[id(whole)] = whole
             found.append(lifted(symbols, whole, batch).items)
         else:
-            raise NotPointwise(_mixed(operands, shape))
+            found.append(_by_point(symbols, own, offset, batch, shape))
     return batch, found
+
+
+def _by_point(symbols: Symbols, own: Recorded, offset: int, batch: Shape, shape: Shape) -> Expressions:
+    """One of a few expressions at each point, as trained numbers by zone are: their sum, each times a mask."""
+    trailing = tuple(own.tensor.shape)[max(0, len(batch) - offset) :]
+    spread = np.broadcast_to(own.items.reshape(own.tensor.shape), (*batch, *trailing))
+    n = int(np.prod(batch))
+    made = []
+    for column in spread.reshape(n, -1).T:
+        kinds: dict[sp.Expr, list[bool]] = {}
+        for kind in dict.fromkeys(column):
+            kinds[kind] = [kind == other for other in column]
+            if len(kinds) > _MOST_PER_POINT:
+                raise NotPointwise(f"a tensor {tuple(own.tensor.shape)} has another expression at every point")
+        total = sp.S.Zero
+        for kind, mask in kinds.items():
+            tensor = torch.tensor(mask, dtype=torch.float64)
+            symbols.made[id(tensor)] = tensor
+            total += kind * (1 if all(mask) else lifted(symbols, tensor, (n,)).items[()])
+        made.append(total)
+    items = np.empty(len(made), dtype=object)
+    items[:] = made
+    return items.reshape(trailing)
 
 
 def _mixed(operands: Sequence[Any], shape: Shape) -> str:
@@ -180,8 +203,21 @@ def _from_places(symbols: Symbols, parts: tuple[Recorded, ...], moved: Tensor, r
             for j in range(items.size):
                 items[j] = _one(symbols, parts, *(array[:, j] for array in by_point))
             return Recorded(result, batch, items.reshape(places.shape[m:]))
+    if places.size and len({*row[has_points[owner]].tolist()}) == 1:
+        return _of_one_point(symbols, parts, owner, row, component, result)
     fault = f"a tensor {tuple(places.shape)} holds numbers of several points in a row, and others in other rows"
     return Recorded(result, (), np.empty(0, dtype=object), fault, Moved(parts, moved))
+
+
+def _of_one_point(
+    symbols: Symbols, parts: tuple[Recorded, ...], owner: Any, row: Any, component: Any, result: Tensor
+) -> Recorded:
+    """Numbers of one point, by themselves, such as ``net(start).squeeze()`` or ``points[0]``."""
+    items = np.empty(owner.size, dtype=object)
+    for j, (i, n, k) in enumerate(zip(owner.ravel(), row.ravel(), component.ravel(), strict=True)):
+        expression = parts[i].items.flat[k]
+        items[j] = symbols.taken(expression, np.array([n]), parts[i].n) if parts[i].batch else expression
+    return Recorded(result, (), items.reshape(owner.shape))
 
 
 def _picked(parts: Sequence[Recorded], owner: npt.NDArray[np.int64], component: npt.NDArray[np.int64]) -> Expressions:

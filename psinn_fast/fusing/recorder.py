@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,72 +22,24 @@ from ..kernels.language.channels import Channel, Laplacian
 from ..language.fields import Operator
 from ..networks.mlp import PsiMLP
 from ..networks.recording import WATCHER
-from . import operations
+from . import operations, shapes
 from .gradients import gradients
 from .lines import Placed, line
 from .recorded import Recorded
-from .symbols import Shape, Symbols
+from .symbols import Numbers, Shape, Symbols
 
-# What only looks at a tensor.
-_METADATA = frozenset(
-    [
-        "shape",
-        "size",
-        "dim",
-        "ndim",
-        "ndimension",
-        "numel",
-        "nelement",
-        "dtype",
-        "device",
-        "layout",
-        "requires_grad",
-        "is_leaf",
-        "grad_fn",
-        "is_cuda",
-        "is_cpu",
-        "len",
-        "stride",
-        "is_contiguous",
-        "is_floating_point",
-        "is_complex",
-        "element_size",
-        "storage_offset",
-        "names",
-        "hash",
-        "repr",
-        "output_nr",
-        "_version",
-        "is_sparse",
-        "is_meta",
-        "is_quantized",
-        "is_nested",
-        "result_type",
-        "is_same_size",
-        "data_ptr",
-        "untyped_storage",
-        "register_hook",
-        "id",
-        "is_inference",
-        "has_names",
-        "_backward_hooks",
-        "nbytes",
-        "itemsize",
-        "get_device",
-        "is_tensor",
-        "is_nonzero_shape",
-        "retains_grad",
-        "broadcast_tensors_shape",
-        "is_xla",
-        "is_mps",
-        "is_xpu",
-        "volatile",
-    ]
-)
-# What makes numbers of Python's out of a tensor, which code may then decide by.
-_READS = frozenset(["item", "tolist", "numpy", "allclose", "equal", "is_nonzero", "any", "all", "argmax", "argmin"])
 # Numbers that one tensor may have which is trained beside the network.
 _MOST_TRAINED = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """Given numbers that the function read, and that what it does may depend on."""
+
+    items: tuple[sp.Expr, ...]
+    n: int
+    found: Numbers
+    line: str
 
 
 class Recorder(TorchFunctionMode):
@@ -101,13 +54,17 @@ class Recorder(TorchFunctionMode):
         super().__init__()
         self.net, self.symbols = net, symbols
         self._known: dict[int, Recorded] = {}
-        # Numbers went through operations that are not recorded: other ones at these tensors would not be noticed.
-        self.consumed: dict[int, tuple[Tensor, int, str]] = {}
-        # Why the recording holds for these very points alone, if it does.
-        self.fixed: str | None = None
+        # Tensors whose numbers went through operations that are not recorded, and where.
+        self.consumed: dict[int, tuple[Tensor, str]] = {}
+        self.decisions: list[Decision] = []
+        # Tensors of rows that require a gradient, and those of them that are points.
+        self._leaves: dict[int, Tensor] = {}
+        self._points: set[int] = set()
+        # Given tensors that recorded ones met, in order.
+        self.met: dict[int, Tensor] = {}
         for tensor in points:
             # One number that is not trained is just that, a weight for instance.
-            if tensor.requires_grad or tensor.numel() > 1 or tensor.dim() > 1:
+            if tensor.requires_grad or (tensor.is_floating_point() and (tensor.numel() > 1 or tensor.dim() > 1)):
                 self._lift_leaf(tensor)
 
     @contextmanager
@@ -123,9 +80,25 @@ class Recorder(TorchFunctionMode):
     def of(self, tensor: Tensor) -> Recorded | None:
         """What a tensor is, if it has to do with the network, the points or what is trained."""
         found = self._known.get(id(tensor))
-        if found is None and tensor.requires_grad and tensor.is_leaf and tensor.is_floating_point():
-            return self._lift_leaf(tensor)
+        if found is None and tensor.requires_grad and tensor.is_floating_point() and torch.is_grad_enabled():
+            if tensor.is_leaf:
+                return self._lift_leaf(tensor)
+            if id(tensor) not in self.symbols.made:
+                raise Placed.here(
+                    f"a tensor {tuple(tensor.shape)} that requires a gradient was computed by {_maker(tensor)} outside "
+                    "of the function; compute it inside, from what is trained"
+                )
         return found
+
+    def untrained(self, expressions: Iterable[sp.Expr]) -> Tensor | None:
+        """A tensor of rows that requires a gradient, which is in the expressions, and which nothing is differentiated
+        by: the loss's gradient for it would be missing."""
+        found = set().union(*(self.symbols.all_symbols(e) for e in expressions))
+        for call in self.symbols.calls:
+            for symbol in call.inputs:
+                found -= self.symbols.all_symbols(symbol)
+        leaves = (leaf for key, leaf in self._leaves.items() if key not in self._points)
+        return next((leaf for leaf in leaves if found & set(self._known[id(leaf)].items.flat)), None)
 
     def value(self, net: PsiMLP, x: Tensor) -> Tensor:
         """`Watcher.value`."""
@@ -133,7 +106,7 @@ class Recorder(TorchFunctionMode):
         with torch._C.DisableTorchFunction():
             found = net._value(x)
         fields = self.symbols.call(self._called(own), own.n)
-        fault = None if torch.is_grad_enabled() else f"{line()}: the network is called under torch.no_grad"
+        fault = None if torch.is_grad_enabled() else f"loss_fn: {line()}: the network is called under torch.no_grad"
         self._keep(Recorded(found, own.batch, _array(fields), fault))
         return found
 
@@ -161,22 +134,24 @@ class Recorder(TorchFunctionMode):
             raise Placed.here(
                 "another network than the given one is called; a loss is fused for one, which may have several outputs"
             )
+        expected = f"(N, {net.structure.n_inputs})"
         own = self.of(x)
         if own is None:
-            if x.requires_grad:
-                raise Placed.here(f"the points of the network come from {_maker(x)}, which is not recorded")
             if x.dim() < 2:
-                raise Placed.here(
-                    f"x: expected shape (N, {net.structure.n_inputs}), got {tuple(x.shape)}; write x[None]"
-                )
+                raise Placed.here(f"x: expected shape {expected}, got {tuple(x.shape)}; write x[None]")
             own = self._keep(lifted_as_symbols(self.symbols, x, tuple(x.shape[:-1])))
+            self.met.setdefault(id(x), x)
         if own.fault:
-            raise Placed.here(own.fault)
-        if own.items.shape != (net.structure.n_inputs,) or not own.batch:
+            raise Placed(own.fault)
+        if any(map(self.symbols.is_trained, own.items.flat)):
+            raise Placed.here("the network is called at points that depend on what is trained")
+        if own.items.shape != (net.structure.n_inputs,) or not own.n:
             raise Placed.here(
-                f"the network is called with a tensor {tuple(x.shape)}; its points are to be rows "
-                f"(N, {net.structure.n_inputs})"
+                f"the network is called with a tensor {tuple(x.shape)}; its points are to be rows {expected}, one at "
+                "least"
             )
+        if not own.batch:
+            raise Placed.here(f"the network is called at one point, {tuple(x.shape)}; write x[None]")
         return own
 
     def __torch_function__(
@@ -185,32 +160,61 @@ class Recorder(TorchFunctionMode):
         options = dict(kwargs or {})
         if torch._C._are_functorch_transforms_active():
             raise Placed.here("a transform of torch.func is not recorded; write torch.autograd.grad, or pf.derivatives")
-        tensors = [own for own in operations._flat([*args, *options.values()]) if isinstance(own, Tensor)]
+        tensors = [own for own in shapes.flat([*args, *options.values()]) if isinstance(own, Tensor)]
         recorded = [own for tensor in tensors if (own := self.of(tensor)) is not None]
         name = operations.name_of(func)
-        if not recorded:
-            state = torch.get_rng_state()
+        state = torch.get_rng_state()
+        if recorded:
+            result = self._with_recorded(name, func, types, args, options, recorded)
+        else:
             result = func(*args, **options)
-            self._check_plain(name, tensors, state, result)
-            return result
-        if name == "backward":
+            self._plain(name, tensors, result)
+        if not torch.equal(state, torch.get_rng_state()):
             raise Placed.here(
-                "backward() is called in it; return the loss, and call backward() on what the fused loss gives"
+                f"{name} draws random numbers, which would be the same at every step; draw them outside, and give them "
+                "to the loss function as an argument"
             )
-        if _is_in_place(name) and name not in operations.SAME:
-            if self.of(args[0]) is not None:
-                raise Placed.here(f"{name} changes a recorded tensor in place; write an operation that gives a new one")
-            raise Placed.here(f"{name} writes recorded numbers into another tensor; write torch.cat or torch.stack")
+        return result
+
+    def _with_recorded(
+        self, name: str, func: Any, types: Any, args: tuple[Any, ...], options: dict[str, Any], recorded: list[Recorded]
+    ) -> Any:
+        if name == "backward":
+            raise Placed.here("backward() is called in it; return the loss, and call it on what the fused loss gives")
+        if name == "iter":
+            return iter(self.__torch_function__(torch.unbind, types, args))
         if name == "set" and getattr(getattr(func, "__self__", None), "__name__", "") != "requires_grad":
             raise Placed.here("it changes a recorded tensor in place; write an operation that gives a new one")
-        if name == "iter":
-            func, name = torch.unbind, "unbind"
-            return iter(self.__torch_function__(func, types, args))
+        before: Recorded | None = None
+        if _is_in_place(name) and name not in shapes.SAME:
+            before = self._changed_in_place(name, args)
         result = func(*args, **options)
-        if name in _METADATA or name.startswith("is_") or name == "set":
+        if name in operations.METADATA or name.startswith("is_"):
             return result
-        self._record(name, func, args, options, recorded, result)
+        if before is not None:
+            self._record(name.removesuffix("_"), func, (before, *args[1:]), options, recorded, result)
+        else:
+            self._record(name, func, args, options, recorded, result)
         return result
+
+    def _changed_in_place(self, name: str, args: tuple[Any, ...]) -> Recorded:
+        """What the tensor was; only where nothing else is a view of it."""
+        own = self._known.get(id(args[0]))
+        if own is None:
+            raise Placed.here(f"{name} writes recorded numbers into another tensor; write torch.cat or torch.stack")
+        storage = own.tensor.untyped_storage().data_ptr()
+        others = (
+            other for other in self._known.values() if other is not own and other.tensor.device == own.tensor.device
+        )
+        if (
+            name not in operations.IN_PLACE
+            or own.tensor.is_leaf
+            or any(o.tensor.untyped_storage().data_ptr() == storage for o in others)
+        ):
+            raise Placed.here(
+                f"{name} changes a recorded tensor in place; write an operation that gives a new one, such as a = a + b"
+            )
+        return own
 
     def _record(
         self,
@@ -221,24 +225,59 @@ class Recorder(TorchFunctionMode):
         recorded: list[Recorded],
         result: Any,
     ) -> None:
-        has_fields = any(map(self._is_trained, recorded))
-        if name in _READS or name.endswith("()") or not _tensors_in(result):
-            if has_fields or any(own.fault for own in recorded):
-                raise Placed.here(f"{name} reads a number of the network's, which is another one at every step")
-            self.fixed = f"{name} at {line()}"
+        is_trained = any(map(self._is_trained, recorded))
+        if name in operations.READS or name.endswith("()") or not _tensors_in(result):
+            if is_trained or any(own.fault for own in recorded):
+                raise Placed.here(f"{name} reads what the network gives, or what is trained: another number every step")
+            self._decide(recorded)
             return
         try:
             faults = [own.fault for own in recorded if own.fault]
-            if faults and not any(own.moved for own in recorded):
+            may_be_moved = name in shapes.MOVEMENTS and all(own.moved for own in recorded if own.fault)
+            if faults and not may_be_moved:
                 raise Placed(faults[0])
-            if has_fields and not torch.is_grad_enabled() and name != "grad":
-                raise InputError(f"{name} under torch.no_grad stops the gradient; leave it out of the loss")
+            if is_trained and not torch.is_grad_enabled() and name != "grad":
+                raise InputError("under torch.no_grad it stops the gradient; leave it out of the loss")
             found = self._found(name, func, args, options, result)
         except InputError as error:
-            fault = str(error) if isinstance(error, Placed) else f"{line()}: {name}: {error}"
-            found = [Recorded(own, (), _array([]), fault) for own in _tensors_in(result)]
+            text = str(error) if isinstance(error, Placed) else f"loss_fn: {line()}: {name}: {error}"
+            opaque = [] if is_trained else self._opaque(name, recorded, result)
+            if opaque is None:
+                return
+            found = opaque or [Recorded(own, (), _array([]), text) for own in _tensors_in(result)]
         for own in found:
             self._keep(own)
+
+    def _opaque(self, name: str, recorded: list[Recorded], result: Any) -> list[Recorded] | None:
+        """What an operation that is not known makes of given numbers: other numbers, for these alone.
+
+        None where no gradient goes through them; [] where they are nothing that a loss may have.
+        """
+        batch = next((own.batch for own in recorded if own.batch), ())
+        reads = frozenset().union(*(self.symbols.all_symbols(e) for own in recorded for e in own.items.flat))
+        found = _tensors_in(result)
+        has_graph = any(own.requires_grad for own in found)
+        if any(own.fault for own in recorded) or not all(
+            own.numel() and not own.is_complex() and (not has_graph or tuple(own.shape[: len(batch)]) == batch)
+            for own in found
+        ):
+            return []
+        self._decide(recorded)
+        if not any(own.requires_grad for own in found):  # as any other given tensors
+            self.symbols.made.update({id(own): own for own in found})
+            return None
+        return [
+            Recorded(own, batch, self.symbols.opaque(own, batch, reads, name))
+            if batch
+            else Recorded(own, (), self.symbols.scalars(own))
+            for own in found
+        ]
+
+    def _decide(self, recorded: Iterable[Recorded]) -> None:
+        """From now on given numbers are to be what they are."""
+        for own in recorded:
+            items = tuple(own.items.flat)
+            self.decisions.append(Decision(items, own.n, self.symbols.evaluated(items, own.n), line()))
 
     def _found(
         self, name: str, func: Any, args: tuple[Any, ...], options: dict[str, Any], result: Any
@@ -248,75 +287,96 @@ class Recorder(TorchFunctionMode):
             InputError: the operation is not one that can be computed point by point.
         """
         symbols = self.symbols
-        given, named = self._as_recorded(list(args)), {key: self._as_recorded(own) for key, own in options.items()}
         if func is torch.autograd.grad:
+            self._points |= {id(own) for own in shapes.flat(args[1] if len(args) > 1 else options["inputs"])}
             return gradients(symbols, self.of, args, options, result)
+        given, named = self._as_recorded(list(args)), {key: self._as_recorded(own) for key, own in options.items()}
         if name in operations.POINTWISE:
-            if name in ("div",) and options.get("rounding_mode"):
-                raise InputError("rounding_mode has no derivative")
             return [operations.pointwise(symbols, name, given, named, result)]
-        if name in operations.COMPARISONS or name == "where":
-            decisive = given[:1] if name == "where" else operations._flat(given)
-            if any(isinstance(own, Recorded) and self._is_trained(own) for own in decisive):
+        if name in operations.DECISIONS or name == "where":
+            decisive = [named.get("condition", given[:1])] if name == "where" else [*given, *named.values()]
+            if any(isinstance(own, Recorded) and self._is_trained(own) for own in shapes.flat(decisive)):
                 raise InputError(
                     "it decides by what the network gives, which has no derivative there; write torch.maximum, "
                     "torch.minimum or torch.relu, or decide by the points"
                 )
-            if name == "where":
-                return [operations.chosen(symbols, given, result)]
             return [operations.pointwise(symbols, name, given, named, result)]
         if name in ("clamp", "clamp_min", "clamp_max"):
-            bounds = [None, *given[1:]] if name == "clamp_max" else given[1:]
-            return [operations.clamped(symbols, [given[0], *bounds], named, result)]
+            return [operations.clamped(symbols, name, given, named, result)]
         if name in ("detach", "data", "detach_copy"):
             if self._is_trained(given[0]):
                 raise InputError("it stops the gradient: a fused loss has all of its gradient, or is another one")
             return [Recorded(result, given[0].batch, given[0].items)]
-        if name in operations.SAME:
+        if name in shapes.SAME:
             own = given[0]
-            if result.dtype != own.tensor.dtype and not (result.is_floating_point() and not self._is_trained(own)):
+            if result.dtype != own.tensor.dtype and (self._is_trained(own) or not _is_finer(result, own.tensor)):
                 raise InputError(f"it changes {own.tensor.dtype} to {result.dtype}")
             return [] if result is own.tensor else [Recorded(result, own.batch, own.items)]
-        if name in operations.MOVEMENTS:
+        if name in shapes.MOVEMENTS:
             return self._moved(func, args, given, options, result)
-        if name in operations.SUMS:
-            return [operations.summed(symbols, name, given, named, result)]
-        if name in operations.SQUARED:
-            return [operations.squared(symbols, name, given, named, result)]
+        if name in shapes.SUMS:
+            return [shapes.summed(symbols, name, given, named, result)]
+        if name in shapes.SQUARED:
+            return [shapes.squared(symbols, name, given, named, result)]
         if name in ("matmul", "rmatmul"):
-            pair = given[::-1] if name == "rmatmul" else given
-            return [operations.product(symbols, pair, result)]
+            return [shapes.product(symbols, given[::-1] if name == "rmatmul" else given, named, result)]
+        if name == "bmm":
+            return [shapes.product(symbols, given, named, result)]
+        if name == "einsum":
+            return [shapes.summed_by_letters(symbols, given, named, result)]
+        if name in ("linalg_det", "det") and given[0].items.ndim == 2:
+            return [shapes.determinant(given[0], result)]
         if name == "linear":
-            return [operations.linear(symbols, given, named, result)]
+            return [shapes.linear(symbols, given, named, result)]
         if name.endswith("_like") or name.startswith("new_"):
+            self.symbols.made.update({id(own): own for own in _tensors_in(result)})
             return []  # numbers of its own
         raise InputError("it is not among the operations that a fused loss knows (docs/fusing.md lists them)")
 
     def _moved(self, func: Any, args: Any, given: Any, options: dict[str, Any], result: Any) -> list[Recorded]:
-        for index in operations._flat(given[1:]):
-            if isinstance(index, Recorded):
-                self.fixed = f"the choice of points at {line()}"
-        return operations.moved(self.symbols, func, [given[0], *args[1:]], options, result)
+        """Which numbers are taken may depend on others."""
+        whole = "tensors" in options or "input" in options or "self" in options
+        for index in shapes.flat(
+            [*(() if whole else args[1:]), *(v for k, v in options.items() if k in ("index", "indices"))]
+        ):
+            if isinstance(index, Tensor):
+                own = self.of(index)
+                if own is None:
+                    self._consume(index)
+                elif self._is_trained(own):
+                    raise InputError("it chooses by what the network gives")
+                else:
+                    self._decide([own])
+        first = {
+            key: self._as_recorded(own) if key in ("tensors", "input", "self") else own for key, own in options.items()
+        }
+        return shapes.moved(self.symbols, func, [*given[:1], *args[1:]], first, result)
 
     def _as_recorded(self, given: Any) -> Any:
         """With recorded tensors in place of tensors that are."""
         if isinstance(given, (list, tuple)):
             return [self._as_recorded(own) for own in given]
         if isinstance(given, Tensor):
-            return self.of(given) or given
+            own = self.of(given)
+            if own is None:
+                self.met.setdefault(id(given), given)
+                return given
+            return own
         return given
 
     def _lift_leaf(self, tensor: Tensor) -> Recorded:
-        if tensor is self.net.theta:
+        if tensor is self.net.theta or any(tensor is own for own in self.net.parameters()):
             fault = "the network's own parameters in a loss are not known; take pf.Regularizer in the options of fit"
-            return self._keep(Recorded(tensor, (), _array([]), fault))
+            return self._keep(Recorded(tensor, (), _array([]), f"loss_fn: {fault}"))
         if isinstance(tensor, nn.Parameter) or tensor.dim() == 0 or (tensor.dim() == 1 and tensor.numel() == 1):
             if tensor.numel() > _MOST_TRAINED:
-                fault = (
-                    f"a trained tensor {tuple(tensor.shape)} beside the network is not known; numbers may be trained"
-                )
-                return self._keep(Recorded(tensor, (), _array([]), fault))
+                fault = f"a trained tensor {tuple(tensor.shape)} beside the network is not known, up to 64 numbers are"
+                return self._keep(Recorded(tensor, (), _array([]), f"loss_fn: {fault}"))
             return self._keep(Recorded(tensor, (), self.symbols.trained(tensor)))
+        if not tensor.numel():
+            raise Placed.here(f"a tensor {tuple(tensor.shape)} has no rows")
+        if tensor.requires_grad:
+            self._leaves[id(tensor)] = tensor
         batch = tuple(tensor.shape[:-1]) if tensor.dim() > 1 else tuple(tensor.shape)
         return self._keep(lifted_as_symbols(self.symbols, tensor, batch))
 
@@ -324,20 +384,22 @@ class Recorder(TorchFunctionMode):
         self._known[id(own.tensor)] = own
         return own
 
-    def _check_plain(self, name: str, tensors: list[Tensor], state: Tensor, result: Any) -> None:
-        """An operation on given numbers alone, which is done once and for all."""
-        if not torch.equal(state, torch.get_rng_state()):
-            raise Placed.here(
-                f"{name} draws random numbers, which would be the same at every step; draw them outside, and give them "
-                "to the loss function as an argument"
-            )
-        made = [own for own in _tensors_in(result) if own.requires_grad and not own.is_leaf]
-        if made:
+    def _plain(self, name: str, tensors: list[Tensor], result: Any) -> None:
+        """After an operation on given numbers alone, which is done once and for all."""
+        found = _tensors_in(result)
+        made = [own for own in found if own.requires_grad and not own.is_leaf]
+        if made and torch.is_grad_enabled():
             raise Placed.here(f"{name} computes with {_maker(made[0])}, whose operands are not recorded")
-        self.symbols.made.update({id(own): own for own in _tensors_in(result)})
+        if name in operations.METADATA:
+            return
         for tensor in tensors:
-            if name not in _METADATA:
-                self.consumed.setdefault(id(tensor), (tensor, tensor._version, line()))
+            self._consume(tensor)
+        self.symbols.made.update({id(own): own for own in found})
+
+    def _consume(self, tensor: Tensor) -> None:
+        if id(tensor) not in self.symbols.made:
+            self.met.setdefault(id(tensor), tensor)
+            self.consumed.setdefault(id(tensor), (tensor, line()))
 
 
 def lifted_as_symbols(symbols: Symbols, tensor: Tensor, batch: Shape) -> Recorded:
@@ -346,9 +408,12 @@ def lifted_as_symbols(symbols: Symbols, tensor: Tensor, batch: Shape) -> Recorde
 
 
 def _is_in_place(name: str) -> bool:
-    return (name.endswith("_") and not name.endswith("__")) or name in (
-        "iadd", "isub", "imul", "itruediv", "idiv", "ipow", "setitem",
-    )  # fmt: skip
+    return (name.endswith("_") and not name.endswith("__")) or name == "setitem"
+
+
+def _is_finer(one: Tensor, other: Tensor) -> bool:
+    """Whether its dtype has every number of the other's."""
+    return torch.promote_types(one.dtype, other.dtype) == one.dtype and one.is_floating_point()
 
 
 def _maker(tensor: Tensor) -> str:
@@ -356,7 +421,7 @@ def _maker(tensor: Tensor) -> str:
 
 
 def _tensors_in(result: Any) -> list[Tensor]:
-    return [own for own in operations._flat(result) if isinstance(own, Tensor)]
+    return [own for own in shapes.flat(result) if isinstance(own, Tensor)]
 
 
 def _array(items: Iterable[sp.Expr]) -> Any:

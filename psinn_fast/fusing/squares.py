@@ -79,7 +79,9 @@ def as_squares(symbols: Symbols, losses: dict[str, sp.Expr]) -> Squares:
 def _terms_of(symbols: Symbols, loss: sp.Expr, name: str, constants: list[Constant]) -> list[SquareTerm]:
     """``constants``: takes those of this loss."""
     sums = symbols.sums_in(loss)
-    if loss.has(SymbolicField) or any(symbols.is_of_points(s) for s in loss.free_symbols):
+    counts = [symbols.calls[call].n for call in _calls(loss)]
+    counts += [symbols.n_of(s) for s in loss.free_symbols if symbols.is_of_points(s)]
+    if any(n != 1 for n in counts):
         raise InputError("loss_fn: the loss has a number for each point; take its mean or sum")
     slopes = {s: sp.diff(loss, s) for s in sums}
     for s, slope in slopes.items():
@@ -95,6 +97,11 @@ def _terms_of(symbols: Symbols, loss: sp.Expr, name: str, constants: list[Consta
     def add(whole: sp.Expr, factor: float, shape: Shape) -> None:
         """factor * sum over the points of ``whole``."""
         n = _count(shape)
+        if any(symbols.calls[call].n != n for call in _calls(whole)):
+            raise InputError(
+                f"loss_fn: the residual {short(whole)} holds values of the network at other points than its own; a "
+                "condition at one point is a square of its own"
+            )
         for part in sp.Add.make_args(whole):
             if not symbols.is_trained(part):
                 constants.append(Constant(factor * part, n))
@@ -114,7 +121,9 @@ def _terms_of(symbols: Symbols, loss: sp.Expr, name: str, constants: list[Consta
                 "depends on all"
             )
         if slope.free_symbols:  # it has a root of its own
-            add(sp.expand_mul(slope * inner.expression), 1.0, inner.shape)
+            for part in sp.Add.make_args(slope):
+                for own in sp.Add.make_args(inner.expression):
+                    add(part * own, 1.0, inner.shape)
         else:
             add(inner.expression, float(slope), inner.shape)
     add(loss.xreplace(dict.fromkeys(sums, sp.S.Zero)), 1.0, ())

@@ -62,6 +62,29 @@ class _Inner:
 
 
 @dataclass(frozen=True, eq=False)
+class _Total:
+    """The sum of given numbers over points: the same at all points."""
+
+    expression: sp.Expr
+    n: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Opaque:
+    """Given numbers that came out of an operation which is not known: for the given points alone.
+
+    ``reads``: the symbols that they depend on.
+    """
+
+    entry: _Entry
+    reads: frozenset[sp.Symbol]
+    operation: str
+
+
+_Given = _Entry | _Scalar | _Taken | _Joined | _Inner | _Total | _Opaque
+
+
+@dataclass(frozen=True, eq=False)
 class PointSum:
     """The sum of an expression over its points, of which there are ``shape``."""
 
@@ -77,6 +100,10 @@ class Call:
     n: int
 
 
+class Trained(sp.Symbol):  # type: ignore[misc]  # SymPy ships no types
+    """A number that is trained beside the network."""
+
+
 class Symbols:
     """The symbols of one recording. All of them are real, and equal requests give equal symbols.
 
@@ -86,18 +113,18 @@ class Symbols:
 
     def __init__(self, coords: tuple[str, ...], fields: tuple[str, ...]) -> None:
         self.coords, self.fields = coords, fields
-        self._meaning: dict[sp.Symbol, _Entry | _Scalar | _Taken | _Joined | _Inner | PointSum] = {}
+        self._meaning: dict[sp.Symbol, _Given | PointSum] = {}
         self._known: dict[object, sp.Symbol] = {}
         self._calls: dict[tuple[sp.Symbol, ...], int] = {}
         self.calls: list[Call] = []
         # Tensors that the recorded function itself makes: their numbers do not change.
         self.made: dict[int, Tensor] = {}
-        # Those whose numbers were written into expressions, though they may change: the tensor and its version.
-        self.written: dict[int, tuple[Tensor, int]] = {}
+        # Those whose numbers were written into expressions, though they may change.
+        self.written: dict[int, Tensor] = {}
         # Trained scalars: the tensor, and which of its numbers.
         self.coefficients: dict[sp.Symbol, tuple[Tensor, int]] = {}
 
-    def _new(self, meaning: _Entry | _Scalar | _Taken | _Joined | _Inner | PointSum, key: object = None) -> sp.Symbol:
+    def _new(self, meaning: _Given | PointSum, key: object = None) -> sp.Symbol:
         if key is not None and key in self._known:
             return self._known[key]
         symbol = sp.Symbol(f"_f{len(self._meaning)}", real=True)
@@ -114,6 +141,14 @@ class Symbols:
         ]
         return _filled(trailing, made)
 
+    def opaque(
+        self, tensor: Tensor, batch: Shape, reads: frozenset[sp.Symbol], operation: str
+    ) -> npt.NDArray[np.object_]:
+        """Symbols of what an operation that is not known made of others."""
+        trailing, n = tensor.shape[len(batch) :], int(np.prod(batch))
+        entries = [_Entry(tensor, n, k) for k in range(int(np.prod(trailing)))]
+        return _filled(trailing, [self._new(_Opaque(entry, reads, operation)) for entry in entries])
+
     def scalars(self, tensor: Tensor) -> npt.NDArray[np.object_]:
         """One symbol for each number of a tensor that is the same at all points."""
         made = [self._new(_Scalar(tensor, k), ("scalar", id(tensor), k)) for k in range(tensor.numel())]
@@ -124,11 +159,16 @@ class Symbols:
         made = []
         for k in range(tensor.numel()):
             symbol = self._known.setdefault(
-                ("trained", id(tensor), k), sp.Symbol(f"_c{len(self.coefficients)}", real=True)
+                ("trained", id(tensor), k), Trained(f"_c{len(self.coefficients)}", real=True)
             )
             self.coefficients.setdefault(symbol, (tensor, k))
             made.append(symbol)
         return _filled(tensor.shape, made)
+
+    def forget(self) -> None:
+        """What is needed while something is recorded only: tensors with their graphs."""
+        self.made.clear()
+        self._known.clear()
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -136,6 +176,9 @@ class Symbols:
         return [meaning.tensor for meaning in self._meaning.values() if isinstance(meaning, (_Entry, _Scalar))]
 
     def point_sum(self, shape: Shape, expression: sp.Expr) -> sp.Symbol:
+        if not self.is_trained(expression):
+            n = int(np.prod(shape, dtype=np.int64))
+            return self._new(_Total(expression, n), ("total", n, expression))
         return self._new(PointSum(shape, expression), ("sum", shape, expression))
 
     def sum_of(self, symbol: sp.Symbol) -> PointSum | None:
@@ -155,7 +198,18 @@ class Symbols:
 
     def is_of_points(self, symbol: sp.Symbol) -> bool:
         """Whether it has a number at each point."""
-        return self.is_given(symbol) and not isinstance(self._meaning[symbol], _Scalar)
+        return self.is_given(symbol) and not isinstance(self._meaning[symbol], (_Scalar, _Total))
+
+    def n_of(self, symbol: sp.Symbol) -> int:
+        """At how many points it has numbers; 1 where they are the same at all."""
+        meaning = self._meaning[symbol]
+        if isinstance(meaning, _Taken):
+            return len(meaning.rows)
+        if isinstance(meaning, _Joined):
+            return sum(n for _, n in meaning.parts)
+        if isinstance(meaning, _Opaque):
+            return meaning.entry.n
+        return meaning.n if isinstance(meaning, (_Entry, _Inner)) else 1
 
     def is_given(self, symbol: sp.Symbol) -> bool:
         """Whether it stands for given numbers, of points or the same at all of them."""
@@ -168,6 +222,10 @@ class Symbols:
         ):
             return tuple(expressions)
         return tuple(self._new(_Inner(e, n), ("inner", k, tuple(expressions))) for k, e in enumerate(expressions))
+
+    def defined(self, expression: sp.Expr, n: int) -> sp.Expr:
+        """A symbol for an expression of given numbers, which SymPy then leaves as it is."""
+        return expression if expression.is_number else self._new(_Inner(expression, n), ("defined", n, expression))
 
     def call(self, inputs: tuple[sp.Symbol, ...], n: int) -> list[SymbolicField]:
         """The network's outputs at these inputs."""
@@ -182,9 +240,52 @@ class Symbols:
         total = slope(expression, symbol)
         for inner in sorted(expression.free_symbols, key=str):
             meaning = self._meaning.get(inner)
+            self._refuse_hidden(meaning, symbol)
             if isinstance(meaning, _Inner) and inner != symbol:
                 total += slope(expression, inner) * self.derivative(meaning.definition, symbol)
         return total
+
+    def _refuse_hidden(self, meaning: object, symbol: sp.Symbol) -> None:
+        """
+        Raises:
+            InputError: given numbers depend on a symbol in a way that is not differentiated.
+        """
+        if isinstance(meaning, _Opaque) and symbol in meaning.reads:
+            raise InputError(f"it differentiates {meaning.operation}, which is not among the operations that are known")
+        parts: list[sp.Expr] = []
+        if isinstance(meaning, _Taken):
+            parts = [meaning.base]
+        elif isinstance(meaning, _Joined):
+            parts = [part for part, _ in meaning.parts]
+        elif isinstance(meaning, _Total):
+            parts = [meaning.expression]
+        if any(symbol in self.all_symbols(part) for part in parts):
+            raise InputError(
+                "it differentiates values at some of the points, or at joined ones, by others; differentiate first, by "
+                "what the network is called with, and take rows then"
+            )
+
+    def all_symbols(self, expression: sp.Expr) -> frozenset[sp.Symbol]:
+        """Those that an expression depends on, directly or through others."""
+        found: set[sp.Symbol] = set()
+        waiting = list(expression.free_symbols)
+        while waiting:
+            symbol = waiting.pop()
+            if symbol in found:
+                continue
+            found.add(symbol)
+            meaning = self._meaning.get(symbol)
+            if isinstance(meaning, _Taken):
+                waiting.append(meaning.base)
+            elif isinstance(meaning, _Joined):
+                waiting += [s for part, _ in meaning.parts for s in part.free_symbols]
+            elif isinstance(meaning, _Inner):
+                waiting += meaning.definition.free_symbols
+            elif isinstance(meaning, (_Total, PointSum)):
+                waiting += meaning.expression.free_symbols
+            elif isinstance(meaning, _Opaque):
+                waiting += meaning.reads
+        return frozenset(found)
 
     def taken(self, expression: sp.Expr, rows: Rows, n: int) -> sp.Expr:
         """An expression at some of its n points."""
@@ -221,15 +322,22 @@ class Symbols:
         meaning = self._meaning[symbol]
         if isinstance(meaning, _Scalar):
             return np.array([float(meaning.tensor.detach().reshape(-1)[meaning.component])])
+        if isinstance(meaning, _Total):
+            return np.array([self.evaluated([meaning.expression], meaning.n).sum()])
+        if isinstance(meaning, _Opaque):
+            return self._numbers_of(meaning.entry)
         if isinstance(meaning, _Entry):
-            values = meaning.tensor.detach().reshape(meaning.n, -1)[:, meaning.component]
-            return np.asarray(values.to("cpu", torch.float64).numpy(), dtype=np.float64)
+            return self._numbers_of(meaning)
         if isinstance(meaning, _Taken):
             return self.numbers(meaning.base)[meaning.rows]
         if isinstance(meaning, _Joined):
             return np.concatenate([self.evaluated([part], n)[:, 0] for part, n in meaning.parts])
         assert isinstance(meaning, _Inner)
         return np.ascontiguousarray(self.evaluated([meaning.definition], meaning.n)[:, 0])
+
+    def _numbers_of(self, entry: _Entry) -> Numbers:
+        values = entry.tensor.detach().reshape(entry.n, -1)[:, entry.component]
+        return np.asarray(values.to("cpu", torch.float64).numpy(), dtype=np.float64)
 
     def evaluated(self, expressions: Sequence[sp.Expr], n: int) -> Numbers:
         """(N, k): expressions without fields at their n points, in float64.

@@ -161,7 +161,7 @@ def _lowered(
     _refuse_strangers(expressions, {*columns, *coefficients, *places}, scope)
     jets = jets_of(parts)
     channels = ChannelSet.closure(len(scope.coords), [jet.channel for jet in jets])
-    lowered, hoisted = hoist(parts, set(places), len(columns))
+    lowered, hoisted = _hoist(parts, set(places), len(columns))
     lowered = tuple(part.xreplace(substitution) for part in lowered)
     steps = [(symbol, part) for (symbol, _), part in zip(steps, lowered, strict=False)]
     traced = parts if not steps else expressions
@@ -229,7 +229,7 @@ def column_symbol(number: int) -> sp.Symbol:
     return sp.Symbol(f"_column{number}", real=True)
 
 
-def hoist(
+def _hoist(
     residuals: Sequence[sp.Expr], coords: set[sp.Symbol], n_given: int
 ) -> tuple[tuple[sp.Expr, ...], dict[sp.Symbol, sp.Expr]]:
     """Replace subexpressions that depend on the coordinates alone by columns, computed once per point set."""

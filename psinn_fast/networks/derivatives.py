@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, overload
 
@@ -85,26 +85,34 @@ def derivatives(
     """
     check_network(net)
     asked, channels = _request(wanted, coords, fields, net.structure.n_inputs, net.structure.n_outputs)
+    if not torch.compiler.is_compiling() and (watcher := WATCHER.get()) is not None:
+        with torch._C.DisableTorchFunction():
+            found = _computed(net, points, asked, channels, backend)
+        for name, field, c in asked:
+            watcher.derivative(net, points, found[name], field, channels_of(channels).channels[c])
+        return Derivatives(found)
+    return Derivatives(_computed(net, points, asked, channels, backend))
+
+
+def _computed(
+    net: PsiMLP, points: Tensor, asked: Sequence[tuple[str, int, int]], channels: str, backend: str
+) -> dict[str, Tensor]:
     if torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active():
         # An operator costs as much again as a call of the kernels on a few points: only where it is needed.
         compiled = torch.ops.psinn_fast.jets(net.theta, points, net.structure_text, channels, backend)
-        return Derivatives({name: compiled[:, c, field] for name, field, c in asked})
-    engine, watcher = get_backend(backend, net.theta.device), WATCHER.get()
+        return {name: compiled[:, c, field] for name, field, c in asked}
+    engine = get_backend(backend, net.theta.device)
     plan, channel_set = net.plan, channels_of(channels)
     if are_transformed(net.theta, points):
         jet = engine.differentiable_jets(plan, net.theta, points, channel_set).unbind(1)
-    elif watcher is None and can_wait(engine, net.theta, points, channel_set):
+    elif WATCHER.get() is None and can_wait(engine, net.theta, points, channel_set):
         numbers = tuple((field, channel_set.channels[c]) for _, field, c in asked)
         waiting = postponed(engine, plan, net.theta, points, channel_set, numbers)
-        return Derivatives({name: value for (name, _, _), value in zip(asked, waiting, strict=True)})
+        return {name: value for (name, _, _), value in zip(asked, waiting, strict=True)}
     else:
         jet = jets(engine, plan, net.theta, points, channel_set)
     columns = [channel.unbind(-1) for channel in jet]
-    found = {name: columns[c][field] for name, field, c in asked}
-    if watcher is not None:
-        for name, field, c in asked:
-            watcher.derivative(net, points, found[name], field, channel_set.channels[c])
-    return Derivatives(found)
+    return {name: columns[c][field] for name, field, c in asked}
 
 
 @overload

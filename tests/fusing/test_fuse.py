@@ -159,7 +159,7 @@ def test_changes_that_cannot_be_seen_are_refused() -> None:
     fused = pf.fuse(lambda net, points: net(points)[points[:, 0] > 0].square().mean(), net, points)
     with torch.no_grad():
         points.mul_(-1)
-    with pytest.raises(pf.InputError, match="the choice of points at"):
+    with pytest.raises(pf.InputError, match="that the function read at"):
         fused()
 
 

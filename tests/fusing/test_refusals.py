@@ -17,12 +17,21 @@ import psinn_fast as pf
 NET = pf.TanhMLP([2, 4, 1], dtype=DTYPE, seed=0)
 OTHER = pf.TanhMLP([2, 3, 1], dtype=DTYPE, seed=0)
 CALLS = [0]
+WEIGHTS = torch.ones(30, 1, dtype=DTYPE, requires_grad=True)
+OUTSIDE = 0.01 * NU
 
 
 def in_place(net: Any, points: Any) -> Any:
     found = torch.zeros(30, 2, dtype=DTYPE)
     found[:, 0] = net(points)[:, 0]
     return found.square().mean()
+
+
+def beside_a_view(net: Any, points: Any) -> Any:
+    u = net(points)
+    first = u[:, 0]
+    u.mul_(2)
+    return first.square().mean()
 
 
 def without_graph(net: Any, points: Any) -> Any:
@@ -44,6 +53,10 @@ def fifth(net: Any, points: Any) -> Any:
     return u.square().mean()
 
 
+def watched_weights(net: Any, points: Any) -> Any:
+    return (WEIGHTS * net(points)).square().mean()
+
+
 def counting(net: Any, points: Any) -> Any:
     CALLS[0] += 1
     return CALLS[0] * net(points).square().mean()
@@ -56,9 +69,9 @@ def seen_twice(net: Any, points: Any) -> Any:
 
 
 REFUSED: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
-    "if": (lambda n, p: n(p).square().mean() * (2 if n(p).mean() > 0 else 1), r"bool\(\) reads a number of"),
+    "if": (lambda n, p: n(p).square().mean() * (2 if n(p).mean() > 0 else 1), r"bool\(\) reads what the network gives"),
     "if of a coefficient": (lambda n, p: n(p).square().mean() * (2 if NU > 0 else 1), r"bool\(\) reads"),
-    "item": (lambda n, p: n(p).square().mean() * n(p).abs().max().item(), "item reads a number"),
+    "item": (lambda n, p: n(p).square().mean() * n(p).abs().max().item(), "item reads what"),
     "numpy": (lambda n, p: (n(p) - torch.tensor(np.sin(n(p).detach().numpy()))).square().mean(), "numpy reads"),
     "float": (lambda n, p: n(p).square().mean() / float(n(p).detach().square().mean()), r"float\(\) reads"),
     "mean of points": (lambda n, p: (n(p) - n(p).mean()).square().mean(), "holds a sum over points"),
@@ -73,12 +86,12 @@ REFUSED: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "numpy's": (lambda n, p: (n(p) - torch.tensor(np.random.rand(30, 1))).square().mean(), "random numbers by numpy"),  # noqa: NPY002
     "Python's": (lambda n, p: (n(p) * random.random()).square().mean(), "not what the function computes"),
     "state": (counting, "not what the function computes"),
-    "no network": (lambda n, p: p.square().mean(), "does not depend on the network"),
+    "no network": (lambda n, p: p.detach().square().mean(), "does not depend on the network"),
     "no tensor": (lambda n, p: 3.0, "expected one number, a torch.Tensor, got 3.0"),
     "no sum": (lambda n, p: n(p) ** 2, r"got a tensor \(30, 1\)"),
     "another network": (lambda n, p: (n(p) - OTHER(p)).square().mean(), "another network"),
     "weights": (lambda n, p: n(p).square().mean() + n.theta.square().sum(), "pf.Regularizer"),
-    "in place": (lambda n, p: n(p).mul_(2).square().mean(), "mul_ changes a recorded tensor in place"),
+    "in place": (beside_a_view, "mul_ changes a recorded tensor in place"),
     "into another": (in_place, "setitem writes recorded numbers into another tensor"),
     "no_grad": (without_graph, "under torch.no_grad"),
     "detach": (lambda n, p: (n(p) * n(p).detach()).square().mean(), "detach: it stops the gradient"),
@@ -86,8 +99,15 @@ REFUSED: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "order 5": (fifth, "derivative orders go up to 4"),
     "cases": (lambda n, p: torch.where(n(p) > 0, n(p), 0 * n(p)).square().mean(), "by what the network gives"),
     "torch.func": (lambda n, p: torch.func.vmap(lambda x: n(x[None])[0])(p).square().mean(), "is not recorded"),
-    "dropout": (lambda n, p: F.dropout(n(p)).square().mean(), "dropout: it is not among"),
+    "dropout": (lambda n, p: F.dropout(n(p)).square().mean(), "dropout draws random numbers"),
     "dtype": (lambda n, p: n(p).float().square().mean(), "it changes torch.float64 to torch.float32"),
+    "weights that require a gradient": (watched_weights, r"a tensor \(30, 1\) requires a gradient"),
+    "computed outside": (lambda n, p: (OUTSIDE * n(p)).square().mean(), "MulBackward0 outside of the function"),
+    "moving points": (lambda n, p: n(p * NU).square().mean(), "at points that depend on what is trained"),
+    "rand_like": (lambda n, p: (n(p) - torch.rand_like(DATA)).square().mean(), "rand_like draws random numbers"),
+    "an unknown argument": (lambda n, p: F.softplus(n(p), threshold=3).square().mean(), "threshold is not known"),
+    "another argument": (lambda n, p: n(p).sum(dtype=torch.float64) ** 2, "its argument dtype is not known here"),
+    "part of a gradient": (lambda n, p: grad(n(p)[:10], p).square().mean(), "values at some of the points"),
     "two ways": (seen_twice, "not what the function computes"),
 }  # fmt: skip
 

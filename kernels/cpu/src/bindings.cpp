@@ -189,6 +189,7 @@ std::shared_ptr<RulesOf> make_rules(const py::dict& given) {
     row.last = static_cast<int>(rules->products.size());
     rules->rows.push_back(row);
   }
+  rules->finish();
   return rules;
 }
 

@@ -128,6 +128,8 @@ struct Rules {
   int n_slopes, n_forward_rows, n_rows;
   const RecurrenceRow* rows;
   const RecurrenceProduct* products;
+  int known_set;  // its number in sets.h, or -1
+  bool serves_last_alone;
 };
 
 enum class Op : int {

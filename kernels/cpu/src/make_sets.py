@@ -112,18 +112,17 @@ def _array(kind: str, name: str, items: list[str]) -> list[str]:
 
 
 def main() -> None:
-    print('// Written by make_sets.py: see there.\n#pragma once\n\n#include "engine.h"\n#include "simd.h"\n')
-    print("namespace PSINN_NAMESPACE {\n\nusing psinn::Monomial;\nusing psinn::Part;\nusing psinn::Partial;\n")
+    print('// Written by make_sets.py: see there.\n#pragma once\n\n#include "engine.h"\n\nnamespace psinn::sets {\n')
     for name, (n_inputs, wanted) in SETS.items():
         channels = ChannelSet.closure(n_inputs, wanted)
         print(f"// {_comment(channels)}\n{_Tables(channels).text(name)}")
-    print("\ntemplate <class... Sets>\nstruct SetList {};\nusing KnownSets =")
+    print("\ntemplate <class... Sets>\nstruct SetList {};\nusing All =")
     print(
         "\n".join(
             textwrap.wrap(f"SetList<{', '.join(SETS)}>;", 120, initial_indent="    ", subsequent_indent="            ")
         )
     )
-    print("\n}  // namespace PSINN_NAMESPACE")
+    print("\n}  // namespace psinn::sets")
 
 
 def _comment(channels: ChannelSet) -> str:

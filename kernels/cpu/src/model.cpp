@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 
+#include "known_sets.h"
+
 namespace psinn {
 
 Sparse::Sparse(Index n_rows, Index n_columns, const std::vector<Index>& row, const std::vector<Index>& column,
@@ -229,7 +231,14 @@ Rules RulesOf::view() const {
   return {static_cast<int>(orders.size()), order, static_cast<int>(parts.size()), static_cast<int>(leading.size()),
           static_cast<int>(unit_axes.size()), orders.data(), parts.data(), leading.data(), unit_axes.data(),
           unit_channels.data(), monomials.data(), partials.data(), n_slopes, n_forward_rows,
-          static_cast<int>(rows.size()), rows.data(), products.data()};
+          static_cast<int>(rows.size()), rows.data(), products.data(), known_set, serves_last_alone};
+}
+
+void RulesOf::finish() {
+  Rules rules = view();
+  sets::find(rules, sets::All{});
+  known_set = rules.known_set;
+  serves_last_alone = rules.serves_last_alone;
 }
 
 void ProgramOf::finish() {

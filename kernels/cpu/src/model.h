@@ -103,8 +103,10 @@ class RulesOf {
   std::vector<Partial> partials;
   std::vector<RecurrenceRow> rows;
   std::vector<RecurrenceProduct> products;
-  int order = 0, n_slopes = 0, n_forward_rows = 0;
+  int order = 0, n_slopes = 0, n_forward_rows = 0, known_set = -1;
+  bool serves_last_alone = false;
   Rules view() const;
+  void finish();  // when all else is there
 };
 
 class ProgramOf {

@@ -2,13 +2,8 @@
 #pragma once
 
 #include "engine.h"
-#include "simd.h"
 
-namespace PSINN_NAMESPACE {
-
-using psinn::Monomial;
-using psinn::Part;
-using psinn::Partial;
+namespace psinn::sets {
 
 // u
 struct Value {
@@ -719,11 +714,11 @@ struct Laplacian3Time {
 
 template <class... Sets>
 struct SetList {};
-using KnownSets =
+using All =
     SetList<Value, First1, First2, First3, First4, Second1, Third1, Fourth1, TimeSecond, SecondTime, TimeThird,
             ThirdTime, TimeFourth, FourthTime, Laplacian2, Squares2, Mixed2, SquareMixed2, MixedSquare2, TimeOfSecond,
             SecondOfTime, Second2, Third2, Biharmonic2, Fourth2, Laplacian3, TimeLaplacian2, Laplacian2Time,
             TimeSquares2, Squares2Time, Squares3, Second3, Third3, Fourth3, TimeLaplacian3, TimeSquares3, Squares3Time,
             Second4, Third4, Laplacian3Time>;
 
-}  // namespace PSINN_NAMESPACE
+}  // namespace psinn::sets

@@ -44,42 +44,34 @@ struct StagesOf {
   static constexpr Stages<T> table{first_forward, first_adjoint, activation_forward, activation_adjoint};
 };
 
-// What the last hidden layer leaves out: with some sets, all but the last channel if that alone is read.
-template <class Set>
-constexpr int served_first(int first) {
-  return Set::serves_last_alone && first == Set::n_channels - 1 ? first : 0;
-}
-
-template <class T, class Set>
-const Stages<T>& stages_of_set([[maybe_unused]] int first) {
-  if constexpr (Set::serves_last_alone)
-    if (first > 0) return StagesOf<T, FixedRule<Set, Set::n_channels - 1>>::table;
-  return StagesOf<T, FixedRule<Set, 0>>::table;
-}
-
 #if defined(PSINN_GENERIC)
-using Sets = SetList<>;
+constexpr bool knows_sets = false;
 #else
-using Sets = KnownSets;
+constexpr bool knows_sets = true;
 #endif
 
-// action(set) for the one of the sets that the rules are of; false if there is none.
-template <class Action, class... Set>
-bool with_set(const Rules& rules, const Action& action, SetList<Set...>) {
-  return ((matches<Set>(rules) && (action(Set{}), true)) || ...);
+inline bool is_known(const Rules& rules, bool is_linear) { return knows_sets && rules.known_set >= 0 && !is_linear; }
+
+// The first channel that the last hidden layer computes if none before `first` is read: with some sets, it leaves out all
+// but the last channel if that alone is read, with other sets nothing.
+inline int served_first(const Rules& rules, bool is_linear, int first) {
+  if (!is_known(rules, is_linear)) return first;
+  return rules.serves_last_alone && first == rules.n_channels - 1 ? first : 0;
 }
 
-// The first channel that the last hidden layer computes if none before `first` is read.
-inline int served_first(const Rules& rules, bool is_linear, int first) {
-  if (!is_linear) with_set(rules, [&](auto set) { first = served_first<decltype(set)>(first); }, Sets{});
-  return first;
+template <class T, class... Set>
+const Stages<T>& known_stages(int number, bool is_last_alone, psinn::sets::SetList<Set...>) {
+  static constexpr const Stages<T>* whole[] = {&StagesOf<T, FixedRule<Set, 0>>::table...};
+  static constexpr const Stages<T>* last_alone[] = {
+      &StagesOf<T, FixedRule<Set, Set::serves_last_alone ? Set::n_channels - 1 : 0>>::table...};
+  return *(is_last_alone ? last_alone : whole)[number];
 }
 
 template <class T>
 const Stages<T>& stages_of(const Rules& rules, bool is_linear, int first) {
-  const Stages<T>* found = &StagesOf<T, AnyRule>::table;
-  if (!is_linear) with_set(rules, [&](auto set) { found = &stages_of_set<T, decltype(set)>(first); }, Sets{});
-  return *found;
+  if constexpr (knows_sets)
+    if (is_known(rules, is_linear)) return known_stages<T>(rules.known_set, first > 0, psinn::sets::All{});
+  return StagesOf<T, AnyRule>::table;
 }
 
 }  // namespace PSINN_NAMESPACE

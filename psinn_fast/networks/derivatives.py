@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, overload
 
@@ -95,7 +95,7 @@ def derivatives(
 
 
 def _computed(
-    net: PsiMLP, points: Tensor, asked: Sequence[tuple[str, int, int]], channels: str, backend: str
+    net: PsiMLP, points: Tensor, asked: tuple[tuple[str, int, int], ...], channels: str, backend: str
 ) -> dict[str, Tensor]:
     if torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active():
         # An operator costs as much again as a call of the kernels on a few points: only where it is needed.
@@ -106,9 +106,7 @@ def _computed(
     if are_transformed(net.theta, points):
         jet = engine.differentiable_jets(plan, net.theta, points, channel_set).unbind(1)
     elif WATCHER.get() is None and can_wait(engine, net.theta, points, channel_set):
-        numbers = tuple((field, channel_set.channels[c]) for _, field, c in asked)
-        waiting = postponed(engine, plan, net.theta, points, channel_set, numbers)
-        return {name: value for (name, _, _), value in zip(asked, waiting, strict=True)}
+        return postponed(engine, plan, net.theta, points, channel_set, asked)
     else:
         jet = jets(engine, plan, net.theta, points, channel_set)
     columns = [channel.unbind(-1) for channel in jet]

@@ -122,16 +122,14 @@ def is_whole(func: Any, args: tuple[Any, ...]) -> bool:
     return len(args) == 1 or (len(args) == 2 and list(args[1]) in ([0], [-1]))
 
 
-def is_mean(func: Any, args: tuple[Any, ...]) -> bool:
-    return _REDUCTIONS.get(func, args[2] if len(args) > 2 else _MEAN) == _MEAN
-
-
-def integrand(to: Emitter, func: Any, args: tuple[Any, ...]) -> int:
-    """What a reduction sums up."""
-    if func is not _MSE_LOSS:
-        return to.of(args[0])
-    difference = _sub(to, *args[:2])
-    return to.add("mul", difference, difference)
+def summand(to: Emitter, func: Any, args: tuple[Any, ...]) -> int:
+    """What a reduction is the sum of over the points."""
+    if func is _MSE_LOSS:
+        difference = _sub(to, *args[:2])
+        own, reduction = to.add("mul", difference, difference), args[2] if len(args) > 2 else _MEAN
+    else:
+        own, reduction = to.of(args[0]), _REDUCTIONS[func]
+    return to.add("mul", to.number(1.0 / to.n_points), own) if reduction == _MEAN else own
 
 
 # These need the shape of a tensor, and none of its numbers.

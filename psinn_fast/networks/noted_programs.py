@@ -18,7 +18,7 @@ from ..kernels.contract import Term
 from ..kernels.language.channels import ChannelSet
 from ..kernels.language.program import Adjoint, Coefficient, Column, Input, Instruction, Jet, Program
 from .noted_laplacians import Leaf, Step, Steps, with_laplacians
-from .noted_operations import POINTWISE, integrand, is_mean
+from .noted_operations import POINTWISE, summand
 from .notes import Call, JetNote, Note, below, numbers
 
 # Programs of more instructions are left to torch's operations, which take memory for one after the other.
@@ -40,7 +40,8 @@ class _Emitter:
         return self.inputs.setdefault((type(meaning), meaning), -1 - len(self.inputs))
 
     def jet(self, number: int) -> int:
-        return self.input(Leaf(*self.call.asked[number]))
+        field, channel = self.call.asked[number]
+        return self.input(Leaf(field, self.call.channels.channels[channel]))
 
     def add(self, op: str, *operands: int) -> int:
         return self.steps.setdefault(Step(op, operands), len(self.steps))
@@ -50,14 +51,12 @@ class _Emitter:
 
     def of(self, item: Any) -> int:
         """The register of a note, a tensor or a number."""
-        if isinstance(item, (int, float)):
-            return self.number(item)
-        if isinstance(item, Tensor):
-            return self._given(item)
-        if item not in self._registers:
-            for own in below(item, self._is_open):
-                self._registers[own] = self._computed(own)
-        return self._registers[item]
+        if isinstance(item, Note):
+            if item not in self._registers:
+                for own in below(item, self._is_open):
+                    self._registers[own] = self._computed(own)
+            return self._registers[item]
+        return self._given(item) if isinstance(item, Tensor) else self.number(item)
 
     def _is_open(self, note: Note) -> bool:
         return note not in self._registers
@@ -94,7 +93,7 @@ def gradient(call: Call, cotangents: Mapping[int, Note | Tensor]) -> Tensor | No
         jet, own = to.jet(number), to.of(cotangent)
         by_input[jet] = to.add("add", by_input[jet], own) if jet in by_input else own
     # The derivative by a coefficient is a sum over the points.
-    summed = [integrand(to, note.func, note.args) for note in sums]
+    summed = [summand(to, note.func, note.args) for note in sums]
     first = len(to.shared)
     by_input |= {to.input(Coefficient(first + k)): own for k, own in enumerate(summed)}
     gradients = tuple((own, to.add("mul", one, value)) for own, value in by_input.items())
@@ -102,17 +101,21 @@ def gradient(call: Call, cotangents: Mapping[int, Note | Tensor]) -> Tensor | No
         return None
     program = program_of(call.plan.d_in, Steps(tuple(to.inputs), tuple(to.steps), gradients))
     theta, n = call.theta, call.n_points
-    columns = torch.stack(to.columns, 1) if to.columns else theta.new_empty(n, 0)
+    columns = _side_by_side(to.columns) if to.columns else theta.new_empty(n, 0)
     coefficients = theta.new_zeros(len(sums))
     if to.shared:
         coefficients = torch.cat([torch.stack(to.shared), coefficients])
     term = Term("derivatives", program, call.x[None], columns)
     weights = _weights(n, theta.dtype, theta.device)
     found = call.engine.loss_and_gradient(call.plan, theta, coefficients, [term], weights)
-    for note, value in zip(sums, found.coefficients[first:].unbind(), strict=True):
-        note.settle(value / n if is_mean(note.func, note.args) else value)
+    for k, note in enumerate(sums):
+        note.settle(found.coefficients[first + k])
     call.settle()
     return found.theta
+
+
+def _side_by_side(columns: list[Tensor]) -> Tensor:
+    return torch.stack(columns, 1) if len(columns) > 1 else columns[0].unsqueeze(1)
 
 
 @lru_cache(maxsize=256)

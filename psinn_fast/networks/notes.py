@@ -10,28 +10,26 @@ import torch
 from torch import Tensor
 
 from ..kernels.contract import Backend
-from ..kernels.language.channels import Channel, ChannelSet
+from ..kernels.language.channels import ChannelSet
 from ..kernels.network.plan import Plan
 
 
 class Call:
     """Derivatives that were asked for, at the weights and points of that moment: both may change before anybody looks.
 
-    ``asked``: field and channel of each.
+    To be made where nothing is recorded for gradients. ``asked``: field and position of the channel of each.
     """
 
     def __init__(
         self, engine: Backend, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet,
-        asked: tuple[tuple[int, Channel], ...],
+        asked: tuple[tuple[int, int], ...],
     ) -> None:  # fmt: skip
         self.engine, self.plan, self.channels, self.asked = engine, plan, channels, asked
-        self.theta, self.x = theta.detach().clone(), x.detach().clone(memory_format=torch.contiguous_format)
+        self.theta, self.x = theta.clone(), x.clone(memory_format=torch.contiguous_format)
+        self.n_points = len(x)
+        self.shape = (self.n_points,)
         self._scalars: list[ReferenceType[Note]] = []
         self._jets: Tensor | None = None
-
-    @property
-    def n_points(self) -> int:
-        return self.x.shape[0]
 
     @property
     def is_computed(self) -> bool:
@@ -43,7 +41,7 @@ class Call:
         if self._jets is None:
             self._jets = self.engine.jets(self.plan, self.theta, self.x, self.channels)
         field, channel = self.asked[number]
-        return self._jets[:, self.channels.position(channel), field].clone(memory_format=torch.contiguous_format)
+        return self._jets[:, channel, field].clone(memory_format=torch.contiguous_format)
 
     def note_scalar(self, note: Note) -> None:
         self._scalars.append(ref(note))

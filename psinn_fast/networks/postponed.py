@@ -43,21 +43,23 @@ def can_wait(engine: Backend, theta: Tensor, x: Tensor, channels: ChannelSet) ->
 
 
 def postponed(
-    engine: Backend, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, asked: tuple[tuple[int, Channel], ...]
-) -> tuple[Tensor, ...]:
-    """The derivatives ``asked`` for (field, channel), each (N,)."""
+    engine: Backend, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, asked: tuple[tuple[str, int, int], ...]
+) -> dict[str, Tensor]:
+    """The derivatives ``asked`` for (name, field, position of the channel), each (N,)."""
     engine.check(plan, theta, x, channels)
-    call = Call(engine, plan, theta, x, channels, asked)
     # torch leaves Function.apply without types.
-    found: tuple[Tensor, ...] = _Postponed.apply(theta, x, call)  # type: ignore[no-untyped-call]
-    return found
+    found: tuple[Tensor, ...] = _Postponed.apply(theta, x, engine, plan, channels, asked)  # type: ignore[no-untyped-call]
+    return {name: value for (name, _, _), value in zip(asked, found, strict=True)}
 
 
 class _Postponed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, theta: Tensor, x: Tensor, call: Call) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, theta: Tensor, x: Tensor, engine: Backend, plan: Plan, channels: ChannelSet,
+        asked: tuple[tuple[str, int, int], ...],
+    ) -> tuple[Tensor, ...]:  # fmt: skip
         ctx.save_for_backward(theta, x)
-        ctx.call = call
+        ctx.call = call = Call(engine, plan, theta, x, channels, tuple((field, c) for _, field, c in asked))
         ctx.set_materialize_grads(False)
         return tuple(Waiting.noted(JetNote(call, number)) for number in range(len(call.asked)))
 
@@ -68,7 +70,7 @@ class _Postponed(torch.autograd.Function):
         call: Call = ctx.call
         given = {number: grad for number, grad in enumerate(grads) if grad is not None}
         if not given:
-            return None, None, None
+            return (None,) * 6
         found = None
         # Where numbers were needed all along, torch's operations have given plain ones, and there is nothing to spare.
         if not torch.is_grad_enabled() and not (
@@ -76,7 +78,7 @@ class _Postponed(torch.autograd.Function):
         ):
             cotangents = {number: _cotangent(grad) for number, grad in given.items()}
             found = gradient(call, cotangents) if all(map(_is_readable, cotangents.values())) else None
-        return _by_numbers(call, theta, x, given) if found is None else found, None, None
+        return _by_numbers(call, theta, x, given) if found is None else found, *(None,) * 5
 
 
 def _cotangent(grad: Tensor) -> Note | Tensor:
@@ -94,7 +96,8 @@ def _by_numbers(call: Call, theta: Tensor, x: Tensor, given: Mapping[int, Tensor
     """With a graph if grad mode is on."""
     by_channel: dict[Channel, dict[int, Tensor]] = {}
     for number, grad in given.items():
-        field, channel = call.asked[number]
+        field, c = call.asked[number]
+        channel = call.channels.channels[c]
         own = grad.plain() if type(grad) is Waiting else grad
         fields = by_channel.setdefault(channel, {})
         fields[field] = fields[field] + own if field in fields else own

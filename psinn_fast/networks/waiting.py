@@ -23,6 +23,9 @@ class _Held:
         self.memory: Tensor | None = None
 
 
+_made: Any = Tensor._make_wrapper_subclass  # type: ignore[attr-defined]
+
+
 class Waiting(Tensor):
     """A tensor that knows how its numbers are computed, and has none.
 
@@ -38,16 +41,14 @@ class Waiting(Tensor):
     @classmethod
     def of(cls, held: _Held, shape: torch.Size | tuple[int, ...], like: Tensor) -> Waiting:
         # torch's stubs leave it without types.
-        made: Waiting = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-            cls, shape, dtype=like.dtype, device=like.device
-        )
+        made: Waiting = _made(cls, shape, dtype=like.dtype, device=like.device)
         made.held = held
         return made
 
     @classmethod
     def noted(cls, note: Note) -> Waiting:
         call = note.calls[0]
-        return cls.of(_Held(note), () if note.is_scalar else (call.n_points,), call.theta)
+        return cls.of(_Held(note), () if note.is_scalar else call.shape, call.theta)
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -119,15 +120,24 @@ def _as_array(tensor: Waiting) -> Any:
 
 def _note(func: Any, is_sum: bool, args: tuple[Any, ...], options: dict[str, Any]) -> Note | None:
     """The operation, if it takes notes of one shape, numbers, and tensors with a number for each point or for all."""
-    operands = args[: OPERANDS.get(func, len(args))]
     if (options and not _is_alpha(options)) or (is_sum and not is_whole(func, args)):
         return None
-    first: Any = next((arg for arg in operands if type(arg) is Waiting and arg.held.note is not None), None)
-    if first is None or (is_sum and not first.dim()):
+    operands = args[: OPERANDS[func]] if func in OPERANDS else args
+    first: Any = None
+    for arg in operands:
+        if type(arg) is Waiting and arg.held.note is not None:
+            first = arg
+            break
+    if first is None:
         return None
-    is_scalar, calls = not first.dim(), first.held.note.calls
+    note = first.held.note
+    is_scalar, calls = note.is_scalar, note.calls
+    if is_sum and is_scalar:
+        return None
     for arg in operands:
         kind = type(arg)
+        if arg is first or kind is float or kind is int:
+            continue
         if kind is Waiting and (note := arg.held.note) is not None:
             # Where the calls are the same, so are the points.
             if note.calls is calls:
@@ -137,10 +147,9 @@ def _note(func: Any, is_sum: bool, args: tuple[Any, ...], options: dict[str, Any
                 calls = tuple(dict.fromkeys((*calls, *note.calls)))
             else:
                 return None
-        elif isinstance(arg, Tensor):
-            if not _is_like(arg, first) or (arg.shape != first.shape and (is_sum or arg.dim())):
-                return None
-        elif kind is not float and kind is not int:
+        elif not (isinstance(arg, Tensor) and _is_like(arg, first)) or (
+            arg.shape != first.shape and (is_sum or arg.dim())
+        ):
             return None
     if not calls:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -24,6 +24,17 @@ class Emitter(Protocol):
 
 
 Rule = Callable[..., int]
+
+
+class Operation(NamedTuple):
+    """``rule``: what it is in a program; of a reduction, what it is the sum of over the points.
+
+    ``n_operands``: of how many arguments, where others follow that say how it is reduced; None: of all.
+    """
+
+    rule: Rule
+    is_sum: bool = False
+    n_operands: int | None = None
 
 
 def _unary(op: str) -> Rule:
@@ -79,57 +90,54 @@ def _mse_loss_backward(to: Emitter, grad: Any, a: Any, b: Any, reduction: int) -
     return to.add("mul", to.add("mul", factor, to.of(grad)), _sub(to, a, b))
 
 
-# From numbers per point, numbers that all points share, and plain numbers, to one number per point.
-POINTWISE: dict[Any, Rule] = {
-    _ATEN.add.Tensor: _add,
-    _ATEN.add.Scalar: _add,
-    _ATEN.sub.Tensor: _sub,
-    _ATEN.sub.Scalar: _sub,
-    _ATEN.rsub.Scalar: lambda to, a, b, alpha=1: _sub(to, b, a, alpha),
-    _ATEN.mul.Tensor: _mul,
-    _ATEN.mul.Scalar: _mul,
-    _ATEN.div.Tensor: _div,
-    _ATEN.div.Scalar: _div,
-    _ATEN.pow.Tensor_Scalar: _pow,
-    _ATEN.sgn.default: _unary("sign"),
-    _ATEN.tanh_backward.default: _tanh_backward,
-    _ATEN.mse_loss_backward.default: _mse_loss_backward,
-    **{
-        getattr(_ATEN, op).default: _unary(op)
-        for op in (
-            "neg", "reciprocal", "sqrt", "exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "atan", "abs",
-            "sign",
-        )
-    },
-}  # fmt: skip
-
-# From numbers per point to one number, over all points or along an axis, which is the only one.
-_REDUCTIONS = {
-    _ATEN.mean.default: _MEAN, _ATEN.mean.dim: _MEAN, _ATEN.sum.default: _SUM, _ATEN.sum.dim_IntList: _SUM,
-}  # fmt: skip
-_MSE_LOSS = _ATEN.mse_loss.default
-
-# What is noted, and whether it is a reduction.
-NOTED = {**dict.fromkeys(POINTWISE, False), **dict.fromkeys((*_REDUCTIONS, _MSE_LOSS), True)}
-# Of how many arguments, where others follow that say how it is reduced.
-OPERANDS = {**dict.fromkeys(_REDUCTIONS, 1), _MSE_LOSS: 2, _ATEN.mse_loss_backward.default: 3}
+def _sum(to: Emitter, a: Any, *_: Any) -> int:
+    return to.of(a)
 
 
-def is_whole(func: Any, args: tuple[Any, ...]) -> bool:
+def _mean(to: Emitter, a: Any, *_: Any) -> int:
+    return to.add("mul", to.number(1.0 / to.n_points), to.of(a))
+
+
+def _mse_loss(to: Emitter, a: Any, b: Any, reduction: int = _MEAN) -> int:
+    difference = _sub(to, a, b)
+    square = to.add("mul", difference, difference)
+    return to.add("mul", to.number(1.0 / to.n_points), square) if reduction == _MEAN else square
+
+
+_UNARY = (
+    "neg", "reciprocal", "sqrt", "exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "atan", "abs", "sign",
+)  # fmt: skip
+NOTED = {
+    # From numbers per point, numbers that all points share, and plain numbers, to one number per point.
+    **{getattr(_ATEN, op).default: Operation(_unary(op)) for op in _UNARY},
+    _ATEN.sgn.default: Operation(_unary("sign")),
+    _ATEN.add.Tensor: Operation(_add),
+    _ATEN.add.Scalar: Operation(_add),
+    _ATEN.sub.Tensor: Operation(_sub),
+    _ATEN.sub.Scalar: Operation(_sub),
+    _ATEN.rsub.Scalar: Operation(lambda to, a, b, alpha=1: _sub(to, b, a, alpha)),
+    _ATEN.mul.Tensor: Operation(_mul),
+    _ATEN.mul.Scalar: Operation(_mul),
+    _ATEN.div.Tensor: Operation(_div),
+    _ATEN.div.Scalar: Operation(_div),
+    _ATEN.pow.Tensor_Scalar: Operation(_pow),
+    _ATEN.tanh_backward.default: Operation(_tanh_backward),
+    _ATEN.mse_loss_backward.default: Operation(_mse_loss_backward, n_operands=3),
+    # From numbers per point to one number, over all points or along an axis, which is the only one.
+    _ATEN.sum.default: Operation(_sum, True, 1),
+    _ATEN.sum.dim_IntList: Operation(_sum, True, 1),
+    _ATEN.mean.default: Operation(_mean, True, 1),
+    _ATEN.mean.dim: Operation(_mean, True, 1),
+    _ATEN.mse_loss.default: Operation(_mse_loss, True, 2),
+}
+
+
+def is_whole(operation: Operation, args: tuple[Any, ...]) -> bool:
     """Whether a reduction of vectors gives a number, their mean or sum."""
-    if func is _MSE_LOSS:
-        return args[2:] in ((), (_MEAN,), (_SUM,))
-    return len(args) == 1 or (len(args) == 2 and list(args[1]) in ([0], [-1]))
-
-
-def summand(to: Emitter, func: Any, args: tuple[Any, ...]) -> int:
-    """What a reduction is the sum of over the points."""
-    if func is _MSE_LOSS:
-        difference = _sub(to, *args[:2])
-        own, reduction = to.add("mul", difference, difference), args[2] if len(args) > 2 else _MEAN
-    else:
-        own, reduction = to.of(args[0]), _REDUCTIONS[func]
-    return to.add("mul", to.number(1.0 / to.n_points), own) if reduction == _MEAN else own
+    others = args[operation.n_operands :]
+    if operation.rule is _mse_loss:
+        return others in ((), (_MEAN,), (_SUM,))
+    return not others or (len(others) == 1 and list(others[0]) in ([0], [-1]))
 
 
 # These need the shape of a tensor, and none of its numbers.

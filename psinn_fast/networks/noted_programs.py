@@ -18,7 +18,6 @@ from ..kernels.contract import Term
 from ..kernels.language.channels import ChannelSet
 from ..kernels.language.program import Adjoint, Coefficient, Column, Input, Instruction, Jet, Program
 from .noted_laplacians import Leaf, Step, Steps, with_laplacians
-from .noted_operations import POINTWISE, summand
 from .notes import Call, JetNote, Note, below, numbers
 
 # Programs of more instructions are left to torch's operations, which take memory for one after the other.
@@ -52,21 +51,23 @@ class _Emitter:
     def of(self, item: Any) -> int:
         """The register of a note, a tensor or a number."""
         if isinstance(item, Note):
-            if item not in self._registers:
-                for own in below(item, self._is_open):
-                    self._registers[own] = self._computed(own)
-            return self._registers[item]
+            known = self._registers
+            if item not in known:
+                for own in below(item, lambda note: note not in known):
+                    known[own] = self._computed(own)
+            return known[item]
         return self._given(item) if isinstance(item, Tensor) else self.number(item)
-
-    def _is_open(self, note: Note) -> bool:
-        return note not in self._registers
 
     def _computed(self, note: Note) -> int:
         if self.call not in note.calls:
             return self._given(numbers(note))
         if isinstance(note, JetNote):
             return self.jet(note.number)
-        return POINTWISE[note.func](self, *note.args, **note.options)
+        return self.by_rule(note)
+
+    def by_rule(self, note: Note) -> int:
+        register: int = note.rule(self, *note.args, **note.options)
+        return register
 
     def _given(self, tensor: Tensor) -> int:
         if id(tensor) not in self._registers:
@@ -93,7 +94,7 @@ def gradient(call: Call, cotangents: Mapping[int, Note | Tensor]) -> Tensor | No
         jet, own = to.jet(number), to.of(cotangent)
         by_input[jet] = to.add("add", by_input[jet], own) if jet in by_input else own
     # The derivative by a coefficient is a sum over the points.
-    summed = [summand(to, note.func, note.args) for note in sums]
+    summed = list(map(to.by_rule, sums))
     first = len(to.shared)
     by_input |= {to.input(Coefficient(first + k)): own for k, own in enumerate(summed)}
     gradients = tuple((own, to.add("mul", one, value)) for own, value in by_input.items())

@@ -69,22 +69,25 @@ class Note:
 
     Attributes:
         func, args, options: what torch was asked for.
+        rule: what that is in a program (`noted_operations.py`).
         is_scalar: it has one number, else one for each point.
         calls: those whose derivatives it depends on.
         known: the result, once it is computed.
     """
 
-    __slots__ = ("__weakref__", "args", "calls", "func", "is_scalar", "known", "options")
+    __slots__ = ("__weakref__", "args", "calls", "func", "is_scalar", "known", "options", "rule")
 
     def __init__(
-        self, func: Any, args: tuple[Any, ...], options: Mapping[str, Any], is_scalar: bool, calls: tuple[Call, ...]
-    ) -> None:
-        self.func, self.args, self.options, self.is_scalar, self.calls = func, args, options, is_scalar, calls
+        self, func: Any, rule: Any, args: tuple[Any, ...], options: Mapping[str, Any], is_scalar: bool,
+        calls: tuple[Call, ...],
+    ) -> None:  # fmt: skip
+        self.func, self.rule, self.args, self.options = func, rule, args, options
+        self.is_scalar, self.calls = is_scalar, calls
         self.known: Tensor | None = None
 
     @property
     def parts(self) -> list[Note]:
-        return [arg for arg in self.args if isinstance(arg, Note)]
+        return [arg for arg in self.args if isinstance(arg, Note)] if self.args else []
 
     def compute(self) -> Tensor:
         """What it is, all of its parts being known."""
@@ -103,7 +106,7 @@ class JetNote(Note):
     __slots__ = ("number",)
 
     def __init__(self, call: Call, number: int) -> None:
-        super().__init__(None, (), {}, False, (call,))
+        super().__init__(None, None, (), {}, False, (call,))
         self.number = number
 
     def compute(self) -> Tensor:
@@ -124,14 +127,12 @@ def below(note: Note, is_wanted: Callable[[Note], bool]) -> list[Note]:
     What wanted ones are made of is looked at, and no more. Without recursion: losses may be sums of thousands.
     """
     found: dict[Note, None] = {}
-    stack = [(note, False)] if is_wanted(note) else []
+    stack = [note] if is_wanted(note) else []
     while stack:
-        own, is_ready = stack.pop()
-        if own in found:
-            continue
-        if is_ready:
-            found[own] = None
-            continue
-        stack.append((own, True))
-        stack += [(part, False) for part in own.parts if part not in found and is_wanted(part)]
+        own = stack[-1]
+        missing = [part for part in own.parts if part not in found and is_wanted(part)]
+        if missing:
+            stack += missing
+        else:
+            found[stack.pop()] = None
     return list(found)

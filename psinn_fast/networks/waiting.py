@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..kernels.errors import InputError
-from .noted_operations import LIKE, NOTED, OPERANDS, is_alias, is_whole
+from .noted_operations import LIKE, NOTED, Operation, is_alias, is_whole
 from .notes import Note, numbers
 
 
@@ -53,8 +53,10 @@ class Waiting(Tensor):
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         options = kwargs or {}
-        if (is_sum := NOTED.get(func)) is not None and (note := _note(func, is_sum, args, options)) is not None:
-            return cls.noted(note)
+        if (operation := NOTED.get(func)) is not None:
+            note = _note(func, operation, args, options)
+            if note is not None:
+                return cls.noted(note)
         if not options and is_alias(func, args):
             return cls.of(args[0].held, args[0].shape, args[0])
         if func in LIKE and type(args[0]) is cls and not any(type(arg) is cls for arg in args[1:]):
@@ -118,11 +120,12 @@ def _as_array(tensor: Waiting) -> Any:
     return tensor.plain() if tensor.requires_grad else tensor.memory()
 
 
-def _note(func: Any, is_sum: bool, args: tuple[Any, ...], options: dict[str, Any]) -> Note | None:
+def _note(func: Any, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Note | None:
     """The operation, if it takes notes of one shape, numbers, and tensors with a number for each point or for all."""
-    if (options and not _is_alpha(options)) or (is_sum and not is_whole(func, args)):
+    rule, is_sum, n_operands = operation
+    if (options and not _is_alpha(options)) or (is_sum and not is_whole(operation, args)):
         return None
-    operands = args[: OPERANDS[func]] if func in OPERANDS else args
+    operands = args[:n_operands]
     first: Any = None
     for arg in operands:
         if type(arg) is Waiting and arg.held.note is not None:
@@ -153,7 +156,7 @@ def _note(func: Any, is_sum: bool, args: tuple[Any, ...], options: dict[str, Any
             return None
     if not calls:
         return None
-    made = Note(func, tuple(map(_kept, args)), options, is_sum or is_scalar, calls)
+    made = Note(func, rule, tuple(map(_kept, args)), options, is_sum or is_scalar, calls)
     if made.is_scalar:
         for call in calls:
             call.note_scalar(made)

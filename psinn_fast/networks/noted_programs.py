@@ -93,14 +93,14 @@ def gradient(call: Call, cotangents: Mapping[int, Note | Tensor]) -> Tensor | No
     for number, cotangent in cotangents.items():
         jet, own = to.jet(number), to.of(cotangent)
         by_input[jet] = to.add("add", by_input[jet], own) if jet in by_input else own
-    # The derivative by a coefficient is a sum over the points.
+    gradients = [(own, to.add("mul", one, value)) for own, value in by_input.items()]
+    # The derivative by a coefficient is a sum, over the points alone.
     summed = list(map(to.by_rule, sums))
     first = len(to.shared)
-    by_input |= {to.input(Coefficient(first + k)): own for k, own in enumerate(summed)}
-    gradients = tuple((own, to.add("mul", one, value)) for own, value in by_input.items())
+    gradients += [(to.input(Coefficient(first + k)), own) for k, own in enumerate(summed)]
     if len(to.steps) > _MOST:
         return None
-    program = program_of(call.plan.d_in, Steps(tuple(to.inputs), tuple(to.steps), gradients))
+    program = program_of(call.plan.d_in, Steps(tuple(to.inputs), tuple(to.steps), tuple(gradients)))
     theta, n = call.theta, call.n_points
     columns = _side_by_side(to.columns) if to.columns else theta.new_empty(n, 0)
     coefficients = theta.new_zeros(len(sums))

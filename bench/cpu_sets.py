@@ -85,7 +85,7 @@ def _measure(width: int, settings: Settings) -> Row:
     }
 
 
-def _backward(width: int, points: int, channels: ChannelSet, backend: str) -> Callable[[], object]:
+def _backward(width: int, points: int, channels: ChannelSet, backend: str) -> Callable[[], None]:
     """Jets and their adjoint, which is what a training step costs; checked against the reference backend in float64."""
     d, generator = channels.n_inputs, torch.Generator().manual_seed(0)
     net = TanhMLP([d, width, width, width, 1], seed=0)
@@ -102,7 +102,12 @@ def _backward(width: int, points: int, channels: ChannelSet, backend: str) -> Ca
     error = float((ours - theirs).abs().max() / theirs.abs().max())
     if not error < TOLERANCE:
         raise WrongPeer(f"{channels}: relative error {error:.1e} of the gradient")
-    return partial(get_backend(backend).jets_backward, net.plan, theta, x, channels, grad)
+    engine = get_backend(backend)
+
+    def run() -> None:
+        engine.jets_backward(net.plan, theta, x, channels, grad)
+
+    return run
 
 
 def table(rows: list[Row]) -> str:

@@ -23,7 +23,7 @@ class _Held:
         self.memory: Tensor | None = None
 
 
-_made: Any = Tensor._make_wrapper_subclass  # type: ignore[attr-defined]
+_made: Any = Tensor._make_wrapper_subclass
 
 
 class Waiting(Tensor):
@@ -36,7 +36,7 @@ class Waiting(Tensor):
     """
 
     held: _Held
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__: Any = torch._C._disabled_torch_function_impl
 
     @classmethod
     def of(cls, held: _Held, shape: torch.Size | tuple[int, ...], like: Tensor) -> Waiting:
@@ -51,7 +51,7 @@ class Waiting(Tensor):
         return cls.of(_Held(note), () if note.is_scalar else call.shape, call.theta)
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         options = kwargs or {}
         if (operation := NOTED.get(func)) is not None:
             note = _note(func, operation, args, options)

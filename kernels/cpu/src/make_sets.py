@@ -10,7 +10,7 @@ Run from the top of the repository: python kernels/cpu/src/make_sets.py > kernel
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 
 from psinn_fast.kernels.language.channels import Channel, ChannelSet, Laplacian, Monomial, MultiIndex, channel_order
@@ -21,7 +21,7 @@ def _all(n_inputs: int, order: int) -> list[MultiIndex]:
 
 
 # Name: inputs and channels, without those that closing the set adds.
-SETS: dict[str, tuple[int, list[Channel]]] = {
+SETS: dict[str, tuple[int, Sequence[Channel]]] = {
     "Value": (1, []),
     "First1": (1, [(1,)]),
     "First2": (2, [(1, 0), (0, 1)]),

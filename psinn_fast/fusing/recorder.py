@@ -23,8 +23,8 @@ from ..language.fields import Operator
 from ..networks.mlp import PsiMLP
 from ..networks.recording import WATCHER
 from . import operations, shapes
-from .gradients import gradients
 from .lines import Placed, line
+from .meaning import meaning
 from .recorded import Recorded
 from .symbols import Numbers, Shape, Symbols
 
@@ -59,7 +59,7 @@ class Recorder(TorchFunctionMode):
         self.decisions: list[Decision] = []
         # Tensors of rows that require a gradient, and those of them that are points.
         self._leaves: dict[int, Tensor] = {}
-        self._points: set[int] = set()
+        self.differentiated: set[int] = set()
         # Given tensors that recorded ones met, in order.
         self.met: dict[int, Tensor] = {}
         for tensor in points:
@@ -97,7 +97,7 @@ class Recorder(TorchFunctionMode):
         for call in self.symbols.calls:
             for symbol in call.inputs:
                 found -= self.symbols.all_symbols(symbol)
-        leaves = (leaf for key, leaf in self._leaves.items() if key not in self._points)
+        leaves = (leaf for key, leaf in self._leaves.items() if key not in self.differentiated)
         return next((leaf for leaf in leaves if found & set(self._known[id(leaf)].items.flat)), None)
 
     def value(self, net: PsiMLP, x: Tensor) -> Tensor:
@@ -120,7 +120,7 @@ class Recorder(TorchFunctionMode):
         total = sp.Add(*(Operator(order).of(output, output.args) for order in orders))
         self._keep(Recorded(found, own.batch, _array([total]).reshape(())))
 
-    def _is_trained(self, own: Recorded) -> bool:
+    def is_trained(self, own: Recorded) -> bool:
         return any(map(self.symbols.is_trained, own.items.flat))
 
     def _called(self, own: Recorded) -> tuple[sp.Symbol, ...]:
@@ -225,11 +225,11 @@ class Recorder(TorchFunctionMode):
         recorded: list[Recorded],
         result: Any,
     ) -> None:
-        is_trained = any(map(self._is_trained, recorded))
+        is_trained = any(map(self.is_trained, recorded))
         if name in operations.READS or name.endswith("()") or not _tensors_in(result):
             if is_trained or any(own.fault for own in recorded):
                 raise Placed.here(f"{name} reads what the network gives, or what is trained: another number every step")
-            self._decide(recorded)
+            self.decide(recorded)
             return
         try:
             faults = [own.fault for own in recorded if own.fault]
@@ -238,7 +238,7 @@ class Recorder(TorchFunctionMode):
                 raise Placed(faults[0])
             if is_trained and not torch.is_grad_enabled() and name != "grad":
                 raise InputError("under torch.no_grad it stops the gradient; leave it out of the loss")
-            found = self._found(name, func, args, options, result)
+            found = meaning(self, name, func, args, options, result)
         except InputError as error:
             text = str(error) if isinstance(error, Placed) else f"loss_fn: {line()}: {name}: {error}"
             opaque = [] if is_trained else self._opaque(name, recorded, result)
@@ -262,7 +262,7 @@ class Recorder(TorchFunctionMode):
             for own in found
         ):
             return []
-        self._decide(recorded)
+        self.decide(recorded)
         if not any(own.requires_grad for own in found):  # as any other given tensors
             self.symbols.made.update({id(own): own for own in found})
             return None
@@ -273,89 +273,16 @@ class Recorder(TorchFunctionMode):
             for own in found
         ]
 
-    def _decide(self, recorded: Iterable[Recorded]) -> None:
+    def decide(self, recorded: Iterable[Recorded]) -> None:
         """From now on given numbers are to be what they are."""
         for own in recorded:
             items = tuple(own.items.flat)
             self.decisions.append(Decision(items, own.n, self.symbols.evaluated(items, own.n), line()))
 
-    def _found(
-        self, name: str, func: Any, args: tuple[Any, ...], options: dict[str, Any], result: Any
-    ) -> list[Recorded]:
-        """
-        Raises:
-            InputError: the operation is not one that can be computed point by point.
-        """
-        symbols = self.symbols
-        if func is torch.autograd.grad:
-            self._points |= {id(own) for own in shapes.flat(args[1] if len(args) > 1 else options["inputs"])}
-            return gradients(symbols, self.of, args, options, result)
-        given, named = self._as_recorded(list(args)), {key: self._as_recorded(own) for key, own in options.items()}
-        if name in operations.POINTWISE:
-            return [operations.pointwise(symbols, name, given, named, result)]
-        if name in operations.DECISIONS or name == "where":
-            decisive = [named.get("condition", given[:1])] if name == "where" else [*given, *named.values()]
-            if any(isinstance(own, Recorded) and self._is_trained(own) for own in shapes.flat(decisive)):
-                raise InputError(
-                    "it decides by what the network gives, which has no derivative there; write torch.maximum, "
-                    "torch.minimum or torch.relu, or decide by the points"
-                )
-            return [operations.pointwise(symbols, name, given, named, result)]
-        if name in ("clamp", "clamp_min", "clamp_max"):
-            return [operations.clamped(symbols, name, given, named, result)]
-        if name in ("detach", "data", "detach_copy"):
-            if self._is_trained(given[0]):
-                raise InputError("it stops the gradient: a fused loss has all of its gradient, or is another one")
-            return [Recorded(result, given[0].batch, given[0].items)]
-        if name in shapes.SAME:
-            own = given[0]
-            if result.dtype != own.tensor.dtype and (self._is_trained(own) or not _is_finer(result, own.tensor)):
-                raise InputError(f"it changes {own.tensor.dtype} to {result.dtype}")
-            return [] if result is own.tensor else [Recorded(result, own.batch, own.items)]
-        if name in shapes.MOVEMENTS:
-            return self._moved(func, args, given, options, result)
-        if name in shapes.SUMS:
-            return [shapes.summed(symbols, name, given, named, result)]
-        if name in shapes.SQUARED:
-            return [shapes.squared(symbols, name, given, named, result)]
-        if name in ("matmul", "rmatmul"):
-            return [shapes.product(symbols, given[::-1] if name == "rmatmul" else given, named, result)]
-        if name == "bmm":
-            return [shapes.product(symbols, given, named, result)]
-        if name == "einsum":
-            return [shapes.summed_by_letters(symbols, given, named, result)]
-        if name in ("linalg_det", "det") and given[0].items.ndim == 2:
-            return [shapes.determinant(given[0], result)]
-        if name == "linear":
-            return [shapes.linear(symbols, given, named, result)]
-        if name.endswith("_like") or name.startswith("new_"):
-            self.symbols.made.update({id(own): own for own in _tensors_in(result)})
-            return []  # numbers of its own
-        raise InputError("it is not among the operations that a fused loss knows (docs/fusing.md lists them)")
-
-    def _moved(self, func: Any, args: Any, given: Any, options: dict[str, Any], result: Any) -> list[Recorded]:
-        """Which numbers are taken may depend on others."""
-        whole = "tensors" in options or "input" in options or "self" in options
-        for index in shapes.flat(
-            [*(() if whole else args[1:]), *(v for k, v in options.items() if k in ("index", "indices"))]
-        ):
-            if isinstance(index, Tensor):
-                own = self.of(index)
-                if own is None:
-                    self._consume(index)
-                elif self._is_trained(own):
-                    raise InputError("it chooses by what the network gives")
-                else:
-                    self._decide([own])
-        first = {
-            key: self._as_recorded(own) if key in ("tensors", "input", "self") else own for key, own in options.items()
-        }
-        return shapes.moved(self.symbols, func, [*given[:1], *args[1:]], first, result)
-
-    def _as_recorded(self, given: Any) -> Any:
+    def as_recorded(self, given: Any) -> Any:
         """With recorded tensors in place of tensors that are."""
         if isinstance(given, (list, tuple)):
-            return [self._as_recorded(own) for own in given]
+            return [self.as_recorded(own) for own in given]
         if isinstance(given, Tensor):
             own = self.of(given)
             if own is None:
@@ -393,10 +320,10 @@ class Recorder(TorchFunctionMode):
         if name in operations.METADATA:
             return
         for tensor in tensors:
-            self._consume(tensor)
+            self.consume(tensor)
         self.symbols.made.update({id(own): own for own in found})
 
-    def _consume(self, tensor: Tensor) -> None:
+    def consume(self, tensor: Tensor) -> None:
         if id(tensor) not in self.symbols.made:
             self.met.setdefault(id(tensor), tensor)
             self.consumed.setdefault(id(tensor), (tensor, line()))
@@ -409,11 +336,6 @@ def lifted_as_symbols(symbols: Symbols, tensor: Tensor, batch: Shape) -> Recorde
 
 def _is_in_place(name: str) -> bool:
     return (name.endswith("_") and not name.endswith("__")) or name == "setitem"
-
-
-def _is_finer(one: Tensor, other: Tensor) -> bool:
-    """Whether its dtype has every number of the other's."""
-    return torch.promote_types(one.dtype, other.dtype) == one.dtype and one.is_floating_point()
 
 
 def _maker(tensor: Tensor) -> str:

@@ -16,8 +16,9 @@ from ..language.tracing import column_symbol
 from ..problem.conditions import BOUNDARY, INSIDE, Condition
 from ..problem.pde import PDE
 from ..problem.problem import Problem
+from .given import Numbers
 from .squares import SquareTerm
-from .symbols import Numbers, Symbols, replaced_outside
+from .symbols import Symbols, replaced_outside
 
 # Of the points of an equation, how many lie within the bounds of all points.
 _MOST = 0.5

@@ -90,6 +90,12 @@ def fuse(
         raise InputError("loss_fn: it draws random numbers by numpy, which would be the same at every step")
     losses = _losses(returned, recorder)
     squares = as_squares(symbols, losses)
+    for tensor, _ in symbols.coefficients.values():
+        if id(tensor) in recorder.consumed:
+            where = recorder.consumed[id(tensor)][1]
+            raise InputError(
+                f"loss_fn: {where}: a trained number is used under torch.no_grad, which stops its gradient"
+            )
     if (untrained := recorder.untrained(losses.values())) is not None:
         raise InputError(
             f"loss_fn: a tensor {tuple(untrained.shape)} requires a gradient, which a fused loss would not give: "

@@ -89,7 +89,7 @@ class Fused:
         """Write what `fit` found, by name, into the tensors."""
         with torch.no_grad():
             for symbol, (tensor, k) in self._symbols.coefficients.items():
-                tensor.view(-1)[k] = values[self._recording.names[symbol]]
+                tensor[np.unravel_index(k, tensor.shape)] = values[self._recording.names[symbol]]
 
     def start(self) -> dict[str, float]:
         """The trained numbers beside the network, by name."""
@@ -186,7 +186,7 @@ class _Loss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, fused: Fused, theta: Tensor, *tensors: Tensor) -> Tensor:
         total, theta_bar, coefficients_bar = fused._evaluated(theta.detach())
-        bars = [torch.zeros_like(tensor) for tensor in tensors]
+        bars = [torch.zeros(tensor.shape, dtype=tensor.dtype, device=tensor.device) for tensor in tensors]
         places = {id(tensor): bar for tensor, bar in zip(tensors, bars, strict=True)}
         for value, (tensor, k) in zip(coefficients_bar, fused._symbols.coefficients.values(), strict=True):
             places[id(tensor)].view(-1)[k] = value

@@ -67,13 +67,32 @@ def _relu(a: sp.Expr) -> sp.Expr:
 
 
 def _clamped(a: sp.Expr, low: sp.Expr | None, high: sp.Expr | None) -> sp.Expr:
-    """With torch's derivative at the kinks, 1."""
-    if a.has(SymbolicField, Trained):
+    """min(max(a, low), high), with torch's derivative at the kinks, 1, where numbers may lie on them."""
+    if a.has(SymbolicField):
         a = a if low is None else sp.Max(a, low)
         return a if high is None else sp.Min(a, high)
-    cases = [(low, a < low)] if low is not None else []
-    cases += [(high, a > high)] if high is not None else []
+    if a.has(Trained):
+        a = a if low is None else a + (low - a) * sp.Heaviside(low - a)
+        return a if high is None else a + (high - a) * sp.Heaviside(a - high)
+    cases = [] if low is None or high is None else [(high, low > high)]
+    cases += [] if low is None else [(low, a < low)]
+    cases += [] if high is None else [(high, a > high)]
     return sp.Piecewise(*cases, (a, True))
+
+
+def _largest(a: sp.Expr, b: sp.Expr) -> sp.Expr:
+    """With torch's derivative where both are equal, one half each."""
+    return (a + b + sp.Abs(a - b)) / 2 if _may_be_equal(a, b) else sp.Max(a, b)
+
+
+def _least(a: sp.Expr, b: sp.Expr) -> sp.Expr:
+    return (a + b - sp.Abs(a - b)) / 2 if _may_be_equal(a, b) else sp.Min(a, b)
+
+
+def _may_be_equal(a: sp.Expr, b: sp.Expr) -> bool:
+    """Trained numbers may lie on a bound; what the network gives hardly does."""
+    both = sp.Tuple(a, b)
+    return bool(both.has(Trained) and not both.has(SymbolicField))
 
 
 def _chosen(condition: sp.Expr, a: sp.Expr, b: sp.Expr) -> sp.Expr:
@@ -127,8 +146,8 @@ POINTWISE: dict[str, Operation] = {
     "relu": Operation(lambda a, inplace: _relu(a), options={"inplace": False}),
     "softplus": Operation(_softplus, options={"beta": 1, "threshold": 20}),
     "silu": Operation(lambda a, inplace: a * _sigmoid(a), options={"inplace": False}),
-    "maximum": _binary(sp.Max),
-    "minimum": _binary(sp.Min),
+    "maximum": _binary(_largest),
+    "minimum": _binary(_least),
     "hypot": _binary(lambda a, b: sp.sqrt(a**2 + b**2)),
     "lerp": _binary(lambda a, b, weight: a + weight * (b - a), "input", "end", "weight"),
     "addcmul": _binary(lambda a, b, c, value: a + value * b * c, "input", "tensor1", "tensor2", value=1),
@@ -149,6 +168,7 @@ DECISIONS: dict[str, Operation] = {
         lambda a, b: sp.Piecewise((sp.S.Zero, a < 0), (b, sp.Eq(a, 0)), (sp.S.One, True)), "input", "values"
     ),
 }
+COMPARISONS = words("gt ge lt le eq ne")
 _LOGICAL = words("logical_and logical_or logical_not")
 WHERE = Operation(_chosen, ("condition", "input", "other"))
 ALIASES = {
@@ -229,14 +249,23 @@ def pointwise(symbols: Symbols, name: str, args: Sequence[Any], kwargs: Mapping[
         raise InputError("of truth values torch computes something else than of numbers; write mask.double()")
     batch, arrays = aligned(symbols, operands, tuple(result.shape))
     numbers = {key: number(value) if isinstance(value, (int, float)) else value for key, value in options.items()}
-    found = applied(own.function, batch, arrays, result, numbers)
-    if name not in DECISIONS or not batch:
-        return found
-    # As symbols, or SymPy would rewrite what they are multiplied with, case by case.
-    symbolic = np.empty(found.items.shape, dtype=object)
-    for index in np.ndindex(symbolic.shape):
-        symbolic[index] = symbols.defined(found.items[index], found.n)
-    return Recorded(result, batch, symbolic)
+    if name in COMPARISONS and batch:
+        return _compared(symbols, name, batch, arrays, result)
+    return applied(own.function, batch, arrays, result, numbers)
+
+
+def _compared(
+    symbols: Symbols, name: str, batch: tuple[int, ...], arrays: Sequence[Expressions], result: Tensor
+) -> Recorded:
+    """Truth values as torch found them: as symbols, or SymPy would write what is compared in another way."""
+    found = result.detach().reshape(int(np.prod(batch)), -1).cpu().numpy()
+    shape = tuple(result.shape)[len(batch) :]
+    operands = [np.broadcast_to(array, shape) for array in arrays]
+    items = np.empty(shape, dtype=object)
+    for k, index in enumerate(np.ndindex(shape)):
+        pair = [operand[index] for operand in operands]
+        items[index] = symbols.truth(name, pair[0], pair[1], found[:, k])
+    return Recorded(result, batch, items)
 
 
 def applied(

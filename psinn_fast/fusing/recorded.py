@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..kernels.errors import InputError
 from ..language.fields import SymbolicField
-from .symbols import Shape, Symbols
+from .given import Shape
+from .symbols import Symbols
 
 Expressions = npt.NDArray[np.object_]
 # Numbers that a residual may have at each point: more come from (N, 1) and (N,), whose difference is (N, N).

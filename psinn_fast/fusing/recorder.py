@@ -23,10 +23,11 @@ from ..language.fields import Operator
 from ..networks.mlp import PsiMLP
 from ..networks.recording import WATCHER
 from . import operations, shapes
+from .given import Numbers, Shape
 from .lines import Placed, line
 from .meaning import meaning
 from .recorded import Recorded
-from .symbols import Numbers, Shape, Symbols
+from .symbols import Symbols
 
 # Numbers that one tensor may have which is trained beside the network.
 _MOST_TRAINED = 64

@@ -13,8 +13,9 @@ import sympy as sp
 from ..kernels.errors import InputError
 from ..language.expressions import short
 from ..language.fields import SymbolicField
+from .given import Shape
 from .recorded import number
-from .symbols import Shape, Symbols
+from .symbols import Symbols
 
 _ADVICE = "a fused loss is a sum over points of squares, e.g. (residual**2).mean(), with weights that are not negative"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,89 +14,22 @@ from ..kernels.errors import InputError
 from ..language.columns import Columns
 from ..language.fields import Operator, SymbolicField
 from ..language.steps import slope
-
-Numbers = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Entry:
-    """One component of a tensor (N..., E...) at every point."""
-
-    tensor: Tensor
-    n: int
-    component: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Scalar:
-    """One number of a tensor that is the same at all points, and may change."""
-
-    tensor: Tensor
-    component: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Taken:
-    """Rows of another symbol's numbers."""
-
-    base: sp.Symbol
-    rows: Rows
-
-
-@dataclass(frozen=True, eq=False)
-class _Joined:
-    """The numbers of several expressions, one behind the other."""
-
-    parts: tuple[tuple[sp.Expr, int], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Inner:
-    """An input of the network that is computed from other symbols."""
-
-    definition: sp.Expr
-    n: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Total:
-    """The sum of given numbers over points: the same at all points."""
-
-    expression: sp.Expr
-    n: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Opaque:
-    """Given numbers that came out of an operation which is not known: for the given points alone.
-
-    ``reads``: the symbols that they depend on.
-    """
-
-    entry: _Entry
-    reads: frozenset[sp.Symbol]
-    operation: str
-
-
-_Given = _Entry | _Scalar | _Taken | _Joined | _Inner | _Total | _Opaque
-
-
-@dataclass(frozen=True, eq=False)
-class PointSum:
-    """The sum of an expression over its points, of which there are ``shape``."""
-
-    shape: Shape
-    expression: sp.Expr
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """A call of the network: its inputs, one symbol each, and how many points they have."""
-
-    inputs: tuple[sp.Symbol, ...]
-    n: int
+from .given import (
+    Call,
+    Entry,
+    Given,
+    Inner,
+    Joined,
+    Numbers,
+    Opaque,
+    PointSum,
+    Rows,
+    Scalar,
+    Shape,
+    Taken,
+    Total,
+    Truth,
+)
 
 
 class Trained(sp.Symbol):  # type: ignore[misc]  # SymPy ships no types
@@ -113,7 +45,7 @@ class Symbols:
 
     def __init__(self, coords: tuple[str, ...], fields: tuple[str, ...]) -> None:
         self.coords, self.fields = coords, fields
-        self._meaning: dict[sp.Symbol, _Given | PointSum] = {}
+        self._meaning: dict[sp.Symbol, Given | PointSum] = {}
         self._known: dict[object, sp.Symbol] = {}
         self._calls: dict[tuple[sp.Symbol, ...], int] = {}
         self.calls: list[Call] = []
@@ -124,7 +56,7 @@ class Symbols:
         # Trained scalars: the tensor, and which of its numbers.
         self.coefficients: dict[sp.Symbol, tuple[Tensor, int]] = {}
 
-    def _new(self, meaning: _Given | PointSum, key: object = None) -> sp.Symbol:
+    def _new(self, meaning: Given | PointSum, key: object = None) -> sp.Symbol:
         if key is not None and key in self._known:
             return self._known[key]
         symbol = sp.Symbol(f"_f{len(self._meaning)}", real=True)
@@ -137,7 +69,7 @@ class Symbols:
         """One symbol for each component of a tensor, whose leading dimensions, ``batch``, are its points."""
         trailing, n = tensor.shape[len(batch) :], int(np.prod(batch))
         made = [
-            self._new(_Entry(tensor, n, k), ("entry", id(tensor), len(batch), k)) for k in range(int(np.prod(trailing)))
+            self._new(Entry(tensor, n, k), ("entry", id(tensor), len(batch), k)) for k in range(int(np.prod(trailing)))
         ]
         return _filled(trailing, made)
 
@@ -146,12 +78,12 @@ class Symbols:
     ) -> npt.NDArray[np.object_]:
         """Symbols of what an operation that is not known made of others."""
         trailing, n = tensor.shape[len(batch) :], int(np.prod(batch))
-        entries = [_Entry(tensor, n, k) for k in range(int(np.prod(trailing)))]
-        return _filled(trailing, [self._new(_Opaque(entry, reads, operation)) for entry in entries])
+        entries = [Entry(tensor, n, k) for k in range(int(np.prod(trailing)))]
+        return _filled(trailing, [self._new(Opaque(entry, reads, operation)) for entry in entries])
 
     def scalars(self, tensor: Tensor) -> npt.NDArray[np.object_]:
         """One symbol for each number of a tensor that is the same at all points."""
-        made = [self._new(_Scalar(tensor, k), ("scalar", id(tensor), k)) for k in range(tensor.numel())]
+        made = [self._new(Scalar(tensor, k), ("scalar", id(tensor), k)) for k in range(tensor.numel())]
         return _filled(tensor.shape, made)
 
     def trained(self, tensor: Tensor) -> npt.NDArray[np.object_]:
@@ -173,12 +105,12 @@ class Symbols:
     @property
     def tensors(self) -> list[Tensor]:
         """Whose numbers are in it."""
-        return [meaning.tensor for meaning in self._meaning.values() if isinstance(meaning, (_Entry, _Scalar))]
+        return [meaning.tensor for meaning in self._meaning.values() if isinstance(meaning, (Entry, Scalar))]
 
     def point_sum(self, shape: Shape, expression: sp.Expr) -> sp.Symbol:
         if not self.is_trained(expression):
             n = int(np.prod(shape, dtype=np.int64))
-            return self._new(_Total(expression, n), ("total", n, expression))
+            return self._new(Total(expression, n), ("total", n, expression))
         return self._new(PointSum(shape, expression), ("sum", shape, expression))
 
     def sum_of(self, symbol: sp.Symbol) -> PointSum | None:
@@ -198,18 +130,20 @@ class Symbols:
 
     def is_of_points(self, symbol: sp.Symbol) -> bool:
         """Whether it has a number at each point."""
-        return self.is_given(symbol) and not isinstance(self._meaning[symbol], (_Scalar, _Total))
+        return self.is_given(symbol) and not isinstance(self._meaning[symbol], (Scalar, Total))
 
     def n_of(self, symbol: sp.Symbol) -> int:
         """At how many points it has numbers; 1 where they are the same at all."""
         meaning = self._meaning[symbol]
-        if isinstance(meaning, _Taken):
+        if isinstance(meaning, Taken):
             return len(meaning.rows)
-        if isinstance(meaning, _Joined):
+        if isinstance(meaning, Joined):
             return sum(n for _, n in meaning.parts)
-        if isinstance(meaning, _Opaque):
+        if isinstance(meaning, Opaque):
             return meaning.entry.n
-        return meaning.n if isinstance(meaning, (_Entry, _Inner)) else 1
+        if isinstance(meaning, Truth):
+            return len(meaning.found)
+        return meaning.n if isinstance(meaning, (Entry, Inner)) else 1
 
     def is_given(self, symbol: sp.Symbol) -> bool:
         """Whether it stands for given numbers, of points or the same at all of them."""
@@ -221,11 +155,17 @@ class Symbols:
             isinstance(e, sp.Symbol) and self.is_of_points(e) for e in expressions
         ):
             return tuple(expressions)
-        return tuple(self._new(_Inner(e, n), ("inner", k, tuple(expressions))) for k, e in enumerate(expressions))
+        return tuple(self._new(Inner(e, n), ("inner", k, tuple(expressions))) for k, e in enumerate(expressions))
 
-    def defined(self, expression: sp.Expr, n: int) -> sp.Expr:
-        """A symbol for an expression of given numbers, which SymPy then leaves as it is."""
-        return expression if expression.is_number else self._new(_Inner(expression, n), ("defined", n, expression))
+    def truth(self, comparison: str, left: sp.Expr, right: sp.Expr, found: npt.NDArray[np.bool_]) -> sp.Symbol:
+        """1 where a comparison of given numbers holds, else 0.
+
+        Args:
+            comparison: gt, ge, lt, le, eq or ne.
+            found: (N,), as torch found it.
+        """
+        values = self.evaluated([left, right], len(found))
+        return self._new(Truth(comparison, (left, right), values, found))
 
     def call(self, inputs: tuple[sp.Symbol, ...], n: int) -> list[SymbolicField]:
         """The network's outputs at these inputs."""
@@ -241,7 +181,7 @@ class Symbols:
         for inner in sorted(expression.free_symbols, key=str):
             meaning = self._meaning.get(inner)
             self._refuse_hidden(meaning, symbol)
-            if isinstance(meaning, _Inner) and inner != symbol:
+            if isinstance(meaning, Inner) and inner != symbol:
                 total += slope(expression, inner) * self.derivative(meaning.definition, symbol)
         return total
 
@@ -250,14 +190,14 @@ class Symbols:
         Raises:
             InputError: given numbers depend on a symbol in a way that is not differentiated.
         """
-        if isinstance(meaning, _Opaque) and symbol in meaning.reads:
+        if isinstance(meaning, Opaque) and symbol in meaning.reads:
             raise InputError(f"it differentiates {meaning.operation}, which is not among the operations that are known")
         parts: list[sp.Expr] = []
-        if isinstance(meaning, _Taken):
+        if isinstance(meaning, Taken):
             parts = [meaning.base]
-        elif isinstance(meaning, _Joined):
+        elif isinstance(meaning, Joined):
             parts = [part for part, _ in meaning.parts]
-        elif isinstance(meaning, _Total):
+        elif isinstance(meaning, Total):
             parts = [meaning.expression]
         if any(symbol in self.all_symbols(part) for part in parts):
             raise InputError(
@@ -275,16 +215,18 @@ class Symbols:
                 continue
             found.add(symbol)
             meaning = self._meaning.get(symbol)
-            if isinstance(meaning, _Taken):
+            if isinstance(meaning, Taken):
                 waiting.append(meaning.base)
-            elif isinstance(meaning, _Joined):
+            elif isinstance(meaning, Joined):
                 waiting += [s for part, _ in meaning.parts for s in part.free_symbols]
-            elif isinstance(meaning, _Inner):
+            elif isinstance(meaning, Inner):
                 waiting += meaning.definition.free_symbols
-            elif isinstance(meaning, (_Total, PointSum)):
+            elif isinstance(meaning, (Total, PointSum)):
                 waiting += meaning.expression.free_symbols
-            elif isinstance(meaning, _Opaque):
+            elif isinstance(meaning, Opaque):
                 waiting += meaning.reads
+            elif isinstance(meaning, Truth):
+                waiting += [s for operand in meaning.operands for s in operand.free_symbols]
         return frozenset(found)
 
     def taken(self, expression: sp.Expr, rows: Rows, n: int) -> sp.Expr:
@@ -303,39 +245,41 @@ class Symbols:
 
     def _taken(self, symbol: sp.Symbol, rows: Rows) -> sp.Expr:
         meaning = self._meaning[symbol]
-        if isinstance(meaning, _Taken):
+        if isinstance(meaning, Taken):
             return self._taken(meaning.base, meaning.rows[rows])
-        if isinstance(meaning, _Joined):
+        if isinstance(meaning, Joined):
             start = 0
             for part, n in meaning.parts:
                 if rows.size and start <= rows.min() and rows.max() < start + n:
                     return self.taken(part, rows - start, n)
                 start += n
-        return self._new(_Taken(symbol, rows), ("taken", symbol, rows.tobytes()))
+        return self._new(Taken(symbol, rows), ("taken", symbol, rows.tobytes()))
 
     def joined(self, parts: Sequence[tuple[sp.Expr, int]]) -> sp.Symbol:
         """The numbers of expressions without fields, one behind the other."""
-        return self._new(_Joined(tuple(parts)), ("joined", tuple(parts)))
+        return self._new(Joined(tuple(parts)), ("joined", tuple(parts)))
 
     def numbers(self, symbol: sp.Symbol) -> Numbers:
         """(N,), in float64, as the tensors are now; (1,) of what is the same at all points."""
         meaning = self._meaning[symbol]
-        if isinstance(meaning, _Scalar):
+        if isinstance(meaning, Scalar):
             return np.array([float(meaning.tensor.detach().reshape(-1)[meaning.component])])
-        if isinstance(meaning, _Total):
+        if isinstance(meaning, Total):
             return np.array([self.evaluated([meaning.expression], meaning.n).sum()])
-        if isinstance(meaning, _Opaque):
+        if isinstance(meaning, Opaque):
             return self._numbers_of(meaning.entry)
-        if isinstance(meaning, _Entry):
+        if isinstance(meaning, Truth):
+            return meaning.at(self.evaluated(meaning.operands, len(meaning.found)))
+        if isinstance(meaning, Entry):
             return self._numbers_of(meaning)
-        if isinstance(meaning, _Taken):
+        if isinstance(meaning, Taken):
             return self.numbers(meaning.base)[meaning.rows]
-        if isinstance(meaning, _Joined):
+        if isinstance(meaning, Joined):
             return np.concatenate([self.evaluated([part], n)[:, 0] for part, n in meaning.parts])
-        assert isinstance(meaning, _Inner)
+        assert isinstance(meaning, Inner)
         return np.ascontiguousarray(self.evaluated([meaning.definition], meaning.n)[:, 0])
 
-    def _numbers_of(self, entry: _Entry) -> Numbers:
+    def _numbers_of(self, entry: Entry) -> Numbers:
         values = entry.tensor.detach().reshape(entry.n, -1)[:, entry.component]
         return np.asarray(values.to("cpu", torch.float64).numpy(), dtype=np.float64)
 

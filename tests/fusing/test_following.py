@@ -147,3 +147,72 @@ def test_nan_in_data_is_named() -> None:
     weights[2] = -1.0
     with pytest.raises(pf.InputError, match=r"first at row 2, .* weights of points are to be >= 0"):
         fused()
+
+
+@pytest.mark.parametrize("bound", ["clamp", "both", "maximum", "minimum", "relu"])
+def test_trained_numbers_that_are_projected_onto_a_kink(bound: str) -> None:
+    k = nn.Parameter(torch.tensor(0.05, dtype=DTYPE))
+    m = torch.tensor(0.0, dtype=DTYPE)
+    kinked = {
+        "clamp": lambda: k.clamp(min=0), "both": lambda: k.clamp(0, 1), "maximum": lambda: torch.maximum(k, m),
+        "minimum": lambda: torch.minimum(m, k), "relu": lambda: torch.relu(k),
+    }[bound]  # fmt: skip
+
+    def loss_fn(net: nn.Module, points: torch.Tensor) -> torch.Tensor:
+        return (net(points) - kinked() - 1).square().mean()
+
+    net, points = network(), tensor(20, 2)
+    fused = pf.fuse(loss_fn, net, points)
+    for value in (0.0, 1.0, -1.0, 2.0):
+        with torch.no_grad():
+            k.fill_(value)
+        own, right = (torch.autograd.grad(loss, k)[0] for loss in (fused(), loss_fn(net, points)))
+        assert torch.isclose(own, right, rtol=1e-12, atol=1e-15)
+
+
+def test_bounds_that_cross() -> None:
+    low, high = torch.full((20, 1), -0.5, dtype=DTYPE), torch.full((20, 1), 0.5, dtype=DTYPE)
+    loss_fn = lambda net, x, a, b: (net(x) - torch.clamp(x[:, :1], a, b)).square().mean()  # noqa: E731
+    net, points = network(), tensor(20, 2)
+    fused = pf.fuse(loss_fn, net, points, low, high)
+    low.fill_(0.8)
+    assert torch.isclose(fused(), loss_fn(net, points, low, high), rtol=1e-12)
+
+
+PREDICATES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "1 - x - y >= 0": lambda x, y: 1 - x - y >= 0,
+    "x + .1 + y <= .6": lambda x, y: x + 0.1 + y <= 0.6,
+    "(1 - x) * 2 <= .3": lambda x, y: (1 - x) * 2 <= 0.3,
+    "differences": lambda x, y: (x - 0.1) - (y - 0.1) >= 0.2,
+}
+
+
+@pytest.mark.parametrize("name", PREDICATES)
+def test_comparisons_that_rounding_decides_are_torchs(name: str) -> None:
+    axis = torch.linspace(0, 1, 21, dtype=DTYPE)
+    grid, points = torch.cartesian_prod(axis, axis), torch.rand(441, 2, dtype=DTYPE)
+
+    def loss_fn(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        return (torch.where(PREDICATES[name](x[:, :1], x[:, 1:]), 5.0, 1.0) * net(x)).square().mean()
+
+    net = network()
+    on_grid = grid.clone()
+    fused = pf.fuse(loss_fn, net, on_grid)
+    assert torch.isclose(fused(), loss_fn(net, on_grid), rtol=1e-12)
+    fused = pf.fuse(loss_fn, net, points)
+    points.mul_(0.99)
+    assert torch.isclose(fused(), loss_fn(net, points), rtol=1e-12)
+    points.copy_(grid)
+    with pytest.raises(pf.InputError, match="where rounding decides"):
+        fused()
+
+
+def test_trained_numbers_of_any_layout() -> None:
+    k = nn.Parameter(tensor(2, 3).T)
+    net, points = network(), tensor(20, 2)
+    loss_fn = lambda net, x: (net(x) - k[0, 1] * x[:, :1] - k[2, 0]).square().mean()  # noqa: E731
+    fused = pf.fuse(loss_fn, net, points)
+    own, right = (torch.autograd.grad(loss, k)[0] for loss in (fused(), loss_fn(net, points)))
+    assert torch.allclose(own, right, rtol=1e-12)
+    result = pf.fit(fused, pf.Adam(3), options=QUIET)
+    assert float(k[0, 1].detach()) == result.coefficients["k1"]

@@ -57,6 +57,12 @@ def watched_weights(net: Any, points: Any) -> Any:
     return (WEIGHTS * net(points)).square().mean()
 
 
+def trained_without_graph(net: Any, points: Any) -> Any:
+    with torch.no_grad():
+        twice = 2 * NU
+    return (net(points) - NU).square().mean() + (twice * net(points)).square().mean()
+
+
 def counting(net: Any, points: Any) -> Any:
     CALLS[0] += 1
     return CALLS[0] * net(points).square().mean()
@@ -108,6 +114,7 @@ REFUSED: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "an unknown argument": (lambda n, p: F.softplus(n(p), threshold=3).square().mean(), "threshold is not known"),
     "another argument": (lambda n, p: n(p).sum(dtype=torch.float64) ** 2, "its argument dtype is not known here"),
     "part of a gradient": (lambda n, p: grad(n(p)[:10], p).square().mean(), "values at some of the points"),
+    "no_grad of a coefficient": (trained_without_graph, "a trained number is used under torch.no_grad"),
     "two ways": (seen_twice, "not what the function computes"),
 }  # fmt: skip
 

@@ -67,10 +67,9 @@ def _pow(to: Emitter, base: Any, exponent: float) -> int:
         return own if exponent else to.number(1.0)
     if exponent == 0.5:
         return to.add("sqrt", own)
-    if exponent < 0 and exponent == int(exponent) >= -_MOST:
-        return to.add("reciprocal", _product(to, own, int(-exponent)))
-    if exponent == int(exponent) <= _MOST:
-        return _product(to, own, int(exponent))
+    if abs(exponent) <= _MOST and exponent == int(exponent):
+        product = _product(to, own, int(abs(exponent)))
+        return product if exponent > 0 else to.add("reciprocal", product)
     return to.add("pow", own, to.number(exponent))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -12,22 +13,24 @@ from ..kernels.errors import InputError
 from .noted_operations import LIKE, NOTED, Operation, is_alias, is_whole
 from .notes import Note, numbers
 
+# Numbers at points of more calls of `derivatives` are computed: somebody adds them up from step to step.
+MOST_CALLS = 8
+
 
 class _Held:
     """What a tensor and its aliases share: a note or, once it has been changed or aliased otherwise, memory."""
 
     __slots__ = ("memory", "note")
 
-    def __init__(self, note: Note) -> None:
-        self.note: Note | None = note
-        self.memory: Tensor | None = None
+    def __init__(self, note: Note | None, memory: Tensor | None = None) -> None:
+        self.note, self.memory = note, memory
 
 
-_made: Any = Tensor._make_wrapper_subclass
+_made: Any = Tensor._make_subclass
 
 
 class Waiting(Tensor):
-    """A tensor that knows how its numbers are computed, and has none.
+    """A tensor that knows how its numbers are computed, and has none while a gradient leads through it.
 
     For torch it is a tensor like any other: autograd records what is done to it, and runs its own formulas on the way
     back. Only below that, where an operation would compute, it is noted if it is known to work point by point, and else
@@ -40,8 +43,14 @@ class Waiting(Tensor):
 
     @classmethod
     def of(cls, held: _Held, shape: torch.Size | tuple[int, ...], like: Tensor) -> Waiting:
+        # Never without memory: torch gives it to an ordinary tensor that is told to take this one's data.
+        lying = held.memory if held.memory is not None else _blank(tuple(shape), like.dtype, like.device)
         # torch's stubs leave it without types.
-        made: Waiting = _made(cls, shape, dtype=like.dtype, device=like.device)
+        if torch.is_inference_mode_enabled():  # it may be an alias of what was there before
+            with torch.inference_mode(False):
+                made: Waiting = _made(cls, lying)
+        else:
+            made = _made(cls, lying)
         made.held = held
         return made
 
@@ -53,11 +62,13 @@ class Waiting(Tensor):
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         options = kwargs or {}
-        if (operation := NOTED.get(func)) is not None:
+        if (operation := NOTED.get(func)) is not None and _leads_on(args):
             note = _note(func, operation, args, options)
             if note is not None:
                 return cls.noted(note)
         if not options and is_alias(func, args):
+            if not _leads_on(args):
+                args[0].memory()
             return cls.of(args[0].held, args[0].shape, args[0])
         if func in LIKE and type(args[0]) is cls and not any(type(arg) is cls for arg in args[1:]):
             shape = torch.empty(args[0].shape, dtype=args[0].dtype, device=args[0].device)
@@ -79,12 +90,47 @@ class Waiting(Tensor):
             self.held.note = None
         return self.held.memory
 
+    def detach(self) -> Tensor:
+        if not _is_going_back():
+            self.memory()
+        return super().detach()
+
+    @property
+    def data(self) -> Tensor:
+        self.memory()
+        found: Tensor = _DATA.__get__(self)
+        return found
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        given = value.memory() if isinstance(value, Waiting) else value.detach()
+        if given.shape != self.shape or given.dtype != self.dtype or given.device != self.device:
+            raise InputError(
+                f"data: derivatives of shape {tuple(self.shape)}, {self.dtype} on {self.device} cannot take numbers of "
+                f"shape {tuple(given.shape)}, {given.dtype} on {given.device}; clone() them first"
+            )
+        self.held = _Held(None, given)
+        _DATA.__set__(self, given)
+
     def plain(self) -> Any:
         """An ordinary tensor with these numbers, and a graph if this one has one."""
         return self.clone()
 
     def numpy(self, *args: Any, **kwargs: Any) -> Any:
         return _as_array(self).numpy(*args, **kwargs)
+
+    # torch.tensor([loss, other]) asks for these where it does not ask how to compute.
+    def __float__(self) -> float:
+        return float(self.numbers())
+
+    def __int__(self) -> int:
+        return int(self.numbers())
+
+    def __bool__(self) -> bool:
+        return bool(self.numbers())
+
+    def __complex__(self) -> complex:
+        return complex(self.numbers())
 
     def tolist(self) -> Any:
         return self.numbers().tolist()
@@ -103,7 +149,9 @@ class Waiting(Tensor):
         return _as_array(self).__dlpack__(*args, **kwargs)
 
     def __deepcopy__(self, memo: Any) -> Any:
-        return self.plain().__deepcopy__(memo)
+        # torch's own keeps the copy in the memo by the id of what was copied: this tensor, not one that is gone soon.
+        found = memo[id(self)] = self.plain().__deepcopy__({})
+        return found
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.plain().__reduce_ex__(protocol)
@@ -113,6 +161,28 @@ class Waiting(Tensor):
 
     def __format__(self, spec: str) -> str:
         return format(self.plain(), spec)
+
+
+_DATA: Any = Tensor.data
+
+
+@lru_cache(maxsize=4)
+def _blank(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """What lies where there are no numbers yet, for nobody to see."""
+    with torch.inference_mode(False):
+        return torch.full(shape, math.nan, dtype=dtype, device=device)
+
+
+def _is_going_back() -> bool:
+    """Whether torch is on its way back through a graph: gradients wait there."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def _leads_on(args: tuple[Any, ...]) -> bool:
+    """Whether a gradient leads through the result. Others are for looking at, or kept for long: those have numbers."""
+    if _is_going_back():
+        return True
+    return torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
 
 
 def _as_array(tensor: Waiting) -> Any:
@@ -154,7 +224,7 @@ def _note(func: Any, operation: Operation, args: tuple[Any, ...], options: dict[
             arg.shape != first.shape and (is_sum or arg.dim())
         ):
             return None
-    if not calls:
+    if not calls or (len(calls) > MOST_CALLS and not is_scalar):
         return None
     made = Note(func, rule, tuple(map(_kept, args)), options, is_sum or is_scalar, calls)
     if made.is_scalar:

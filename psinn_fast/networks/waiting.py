@@ -104,13 +104,8 @@ class Waiting(Tensor):
     @data.setter
     def data(self, value: Tensor) -> None:
         given = value.memory() if isinstance(value, Waiting) else value.detach()
-        if given.shape != self.shape or given.dtype != self.dtype or given.device != self.device:
-            raise InputError(
-                f"data: derivatives of shape {tuple(self.shape)}, {self.dtype} on {self.device} cannot take numbers of "
-                f"shape {tuple(given.shape)}, {given.dtype} on {given.device}; clone() them first"
-            )
+        _DATA.__set__(self, given)  # also the shape and the type of numbers: so modules convert parameters
         self.held = _Held(None, given)
-        _DATA.__set__(self, given)
 
     def plain(self) -> Any:
         """An ordinary tensor with these numbers, and a graph if this one has one."""
@@ -168,7 +163,9 @@ _DATA: Any = Tensor.data
 
 @lru_cache(maxsize=4)
 def _blank(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """What lies where there are no numbers yet, for nobody to see."""
+    """What lies where there are no numbers yet. An ordinary tensor sees it, if it is told to take the data of one with
+    a graph, or of a gradient, without `detach` or `data`: torch asks nobody, so it is no number.
+    """
     with torch.inference_mode(False):
         return torch.full(shape, math.nan, dtype=dtype, device=device)
 

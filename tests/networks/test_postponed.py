@@ -458,6 +458,13 @@ def data_replaced(net: PsiMLP, d: Derivatives[Tensor]) -> Any:
     return [apart, apart * 2, residual, residual.detach() + 1, d.u, d.v, net.theta.grad]
 
 
+def converted(net: PsiMLP, d: Derivatives[Tensor]) -> Any:
+    layer = nn.ParameterDict({"weights": nn.Parameter(d.u.detach())}).float()
+    loss = (2 * layer["weights"]).sum()
+    loss.backward()
+    return [layer["weights"], loss, layer["weights"].grad, d.u]
+
+
 def data_of_others(net: PsiMLP, d: Derivatives[Tensor]) -> Any:
     """The data of an ordinary tensor are memory with the numbers."""
     own, trained = torch.zeros(N, dtype=torch.float64), nn.Parameter(target())
@@ -483,7 +490,7 @@ def compiled(net: PsiMLP, d: Derivatives[Tensor]) -> Any:
 USES = [
     hooks, kept_gradients, chosen_inputs, second_derivative, twice, too_often, batched, changed_in_place,
     saved_then_changed, view_changed, detached_changed, checkpointed, saved_elsewhere, other_modes, transforms,
-    no_numbers, data_replaced, data_of_others, compiled,
+    no_numbers, data_replaced, converted, data_of_others, compiled,
 ]  # fmt: skip
 
 

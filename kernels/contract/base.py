@@ -93,13 +93,8 @@ class Backend(ABC):
     @torch.no_grad()
     def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         """Value and derivatives of all outputs: x (N, d) -> (N, C, F), channels in the set's order."""
-        self.check(plan, theta, x, channels)
+        check_request(self, plan, theta, x, channels)
         return self._jets(plan, theta, x, channels)
-
-    def check(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> None:
-        """The arguments of `jets`, for who computes later: raises what it would raise."""
-        check_jets(plan, theta, x, channels)
-        self._check_limits(plan, (channels,), theta)
 
     @torch.no_grad()
     def jets_backward(
@@ -313,3 +308,9 @@ class Backend(ABC):
             limit = self.supports(plan, channels, dtype, device)
             if limit is not None:
                 raise BackendLimit(reason(f"{type(self).__name__}.supports", limit))
+
+
+def check_request(engine: Backend, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> None:
+    """The arguments of `Backend.jets`, for who computes later: raises what it would raise."""
+    check_jets(plan, theta, x, channels)
+    engine._check_limits(plan, (channels,), theta)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..kernels.contract import Backend
+from ..kernels.contract import Backend, check_request
 from ..kernels.language.channels import Channel, ChannelSet
 from ..kernels.network.plan import Plan
 from .jets import theta_gradient
@@ -46,7 +46,7 @@ def postponed(
     engine: Backend, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, asked: tuple[tuple[str, int, int], ...]
 ) -> dict[str, Tensor]:
     """The derivatives ``asked`` for (name, field, position of the channel), each (N,)."""
-    engine.check(plan, theta, x, channels)
+    check_request(engine, plan, theta, x, channels)
     # torch leaves Function.apply without types.
     found: tuple[Tensor, ...] = _Postponed.apply(theta, x, engine, plan, channels, asked)  # type: ignore[no-untyped-call]
     return {name: value for (name, _, _), value in zip(asked, found, strict=True)}

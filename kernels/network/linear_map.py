@@ -168,7 +168,7 @@ def _untraced() -> Iterator[None]:
     try:
         yield
     finally:
-        torch._C._set_tracing_state(trace)  # type: ignore[attr-defined]
+        torch._C._set_tracing_state(trace)  # type: ignore[attr-defined]  # as above
 
 
 def is_kept(tensors: Iterable[Tensor]) -> bool:

@@ -1,13 +1,19 @@
-"""What symbols of recorded expressions stand for."""
+"""What symbols of recorded expressions stand for.
+
+All of them say ``n_points``, of how many points they have numbers, 1 where these are the same at all; and ``reads``,
+the symbols that they are computed from.
+"""
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import sympy as sp
+import torch
 from torch import Tensor
 
 from ..kernels.errors import InputError
@@ -17,6 +23,11 @@ _NEAR = 1e-12
 Numbers = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 Shape = tuple[int, ...]
+Reads = frozenset[sp.Symbol]
+
+
+def _symbols(expressions: Iterable[sp.Expr]) -> Reads:
+    return frozenset().union(*(expression.free_symbols for expression in expressions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,8 +35,21 @@ class Entry:
     """One component of a tensor (N..., E...) at every point."""
 
     tensor: Tensor
-    n: int
+    n_points: int
     component: int
+    reads: Reads = frozenset()
+
+    def numbers(self) -> Numbers:
+        """(N,), in float64, as the tensor is now."""
+        values = self.tensor.detach().reshape(self.n_points, -1)[:, self.component]
+        return np.asarray(values.to("cpu", torch.float64).numpy(), dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Opaque(Entry):
+    """Given numbers that came out of an operation which is not known: for the given points alone."""
+
+    operation: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +58,8 @@ class Scalar:
 
     tensor: Tensor
     component: int
+    n_points: int = 1
+    reads: Reads = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +69,14 @@ class Taken:
     base: sp.Symbol
     rows: Rows
 
+    @property
+    def n_points(self) -> int:
+        return len(self.rows)
+
+    @property
+    def reads(self) -> Reads:
+        return frozenset({self.base})
+
 
 @dataclass(frozen=True, eq=False)
 class Joined:
@@ -50,33 +84,38 @@ class Joined:
 
     parts: tuple[tuple[sp.Expr, int], ...]
 
+    @property
+    def n_points(self) -> int:
+        return sum(n for _, n in self.parts)
+
+    @property
+    def reads(self) -> Reads:
+        return _symbols(part for part, _ in self.parts)
+
 
 @dataclass(frozen=True, eq=False)
 class Inner:
     """An input of the network that is computed from other symbols."""
 
     definition: sp.Expr
-    n: int
+    n_points: int
+
+    @property
+    def reads(self) -> Reads:
+        return _symbols([self.definition])
 
 
 @dataclass(frozen=True, eq=False)
 class Total:
-    """The sum of given numbers over points: the same at all points."""
+    """The sum of given numbers over ``n`` points."""
 
     expression: sp.Expr
     n: int
+    n_points: int = 1
 
-
-@dataclass(frozen=True, eq=False)
-class Opaque:
-    """Given numbers that came out of an operation which is not known: for the given points alone.
-
-    ``reads``: the symbols that they depend on.
-    """
-
-    entry: Entry
-    reads: frozenset[sp.Symbol]
-    operation: str
+    @property
+    def reads(self) -> Reads:
+        return _symbols([self.expression])
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +126,14 @@ class Truth:
     operands: tuple[sp.Expr, sp.Expr]
     values: Numbers
     found: npt.NDArray[np.bool_]
+
+    @property
+    def n_points(self) -> int:
+        return len(self.found)
+
+    @property
+    def reads(self) -> Reads:
+        return _symbols(self.operands)
 
     def at(self, values: Numbers) -> Numbers:
         """
@@ -105,7 +152,7 @@ class Truth:
         return np.asarray(getattr(operator, self.comparison)(left, right), dtype=np.float64)
 
 
-Given = Truth | Entry | Scalar | Taken | Joined | Inner | Total | Opaque
+Given = Entry | Scalar | Taken | Joined | Inner | Total | Truth
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +161,11 @@ class PointSum:
 
     shape: Shape
     expression: sp.Expr
+    n_points: int = 1
+
+    @property
+    def reads(self) -> Reads:
+        return _symbols([self.expression])
 
 
 @dataclass(frozen=True, eq=False)

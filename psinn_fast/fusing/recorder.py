@@ -264,7 +264,7 @@ class Recorder(TorchFunctionMode):
         ):
             return []
         self.decide(recorded)
-        if not any(own.requires_grad for own in found):  # as any other given tensors
+        if not has_graph:  # as any other given tensors
             self.symbols.made.update({id(own): own for own in found})
             return None
         return [

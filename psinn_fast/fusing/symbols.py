@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import sympy as sp
-import torch
 from torch import Tensor
 
 from ..kernels.errors import InputError
@@ -78,8 +77,8 @@ class Symbols:
     ) -> npt.NDArray[np.object_]:
         """Symbols of what an operation that is not known made of others."""
         trailing, n = tensor.shape[len(batch) :], int(np.prod(batch))
-        entries = [Entry(tensor, n, k) for k in range(int(np.prod(trailing)))]
-        return _filled(trailing, [self._new(Opaque(entry, reads, operation)) for entry in entries])
+        made = [self._new(Opaque(tensor, n, k, reads, operation)) for k in range(int(np.prod(trailing)))]
+        return _filled(trailing, made)
 
     def scalars(self, tensor: Tensor) -> npt.NDArray[np.object_]:
         """One symbol for each number of a tensor that is the same at all points."""
@@ -104,8 +103,9 @@ class Symbols:
 
     @property
     def tensors(self) -> list[Tensor]:
-        """Whose numbers are in it."""
-        return [meaning.tensor for meaning in self._meaning.values() if isinstance(meaning, (Entry, Scalar))]
+        """Whose numbers are followed, each once; those of `Opaque` are not."""
+        found = [own for own in self._meaning.values() if isinstance(own, (Entry, Scalar))]
+        return list({id(own.tensor): own.tensor for own in found if not isinstance(own, Opaque)}.values())
 
     def point_sum(self, shape: Shape, expression: sp.Expr) -> sp.Symbol:
         if not self.is_trained(expression):
@@ -134,16 +134,7 @@ class Symbols:
 
     def n_of(self, symbol: sp.Symbol) -> int:
         """At how many points it has numbers; 1 where they are the same at all."""
-        meaning = self._meaning[symbol]
-        if isinstance(meaning, Taken):
-            return len(meaning.rows)
-        if isinstance(meaning, Joined):
-            return sum(n for _, n in meaning.parts)
-        if isinstance(meaning, Opaque):
-            return meaning.entry.n
-        if isinstance(meaning, Truth):
-            return len(meaning.found)
-        return meaning.n if isinstance(meaning, (Entry, Inner)) else 1
+        return self._meaning[symbol].n_points
 
     def is_given(self, symbol: sp.Symbol) -> bool:
         """Whether it stands for given numbers, of points or the same at all of them."""
@@ -192,14 +183,7 @@ class Symbols:
         """
         if isinstance(meaning, Opaque) and symbol in meaning.reads:
             raise InputError(f"it differentiates {meaning.operation}, which is not among the operations that are known")
-        parts: list[sp.Expr] = []
-        if isinstance(meaning, Taken):
-            parts = [meaning.base]
-        elif isinstance(meaning, Joined):
-            parts = [part for part, _ in meaning.parts]
-        elif isinstance(meaning, Total):
-            parts = [meaning.expression]
-        if any(symbol in self.all_symbols(part) for part in parts):
+        if isinstance(meaning, (Taken, Joined, Total)) and any(symbol in self.all_symbols(s) for s in meaning.reads):
             raise InputError(
                 "it differentiates values at some of the points, or at joined ones, by others; differentiate first, by "
                 "what the network is called with, and take rows then"
@@ -214,19 +198,8 @@ class Symbols:
             if symbol in found:
                 continue
             found.add(symbol)
-            meaning = self._meaning.get(symbol)
-            if isinstance(meaning, Taken):
-                waiting.append(meaning.base)
-            elif isinstance(meaning, Joined):
-                waiting += [s for part, _ in meaning.parts for s in part.free_symbols]
-            elif isinstance(meaning, Inner):
-                waiting += meaning.definition.free_symbols
-            elif isinstance(meaning, (Total, PointSum)):
-                waiting += meaning.expression.free_symbols
-            elif isinstance(meaning, Opaque):
+            if (meaning := self._meaning.get(symbol)) is not None:
                 waiting += meaning.reads
-            elif isinstance(meaning, Truth):
-                waiting += [s for operand in meaning.operands for s in operand.free_symbols]
         return frozenset(found)
 
     def taken(self, expression: sp.Expr, rows: Rows, n: int) -> sp.Expr:
@@ -266,22 +239,16 @@ class Symbols:
             return np.array([float(meaning.tensor.detach().reshape(-1)[meaning.component])])
         if isinstance(meaning, Total):
             return np.array([self.evaluated([meaning.expression], meaning.n).sum()])
-        if isinstance(meaning, Opaque):
-            return self._numbers_of(meaning.entry)
         if isinstance(meaning, Truth):
-            return meaning.at(self.evaluated(meaning.operands, len(meaning.found)))
+            return meaning.at(self.evaluated(meaning.operands, meaning.n_points))
         if isinstance(meaning, Entry):
-            return self._numbers_of(meaning)
+            return meaning.numbers()
         if isinstance(meaning, Taken):
             return self.numbers(meaning.base)[meaning.rows]
         if isinstance(meaning, Joined):
             return np.concatenate([self.evaluated([part], n)[:, 0] for part, n in meaning.parts])
         assert isinstance(meaning, Inner)
-        return np.ascontiguousarray(self.evaluated([meaning.definition], meaning.n)[:, 0])
-
-    def _numbers_of(self, entry: Entry) -> Numbers:
-        values = entry.tensor.detach().reshape(entry.n, -1)[:, entry.component]
-        return np.asarray(values.to("cpu", torch.float64).numpy(), dtype=np.float64)
+        return np.ascontiguousarray(self.evaluated([meaning.definition], meaning.n_points)[:, 0])
 
     def evaluated(self, expressions: Sequence[sp.Expr], n: int) -> Numbers:
         """(N, k): expressions without fields at their n points, in float64.
@@ -291,12 +258,7 @@ class Symbols:
         """
         symbols = sorted(set().union(*(e.free_symbols for e in expressions)), key=str)
         columns = np.stack([np.broadcast_to(self.numbers(s), n) for s in symbols], 1) if symbols else np.empty((n, 0))
-        try:
-            return Columns(tuple(expressions), symbols, "loss_fn")([columns])
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(f"loss_fn: {expressions} has no numbers: {error}") from error
+        return Columns(tuple(expressions), symbols, "loss_fn")([columns])
 
 
 def _filled(shape: Shape, items: Sequence[sp.Expr]) -> npt.NDArray[np.object_]:

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
-
-TEXT = (Path(__file__).parents[2] / "docs" / "layers.md").read_text(encoding="utf-8")
+from doc_examples import run_and_expect
 
 
 def test_the_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
-        exec(compile(block, "layers.md", "exec"), names)
-    (said,) = re.findall(r"prints\n\n```\n(.*?)```", TEXT, re.DOTALL)
+    said = run_and_expect("layers.md")
     assert capsys.readouterr().out == said

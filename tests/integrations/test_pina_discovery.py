@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -21,13 +20,7 @@ from pina.solver import PhysicsInformedSingleModelSolver
 import psinn_fast as pf
 from psinn_fast.integrations.pina import FeedForward, PsiFeedForward
 
-
-@pytest.fixture(autouse=True)
-def _float64() -> Iterator[None]:
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(usual)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 class Laplace(SpatialProblem):

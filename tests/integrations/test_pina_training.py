@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -26,12 +25,7 @@ SHARE, LAYERS = 0.01, (2, 12, 12, 1)
 POISSON, BURGERS, HEAT, _ = EXAMPLES
 
 
-@pytest.fixture(autouse=True)
-def _float64() -> Iterator[None]:
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(usual)
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def difference(ours: Run, theirs: Run) -> float:

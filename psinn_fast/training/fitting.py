@@ -88,7 +88,10 @@ def fit(
     if net is None:
         raise InputError("net: expected a PsiMLP or TanhMLP, got None; build_network(problem, ...) makes one")
     optimizer = "adam" if optimizer is None else optimizer
-    return trained(problem, net, optimizer, coefficients, time_limit(seconds), checkpoint, weighting, options)
+    # What else it may be is refused there.
+    return trained(
+        problem, cast(PsiMLP, net), optimizer, coefficients, time_limit(seconds), checkpoint, weighting, options
+    )
 
 
 def _fitted(
@@ -113,7 +116,7 @@ def _fitted(
             fused.problem, fused.net, "adam" if optimizer is None else optimizer, start or None, seconds, checkpoint,
             weighting, options,
         )  # fmt: skip
-    except BaseException as error:
+    except BaseException as error:  # Ctrl-C as well
         if isinstance(reached := getattr(error, "result", None), FitResult):
             fused.set_coefficients(reached.coefficients)
         raise
@@ -123,7 +126,7 @@ def _fitted(
 
 def trained(
     problem: Problem,
-    net: Any,
+    net: PsiMLP,
     optimizer: Optimizer | str | Sequence[Optimizer],
     coefficients: Mapping[str, float] | None,
     seconds: float | None,

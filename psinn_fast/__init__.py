@@ -47,6 +47,8 @@ from .problem.conditions import Condition, Data, Dirichlet, Neumann, Periodic, R
 from .problem.pde import PDE
 from .problem.problem import Problem
 from .problem.recipe import Paper, Recipe
+from .problem.table import Table
+from .problem.table_files import read_table
 from .problems import get_problem
 from .report.output import save_discovery, save_solution
 from .report.plots import relation_matrix_figure, save_figure, solution_figure, structure_figure
@@ -150,6 +152,7 @@ __all__ = [
     "StudentSettings",
     "SymbolLayer",
     "Symmetry",
+    "Table",
     "TanhMLP",
     "TensorBoard",
     "TorchOptimizer",
@@ -178,6 +181,7 @@ __all__ = [
     "load_network",
     "problem_symmetries",
     "published_structure",
+    "read_table",
     "register_backend",
     "relation_matrix_figure",
     "restore",

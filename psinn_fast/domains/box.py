@@ -94,6 +94,13 @@ class Box(Domain):
         low[axis] = high[axis] = end
         return low, high
 
+    def measure(self, part: str | None = None) -> float:
+        sides = self.high - self.low
+        if part is not None:
+            self._some_parts(part)
+            sides = np.delete(sides, self._face(part)[0])
+        return float(np.prod(sides))
+
     def shares(self, parts: Sequence[str], n: int) -> list[int]:
         return [len(share) for share in np.array_split(np.empty(n), len(parts))]
 

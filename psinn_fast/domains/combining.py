@@ -1,0 +1,124 @@
+"""Domains combined, moved and renamed: what holds in every dimension; each dimension has a module for the rest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..kernels import checks
+from ..kernels.errors import InputError, short
+
+if TYPE_CHECKING:  # domains are combined by these
+    from .domain import Domain
+
+Points = npt.NDArray[np.float64]
+
+_WORDS = {"|": "union", "&": "intersection", "-": "difference"}
+# An angle that is nearer to a multiple of a quarter turn is one: boxes stay boxes.
+_QUARTER = 1e-14
+
+
+def combined(operation: str, one: Domain, other: object) -> Domain:
+    """``one | other``, ``one & other`` or ``one - other``.
+
+    Raises:
+        InputError: no domain, other coordinates, a dimension that has no such operation, an empty result.
+    """
+    from .domain import Domain
+
+    what = f"{type(one).__name__} {operation} {type(other).__name__}"
+    if not isinstance(other, Domain):
+        raise InputError(f"{what}: the {_WORDS[operation]} is of two domains, got {short(other)}")
+    if one.coords != other.coords:
+        how = "in one order" if sorted(one.coords) == sorted(other.coords) else "with one set of coordinates"
+        raise InputError(
+            f"{what}: expected domains {how}, got {list(one.coords)} and {list(other.coords)}; names are given by "
+            "Box(x=..., y=...), or coords='x y' of other shapes"
+        )
+    return _shapes(one, what).combined(operation, one, other)  # type: ignore[no-any-return]
+
+
+def translated(domain: Domain, step: Sequence[float]) -> Domain:
+    """Moved by one number along each coordinate.
+
+    Raises:
+        InputError: other than one finite number a coordinate; a dimension that has no such operation.
+    """
+    what, d = f"{type(domain).__name__}.translated", len(domain.coords)
+    vector = checks.numbers(f"{what}: step", step)
+    if vector.shape != (d,):
+        example = ", ".join(["0.5", *["0"] * (d - 1)])
+        raise InputError(
+            f"{what}: expected {d} numbers, one for each of {list(domain.coords)}, e.g. translated({example})"
+        )
+    return _shapes(domain, what).moved(domain, np.eye(d), vector)  # type: ignore[no-any-return]
+
+
+def rotated(domain: Domain, angle: float, about: Sequence[float] | None, axis: Sequence[float] | None) -> Domain:
+    """Turned by an angle in radians, about a point, and in three dimensions an axis.
+
+    Raises:
+        InputError: an angle that is not finite, a point of another dimension; an axis in the plane, none in space.
+    """
+    what, d = f"{type(domain).__name__}.rotated", len(domain.coords)
+    turn = checks.number(f"{what}: angle", angle)
+    if not math.isfinite(turn):
+        raise InputError(f"{what}: angle: expected a finite number, in radians, got {angle!r}")
+    fixed = domain.centre if about is None else checks.numbers(f"{what}: about", about)
+    if fixed.shape != (d,):
+        raise InputError(f"{what}: about: expected a point of {d} numbers, got {short(about)}")
+    shapes = _shapes(domain, what)
+    matrix = rotation(what, turn, d, axis)
+    return shapes.moved(domain, matrix, fixed - matrix @ fixed)  # type: ignore[no-any-return]
+
+
+def rotation(what: str, angle: float, d: int, axis: Sequence[float] | None) -> Points:
+    """The matrix (d, d) of a turn: in the plane from the first coordinate to the second, in space about an axis by the
+    right hand. Quarter turns are exact."""
+    quarters = round(angle / (math.pi / 2))
+    if abs(angle - quarters * math.pi / 2) < _QUARTER * max(1, abs(quarters)):
+        cos, sin = ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[quarters % 4]
+    else:
+        cos, sin = math.cos(angle), math.sin(angle)
+    if d == 2:
+        if axis is not None:
+            raise InputError(f"{what}: axis: a plane domain turns about a point, expected None, got {short(axis)}")
+        return np.array([[cos, -sin], [sin, cos]])
+    if axis is None:
+        raise InputError(f"{what}: axis: expected the direction to turn about, e.g. axis=(0, 0, 1)")
+    vector = checks.numbers(f"{what}: axis", axis)
+    if vector.shape != (3,) or not vector.any():
+        raise InputError(f"{what}: axis: expected three numbers that are not all zero, got {short(axis)}")
+    x, y, z = vector / np.linalg.norm(vector)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.asarray(cos * np.eye(3) + sin * cross + (1 - cos) * np.outer([x, y, z], [x, y, z]))
+
+
+def renamed(domain: Domain, names: Mapping[str, str]) -> Domain:
+    """With other names of some parts; parts that get one name are one.
+
+    Raises:
+        InputError: no such part, names that are no texts; a dimension that has no such operation.
+    """
+    what = f"{type(domain).__name__}.renamed"
+    if not isinstance(names, Mapping) or not all(isinstance(name, str) and name for name in names.values()):
+        raise InputError(f'{what}: expected a dictionary of names, e.g. {{"rim": "cylinder"}}, got {short(names)}')
+    if unknown := [name for name in names if name not in domain.parts]:
+        raise InputError(f"{what}: {short(unknown[0])} is none of its parts {list(domain.parts)}")
+    return _shapes(domain, what).renamed(domain, dict(names))  # type: ignore[no-any-return]
+
+
+def _shapes(domain: Domain, what: str) -> Any:
+    """The module that combines, moves and renames domains of as many coordinates."""
+    d = len(domain.coords)
+    if d == 2:
+        from . import plane
+
+        return plane
+    raise InputError(
+        f"{what}: only domains of two coordinates are combined, moved and renamed; {domain} has {list(domain.coords)}"
+    )

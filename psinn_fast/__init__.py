@@ -35,6 +35,7 @@ from .kernels.network.symbols import SymbolLayer
 from .language.calculus import div, grad, lap
 from .networks.accelerate import Acceleration, accelerate, restore
 from .networks.derivatives import Derivatives, derivatives
+from .networks.direct_sum import direct_sum
 from .networks.equivariant import layer_from_group
 from .networks.groups import SignedPermutation, Symmetry, structure_from_group
 from .networks.layered import LayeredMLP, by_layers
@@ -55,6 +56,8 @@ from .report.plots import relation_matrix_figure, save_figure, solution_figure, 
 from .results import Setup, Solution
 from .solving import solve
 from .symmetries.problem_symmetry import ProblemSymmetry, problem_symmetries
+from .symmetries.restriction import restricted
+from .symmetries.symmetry_check import field_symmetries
 from .training import (
     LBFGS,
     NTK,
@@ -168,9 +171,11 @@ __all__ = [
     "build_network",
     "by_layers",
     "derivatives",
+    "direct_sum",
     "discover",
     "div",
     "error_metrics",
+    "field_symmetries",
     "fit",
     "fuse",
     "get_backend",
@@ -185,6 +190,7 @@ __all__ = [
     "register_backend",
     "relation_matrix_figure",
     "restore",
+    "restricted",
     "run_pipeline",
     "save_discovery",
     "save_figure",

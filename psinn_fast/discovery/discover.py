@@ -15,7 +15,7 @@ from ..building import Network, build_network
 from ..domains import Domain
 from ..kernels import get_backend, networks_of_the_library
 from ..kernels.errors import InputError
-from ..networks.groups import SignedPermutation, Symmetry, close_group, structure_from_group
+from ..networks.groups import SignedPermutation, Symmetry, close_group, structure_from_group, usual_representation
 from ..networks.structure import Structure
 from ..problem.problem import Problem
 from ..problems import as_problem
@@ -219,10 +219,7 @@ def _distilled(
 
 
 def _structure(problem: Problem, group: Sequence[Symmetry]) -> tuple[Structure, list[str]]:
-    """That of the group, or of a subgroup of at most 16 elements: regular, the last of three or more layers pooled.
-
-    Regular networks are more accurate on smooth solutions, pooled ones on a steep front (docs/discovery.md).
-    """
+    """That of the group, or of a subgroup of at most 16 elements, in the `usual_representation`."""
     if not group:
         return _dense(problem), []
     used: list[Symmetry] = []
@@ -234,7 +231,7 @@ def _structure(problem: Problem, group: Sequence[Symmetry]) -> tuple[Structure, 
     structure = structure_from_group(
         used,
         (1,) * depth,
-        "pooled" if depth > 2 else "regular",
+        usual_representation(depth),
         f"{problem.name} (discovered)",
         tuple(problem.domain.centre),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ..kernels.errors import InputError
 from ..kernels.network.symbols import SymbolLayer
+from .direct_sum import direct_sum
 from .structure import Structure
 
 _MIRROR = [[1, 2], [1, -2]]
@@ -16,28 +17,12 @@ _SWAP = [[1, 2], [2, 1]]
 
 def laplace_even() -> Structure:
     """Inputs (x, y), even in y: u(x, -y) = u(x, y). Layers 2 - 2n - 2n - 2n - 1."""
-    return Structure(
-        (
-            SymbolLayer.of(_MIRROR, [1, 1]),
-            SymbolLayer.of(_SWAP, [1, 1]),
-            SymbolLayer.of([[1, 1]], [1], rows=[2]),
-            SymbolLayer.of([[1]], [1], cols=[2]),
-        ),
-        "laplace (published)",
-    )
+    return _even("laplace (published)", last=2)
 
 
 def burgers_odd() -> Structure:
     """Inputs (t, x), odd in x: u(t, -x) = -u(t, x). Layers 2 - 2n - 3n - 2n - 1."""
-    return Structure(
-        (
-            SymbolLayer.of(_MIRROR, [1, 1]),
-            SymbolLayer.of([*_SWAP, [3, -3]], [1, 1, 0]),
-            SymbolLayer.of([[1, -1, 2]], [0], rows=[2]),
-            SymbolLayer.of([[1]], [0], cols=[2]),
-        ),
-        "burgers (published)",
-    )
+    return _odd("burgers (published)", last=2)
 
 
 def poisson_swap() -> Structure:
@@ -54,18 +39,36 @@ def poisson_swap() -> Structure:
 
 
 def flow_branches() -> Structure:
-    """Inputs (x, y), outputs (u, v, p): u and p even in y from one branch, v odd in y from another."""
+    """Inputs (x, y), outputs (u, v, p): u and p even in y, v odd in y. Layers 2 - 4n - 5n - 2n - 3.
+
+    The branches of Laplace and Burgers side by side, both with a last hidden layer of half the width.
+    """
+    even, odd = _even("even", last=1), _odd("odd", last=1)
+    return direct_sum({"u p": even, "v": odd}, fields="u v p", name="flow (published)")
+
+
+def _even(name: str, last: int) -> Structure:
+    """``last``: size of the last hidden block, in units of the width."""
     return Structure(
         (
-            SymbolLayer.of([[1, 2], [1, -2], [3, 4], [3, -4]], [1, 1, 2, 2]),
-            SymbolLayer.of(
-                [[1, 2, 0, 0], [2, 1, 0, 0], [0, 0, 3, 4], [0, 0, 4, 3], [0, 0, 5, -5]],
-                [1, 1, 2, 2, 0],
-            ),
-            SymbolLayer.of([[1, 1, 0, 0, 0], [0, 0, 2, -2, 3]], [1, 0]),
-            SymbolLayer.of([[1, 0], [0, 2], [3, 0]], [1, 0, 2]),
+            SymbolLayer.of(_MIRROR, [1, 1]),
+            SymbolLayer.of(_SWAP, [1, 1]),
+            SymbolLayer.of([[1, 1]], [1], rows=[last]),
+            SymbolLayer.of([[1]], [1], cols=[last]),
         ),
-        "flow (published)",
+        name,
+    )
+
+
+def _odd(name: str, last: int) -> Structure:
+    return Structure(
+        (
+            SymbolLayer.of(_MIRROR, [1, 1]),
+            SymbolLayer.of([*_SWAP, [3, -3]], [1, 1, 0]),
+            SymbolLayer.of([[1, -1, 2]], [0], rows=[last]),
+            SymbolLayer.of([[1]], [0], cols=[last]),
+        ),
+        name,
     )
 
 

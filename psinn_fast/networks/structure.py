@@ -22,6 +22,7 @@ from ..kernels.network.plan import Plan, expanded_plan
 from ..kernels.network.symbols import MOST_WEIGHTS, SymbolLayer
 from ..storage import entries
 from ..storage.files import MOST_TEXT, BadJson, from_json, read_text, to_json, write_atomically
+from .blocks import single_columns
 from .structure_entries import structure_arguments, structure_entries
 from .structure_text import structure_text
 
@@ -242,6 +243,24 @@ class Structure:
                 for number, layer in enumerate(self.layers)
             ),
         )
+
+    def with_inputs(self, order: Sequence[int]) -> Structure:
+        """The same networks of inputs in another order: input i of the new one is input ``order[i]`` of this one.
+
+        ``with_inputs([1, 0])`` makes a structure for (t, x) one for (x, t).
+
+        Raises:
+            InputError: no ordering of 0, 1, ...
+        """
+        order = checks.integers("order", order, 0)
+        if sorted(order) != list(range(self.n_inputs)):
+            raise InputError(f"order: expected an ordering of 0..{self.n_inputs - 1}, got {short(list(order))}")
+        first = self.layers[0]
+        if not first.is_dense:  # with no relations, those of no input differ from another's
+            single = single_columns(first)
+            first = replace(single, weight=tuple(tuple(row[i] for i in order) for row in single.weight))
+        centre, scale = ([values[i] for i in order] for values in (self.centre, self.input_scale))
+        return replace(self, layers=(first, *self.layers[1:]), centre=tuple(centre), input_scale=tuple(scale))
 
     def __str__(self) -> str:
         """E.g. ``W1 = [[a, b], [a, -b]]   b1 = [c, c]``, one line per layer."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
+
+from ..networks.groups import Symmetry
 from ..networks.structure import Structure
 from ..problem.problem import Problem
-from .problem_symmetry import BROKEN, judged_symmetries
-from .symmetry_check import structure_symmetries
+from .problem_symmetry import BROKEN, ProblemSymmetry, judged_symmetries
+from .symmetry_check import field_symmetries, structure_symmetries
 
 # Relative to the largest value; a solution loses no more than that.
 _SLIGHT = 1e-5
@@ -14,18 +18,48 @@ _SLIGHT = 1e-5
 def broken_symmetries(problem: Problem, structure: Structure) -> tuple[str, ...]:
     """One text on the symmetry of the structure that the problem breaks most plainly; () if it breaks none.
 
-    Only what the problem proves by itself, see `problem_symmetries`; about the structure's own centre.
+    Only what the problem proves by itself, see `problem_symmetries`; about the structure's own centre. A field may
+    have a symmetry of its own (`direct_sum`): it counts as broken where the problem has it with no signs of the others.
     """
     if structure.is_dense:
         return ()
     own = [found.symmetry for found in structure_symmetries(structure, problem.pde.coords)]
-    broken = [
-        row
-        for row in judged_symmetries(problem, own, structure.centre)
-        if row.verdict == BROKEN and row.difference > _SLIGHT
-    ]
-    if not broken:
-        return ()
-    # The shortest is the plainest: products of maps are broken along with their factors.
-    row = min(broken, key=lambda row: (len(row.text), -row.difference))
-    return (f"the structure has a symmetry that the problem breaks: {row.text}: {row.reason}",)
+    broken = [row for row in judged_symmetries(problem, own, structure.centre) if _is_broken(row)]
+    if broken:
+        row = _plainest(broken)
+        return (f"the structure has a symmetry that the problem breaks: {row.text}: {row.reason}",)
+    return _broken_of_fields(problem, structure, own)
+
+
+def _broken_of_fields(problem: Problem, structure: Structure, joint: Sequence[Symmetry]) -> tuple[str, ...]:
+    fields, shared = problem.pde.fields, {symmetry.map for symmetry in joint}
+    for number, (field, found) in enumerate(field_symmetries(structure, problem.pde.coords, fields).items()):
+        own = [match.symmetry for match in found if match.symmetry.map not in shared]
+        # Of each map the rows of all signs that the other fields may have.
+        judged = [
+            judged_symmetries(
+                problem,
+                [Symmetry(of.map, signs) for signs in product((1, -1), repeat=len(fields)) if signs[number] == sign],
+                structure.centre,
+            )
+            for of in own
+            for sign in of.character
+        ]
+        broken = [_plainest(rows) for rows in judged if all(map(_is_broken, rows))]
+        if broken:
+            row = _plainest(broken)
+            parity = "even" if row.symmetry.character[number] > 0 else "odd"
+            return (
+                f"the structure makes {field} {parity} under {row.text}, and the problem has this symmetry with no "
+                f"signs of its other fields: {row.reason}",
+            )
+    return ()
+
+
+def _is_broken(row: ProblemSymmetry) -> bool:
+    return row.verdict == BROKEN and row.difference > _SLIGHT
+
+
+def _plainest(broken: Sequence[ProblemSymmetry]) -> ProblemSymmetry:
+    """The shortest: products of maps are broken along with their factors."""
+    return min(broken, key=lambda row: (len(row.text), -row.difference))

@@ -11,7 +11,8 @@ import torch
 
 from ..domains import Box, Domain
 from ..kernels import checks
-from ..kernels.errors import InputError
+from ..kernels.errors import InputError, short
+from ..language.names import Names, split_names
 from ..networks.groups import Symmetry
 from ..networks.structure import Structure
 
@@ -90,6 +91,44 @@ def structure_symmetries(structure: Structure, coords: Sequence[str], *, seed: i
 
     Tested with random parameters at width 3: an accidental symmetry then has probability zero.
     """
+    return _symmetries_of(_random_network(structure, coords, seed), coords, seed)
+
+
+def field_symmetries(
+    structure: Structure, coords: Names, fields: Names, *, seed: int = 0
+) -> dict[str, list[FoundSymmetry]]:
+    """Symmetries about its centre that a structure gives each field by itself, in all of its networks.
+
+    A field may have more of them than all fields have together: in a `direct_sum` each has those of its part.
+
+    Args:
+        coords, fields: names of inputs, up to 4, and of outputs.
+        seed: of the random parameters and points at which it is seen.
+
+    Raises:
+        InputError: more than 4 inputs, or other numbers of names than the structure has inputs and outputs.
+    """
+    coords, fields = split_names(coords, "coords"), split_names(fields, "fields")
+    if not isinstance(structure, Structure):
+        raise InputError(f"structure: expected a Structure, got {short(structure)}")
+    if len(fields) != structure.n_outputs:
+        raise InputError(f"fields: expected {structure.n_outputs} names, got {list(fields)}")
+    network = _random_network(structure, coords, seed)
+
+    def one(output: int) -> Callable[[FloatArray], FloatArray]:
+        return lambda points: network(points)[:, output : output + 1]
+
+    return {field: _symmetries_of(one(output), coords, seed) for output, field in enumerate(fields)}
+
+
+def _symmetries_of(
+    network: Callable[[FloatArray], FloatArray], coords: Sequence[str], seed: int
+) -> list[FoundSymmetry]:
+    return find_symmetries(network, Box(**dict.fromkeys(coords, (-1.0, 1.0))), tolerance=1e-9, seed=seed)
+
+
+def _random_network(structure: Structure, coords: Sequence[str], seed: int) -> Callable[[FloatArray], FloatArray]:
+    """One of the structure's, about the origin."""
     if len(coords) != structure.n_inputs:
         raise InputError(f"coords: expected {structure.n_inputs} names, got {len(coords)}")
     wide = structure.plain.with_width(3)
@@ -103,4 +142,4 @@ def structure_symmetries(structure: Structure, coords: Sequence[str], *, seed: i
         weight, bias = layers[-1]
         return np.asarray(h @ weight.T + bias, dtype=np.float64)
 
-    return find_symmetries(network, Box(**dict.fromkeys(coords, (-1.0, 1.0))), tolerance=1e-9, seed=seed)
+    return network

@@ -19,6 +19,7 @@ from .kernels import checks, get_backend, networks_of_the_library
 from .kernels.errors import InputError, short
 from .networks.mlp import PsiMLP
 from .problem.problem import Problem
+from .problem.recipe import Paper
 from .problems import as_problem
 from .report.output import save_comparison, save_discovery, writable_folder
 from .report.replaceable import CHECKPOINT, COMPARISON, DISCOVERY, SOLUTION, check_no_strangers
@@ -26,7 +27,6 @@ from .results import Solution
 from .solving import solve
 from .storage.files import as_path
 from .training.checks import time_limit
-from .training.doubts import Metric
 from .training.fitting import fit, no_checkpoint
 from .training.optimisers.adam import Adam
 from .training.optimisers.gauss_newton import GaussNewton
@@ -174,6 +174,12 @@ def compared_by_adam(problem: Problem, steps: int | None, lr: float | None, drop
     return Adam(n, problem.recipe.lr if lr is None else lr, drops)
 
 
+def by_the_paper(paper: Paper, steps: int | None = None) -> Adam:
+    """Adam as the paper trains, or for its first so many steps."""
+    n = paper.steps if steps is None else steps
+    return Adam(n, paper.lr, [milestone for milestone in paper.milestones if milestone < n])
+
+
 def _place(label: str) -> str:
     """The subfolder of a network."""
     return label.lower().replace(" ", "-").replace(",", "")
@@ -199,7 +205,7 @@ def _optimizer(problem: Problem, optimizer: Adam | GaussNewton | str, seed: int)
             return GaussNewton(seed=seed)
     if problem.recipe.paper is None:
         raise InputError(f"optimizer: the paper has no problem {problem.name!r}")
-    return Adam(problem.recipe.paper.steps, problem.recipe.paper.lr)
+    return by_the_paper(problem.recipe.paper)
 
 
 def _teacher_steps(steps: int | None, by_adam: bool, has_teacher: bool) -> int:
@@ -251,14 +257,17 @@ def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
     true = rows[0][1].problem.true_coefficients
     if true:
         table.append("true values: " + ", ".join(f"{name} = {value:.6g}" for name, value in true.items()))
-    recipe = rows[0][1].problem.recipe
-    paper = recipe.paper.errors if recipe.paper else {}
-    if paper:
-        table.append("the paper's L2 errors: " + ", ".join(f"{name} {value:.3e}" for name, value in paper.items()))
+    if paper := rows[0][1].problem.recipe.paper:
+        reported = {"L2 errors": paper.errors, **paper.coefficients}
+        table += [
+            f"the paper's {what}: " + ", ".join(f"{method} {_number(value)}" for method, value in found.items())
+            for what, found in reported.items()
+            if found
+        ]
     return "\n".join(table)
 
 
-def _number(value: Metric) -> str:
+def _number(value: float | Mapping[str, float | None] | Mapping[str, float] | None) -> str:
     if value is None:
         return "-"
     if isinstance(value, Mapping):

@@ -15,21 +15,36 @@ from ..networks.structure import Structure, check_layer_sizes
 
 @dataclass(frozen=True)
 class Paper:
-    """A row of the paper's tables (Liu et al. 2025).
+    """What the paper does with a problem, and reports of it (Liu et al. 2025).
 
     Args:
-        lr, steps: its training by Adam.
-        errors: the L2 errors it reports, by method (without saying how they are normalised).
+        lr, steps, milestones: its training by Adam; the rate drops to a tenth at each milestone.
+        errors: the errors it reports, by method ("PINN", "PINN-post", "Psi-NN"); of several fields by method, then by
+            field. It does not say how they are normalised.
+        coefficients: the unknown coefficients it finds, by name, then by method.
     """
 
     lr: float
     steps: int
-    errors: Mapping[str, float] = field(default_factory=dict)
+    errors: Mapping[str, float | Mapping[str, float]] = field(default_factory=dict)
+    milestones: Sequence[int] = ()
+    coefficients: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lr", checks.number("lr", self.lr, above=0))
         object.__setattr__(self, "steps", checks.integer("steps", self.steps, 0))
-        object.__setattr__(self, "errors", frozen(numbers_by_name(self.errors, "errors", least=0)))
+        object.__setattr__(self, "milestones", checks.integers("milestones", self.milestones, 1))
+        errors, found = self.errors, self.coefficients
+        if not isinstance(found, Mapping):
+            raise InputError(f"coefficients: expected a mapping from name to numbers by method, got {short(found)}")
+        own: Mapping[str, Any]
+        if isinstance(errors, Mapping) and errors and all(isinstance(part, Mapping) for part in errors.values()):
+            own = {method: numbers_by_name(part, f"errors: {method}", least=0) for method, part in errors.items()}
+        else:
+            own = numbers_by_name(errors, "errors", least=0)
+        object.__setattr__(self, "errors", frozen(own))
+        numbers = {name: numbers_by_name(by_method, f"coefficients: {name}") for name, by_method in found.items()}
+        object.__setattr__(self, "coefficients", frozen(numbers))
 
 
 @dataclass(frozen=True)

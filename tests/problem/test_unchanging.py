@@ -76,12 +76,15 @@ def test_mappings_and_arrays_are_read_only(again: Callable[[Any], Any]) -> None:
             guess={"b": 0.4},
             bounds={"b": (0, 1)},
             true_coefficients={"b": 0.3},
-            recipe=pf.Recipe(paper=pf.Paper(1e-3, 10, {"PINN": 1.0})),
+            recipe=pf.Recipe(paper=pf.Paper(1e-3, 10, {"PINN": {"u": 1.0}}, coefficients={"b": {"PINN": 1.0}})),
         )
     )
     own = problem.pde.coefficients, problem.pde.unknown, problem.guess, problem.bounds, problem.true_coefficients
     given = [mapping for condition in problem.conditions for mapping in (condition.columns, condition.targets)]
-    for mapping in filter(None, (*own, problem.recipe.paper.errors if problem.recipe.paper else None, *given)):
+    assert problem.recipe.paper
+    paper = [problem.recipe.paper.errors, problem.recipe.paper.coefficients]
+    reported = [part for numbers in paper for part in (numbers, *numbers.values())]
+    for mapping in filter(None, (*own, *reported, *given)):
         for change in (
             lambda m: m.update(a=5.0),
             lambda m: m.__setitem__("a", 5.0),

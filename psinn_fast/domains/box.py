@@ -47,6 +47,10 @@ class Box(Domain):
         ends = zip(self.coords, self.low, self.high, strict=True)
         return f"Box({', '.join(f'{name}=({low:g}, {high:g})' for name, low, high in ends)})"
 
+    @property
+    def interval_axes(self) -> tuple[int, ...]:
+        return tuple(range(len(self.coords)))
+
     def face(self, coord: str, end: str, n: int | Sequence[int]) -> PointSet:
         """Evenly spaced points on the face where ``coord`` is at its ``"low"`` or ``"high"`` end."""
         if not isinstance(coord, str) or normal(coord) not in self.coords:
@@ -103,6 +107,9 @@ class Box(Domain):
 
     def shares(self, parts: Sequence[str], n: int) -> list[int]:
         return [len(share) for share in np.array_split(np.empty(n), len(parts))]
+
+    def interior_at(self, unit: Points) -> Points:
+        return self.from_unit(unit)
 
     def unit_on(self, part: str, unit: Points) -> Points:
         return np.delete(unit, self._face(part)[0], axis=1)

@@ -42,6 +42,17 @@ def combined(operation: str, one: Domain, other: object) -> Domain:
     return _shapes(one, what).combined(operation, one, other)  # type: ignore[no-any-return]
 
 
+def multiplied(one: Domain, other: object) -> Domain:
+    """``one * other``.
+
+    Raises:
+        InputError: no domain, a coordinate that both have, more than four coordinates in all.
+    """
+    from .product import multiplied
+
+    return multiplied(one, other)
+
+
 def translated(domain: Domain, step: Sequence[float]) -> Domain:
     """Moved by one number along each coordinate.
 

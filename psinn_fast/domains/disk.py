@@ -49,3 +49,7 @@ class Disk(Domain):
         angle = 2 * math.pi * unit[:, 0]
         normals = np.stack([np.cos(angle), np.sin(angle)], axis=1)
         return self.middle + self.radius * normals, normals
+
+    def interior_at(self, unit: Points) -> Points:
+        radius, angle = self.radius * np.sqrt(unit[:, :1]), 2 * math.pi * unit[:, 1]
+        return np.asarray(self.middle + radius * np.stack([np.cos(angle), np.sin(angle)], axis=1))

@@ -19,6 +19,7 @@ from ..language.names import by_normal_names
 from ..networks.groups import SignedPermutation, maps_of_box
 from . import combining
 from .boundary_checks import check_contains, check_part
+from .even_map import EvenMap, even_map
 from .measured import Measured, measured
 from .own_names import refuse_taken, refuse_taken_names
 from .pointset import PointSet, Region
@@ -155,6 +156,10 @@ class Domain(metaclass=_Finished):
         """Difference: what does not lie in the other."""
         return combining.combined("-", self, other)
 
+    def __mul__(self, other: Domain) -> Domain:
+        """Product: all combinations of a point of this and one of the other, whose coordinates come after these."""
+        return combining.multiplied(self, other)
+
     def translated(self, *step: float) -> Domain:
         """Moved by one number along each coordinate."""
         return combining.translated(self, step)
@@ -181,6 +186,16 @@ class Domain(metaclass=_Finished):
             return self._measured[part].size
         inside = self.inside(self.from_unit(even(_COUNTED, len(self.coords))))
         return float(np.prod(self.high - self.low) * inside.mean())
+
+    @property
+    def interval_axes(self) -> tuple[int, ...]:
+        """The coordinates that run over one interval, whatever the others are: time, in a product with a time."""
+        return ()
+
+    @property
+    def pictured_axes(self) -> tuple[int, ...]:
+        """The coordinates that pictures show, two or the only one."""
+        return tuple(range(min(2, len(self.coords))))
 
     @property
     def centre(self) -> Points:
@@ -256,7 +271,7 @@ class Domain(metaclass=_Finished):
         return self._symmetries
 
     def outline(self) -> list[Points]:
-        """Lines (m, 2) around a domain of two coordinates, one for each part."""
+        """Lines (m, 2) around a domain of two coordinates, one for each part; of a product, around what is drawn."""
         steps = np.linspace(0, 1, _OUTLINE)[:, None]
         return [self.surface(part, steps)[0] for part in self.parts] if len(self.coords) == 2 else []
 
@@ -334,6 +349,12 @@ class Domain(metaclass=_Finished):
         """Points (N, d) of [0, 1]^d, moved into the bounds."""
         return np.asarray(self.low + (self.high - self.low) * unit)
 
+    def interior_at(self, unit: Points) -> Points:
+        """Points (N, d) inside for parameters ``unit`` (N, d) in [0, 1]: even ones for even parameters."""
+        if self._even_map is None:
+            raise InputError(f"{type(self).__name__}: {self} is too thin within its bounds; give tighter ones")
+        return self.from_unit(self._even_map(unit, self._holds))
+
     def unit_on(self, part: str, unit: Points) -> Points:
         """The d - 1 of a point's d numbers that say where it is on a part."""
         return unit[:, :-1]
@@ -365,6 +386,13 @@ class Domain(metaclass=_Finished):
             if np.array_equal(self.inside(self.centre + g(within)), is_inside)
             and self.on_boundary(self.centre + g(edge - self.centre), ROUNDING).all()
         )
+
+    @cached_property
+    def _even_map(self) -> EvenMap | None:
+        return even_map(len(self.coords), self._holds)
+
+    def _holds(self, unit: Points) -> Mask:
+        return self.inside(self.from_unit(unit))
 
     def _beyond_bounds(self, points: Points) -> Mask:
         slack = ROUNDING * (self.high - self.low)

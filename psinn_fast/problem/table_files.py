@@ -86,7 +86,7 @@ def _table(where: Path, columns: dict[str, npt.NDArray[np.float64]], skip_missin
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise InputError(f"{where}: expected columns of one length, got {lengths}")
-    known = np.isfinite(np.stack(list(columns.values()))).all(0)
+    known = np.asarray(np.isfinite(np.stack(list(columns.values()))).all(0))
     if not known.all() and not skip_missing:  # of archives: lines of text say so themselves
         row = int(np.argmin(known))
         (name, value), *_ = ((n, c[row]) for n, c in columns.items() if not math.isfinite(c[row]))

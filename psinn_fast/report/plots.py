@@ -55,22 +55,27 @@ def solution_figure(problem: Problem | str, net: PsiMLP, title: str = "", backen
 
 
 class Canvas:
-    """A mesh over a domain's first two coordinates (or the one), the others at their centre, if that is inside.
+    """A mesh over the coordinates of a domain that are drawn (`Domain.pictured_axes`), the others at their centre, if
+    that is inside.
 
     Attributes:
+        axes: which coordinates are drawn, one or two.
         mesh: one array per drawn coordinate.
         points: (N, d), those of the mesh that lie in the domain.
+        place: where the others are, e.g. "t = 0.5"; "" if there are none.
     """
 
     def __init__(self, domain: Domain, resolution: int) -> None:
-        drawn = min(2, len(domain.coords))
-        steps = [np.linspace(domain.low[i], domain.high[i], resolution) for i in range(drawn)]
+        self.axes = list(domain.pictured_axes)
+        others = [i for i in range(len(domain.coords)) if i not in self.axes]
+        steps = [np.linspace(domain.low[i], domain.high[i], resolution) for i in self.axes]
         self.mesh = tuple(np.meshgrid(*steps, indexing="ij"))
         points = np.tile(domain.centre, (self.mesh[0].size, 1))
-        points[:, :drawn] = np.stack([axis.ravel() for axis in self.mesh], 1)
+        points[:, self.axes] = np.stack([axis.ravel() for axis in self.mesh], 1)
         if domain.outside(points).all():  # there is a hole at the centre
-            points[:, drawn:] = domain.random(1, 0)[0, drawn:]
+            points[:, others] = domain.random(1, 0)[0, others]
         self._domain, self._inside = domain, ~domain.outside(points)
+        self.place = ", ".join(f"{domain.coords[i]} = {points[0, i]:.4g}" for i in others)
         self.points = points[self._inside]
 
     def image(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -82,21 +87,23 @@ class Canvas:
     def draw(self, axis: Axes, values: npt.NDArray[np.float64], colours: str, low: float, high: float) -> None:
         """An image of values (N,), with its colour bar, and the outline of a domain that is no box."""
         domain = self._domain
-        extent = (domain.low[0], domain.high[0], domain.low[1], domain.high[1])
+        i, j = self.axes
+        extent = (domain.low[i], domain.high[i], domain.low[j], domain.high[j])
         shown = axis.imshow(
             self.image(values).T, origin="lower", extent=extent, aspect="auto", cmap=colours, vmin=low, vmax=high
         )
         for line in () if domain.is_box else domain.outline():
             axis.plot(*line.T, color="black", linewidth=0.8)
         axis.figure.colorbar(shown, ax=axis)
-        axis.set_xlabel(domain.coords[0])
-        axis.set_ylabel(domain.coords[1])
+        axis.set_xlabel(domain.coords[i])
+        axis.set_ylabel(domain.coords[j])
 
 
 def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP, backend: str = "auto") -> None:
     """Per field a row: network, exact solution, error (the last two where the exact one is known).
 
-    Two coordinates are drawn as images, one as a line; of three or four the first two, the others at their centre.
+    Two coordinates are drawn as images, one as a line; of three or four the first two, or those of a shape in a product
+    with a time, the others at their centre.
     """
     canvas = Canvas(problem.domain, _RESOLUTION)
     points = canvas.points
@@ -111,7 +118,7 @@ def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP, backend: st
     for row, field in enumerate(fields):
         for column, (name, values) in enumerate(panels):
             axis = axes[row, column]
-            axis.set_title(f"{field}: {name}")
+            axis.set_title(f"{field}: {name}{canvas.place and ' at '}{canvas.place}")
             own = values[:, row]
             if len(canvas.mesh) == 1:
                 axis.plot(canvas.mesh[0], canvas.image(own))

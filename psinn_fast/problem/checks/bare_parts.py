@@ -35,8 +35,9 @@ _INSIDE, _ON_A_PART, _DIRECTIONS = 64, 16, 32
 # A symbol of a smaller part of its largest is zero; coefficients of a polynomial are taken at this large radius, which
 # tells those of a small viscosity from rounding errors.
 _ZERO, _RADIUS, _ROUNDING = 1e-9, 1e4, 1e-12
-# Samples of a part, by the number of its parameters: points as near to one as samples to each other lie on the part.
-_SAMPLES, _REACH, _POINT = {0: 1, 1: 2048, 2: 4096, 3: 8192}, 1.5, 1e-6
+# Samples of a part, by the number of its parameters: points as near to one as samples to each other lie on the part, if
+# the way to them is across its normal, as the cosine of the angle says.
+_SAMPLES, _REACH, _POINT, _ACROSS = {0: 1, 1: 2048, 2: 4096, 3: 16384}, 1.5, 1e-6, 0.25
 # Parts that share no more of their samples meet at an edge, whose points belong to neither.
 _EDGE = 0.1
 
@@ -159,7 +160,9 @@ class _Parts:
         self.domain, self.widths = domain, domain.high - domain.low
         self.maps = domain.symmetries() if is_symmetric else ()
         d = len(domain.coords) - 1
-        samples = {part: domain.surface(part, even(_SAMPLES[d], d))[0] / self.widths for part in domain.parts}
+        surfaces = {part: domain.surface(part, even(_SAMPLES[d], d)) for part in domain.parts}
+        samples = {part: own / self.widths for part, (own, _) in surfaces.items()}
+        self.normals = {part: _scaled(normals, self.widths) for part, (_, normals) in surfaces.items()}
         self.trees = {part: cKDTree(own) for part, own in samples.items()}
         self.reach = {part: _REACH * _distance_between(own) for part, own in samples.items()}
         self.edges = [
@@ -193,7 +196,20 @@ class _Parts:
         return [part for part, mask in own.items() if mask.sum() >= least]
 
     def _near(self, part: str, points: Points) -> Mask:
-        return np.asarray(self.trees[part].query(points)[0] <= self.reach[part])
+        distances, nearest = self.trees[part].query(points)
+        is_near, normals = distances <= self.reach[part], self.normals[part]
+        if normals is not None:
+            ways = points - self.trees[part].data[nearest]
+            is_near &= abs((normals[nearest] * ways).sum(1)) <= _ACROSS * distances + _POINT
+        return np.asarray(is_near)
+
+
+def _scaled(normals: Points | None, widths: Points) -> Points | None:
+    """Unit normals where lengths are measured in ``widths``."""
+    if normals is None:
+        return None
+    scaled = normals * widths
+    return np.asarray(scaled / np.linalg.norm(scaled, axis=1, keepdims=True))
 
 
 def _distance_between(points: Points) -> float:

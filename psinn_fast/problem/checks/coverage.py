@@ -31,10 +31,10 @@ def coverage(problem: Problem) -> tuple[str, ...]:
     """Where the equation is not asked for; () where it is asked for everywhere.
 
     In a box one text per axis, along which it is looked for: points of a part of it, such as an L or a disc, leave no
-    gap. In another domain a text if the regions that points stand for leave out a part of it. Points of weight 0 ask
-    for nothing. Residuals of a condition's own count as the equation, since different parts may have different ones; a
-    PDE without derivatives, for fits of data, is none. Where terms ask for some of its equations alone, each equation
-    is looked for.
+    gap. So it is in a product along the coordinates that run over an interval. In another domain a text if the regions
+    that points stand for leave out a part of it. Points of weight 0 ask for nothing. Residuals of a condition's own
+    count as the equation, since different parts may have different ones; a PDE without derivatives, for fits of data,
+    is none. Where terms ask for some of its equations alone, each equation is looked for.
     """
     counted = [c for c in problem.conditions if c.weight > 0 and c.kind in (EQUATION, RESIDUAL, INSIDE)]
     if not any(condition.equations for condition in counted):
@@ -84,11 +84,12 @@ def _missed(problem: Problem, conditions: Sequence[Condition]) -> tuple[str, ...
             return ("the equation is asked for at no point inside the domain",)
         is_equation = problem.pde.traced().program.channels.order > 0
         return ("no term asks for the equation",) if is_equation else ()
-    if all(own.is_box for own in (domain, *(region.domain for region in regions))):
-        parts = [own.points[own.counts] for own in regions if not own.counts.all()]
-        whole = [own.domain for own in regions if own.counts.all()]
-        return tuple(_gaps_along_axes(domain, whole, np.concatenate([points, *parts])))
-    return () if len(points) else _part_without(domain, regions)
+    parts = [own.points[own.counts] for own in regions if not own.counts.all()]
+    whole = [own.domain for own in regions if own.counts.all()]
+    axes = [axis for axis in domain.interval_axes if all(axis in own.interval_axes for own in whole)]
+    gaps = tuple(_gaps_along_axes(domain, axes, whole, np.concatenate([points, *parts])))
+    are_boxes = all(own.is_box for own in (domain, *(region.domain for region in regions)))
+    return gaps if gaps or are_boxes or len(points) else _part_without(domain, regions)
 
 
 def _places(problem: Problem, conditions: Sequence[Condition]) -> tuple[list[_Asked], Points]:
@@ -105,10 +106,10 @@ def _places(problem: Problem, conditions: Sequence[Condition]) -> tuple[list[_As
     return regions, np.concatenate(arrays)
 
 
-def _gaps_along_axes(box: Domain, boxes: Sequence[Domain], points: Points) -> Iterator[str]:
-    for axis, name in enumerate(box.coords):
-        low, high = box.low[axis], box.high[axis]
-        ends = [(max(own.low[axis], low), min(own.high[axis], high)) for own in boxes]
+def _gaps_along_axes(domain: Domain, axes: Sequence[int], regions: Sequence[Domain], points: Points) -> Iterator[str]:
+    for axis in axes:
+        name, low, high = domain.coords[axis], domain.low[axis], domain.high[axis]
+        ends = [(max(own.low[axis], low), min(own.high[axis], high)) for own in regions]
         spans = [((a - low) / (high - low), (b - low) / (high - low)) for a, b in ends]
         pieces = list(_pieces(spans, (points[:, axis] - low) / (high - low)))
         if pieces != [(0.0, 1.0)]:

@@ -1,8 +1,9 @@
 """Whether a problem has as many conditions as its equation needs: where it has fewer, no residual says so.
 
 Along a line in one coordinate, an equation whose highest derivative in it can be solved for is an ordinary differential
-equation with sources: it has as many free constants as its order, and a problem on a box gives them at the two ends of
-the line. A network that was trained without one of them has small residuals and is any of the solutions.
+equation with sources: it has as many free constants as its order, and a problem gives them at the two ends of the line:
+in a box along all coordinates, in a product along those that run over an interval, such as the time. A network that was
+trained without one of them has small residuals and is any of the solutions.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...domains import Domain
+from ...domains.unit import mesh
 from ...kernels.language.channels import Channel, Laplacian
 from ..conditions import EQUATION, Condition
 from .bare_parts import bare_parts
@@ -40,9 +42,9 @@ def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[st
 
     Of a domain that is no box, one for the parts of its boundary on which there are fewer than needed (`bare_parts`).
 
-    Only where that can be said: the equation holds on the whole domain, a box, as many equations as fields; everything
-    else is given on its faces, no coefficient is unknown; the highest derivatives in the coordinate are not mixed, and
-    their matrix is regular for all values of fields, on the faces too, where it may have singularities.
+    Only where that can be said: the equation holds on the whole domain, as many equations as fields; everything
+    else is given on its boundary, no coefficient is unknown; the highest derivatives in the coordinate are not mixed,
+    and their matrix is regular for all values of fields, on the faces too, where it may have singularities.
 
     Args:
         is_symmetric: whether the network is, about the centre, so that a condition may count at both ends.
@@ -50,31 +52,32 @@ def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[st
     counted = [(i, condition) for i, condition in enumerate(problem.conditions) if condition.weight > 0]
     others = [(i, condition) for i, condition in counted if condition.kind != EQUATION]
     equations = [condition for _, condition in counted if condition.kind == EQUATION]
-    box = problem.domain
-    if not box.is_box:  # where lines enter and leave it is known of boxes alone
-        return bare_parts(problem, is_symmetric)
-    on_faces = all(box.on_boundary(site, _SAME).all() for _, condition in others for site in condition.sites)
-    on_boxes = len(box.coords) == 1 or all(condition.regions[0] is not None for condition in equations)
-    if not equations or not on_faces or not on_boxes or problem.pde.unknown or coverage(problem):
-        return ()
+    domain = problem.domain
+    bare = () if domain.is_box else bare_parts(problem, is_symmetric)
+    on_boundary = all(domain.on_boundary(site, _SAME).all() for _, condition in others for site in condition.sites)
+    on_regions = len(domain.coords) == 1 or all(condition.regions[0] is not None for condition in equations)
+    if not equations or not on_boundary or not on_regions or problem.pde.unknown or coverage(problem):
+        return bare
     found = []
-    for axis, name in enumerate(box.coords):
+    for axis in domain.interval_axes:
         order = _order(problem, axis)
         if not order:
             continue
-        counts = np.zeros(_lines(len(box.coords))[0].shape[:1], dtype=np.int64)
+        lines, count = _lines(domain, axis)
+        counts = np.zeros(len(lines), dtype=np.int64)
         for i, condition in others:
-            low, high = (_covered(condition, box, axis, end) for end in ("low", "high"))
+            low, high = (_covered(condition, domain, axis, end, lines) for end in ("low", "high"))
             ends = (low | high) if len(condition.sites) > 1 else low.astype(np.int64) + high
             counts += ends * problem.traced[i].program.n_residuals
         counts *= 2 if is_symmetric else 1
         few = counts < order
-        if few.mean() > _PART:
+        if few.any() and few.mean() > _PART:
             most = int(counts[few].max())
             given = f"only {most} condition{'' if most == 1 else 's'}" if most else "no condition"
             what = "equation is" if len(problem.pde.fields) == 1 else "equations are together"
-            found.append(f"the {what} of order {order} in {name}, with {given} at its ends{_where(few, box, axis)}")
-    return tuple(found)
+            where = "" if few.all() else _where(lines[few], 0.5 / count, domain, axis)
+            found.append(f"the {what} of order {order} in {domain.coords[axis]}, with {given} at its ends{where}")
+    return (*found, *bare)
 
 
 def _order(problem: Problem, axis: int) -> int:
@@ -106,46 +109,45 @@ def _is_pure(channel: Channel, axis: int) -> bool:
     return isinstance(channel, Laplacian) or sum(channel) == channel[axis]
 
 
-def _points(box: Domain, axis: int, rng: np.random.Generator) -> Points:
-    """Of the box, and on both of an axis's faces."""
-    unit = rng.random((_INSIDE, len(box.coords)))
-    low, high = unit[:_ON_A_FACE].copy(), unit[_ON_A_FACE : 2 * _ON_A_FACE].copy()
-    low[:, axis], high[:, axis] = 0.0, 1.0
-    return np.asarray(box.low + (box.high - box.low) * np.concatenate([unit, low, high]))
+def _points(domain: Domain, axis: int, rng: np.random.Generator) -> Points:
+    """Of the domain, and on both of an axis's faces."""
+    inside = domain.interior(_INSIDE, lambda n: rng.random((n, len(domain.coords))))
+    low, high = inside[:_ON_A_FACE].copy(), inside[_ON_A_FACE : 2 * _ON_A_FACE].copy()
+    low[:, axis], high[:, axis] = domain.low[axis], domain.high[axis]
+    return np.concatenate([inside, low, high])
 
 
-def _lines(d: int) -> tuple[Points, int]:
-    """Where lines along an axis meet the others, as parts of these: (n, d - 1); and how many there are along each."""
+def _lines(domain: Domain, axis: int) -> tuple[Points, int]:
+    """Where lines along an axis meet the other coordinates, as parts of these, (n, d - 1), and how many there are along
+    each, before those beyond the domain were left out."""
+    d = len(domain.coords)
     count = _LINES[d - 1]
-    middles = (np.arange(count) + 0.5) / count
-    return np.stack([part.ravel() for part in np.meshgrid(*[middles] * (d - 1))], 1) if d > 1 else np.zeros(
-        (1, 0)
-    ), count
+    lines = mesh([(np.arange(count) + 0.5) / count] * (d - 1)) if d > 1 else np.zeros((1, 0))
+    return lines[domain.inside(domain.from_unit(np.insert(lines, axis, 0.5, axis=1)))], count
 
 
-def _covered(condition: Condition, box: Domain, axis: int, end: str) -> Lines:
+def _covered(condition: Condition, domain: Domain, axis: int, end: str, lines: Points) -> Lines:
     """At the end of which lines along an axis a condition is given."""
-    lines, _ = _lines(len(box.coords))
-    rest = np.arange(len(box.coords)) != axis
+    rest = np.arange(len(domain.coords)) != axis
     covered = np.zeros(len(lines), dtype=bool)
-    for low, high in _pieces(condition, box):
+    for low, high in _pieces(condition, domain):
         at = (low[axis], high[axis])
         if all(abs(x - float(end == "high")) < _SAME for x in at):
             covered |= ((lines >= low[rest] - _SAME) & (lines <= high[rest] + _SAME)).all(1)
     return covered
 
 
-def _pieces(condition: Condition, box: Domain) -> Iterator[tuple[Points, Points]]:
+def _pieces(condition: Condition, domain: Domain) -> Iterator[tuple[Points, Points]]:
     """Corners of boxes on the faces where a condition is given, as parts of the domain.
 
     Of an array they are its extent, and so they are where some points weigh nothing, of those that do.
     """
-    extent = box.high - box.low
+    extent = domain.high - domain.low
     for site, region in zip(condition.sites, condition.regions, strict=True):
-        if region is not None and region.domain.is_box and condition.counts.all():
-            yield from (((low - box.low) / extent, (high - box.low) / extent) for low, high in region.extents)
+        if region is not None and region.domain.interval_axes and condition.counts.all():
+            yield from (((low - domain.low) / extent, (high - domain.low) / extent) for low, high in region.extents)
             continue
-        unit = (site[condition.counts] - box.low) / extent
+        unit = (site[condition.counts] - domain.low) / extent
         for axis, value in [(axis, value) for axis in range(unit.shape[1]) for value in (0.0, 1.0)]:
             own = unit[abs(unit[:, axis] - value) < _SAME]
             if len(own):
@@ -160,16 +162,14 @@ def _spacing(points: Points) -> Points:
     return np.array([float(np.median(gap)) if len(gap) else 0.0 for gap in gaps])
 
 
-def _where(few: Lines, box: Domain, axis: int) -> str:
-    """The part of the lines, as text; nothing if it is all of them."""
-    if few.all():
-        return ""
-    lines, count = _lines(len(box.coords))
-    rest = [i for i in range(len(box.coords)) if i != axis]
+def _where(few: Points, half: float, domain: Domain, axis: int) -> str:
+    """The part of the lines with few conditions, as text; ``half`` of the distance between lines."""
+    rest = [i for i in range(len(domain.coords)) if i != axis]
     parts = []
-    for column, i in zip(lines[few].T, rest, strict=True):
-        low, high = column.min() - 0.5 / count, column.max() + 0.5 / count
+    for column, i in zip(few.T, rest, strict=True):
+        low, high = column.min() - half, column.max() + half
         if high - low < 1:
-            extent = box.high[i] - box.low[i]
-            parts.append(f"{box.coords[i]} is in [{box.low[i] + low * extent:.4g}, {box.low[i] + high * extent:.4g}]")
+            extent = domain.high[i] - domain.low[i]
+            ends = f"[{domain.low[i] + low * extent:.4g}, {domain.low[i] + high * extent:.4g}]"
+            parts.append(f"{domain.coords[i]} is in {ends}")
     return f" where {' and '.join(parts)}" if parts else " in places"

@@ -13,7 +13,7 @@ from .discovery.discover import discover
 from .discovery.extraction import DiscoveryError
 from .discovery.found import Discovery
 from .discovery.student import StudentSettings
-from .domains import Box, Disk, Domain
+from .domains import Box, Disk, Domain, Ellipse, Polygon
 from .fusing.fuse import fuse
 from .fusing.fused import Fused
 from .kernels import available_backends, get_backend, register_backend, unregister_backend
@@ -117,6 +117,7 @@ __all__ = [
     "Disk",
     "DivergedError",
     "Domain",
+    "Ellipse",
     "Ending",
     "FitResult",
     "FixedWeights",
@@ -136,6 +137,7 @@ __all__ = [
     "OutputWarning",
     "Paper",
     "Periodic",
+    "Polygon",
     "Problem",
     "ProblemSymmetry",
     "Progress",

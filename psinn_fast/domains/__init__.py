@@ -1,8 +1,8 @@
 """Where PDEs live, and the point sets on them."""
 
 from .box import Box
-from .disk import Disk
 from .domain import Domain
+from .plane import Disk, Ellipse, Polygon
 from .pointset import PointSet, Region, common_unit, normals_of, region_of
 from .windows import check_shrunk, shrunk
 
@@ -10,7 +10,9 @@ __all__ = [
     "Box",
     "Disk",
     "Domain",
+    "Ellipse",
     "PointSet",
+    "Polygon",
     "Region",
     "check_shrunk",
     "common_unit",

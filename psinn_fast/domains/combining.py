@@ -60,12 +60,17 @@ def translated(domain: Domain, step: Sequence[float]) -> Domain:
         InputError: other than one finite number a coordinate; a dimension that has no such operation.
     """
     what, d = f"{type(domain).__name__}.translated", len(domain.coords)
+    from .box import Box
+
     vector = checks.numbers(f"{what}: step", step)
     if vector.shape != (d,):
         example = ", ".join(["0.5", *["0"] * (d - 1)])
         raise InputError(
             f"{what}: expected {d} numbers, one for each of {list(domain.coords)}, e.g. translated({example})"
         )
+    if domain.is_box:
+        ends = zip((domain.low + vector).tolist(), (domain.high + vector).tolist(), strict=True)
+        return Box(**dict(zip(domain.coords, ends, strict=True)))
     return _shapes(domain, what).moved(domain, np.eye(d), vector)  # type: ignore[no-any-return]
 
 

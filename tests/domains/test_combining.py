@@ -59,3 +59,10 @@ def test_measures() -> None:
     assert LShape().measure() == pytest.approx(3, rel=1e-3)
     assert LShape().measure("left") == pytest.approx(2, rel=1e-12)
     assert Ball().measure() == pytest.approx(4 / 3 * np.pi, rel=1e-3)
+
+
+def test_boxes_stay_boxes() -> None:
+    moved = Box(t=(0, 1), x=(0, 1), y=(-1, 1), z=(2, 3)).translated(1, 0, 0.5, -2)
+    assert repr(moved) == "Box(t=(1, 2), x=(0, 1), y=(-0.5, 1.5), z=(0, 1))"
+    assert moved.is_box
+    assert Box(x=(0, 1)).translated(2).high.tolist() == [3]

@@ -1,0 +1,163 @@
+"""Plane domains: what follows from a boundary of exact curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from ...frozen import frozen
+from ...kernels import checks
+from ...kernels.errors import InputError
+from ...networks.groups import SignedPermutation, maps_of_box
+from ..domain import ON_BOUNDARY, ROUNDING, Domain, Mask
+from ..measured import Measured
+from ..pointset import PointSet, Region
+from ..unit import even, refuse_too_many
+from .curves import Curve
+from .outline import Outline, extent_of
+from .scanning import is_near, is_within
+
+Points = npt.NDArray[np.float64]
+
+# Points that float64 puts beyond the boundary count, to this part of the longer side of the bounds.
+_LAST_DIGITS = 1e-12
+# Points of each curve: of an outline, and when symmetries are found.
+_DRAWN, _TRIED = 257, 8
+
+
+class PlaneDomain(Domain):
+    """A domain of two coordinates within closed curves: segments and arcs of ellipses, whose points, normals, lengths
+    and areas are exact. It is what shapes of the plane are combined to, moved to, and renamed to.
+
+    Even parameters of a part are even in arc length, over all of its curves.
+    """
+
+    _outline: Outline
+
+    def __init_subclass__(cls) -> None:
+        is_ours = cls.__module__.startswith(f"{__name__.rpartition('.')[0]}.")
+        for name in () if is_ours else ("contains", "boundary_at", "parts"):
+            if name in cls.__dict__:
+                raise InputError(
+                    f"{cls.__name__}: {cls.__bases__[0].__name__} knows its boundary, its own {name} would not count; "
+                    "derive from Domain"
+                )
+        super().__init_subclass__()
+
+    def __init__(self, coords: Sequence[str], outline: Outline) -> None:
+        ends = zip(*(end.tolist() for end in outline.extent), strict=True)
+        super().__init__(**dict(zip(coords, ends, strict=True)))
+        self._have(_outline=outline, parts=tuple(outline.parts))
+
+    def contains(self, points: Points) -> Mask:
+        return self._within(points, _LAST_DIGITS)
+
+    def outside(self, points: npt.ArrayLike) -> Mask:
+        return ~self._within(self._points(points), ROUNDING)
+
+    def on_boundary(self, points: npt.ArrayLike, slack: float = ON_BOUNDARY) -> Mask:
+        return is_near(self._outline.curves, self._points(points), slack * self._outline.size)
+
+    def _within(self, points: Points, slack: float) -> Mask:
+        """Whether points are within the boundary, or not farther from it than a part of the size."""
+        curves = self._outline.curves
+        found = is_within(curves, points)
+        rest = np.flatnonzero(~found)
+        found[rest] = is_near(curves, points[rest], slack * self._outline.size)
+        return found
+
+    def surface(self, part: str, unit: Points) -> tuple[Points, Points]:
+        """`boundary_at`, in which nothing can be wrong."""
+        self._some_parts(part)
+        return self.boundary_at(part, unit)
+
+    def check(self) -> None:
+        """
+        Raises:
+            InputError: it is too thin to draw points from.
+        """
+        self.random(1, 0)
+
+    def boundary_at(self, part: str, unit: Points) -> tuple[Points, Points]:
+        curves = self._outline.parts[part]
+        ends = np.cumsum([curve.length for curve in curves])
+        along = unit[:, 0] * ends[-1]
+        which = np.minimum(np.searchsorted(ends, along, "right"), len(curves) - 1)
+        points, normals = np.empty((len(unit), 2)), np.empty((len(unit), 2))
+        for number, curve in enumerate(curves):
+            rows = which == number
+            share = 1 + (along[rows] - ends[number]) / curve.length
+            points[rows], normals[rows] = curve.at(share.clip(0, 1))
+        return points, normals
+
+    def boundary(self, n: int, part: str | None = None) -> PointSet:
+        """``n`` points spread evenly over one part, or all, by length; if n allows, each of the curves gets one."""
+        n = checks.integer("n", n, 1)
+        refuse_too_many(n)
+        parts = self._some_parts(part)
+        curves = [curve for name in parts for curve in self._outline.parts[name]]
+        shares = zip(curves, _apportioned([curve.length for curve in curves], n), strict=True)
+        return Region(self, parts).joined([curve.at(even(own, 1)[:, 0]) for curve, own in shares])
+
+    def measure(self, part: str | None = None) -> float:
+        """Of the domain its area, of a part its length, exactly."""
+        if part is None:
+            return self._outline.area
+        self._some_parts(part)
+        return self._measured[part].size
+
+    def outline(self) -> list[Points]:
+        steps = np.linspace(0, 1, _DRAWN)
+        return [curve.at(steps)[0] for curve in self._outline.curves]
+
+    @cached_property
+    def _measured(self) -> dict[str, Measured]:
+        return {part: _measured(curves) for part, curves in self._outline.parts.items()}
+
+    @cached_property
+    def _symmetries(self) -> tuple[SignedPermutation, ...]:
+        """Those that take the boundary to itself. They take the bounds, which are tight, to themselves, so that they
+        leave their centre where it is, whatever the shape."""
+        curves = self._outline.curves
+        edge = np.concatenate([curve.at((np.arange(_TRIED) + 0.4) / _TRIED)[0] for curve in curves]) - self.centre
+        return tuple(g for g in maps_of_box([1.0, 1.0]) if self.on_boundary(self.centre + g(edge)).all())
+
+    def _some_parts(self, part: str | None) -> tuple[str, ...]:
+        if part is not None and part in self._outline.vanished:
+            raise InputError(
+                f"part: nothing is left of {part!r} on the boundary of {self}: it lies out of the domain, or within; "
+                f"what is left are {list(self.parts)}"
+            )
+        return super()._some_parts(part)
+
+    def _refuse_empty(self, kept: int, tried: int) -> None:
+        try:
+            super()._refuse_empty(kept, tried)
+        except InputError:
+            self._refuse_thin(kept, tried)
+
+    def _refuse_thin(self, kept: int, tried: int) -> NoReturn:
+        raise InputError(
+            f"{type(self).__name__}: it is too thin to draw points from: its area is {self.measure():.2g}, "
+            f"and it holds {kept} of {tried:,} points within the bounds of {self}"
+        ) from None
+
+
+def _measured(curves: Sequence[Curve]) -> Measured:
+    low, high = frozen(extent_of(curves))
+    return Measured(sum(curve.length for curve in curves), low, high)
+
+
+def _apportioned(lengths: Sequence[float], n: int) -> list[int]:
+    """How many of n points each curve gets: by its length, but one at least if there are as many points as curves."""
+    total = np.cumsum(lengths)
+    counts = np.diff(np.round(total / total[-1] * n).astype(int), prepend=0)
+    if n >= len(counts):
+        for empty in np.flatnonzero(counts == 0):
+            counts[np.argmax(counts)] -= 1
+            counts[empty] = 1
+    return [int(count) for count in counts]

@@ -10,6 +10,7 @@ from ..kernels import checks
 from ..kernels.errors import InputError
 from ..problem.problem import Problem
 from .burgers import burgers, burgers_inverse
+from .cylinder import cylinder
 from .laplace import laplace
 from .poisson import poisson
 
@@ -20,8 +21,15 @@ PROBLEMS: dict[str, Callable[..., Problem]] = {
     "poisson": poisson,
     "burgers": burgers,
     "burgers-inverse": burgers_inverse,
+    "cylinder": cylinder,
 }
-_SETTABLE = {"laplace": (), "poisson": (), "burgers": ("nu",), "burgers-inverse": ("nu",)}
+_SETTABLE = {
+    "laplace": (),
+    "poisson": (),
+    "burgers": ("nu",),
+    "burgers-inverse": ("nu",),
+    "cylinder": ("pressure", "developed", "nodes"),
+}
 
 
 def get_problem(name: str, settings: Mapping[str, float] | None = None) -> Problem:

@@ -72,7 +72,7 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
     [
         (
             ["solve", "heat"],
-            "problem: expected one of ['laplace', 'poisson', 'burgers', 'burgers-inverse'], got 'heat'",
+            "problem: expected one of ['laplace', 'poisson', 'burgers', 'burgers-inverse', 'cylinder'], got 'heat'",
         ),
         (["solve", "laplace", "--set", "nu=1"], "set: problem 'laplace' has the settings [], got 'nu'"),
         (["solve", "burgers", "--set", "nu"], "set: expected NAME=VALUE"),

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from psinn_fast.cli.doctor import processor_name
+from psinn_fast.machine import processor_name
 
 # Settings of the threading and memory libraries that change timings.
 PREFIXES = ("OMP_", "GOMP_", "MKL_", "KMP_", "MALLOC_", "GLIBC_TUNABLES")

@@ -53,6 +53,7 @@ from .problem.table_files import read_table
 from .problems import get_problem
 from .report.output import save_discovery, save_solution
 from .report.plots import relation_matrix_figure, save_figure, solution_figure, structure_figure
+from .reproduction.reproduce import Reproduction, reproduce
 from .results import Setup, Solution
 from .solving import solve
 from .symmetries.problem_symmetry import ProblemSymmetry, problem_symmetries
@@ -146,6 +147,7 @@ __all__ = [
     "PsinnFastError",
     "Recipe",
     "Regularizer",
+    "Reproduction",
     "Residual",
     "ResidualAttention",
     "SSBroyden",
@@ -191,6 +193,7 @@ __all__ = [
     "read_table",
     "register_backend",
     "relation_matrix_figure",
+    "reproduce",
     "restore",
     "restricted",
     "run_pipeline",

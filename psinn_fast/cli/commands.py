@@ -1,4 +1,4 @@
-"""The command line: ``psinn-fast doctor | solve | discover | run``. Progress goes to stderr, results to stdout."""
+"""``psinn-fast doctor | solve | discover | run | reproduce``. Progress goes to stderr, results to stdout."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from ..problem.problem import Problem
 from ..problems import get_problem, parse_number
 from ..report.output import check_writable, save_discovery
 from ..report.replaceable import DISCOVERY, check_no_strangers
+from ..reproduction.reproduce import PAGE, reproduce
 from ..solving import solve
 from ..storage.files import as_path, to_json
 from ..training.checkpoint import load_network
@@ -92,8 +93,8 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         complain(f"psinn-fast: {option}{colon}{rest}")
         return EXIT_BAD_INPUT
     except KeyboardInterrupt as stop:
-        resumes = getattr(options, "out", None) is not None and hasattr(options, "resume")
-        kept = f"; what is done is in {options.out}, continue with --resume" if resumes else ""
+        resumes = getattr(options, "out", None) is not None and hasattr(options, "continued")
+        kept = f"; what is done is in {options.out}, {options.continued}" if resumes else ""
         complain(f"psinn-fast: interrupted{kept}")
         return EXIT_SIGNAL + int(getattr(stop, "signal", signal.SIGINT))
     except BrokenPipeError:
@@ -220,6 +221,32 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _reproduce(options: argparse.Namespace) -> int:
+    steps = dict[str, int]()
+    for item in options.steps:
+        name, equals, value = item.partition("=")
+        if not equals or not value.strip().isdecimal():
+            raise InputError(f"steps: expected PROBLEM=N, e.g. cylinder=60000, got {item!r}")
+        if name.strip() in steps:
+            raise InputError(f"steps: {name.strip()} is given twice")
+        steps[name.strip()] = int(value)
+    result = reproduce(
+        options.out,
+        options.problems,
+        seeds=options.seeds,
+        settings=options.only,
+        steps=steps,
+        seconds=options.seconds,
+        quick=options.quick,
+        report_only=options.report_only,
+        options=Options(backend=options.backend, progress=not options.quiet),
+        say=lambda text: None if options.quiet else complain(text),
+    )
+    say(result.text)
+    complain(f"report: {result.folder / PAGE}")
+    return 0
+
+
 def _problem(options: argparse.Namespace) -> Problem:
     settings = {}
     for item in options.set:
@@ -328,4 +355,4 @@ def _integers(name: str, text: str) -> tuple[int, ...]:
         raise InputError(f"{name}: expected integers separated by commas, got {text!r}") from None
 
 
-_COMMANDS = {"doctor": _doctor, "solve": _solve, "discover": _discover, "run": _run}
+_COMMANDS = {"doctor": _doctor, "solve": _solve, "discover": _discover, "run": _run, "reproduce": _reproduce}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
-from pathlib import Path
 
 import torch
 
 from ..kernels import available_backends, get_backend
 from ..kernels.cpu.extension import chosen_instruction_set, instruction_sets
+from ..machine import processor_name
 
 
 def doctor_report() -> dict[str, str]:
@@ -45,12 +45,3 @@ def _instruction_set() -> str:
     if not known:
         return "none: kernels not built"
     return f"{chosen_instruction_set()} (this machine has {', '.join(known)})"
-
-
-def processor_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -12,6 +12,7 @@ from ..discovery.student import StudentSettings
 from ..kernels.language.regularizer import KINDS
 from ..pipeline import TEACHER_STEPS
 from ..problems import PROBLEMS
+from ..reproduction.plan import SETTINGS
 from ..training.optimisers.named import OPTIMIZERS, WARMUP
 from ..training.weighting import WEIGHTINGS
 
@@ -73,6 +74,26 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     pipeline.add_argument("--seconds", type=float, metavar="S", help="limit for each network's training")
     pipeline.add_argument("--paper", action="store_true", help="the paper's full step counts and learning rate")
     pipeline.set_defaults(command=commands["run"])
+
+    again = parsers.add_parser("reproduce", help="the paper's problems and networks, all of them, and a report")
+    again.add_argument("--out", metavar="DIR", default="results/reproduction", help="folder (default: %(default)s)")
+    again.add_argument("--quick", action="store_true", help="a few steps of one seed, to see that everything works")
+    again.add_argument("--problems", metavar="P,P", help="default: all of the paper's")
+    again.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each network (default: %(default)s)")
+    again.add_argument("--only", choices=SETTINGS, help="the paper's setting (Adam), or ours (Gauss-Newton)")
+    again.add_argument(
+        "--steps",
+        action="append",
+        default=[],
+        metavar="PROBLEM=N",
+        help="of Adam, e.g. cylinder=60000 (default: the paper's)",
+    )
+    again.add_argument("--seconds", type=float, metavar="S", help="limit for each training by Gauss-Newton")
+    again.add_argument("--report-only", action="store_true", help="train nothing: the report of what is in --out")
+    again.add_argument("--backend", default="auto", help="auto, or one that doctor names (default: %(default)s)")
+    again.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's)")
+    again.add_argument("--quiet", action="store_true", help="no progress")
+    again.set_defaults(command=commands["reproduce"], continued="run the same command again to go on")
     return made
 
 
@@ -100,6 +121,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-scaling", action="store_true", help="networks see coordinates, fields and residuals as they are"
     )
+    parser.set_defaults(continued="continue with --resume")
     parser.add_argument("--resume", action="store_true", help="continue the run whose checkpoint is in --out")
 
 

@@ -1,0 +1,118 @@
+"""`reproduce`: the paper's whole table, anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..kernels import checks
+from ..kernels.errors import InputError, short
+from ..language.names import Names
+from ..report.output import writable_folder
+from ..storage.files import as_path, to_json, write_atomically
+from ..training.checks import time_limit
+from ..training.options import Options, chosen_options
+from .cases import chosen_cases
+from .contents import contents
+from .markdown import markdown
+from .page import page
+from .plan import SETTINGS, Wanted, chosen_steps
+from .records import read_records
+from .running import carry_out
+
+REPORT, PAGE, NUMBERS = "report.md", "report.html", "numbers.json"
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """``folder`` has report.md, report.html, numbers.json and pictures; ``text`` is the report in Markdown, ``numbers``
+    what numbers.json says: every run with what it was asked for and its result."""
+
+    folder: Path
+    text: str
+    numbers: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Reproduction in {self.folder}: {len(self.numbers['runs'])} runs"
+
+
+def reproduce(
+    out: str | Path,
+    problems: Names | None = None,
+    *,
+    seeds: int = 3,
+    settings: str | Sequence[str] | None = None,
+    steps: Mapping[str, int] | None = None,
+    seconds: float | None = None,
+    quick: bool = False,
+    report_only: bool = False,
+    options: Options | None = None,
+    say: Callable[[str], None] = lambda text: None,
+) -> Reproduction:
+    """Train the paper's networks on its problems, in its setting and in ours, and write a report.
+
+    What is finished in ``out`` is skipped, and what was interrupted is continued, so the same call goes on where one
+    ended, with other problems or more seeds as well. The report is of all runs in the folder.
+
+    Args:
+        out: folder; each run has one of its own in it, as `solve` writes it.
+        problems: names, e.g. ``"laplace poisson"``; None: all. "burgers-inverse" has three viscosities, of which
+            "burgers-inverse-0.04" is one.
+        seeds: runs of each network (of the flow by Adam one, which takes hours).
+        settings: ``"paper"``: Adam with the paper's rates, steps, layers and float32; ``"ours"``: Gauss-Newton, also
+            with the R that `discover` finds; None: both.
+        steps: of Adam, by problem, where fewer are wanted than the paper took; the report says so.
+        seconds: limit of each training by Gauss-Newton; None: a minute, ten for the flow.
+        quick: a few steps of one seed, to see that everything works; the numbers mean nothing.
+        report_only: train nothing.
+        options: ``backend`` and ``progress``; the others follow from the settings.
+        say: is given a line about each run.
+
+    Raises:
+        InputError: options out of range; a folder with runs of other settings, or damaged ones, which are named.
+        CheckpointError: a checkpoint that cannot be read.
+        TrainingInterrupted: on Ctrl-C; nothing is lost.
+    """
+    cases = chosen_cases(problems)
+    asked = chosen_options(options)
+    if asked != Options(backend=asked.backend, progress=asked.progress):
+        raise InputError("options: only backend and progress may be given; the others follow from the settings")
+    if not callable(say):
+        raise InputError(f"say: expected a function of a text, got {short(say)}")
+    names = [settings] if isinstance(settings, str) else list(SETTINGS)[::-1] if settings is None else list(settings)
+    for name in names:
+        checks.choice("settings", name, list(SETTINGS))
+    wanted = Wanted(
+        cases,
+        1 if checks.flag("quick", quick) else checks.integer("seeds", seeds, 1),
+        tuple(dict.fromkeys(names)),
+        chosen_steps(steps, cases),
+        time_limit(seconds),
+        quick,
+    )
+    if checks.flag("report_only", report_only):
+        folder = as_path("out", out)
+        if not folder.is_dir():
+            raise InputError(f"out: there is no folder {folder}")
+    else:
+        folder = writable_folder(out)
+        carry_out(wanted, folder, asked, say)
+    return write_report(folder)
+
+
+def write_report(folder: Path) -> Reproduction:
+    """report.md, report.html and numbers.json of the runs in a folder, with their pictures.
+
+    Raises:
+        InputError: there are no runs.
+        OSError: something cannot be written.
+    """
+    records = read_records(folder)
+    blocks, numbers = contents(records), records.to_dict()
+    text = markdown(blocks)
+    write_atomically(folder / NUMBERS, to_json(numbers) + "\n")
+    write_atomically(folder / REPORT, text)
+    write_atomically(folder / PAGE, page(blocks, folder))
+    return Reproduction(folder, text, numbers)

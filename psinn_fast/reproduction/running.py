@@ -1,0 +1,90 @@
+"""The runs of a reproduction, one after the other; what is finished is skipped, what is not is continued."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..discovery.discover import discover
+from ..discovery.options import TESTS
+from ..kernels.errors import DivergedError, TrainingError
+from ..machine import machine_report
+from ..networks.structure import Structure
+from ..problem.problem import Problem
+from ..report.output import save_discovery
+from ..report.replaceable import DISCOVERY as DISCOVERY_FILES
+from ..report.replaceable import check_no_strangers
+from ..solving import solve
+from ..training.options import Options
+from .cases import Case
+from .files import can_resume, check_own, claim, is_finished
+from .plan import DISCOVERY, FOUND, PAPER, Run, Wanted, planned
+from .time_left import TimeLeft, duration
+
+Say = Callable[[str], None]
+
+
+def carry_out(wanted: Wanted, folder: Path, options: Options, say: Say) -> None:
+    """Train all that is not there yet.
+
+    Raises:
+        InputError: a run's folder that is another run's, or damaged; before anything is trained.
+        TrainingInterrupted: on Ctrl-C; the run in training has its checkpoint, those before it are whole.
+    """
+    problems = {case.key: case.made() for case in wanted.cases}
+    runs = planned(wanted)
+    descriptions = {run.place: run.description(wanted, problems[run.case.key]) for run in runs}
+    for run in runs:
+        check_own(folder / run.place, descriptions[run.place])
+    for case in wanted.cases:
+        check_own(folder / case.key / DISCOVERY, _discovery(case, wanted))
+    left = [run for run in runs if not is_finished(folder / run.place)]
+    if len(left) < len(runs):
+        say(f"{len(runs) - len(left)} of {len(runs)} runs are finished")
+    time_left, made = TimeLeft(wanted, problems, folder, runs), machine_report()
+    for number, run in enumerate(left):
+        rest = time_left.of(left[number:])
+        say(f"run {len(runs) - len(left) + number + 1} of {len(runs)}, about {duration(rest)} left: {run.text}")
+        problem, place = problems[run.case.key], folder / run.place
+        found = _discovered(run.case, problem, wanted, folder, options, made, say) if run.label == FOUND else None
+        claim(place, descriptions[run.place], made)
+        _train(run, problem, found, wanted, place, options, say)
+
+
+def _train(
+    run: Run, problem: Problem, found: Structure | None, wanted: Wanted, place: Path, options: Options, say: Say
+) -> None:
+    own = replace(options, resume=can_resume(place), scaling=None if run.setting == PAPER else "auto")
+    try:
+        solve(
+            problem,
+            run.network(found),
+            run.optimizer(wanted, problem),
+            seconds=run.seconds(wanted),
+            seed=run.seed,
+            out=place,
+            options=own,
+        )
+    except (DivergedError, TrainingError) as error:  # a result, too; its folder says so
+        say(f"{run.text}: {error}")
+
+
+def _discovery(case: Case, wanted: Wanted) -> dict[str, Any]:
+    """What makes a discovery another one if it changes; a quick one trains nothing."""
+    tests = ["problem"] if wanted.quick else list(TESTS)
+    return {"problem": case.problem, "settings": dict(case.settings), "tests": tests, "seed": 0}
+
+
+def _discovered(
+    case: Case, problem: Problem, wanted: Wanted, folder: Path, options: Options, made: dict[str, str], say: Say
+) -> Structure:
+    place, description = folder / case.key / DISCOVERY, _discovery(case, wanted)
+    if not (place / "discovery.json").exists():
+        say(f"{case.title}: discovering R")
+        check_no_strangers(place, DISCOVERY_FILES)
+        claim(place, description, made)
+        shown = Options(backend=options.backend, progress=options.progress and not wanted.quick)
+        save_discovery(discover(problem, tests=description["tests"], options=shown), place)
+    return Structure.load(place / "structure.json")

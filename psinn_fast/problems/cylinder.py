@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import sympy as sp
 
-from ..domains import Domain
+from ..domains import Box, Disk, Domain
 from ..flow_reference import PAPER, reference_flow
 from ..kernels import checks
 from ..kernels.errors import InputError
@@ -28,29 +27,10 @@ _ON_PARTS = {"inlet": 101, "cylinder": 256, "walls": 402, "outlet": 101}
 _WEIGHT = 2.0
 
 
-class _Channel(Domain):
-    """The channel without the disk."""
-
-    parts = ("inlet", "outlet", "walls", "cylinder")
-
-    def __init__(self) -> None:
-        super().__init__(x=(0, PAPER.length), y=(-PAPER.below, PAPER.above))
-
-    def contains(self, points: Points) -> npt.NDArray[np.bool_]:
-        return np.asarray(np.hypot(points[:, 0] - PAPER.centre, points[:, 1]) >= PAPER.radius)
-
-    def boundary_at(self, part: str, unit: Points) -> tuple[Points, Points]:
-        s = unit[:, 0]
-        if part == "cylinder":
-            around = np.stack([np.cos(2 * math.pi * s), np.sin(2 * math.pi * s)], 1)
-            return [PAPER.centre, 0.0] + PAPER.radius * around, -around
-        if part == "walls":
-            side = np.where(s < 0.5, -1.0, 1.0)
-            along = PAPER.length * np.where(s < 0.5, 2 * s, 2 * s - 1)
-            return np.stack([along, PAPER.above * side], 1), np.stack([0 * s, side], 1)
-        x, outwards = (0.0, -1.0) if part == "inlet" else (PAPER.length, 1.0)
-        y = PAPER.above * (2 * s - 1)
-        return np.stack([0 * s + x, y], 1), np.stack([0 * s + outwards, 0 * s], 1)
+def _channel() -> Domain:
+    box = Box(x=(0, PAPER.length), y=(-PAPER.below, PAPER.above))
+    names = {"x_low": "inlet", "x_high": "outlet", "y_low": "walls", "y_high": "walls", "rim": "cylinder"}
+    return (box - Disk((PAPER.centre, 0.0), PAPER.radius)).renamed(names)
 
 
 def _equations(u: Any, v: Any, p: Any, mu: sp.Symbol) -> dict[str, Any]:
@@ -92,7 +72,7 @@ def cylinder(pressure: float = 1, developed: float = 0, nodes: float = 0) -> Pro
     given, is_developed, from_mesh = (
         _switch(name, value) for name, value in (("pressure", pressure), ("developed", developed), ("nodes", nodes))
     )
-    domain = _Channel()
+    domain = _channel()
     points: dict[str, npt.ArrayLike] = {part: domain.boundary(n, part) for part, n in _ON_PARTS.items()}
     inside: npt.ArrayLike = domain.grid(_GRID)
     if from_mesh:

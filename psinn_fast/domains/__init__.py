@@ -4,6 +4,7 @@ from .box import Box
 from .domain import Domain
 from .plane import Disk, Ellipse, Polygon
 from .pointset import PointSet, Region, common_unit, normals_of, region_of
+from .unit import sobol
 from .windows import check_shrunk, shrunk
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "normals_of",
     "region_of",
     "shrunk",
+    "sobol",
 ]

@@ -132,6 +132,10 @@ class Box(Domain):
         """Reflections, and exchanges of coordinates of which the box has equal sides."""
         return tuple(maps_of_box((self.high - self.low) / (self.high - self.low).max()))
 
+    def _distances(self, points: Points, part: str) -> Points:
+        axis, end = self._face(part)
+        return np.asarray(abs(points[:, axis] - end))
+
     def _face(self, part: str) -> tuple[int, float]:
         """The axis that a face is across, and where on it."""
         number = self.parts.index(part)

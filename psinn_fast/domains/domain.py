@@ -20,10 +20,11 @@ from ..networks.groups import SignedPermutation, maps_of_box
 from . import combining
 from .boundary_checks import check_contains, check_part
 from .even_map import EvenMap, even_map
+from .graded import graded
 from .measured import Measured, measured
 from .own_names import refuse_taken, refuse_taken_names
 from .pointset import PointSet, Region
-from .returned import called, vectors
+from .returned import contained, placed
 from .unit import OFFSET, counts, even, mesh, refuse_too_many
 
 Points = npt.NDArray[np.float64]
@@ -33,16 +34,14 @@ Mask = npt.NDArray[np.bool_]
 ROUNDING = 1e-6
 # How near points on the boundary are to it, and how far float64 may put them beyond the bounds.
 ON_BOUNDARY, _LAST_DIGITS = 1e-9, 4 * float(np.finfo(np.float64).eps)
-# Unit vectors may have lengths that differ by so much from 1: float32.
-_UNIT = 1e-6
 # A domain that holds a smaller part of its bounds, once so many points have been tried, has bounds that are too loose.
 _LEAST, _AT_ONCE = 1 / 8192, 1 << 20
 # Points of an outline.
 _OUTLINE = 513
 # Points at which maps are tried, inside and on each part; at which a domain is checked.
 _TRIED, _TRIED_ON_PARTS, _CHECKED = 1024, 64, 64
-# Points that are counted to measure a domain.
-_COUNTED = 1 << 16
+# Points that are counted to measure a domain, and points of a part of a plane domain from which distances are measured.
+_COUNTED, _NEARBY = 1 << 16, 1 << 12
 
 
 class _Finished(type):
@@ -227,6 +226,18 @@ class Domain(metaclass=_Finished):
             count = min(tried, _AT_ONCE)  # powers of two, of which Sobol points are most even
         return PointSet.of(kept[:n], Region(self))
 
+    def graded(self, n: int, seed: int, part: str, ratio: float = 10.0, reach: float | None = None) -> PointSet:
+        """``n`` Sobol points inside that are denser towards a part, repeatable from the seed.
+
+        At the distance s from the part their density is 1 + (ratio - 1) exp(-s / reach), up to a factor, and so is that
+        of points which training draws in place of them. A mean over them weighs places by that density.
+
+        Args:
+            ratio: >= 1, how many times denser they are at the part than far away.
+            reach: by default a tenth of the longest side of the bounds.
+        """
+        return graded(self, n, seed, part, ratio, reach)
+
     def boundary(self, n: int, part: str | None = None) -> PointSet:
         """``n`` points spread evenly over one part of the boundary, or over all, each by its length or area."""
         n = checks.integer("n", n, 1)
@@ -287,37 +298,14 @@ class Domain(metaclass=_Finished):
 
     def inside(self, points: Points) -> Mask:
         """`contains`, within the bounds alone, with what it returns checked."""
-        what = f"{type(self).__name__}.contains"
-        returned = called(what, lambda: self.contains(np.array(points)), f"on {len(points)} points")
-        if not isinstance(returned, np.ndarray) or returned.dtype != np.bool_ or returned.shape != (len(points),):
-            got = f"{returned.dtype} {returned.shape}" if isinstance(returned, np.ndarray) else short(returned)
-            raise InputError(f"{what}: expected an array of {len(points)} truth values for as many points, got {got}")
         digits = _LAST_DIGITS * np.maximum(abs(self.low), abs(self.high))
-        return np.asarray(returned & ((points >= self.low - digits) & (points <= self.high + digits)).all(1))
+        within = ((points >= self.low - digits) & (points <= self.high + digits)).all(1)
+        return np.asarray(contained(self, points) & within)
 
     def surface(self, part: str, unit: Points) -> tuple[Points, Points | None]:
         """`boundary_at`, with what it returns checked."""
         self._some_parts(part)
-        what, shape = f"{type(self).__name__}.boundary_at({part!r}, ...)", (len(unit), len(self.coords))
-        returned = called(what, lambda: self.boundary_at(part, np.array(unit)), f"on {len(unit)} points")
-        if not isinstance(returned, tuple) or len(returned) != 2:
-            raise InputError(f"{what}: expected points and normals (or None), got {short(returned)}")
-        points = vectors(f"{what}: points", returned[0], shape)
-        beyond = self.outside(points)
-        if beyond.any():
-            first = ", ".join(f"{x:.10g}" for x in points[int(np.argmax(beyond))])
-            raise InputError(
-                f"{what}: {int(beyond.sum())} of {len(points)} points lie outside of {self}, by its bounds or by "
-                f"{type(self).__name__}.contains, the first is ({first})"
-            )
-        if returned[1] is None:
-            return points, None
-        normals = vectors(f"{what}: normals", returned[1], shape)
-        lengths = np.linalg.norm(normals, axis=1)
-        if (wrong := abs(lengths - 1) > _UNIT).any():
-            first = f"{lengths[int(np.argmax(wrong))]:.6g}"
-            raise InputError(f"{what}: expected normals of length 1, {int(wrong.sum())} differ, the first has {first}")
-        return points, normals
+        return placed(self, part, unit)
 
     def check(self) -> None:
         """
@@ -393,6 +381,14 @@ class Domain(metaclass=_Finished):
 
     def _holds(self, unit: Points) -> Mask:
         return self.inside(self.from_unit(unit))
+
+    def _distances(self, points: Points, part: str) -> Points:
+        """(N,): from some thousand points of a part."""
+        from scipy.spatial import cKDTree  # takes a while to import, and few need it
+
+        d = len(self.coords)
+        near = self.surface(part, even(_NEARBY if d < 3 else 4 * _NEARBY, d - 1))[0]
+        return np.asarray(cKDTree(near).query(points)[0])
 
     def _beyond_bounds(self, points: Points) -> Mask:
         slack = ROUNDING * (self.high - self.low)

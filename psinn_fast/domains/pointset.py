@@ -37,6 +37,10 @@ class Region:
         return not self.parts
 
     @property
+    def text(self) -> str:
+        return ", ".join(self.parts) or "the interior"
+
+    @property
     def is_point(self) -> bool:
         """Whether it has no extent at all: the ends of an interval."""
         return bool(self.parts) and len(self.coords) == 1

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ..kernels import checks
 from ..kernels.errors import InputError
@@ -33,6 +34,12 @@ def even(n: int, d: int, offset: float = 0.5) -> Points:
     steps = np.arange(n) + offset
     others = [steps / _SPREAD[d - 2] ** (1 + k) % 1 for k in range(d - 1)]
     return np.stack([steps / max(1, n), *others], 1)
+
+
+def sobol(d: int, rng: np.random.Generator) -> Callable[[int], Points]:
+    """The next scrambled Sobol points (n, d) of [0, 1]^d at each call."""
+    sobol = torch.quasirandom.SobolEngine(d, scramble=True, seed=int(rng.integers(2**31)))  # type: ignore[no-untyped-call]
+    return lambda n: np.asarray(sobol.draw(n, dtype=torch.float64).numpy())
 
 
 def counts(n: int | Sequence[int], d: int) -> list[int]:

@@ -65,7 +65,7 @@ def _kind(condition: Condition) -> str:
     regions = [region for region in condition.regions if region is not None]
     if len(regions) < len(condition.regions):
         return "as given"
-    places = " and ".join(", ".join(region.parts) or "the interior" for region in regions)
+    places = " and ".join(region.text for region in regions)
     # Points of a region bring their normals along.
     is_known = known_anywhere(condition.targets, np.empty(0))
     is_known &= len(regions) == 1 or common_unit(regions, condition.sites) is not None

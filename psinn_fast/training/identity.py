@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..domains import Domain, Region
+from ..domains import Domain, Region, sobol
 from ..kernels.contract import Term
 from ..kernels.errors import short
 from ..kernels.language.regularizer import Regularizer
 from ..networks.mlp import PsiMLP
 from ..problem.conditions import Condition
 from ..problem.problem import Problem
-from .points.regions import other_sites, sobol, term_at
+from .points.regions import other_sites, term_at
 
 if TYPE_CHECKING:  # these are asked for their settings, whatever they are
     from .protocol import Optimizer

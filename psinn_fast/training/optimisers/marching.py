@@ -339,4 +339,4 @@ def _until(condition: Condition, time: str, axis: int, start: float, window: Dom
 
 def _shrunk(region: Region | None, time: str, start: float, part: float) -> Region | None:
     domain = None if region is None else shrunk(region.domain, time, start, part)
-    return None if region is None or domain is None else Region(domain, region.parts)
+    return None if region is None or domain is None else replace(region, domain=domain)

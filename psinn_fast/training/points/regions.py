@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from ...domains import common_unit
+from ...domains import common_unit, sobol
 from ...kernels.contract import Term
 from ...problem.conditions import Condition
 from ...problem.problem import Problem
@@ -32,12 +32,6 @@ def other_sites(condition: Condition, count: int, rng: np.random.Generator) -> t
     same = unit(count)
     sites = [points for region in regions if (points := region.at(same)) is not None]
     return tuple(sites) if len(sites) == len(regions) else None
-
-
-def sobol(d: int, rng: np.random.Generator) -> Callable[[int], Points]:
-    """The next scrambled Sobol points (n, d) of [0, 1]^d at each call."""
-    sobol = torch.quasirandom.SobolEngine(d, scramble=True, seed=int(rng.integers(2**31)))  # type: ignore[no-untyped-call]
-    return lambda n: np.asarray(sobol.draw(n, dtype=torch.float64).numpy())
 
 
 def term_at(

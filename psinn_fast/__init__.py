@@ -45,6 +45,7 @@ from .networks.published import published_structure
 from .networks.structure import Structure
 from .pipeline import run_pipeline
 from .problem.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
+from .problem.integrals import Integral, Mean
 from .problem.pde import PDE
 from .problem.problem import Problem
 from .problem.recipe import Paper, Recipe
@@ -129,7 +130,9 @@ __all__ = [
     "GradientRun",
     "History",
     "InputError",
+    "Integral",
     "LayeredMLP",
+    "Mean",
     "Network",
     "Neumann",
     "Objective",

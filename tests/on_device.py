@@ -21,7 +21,15 @@ if not IS_INSTALLED:  # every test file that needs Triton imports this one
 
 
 def moved(terms: Sequence[Term], device: torch.device) -> list[Term]:
-    return [replace(term, points=term.points.to(device), columns=term.columns.to(device)) for term in terms]
+    return [
+        replace(
+            term,
+            points=term.points.to(device),
+            columns=term.columns.to(device),
+            quadrature=None if term.quadrature is None else term.quadrature.to(device),
+        )
+        for term in terms
+    ]
 
 
 def moved_state(state: AdamState, device: torch.device) -> AdamState:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -27,6 +28,14 @@ from . import adam
 from .adam import AdamState
 from .checks import check_gram, check_jets, check_like, check_loss, check_size, check_terms
 from .evaluation import Evaluation
+from .integrals import (
+    has_integrals,
+    integral_backward,
+    integral_gradients,
+    integral_jacobian,
+    integral_loss,
+    integral_residuals,
+)
 from .operations import LossAndGradient, Term, TrainReport
 from .returned import reason, with_checked_results
 from .sums import ByOperations, Network, batches, losses_and_gradient
@@ -47,6 +56,8 @@ class Backend(ABC):
     training are built on these two, the Jacobian is the reference's. It overrides what it can do faster, always the
     method with the underscore: the public one has checked the arguments before. What these methods return is checked
     as well (shape, dtype, device), but for classes that are made with ``is_checked=False``, as those of the library.
+    No method with an underscore is given terms with a quadrature rule: what is asked of these is put together from
+    residuals and their adjoints at their points (integrals.py).
 
     Attributes:
         name: what ``get_backend(name)`` and ``backend=name`` call it.
@@ -133,6 +144,8 @@ class Backend(ABC):
         """
         check_loss(plan, theta, coefficients, terms, weights, regularizer)
         self._check_limits(plan, (term.program.channels for term in terms), theta)
+        if has_integrals(terms):
+            return integral_loss(self, plan, theta, coefficients, terms, weights, regularizer)
         return self._loss_and_gradient(plan, theta, coefficients, terms, weights, regularizer)
 
     @torch.no_grad()
@@ -142,6 +155,8 @@ class Backend(ABC):
         """Each term by itself: losses (T,) and their gradients (T, P + K), theta's part first; unweighted."""
         check_terms(plan, theta, coefficients, terms)
         self._check_limits(plan, (term.program.channels for term in terms), theta)
+        if has_integrals(terms):
+            return integral_gradients(self, plan, theta, coefficients, terms)
         return self._term_gradients(plan, theta, coefficients, terms)
 
     @torch.no_grad()
@@ -163,36 +178,48 @@ class Backend(ABC):
             raise InputError(f"steps: expected a number >= 0, got {steps}")
         state.check()
         self._check_limits(plan, (term.program.channels for term in terms), state.theta)
+        if has_integrals(terms):
+            loss = partial(integral_loss, self, plan, terms=terms, weights=weights, regularizer=regularizer)
+            return adam.train(state, loss, len(terms), steps)
         return self._train(plan, state, terms, weights, steps, regularizer)
 
     @torch.no_grad()
     def residuals(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> Tensor:
-        """r (N, m) at the term's points; unweighted."""
+        """r (n_rows, m) of the term: at its N points, or their sum by quadrature; unweighted."""
         check_terms(plan, theta, coefficients, [term])
         self._check_limits(plan, (term.program.channels,), theta)
+        if term.quadrature is not None:
+            return integral_residuals(self, plan, theta, coefficients, term)
         return self._residuals(plan, theta, coefficients, term)
 
     @torch.no_grad()
     def residuals_backward(
         self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """J^T s for s (N, m), J the Jacobian of `residuals`: (P,) for theta and (K,) for the coefficients."""
+        """J^T s for s (n_rows, m), J the Jacobian of `residuals`: (P,) for theta and (K,) for the coefficients."""
         check_terms(plan, theta, coefficients, [term])
-        check_like("s", s, theta, (term.n_points, term.program.n_residuals))
+        check_like("s", s, theta, (term.n_rows, term.program.n_residuals))
         self._check_limits(plan, (term.program.channels,), theta)
+        if term.quadrature is not None:
+            return integral_backward(self, plan, theta, coefficients, term, s)
         return self._residuals_backward(plan, theta, coefficients, term, s)
 
     @torch.no_grad()
     def residual_jacobian(
         self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, rows: slice = slice(None)
     ) -> tuple[Tensor, Tensor]:
-        """Residuals r (n, m) and their Jacobian (n, m, P + K) at the term's points ``rows``; unweighted."""
+        """Residuals r (n, m) and their Jacobian (n, m, P + K) at the term's points ``rows``; unweighted.
+
+        Of a term with a quadrature rule n is 1: the part of the sum that these points have.
+        """
         check_terms(plan, theta, coefficients, [term])
         self._check_limits(plan, (term.program.channels,), theta)
         n, shape = len(range(term.n_points)[rows]), (term.program.n_residuals, plan.n_parameters + coefficients.numel())
         check_size(n, n * shape[0] * shape[1], theta)
         if n == 0:
             return theta.new_empty(0, shape[0]), theta.new_empty(0, *shape)
+        if term.quadrature is not None:
+            return integral_jacobian(self, plan, theta, coefficients, term.part(rows))
         return self._residual_jacobian(plan, theta, coefficients, term.part(rows))
 
     @torch.no_grad()

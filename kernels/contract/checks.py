@@ -102,6 +102,8 @@ def check_terms(plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence
             check_like(f"term {term.name!r}: points", points, theta, (None, None, d_in))
         if not _is_dense_like(columns, dtype, device):
             check_like(f"term {term.name!r}: columns", columns, theta, (None, None))
+        if term.quadrature is not None:
+            check_like(f"term {term.name!r}: quadrature", term.quadrature, theta, (None,))
         if term.n_points > MOST_POINTS:
             check_size(term.n_points, 0, theta)
         program = term.program

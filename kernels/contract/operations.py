@@ -14,19 +14,23 @@ from ..language.program import Program
 
 @dataclass(frozen=True)
 class Term:
-    """One term of the loss: the mean over its points of the sum over its residuals of r^2.
+    """One term of the loss: the mean over its rows of the sum over its residuals of r^2.
+
+    Every point is a row, or all of them are one: sum_i q_i r(x_i), q the weights of a quadrature rule.
 
     Args:
         name: what histories and error messages call it.
         program: the residuals and their adjoint.
         points: (n_sites, N, d).
         columns: (N, n_columns), the program's given numbers per point.
+        quadrature: (N,), q; None: every point is a row.
     """
 
     name: str
     program: Program
     points: Tensor
     columns: Tensor
+    quadrature: Tensor | None = None
 
     def __post_init__(self) -> None:
         n_sites, n_inputs = self.program.n_sites, self.program.channels.n_inputs
@@ -38,16 +42,32 @@ class Term:
                 f"term {self.name!r}: columns: expected shape ({shape[1]}, {self.program.n_columns}), "
                 f"got {tuple(self.columns.shape)}"
             )
+        if self.quadrature is not None and tuple(self.quadrature.shape) != (shape[1],):
+            raise InputError(
+                f"term {self.name!r}: quadrature: expected shape ({shape[1]},), got {tuple(self.quadrature.shape)}"
+            )
 
     @property
     def n_points(self) -> int:
         return self.points.shape[1]
 
+    @property
+    def n_rows(self) -> int:
+        """Of its residuals: one for each point, or one for all."""
+        return self.n_points if self.quadrature is None else 1
+
+    @property
+    def pointwise(self) -> Term:
+        """The term in which every point is a row."""
+        return self if self.quadrature is None else replace(self, quadrature=None)
+
     def part(self, rows: slice) -> Term:
-        """The term at some of its points only: their mean square is its loss. The term itself if these are all."""
+        """The term at some of its points only: their mean square is its loss, or their part of the sum its row. The
+        term itself if these are all."""
         if rows.step is None and not rows.start and (rows.stop is None or rows.stop >= self.n_points):
             return self
-        return replace(self, points=self.points[:, rows], columns=self.columns[rows])
+        quadrature = None if self.quadrature is None else self.quadrature[rows]
+        return replace(self, points=self.points[:, rows], columns=self.columns[rows], quadrature=quadrature)
 
 
 def total_loss(losses: Sequence[float], weights: Sequence[float]) -> float:
@@ -56,7 +76,7 @@ def total_loss(losses: Sequence[float], weights: Sequence[float]) -> float:
 
 
 class LossAndGradient(NamedTuple):
-    """``losses`` (T,): each term's mean of squares, unweighted; ``penalty`` (): the regulariser's value.
+    """``losses`` (T,): each term's mean of squares over its rows, unweighted; ``penalty`` (): the regulariser's value.
 
     The gradients are those of sum_t weight_t * losses_t + penalty.
     """

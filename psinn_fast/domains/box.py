@@ -62,10 +62,10 @@ class Box(Domain):
     def boundary(self, n: int | Sequence[int], part: str | None = None) -> PointSet:
         """Evenly spaced points, ``n`` along each axis of one face, or of all faces."""
         parts = self._some_parts(part)
-        steps = [np.linspace(0, 1, k) for k in counts(n, len(self.coords) - 1)]
-        points = np.concatenate([self._on_face(name, steps) for name in parts])
+        along = counts(n, len(self.coords) - 1)
+        points = np.concatenate([self._on_face(name, [np.linspace(0, 1, k) for k in along]) for name in parts])
         normals = np.repeat([self._normal(name) for name in parts], len(points) // len(parts), axis=0)
-        return PointSet.of(points, Region(self, parts), normals)
+        return PointSet.of(points, Region(self, parts), normals, tuple(along))
 
     def unseen_boundary(self, n: int) -> Points:
         """All faces, offset like `unseen_grid`."""
@@ -104,6 +104,9 @@ class Box(Domain):
             self._some_parts(part)
             sides = np.delete(sides, self._face(part)[0])
         return float(np.prod(sides))
+
+    def elements(self, part: str, unit: Points) -> Points:
+        return np.full(len(unit), self.measure(part))
 
     def shares(self, parts: Sequence[str], n: int) -> list[int]:
         return [len(share) for share in np.array_split(np.empty(n), len(parts))]

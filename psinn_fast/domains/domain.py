@@ -24,6 +24,7 @@ from .graded import graded
 from .measured import Measured, measured
 from .own_names import refuse_taken, refuse_taken_names
 from .pointset import PointSet, Region
+from .quadrature import EVEN, UNIFORM, elements, weights_on
 from .returned import contained, placed
 from .unit import OFFSET, counts, even, mesh, refuse_too_many
 
@@ -186,6 +187,14 @@ class Domain(metaclass=_Finished):
         inside = self.inside(self.from_unit(even(_COUNTED, len(self.coords))))
         return float(np.prod(self.high - self.low) * inside.mean())
 
+    def elements(self, part: str, unit: Points) -> Points:
+        """(N,): |d x / d unit| at parameters ``unit`` (N, d - 1), lengths or areas of the part for those of them."""
+        return elements(self, part, unit)
+
+    def weights_on(self, parts: Sequence[str], n: int) -> Points:
+        """(n,): weights of a quadrature rule at the points that `boundary` gives on parts."""
+        return weights_on(self, parts, n)
+
     @property
     def interval_axes(self) -> tuple[int, ...]:
         """The coordinates that run over one interval, whatever the others are: time, in a product with a time."""
@@ -206,10 +215,11 @@ class Domain(metaclass=_Finished):
         Args:
             n: per axis. The first coordinate varies slowest.
         """
-        points = self._kept([np.linspace(0, 1, k) for k in counts(n, len(self.coords))])
+        along = counts(n, len(self.coords))
+        points = self._kept([np.linspace(0, 1, k) for k in along])
         if not len(points):
             raise InputError(f"n: no point of a grid of {n} along each axis lies in {self}; take more, or random(...)")
-        return PointSet.of(points, Region(self))
+        return PointSet.of(points, Region(self), layout=tuple(along) if self.is_box else UNIFORM)
 
     def random(self, n: int, seed: int) -> PointSet:
         """``n`` scrambled Sobol points, repeatable from the seed."""
@@ -224,7 +234,7 @@ class Domain(metaclass=_Finished):
             kept, tried = np.concatenate([kept, points[self.inside(points)]]), tried + len(points)
             self._refuse_empty(len(kept), tried)
             count = min(tried, _AT_ONCE)  # powers of two, of which Sobol points are most even
-        return PointSet.of(kept[:n], Region(self))
+        return PointSet.of(kept[:n], Region(self), layout=UNIFORM)
 
     def graded(self, n: int, seed: int, part: str, ratio: float = 10.0, reach: float | None = None) -> PointSet:
         """``n`` Sobol points inside that are denser towards a part, repeatable from the seed.
@@ -244,7 +254,8 @@ class Domain(metaclass=_Finished):
         refuse_too_many(n)
         parts = self._some_parts(part)
         shares = zip(parts, self.shares(parts, n), strict=True)
-        return Region(self, parts).joined([self.surface(name, even(own, len(self.coords) - 1)) for name, own in shares])
+        pieces = [self.surface(name, even(own, len(self.coords) - 1)) for name, own in shares]
+        return Region(self, parts).joined(pieces, EVEN)
 
     def unseen_grid(self, n: int | Sequence[int]) -> Points:
         """A grid for measuring errors, ``n`` per axis, offset so that it meets no evenly spaced training grid."""

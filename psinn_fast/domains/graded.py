@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..kernels import checks
 from ..kernels.errors import InputError
 from .pointset import PointSet, Region
+from .quadrature import UNIFORM
 from .unit import refuse_too_many, sobol
 
 if TYPE_CHECKING:  # domains make these point sets
@@ -54,7 +55,7 @@ class Graded(Region):
             points = self.domain.interior(min(int(1.1 * more) + 1, _AT_ONCE), unit)
             bars = (tried + np.arange(len(points)) + 0.5) * _GOLDEN % 1 * self.ratio
             kept, tried = np.concatenate([kept, points[bars < self.density(points)]]), tried + len(points)
-        return PointSet.of(kept[:count], self)
+        return PointSet.of(kept[:count], self, layout=UNIFORM)
 
     def at(self, unit: Points) -> None:
         """Nobody knows which of its points belongs to one of [0, 1]^d."""

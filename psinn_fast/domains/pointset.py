@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..frozen import frozen
+from .quadrature import UNIFORM, Layout, quadrature_weights
 
 if TYPE_CHECKING:  # domains make point sets
     from .domain import Domain
@@ -40,6 +42,10 @@ class Region:
     def text(self) -> str:
         return ", ".join(self.parts) or "the interior"
 
+    def density(self, points: Points) -> Points:
+        """(N,): how densely points of the interior are drawn at ``points`` (N, d), up to a factor."""
+        return np.ones(len(points))
+
     @property
     def is_point(self) -> bool:
         """Whether it has no extent at all: the ends of an interval."""
@@ -59,7 +65,19 @@ class Region:
 
     def drawn(self, count: int, unit: Callable[[int], Points]) -> PointSet:
         """``count`` points of the region, as even as those of [0, 1]^d that ``unit(n)`` gives, (n, d) at each call."""
-        return PointSet.of(self.domain.interior(count, unit), self) if self.is_solid else self._on_parts(unit(count))
+        if not self.is_solid:
+            return self._on_parts(unit(count))
+        return PointSet.of(self.domain.interior(count, unit), self, layout=UNIFORM)
+
+    def spread(self, count: int) -> PointSet | None:
+        """About ``count`` even points or more, whose `PointSet.weights` are known; None of some faces of a box."""
+        domain, d = self.domain, len(self.coords)
+        along = max(2, math.ceil(count ** (1 / max(1, d - (not self.is_solid)))))
+        if self.is_solid:
+            return domain.grid(along) if domain.is_box else domain.random(count, 0)
+        if len(self.parts) not in (1, len(domain.parts)):
+            return None
+        return domain.boundary(along if domain.is_box else count, self.parts[0] if len(self.parts) == 1 else None)
 
     def at(self, unit: Points) -> PointSet | None:
         """The place of each point (N, d) of [0, 1]^d in the region; None if one of them lies outside of the domain."""
@@ -78,11 +96,12 @@ class Region:
         pairs = zip(self.parts, np.split(unit, ends), strict=True)
         return self.joined([domain.surface(part, domain.unit_on(part, own)) for part, own in pairs])
 
-    def joined(self, pieces: Sequence[tuple[Points, Points | None]]) -> PointSet:
+    def joined(self, pieces: Sequence[tuple[Points, Points | None]], layout: Layout | None = None) -> PointSet:
         """The points of all parts, with their normals if all have them."""
         points, normals = zip(*pieces, strict=True)
         known = [vectors for vectors in normals if vectors is not None]
-        return PointSet.of(np.concatenate(points), self, np.concatenate(known) if len(known) == len(normals) else None)
+        vectors = np.concatenate(known) if len(known) == len(normals) else None
+        return PointSet.of(np.concatenate(points), self, vectors, layout)
 
 
 class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
@@ -92,13 +111,18 @@ class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
     set that was changed in place: such points are taken as they are.
     """
 
-    _origin: tuple[Region, Points | None, bytes] | None
+    _origin: tuple[Region, Points | None, Layout | None, bytes] | None
 
     @classmethod
-    def of(cls, points: Points, region: Region, normals: Points | None = None) -> PointSet:
-        """A copy of the ``points`` (N, d), with unit ``normals`` (N, d) where there are any."""
+    def of(
+        cls, points: Points, region: Region, normals: Points | None = None, layout: Layout | None = None
+    ) -> PointSet:
+        """A copy of the ``points`` (N, d), with unit ``normals`` (N, d) where there are any.
+
+        ``layout``: how they are laid (quadrature.py), which says their `weights`; None: nobody knows.
+        """
         made = np.array(points).view(cls)
-        made._origin = region, frozen(None if normals is None else np.array(normals)), made._digest()
+        made._origin = region, frozen(None if normals is None else np.array(normals)), layout, made._digest()
         return made
 
     @property
@@ -113,11 +137,22 @@ class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
         return None if self._own is None else self._own[1]
 
     @property
-    def _own(self) -> tuple[Region, Points | None] | None:
-        """Region and normals, as long as the numbers are those that they were given for."""
-        if self._origin is None or self._origin[2] != self._digest():
+    def weights(self) -> Points | None:
+        """(N,) weights of a quadrature rule: ``points.weights @ f(points)`` is the integral of f over the region.
+
+        They add up to its length, area or volume. Along a smooth part of a plane's boundary, and on grids of a box and
+        its faces, the error is of order 7 in the distance of the points, and less around a smooth closed curve; other
+        points weigh by area, about 1 / N off. None where points are not laid evenly, or no longer what they were.
+        """
+        own = self._own
+        return None if own is None or own[2] is None else quadrature_weights(own[0], np.asarray(self), own[2])
+
+    @property
+    def _own(self) -> tuple[Region, Points | None, Layout | None] | None:
+        """Region, normals and layout, as long as the numbers are those that they were given for."""
+        if self._origin is None or self._origin[3] != self._digest():
             return None
-        return self._origin[:2]
+        return self._origin[:3]
 
     def _digest(self) -> bytes:
         return hashlib.blake2b(repr(self.shape).encode() + self.tobytes(), digest_size=16).digest()

@@ -124,6 +124,15 @@ class Product(Domain):
             normals[:, axes] = 0.0 if vectors is None else vectors
         return np.concatenate(points, axis=1), normals if is_known else None
 
+    def elements(self, part: str, unit: Points) -> Points:
+        number, own = self._owner(part)
+        found, used = np.ones(len(unit)), 0
+        for i, factor in enumerate(self.factors):
+            count = len(factor.coords) - (i == number)
+            parameters, used = unit[:, used : used + count], used + count
+            found = found * (factor.elements(own, parameters) if i == number else factor.measure())
+        return found
+
     def measure(self, part: str | None = None) -> float:
         if part is None:
             return float(np.prod([factor.measure() for factor in self.factors]))

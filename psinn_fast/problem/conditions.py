@@ -41,8 +41,9 @@ from .pointwise import refuse_not_pointwise
 
 Points = npt.NDArray[np.float64]
 
-# The PDE itself, another residual, what holds exactly on a boundary, measurements; a residual that is no PDE's, inside.
-EQUATION, RESIDUAL, BOUNDARY, DATA, INSIDE = "equation", "residual", "boundary", "data", "inside"
+# The PDE itself, another residual, what holds exactly on a boundary, measurements; a residual that is no PDE's, inside;
+# what holds of a sum over all points.
+EQUATION, RESIDUAL, BOUNDARY, DATA, INSIDE, INTEGRAL = "equation", "residual", "boundary", "data", "inside", "integral"
 _AS_ARRAY = "else give the values as an array"
 
 
@@ -52,7 +53,7 @@ class Condition(Portable):
 
     Where each point has a weight w of its own, ``weight`` is 1 and residuals are multiplied by a column sqrt(w).
 
-    Not built directly; use `Residual`, `Dirichlet`, `Neumann`, `Periodic` or `Data`.
+    Not built directly; use `Residual`, `Dirichlet`, `Neumann`, `Periodic`, `Data`, `Mean` or `Integral`.
 
     Args:
         name: names the term in histories and messages; unique within a problem.
@@ -60,7 +61,8 @@ class Condition(Portable):
         residual: from the PDE and the columns' symbols to SymPy expressions; the PDE's own is called by the PDE.
         columns: given numbers per point, by name: targets, data, normals, roots of weights.
         weight: factor in the total loss.
-        kind: "equation", "residual" (another than the PDE's), "boundary", "data" or "inside" (of a fused loss).
+        kind: "equation", "residual" (another than the PDE's), "boundary", "data", "inside" (of a fused loss) or
+            "integral".
         regions: of each site, what its points stand for; None: for themselves.
         targets: what the columns were made from, by name: numbers, one per point, or functions of the coordinates.
         outside: whether points may lie outside the problem's domain.
@@ -83,6 +85,11 @@ class Condition(Portable):
     def point_weight(self) -> float:
         """The mean of the points' own weights; 1 where they have none."""
         return float(np.mean(self.columns[ROOT] ** 2)) if ROOT in self.columns else 1.0
+
+    @property
+    def quadrature(self) -> Points | None:
+        """(N,): what each point weighs in a sum over all of them, which vanishes; None where each does so by itself."""
+        return None
 
     @property
     def counts(self) -> npt.NDArray[np.bool_]:
@@ -108,6 +115,7 @@ class Condition(Portable):
         given = called(lambda: self.residual(pde, symbols), pde.scope, where) if own else pde.given
         if self.equations:
             given = given.only(self.equations, where)
+        given = replace(given, expressions=tuple(self._vanishing(given.expressions)))
         if ROOT in symbols:
             given = replace(given, expressions=tuple(symbols[ROOT] * r for r in given.expressions))
         traced = lowered(
@@ -132,6 +140,10 @@ class Condition(Portable):
             )
         self.__dict__["_meaning"] = pde, bounds, meaning
         return traced
+
+    def _vanishing(self, expressions: Sequence[sp.Expr]) -> Sequence[sp.Expr]:
+        """What vanishes, of what the residual function gives."""
+        return expressions
 
     def own_function(self) -> Callable[..., Any] | None:
         """The user's function that gives this condition another residual than the PDE's, if there is one."""

@@ -15,6 +15,9 @@ from ..language.derivative_names import derivative_name
 from ..language.tracing import Traced, column_symbol
 from .given_columns import ROOT, known_anywhere, normal_column
 
+# Sums of weights this near to 1 are means.
+_ROUNDING = 1e-12
+
 if TYPE_CHECKING:  # they import this module
     from .conditions import Condition
     from .pde import PDE
@@ -41,7 +44,7 @@ def describe_problem(problem: Problem) -> str:
         n, what = len(condition.sites[0]), "points" if len(condition.sites) == 1 else "pairs of points"
         weight = "weights by point" if ROOT in condition.columns else f"weight {condition.weight:g}"
         lines.append(f"{condition.name}: {weight}, {n} {what} {kind}")
-        lines += _residuals(traced, _shown_columns(condition, pde))
+        lines += _residuals(traced, _shown_columns(condition, pde), _summed(condition))
         lines.append(f"    {_derivatives(traced.program.channels, pde)}")
     guesses = [f"{name} from {value:.15g}" for name, value in problem.guess.items()]
     bounds = [f"{name} in {list(interval)}" for name, interval in problem.bounds.items()]
@@ -53,11 +56,19 @@ def describe_problem(problem: Problem) -> str:
     ])  # fmt: skip
 
 
-def _residuals(traced: Traced, meaning: Mapping[sp.Symbol, sp.Expr] | None = None) -> Iterator[str]:
-    """One line each, with the names of the equations where they have any."""
+def _residuals(traced: Traced, meaning: Mapping[sp.Symbol, sp.Expr] | None = None, summed: str = "") -> Iterator[str]:
+    """One line each, with the names of the equations where they have any; ``summed``: which sum of them vanishes."""
     names = traced.equations or ("",) * traced.program.n_residuals
     for name, text in zip(names, traced.texts(meaning), strict=True):
-        yield f"    {name}: {text} = 0" if name else f"    {text} = 0"
+        shown = f"{summed} of {text} = 0" if summed else f"{text} = 0"
+        yield f"    {name}: {shown}" if name else f"    {shown}"
+
+
+def _summed(condition: Condition) -> str:
+    """What the sum over a condition's points is; nothing where each of them is a row."""
+    if condition.quadrature is None:
+        return ""
+    return "mean" if abs(float(condition.quadrature.sum()) - 1) < _ROUNDING else "integral"
 
 
 def _kind(condition: Condition) -> str:
@@ -66,6 +77,8 @@ def _kind(condition: Condition) -> str:
     if len(regions) < len(condition.regions):
         return "as given"
     places = " and ".join(region.text for region in regions)
+    if condition.quadrature is not None:
+        return f"of {places}, summed as given"
     # Points of a region bring their normals along.
     is_known = known_anywhere(condition.targets, np.empty(0))
     is_known &= len(regions) == 1 or common_unit(regions, condition.sites) is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import count
 from typing import Any, TypeVar, cast
@@ -208,6 +208,8 @@ class Problem(Portable):
         for i, condition in enumerate(self.conditions):
             condition.refuse_other_targets()
             term = self.term_at(i, condition.sites, condition.columns, dtype, device)
+            if condition.quadrature is not None:
+                term = replace(term, quadrature=torch.tensor(condition.quadrature, dtype=dtype, device=device))
             if not bool(torch.isfinite(term.points).all()):
                 raise InputError(_too_large(condition.name, "points", dtype))
             if not bool(torch.isfinite(term.columns).all()):
@@ -241,7 +243,7 @@ class Problem(Portable):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Term:
-        """The term of a condition at any points; ``given``: what the condition's columns are there."""
+        """The term of a condition at any points, each a row; ``given``: what the condition's columns are there."""
         condition, traced = self.conditions[number], self.traced[number]
         computed = traced.columns(sites)
         columns = np.concatenate([np.stack([*given.values()], 1), computed], 1) if given else computed

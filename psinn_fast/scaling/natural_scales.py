@@ -95,7 +95,7 @@ def natural_scales(problem: Problem, may_start: Sequence[bool] | None = None) ->
     balanced = np.array([probe.unit(k, scales) for k in range(len(guesses))])
     units = np.where(balanced > 0, balanced, np.where(guesses != 0, abs(guesses), 1.0))
     scales = replace(scales, coefficients=np.where(is_free, units, guesses))
-    residuals = tuple(probe.residuals(i, scales).square().mean(0).sqrt().numpy() for i in range(len(probe.terms)))
+    residuals = tuple(probe.sizes(i, scales) for i in range(len(probe.terms)))
     rounded = np.where(is_free, _rounded(units, _UNUSUAL), 1.0)
     return replace(scales, coefficients=rounded, residuals=residuals, balanced=tuple(balanced.tolist()))
 
@@ -228,6 +228,12 @@ class _Probe:
         jets[:, _VALUE] += start
         return _residuals(self.terms[term], jets, coefficients)
 
+    def sizes(self, term: int, scales: Scales) -> FloatArray:
+        """(m,): root mean squares; of an integral, which it has where nothing cancels."""
+        found = self.residuals(term, scales).square().mean(0).sqrt().numpy()
+        quadrature = self._full[term].quadrature
+        return found if quadrature is None else found * float(quadrature.abs().sum())
+
     def size(self, field: int, equation: _Equation, scales: Scales) -> float:
         """Of a field: where its part of an equation is as large as the rest; 0 if that is nowhere."""
         own = np.arange(len(scales.sizes)) == field
@@ -286,10 +292,10 @@ def _derivative(channel: Channel, slopes: Tensor, phases: Tensor) -> Tensor:
 
 
 def _repeated(term: Term) -> Term:
-    """The term at some of its points, which come as often as there are random networks."""
+    """The term at some of its points, each a row, which come as often as there are random networks."""
     picked = np.unique(np.linspace(0, term.n_points - 1, _POINTS).round().astype(np.int64))
     index = torch.from_numpy(np.tile(picked, _DRAWS))
-    return replace(term, points=term.points[:, index], columns=term.columns[index])
+    return replace(term.pointwise, points=term.points[:, index], columns=term.columns[index])
 
 
 def _equation(term: Term, number: int, residual: int, n_fields: int, is_weighted: bool) -> _Equation:

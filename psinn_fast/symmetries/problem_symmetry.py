@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import permutations, product
 
 import numpy as np
@@ -16,13 +17,11 @@ from ..networks.groups import SignedPermutation, Symmetry
 from ..problem.conditions import EQUATION, Condition
 from ..problem.problem import Problem
 from ..problems import as_problem
-from .sampled_term import FloatArray, Jets, SampledTerm
+from .sampled_term import GAPS, FloatArray, Jets, SampledTerm
 
 HOLDS, BROKEN, UNDECIDED = "holds", "broken", "undecided"
 # Two points are one if they are closer than this, relative to the domain.
 _SAME_POINT = 1e-9
-# A mapped point lies in the region of a term's points if it is at most this many of their largest gaps away from one.
-_GAPS = 2.0
 # What is added to a field to see whether an equation fixes its constant.
 _SHIFT = 1.7
 # Values below this part of the largest in the problem are rounding errors: sin(pi) for 0.
@@ -66,6 +65,8 @@ def problem_symmetries(
     same at all points of a term, if these are dense, and with functions on regions of a domain that is no box. Other
     given values are only known at their points, and need one exactly at the mapped place. Weights play no part: they
     shift errors, not the solution.
+
+    An integral needs one over the image of its region, or over the mapped points if it has weights of its own.
 
     A single point that fixes a constant which nothing else determines (a gauge: the pressure at one point) needs no
     counterpart for fields of sign +: u(g x) - u(x) is then a constant c, and g has a finite order n, so n c = 0. A
@@ -238,8 +239,8 @@ class _Comparison:
             return "", 0.0, f"{term.name}: it fixes a constant, up to which a field has the sign -"
         return "", 0.0, f"{term.name}: {missing} of {n} points have no counterpart" if missing else ""
 
-    def _mapped(self, term: SampledTerm, g: SignedPermutation) -> FloatArray:
-        return self.centre + g(term.points - self.centre)
+    def _mapped(self, g: SignedPermutation, points: FloatArray) -> FloatArray:
+        return self.centre + g(points - self.centre)
 
     def _images_of(self, i: int, g: SignedPermutation) -> list[_Image]:
         if self._images[0] != g:
@@ -250,14 +251,16 @@ class _Comparison:
 
     def _images_of_term(self, i: int, g: SignedPermutation) -> Iterator[_Image]:
         term = self.terms[i]
-        mapped = self._mapped(term, g)
+        mapped = self._mapped(g, term.points)
         # The domain's image is itself, and so are its normals.
         normals = None if term.normals is None else g(term.normals[term.picked])
         for other in self.terms:
-            if other.n_sites != term.n_sites:
+            if other.n_sites != term.n_sites or (other.quadrature is None) != (term.quadrature is None):
+                continue
+            if term.quadrature is not None and not other.is_image_of(term, partial(self._mapped, g), self.same_point):
                 continue
             exactly = not (term.stands_for_region and other.stands_for_region)
-            reach = self.same_point if exactly else max(self.same_point, _GAPS * other.gap)
+            reach = self.same_point if exactly else max(self.same_point, GAPS * other.gap)
             for order in permutations(range(term.n_sites)):
                 sites = list(order)
                 points = mapped[sites]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +25,10 @@ Jets = dict[MultiIndex, FloatArray]
 _FEW, _MOST = 400, 4096
 # Points with one given value stand for a region only where their gaps are smaller than this part of the domain.
 _DENSE = 0.05
+# A mapped point lies in the region of a term's points if it is at most this many of their largest gaps away from one.
+GAPS = 2.0
+# Of the largest weight of an integral's points: the same.
+_SAME_WEIGHT = 1e-9
 
 
 class SampledTerm:
@@ -45,6 +50,9 @@ class SampledTerm:
         regions = [region for region in condition.regions if region is not None and not region.domain.is_box]
         self.is_known = len(regions) == len(condition.sites) and known_anywhere(condition.targets, np.empty(0))
         self.stands_for_region = not self.has_values or (is_constant and self.is_dense) or self.is_known
+        # Of an integral; its points stand for a region where they brought their weights along.
+        self.quadrature = condition.quadrature
+        self.stands_for_region &= self.quadrature is None or condition.regions[0] is not None
         self._residuals = torch_program(traced.program).residuals
         self.n_sites, n, _ = self._all.shape
         most = _MOST if self.has_values else _FEW
@@ -67,6 +75,24 @@ class SampledTerm:
         if len(points) < 2:
             return 0.0
         return float(cKDTree(points).query(points, k=2)[0][:, 1].max())
+
+    def is_image_of(self, other: SampledTerm, g: Callable[[FloatArray], FloatArray], same: float) -> bool:
+        """Whether the sum over these points is the one over the other integral's points, mapped by ``g``.
+
+        Over regions, where each of these points lies near a mapped one (the reverse is seen point by point); else where
+        the points are the same, to ``same``, and weigh the same.
+        """
+        assert self.quadrature is not None
+        assert other.quadrature is not None
+        mapped = g(other._all[0])
+        if self.stands_for_region and other.stands_for_region:
+            reach = max(same, GAPS * max(self.gap, other.gap))
+            return bool((cKDTree(mapped).query(self._all[0])[0] <= reach).all())
+        distance, numbers = self.tree.query(mapped)
+        if len(mapped) != len(self._all[0]) or not (distance <= same).all():
+            return False
+        ours, theirs = (q / q.sum() for q in (self.quadrature[numbers], other.quadrature))
+        return bool((abs(ours - theirs) <= _SAME_WEIGHT * abs(theirs).max()).all())
 
     def at(self, numbers: IntArray, jets: Jets, coefficients: FloatArray) -> FloatArray:
         """Residuals (n, m) at own points, by number."""

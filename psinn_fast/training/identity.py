@@ -160,6 +160,7 @@ def _term(condition: Condition, term: Term, text: str) -> dict[str, Any]:
         "points": digest_of(term.points.numpy()),
         "targets and sources": digest_of(term.columns.numpy()),
         "regions": regions,
+        **({} if term.quadrature is None else {"quadrature": digest_of(term.quadrature.numpy())}),
     }
 
 

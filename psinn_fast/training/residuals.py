@@ -1,7 +1,7 @@
 """All residuals of a loss as one long vector r(x), with its Jacobian in row chunks.
 
 x = (theta, z), z the free numbers behind the unknown coefficients (bounds.py); M rows, n unknowns, float64. The rows of
-term t are scaled by sqrt(w_t / N_t), so that |r|^2 is the weighted loss.
+term t, one for each point or one for all, are scaled by sqrt(w_t / their number), so that |r|^2 is the weighted loss.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Residuals:
         return sum(self._rows(i) for i in self._active)
 
     def of_term(self, term: Term, x: Tensor) -> Tensor:
-        """(N, m), unscaled: no gradient is computed along."""
+        """(n_rows, m), unscaled: no gradient is computed along."""
         theta, coefficients = self._split(x)
         parts = []
         step = self._points_at_once(term)
@@ -55,7 +55,7 @@ class Residuals:
             look_up()
             part = term.part(slice(start, start + step))
             parts.append(self._engine.residuals(self._plan, theta, coefficients, part))
-        return torch.cat(parts)
+        return torch.cat(parts) if term.quadrature is None else torch.stack(parts).sum(0)
 
     def undefined(self, term: Term, x: Tensor) -> str | None:
         """Which operation of a term has no value, as text (`torch_program.undefined`)."""
@@ -95,11 +95,11 @@ class Residuals:
                 yield r * scale, jacobian.mul_(scale)
 
     def traces(self, x: Tensor) -> list[float]:
-        """Every term's mean over points of |dr/dx|^2, unweighted; 0 for terms that weigh nothing."""
+        """Every term's mean over rows of |dr/dx|^2, unweighted; 0 for terms that weigh nothing."""
         result = [0.0] * len(self.terms)
         for i in self._active:
             squares = sum(float(jacobian.square().sum()) for _, jacobian in self._term_chunks(i, x))
-            result[i] = squares / self.terms[i].n_points
+            result[i] = squares / self.terms[i].n_rows
         return result
 
     def pull_back(self, x: Tensor, s: Tensor) -> Tensor:
@@ -115,8 +115,9 @@ class Residuals:
             for first in range(0, term.n_points, step):
                 look_up()
                 rows = slice(first, first + step)
+                part, s_part = term.part(rows), s_term[rows] if term.quadrature is None else s_term
                 by_theta, by_coefficients = self._engine.residuals_backward(
-                    self._plan, theta, coefficients, term.part(rows), s_term[rows]
+                    self._plan, theta, coefficients, part, s_part
                 )
                 theta_bar += by_theta
                 coefficients_bar += by_coefficients
@@ -128,6 +129,14 @@ class Residuals:
         return jets.view(term.points.shape[0], term.n_points, *jets.shape[1:]).transpose(1, 2)
 
     def _term_chunks(self, i: int, x: Tensor) -> Iterator[Chunk]:
+        parts = self._parts(i, x)
+        if self.terms[i].quadrature is None:
+            yield from parts
+        else:  # rows of parts of a sum
+            r, jacobian = zip(*parts, strict=True)
+            yield torch.stack(r).sum(0), torch.stack(jacobian).sum(0)
+
+    def _parts(self, i: int, x: Tensor) -> Iterator[Chunk]:
         term = self.terms[i]
         theta, coefficients = self._split(x)
         step = max(1, _CHUNK_NUMBERS // (x.numel() * term.program.n_residuals))
@@ -150,14 +159,15 @@ class Residuals:
     def _rounded(self, term: Term) -> Term:
         if self._precision == torch.float64:
             return term
-        return replace(term, points=term.points.to(self._precision), columns=term.columns.to(self._precision))
+        tensors = {name: getattr(term, name) for name in ("points", "columns", "quadrature")}
+        return replace(term, **{name: own.to(self._precision) for name, own in tensors.items() if own is not None})
 
     def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         n = self._plan.n_parameters
         return x[:n], x[n:]
 
     def _rows(self, i: int) -> int:
-        return self.terms[i].n_points * self.terms[i].program.n_residuals
+        return self.terms[i].n_rows * self.terms[i].program.n_residuals
 
     def _scale(self, i: int) -> float:
-        return math.sqrt(self.weights[i] / self.terms[i].n_points)
+        return math.sqrt(self.weights[i] / self.terms[i].n_rows)

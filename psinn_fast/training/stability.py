@@ -75,7 +75,7 @@ def possible_errors(
         spaces.append(_Beside(engine, plan, x, len(problem.pde.unknown), structure))
     n, most = sum(space.size for space in spaces), max(space.n_unknowns for space in spaces)
     points = _POINTS if structure is None else min(_POINTS, _PER_UNKNOWN * n)
-    share = min(points, _WORK / n**2, _NUMBERS / most) / max(term.n_points for term in terms)
+    share = min(points, _WORK / n**2, _NUMBERS / most) / max(term.n_rows for term in terms)
     halves = [_halves(term, share) for term in terms]
     residuals = Residuals(engine, plan, [], [])
     # Of all points: a few of them may have nearly all of it.
@@ -220,8 +220,8 @@ def least_sizes(problem: Problem, scales: Scales) -> dict[str, float]:
 
 def _halves(term: Term, share: float) -> tuple[Term, Term]:
     """A share of a term's points, in random order: consecutive ones of a Sobol sequence lie in different halves of a
-    box. A term of few points is both halves."""
-    if term.n_points <= _FEW:
+    box. A term of few points is both halves, and so is an integral."""
+    if term.n_rows <= _FEW:
         return term, term
     count = min(term.n_points, max(_FEW, math.ceil(share * term.n_points)))
     order = torch.from_numpy(np.random.default_rng(0).permutation(term.n_points)[:count]).to(term.points.device)

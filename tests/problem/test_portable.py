@@ -22,6 +22,7 @@ from psinn_fast import (
     Data,
     Dirichlet,
     GaussNewton,
+    Mean,
     Network,
     Neumann,
     Options,
@@ -40,6 +41,10 @@ from psinn_fast.problems import PROBLEMS, get_problem
 
 def equation(u: Any, x: Any, k: Any) -> Any:
     return u.xx + k * u - x
+
+
+def flux(u: Any, x: Any) -> Any:
+    return u.x + x
 
 
 def wall(x: Any, scale: float = 1.0) -> Any:
@@ -61,6 +66,7 @@ def rod(**changes: Any) -> Problem:
         Neumann(ends, [1.0], u=partial(wall, scale=2.0)),
         Periodic(ends[:1], ends[1:], "u_x"),
         Data([[0.5]], u=0.5),
+        Mean(box.grid(9), flux, 0.5),
     ]
     parts = {"residual": equation, "conditions": conditions, "exact": solution, **changes}
     pde = PDE("x", "u", parts["residual"], unknown={"k": 1.0})

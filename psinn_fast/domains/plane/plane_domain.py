@@ -16,6 +16,7 @@ from ...networks.groups import SignedPermutation, maps_of_box
 from ..domain import ON_BOUNDARY, ROUNDING, Domain, Mask
 from ..measured import Measured
 from ..pointset import PointSet, Region
+from ..quadrature import EVEN, middles
 from ..unit import even, refuse_too_many
 from .curves import Curve
 from .outline import Outline, extent_of
@@ -99,9 +100,20 @@ class PlaneDomain(Domain):
         n = checks.integer("n", n, 1)
         refuse_too_many(n)
         parts = self._some_parts(part)
+        return Region(self, parts).joined(
+            [curve.at(even(own, 1)[:, 0]) for curve, own in self._shares_of_curves(parts, n)], EVEN
+        )
+
+    def weights_on(self, parts: Sequence[str], n: int) -> Points:
+        shares = self._shares_of_curves(parts, n)
+        return np.concatenate([curve.length * middles(own, curve.start == curve.end) for curve, own in shares])
+
+    def elements(self, part: str, unit: Points) -> Points:
+        return np.full(len(unit), self.measure(part))
+
+    def _shares_of_curves(self, parts: Sequence[str], n: int) -> list[tuple[Curve, int]]:
         curves = [curve for name in parts for curve in self._outline.parts[name]]
-        shares = zip(curves, _apportioned([curve.length for curve in curves], n), strict=True)
-        return Region(self, parts).joined([curve.at(even(own, 1)[:, 0]) for curve, own in shares])
+        return list(zip(curves, _apportioned([curve.length for curve in curves], n), strict=True))
 
     def measure(self, part: str | None = None) -> float:
         """Of the domain its area, of a part its length, exactly."""

@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 from ...domains import Domain
 from ...domains.unit import even
 from ...kernels.language.channels import Channel, Laplacian, channel_order
-from ..conditions import EQUATION, Condition
+from ..conditions import EQUATION, INTEGRAL, Condition
 from .coverage import coverage
 from .linearised import Slopes, linearised
 
@@ -46,12 +46,15 @@ def bare_parts(problem: Problem, is_symmetric: bool) -> tuple[str, ...]:
     """One text for all parts of the boundary with equally few conditions; () where nothing can be said.
 
     Nothing is said of equations that are not elliptic in space; where several points inside the domain have conditions,
-    which may stand for anything; where some part has as many as the equation's order, which may be enough for all.
+    which may stand for anything; where some part has as many as the equation's order, which may be enough for all;
+    along a line, where an integral is as good as a condition.
 
     Args:
         is_symmetric: whether the network is, about the centre, so that a condition may count on a part's images.
     """
     counted = [(c, traced) for c, traced in zip(problem.conditions, problem.traced, strict=True) if c.weight > 0]
+    if len(problem.pde.coords) == 1 and any(c.kind == INTEGRAL for c, _ in counted):
+        return ()
     if all(c.kind != EQUATION for c, _ in counted) or not problem.domain.parts or coverage(problem):
         return ()
     needing, order, needed = _needing(problem)
@@ -60,7 +63,7 @@ def bare_parts(problem: Problem, is_symmetric: bool) -> tuple[str, ...]:
     parts = _Parts(problem.domain, is_symmetric)
     counts = dict.fromkeys(problem.domain.parts, 0.0)
     for condition, traced in counted:
-        if condition.kind == EQUATION:
+        if condition.kind in (EQUATION, INTEGRAL):  # an integral is one number, and a part needs a function
             continue
         on, inside = parts.of(condition)
         if inside > 1:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ...domains import Domain
 from ...domains.unit import mesh
 from ...kernels.language.channels import Channel, Laplacian
-from ..conditions import EQUATION, Condition
+from ..conditions import EQUATION, INTEGRAL, Condition
 from .bare_parts import bare_parts
 from .coverage import coverage
 from .linearised import linearised
@@ -50,7 +50,9 @@ def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[st
         is_symmetric: whether the network is, about the centre, so that a condition may count at both ends.
     """
     counted = [(i, condition) for i, condition in enumerate(problem.conditions) if condition.weight > 0]
-    others = [(i, condition) for i, condition in counted if condition.kind != EQUATION]
+    others = [(i, condition) for i, condition in counted if condition.kind not in (EQUATION, INTEGRAL)]
+    # Along a line an integral is one condition; of several it is none for each of them.
+    integrals = [problem.traced[i].program.n_residuals for i, c in counted if c.kind == INTEGRAL]
     equations = [condition for _, condition in counted if condition.kind == EQUATION]
     domain = problem.domain
     bare = () if domain.is_box else bare_parts(problem, is_symmetric)
@@ -69,6 +71,7 @@ def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[st
             low, high = (_covered(condition, domain, axis, end, lines) for end in ("low", "high"))
             ends = (low | high) if len(condition.sites) > 1 else low.astype(np.int64) + high
             counts += ends * problem.traced[i].program.n_residuals
+        counts += sum(integrals) if len(domain.coords) == 1 else 0
         counts *= 2 if is_symmetric else 1
         few = counts < order
         if few.any() and few.mean() > _PART:

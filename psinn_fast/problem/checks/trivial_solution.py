@@ -34,6 +34,9 @@ def trivial_solution(problem: Problem) -> tuple[str, ...]:
         program, n_fields = traced.program, len(problem.pde.fields)
         zero = term.points.new_zeros(program.n_sites, len(program.channels), term.n_points, n_fields)
         residuals = torch_program(program).residuals(zero, term.points, term.columns, coefficients)
+        if condition.quadrature is not None:
+            weights = torch.tensor(condition.quadrature)
+            residuals = tuple((torch.as_tensor(residual) * weights).sum() for residual in residuals)
         if any(not bool((torch.as_tensor(residual).abs() < _ROUNDING).all()) for residual in residuals):
             return ()
     fields = " = ".join(problem.pde.fields)

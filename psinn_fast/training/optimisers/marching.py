@@ -285,6 +285,8 @@ def is_initial_value_problem(problem: Problem) -> bool:
         if not condition.weight:
             continue
         times = [site[:, axis] for site in condition.sites]
+        if condition.quadrature is not None and times[0].max() - low > slack:  # it is not known of a part of its points
+            return False
         if condition.kind == DATA or any(np.abs(own - times[0]).max() > slack for own in times):
             return False
         spans = [

@@ -130,7 +130,7 @@ class Marquardt:
 
     def full_losses(self) -> list[float]:
         """The same at all of the problem's points, every term."""
-        losses = [float(self.residuals.of_term(term, self.x).square().sum()) / term.n_points for term in self.full]
+        losses = [float(self.residuals.of_term(term, self.x).square().sum()) / term.n_rows for term in self.full]
         for term, loss in zip(self.full, losses, strict=True):
             if not math.isfinite(loss):
                 raise Failure(f"term {term.name!r}", self.step)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ...domains import Region
 from ...kernels.contract import Backend, Term
 from ...kernels.network.plan import Plan
 from ...problem.conditions import DATA, EQUATION, INSIDE, Condition
@@ -24,6 +25,8 @@ Points = npt.NDArray[np.float64]
 # what a network hides there is a point and not a curve, which is harder to hit.
 WATCHED, REPORTED = 2_048, 16_384
 _PART, _ON_A_LINE = 8, 4
+# An integral is compared with one by this many times as many points.
+_FINER = 2
 # Of the random numbers, so that no draw for training is among them.
 _SEED = 20_231
 # Two sites of a condition correspond to each other, and so do their distances, to this part.
@@ -36,7 +39,8 @@ class HeldOut:
     - Points that stand for a region (`PointSet`): scrambled Sobol points of that region.
     - Arrays: points between neighbours (`neighbours`); for other terms than the PDE itself only where three of them
       lie on a straight line, since a boundary condition does not hold beside a curved boundary.
-    - None: measurements, targets given as one number per point, arrays without neighbours.
+    - Integrals over a region: by other points of it, more than twice as many, so that what their sum is off shows.
+    - None: measurements, targets given as one number per point, arrays without neighbours, other integrals.
     """
 
     def __init__(
@@ -69,8 +73,10 @@ def _unseen(problem: Problem, number: int, points: int, dtype: torch.dtype, devi
     condition = problem.conditions[number]
     if condition.kind == DATA:
         return None
-    rng = np.random.default_rng((_SEED, number))
     region = condition.regions[0]
+    if condition.quadrature is not None:
+        return None if region is None else _summed(problem, number, region, points // _PART, dtype, device)
+    rng = np.random.default_rng((_SEED, number))
     is_inside = condition.kind in (EQUATION, INSIDE) if region is None else region.is_solid
     points *= _ON_A_LINE if condition.sites[0].shape[1] == 1 else 1
     count = points if is_inside else max(1, points // _PART)
@@ -80,6 +86,21 @@ def _unseen(problem: Problem, number: int, points: int, dtype: torch.dtype, devi
         return None
     finite = torch.isfinite(term.columns).all(1)  # a source may have poles where no point was given
     return replace(term, points=term.points[:, finite], columns=term.columns[finite]) if bool(finite.any()) else None
+
+
+def _summed(
+    problem: Problem, number: int, region: Region, points: int, dtype: torch.dtype, device: torch.device | str
+) -> Term | None:
+    """An integral by about ``points`` points of its region, but more than twice its own, which weigh as much."""
+    own = problem.conditions[number].quadrature
+    assert own is not None
+    others = region.spread(max(points, _FINER * len(own) + 1))
+    term = None if others is None else term_at(problem, number, (others,), dtype, device)
+    if term is None or others is None or not bool(torch.isfinite(term.columns).all()):
+        return None
+    weights = others.weights
+    assert weights is not None
+    return replace(term, quadrature=torch.tensor(weights * (own.sum() / weights.sum()), dtype=dtype, device=device))
 
 
 def _sites_between(

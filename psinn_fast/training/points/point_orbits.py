@@ -42,7 +42,7 @@ def one_point_per_orbit(problem: Problem, net: PsiMLP, terms: Sequence[Term], en
 
     Which points belong together is found out, not derived: those that a signed permutation about the domain's centre
     maps to each other and whose residuals agree up to sign, to nine digits, for random weights. Dense networks, terms
-    that compare two sites, and points without images stay as they are.
+    that compare two sites, integrals, and points without images stay as they are.
 
     Args:
         problem: gives the points in float64.
@@ -53,7 +53,10 @@ def one_point_per_orbit(problem: Problem, net: PsiMLP, terms: Sequence[Term], en
     if net.structure.is_dense:
         return list(terms)
     sizes = residual_sizes(problem, net, engine, terms[0].points.device)
-    return [_reduced(term, orbit_numbers(problem, i, sizes[i])) for i, term in enumerate(terms)]
+    return [
+        term if term.quadrature is not None else _reduced(term, orbit_numbers(problem, i, sizes[i]))
+        for i, term in enumerate(terms)
+    ]
 
 
 def residual_sizes(problem: Problem, net: PsiMLP, engine: Backend, device: torch.device) -> list[FloatArray]:

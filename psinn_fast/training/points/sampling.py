@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...domains import Domain, Region
 from ...kernels.contract import Term
-from ...problem.conditions import BOUNDARY, DATA, EQUATION, RESIDUAL, Condition
+from ...problem.conditions import BOUNDARY, DATA, EQUATION, INTEGRAL, RESIDUAL, Condition
 from ...problem.problem import Problem
 from .regions import other_sites, term_at
 
@@ -35,7 +35,8 @@ class Sampler:
     - Points that say that they stand for the inside of a domain (`Domain.grid`, `Domain.random`), with no data that are
       known at them alone, give way to scrambled Sobol points of it where they are more than their share.
     - Points of boundary terms are thinned, one at random from each of equally long runs.
-    - All others, measurements above all, are taken as they are; an array of more than eight times its share is thinned.
+    - All others, measurements and integrals above all, are taken as they are; an array of more than eight times its
+      share is thinned.
     - Fewer than their share are taken as they are; if ``fills``, those that stand for a region give way to as many
       points of it as their share is.
     - `refine` replaces all points that stand for a region, those of a boundary with known targets too, and doubles
@@ -57,10 +58,18 @@ class Sampler:
         budget = points or 0
         parts = sum(_part(problem, i) for i, own in enumerate(self._interiors) if own)
         self._inside = inside = max(1, budget // max(1, math.ceil(parts)))
-        self._around = around = max(1, budget // (2 * max(1, sum(self.on_boundary))))
+        rows = [own.quadrature is None for own in problem.conditions]
+        edges = sum(edge and own for edge, own in zip(self.on_boundary, rows, strict=True))
+        self._around = around = max(1, budget // (2 * max(1, edges)))
         # More are not taken as they are.
         self._most = [
-            inside if interior else around if edge else math.inf if condition.kind == DATA else _MOST_SHARES * inside
+            math.inf
+            if condition.kind in (DATA, INTEGRAL)
+            else inside
+            if interior
+            else around
+            if edge
+            else _MOST_SHARES * inside
             for interior, edge, condition in zip(self._interiors, self.on_boundary, problem.conditions, strict=True)
         ]
 
@@ -162,12 +171,13 @@ def _picked(term: Term, indices: npt.NDArray[np.int64]) -> Term:
 
 
 def is_boundary_term(problem: Problem, condition: Condition) -> bool:
-    """Boundary conditions, and residuals on parts of the boundary, or at points that all lie on it.
+    """Boundary conditions, and residuals on parts of the boundary, or at points that all lie on it; integrals.
 
-    Where coefficients are unknown, a Dirichlet condition inside the domain may be a measurement, and is none.
+    Where coefficients are unknown, a Dirichlet condition or an integral inside the domain may be a measurement, and is
+    none.
     """
-    if condition.kind == DATA or (condition.kind == BOUNDARY and not problem.pde.unknown):
-        return condition.kind == BOUNDARY
+    if condition.kind == DATA or (condition.kind in (BOUNDARY, INTEGRAL) and not problem.pde.unknown):
+        return condition.kind != DATA
     pairs = zip(condition.sites, condition.regions, strict=True)
     return all(_is_on_boundary(problem.domain, site, region) for site, region in pairs)
 
@@ -197,7 +207,7 @@ def has_other_points(problem: Problem, number: int) -> bool:
     """Whether a condition is known at all points of a region, of which there are others than those given."""
     condition = problem.conditions[number]
     region = condition.regions[0]
-    if region is None or region.is_point or condition.kind == DATA:
+    if region is None or region.is_point or condition.kind in (DATA, INTEGRAL):
         return False
     sites = other_sites(condition, _PROBES, np.random.default_rng(0))
     return term_at(problem, number, sites) is not None

@@ -119,7 +119,8 @@ class Objective:
     Attributes:
         problem: as it is trained, in natural units.
         equations: indices of the terms that hold inside the domain: the PDE, other residuals there.
-        imposed: of those that are imposed on its boundary or at its start, or hold only at some places inside.
+        imposed: of those that are imposed on its boundary or at its start, or hold only at some places inside, or of
+            an integral.
         measured: of measurements (`Data`).
             Terms that weigh nothing by themselves belong to none of the three.
     """
@@ -178,7 +179,7 @@ class Objective:
         return found
 
     def residuals(self, index: int) -> Tensor:
-        """r (N, m) of a term, unweighted."""
+        """r (N, m) of a term, unweighted; (1, m) of an integral."""
         theta, free = self._weights()
         return _finite(self._asked("residuals", theta, free, self.terms[index]))
 
@@ -191,7 +192,7 @@ class Objective:
         return losses, gradients
 
     def traces(self, number: int = 0) -> Tensor:
-        """(T,): every term's mean over its points of |dr/dx|^2, the trace of its J^T J over N; x = (theta, z).
+        """(T,): every term's mean over its rows of |dr/dx|^2, the trace of its J^T J over N; x = (theta, z).
 
         Unweighted; 0 for terms that weigh nothing. Of more than 64 points a fifth is taken, up to 512, spread
         over their order, others for each ``number``: all of them would cost as much as ten steps.
@@ -201,10 +202,11 @@ class Objective:
         for i in self.active:
             term = _some_points(self.terms[i], number)
             step = max(1, _CHUNK_NUMBERS // ((theta.numel() + free.numel()) * term.program.n_residuals))
+            step = step if term.quadrature is None else term.n_points  # one row
             for start in range(0, term.n_points, step):
                 rows = slice(start, start + step)
                 _, jacobian = self._asked("residual_jacobian", theta, free, term, rows)
-                found[i] += torch.linalg.vector_norm(jacobian).square() / term.n_points
+                found[i] += torch.linalg.vector_norm(jacobian).square() / term.n_rows
         return _finite(found)
 
     def _asked(self, operation: str, *arguments: Any) -> Any:
@@ -218,7 +220,8 @@ class Objective:
 
 def _some_points(term: Term, number: int) -> Term:
     count = min(term.n_points, max(_FEWEST, min(_MOST, int(_PART * term.n_points))))
-    return term if count == term.n_points else thinned(term, count, np.random.default_rng((_SEED, number)))
+    is_whole = count == term.n_points or term.quadrature is not None
+    return term if is_whole else thinned(term, count, np.random.default_rng((_SEED, number)))
 
 
 def _finite(numbers: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class SelfAdaptive(Weighting):
     The weight of a squared residual is the source's mask lambda_i^2; lambda starts at 1 and follows the gradient of
     sum_i lambda_i^2 r_i^2 by Adam, upwards, as in the source's programs. So lambda grows by at most about ``rate`` an
     update. Weights belong to points: these are not replaced by others during training. All conditions are weighed but
-    measurements, whose weights say how far they are trusted.
+    integrals, which have one row for all points, and measurements, whose weights say how far they are trusted.
 
     Args:
         every: steps between updates.
@@ -44,19 +44,18 @@ class SelfAdaptive(Weighting):
         object.__setattr__(self, "rate", checks.number("rate", self.rate, above=0))
 
     def start(self, objective: Objective) -> Weigher:
-        if not objective.equations and not objective.imposed:
+        if all(objective.terms[i].quadrature is not None for i in (*objective.equations, *objective.imposed)):
             raise InputError(
-                f"weighting: self-adaptive does not weigh measurements, and {objective.problem.name!r} has nothing else"
-                f"{objective.weightless}"
+                "weighting: self-adaptive does not weigh measurements and integrals, and "
+                f"{objective.problem.name!r} has nothing else{objective.weightless}"
             )
         return _Ascent(objective, self.rate)
 
 
 class _Ascent(PointNumbers):
     def __init__(self, objective: Objective, rate: float) -> None:
-        super().__init__(
-            objective, sorted([*objective.equations, *objective.imposed]), ("lambda", "first", "second"), 1.0
-        )
+        weighed = [i for i in (*objective.equations, *objective.imposed) if objective.terms[i].quadrature is None]
+        super().__init__(objective, sorted(weighed), ("lambda", "first", "second"), 1.0)
         self._rate, self._done = rate, 0
 
     def update(self, step: int) -> Tensor:

@@ -19,7 +19,8 @@ from .protocol import Objective, Weigher, Weighting
 def balanced(problem: Problem, traces: Sequence[float], on_boundary: Sequence[bool]) -> list[float]:
     """Weights of all terms: w_i * max_inside(t) / t_i for boundary terms, w_i for others, measurements above all.
 
-    Terms that ask for different equations of the PDE count together, as one term of all of them would.
+    Terms that ask for different equations of the PDE count together, as one term of all of them would; integrals,
+    where they are no boundary terms, do not count.
 
     What points weigh is kept, like the weights of terms: t_i is without it.
 
@@ -32,7 +33,7 @@ def balanced(problem: Problem, traces: Sequence[float], on_boundary: Sequence[bo
     traces = [trace / c.point_weight for trace, c in zip(traces, problem.conditions, strict=True)]
     together = dict[tuple[str, ...], float]()
     for condition, trace, edge in zip(problem.conditions, traces, on_boundary, strict=True):
-        if not edge:
+        if not edge and condition.quadrature is None:
             together[condition.equations] = max(together.get(condition.equations, 0.0), trace)
     inside = max(together.pop((), 0.0), sum(together.values()))
     return [

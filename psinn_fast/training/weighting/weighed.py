@@ -65,7 +65,7 @@ class WeighedTerms:
         self._weigher = weighting.start(self._objective)
         self._updated_at, self._has_begun = -1, False
         bases = plain()
-        self._check_weigher(len(bases))
+        self._check_weigher(bases)
         self._bases = {i: bases[i] for i in self._weigher.pointwise}
         self._terms = {i: _with_factors(base) for i, base in self._bases.items()}
 
@@ -182,15 +182,21 @@ class WeighedTerms:
                 )
             term.columns[:, -1].copy_(found)
 
-    def _check_weigher(self, n_terms: int) -> None:
+    def _check_weigher(self, terms: Sequence[Term]) -> None:
         name, weigher = self.weighting.name, self._weigher
         if not isinstance(weigher, Weigher):
             raise InputError(f"weighting: {name}: start(objective): expected a Weigher, got {short(weigher)}")
-        if not set(weigher.pointwise) <= set(range(n_terms)):
+        if not set(weigher.pointwise) <= set(range(len(terms))):
             raise InputError(
-                f"weighting: {name}: pointwise: expected indices of terms, 0 to {n_terms - 1}, got "
+                f"weighting: {name}: pointwise: expected indices of terms, 0 to {len(terms) - 1}, got "
                 f"{short(weigher.pointwise)}"
             )
+        for i in weigher.pointwise:
+            if terms[i].quadrature is not None:
+                raise InputError(
+                    f"weighting: {name}: pointwise: term {terms[i].name!r} is an integral, one row for all of its "
+                    "points, which have no weights of their own"
+                )
 
 
 def _are_weights(numbers: Tensor) -> bool:

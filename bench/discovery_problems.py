@@ -18,6 +18,7 @@ from psinn_fast import (
     PDE,
     Box,
     Dirichlet,
+    Disk,
     Periodic,
     Problem,
     Recipe,
@@ -229,6 +230,33 @@ def bent_plate(n: int = 31) -> Problem:
     )
 
 
+def channel_off_axis() -> Problem:
+    """The flow of `cylinder` with the cylinder 0.03 above the axis: no symmetry."""
+    channel = Box(x=(0, 1.1), y=(-0.2, 0.2)) - Disk((0.2, 0.03), 0.05).renamed({"rim": "cylinder"})
+    domain = channel.renamed({"y_low": "walls", "y_high": "walls"})
+
+    def equations(u: sp.Expr, v: sp.Expr, p: sp.Expr) -> dict[str, sp.Expr]:
+        return {
+            "momentum_x": u * u.x + v * u.y + p.x - u.lap / 50,
+            "momentum_y": u * v.x + v * v.y + p.y - v.lap / 50,
+            "continuity": u.x + v.y,
+        }
+
+    return Problem(
+        "channel-off-axis",
+        PDE("x y", "u v p", equations),
+        domain,
+        [
+            Residual(domain.random(4096, seed=0)),
+            Dirichlet(domain.boundary(101, "x_low"), u=lambda x, y: 1 - (y / 0.2) ** 2, v=0.0, name="inlet"),
+            Dirichlet(domain.boundary(256, "cylinder"), u=0.0, v=0.0, name="cylinder"),
+            Dirichlet(domain.boundary(402, "walls"), u=0.0, v=0.0, name="walls"),
+            Dirichlet(domain.boundary(101, "x_high"), p=0.0, name="outlet"),
+        ],
+        recipe=Recipe(layers=(2, 20, 20, 20, 3)),
+    )
+
+
 _BURGERS = (_odd(2, 1),)
 CASES: tuple[Case, ...] = (
     Case("laplace", "paper", partial(get_problem, "laplace"), (_even(2, 1), _odd(2, 0))),
@@ -238,12 +266,14 @@ CASES: tuple[Case, ...] = (
         Case(f"burgers-inverse {k}", "paper", partial(get_problem, "burgers-inverse", {"nu": k / math.pi}), _BURGERS)
         for k in (0.01, 0.04, 0.08)
     ),
+    Case("cylinder", "paper", partial(get_problem, "cylinder"), (Symmetry(SignedPermutation.flip(2, 1), (1, -1, 1)),)),
     Case("heat-plate", "new", heat_plate, (_even(3, 1), _odd(3, 2))),
     Case("sound", "new", sound, (Symmetry(SignedPermutation.flip(2, 1), (1, -1)),)),
     Case("bent-plate", "new", bent_plate, (Symmetry(_SWAP, (-1,)), _odd(2, 0, 1))),
     Case("laplace-asymmetric", "control", laplace_asymmetric),
     Case("poisson-random", "control", poisson_random),
     Case("burgers-shifted", "control", burgers_shifted),
+    Case("channel-off-axis", "control", channel_off_axis),
     Case("quadratic", "control", quadratic, (_even(2, 0),)),
 )
 BY_NAME = {case.name: case for case in CASES}

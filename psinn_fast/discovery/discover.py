@@ -65,6 +65,8 @@ def discover(
     equal parameters; if it ends with a clearly larger loss (`Trial`), the result is dense. Where nothing speaks for a
     symmetry, too.
 
+    Where only the identity takes the domain to itself, the result is dense, and nothing is trained.
+
     Args:
         problem: up to 4 coordinates; or the name of a built-in one; or a domain, where it was solved elsewhere: then
             the given teachers are all there is, none are trained, and there is no trial.
@@ -106,6 +108,9 @@ def discover(
     }  # fmt: skip
     clock, notes = _Clock(), list[str]()
     maps = problem.domain.symmetries()
+    if not maps:
+        notes.append("no signed permutation takes the domain to itself, so nothing was trained")
+        return Discovery(problem, _dense(problem), (), (), notes=tuple(notes), backend=backend)
 
     on_problem: dict[SignedPermutation, list[ProblemSymmetry]] | None = None
     if "problem" in wanted:

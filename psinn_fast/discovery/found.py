@@ -93,7 +93,8 @@ class Discovery:
         if self.trial is not None:
             lines.append(self.trial.text())
         lines += self.notes
-        lines.append("seconds: " + ", ".join(f"{part} {seconds:.1f}" for part, seconds in self.seconds.items()))
+        if self.seconds:
+            lines.append("seconds: " + ", ".join(f"{part} {seconds:.1f}" for part, seconds in self.seconds.items()))
         if self.distillation is not None:
             lines += ["", "distillation:", self.distillation.report()]
         return "\n".join(lines)

@@ -29,7 +29,7 @@ def discovery_figure(discovery: Discovery) -> Figure:
         draw_structure(figure, discovery.structure)
         return figure
     maps = _shown_maps(discovery)
-    heights = (3.2, 1.2 + 0.3 * len(discovery.evidence), 3.0 * len(maps))
+    heights = (3.2, 1.2 + 0.3 * len(discovery.evidence), 3.0 * len(maps) * len(discovery.problem.pde.fields))
     figure = new_figure(12, sum(heights))
     rows = figure.subfigures(3, 1, squeeze=False, height_ratios=heights)[:, 0]
     draw_structure(rows[0], discovery.structure)
@@ -60,27 +60,26 @@ def draw_evidence(figure: FigureBase, discovery: Discovery) -> None:
 
 @networks_of_the_library()
 def draw_images(figure: FigureBase, discovery: Discovery, maps: list[int]) -> None:
-    """Per map, the first field of the best network, chi u(g x), their difference, over the first two coordinates."""
+    """Per map, each field u of the best network, chi u(g x), their difference, over the first two coordinates."""
     problem, net = discovery.problem, discovery.teachers[0].net
     canvas, centre = Canvas(problem.domain, _RESOLUTION), problem.domain.centre
-    values = evaluate(net, canvas.points, discovery.backend)[:, 0]
-    axes = figure.subplots(len(maps), 3, squeeze=False)
-    for row, number in enumerate(maps):
-        evidence = discovery.evidence[number]
-        chi = evidence.symmetry.character[0]
+    own, fields = evaluate(net, canvas.points, discovery.backend), problem.pde.fields
+    axes = iter(figure.subplots(len(maps) * len(fields), 3, squeeze=False))
+    for evidence in (discovery.evidence[number] for number in maps):
         images = centre + evidence.symmetry.map(canvas.points - centre)
-        image = chi * evaluate(net, images, discovery.backend)[:, 0]
-        sign = "" if chi > 0 else "-"
-        field = problem.pde.fields[0]
-        panels = ((field, values), (f"{sign}{field}(g x), g: {evidence.text}", image), ("difference", values - image))
-        for axis, (title, shown) in zip(axes[row], panels, strict=True):
-            axis.set_title(title, fontsize=10)
-            if len(canvas.mesh) == 1:
-                axis.plot(canvas.mesh[0], canvas.image(shown))
-                axis.set_xlabel(problem.pde.coords[0])
-                continue
-            limit = float(np.abs(shown if title == "difference" else values).max()) or 1.0
-            canvas.draw(axis, shown, "RdBu_r" if title == "difference" else "viridis", -limit, limit)
+        mapped = evaluate(net, images, discovery.backend) * evidence.symmetry.character
+        for number, (field, chi) in enumerate(zip(fields, evidence.symmetry.character, strict=True)):
+            values, image = own[:, number], mapped[:, number]
+            title = f"{'' if chi > 0 else '-'}{field}(g x), g: {evidence.text}"
+            panels = ((field, values), (title, image), ("difference", values - image))
+            for axis, (text, shown) in zip(next(axes), panels, strict=True):
+                axis.set_title(text, fontsize=10)
+                if len(canvas.mesh) == 1:
+                    axis.plot(canvas.mesh[0], canvas.image(shown))
+                    axis.set_xlabel(problem.pde.coords[0])
+                    continue
+                limit = float(np.abs(shown if text == "difference" else values).max()) or 1.0
+                canvas.draw(axis, shown, "RdBu_r" if text == "difference" else "viridis", -limit, limit)
 
 
 def _shown_maps(discovery: Discovery) -> list[int]:

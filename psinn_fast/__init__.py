@@ -13,7 +13,7 @@ from .discovery.discover import discover
 from .discovery.extraction import DiscoveryError
 from .discovery.found import Discovery
 from .discovery.student import StudentSettings
-from .domains import Box, Disk, Domain, Ellipse, Polygon
+from .domains import Ball, Box, Cylinder, Disk, Domain, Ellipse, Polygon
 from .fusing.fuse import fuse
 from .fusing.fused import Fused
 from .kernels import available_backends, get_backend, register_backend, unregister_backend
@@ -104,6 +104,7 @@ __all__ = [
     "Backend",
     "BackendLimit",
     "BackendUnavailable",
+    "Ball",
     "Box",
     "Callback",
     "CallbackError",
@@ -111,6 +112,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointWarning",
     "Condition",
+    "Cylinder",
     "Data",
     "Derivatives",
     "Dirichlet",

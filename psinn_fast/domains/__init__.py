@@ -4,11 +4,14 @@ from .box import Box
 from .domain import Domain
 from .plane import Disk, Ellipse, Polygon
 from .pointset import PointSet, Region, common_unit, normals_of, region_of
+from .solids import Ball, Cylinder
 from .unit import sobol
 from .windows import check_shrunk, shrunk
 
 __all__ = [
+    "Ball",
     "Box",
+    "Cylinder",
     "Disk",
     "Domain",
     "Ellipse",

@@ -135,6 +135,11 @@ def _shapes(domain: Domain, what: str) -> Any:
         from . import plane
 
         return plane
+    if d == 3:
+        from . import solids
+
+        return solids
     raise InputError(
-        f"{what}: only domains of two coordinates are combined, moved and renamed; {domain} has {list(domain.coords)}"
+        f"{what}: domains of two and three coordinates are combined, moved and renamed; {domain} has "
+        f"{list(domain.coords)}"
     )

@@ -244,7 +244,7 @@ class Domain(metaclass=_Finished):
 
         Args:
             ratio: >= 1, how many times denser they are at the part than far away.
-            reach: by default a tenth of the longest side of the bounds.
+            reach: by default a tenth of the longest side of the bounds; in a product, of those of the part's factor.
         """
         return graded(self, n, seed, part, ratio, reach)
 
@@ -303,6 +303,8 @@ class Domain(metaclass=_Finished):
 
     def shares(self, parts: Sequence[str], n: int) -> list[int]:
         """How many of ``n`` points each part gets, by its length or area."""
+        if len(parts) == 1:
+            return [n]
         sizes = np.array([self._measured[part].size for part in parts])
         ends = np.round(np.cumsum(sizes) / sizes.sum() * n).astype(int) if len(sizes) else np.zeros(0, int)
         return [int(count) for count in np.diff(ends, prepend=0)]
@@ -400,6 +402,10 @@ class Domain(metaclass=_Finished):
         d = len(self.coords)
         near = self.surface(part, even(_NEARBY if d < 3 else 4 * _NEARBY, d - 1))[0]
         return np.asarray(cKDTree(near).query(points)[0])
+
+    def _longest_side(self, part: str) -> float:
+        """Of the bounds, along which distances from a part are measured."""
+        return float((self.high - self.low).max())
 
     def _beyond_bounds(self, points: Points) -> Mask:
         slack = ROUNDING * (self.high - self.low)

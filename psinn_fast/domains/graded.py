@@ -76,5 +76,5 @@ def graded(domain: Domain, n: int, seed: int, part: str, ratio: float, reach: fl
         raise InputError(f"part: expected one of {list(domain.parts)}, got None")
     domain._some_parts(part)
     most = checks.number("ratio", ratio, least=1, below=_MOST)
-    far = _REACH * float((domain.high - domain.low).max()) if reach is None else checks.number("reach", reach, above=0)
+    far = _REACH * domain._longest_side(part) if reach is None else checks.number("reach", reach, above=0)
     return Graded(domain, (), part, most, far).drawn(n, sobol(len(domain.coords), np.random.default_rng(seed)))

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ..kernels.errors import InputError
 
 
-def distinct(names: Sequence[Sequence[str]]) -> Iterator[str]:
-    """The names of all domains, one after the other; one that several have is numbered: "rim" twice is "rim1", "rim2".
+class Label(NamedTuple):
+    """What a part is called in the domain that it comes from, and which of those that were combined this is."""
 
-    Numbers that would make a name that is there are left out.
+    name: str
+    source: int = 0
+
+
+def names_of(labels: Iterable[Label]) -> dict[Label, str]:
+    """Of all labels: a name that several domains have is followed by a number, 1 for the first of them."""
+    every = list(dict.fromkeys(labels))
+    sources: dict[str, list[int]] = {}
+    for name, source in sorted(every):
+        sources.setdefault(name, []).append(source)
+    return {
+        label: label.name + (str(sources[label.name].index(label.source) + 1) if len(sources[label.name]) > 1 else "")
+        for label in every
+    }
+
+
+def refuse_clashes(what: str, names: Iterable[str]) -> None:
     """
-    every = [name for own in names for name in own]
-    numbers = dict.fromkeys(every, 0)
-    for name in every:
-        if every.count(name) == 1:
-            yield name
-            continue
-        numbers[name] += 1
-        while f"{name}{numbers[name]}" in numbers:
-            numbers[name] += 1
-        yield f"{name}{numbers[name]}"
+    Raises:
+        InputError: two parts have one name, since one of them was called what numbers make of another.
+    """
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise InputError(f"{what}: two parts would be called {twice[0]!r}; give one another name by renamed(...)")

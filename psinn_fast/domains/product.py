@@ -15,7 +15,7 @@ from ..networks.groups import SignedPermutation
 from .box import Box
 from .domain import ON_BOUNDARY, Domain, Mask
 from .measured import Measured
-from .part_names import distinct
+from .part_names import Label, names_of, refuse_clashes
 from .windows import shrunk
 
 Points = npt.NDArray[np.float64]
@@ -70,7 +70,9 @@ class Product(Domain):
             for name, low, high in zip(factor.coords, factor.low.tolist(), factor.high.tolist(), strict=True)
         }
         super().__init__(**bounds)
-        self._have(factors=factors, parts=tuple(distinct([factor.parts for factor in factors])))
+        labels = [Label(part, i) for i, factor in enumerate(factors) for part in factor.parts]
+        self._have(factors=factors, parts=tuple(names_of(labels).values()))
+        refuse_clashes(repr(self), self.parts)
 
     def __repr__(self) -> str:
         return " * ".join(map(repr, self.factors))
@@ -143,7 +145,18 @@ class Product(Domain):
     def shrunk(self, coord: str, origin: float, factor: float) -> Domain | None:
         made = [shrunk(f, coord, origin, factor) if coord in f.coords else f for f in self.factors]
         known = [f for f in made if f is not None]
-        return Product(*known) if len(known) == len(made) else None
+        return Product(*known).named(self.parts) if len(known) == len(made) else None
+
+    def named(self, parts: Sequence[str]) -> Product:
+        """With other names of all parts, in their order.
+
+        Raises:
+            InputError: a name twice: parts of a product are not joined.
+        """
+        refuse_clashes(repr(self), parts)
+        made = Product(*self.factors)
+        made._have(parts=tuple(parts))
+        return made
 
     def outline(self) -> list[Points]:
         axes = self.pictured_axes
@@ -167,6 +180,16 @@ class Product(Domain):
         """Those of each factor, in all combinations."""
         groups = [(SignedPermutation.identity(len(f.coords)), *f.symmetries()) for f in self.factors]
         return tuple(_side_by_side(maps) for maps in list(all_pairs(*groups))[1:])
+
+    def _distances(self, points: Points, part: str) -> Points:
+        """From a part as far as its factor goes, along which alone it ends."""
+        number, own = self._owner(part)
+        factor, axes = list(self._blocks())[number]
+        return factor._distances(points[:, axes], own)
+
+    def _longest_side(self, part: str) -> float:
+        number, own = self._owner(part)
+        return self.factors[number]._longest_side(own)
 
     def _blocks(self) -> Iterator[tuple[Domain, slice]]:
         """The factors with their columns."""

@@ -20,7 +20,7 @@ from psinn_fast.domains.combining import rotation
         (lambda: Disk() | np.ones(2), r"Disk \| ndarray: the union is of two domains"),
         (lambda: Disk() & Disk(coords="y x"), r"Disk & Disk: expected domains in one order, got \['x', 'y'\] and"),
         (lambda: Disk() & Box(x=(0, 1)), r"Disk & Box: expected domains with one set of coordinates"),
-        (lambda: Box(x=(0, 1)) - Box(x=(0, 0.5)), "only domains of two coordinates are combined"),
+        (lambda: Box(x=(0, 1)) - Box(x=(0, 0.5)), "domains of two and three coordinates are combined"),
         (lambda: Disk().translated(1), r"expected 2 numbers, one for each of \['x', 'y'\], e.g. translated\(0.5, 0\)"),
         (lambda: Disk().translated((1, 0)), "expected 2 numbers"),
         (lambda: Disk().translated(1, np.nan), "Disk.translated: step: 1 of 2 numbers are NaN"),

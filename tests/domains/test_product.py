@@ -60,8 +60,9 @@ def test_points_normals_and_sizes(domain: Domain, parts: tuple[str, ...] | None)
         assert domain.on_boundary(points).all()
         assert len(np.unique(points, axis=0)) == len(points)
         np.testing.assert_allclose(np.linalg.norm(points.normals, axis=1), 1, rtol=1e-12)
-        integral += points.normals.mean(0) * domain.measure(part)
-        flux += (points * points.normals).sum(1).mean() * domain.measure(part)
+        assert points.weights.sum() == pytest.approx(domain.measure(part))
+        integral += points.weights @ points.normals
+        flux += points.weights @ (points * points.normals).sum(1)
     # The divergence theorem, as far as 2,000 points of each part are even.
     surface = sum(map(domain.measure, domain.parts))
     np.testing.assert_allclose(integral, 0, atol=5e-3 * surface)
@@ -98,6 +99,17 @@ def test_faces_are_even() -> None:
 def test_the_shares_of_parts_do_not_depend_on_units() -> None:
     slow = Box(t=(0, 2e6)) * DISK
     assert slow.shares(slow.parts, 600) == HEATED.shares(HEATED.parts, 600) == [100, 100, 400]
+
+
+def test_graded_points() -> None:
+    """Their mean distance from the rim, by the density, whatever the time's unit."""
+    r = np.linspace(0, 0.5, 4001)
+    w = r * (1 + 19 * np.exp(-(0.5 - r) / 0.1))
+    for end in (2, 2e3):
+        points = (Box(t=(0, end)) * DISK).graded(4000, 0, "rim", ratio=20)
+        radii = np.hypot(points[:, 1] - 1, points[:, 2])
+        assert radii.mean() == pytest.approx((r * w).sum() / w.sum(), rel=5e-3)
+        assert points[:, 0].mean() == pytest.approx(end / 2, rel=0.01)
 
 
 def test_boxes_stay_boxes() -> None:

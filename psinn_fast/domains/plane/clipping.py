@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...kernels.errors import InputError
+from ..part_names import refuse_clashes
 from .crossings import crossings
 from .curves import Curve, Pair
 from .outline import Outline, Piece, chained, extent_of
@@ -58,7 +59,7 @@ def clipped(what: str, operation: str, one: Outline, other: Outline) -> Outline:
     _refuse_open(what, kept)
     if not kept or found.area <= slack * sum(curve.length for curve in found.curves):
         raise InputError(f"{what}: nothing is left, it is empty")
-    found.refuse_clashes(what)
+    refuse_clashes(what, found.names.values())
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,17 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...kernels.errors import InputError
+from ..part_names import Label, names_of
 from .curves import Curve
 
 Points = npt.NDArray[np.float64]
-
-
-class Label(NamedTuple):
-    """What a part is called in the shape that it comes from, and which one of the shapes that were combined this is."""
-
-    name: str
-    source: int = 0
 
 
 class Piece(NamedTuple):
@@ -48,14 +40,7 @@ class Outline:
 
     @cached_property
     def names(self) -> dict[Label, str]:
-        """Of all labels: a name that several shapes have is followed by a number, 1 for the first of them."""
-        shapes: dict[str, list[int]] = {}
-        for name, source in sorted(set(self.labels)):
-            shapes.setdefault(name, []).append(source)
-        return {
-            label: label.name + (str(shapes[label.name].index(label.source) + 1) if len(shapes[label.name]) > 1 else "")
-            for label in self.labels
-        }
+        return names_of(self.labels)
 
     @cached_property
     def parts(self) -> dict[str, list[Curve]]:
@@ -104,14 +89,6 @@ class Outline:
     @property
     def n_shapes(self) -> int:
         return 1 + max(label.source for label in self.labels)
-
-    def refuse_clashes(self, what: str) -> None:
-        """
-        Raises:
-            InputError: two parts have one name, since one of them was called what numbers make of another.
-        """
-        if twice := [name for name, count in Counter(self.names.values()).items() if count > 1]:
-            raise InputError(f"{what}: two parts would be called {twice[0]!r}; give one another name by renamed(...)")
 
 
 def extent_of(curves: Iterable[Curve]) -> tuple[Points, Points]:

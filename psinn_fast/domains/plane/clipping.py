@@ -7,7 +7,7 @@ lies: within the other, out of it, or on its boundary, which then runs in the sa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +17,7 @@ from ...kernels.errors import InputError
 from ..part_names import refuse_clashes
 from .crossings import crossings
 from .curves import Curve, Pair
-from .outline import Outline, Piece, chained, extent_of
+from .outline import Outline, Piece, chained, extent_of, slack_of
 from .scanning import is_within
 
 Points = npt.NDArray[np.float64]
@@ -38,19 +38,18 @@ def clipped(what: str, operation: str, one: Outline, other: Outline) -> Outline:
         InputError: nothing is left, nothing is taken away, or boundaries that nearly touch: rounding errors decide.
     """
     other = other.numbered_from(one.n_shapes)
-    low, high = extent_of([*one.curves, *other.curves])
-    slack = SAME * float((high - low).max())
+    slack = slack_of(extent_of([*one.curves, *other.curves]), SAME)
     pieces = _cut(one, other, slack)
-    places = [
-        _places([piece.curve for piece in own], facing, slack) for own, facing in zip(pieces, (other, one), strict=True)
+    sides = [
+        _sides([piece.curve for piece in own], facing, slack) for own, facing in zip(pieces, (other, one), strict=True)
     ]
-    if operation == "-" and set(places[0].tolist()) <= {_OUT, _AGAINST} and _WITHIN not in places[1]:
+    if operation == "-" and set(sides[0].tolist()) <= {_OUT, _AGAINST} and _WITHIN not in sides[1]:
         raise InputError(f"{what}: nothing is taken away, the second one lies outside of the first; leave it out")
     kept = [
         piece
-        for own, found, wanted in zip(pieces, places, _KEPT[operation], strict=True)
-        for piece, place in zip(own, found.tolist(), strict=True)
-        if place in wanted
+        for own, found, wanted in zip(pieces, sides, _KEPT[operation], strict=True)
+        for piece, side in zip(own, found.tolist(), strict=True)
+        if side in wanted
     ]
     if operation == "-":
         first = {label.source for label in one.labels}
@@ -64,30 +63,35 @@ def clipped(what: str, operation: str, one: Outline, other: Outline) -> Outline:
 
 
 def _cut(one: Outline, other: Outline, slack: float) -> tuple[list[Piece], list[Piece]]:
-    """The pieces of both, cut where they meet those of the other. Points that are one have the same numbers."""
+    """The pieces of both, cut where they meet those of the other."""
     pair = (one.curves, other.curves)
-    meets: tuple[list[list[Points]], list[list[Points]]] = ([[] for _ in pair[0]], [[] for _ in pair[1]])
+    meets: tuple[list[list[Pair]], list[list[Pair]]] = ([[] for _ in pair[0]], [[] for _ in pair[1]])
     for i, j in _neighbours(*pair, slack):
-        found = crossings(pair[0][i], pair[1][j], slack)
-        meets[0][i].append(found)
-        meets[1][j].append(found)
-    for own, facing, lists in zip(pair, pair[::-1], meets, strict=True):
-        ends = np.array([end for curve in facing for end in (curve.start, curve.end)])
-        for curve, points in zip(own, lists, strict=True):
-            points.append(ends[curve.near(ends, slack)])
-    every = [end for curve in (*pair[0], *pair[1]) for end in (curve.start, curve.end)]
-    place = _Places(
-        np.concatenate([np.array(every), *(found for lists in meets for own in lists for found in own)]), slack
-    )
-    first, second = (
+        first, second = pair[0][i], pair[1][j]
+        crossed = crossings(first, second, slack)
+        meets[0][i] += _pairs(crossed) + _on(first, second, slack)
+        meets[1][j] += _pairs(crossed) + _on(second, first, slack)
+    ends = [end for curve in (*pair[0], *pair[1]) for end in (curve.start, curve.end)]
+    place = _places([*ends, *(point for lists in meets for own in lists for point in own)], slack)
+    cut_one, cut_other = (
         [
             Piece(part, piece.label)
             for piece, points in zip(outline.pieces, lists, strict=True)
-            for part in _parts(piece.curve, np.concatenate([np.empty((0, 2)), *points]), place, slack)
+            for part in _parts(piece.curve, points, place, slack)
         ]
         for outline, lists in zip((one, other), meets, strict=True)
     )
-    return first, second
+    return cut_one, cut_other
+
+
+def _pairs(points: Points) -> list[Pair]:
+    return [(x, y) for x, y in points.tolist()]
+
+
+def _on(curve: Curve, other: Curve, slack: float) -> list[Pair]:
+    """The ends of another curve that are on one."""
+    ends = np.array([other.start, other.end])
+    return _pairs(ends[curve.near(ends, slack)])
 
 
 def _neighbours(one: Sequence[Curve], other: Sequence[Curve], slack: float) -> npt.NDArray[np.int64]:
@@ -102,56 +106,52 @@ def _neighbours(one: Sequence[Curve], other: Sequence[Curve], slack: float) -> n
     return np.argwhere(~apart)
 
 
-class _Places:
-    """The same numbers for points that are one."""
+def _places(points: Sequence[Pair], slack: float) -> dict[Pair, Pair]:
+    """Of points that are one, for each of them the one that comes first."""
+    from scipy.spatial import cKDTree  # takes a while to import, and few need it
 
-    def __init__(self, points: Points, slack: float) -> None:
-        from scipy.spatial import cKDTree  # takes a while to import, and few need it
+    every = list(dict.fromkeys(points))
+    first = list(range(len(every)))
 
-        self._points, self._tree = points, cKDTree(points)
-        self._first = np.arange(len(points))
-        for pair in self._tree.query_pairs(slack):  # to the first of those that are near each other
-            one, other = sorted(map(self._number, pair))
-            self._first[other] = one
+    def number(i: int) -> int:
+        while first[i] != i:
+            i = first[i]
+        return i
 
-    def __call__(self, point: Points) -> Pair:
-        x, y = self._points[self._number(int(self._tree.query(point)[1]))].tolist()
-        return x, y
-
-    def _number(self, number: int) -> int:
-        while self._first[number] != number:
-            number = int(self._first[number])
-        return number
+    for i, j in sorted(cKDTree(every).query_pairs(slack)):
+        earlier, later = sorted((number(i), number(j)))
+        first[later] = earlier
+    return {point: every[number(i)] for i, point in enumerate(every)}
 
 
-def _parts(curve: Curve, points: Points, place: _Places, slack: float) -> list[Curve]:
+def _parts(curve: Curve, points: Sequence[Pair], place: Mapping[Pair, Pair], slack: float) -> list[Curve]:
     """A curve cut at points that lie on it."""
+    if not points and place[curve.start] == curve.start and place[curve.end] == curve.end:
+        return [curve]
     sign = 1.0 if curve.first < curve.last else -1.0
-    parameters = curve.parameters(points)
-    stops = [(curve.first, place(np.array(curve.start)))]
-    for number in np.argsort(sign * parameters, kind="stable"):
-        stops.append((float(parameters[number]), place(points[number])))
-    stops.append((curve.last, place(np.array(curve.end))))
+    parameters = curve.parameters(np.array(points).reshape(-1, 2))
+    order = np.argsort(sign * parameters, kind="stable")
+    inner = [(float(parameters[i]), place[points[i]]) for i in order.tolist()]
+    stops = [(curve.first, place[curve.start]), *inner, (curve.last, place[curve.end])]
     parts = []
     for (first, start), (last, end) in pairwise(stops):
         part = curve.between(first, last, start, end)
-        if first != last and (start != end or part.length > _LOOP * slack or len(stops) == 2):
+        if first != last and (start != end or part.length > _LOOP * slack or not points):
             parts.append(part)
     return parts
 
 
-def _places(curves: Sequence[Curve], outline: Outline, slack: float) -> npt.NDArray[np.int64]:
+def _sides(curves: Sequence[Curve], outline: Outline, slack: float) -> npt.NDArray[np.int64]:
     """(N,): where the middle of each curve lies."""
-    middles = np.array([(curve.first + curve.last) / 2 for curve in curves])
-    pairs = list(zip(curves, middles, strict=True))
-    points = np.concatenate([curve.placed(np.array([middle])) for curve, middle in pairs])
-    normals = np.concatenate([curve.normals(np.array([middle])) for curve, middle in pairs])
-    places = np.where(is_within(outline.curves, points), _WITHIN, _OUT)
+    points, normals = (np.concatenate(found) for found in zip(*[curve.middle for curve in curves], strict=True))
+    sides = np.where(is_within(outline.curves, points), _WITHIN, _OUT)
     for other in outline.curves:
-        near = np.flatnonzero(other.near(points, slack))
+        low, high = other.extent
+        rows = np.flatnonzero(((points >= low - slack) & (points <= high + slack)).all(1))
+        near = rows[other.near(points[rows], slack)] if len(rows) else rows
         along = (other.normals(other.parameters(points[near])) * normals[near]).sum(1) > 0
-        places[near] = np.where(along, _ALONG, _AGAINST)
-    return places
+        sides[near] = np.where(along, _ALONG, _AGAINST)
+    return sides
 
 
 def _refuse_open(what: str, pieces: Sequence[Piece]) -> None:

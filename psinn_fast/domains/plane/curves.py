@@ -74,6 +74,11 @@ class Segment:
         t = parameter[:, None]
         return np.asarray((1 - t) * self.start + t * np.array(self.end))
 
+    @cached_property
+    def middle(self) -> tuple[Points, Points]:
+        """Point and normal (1, 2) in the middle of its parameters."""
+        return _middle(self)
+
     def normals(self, parameter: Points) -> Points:
         x, y = self._along / self.length
         return np.tile([y, -x], (len(parameter), 1))
@@ -164,6 +169,10 @@ class Arc:
     def placed(self, parameter: Points) -> Points:
         own = np.stack([self.axes[0] * np.cos(parameter), self.axes[1] * np.sin(parameter)], 1)
         return np.asarray(self.centre + own @ self.frame)
+
+    @cached_property
+    def middle(self) -> tuple[Points, Points]:
+        return _middle(self)
 
     def normals(self, parameter: Points) -> Points:
         own = np.stack([self.axes[1] * np.cos(parameter), self.axes[0] * np.sin(parameter)], 1)
@@ -310,6 +319,11 @@ Curve: TypeAlias = Segment | Arc
 def swept_by_chord(curve: Curve, about: Points) -> float:
     (x0, y0), (x1, y1) = np.subtract(curve.start, about), np.subtract(curve.end, about)
     return float(x0 * y1 - x1 * y0) / 2
+
+
+def _middle(curve: Curve) -> tuple[Points, Points]:
+    parameter = np.array([(curve.first + curve.last) / 2])
+    return curve.placed(parameter), curve.normals(parameter)
 
 
 def _moved(point: Pair, matrix: Points, step: Points) -> Pair:

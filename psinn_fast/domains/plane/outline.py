@@ -15,6 +15,9 @@ from .curves import Curve
 
 Points = npt.NDArray[np.float64]
 
+# How far rounding errors may move points, of their largest coordinate.
+_DIGITS = 64 * float(np.finfo(np.float64).eps)
+
 
 class Piece(NamedTuple):
     curve: Curve
@@ -60,11 +63,9 @@ class Outline:
     def extent(self) -> tuple[Points, Points]:
         return extent_of(self.curves)
 
-    @property
-    def size(self) -> float:
-        """The longer side of the bounds."""
-        low, high = self.extent
-        return float((high - low).max())
+    def slack(self, part: float) -> float:
+        """A part of the longer side of the bounds, or a few rounding errors of its numbers where these are more."""
+        return slack_of(self.extent, part)
 
     @cached_property
     def area(self) -> float:
@@ -95,6 +96,12 @@ def extent_of(curves: Iterable[Curve]) -> tuple[Points, Points]:
     """The lower and upper bounds (2,) of some curves."""
     ends = [curve.extent for curve in curves]
     return np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
+
+
+def slack_of(extent: tuple[Points, Points], part: float) -> float:
+    """`Outline.slack` of lower and upper bounds."""
+    low, high = extent
+    return max(part * float((high - low).max()), _DIGITS * float(np.abs(extent).max()))
 
 
 def chained(pieces: Sequence[Piece]) -> list[Piece]:

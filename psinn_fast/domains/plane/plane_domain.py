@@ -13,7 +13,7 @@ from ...frozen import frozen
 from ...kernels import checks
 from ...kernels.errors import InputError
 from ...networks.groups import SignedPermutation, maps_of_box
-from ..domain import ON_BOUNDARY, ROUNDING, Domain, Mask
+from ..domain import ON_BOUNDARY, Domain, Mask
 from ..measured import Measured
 from ..pointset import PointSet, Region
 from ..quadrature import EVEN, middles
@@ -55,21 +55,16 @@ class PlaneDomain(Domain):
         self._have(_outline=outline, parts=tuple(outline.parts))
 
     def contains(self, points: Points) -> Mask:
-        return self._within(points, _LAST_DIGITS)
-
-    def outside(self, points: npt.ArrayLike) -> Mask:
-        return ~self._within(self._points(points), ROUNDING)
-
-    def on_boundary(self, points: npt.ArrayLike, slack: float = ON_BOUNDARY) -> Mask:
-        return is_near(self._outline.curves, self._points(points), slack * self._outline.size)
-
-    def _within(self, points: Points, slack: float) -> Mask:
-        """Whether points are within the boundary, or not farther from it than a part of the size."""
         curves = self._outline.curves
         found = is_within(curves, points)
         rest = np.flatnonzero(~found)
-        found[rest] = is_near(curves, points[rest], slack * self._outline.size)
+        found[rest] = is_near(curves, points[rest], self._outline.slack(_LAST_DIGITS))
         return found
+
+    def on_boundary(self, points: npt.ArrayLike, slack: float = ON_BOUNDARY) -> Mask:
+        given = self._points(points)
+        # Far from the origin rounding errors are more than the slack.
+        return super().on_boundary(given, slack) | is_near(self._outline.curves, given, self._outline.slack(0.0))
 
     def surface(self, part: str, unit: Points) -> tuple[Points, Points]:
         """`boundary_at`, in which nothing can be wrong."""
@@ -136,7 +131,8 @@ class PlaneDomain(Domain):
         leave their centre where it is, whatever the shape."""
         curves = self._outline.curves
         edge = np.concatenate([curve.at((np.arange(_TRIED) + 0.4) / _TRIED)[0] for curve in curves]) - self.centre
-        return tuple(g for g in maps_of_box([1.0, 1.0]) if self.on_boundary(self.centre + g(edge)).all())
+        slack = self._outline.slack(ON_BOUNDARY)
+        return tuple(g for g in maps_of_box([1.0, 1.0]) if is_near(curves, self.centre + g(edge), slack).all())
 
     def _some_parts(self, part: str | None) -> tuple[str, ...]:
         if part is not None and part in self._outline.vanished:

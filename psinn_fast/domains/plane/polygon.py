@@ -12,7 +12,7 @@ from ...kernels.errors import InputError, short
 from ...language.names import Names, split_names
 from .crossings import crossings
 from .curves import Segment
-from .outline import Outline, extent_of
+from .outline import Outline, extent_of, slack_of
 from .plane_domain import PlaneDomain
 
 Points = npt.NDArray[np.float64]
@@ -97,8 +97,7 @@ def _refuse_meeting(edges: Sequence[Segment]) -> None:
         InputError: edges that are no neighbours meet, or an edge goes back where the one before came from.
     """
     n = len(edges)
-    low, high = extent_of(edges)
-    slack = _SAME * float((high - low).max())
+    slack = slack_of(extent_of(edges), _SAME)
     for i, edge in enumerate(edges):
         back = edges[(i + 1) % n]
         one, two = (np.subtract(own.end, own.start) / own.length for own in (edge, back))

@@ -51,6 +51,10 @@ class Box(Domain):
     def interval_axes(self) -> tuple[int, ...]:
         return tuple(range(len(self.coords)))
 
+    @property
+    def centre(self) -> Points:
+        return np.asarray((self.low + self.high) / 2)
+
     def face(self, coord: str, end: str, n: int | Sequence[int]) -> PointSet:
         """Evenly spaced points on the face where ``coord`` is at its ``"low"`` or ``"high"`` end."""
         if not isinstance(coord, str) or normal(coord) not in self.coords:

@@ -16,9 +16,10 @@ from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..kernels.language.channels import MAX_INPUTS
 from ..language.names import by_normal_names
-from ..networks.groups import SignedPermutation, maps_of_box
+from ..networks.groups import SignedPermutation
 from . import combining
 from .boundary_checks import check_contains, check_part
+from .centres import centre_of, maps_about
 from .even_map import EvenMap, even_map
 from .graded import graded
 from .measured import Measured, measured
@@ -39,8 +40,8 @@ ON_BOUNDARY, _LAST_DIGITS = 1e-9, 4 * float(np.finfo(np.float64).eps)
 _LEAST, _AT_ONCE = 1 / 8192, 1 << 20
 # Points of an outline.
 _OUTLINE = 513
-# Points at which maps are tried, inside and on each part; at which a domain is checked.
-_TRIED, _TRIED_ON_PARTS, _CHECKED = 1024, 64, 64
+# Points at which a domain is checked.
+_CHECKED = 64
 # Points that are counted to measure a domain, and points of a part of a plane domain from which distances are measured.
 _COUNTED, _NEARBY = 1 << 16, 1 << 12
 
@@ -207,7 +208,8 @@ class Domain(metaclass=_Finished):
 
     @property
     def centre(self) -> Points:
-        return np.asarray((self.low + self.high) / 2)
+        """(d,): that of the bounds, or of what the boundary spans, if the domain has more symmetries about that."""
+        return self._centre
 
     def grid(self, n: int | Sequence[int]) -> PointSet:
         """Evenly spaced points of the bounds, ends included, of which those inside are kept.
@@ -376,17 +378,11 @@ class Domain(metaclass=_Finished):
 
     @cached_property
     def _symmetries(self) -> tuple[SignedPermutation, ...]:
-        d, reach = len(self.coords), float((self.high - self.low).max()) / 2
-        within = reach * (2 * even(_TRIED, d) - 1)
-        is_inside = self.inside(self.centre + within)
-        parts = [self.surface(part, even(_TRIED_ON_PARTS, d - 1, OFFSET))[0] for part in self.parts]
-        edge = np.concatenate([np.empty((0, d)), *parts])
-        return tuple(
-            g
-            for g in maps_of_box([1.0] * d)
-            if np.array_equal(self.inside(self.centre + g(within)), is_inside)
-            and self.on_boundary(self.centre + g(edge - self.centre), ROUNDING).all()
-        )
+        return maps_about(self, self.centre)
+
+    @cached_property
+    def _centre(self) -> Points:
+        return frozen(centre_of(self))  # type: ignore[no-any-return]
 
     @cached_property
     def _even_map(self) -> EvenMap | None:

@@ -54,6 +54,10 @@ class PlaneDomain(Domain):
         super().__init__(**dict(zip(coords, ends, strict=True)))
         self._have(_outline=outline, parts=tuple(outline.parts))
 
+    @property
+    def centre(self) -> Points:
+        return np.asarray((self.low + self.high) / 2)
+
     def contains(self, points: Points) -> Mask:
         curves = self._outline.curves
         found = is_within(curves, points)
@@ -127,8 +131,7 @@ class PlaneDomain(Domain):
 
     @cached_property
     def _symmetries(self) -> tuple[SignedPermutation, ...]:
-        """Those that take the boundary to itself. They take the bounds, which are tight, to themselves, so that they
-        leave their centre where it is, whatever the shape."""
+        """Those that take the boundary to itself, about the centre of the bounds, which are tight."""
         curves = self._outline.curves
         edge = np.concatenate([curve.at((np.arange(_TRIED) + 0.4) / _TRIED)[0] for curve in curves]) - self.centre
         slack = self._outline.slack(ON_BOUNDARY)

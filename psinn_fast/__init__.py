@@ -48,6 +48,7 @@ from .problem.conditions import Condition, Data, Dirichlet, Neumann, Periodic, R
 from .problem.integrals import Integral, Mean
 from .problem.pde import PDE
 from .problem.problem import Problem
+from .problem.quantities import Quantity
 from .problem.recipe import Paper, Recipe
 from .problem.table import Table
 from .problem.table_files import read_table
@@ -150,6 +151,7 @@ __all__ = [
     "PsiLinear",
     "PsiMLP",
     "PsinnFastError",
+    "Quantity",
     "Recipe",
     "Regularizer",
     "Reproduction",

@@ -234,7 +234,9 @@ def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
     ]
     lines = [header]
     for label, solution in rows:
-        metrics = [_number(solution.metrics[name]) for name in ("relative_l2", "rmse", "max_error", "boundary_rmse")]
+        metrics = [
+            number_text(solution.metrics[name]) for name in ("relative_l2", "rmse", "max_error", "boundary_rmse")
+        ]
         coefficients = [f"{solution.coefficients[name]:.6g}" for name in unknowns]
         lines.append(
             [
@@ -253,6 +255,7 @@ def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
         )
         for line in lines
     ]
+    table += [f"{label}: {solution.described_quantities()}" for label, solution in rows if solution.quantities]
     table += [f"* {label}: {'; '.join(solution.warnings)}" for label, solution in rows if solution.warnings]
     true = rows[0][1].problem.true_coefficients
     if true:
@@ -260,14 +263,15 @@ def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
     if paper := rows[0][1].problem.recipe.paper:
         reported = {"L2 errors": paper.errors, **paper.coefficients}
         table += [
-            f"the paper's {what}: " + ", ".join(f"{method} {_number(value)}" for method, value in found.items())
+            f"the paper's {what}: " + ", ".join(f"{method} {number_text(value)}" for method, value in found.items())
             for what, found in reported.items()
             if found
         ]
     return "\n".join(table)
 
 
-def _number(value: float | Mapping[str, float | None] | Mapping[str, float] | None) -> str:
+def number_text(value: Any) -> str:
+    """A metric, or a part of one."""
     if value is None:
         return "-"
     if isinstance(value, Mapping):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy.typing as npt
 from torch import Tensor
@@ -34,6 +34,9 @@ class Setup:
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Solution(FitResult):
     """What `solve` found: a `FitResult` with the problem, how it was trained, and ``metrics``, see `error_metrics`.
+
+    ``metrics["quantities"]``: where the problem has any (`Recipe`), what they are for the network; None for one that is
+    no finite number.
 
     Printed, it says what was trained, how accurate it is where that is known, and ``status``.
     """
@@ -70,15 +73,26 @@ class Solution(FitResult):
         """``possible_errors`` as text, e.g. ``u 1.3e-06``."""
         return ", ".join(f"{name} {error:.1e}" for name, error in self.possible_errors.items())
 
+    @property
+    def quantities(self) -> dict[str, float | None]:
+        """What the problem asks for besides, by name."""
+        return cast(dict[str, "float | None"], self.metrics.get("quantities", {}))
+
+    def described_quantities(self) -> str:
+        """With their references, e.g. ``drag = 20.5 (reference 20.57, -0.34 %)``."""
+        references = {name: quantity.reference for name, quantity in self.problem.quantities.items()}
+        return ", ".join(_beside(name, value, references.get(name)) for name, value in self.quantities.items())
+
     def __repr__(self) -> str:
         error = self.metrics["relative_l2"]
         known = "" if error is None else f"relative L2 {error if isinstance(error, dict) else format(error, '.3e')}, "
         allowed = f"residuals allow {self.allowed}, " if self.allowed else ""
         losses = ", ".join(f"{name} {loss:.2e}" for name, loss in self.losses.items())
         found = "".join(f", {name} = {value:.6g}" for name, value in self.coefficients.items())
+        asked = f", {self.described_quantities()}" if self.quantities else ""
         return (
             f"Solution of {self.problem.name} by {self.setup.method}, {self.net.structure.n_parameters} parameters, "
-            f"{self.setup.optimizer}: {known}{allowed}losses {losses}{found}; status: {self.status}"
+            f"{self.setup.optimizer}: {known}{allowed}losses {losses}{found}{asked}; status: {self.status}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,6 +111,7 @@ class Solution(FitResult):
             "steps": self.steps,
             "seconds": round(self.seconds, 3),
             **self.metrics,
+            "quantities": self.quantities,
             "coefficients": self.coefficients,
             "loss": self.losses,
             "held_out": self.held_out,
@@ -108,3 +123,12 @@ class Solution(FitResult):
             "stopped_by": self.stopped_by,
             "solver": self.solver,
         }
+
+
+def _beside(name: str, value: float | None, reference: float | None) -> str:
+    """A quantity beside what it ought to be."""
+    text = f"{name} = {'-' if value is None else format(value, '.6g')}"
+    if reference is None:
+        return text
+    off = f", {100 * (value / reference - 1):+.2g} %" if reference and value is not None else ""
+    return f"{text} (reference {reference:.6g}{off})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
@@ -12,7 +13,7 @@ from pathlib import Path
 from .building import Network, build_network, chosen_network
 from .devices import find_device
 from .kernels import checks, get_backend
-from .kernels.errors import InputError
+from .kernels.errors import InputError, OutputWarning
 from .networks.mlp import PsiMLP
 from .networks.structure import Structure
 from .problem.problem import Problem
@@ -24,6 +25,7 @@ from .scaling.natural_units import float32_suffices
 from .storage.files import as_path
 from .training.abort import abortable
 from .training.checks import check_regularizer, time_limit
+from .training.doubts import Errors, Metric
 from .training.fitting import no_checkpoint, trained
 from .training.interrupt import InterruptFlag
 from .training.metrics import METRICS, ErrorMeter
@@ -84,6 +86,7 @@ def solve(
     for one in optimizers:
         check_regularizer(options.regularizer, net, one)
     errors = ErrorMeter(problem, options.backend)  # an exact solution that fails shows now, not after the work
+    problem.quantities_of(net)  # and so does a quantity
     checkpoint = None
     if out is not None:
         checkpoint = as_path("out", out) / CHECKPOINT
@@ -98,12 +101,7 @@ def solve(
             result.end.backend, str(net.theta.dtype).removeprefix("torch."), seed,
         )  # fmt: skip
         found = {part.name: getattr(result, part.name) for part in fields(result)}
-        try:
-            metrics = errors(net)
-        except Exception:  # what ended training, a backend of the user's own, may fail here, too
-            if result.ended != "failed":
-                raise
-            metrics = dict.fromkeys(METRICS)
+        metrics = _metrics(problem, net, errors, has_failed=result.ended == "failed")
         solution = Solution(problem=problem, setup=setup, metrics=metrics, **found)
         if out is not None:
             with abortable(is_over):
@@ -133,6 +131,28 @@ def solve(
     if late.signal is not None:
         raise TrainingInterrupted(result, net, late.signal)
     return solution
+
+
+def _metrics(problem: Problem, net: PsiMLP, errors: ErrorMeter, has_failed: bool) -> dict[str, Metric]:
+    """Errors and quantities of a trained network."""
+    try:
+        found = errors(net)
+    except Exception:  # what ended training, a backend of the user's own, may fail here, too
+        if not has_failed:
+            raise
+        return dict.fromkeys(METRICS)
+    if problem.quantities:
+        found["quantities"] = _quantities(problem, net)
+    return found
+
+
+def _quantities(problem: Problem, net: PsiMLP) -> Errors:
+    """A function of a user's may not cost what was trained."""
+    try:
+        return {**problem.quantities_of(net)}
+    except InputError as error:
+        warnings.warn(str(error), OutputWarning, stacklevel=5)
+        return dict.fromkeys(problem.quantities)
 
 
 def _built(

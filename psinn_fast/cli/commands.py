@@ -22,7 +22,7 @@ from ..kernels import checks
 from ..kernels.errors import CheckpointWarning, DivergedError, InputError, OutputWarning, PsinnFastError, TrainingError
 from ..kernels.language.regularizer import Regularizer
 from ..networks.structure import Structure
-from ..pipeline import compared_by_adam, comparison_table, run_pipeline
+from ..pipeline import compared_by_adam, comparison_table, number_text, run_pipeline
 from ..problem.problem import Problem
 from ..problems import get_problem, parse_number
 from ..report.output import check_writable, save_discovery
@@ -167,6 +167,9 @@ def _solve(options: argparse.Namespace) -> int:
     else:
         say(str(solution.net.structure))
         say(comparison_table(((options.method, solution),)))
+        by_part = solution.metrics["part_rmse"]
+        for part, error in by_part.items() if isinstance(by_part, dict) else ():
+            say(f"RMSE on {part}: {number_text(error)}")
         if solution.allowed:
             say(f"relative errors that the residuals allow: {solution.allowed}")
         say(f"status: {solution.status} ({solution.stopped_by})")

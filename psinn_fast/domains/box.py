@@ -71,10 +71,10 @@ class Box(Domain):
         normals = np.repeat([self._normal(name) for name in parts], len(points) // len(parts), axis=0)
         return PointSet.of(points, Region(self, parts), normals, tuple(along))
 
-    def unseen_boundary(self, n: int) -> Points:
+    def unseen_parts(self, n: int) -> dict[str, Points]:
         """All faces, offset like `unseen_grid`."""
         steps = [(np.arange(k) + OFFSET) / k for k in counts(n, len(self.coords) - 1)]
-        return np.concatenate([self._on_face(part, steps) for part in self.parts])
+        return {part: self._on_face(part, steps) for part in self.parts}
 
     def check(self) -> None:
         """Nothing can be wrong with a box."""

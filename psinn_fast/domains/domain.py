@@ -267,13 +267,16 @@ class Domain(metaclass=_Finished):
 
     def unseen_boundary(self, n: int) -> Points:
         """Points of all parts, as many as `n` per axis of each face of a box, offset like `unseen_grid`."""
+        return np.concatenate([np.empty((0, len(self.coords))), *self.unseen_parts(n).values()])
+
+    def unseen_parts(self, n: int) -> dict[str, Points]:
+        """Those of `unseen_boundary` by part."""
         d = len(self.coords)
         (count,) = counts(n, 1) if d > 1 else (1,)
         total = 2 * d * count ** (d - 1)
         refuse_too_many(total)
         shares = zip(self.parts, self.shares(self.parts, total), strict=True)
-        sets = [self.surface(part, even(own, d - 1, OFFSET))[0] for part, own in shares]
-        return np.concatenate([np.empty((0, d)), *sets])
+        return {part: self.surface(part, even(own, d - 1, OFFSET))[0] for part, own in shares}
 
     def outside(self, points: npt.ArrayLike) -> Mask:
         """Which points (N, d) lie out of the domain by more than the rounding errors of float32, or are no numbers."""

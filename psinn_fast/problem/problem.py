@@ -21,6 +21,7 @@ from ..kernels.errors import InputError
 from ..language.expressions import short as shortened
 from ..language.tracing import Traced, source_of
 from ..networks.groups import Symmetry
+from ..networks.mlp import PsiMLP
 from ..portable import Portable
 from .bounds import Interval, Unknowns
 from .checks.assumptions import refuse_false_assumptions
@@ -40,6 +41,7 @@ from .conditions import Condition
 from .description import describe_problem
 from .meaning import same_numbers
 from .pde import PDE
+from .quantities import Quantity, measured
 from .recipe import Recipe
 
 Points = npt.NDArray[np.float64]
@@ -114,7 +116,8 @@ class Problem(Portable):
         return made
 
     def _functions(self) -> dict[str, object]:
-        return {f"problem {self.name!r}: exact": self.exact}
+        asked = {f"quantity {name!r}": quantity.function for name, quantity in self.quantities.items()}
+        return {f"problem {self.name!r}: exact": self.exact, **asked}
 
     def exact_at(self, points: Points) -> Points:
         """The exact solution at points (N, d): (N, F), NaN where it says nothing.
@@ -193,6 +196,19 @@ class Problem(Portable):
     def unknowns(self) -> Unknowns:
         """The unknown coefficients; programs take the free numbers behind them."""
         return Unknowns(self.pde.unknown, self.guess, cast(Mapping[str, Interval], self.bounds))
+
+    @property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """What results say beside errors, by name."""
+        return cast(Mapping[str, Quantity], self.recipe.quantities)
+
+    def quantities_of(self, net: PsiMLP) -> dict[str, float | None]:
+        """`quantities` of a network, by name; None for what is no finite number there.
+
+        Raises:
+            InputError: a function fails, or gives no number; a network of other inputs and outputs.
+        """
+        return measured(self.quantities, net, self.pde.coords, self.pde.fields)
 
     @property
     def default_layers(self) -> tuple[int, ...]:

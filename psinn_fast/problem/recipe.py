@@ -1,8 +1,8 @@
-"""How a problem is best trained, if nothing else is asked for, and what the paper reports of it."""
+"""How a problem is best trained, if nothing else is asked for, and what is reported of its solutions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..language.names import numbers_by_name
 from ..networks.structure import Structure, check_layer_sizes
+from .quantities import At, Quantity, checked_quantities
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Paper:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Defaults for networks and training of one problem.
+    """Defaults for networks and training of one problem, and what its results say.
 
     Args:
         structure: for the method ``psi``, if one is published.
@@ -58,6 +59,8 @@ class Recipe:
         student: hidden sizes of the student for discovery; None: (8, 8, 8).
         lr, steps: of Adam.
         paper: what the paper does and reports, where it has this problem.
+        quantities: what results say beside errors, by name: functions of ``at(points, wanted)``, or `Quantity` for one
+            that has a reference.
 
     Raises:
         InputError: settings that are no numbers in their range, or of another type.
@@ -70,6 +73,7 @@ class Recipe:
     lr: float = 1e-3
     steps: int = 20_000
     paper: Paper | None = None
+    quantities: Mapping[str, Quantity | Callable[[At], float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, kind in (("structure", Structure), ("paper", Paper)):
@@ -82,6 +86,7 @@ class Recipe:
             "student": None if self.student is None else checks.integers("student", self.student, 1),
             "lr": checks.number("lr", self.lr, above=0),
             "steps": checks.integer("steps", self.steps, 0),
+            "quantities": frozen(checked_quantities(self.quantities)),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)

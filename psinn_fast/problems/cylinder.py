@@ -18,6 +18,7 @@ from ..problem.conditions import Condition, Dirichlet, Residual
 from ..problem.pde import PDE
 from ..problem.problem import Problem
 from ..problem.recipe import Paper, Recipe
+from .flow_quantities import flow_quantities
 
 Points = npt.NDArray[np.float64]
 
@@ -110,6 +111,7 @@ def cylinder(pressure: float = 1, developed: float = 0, nodes: float = 0) -> Pro
                 milestones=(50_000, 150_000),
                 errors={"PINN": {"p": 1.5e-3}, "Psi-NN": {"p": 7.838e-4, "u": 1.854e-4, "v": 1.765e-5}},
             ),
+            quantities=flow_quantities(),
         ),
     )
 

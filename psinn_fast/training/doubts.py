@@ -8,8 +8,10 @@ from statistics import median
 
 from .history import History
 
-# A metric of `error_metrics`: a number, or one for each field; None where it is not known.
-Metric = float | dict[str, float | None] | None
+# A metric of `error_metrics`: a number, or one for each field, or these for each part of the boundary; None where it is
+# not known.
+Errors = dict[str, float | dict[str, float | None] | None]
+Metric = float | Errors | None
 
 # A loss this many times larger where no point was than where one was says that the network fits its points only,
 # unless it is below that part of the loss that training began with.
@@ -137,7 +139,7 @@ def inaccurate(metrics: Mapping[str, Metric]) -> tuple[str, ...]:
     large = [
         f"the relative L2 error{f' of {field}' if field else ''} is {100 * value:.0f} %"
         for field, value in by_field.items()
-        if value is not None and not value <= _INACCURATE
+        if isinstance(value, float) and not value <= _INACCURATE
     ]
     return (" and ".join(large),) if large else ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +17,15 @@ from ..networks.mlp import PsiMLP
 from ..problem.problem import Problem
 from ..problems import as_problem
 from .checks import check_fits
-from .doubts import Metric
+from .doubts import Errors, Metric
 
 Points = npt.NDArray[np.float64]
 # Points per axis of the evaluation grid, by number of coordinates.
 _RESOLUTION = {1: 4001, 2: 201, 3: 41, 4: 17}
 _COARSE = {1: 501, 2: 41, 3: 13, 4: 7}
 
-METRICS = ("relative_l2", "rmse", "mse", "max_error", "boundary_rmse")
+_ERRORS = ("relative_l2", "rmse", "mse", "max_error", "boundary_rmse")
+METRICS = (*_ERRORS, "part_rmse")
 
 
 def evaluate(net: PsiMLP, points: Points, backend: str = "auto") -> Points:
@@ -52,10 +54,13 @@ class ErrorMeter:
         self._backend = backend
         self._fields = problem.pde.fields
         self._grids: list[tuple[Points, Points]] = []
+        self._parts: dict[str, tuple[Points, Points]] = {}
         if problem.exact is not None:
             n = _RESOLUTION[len(problem.pde.coords)]
             grids = problem.domain.unseen_grid(n), problem.domain.unseen_boundary(n)
             self._grids = [(points, _exact(problem, points)) for points in grids]
+            on_parts = problem.domain.unseen_parts(n)
+            self._parts = {part: (np.array(points), _exact(problem, points)) for part, points in on_parts.items()}
 
     def __call__(self, net: PsiMLP) -> dict[str, Metric]:
         if not self._grids:
@@ -64,16 +69,26 @@ class ErrorMeter:
         columns = [
             _errors(*(part[:, field] for part in (*inside, on_boundary[0]))) for field in range(len(self._fields))
         ]
-        return {
-            name: columns[0][name]
-            if len(columns) == 1
-            else {field: column[name] for field, column in zip(self._fields, columns, strict=True)}
-            for name in METRICS
-        }
+        found: dict[str, Metric] = {name: self._by_field([column[name] for column in columns]) for name in _ERRORS}
+        found["part_rmse"] = self._on_parts(net)
+        return found
+
+    def _on_parts(self, net: PsiMLP) -> Errors:
+        """RMSE on each part of the boundary, by its name."""
+        found = {}
+        for part, (points, exact) in self._parts.items():
+            error = evaluate(net, points, self._backend) - exact
+            found[part] = self._by_field([_rmse(column) for column in error.T])
+        return found
+
+    def _by_field(self, numbers: list[float | None]) -> Any:
+        """The one number, or numbers by field name."""
+        return numbers[0] if len(numbers) == 1 else dict(zip(self._fields, numbers, strict=True))
 
 
 def error_metrics(net: PsiMLP, problem: Problem | str, backend: str = "auto") -> dict[str, Metric]:
     """Relative L2, RMSE, MSE and maximum error inside, RMSE on the boundary; numbers for one field, else by field name.
+    "part_rmse": the RMSE on each part of the boundary, by the part's name.
 
     relative_l2 = ||u - u*|| / ||u*||, over an `unseen_grid` of the domain; None where u* is zero, so that only the
     absolute errors mean something. Points where the exact solution is NaN, as outside the region that it describes, are
@@ -112,9 +127,9 @@ def _exact(problem: Problem, points: Points) -> Points:
 
 def _errors(error: Points, exact: Points, boundary_error: Points) -> dict[str, float | None]:
     """Of one field, NaN where the exact solution is not known; None where that is everywhere."""
-    known, boundary_known = ~np.isnan(exact), ~np.isnan(boundary_error)
-    e, edge = error[known], boundary_error[boundary_known]
-    found: dict[str, float | None] = dict.fromkeys(METRICS, None)
+    known = ~np.isnan(exact)
+    e = error[known]
+    found: dict[str, float | None] = dict.fromkeys(_ERRORS)
     if e.size:
         mse = float((e**2).mean())
         found |= {
@@ -123,9 +138,14 @@ def _errors(error: Points, exact: Points, boundary_error: Points) -> dict[str, f
             "mse": mse,
             "max_error": float(np.abs(e).max()),
         }
-    if edge.size:
-        found["boundary_rmse"] = float(np.sqrt((edge**2).mean()))
+    found["boundary_rmse"] = _rmse(boundary_error)
     return found
+
+
+def _rmse(error: Points) -> float | None:
+    """Where it is known."""
+    known = error[~np.isnan(error)]
+    return float(np.sqrt((known**2).mean())) if known.size else None
 
 
 def _relative(error: Points, exact: Points) -> float:

@@ -20,6 +20,8 @@ Points = npt.NDArray[np.float64]
 _WORDS = {"|": "union", "&": "intersection", "-": "difference"}
 # An angle that is nearer to a multiple of a quarter turn is one: boxes stay boxes.
 _QUARTER = 1e-14
+# A whole turn, with rounding errors: larger angles may be degrees.
+_ROUND = 2 * math.pi + 1e-6
 
 
 def combined(operation: str, one: Domain, other: object) -> Domain:
@@ -78,12 +80,14 @@ def rotated(domain: Domain, angle: float, about: Sequence[float] | None, axis: S
     """Turned by an angle in radians, about a point, and in three dimensions an axis.
 
     Raises:
-        InputError: an angle that is not finite, a point of another dimension; an axis in the plane, none in space.
+        InputError: an angle beyond a whole turn, a point of another dimension; an axis in the plane, none in space.
     """
     what, d = f"{type(domain).__name__}.rotated", len(domain.coords)
     turn = checks.number(f"{what}: angle", angle)
-    if not math.isfinite(turn):
-        raise InputError(f"{what}: angle: expected a finite number, in radians, got {angle!r}")
+    if abs(turn) > _ROUND:
+        raise InputError(
+            f"{what}: angle: expected radians, up to 2 pi, got {turn:g}; if it is degrees, math.radians(...)"
+        )
     fixed = domain.centre if about is None else checks.numbers(f"{what}: about", about)
     if fixed.shape != (d,):
         raise InputError(f"{what}: about: expected a point of {d} numbers, got {short(about)}")

@@ -25,6 +25,7 @@ from psinn_fast.domains.combining import rotation
         (lambda: Disk().translated((1, 0)), "expected 2 numbers"),
         (lambda: Disk().translated(1, np.nan), "Disk.translated: step: 1 of 2 numbers are NaN"),
         (lambda: Disk().rotated(np.inf), "Disk.rotated: angle: expected a finite number"),
+        (lambda: Disk().rotated(45), "angle: expected radians, up to 2 pi, got 45; if it is degrees, math.radians"),
         (lambda: Disk().rotated("1"), "Disk.rotated: angle: expected a finite number"),
         (lambda: Disk().rotated(1.0, 0.0), "about: expected a point of 2 numbers, got 0.0"),
         (lambda: Disk().rotated(1.0, axis=(0, 0, 1)), "axis: a plane domain turns about a point, expected None"),

@@ -13,7 +13,7 @@ from .discovery.discover import discover
 from .discovery.extraction import DiscoveryError
 from .discovery.found import Discovery
 from .discovery.student import StudentSettings
-from .domains import Ball, Box, Cylinder, Disk, Domain, Ellipse, Polygon
+from .domains import Ball, Box, Cylinder, Disk, Domain, Ellipse, MeshDomain, Polygon, read_mesh
 from .fusing.fuse import fuse
 from .fusing.fused import Fused
 from .kernels import available_backends, get_backend, register_backend, unregister_backend
@@ -136,6 +136,7 @@ __all__ = [
     "Integral",
     "LayeredMLP",
     "Mean",
+    "MeshDomain",
     "Network",
     "Neumann",
     "Objective",
@@ -197,6 +198,7 @@ __all__ = [
     "load_network",
     "problem_symmetries",
     "published_structure",
+    "read_mesh",
     "read_table",
     "register_backend",
     "relation_matrix_figure",

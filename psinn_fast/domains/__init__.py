@@ -2,6 +2,7 @@
 
 from .box import Box
 from .domain import Domain
+from .meshes import MeshDomain, read_mesh
 from .plane import Disk, Ellipse, Polygon
 from .pointset import PointSet, Region, common_unit, normals_of, region_of
 from .solids import Ball, Cylinder
@@ -15,12 +16,14 @@ __all__ = [
     "Disk",
     "Domain",
     "Ellipse",
+    "MeshDomain",
     "PointSet",
     "Polygon",
     "Region",
     "check_shrunk",
     "common_unit",
     "normals_of",
+    "read_mesh",
     "region_of",
     "shrunk",
     "sobol",

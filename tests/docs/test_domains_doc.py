@@ -21,6 +21,7 @@ def test_the_examples(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkey
         exec(compile(block, "domains.md", "exec"), names)
     said = capsys.readouterr().out
     assert "['x -> y, y -> x']" in said
+    assert "('inlet', 'walls', 'untagged')" in said
     assert "Table(2 rows, 1 left out: x, y, u)" in said
     # u is symmetric, and about 0.9 at the corner that sticks in; errors of 30 iterations are below 1 %.
     net = names["solution"].net  # type: ignore[attr-defined]

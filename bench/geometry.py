@@ -9,10 +9,9 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import torch
 
@@ -20,7 +19,7 @@ from psinn_fast import GaussNewton, Network, Solution, solve
 
 from .environment import environment
 from .geometry_problems import PROBLEMS
-from .section import Row, attempt, save
+from .section import Row, errors_over_seeds, save
 
 # By problem: hidden layers, seconds, the relative L2 error to be reached.
 CASES: dict[str, tuple[tuple[int, ...], float, float]] = {
@@ -32,9 +31,11 @@ CASES: dict[str, tuple[tuple[int, ...], float, float]] = {
     "corner": ((20, 20, 20), 60, 2e-3),
 }
 RESULTS = Path(__file__).parent / "results"
+COMMAND = "python -m bench.geometry"
 
 
-def trained(name: str, seed: int, scale: float) -> Solution:
+def trained(name: str, seed: int, scale: float, threads: int) -> Solution:
+    torch.set_num_threads(threads)
     hidden, seconds, _ = CASES[name]
     problem = PROBLEMS[name]()
     layers = (len(problem.pde.coords), *hidden, 1)
@@ -43,9 +44,9 @@ def trained(name: str, seed: int, scale: float) -> Solution:
     )
 
 
-def run(name: str, scale: float, seed: int) -> Row:
+def run(name: str, scale: float, threads: int, seed: int) -> Row:
     """The error in the end, when it was below the bar for good, and what the result says of itself."""
-    solution, bar = trained(name, seed, scale), CASES[name][2]
+    solution, bar = trained(name, seed, scale, threads), CASES[name][2]
     curve = [(row["seconds"], row["relative_l2"]) for row in solution.history]
     above = [i for i, (_, error) in enumerate(curve) if not error <= bar]
     first = above[-1] + 1 if above else 0
@@ -64,16 +65,16 @@ def run(name: str, scale: float, seed: int) -> Row:
 
 def line(row: Row) -> str:
     good = [run for run in row["runs"] if "failure" not in run]
-    errors = [run["relative_l2"] for run in good] or [math.nan]
-    times = [run["seconds_to_bar"] for run in good] or [math.nan]
-    verdict = "meets" if max(errors) < row["bar"] and len(good) == len(row["runs"]) else "MISSES"
+    worst = max((run["relative_l2"] for run in good), default=math.nan)
+    slowest = max((run["seconds_to_bar"] for run in good), default=math.nan)
+    verdict = "meets" if worst < row["bar"] and len(good) == len(row["runs"]) else "MISSES"
     return (
-        f"{row['problem']:12} {median(errors):.1e} (worst {max(errors):.1e}) in {row['within']:g} s; below {row['bar']:g} "
-        f"after {median(times):.1f} s (worst {max(times):.1f}), {verdict}"
+        f"{row['problem']:12} {row.get('median', math.nan):.1e} (worst {worst:.1e}) in {row['within']:g} s; "
+        f"{verdict} {row['bar']:g}, after at most {slowest:.1f} s"
     )
 
 
-def picture(names: Sequence[str], path: Path, scale: float) -> None:
+def picture(names: Sequence[str], path: Path, scale: float, threads: int) -> None:
     """A row for each problem of two coordinates: the network and its error on the domain."""
     from psinn_fast.report.plots import Canvas, new_figure, save_figure
     from psinn_fast.training.metrics import evaluate
@@ -82,7 +83,7 @@ def picture(names: Sequence[str], path: Path, scale: float) -> None:
     figure = new_figure(3.6 * len(plane), 6.4)
     axes = figure.subplots(2, len(plane), squeeze=False)
     for column, name in enumerate(plane):
-        problem, net = PROBLEMS[name](), trained(name, 0, scale).net
+        problem, net = PROBLEMS[name](), trained(name, 0, scale, threads).net
         assert problem.exact is not None
         canvas = Canvas(problem.domain, 201)
         values = evaluate(net, canvas.points)[:, 0]
@@ -96,27 +97,27 @@ def picture(names: Sequence[str], path: Path, scale: float) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.geometry", description=__doc__)
+    parser = argparse.ArgumentParser(prog=COMMAND, description=__doc__)
     parser.add_argument("--problems", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="factor on all times")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--picture", type=Path, help="where to write one, instead of the table")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time; more than one for errors alone")
+    parser.add_argument("--picture", type=Path, help="where to draw one, instead of the table")
     parser.add_argument("--out", type=Path, default=RESULTS / "geometry.json")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
     if options.picture is not None:
-        picture(options.problems, options.picture, options.scale)
+        picture(options.problems, options.picture, options.scale, options.threads)
         return 0
-    rows: list[Row] = []
-    status = 0
-    for name in options.problems:
-        _, seconds, bar = CASES[name]
-        runs = [attempt({"seed": seed}, partial(run, name, options.scale, seed)) for seed in range(options.seeds)]
-        rows.append({"problem": name, "bar": bar, "within": options.scale * seconds, "runs": runs})
-        print(line(rows[-1]), flush=True)
-        status = save(options.out, rows, threads=options.threads, **environment())
-    return status
+    cases: list[tuple[Row, Callable[[int], Row]]] = [
+        (
+            {"problem": name, "bar": CASES[name][2], "within": options.scale * CASES[name][1]},
+            partial(run, name, options.scale, options.threads),
+        )
+        for name in options.problems
+    ]
+    rows = errors_over_seeds(cases, options.seeds, options.jobs, line)
+    return save(options.out, rows, command=COMMAND, **environment(options.threads))
 
 
 if __name__ == "__main__":

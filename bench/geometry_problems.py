@@ -102,7 +102,12 @@ PROBLEMS: dict[str, Callable[[], Problem]] = {
 
 
 def _poisson(
-    name: str, domain: Domain, u: sympy.Expr, coords: str, given: list[str] | None = None, others: list[Any] | None = None
+    name: str,
+    domain: Domain,
+    u: sympy.Expr,
+    coords: str,
+    given: list[str] | None = None,
+    others: list[Any] | None = None,
 ) -> Problem:
     """-lap u = f, f such that the solution is ``u``, whose values are given on the parts ``given`` (None: all)."""
     symbols = sympy.symbols(coords)

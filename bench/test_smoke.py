@@ -16,7 +16,7 @@ from torch import Tensor
 
 from psinn_fast.kernels.cpu.extension import why_not
 
-from . import accuracy, cpu, fronts, gauss_newton, layers, layouts, section, statuses, widths
+from . import accuracy, cpu, fronts, gauss_newton, geometry, layers, layouts, section, statuses, widths
 from .cases import Case
 from .check import WrongPeer, check
 from .peers import PEERS, OursStep, TaylorStep, TrainStep
@@ -198,6 +198,7 @@ class _Here(ThreadPoolExecutor):
     ("study", "arguments"),
     [
         (fronts, ["--problems", "shock", "--seconds", "0.1", "--threads", "1"]),
+        (geometry, ["--problems", "corner", "--scale", "0.001", "--threads", "1"]),
         (widths, ["--problems", "annulus", "--widths", "default", "2", "--seconds", "0.1"]),
         (layouts, ["--problems", "laplace", "--iterations", "1"]),
         (statuses, ["--problems", "heat pinn", "--optimizers", "adam"]),

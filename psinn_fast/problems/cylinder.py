@@ -102,7 +102,7 @@ def cylinder(pressure: float = 1, developed: float = 0, nodes: float = 0) -> Pro
             structure=flow_branches(),
             layers=(2, 40, 40, 40, 3),
             width=20,
-            student=(20, 20, 20),
+            student=(12, 12, 12),
             lr=1e-3,
             steps=20_000,
             paper=Paper(

@@ -12,7 +12,7 @@ from .comparison import NORMS, REPORTED, difference, fitting_norm, quantities, r
 from .pictures import collect_pictures, draw_losses
 from .plan import FOUND, OURS, PAPER, PINN, PSI, SETTINGS
 from .records import Records, machines
-from .tables import case_table, runs_table, summary_table
+from .tables import case_table, parts_table, quantities_table, runs_table, summary_table
 
 _SOURCE = "Liu et al., Nature Communications 16, 9558 (2025), doi 10.1038/s41467-025-64624-3"
 
@@ -36,17 +36,26 @@ def _head(records: Records, problems: dict[str, Problem]) -> Iterator[Block]:
         "of the paper, and by Gauss-Newton, which is ours. Networks: PINN (dense), PINN-post (the same, made "
         "symmetric), Psi-NN (the published structure), and the structure that pf.discover finds."
     )
+    if any(record.run.get("quick") for record in records.runs):
+        yield Text("Quick runs, of a few steps: they show that everything works, and their numbers mean nothing.")
     yield summary_table(records, problems)
     yield Text(
         "Medians of the seeds. The paper does not say how it normalises its errors: quantities are in the norm (of "
         "relative L2, RMSE and MSE) under which our runs in its setting come nearest to its numbers. Errors are taken "
         "on grids that no training sees. Loss curves and steps to a loss are read off every 400th part of a run."
     )
-    if texts := [*_shorter(records, problems), *_rankings(records, problems)]:
+    if texts := [*_ended(records), *_shorter(records, problems), *_rankings(records, problems)]:
         yield Items(tuple(texts))
     if records.missing:
         yield Heading(2, "Not in this report")
         yield Items(records.missing)
+
+
+def _ended(records: Records) -> Iterator[str]:
+    """Runs that did not come to their end."""
+    for record in records.runs:
+        if record.result["ended"] not in ("done", "time limit"):
+            yield f"{record.place}: {record.result['ended']} at step {whole(record.result['steps'])}."
 
 
 def _shorter(records: Records, problems: dict[str, Problem]) -> Iterator[str]:
@@ -72,6 +81,9 @@ def _case(records: Records, case: Case, problem: Problem) -> Iterator[Block]:
         if records.of(case, setting):
             yield Heading(3, SETTINGS[setting])
             yield case_table(records, case, problem, setting)
+    if quantities_there := quantities_table(records, case, problem):
+        yield Heading(3, "What else is asked for")
+        yield quantities_there
     yield from _differences(records, case, problem)
     yield draw_losses(records, case, problem)
     yield from collect_pictures(records, case, problem)
@@ -81,7 +93,21 @@ def _case(records: Records, case: Case, problem: Problem) -> Iterator[Block]:
         maps = "; ".join(f"{row['map']} ({own})" for row, own in zip(found["group"], signs, strict=True))
         yield Text(f"Discovered: {maps or 'no symmetry'}.")
         yield Code(str(Structure.from_entries(found["structure"])))
+    if on_parts := parts_table(records, case, problem):
+        yield Folded("RMSE on each part of the boundary", (on_parts,))
     yield Folded("Every run", (runs_table(records, case, problem),))
+    if doubts := _doubts(records, case):
+        yield Folded("What results say against themselves", (Items(doubts),))
+
+
+def _doubts(records: Records, case: Case) -> tuple[str, ...]:
+    """Warnings, by run."""
+    return tuple(
+        f"{record.run['method']}, {SETTINGS[record.run['setting']]}, seed {record.run['seed']}: {'; '.join(said)}"
+        for setting in (PAPER, OURS)
+        for record in records.of(case, setting)
+        if isinstance(said := record.result.get("warnings"), list) and said and all(isinstance(x, str) for x in said)
+    )
 
 
 def _differences(records: Records, case: Case, problem: Problem) -> Iterator[Block]:

@@ -90,6 +90,53 @@ def runs_table(records: Records, case: Case, problem: Problem) -> Table:
     return without_empty_columns(Table(header, tuple(rows), n_words=2 + (fields != [None])))
 
 
+def quantities_table(records: Records, case: Case, problem: Problem) -> Table | None:
+    """What a problem asks for beside its fields, medians; None where it asks for nothing."""
+    names = _entries(records, case, "quantities")
+    if not names:
+        return None
+    references = {name: quantity.reference for name, quantity in problem.quantities.items()}
+    rows = [("reference", "", *(number(references.get(name), 5) for name in names))]
+    for setting, label, runs in _groups(records, case):
+        cells = [number(_middle(_within(run, "quantities", name) for run in runs), 5) for name in names]
+        rows.append((label, SETTINGS[setting], *cells))
+    return Table(("network", "trained by", *names), tuple(rows), n_words=2)
+
+
+def parts_table(records: Records, case: Case, problem: Problem) -> Table | None:
+    """RMSE on the parts of the boundary, medians; None where they are not known."""
+    names = _entries(records, case, "part_rmse")
+    if not names:
+        return None
+    fields: Sequence[str | None] = problem.pde.fields if len(problem.pde.fields) > 1 else [None]
+    rows = []
+    for setting, label, runs in _groups(records, case):
+        for field in fields:
+            cells = [number(_middle(_within(run, "part_rmse", name, field) for run in runs)) for name in names]
+            rows.append((label, SETTINGS[setting], *([str(field)] if field else []), *cells))
+    header = ("network", "trained by", *(["field"] if fields != [None] else []), *names)
+    return Table(header, tuple(rows), n_words=2 + (fields != [None]))
+
+
+def _groups(records: Records, case: Case) -> list[tuple[str, str, list[Record]]]:
+    """Runs that differ in their seed alone."""
+    every = [(setting, label, records.of(case, setting, label)) for setting in (PAPER, OURS) for label in LABELS]
+    return [group for group in every if group[2]]
+
+
+def _entries(records: Records, case: Case, entry: str) -> list[str]:
+    """Names in a mapping of the results, in order of first use."""
+    own = [run.result.get(entry) for setting in (PAPER, OURS) for run in records.of(case, setting)]
+    return list(dict.fromkeys(name for found in own if isinstance(found, dict) for name in found))
+
+
+def _within(run: Record, entry: str, name: str, field: str | None = None) -> float | None:
+    found = run.result.get(entry)
+    value = found.get(name) if isinstance(found, dict) else None
+    value = value.get(field) if isinstance(value, dict) else value
+    return value if isinstance(value, (int, float)) else None
+
+
 def _coefficients(runs: Sequence[Record], problem: Problem, label: str) -> list[str]:
     cells = []
     for name in problem.true_coefficients:

@@ -16,8 +16,6 @@ from .plan import PINN, POST, Run, Wanted
 
 # Seconds for each step, point and expanded weight, before anything was measured.
 _FIRST_GUESS = 2e-10
-# A quick run by Gauss-Newton.
-_SHORT = 2.0
 
 
 class TimeLeft:
@@ -40,7 +38,7 @@ class TimeLeft:
             if work := self._work(run):
                 total += work * (median(own) if (own := rates.get((run.case.key, run.label))) else usual)
             else:
-                total += run.seconds(self._wanted) or _SHORT
+                total += run.seconds(self._wanted) or 0.0
         return total
 
     def _work(self, run: Run) -> float:

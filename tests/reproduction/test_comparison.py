@@ -15,7 +15,7 @@ from psinn_fast.reproduction.comparison import Quantity, difference, fitting_nor
 from psinn_fast.reproduction.markdown import markdown
 from psinn_fast.reproduction.page import page
 from psinn_fast.reproduction.records import Record, Records
-from psinn_fast.reproduction.tables import case_table, summary_table
+from psinn_fast.reproduction.tables import case_table, parts_table, quantities_table, summary_table
 
 
 @pytest.mark.parametrize(
@@ -120,6 +120,24 @@ def test_several_fields() -> None:
     assert difference(runs, CASE, problem, found[1], "Psi-NN") == (
         "Psi-NN, RMSE of v: 4.0e-4: 2.0 times larger than the paper's 2.00e-4."
     )
+
+
+def test_quantities_and_parts() -> None:
+    problem = pf.get_problem("cylinder")
+    flow = case_of("cylinder")
+    assert flow is not None
+    runs = [record("PINN", seed, {"u": 1e-4, "v": 4e-4, "p": 1e-3}) for seed in (0, 1)]
+    for seed, run in enumerate(runs):
+        run.run["case"] = "cylinder"
+        run.result.update(quantities={"drag": 20.0 + seed, "odd": None}, part_rmse={"inlet": {"u": 1e-3, "p": None}})
+    table = quantities_table(made(*runs), flow, problem)
+    assert table is not None
+    assert table.header == ("network", "trained by", "drag", "odd")
+    assert table.rows[1] == ("PINN", "Adam, as in the paper", "20.500", "–")
+    parts = parts_table(made(*runs), flow, problem)
+    assert parts is not None
+    assert [row[2:] for row in parts.rows] == [("u", "1.0e-3"), ("v", "–"), ("p", "–")]
+    assert quantities_table(RUNS, CASE, problem) is parts_table(RUNS, CASE, problem) is None
 
 
 def test_text_is_escaped(tmp_path: Path) -> None:

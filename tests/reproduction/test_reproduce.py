@@ -207,3 +207,14 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], small_paper
         assert message in capsys.readouterr().err
     assert main([*words, "--steps", "laplace=5", "--steps", "laplace=5"]) == 2
     assert "laplace is given twice" in capsys.readouterr().err
+
+
+def test_interrupted_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "solve", interrupted)
+    assert main(["reproduce", "--problems", "laplace", "--quick", "--quiet", "--out", str(tmp_path)]) == 130
+    assert f"what is done is in {tmp_path}, run the same command again to go on" in capsys.readouterr().err

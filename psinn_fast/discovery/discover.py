@@ -38,6 +38,7 @@ DIFFERING, MORE = 0.01, 2
 MOST_ELEMENTS = 16
 # The structured network's loss may be this much larger than the dense one's; seeds alone differ by more than 3.
 TOLERATED_LOSS = 10.0
+_NO_MAPS = "no signed permutation takes the domain to itself, so nothing was trained"
 # Losses below this part of the untrained network's are rounding errors of no consequence.
 NEGLIGIBLE_LOSS = 1e-14
 
@@ -109,9 +110,7 @@ def discover(
     clock, notes = _Clock(), list[str]()
     maps = problem.domain.symmetries()
     if not maps:
-        notes.append("no signed permutation takes the domain to itself, so nothing was trained")
-        return Discovery(problem, _dense(problem), (), (), notes=tuple(notes), backend=backend)
-
+        return Discovery(problem, _dense(problem), (), (), notes=(_NO_MAPS,), backend=backend)
     on_problem: dict[SignedPermutation, list[ProblemSymmetry]] | None = None
     if "problem" in wanted:
         with clock("problem"):

@@ -59,7 +59,7 @@ class Asymmetry:
     verdict: str
 
 
-def teacher_layers(problem: Problem, most: int = MOST_PARAMETERS) -> tuple[int, ...]:
+def scaled_layers(problem: Problem, most: int = MOST_PARAMETERS) -> tuple[int, ...]:
     """The problem's dense layers, hidden ones scaled down until the network has at most ``most`` parameters."""
     first, *hidden, last = problem.default_layers
     for percent in range(100, 0, -1):
@@ -83,7 +83,7 @@ def train(
     """Gauss-Newton networks, dense ones without ``structure``; and a line for each that diverged."""
     trained, failures = [], []
     if structure is None:
-        network = Network(layers=teacher_layers(problem), dtype="float64")
+        network = Network(layers=scaled_layers(problem), dtype="float64")
     else:
         network = Network("psi", structure=structure, width=width, dtype="float64")
     options = Options(backend=backend, progress=progress)

@@ -10,7 +10,7 @@ from .blocks import Block, Code, Folded, Heading, Items, Text, whole
 from .cases import Case
 from .comparison import NORMS, REPORTED, difference, fitting_norm, quantities, ranking
 from .pictures import collect_pictures, draw_losses
-from .plan import FOUND, OURS, PAPER, PINN, PSI, SETTINGS
+from .plan import FOUND, MOST_BY_NEWTON, OURS, PAPER, PINN, PSI, SETTINGS
 from .records import Records, machines
 from .tables import case_table, parts_table, quantities_table, runs_table, summary_table
 
@@ -33,7 +33,8 @@ def _head(records: Records, problems: dict[str, Problem]) -> Iterator[Block]:
     yield Heading(1, "Reproduction of the Psi-NN paper")
     yield Text(
         f"The problems of {_SOURCE}, trained anew by psinn_fast: with Adam, learning rates, layers, points and float32 "
-        "of the paper, and by Gauss-Newton, which is ours. Networks: PINN (dense), PINN-post (the same, made "
+        "of the paper, and by Gauss-Newton, which is ours, dense networks scaled to at most "
+        f"{MOST_BY_NEWTON} parameters. Networks: PINN (dense), PINN-post (the same, made "
         "symmetric), Psi-NN (the published structure), and the structure that pf.discover finds."
     )
     if any(record.run.get("quick") for record in records.runs):

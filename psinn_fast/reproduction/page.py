@@ -15,7 +15,7 @@ _STYLE = """
   :root { --text: #e3e8ee; --soft: #9aa7b4; --line: #35404c; --back: #12171d; --card: #1a2129; }
   img { filter: brightness(0.9); }
 }
-body { margin: 0 auto; max-width: 70rem; padding: 1.5rem 1.2rem 4rem; color: var(--text); background: var(--back);
+body { margin: 0 auto; max-width: 78rem; padding: 1.5rem 1.2rem 4rem; color: var(--text); background: var(--back);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 1rem 0 0.6rem; }
 h2 { font-size: 1.3rem; margin: 2.8rem 0 0.6rem; padding-top: 1rem; border-top: 1px solid var(--line); }
@@ -26,7 +26,7 @@ nav a { margin-right: 1rem; white-space: nowrap; }
 a { color: inherit; }
 .table { overflow-x: auto; margin: 0.6rem 0 1rem; }
 table { border-collapse: collapse; font-size: 0.86rem; font-variant-numeric: tabular-nums; }
-th, td { padding: 0.32rem 0.7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+th, td { padding: 0.32rem 0.6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom; white-space: normal; min-width: 4rem; }
 .word { text-align: left; }
 tbody tr:hover { background: var(--card); }

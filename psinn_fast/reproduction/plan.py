@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..building import Network
+from ..discovery.teachers import scaled_layers
 from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..networks.structure import Structure
@@ -24,6 +25,8 @@ _METHODS = {PINN: "pinn", POST: "pinn-post", PSI: "psi", FOUND: "psi"}
 COMPARED = {PAPER: (PINN, POST, PSI), OURS: (PINN, POST, PSI, FOUND)}
 # Of `--quick`, which shows that all of it works.
 QUICK_ADAM, QUICK_NEWTON, QUICK_SECONDS = 300, 8, 10.0
+# Parameters of the dense networks that Gauss-Newton trains.
+MOST_BY_NEWTON = 600
 DISCOVERY = "discovery"
 
 
@@ -88,10 +91,20 @@ class Run:
     def text(self) -> str:
         return f"{self.case.title}, {SETTINGS[self.setting]}, {self.label}, seed {self.seed}"
 
-    def network(self, found: Structure | None) -> Network:
+    def layers(self, problem: Problem) -> tuple[int, ...] | None:
+        """Of a dense network; None: it is none. Gauss-Newton gets one whose steps cost about as much as a Psi-NN's."""
+        if self.label not in (PINN, POST):
+            return None
+        return problem.default_layers if self.setting == PAPER else scaled_layers(problem, MOST_BY_NEWTON)
+
+    def network(self, problem: Problem, found: Structure | None) -> Network:
         """``found``: by `discover`, for the label that needs it."""
-        dtype = "float32" if self.setting == PAPER else "float64"
-        return Network(_METHODS[self.label], structure=found if self.label == FOUND else None, dtype=dtype)
+        return Network(
+            _METHODS[self.label],
+            layers=self.layers(problem),
+            structure=found if self.label == FOUND else None,
+            dtype="float32" if self.setting == PAPER else "float64",
+        )
 
     def optimizer(self, wanted: Wanted, problem: Problem) -> Adam | GaussNewton:
         if self.setting == PAPER:
@@ -110,6 +123,8 @@ class Run:
         """What makes this run another one if it changes, plain."""
         optimizer = self.optimizer(wanted, problem)
         own: dict[str, Any] = {"steps": optimizer.steps, "seconds": self.seconds(wanted)}
+        if layers := self.layers(problem):
+            own["layers"] = list(layers)
         if isinstance(optimizer, Adam):
             own |= {"lr": optimizer.lr, "milestones": list(optimizer.milestones)}
         return {

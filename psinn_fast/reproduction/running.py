@@ -60,7 +60,7 @@ def _train(
     try:
         solve(
             problem,
-            run.network(found),
+            run.network(problem, found),
             run.optimizer(wanted, problem),
             seconds=run.seconds(wanted),
             seed=run.seed,

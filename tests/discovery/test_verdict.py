@@ -35,7 +35,7 @@ from psinn_fast.discovery.discover import trial_of, untrained_loss
 from psinn_fast.discovery.teachers import (
     MOST_PARAMETERS,
     asymmetries,
-    teacher_layers,
+    scaled_layers,
     train,
 )
 from psinn_fast.networks.structure import Structure
@@ -76,9 +76,9 @@ def test_teachers_that_differ_get_company_and_time() -> None:
 
 
 def test_teachers_layers_are_scaled_down() -> None:
-    assert teacher_layers(small_laplace()) == (2, 6, 6, 1)
+    assert scaled_layers(small_laplace()) == (2, 6, 6, 1)
     problem = replace(small_laplace(), recipe=Recipe(layers=(2, 80, 40, 40, 1)))
-    layers = teacher_layers(problem)
+    layers = scaled_layers(problem)
     assert (
         Structure.dense(layers).n_parameters
         <= MOST_PARAMETERS

@@ -15,6 +15,7 @@ import psinn_fast as pf
 from psinn_fast.cli.commands import main
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.reproduction import plan, running
+from psinn_fast.reproduction.cases import chosen_cases
 from psinn_fast.reproduction.files import run_folders
 
 PAPER: dict[str, Any] = {"problems": "laplace", "settings": "paper", "seeds": 1}
@@ -187,6 +188,16 @@ def test_bad_input(tmp_path: Path, given: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         pf.reproduce(tmp_path, **{"problems": "laplace", **given})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dense_networks_of_gauss_newton_are_small() -> None:
+    (poisson,) = chosen_cases("poisson")
+    problem = poisson.made()
+    by_adam, by_newton = (plan.Run(poisson, setting, plan.PINN, 0).layers(problem) for setting in ("paper", "ours"))
+    assert by_adam == (2, 40, 20, 20, 1)
+    assert by_newton is not None
+    assert 500 < pf.Structure.dense(by_newton).n_parameters <= 600
+    assert plan.Run(poisson, "ours", plan.PSI, 0).layers(problem) is None
 
 
 def test_nothing_to_report(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ from .pipeline import run_pipeline
 from .problem.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
 from .problem.integrals import Integral, Mean
 from .problem.pde import PDE
+from .problem.point_files import read_points
 from .problem.problem import Problem
 from .problem.quantities import Quantity
 from .problem.recipe import Paper, Recipe
@@ -199,6 +200,7 @@ __all__ = [
     "problem_symmetries",
     "published_structure",
     "read_mesh",
+    "read_points",
     "read_table",
     "register_backend",
     "relation_matrix_figure",

@@ -2,7 +2,7 @@
 
 from .box import Box
 from .domain import Domain
-from .meshes import MeshDomain, read_mesh
+from .meshes import MeshDomain, opened, read_mesh
 from .plane import Disk, Ellipse, Polygon
 from .pointset import PointSet, Region, common_unit, normals_of, region_of
 from .solids import Ball, Cylinder
@@ -23,6 +23,7 @@ __all__ = [
     "check_shrunk",
     "common_unit",
     "normals_of",
+    "opened",
     "read_mesh",
     "region_of",
     "shrunk",

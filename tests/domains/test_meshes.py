@@ -259,5 +259,5 @@ def test_poisson_on_a_mesh(square: MeshDomain) -> None:
     flux = Neumann(square.boundary(40, "right"), u=exact)  # of which u_x = u
     conditions = [Residual(square.nodes), *sides, flux]
     own = Problem("mesh", PDE("x y", "u", lambda u: u.lap), square, conditions, exact=lambda p: exact(*p.T))
-    found = pf.solve(own, pf.Network("pinn", layers=[2, 10, 10, 1]), pf.GaussNewton(steps=40), seed=0)
+    found = pf.solve(own, pf.Network("pinn", layers=[2, 10, 10, 1]), pf.GaussNewton(steps=25), seed=0)
     assert found.metrics["relative_l2"] < 1e-3

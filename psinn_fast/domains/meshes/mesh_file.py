@@ -50,7 +50,7 @@ def read_mesh(path: str | Path, coords: Names | None = None) -> MeshDomain:
             nodes that are NaN or at one place, an edge in two groups.
     """
     where = as_path("path", path)
-    mesh = _read(where)
+    mesh = opened(where, "read_mesh")
     blocks = list(_blocks(where, mesh))
     n_corners = max((corners.shape[1] for _, corners in blocks), default=0)
     if n_corners < 3:
@@ -72,8 +72,9 @@ def read_mesh(path: str | Path, coords: Names | None = None) -> MeshDomain:
     return MeshDomain(names, nodes, cells, facets, opposite)
 
 
-def _read(where: Path) -> Any:
-    """
+def opened(where: Path, what: str) -> Any:
+    """What meshio makes of a file, for the function ``what``.
+
     Raises:
         InputError: meshio is missing, or cannot read the file.
     """
@@ -81,7 +82,7 @@ def _read(where: Path) -> Any:
         import meshio
     except ImportError:
         raise InputError(
-            'read_mesh: it needs the package meshio; pip install meshio, or pip install "psinn-fast[mesh]"'
+            f'{what}: it needs the package meshio; pip install meshio, or pip install "psinn-fast[mesh]"'
         ) from None
     try:
         os.close(open_regular(where))

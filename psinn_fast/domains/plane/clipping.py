@@ -66,12 +66,13 @@ def _cut(one: Outline, other: Outline, slack: float) -> tuple[list[Piece], list[
     """The pieces of both, cut where they meet those of the other."""
     pair = (one.curves, other.curves)
     meets: tuple[list[list[Pair]], list[list[Pair]]] = ([[] for _ in pair[0]], [[] for _ in pair[1]])
+    ends = [end for curve in (*pair[0], *pair[1]) for end in (curve.start, curve.end)]
+    known = list(dict.fromkeys(ends))
     for i, j in _neighbours(*pair, slack):
         first, second = pair[0][i], pair[1][j]
-        crossed = crossings(first, second, slack)
-        meets[0][i] += _pairs(crossed) + _on(first, second, slack)
-        meets[1][j] += _pairs(crossed) + _on(second, first, slack)
-    ends = [end for curve in (*pair[0], *pair[1]) for end in (curve.start, curve.end)]
+        crossed = crossings(first, second, slack, known)
+        meets[0][i] += crossed + _on(first, second, slack)
+        meets[1][j] += crossed + _on(second, first, slack)
     place = _places([*ends, *(point for lists in meets for own in lists for point in own)], slack)
     cut_one, cut_other = (
         [
@@ -84,14 +85,10 @@ def _cut(one: Outline, other: Outline, slack: float) -> tuple[list[Piece], list[
     return cut_one, cut_other
 
 
-def _pairs(points: Points) -> list[Pair]:
-    return [(x, y) for x, y in points.tolist()]
-
-
 def _on(curve: Curve, other: Curve, slack: float) -> list[Pair]:
     """The ends of another curve that are on one."""
     ends = np.array([other.start, other.end])
-    return _pairs(ends[curve.near(ends, slack)])
+    return [(x, y) for x, y in ends[curve.near(ends, slack)].tolist()]
 
 
 def _neighbours(one: Sequence[Curve], other: Sequence[Curve], slack: float) -> npt.NDArray[np.int64]:

@@ -7,26 +7,57 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from .curves import Arc, Curve, Segment
+from .curves import Arc, Curve, Pair, Segment
 
 Points = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 # Lines are parallel, a line touches an ellipse, terms of an equation are zero: to this part.
 _ROUNDING = 1e-13
 # Roots of a quartic may be off by this if several are one; how near the points are in the end, of the ellipse's size.
 _ROOT, _ON = 1e-3, 1e-8
 _NEWTON = 8
+# Curves that cross at a smaller angle (its sine) touch, if they are one, to the slack, for so many times the slack.
+_FLAT, _REACH = 1e-4, 1e6
 
 
-def crossings(one: Curve, other: Curve, slack: float) -> Points:
-    """The points (k, 2) that both have, to ``slack``; of stretches that both have none, or any."""
+def crossings(one: Curve, other: Curve, slack: float, known: list[Pair]) -> list[Pair]:
+    """The points that both have, to ``slack``; of stretches that both have none, or any.
+
+    Where curves touch, rounding errors may make two points of one, and move it along both by far more than off them. So
+    one that is ``known`` takes its place, the same for all curves that touch there; new ones are added to these.
+    """
     if isinstance(one, Segment):
         found = _of_segments(one, other) if isinstance(other, Segment) else _of_both(one, other)
     elif isinstance(other, Segment):
         found = _of_both(other, one)
     else:
         found = _of_arcs(one, other)
-    return np.asarray(found[one.near(found, slack) & other.near(found, slack)])
+    found = found[_on_both(found, one, other, slack)]
+    if not len(found):
+        return []
+    normals = [curve.normals(curve.parameters(found)) for curve in (one, other)]
+    is_flat = abs(normals[0][:, 0] * normals[1][:, 1] - normals[0][:, 1] * normals[1][:, 0]) < _FLAT
+    pairs = [(x, y) for x, y in found.tolist()]
+    return [
+        _standing_for(point, one, other, slack, known) if flat else point
+        for point, flat in zip(pairs, is_flat.tolist(), strict=True)
+    ]
+
+
+def _standing_for(point: Pair, one: Curve, other: Curve, slack: float, known: list[Pair]) -> Pair:
+    """A known point near one where curves touch, if they are one as far as that; else itself, which is known then."""
+    for stand in known:
+        if math.dist(point, stand) < _REACH * slack:
+            between = np.array([stand, np.add(stand, point) / 2])
+            if _on_both(between, one, other, slack).all():
+                return stand
+    known.append(point)
+    return point
+
+
+def _on_both(points: Points, one: Curve, other: Curve, slack: float) -> Mask:
+    return np.asarray(one.near(points, slack) & other.near(points, slack))
 
 
 def _of_segments(one: Segment, other: Segment) -> Points:

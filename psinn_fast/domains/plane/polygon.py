@@ -121,9 +121,8 @@ def _refuse_meeting(edges: Sequence[Segment]) -> None:
 
 def _common(one: Segment, other: Segment, slack: float) -> Points:
     mine, theirs = np.array([one.start, one.end]), np.array([other.start, other.end])
-    return np.concatenate([
-        crossings(one, other, slack), mine[other.near(mine, slack)], theirs[one.near(theirs, slack)]
-    ])  # fmt: skip
+    crossed = np.array(crossings(one, other, slack, [])).reshape(-1, 2)
+    return np.concatenate([crossed, mine[other.near(mine, slack)], theirs[one.near(theirs, slack)]])
 
 
 def _text(point: Sequence[float]) -> str:

@@ -113,6 +113,10 @@ TOUCHING = {
     "disks that touch, nearly": (Disk((0.1 + 0.2, 0), 0.7) | Disk((0.3 + 1.4, 0), 0.7), 0.98 * math.pi, "rim1 rim2"),
     "a disk within that touches": (UNIT - Disk((0.5, 0), 0.5), 0.75 * math.pi, "rim1 rim2"),
     "an ellipse that touches twice": (Ellipse(semi_axes=(2, 1)) - UNIT, math.pi, "rim1 rim2"),
+    "three that touch at one point": (
+        Ellipse((-1, -0.5), (0.25, 0.5)) | Ellipse((-1, 0.75), (0.75, 0.5)).rotated(math.pi / 2)
+        | Ellipse((-1, -0.5), (0.75, 0.5)), 0.75 * math.pi, "rim2 rim3",
+    ),
     "what was cut out, put back": ((SQUARE - UNIT) | UNIT, 4.0, "x_low x_high y_low y_high"),
     "two halves, put together": (
         (UNIT & Box(x=(0, 1), y=(-1, 1))) | (UNIT & Box(x=(-1, 0), y=(-1, 1))), math.pi, "rim1 rim2",

@@ -1,6 +1,7 @@
 """Where PDEs live, and the point sets on them."""
 
 from .box import Box
+from .cornered import Cornered
 from .domain import Domain
 from .meshes import MeshDomain, opened, read_mesh
 from .plane import Disk, Ellipse, Polygon
@@ -12,6 +13,7 @@ from .windows import check_shrunk, shrunk
 __all__ = [
     "Ball",
     "Box",
+    "Cornered",
     "Cylinder",
     "Disk",
     "Domain",

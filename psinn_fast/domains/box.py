@@ -135,6 +135,12 @@ class Box(Domain):
         return Box(**dict(zip(self.coords, ends, strict=True)))
 
     @cached_property
+    def _reentrant_corners(self) -> Points:
+        found = np.empty((0, len(self.coords)))
+        found.flags.writeable = False
+        return found
+
+    @cached_property
     def _symmetries(self) -> tuple[SignedPermutation, ...]:
         """Reflections, and exchanges of coordinates of which the box has equal sides."""
         return tuple(maps_of_box((self.high - self.low) / (self.high - self.low).max()))

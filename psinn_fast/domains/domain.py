@@ -20,6 +20,7 @@ from ..networks.groups import SignedPermutation
 from . import combining
 from .boundary_checks import check_contains, check_part
 from .centres import centre_of, maps_about
+from .corners import ends_and_kinks, reentrant
 from .even_map import EvenMap, even_map
 from .graded import graded
 from .measured import Measured, measured
@@ -187,6 +188,10 @@ class Domain(metaclass=_Finished):
             return self._measured[part].size
         inside = self.inside(self.from_unit(even(_COUNTED, len(self.coords))))
         return float(np.prod(self.high - self.low) * inside.mean())
+
+    def reentrant_corners(self) -> Points:
+        """(K, 2): of a plane domain the corners whose interior angle is more than 202 degrees; others have none."""
+        return self._reentrant_corners
 
     def elements(self, part: str, unit: Points) -> Points:
         """(N,): |d x / d unit| at parameters ``unit`` (N, d - 1), lengths or areas of the part for those of them."""
@@ -378,6 +383,13 @@ class Domain(metaclass=_Finished):
     @cached_property
     def _measured(self) -> dict[str, Measured]:
         return {part: measured(self, part) for part in self.parts}
+
+    @cached_property
+    def _reentrant_corners(self) -> Points:
+        is_plane = len(self.coords) == 2
+        found = reentrant(self, ends_and_kinks(self)) if is_plane else np.empty((0, len(self.coords)))
+        found.flags.writeable = False
+        return found
 
     @cached_property
     def _symmetries(self) -> tuple[SignedPermutation, ...]:

@@ -13,7 +13,7 @@ from ..kernels.errors import InputError
 from ..kernels.language.channels import ChannelSet
 from ..language.derivative_names import derivative_name
 from ..language.tracing import Traced, column_symbol
-from .given_columns import ROOT, known_anywhere, normal_column
+from .given_columns import ROOT, CornerRoots, known_anywhere, normal_column
 
 # Sums of weights this near to 1 are means.
 _ROUNDING = 1e-12
@@ -43,6 +43,8 @@ def describe_problem(problem: Problem) -> str:
         kind = _kind(condition)
         n, what = len(condition.sites[0]), "points" if len(condition.sites) == 1 else "pairs of points"
         weight = "weights by point" if ROOT in condition.columns else f"weight {condition.weight:g}"
+        if isinstance(condition.targets.get(ROOT), CornerRoots):
+            weight = f"weight {condition.weight:g}, less at re-entrant corners"
         lines.append(f"{condition.name}: {weight}, {n} {what} {kind}")
         lines += _residuals(traced, _shown_columns(condition, pde), _summed(condition))
         lines.append(f"    {_derivatives(traced.program.channels, pde)}")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..domains import Cornered, region_of
 from ..kernels import checks
 from ..kernels.errors import InputError
 from ..language.names import by_normal_names
@@ -31,6 +32,21 @@ class PointNormals:
     """The components of the normals along one axis, which point sets of a boundary bring along wherever they are."""
 
     axis: int
+
+
+@dataclass(frozen=True)
+class CornerRoots:
+    """Roots of what squares weigh near re-entrant corners (`Cornered`), less at points that are drawn there densely."""
+
+    region: Cornered
+
+    def __call__(self, *coordinates: Points) -> Points:
+        return self.at(np.stack(coordinates, 1))
+
+    def at(self, points: Points) -> Points:
+        weights = self.region.weight(np.asarray(points))
+        drawn = region_of(points)
+        return np.sqrt(weights if drawn is None else weights / drawn.density(np.asarray(points)))
 
 
 Target = float | npt.ArrayLike | Callable[..., npt.ArrayLike]
@@ -55,6 +71,9 @@ def columns_of(points: Points, normals: Points | None, given: Mapping[str, Given
             if normals is None:
                 raise InputError(f"{name}: {what}: these points bring no normals along")
             columns[what] = np.array(normals[:, value.axis])
+            continue
+        if isinstance(value, CornerRoots):
+            columns[what] = value.at(points)
             continue
         where = f"{name}: {described(what)}"
         array = checks.numbers(where, _values(value, points, where) if callable(value) else value)

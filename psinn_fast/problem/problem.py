@@ -38,6 +38,7 @@ from .checks.settings import (
 from .checks.unseen_jumps import refuse_unseen_jumps
 from .checks.unseen_sources import unseen_sources
 from .conditions import Condition
+from .corners import towards_corners
 from .description import describe_problem
 from .meaning import same_numbers
 from .pde import PDE
@@ -89,7 +90,8 @@ class Problem(Portable):
         settings = checked_settings(self)
         for name, value in settings.items():
             object.__setattr__(self, name, frozen(value))
-        object.__setattr__(self, "conditions", tuple(_numbered(self.conditions)))
+        conditions = [towards_corners(condition, self.pde) for condition in _numbered(self.conditions)]
+        object.__setattr__(self, "conditions", tuple(conditions))
         self.unknowns.start(guessed=True)  # a start that is not within its bounds is refused
         check_names(self)
         _ = self.traced  # a condition that does not fit the PDE is refused here, not at the first step

@@ -13,6 +13,7 @@ from ...frozen import frozen
 from ...kernels import checks
 from ...kernels.errors import InputError
 from ...networks.groups import SignedPermutation, maps_of_box
+from ..corners import reentrant
 from ..domain import ON_BOUNDARY, Domain, Mask
 from ..measured import Measured
 from ..pointset import PointSet, Region
@@ -128,6 +129,13 @@ class PlaneDomain(Domain):
     @cached_property
     def _measured(self) -> dict[str, Measured]:
         return {part: _measured(curves) for part, curves in self._outline.parts.items()}
+
+    @cached_property
+    def _reentrant_corners(self) -> Points:
+        ends = [end for curve in self._outline.curves if curve.start != curve.end for end in (curve.start, curve.end)]
+        found = reentrant(self, np.array(ends).reshape(-1, 2))
+        found.flags.writeable = False
+        return found
 
     @cached_property
     def _symmetries(self) -> tuple[SignedPermutation, ...]:

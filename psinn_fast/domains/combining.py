@@ -129,6 +129,10 @@ def renamed(domain: Domain, names: Mapping[str, str]) -> Domain:
         raise InputError(f'{what}: expected a dictionary of names, e.g. {{"rim": "cylinder"}}, got {short(names)}')
     if unknown := [name for name in names if name not in domain.parts]:
         raise InputError(f"{what}: {short(unknown[0])} is none of its parts {list(domain.parts)}")
+    from .product import Product
+
+    if isinstance(domain, Product):
+        return domain.named([names.get(part, part) for part in domain.parts])
     return _shapes(domain, what).renamed(domain, dict(names))  # type: ignore[no-any-return]
 
 

@@ -187,9 +187,18 @@ def test_moving_and_naming() -> None:
     assert holes.parts == (*CUBE.parts, "hot", "sphere")
     walls = HOLLOW.renamed(dict.fromkeys(CUBE.parts, "walls"))
     assert (walls.parts, walls.measure("walls")) == (("walls", "sphere"), pytest.approx(24))
+    assert (Box(t=(0, 1)) * BALL).renamed({"sphere": "wall"}).parts == ("t_low", "t_high", "wall")
     named = (Box(t=(0, 1)) * Disk()).renamed({"rim": "wall"})
     assert named.parts == ("t_low", "t_high", "wall")
     assert named.shrunk("t", 0, 0.5).parts == named.parts  # type: ignore[union-attr]
+
+
+def test_far_from_the_origin_and_small() -> None:
+    for scale, away in ((1.0, 1e4), (1e-6, 0.0)):
+        cube = Box(x=(away - scale, away + scale), y=(-scale, scale), z=(-scale, scale))
+        domain = cube - Ball((away, 0, 0), scale / 2)
+        assert domain.measure() == pytest.approx((8 - PI / 6) * scale**3, rel=1e-9)
+        assert domain.on_boundary(domain.boundary(300)).all()
 
 
 def test_symmetries() -> None:

@@ -13,7 +13,6 @@ from ...kernels.errors import InputError
 from ..box import Box
 from ..domain import Domain
 from ..part_names import Label, names_of
-from ..product import Product
 from .ball import Ball
 from .body import Body
 from .cylinder import Cylinder
@@ -54,8 +53,6 @@ def moved(domain: Domain, matrix: Points, step: Points) -> Domain:
 
 
 def renamed(domain: Domain, names: Mapping[str, str]) -> Domain:
-    if isinstance(domain, Product):
-        return domain.named([names.get(part, part) for part in domain.parts])
     what = type(domain).__name__
     made = _Made.of(domain, what)
     new = {label: Label(names.get(own, own)) for label, own in names_of(made.labels).items()}

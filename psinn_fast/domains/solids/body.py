@@ -22,7 +22,7 @@ Tree: TypeAlias = "int | tuple[str, Tree, Tree]"
 
 # A boundary is so thick, as a part of the largest number that places have, or, where it is not known by a formula, of
 # the bounds. Points so much farther beside it say which side is inside.
-_THICK, _ON, _BESIDE = 1e-12, 1e-11, 1e3
+_THICK, _ON, _BESIDE = 2e-14, 1e-11, 1e3
 # ... if that is more than this part of the bounds, where a class of a user's own may have rounded to float32.
 _ROUNDED = 1e-6
 

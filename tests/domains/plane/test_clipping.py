@@ -117,6 +117,9 @@ TOUCHING = {
         Ellipse((-1, -0.5), (0.25, 0.5)) | Ellipse((-1, 0.75), (0.75, 0.5)).rotated(math.pi / 2)
         | Ellipse((-1, -0.5), (0.75, 0.5)), 0.75 * math.pi, "rim2 rim3",
     ),
+    "a hole, and a neighbour": (
+        SQUARE - (Disk(radius=0.5) | Box(x=(1, 2), y=(-1, 1))), 4 - math.pi / 4, "x_low1 x_high1 y_low1 y_high1 rim",
+    ),
     "what was cut out, put back": ((SQUARE - UNIT) | UNIT, 4.0, "x_low x_high y_low y_high"),
     "two halves, put together": (
         (UNIT & Box(x=(0, 1), y=(-1, 1))) | (UNIT & Box(x=(-1, 0), y=(-1, 1))), math.pi, "rim1 rim2",

@@ -76,6 +76,12 @@ def test_sizes(domain: Domain, volume: float, areas: dict[str, float], tolerance
         assert domain.measure(part) == pytest.approx(area, rel=tolerance)
 
 
+def test_what_two_surfaces_share_counts_once() -> None:
+    both = CUBE | Box(x=(0, 2), y=(-1, 1), z=(-1, 1))
+    assert (both.measure(), both.measure("y_low1"), both.measure("y_low2")) == pytest.approx((12, 4, 2))
+    assert (BALL | BALL).parts == ("sphere1",)
+
+
 def test_points_are_those_of_the_surfaces() -> None:
     sphere = HOLLOW.boundary(500, "sphere")
     np.testing.assert_allclose(np.linalg.norm(sphere, axis=1), 0.5, rtol=1e-14)

@@ -23,6 +23,7 @@ from ..storage.files import as_path, to_json, try_to_write, write_atomically
 from ..training.abort import Aborted, look_up
 from ..training.checkpoint import WEIGHTS, save_network
 from .evidence_plot import discovery_figure
+from .flow_plot import flow_figure, is_flow
 from .plots import (
     history_figure,
     overview_figure,
@@ -31,20 +32,21 @@ from .plots import (
     solution_figure,
     structure_figure,
 )
-from .replaceable import COMPARISON, COMPARISON_SCHEMA, DISCOVERY, SOLUTION, strangers
+from .replaceable import COMPARISON, COMPARISON_SCHEMA, DISCOVERY, FLOW, SOLUTION, strangers
 
 if TYPE_CHECKING:  # loaded only where something is drawn
     from matplotlib.figure import Figure
 
 
 def save_solution(solution: Solution, out: str | Path, pictures: bool = True) -> None:
-    """weights.safetensors, structure.json, result.json, history.csv; solution.png, loss.png, structure.png, R.png.
+    """weights.safetensors, structure.json, result.json, history.csv; solution.png, loss.png, structure.png, R.png;
+    of a plane flow flow.png.
 
     Raises:
         InputError: it is no `Solution`, or ``out`` no path.
     """
     _check("solution", solution, Solution, "what solve returns")
-    with _Folder(out, SOLUTION) as folder:
+    with _Folder(out, (*SOLUTION, FLOW)) as folder:
         folder.write(WEIGHTS, lambda path: save_network(path, solution.net, solution.coefficients))
         folder.write("structure.json", solution.net.structure.save)
         folder.write_text("result.json", to_json(solution.to_dict()) + "\n")
@@ -54,6 +56,8 @@ def save_solution(solution: Solution, out: str | Path, pictures: bool = True) ->
             folder.draw(
                 "solution.png", lambda: solution_figure(solution.problem, solution.net, title, _backend(solution))
             )
+            if is_flow(solution.problem):
+                folder.draw(FLOW, lambda: flow_figure(solution.problem, solution.net, title, _backend(solution)))
             if len(solution.history):
                 folder.draw("loss.png", lambda: history_figure({solution.setup.method: solution.history}, terms=True))
             _draw_structure(folder, solution.net.structure)

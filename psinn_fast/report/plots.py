@@ -48,10 +48,18 @@ def solution_figure(problem: Problem | str, net: PsiMLP, title: str = "", backen
     problem = as_problem(problem)
     check_fits(problem, net)
     panels = 1 if problem.exact is None else 3
-    figure = new_figure(4.2 * panels, 3.4 * len(problem.pde.fields))
+    figure = new_figure(4.2 * panels, panel_height(problem.domain, 4.2) * len(problem.pde.fields))
     draw_solution(figure, problem, net, backend)
     figure.suptitle(title, parse_math=False)
     return figure
+
+
+def panel_height(domain: Domain, width: float) -> float:
+    """Inches, of a panel as wide as that, its title and labels included: less for long shapes."""
+    if domain.is_box or len(domain.pictured_axes) == 1:
+        return 3.4
+    across, along = (domain.high - domain.low)[list(domain.pictured_axes)]
+    return float(np.clip(0.66 * width * along / across + 0.9, 1.5, max(3.4, width)))
 
 
 class Canvas:
@@ -68,7 +76,10 @@ class Canvas:
     def __init__(self, domain: Domain, resolution: int) -> None:
         self.axes = list(domain.pictured_axes)
         others = [i for i in range(len(domain.coords)) if i not in self.axes]
-        steps = [np.linspace(domain.low[i], domain.high[i], resolution) for i in self.axes]
+        widths = (domain.high - domain.low)[self.axes]
+        # A shape is drawn in its proportions.
+        counts = [resolution if domain.is_box else max(2, round(resolution * w / widths.max())) for w in widths]
+        steps = [np.linspace(domain.low[i], domain.high[i], n) for i, n in zip(self.axes, counts, strict=True)]
         self.mesh = tuple(np.meshgrid(*steps, indexing="ij"))
         points = np.tile(domain.centre, (self.mesh[0].size, 1))
         points[:, self.axes] = np.stack([axis.ravel() for axis in self.mesh], 1)
@@ -92,9 +103,10 @@ class Canvas:
         shown = axis.imshow(
             self.image(values).T, origin="lower", extent=extent, aspect="auto", cmap=colours, vmin=low, vmax=high
         )
+        axis.set_aspect("auto" if domain.is_box else "equal")
         for line in () if domain.is_box else domain.outline():
             axis.plot(*line.T, color="black", linewidth=0.8)
-        axis.figure.colorbar(shown, ax=axis)
+        axis.figure.colorbar(shown, ax=axis, shrink=1.0 if domain.is_box else 0.95)
         axis.set_xlabel(domain.coords[i])
         axis.set_ylabel(domain.coords[j])
 
@@ -105,7 +117,7 @@ def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP, backend: st
     Two coordinates are drawn as images, one as a line; of three or four the first two, or those of a shape in a product
     with a time, the others at their centre.
     """
-    canvas = Canvas(problem.domain, _RESOLUTION)
+    canvas = Canvas(problem.domain, _RESOLUTION if problem.domain.is_box else 2 * _RESOLUTION)
     points = canvas.points
     found = evaluate(net, points, backend)
     panels = [("network", found)]

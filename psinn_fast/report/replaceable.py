@@ -18,6 +18,7 @@ CHECKPOINT = "checkpoint.safetensors"
 PICTURES_OF_STRUCTURES = ("structure.png", "R.png")
 RESULTS = (WEIGHTS, "structure.json", "result.json", "history.csv")
 SOLUTION = (CHECKPOINT, *RESULTS, "solution.png", "loss.png", *PICTURES_OF_STRUCTURES)
+FLOW = "flow.png"
 DISCOVERY = ("structure.json", "discovery.txt", "discovery.json", "discovery.png", *PICTURES_OF_STRUCTURES)
 COMPARISON = ("comparison.json", "comparison.txt", "comparison.png", "overview.png")
 COMPARISON_SCHEMA = "psinn_fast.comparison/1"

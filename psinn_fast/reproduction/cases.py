@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..kernels import checks
 from ..kernels.errors import InputError
 from ..language.names import Names, split_words
+from ..networks.groups import SignedPermutation
 from ..problem.problem import Problem
 from ..problems import PROBLEMS, get_problem
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """R of other problems for one of several fields: `direct_sum` of what has their symmetry under ``map`` alone.
+
+    ``parts``: from names of fields to the key of the case on which their R is discovered.
+    """
+
+    parts: Mapping[str, str]
+    map: SignedPermutation
 
 
 @dataclass(frozen=True)
@@ -22,6 +34,7 @@ class Case:
         problem, settings: of `get_problem`.
         title: in headings.
         seconds: limit of each training by Gauss-Newton.
+        transfer: how its structure follows from other cases, where it does.
         adam_seeds: at most so many seeds by Adam, where one takes hours; None: all.
         reasons: sentences on why numbers differ from the paper's, as far as that is known.
     """
@@ -31,6 +44,7 @@ class Case:
     title: str
     settings: Mapping[str, float] = field(default_factory=dict)
     seconds: float = 60.0
+    transfer: Transfer | None = None
     adam_seeds: int | None = None
     reasons: tuple[str, ...] = ()
 
@@ -73,6 +87,7 @@ CASES = (
         "cylinder", "cylinder", "Flow past a cylinder",
         seconds=600.0,
         adam_seeds=1,
+        transfer=Transfer({"u p": "laplace", "v": "burgers-inverse-0.01"}, SignedPermutation.flip(2, 1)),
         reasons=("The reference solution is one of our own by finite elements, not the paper's.",),
     ),
 )  # fmt: skip
@@ -101,5 +116,7 @@ def case_of(key: str) -> Case | None:
     return next((case for case in CASES if case.key == key), None)
 
 
-def keys(cases: Sequence[Case]) -> list[str]:
-    return [case.key for case in cases]
+def sources(case: Case) -> dict[str, Case]:
+    """By names of fields, the cases from which its structure is carried over."""
+    parts = {} if case.transfer is None else case.transfer.parts
+    return {fields: own for fields, key in parts.items() if (own := case_of(key)) is not None}

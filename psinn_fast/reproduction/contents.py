@@ -10,7 +10,7 @@ from .blocks import Block, Code, Folded, Heading, Items, Text, whole
 from .cases import Case
 from .comparison import NORMS, REPORTED, difference, fitting_norm, quantities, ranking
 from .pictures import collect_pictures, draw_losses
-from .plan import FOUND, MOST_BY_NEWTON, OURS, PAPER, PINN, PSI, SETTINGS
+from .plan import CARRIED, FOUND, MOST_BY_NEWTON, OURS, PAPER, PINN, PSI, SETTINGS
 from .records import Records, machines
 from .tables import case_table, parts_table, quantities_table, runs_table, summary_table
 
@@ -119,7 +119,7 @@ def _differences(records: Records, case: Case, problem: Problem) -> Iterator[Blo
         for label in REPORTED
         if (text := difference(records, case, problem, quantity, label))
     ]
-    own = [text for label in (PSI, FOUND) for text in ranking(records, case, problem, OURS, label, PINN)]
+    own = [text for label in (PSI, FOUND, CARRIED) for text in ranking(records, case, problem, OURS, label, PINN)]
     if compared:
         norm = fitting_norm(records, case, problem)
         fits = f" Of the three norms, {NORMS[norm]} fits its errors best." if norm else ""

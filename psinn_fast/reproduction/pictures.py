@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PICTURES = Path("pictures")
-_COLOURS = dict(zip(LABELS, ("#d1495b", "#edae49", "#00798c", "#6a4c93"), strict=True))
+_COLOURS = dict(zip(LABELS, ("#d1495b", "#edae49", "#00798c", "#6a4c93", "#7a7a7a"), strict=True))
 _STYLES = {PAPER: "-", OURS: "--"}
 
 

@@ -20,8 +20,9 @@ from .cases import Case
 
 PAPER, OURS = "paper", "ours"
 SETTINGS = {PAPER: "Adam, as in the paper", OURS: "Gauss-Newton"}
-PINN, POST, PSI, FOUND = "PINN", "PINN-post", "Psi-NN", "Psi-NN, discovered R"
-_METHODS = {PINN: "pinn", POST: "pinn-post", PSI: "psi", FOUND: "psi"}
+PINN, POST, PSI = "PINN", "PINN-post", "Psi-NN"
+FOUND, CARRIED = "Psi-NN, discovered R", "Psi-NN, transferred R"
+_METHODS = {PINN: "pinn", POST: "pinn-post", PSI: "psi", FOUND: "psi", CARRIED: "psi"}
 COMPARED = {PAPER: (PINN, POST, PSI), OURS: (PINN, POST, PSI, FOUND)}
 # Of `--quick`, which shows that all of it works.
 QUICK_ADAM, QUICK_NEWTON, QUICK_SECONDS = 300, 8, 10.0
@@ -98,11 +99,11 @@ class Run:
         return problem.default_layers if self.setting == PAPER else scaled_layers(problem, MOST_BY_NEWTON)
 
     def network(self, problem: Problem, found: Structure | None) -> Network:
-        """``found``: by `discover`, for the label that needs it."""
+        """``found``: discovered or transferred, for the labels that need it."""
         return Network(
             _METHODS[self.label],
             layers=self.layers(problem),
-            structure=found if self.label == FOUND else None,
+            structure=found if self.label in (FOUND, CARRIED) else None,
             dtype="float32" if self.setting == PAPER else "float64",
         )
 
@@ -123,6 +124,8 @@ class Run:
         """What makes this run another one if it changes, plain."""
         optimizer = self.optimizer(wanted, problem)
         own: dict[str, Any] = {"steps": optimizer.steps, "seconds": self.seconds(wanted)}
+        if self.label == CARRIED and self.case.transfer is not None:
+            own["transfer"] = dict(self.case.transfer.parts)
         if layers := self.layers(problem):
             own["layers"] = list(layers)
         if isinstance(optimizer, Adam):
@@ -141,6 +144,6 @@ def planned(wanted: Wanted) -> list[Run]:
         for seed in range(wanted.seeds)
         for setting in wanted.settings
         for case in wanted.cases
-        for label in COMPARED[setting]
+        for label in (*COMPARED[setting], *([CARRIED] if setting == OURS and case.transfer else []))
         if setting == OURS or case.adam_seeds is None or seed < case.adam_seeds
     ]

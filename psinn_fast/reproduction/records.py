@@ -12,7 +12,7 @@ from ..kernels.errors import InputError
 from ..results import RESULT_SCHEMA
 from .cases import CASES, Case
 from .files import HISTORY, RESULT, RUN, RUN_SCHEMA, read_history, read_json, run_folders
-from .plan import DISCOVERY, FOUND, OURS, PAPER, PINN, POST, PSI
+from .plan import CARRIED, DISCOVERY, FOUND, OURS, PAPER, PINN, POST, PSI
 
 ERRORS = ("relative_l2", "rmse", "mse", "max_error", "boundary_rmse")
 # The loss whose first step is reported.
@@ -21,7 +21,7 @@ TARGET_LOSS = 1e-3
 _ENTRIES: dict[str, type | tuple[type, ...]] = {
     "parameters": int, "steps": int, "seconds": (int, float), "ended": str, "coefficients": dict,
 }  # fmt: skip
-LABELS = (PINN, POST, PSI, FOUND)
+LABELS = (PINN, POST, PSI, FOUND, CARRIED)
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,20 @@ from typing import Any
 
 from ..discovery.discover import discover
 from ..discovery.options import TESTS
-from ..kernels.errors import DivergedError, TrainingError
+from ..kernels.errors import DivergedError, InputError, TrainingError
 from ..machine import machine_report
+from ..networks.direct_sum import direct_sum
 from ..networks.structure import Structure
 from ..problem.problem import Problem
 from ..report.output import save_discovery
 from ..report.replaceable import DISCOVERY as DISCOVERY_FILES
 from ..report.replaceable import check_no_strangers
 from ..solving import solve
+from ..symmetries.restriction import restricted
 from ..training.options import Options
-from .cases import Case
+from .cases import Case, sources
 from .files import can_resume, check_own, claim, is_finished
-from .plan import DISCOVERY, FOUND, PAPER, Run, Wanted, planned
+from .plan import CARRIED, DISCOVERY, FOUND, PAPER, Run, Wanted, planned
 from .time_left import TimeLeft, duration
 
 Say = Callable[[str], None]
@@ -38,17 +40,23 @@ def carry_out(wanted: Wanted, folder: Path, options: Options, say: Say) -> None:
     descriptions = {run.place: run.description(wanted, problems[run.case.key]) for run in runs}
     for run in runs:
         check_own(folder / run.place, descriptions[run.place])
-    for case in wanted.cases:
+    discovered_on = {own.key: own for case in wanted.cases for own in (case, *sources(case).values())}
+    for case in discovered_on.values():
         check_own(folder / case.key / DISCOVERY, _discovery(case, wanted))
     left = [run for run in runs if not is_finished(folder / run.place)]
     if len(left) < len(runs):
         say(f"{len(runs) - len(left)} of {len(runs)} runs are finished")
     time_left, made = TimeLeft(wanted, problems, folder, runs), machine_report()
+    discovering = _Discovering(wanted, folder, options, made, say)
     for number, run in enumerate(left):
         rest = time_left.of(left[number:])
         say(f"run {len(runs) - len(left) + number + 1} of {len(runs)}, about {duration(rest)} left: {run.text}")
         problem, place = problems[run.case.key], folder / run.place
-        found = _discovered(run.case, problem, wanted, folder, options, made, say) if run.label == FOUND else None
+        try:
+            found = discovering.structure(run, problem)
+        except InputError as error:  # of what is carried over
+            say(f"{run.text}: left out, {error}")
+            continue
         claim(place, descriptions[run.place], made)
         _train(run, problem, found, wanted, place, options, say)
 
@@ -77,14 +85,35 @@ def _discovery(case: Case, wanted: Wanted) -> dict[str, Any]:
     return {"problem": case.problem, "settings": dict(case.settings), "tests": tests, "seed": 0}
 
 
-def _discovered(
-    case: Case, problem: Problem, wanted: Wanted, folder: Path, options: Options, made: dict[str, str], say: Say
-) -> Structure:
-    place, description = folder / case.key / DISCOVERY, _discovery(case, wanted)
-    if not (place / "discovery.json").exists():
-        say(f"{case.title}: discovering R")
-        check_no_strangers(place, DISCOVERY_FILES)
-        claim(place, description, made)
-        shown = Options(backend=options.backend, progress=options.progress and not wanted.quick)
-        save_discovery(discover(problem, tests=description["tests"], options=shown), place)
-    return Structure.load(place / "structure.json")
+class _Discovering:
+    """Structures that are found: once for each case, in a folder of its own."""
+
+    def __init__(self, wanted: Wanted, folder: Path, options: Options, made: dict[str, str], say: Say) -> None:
+        self._wanted, self._folder, self._options, self._made, self._say = wanted, folder, options, made, say
+
+    def structure(self, run: Run, problem: Problem) -> Structure | None:
+        """What a run needs, if it needs any.
+
+        Raises:
+            InputError: what was discovered on another problem has not the symmetry that is to be carried over.
+        """
+        if run.label == FOUND:
+            return self._discovered(run.case, problem)
+        transfer = run.case.transfer
+        if run.label != CARRIED or transfer is None:
+            return None
+        parts = {
+            fields: restricted(self._discovered(case, case.made()), transfer.map)
+            for fields, case in sources(run.case).items()
+        }
+        return direct_sum(parts, problem.pde.fields, centre=problem.domain.centre.tolist(), name="transferred")
+
+    def _discovered(self, case: Case, problem: Problem) -> Structure:
+        place, description = self._folder / case.key / DISCOVERY, _discovery(case, self._wanted)
+        if not (place / "discovery.json").exists():
+            self._say(f"{case.title}: discovering R")
+            check_no_strangers(place, DISCOVERY_FILES)
+            claim(place, description, self._made)
+            shown = Options(backend=self._options.backend, progress=self._options.progress and not self._wanted.quick)
+            save_discovery(discover(problem, tests=description["tests"], options=shown), place)
+        return Structure.load(place / "structure.json")

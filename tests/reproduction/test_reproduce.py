@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 import psinn_fast as pf
 from psinn_fast.cli.commands import main
 from psinn_fast.kernels.errors import InputError
+from psinn_fast.problems import PROBLEMS
 from psinn_fast.reproduction import plan, running
 from psinn_fast.reproduction.cases import chosen_cases
 from psinn_fast.reproduction.files import run_folders
@@ -198,6 +200,39 @@ def test_dense_networks_of_gauss_newton_are_small() -> None:
     assert by_newton is not None
     assert 500 < pf.Structure.dense(by_newton).n_parameters <= 600
     assert plan.Run(poisson, "ours", plan.PSI, 0).layers(problem) is None
+
+
+def test_structures_are_carried_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_paper: Callable[[], pf.Problem]
+) -> None:
+    """To a flow, from what is discovered on other problems, without a hand in between."""
+    small = small_paper()
+    deep = replace(small, recipe=replace(small.recipe, layers=(2, 6, 6, 6, 1)))  # as many layers as Burgers' network
+    monkeypatch.setitem(PROBLEMS, "laplace", lambda: deep)
+    monkeypatch.setattr(plan, "COMPARED", {"ours": ()})
+    given = dict[str, Any]()
+
+    def kept(problem: pf.Problem, network: pf.Network, *_: object, **__: object) -> None:
+        given[problem.name] = network.structure
+
+    monkeypatch.setattr(running, "solve", kept)
+    with pytest.raises(InputError, match="no finished run"):
+        pf.reproduce(tmp_path, "cylinder", settings="ours", quick=True)
+    signs = {
+        field: [(match.text, match.symmetry.character) for match in found]
+        for field, found in pf.field_symmetries(given["cylinder"], "x y", "u v p").items()
+    }
+    assert signs == {"u": [("y -> -y", (1,))], "v": [("y -> -y", (-1,))], "p": [("y -> -y", (1,))]}
+    assert given["cylinder"].centre == pytest.approx((0.55, 0.0))
+    for name in ("laplace", "burgers-inverse-0.01"):
+        assert (tmp_path / name / "discovery" / "structure.json").exists()
+
+    # What lacks the symmetry leaves the run out, and says so.
+    pf.Structure.dense([2, 4, 1]).save(tmp_path / "laplace" / "discovery" / "structure.json")
+    said = list[str]()
+    with pytest.raises(InputError, match="no finished run"):
+        pf.reproduce(tmp_path, "cylinder", settings="ours", quick=True, say=said.append)
+    assert said[-1].endswith("left out, maps: expected symmetries of 'dense', which has none, got x2 -> -x2")
 
 
 def test_nothing_to_report(tmp_path: Path) -> None:

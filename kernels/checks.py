@@ -76,6 +76,19 @@ def number(
     return found
 
 
+def interval(name: str, value: object) -> tuple[float, float]:
+    """Two finite numbers (low, high), low < high, whose difference is finite, too."""
+    try:
+        # What is no pair is caught.
+        low, high = (number(name, end) for end in value)  # type: ignore[attr-defined]
+        fits = low < high and math.isfinite(high - low)
+    except (TypeError, ValueError):  # InputError, too
+        fits = False
+    if not fits:
+        raise InputError(f"{name}: expected a finite interval (low, high) with low < high, got {short(value)}")
+    return low, high
+
+
 def flag(name: str, value: object) -> bool:
     """True or False."""
     if not isinstance(value, (bool, np.bool_)):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels.errors import InputError
+from ..kernels.errors import InputError, short
 from .unit import OFFSET, even
 
 if TYPE_CHECKING:  # domains ask for these checks
@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # domains ask for these checks
 Points = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-# Points of each part, at no place where edges of one length meet, and how far their neighbours are in its parameters.
+# Points inside, and of each part, at no place where edges of one length meet; how far their neighbours are in its
+# parameters.
 _POINTS, _STEP = 64, 1e-5
 # Differences to both sides agree to this part where a part is smooth, and are longer than so many rounding errors.
 _SMOOTH, _ROUNDING = 0.01, 1e3 * float(np.finfo(np.float64).eps)
@@ -39,6 +40,22 @@ _STEPS = (1e-5, 1e-4, 1e-3, 1e-2)
 # Directions in space have one unit of length, so that a normal in which one of them is missing says that it is zero.
 # Along time or a parameter that the domain changes with it may be left out: a normal in space alone.
 _SPACE = ("x", "y", "z")
+
+
+def check_domain(domain: Domain) -> None:
+    """
+    Raises:
+        InputError: there is nothing inside, or what a method says of the parts is wrong.
+    """
+    what = f"{type(domain).__name__}.parts"
+    if not isinstance(domain.parts, (tuple, list)) or not all(isinstance(part, str) for part in domain.parts):
+        raise InputError(f"{what}: expected a tuple of names, got {short(domain.parts)}")
+    if len(set(domain.parts)) < len(domain.parts):
+        raise InputError(f"{what}: expected no name twice, got {list(domain.parts)}")
+    domain.random(_POINTS, 0)
+    check_contains(domain, domain.from_unit(even(_POINTS, len(domain.coords))))
+    for part in domain.parts:
+        check_part(domain, part)
 
 
 def check_part(domain: Domain, part: str) -> None:

@@ -6,25 +6,25 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import product
-from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from ..frozen import frozen, unchanging
 from ..kernels import checks
-from ..kernels.errors import InputError, short
+from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_INPUTS
 from ..language.names import by_normal_names
 from ..networks.groups import SignedPermutation
 from . import combining
-from .boundary_checks import check_contains, check_part
+from .boundary_checks import check_domain
 from .centres import centre_of, maps_about
 from .corners import ends_and_kinks, reentrant
 from .even_map import EvenMap, even_map
-from .graded import graded
+from .finished import Finished
+from .graded import distances, graded
 from .measured import Measured, measured
-from .own_names import refuse_taken, refuse_taken_names
+from .own_names import refuse_taken_names
 from .pointset import PointSet, Region
 from .quadrature import EVEN, UNIFORM, elements, weights_on
 from .returned import contained, placed
@@ -41,25 +41,11 @@ ON_BOUNDARY, _LAST_DIGITS = 1e-9, 4 * float(np.finfo(np.float64).eps)
 _LEAST, _AT_ONCE = 1 / 8192, 1 << 20
 # Points of an outline.
 _OUTLINE = 513
-# Points at which a domain is checked.
-_CHECKED = 64
-# Points that are counted to measure a domain, and points of a part of a plane domain from which distances are measured.
-_COUNTED, _NEARBY = 1 << 16, 1 << 12
+# Points that are counted to measure a domain.
+_COUNTED = 1 << 16
 
 
-class _Finished(type):
-    """Domains set attributes while they are made, and not afterwards; what they hold is a copy of what was given."""
-
-    def __call__(cls, *args: Any, **keywords: Any) -> Any:
-        made = super().__call__(*args, **keywords)
-        if "coords" not in made.__dict__:
-            raise InputError(f"{cls.__name__}: its __init__ calls super().__init__(x=(low, high), ...) with its bounds")
-        kept = {name: unchanging(value) for name, value in made.__dict__.items()}
-        made.__dict__.update(kept, _is_finished=True)
-        return made
-
-
-class Domain(metaclass=_Finished):
+class Domain(Finished):
     """Where a PDE lives. Subclasses say four things, and may override whatever they know better.
 
     - ``super().__init__(x=(-1, 1), y=(-1, 1))`` gives the names of the coordinates, in the PDE's order, and bounds;
@@ -87,7 +73,6 @@ class Domain(metaclass=_Finished):
     high: Points
     parts: tuple[str, ...] = ()
     is_box = False
-    _is_finished: bool
 
     def __init__(self, /, **bounds: tuple[float, float]) -> None:
         kind = type(self).__name__
@@ -96,7 +81,7 @@ class Domain(metaclass=_Finished):
         named = by_normal_names(bounds, kind)
         if len(named) > MAX_INPUTS and not self.is_box:
             raise InputError(f"{kind}: expected 1 to {MAX_INPUTS} coordinates, got {len(named)}")
-        ends = [_ends(name, interval) for name, interval in named.items()]
+        ends = [checks.interval(name, interval) for name, interval in named.items()]
         low, high = (np.array([pair[i] for pair in ends]) for i in range(2))
         self._have(coords=tuple(named), low=frozen(low), high=frozen(high))
 
@@ -123,24 +108,6 @@ class Domain(metaclass=_Finished):
         None where a domain has no such method: then training never goes on in windows of time.
         """
         return None
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if "_is_finished" in self.__dict__:
-            raise AttributeError(f"{name}: a domain does not change once it is made; make another one")
-        refuse_taken(type(self), name)
-        object.__setattr__(self, name, value)
-
-    def _have(self, **attributes: object) -> None:
-        """Set what only the library's own classes set."""
-        for name, value in attributes.items():
-            object.__setattr__(self, name, value)
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"{name}: a domain does not change once it is made; make another one")
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        # Neither pickles nor copies of arrays are read-only.
-        self.__dict__.update({name: frozen(value) for name, value in state.items()})
 
     def __repr__(self) -> str:
         ends = zip(self.coords, self.low, self.high, strict=True)
@@ -335,15 +302,7 @@ class Domain(metaclass=_Finished):
         Raises:
             InputError: there is nothing inside, or what a method says of the parts is wrong.
         """
-        what = f"{type(self).__name__}.parts"
-        if not isinstance(self.parts, (tuple, list)) or not all(isinstance(part, str) for part in self.parts):
-            raise InputError(f"{what}: expected a tuple of names, got {short(self.parts)}")
-        if len(set(self.parts)) < len(self.parts):
-            raise InputError(f"{what}: expected no name twice, got {list(self.parts)}")
-        self.random(_CHECKED, 0)
-        check_contains(self, self.from_unit(even(_CHECKED, len(self.coords))))
-        for part in self.parts:
-            check_part(self, part)
+        check_domain(self)
 
     def interior(self, count: int, unit: Callable[[int], Points]) -> Points:
         """``count`` points inside, from as many of [0, 1]^d as it takes; ``unit(n)`` gives the next n of them."""
@@ -408,11 +367,7 @@ class Domain(metaclass=_Finished):
 
     def _distances(self, points: Points, part: str) -> Points:
         """(N,): from some thousand points of a part."""
-        from scipy.spatial import cKDTree  # takes a while to import, and few need it
-
-        d = len(self.coords)
-        near = self.surface(part, even(_NEARBY if d < 3 else 4 * _NEARBY, d - 1))[0]
-        return np.asarray(cKDTree(near).query(points)[0])
+        return distances(self, points, part)
 
     def _longest_side(self, part: str) -> float:
         """Of the bounds, along which distances from a part are measured."""
@@ -452,15 +407,3 @@ class Domain(metaclass=_Finished):
                 f"{type(self).__name__}.contains: it holds {kept} of {tried:,} points within the bounds of {self}; "
                 "give tighter ones"
             )
-
-
-def _ends(name: str, interval: object) -> tuple[float, float]:
-    try:
-        # What is no pair is caught.
-        low, high = (checks.number(name, end) for end in interval)  # type: ignore[attr-defined]
-        fits = low < high and math.isfinite(high - low)
-    except (TypeError, ValueError):  # InputError, too
-        fits = False
-    if not fits:
-        raise InputError(f"{name}: expected a finite interval (low, high) with low < high, got {short(interval)}")
-    return low, high

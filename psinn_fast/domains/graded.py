@@ -13,7 +13,7 @@ from ..kernels import checks
 from ..kernels.errors import InputError
 from .pointset import PointSet, Region
 from .quadrature import UNIFORM
-from .unit import refuse_too_many, sobol
+from .unit import even, refuse_too_many, sobol
 
 if TYPE_CHECKING:  # domains make these point sets
     from .domain import Domain
@@ -27,6 +27,8 @@ _MOST = 10_000.0
 # Multiples of this, modulo 1, are as even as one sequence can be; Sobol points are of other ones.
 _GOLDEN = 0.6180339887498949
 _AT_ONCE = 1 << 18
+# Points of a part of a plane domain from which distances are measured; in space there are four times as many.
+_NEARBY = 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,3 +80,12 @@ def graded(domain: Domain, n: int, seed: int, part: str, ratio: float, reach: fl
     most = checks.number("ratio", ratio, least=1, below=_MOST)
     far = _REACH * domain._longest_side(part) if reach is None else checks.number("reach", reach, above=0)
     return Graded(domain, (), part, most, far).drawn(n, sobol(len(domain.coords), np.random.default_rng(seed)))
+
+
+def distances(domain: Domain, points: Points, part: str) -> Points:
+    """(N,): from some thousand points of a part."""
+    from scipy.spatial import cKDTree  # takes a while to import, and few need it
+
+    d = len(domain.coords)
+    near = domain.surface(part, even(_NEARBY if d < 3 else 4 * _NEARBY, d - 1))[0]
+    return np.asarray(cKDTree(near).query(points)[0])

@@ -41,7 +41,13 @@ def combined(operation: str, one: Domain, other: object) -> Domain:
             f"{what}: expected domains {how}, got {list(one.coords)} and {list(other.coords)}; names are given by "
             "Box(x=..., y=...), or coords='x y' of other shapes"
         )
-    return _shapes(one, what).combined(operation, one, other)  # type: ignore[no-any-return]
+    from . import by_factor
+
+    if (product := by_factor.combined(what, operation, one, other)) is not None:
+        return product
+    found: Domain = _shapes(one, what).combined(operation, one, other)
+    by_factor.warn_of_lost_time(what, found, one, other)
+    return found
 
 
 def multiplied(one: Domain, other: object) -> Domain:
@@ -73,6 +79,11 @@ def translated(domain: Domain, step: Sequence[float]) -> Domain:
     if domain.is_box:
         ends = zip((domain.low + vector).tolist(), (domain.high + vector).tolist(), strict=True)
         return Box(**dict(zip(domain.coords, ends, strict=True)))
+    from . import by_factor
+    from .product import Product
+
+    if isinstance(domain, Product):
+        return by_factor.translated(domain, vector)
     return _shapes(domain, what).moved(domain, np.eye(d), vector)  # type: ignore[no-any-return]
 
 
@@ -93,7 +104,13 @@ def rotated(domain: Domain, angle: float, about: Sequence[float] | None, axis: S
         raise InputError(f"{what}: about: expected a point of {d} numbers, got {short(about)}")
     shapes = _shapes(domain, what)
     matrix = rotation(what, turn, d, axis)
-    return shapes.moved(domain, matrix, fixed - matrix @ fixed)  # type: ignore[no-any-return]
+    from . import by_factor
+
+    if (product := by_factor.rotated(domain, turn, fixed, axis)) is not None:
+        return product
+    found: Domain = shapes.moved(domain, matrix, fixed - matrix @ fixed)
+    by_factor.warn_of_lost_time(what, found, domain)
+    return found
 
 
 def rotation(what: str, angle: float, d: int, axis: Sequence[float] | None) -> Points:

@@ -270,3 +270,45 @@ def test_heat_on_a_disk() -> None:
     found = pf.solve(own, pf.Network("pinn", layers=[3, 12, 12, 1]), pf.GaussNewton(steps=40), seed=0)
     assert found.metrics["relative_l2"] < 1e-3
     assert torch.isfinite(found.net.theta).all()
+
+
+def test_what_is_combined_and_moved_factor_by_factor_stays_a_product() -> None:
+    """Times stay intervals, so that missing initial conditions are told of."""
+    time, hole = Box(t=(0, 2)), Disk((1, 0), 0.2)
+    cut = HEATED - time * hole
+    ring = DISK - hole
+    whole = Box(t=(0, 2), x=(0, 2), y=(-1, 1))
+    for domain, parts, volume in (
+        (cut, ("t_low", "t_high", "rim1", "rim2"), 2 * ring.measure()),
+        (HEATED & whole, ("t_low", "t_high", "rim"), 2 * DISK.measure()),
+        (whole - Box(t=(0, 2), x=(0.5, 1), y=(0, 3)), None, 7),
+        (whole.rotated(0.3, axis=(1, 0, 0)), whole.parts, 8),
+        (whole - HEATED, (*whole.parts, "rim"), 8 - 2 * DISK.measure()),
+        (HEATED.renamed({"rim": "wall", "t_low": "start"}) - time * hole, ("start", "t_high", "wall", "rim"), None),
+        (HEATED.translated(1, 3, 0), HEATED.parts, HEATED.measure()),
+        (cut.rotated(0.5, axis=(-2, 0, 0)), cut.parts, cut.measure()),
+        (time * ring * Box(a=(0, 1)) - time * Disk((1.3, 0), 0.1) * Box(a=(0, 1)), None, None),
+    ):
+        assert domain.interval_axes[0] == 0
+        assert parts is None or domain.parts == parts
+        assert volume is None or domain.measure() == pytest.approx(volume, rel=1e-12)
+        domain.check()
+    moved = HEATED.translated(1, 3, 0)
+    np.testing.assert_array_equal([moved.low, moved.high], [[1, 3.5, -0.5], [3, 4.5, 0.5]])
+    eccentric = time * (Disk() - Disk((0.5, 0), 0.2))
+    for sign in (1, -1):
+        turned = eccentric.rotated(np.pi / 2, (0, 0, 0), (sign, 0, 0))
+        assert not turned.contains(np.array([[1, 0, 0.5 * sign]]))[0]
+        assert turned.contains(np.array([[1, 0, -0.5 * sign]]))[0]
+    rim = Dirichlet(moved.boundary(100, "rim"), u=0.0)
+    assert missing_conditions(problem(moved, Residual(moved.random(300, 0)), rim))
+    with pytest.raises(InputError, match=r"are called \['start', 't_high'\] in the one and \['t_low', 't_high'\]"):
+        HEATED.renamed({"t_low": "start"}) | time * hole
+
+
+def test_lost_times_are_told() -> None:
+    with pytest.warns(UserWarning, match="'t' is no longer one interval"):
+        both = HEATED | Box(t=(2, 3)) * DISK
+    assert both.measure() == pytest.approx(3 * DISK.measure(), rel=5e-3)
+    with pytest.warns(UserWarning, match=r"'t' is no longer one interval.*Box\(t=...\) \* \(A - B\)"):
+        HEATED - Box(t=(0.5, 3)) * Disk((1, 0), 0.2)

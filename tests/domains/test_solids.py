@@ -240,7 +240,8 @@ def test_copies_and_pictures() -> None:
         (lambda: HOLLOW.boundary(9, "rim"), "expected one of"),
         (lambda: (LEFT | Ball((-0.5, 0, 0), 0.5)).boundary(9, "sphere2"), "nothing is left of 'sphere2'"),
         (lambda: CUBE.rotated(1.0), "axis: expected the direction to turn about"),
-        (lambda: Box(t=(0, 1)) * HOLLOW - Box(t=(0, 1)) * HOLLOW, "domains of two and three coordinates are combined"),
+        (lambda: Box(t=(0, 1)) * HOLLOW - Box(t=(0, 1)) * HOLLOW, "nothing is left, it is empty"),
+        (lambda: Box(t=(0, 1)) * HOLLOW - Box(t=(0, 2)) * CUBE, "domains of two and three coordinates are combined"),
     ],
 )
 def test_refused(make: Any, message: str) -> None:

@@ -221,11 +221,36 @@ def test_refused_meshes(tmp_path: Path, nodes: np.ndarray, cells: Any, message: 
     [
         ({**LINES, "other": [[1, 2]]}, "1 facets are in two groups, 'bottom' and 'other'"),
         ({**LINES, "across": [[0, 4]]}, "1 cells of the group 'across' are no facets"),
+        ({**LINES, "left": [[3, 0], [1, 4]]}, "of the group 'left' 1 of 2 cells are within the domain"),
+        ({"untagged": LINES["left"]}, "a group is called 'untagged', as are the 5 facets of the boundary"),
     ],
 )
 def test_refused_groups(tmp_path: Path, lines: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_mesh(tagged(tmp_path, NODES, TRIANGLES, lines))
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-10, 1e-9, 1e-7, -1e-9])
+@pytest.mark.parametrize("place", [0.0, 1e3])
+def test_seams_are_no_boundary(tmp_path: Path, gap: float, place: float) -> None:
+    """A hanging node, without and with a gap beside it; a wider gap is one."""
+    nodes = np.array([[0, 0], [2, 0], [0, 1], [1, -gap], [0, -1], [2, -1]])
+    nodes = nodes if gap == 0 else np.concatenate([nodes, [[0, -gap], [2, -gap]]])
+    left, right = (0, 1) if gap == 0 else (6, 7)
+    triangles = [[0, 1, 2], [left, 3, 4], [3, right, 5], [3, 5, 4]]
+    path = written(tmp_path, nodes + place, [("triangle", np.array(triangles))], ".vtk")
+    with pytest.raises(InputError, match=r"3 facets of the boundary have cells on both sides, the first at \("):
+        read_mesh(path)
+
+
+def test_seams_of_tetrahedra(tmp_path: Path) -> None:
+    nodes = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, -1.0]])
+    cells = np.array([[0, 1, 2, 3], [5, 6, 7, 4]])
+    apart = np.concatenate([nodes, nodes[:3] - [0, 0, 1e-8]])
+    with pytest.raises(InputError, match="2 facets of the boundary have cells on both sides"):
+        read_mesh(written(tmp_path, apart, [("tetra", cells)], ".vtk"))
+    apart[5:, 2] = -1e-3
+    assert read_mesh(written(tmp_path, apart, [("tetra", cells)], ".vtk")).measure() == pytest.approx(1 / 3, rel=1e-2)
 
 
 def test_refused_files(tmp_path: Path, square: MeshDomain, monkeypatch: pytest.MonkeyPatch) -> None:

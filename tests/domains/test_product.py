@@ -307,8 +307,5 @@ def test_what_is_combined_and_moved_factor_by_factor_stays_a_product() -> None:
 
 
 def test_lost_times_are_told() -> None:
-    with pytest.warns(UserWarning, match="'t' is no longer one interval"):
-        both = HEATED | Box(t=(2, 3)) * DISK
-    assert both.measure() == pytest.approx(3 * DISK.measure(), rel=5e-3)
     with pytest.warns(UserWarning, match=r"'t' is no longer one interval.*Box\(t=...\) \* \(A - B\)"):
-        HEATED - Box(t=(0.5, 3)) * Disk((1, 0), 0.2)
+        Box(t=(0, 2), x=(0, 2), y=(0, 2)) - pf.Ball((1, 1, 1), 0.2, "t x y")

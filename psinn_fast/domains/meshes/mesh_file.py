@@ -27,6 +27,8 @@ _CORNERS = {"vertex": 1, "line": 2, "triangle": 3, "tetra": 4}
 _BOUNDARY, _REST = "boundary", "untagged"
 # As parts of the bounds: nodes at one place, a plane, cells that are nothing, volumes that are one.
 _SAME, _FLAT, _NOTHING, _EQUAL = 1e-12, 1e-12, 1e-14, 1e-9
+# Other cells are so near to a boundary, as a part of the size of its facets, and of the largest number places have.
+_SEAM, _DIGITS = 1e-6, 1e-15
 # Data that hold a number for each cell's group, in formats that have no sets of cells.
 _TAGS = ("gmsh:physical", "medit:ref", "cell_tags", "tags", "CellEntityIds")
 
@@ -47,7 +49,9 @@ def read_mesh(path: str | Path, coords: Names | None = None) -> MeshDomain:
     Raises:
         InputError: meshio is not installed (``pip install "psinn-fast[mesh]"``); the file cannot be read, or has other
             cells (quadrilaterals, hexahedra), no cells that fill a domain, cells without volume or over each other,
-            nodes that are NaN or at one place, an edge in two groups.
+            nodes that are NaN or at one place, or on an edge of another cell (hanging nodes), pieces that touch and do
+            not share their nodes, an edge in two groups, a group of edges on the boundary and others within, or called
+            "untagged" where others are in no group.
     """
     where = as_path("path", path)
     mesh = opened(where, "read_mesh")
@@ -69,7 +73,9 @@ def read_mesh(path: str | Path, coords: Names | None = None) -> MeshDomain:
     new = np.full(len(mesh.points), -1)
     new[used] = np.arange(len(used))
     facets, opposite = _boundary(where, nodes, cells, {name: new[own] for name, own in tagged.items()})
-    return MeshDomain(names, nodes, cells, facets, opposite)
+    domain = MeshDomain(names, nodes, cells, facets, opposite)
+    _refuse_seams(where, domain)
+    return domain
 
 
 def opened(where: Path, what: str) -> Any:
@@ -169,10 +175,9 @@ def _check_cells(where: Path, nodes: Points, cells: Integers) -> None:
 
     size = float(np.ptp(nodes, axis=0).max())
     if pairs := cKDTree(nodes).query_pairs(_SAME * size):
-        place = ", ".join(f"{x:.6g}" for x in nodes[min(pairs)[0]])
         raise InputError(
-            f"{where}: {len(pairs)} pairs of nodes are at one place, the first at ({place}): let the mesher merge "
-            "them, or the edges between would be a boundary"
+            f"{where}: {len(pairs)} pairs of nodes are at one place, the first at {_place(nodes[min(pairs)[0]])}: let "
+            "the mesher merge them, or the edges between would be a boundary"
         )
     volumes = measures(nodes, cells)
     if (flat := volumes <= _NOTHING * size ** nodes.shape[1]).any():
@@ -227,6 +232,32 @@ def _refuse_overlaps(where: Path, nodes: Points, cells: Integers, outer: Integer
         )
 
 
+def _refuse_seams(where: Path, domain: MeshDomain) -> None:
+    """
+    Raises:
+        InputError: beyond some facets of the boundary there are other cells: the facet is within the domain.
+    """
+    d = len(domain.coords)
+    facets = np.concatenate(list(domain._facets.values()))
+    sizes = np.concatenate(list(domain._sizes.values())) ** (1 / (d - 1))
+    beyond = np.maximum(_SEAM * sizes, _DIGITS * abs(domain.nodes).max())[:, None]
+    outwards = beyond * np.concatenate([domain._normals[part] for part in domain._facets])
+    shares = (np.ones((d, d)) + d * np.eye(d)) / (2 * d)  # a point halfway from the middle to each corner
+    found = np.zeros(len(facets), bool)
+    for share in [np.full(d, 1 / d), *shares]:
+        found |= domain._search.contains(share @ domain.nodes[facets] + outwards)
+    if found.any():
+        raise InputError(
+            f"{where}: {int(found.sum())} facets of the boundary have cells on both sides, the first at "
+            f"{_place(domain.nodes[facets[found.argmax()]].mean(0))}: hanging nodes, or pieces whose nodes are not "
+            "merged; let the mesher make the mesh conforming, or these would be boundaries within the domain"
+        )
+
+
+def _place(point: Points) -> str:
+    return f"({', '.join(f'{x:.6g}' for x in point)})"
+
+
 def _labelled(
     where: Path, facets: Integers, is_outer: npt.NDArray[np.bool_], tagged: Mapping[str, Integers]
 ) -> tuple[list[str], Integers]:
@@ -238,11 +269,22 @@ def _labelled(
             raise InputError(
                 f"{where}: {lost} cells of the group {name!r} are no facets of the cells that fill the domain"
             )
+        within = int((~is_outer[rows]).sum())
+        if 0 < within < len(rows):
+            raise InputError(
+                f"{where}: of the group {name!r} {within} of {len(rows)} cells are within the domain, the others on "
+                "its boundary; give those within a group of their own"
+            )
         taken = rows[(numbers[rows] >= 0) & (numbers[rows] != number) & is_outer[rows]]
         if len(taken):
             other = labels[int(numbers[taken[0]])]
             raise InputError(f"{where}: {len(taken)} facets are in two groups, {other!r} and {name!r}; give them one")
         numbers[rows] = number
+    if _REST in labels and (rest := int((is_outer & (numbers < 0)).sum())):
+        raise InputError(
+            f"{where}: a group is called {_REST!r}, as are the {rest} facets of the boundary that are in no group; "
+            "give it another name"
+        )
     numbers[numbers < 0] = len(labels)
     return [*labels, _REST if labels else _BOUNDARY], numbers
 

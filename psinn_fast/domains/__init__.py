@@ -5,8 +5,9 @@ from .cornered import Cornered
 from .domain import Domain
 from .meshes import MeshDomain, opened, read_mesh
 from .plane import Disk, Ellipse, Polygon
-from .pointset import PointSet, Region, common_unit, normals_of, region_of
+from .pointset import PointSet, Region, normals_of, region_of
 from .solids import Ball, Cylinder
+from .translates import common_step, step_of, step_to
 from .unit import sobol
 from .windows import check_shrunk, shrunk
 
@@ -23,11 +24,13 @@ __all__ = [
     "Polygon",
     "Region",
     "check_shrunk",
-    "common_unit",
+    "common_step",
     "normals_of",
     "opened",
     "read_mesh",
     "region_of",
     "shrunk",
     "sobol",
+    "step_of",
+    "step_to",
 ]

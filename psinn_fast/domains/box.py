@@ -121,12 +121,6 @@ class Box(Domain):
     def unit_on(self, part: str, unit: Points) -> Points:
         return np.delete(unit, self._face(part)[0], axis=1)
 
-    def unit_of(self, part: str | None, points: Points) -> Points:
-        unit = (points - self.low) / (self.high - self.low)
-        if part is not None:
-            unit[:, self._face(part)[0]] = 0.0
-        return unit
-
     def shrunk(self, coord: str, origin: float, factor: float) -> Box:
         axis = self.coords.index(coord)
         ends = [(low, high) for low, high in zip(self.low.tolist(), self.high.tolist(), strict=True)]

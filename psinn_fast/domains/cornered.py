@@ -71,12 +71,6 @@ class Cornered(Region):
             kept.append(tried[self.domain.inside(tried)][:missing])
         return PointSet.of(np.concatenate(kept), self, layout=UNIFORM)
 
-    def at(self, unit: Points) -> None:
-        """Nobody knows which of its points belongs to one of [0, 1]^d."""
-
-    def unit_of(self, points: Points) -> None:
-        """Nor the other way."""
-
     def _about(self, unit: Points) -> Points:
         """Points about all corners alike: their distances s have the density 2 (1 - s), all directions the same."""
         n = len(self._corners)

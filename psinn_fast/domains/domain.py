@@ -329,16 +329,6 @@ class Domain(Finished):
         """The d - 1 of a point's d numbers that say where it is on a part."""
         return unit[:, :-1]
 
-    def unit_of(self, part: str | None, points: Points) -> Points | None:
-        """The points of [0, 1]^d whose places on a part, or inside, are ``points``; None where nobody knows.
-
-        It is known of the points that `boundary` gives.
-        """
-        unit = even(len(points), len(self.coords) - 1)
-        if part is None or not np.array_equal(self.surface(part, unit)[0], points):
-            return None
-        return np.column_stack([unit, np.zeros(len(unit))])
-
     @cached_property
     def _measured(self) -> dict[str, Measured]:
         return {part: measured(self, part) for part in self.parts}

@@ -59,12 +59,6 @@ class Graded(Region):
             kept, tried = np.concatenate([kept, points[bars < self.density(points)]]), tried + len(points)
         return PointSet.of(kept[:count], self, layout=UNIFORM)
 
-    def at(self, unit: Points) -> None:
-        """Nobody knows which of its points belongs to one of [0, 1]^d."""
-
-    def unit_of(self, points: Points) -> None:
-        """Nor the other way."""
-
 
 def graded(domain: Domain, n: int, seed: int, part: str, ratio: float, reach: float | None) -> PointSet:
     """`Domain.graded`.

@@ -18,8 +18,6 @@ if TYPE_CHECKING:  # domains make point sets
     from .domain import Domain
 
 Points = npt.NDArray[np.float64]
-# Points of several regions are at the same place of these, to this part.
-_SAME = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,17 +76,6 @@ class Region:
         if len(self.parts) not in (1, len(domain.parts)):
             return None
         return domain.boundary(along if domain.is_box else count, self.parts[0] if len(self.parts) == 1 else None)
-
-    def at(self, unit: Points) -> PointSet | None:
-        """The place of each point (N, d) of [0, 1]^d in the region; None if one of them lies outside of the domain."""
-        if not self.is_solid:
-            return self._on_parts(unit)
-        points = self.domain.from_unit(unit)
-        return PointSet.of(points, self) if self.domain.inside(points).all() else None
-
-    def unit_of(self, points: Points) -> Points | None:
-        """The points (N, d) of [0, 1]^d whose place ``points`` are; None where that is not known, or not unique."""
-        return self.domain.unit_of(self.parts[0] if self.parts else None, points) if len(self.parts) < 2 else None
 
     def _on_parts(self, unit: Points) -> PointSet:
         domain = self.domain
@@ -184,12 +171,3 @@ def region_of(points: object) -> Region | None:
 def normals_of(points: object) -> Points | None:
     """The outward unit normals (N, d) that points bring along; None if they bring none."""
     return points.normals if isinstance(points, PointSet) else None
-
-
-def common_unit(regions: Sequence[Region], sites: Sequence[Points]) -> Points | None:
-    """The points of [0, 1]^d whose places in every region are its site's points; None where there are none, or nobody
-    knows: then points of the one have no known partners in the other."""
-    places = [region.unit_of(site) for region, site in zip(regions, sites, strict=True)]
-    known = [place for place in places if place is not None]
-    is_common = len(known) == len(places) and all(np.allclose(own, known[0], rtol=0, atol=_SAME) for own in known)
-    return known[0] if is_common else None

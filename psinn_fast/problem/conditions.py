@@ -36,6 +36,7 @@ from .given_columns import (
     weight_columns,
 )
 from .meaning import Meaning, same_numbers
+from .pairs import paired
 from .pde import PDE, parameters_of
 from .pointwise import refuse_not_pointwise
 
@@ -319,10 +320,15 @@ def Periodic(
     name: str = "periodic",
     outside: bool = False,
 ) -> Condition:
-    """``quantities``, e.g. ``"u u_x"``, are equal at each point and at its partner, another point (both (N, d))."""
+    """``quantities``, e.g. ``"u u_x"``, are equal at each point and at its partner, another point (both (N, d)).
+
+    Partners of a point set of a part of a boundary are those of another part if one step takes the one to the other:
+    then each partner is its point, moved by this step. Of arrays, a point's partner is in the same row.
+    """
     sites = (_points(points, name), _points(partners, name, "partners"))
     if sites[0].shape != sites[1].shape:
         raise InputError(f"{name}: partners: expected shape {sites[0].shape} like points, got {sites[1].shape}")
+    sites = sites[0], paired(points, partners, sites, name)
     wanted = tuple(map(normal, split_words(quantities, f"{name}: quantities")))
     if not wanted:
         raise InputError(f"{name}: quantities: expected at least one, e.g. 'u u_x', got {quantities!r}")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sympy as sp
 
-from ..domains import common_unit
+from ..domains import common_step
 from ..kernels.errors import InputError
 from ..kernels.language.channels import ChannelSet
 from ..language.derivative_names import derivative_name
 from ..language.tracing import Traced, column_symbol
 from .given_columns import ROOT, CornerRoots, known_anywhere, normal_column
+from .pairs import steps_text
 
 # Sums of weights this near to 1 are means.
 _ROUNDING = 1e-12
@@ -40,7 +41,7 @@ def describe_problem(problem: Problem) -> str:
     pde = problem.pde
     lines = [f"problem {problem.name!r} on {problem.domain}", _header(pde)]
     for condition, traced in zip(problem.conditions, problem.traced, strict=True):
-        kind = _kind(condition)
+        kind = _kind(condition) + (f"; {steps_text(condition.sites)}" if len(condition.sites) > 1 else "")
         n, what = len(condition.sites[0]), "points" if len(condition.sites) == 1 else "pairs of points"
         weight = "weights by point" if ROOT in condition.columns else f"weight {condition.weight:g}"
         if isinstance(condition.targets.get(ROOT), CornerRoots):
@@ -83,7 +84,7 @@ def _kind(condition: Condition) -> str:
         return f"of {places}, summed as given"
     # Points of a region bring their normals along.
     is_known = known_anywhere(condition.targets, np.empty(0))
-    is_known &= len(regions) == 1 or common_unit(regions, condition.sites) is not None
+    is_known &= len(regions) == 1 or common_step(regions, condition.sites) is not None
     return f"of {places}, may be drawn anew" if is_known else f"of {places}, as given"
 
 

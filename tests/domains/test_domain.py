@@ -171,9 +171,6 @@ def test_other_points_of_a_region() -> None:
     edge = Region(ring, ("outer", "inner")).drawn(501, unit)
     assert len(edge) == 501
     assert ring.on_boundary(edge).all()
-    assert Region(ring).at(unit(64)) is None
-    assert Region(ring, ("outer",)).at(unit(64)).shape == (64, 2)
-    assert Region(ring).unit_of(edge) is None
 
 
 def changed(**methods: Any) -> Callable[[], Domain]:

@@ -84,7 +84,7 @@ def test_a_problem() -> None:
         "neumann2: weight 1, 9 points of x_low, as given",
         "    normal_t*u_t + normal_x*u_x + normal_y*u_y = 0",
         "    order 1: value, t, x, y",
-        "periodic: weight 1, 9 pairs of points of x_low and x_high, may be drawn anew",
+        "periodic: weight 1, 9 pairs of points of x_low and x_high, may be drawn anew; partner = point + (0, 1, 0)",
         "    u - u' = 0",
         "    u_lap - u_lap' = 0",
         "    order 2: value, x, y, lap",

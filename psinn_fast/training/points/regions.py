@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ...domains import common_unit, sobol
+from ...domains import common_step, sobol
 from ...kernels.contract import Term
 from ...problem.conditions import Condition
 from ...problem.problem import Problem
@@ -19,19 +19,17 @@ Points = npt.NDArray[np.float64]
 def other_sites(condition: Condition, count: int, rng: np.random.Generator) -> tuple[Points, ...] | None:
     """Sobol points of a condition's region; None where its points stand for themselves.
 
-    Those of several sites belong together as the given ones do: at the same place of their regions.
+    Those of two sites belong together as the given ones do, where the one region is moved by one step to the other.
     """
     regions = [region for region in condition.regions if region is not None]
     if len(regions) < len(condition.sites):
         return None
     unit = sobol(condition.sites[0].shape[1], rng)
+    first = regions[0].drawn(count, unit)
     if len(regions) == 1:
-        return (regions[0].drawn(count, unit),)
-    if common_unit(regions, condition.sites) is None:
-        return None
-    same = unit(count)
-    sites = [points for region in regions if (points := region.at(same)) is not None]
-    return tuple(sites) if len(sites) == len(regions) else None
+        return (first,)
+    step = common_step(regions, condition.sites)
+    return None if step is None else (first, np.asarray(first) + step)
 
 
 def term_at(

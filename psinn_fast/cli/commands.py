@@ -246,6 +246,8 @@ def _reproduce(options: argparse.Namespace) -> int:
         say=lambda text: None if options.quiet else complain(text),
     )
     say(result.text)
+    for text in result.missing:
+        complain(f"not in the report: {text}")
     complain(f"report: {result.folder / PAGE}")
     return 0
 

@@ -14,8 +14,8 @@ from ..report.plots import new_figure, save_figure
 from .blocks import Picture
 from .cases import Case
 from .comparison import quantities
-from .files import HISTORY, read_history
-from .plan import DISCOVERY, FOUND, OURS, PAPER, PSI, SETTINGS
+from .files import DISCOVERY, HISTORY, read_history
+from .plan import FOUND, OURS, PAPER, PSI, SETTINGS
 from .records import LABELS, Record, Records
 
 if TYPE_CHECKING:

@@ -22,13 +22,12 @@ PAPER, OURS = "paper", "ours"
 SETTINGS = {PAPER: "Adam, as in the paper", OURS: "Gauss-Newton"}
 PINN, POST, PSI = "PINN", "PINN-post", "Psi-NN"
 FOUND, CARRIED = "Psi-NN, discovered R", "Psi-NN, transferred R"
-_METHODS = {PINN: "pinn", POST: "pinn-post", PSI: "psi", FOUND: "psi", CARRIED: "psi"}
+METHODS = {PINN: "pinn", POST: "pinn-post", PSI: "psi", FOUND: "psi", CARRIED: "psi"}
 COMPARED = {PAPER: (PINN, POST, PSI), OURS: (PINN, POST, PSI, FOUND)}
 # Of `--quick`, which shows that all of it works.
 QUICK_ADAM, QUICK_NEWTON, QUICK_SECONDS = 300, 8, 10.0
 # Parameters of the dense networks that Gauss-Newton trains.
 MOST_BY_NEWTON = 600
-DISCOVERY = "discovery"
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,10 @@ class Run:
         return Path(self.case.key) / self.setting / name / f"seed-{self.seed}"
 
     @property
+    def dtype(self) -> str:
+        return "float32" if self.setting == PAPER else "float64"
+
+    @property
     def text(self) -> str:
         return f"{self.case.title}, {SETTINGS[self.setting]}, {self.label}, seed {self.seed}"
 
@@ -101,10 +104,10 @@ class Run:
     def network(self, problem: Problem, found: Structure | None) -> Network:
         """``found``: discovered or transferred, for the labels that need it."""
         return Network(
-            _METHODS[self.label],
+            METHODS[self.label],
             layers=self.layers(problem),
             structure=found if self.label in (FOUND, CARRIED) else None,
-            dtype="float32" if self.setting == PAPER else "float64",
+            dtype=self.dtype,
         )
 
     def optimizer(self, wanted: Wanted, problem: Problem) -> Adam | GaussNewton:

@@ -9,18 +9,14 @@ from typing import Any
 
 from ..discovery.found import DISCOVERY_SCHEMA
 from ..kernels.errors import InputError
-from ..results import RESULT_SCHEMA
 from .cases import CASES, Case
-from .files import HISTORY, RESULT, RUN, RUN_SCHEMA, read_history, read_json, run_folders
-from .plan import CARRIED, DISCOVERY, FOUND, OURS, PAPER, PINN, POST, PSI
+from .files import DISCOVERY, read_json, run_folders
+from .finished import read_finished
+from .plan import CARRIED, FOUND, OURS, PAPER, PINN, POST, PSI
 
 ERRORS = ("relative_l2", "rmse", "mse", "max_error", "boundary_rmse")
 # The loss whose first step is reported.
 TARGET_LOSS = 1e-3
-# Entries of a result.json that tables read.
-_ENTRIES: dict[str, type | tuple[type, ...]] = {
-    "parameters": int, "steps": int, "seconds": (int, float), "ended": str, "coefficients": dict,
-}  # fmt: skip
 LABELS = (PINN, POST, PSI, FOUND, CARRIED)
 
 
@@ -117,27 +113,11 @@ def _place_in_tables(record: Record) -> tuple[int, int, int]:
 
 
 def _record(place: Path, folder: Path) -> Record:
-    described = read_json(place / RUN, RUN_SCHEMA)
-    name = place.relative_to(folder).as_posix()
-    run = described.get("run")
-    known = {case.key for case in CASES}
-    if not isinstance(run, dict) or run.get("case") not in known or run.get("setting") not in (PAPER, OURS):
-        raise InputError(f"{place / RUN} is damaged")
-    if run.get("method") not in LABELS or not all(isinstance(run.get(name), int) for name in ("seed", "steps")):
-        raise InputError(f"{place / RUN} is damaged")
-    if not (place / RESULT).exists():
-        raise InputError(f"{name}: not finished")
-    result = read_json(place / RESULT, RESULT_SCHEMA)
-    if not all(isinstance(result.get(entry), kind) for entry, kind in _ENTRIES.items()):
-        raise InputError(f"{place / RESULT} is damaged")
-    if result.get("ended") in ("interrupted", "failed"):
-        raise InputError(f"{name}: {result['ended']} at step {result.get('steps')}")
-    rows = read_history(place / HISTORY)
-    losses = [(row["step"], row["loss"]) for row in rows if row.get("loss") is not None]
+    found = read_finished(place, folder)
+    losses = [(row["step"], row["loss"]) for row in found.history if row.get("loss") is not None]
     reached = next((int(step) for step, loss in losses if loss <= TARGET_LOSS), None)
-    made = tuple(machine for machine in described.get("made", []) if isinstance(machine, dict))
     last = losses[-1][1] if losses and losses[-1][1] == losses[-1][1] else None
-    return Record(name, run, result, made, last, reached)
+    return Record(place.relative_to(folder).as_posix(), found.run, found.result, found.made, last, reached)
 
 
 def machines(records: Sequence[Record]) -> list[dict[str, str]]:

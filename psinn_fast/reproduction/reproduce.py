@@ -34,8 +34,14 @@ class Reproduction:
     text: str
     numbers: dict[str, Any]
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What is in the folder and not in the report, and why."""
+        return tuple(self.numbers["missing"])
+
     def __repr__(self) -> str:
-        return f"Reproduction in {self.folder}: {len(self.numbers['runs'])} runs"
+        left_out = f", {len(self.missing)} left out" if self.missing else ""
+        return f"Reproduction in {self.folder}: {len(self.numbers['runs'])} runs{left_out}"
 
 
 def reproduce(

@@ -21,8 +21,9 @@ from ..solving import solve
 from ..symmetries.restriction import restricted
 from ..training.options import Options
 from .cases import Case, sources
-from .files import can_resume, check_own, claim, is_finished
-from .plan import CARRIED, DISCOVERY, FOUND, PAPER, Run, Wanted, planned
+from .files import DISCOVERY, can_resume, check_own, check_resumable, claim, finish, is_finished
+from .finished import read_finished
+from .plan import CARRIED, FOUND, METHODS, PAPER, Run, Wanted, planned
 from .time_left import TimeLeft, duration
 
 Say = Callable[[str], None]
@@ -39,7 +40,12 @@ def carry_out(wanted: Wanted, folder: Path, options: Options, say: Say) -> None:
     runs = planned(wanted)
     descriptions = {run.place: run.description(wanted, problems[run.case.key]) for run in runs}
     for run in runs:
-        check_own(folder / run.place, descriptions[run.place])
+        place = folder / run.place
+        check_own(place, descriptions[run.place])
+        if is_finished(place):
+            read_finished(place, folder)
+        else:
+            check_resumable(place, _identity(run, problems[run.case.key], wanted))
     discovered_on = {own.key: own for case in wanted.cases for own in (case, *sources(case).values())}
     for case in discovered_on.values():
         check_own(folder / case.key / DISCOVERY, _discovery(case, wanted))
@@ -77,6 +83,15 @@ def _train(
         )
     except (DivergedError, TrainingError) as error:  # a result, too; its folder says so
         say(f"{run.text}: {error}")
+    finish(place)
+
+
+def _identity(run: Run, problem: Problem, wanted: Wanted) -> dict[str, Any]:
+    """Of its checkpoint, what is known before anything is built."""
+    return {
+        "problem": problem.name, "method": METHODS[run.label], "seed": run.seed,
+        "dtype": f"torch.{run.dtype}", "optimizers": [run.optimizer(wanted, problem).name],
+    }  # fmt: skip
 
 
 def _discovery(case: Case, wanted: Wanted) -> dict[str, Any]:

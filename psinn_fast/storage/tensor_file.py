@@ -119,6 +119,15 @@ class TensorFile:
         self._taken[name] = tensor
         return tensor
 
+    def check(self) -> None:
+        """All that is in the file is what was written, whatever it is.
+
+        Raises:
+            CheckpointError: it is not.
+        """
+        self._taken |= {name: self._file.get_tensor(name) for name in self._shapes}
+        self.finish()
+
     def finish(self) -> None:
         """All tensors are taken, and they and the header are what was written.
 

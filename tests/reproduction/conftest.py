@@ -23,7 +23,7 @@ def small_paper(monkeypatch: pytest.MonkeyPatch) -> Callable[[], pf.Problem]:
     problem = small_laplace()
     errors = {"PINN": 1.159e-3, "PINN-post": 4.017e-4, "Psi-NN": 7.422e-5}
     recipe = replace(problem.recipe, paper=pf.Paper(1e-3, 20, errors, milestones=(15,)))
-    problem = replace(problem, recipe=recipe)
+    problem = replace(problem, name="laplace", recipe=recipe)
     monkeypatch.setitem(PROBLEMS, "laplace", lambda: problem)
 
     def pixel(figure: object, path: str | Path) -> None:

@@ -106,11 +106,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for method in options.methods
     ]
     measured_on = environment(threads=1)
-    rows = errors_over_seeds(cases, options.seeds, options.jobs, line)
-    return save(
-        options.out, rows, command="python -m bench.cylinder", seeds=options.seeds, seconds=options.seconds,
+    keep = partial(
+        save, options.out, command="python -m bench.cylinder", seeds=options.seeds, seconds=options.seconds,
         settings=settings, paper=PAPER, **measured_on,
     )  # fmt: skip
+    return keep(errors_over_seeds(cases, options.seeds, options.jobs, line, keep))
 
 
 if __name__ == "__main__":

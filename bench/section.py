@@ -53,9 +53,15 @@ def reason(error: Exception) -> str:
 
 
 def errors_over_seeds(
-    cases: Sequence[tuple[Row, Callable[[int], Row]]], seeds: int, jobs: int, line: Callable[[Row], str]
+    cases: Sequence[tuple[Row, Callable[[int], Row]]],
+    seeds: int,
+    jobs: int,
+    line: Callable[[Row], str],
+    keep: Callable[[list[Row]], object] = lambda rows: None,
 ) -> list[Row]:
     """Each case's row with its ``runs``, one a seed, and their median error; printed as they come.
+
+    ``keep``: is given all rows so far after each case, to save them where what follows takes hours.
 
     Cases whose runs all say that they are ``absent`` are left out. ``jobs``: runs at a time, in processes of their own.
     """
@@ -74,6 +80,7 @@ def errors_over_seeds(
                 row["median"] = median(good)
             rows.append(row)
             print(line(row), flush=True)
+            keep(rows)
     return rows
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from psinn_fast.kernels.cpu.extension import why_not
 
-from . import accuracy, cpu, fronts, gauss_newton, geometry, layers, layouts, section, statuses, widths
+from . import accuracy, cpu, cylinder, fronts, gauss_newton, geometry, layers, layouts, section, statuses, widths
 from .cases import Case
 from .check import WrongPeer, check
 from .peers import PEERS, OursStep, TaylorStep, TrainStep
@@ -197,6 +197,7 @@ class _Here(ThreadPoolExecutor):
 @pytest.mark.parametrize(
     ("study", "arguments"),
     [
+        (cylinder, ["--methods", "psi", "--seconds", "0.01", "--steps", "2"]),
         (fronts, ["--problems", "shock", "--seconds", "0.1", "--threads", "1"]),
         (geometry, ["--problems", "corner", "--scale", "0.001", "--threads", "1"]),
         (widths, ["--problems", "annulus", "--widths", "default", "2", "--seconds", "0.1"]),
@@ -217,6 +218,20 @@ def test_smoke_studies_over_seeds(
     assert found["command"] == f"python -m {study.__name__}"
     assert found["threads"] == 1
     assert all(len(row["runs"]) == 1 and row["median"] > 0 for row in found["rows"])
+
+
+def test_smoke_rows_are_saved_after_each_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(method: str, *_: object, **__: object) -> section.Row:
+        if method == "pinn":
+            raise KeyboardInterrupt
+        return {"relative_l2": 0.1}
+
+    monkeypatch.setattr(section, "ProcessPoolExecutor", _Here)
+    monkeypatch.setattr(cylinder, "run", run)
+    out = tmp_path / "cylinder.json"
+    with pytest.raises(KeyboardInterrupt):
+        cylinder.main(["--seeds", "1", "--out", str(out)])
+    assert [row["method"] for row in json.loads(out.read_text())["rows"]] == ["psi"]
 
 
 # torch.func's hessian still uses what torch itself has deprecated.

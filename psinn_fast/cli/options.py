@@ -12,7 +12,7 @@ from ..discovery.student import StudentSettings
 from ..kernels.language.regularizer import KINDS
 from ..pipeline import TEACHER_STEPS
 from ..problems import PROBLEMS
-from ..reproduction.plan import SETTINGS
+from ..reproduction.plan import N_SEEDS, SETTINGS
 from ..training.optimisers.named import OPTIMIZERS, WARMUP
 from ..training.weighting import WEIGHTINGS
 
@@ -79,7 +79,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     again.add_argument("--out", metavar="DIR", default="results/reproduction", help="folder (default: %(default)s)")
     again.add_argument("--quick", action="store_true", help="a few steps of one seed, to see that everything works")
     again.add_argument("--problems", metavar="P,P", help="default: all of the paper's")
-    again.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each network (default: %(default)s)")
+    again.add_argument("--seeds", type=int, metavar="N", help=f"runs of each network (default: {N_SEEDS})")
     again.add_argument("--only", choices=SETTINGS, help="the paper's setting (Adam), or ours (Gauss-Newton)")
     again.add_argument(
         "--steps",

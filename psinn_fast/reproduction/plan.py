@@ -24,6 +24,8 @@ PINN, POST, PSI = "PINN", "PINN-post", "Psi-NN"
 FOUND, CARRIED = "Psi-NN, discovered R", "Psi-NN, transferred R"
 METHODS = {PINN: "pinn", POST: "pinn-post", PSI: "psi", FOUND: "psi", CARRIED: "psi"}
 COMPARED = {PAPER: (PINN, POST, PSI), OURS: (PINN, POST, PSI, FOUND)}
+# Runs of each network.
+N_SEEDS = 3
 # Of `--quick`, which shows that all of it works.
 QUICK_ADAM, QUICK_NEWTON, QUICK_SECONDS = 300, 8, 10.0
 # Parameters of the dense networks that Gauss-Newton trains.
@@ -44,7 +46,7 @@ class Wanted:
     """
 
     cases: tuple[Case, ...]
-    seeds: int = 3
+    seeds: int = N_SEEDS
     settings: tuple[str, ...] = (OURS, PAPER)
     steps: Mapping[str, int] = field(default_factory=dict)
     seconds: float | None = None
@@ -53,8 +55,9 @@ class Wanted:
     def adam(self, case: Case, problem: Problem) -> Adam:
         """As the paper trains, or its first so many steps."""
         assert problem.recipe.paper is not None
-        most = self.steps.get(case.problem, problem.recipe.paper.steps)
-        return by_the_paper(problem.recipe.paper, min(most, QUICK_ADAM) if self.quick else most)
+        steps = problem.recipe.paper.steps
+        most = min(steps, QUICK_ADAM) if self.quick else self.steps.get(case.problem, steps)
+        return by_the_paper(problem.recipe.paper, most)
 
 
 def chosen_steps(steps: object, cases: Sequence[Case]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from .cases import chosen_cases
 from .contents import contents
 from .markdown import markdown
 from .page import page
-from .plan import SETTINGS, Wanted, chosen_steps
+from .plan import N_SEEDS, SETTINGS, Wanted, chosen_steps
 from .records import read_records
 from .running import carry_out
 
@@ -48,7 +48,7 @@ def reproduce(
     out: str | Path,
     problems: Names | None = None,
     *,
-    seeds: int = 3,
+    seeds: int | None = None,
     settings: str | Sequence[str] | None = None,
     steps: Mapping[str, int] | None = None,
     seconds: float | None = None,
@@ -66,19 +66,20 @@ def reproduce(
         out: folder; each run has one of its own in it, as `solve` writes it.
         problems: names, e.g. ``"laplace poisson"``; None: all. "burgers-inverse" has three viscosities, of which
             "burgers-inverse-0.04" is one.
-        seeds: runs of each network (of the flow by Adam one, which takes hours).
+        seeds: runs of each network (of the flow by Adam one, which takes hours); None: 3.
         settings: ``"paper"``: Adam with the paper's rates, steps, layers and float32; ``"ours"``: Gauss-Newton, also
             with the R that `discover` finds; None: both.
         steps: of Adam, by problem, where fewer are wanted than the paper took; the report says so.
         seconds: limit of each training by Gauss-Newton; None: a minute, ten for the flow.
-        quick: a few steps of one seed, to see that everything works; the numbers mean nothing.
-        report_only: train nothing.
+        quick: a few steps of one seed, to see that everything works; the numbers mean nothing. It has ``seeds``,
+            ``steps`` and ``seconds`` of its own.
+        report_only: train nothing. The report is of all runs, so nothing else but ``options`` and ``say`` may be given.
         options: ``backend`` and ``progress``; the others follow from the settings.
         say: is given a line about each run.
 
     Raises:
-        InputError: options out of range; a folder with runs of other settings, or damaged ones, which are named.
-        CheckpointError: a checkpoint that cannot be read.
+        InputError: options out of range, or without effect beside the others; a folder with runs of other settings, or
+            damaged ones, which are named.
         TrainingInterrupted: on Ctrl-C; nothing is lost.
     """
     cases = chosen_cases(problems)
@@ -87,25 +88,42 @@ def reproduce(
         raise InputError("options: only backend and progress may be given; the others follow from the settings")
     if not callable(say):
         raise InputError(f"say: expected a function of a text, got {short(say)}")
-    names = [settings] if isinstance(settings, str) else list(SETTINGS)[::-1] if settings is None else list(settings)
-    for name in names:
-        checks.choice("settings", name, list(SETTINGS))
-    wanted = Wanted(
-        cases,
-        1 if checks.flag("quick", quick) else checks.integer("seeds", seeds, 1),
-        tuple(dict.fromkeys(names)),
-        chosen_steps(steps, cases),
-        time_limit(seconds),
-        quick,
-    )
+    named = _settings(settings)
+    n_seeds = None if seeds is None else checks.integer("seeds", seeds, 1)
+    fewer, limit = chosen_steps(steps, cases), time_limit(seconds)
+    lengths = {"seeds": n_seeds, "steps": fewer or None, "seconds": limit}
+    if checks.flag("quick", quick):
+        _refuse(lengths, "quick: has seeds, steps and seconds of its own")
     if checks.flag("report_only", report_only):
+        others = {"problems": problems, "settings": settings, "quick": quick or None, **lengths}
+        _refuse(others, "report_only: the report is of all runs in the folder")
         folder = as_path("out", out)
         if not folder.is_dir():
             raise InputError(f"out: there is no folder {folder}")
     else:
         folder = writable_folder(out)
-        carry_out(wanted, folder, asked, say)
+        carry_out(Wanted(cases, 1 if quick else n_seeds or N_SEEDS, named, fewer, limit, quick), folder, asked, say)
     return write_report(folder)
+
+
+def _settings(settings: object) -> tuple[str, ...]:
+    if settings is None:
+        return tuple(SETTINGS)[::-1]
+    names = [settings] if isinstance(settings, str) else list(settings) if isinstance(settings, Sequence) else []
+    if not names:
+        raise InputError(f"settings: expected some of {list(SETTINGS)}, got {short(settings)}")
+    for name in names:
+        checks.choice("settings", name, list(SETTINGS))
+    return tuple(dict.fromkeys(names))
+
+
+def _refuse(given: Mapping[str, object], why: str) -> None:
+    """
+    Raises:
+        InputError: something is given that has no effect.
+    """
+    if there := [name for name, value in given.items() if value is not None]:
+        raise InputError(f"{why}, so leave out {', '.join(there)}")
 
 
 def write_report(folder: Path) -> Reproduction:

@@ -128,7 +128,7 @@ def test_interrupted_runs_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     ("changed", "message"),
     [
         ({"steps": {"laplace": 7}}, r"laplace/paper/pinn/seed-0 was made with other settings \(.*steps.*20.*7"),
-        ({"quick": True, "problems": "laplace", "steps": {"laplace": 9}}, "other settings .*steps"),
+        ({"settings": "paper", "quick": True, "seeds": None}, "other settings .*quick"),
     ],
 )
 def test_other_settings_are_refused(
@@ -148,6 +148,18 @@ def test_other_settings_are_refused(
         ({"problems": "heat"}, "problems: expected one of"),
         ({"problems": []}, "problems: expected some of"),
         ({"seeds": 0}, "seeds: expected an integer >= 1, got 0"),
+        ({"seeds": -3, "quick": True}, "seeds: expected an integer >= 1, got -3"),
+        ({"seeds": "many", "quick": True}, "seeds: expected an integer >= 1, got 'many'"),
+        ({"seeds": 2, "quick": True}, "quick: has seeds, steps and seconds of its own, so leave out seeds"),
+        ({"steps": {"laplace": 5}, "seconds": 5, "quick": True}, "quick: .*, so leave out steps, seconds"),
+        ({"steps": {"poisson": 5}, "quick": True}, "steps: expected one of"),
+        ({"report_only": True}, "report_only: the report is of all runs in the folder, so leave out problems"),
+        (
+            {"problems": None, "report_only": True, "seeds": 3, "steps": {"laplace": 1}},
+            "report_only: .* out seeds, steps",
+        ),
+        ({"settings": []}, r"settings: expected some of \['paper', 'ours'\], got \[\]"),
+        ({"settings": 5}, "settings: expected some of"),
         ({"settings": "mine"}, r"settings: expected one of \['paper', 'ours'\], got 'mine'"),
         ({"steps": {"laplace": 0}}, "steps: laplace: expected an integer >= 1"),
         ({"steps": {"poisson": 10}}, "steps: expected one of"),

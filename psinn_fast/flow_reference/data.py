@@ -28,6 +28,8 @@ Numbers = npt.NDArray[np.float64]
 SHIPPED = Path(__file__).with_name("cylinder.npz")
 # Bytes; the shipped file has a third of it.
 MOST = 2_000_000
+# First bytes of every archive that holds something.
+_ZIP = b"PK\x03\x04"
 _AGAIN = "; install psinn-fast again, or make the file anew: python -m psinn_fast.flow_reference --out FILE"
 _ARRAYS = {"nodes": "<f8", "triangles": "<i4", "velocity": "<f8", "pressure": "<f8", "boundary": "|u1"}
 
@@ -36,8 +38,9 @@ _ARRAYS = {"nodes": "<f8", "triangles": "<i4", "velocity": "<f8", "pressure": "<
 class ReferenceFlow:
     """A steady flow in a channel, symmetric about y = 0: u, p even, v odd in y.
 
-    Called with points (M, 2) it gives u, v, p (M, 3): quadratic in every triangle, NaN outside of the channel and in
-    the cylinder.
+    Called with points (..., 2) it gives u, v, p (..., 3): quadratic in every triangle, NaN outside of the channel and
+    in the cylinder. A point that misses the nearest triangle by up to 1e-4 of its size counts as in it, so that points
+    on the boundary may be rounded to float32.
 
     Args:
         channel: its geometry, viscosity and inflow.
@@ -61,12 +64,12 @@ class ReferenceFlow:
     def __call__(self, points: npt.ArrayLike) -> Numbers:
         """
         Raises:
-            InputError: other than points (M, 2).
+            InputError: other than points (..., 2).
         """
         at = checks.real_array("points", points)
-        if at.ndim != 2 or at.shape[1] != 2:
-            raise InputError(f"points: expected x and y of each point, (M, 2), got the shape {at.shape}")
-        return self._interpolation(at)
+        if at.ndim == 0 or at.shape[-1] != 2:
+            raise InputError(f"points: expected x and y of each point, (..., 2), got the shape {at.shape}")
+        return self._interpolation(at.reshape(-1, 2)).reshape(*at.shape[:-1], 3)
 
     def on(self, part: str) -> Numbers:
         """(M, 2): the nodes on ``"inlet"``, ``"outlet"``, ``"walls"`` or ``"cylinder"``; corners are on two."""
@@ -130,6 +133,8 @@ def _entries(contents: bytes) -> dict[str, Any]:
     """The arrays, and what is said about them as JSON; ValueError unless they are what was saved."""
     if len(contents) > MOST:
         raise ValueError(f"more than {MOST} bytes")
+    if not contents.startswith(_ZIP):  # NumPy would advise to unpickle it
+        raise ValueError("it is no NumPy archive, .npz")
     with np.load(io.BytesIO(contents), allow_pickle=False) as file:
         expected = [*_ARRAYS, "about", "sha256"]
         if sorted(file.files) != sorted(expected):

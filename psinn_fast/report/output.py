@@ -40,7 +40,7 @@ if TYPE_CHECKING:  # loaded only where something is drawn
 
 def save_solution(solution: Solution, out: str | Path, pictures: bool = True) -> None:
     """weights.safetensors, structure.json, result.json, history.csv; solution.png, loss.png, structure.png, R.png;
-    of a plane flow flow.png.
+    of a plane flow in another domain than a box flow.png.
 
     Raises:
         InputError: it is no `Solution`, or ``out`` no path.

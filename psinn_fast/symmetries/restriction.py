@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..kernels.errors import InputError, short
-from ..networks.groups import SignedPermutation, structure_from_group, usual_representation
+from ..networks.groups import SignedPermutation, Symmetry, structure_from_group, usual_representation
 from ..networks.structure import Structure
 from .symmetry_check import structure_symmetries
 
@@ -35,7 +35,10 @@ def restricted(structure: Structure, maps: SignedPermutation | Sequence[SignedPe
         raise InputError(f"structure: expected a Structure, got {short(structure)}")
     wanted = (maps,) if isinstance(maps, SignedPermutation) else tuple(maps) if isinstance(maps, Sequence) else ()
     if not wanted or not all(isinstance(g, SignedPermutation) for g in wanted):
-        raise InputError(f"maps: expected SignedPermutations, e.g. pf.SignedPermutation.flip(2, 1), got {short(maps)}")
+        given = [maps] if isinstance(maps, Symmetry) else wanted
+        advice = "; of a symmetry take its .map" if any(isinstance(g, Symmetry) for g in given) else ""
+        example = "pf.SignedPermutation.flip(2, 1)"
+        raise InputError(f"maps: expected SignedPermutations, e.g. {example}, got {short(maps)}{advice}")
     n, hidden = structure.n_inputs, len(structure.layers) - 1
     if n > _MOST_INPUTS or not hidden:
         found = f"{n} inputs, {hidden} hidden layers"

@@ -201,6 +201,7 @@ class Trainer:
         title = self.title if len(self.optimizers) == 1 else f"{self.title} {optimizer.name}"
         note = ""
         with TrainingProgress(title, most, self.progress) as self._bar:
+            self._bar.update(run.step, note)  # a resumed run may have nothing left to do
             while run.step < most:
                 if self._is_over():
                     ended = "interrupted" if self.interrupt.raised else "time limit"

@@ -78,8 +78,8 @@ def test_there_is_nothing_outside_of_the_channel_or_in_the_cylinder() -> None:
     assert np.isnan(FLOW([[-0.001, 0], [1.101, 0], [0.5, 0.201], [np.nan, 0], [0, np.inf]])).all()
     assert np.isfinite(FLOW([[0, 0.2], [0, -0.2], [1.1, 0.2], [1.1, -0.2]])).all()
     assert FLOW(np.empty((0, 2))).shape == (0, 3)
-    with pytest.raises(InputError, match=r"points: expected x and y of each point, \(M, 2\), got the shape \(2,\)"):
-        FLOW([0.5, 0.1])
+    with pytest.raises(InputError, match=r"points: expected x and y of each point, \(..., 2\), got the shape \(3,\)"):
+        FLOW([0.5, 0.1, 0.0])
     with pytest.raises(InputError, match="part: expected one of"):
         FLOW.on("axis")
 
@@ -100,6 +100,13 @@ def test_interpolation_has_quadratic_polynomials_and_the_curved_map_itself() -> 
     away = np.hypot(points[:, 0] - 0.2, points[:, 1]) > 0.09
     np.testing.assert_allclose(found[away], values(points[away]), atol=1e-13)
     np.testing.assert_allclose(between(nodes), values(nodes), atol=1e-13)
+
+
+def test_points_have_any_shape() -> None:
+    grid = np.array([[[0.4, 0.1], [0.5, 0.0]]] * 3)
+    np.testing.assert_array_equal(FLOW(grid), FLOW(grid.reshape(-1, 2)).reshape(3, 2, 3))
+    np.testing.assert_array_equal(FLOW([0.4, 0.1]), FLOW([[0.4, 0.1]])[0])
+    assert FLOW(np.zeros((0, 2))).shape == (0, 3)
 
 
 def test_it_is_saved_loaded_and_pickled_unchanged(tmp_path: Path) -> None:
@@ -124,6 +131,7 @@ def _altered(**entries: object) -> bytes:
     [
         (lambda: SHIPPED.read_bytes()[:1000], "is no flow, or damaged"),
         (lambda: b"", "is no flow, or damaged"),
+        (lambda: b"x,y,u\n0,0,1\n", r"damaged \(it is no NumPy archive, \.npz\)"),
         (lambda: b"\x00" * 3_000_000, "more than 2000000 bytes"),
         (lambda: SHIPPED.read_bytes()[:90_000] + b"\x07" + SHIPPED.read_bytes()[90_001:], "is no flow, or damaged"),
         (lambda: _altered(pressure=FLOW.pressure + 1e-9), "its SHA-256 is another than it says"),

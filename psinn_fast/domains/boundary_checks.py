@@ -86,7 +86,7 @@ def check_part(domain: Domain, part: str) -> None:
             f"{what}: {int(off.sum())} of {len(points)} normals are not normal to the part, as its points beside them "
             f"show, the first is {_text(normals[first])} at {_text(points[first])}"
         )
-    outwards, inwards = (_inside_along(domain, points, sign * normals) for sign in (1.0, -1.0))
+    outwards, inwards = (inside_along(domain, points, sign * normals) for sign in (1.0, -1.0))
     if wrong := int((outwards[0] & ~inwards[0]).sum()):
         raise InputError(f"{what}: {wrong} of {len(points)} normals point inwards; give the outward ones")
     within = outwards.all(0) & inwards.all(0)
@@ -152,7 +152,7 @@ def _sine(a: Points, b: Points) -> Points:
     return np.asarray(np.sqrt(np.maximum(1 - cosine**2, 0.0)))
 
 
-def _inside_along(domain: Domain, points: Points, directions: Points) -> Mask:
+def inside_along(domain: Domain, points: Points, directions: Points) -> Mask:
     """(steps, N): whether points beside the given ones lie inside."""
     reach = 1 / np.linalg.norm(directions / (domain.high - domain.low), axis=1, keepdims=True)
     return np.stack([domain.inside(points + step * reach * directions) for step in _STEPS])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sympy as sp
 
-from ..domains import common_step
+from ..domains import Domain, Region, common_step
 from ..kernels.errors import InputError
 from ..kernels.language.channels import ChannelSet
 from ..language.derivative_names import derivative_name
@@ -41,7 +41,9 @@ def describe_problem(problem: Problem) -> str:
     pde = problem.pde
     lines = [f"problem {problem.name!r} on {problem.domain}", _header(pde)]
     for condition, traced in zip(problem.conditions, problem.traced, strict=True):
-        kind = _kind(condition) + (f"; {steps_text(condition.sites)}" if len(condition.sites) > 1 else "")
+        kind = _kind(condition, problem.domain) + (
+            f"; {steps_text(condition.sites)}" if len(condition.sites) > 1 else ""
+        )
         n, what = len(condition.sites[0]), "points" if len(condition.sites) == 1 else "pairs of points"
         weight = "weights by point" if ROOT in condition.columns else f"weight {condition.weight:g}"
         if isinstance(condition.targets.get(ROOT), CornerRoots):
@@ -74,18 +76,30 @@ def _summed(condition: Condition) -> str:
     return "mean" if abs(float(condition.quadrature.sum()) - 1) < _ROUNDING else "integral"
 
 
-def _kind(condition: Condition) -> str:
+def _kind(condition: Condition, domain: Domain) -> str:
     """What a condition's points stand for: themselves, or a region of which training may take others."""
     regions = [region for region in condition.regions if region is not None]
     if len(regions) < len(condition.regions):
         return "as given"
-    places = " and ".join(region.text for region in regions)
+    places = " and ".join(_place(region, domain) for region in regions)
     if condition.quadrature is not None:
         return f"of {places}, summed as given"
     # Points of a region bring their normals along.
     is_known = known_anywhere(condition.targets, np.empty(0))
     is_known &= len(regions) == 1 or common_step(regions, condition.sites) is not None
     return f"of {places}, may be drawn anew" if is_known else f"of {places}, as given"
+
+
+def _place(region: Region, domain: Domain) -> str:
+    """What points stand for, and of which domain, if it is not the problem's."""
+    own = region.domain
+    same = own is domain or (
+        type(own) is type(domain)
+        and own.parts == domain.parts
+        and np.array_equal([own.low, own.high], [domain.low, domain.high])
+        and all(own.measure(part) == domain.measure(part) for part in (None, *own.parts))
+    )
+    return region.text if same else f"{region.text} of another {type(own).__name__}"
 
 
 def _header(pde: PDE) -> str:

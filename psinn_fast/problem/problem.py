@@ -26,6 +26,7 @@ from ..portable import Portable
 from .bounds import Interval, Unknowns
 from .checks.assumptions import refuse_false_assumptions
 from .checks.dependence import check_dependence
+from .checks.inward_normals import refuse_inward_normals
 from .checks.settings import (
     check_exact,
     check_known,
@@ -100,6 +101,7 @@ class Problem(Portable):
         check_known(self)
         check_targets(self)
         check_points(self)
+        refuse_inward_normals(self)
         check_dependence(self)
         refuse_unseen_jumps(self)
         if self.exact is not None:

@@ -67,8 +67,9 @@ def _normals(condition: Condition, coords: tuple[str, ...]) -> Points | None:
 def _is_of_any_sign(condition: Condition) -> bool:
     """Whether the condition says the same with the other normals: no flux at all."""
     residual = condition.residual
-    is_flux = isinstance(residual, partial) and residual.func is flux_residuals
-    return is_flux and not any(condition.columns[field].any() for field in residual.args[0])
+    if not isinstance(residual, partial) or residual.func is not flux_residuals:
+        return False
+    return not any(condition.columns[field].any() for field in residual.args[0])
 
 
 def _text(point: Points) -> str:

@@ -8,6 +8,7 @@ were glued together. Whether points lie on the boundary is asked of `Domain.cont
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +57,7 @@ def check_domain(domain: Domain) -> None:
     check_contains(domain, domain.from_unit(even(_POINTS, len(domain.coords))))
     for part in domain.parts:
         check_part(domain, part)
+    _refuse_one_place(domain)
 
 
 def check_part(domain: Domain, part: str) -> None:
@@ -96,6 +98,21 @@ def check_part(domain: Domain, part: str) -> None:
             f".contains, the first is {_text(points[int(np.argmax(within))])}; a part with outward normals is on the "
             "boundary, lines within the domain are given to conditions as arrays"
         )
+
+
+def _refuse_one_place(domain: Domain) -> None:
+    """
+    Raises:
+        InputError: two parts are one and the same.
+    """
+    unit = even(_POINTS, len(domain.coords) - 1, OFFSET)
+    places = {part: domain.surface(part, unit)[0] for part in domain.parts}
+    for one, other in combinations(domain.parts, 2):
+        if (abs(places[one] - places[other]) <= _MOVED * (domain.high - domain.low)).all():
+            raise InputError(
+                f"{type(domain).__name__}.boundary_at: all of the {_POINTS} points tried of the parts {one!r} and "
+                f"{other!r} are at the same places; give each part its own (by its argument `part`), or name one part"
+            )
 
 
 def check_contains(domain: Domain, points: Points) -> None:

@@ -26,7 +26,7 @@ from .graded import distances, graded
 from .measured import Measured, measured
 from .own_names import refuse_taken_names
 from .pointset import PointSet, Region
-from .quadrature import EVEN, UNIFORM, elements, weights_on
+from .quadrature import EVEN, GRID, UNIFORM, elements, weights_on
 from .returned import contained, placed
 from .unit import OFFSET, counts, even, mesh, refuse_too_many
 
@@ -41,6 +41,8 @@ ON_BOUNDARY, _LAST_DIGITS = 1e-9, 4 * float(np.finfo(np.float64).eps)
 _LEAST, _AT_ONCE = 1 / 8192, 1 << 20
 # Points of an outline.
 _OUTLINE = 513
+# What fills its bounds to this part is all of them.
+_WHOLE = 1e-12
 # Points that are counted to measure a domain.
 _COUNTED = 1 << 16
 
@@ -193,7 +195,8 @@ class Domain(Finished):
         points = self._kept([np.linspace(0, 1, k) for k in along])
         if not len(points):
             raise InputError(f"n: no point of a grid of {n} along each axis lies in {self}; take more, or random(...)")
-        return PointSet.of(points, Region(self), layout=tuple(along) if self.is_box else UNIFORM)
+        is_whole = len(points) == math.prod(along) and self.fills_bounds
+        return PointSet.of(points, Region(self), layout=tuple(along) if is_whole else GRID)
 
     def random(self, n: int, seed: int) -> PointSet:
         """``n`` scrambled Sobol points, repeatable from the seed."""
@@ -303,6 +306,11 @@ class Domain(Finished):
             InputError: there is nothing inside, or what a method says of the parts is wrong.
         """
         check_domain(self)
+
+    @cached_property
+    def fills_bounds(self) -> bool:
+        """Whether the domain is all of its bounds, as boxes are, and polygons that are rectangles."""
+        return math.isclose(self.measure(), float(np.prod(self.high - self.low)), rel_tol=_WHOLE)
 
     def interior(self, count: int, unit: Callable[[int], Points]) -> Points:
         """``count`` points inside, from as many of [0, 1]^d as it takes; ``unit(n)`` gives the next n of them."""

@@ -72,7 +72,7 @@ class Region:
         domain, d = self.domain, len(self.coords)
         along = max(2, math.ceil(count ** (1 / max(1, d - (not self.is_solid)))))
         if self.is_solid:
-            return domain.grid(along) if domain.is_box else domain.random(count, 0)
+            return domain.grid(along) if domain.fills_bounds else domain.random(count, 0)
         if len(self.parts) not in (1, len(domain.parts)):
             return None
         return domain.boundary(along if domain.is_box else count, self.parts[0] if len(self.parts) == 1 else None)
@@ -127,9 +127,11 @@ class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
     def weights(self) -> Points | None:
         """(N,) weights of a quadrature rule: ``points.weights @ f(points)`` is the integral of f over the region.
 
-        They add up to its length, area or volume. Along a smooth part of a plane's boundary, and on grids of a box and
-        its faces, the error is of order 7 in the distance of the points, and less around a smooth closed curve; other
-        points weigh by area, about 1 / N off. None where points are not laid evenly, or no longer what they were.
+        They add up to its length, area or volume. Along a smooth part of a plane's boundary, on grids of a box and its
+        faces, and of what fills its bounds as a box does, the error is of order 7 in the distance of the points, and
+        less around a smooth closed curve. Points of other grids weigh by what is inside around them: order 2 where
+        edges lie on lines of the grid. Others weigh by area, about 1 / N off. None where points are not laid evenly, or
+        no longer what they were.
         """
         own = self._own
         return None if own is None or own[2] is None else quadrature_weights(own[0], np.asarray(self), own[2])

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import sympy as sp
 
+from .angles import shares_inside
 from .unit import even
 
 if TYPE_CHECKING:  # domains make point sets, which ask for their weights
@@ -22,10 +23,10 @@ if TYPE_CHECKING:  # domains make point sets, which ask for their weights
     from .pointset import Region
 
 Points = npt.NDArray[np.float64]
-# How points are laid: as densely as their region says; even along a part's parameters (`even`); on a grid of a box or
-# its faces, of so many points along each axis.
+# How points are laid: as densely as their region says; even along a part's parameters (`even`); those of a grid that
+# lie inside; on a grid of all of the bounds, or of faces of a box, of so many points along each axis.
 Layout = str | tuple[int, ...]
-UNIFORM, EVEN = "uniform", "even"
+UNIFORM, EVEN, GRID = "uniform", "even", "grid"
 # Points corrected at each end of a line.
 _CORRECTED = 6
 # By which boundaries are differentiated along their parameters, at five points; where tangents at both ends of a part
@@ -40,7 +41,7 @@ def quadrature_weights(region: Region, points: Points, layout: Layout) -> Points
     if region.is_solid:
         if isinstance(layout, tuple):
             return _of_mesh(layout) * float(np.prod(domain.high - domain.low))
-        shares = 1 / region.density(points)
+        shares = _of_cells(domain, points) if layout == GRID else 1 / region.density(points)
         return np.asarray(domain.measure() / shares.sum() * shares)
     if isinstance(layout, tuple):
         faces = [high - low for low, high in region.extents]
@@ -95,6 +96,13 @@ def _tangents(domain: Domain, part: str, unit: Points) -> Points:
             at.append(domain.surface(part, moved)[0])
         found.append(np.einsum("nk,knd->nd", slopes, np.stack(at)))
     return np.stack(found, 1) if found else np.empty((len(unit), 0, len(domain.coords)))
+
+
+def _of_cells(domain: Domain, points: Points) -> Points:
+    """(n,): of points of a grid the share of what is around them that lies inside."""
+    shares, on = np.ones(len(points)), domain.on_boundary(points)
+    shares[on] = shares_inside(domain, points[on])
+    return shares
 
 
 def _of_mesh(counts: Sequence[int]) -> Points:

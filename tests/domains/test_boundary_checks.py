@@ -202,6 +202,34 @@ def test_it_is_asked_when_a_problem_is_made() -> None:
         Problem("p", PDE("x y", "u", lambda u: u.lap), domain, [Residual(domain.random(20, 0))])
 
 
+class Sides(Domain):
+    """The unit square or interval, and two opposite sides, which are one unless they ``differ``."""
+
+    parts = ("low", "high")
+
+    def __init__(self, d: int, differ: bool) -> None:
+        self.differ = differ
+        super().__init__(**dict.fromkeys("xy"[:d], (0, 1)))
+
+    def contains(self, points):
+        return np.ones(len(points), bool)
+
+    def boundary_at(self, part, unit):
+        places = np.zeros((len(unit), 1)) if not unit.shape[1] else np.column_stack([0 * unit, unit])
+        places[:, 0] = self.differ and part == "high"
+        return places, None
+
+
+@pytest.mark.parametrize("d", [1, 2])
+def test_two_parts_at_one_place(d: int) -> None:
+    """`boundary_at` that forgets its argument `part`: conditions of both parts would hold on one."""
+    Sides(d, differ=True).check()
+    with pytest.raises(
+        InputError, match=r"Sides.boundary_at: all of the 64 points tried of the parts 'low' and 'high'"
+    ):
+        Sides(d, differ=False).check()
+
+
 def test_a_line_within_the_domain() -> None:
     """Without normals it may carry values; with normals nobody knows which side is out."""
 

@@ -114,6 +114,8 @@ def test_points_between_those_of_arrays_stay_inside() -> None:
     """Neighbours on both sides of a gap that is thinner than their distance have none of the domain between them."""
 
     class Slotted(LShape):
+        parts = ("slot",)
+
         def contains(self, points):
             return ~((abs(points[:, 0]) < 0.04) & (points[:, 1] > 0))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from shapes import Ball, LShape, Ring
 
-from psinn_fast import Box, Disk, Ellipse
+from psinn_fast import Box, Disk, Ellipse, Polygon
 from psinn_fast.domains import Domain, PointSet, Region
 
 
@@ -121,6 +121,49 @@ def test_inside_and_on_surfaces() -> None:
     assert integral(disk.grid(80), np.ones(len(disk.grid(80)))) == pytest.approx(math.pi / 4, rel=1e-12)
     sphere = Ball().boundary(2000)
     assert integral(sphere, sphere[:, 2] ** 2) == pytest.approx(4 * math.pi / 3, rel=2e-3)
+
+
+def exp_on(x: tuple[float, float], y: tuple[float, float]) -> float:
+    """The integral of exp(x + 2 y) over a rectangle."""
+    return (math.exp(x[1]) - math.exp(x[0])) * (math.exp(2 * y[1]) - math.exp(2 * y[0])) / 2
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        Box(x=(0, 1), y=(-1, 1)).renamed({"x_low": "inlet"}),
+        Polygon([(0, -1), (1, -1), (1, 1), (0, 1)]),
+        Box(x=(0, 1)) * Box(y=(-1, 1)),
+        Box(x=(0, 1), y=(-1, 1)) | Box(x=(0, 0.5), y=(0, 1)),
+    ],
+)  # fmt: skip
+def test_a_grid_of_a_rectangle_has_the_rule_of_a_box(domain: Domain) -> None:
+    grid, box = domain.grid(12), Box(x=(0, 1), y=(-1, 1)).grid(12)
+    np.testing.assert_allclose(grid.weights, box.weights, rtol=1e-12)
+    assert np.array_equal(pickle.loads(pickle.dumps(grid)).weights, grid.weights)
+    assert integral(grid, np.exp(grid[:, 0] + 2 * grid[:, 1])) == pytest.approx(exp_on((0, 1), (-1, 1)), rel=1e-5)
+
+
+def test_points_of_a_grid_weigh_by_what_is_inside_around_them() -> None:
+    """The trapezoidal rule where edges lie on lines of the grid; the corner within has three quarters of a cell."""
+    ell = Box(x=(-1, 1), y=(-1, 1)) - Box(x=(0, 1), y=(0, 1))
+    exact = exp_on((-1, 1), (-1, 1)) - exp_on((0, 1), (0, 1))
+    errors = []
+    for domain in (ell, LShape()):
+        for n in (5, 9, 17):
+            grid = domain.grid(n)
+            errors.append(integral(grid, np.exp(grid[:, 0] + 2 * grid[:, 1])) - exact)
+            at = grid.weights * (n - 1) ** 2 / 4
+            for place, share in (((0, 0), 0.75), ((-1, 0), 0.5), ((0, 1), 0.25), ((-0.5, -0.5), 1.0)):
+                assert at[(grid == np.array(place)).all(1)] == pytest.approx(share, rel=3e-3)  # areas of one's own
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.1)
+    assert errors[1] / errors[2] == pytest.approx(4, rel=0.1)
+    solid = Box(x=(-1, 1), y=(-1, 1), z=(-1, 1)) - Box(x=(0, 1), y=(0, 1), z=(0, 1))
+    grid = solid.grid(5)
+    assert grid.weights[(grid == 0).all(1)] * 8 == pytest.approx(7 / 8, rel=1e-3)
+    turned = Polygon([(-1, 0), (0, -1), (1, 0), (0, 1)]).grid(5)  # whose edges are diagonals of the grid
+    np.testing.assert_allclose(turned.weights.sum(), 2)
+    np.testing.assert_allclose(np.unique((turned.weights * 4).round(12)), [0.25, 0.5, 1.0])
 
 
 def test_points_that_are_denser_weigh_less() -> None:

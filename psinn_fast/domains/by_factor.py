@@ -68,8 +68,9 @@ def rotated(domain: Domain, angle: float, about: Points, axis: Sequence[float] |
 
 
 def warn_of_lost_time(what: str, result: Domain, *domains: Domain) -> None:
-    """That the time was an interval, whatever the other coordinates are, and is no longer."""
-    if _TIME not in result.coords:
+    """That the time was an interval, whatever the other coordinates are, and is no longer. Of a time and one coordinate
+    nothing but shapes of both can be meant."""
+    if _TIME not in result.coords or len(result.coords) < 3:
         return
     time = result.coords.index(_TIME)
     if time not in result.interval_axes and any(time in domain.interval_axes for domain in domains):

@@ -45,7 +45,7 @@ def combined(operation: str, one: Domain, other: object) -> Domain:
 
     if (product := by_factor.combined(what, operation, one, other)) is not None:
         return product
-    found: Domain = _shapes(one, what).combined(operation, one, other)
+    found: Domain = _shapes(what, one, other).combined(operation, one, other)
     by_factor.warn_of_lost_time(what, found, one, other)
     return found
 
@@ -84,7 +84,7 @@ def translated(domain: Domain, step: Sequence[float]) -> Domain:
 
     if isinstance(domain, Product):
         return by_factor.translated(domain, vector)
-    return _shapes(domain, what).moved(domain, np.eye(d), vector)  # type: ignore[no-any-return]
+    return _shapes(what, domain).moved(domain, np.eye(d), vector)  # type: ignore[no-any-return]
 
 
 def rotated(domain: Domain, angle: float, about: Sequence[float] | None, axis: Sequence[float] | None) -> Domain:
@@ -102,7 +102,7 @@ def rotated(domain: Domain, angle: float, about: Sequence[float] | None, axis: S
     fixed = domain.centre if about is None else checks.numbers(f"{what}: about", about)
     if fixed.shape != (d,):
         raise InputError(f"{what}: about: expected a point of {d} numbers, got {short(about)}")
-    shapes = _shapes(domain, what)
+    shapes = _shapes(what, domain)
     matrix = rotation(what, turn, d, axis)
     from . import by_factor
 
@@ -150,12 +150,16 @@ def renamed(domain: Domain, names: Mapping[str, str]) -> Domain:
 
     if isinstance(domain, Product):
         return domain.named([names.get(part, part) for part in domain.parts])
-    return _shapes(domain, what).renamed(domain, dict(names))  # type: ignore[no-any-return]
+    return _shapes(what, domain).renamed(domain, dict(names))  # type: ignore[no-any-return]
 
 
-def _shapes(domain: Domain, what: str) -> Any:
-    """The module that combines, moves and renames domains of as many coordinates."""
-    d = len(domain.coords)
+def _shapes(what: str, *domains: Domain) -> Any:
+    """The module that combines, moves and renames such domains: meshes, or those of as many coordinates."""
+    from . import meshes
+
+    if any(map(meshes.is_mesh, domains)):
+        return meshes
+    domain, d = domains[0], len(domains[0].coords)
     if d == 2:
         from . import plane
 

@@ -286,3 +286,32 @@ def test_poisson_on_a_mesh(square: MeshDomain) -> None:
     own = Problem("mesh", PDE("x y", "u", lambda u: u.lap), square, conditions, exact=lambda p: exact(*p.T))
     found = pf.solve(own, pf.Network("pinn", layers=[2, 10, 10, 1]), pf.GaussNewton(steps=25), seed=0)
     assert found.metrics["relative_l2"] < 1e-3
+
+
+def test_moved_and_renamed(square: MeshDomain) -> None:
+    moved = square.translated(1, 2).rotated(np.pi / 2, (0, 0)).renamed({"left": "wall", "right": "wall", "low": "in"})
+    assert isinstance(moved, MeshDomain)
+    moved.check()
+    assert moved.parts == ("wall", "in", "high")
+    assert [moved.measure(part) for part in moved.parts] == pytest.approx([2, 1, 1])
+    np.testing.assert_allclose([moved.low, moved.high], [[-3, 1], [-2, 2]], atol=1e-14)
+    np.testing.assert_allclose(moved.boundary(9, "in").normals, np.tile([1, 0], (9, 1)), atol=1e-14)
+    over_time = (pf.Box(t=(0, 1)) * square).translated(0, 1, 0).renamed({"low": "in"})
+    assert over_time.parts == ("t_low", "t_high", "left", "right", "in", "high")
+    np.testing.assert_array_equal(over_time.low, [0, 1, 0])
+    for make in (
+        lambda: square - pf.Disk((0.5, 0.5), 0.1),
+        lambda: pf.Box(x=(0, 2), y=(0, 1)) | square,
+        lambda: pf.Box(z=(0, 1)) * square - pf.Ball((0.5, 0.5, 0.5), 0.1, "z x y"),
+    ):
+        with pytest.raises(InputError, match="meshes are not combined with other domains; let the mesher"):
+            make()
+
+
+def test_moved_tetrahedra(tmp_path: Path) -> None:
+    nodes = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]])
+    whole = read_mesh(written(tmp_path, nodes, [("tetra", np.array([[0, 1, 2, 3]]))], ".vtk"))
+    turned = whole.rotated(1.0, (0, 0, 0), (1, 2, 3)).translated(1, 0, 0).renamed({"boundary": "wall"})
+    turned.check()
+    assert turned.measure() == pytest.approx(1 / 6, rel=1e-14)
+    assert turned.measure("wall") == pytest.approx(1.5 + 3**0.5 / 2, rel=1e-14)

@@ -45,8 +45,8 @@ def _outline_of(domain: Domain, what: str) -> Outline:
         sides = [Segment(corners[i], corners[(i + 1) % 4]) for i in range(4)]
         return Outline.of(sides, names, domain.parts)
     raise InputError(
-        f"{what}: {type(domain).__name__} is a class of your own, whose boundary is not known as curves; expected Box, "
-        "Disk, Ellipse, Polygon, and what they are combined to"
+        f"{what}: the boundary of {type(domain).__name__} is not known as curves; expected Box, Disk, Ellipse, "
+        "Polygon, and what they are combined to"
     )
 
 

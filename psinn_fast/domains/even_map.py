@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .unit import mesh
+from .unit import even, mesh
 
 Points = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -25,7 +25,7 @@ Integers = npt.NDArray[np.int64]
 _CELLS, _SPANNED, _ROUNDS = {1: 4096, 2: 128, 3: 48, 4: 20}, 0.5, 3
 # Where nothing is found it is looked for in cells that are so much smaller.
 _AGAIN = {1: 8, 2: 4, 3: 2, 4: 1}
-# Cells at the part's boundary are cut into so many along each axis to measure it.
+# Cells at the part's boundary hold the k-th power of so many points to measure it.
 _FINER = {1: 256, 2: 16, 3: 4, 4: 2}
 
 
@@ -64,8 +64,9 @@ class EvenMap(NamedTuple):
         return places
 
     def nodes(self, holds: Holds) -> tuple[Points, Points]:
-        """Points (M, k) of the part and their weights (M,), which sum up to its volume: the middles of its cells, those
-        on its boundary cut again. Smooth parts are measured to about 1e-7, 1e-5, 1e-3, 1e-2 for k = 1, 2, 3, 4."""
+        """Points (M, k) of the part and their weights (M,), which sum up to its volume: the middles of its cells, and
+        even points of those on its boundary. Smooth parts are measured to about 1e-7, 1e-5, 1e-3, 1e-2 for k = 1, 2, 3,
+        4."""
         k = len(self.low)
         inside = np.zeros((_CELLS[k],) * k, dtype=bool)
         inside[tuple(self.cells.T)] = True
@@ -74,7 +75,7 @@ class EvenMap(NamedTuple):
         is_mixed = np.logical_or.reduce(near) & ~np.logical_and.reduce(near)
         middle = (slice(1, -1),) * k
         whole, mixed = np.argwhere((inside & ~is_mixed)[middle]), np.argwhere(is_mixed[middle])
-        finer = mesh([np.linspace(0.5, _FINER[k] - 0.5, _FINER[k]) / _FINER[k]] * k)
+        finer = even(_FINER[k] ** k, k)  # of a grid whole rows would be in or out along edges that follow an axis
         places = self.low + (mixed[:, None] + finer).reshape(-1, k) * self.step
         kept = places[holds(places)]
         cell = float(np.prod(self.step))

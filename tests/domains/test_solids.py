@@ -76,6 +76,25 @@ def test_sizes(domain: Domain, volume: float, areas: dict[str, float], tolerance
         assert domain.measure(part) == pytest.approx(area, rel=tolerance)
 
 
+def test_small_shapes_in_long_ones() -> None:
+    """Volumes of what is cut out, and of shapes much longer than wide."""
+    for length in (10, 1000):
+        slab = Box(x=(0, length), y=(0, 1), z=(0, 1)) - Cylinder((0.3 * length, 0.5, -1), (0.3 * length, 0.5, 0.5), 0.2)
+        hole = PI * 0.2**2
+        assert slab.measure() == pytest.approx(length - hole / 2, abs=1e-4 * hole)
+        assert slab.measure("z_low") == pytest.approx(length - hole, abs=1e-4 * hole)
+        assert slab.boundary(300, "top").region is not None
+    tee = Cylinder((0, 0, 0), (100, 0, 0), 0.5) | Cylinder((50, 0, 0), (50, 0, 20), 0.5)
+    assert tee.measure() == pytest.approx(PI * 0.25 * 120 - 1 / 3, rel=2e-5)
+    cut = Cylinder((0, 0, 0), (100, 0, 0), 0.5) & Box(x=(-1, 50.123), y=(-1, 1), z=(-1, 0.1))
+    segment = 0.25 * math.acos(0.2) - 0.1 * math.sqrt(0.24)
+    assert cut.measure() == pytest.approx(50.123 * (PI / 4 - segment), rel=1e-4)
+    bubble = Box(x=(0, 100), y=(0, 100), z=(0, 100)) - Ball((50, 50, 0), 0.1)
+    assert bubble.measure("sphere") == pytest.approx(2 * PI * 0.01, rel=1e-4)
+    with pytest.raises(InputError, match="nothing is taken away"):
+        LENS - Ball((0, 0, 5), 1)
+
+
 def test_what_two_surfaces_share_counts_once() -> None:
     both = CUBE | Box(x=(0, 2), y=(-1, 1), z=(-1, 1))
     assert (both.measure(), both.measure("y_low1"), both.measure("y_low2")) == pytest.approx((12, 4, 2))
@@ -240,7 +259,7 @@ def test_copies_and_pictures() -> None:
         (lambda: HOLLOW.boundary(9, "rim"), "expected one of"),
         (lambda: (LEFT | Ball((-0.5, 0, 0), 0.5)).boundary(9, "sphere2"), "nothing is left of 'sphere2'"),
         (lambda: CUBE.rotated(1.0), "axis: expected the direction to turn about"),
-        (lambda: Box(t=(0, 1)) * HOLLOW - Box(t=(0, 1)) * HOLLOW, "nothing is left, it is empty"),
+        (lambda: Box(t=(0, 1)) * BALL - Box(t=(0, 1)) * BALL, "nothing is left, it is empty"),
         (lambda: Box(t=(0, 1)) * HOLLOW - Box(t=(0, 2)) * CUBE, "domains of two and three coordinates are combined"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -28,10 +28,11 @@ def combined(operation: str, one: Domain, other: Domain) -> Solid:
     shapes = 1 + max(label.source for label in first.labels)
     body, count = first.body.combined(operation, second.body), len(first.body.pieces)
     whole = [*first.faces, *(face.counted_from(count, shapes) for face in second.faces)]
-    faces = [face for own in whole if (face := own.of(body)) is not None]
+    parts = dict.fromkeys((face.number, face.part, face.label) for face in whole)
+    faces = [face for number, part, label in parts for face in Face.found(body, number, part, label)]
     if not faces:
         raise InputError(f"{what}: nothing is left, it is empty")
-    if operation == "-" and _cells(faces) == _cells(first.faces):
+    if operation == "-" and all(face.number < count for face in faces) and all(f.is_on(body) for f in first.faces):
         raise InputError(f"{what}: nothing is taken away, the second one lies outside of the first; leave it out")
     labels = (*first.labels, *(Label(label.name, label.source + shapes) for label in second.labels))
     return Solid(what, one.coords, faces, labels)
@@ -74,19 +75,13 @@ class _Made(NamedTuple):
         if not domain.parts:
             raise InputError(f"{what}: {type(domain).__name__} names no parts of its boundary, by which it is combined")
         body, labels = Body.of(domain), [Label(part) for part in domain.parts]
-        faces = [face for label in labels if (face := Face.found(body, 0, label.name, label)) is not None]
-        if len(faces) < len(labels):
-            lost = next(label.name for label in labels if all(face.label != label for face in faces))
+        faces = [face for label in labels for face in Face.found(body, 0, label.name, label)]
+        if lost := next((label.name for label in labels if all(face.label != label for face in faces)), None):
             raise InputError(
                 f"{what}: {type(domain).__name__}: its part {lost!r} is not on its boundary, as its contains and its "
                 "normals say"
             )
         return cls(body, tuple(faces), tuple(labels))
-
-
-def _cells(faces: Sequence[Face]) -> dict[tuple[int, str], int]:
-    """How much is left of each part."""
-    return {(face.number, face.part): len(face.kept.cells) for face in faces}
 
 
 __all__ = ["Ball", "Cylinder", "Solid", "combined", "moved", "renamed"]

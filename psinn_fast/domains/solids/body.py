@@ -134,8 +134,8 @@ class Body:
     def sides(self, number: int, points: Points, normals: Points) -> Points:
         """(N,): of points (N, d) on the boundary of a piece, with its normals, whether they are on that of the body: 1
         if the normal is the same, -1 if the opposite, 0 if they are not, or are on an earlier piece's, too."""
-        levels = [piece.level(points) for piece in self.pieces]
-        levels[number] = np.zeros(len(points))
+        known = np.zeros(len(points))
+        levels = [known if i == number else piece.level(points) for i, piece in enumerate(self.pieces)]
         found = np.zeros(len(points))
         on = abs(_level(self.tree, levels)) <= self.thickness
         for earlier in levels[:number]:

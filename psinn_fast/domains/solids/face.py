@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..even_map import EvenMap, even_map
 from ..part_names import Label
 from ..unit import mesh
 from .body import Body, all_corners
+from .tiles import tiles
 
 Points = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -36,27 +37,33 @@ class Reaches(NamedTuple):
 
 @dataclass(frozen=True)
 class Face:
-    """The places of ``part`` of the body's piece ``number`` that are on the body's boundary; its name is ``label``.
+    """The places of ``part`` of the body's piece ``number`` that are on the body's boundary, of those whose parameters
+    are between ``low`` and ``high``; its name is ``label``.
 
-    ``kept``: the parameters of these places.
+    ``kept``: the parameters of these places, from 0 to 1 between the two.
     """
 
     body: Body
     number: int
     part: str
     label: Label
+    low: tuple[float, ...]
+    high: tuple[float, ...]
     kept: EvenMap
 
     @classmethod
-    def found(cls, body: Body, number: int, part: str, label: Label) -> Face | None:
-        """None where nothing is left."""
-        k = len(body.pieces[number].step) - 1
-        kept = even_map(k, lambda unit: _sides(body, number, part, unit)[2] != 0)
-        return None if kept is None else cls(body, number, part, label, kept)
+    def found(cls, body: Body, number: int, part: str, label: Label) -> list[Face]:
+        """One for each of the part's tiles of which something is left."""
+        faces = []
+        for low, high in tiles(body, number, part):
+            kept = even_map(len(low), partial(_is_left, body, number, part, low, high))
+            if kept is not None:
+                faces.append(cls(body, number, part, label, tuple(low.tolist()), tuple(high.tolist()), kept))
+        return faces
 
-    def of(self, body: Body) -> Face | None:
-        """The same part as one of another body's."""
-        return Face.found(body, self.number, self.part, self.label)
+    def is_on(self, body: Body) -> bool:
+        """Whether all of it is on the boundary of another body, too."""
+        return bool((_sides(body, self.number, self.part, self._middles)[2] != 0).all())
 
     def counted_from(self, pieces: int, sources: int) -> Face:
         """With another number of its piece, and of the shape that its label comes from."""
@@ -65,16 +72,16 @@ class Face:
 
     def at(self, unit: Points) -> tuple[Points, Points]:
         """Points and outward normals of the body, both (N, d), for parameters (N, d - 1): even ones for even ones."""
-        points, normals, sides = _sides(self.body, self.number, self.part, self.kept(unit, self._holds))
+        points, normals, sides = _sides(self.body, self.number, self.part, self._places(self.kept(unit, self._holds)))
         return points, normals * sides[:, None]
 
     @cached_property
     def _measured(self) -> tuple[float, float]:
         """Its area, and the part of the body's volume, times d, of cones from the middle of the bounds to it."""
         places, weights = self.kept.nodes(self._holds)
-        points, normals, sides = _sides(self.body, self.number, self.part, places)
+        points, normals, sides = _sides(self.body, self.number, self.part, self._places(places))
         middle = np.add(*self.body.bounds) / 2
-        area = self.body.pieces[self.number].domain.measure(self.part)
+        area = self.body.pieces[self.number].domain.measure(self.part) * float(np.prod(self._widths))
         outwards = ((points - middle) * normals).sum(1) * sides
         return area * float(weights.sum()), area * float(weights @ outwards)
 
@@ -91,15 +98,16 @@ class Face:
         """Along every axis, of a box's face that is whole exactly."""
         piece, k = self.body.pieces[self.number], len(self.kept.step)
         bounds = np.stack([piece.corners.max(0), -piece.corners.min(0)])
-        if piece.domain.is_box and len(self.kept.cells) == len(self.kept.starts[-1]) - 1:
+        is_whole = len(self.kept.cells) == len(self.kept.starts[-1]) - 1 and (self._widths == 1).all()
+        if piece.domain.is_box and is_whole:
             corners = piece.placed(all_corners(*piece.domain.extent(self.part)))
             exact = np.stack([corners.max(0), -corners.min(0)])
             return Reaches(exact, exact, np.zeros((*exact.shape, k)))
-        middles = self.kept.low + (self.kept.cells + 0.5) * self.kept.step
+        middles, step = self._middles, self._widths * self.kept.step
         points = piece.surface(self.part, middles)[0]
         least = np.stack([points.max(0), -points.min(0)])
         starts = middles[np.stack([points.argmax(0), points.argmin(0)])]
-        beside = (starts[..., None, :] + self.kept.step * mesh([np.array([-0.5, 0.5])] * k)).clip(0, 1)
+        beside = (starts[..., None, :] + step * mesh([np.array([-0.5, 0.5])] * k)).clip(0, 1)
         around = piece.surface(self.part, beside.reshape(-1, k))[0].reshape(*beside.shape[:3], -1)
         cell = 2 * np.ptp(around, axis=2).max(-1)
         return Reaches(least, np.minimum(bounds, least + cell), starts)
@@ -107,7 +115,7 @@ class Face:
     def farthest(self, row: int, axis: int) -> float:
         """How far it reaches along an axis, up (0) or down (1), to `Body.beside`."""
         reaches, sign = self.reaches, 1.0 - 2.0 * row
-        best, step = reaches.starts[row, axis], self.kept.step
+        best, step = reaches.starts[row, axis], self._widths * self.kept.step
         if reaches.least[row, axis] == reaches.most[row, axis]:
             return float(reaches.least[row, axis])
         pattern, reach = mesh([np.linspace(-1, 1, _AROUND)] * len(step)), -np.inf
@@ -124,7 +132,20 @@ class Face:
         return reach
 
     def _holds(self, unit: Points) -> Mask:
-        return np.asarray(_sides(self.body, self.number, self.part, unit)[2] != 0)
+        return _is_left(self.body, self.number, self.part, np.array(self.low), np.array(self.high), unit)
+
+    @property
+    def _widths(self) -> Points:
+        return np.array(self.high) - self.low
+
+    @property
+    def _middles(self) -> Points:
+        """(K, d - 1): the part's parameters in the middles of the cells that are kept."""
+        return self._places(self.kept.low + (self.kept.cells + 0.5) * self.kept.step)
+
+    def _places(self, unit: Points) -> Points:
+        """The part's parameters."""
+        return np.asarray(self.low + self._widths * unit)
 
 
 def extent_of(faces: Sequence[Face]) -> tuple[Points, Points]:
@@ -140,6 +161,10 @@ def _farthest(faces: Sequence[Face], row: int, axis: int) -> float:
         if face.reaches.most[row, axis] > best + face.body.thickness:
             best = max(best, face.farthest(row, axis))
     return float(best)
+
+
+def _is_left(body: Body, number: int, part: str, low: Points, high: Points, unit: Points) -> Mask:
+    return np.asarray(_sides(body, number, part, low + (high - low) * unit)[2] != 0)
 
 
 def _sides(body: Body, number: int, part: str, unit: Points) -> tuple[Points, Points, Points]:

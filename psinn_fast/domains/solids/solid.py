@@ -27,8 +27,10 @@ class Solid(Domain):
     moved to, and renamed to.
 
     Points on the boundary are those of the pieces' surfaces that are left, with the normals of these. Even parameters
-    of a part give even points, to the size of cells of which a surface has 128 x 128; what is smaller than 1/512 of a
-    surface, each way, may not be found.
+    of a part give even points, to the size of cells. Of these a surface has 128 x 128, or as many in each of the
+    rectangles into which it is cut (`tiles`): up to 8 along a surface that is longer than wide, and one around the
+    bounds of another piece that spans less than 1/8 of it. What is smaller than 1/512 of a rectangle, each way, may not
+    be found.
     """
 
     _body: Body

@@ -17,7 +17,9 @@ from psinn_fast.training.metrics import coarse_relative_l2
 from . import discovery, fronts, layouts, section, weightings, widths
 from .discovery_problems import BY_NAME, CASES, Case
 
-OWN = [case for case in CASES if case.kind != "paper"]
+# No closed solution is known of this one; that nothing is found in it is tested beside `discover`.
+SOLVED = [case for case in CASES if case.name != "channel-off-axis"]
+OWN = [case for case in SOLVED if case.kind != "paper"]
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +29,7 @@ def _same_threads_afterwards() -> object:
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", SOLVED, ids=lambda case: case.name)
 def test_smoke_the_exact_solution_has_the_group_and_no_more(case: Case) -> None:
     problem = case.make()
     assert problem.exact is not None

@@ -63,7 +63,7 @@ def rod(**changes: Any) -> Problem:
         Residual(box.grid(9)),
         Residual(np.array([[0.5]]), equation, name="again"),
         Dirichlet(ends, u=wall),
-        Neumann(ends, [1.0], u=partial(wall, scale=2.0)),
+        Neumann(ends, [[-1.0], [1.0]], u=partial(wall, scale=2.0)),
         Periodic(ends[:1], ends[1:], "u_x"),
         Data([[0.5]], u=0.5),
         Mean(box.grid(9), flux, 0.5),

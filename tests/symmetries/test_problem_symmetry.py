@@ -153,8 +153,8 @@ def test_neumann_normals_turn_with_the_map() -> None:
     ]
     problem = on_square(*faces, pde=PDE("x y", "u", lambda u: u.lap - 2))
     assert {text for text, _ in verdicts(problem, "holds")} == {m.text for m in problem_symmetries(problem)}
-    inwards = Neumann(SQUARE.face("x", "low", 9), [1.0, 0.0], u=1.0, name="x_low")
-    problem = on_square(inwards, *faces[1:], pde=PDE("x y", "u", lambda u: u.lap - 2))
+    other_way = Neumann(SQUARE.face("x", "low", 9), [-1.0, 0.0], u=-1.0, name="x_low")
+    problem = on_square(other_way, *faces[1:], pde=PDE("x y", "u", lambda u: u.lap - 2))
     assert verdicts(problem, "holds") == {("y -> -y", (1,))}
     # -1 leaves the flux of u, which is 1 on one side and -1 on the other, as it is; the source is what breaks it.
     assert reason(problem, "x -> -x", -1).startswith("residual")

@@ -45,7 +45,7 @@ class Box(Domain):
 
     def __repr__(self) -> str:
         ends = zip(self.coords, self.low, self.high, strict=True)
-        return f"Box({', '.join(f'{name}=({low:g}, {high:g})' for name, low, high in ends)})"
+        return f"Box({', '.join(f'{name}=({low:.10g}, {high:.10g})' for name, low, high in ends)})"
 
     @property
     def interval_axes(self) -> tuple[int, ...]:

@@ -291,6 +291,8 @@ class Domain(Finished):
 
     def inside(self, points: Points) -> Mask:
         """`contains`, within the bounds alone, with what it returns checked."""
+        if not isinstance(points, np.ndarray) or points.shape[1:] != (len(self.coords),):
+            points = self._points(points)
         digits = _LAST_DIGITS * np.maximum(abs(self.low), abs(self.high))
         within = ((points >= self.low - digits) & (points <= self.high + digits)).all(1)
         return np.asarray(contained(self, points) & within)

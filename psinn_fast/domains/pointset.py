@@ -134,7 +134,7 @@ class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
         no longer what they were.
         """
         own = self._own
-        return None if own is None or own[2] is None else quadrature_weights(own[0], np.asarray(self), own[2])
+        return None if own is None or own[2] is None else frozen(quadrature_weights(own[0], np.asarray(self), own[2]))
 
     @property
     def _own(self) -> tuple[Region, Points | None, Layout | None] | None:

@@ -199,3 +199,12 @@ def test_numbers_from_points_are_plain() -> None:
 def test_bad_input(make: Callable[[], object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_points_of_another_shape_and_ends_far_from_zero() -> None:
+    box = Box(x=(1e6, 1e6 + 1), y=(0, 1))
+    assert repr(box) == "Box(x=(1000000, 1000001), y=(0, 1))"
+    for points in ([0.0, 0.0], np.zeros(2), np.zeros((1, 3)), 0.0):
+        with pytest.raises(InputError, match=r"points: expected shape \(N, 2\), got"):
+            box.inside(points)
+    assert box.inside([[1e6, 0.5]]).tolist() == [True]

@@ -189,6 +189,8 @@ def test_only_untouched_points_have_weights() -> None:
     grid = Box(x=(0, 1), y=(0, 1)).grid(5)
     for same in (pickle.loads(pickle.dumps(grid)), copy.deepcopy(grid)):
         assert np.array_equal(same.weights, grid.weights)
+    with pytest.raises(ValueError, match="read-only"):
+        grid.weights[:] = 0.0
     assert not hasattr(grid[:10], "weights")
     assert grid.copy().weights is None
     grid[0, 0] = 0.5

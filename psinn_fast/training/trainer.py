@@ -201,7 +201,8 @@ class Trainer:
         title = self.title if len(self.optimizers) == 1 else f"{self.title} {optimizer.name}"
         note = ""
         with TrainingProgress(title, most, self.progress) as self._bar:
-            self._bar.update(run.step, note)  # a resumed run may have nothing left to do
+            if run.step:  # it is resumed, and may have nothing left to do
+                self._bar.update(run.step, note)
             while run.step < most:
                 if self._is_over():
                     ended = "interrupted" if self.interrupt.raised else "time limit"

@@ -63,7 +63,7 @@ def test_boxes_conditions_and_problems() -> None:
         [
             pf.Residual(box.grid(3)),
             pf.Dirichlet(face, **{PHI_SYMBOL: 0.0}),
-            pf.Neumann(face, [1, 0], **{PHI_SYMBOL: lambda mu, x: x}),
+            pf.Neumann(face, [-1, 0], **{PHI_SYMBOL: lambda mu, x: x}),
             pf.Periodic(face, box.face(MU, "high", 3), f"{PHI_SYMBOL} {PHI_SYMBOL}_{MICRO}"),
         ],
         guess={EPSILON_SYMBOL: 3.0}, bounds={EPSILON_SYMBOL: (0, None)}, true_coefficients={EPSILON_SYMBOL: 2.5},

@@ -70,7 +70,7 @@ T = np.linspace(1, 2, 7)
         (Neumann(SIDES, u=0.5), SQUARE, lambda: slope(SIDES, SIDES.normals) - 0.5),
         (Neumann(SQUARE.face("x", "low", 5), u=0.5), SQUARE, lambda: -field(SQUARE.face("x", "low", 5), "x") - 0.5),
         (Neumann(RIM, u=0.5), RING, lambda: slope(RIM, RIM.normals) - 0.5),
-        (Neumann(RIM, [0, 1], u=0.5), RING, lambda: field(RIM, "y") - 0.5),
+        (Neumann(POINTS, [0, 1], u=0.5), SQUARE, lambda: field(POINTS, "y") - 0.5),
         (
             Residual(RIM, lambda u, n_x, n_y: u.x * n_x + u.y * n_y + 2 * u),
             RING,

@@ -45,7 +45,7 @@ class Box(Domain):
 
     def __repr__(self) -> str:
         ends = zip(self.coords, self.low, self.high, strict=True)
-        return f"Box({', '.join(f'{name}=({low:.10g}, {high:.10g})' for name, low, high in ends)})"
+        return f"Box({', '.join(f'{name}={_text(low, high)}' for name, low, high in ends)})"
 
     @property
     def interval_axes(self) -> tuple[int, ...]:
@@ -160,3 +160,10 @@ class Box(Domain):
         axis = number // 2
         unit = mesh([*steps[:axis], np.array([float(number % 2)]), *steps[axis:]])
         return np.asarray(self.low * (1 - unit) + self.high * unit)
+
+
+def _text(low: float, high: float) -> str:
+    """The interval in six digits, or as many as it takes to see its width."""
+    short = f"({low:g}, {high:g})"
+    is_wide = high - low > 1e-3 * max(abs(low), abs(high))
+    return short if is_wide else f"({low:.10g}, {high:.10g})"

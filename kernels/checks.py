@@ -79,8 +79,7 @@ def number(
 def interval(name: str, value: object) -> tuple[float, float]:
     """Two finite numbers (low, high), low < high, whose difference is finite, too."""
     try:
-        # What is no pair is caught.
-        low, high = (number(name, end) for end in value)  # type: ignore[attr-defined]
+        low, high = (number(name, end) for end in value)  # type: ignore[attr-defined]  # what is no pair is caught
         fits = low < high and math.isfinite(high - low)
     except (TypeError, ValueError):  # InputError, too
         fits = False

@@ -84,7 +84,7 @@ def translated(domain: Domain, step: Sequence[float]) -> Domain:
 
     if isinstance(domain, Product):
         return by_factor.translated(domain, vector)
-    return _shapes(what, domain).moved(domain, np.eye(d), vector)  # type: ignore[no-any-return]
+    return _shapes(what, domain).moved(domain, np.eye(d), vector)  # type: ignore[no-any-return]  # a module
 
 
 def rotated(domain: Domain, angle: float, about: Sequence[float] | None, axis: Sequence[float] | None) -> Domain:
@@ -150,7 +150,7 @@ def renamed(domain: Domain, names: Mapping[str, str]) -> Domain:
 
     if isinstance(domain, Product):
         return domain.named([names.get(part, part) for part in domain.parts])
-    return _shapes(what, domain).renamed(domain, dict(names))  # type: ignore[no-any-return]
+    return _shapes(what, domain).renamed(domain, dict(names))  # type: ignore[no-any-return]  # a module
 
 
 def _shapes(what: str, *domains: Domain) -> Any:

@@ -356,7 +356,7 @@ class Domain(Finished):
 
     @cached_property
     def _centre(self) -> Points:
-        return frozen(centre_of(self))  # type: ignore[no-any-return]
+        return frozen(centre_of(self))  # type: ignore[no-any-return]  # what it is given, whatever that is
 
     @cached_property
     def _even_map(self) -> EvenMap | None:

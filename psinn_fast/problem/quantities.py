@@ -75,7 +75,7 @@ def measured(quantities: Mapping[str, Quantity], net: PsiMLP, coords: Names, fie
     for name, quantity in quantities.items():
         try:
             value = quantity.function(at)
-        except Exception as error:
+        except Exception as error:  # of a function of the user's, whatever it raises
             raise InputError(f"quantities: {name}: the function failed ({type(error).__name__}: {error})") from error
         given = checks.real_array(f"quantities: {name}: what the function gives", value)
         if given.shape != ():

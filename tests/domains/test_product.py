@@ -52,7 +52,7 @@ def heat(*conditions: Any, inside: Any = None, domain: Domain = HEATED) -> Probl
 def test_points_normals_and_sizes(domain: Domain, parts: tuple[str, ...] | None) -> None:
     domain.check()
     assert parts is None or domain.parts == parts
-    factors = domain.factors  # type: ignore[attr-defined]
+    factors = domain.factors  # type: ignore[attr-defined]  # a product has them
     assert domain.coords == tuple(name for factor in factors for name in factor.coords)
     integral, d, flux = np.zeros(len(domain.coords)), len(domain.coords), 0.0
     for part in domain.parts:

@@ -34,12 +34,18 @@ class TrainStep:
     """Operations 3 and 4 of a backend on any plan and terms; ``steps`` is one call of ``train``."""
 
     def __init__(
-        self, plan: Plan, theta: Tensor, terms: Sequence[Term], backend: str | Backend = "reference", lr: float = 1e-3
+        self,
+        plan: Plan,
+        theta: Tensor,
+        terms: Sequence[Term],
+        backend: str | Backend = "reference",
+        lr: float = 1e-3,
+        weights: Tensor | None = None,
     ) -> None:
         self._backend = get_backend(backend) if isinstance(backend, str) else backend
         self._plan, self.terms = plan, terms
         theta = theta.detach().clone()
-        self._weights = theta.new_ones(len(terms))
+        self._weights = theta.new_ones(len(terms)) if weights is None else weights.to(theta)
         self._state = AdamState(theta, theta.new_empty(0), lr)
 
     def step(self) -> None:
@@ -51,7 +57,7 @@ class TrainStep:
     def loss_and_gradient(self) -> tuple[float, Tensor]:
         state = self._state
         result = self._backend.loss_and_gradient(self._plan, state.theta, state.coefficients, self.terms, self._weights)
-        return float(result.losses.sum()), result.theta
+        return float(result.losses @ self._weights.to(result.losses)), result.theta
 
     def parameters(self) -> Tensor:
         return self._state.theta

@@ -16,7 +16,20 @@ from torch import Tensor
 
 from psinn_fast.kernels.cpu.extension import why_not
 
-from . import accuracy, cpu, cylinder, fronts, gauss_newton, geometry, layers, layouts, section, statuses, widths
+from . import (
+    accuracy,
+    cpu,
+    cylinder,
+    flow_step,
+    fronts,
+    gauss_newton,
+    geometry,
+    layers,
+    layouts,
+    section,
+    statuses,
+    widths,
+)
 from .cases import Case
 from .check import WrongPeer, check
 from .peers import PEERS, OursStep, TaylorStep, TrainStep
@@ -257,3 +270,15 @@ def test_smoke_layers(tmp_path: Path) -> None:
     *tied, model = json.loads((tmp_path / "l.json").read_text())["rows"]
     assert [row["chosen"] for row in tied] == ["torch", "torch"]
     assert model["gradient_error"] < 1e-10
+
+
+def test_smoke_flow_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "flow.json"
+    assert flow_step.main(["--points", "40", "--rounds", "1", "--block", "1", "--out", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert max(result["gradient_error"].values()) < 1e-5
+    assert set(result["psi_over_dense"]) == {"psi", "psi, one point per orbit"}
+    loss = flow_step.NestedFlowStep.misfits
+    monkeypatch.setattr(flow_step.NestedFlowStep, "misfits", lambda self: 1.001 * loss(self))
+    with pytest.raises(WrongPeer):
+        flow_step.contestants(flow_step.flow_problem(40))

@@ -50,12 +50,35 @@ def quadrature_weights(region: Region, points: Points, layout: Layout) -> Points
 
 
 def weights_on(domain: Domain, parts: Sequence[str], n: int) -> Points:
-    """(n,): of even points of parts, each by its share."""
-    shares = zip(parts, domain.shares(parts, n), strict=True)
-    return np.concatenate([_on_part(domain, part, count) for part, count in shares])
+    """(n,): of even points of parts, each by its share. Those of parts without points stand for these as well."""
+    shares = domain.shares(parts, n)
+    weights = np.concatenate([_on_part(domain, part, own) for part, own in zip(parts, shares, strict=True)])
+    if all(shares):
+        return weights
+    return np.asarray(weights * sum(map(domain.measure, parts)) / weights.sum())
 
 
-def middles(n: int, is_closed: bool) -> Points:
+def apportioned(lengths: Sequence[float], n: int) -> list[int]:
+    """How many of n points each of some lines gets: by its length, but one at least if there are as many as lines."""
+    total = np.cumsum(lengths)
+    counts = np.diff(np.round(total / total[-1] * n).astype(int), prepend=0)
+    if n >= len(counts):
+        for empty in np.flatnonzero(counts == 0):
+            counts[np.argmax(counts)] -= 1
+            counts[empty] = 1
+    return [int(count) for count in counts]
+
+
+def weights_of_lines(lengths: Sequence[float], are_closed: Sequence[bool], n: int) -> Points:
+    """(n,): at the middles of as many equal parts of each line as it has points (`apportioned`). Fewer points than
+    lines stand for all of them alike."""
+    if n < len(lengths):
+        return np.full(n, sum(lengths) / n)
+    lines = zip(lengths, are_closed, apportioned(lengths, n), strict=True)
+    return np.concatenate([length * _middles(own, is_closed) for length, is_closed, own in lines])
+
+
+def _middles(n: int, is_closed: bool) -> Points:
     """(n,): of the middles of n equal parts of a line of length 1, which may be a smooth closed one."""
     return np.full(n, 1 / max(n, 1)) if is_closed or not n else _along(n, 0.5)
 
@@ -64,7 +87,7 @@ def _on_part(domain: Domain, part: str, count: int) -> Points:
     """At ``count`` even points of a part."""
     n_parameters = len(domain.coords) - 1
     is_line = n_parameters == 1 and count > 0
-    rule = middles(count, not is_line or _is_closed(domain, part))
+    rule = _middles(count, not is_line or _is_closed(domain, part))
     return rule * domain.elements(part, even(count, n_parameters))
 
 

@@ -315,3 +315,61 @@ def test_moved_tetrahedra(tmp_path: Path) -> None:
     turned.check()
     assert turned.measure() == pytest.approx(1 / 6, rel=1e-14)
     assert turned.measure("wall") == pytest.approx(1.5 + 3**0.5 / 2, rel=1e-14)
+
+
+def along(points: np.ndarray) -> np.ndarray:
+    return np.exp(points[:, 0]) * np.cos(3 * points[:, 1])
+
+
+def on_sides(*parts: str) -> float:
+    """The integral of `along` over sides of the unit square."""
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    x, one = (nodes + 1) / 2, np.ones(20)
+    places = {"left": (0 * x, x), "right": (one, x), "low": (x, 0 * x), "high": (x, one)}
+    return sum(float(weights / 2 @ along(np.stack(places[part], 1))) for part in parts)
+
+
+@pytest.mark.parametrize("how", ["all", "one part", "opposite sides", "parts joined"])
+def test_pieces_of_a_part_have_rules_of_their_own(tmp_path: Path, how: str) -> None:
+    """Corners within a part, and gaps, take nothing from the order."""
+    nodes, cells, lines = grid(8)
+    if how == "all":
+        domain, sides, part = read_mesh(tagged(tmp_path, nodes, cells, lines)), tuple(lines), None
+    elif how == "one part":
+        domain, sides, part = read_mesh(written(tmp_path, nodes, [("triangle", cells)], ".vtk")), tuple(lines), None
+        assert domain.parts == ("boundary",)
+    elif how == "opposite sides":
+        ends = np.concatenate([lines["left"], lines["right"]])
+        domain, sides, part = read_mesh(tagged(tmp_path, nodes, cells, {"ends": ends})), ("left", "right"), "ends"
+    else:
+        square = read_mesh(tagged(tmp_path, nodes, cells, lines))
+        domain, sides, part = square.renamed({"left": "ends", "low": "ends"}), ("left", "low"), "ends"
+    assert domain.measure() == pytest.approx(1)
+    errors = []
+    for n in (20, 40):
+        points = domain.boundary(n * len(sides), part)
+        assert points.weights.sum() == pytest.approx(len(sides), rel=1e-13)
+        assert domain.on_boundary(points).all()
+        errors.append(abs(points.weights @ along(points) - on_sides(*sides)))
+    assert errors[0] < 1e-6
+    assert errors[1] < errors[0] / 2**6
+    for n in (1, 3):
+        assert domain.boundary(n, part).weights.sum() == pytest.approx(len(sides), rel=1e-13)
+
+
+def test_edges_that_turn_a_little_stand_for_a_curve(tmp_path: Path) -> None:
+    """Half a disk: the arc is one piece, and its diameter another; around a whole one points weigh the same."""
+    angle = np.pi * np.arange(33) / 32
+    nodes = np.concatenate([[[0.0, 0.0]], np.stack([np.cos(angle), np.sin(angle)], 1)])
+    cells = np.stack([np.zeros(32, int), np.arange(1, 33), np.arange(2, 34)], 1)
+    half = read_mesh(written(tmp_path, nodes, [("triangle", cells)], ".vtk"))
+    points = half.boundary(400)
+    assert points.weights.sum() == pytest.approx(half.measure("boundary"), rel=1e-13)
+    is_flat = abs(points[:, 1]) < 1e-12
+    assert points.weights[is_flat].sum() == pytest.approx(2, rel=1e-13)
+    assert points.weights @ points[:, 1] ** 2 == pytest.approx(np.pi / 2, rel=5e-3)
+    cells = np.concatenate([cells, [[0, i, i % 64 + 1] for i in range(33, 65)]])
+    angle = np.pi * np.arange(64) / 32
+    nodes = np.concatenate([[[0.0, 0.0]], np.stack([np.cos(angle), np.sin(angle)], 1)])
+    whole = read_mesh(written(tmp_path, nodes, [("triangle", cells)], ".vtk"))
+    assert np.ptp(whole.boundary(100).weights) < 1e-12

@@ -187,12 +187,12 @@ def test_products() -> None:
 
 def test_only_untouched_points_have_weights() -> None:
     grid = Box(x=(0, 1), y=(0, 1)).grid(5)
-    for same in (pickle.loads(pickle.dumps(grid)), copy.deepcopy(grid)):
+    for same in (pickle.loads(pickle.dumps(grid)), copy.deepcopy(grid), copy.copy(grid), grid.copy()):
         assert np.array_equal(same.weights, grid.weights)
     with pytest.raises(ValueError, match="read-only"):
         grid.weights[:] = 0.0
     assert not hasattr(grid[:10], "weights")
-    assert grid.copy().weights is None
+    assert not hasattr(np.array(grid), "weights")
     grid[0, 0] = 0.5
     assert grid.weights is None
     assert PointSet.of(np.zeros((3, 2)), Region(Box(x=(0, 1), y=(0, 1)))).weights is None
@@ -208,3 +208,16 @@ def test_more_points_of_a_region() -> None:
         assert more.region.parts == region.parts
         assert more.weights is not None
     assert Region(box, ("x_low", "x_high")).spread(50) is None
+
+
+def test_fewer_points_than_pieces_stand_for_all_of_them() -> None:
+    angle = 2 * math.pi * np.arange(200) / 200
+    polygon = Polygon(np.stack([np.cos(angle), np.sin(angle)], 1))
+    for n in (1, 50, 100, 199, 200):
+        points = polygon.boundary(n)
+        assert integral(points, np.ones(n)) == pytest.approx(sum(map(polygon.measure, polygon.parts)), rel=1e-12)
+    assert integral(polygon.boundary(50), polygon.boundary(50)[:, 0] ** 2) == pytest.approx(math.pi, rel=1e-2)
+    for domain in (LShape(), Ring(), Box(x=(0, 1), y=(0, 9), z=(0, 1)) - Disk((0, 0), 0.5) * Box(z=(0, 1))):
+        for n in (1, 2, 3):
+            points = domain.boundary(n)
+            assert integral(points, np.ones(n)) == pytest.approx(sum(map(domain.measure, domain.parts)), rel=1e-3)

@@ -13,8 +13,9 @@ from ...kernels import checks
 from ..domain import ON_BOUNDARY, Domain, Mask
 from ..measured import Measured
 from ..pointset import PointSet, Region
-from ..quadrature import UNIFORM
-from ..unit import refuse_too_many, sobol
+from ..quadrature import EVEN, UNIFORM, apportioned, weights_of_lines
+from ..unit import even, refuse_too_many, sobol
+from .pieces import Piece, pieces_of
 from .simplices import Search, along_a_curve, inside_of, measures, normals
 
 Points = npt.NDArray[np.float64]
@@ -51,8 +52,8 @@ class MeshDomain(Domain):
         self._have(nodes=frozen(nodes), cells=frozen(cells[order]), parts=tuple(facets))
         self._have(_facets=dict(facets), _opposite=dict(opposite))
 
-    def contains(self, points: Points) -> Mask:
-        return self._search.contains(points)
+    def contains(self, points: npt.ArrayLike) -> Mask:
+        return self._search.contains(self._points(points))
 
     def on_boundary(self, points: npt.ArrayLike, slack: float = ON_BOUNDARY) -> Mask:
         return self._search.on_boundary(self._points(points), slack * float((self.high - self.low).max()))
@@ -77,6 +78,27 @@ class MeshDomain(Domain):
         points = self.interior_at(sobol(len(self.coords), np.random.default_rng(seed))(n))
         return PointSet.of(points, Region(self), layout=UNIFORM)
 
+    def boundary(self, n: int, part: str | None = None) -> PointSet:
+        """``n`` points spread evenly over one part, or all, by length or area; in the plane each piece between corners
+        gets one at least, if n allows."""
+        if len(self.coords) != 2:
+            return super().boundary(n, part)
+        n = checks.integer("n", n, 1)
+        refuse_too_many(n)
+        parts = self._some_parts(part)
+        pieces = self._pieces_of(parts)
+        places = []
+        for piece, own in zip(pieces, apportioned([piece.length for piece in pieces], n), strict=True):
+            unit = (piece.start + piece.length * even(own, 1)) / self.measure(piece.part)
+            places.append(self.boundary_at(piece.part, unit))
+        return Region(self, parts).joined(places, EVEN)
+
+    def weights_on(self, parts: Sequence[str], n: int) -> Points:
+        if len(self.coords) != 2:
+            return super().weights_on(parts, n)
+        pieces = self._pieces_of(parts)
+        return weights_of_lines([piece.length for piece in pieces], [piece.is_closed for piece in pieces], n)
+
     def measure(self, part: str | None = None) -> float:
         """The area or volume of all cells, the length or area of a part: exactly, of the mesh."""
         if part is None:
@@ -97,6 +119,13 @@ class MeshDomain(Domain):
     @cached_property
     def _search(self) -> Search:
         return Search(self.nodes, self.cells)
+
+    def _pieces_of(self, parts: Sequence[str]) -> list[Piece]:
+        return [piece for part in parts for piece in self._pieces[part]]
+
+    @cached_property
+    def _pieces(self) -> dict[str, list[Piece]]:
+        return {part: pieces_of(part, self.nodes, edges) for part, edges in self._facets.items()}
 
     @cached_property
     def _volumes(self) -> Points:

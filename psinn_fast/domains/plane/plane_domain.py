@@ -17,7 +17,7 @@ from ..corners import reentrant
 from ..domain import ON_BOUNDARY, Domain, Mask
 from ..measured import Measured
 from ..pointset import PointSet, Region
-from ..quadrature import EVEN, middles
+from ..quadrature import EVEN, apportioned, weights_of_lines
 from ..unit import even, refuse_too_many
 from .curves import Curve
 from .outline import Outline, extent_of
@@ -59,11 +59,11 @@ class PlaneDomain(Domain):
     def centre(self) -> Points:
         return np.asarray((self.low + self.high) / 2)
 
-    def contains(self, points: Points) -> Mask:
-        curves = self._outline.curves
-        found = is_within(curves, points)
+    def contains(self, points: npt.ArrayLike) -> Mask:
+        given, curves = self._points(points), self._outline.curves
+        found = is_within(curves, given)
         rest = np.flatnonzero(~found)
-        found[rest] = is_near(curves, points[rest], self._outline.slack(_LAST_DIGITS))
+        found[rest] = is_near(curves, given[rest], self._outline.slack(_LAST_DIGITS))
         return found
 
     def on_boundary(self, points: npt.ArrayLike, slack: float = ON_BOUNDARY) -> Mask:
@@ -100,20 +100,20 @@ class PlaneDomain(Domain):
         n = checks.integer("n", n, 1)
         refuse_too_many(n)
         parts = self._some_parts(part)
-        return Region(self, parts).joined(
-            [curve.at(even(own, 1)[:, 0]) for curve, own in self._shares_of_curves(parts, n)], EVEN
-        )
+        curves = self._curves_of(parts)
+        shares = zip(curves, apportioned([curve.length for curve in curves], n), strict=True)
+        return Region(self, parts).joined([curve.at(even(own, 1)[:, 0]) for curve, own in shares], EVEN)
 
     def weights_on(self, parts: Sequence[str], n: int) -> Points:
-        shares = self._shares_of_curves(parts, n)
-        return np.concatenate([curve.length * middles(own, curve.start == curve.end) for curve, own in shares])
+        curves = self._curves_of(parts)
+        are_closed = [curve.start == curve.end for curve in curves]
+        return weights_of_lines([curve.length for curve in curves], are_closed, n)
 
     def elements(self, part: str, unit: Points) -> Points:
         return np.full(len(unit), self.measure(part))
 
-    def _shares_of_curves(self, parts: Sequence[str], n: int) -> list[tuple[Curve, int]]:
-        curves = [curve for name in parts for curve in self._outline.parts[name]]
-        return list(zip(curves, _apportioned([curve.length for curve in curves], n), strict=True))
+    def _curves_of(self, parts: Sequence[str]) -> list[Curve]:
+        return [curve for name in parts for curve in self._outline.parts[name]]
 
     def measure(self, part: str | None = None) -> float:
         """Of the domain its area, of a part its length, exactly."""
@@ -169,14 +169,3 @@ class PlaneDomain(Domain):
 def _measured(curves: Sequence[Curve]) -> Measured:
     low, high = frozen(extent_of(curves))
     return Measured(sum(curve.length for curve in curves), low, high)
-
-
-def _apportioned(lengths: Sequence[float], n: int) -> list[int]:
-    """How many of n points each curve gets: by its length, but one at least if there are as many points as curves."""
-    total = np.cumsum(lengths)
-    counts = np.diff(np.round(total / total[-1] * n).astype(int), prepend=0)
-    if n >= len(counts):
-        for empty in np.flatnonzero(counts == 0):
-            counts[np.argmax(counts)] -= 1
-            counts[empty] = 1
-    return [int(count) for count in counts]

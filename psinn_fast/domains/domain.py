@@ -27,6 +27,7 @@ from .measured import Measured, measured
 from .own_names import refuse_taken_names
 from .pointset import PointSet, Region
 from .quadrature import EVEN, GRID, UNIFORM, elements, weights_on
+from .rejection import kept_inside, refuse_empty, sobol_inside
 from .returned import contained, placed
 from .unit import OFFSET, counts, even, mesh, refuse_too_many
 
@@ -37,8 +38,6 @@ Mask = npt.NDArray[np.bool_]
 ROUNDING = 1e-6
 # How near points on the boundary are to it, and how far float64 may put them beyond the bounds.
 ON_BOUNDARY, _LAST_DIGITS = 1e-9, 4 * float(np.finfo(np.float64).eps)
-# A domain that holds a smaller part of its bounds, once so many points have been tried, has bounds that are too loose.
-_LEAST, _AT_ONCE = 1 / 8192, 1 << 20
 # Points of an outline.
 _OUTLINE = 513
 # What fills its bounds to this part is all of them.
@@ -202,16 +201,7 @@ class Domain(Finished):
         """``n`` scrambled Sobol points, repeatable from the seed."""
         n, seed = checks.integer("n", n, 1), checks.seed("seed", seed)
         refuse_too_many(n)
-        from scipy.stats import qmc  # takes most of a second to import, and few need it
-
-        sampler, count = qmc.Sobol(len(self.coords), seed=seed), 2 ** max(0, math.ceil(math.log2(n)))
-        kept, tried = np.empty((0, len(self.coords))), 0
-        while len(kept) < n:
-            points = self.from_unit(sampler.random(count))
-            kept, tried = np.concatenate([kept, points[self.inside(points)]]), tried + len(points)
-            self._refuse_empty(len(kept), tried)
-            count = min(tried, _AT_ONCE)  # powers of two, of which Sobol points are most even
-        return PointSet.of(kept[:n], Region(self), layout=UNIFORM)
+        return PointSet.of(sobol_inside(self, n, seed), Region(self), layout=UNIFORM)
 
     def graded(self, n: int, seed: int, part: str, ratio: float = 10.0, reach: float | None = None) -> PointSet:
         """``n`` Sobol points inside that are denser towards a part, repeatable from the seed.
@@ -279,6 +269,7 @@ class Domain(Finished):
 
     def extent(self, part: str) -> tuple[Points, Points]:
         """Lower and upper bounds (d,) of a part."""
+        self._some_parts(part)
         return self._measured[part].low, self._measured[part].high
 
     def shares(self, parts: Sequence[str], n: int) -> list[int]:
@@ -291,8 +282,8 @@ class Domain(Finished):
 
     def inside(self, points: Points) -> Mask:
         """`contains`, within the bounds alone, with what it returns checked."""
-        if not isinstance(points, np.ndarray) or points.shape[1:] != (len(self.coords),):
-            points = self._points(points)
+        if type(points) is not np.ndarray or points.dtype != np.float64 or points.shape[1:] != (len(self.coords),):
+            points = self._points(points)  # which copies them, and few are anything else
         digits = _LAST_DIGITS * np.maximum(abs(self.low), abs(self.high))
         within = ((points >= self.low - digits) & (points <= self.high + digits)).all(1)
         return np.asarray(contained(self, points) & within)
@@ -316,14 +307,7 @@ class Domain(Finished):
 
     def interior(self, count: int, unit: Callable[[int], Points]) -> Points:
         """``count`` points inside, from as many of [0, 1]^d as it takes; ``unit(n)`` gives the next n of them."""
-        kept, tried = np.empty((0, len(self.coords))), 0
-        while len(kept) < count:
-            wanted = count - len(kept)
-            more = math.ceil(wanted * tried / len(kept)) if len(kept) else max(wanted, tried)
-            points = self.from_unit(unit(min(more, max(wanted, _AT_ONCE))))
-            kept, tried = np.concatenate([kept, points[self.inside(points)]]), tried + len(points)
-            self._refuse_empty(len(kept), tried)
-        return kept[:count]
+        return kept_inside(self, count, unit)
 
     def from_unit(self, unit: Points) -> Points:
         """Points (N, d) of [0, 1]^d, moved into the bounds."""
@@ -397,13 +381,13 @@ class Domain(Finished):
 
     def _points(self, points: npt.ArrayLike) -> Points:
         given = checks.real_array("points", points)
-        if given.ndim != 2 or given.shape[1] != len(self.coords):
-            raise InputError(f"points: expected shape (N, {len(self.coords)}), got {given.shape}")
+        d = len(self.coords)
+        if given.ndim != 2 or given.shape[1] != d:
+            row = ", and a single point is a row, [[...]]" if given.shape == (d,) else ""
+            raise InputError(
+                f"points: expected shape (N, {d}), got {given.shape}; each of {list(self.coords)} is a column{row}"
+            )
         return given
 
     def _refuse_empty(self, kept: int, tried: int) -> None:
-        if tried >= _AT_ONCE and kept < _LEAST * tried:
-            raise InputError(
-                f"{type(self).__name__}.contains: it holds {kept} of {tried:,} points within the bounds of {self}; "
-                "give tighter ones"
-            )
+        refuse_empty(self, kept, tried)

@@ -94,8 +94,8 @@ class Region:
 class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
     """Points (N, d) that know the region they are spread over, and on a boundary their outward normals.
 
-    Only an untouched set stands for its region. What is sliced, copied, joined or computed from it does not, nor does a
-    set that was changed in place: such points are taken as they are.
+    Only an untouched set, copied and pickled ones too, stands for its region. What is sliced, joined or computed from
+    it does not, nor does a set that was changed in place: such points are taken as they are, as ``np.array(points)``.
     """
 
     _origin: tuple[Region, Points | None, Layout | None, bytes] | None
@@ -156,9 +156,16 @@ class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
     def __getitem__(self, key: Any) -> Any:
         return np.asarray(self)[key]
 
-    def __deepcopy__(self, memo: dict[int, Any] | None, /) -> Any:
+    def copy(self, order: Any = "C") -> Any:
+        """With region, normals and weights, until the copy is changed; ``order`` is always that of rows."""
         make, arguments = self.__reduce__()
         return make(*arguments)
+
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any] | None, /) -> Any:
+        return self.copy()
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         own = self._own

@@ -91,8 +91,9 @@ class Product(Domain):
         shapes = [(f, axes) for f, axes in self._blocks() if not f.is_box and len(f.coords) > 1]
         return tuple(axes.start + i for f, axes in shapes[:1] for i in f.pictured_axes) or super().pictured_axes
 
-    def contains(self, points: Points) -> Mask:
-        inside = [factor.inside(points[:, axes]) for factor, axes in self._blocks()]
+    def contains(self, points: npt.ArrayLike) -> Mask:
+        given = self._points(points)
+        inside = [factor.inside(given[:, axes]) for factor, axes in self._blocks()]
         return np.asarray(np.logical_and.reduce(inside))
 
     def outside(self, points: npt.ArrayLike) -> Mask:

@@ -305,7 +305,7 @@ def _are_of_points(points: npt.ArrayLike) -> bool:
 def _why_without(points: npt.ArrayLike) -> str:
     region = region_of(points)
     if region is None:
-        return "an array, or a set that was sliced or changed, has no normals"
+        return "an array, or a set that was sliced or changed, has no normals (of points[rows]: points.normals[rows])"
     if region.is_solid:
         return f"they lie inside {region.domain}"
     return f"{type(region.domain).__name__} gives no normals of {', '.join(map(repr, region.parts_without_normals))}"

@@ -115,7 +115,9 @@ _OTHER_POINTS = [
     lambda p: p[p[:, 0] > 1],
     lambda p: p + 0.0,
     lambda p: -p,
-    lambda p: p.copy(),
+    lambda p: np.copy(p),
+    lambda p: p.astype(np.float32),
+    lambda p: p.astype(float),
     lambda p: np.array(p),
     lambda p: np.asarray(p),
     lambda p: np.concatenate([p, p]),
@@ -125,7 +127,8 @@ _OTHER_POINTS = [
     lambda p: p.T.T,
     lambda p: np.where(p > 0, p, 0),
     lambda p: np.random.default_rng(0).permutation(p),
-    lambda p: copy.copy(p),
+    lambda p: copy.copy(p[::2]),
+    lambda p: p[::2].copy(),
     lambda p: pickle.loads(pickle.dumps(p[::2])),
 ]
 
@@ -157,9 +160,26 @@ def _shuffle(points: PointSet) -> None:
 def test_points_changed_in_place_stand_for_themselves(change: Callable[[PointSet], None]) -> None:
     points = BOX.grid(5)
     change(points)
-    assert region_of(points) is None
-    assert region_of(copy.deepcopy(points)) is None
-    assert region_of(pickle.loads(pickle.dumps(points))) is None
+    for changed in (points, *_copies(points)):
+        assert region_of(changed) is None
+        assert np.array_equal(changed, points)
+
+
+def _copies(points: PointSet) -> list[PointSet]:
+    return [points.copy(), copy.copy(points), copy.deepcopy(points), pickle.loads(pickle.dumps(points))]
+
+
+@pytest.mark.parametrize("change", [_add, _set, _set_view, _shuffle])
+def test_copies_are_what_the_points_are_until_they_are_changed(change: Callable[[PointSet], None]) -> None:
+    points = BOX.boundary(5)
+    for same in _copies(points):
+        assert np.array_equal(same, points)
+        assert same.region.parts == BOX.parts
+        assert np.array_equal(same.normals, points.normals)
+        assert np.array_equal(same.weights, points.weights)
+        change(same)
+        assert (same.region, same.normals, same.weights) == (None, None, None)
+        assert points.normals is not None  # it has not been touched
 
 
 def test_numbers_from_points_are_plain() -> None:

@@ -71,8 +71,9 @@ class Disk(PlaneDomain):
         super().__init__(names, Outline.of([arc], ["rim"], ["rim"]))
         self._have(middle=middle, radius=r)
 
-    def contains(self, points: Points) -> Mask:
-        return np.asarray(np.linalg.norm(points - self.middle, axis=1) <= self.radius)
+    def contains(self, points: npt.ArrayLike) -> Mask:
+        with np.errstate(over="ignore"):  # of points as far as numbers go
+            return np.asarray(np.linalg.norm(self._points(points) - self.middle, axis=1) <= self.radius)
 
     def interior_at(self, unit: Points) -> Points:
         radius, angle = self.radius * np.sqrt(unit[:, :1]), 2 * math.pi * unit[:, 1]

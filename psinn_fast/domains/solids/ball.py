@@ -43,13 +43,14 @@ class Ball(Domain):
         super().__init__(**{name: (c - r, c + r) for name, c in zip(names, middle.tolist(), strict=True)})
         self._have(middle=middle, radius=r)
 
-    def signed_distance(self, points: Points) -> Points:
+    def signed_distance(self, points: npt.ArrayLike) -> Points:
         """(N,): how far the points (N, 3) are from the sphere, negative inside."""
-        away = points - self.middle
+        away = self._points(points) - self.middle
         return np.asarray(np.sqrt(np.einsum("ij,ij->i", away, away)) - self.radius)
 
-    def contains(self, points: Points) -> Mask:
-        return np.asarray(self.signed_distance(points) <= 0)
+    def contains(self, points: npt.ArrayLike) -> Mask:
+        with np.errstate(over="ignore"):  # of points as far as numbers go
+            return np.asarray(self.signed_distance(points) <= 0)
 
     def boundary_at(self, part: str, unit: Points) -> tuple[Points, Points]:
         normals = _directions(unit)

@@ -58,14 +58,15 @@ class Cylinder(Domain):
         """Of the axis, from start to end."""
         return float(np.linalg.norm(self.end - self.start))
 
-    def signed_distance(self, points: Points) -> Points:
+    def signed_distance(self, points: npt.ArrayLike) -> Points:
         """(N,): negative inside, zero on the boundary; the larger of the distances to the side and to the planes."""
-        own = (points - self.start) @ self._frame.T
+        own = (self._points(points) - self.start) @ self._frame.T
         across = np.hypot(own[:, 0], own[:, 1]) - self.radius
         return np.asarray(np.maximum(across, abs(own[:, 2] - self.height / 2) - self.height / 2))
 
-    def contains(self, points: Points) -> Mask:
-        return np.asarray(self.signed_distance(points) <= 0)
+    def contains(self, points: npt.ArrayLike) -> Mask:
+        with np.errstate(over="ignore", invalid="ignore"):  # of infinite points, which are outside
+            return np.asarray(self.signed_distance(points) <= 0)
 
     def boundary_at(self, part: str, unit: Points) -> tuple[Points, Points]:
         if part == "side":

@@ -47,8 +47,9 @@ class Solid(Domain):
         self._have(_body=body, _faces=tuple(faces), _labels=tuple(labels), _names=names)
         self._have(parts=tuple(names[label] for label in left))
 
-    def contains(self, points: Points) -> Mask:
-        return self._body.inside(points)
+    def contains(self, points: npt.ArrayLike) -> Mask:
+        with np.errstate(over="ignore", invalid="ignore"):  # of infinite points, which are outside
+            return self._body.inside(self._points(points))
 
     def boundary_at(self, part: str, unit: Points) -> tuple[Points, Points]:
         faces = self._faces_of(part)

@@ -13,8 +13,8 @@ from itertools import pairwise
 from .networks.structure import Structure
 from .problem.problem import Problem
 
-# Multiply-adds a row of the Jacobian, for each coordinate, as fields of more coordinates take more neurons; of one
-# coordinate as for two. P^2 for J^T J, and for J about 16 per channel and expanded weight.
+# Multiply-adds a row of the Jacobian, for each field and coordinate, as more fields, and those of more coordinates,
+# take more neurons; of one coordinate as for two. P^2 for J^T J, and for J about 16 per channel and expanded weight.
 NEWTON_COST = 150_000
 _PER_CHANNEL = 16
 
@@ -22,10 +22,10 @@ _PER_CHANNEL = 16
 def default_width(problem: Problem, structure: Structure, by_newton: bool) -> int:
     """The problem's width, or less where Gauss-Newton's steps would cost too much.
 
-    Without a width of the problem: for Gauss-Newton the largest that is affordable, P^2 + 16 C M <= 150,000 max(d, 2)
-    with P parameters, C channels of the costliest residual, M expanded weights and d coordinates; for Adam the largest
-    whose expanded weights are not more than those of the problem's dense network. A structure without relations is
-    taken as it is.
+    Without a width of the problem: for Gauss-Newton the largest that is affordable, P^2 + 16 C M <= 150,000 m max(d, 2)
+    with P parameters, C channels of the costliest residual, M expanded weights, m fields, d coordinates; for Adam the
+    largest whose expanded weights are not more than those of the problem's dense network. A structure without relations
+    is taken as it is.
     """
     if structure.is_dense:
         return 1
@@ -35,7 +35,7 @@ def default_width(problem: Problem, structure: Structure, by_newton: bool) -> in
             lambda n: _multiplications(structure.with_width(n).layer_sizes) <= dense
         )
     channels = max(len(traced.program.channels) for traced in problem.traced)
-    budget = NEWTON_COST * max(len(problem.pde.coords), 2)
+    budget = NEWTON_COST * len(problem.pde.fields) * max(len(problem.pde.coords), 2)
 
     def is_affordable(width: int) -> bool:
         wide = structure.with_width(width)

@@ -18,7 +18,10 @@ def plain(structure: Structure | None = None, width: int | None = None) -> Probl
     return Problem("plain", pde, box, conditions, recipe=Recipe(structure=structure, width=width))
 
 
-@pytest.mark.parametrize(("name", "by_newton", "by_adam"), [("laplace", 8, 8), ("poisson", 9, 20), ("burgers", 8, 10)])
+@pytest.mark.parametrize(
+    ("name", "by_newton", "by_adam"),
+    [("laplace", 8, 8), ("poisson", 9, 20), ("burgers", 8, 10), ("cylinder", 9, 20)],
+)
 def test_built_in_problems_keep_theirs(name: str, by_newton: int, by_adam: int) -> None:
     problem = get_problem(name)
     assert problem.recipe.structure is not None

@@ -32,6 +32,8 @@ _INACCURATE = 0.2
 _LOCAL = "a kink, a jump or a thin layer at one of them?"
 _CUT_SHORT = ("steps", "seconds", "interrupt")
 _MORE = "when training stopped: more steps or seconds would help"
+# Conditions that contradict others are named up to so many.
+_NAMED = 3
 # Fewer rows of a history show no trend; so many are averaged at each of its ends.
 _FEWEST_ROWS, _AVERAGED = 8, 5
 
@@ -130,6 +132,15 @@ def loose(errors: Mapping[str, float], allowed: float) -> tuple[str, ...]:
     """That they allow errors of more than ``allowed``."""
     found = [f"{100 * error:.0f} % in {name}" for name, error in errors.items() if allowed < error < FREE]
     return (f"its residuals allow errors of {' and '.join(found)}",) if found else ()
+
+
+def contradictory(contested: Mapping[str, float]) -> tuple[str, ...]:
+    """A warning that conditions contradict each other; ``contested``: see `contradictions.contested`."""
+    if not contested:
+        return ()
+    names = sorted(contested, key=lambda name: -contested[name])[:_NAMED]
+    each = [f"{100 * contested[name]:.0f} % without {name!r}" for name in names]
+    return (f"its conditions contradict each other: fields would change by {' or '.join(each)}",)
 
 
 def inaccurate(metrics: Mapping[str, Metric]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from ..problem.conditions import DATA, Dirichlet
 from ..problem.problem import Problem
 from ..scaling.natural_scales import Scales, natural_scales
 from .abort import Aborted, abortable
+from .contradictions import contested, without_each
 from .points.held_out import HeldOut
 from .residuals import Residuals
 
@@ -58,6 +59,13 @@ _STEP = 1e-6
 _ROUNDING, _SMALLEST = 1e-13, 1e-28
 
 
+class Allowed(NamedTuple):
+    """``errors``: by field and unknown coefficient. ``contested``: see `contested`."""
+
+    errors: dict[str, float]
+    contested: dict[str, float]
+
+
 def possible_errors(
     problem: Problem, engine: Backend, plan: Plan, x: Tensor, terms: Sequence[Term], structure: Structure | None = None
 ) -> dict[str, float] | None:
@@ -68,9 +76,23 @@ def possible_errors(
     random ones change, which are nearly as free. ``structure``: so do about 400 weights of a random network of that
     one, beside it. None: residuals that are not finite.
     """
+    return _hidden_and_changes(problem, engine, plan, x, terms, structure, False)[0]
+
+
+def _hidden_and_changes(
+    problem: Problem,
+    engine: Backend,
+    plan: Plan,
+    x: Tensor,
+    terms: Sequence[Term],
+    structure: Structure | None,
+    with_changes: bool,
+) -> tuple[dict[str, float] | None, dict[str, dict[str, float]]]:
+    """`possible_errors`, and if asked for, by condition, what fields would change by without it."""
     # What is trained in float32 is judged in float64, and beside it is a network of another width.
     engine = or_reference(engine)
-    spaces: list[_Own | _Beside] = [_Own(engine, plan, x, len(problem.pde.unknown))]
+    own = _Own(engine, plan, x, len(problem.pde.unknown))
+    spaces: list[_Own | _Beside] = [own]
     if structure is not None:
         spaces.append(_Beside(engine, plan, x, len(problem.pde.unknown), structure))
     n, most = sum(space.size for space in spaces), max(space.n_unknowns for space in spaces)
@@ -81,19 +103,23 @@ def possible_errors(
     # Of all points: a few of them may have nearly all of it.
     losses = [float(residuals.of_term(term, x).square().sum(1).mean()) for term in terms]
     if not all(map(math.isfinite, losses)):
-        return None
+        return None, {}
     weights = [
         (term.n_points if condition.kind == DATA else 1) / max(loss, _SMALLEST) if condition.weight else 0.0
         for condition, loss, term in zip(problem.conditions, losses, terms, strict=True)
     ]
     first, second = zip(*halves, strict=True)
-    jacobian = torch.cat([torch.cat([*space.rows(first, weights)]) for space in spaces], 1)
+    blocks = [torch.cat([torch.cat([*space.rows([term], [1.0])]) for space in spaces], 1) for term in first]
+    jacobian = torch.cat([math.sqrt(weight) * rows for weight, rows in zip(weights, blocks, strict=True) if weight])
     longest = float(jacobian.square().sum(0).max().sqrt())
     if not math.isfinite(longest):
-        return None
+        return None, {}
     floor = max(_ROUNDING * longest, _SMALLEST)
+    given_up = dict[str, Tensor]()
+    if with_changes:
+        given_up = without_each(problem.conditions, blocks, [own.vector(term) for term in first])
     triangle = torch.linalg.qr(torch.cat([jacobian, floor * torch.eye(n).to(jacobian)]), mode="r").R
-    found = {}
+    found, moved = dict[str, float](), {condition: dict[str, float]() for condition in given_up}
     for name, changes in _changes(problem, spaces, terms):
         # The changes that are largest where |J v| = 1 at the first points; of their span, the largest at all points.
         _, _, best = torch.linalg.svd(
@@ -106,7 +132,9 @@ def possible_errors(
         # By eigenvalues: where a few points leave nearly everything free, rounding makes some of them negative.
         values, q = torch.linalg.eigh(seen.T @ seen)
         found[name] = float(torch.linalg.matrix_norm(changes @ v @ q / ((values.clamp_min(0) + 1) / 2).sqrt(), 2))
-    return found
+        for condition, change in given_up.items():
+            moved[condition][name] = float((changes @ change).norm())
+    return found, moved
 
 
 def errors_allowed(
@@ -117,16 +145,21 @@ def errors_allowed(
     unseen: HeldOut,
     own: Sequence[Term],
     is_interrupted: Callable[[], bool],
-) -> dict[str, float]:
-    """`possible_errors` by the residuals at unseen points, among functions beside the network's, too; empty where they
-    are not known, or nobody wants to wait."""
+) -> Allowed:
+    """`possible_errors` by the residuals at unseen points, among functions beside the network's, too, and as far as
+    the fields would go if a condition were given up; nothing where they are not known, or nobody wants to wait."""
     if is_interrupted():
-        return {}
+        return Allowed({}, {})
     try:
         with abortable(is_interrupted):
-            return possible_errors(problem, engine, net.plan, x, unseen.or_own(own), net.structure) or {}
+            hidden, moved = _hidden_and_changes(
+                problem, engine, net.plan, x, unseen.or_own(own), net.structure, with_changes=True
+            )
     except Aborted:
-        return {}
+        return Allowed({}, {})
+    hidden = hidden or {}
+    most = {name: max((changes[name] for changes in moved.values()), default=0.0) for name in hidden}
+    return Allowed({name: error + most[name] for name, error in hidden.items()}, contested(hidden, moved))
 
 
 class _Own:

@@ -26,6 +26,7 @@ from ..storage import entries
 from .callbacks import CallbackError, Callbacks, Progress
 from .checkpoint import Checkpoint, Expectations, Expected, Snapshot
 from .checks import check_run, check_saved
+from .doubts import contradictory
 from .earlier_run import set_aside
 from .history import History, log_interval
 from .identity import run_identity, trained_by
@@ -234,15 +235,16 @@ class Trainer:
         *losses, _ = run.final_losses()
         self._write_back(run)
         held_out = unseen.losses(run.residual)
-        errors = errors_allowed(
+        allowed = errors_allowed(
             problem, self.engine, self.net, run.x, unseen, run.exact_terms(), run.task.is_interrupted
         )
         self._file.conclude()
         total = problem.total_loss(losses)
-        doubts = run.doubts(total, unseen.total(held_out, losses), errors)
+        doubts = run.doubts(total, unseen.total(held_out, losses), allowed.errors)
         end = Ending(ended, stopped_by, self._before + run.step, self._clock, total, run.solver, at_work(self.engine))
         notes = (*self._notes, *returned, *doubts.notes)
-        verdict = Verdict(problem.losses_as_given(held_out), errors, doubts.warnings, notes)
+        warnings = (*doubts.warnings, *contradictory(allowed.contested))
+        verdict = Verdict(problem.losses_as_given(held_out), allowed.errors, warnings, notes)
         return FitResult(
             net=self.net, losses=problem.losses_as_given(losses), coefficients=run.coefficients, history=self._history,
             end=end, verdict=verdict, snapshot=snapshot,

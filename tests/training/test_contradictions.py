@@ -1,0 +1,82 @@
+"""Conditions that contradict each other are told, although every residual is small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import psinn_fast as pf
+from psinn_fast.kernels import get_backend
+from psinn_fast.training.contradictions import contested
+from psinn_fast.training.points.held_out import REPORTED, HeldOut
+from psinn_fast.training.stability import errors_allowed
+
+LINE = pf.Box(x=(0, 1))
+LOOKING = pf.GaussNewton(60), pf.LBFGS(300)
+
+
+def channel(outflow: float, *others: pf.Condition, weight: float = 1.0) -> pf.Problem:
+    """u' = 0: what comes in at 0, which is 1, goes out at 1."""
+    ends = [
+        pf.Dirichlet([[0.0]], u=1.0, name="inlet"),
+        pf.Dirichlet([[1.0]], u=outflow, name="outlet", weight=weight),
+    ]
+    conditions = [pf.Residual(LINE.grid(100)), *ends, *others]
+    return pf.Problem("channel", pf.PDE("x", "u", lambda u: u.x), LINE, conditions, exact=np.ones_like)
+
+
+def solved(problem: pf.Problem, optimizer: Any) -> pf.Solution:
+    return pf.solve(problem, pf.Network("pinn", layers=[1, 8, 1], dtype="float64"), optimizer)
+
+
+def test_a_straight_line_in_closed_form() -> None:
+    """u = w x + b: w^2 + b^2 + (w + b - 1)^2 is least at w = b = 1/3; without the inlet w = 0 and b = 1 solve all."""
+    pde, ends = pf.PDE("x", "u", lambda u: u.x), np.array([[0.0], [1.0]])
+    conditions = [
+        pf.Residual(LINE.grid(100)),
+        pf.Dirichlet(ends[:1], u=0.0, name="inlet"),
+        pf.Dirichlet(ends[1:], u=1.0, name="outlet"),
+    ]
+    problem = pf.Problem("line", pde, LINE, conditions)
+    net = pf.TanhMLP([1, 1], dtype=torch.float64)
+    with torch.no_grad():
+        net.theta.copy_(torch.tensor([1 / 3, 1 / 3]))
+    unseen, x = HeldOut(problem, REPORTED), net.theta.detach()
+    found = errors_allowed(problem, get_backend(), net, x, unseen, problem.terms(torch.float64), lambda: False)
+    points = np.linspace(0, 1, 10_001)
+    size = np.sqrt(np.mean((points / 3 + 1 / 3) ** 2))
+    expected = {"inlet": (2 - points) / 3, "outlet": -(1 + points) / 3}
+    for name, change in expected.items():
+        assert found.contested[name] == pytest.approx(np.sqrt(np.mean(change**2)) / size, rel=0.05)  # of few points
+
+
+@pytest.mark.trajectory
+@pytest.mark.parametrize("optimizer", LOOKING, ids=str)
+@pytest.mark.parametrize("weight", [1.0, 30.0])
+def test_more_goes_out_than_comes_in(optimizer: pf.GaussNewton | pf.LBFGS, weight: float) -> None:
+    solution = solved(channel(1.05, weight=weight), optimizer)
+    error = solution.metrics["relative_l2"]
+    assert isinstance(error, float)
+    assert 0.01 < error < solution.possible_errors["u"]
+    assert "its conditions contradict each other: fields would change by" in solution.status
+    assert "% without 'inlet'" in solution.status
+    assert "'outlet'" in solution.status
+
+
+@pytest.mark.trajectory
+@pytest.mark.parametrize("optimizer", LOOKING, ids=str)
+def test_conditions_that_agree_or_are_noisy_data_are_no_contradiction(optimizer: pf.GaussNewton | pf.LBFGS) -> None:
+    x = np.linspace(0, 1, 30)[:, None]
+    noisy = pf.Data(x, u=1 + 0.05 * np.random.default_rng(0).standard_normal(30))
+    for problem in (channel(1.0), channel(1.0, noisy)):
+        solution = solved(problem, optimizer)
+        assert "contradict" not in solution.status
+        assert solution.possible_errors["u"] < 0.05
+
+
+def test_what_residuals_allow_anyway_is_no_contradiction() -> None:
+    hidden = {"u": 0.02, "v": 1e-9}
+    assert contested(hidden, {"a": {"u": 0.019, "v": 0.009}, "b": {"u": 0.03, "v": 0.0}}) == {"b": 0.03}

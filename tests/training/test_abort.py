@@ -19,6 +19,7 @@ from psinn_fast.networks.mlp import PsiMLP
 from psinn_fast.training import factorisations, least_squares, residuals, trainer
 from psinn_fast.training.abort import Aborted, abortable, look_up
 from psinn_fast.training.optimisers.marquardt import Marquardt
+from psinn_fast.training.stability import Allowed
 
 
 def test_nobody_asks_outside() -> None:
@@ -46,7 +47,7 @@ class SignalAt:
 
 def patched(monkeypatch: pytest.MonkeyPatch, look: SignalAt) -> None:
     """Looks of training; those after it, for what its result says, are left out."""
-    monkeypatch.setattr(trainer, "errors_allowed", lambda *_: {})
+    monkeypatch.setattr(trainer, "errors_allowed", lambda *_: Allowed({}, {}))
     for module in (residuals, factorisations, least_squares):
         monkeypatch.setattr(module, "look_up", look)
 

@@ -300,12 +300,12 @@ def test_errors_that_adam_allows_are_a_note_and_not_a_warning(monkeypatch: pytes
 def test_nobody_who_interrupts_waits_for_what_residuals_allow(
     schedule: Adam | GaussNewton, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         look_up()
         raise AssertionError("it goes on")
 
-    monkeypatch.setattr(stability, "possible_errors", interrupted)
+    monkeypatch.setattr(stability, "_hidden_and_changes", interrupted)
     net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
     with pytest.raises(TrainingInterrupted) as stop:
         fit(small_laplace(), net, schedule)

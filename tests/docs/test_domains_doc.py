@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -34,3 +36,16 @@ def test_a_domain_is_at_most_thirty_lines() -> None:
     (shape,) = (node for node in ast.parse(BLOCKS[0]).body if isinstance(node, ast.ClassDef))
     assert shape.end_lineno is not None
     assert shape.end_lineno - shape.lineno < 30
+
+
+def test_errors_are_those_of_the_results() -> None:
+    results = json.loads((Path(__file__).parents[2] / "bench" / "results" / "geometry.json").read_text())
+    lines = [line for line in TEXT[TEXT.index("## How accurate") :].splitlines() if line.startswith("| ")][1:]
+    for line, row in zip(lines, results["rows"], strict=True):
+        errors = [run["relative_l2"] for run in row["runs"]]
+        allowed = [run["allowed"]["u"] for run in row["runs"]]
+        latest = max(run["seconds_to_bar"] for run in row["runs"])
+        found = row["within"], median(errors), max(errors), median(allowed), latest
+        said = [float(number) for number in re.findall(r"(?:\| | in )([\d.e-]+)(?= \| | s )", line)]
+        assert said == pytest.approx(found, rel=0.05)
+        assert all(error < most for error, most in zip(errors, allowed, strict=True))

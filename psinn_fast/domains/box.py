@@ -63,9 +63,9 @@ class Box(Domain):
             raise InputError(f"end: expected 'low' or 'high', got {end!r}")
         return self.boundary(n, f"{normal(coord)}_{end}")
 
-    def boundary(self, n: int | Sequence[int], part: str | None = None) -> PointSet:
-        """Evenly spaced points, ``n`` along each axis of one face, or of all faces."""
-        parts = self._some_parts(part)
+    def boundary(self, n: int | Sequence[int], part: str | Sequence[str] | None = None) -> PointSet:
+        """Evenly spaced points, ``n`` along each axis of one face, or of each of several (a list), or of all faces."""
+        parts = self._chosen_parts(part)
         along = counts(n, len(self.coords) - 1)
         points = np.concatenate([self._on_face(name, [np.linspace(0, 1, k) for k in along]) for name in parts])
         normals = np.repeat([self._normal(name) for name in parts], len(points) // len(parts), axis=0)

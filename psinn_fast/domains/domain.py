@@ -25,6 +25,7 @@ from .finished import Finished
 from .graded import distances, graded
 from .measured import Measured, measured
 from .own_names import refuse_taken_names
+from .part_names import listed
 from .pointset import PointSet, Region
 from .quadrature import EVEN, GRID, UNIFORM, elements, weights_on
 from .rejection import kept_inside, refuse_empty, sobol_inside
@@ -215,11 +216,11 @@ class Domain(Finished):
         """
         return graded(self, n, seed, part, ratio, reach)
 
-    def boundary(self, n: int, part: str | None = None) -> PointSet:
-        """``n`` points spread evenly over one part of the boundary, or over all, each by its length or area."""
+    def boundary(self, n: int, part: str | Sequence[str] | None = None) -> PointSet:
+        """``n`` points spread evenly over one part of the boundary, several (a list) or all, by length or area."""
         n = checks.integer("n", n, 1)
         refuse_too_many(n)
-        parts = self._some_parts(part)
+        parts = self._chosen_parts(part)
         shares = zip(parts, self.shares(parts, n), strict=True)
         pieces = [self.surface(name, even(own, len(self.coords) - 1)) for name, own in shares]
         return Region(self, parts).joined(pieces, EVEN)
@@ -372,8 +373,11 @@ class Domain(Finished):
         points = self.low * (1 - unit) + self.high * unit
         return points if self.is_box else points[self.inside(points)]
 
-    def _some_parts(self, part: str | None) -> tuple[str, ...]:
-        if part is not None and part not in self.parts:
+    def _chosen_parts(self, part: str | Sequence[str] | None) -> tuple[str, ...]:
+        return tuple(name for one in listed(part) for name in self._some_parts(one))
+
+    def _some_parts(self, part: object) -> tuple[str, ...]:
+        if part is not None and (not isinstance(part, str) or part not in self.parts):
             raise InputError(f"part: expected one of {list(self.parts)}, the parts of {self}, got {part!r}")
         if not self.parts:
             raise InputError(f"part: {type(self).__name__} names no parts of its boundary")

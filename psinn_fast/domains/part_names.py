@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ..kernels.errors import InputError
+from ..kernels.errors import InputError, short
 
 
 class Label(NamedTuple):
@@ -35,3 +35,18 @@ def refuse_clashes(what: str, names: Iterable[str]) -> None:
     """
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise InputError(f"{what}: two parts would be called {twice[0]!r}; give one another name by renamed(...)")
+
+
+def listed(part: object) -> Sequence[object]:
+    """The names in a list or a tuple of some, or what else is given as the one.
+
+    Raises:
+        InputError: a list without names, or with one twice, or of what is no text.
+    """
+    if not isinstance(part, (list, tuple)):
+        return [part]
+    if not part or not all(isinstance(name, str) for name in part):
+        raise InputError(f"part: expected names of parts in a list, or None for all parts, got {short(part)}")
+    if twice := [name for name, count in Counter(part).items() if count > 1]:
+        raise InputError(f"part: expected no name twice, got {twice[0]!r} in {short(part)}")
+    return part

@@ -67,15 +67,15 @@ class Region:
             return self._on_parts(unit(count))
         return PointSet.of(self.domain.interior(count, unit), self, layout=UNIFORM)
 
-    def spread(self, count: int) -> PointSet | None:
-        """About ``count`` even points or more, whose `PointSet.weights` are known; None of some faces of a box."""
+    def spread(self, count: int) -> PointSet:
+        """About ``count`` even points or more, whose `PointSet.weights` are known."""
         domain, d = self.domain, len(self.coords)
         along = max(2, math.ceil(count ** (1 / max(1, d - (not self.is_solid)))))
         if self.is_solid:
             return domain.grid(along) if domain.fills_bounds else domain.random(count, 0)
-        if len(self.parts) not in (1, len(domain.parts)):
-            return None
-        return domain.boundary(along if domain.is_box else count, self.parts[0] if len(self.parts) == 1 else None)
+        some = None if self.parts == tuple(domain.parts) else self.parts
+        part = self.parts[0] if len(self.parts) == 1 else some
+        return domain.boundary(along if domain.is_box else count, part)
 
     def _on_parts(self, unit: Points) -> PointSet:
         domain = self.domain

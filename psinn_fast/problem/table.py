@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,9 @@ from ..kernels.errors import InputError, short
 from ..language.names import Names, by_normal_names, normal, split_words
 
 Column = npt.NDArray[np.float64]
+
+# Where a file lacks a number.
+ADVICE = "correct the file, or leave such rows out by skip_missing=True"
 
 
 class Table:
@@ -112,3 +117,32 @@ class Table:
     def __repr__(self) -> str:
         left_out = f", {self.skipped} left out" if self.skipped else ""
         return f"Table({self.rows} rows{left_out}: {', '.join(self.names)})"
+
+
+def wanted_columns(columns: Names | None) -> tuple[str, ...] | None:
+    """Names, or None for all."""
+    wanted = None if columns is None else tuple(map(normal, split_words(columns, "columns")))
+    if wanted is not None and (not wanted or len(set(wanted)) < len(wanted)):
+        raise InputError(f"columns: expected at least one name and none twice, got {short(columns)}")
+    return wanted
+
+
+def refuse_unknown(where: Path, wanted: Iterable[str], known: Iterable[str]) -> None:
+    if unknown := [name for name in wanted if name not in known]:
+        raise InputError(f"columns: {where} has the columns {list(known)}, got {unknown[0]!r}")
+
+
+def table_of(where: Path, columns: Mapping[str, Column], skip_missing: bool) -> Table:
+    """Of columns in which numbers may be missing (NaN) or infinite."""
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"{where}: expected columns of one length, got {lengths}")
+    known = np.asarray(np.isfinite(np.stack(list(columns.values()))).all(0))
+    if not known.all() and not skip_missing:  # lines of text say so themselves
+        row = int(np.argmin(known))
+        (name, value), *_ = ((n, c[row]) for n, c in columns.items() if not math.isfinite(c[row]))
+        raise InputError(f"{where}: column {name!r}: the number at index {row} is {value}; {ADVICE}")
+    if not known.any():
+        lost = f"; all {len(known)} rows lack numbers" if len(known) else " below the names of the columns"
+        raise InputError(f"{where}: expected at least one row of numbers{lost}")
+    return Table({name: column[known] for name, column in columns.items()}, int((~known).sum()))

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from ..kernels import checks
 from ..kernels.errors import InputError, one_line, short
-from ..language.names import Names, normal, split_words
+from ..language.names import Names, normal
 from ..storage.files import as_path, open_regular
-from .table import Table
+from .table import ADVICE, Table, refuse_unknown, table_of, wanted_columns
 
 # In bytes. Text takes up to thirty times as much while it is read.
 _MOST = 2**28
@@ -30,7 +30,23 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?[\d.]*,\d+([eE][+-]?\d+)?", re.ASCII)
 _MISSING = ("", "nan", "na", "n/a", "null", "none", "-", "--")
 _INFINITE = re.compile(r"[+-]?(inf|infinity)", re.IGNORECASE)
-_ADVICE = "correct the file, or leave such rows out by skip_missing=True"
+# Other files that tables come in, and how to make one of them that is read.
+_SHEET = "in the spreadsheet, save the sheet as CSV (UTF-8)"
+_FRAME = (
+    'write it by pandas, e.g. pandas.{}(path).to_csv("table.csv", index=False), or give its arrays to pf.Table({{...}})'
+)
+_MESH = "of meshes and clouds of points pf.read_points reads the points"
+_OTHERS = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"), _SHEET),
+    **dict.fromkeys((".json", ".jsonl", ".geojson"), _FRAME.format("read_json")),
+    **dict.fromkeys((".parquet", ".pq"), _FRAME.format("read_parquet")),
+    **dict.fromkeys((".feather", ".arrow"), _FRAME.format("read_feather")),
+    **dict.fromkeys((".h5", ".hdf5", ".hdf"), _FRAME.format("read_hdf")),
+    **dict.fromkeys((".pkl", ".pickle"), _FRAME.format("read_pickle")),
+    **dict.fromkeys((".msh", ".vtk", ".vtu", ".ply", ".stl", ".xdmf"), _MESH),
+    ".mat": "give its arrays to pf.Table({...}), e.g. those of scipy.io.loadmat(path)",
+    ".npy": "it has no names of columns: numpy.savez(path, x=array[:, 0], u=array[:, 1]), or pf.Table({...})",
+}
 
 
 class _Row(NamedTuple):
@@ -64,9 +80,7 @@ def read_table(
     checks.flag("skip_missing", skip_missing)
     if delimiter is not None and delimiter not in _DELIMITERS:
         raise InputError(f"delimiter: expected None or one of {list(_DELIMITERS)}, got {short(delimiter)}")
-    wanted = None if columns is None else tuple(map(normal, split_words(columns, "columns")))
-    if wanted is not None and (not wanted or len(set(wanted)) < len(wanted)):
-        raise InputError(f"columns: expected at least one name and none twice, got {short(columns)}")
+    wanted = wanted_columns(columns)
     try:
         with open(open_regular(where), "rb") as file:
             contents = file.read(_MOST + 1)
@@ -74,27 +88,14 @@ def read_table(
         raise InputError(f"{where}: it cannot be read ({one_line(error)})") from None
     if len(contents) > _MOST:
         raise InputError(f"{where}: it has more than {_MOST:,} bytes")
-    if where.suffix.lower() == ".npz":
+    suffix = where.suffix.lower()
+    if suffix in _OTHERS:
+        raise InputError(f"{where}: read_table reads text files (CSV) and NumPy archives (.npz); {_OTHERS[suffix]}")
+    if suffix == ".npz":
         found = _from_archive(where, contents, wanted)
     else:
         found = _from_text(where, contents, wanted, delimiter, skip_missing)
-    return _table(where, found, skip_missing)
-
-
-def _table(where: Path, columns: dict[str, npt.NDArray[np.float64]], skip_missing: bool) -> Table:
-    """Of columns in which numbers may be missing (NaN) or infinite."""
-    lengths = {name: len(column) for name, column in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise InputError(f"{where}: expected columns of one length, got {lengths}")
-    known = np.asarray(np.isfinite(np.stack(list(columns.values()))).all(0))
-    if not known.all() and not skip_missing:  # of archives: lines of text say so themselves
-        row = int(np.argmin(known))
-        (name, value), *_ = ((n, c[row]) for n, c in columns.items() if not math.isfinite(c[row]))
-        raise InputError(f"{where}: column {name!r}: the number at index {row} is {value}; {_ADVICE}")
-    if not known.any():
-        lost = f"; all {len(known)} rows lack numbers" if len(known) else ""
-        raise InputError(f"{where}: expected at least one row of numbers below the names of the columns{lost}")
-    return Table({name: column[known] for name, column in columns.items()}, int((~known).sum()))
+    return table_of(where, found, skip_missing)
 
 
 def _from_archive(where: Path, contents: bytes, wanted: Sequence[str] | None) -> dict[str, npt.NDArray[np.float64]]:
@@ -212,9 +213,7 @@ def _chosen(where: Path, names: Sequence[str], wanted: Sequence[str] | None) -> 
     own = dict(zip(_checked_names(where, names), names, strict=True))
     if not own:
         raise InputError(f"{where}: it has no columns")
-    for name in wanted or ():
-        if name not in own:
-            raise InputError(f"columns: {where} has the columns {list(own)}, got {name!r}")
+    refuse_unknown(where, wanted or (), own)
     return {name: own[name] for name in wanted or own}
 
 
@@ -230,7 +229,7 @@ def _number(what: str, cell: str, skip_missing: bool) -> float:
     if cell.lower() in _MISSING or _INFINITE.fullmatch(cell) or math.isinf(value):
         if skip_missing:
             return math.nan
-        raise InputError(f"{what}: expected a finite number, got {cell!r}; {_ADVICE}")
+        raise InputError(f"{what}: expected a finite number, got {cell!r}; {ADVICE}")
     reason = ""
     if _DECIMAL_COMMA.fullmatch(cell):
         reason = ": a comma, which may separate decimals or thousands; write a decimal point"

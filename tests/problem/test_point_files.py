@@ -40,7 +40,10 @@ def test_sets_of_points(tmp_path: Path) -> None:
     ("data", "message"),
     [
         ({"x": np.zeros(3)}, "'x' stands for 2 columns of its points"),
-        ({"T": np.array([1, np.nan, 3])}, r"cloud\.vtu: column 'T': 1 of 3 numbers are NaN"),
+        (
+            {"T": np.array([1, np.nan, 3])},
+            r"cloud\.vtu: column 'T': the number at index 1 is nan; correct the file, .* skip_missing=True",
+        ),
     ],
 )
 def test_refused(tmp_path: Path, data: Any, message: str) -> None:
@@ -48,3 +51,31 @@ def test_refused(tmp_path: Path, data: Any, message: str) -> None:
         read_points(written(tmp_path, ".vtu", point_data=data))
     with pytest.raises(InputError, match="cannot be read"):
         read_points(tmp_path / "none.vtu")
+
+
+def test_points_that_lack_numbers_are_left_out_if_that_is_asked_for(tmp_path: Path) -> None:
+    """As of `read_table`."""
+    path = written(tmp_path, ".vtu", point_data={"T": np.array([1, np.nan, 3]), "p": np.array([1, 2, np.inf])})
+    cloud = read_points(path, skip_missing=True)
+    assert (cloud.rows, cloud.skipped, cloud["T"].tolist()) == (1, 2, [1])
+    np.testing.assert_array_equal(cloud.points("x y z"), POINTS[:1])
+    some = read_points(path, "p y x", skip_missing=True)
+    assert (some.names, some.skipped) == (("p", "y", "x"), 1)
+    whole = read_points(path, ["x", "y", "z"])  # which lack none
+    assert (whole.rows, whole.skipped) == (3, 0)
+    with pytest.raises(InputError, match=r"columns: .*cloud\.vtu has the columns \['x', 'y', 'z', 'T', 'p'\], got 'q'"):
+        read_points(path, "x q")
+    for wrong in ("", "x x"):
+        with pytest.raises(InputError, match="columns: expected at least one name and none twice"):
+            read_points(path, wrong)
+    with pytest.raises(InputError, match="skip_missing: expected"):
+        read_points(path, skip_missing=1)
+    none = written(tmp_path, ".vtk", point_data={"T": np.full(3, np.nan)})
+    with pytest.raises(InputError, match="expected at least one row of numbers; all 3 rows lack numbers"):
+        read_points(none, skip_missing=True)
+
+
+def test_tables_are_not_clouds(tmp_path: Path) -> None:
+    (tmp_path / "cloud.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(InputError, match=r"cloud\.csv: read_points reads .*; pf\.read_table reads tables"):
+        read_points(tmp_path / "cloud.csv")

@@ -182,3 +182,21 @@ def test_damaged_archives(tmp_path: Path) -> None:
 def test_refused_calls(tmp_path: Path, call: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         call(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("x.xlsx", r"save the sheet as CSV \(UTF-8\)"),
+        ("x.ODS", r"save the sheet as CSV \(UTF-8\)"),
+        ("x.json", r"pandas\.read_json\(path\)\.to_csv"),
+        ("x.parquet", r"pandas\.read_parquet\(path\)\.to_csv"),
+        ("x.npy", r"numpy\.savez\(path, x=array\[:, 0\]"),
+        ("x.mat", r"pf\.Table\(\{\.\.\.\}\)"),
+        ("x.vtu", r"pf\.read_points"),
+    ],
+)
+def test_other_files_of_tables_say_how_to_save_one_that_is_read(tmp_path: Path, name: str, how: str) -> None:
+    (tmp_path / name).write_bytes(b"[1, 2]")
+    with pytest.raises(InputError, match=rf"{name}: read_table reads .* \(CSV\) and .* \(\.npz\); .*{how}"):
+        read_table(tmp_path / name)

@@ -78,14 +78,14 @@ class MeshDomain(Domain):
         points = self.interior_at(sobol(len(self.coords), np.random.default_rng(seed))(n))
         return PointSet.of(points, Region(self), layout=UNIFORM)
 
-    def boundary(self, n: int, part: str | None = None) -> PointSet:
-        """``n`` points spread evenly over one part, or all, by length or area; in the plane each piece between corners
-        gets one at least, if n allows."""
+    def boundary(self, n: int, part: str | Sequence[str] | None = None) -> PointSet:
+        """``n`` points spread evenly over one part, several (a list) or all, by length or area; in the plane each piece
+        between corners gets one at least, if n allows."""
         if len(self.coords) != 2:
             return super().boundary(n, part)
         n = checks.integer("n", n, 1)
         refuse_too_many(n)
-        parts = self._some_parts(part)
+        parts = self._chosen_parts(part)
         pieces = self._pieces_of(parts)
         places = []
         for piece, own in zip(pieces, apportioned([piece.length for piece in pieces], n), strict=True):

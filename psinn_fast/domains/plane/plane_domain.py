@@ -95,11 +95,12 @@ class PlaneDomain(Domain):
             points[rows], normals[rows] = curve.at(share.clip(0, 1))
         return points, normals
 
-    def boundary(self, n: int, part: str | None = None) -> PointSet:
-        """``n`` points spread evenly over one part, or all, by length; if n allows, each of the curves gets one."""
+    def boundary(self, n: int, part: str | Sequence[str] | None = None) -> PointSet:
+        """``n`` points spread evenly over one part, several (a list) or all, by length; if n allows, each of the curves
+        gets one."""
         n = checks.integer("n", n, 1)
         refuse_too_many(n)
-        parts = self._some_parts(part)
+        parts = self._chosen_parts(part)
         curves = self._curves_of(parts)
         shares = zip(curves, apportioned([curve.length for curve in curves], n), strict=True)
         return Region(self, parts).joined([curve.at(even(own, 1)[:, 0]) for curve, own in shares], EVEN)
@@ -145,8 +146,8 @@ class PlaneDomain(Domain):
         slack = self._outline.slack(ON_BOUNDARY)
         return tuple(g for g in maps_of_box([1.0, 1.0]) if is_near(curves, self.centre + g(edge), slack).all())
 
-    def _some_parts(self, part: str | None) -> tuple[str, ...]:
-        if part is not None and part in self._outline.vanished:
+    def _some_parts(self, part: object) -> tuple[str, ...]:
+        if isinstance(part, str) and part in self._outline.vanished:
             raise InputError(
                 f"part: nothing is left of {part!r} on the boundary of {self}: it lies out of the domain, or within; "
                 f"what is left are {list(self.parts)}"

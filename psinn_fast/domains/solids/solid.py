@@ -83,8 +83,8 @@ class Solid(Domain):
     def _faces_of(self, part: str) -> list[Face]:
         return [face for face in self._faces if self._names[face.label] == part]
 
-    def _some_parts(self, part: str | None) -> tuple[str, ...]:
-        if part is not None and part not in self.parts and part in self._names.values():
+    def _some_parts(self, part: object) -> tuple[str, ...]:
+        if isinstance(part, str) and part not in self.parts and part in self._names.values():
             raise InputError(
                 f"part: nothing is left of {part!r} on the boundary of {self}: it lies out of the domain, or within; "
                 f"what is left are {list(self.parts)}"

@@ -95,8 +95,8 @@ def _summed(
     own = problem.conditions[number].quadrature
     assert own is not None
     others = region.spread(max(points, _FINER * len(own) + 1))
-    term = None if others is None else term_at(problem, number, (others,), dtype, device)
-    if term is None or others is None or not bool(torch.isfinite(term.columns).all()):
+    term = term_at(problem, number, (others,), dtype, device)
+    if term is None or not bool(torch.isfinite(term.columns).all()):
         return None
     weights = others.weights
     assert weights is not None

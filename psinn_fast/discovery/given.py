@@ -14,6 +14,7 @@ from torch import nn
 from ..domains import Domain
 from ..kernels import checks
 from ..kernels.errors import InputError, short
+from ..language.derivative_names import time_of
 from ..networks.mlp import PsiMLP
 from ..problem.conditions import Data
 from ..problem.pde import PDE
@@ -105,5 +106,5 @@ def problem_of(domain: Domain, teachers: Sequence[Teacher]) -> Problem:
     fields = ["u"] if sizes == [1] else [f"u{number + 1}" for number in range(sizes[0])]
     targets = dict(zip(fields, np.median(found, axis=0).T, strict=True))
     # No condition asks for the equation.
-    pde = PDE(domain.coords, fields, (lambda u: u) if sizes == [1] else (lambda u1: u1))
+    pde = PDE(domain.coords, fields, (lambda u: u) if sizes == [1] else (lambda u1: u1), time=time_of(domain.coords))
     return Problem("solution", pde, domain, [Data(points, **targets)])

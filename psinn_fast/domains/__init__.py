@@ -1,5 +1,6 @@
 """Where PDEs live, and the point sets on them."""
 
+from .beyond import how_far
 from .box import Box
 from .cornered import Cornered
 from .domain import Domain
@@ -25,6 +26,7 @@ __all__ = [
     "Region",
     "check_shrunk",
     "common_step",
+    "how_far",
     "normals_of",
     "opened",
     "read_mesh",

@@ -40,7 +40,7 @@ _MOVED, _ALONE = 1e-6, 8
 _STEPS = (1e-5, 1e-4, 1e-3, 1e-2)
 # Directions in space have one unit of length, so that a normal in which one of them is missing says that it is zero.
 # Along time or a parameter that the domain changes with it may be left out: a normal in space alone.
-_SPACE = ("x", "y", "z")
+SPACE = ("x", "y", "z")
 
 
 def check_domain(domain: Domain) -> None:
@@ -156,7 +156,7 @@ def _off(domain: Domain, part: str, unit: Points, points: Points, normals: Point
     _, sizes, directions = np.linalg.svd(np.stack(tangents, 1))
     sure &= sizes[:, -1] > _SPANNED
     own = directions[:, -1]  # normal to the part in units of the bounds, where n is n * widths
-    kept = np.array([name in _SPACE for name in domain.coords]) | normals.any(0)
+    kept = np.array([name in SPACE for name in domain.coords]) | normals.any(0)
     pairs = [(normals * widths, own), (normals, own / widths)]
     pairs += [(given[:, kept], right[:, kept]) for given, right in pairs if not kept.all()]
     return np.asarray(sure & (np.min([_sine(*pair) for pair in pairs], axis=0) > _OFF))

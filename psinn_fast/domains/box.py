@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from ..frozen import frozen
 from ..kernels.errors import InputError
 from ..language.names import normal
 from ..networks.groups import SignedPermutation, maps_of_box
@@ -53,7 +54,7 @@ class Box(Domain):
 
     @property
     def centre(self) -> Points:
-        return np.asarray((self.low + self.high) / 2)
+        return np.asarray(frozen((self.low + self.high) / 2))
 
     def face(self, coord: str, end: str, n: int | Sequence[int]) -> PointSet:
         """Evenly spaced points on the face where ``coord`` is at its ``"low"`` or ``"high"`` end."""

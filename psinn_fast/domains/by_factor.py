@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..kernels.errors import InputError, short
+from ..language.derivative_names import TIMES
+from .boundary_checks import SPACE
 from .box import Box
 from .domain import Domain
 from .product import Product
@@ -17,7 +19,6 @@ from .product import Product
 Points = npt.NDArray[np.float64]
 
 _OPERATORS = {"|": operator.or_, "&": operator.and_, "-": operator.sub}
-_TIME = "t"
 
 
 def combined(what: str, operation: str, one: Domain, other: Domain) -> Domain | None:
@@ -68,18 +69,25 @@ def rotated(domain: Domain, angle: float, about: Points, axis: Sequence[float] |
 
 
 def warn_of_lost_time(what: str, result: Domain, *domains: Domain) -> None:
-    """That the time was an interval, whatever the other coordinates are, and is no longer. Of a time and one coordinate
-    nothing but shapes of both can be meant."""
-    if _TIME not in result.coords or len(result.coords) < 3:
+    """That a time, or a parameter, was an interval, whatever the other coordinates are, and is no longer. Of a time and
+    one coordinate nothing but shapes of both can be meant."""
+    if len(result.coords) < 3:
         return
-    time = result.coords.index(_TIME)
-    if time not in result.interval_axes and any(time in domain.interval_axes for domain in domains):
-        warnings.warn(
-            f"{what}: {_TIME!r} is no longer one interval everywhere: a missing initial condition is not told, there "
-            "are no windows of time, and pictures show the first two coordinates; of a shape that does not change in "
-            f"time combine and move the shape, then multiply: Box({_TIME}=...) * (A - B)",
-            stacklevel=4,
-        )
+    for name in [name for domain in domains for name in _times(domain)]:
+        if result.coords.index(name) not in result.interval_axes:
+            warnings.warn(
+                f"{what}: {name!r} is no longer one interval everywhere: a missing condition at its ends is not told, "
+                "there are no windows of time, and pictures show the first two coordinates; of a shape that does not "
+                f"change along it combine and move the shape, then multiply: Box({name}=...) * (A - B)",
+                stacklevel=4,
+            )
+            return
+
+
+def _times(domain: Domain) -> list[str]:
+    """Coordinates that are intervals and called as times are, or are factors of their own and no direction in space."""
+    alone = [f.coords[0] for f in factors_of(domain) if len(f.coords) == 1 and f.coords[0] not in SPACE]
+    return [name for name in (domain.coords[axis] for axis in domain.interval_axes) if name in (*TIMES, *alone)]
 
 
 def _factors(domain: Domain, like: Domain) -> Sequence[Domain]:
@@ -97,7 +105,7 @@ def factors_of(domain: Domain) -> Sequence[Domain]:
     """Of a product, or of a box of a time and several coordinates after it; else the domain itself."""
     if isinstance(domain, Product):
         return domain.factors
-    is_over_time = isinstance(domain, Box) and len(domain.coords) > 2 and domain.coords[0] == _TIME
+    is_over_time = isinstance(domain, Box) and len(domain.coords) > 2 and domain.coords[0] in TIMES
     return _cut(domain, [slice(0, 1), slice(1, None)]) if is_over_time else (domain,)
 
 

@@ -9,6 +9,7 @@ from itertools import product as all_pairs
 import numpy as np
 import numpy.typing as npt
 
+from ..frozen import frozen
 from ..kernels.errors import InputError, short
 from ..kernels.language.channels import MAX_INPUTS
 from ..networks.groups import SignedPermutation
@@ -79,7 +80,7 @@ class Product(Domain):
 
     @property
     def centre(self) -> Points:
-        return np.concatenate([factor.centre for factor in self.factors])
+        return np.asarray(frozen(np.concatenate([factor.centre for factor in self.factors])))
 
     @property
     def interval_axes(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..kernels import checks
 from ..kernels.errors import InputError, short
+from .beyond import how_far
 
 if TYPE_CHECKING:  # domains ask for these checks
     from .domain import Domain
@@ -61,7 +62,7 @@ def placed(domain: Domain, part: str, unit: Points) -> tuple[Points, Points | No
         first = ", ".join(f"{x:.10g}" for x in points[int(np.argmax(beyond))])
         raise InputError(
             f"{what}: {int(beyond.sum())} of {len(points)} points lie outside of {domain}, by its bounds or by "
-            f"{type(domain).__name__}.contains, the first is ({first})"
+            f"{type(domain).__name__}.contains, the first is ({first}); {how_far(domain, points[beyond])}"
         )
     if returned[1] is None:
         return points, None

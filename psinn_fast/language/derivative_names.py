@@ -11,6 +11,8 @@ from ..kernels.language.channels import MAX_ORDER, Channel, Laplacian
 from .names import normal
 
 LAPLACIAN = "lap"
+# What a time may be called. Only t is one without being declared: others stand for other quantities as well.
+TIMES = ("t", "tau", "time")
 
 
 def time_of(coords: Sequence[str], time: str | None = "auto") -> str | None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from domains.shapes import LShape, Ring
 
-from psinn_fast import PDE, Box, Dirichlet, Domain, Problem, Residual, problem_symmetries
+from psinn_fast import PDE, Ball, Box, Dirichlet, Disk, Domain, Ellipse, Problem, Residual, problem_symmetries
 
 
 class Egg(Domain):
@@ -67,3 +67,21 @@ def test_bounds_that_are_tight() -> None:
     np.testing.assert_allclose(Off().centre, [2, -1], atol=1e-12)
     with pytest.raises(ValueError, match="read-only"):
         Off().centre[0] = 1.0
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [LShape(), Box(x=(0, 1)), Disk(), Ellipse() - Disk((0.5, 0), 0.1), Box(t=(0, 1)) * Disk(), Ball()],
+    ids=lambda domain: type(domain).__name__,
+)
+def test_what_a_domain_says_of_itself_is_read_only(domain: Domain) -> None:
+    """Views of it, too, and what they are views of."""
+    points = domain.boundary(5)
+    for array in (domain.centre, domain.low, domain.high, points.weights, points.normals):
+        given = array
+        while isinstance(given, np.ndarray):
+            for view in (given, given[:], given.reshape(-1), given.view()):
+                with pytest.raises(ValueError, match="read-only"):
+                    view[0] = 5.0
+            given = given.base
+    assert not (domain.centre == 5.0).any()

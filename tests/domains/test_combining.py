@@ -67,3 +67,13 @@ def test_boxes_stay_boxes() -> None:
     assert repr(moved) == "Box(t=(1, 2), x=(0, 1), y=(-0.5, 1.5), z=(0, 1))"
     assert moved.is_box
     assert Box(x=(0, 1)).translated(2).high.tolist() == [3]
+
+
+def test_shapes_of_a_class_of_ones_own_say_how_they_are_renamed_and_moved() -> None:
+    with pytest.raises(InputError, match=r"LShape is not known as curves; .*; a class of your own names its parts"):
+        LShape().renamed({"left": "inlet"})
+    with pytest.raises(InputError, match=r"LShape is not known as curves; .* its place where it is made"):
+        LShape().translated(1, 0)
+    over_a_time = (Box(t=(0, 1)) * LShape()).renamed({"left": "inlet"})
+    assert over_a_time.parts[-1] == "inlet"
+    np.testing.assert_array_equal(over_a_time.boundary(9, "inlet")[:, 1], [-1] * 9)

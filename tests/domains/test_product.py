@@ -309,3 +309,33 @@ def test_what_is_combined_and_moved_factor_by_factor_stays_a_product() -> None:
 def test_lost_times_are_told() -> None:
     with pytest.warns(UserWarning, match=r"'t' is no longer one interval.*Box\(t=...\) \* \(A - B\)"):
         Box(t=(0, 2), x=(0, 2), y=(0, 2)) - pf.Ball((1, 1, 1), 0.2, "t x y")
+    for name in ("tau", "time"):
+        moving = pf.Ball((1, 1, 1), 0.2, f"{name} x y")
+        with pytest.warns(UserWarning, match=rf"'{name}' is no longer one interval.*Box\({name}=...\) \* \(A - B\)"):
+            Box(**{name: (0, 2)}, x=(0, 2), y=(0, 2)) - moving
+    with pytest.warns(UserWarning, match="'s' is no longer one interval"):
+        Box(s=(0, 2)) * DISK - pf.Ball((1, 1, 0), 0.2, "s x y")
+    # Directions in space, and what is still an interval, or was none, are nothing to be told.
+    height = Disk((0, 0), 1) * Box(z=(-1, 1))
+    for domain in (
+        height - pf.Ball((0, 0, 0), 0.5),
+        pf.Ball((1, 1, 1), 0.5, "s x y") - pf.Ball((1, 1, 1), 0.2, "s x y"),
+    ):
+        assert not domain.interval_axes
+
+
+@pytest.mark.parametrize("name", ["tau", "s"])
+def test_times_may_have_any_name(name: str) -> None:
+    """If the PDE says so: initial conditions are missed, windows of time end with it, shapes are cut in space."""
+    domain = Box(**{name: (0, 2)}) * DISK
+    pde = PDE(f"{name} x y", "u", lambda u: getattr(u, name) - u.lap, time=name)
+    rim = Dirichlet(domain.boundary(100, "rim"), u=0.0, name="rim")
+    inside = Residual(domain.random(300, 0))
+    assert any(f"of order 1 in {name}" in text for text in missing_conditions(problem(domain, inside, rim, pde=pde)))
+    start = Dirichlet(domain.boundary(100, f"{name}_low"), u=1.0, name="initial")
+    whole = problem(domain, inside, rim, start, pde=pde)
+    assert is_initial_value_problem(whole)
+    assert until(whole, 0.5).domain.high.tolist() == [1.0, 1.5, 0.5]
+    assert (domain - Box(**{name: (0, 2)}) * Disk((1, 0), 0.2)).interval_axes == (0,)
+    box = Box(**{name: (0, 2)}, x=(0, 2), y=(0, 2))
+    assert (box - Box(**{name: (0, 2)}, x=(0, 1), y=(0, 1))).interval_axes == ((0,) if name == "tau" else ())

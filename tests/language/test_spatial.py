@@ -43,3 +43,15 @@ def test_time_that_is_no_coordinate_and_a_laplacian_without_space() -> None:
         PDE("x y", "u", lambda u: u.lap, time="t")
     with pytest.raises(InputError, match=r"^residual: u\.lap"):
         traced(PDE("t", "u", lambda u: u.lap))
+
+
+@pytest.mark.parametrize("name", ["tau", "time"])
+def test_a_time_of_another_name_is_asked_for(name: str) -> None:
+    with pytest.warns(UserWarning, match=rf"PDE: '{name}' is taken for .* Say time='{name}' if it is time") as told:
+        pde = PDE(f"{name} x", "u", lambda u: u.lap)
+    assert told[0].filename == __file__
+    assert pde.time is None
+    assert PDE(f"{name} x", "u", lambda u: u.lap, time=None).time is None
+    assert PDE(f"{name} x", "u", lambda u: u.lap, time=name).time == name
+    assert PDE(f"t {name}", "u", lambda u: u.lap).time == "t"  # an optical depth
+    assert pde.without_unknowns().time is None

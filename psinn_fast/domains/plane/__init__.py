@@ -27,14 +27,16 @@ def combined(operation: str, one: Domain, other: Domain) -> PlaneDomain:
 
 def moved(domain: Domain, matrix: Points, step: Points) -> PlaneDomain:
     """x -> matrix x + step, a rotation and a translation."""
-    return PlaneDomain(domain.coords, _outline_of(domain, type(domain).__name__).moved(matrix, step))
+    outline = _outline_of(domain, type(domain).__name__, "give one of your own its place where it is made")
+    return PlaneDomain(domain.coords, outline.moved(matrix, step))
 
 
 def renamed(domain: Domain, names: Mapping[str, str]) -> PlaneDomain:
-    return PlaneDomain(domain.coords, _outline_of(domain, type(domain).__name__).renamed(names))
+    outline = _outline_of(domain, type(domain).__name__, "a class of your own names its parts itself, in `parts`")
+    return PlaneDomain(domain.coords, outline.renamed(names))
 
 
-def _outline_of(domain: Domain, what: str) -> Outline:
+def _outline_of(domain: Domain, what: str, advice: str = "") -> Outline:
     if isinstance(domain, PlaneDomain):
         return domain._outline
     if isinstance(domain, Box):
@@ -46,7 +48,7 @@ def _outline_of(domain: Domain, what: str) -> Outline:
         return Outline.of(sides, names, domain.parts)
     raise InputError(
         f"{what}: the boundary of {type(domain).__name__} is not known as curves; expected Box, Disk, Ellipse, "
-        "Polygon, and what they are combined to"
+        f"Polygon, and what they are combined to{advice and '; '}{advice}"
     )
 
 

@@ -57,7 +57,7 @@ class PlaneDomain(Domain):
 
     @property
     def centre(self) -> Points:
-        return np.asarray((self.low + self.high) / 2)
+        return np.asarray(frozen((self.low + self.high) / 2))
 
     def contains(self, points: npt.ArrayLike) -> Mask:
         given, curves = self._points(points), self._outline.curves

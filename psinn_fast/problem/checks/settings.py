@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ...domains import Domain, check_shrunk
+from ...domains import Domain, check_shrunk, how_far
 from ...kernels.errors import InputError, short
 from ...kernels.language.program import Coefficient, Jet
 from ...language.names import normal, numbers_by_name
@@ -138,7 +138,8 @@ def check_points(problem: Problem) -> None:
                 first = ", ".join(f"{x:.10g}" for x in points[int(np.argmax(beyond))])
                 raise InputError(
                     f"{condition.name}: points: {int(beyond.sum())} of {len(points)} lie outside the domain "
-                    f"{problem.domain}, the first is ({first}); if that is meant, say outside=True"
+                    f"{problem.domain}, the first is ({first}); {how_far(problem.domain, points[beyond])}; if that is "
+                    "meant, say outside=True"
                 )
 
 

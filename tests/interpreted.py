@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +30,7 @@ if IS_INSTALLED:
         import psinn_fast.kernels.triton.training
 
         assert psinn_fast.kernels.triton.training is not None
-    from triton.runtime import interpreter
+    from quick_interpreter import make_quick
 
     from psinn_fast.kernels.triton.backend import TritonBackend
     from psinn_fast.kernels.triton.configuration import Configuration
@@ -48,28 +47,10 @@ def interpreting() -> Iterator[None]:
 
 @contextmanager
 def quicker() -> Iterator[None]:
-    """At each call within a kernel the interpreter puts its functions in Triton's place again: half of its time.
-
-    Within this context it does so once per launch and module.
-    """
+    """Within, the interpreter takes less than half of its time (tests/quick_interpreter.py)."""
     with pytest.MonkeyPatch.context() as patch:
         if IS_INSTALLED and not ON_GPU:
-            done: set[int] = set()
-            launch, put = interpreter.GridExecutor.__call__, interpreter._patch_lang
-
-            def quick_launch(self: Any, *args: Any, **kwargs: Any) -> None:
-                done.clear()
-                launch(self, *args, **kwargs)
-
-            def put_once(function: Any) -> Any:
-                module = id(function.__globals__)
-                if module in done:
-                    return None
-                done.add(module)
-                return put(function)
-
-            patch.setattr(interpreter.GridExecutor, "__call__", quick_launch)
-            patch.setattr(interpreter, "_patch_lang", put_once)
+            make_quick(patch)
         yield
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from agreement import REFERENCE
 from cases import make, plain_losses, some_weights
@@ -27,15 +29,23 @@ def check_errors(ours: Tensor, theirs: Tensor) -> None:
     assert (ours <= allowed).all(), f"{ours.tolist()}, torch {theirs.tolist()}"
 
 
+@cache
+def losses_in_torch(case: str, hidden: tuple[int, ...], n: int, seed: int) -> tuple[list[Tensor], list[Tensor]]:
+    """Losses and gradients in float64 and in float32, the same for each backend and instruction set."""
+    structure, _, coefficients, terms, plains = make(case, hidden, n, torch.float32)
+    theta = random_theta(structure, seed, torch.float32)
+    exact = plain_losses(structure, theta.double(), coefficients.double(), terms, plains)
+    return [*exact], [*plain_losses(structure, theta, coefficients, terms, plains)]
+
+
 def losses_errors(backend: Backend, case: str, hidden: tuple[int, ...], n: int, seeds: int) -> Errors:
     """Relative errors of losses, theta's gradient, the coefficients' gradient."""
-    structure, _, coefficients, terms, plains = make(case, hidden, n, torch.float32)
+    structure, _, coefficients, terms, _ = make(case, hidden, n, torch.float32)
     plan = lower(structure.layers)
     ours, theirs = torch.zeros(seeds, 3), torch.zeros(seeds, 3)
     for seed in range(seeds):
         theta = random_theta(structure, seed, torch.float32)
-        exact = plain_losses(structure, theta.double(), coefficients.double(), terms, plains)
-        plain = plain_losses(structure, theta, coefficients, terms, plains)
+        exact, plain = losses_in_torch(case, hidden, n, seed)
         losses, _, *gradients = backend.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
         for errors, found in ((ours, (losses, *gradients)), (theirs, plain)):
             assert all(value.dtype == torch.float32 for value in found)

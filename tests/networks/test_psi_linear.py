@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -294,6 +294,7 @@ def test_products_are_taken_where_they_pay() -> None:
     torch.testing.assert_close(wide(points(wide, 5000)), wide.to_linear()(points(wide, 5000)), rtol=0, atol=1e-5)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.data())
 def test_any_relations(data: st.DataObject) -> None:
     """Any symbols, by products."""

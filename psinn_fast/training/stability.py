@@ -42,7 +42,7 @@ from .residuals import Residuals
 MOST_UNKNOWNS, _CHANGED = 2_000, 1_000
 # The weights of the random network beside it, and by how much they are larger than usual: functions far from linear.
 # Of 1 to 6 times, 2 came nearest to both sin(pi x) and sin(pi x) sin(pi y).
-_CHANGED_BESIDE, _NONLINEAR = 400, 2.0
+CHANGED_BESIDE, _NONLINEAR = 400, 2.0
 # So many points of a term, fewer where points times changed unknowns squared, or times all, are more than this; for the
 # wider space at the end no more than so many for each unknown.
 _POINTS, _PER_UNKNOWN, _WORK, _NUMBERS = 16_384, 8, 1.5e10, 4e8
@@ -186,13 +186,13 @@ class _Beside:
     def __init__(self, engine: Backend, plan: Plan, x: Tensor, n_coefficients: int, structure: Structure) -> None:
         self._engine, self._own, self._x = engine, Residuals(engine, plan, [], []), x
         width, sizes = 1, [structure.with_width(k).n_parameters for k in (1, 2)]
-        while sizes[-2] < sizes[-1] <= _CHANGED_BESIDE:
+        while sizes[-2] < sizes[-1] <= CHANGED_BESIDE:
             width += 1
             sizes.append(structure.with_width(width + 1).n_parameters)
         net = PsiMLP(structure, width, seed=0, dtype=x.dtype, device=x.device)
         self._plan = net.plan
         self._y = torch.cat([_NONLINEAR * net.theta.detach(), x[x.numel() - n_coefficients :]])
-        self._chosen = chosen_unknowns(net.theta.numel(), 0, _CHANGED_BESIDE, _CHANGED_BESIDE).to(x.device)
+        self._chosen = chosen_unknowns(net.theta.numel(), 0, CHANGED_BESIDE, CHANGED_BESIDE).to(x.device)
         self.size, self.n_unknowns = self._chosen.numel(), self._y.numel()
 
     def rows(self, terms: Sequence[Term], weights: Sequence[float]) -> Iterator[Tensor]:

@@ -14,6 +14,8 @@ from small import small_laplace
 
 import psinn_fast as pf
 
+pytestmark = pytest.mark.verdict
+
 TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 _, EVERYTHING, PATIENCE, SCHEDULE, OPTIMIZER, MOMENTUM = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 

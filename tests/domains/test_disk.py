@@ -21,6 +21,8 @@ from psinn_fast.training.points.point_orbits import one_point_per_orbit
 from psinn_fast.training.points.redraw import Redraw
 from psinn_fast.training.points.sampling import is_boundary_term
 
+pytestmark = pytest.mark.verdict
+
 DISK = Disk((0.5, -0.25), 1.5)
 X, Y = sympy.symbols("x y")
 U = sympy.exp(-(X**2) / 2) * sympy.cos(Y)

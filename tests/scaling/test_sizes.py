@@ -13,6 +13,8 @@ from small import SMALL, at, error, line
 
 from psinn_fast import PDE, Adam, Box, Data, Dirichlet, GaussNewton, Network, Problem, Residual, solve
 
+pytestmark = pytest.mark.verdict
+
 SEVEN = {
     "[0, 100]": lambda: line(0, 100, 0, 1),
     "[0, 1e6]": lambda: line(0, 1e6, 0, 1),

@@ -14,6 +14,8 @@ from psinn_fast.training.contradictions import contested
 from psinn_fast.training.points.held_out import REPORTED, HeldOut
 from psinn_fast.training.stability import errors_allowed
 
+pytestmark = pytest.mark.verdict
+
 LINE = pf.Box(x=(0, 1))
 LOOKING = pf.GaussNewton(60), pf.LBFGS(300)
 

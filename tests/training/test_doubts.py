@@ -13,6 +13,8 @@ from psinn_fast.training.doubts import Metric, inaccurate, times_larger, trend, 
 from psinn_fast.training.history import History
 from psinn_fast.training.judging import losses_unsolved
 
+pytestmark = pytest.mark.verdict
+
 
 @pytest.mark.parametrize(
     ("unseen", "seen", "expected"),

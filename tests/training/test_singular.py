@@ -8,6 +8,8 @@ from domains.shapes import LShape
 
 from psinn_fast import PDE, Dirichlet, GaussNewton, Network, Problem, Residual, solve
 
+pytestmark = pytest.mark.verdict
+
 
 def singular(points: np.ndarray) -> np.ndarray:
     """r^(2/3) sin(2/3 angle), the angle from the edge x = 0, y > 0: 0 on both edges of the corner."""

@@ -43,6 +43,8 @@ from psinn_fast.training.points.held_out import REPORTED, HeldOut
 from psinn_fast.training.residuals import Residuals
 from psinn_fast.training.stability import possible_errors
 
+pytestmark = pytest.mark.verdict
+
 line = Box(x=(0, 1))
 PLATE = Box(x=(0, 1), y=(0, 1))
 

@@ -23,6 +23,8 @@ from psinn_fast import (
     structure_from_group,
 )
 
+pytestmark = pytest.mark.verdict
+
 line = Box(x=(0, 1))
 RESONANCE = PDE("x", "u", lambda u: u.xx + sp.pi**2 * (u - 1))
 

@@ -46,6 +46,8 @@ from psinn_fast.training.points.point_orbits import one_point_per_orbit
 from psinn_fast.training.residuals import Residuals
 from psinn_fast.training.stability import possible_errors
 
+pytestmark = pytest.mark.verdict
+
 SQUARE = Box(x=(0, 1), y=(0, 1))
 LINE = Box(y=(0, 1))
 DENSE = Network("pinn", layers=[2, 12, 12, 1])

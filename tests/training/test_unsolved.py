@@ -28,6 +28,8 @@ from psinn_fast import (
 from psinn_fast.problems import PROBLEMS, get_problem
 from psinn_fast.scaling.natural_scales import natural_losses
 
+pytestmark = pytest.mark.verdict
+
 LINE = Box(x=(0, 1))
 ENDS = [[0.0], [1.0]]
 NETWORK = Network(layers=[1, 12, 12, 1])

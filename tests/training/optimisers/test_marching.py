@@ -35,6 +35,8 @@ from psinn_fast.training.optimisers.marching import until
 from psinn_fast.training.optimisers.marquardt import Failure, Marquardt
 from psinn_fast.training.result import FitResult
 
+pytestmark = pytest.mark.verdict
+
 
 @pytest.fixture
 def marches(monkeypatch: pytest.MonkeyPatch) -> None:

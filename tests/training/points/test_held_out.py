@@ -35,7 +35,7 @@ from psinn_fast.training.optimisers.marquardt import Marquardt
 from psinn_fast.training.points.held_out import HeldOut, residual_of
 from psinn_fast.training.progress import progress_note
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.verdict]
 
 FLOAT64 = torch.float64
 BOX = Box(x=(-1, 1), y=(0, 2))

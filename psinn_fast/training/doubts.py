@@ -139,7 +139,7 @@ def contradictory(contested: Mapping[str, float]) -> tuple[str, ...]:
     if not contested:
         return ()
     names = sorted(contested, key=lambda name: -contested[name])[:_NAMED]
-    each = [f"{100 * contested[name]:.0f} % without {name!r}" for name in names]
+    each = [f"{100 * contested[name]:.0f} % without {name}" for name in names]
     return (f"its conditions contradict each other: fields would change by {' or '.join(each)}",)
 
 

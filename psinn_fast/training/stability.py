@@ -34,7 +34,7 @@ from ..problem.conditions import DATA, Dirichlet
 from ..problem.problem import Problem
 from ..scaling.natural_scales import Scales, natural_scales
 from .abort import Aborted, abortable
-from .contradictions import contested, without_each
+from .contradictions import Without, contested
 from .points.held_out import HeldOut
 from .residuals import Residuals
 
@@ -88,7 +88,7 @@ def _hidden_and_changes(
     structure: Structure | None,
     with_changes: bool,
 ) -> tuple[dict[str, float] | None, dict[str, dict[str, float]]]:
-    """`possible_errors`, and if asked for, by condition, what fields would change by without it."""
+    """`possible_errors`, and if asked for, by the same names and by condition, `Without.moves`."""
     # What is trained in float32 is judged in float64, and beside it is a network of another width.
     engine = or_reference(engine)
     own = _Own(engine, plan, x, len(problem.pde.unknown))
@@ -115,11 +115,12 @@ def _hidden_and_changes(
     if not math.isfinite(longest):
         return None, {}
     floor = max(_ROUNDING * longest, _SMALLEST)
-    given_up = dict[str, Tensor]()
+    without = None
     if with_changes:
-        given_up = without_each(problem.conditions, blocks, [own.vector(term) for term in first])
+        blocks = [rows[:, : own.size] for rows in blocks]
+        without = Without(problem, first, blocks, [own.vector(term) for term in first], losses)
     triangle = torch.linalg.qr(torch.cat([jacobian, floor * torch.eye(n).to(jacobian)]), mode="r").R
-    found, moved = dict[str, float](), {condition: dict[str, float]() for condition in given_up}
+    found, moved = dict[str, float](), dict[str, dict[str, float]]()
     for name, changes in _changes(problem, spaces, terms):
         # The changes that are largest where |J v| = 1 at the first points; of their span, the largest at all points.
         _, _, best = torch.linalg.svd(
@@ -132,8 +133,7 @@ def _hidden_and_changes(
         # By eigenvalues: where a few points leave nearly everything free, rounding makes some of them negative.
         values, q = torch.linalg.eigh(seen.T @ seen)
         found[name] = float(torch.linalg.matrix_norm(changes @ v @ q / ((values.clamp_min(0) + 1) / 2).sqrt(), 2))
-        for condition, change in given_up.items():
-            moved[condition][name] = float((changes @ change).norm())
+        moved[name] = {} if without is None else dict(without.moves(changes[:, : own.size], found[name]))
     return found, moved
 
 
@@ -157,9 +157,8 @@ def errors_allowed(
             )
     except Aborted:
         return Allowed({}, {})
-    hidden = hidden or {}
-    most = {name: max((changes[name] for changes in moved.values()), default=0.0) for name in hidden}
-    return Allowed({name: error + most[name] for name, error in hidden.items()}, contested(hidden, moved))
+    errors = {name: error + max(moved[name].values(), default=0.0) for name, error in (hidden or {}).items()}
+    return Allowed(errors, contested(moved))
 
 
 class _Own:

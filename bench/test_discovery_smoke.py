@@ -115,7 +115,9 @@ def test_smoke_layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "layouts.json"
     options = ["--problems", "laplace", "sound", "--seeds", "1", "--iterations", "2", "--jobs", "1", "--out"]
     assert layouts.main([*options, str(out)]) == 0
-    rows = json.loads(out.read_text())["rows"]
+    found = json.loads(out.read_text())
+    assert (found["command"], found["threads"]) == ("python -m bench.layouts", 1)
+    rows = found["rows"]
     assert [(row["problem"], row["layout"]) for row in rows] == [
         (problem, layout)
         for problem in ("laplace", "sound")
@@ -131,7 +133,9 @@ def test_smoke_widths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "widths.json"
     options = ["--problems", "annulus", "--widths", "dense", "default", "2", "--seeds", "1", "--seconds", "0.05"]
     assert widths.main([*options, "--jobs", "1", "--out", str(out)]) == 0
-    rows = json.loads(out.read_text())["rows"]
+    saved = json.loads(out.read_text())
+    assert (saved["command"], saved["threads"]) == ("python -m bench.widths", 1)
+    rows = saved["rows"]
     assert [row["width"] for row in rows] == ["dense", "default", 2]
     assert [row["runs"][0]["layers"] for row in rows] == [[2, 32, 32, 1], [2, 48, 48, 1], [2, 16, 16, 1]]
     assert all(run["stopped_by"] == "seconds" and 0 < run["relative_l2"] < 10 for row in rows for run in row["runs"])
@@ -153,6 +157,8 @@ def test_smoke_fronts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "fronts.json"
     options = ["--problems", "bistable", "--seeds", "1", "--seconds", "0.1", "--threads", "1", "--out", str(out)]
     assert fronts.main(options) == 0
-    ((found,),) = [row["runs"] for row in json.loads(out.read_text())["rows"]]
+    saved = json.loads(out.read_text())
+    assert (saved["command"], saved["threads"]) == ("python -m bench.fronts", 1)
+    ((found,),) = [row["runs"] for row in saved["rows"]]
     assert found["ended"] == "time limit"
     assert 0 < found["relative_l2"] < 10

@@ -21,14 +21,11 @@ from . import (
     cpu,
     cylinder,
     flow_step,
-    fronts,
     gauss_newton,
     geometry,
     layers,
-    layouts,
     section,
     statuses,
-    widths,
 )
 from .cases import Case
 from .check import WrongPeer, check
@@ -43,6 +40,13 @@ def _has_triton() -> bool:
 
 
 TINY = Case("tiny", (2, 8, 8, 16, 1), points=50, edge_points=5)
+
+
+class _Here(ThreadPoolExecutor):
+    """Runs in this process, which has imported everything."""
+
+    def __init__(self, jobs: int, mp_context: object) -> None:
+        super().__init__(jobs)
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +115,8 @@ def _spoil_gradient(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Tensor], T
     monkeypatch.setattr(OursStep, "loss_and_gradient", wrong)
 
 
-def test_smoke_accuracy_runs_every_case(tmp_path: Path) -> None:
+def test_smoke_accuracy_runs_every_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accuracy, "ProcessPoolExecutor", _Here)
     out = tmp_path / "accuracy.json"
     assert accuracy.main(["--scale", "1e-4", "--out", str(out)]) == 0
     rows = json.loads(out.read_text())["rows"]
@@ -200,21 +205,11 @@ def test_smoke_the_best_of_the_compiled_tiles_goes_into_the_table(
     assert (entry["block"], entry["warps"], entry["per_processor"] >= 1) == (16, 1, True)
 
 
-class _Here(ThreadPoolExecutor):
-    """Runs in this process, which has imported everything."""
-
-    def __init__(self, jobs: int, mp_context: object) -> None:
-        super().__init__(jobs)
-
-
 @pytest.mark.parametrize(
     ("study", "arguments"),
     [
         (cylinder, ["--methods", "psi", "--seconds", "0.01", "--steps", "2"]),
-        (fronts, ["--problems", "shock", "--seconds", "0.1", "--threads", "1"]),
         (geometry, ["--problems", "corner", "--scale", "0.001", "--threads", "1"]),
-        (widths, ["--problems", "annulus", "--widths", "default", "2", "--seconds", "0.1"]),
-        (layouts, ["--problems", "laplace", "--iterations", "1"]),
         (statuses, ["--problems", "heat pinn", "--optimizers", "adam"]),
     ],
     ids=lambda value: value.__name__ if hasattr(value, "__name__") else "",

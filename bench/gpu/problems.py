@@ -58,8 +58,8 @@ def _train(network: str, settings: Settings, done: Mapping[str, Row]) -> Row:
 def problem_and_network(name: str, method: str, settings: Settings) -> tuple[Problem, PsiMLP]:
     problem = get_problem(name)
     if settings.quick:
-        # Points that stand for nothing but themselves, and errors at the end alone: at thousands of others the interpreter
-        # would take minutes.
+        # Points that stand for nothing but themselves, and errors at the end alone: for thousands of other points the
+        # interpreter would take minutes.
         points = np.array(problem.conditions[1].sites[0][:FEW])
         (field,) = problem.pde.fields
         condition = Dirichlet(points, **{field: problem.exact_at(points)[:, 0]})

@@ -8,7 +8,7 @@ from .meshes import MeshDomain, opened, read_mesh
 from .plane import Disk, Ellipse, Polygon
 from .pointset import PointSet, Region, normals_of, region_of
 from .solids import Ball, Cylinder
-from .translates import common_step, step_of, step_to
+from .translates import common_step, lies_on_boundary, step_of, step_to
 from .unit import sobol
 from .windows import check_shrunk, shrunk
 
@@ -27,6 +27,7 @@ __all__ = [
     "check_shrunk",
     "common_step",
     "how_far",
+    "lies_on_boundary",
     "normals_of",
     "opened",
     "read_mesh",

@@ -140,6 +140,10 @@ class Box(Domain):
         """Reflections, and exchanges of coordinates of which the box has equal sides."""
         return tuple(maps_of_box((self.high - self.low) / (self.high - self.low).max()))
 
+    @property
+    def _has_exact_sizes(self) -> bool:
+        return True
+
     def _distances(self, points: Points, part: str) -> Points:
         axis, end = self._face(part)
         return np.asarray(abs(points[:, axis] - end))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +16,7 @@ from ..kernels.language.channels import MAX_INPUTS
 from ..language.names import by_normal_names
 from ..networks.groups import SignedPermutation
 from . import combining
+from .beside import beside
 from .boundary_checks import check_domain
 from .centres import centre_of, maps_about
 from .corners import ends_and_kinks, reentrant
@@ -251,13 +251,12 @@ class Domain(Finished):
         rest = np.flatnonzero(~beyond)
         beyond[rest] = ~self.inside(given[rest])
         rest = np.flatnonzero(beyond & ~self._beyond_bounds(given))
-        beyond[rest] = ~self._near(given[rest], ROUNDING * (self.high - self.low)).any(0)
+        beyond[rest] = ~beside(self, given[rest], ROUNDING * (self.high - self.low))[0]
         return beyond
 
     def on_boundary(self, points: npt.ArrayLike, slack: float = ON_BOUNDARY) -> Mask:
         """Which points (N, d) lie on the boundary, to ``slack`` times the size of the bounds."""
-        near = self._near(self._points(points), slack * (self.high - self.low))
-        return np.asarray(near.any(0) & ~near.all(0))
+        return np.logical_and(*beside(self, self._points(points), slack * (self.high - self.low)))
 
     def symmetries(self) -> tuple[SignedPermutation, ...]:
         """The signed permutations about the centre that take the domain to itself, but for the identity."""
@@ -350,6 +349,15 @@ class Domain(Finished):
     def _holds(self, unit: Points) -> Mask:
         return self.inside(self.from_unit(unit))
 
+    @property
+    def _has_exact_sizes(self) -> bool:
+        """Whether `measure` of parts is exact to rounding."""
+        return False
+
+    def _anchors(self, part: str) -> Points:
+        """(K >= 1, d): places that are moved with a part: of translates, some two are at the same place, exactly."""
+        return self.extent(part)[0][None]
+
     def _distances(self, points: Points, part: str) -> Points:
         """(N,): from some thousand points of a part."""
         return distances(self, points, part)
@@ -361,11 +369,6 @@ class Domain(Finished):
     def _beyond_bounds(self, points: Points) -> Mask:
         slack = ROUNDING * (self.high - self.low)
         return np.asarray(~((points >= self.low - slack) & (points <= self.high + slack)).all(-1))
-
-    def _near(self, points: Points, slack: Points) -> npt.NDArray[np.bool_]:
-        """(3^d, N): whether the points, and those beside them by ``slack`` in all directions, lie inside."""
-        steps = [np.array(step) * slack for step in product((0, 1, -1), repeat=len(self.coords))]
-        return np.stack([self.inside(points + step) for step in steps])
 
     def _kept(self, steps: Sequence[Points]) -> Points:
         """Those points of a mesh that lie inside."""

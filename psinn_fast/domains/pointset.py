@@ -130,8 +130,8 @@ class PointSet(np.ndarray[Any, np.dtype[np.float64]]):
         They add up to its length, area or volume. Along a smooth part of a plane's boundary, on grids of a box and its
         faces, and of what fills its bounds as a box does, the error is of order 7 in the distance of the points, and
         less around a smooth closed curve. Points of other grids weigh by what is inside around them: order 2 where
-        edges lie on lines of the grid. Others weigh by area, about 1 / N off. None where points are not laid evenly, or
-        no longer what they were.
+        edges lie on lines of the grid. Others weigh by area, about 1 / N off; those of `Domain.graded` about
+        1 / sqrt(N). None where points are not laid evenly, or no longer what they were.
         """
         own = self._own
         return None if own is None or own[2] is None else frozen(quadrature_weights(own[0], np.asarray(self), own[2]))

@@ -183,6 +183,18 @@ class Product(Domain):
         groups = [(SignedPermutation.identity(len(f.coords)), *f.symmetries()) for f in self.factors]
         return tuple(_side_by_side(maps) for maps in list(all_pairs(*groups))[1:])
 
+    @property
+    def _has_exact_sizes(self) -> bool:
+        return all(factor._has_exact_sizes for factor in self.factors)
+
+    def _anchors(self, part: str) -> Points:
+        number, own = self._owner(part)
+        factor, axes = list(self._blocks())[number]
+        known = factor._anchors(own)
+        places = np.tile(self.low, (len(known), 1))
+        places[:, axes] = known
+        return places
+
     def _distances(self, points: Points, part: str) -> Points:
         """From a part as far as its factor goes, along which alone it ends."""
         number, own = self._owner(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,15 @@ Points = npt.NDArray[np.float64]
 
 # Of the bounds: points that differ by less are one.
 _SAME = 1e-6
-# Points of the one region that are looked for in the other. How near some thousand points of a part are to each of its
-# own, of its domain's longest side; how well sizes are known.
-_PROBES, _NEAR, _SIZE = 64, 0.02, 1e-3
+# Points of the one region that are looked for in the other: some first, which tell most regions apart; then so many
+# that they meet a thousandth of the one which the other has not.
+_FIRST, _PROBES = 64, 1 << 12
+# How near some thousand points of a part are to each of its own, of its domain's longest side.
+_NEAR = 0.02
+# How well sizes are known: to rounding (of nodes in files, too), or as cells and meshes give them.
+_EXACT, _SIZE = 1e-6, 1e-3
+# Answers that are kept: training asks for the same ones at each draw.
+_KEPT = 64
 
 
 def step_of(regions: Sequence[Region], sites: Sequence[Points]) -> Points | None:
@@ -36,8 +43,7 @@ def common_step(regions: Sequence[Region], sites: Sequence[Points]) -> Points | 
 
 def step_to(one: Region, other: Region) -> Points | None:
     """(d,): by which ``one`` is moved to be the ``other``; None where no translation does that."""
-    step = _lowest(other) - _lowest(one)
-    return step if are_translates(one, other, step) else None
+    return next((step for step in _tried(one, other) if are_translates(one, other, step)), None)
 
 
 def are_translates(one: Region, other: Region, step: Points) -> bool:
@@ -45,26 +51,49 @@ def are_translates(one: Region, other: Region, step: Points) -> bool:
 
     Interiors are only told from each other where both are boxes.
     """
+    return _are_translates(one, other, tuple(step.tolist()))
+
+
+def lies_on_boundary(points: Points, other: Region) -> npt.NDArray[np.bool_]:
+    """(N,): which points (N, d) lie on the boundary of the domain whose parts the ``other`` is."""
+    return other.domain.on_boundary(points, _SAME)
+
+
+@lru_cache(_KEPT)
+def _are_translates(one: Region, other: Region, moved_by: tuple[float, ...]) -> bool:
     if len(one.coords) != len(other.coords) or one.is_solid != other.is_solid:
         return False
+    step = np.array(moved_by)
     if one.is_solid:
         ends = [(own.domain.low, own.domain.high) for own in (one, other)]
         slack = _SAME * (ends[0][1] - ends[0][0])
         is_plain = all(type(own) is Region and own.domain.is_box for own in (one, other))
         return is_plain and all((abs(b - a - step) <= slack).all() for a, b in zip(*ends, strict=True))
     sizes = [sum(own.domain.measure(part) for part in own.parts) for own in (one, other)]
-    if abs(sizes[1] - sizes[0]) > _SIZE * sizes[0]:
+    tolerance = _EXACT if one.domain._has_exact_sizes and other.domain._has_exact_sizes else _SIZE
+    if abs(sizes[1] - sizes[0]) > tolerance * sizes[0]:
         return False
     return _lies_on(one, step, other) and _lies_on(other, -step, one)
 
 
 def _lies_on(one: Region, step: Points, other: Region) -> bool:
-    unit = sobol(len(one.coords), np.random.default_rng(0))
-    moved = np.asarray(one.drawn(_PROBES, unit)) + step
-    domain = other.domain
-    far = np.min([domain._distances(moved, part) / domain._longest_side(part) for part in other.parts], axis=0)
-    return bool((far <= _NEAR).all() and domain.on_boundary(moved, _SAME).all())
+    unit, domain = sobol(len(one.coords), np.random.default_rng(0)), other.domain
+    some = np.asarray(one.drawn(_FIRST, unit)) + step
+    far = np.min([domain._distances(some, part) / domain._longest_side(part) for part in other.parts], axis=0)
+    if (far > _NEAR).any() or not lies_on_boundary(some, other).all():
+        return False
+    return bool(lies_on_boundary(np.asarray(one.drawn(_PROBES, unit)) + step, other).all())
 
 
-def _lowest(region: Region) -> Points:
-    return np.asarray(np.min([low for low, _ in region.extents], axis=0))
+def _tried(one: Region, other: Region) -> Points:
+    """(K, d): steps, of which one is exact if the regions are translates: from the lower bounds of the one to those of
+    the other, which solids know a little less well than points on them; and between places that parts have by
+    themselves, whatever is cut from them."""
+    bounds = [np.min([low for low, _ in own.extents], axis=0) for own in (one, other)]
+    places = [
+        own.extents[0][0][None] if own.is_solid else np.concatenate([own.domain._anchors(part) for part in own.parts])
+        for own in (one, other)
+    ]
+    between = (places[1] - places[0][:, None]).reshape(-1, len(one.coords))
+    steps = np.concatenate([between, [bounds[1] - bounds[0]]])
+    return steps[np.sort(np.unique(steps, axis=0, return_index=True)[1])]

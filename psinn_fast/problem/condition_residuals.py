@@ -9,6 +9,7 @@ from typing import Any
 import sympy as sp
 
 from ..kernels.errors import InputError
+from ..kernels.language.channels import Channel
 from ..language.derivative_names import parse_derivative
 from ..language.names import normal
 from ..language.reads import Reads
@@ -59,11 +60,15 @@ def flux_residuals(fields: Sequence[str], pde: PDE, symbols: Mapping[str, sp.Sym
 
 
 def jump_residuals(quantities: Sequence[str], pde: PDE, symbols: Mapping[str, sp.Symbol]) -> Any:
-    residuals = []
+    residuals, known = [], dict[tuple[str, Channel], str]()
     for quantity in quantities:
         field, _, suffix = normal(quantity).partition("_")
-        if field not in pde.fields or parse_derivative(suffix, pde.coords, pde.spatial) is None:
+        channel = parse_derivative(suffix, pde.coords, pde.spatial) if field in pde.fields else None
+        if channel is None:
             raise InputError(f"{quantity!r} is no derivative of the fields {list(pde.fields)} by {list(pde.coords)}")
+        if (field, channel) in known:
+            raise InputError(f"{quantity!r} is {known[field, channel]!r}, and would count twice; give one of them")
+        known[field, channel] = quantity
         here, there = (pde.field_symbol(field, site) for site in (0, 1))
         residuals.append(getattr(here, suffix) - getattr(there, suffix) if suffix else here - there)
     return residuals

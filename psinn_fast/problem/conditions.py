@@ -82,6 +82,10 @@ class Condition(Portable):
     equations: tuple[str, ...] = ()
     _records = ("_meaning",)
 
+    def __repr__(self) -> str:
+        weight = "" if self.weight == 1 else f", weight {self.weight:g}"
+        return f"{type(self).__name__}({self.name!r}, {self.kind}, {len(self.sites[0])} points{weight})"
+
     @property
     def point_weight(self) -> float:
         """The mean of the points' own weights; 1 where they have none."""
@@ -314,7 +318,7 @@ def _why_without(points: npt.ArrayLike) -> str:
 def Periodic(
     points: npt.ArrayLike,
     partners: npt.ArrayLike,
-    quantities: str | Sequence[str],
+    quantities: str | Sequence[str] = (),
     *,
     weight: Target = 1.0,
     name: str = "periodic",
@@ -331,7 +335,12 @@ def Periodic(
     sites = sites[0], paired(points, partners, sites, name)
     wanted = tuple(map(normal, split_words(quantities, f"{name}: quantities")))
     if not wanted:
-        raise InputError(f"{name}: quantities: expected at least one, e.g. 'u u_x', got {quantities!r}")
+        raise InputError(
+            f"{name}: quantities: expected fields and derivatives that are equal at a point and its partner, e.g. "
+            f"'u u_x', got {'none' if quantities == () else repr(quantities)}"
+        )
+    if twice := [one for one in wanted if wanted.count(one) > 1]:
+        raise InputError(f"{name}: quantities: {twice[0]!r} is given twice, and would count twice; give it once")
     own = (sites[0] == sites[1]).all(axis=1)
     if own.any():
         first = int(np.argmax(own))

@@ -20,7 +20,7 @@ from .given_columns import Target
 Points = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class IntegralCondition(Condition):
     """weight * |sum_i rule_i g(x_i) - levels|^2, g what the residual function gives.
 
@@ -41,8 +41,8 @@ class IntegralCondition(Condition):
         if len(expressions) != len(self.levels):
             raise InputError(
                 f"{self.name}: target: the function gives {len(expressions)} "
-                f"{'quantity' if len(expressions) == 1 else 'quantities'}, which have as many targets, got "
-                f"{len(self.levels)}"
+                f"{'quantity' if len(expressions) == 1 else 'quantities'}, each of which has one target, got "
+                f"{len(self.levels)} targets; what varies from point to point belongs into the function"
             )
         total = float(self.rule.sum())
         pairs = zip(expressions, self.levels, strict=True)

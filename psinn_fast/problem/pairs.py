@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..domains import common_step, region_of, step_of, step_to
+from ..domains import common_step, lies_on_boundary, region_of, step_of, step_to
 from ..kernels.errors import InputError
 
 Points = npt.NDArray[np.float64]
@@ -27,7 +27,8 @@ def paired(points: npt.ArrayLike, partners: npt.ArrayLike, sites: tuple[Points, 
     regions = one, other
     if common_step(regions, sites) is not None or (len(sites[0]) > 1 and step_of(regions, sites) is not None):
         return sites[1]
-    if (step := step_to(one, other)) is not None:
+    step = step_to(one, other)
+    if step is not None and lies_on_boundary(sites[0] + step, other).all():
         return sites[0] + step
     rows = [f"{_text(a)} and {_text(b)}" for a, b in zip(*(site[:_SHOWN] for site in sites), strict=True)]
     raise InputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from ..training.identity import differences
 RUN, RUN_SCHEMA = "run.json", "psinn_fast.run/1"
 RESULT, HISTORY = "result.json", "history.csv"
 DISCOVERY = "discovery"
-# Entry of a run.json: of a finished run, SHA-256 of files by name.
+# Entry of a run.json: of a finished run or discovery, SHA-256 of files by name.
 DIGESTS = "sha256"
 _DIGESTED = (RESULT, HISTORY)
 # How a run ends that is not to be gone on with.
@@ -94,25 +94,29 @@ def finish(place: Path) -> None:
     if not all((place / name).exists() for name in _DIGESTED):
         return
     if read_json(place / RESULT, RESULT_SCHEMA).get("ended") in ENDS:
-        digests = {name: _digest(place / name) for name in _DIGESTED}
-        described = read_json(place / RUN, RUN_SCHEMA) | {DIGESTS: digests}
-        write_atomically(place / RUN, to_json(described) + "\n")
+        seal(place, _DIGESTED)
 
 
-def check_digests(place: Path) -> None:
+def seal(place: Path, names: Sequence[str]) -> None:
+    """Record digests of the files of what is finished."""
+    digests = {name: _digest(place / name) for name in names}
+    write_atomically(place / RUN, to_json(read_json(place / RUN, RUN_SCHEMA) | {DIGESTS: digests}) + "\n")
+
+
+def check_digests(place: Path, names: Sequence[str] = _DIGESTED, what: str = "run") -> None:
     """
     Raises:
-        InputError: a file of a finished run is gone, or not as it was when the run ended.
+        InputError: a file of what is finished is gone, or not as it was when it ended.
     """
     digests = read_json(place / RUN, RUN_SCHEMA).get(DIGESTS)
-    if not isinstance(digests, dict) or digests.keys() != set(_DIGESTED):
+    if not isinstance(digests, dict) or digests.keys() != set(names):
         raise InputError(f"out: {place / RUN} is damaged; {ADVICE}")
     for name, digest in digests.items():
         path = place / name
         if not path.exists():
             raise InputError(f"out: {path} is gone; bring it back, or {ADVICE}")
         if digest != _digest(path):
-            raise InputError(f"out: {path} was changed after the run had ended, or is damaged; {ADVICE}")
+            raise InputError(f"out: {path} was changed after the {what} had ended, or is damaged; {ADVICE}")
 
 
 def _digest(path: Path) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..discovery.found import DISCOVERY_SCHEMA
 from ..kernels.errors import InputError
 from .cases import CASES, Case
-from .files import DISCOVERY, read_json, run_folders
+from .discovered import read_evidence
+from .files import DISCOVERY, run_folders
 from .finished import read_finished
 from .plan import CARRIED, FOUND, OURS, PAPER, PINN, POST, PSI
 
@@ -94,10 +94,10 @@ def read_records(folder: Path) -> Records:
         except InputError as error:
             missing.append(str(error).removeprefix("out: "))
     for case in CASES:
-        path = folder / case.key / DISCOVERY / "discovery.json"
+        place = folder / case.key / DISCOVERY
         try:
-            if path.exists():
-                discoveries[case.key] = read_json(path, DISCOVERY_SCHEMA)
+            if (evidence := read_evidence(place)) is not None:
+                discoveries[case.key] = evidence
         except InputError as error:
             missing.append(str(error).removeprefix("out: "))
     if not runs:

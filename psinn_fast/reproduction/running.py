@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ..solving import solve
 from ..symmetries.restriction import restricted
 from ..training.options import Options
 from .cases import Case, sources
+from .discovered import check_discovered, read_discovered
 from .files import DISCOVERY, can_resume, check_own, check_resumable, claim, finish, is_finished
 from .finished import read_finished
 from .plan import CARRIED, FOUND, METHODS, PAPER, Run, Wanted, planned
@@ -49,6 +50,8 @@ def carry_out(wanted: Wanted, folder: Path, options: Options, say: Say) -> None:
     discovered_on = {own.key: own for case in wanted.cases for own in (case, *sources(case).values())}
     for case in discovered_on.values():
         check_own(folder / case.key / DISCOVERY, _discovery(case, wanted))
+    for case in {own.key: own for run in runs for own in _discovered_for(run)}.values():
+        check_discovered(folder / case.key / DISCOVERY)
     left = [run for run in runs if not is_finished(folder / run.place)]
     if len(left) < len(runs):
         say(f"{len(runs) - len(left)} of {len(runs)} runs are finished")
@@ -94,6 +97,11 @@ def _identity(run: Run, problem: Problem, wanted: Wanted) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _discovered_for(run: Run) -> Sequence[Case]:
+    """The cases whose R a run needs."""
+    return (run.case,) if run.label == FOUND else tuple(sources(run.case).values()) if run.label == CARRIED else ()
+
+
 def _discovery(case: Case, wanted: Wanted) -> dict[str, Any]:
     """What makes a discovery another one if it changes; a quick one trains nothing."""
     tests = ["problem"] if wanted.quick else list(TESTS)
@@ -125,10 +133,13 @@ class _Discovering:
 
     def _discovered(self, case: Case, problem: Problem) -> Structure:
         place, description = self._folder / case.key / DISCOVERY, _discovery(case, self._wanted)
-        if not (place / "discovery.json").exists():
-            self._say(f"{case.title}: discovering R")
-            check_no_strangers(place, DISCOVERY_FILES)
-            claim(place, description, self._made)
-            shown = Options(backend=self._options.backend, progress=self._options.progress and not self._wanted.quick)
-            save_discovery(discover(problem, tests=description["tests"], options=shown), place)
-        return Structure.load(place / "structure.json")
+        if (earlier := read_discovered(place)) is not None:
+            return earlier
+        self._say(f"{case.title}: discovering R")
+        check_no_strangers(place, DISCOVERY_FILES)
+        claim(place, description, self._made)
+        shown = Options(backend=self._options.backend, progress=self._options.progress and not self._wanted.quick)
+        save_discovery(discover(problem, tests=description["tests"], options=shown), place)
+        found = read_discovered(place)
+        assert found is not None
+        return found

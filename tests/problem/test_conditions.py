@@ -20,6 +20,7 @@ from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.networks.structure import Structure
 from psinn_fast.problem.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
+from psinn_fast.problem.integrals import Mean
 from psinn_fast.problem.pde import PDE
 from psinn_fast.problem.problem import Problem
 
@@ -180,7 +181,9 @@ BAD = np.array([[0.0, 1.0], [np.nan, np.inf]])
             lambda: Periodic([[0, 1], [0.5, -0.0]], [[1, 1], [0.5, 0]], "u"),
             r"periodic: partners: 1 of 2 are .* the first is \(0.5, -?0\), number 1",
         ),
-        (lambda: Periodic(POINTS, OTHERS, " "), "periodic: quantities: expected at least one, e.g. 'u u_x'"),
+        (lambda: Periodic(POINTS, OTHERS), "periodic: quantities: expected fields and deriv.* 'u u_x', got none"),
+        (lambda: Periodic(POINTS, OTHERS, "u u_x u"), "periodic: quantities: 'u' is given twice"),
+        (lambda: Periodic(POINTS, OTHERS, " "), "periodic: quantities: expected fields and deriv.* 'u u_x', got ' '"),
     ],
 )
 def test_bad_conditions(make: Callable[[], Condition], message: str) -> None:
@@ -195,6 +198,7 @@ def test_bad_conditions(make: Callable[[], Condition], message: str) -> None:
         (Neumann(POINTS, [1, 0], w=0.0), "term 'neumann': field 'w' is not declared"),
         (Periodic(POINTS, OTHERS, "u_z"), "term 'periodic': 'u_z' is no derivative of the fields"),
         (Periodic(POINTS, OTHERS, "w"), "term 'periodic': 'w' is no derivative of the fields"),
+        (Periodic(POINTS, OTHERS, "u_xy v u_yx"), "term 'periodic': 'u_yx' is 'u_xy', and would count twice"),
         (Periodic(POINTS, OTHERS, "u_xxxxx"), "term 'periodic': .*derivative orders go up to 4"),
         (Residual(POINTS, lambda w: w), "term 'residual': residual: its parameter 'w' is neither a coordinate"),
         (Residual(np.zeros((3, 1))), r"residual: points: expected 2 columns \(x, y\), got 1"),
@@ -203,6 +207,13 @@ def test_bad_conditions(make: Callable[[], Condition], message: str) -> None:
 def test_conditions_that_do_not_fit_the_pde(condition: Condition, message: str) -> None:
     with pytest.raises(InputError, match=message):
         Problem("p", PDE_, BOX, [condition])
+
+
+def test_a_condition_is_shown_in_a_line() -> None:
+    points = BOX.grid(200)
+    assert repr(Dirichlet(points, u=0.0, weight=2.5)) == "Condition('dirichlet', boundary, 40000 points, weight 2.5)"
+    assert repr(Residual(points, weight=lambda x, y: 1 + x**2)) == "Condition('residual', equation, 40000 points)"
+    assert repr(Mean(points, lambda u: u, 0.0)) == "IntegralCondition('mean', integral, 40000 points)"
 
 
 def test_bad_problems() -> None:

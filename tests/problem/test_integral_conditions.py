@@ -115,9 +115,10 @@ def test_refused(kind: Callable[..., Condition]) -> None:
     graded = PointSet.of(np.array(face), Region(SQUARE))
     refused("weights: the points are not spread evenly", lambda: kind(graded, u, 1.0))
     refused(
-        "target: the function gives 1 quantity, which have as many targets, got 2",
+        "target: the function gives 1 quantity, each of which has one target, got 2 targets",
         lambda: problem(kind(face, u, [1.0, 2.0])),
     )
+    refused("one target, got 20 targets; what varies", lambda: problem(kind(face, u, np.ones(20))))
     refused("lie outside the domain", lambda: problem(kind([[0.0, 3.0]], u, 1.0, weights=[1.0])))
 
 

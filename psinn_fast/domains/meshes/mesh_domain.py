@@ -120,6 +120,10 @@ class MeshDomain(Domain):
     def _search(self) -> Search:
         return Search(self.nodes, self.cells)
 
+    @property
+    def _has_exact_sizes(self) -> bool:
+        return True
+
     def _pieces_of(self, parts: Sequence[str]) -> list[Piece]:
         return [piece for part in parts for piece in self._pieces[part]]
 

@@ -146,6 +146,10 @@ class PlaneDomain(Domain):
         slack = self._outline.slack(ON_BOUNDARY)
         return tuple(g for g in maps_of_box([1.0, 1.0]) if is_near(curves, self.centre + g(edge), slack).all())
 
+    @property
+    def _has_exact_sizes(self) -> bool:
+        return True
+
     def _some_parts(self, part: object) -> tuple[str, ...]:
         if isinstance(part, str) and part in self._outline.vanished:
             raise InputError(

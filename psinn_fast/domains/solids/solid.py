@@ -80,6 +80,12 @@ class Solid(Domain):
     def _measured(self) -> dict[str, Measured]:
         return {part: Measured(self.measure(part), *frozen(_tight(self._faces_of(part)))) for part in self.parts}
 
+    def _anchors(self, part: str) -> Points:
+        """Those of the pieces' surfaces, as they were before they were cut and moved."""
+        surfaces = dict.fromkeys((face.number, face.part) for face in self._faces_of(part))
+        pieces = [(self._body.pieces[number], own) for number, own in surfaces]
+        return np.concatenate([piece.placed(piece.domain._anchors(own)) for piece, own in pieces])
+
     def _faces_of(self, part: str) -> list[Face]:
         return [face for face in self._faces if self._names[face.label] == part]
 

@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ...domains import common_step, sobol
+from ...domains import common_step, lies_on_boundary, sobol
 from ...kernels.contract import Term
+from ...kernels.errors import InputError
 from ...problem.conditions import Condition
 from ...problem.problem import Problem
 
@@ -20,6 +21,10 @@ def other_sites(condition: Condition, count: int, rng: np.random.Generator) -> t
     """Sobol points of a condition's region; None where its points stand for themselves.
 
     Those of two sites belong together as the given ones do, where the one region is moved by one step to the other.
+
+    Raises:
+        InputError: a partner is not on the boundary, so that the regions differ after all, in something too small to be
+            found before.
     """
     regions = [region for region in condition.regions if region is not None]
     if len(regions) < len(condition.sites):
@@ -29,7 +34,18 @@ def other_sites(condition: Condition, count: int, rng: np.random.Generator) -> t
     if len(regions) == 1:
         return (first,)
     step = common_step(regions, condition.sites)
-    return None if step is None else (first, np.asarray(first) + step)
+    if step is None:
+        return None
+    partners = np.asarray(first) + step
+    if not regions[0].is_solid and not (on := lies_on_boundary(partners, regions[1])).all():
+        row = int(np.argmin(on))
+        here, there = (", ".join(f"{x:.6g}" for x in site[row]) for site in (first, partners))
+        raise InputError(
+            f"{condition.name}: partners: of {count} points drawn on {regions[0].text}, {int((~on).sum())} have "
+            f"partners that are not on the boundary, the first is ({there}), of ({here}): {regions[1].text} is not "
+            "quite the same, moved; give the points as arrays, which stay what they are"
+        )
+    return first, partners
 
 
 def term_at(

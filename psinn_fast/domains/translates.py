@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -85,15 +85,11 @@ def _lies_on(one: Region, step: Points, other: Region) -> bool:
     return bool(lies_on_boundary(np.asarray(one.drawn(_PROBES, unit)) + step, other).all())
 
 
-def _tried(one: Region, other: Region) -> Points:
-    """(K, d): steps, of which one is exact if the regions are translates: from the lower bounds of the one to those of
-    the other, which solids know a little less well than points on them; and between places that parts have by
-    themselves, whatever is cut from them."""
+def _tried(one: Region, other: Region) -> Iterator[Points]:
+    """Steps (d,), of which one is exact if the regions are translates: between places that parts have by themselves,
+    whatever is cut from them; then, which takes longer and is known a little less well of solids, between bounds."""
+    if not one.is_solid and not other.is_solid:
+        places = [np.concatenate([own.domain._anchors(part) for part in own.parts]) for own in (one, other)]
+        yield from np.unique((places[1] - places[0][:, None]).reshape(-1, len(one.coords)), axis=0)
     bounds = [np.min([low for low, _ in own.extents], axis=0) for own in (one, other)]
-    places = [
-        own.extents[0][0][None] if own.is_solid else np.concatenate([own.domain._anchors(part) for part in own.parts])
-        for own in (one, other)
-    ]
-    between = (places[1] - places[0][:, None]).reshape(-1, len(one.coords))
-    steps = np.concatenate([between, [bounds[1] - bounds[0]]])
-    return steps[np.sort(np.unique(steps, axis=0, return_index=True)[1])]
+    yield bounds[1] - bounds[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,8 @@ def test_smoke_widths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_smoke_weightings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(section, "ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
     monkeypatch.setattr(weightings, "_ROUNDS", 1)
+    narrow = replace(weightings.CASES["helmholtz"], network=lambda: pf.Network(layers=[2, 10, 1]))
+    monkeypatch.setitem(weightings.CASES, "helmholtz", narrow)
     options = ["--problems", "helmholtz", "--seeds", "1", "--steps", "80", "--out", str(tmp_path)]
     assert weightings.main(options) == 0
     saved = json.loads((tmp_path / "weightings_helmholtz.json").read_text())

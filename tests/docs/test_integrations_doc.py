@@ -16,8 +16,13 @@ TEXT = (Path(__file__).parents[2] / "docs" / "integrations.md").read_text(encodi
 
 
 @pytest.mark.trajectory
-def test_deepxde(capsys: pytest.CaptureFixture[str]) -> None:
+def test_deepxde(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DDE_BACKEND", "pytorch")
     pytest.importorskip("deepxde", reason="DeepXDE is not installed: pip install psinn_fast[deepxde]")
+    from deepxde.optimizers.config import LBFGS_options
+
+    # Whatever ``maxiter``, which is 300 there: DeepXDE asks torch for 1,000 iterations at a time.
+    monkeypatch.setitem(LBFGS_options, "iter_per_step", 300)
     (section,) = re.findall(r"## DeepXDE\n(.*?)(?=\n## |\Z)", TEXT, re.DOTALL)
     names: dict[str, object] = {"__name__": __name__}
     for code in re.findall(r"```python\n(.*?)```", section, re.DOTALL):

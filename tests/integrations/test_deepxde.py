@@ -284,7 +284,11 @@ def test_absent_or_of_another_backend(before: str, message: str) -> None:
 
 
 @pytest.mark.trajectory
-def test_discovery_from_networks_trained_by_deepxde(double: Any) -> None:
+def test_discovery_from_networks_trained_by_deepxde(double: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deepxde.optimizers.config import LBFGS_options
+
+    # Whatever ``maxiter``: DeepXDE asks torch for 1,000 iterations at a time.
+    monkeypatch.setitem(LBFGS_options, "iter_per_step", 300)
     teachers = []
     for seed in range(2):
         double.dde.config.set_random_seed(seed)

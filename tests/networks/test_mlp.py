@@ -17,10 +17,10 @@ from strategies import structures
 from torch import Tensor, nn
 
 from psinn_fast import Recipe, derivatives
+from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.network.symbols import SymbolLayer
-from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.networks.mlp import PsiMLP, TanhMLP
 from psinn_fast.networks.published import burgers_odd, laplace_even, published_structure
 from psinn_fast.networks.structure import Structure
@@ -292,7 +292,7 @@ def test_symmetry_after_a_thousand_steps(name: str, dtype: torch.dtype, toleranc
     assert problem.recipe.structure is not None
     net = PsiMLP(problem.recipe.structure, problem.recipe.width, seed=0, dtype=dtype)
     state = AdamState(net.theta.data, problem.initial_coefficients(dtype), problem.recipe.lr)
-    report = ReferenceBackend().train(net.plan, state, problem.terms(dtype), problem.weights(dtype), 1000)
+    report = get_backend().train(net.plan, state, problem.terms(dtype), problem.weights(dtype), 1000)
     assert report.failure is None
     assert report.losses[-1].sum() < report.losses[0].sum()
     (generator,) = problem.symmetries

@@ -281,13 +281,13 @@ def test_float64_where_float32_is_too_coarse() -> None:
     ],
 )
 def test_a_network_that_cannot_see_the_problem_is_warned_of(problem: Problem, message: str) -> None:
-    net = TanhMLP([1, 16, 16, 1], seed=0, dtype=FLOAT64)
+    net, settings = TanhMLP([1, 16, 16, 1], seed=0, dtype=FLOAT64), Network(layers=[1, 16, 16, 1], dtype="float64")
     for schedule in (Adam(1), GaussNewton(1)):
         with pytest.warns(UserWarning, match=message):
             fit(problem, net, schedule)
     with pytest.warns(UserWarning, match=message):
-        solve(problem, Network(dtype="float64"), Adam(1), options=Options(scaling=None))
-    fit(problem, build_network(problem, Network("pinn", layers=[1, 16, 16, 1], dtype="float64")), GaussNewton(1))
+        solve(problem, settings, Adam(1), options=Options(scaling=None))
+    fit(problem, build_network(problem, settings), GaussNewton(1))
 
 
 def test_what_is_no_reason_for_a_warning() -> None:

@@ -224,8 +224,14 @@ def test_smoke_the_best_of_the_compiled_tiles_goes_into_the_table(
     ids=lambda value: value.__name__ if hasattr(value, "__name__") else "",
 )
 def test_smoke_studies_over_seeds(
-    study: ModuleType, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: ModuleType,
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    if study is cylinder:  # nearly all of its time is the verdict, which is tested elsewhere
+        request.getfixturevalue("unjudged")
     monkeypatch.setattr(section, "ProcessPoolExecutor", _Here)
     monkeypatch.setattr(statuses, "ADAM_STEPS", 20)
     monkeypatch.setattr(statuses, "REFERENCE_STEPS", 20)

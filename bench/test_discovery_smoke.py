@@ -110,6 +110,7 @@ def test_smoke_a_failure_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "no students today" in distilled["runs"][0]["failure"]
 
 
+@pytest.mark.usefixtures("unjudged")
 @pytest.mark.trajectory
 def test_smoke_layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(section, "ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
@@ -129,6 +130,7 @@ def test_smoke_layouts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(abs(run["parameters"] - 500) < 100 for row in rows for run in row["runs"])
 
 
+@pytest.mark.usefixtures("unjudged")
 def test_smoke_widths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(section, "ProcessPoolExecutor", lambda jobs, mp_context: ThreadPoolExecutor(jobs))
     out = tmp_path / "widths.json"

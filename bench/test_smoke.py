@@ -15,8 +15,6 @@ import torch
 from torch import Tensor
 
 from psinn_fast.kernels.cpu.extension import why_not
-from psinn_fast.training import trainer
-from psinn_fast.training.stability import Allowed
 
 from . import (
     accuracy,
@@ -56,12 +54,6 @@ def _same_threads_afterwards() -> object:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def unjudged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainings end without the errors that their residuals allow, which nothing here reads."""
-    monkeypatch.setattr(trainer, "errors_allowed", lambda *_: Allowed({}, {}))
 
 
 def run(folder: Path) -> tuple[int, dict]:

@@ -1,4 +1,7 @@
-"""Flow around the cylinder by Gauss-Newton: errors and drag of Psi-NN and PINN at equal time.
+"""Flow around the cylinder by Gauss-Newton: errors and drag of Psi-NNs and PINN at equal time.
+
+``psi`` has the structure that `discover` finds, of the width that `solve` takes; ``published`` is the paper's, of width
+10; ``pinn`` is dense, of about as many parameters.
 
 ``python -m bench.cylinder``. Time is the processor's, of one thread, so that others at work on the machine change
 little; errors are looked at when so many seconds have been used, and looking is not counted. Runs end at the last.
@@ -22,12 +25,15 @@ from psinn_fast.training.metrics import ErrorMeter
 from .environment import environment
 from .section import Row, errors_over_seeds, save
 
-NETWORKS = {
-    "psi": pf.Network("psi", width=10),
-    "pinn": pf.Network("pinn", layers=[2, 20, 20, 20, 3]),
-}
+METHODS = ("psi", "published", "pinn")
 # The paper's MSE of its Psi-NN.
 PAPER = {"u": 1.854e-4, "v": 1.765e-5, "p": 7.838e-4}
+
+
+def network(method: str, problem: pf.Problem) -> pf.Network:
+    if method == "psi":
+        return pf.Network("psi", structure=pf.discover(problem, tests=("problem",)).structure)
+    return pf.Network("psi", width=10) if method == "published" else pf.Network("pinn", layers=[2, 20, 20, 20, 3])
 
 
 class Looks(pf.Callback):
@@ -60,10 +66,11 @@ def run(method: str, settings: dict[str, float], seed: int, *, seconds: Sequence
     problem = pf.get_problem("cylinder", settings)
     looks = Looks(problem, seconds)
     options = pf.Options(callbacks=[looks], progress=False)
-    solution = pf.solve(problem, NETWORKS[method], pf.GaussNewton(steps, seed=seed), seed=seed, options=options)
+    solution = pf.solve(problem, network(method, problem), pf.GaussNewton(steps, seed=seed), seed=seed, options=options)
     errors = solution.metrics["relative_l2"]
     assert isinstance(errors, dict)
     return {
+        "layers": list(solution.net.structure.layer_sizes),
         "parameters": solution.net.structure.n_parameters,
         "steps": solution.steps,
         "looks": looks.found,
@@ -88,7 +95,7 @@ def line(row: Row) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.cylinder", description=__doc__)
-    parser.add_argument("--methods", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seconds", type=float, nargs="+", default=[30.0, 60.0, 600.0])
     parser.add_argument("--steps", type=int, default=4_000, help="at most")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,7 +63,8 @@ def problem_and_network(name: str, method: str, settings: Settings) -> tuple[Pro
         # interpreter would take minutes.
         points = np.array(problem.conditions[1].sites[0][:FEW])
         (field,) = problem.pde.fields
-        condition = Dirichlet(points, **{field: problem.exact_at(points)[:, 0]})
+        given: dict[str, Any] = {field: problem.exact_at(points)[:, 0]}
+        condition = Dirichlet(points, **given)
         problem = replace(problem, conditions=[condition], exact=None)
     net = build_network(problem, Network(method, width=1 if settings.quick and method == "psi" else None), seed=0)
     return problem, net.to(settings.device)

@@ -36,3 +36,24 @@ def test_its_table_is_the_results_file() -> None:
 def test_it_names_every_setting() -> None:
     for name in re.findall(r"^\| `(\w+)` \| [01] \|", TEXT, re.MULTILINE):
         pf.get_problem("cylinder", {name: 1})
+
+
+def test_errors_and_step_times_are_those_of_the_results() -> None:
+    study, steps = (
+        json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("cylinder_gauss_newton", "flow_step")
+    )
+    found = []
+    for row in study["rows"]:
+        for number in range(2):
+            looks = [run["looks"][number] for run in row["runs"]]
+            worst = [max(look["mse"][field] for look in looks) for field in "uvp"]
+            drag = max(abs(look["drag"] / 20.57046 - 1) for look in looks)
+            found.append([row["runs"][0]["parameters"], study["seconds"][number], *worst, 100 * drag])
+    lines = re.findall(
+        r"^\| (?:Psi-NN|PINN), .* \| (\d+) \| (\d+) s \| (.*) \| (.*) \| (.*) \| (.*) % \|$", TEXT, re.MULTILINE
+    )
+    for line, values in zip(lines, found, strict=True):
+        assert [float(number) for number in line] == pytest.approx(values, rel=0.06)
+    times = [float(time) for time in re.findall(r"(\d+) ms", TEXT)]
+    assert times == [round(found["median"]) for found in steps["milliseconds_per_step"].values()]

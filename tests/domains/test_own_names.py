@@ -19,7 +19,7 @@ from psinn_fast import Box, Disk, Domain, InputError
 TAKEN = (
     "low", "high", "coords", "centre", "is_box", "contains", "boundary_at", "shrunk", "extent", "inside", "outside",
     "interior", "surface", "shares", "check", "random", "grid", "boundary", "outline", "symmetries", "on_boundary",
-    "_measured", "_points", "_near", "_is_finished", "_have",
+    "_measured", "_points", "_distances", "_is_finished", "_have",
 )  # fmt: skip
 FREE = ("size", "lower", "bounds", "dim", "name", "middle", "radius", "_own", "region", "normals", "face")
 
@@ -100,7 +100,7 @@ def test_methods_override_methods() -> None:
             return 3.0
 
     assert len(Known().random(5)) == 5
-    for name in ("surface", "interior", "extent", "_near"):  # other functions of the same names
+    for name in ("surface", "interior", "extent", "_distances"):  # other functions of the same names
         with pytest.raises(InputError, match=f"^Rim: its {name}: '{name}' is a name of the library's own"):
             rim(**{name: lambda self: 1.0})
 

@@ -116,6 +116,18 @@ def test_damage_is_named(made: Path, name: str) -> None:
         pf.reproduce(made, **PAPER)
 
 
+def test_the_last_steps_of_a_run_that_its_time_ended_have_no_row(made: Path) -> None:
+    for name, old, new in (
+        ("history.csv", "\n20,", "\n19,"),
+        ("result.json", '"ended": "done"', '"ended": "time limit"'),
+    ):
+        sealed(made / PINN, name, old, new)
+    assert len(pf.reproduce(made, report_only=True).numbers["runs"]) == 2
+    sealed(made / PINN, "history.csv", "\n19,", "\n18,")
+    (said,) = pf.reproduce(made, report_only=True).missing
+    assert "ends at step 18.0 of 20" in said
+
+
 def test_copies_are_no_seeds(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for copy in ("laplace/paper/pinn/seed-7", "laplace/paper/pinn/seed-0 (copy)", "old/run"):
         shutil.copytree(made / PINN, made / copy)

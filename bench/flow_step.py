@@ -26,7 +26,7 @@ from psinn_fast.training.points.point_orbits import one_point_per_orbit
 
 from .check import Expected, compare
 from .environment import environment
-from .peers import Step, TrainStep
+from .peers import Step, TorchStep, TrainStep
 from .section import Row
 from .timing import at_least, at_most, cell, spread, time_steps
 
@@ -46,7 +46,7 @@ def flow_problem(points: int) -> pf.Problem:
     return replace(problem, conditions=[pf.Residual(both), *problem.conditions[1:]])
 
 
-class NestedFlowStep:
+class NestedFlowStep(TorchStep):
     """The usual PINN of this problem, in plain torch."""
 
     def __init__(self, net: nn.Sequential, problem: pf.Problem, dtype: torch.dtype = torch.float32) -> None:
@@ -87,20 +87,6 @@ class NestedFlowStep:
             + (cylinder[:, 2] - self.pressure).square().mean()
             + outlet[:, 2].square().mean()
         )
-
-    def steps(self, count: int) -> None:
-        for _ in range(count):
-            self.optimizer.zero_grad()
-            self.loss().backward()
-            self.optimizer.step()
-
-    def loss_and_gradient(self) -> tuple[float, Tensor]:
-        loss = self.loss()
-        gradients = torch.autograd.grad(loss, list(self.net.parameters()))
-        return float(loss.detach()), torch.cat([gradient.flatten() for gradient in gradients])
-
-    def parameters(self) -> Tensor:
-        return torch.cat([parameter.detach().flatten() for parameter in self.net.parameters()])
 
 
 def ours(net: pf.PsiMLP, problem: pf.Problem, is_folded: bool = False) -> TrainStep:

@@ -88,7 +88,34 @@ class ByTorch(nn.Module):
         return F.linear(x, weight, bias)
 
 
-class EagerStep:
+class TorchStep:
+    """A loss of a torch module, its gradient by autograd, and a step of torch.optim.Adam."""
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+
+    def loss(self) -> Tensor:
+        raise NotImplementedError
+
+    def step(self) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.loss().backward()
+        self.optimizer.step()
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            self.step()
+
+    def loss_and_gradient(self) -> tuple[float, Tensor]:
+        loss = self.loss()
+        gradients = torch.autograd.grad(loss, list(self.net.parameters()))
+        return float(loss.detach()), torch.cat([gradient.flatten() for gradient in gradients])
+
+    def parameters(self) -> Tensor:
+        return torch.cat([parameter.detach().flatten() for parameter in self.net.parameters()])
+
+
+class EagerStep(TorchStep):
     """Ordinary torch modules, autograd and torch.optim.Adam; subclasses say how the Laplacian is found.
 
     A tied network is expanded from its theta in every step, by differentiable torch operations.
@@ -96,7 +123,7 @@ class EagerStep:
 
     def __init__(self, case: Case, dtype: torch.dtype = torch.float32) -> None:
         net = case.network().to(dtype)
-        self.net: nn.Module = net.to_sequential() if case.structure is None else ByTorch(net)
+        self.net = net.to_sequential() if case.structure is None else ByTorch(net)
         residual, *edges = case.terms(dtype)
         self.x = residual.points[0]
         self.edge_x = torch.cat([edge.points[0] for edge in edges])
@@ -116,23 +143,6 @@ class EagerStep:
     def loss(self) -> Tensor:
         edge_misfit = (self.edge_values() - self.edge_u).square().mean()  # the edges have equally many points
         return self.laplacian().square().mean() + self.n_edges * edge_misfit
-
-    def step(self) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        self.loss().backward()
-        self.optimizer.step()
-
-    def steps(self, count: int) -> None:
-        for _ in range(count):
-            self.step()
-
-    def loss_and_gradient(self) -> tuple[float, Tensor]:
-        loss = self.loss()
-        gradients = torch.autograd.grad(loss, list(self.net.parameters()))
-        return float(loss.detach()), torch.cat([gradient.flatten() for gradient in gradients])
-
-    def parameters(self) -> Tensor:
-        return torch.cat([parameter.detach().flatten() for parameter in self.net.parameters()])
 
     @torch.no_grad()
     def restart(self) -> None:

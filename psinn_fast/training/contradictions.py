@@ -32,6 +32,8 @@ from .doubts import ALLOWED
 
 # Of the smallest weight, what is given up has; of the largest diagonal element, what is rounding.
 _GIVEN_UP, _ROUNDING = 1e-4, 1e-12
+# Of the largest loss, what any is taken for at least: of terms that hold exactly rounding would hide all others.
+_TIGHT, _SMALLEST = 1e-8, 1e-28
 # Of the power method: less than a factor of two from the largest is near enough.
 _ITERATIONS = 12
 # Parts of more are not given up one by one; points by which a part is known, along each axis.
@@ -40,7 +42,6 @@ _MOST_PARTS, _PER_PART = 12, {1: 1, 2: 100, 3: 15}
 # A term's number, and the part of the boundary on which its rows are, if it may be given up.
 Block = tuple[int, str]
 Parts = npt.NDArray[np.object_]
-_SMALLEST = 1e-300
 
 
 class Without:
@@ -62,6 +63,8 @@ class Without:
         losses: Sequence[float],
     ) -> None:
         weights = [condition.weight for condition in problem.conditions]
+        counted = [loss for loss, weight in zip(losses, weights, strict=True) if weight]
+        least = max(_TIGHT * max(counted, default=0.0), _SMALLEST)
         self._weights, self._grams, self._slopes = dict[Block, float](), dict[Block, Tensor](), dict[Block, Tensor]()
         self._allowed = dict[Block, float]()
         for i, (term, rows, r) in enumerate(zip(terms, jacobians, residuals, strict=True)):
@@ -70,7 +73,7 @@ class Without:
             parts = _parts(problem, i, term)
             for part in np.unique(parts):
                 own = torch.from_numpy(np.repeat(parts == part, len(r) // len(parts))).to(r.device)
-                self._weights[i, part], self._allowed[i, part] = weights[i], 1 / max(losses[i], _SMALLEST)
+                self._weights[i, part], self._allowed[i, part] = weights[i], 1 / max(losses[i], least)
                 self._grams[i, part], self._slopes[i, part] = rows[own].T @ rows[own], rows[own].T @ r[own]
         self._groups = _groups(problem, self._grams)
         start = self._minimum(frozenset()) if self._groups else None

@@ -109,7 +109,11 @@ def _hidden_and_changes(
         for condition, loss, term in zip(problem.conditions, losses, terms, strict=True)
     ]
     first, second = zip(*halves, strict=True)
-    blocks = [torch.cat([torch.cat([*space.rows([term], [1.0])]) for space in spaces], 1) for term in first]
+    # Of terms that weigh nothing there are no rows.
+    blocks = [
+        torch.cat([torch.cat([*space.rows([term], [1.0])]) for space in spaces], 1) if weight else x.new_empty(0, n)
+        for term, weight in zip(first, weights, strict=True)
+    ]
     jacobian = torch.cat([math.sqrt(weight) * rows for weight, rows in zip(weights, blocks, strict=True) if weight])
     longest = float(jacobian.square().sum(0).max().sqrt())
     if not math.isfinite(longest):

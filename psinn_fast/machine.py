@@ -13,13 +13,15 @@ import torch
 _GIT_SECONDS = 20
 
 
-def processor_name() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """With family and model, where the system gives them: in a virtual machine the name may be the maker's alone."""
+    if not cpuinfo.exists():
+        return platform.processor() or platform.machine()
+    first = cpuinfo.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
+    known = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}
+    name = known.get("model name") or platform.processor() or platform.machine()
+    numbers = [f"{what} {known[key]}" for what, key in (("family", "cpu family"), ("model", "model")) if key in known]
+    return f"{name} ({', '.join(numbers)})" if numbers else name
 
 
 def commit() -> str | None:

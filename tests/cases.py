@@ -106,15 +106,23 @@ def some_weights(terms: Sequence[Term]) -> Tensor:
     return torch.tensor(numbers, dtype=like.dtype, device=like.device)
 
 
-def plain_residuals(structure: Structure, theta: Tensor, coefficients: Tensor, term: Term, plain: Plain) -> Tensor:
-    """(N, m), by nested autograd, in theta's precision."""
+def plain_residuals(
+    structure: Structure,
+    theta: Tensor,
+    coefficients: Tensor,
+    term: Term,
+    plain: Plain,
+    coordinates: Tensor | None = None,
+) -> Tensor:
+    """(N, m), by nested autograd, in theta's precision. ``coordinates``: what a residual reads of the points itself."""
     at = [site.to(theta.dtype).requires_grad_() for site in term.points.clone()]
     outputs = [mlp(structure, theta, x) for x in at]
 
     def d(*index: int, field: int = 0, site: int = 0) -> Tensor:
         return nested_autograd(outputs[site][:, field], at[site], index)
 
-    return torch.stack([*plain(d, torch.stack(at), term.columns.to(theta.dtype), coefficients)], 1)
+    own = torch.stack(at) if coordinates is None else coordinates
+    return torch.stack([*plain(d, own, term.columns.to(theta.dtype), coefficients)], 1)
 
 
 def plain_losses(structure, theta, coefficients, terms, plains):

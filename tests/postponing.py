@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import Backend
+from psinn_fast.networks import postponed, values, waiting_jets
 from psinn_fast.networks.derivatives import Derivatives, derivatives
 from psinn_fast.networks.mlp import PsiMLP
 from psinn_fast.networks.waiting import Waiting
@@ -35,6 +37,28 @@ def target(seed: int = 3) -> Tensor:
     return random_points(N, 1, seed)[:, 0]
 
 
+def wait_from_the_first_call(monkeypatch: pytest.MonkeyPatch, order: int) -> None:
+    """``net(x)`` waits however few the points, as if derivatives up to this order had been asked for before."""
+    wait_however_few(monkeypatch)
+    begin = values._Memory.begin
+
+    def warm(self: Any, shape: torch.Size, is_training: bool) -> tuple[Any, Any]:
+        known, own = begin(self, shape, is_training)
+        orders = itertools.product(range(order + 1), repeat=shape[-1])
+        known.channels |= {index for index in orders if 0 < sum(index) <= order}
+        return known, own
+
+    monkeypatch.setattr(values._Memory, "begin", warm)
+
+
+def wait_however_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few the points, and whatever the backend."""
+    monkeypatch.setattr(postponed, "FEWEST", 1)
+    monkeypatch.setattr(waiting_jets, "FEWEST", 1)
+    monkeypatch.setattr(waiting_jets, "PER_NOTE", 0)
+    monkeypatch.setattr(postponed, "BACKENDS", (get_backend("auto", torch.device("cpu")).name,))
+
+
 class Watched:
     """The calls of a backend's operations."""
 
@@ -42,7 +66,7 @@ class Watched:
         self.calls: list[str] = []
         engine = get_backend("auto", torch.device("cpu"))
         kind = type(getattr(engine, "first", engine))  # behind it is the reference, for what is beyond its limits
-        for name in ("jets", "jets_backward", "loss_and_gradient"):
+        for name in ("jets", "jets_backward", "residuals_backward"):
             monkeypatch.setattr(kind, name, self._counting(name, getattr(Backend, name)))
 
     def _counting(self, name: str, method: Any) -> Any:

@@ -36,7 +36,7 @@ from .integrals import (
     integral_loss,
     integral_residuals,
 )
-from .operations import LossAndGradient, Term, TrainReport
+from .operations import LossAndGradient, PulledBack, Term, TrainReport
 from .returned import reason, with_checked_results
 from .sums import ByOperations, Network, batches, losses_and_gradient
 
@@ -194,15 +194,22 @@ class Backend(ABC):
 
     @torch.no_grad()
     def residuals_backward(
-        self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """J^T s for s (n_rows, m), J the Jacobian of `residuals`: (P,) for theta and (K,) for the coefficients."""
+        self,
+        plan: Plan,
+        theta: Tensor,
+        coefficients: Tensor,
+        term: Term,
+        s: Tensor,
+        need_x: bool = False,
+        need_r: bool = False,
+    ) -> PulledBack:
+        """J^T s for s (n_rows, m), J the Jacobian of `residuals`; with ``need_r`` these, too, from the same pass."""
         check_terms(plan, theta, coefficients, [term])
         check_like("s", s, theta, (term.n_rows, term.program.n_residuals))
         self._check_limits(plan, (term.program.channels,), theta)
         if term.quadrature is not None:
-            return integral_backward(self, plan, theta, coefficients, term, s)
-        return self._residuals_backward(plan, theta, coefficients, term, s)
+            return integral_backward(self, plan, theta, coefficients, term, s, need_x, need_r)
+        return self._residuals_backward(plan, theta, coefficients, term, s, need_x, need_r)
 
     @torch.no_grad()
     def residual_jacobian(
@@ -289,8 +296,8 @@ class Backend(ABC):
         return torch.stack(self._evaluation(plan, theta, coefficients, term).residuals(), 1)
 
     def _residuals_backward(
-        self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor
-    ) -> tuple[Tensor, Tensor]:
+        self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor, need_x: bool, need_r: bool
+    ) -> PulledBack:
         """`residuals_backward`. By default the program's adjoint in torch, between `_jets` and `_jets_backward`."""
         at = self._evaluation(plan, theta, coefficients, term)
         jets_bar, coefficients_bar = torch.zeros_like(at.jets), torch.zeros_like(coefficients)
@@ -298,7 +305,9 @@ class Backend(ABC):
             coefficients_bar[k] += value.sum()
         grad = jets_bar.transpose(1, 2).flatten(0, 1).contiguous()
         x = term.points.flatten(0, 1)
-        return self._jets_backward(plan, theta, x, term.program.channels, grad, False)[0], coefficients_bar
+        theta_bar, x_bar = self._jets_backward(plan, theta, x, term.program.channels, grad, need_x)
+        by_points = None if x_bar is None else x_bar.view(term.points.shape)
+        return PulledBack(theta_bar, coefficients_bar, by_points, torch.stack(at.residuals(), 1) if need_r else None)
 
     def _residual_jacobian(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> tuple[Tensor, Tensor]:
         """`residual_jacobian` at all points of the term. By default the reference's."""

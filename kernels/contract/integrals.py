@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..language.regularizer import Regularizer
 from ..network.plan import Plan
-from .operations import LossAndGradient, Term
+from .operations import LossAndGradient, PulledBack, Term
 from .sums import chunk_rows
 
 if TYPE_CHECKING:
@@ -34,17 +34,30 @@ def integral_residuals(backend: Backend, plan: Plan, theta: Tensor, coefficients
 
 
 def integral_backward(
-    backend: Backend, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor
-) -> tuple[Tensor, Tensor]:
+    backend: Backend,
+    plan: Plan,
+    theta: Tensor,
+    coefficients: Tensor,
+    term: Term,
+    s: Tensor,
+    need_x: bool = False,
+    need_r: bool = False,
+) -> PulledBack:
     """J^T s for s (1, m), J the Jacobian of R."""
     theta_bar, coefficients_bar = torch.zeros_like(theta), torch.zeros_like(coefficients)
+    by_points: list[Tensor] = []
+    total = theta.new_zeros(term.program.n_residuals) if need_r else None
     for q, part in _chunks(plan, term):
-        by_theta, by_coefficients = backend._residuals_backward(
-            plan, theta, coefficients, part, (q[:, None] * s).contiguous()
+        found = backend._residuals_backward(
+            plan, theta, coefficients, part, (q[:, None] * s).contiguous(), need_x, need_r
         )
-        theta_bar += by_theta
-        coefficients_bar += by_coefficients
-    return theta_bar, coefficients_bar
+        theta_bar += found.theta
+        coefficients_bar += found.coefficients
+        by_points += [] if found.points is None else [found.points]
+        if total is not None and found.residuals is not None:
+            total += q @ found.residuals
+    x_bar = torch.cat(by_points, 1) if need_x else None
+    return PulledBack(theta_bar, coefficients_bar, x_bar, None if total is None else total[None])
 
 
 def integral_jacobian(
@@ -53,7 +66,7 @@ def integral_jacobian(
     """R (1, m) and its Jacobian (1, m, P + K)."""
     r = integral_residuals(backend, plan, theta, coefficients, term)
     units = torch.eye(term.program.n_residuals, dtype=theta.dtype, device=theta.device)
-    rows = [torch.cat(integral_backward(backend, plan, theta, coefficients, term, unit[None])) for unit in units]
+    rows = [torch.cat(integral_backward(backend, plan, theta, coefficients, term, unit[None])[:2]) for unit in units]
     return r, torch.stack(rows)[None]
 
 
@@ -82,8 +95,9 @@ def integral_loss(
         if term.quadrature is not None:
             r = integral_residuals(backend, plan, theta, coefficients, term)
             losses[i] = r.square().sum()
-            by_theta, by_coefficients = integral_backward(backend, plan, theta, coefficients, term, 2 * weights[i] * r)
-            theta_bar, coefficients_bar = theta_bar + by_theta, coefficients_bar + by_coefficients
+            s = 2 * weights[i] * r
+            by_term = integral_backward(backend, plan, theta, coefficients, term, s)
+            theta_bar, coefficients_bar = theta_bar + by_term.theta, coefficients_bar + by_term.coefficients
     return LossAndGradient(losses, penalty, theta_bar, coefficients_bar)
 
 
@@ -102,7 +116,7 @@ def integral_gradients(
         if term.quadrature is not None:
             r = integral_residuals(backend, plan, theta, coefficients, term)
             losses[i] = r.square().sum()
-            gradients[i] = torch.cat(integral_backward(backend, plan, theta, coefficients, term, 2 * r))
+            gradients[i] = torch.cat(integral_backward(backend, plan, theta, coefficients, term, 2 * r)[:2])
     return losses, gradients
 
 

@@ -87,6 +87,19 @@ class LossAndGradient(NamedTuple):
     coefficients: Tensor
 
 
+class PulledBack(NamedTuple):
+    """J^T s, J the Jacobian of a term's residuals, for theta (P,), the coefficients (K,) and, if asked, the points.
+
+    ``points`` (n_sites, N, d): as far as the network reads them; what else a program makes of coordinates counts as
+    given. ``residuals`` (n_rows, m): if asked, the residuals themselves, unweighted.
+    """
+
+    theta: Tensor
+    coefficients: Tensor
+    points: Tensor | None
+    residuals: Tensor | None
+
+
 class TrainReport(NamedTuple):
     """``losses`` (steps done, T + 1) on the CPU: every term, then the penalty, each *before* that step's update.
 

@@ -15,7 +15,7 @@ from ..language.channels import ChannelSet
 from ..network.plan import Plan
 from .adam import AdamState
 from .checks import check_like
-from .operations import LossAndGradient, Term, TrainReport
+from .operations import LossAndGradient, PulledBack, Term, TrainReport
 
 Method = Callable[..., Any]
 
@@ -106,11 +106,20 @@ def _residuals(what: str, found: Any, plan: Plan, theta: Tensor, coefficients: T
 
 
 def _residuals_backward(
-    what: str, found: Any, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor
-) -> None:
-    by_theta, by_coefficients = _parts(what, found, ("gradient for theta", "gradient for the coefficients"))
-    check_like(f"{what}, gradient for theta (P,)", by_theta, theta, tuple(theta.shape))
-    check_like(f"{what}, gradient for the coefficients (K,)", by_coefficients, theta, tuple(coefficients.shape))
+    what: str, found: Any, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor, need_x: bool,
+    need_r: bool,
+) -> None:  # fmt: skip
+    if not isinstance(found, PulledBack):
+        raise InputError(f"{what}: expected a PulledBack, got {_said(found)}")
+    check_like(f"{what}, gradient for theta (P,)", found.theta, theta, tuple(theta.shape))
+    check_like(f"{what}, gradient for the coefficients (K,)", found.coefficients, theta, tuple(coefficients.shape))
+    points: Any = found.points
+    residuals: Any = found.residuals
+    if need_x:
+        check_like(f"{what}, points (n_sites, N, d), which need_x asks for", points, theta, tuple(term.points.shape))
+    if need_r:
+        shape = term.n_points, term.program.n_residuals
+        check_like(f"{what}, residuals (N, m), which need_r asks for", residuals, theta, shape)
 
 
 def _residual_jacobian(what: str, found: Any, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> None:

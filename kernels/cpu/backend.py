@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..contract.adam import AdamState
 from ..contract.base import Backend
-from ..contract.operations import LossAndGradient, Term, TrainReport
+from ..contract.operations import LossAndGradient, PulledBack, Term, TrainReport
 from ..language.channels import ChannelSet
 from ..language.regularizer import Regularizer
 from ..memory import readable
@@ -127,6 +127,23 @@ class CpuBackend(Backend, is_checked=False):
         if failure >= 0:
             state.restore_good()
         return TrainReport(losses[:done].clone() if done < steps else losses, failure if failure >= 0 else None)
+
+    def _residuals_backward(
+        self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor, need_x: bool, need_r: bool
+    ) -> PulledBack:
+        engine = self._engine(theta, plan)
+        theta, coefficients, s = readable(theta), readable(coefficients), readable(s)
+        (native_term,), keep = _terms([term], theta.new_ones(1))
+        theta_bar, coefficients_bar = torch.empty_like(theta), torch.empty_like(coefficients)
+        x_bar = torch.empty_like(term.points, memory_format=torch.contiguous_format) if need_x else None
+        r = theta.new_empty(term.n_points, term.program.n_residuals) if need_r else None
+        engine(
+            "residuals_backward", native_term, theta.data_ptr(), coefficients.data_ptr(), coefficients.numel(),
+            s.data_ptr(), theta_bar.data_ptr(), coefficients_bar.data_ptr(), 0 if x_bar is None else x_bar.data_ptr(),
+            0 if r is None else r.data_ptr(),
+        )  # fmt: skip
+        del keep
+        return PulledBack(theta_bar, coefficients_bar, x_bar, r)
 
     def _residual_jacobian(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> tuple[Tensor, Tensor]:
         engine = self._engine(theta, plan)

@@ -6,66 +6,25 @@ cotangent. With ``create_graph=True`` the gradient for the points is a sum of co
     d/dx_i sum_c <g_c, J_c> = sum_c <g_c, J_(c + e_i)>,
 
 which are channels of the same jet, or of a larger one: so it is as differentiable as the jet itself, and all cotangents
-come together in one adjoint. What was asked for of a network is remembered, so that the next call computes it at once.
+come together in one adjoint.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..kernels import kernels_for
 from ..kernels.contract import Backend
-from ..kernels.errors import InputError
-from ..kernels.language.channels import MAX_INPUTS, MAX_ORDER, Channel, ChannelSet, Laplacian, MultiIndex
+from ..kernels.language.channels import MAX_ORDER, Channel, ChannelSet, Laplacian, MultiIndex
 from ..kernels.network.plan import Plan
 from .operators import may_have_tangents
 
-if TYPE_CHECKING:
-    from .mlp import PsiMLP
-
-# Of fewer points than this part of the widest layer, getting the weights ready costs more than torch's operations.
-_FEW = 2
-# Calls of one shape whose requests are remembered: several point sets of a loss may have it; and shapes.
-_CALLS, _SHAPES = 8, 32
 _TORCH_FUNCTION = getattr(Tensor.__torch_function__, "__func__", None)
-
-
-class _Memory:
-    """Which channels the last calls turned out to need, by the shape of their points."""
-
-    def __init__(self) -> None:
-        self._requests: OrderedDict[torch.Size, deque[set[Channel]]] = OrderedDict()
-
-    def begin(self, shape: torch.Size, is_training: bool) -> tuple[frozenset[Channel], set[Channel]]:
-        """What the last calls of this shape needed, and where to note what this one needs.
-
-        Of a new shape, a last and smaller batch for instance, that is what the call before it is known to need; in
-        evaluation, where values at many points may be all that is wanted, nothing.
-        """
-        calls = self._requests.get(shape)
-        if calls is None:
-            before = next(reversed(self._requests.values()), ()) if is_training else ()
-            calls = deque(before, maxlen=_CALLS)
-            self._requests[shape] = calls
-            if len(self._requests) > _SHAPES:
-                self._requests.popitem(last=False)
-        self._requests.move_to_end(shape)
-        known: frozenset[Channel] = frozenset().union(*calls)
-        own: set[Channel] = set()
-        calls.append(own)
-        return known, own
-
-
-# Not kept in the networks, which are copied and pickled.
-_MEMORIES: WeakKeyDictionary[PsiMLP, _Memory] = WeakKeyDictionary()
 
 
 @dataclass
@@ -78,30 +37,6 @@ class _Asked:
     nodes: tuple[Any, Any]
     needed: set[Channel]
     larger: dict[ChannelSet, tuple[Tensor, ...]] = field(default_factory=dict)
-
-
-def value(net: PsiMLP, x: Tensor) -> Tensor | None:
-    """The outputs at x (..., d) by the kernels; None where torch's own operations have to, or do so sooner."""
-    theta, plan = net.theta, net.plan
-    if torch.is_autocast_enabled(theta.device.type):
-        return None
-    for what, own, expected in (("", x.dtype, theta.dtype), ("device ", x.device, theta.device)):
-        if own != expected:
-            raise InputError(f"x: expected {what}{expected} like theta, got {own}; write x.to(net.theta)")
-    points, numbers = x.shape[:-1].numel(), plain(x)
-    if points * _FEW < plan.widest or plan.d_in > MAX_INPUTS or are_transformed(theta, numbers):
-        return None
-    known: frozenset[Channel] = frozenset()
-    needed: set[Channel] = set()
-    if x.requires_grad and torch.is_grad_enabled():
-        known, needed = _MEMORIES.setdefault(net, _Memory()).begin(x.shape, net.training)
-    channels = _closure(plan.d_in, known)
-    engine = kernels_for(plan, channels, theta.dtype, theta.device)
-    if engine is None:
-        return None
-    found = jets(engine, plan, theta, numbers.reshape(points, plan.d_in), channels, needed)[0]
-    found = found.view(*x.shape[:-1], plan.d_out)
-    return found if numbers is x else found.as_subclass(type(x))
 
 
 def jets(
@@ -194,20 +129,25 @@ class _Jets(torch.autograd.Function):
         return theta_bar, x_bar, None
 
 
-def theta_gradient(
-    engine: Backend, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, given: Mapping[Channel, Tensor]
-) -> Tensor:
-    """Of the sum of cotangents (N, F) times jets, for theta; with a graph if grad mode is on."""
+def adjoint(
+    engine: Backend,
+    plan: Plan,
+    theta: Tensor,
+    x: Tensor,
+    channels: ChannelSet,
+    given: Mapping[Channel, Tensor],
+    needed: tuple[bool, bool] = (True, False),
+) -> tuple[Tensor | None, Tensor | None]:
+    """Of the sum of cotangents (N, F) times jets, for theta and for x where ``needed``; with a graph in grad mode."""
     asked = _Asked(engine, plan, channels, (None, None), set())
     given = {channel: plain(grad) for channel, grad in given.items() if not _is_zero(grad)}
+    need_theta, need_x = needed
     if not given:
-        return torch.zeros_like(theta)
+        return torch.zeros_like(theta) if need_theta else None, torch.zeros_like(x) if need_x else None
     if torch.is_grad_enabled() or not all(torch._C._has_storage(grad) for grad in given.values()):
-        found = _differentiable_adjoint(asked, theta, x, given, (True, False))[0]
-    else:
-        found = _fused_adjoint(asked, theta, x, given, False)[0]
-    assert found is not None
-    return found
+        by_theta, by_x = _differentiable_adjoint(asked, theta, x, given, needed)
+        return by_theta, by_x
+    return _fused_adjoint(asked, theta, x, given, need_x)
 
 
 def is_asked_for(node: Any) -> bool:
@@ -248,7 +188,7 @@ def _equal_seconds(given: Mapping[Channel, Tensor]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=1024)
-def _closure(n_inputs: int, wanted: frozenset[Channel]) -> ChannelSet:
+def closure(n_inputs: int, wanted: frozenset[Channel]) -> ChannelSet:
     return ChannelSet.closure(n_inputs, wanted)
 
 

@@ -20,10 +20,10 @@ from .changes import changed
 from .digests import EXTRA, digest, is_digest_of
 from .evaluation import at_points
 from .initialisation import drawn
-from .jets import value
 from .recording import WATCHER
 from .sequential import independent_weights, linear_layers, ordinary_layer
 from .structure import Structure
+from .values import value
 
 if sys.version_info >= (3, 11):
     from typing import Self
@@ -37,7 +37,7 @@ class PsiMLP(nn.Module):
     Every W, b is a signed copy of theta; c, h and s are the structure's centre and scales, most often 0, 1 and 1.
 
     Drop-in for ``nn.Sequential(nn.Linear, nn.Tanh, ..., nn.Linear)``: ``net(x)`` maps (..., d_in) to (..., d_out), on
-    any device, differentiable to any order: by the kernels where they can (`networks/jets.py`), else by torch's own
+    any device, differentiable to any order: by the kernels where they can (`networks/values.py`), else by torch's own
     operations. The only parameter is the vector ``theta`` of independent weights
     and biases, so the relations hold exactly whatever optimiser moves it. A ``state_dict`` knows its structure, and
     ``load_state_dict`` refuses that of another one, or of other scales, with an `InputError`.

@@ -24,14 +24,19 @@ class Step(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """A program. ``gradients``: (an input, the register of what it is multiplied by).
+    """A program.
 
-    The inputs come with their types: a column and a coefficient of one number are equal tuples.
+    Attributes:
+        inputs: with their types: a column and a coefficient of one number are equal tuples.
+        gradients: (an input, the register of what it is multiplied by).
+        outputs: registers whose numbers are wanted, which the first ``n_forward`` steps compute.
     """
 
     inputs: tuple[tuple[type, Any], ...]
     steps: tuple[Step, ...]
     gradients: tuple[tuple[int, int], ...]
+    outputs: tuple[int, ...]
+    n_forward: int
 
 
 def with_laplacians(given: Steps) -> Steps:
@@ -67,11 +72,18 @@ def _collapsed(given: Steps, laplacian: Leaf, parts: set[tuple[type, Any]]) -> S
     inputs = [own for own in given.inputs if own not in parts] + [(Leaf, laplacian)]
     at = {-1 - k: -1 - inputs.index(own) for k, own in enumerate(given.inputs) if own not in parts}
     at |= {k: number for number, k in enumerate(kept)} | dict.fromkeys(whole, -len(inputs))
-    if not at.keys() >= {operand for k in kept for operand in given.steps[k].operands} | factors:
+    read = {operand for k in kept for operand in given.steps[k].operands}
+    if not at.keys() >= read | factors | {*given.outputs}:
         return None
     steps = [given.steps[k]._replace(operands=tuple(at[own] for own in given.steps[k].operands)) for k in kept]
     gradients = [(at[own], at[value]) for own, value in given.gradients if own not in old]
-    return Steps(tuple(inputs), tuple(steps), (*gradients, (-len(inputs), at[factors.pop()])))
+    return Steps(
+        tuple(inputs),
+        tuple(steps),
+        (*gradients, (-len(inputs), at[factors.pop()])),
+        tuple(at[own] for own in given.outputs),
+        sum(k < given.n_forward for k in kept),
+    )
 
 
 def _sums(steps: Iterable[Step], parts: set[int]) -> dict[int, set[int]]:

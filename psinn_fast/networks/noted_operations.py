@@ -26,15 +26,33 @@ class Emitter(Protocol):
 Rule = Callable[..., int]
 
 
+class Reduction(NamedTuple):
+    """To one number, or to one per point.
+
+    Attributes:
+        whole: the operation that reduces one column, and takes the first ``n_kept`` arguments behind the operands.
+        is_mean: of several columns, the mean of theirs.
+        dims: from the arguments behind the operands and the number of dimensions to the dimensions that go, and whether
+            they are kept as 1; None: another reduction.
+    """
+
+    whole: Any
+    is_mean: bool
+    dims: Callable[[tuple[Any, ...], int], tuple[tuple[int, ...], bool] | None]
+    n_kept: int = 0
+
+
 class Operation(NamedTuple):
     """``rule``: what it is in a program; of a reduction, what it is the sum of over the points.
 
     ``n_operands``: of how many arguments, where others follow that say how it is reduced; None: of all.
+    ``is_single``: of one column only.
     """
 
     rule: Rule
-    is_sum: bool = False
+    reduction: Reduction | None = None
     n_operands: int | None = None
+    is_single: bool = False
 
 
 def _unary(op: str) -> Rule:
@@ -106,6 +124,17 @@ def _mse_loss(to: Emitter, a: Any, b: Any, reduction: int = _MEAN) -> int:
     return to.add("mul", to.number(1.0 / to.n_points), square) if reduction == _MEAN else square
 
 
+def _dims(rest: tuple[Any, ...], n_dims: int) -> tuple[tuple[int, ...], bool] | None:
+    """Of sums and means: () or (dimensions, whether they are kept)."""
+    dims, keeps = (*rest, *(None, False)[len(rest) :])[:2]
+    every = tuple(range(n_dims))
+    return (tuple(sorted(d % n_dims for d in dims)) if dims and n_dims else every), bool(keeps)
+
+
+def _is_reduced(rest: tuple[Any, ...], n_dims: int) -> tuple[tuple[int, ...], bool] | None:
+    return (tuple(range(n_dims)), False) if rest in ((), (_MEAN,), (_SUM,)) else None
+
+
 _UNARY = (
     "neg", "reciprocal", "sqrt", "exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "atan", "abs", "sign",
 )  # fmt: skip
@@ -124,22 +153,18 @@ NOTED = {
     _ATEN.div.Scalar: Operation(_div),
     _ATEN.pow.Tensor_Scalar: Operation(_pow),
     _ATEN.tanh_backward.default: Operation(_tanh_backward),
-    _ATEN.mse_loss_backward.default: Operation(_mse_loss_backward, n_operands=3),
-    # From numbers per point to one number, over all points or along an axis, which is the only one.
-    _ATEN.sum.default: Operation(_sum, True, 1),
-    _ATEN.sum.dim_IntList: Operation(_sum, True, 1),
-    _ATEN.mean.default: Operation(_mean, True, 1),
-    _ATEN.mean.dim: Operation(_mean, True, 1),
-    _ATEN.mse_loss.default: Operation(_mse_loss, True, 2),
+    _ATEN.mse_loss_backward.default: Operation(_mse_loss_backward, None, 3, is_single=True),
+    _ATEN.sum.default: Operation(_sum, Reduction(_ATEN.sum.default, False, _dims), 1),
+    _ATEN.sum.dim_IntList: Operation(_sum, Reduction(_ATEN.sum.default, False, _dims), 1),
+    _ATEN.mean.default: Operation(_mean, Reduction(_ATEN.mean.default, True, _dims), 1),
+    _ATEN.mean.dim: Operation(_mean, Reduction(_ATEN.mean.default, True, _dims), 1),
+    _ATEN.mse_loss.default: Operation(
+        _mse_loss, Reduction(_ATEN.mse_loss.default, False, _is_reduced, n_kept=1), 2, is_single=True
+    ),
 }
-
-
-def is_whole(operation: Operation, args: tuple[Any, ...]) -> bool:
-    """Whether a reduction of vectors gives a number, their mean or sum."""
-    others = args[operation.n_operands :]
-    if operation.rule is _mse_loss:
-        return others in ((), (_MEAN,), (_SUM,))
-    return not others or (len(others) == 1 and list(others[0]) in ([0], [-1]))
+ADD, MUL = _ATEN.add.Tensor, _ATEN.mul.Tensor
+# Zero where the first operand is; products also where the second one is.
+VANISHING = {MUL, _ATEN.mul.Scalar, _ATEN.neg.default, _ATEN.div.Tensor, _ATEN.div.Scalar}
 
 
 # These need the shape of a tensor, and none of its numbers.
@@ -150,13 +175,3 @@ LIKE = {
         "new_empty", "new_zeros", "new_ones", "new_full",
     )
 }  # fmt: skip
-_SHAPED = {_ATEN.expand.default, _ATEN.view.default}
-_UNSHAPED = {_ATEN.detach.default, _ATEN.alias.default}
-
-
-def is_alias(func: Any, args: tuple[Any, ...]) -> bool:
-    """Whether it gives the whole tensor again, in the same memory and the same shape."""
-    if func in _SHAPED and len(args) == 2:
-        shape, wanted = tuple(args[0].shape), tuple(args[1])
-        return wanted == shape or (wanted == (-1,) and len(shape) == 1)
-    return (func in _UNSHAPED or (func is _ATEN.squeeze.default and 1 not in args[0].shape)) and len(args) == 1

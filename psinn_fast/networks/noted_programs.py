@@ -7,7 +7,7 @@ and a program that computes g from J where others compute adjoints of residuals 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..kernels.contract import Term
 from ..kernels.language.channels import ChannelSet
 from ..kernels.language.program import Adjoint, Coefficient, Column, Input, Instruction, Jet, Program
 from .noted_laplacians import Leaf, Step, Steps, with_laplacians
-from .notes import Call, JetNote, Note, below, numbers
+from .notes import Call, ConstantNote, GivenNote, JetNote, Note, below, numbers
 
 # Programs of more instructions are left to torch's operations, which take memory for one after the other.
 _MOST = 1000
@@ -63,6 +63,10 @@ class _Emitter:
             return self._given(numbers(note))
         if isinstance(note, JetNote):
             return self.jet(note.number)
+        if isinstance(note, ConstantNote):
+            return self.number(note.number)
+        if isinstance(note, GivenNote):
+            return self._given(numbers(note))
         return self.by_rule(note)
 
     def by_rule(self, note: Note) -> int:
@@ -77,17 +81,25 @@ class _Emitter:
         return self._registers[id(tensor)]
 
 
-def gradient(call: Call, cotangents: Mapping[int, Note | Tensor]) -> Tensor | None:
-    """For theta, of the sum of cotangents times derivatives, whose numbers are not needed for it; None where they are.
+def gradient(
+    call: Call, cotangents: Mapping[int, Note | Tensor], need_x: bool = False, others: Sequence[Note] = ()
+) -> tuple[Tensor | None, Tensor | None]:
+    """For theta (P,) and, if asked, the points (N, d): of the sum of cotangents times derivatives.
 
-    What was made of the derivatives and has one number, as a loss, is known from then on.
+    Their numbers are not needed for it. None where they are.
+
+    What was made of the derivatives and has one number, as a loss, is known from then on, and so are ``others``.
 
     Args:
         cotangents: by number of the derivative, (N,).
+        need_x: asks for the points' gradient.
+        others: of this call alone, and whose numbers are wanted, too.
     """
     to, sums = _Emitter(call), call.open_sums()
-    # The residual 1 is there for its adjoint, which is 1 at points, and 0 where kernels fill up their vectors.
+    # A residual for its adjoint, which is 1 at points, and 0 where kernels fill up their vectors.
     to.number(1.0)
+    outputs = tuple(map(to.of, others))
+    n_forward = len(to.steps)
     one = to.input(Adjoint(0))
     by_input: dict[int, int] = {}
     for number, cotangent in cotangents.items():
@@ -99,20 +111,24 @@ def gradient(call: Call, cotangents: Mapping[int, Note | Tensor]) -> Tensor | No
     first = len(to.shared)
     gradients += [(to.input(Coefficient(first + k)), own) for k, own in enumerate(summed)]
     if len(to.steps) > _MOST:
-        return None
-    program = program_of(call.plan.d_in, Steps(tuple(to.inputs), tuple(to.steps), tuple(gradients)))
+        return None, None
+    steps = Steps(tuple(to.inputs), tuple(to.steps), tuple(gradients), outputs, n_forward)
+    program = program_of(call.plan.d_in, steps)
     theta, n = call.theta, call.n_points
     columns = _side_by_side(to.columns) if to.columns else theta.new_empty(n, 0)
     coefficients = theta.new_zeros(len(sums))
     if to.shared:
         coefficients = torch.cat([torch.stack(to.shared), coefficients])
     term = Term("derivatives", program, call.x[None], columns)
-    weights = _weights(n, theta.dtype, theta.device)
-    found = call.engine.loss_and_gradient(call.plan, theta, coefficients, [term], weights)
+    ones = _ones(n, 1 + len(others), theta.dtype, theta.device)
+    found = call.engine.residuals_backward(call.plan, theta, coefficients, term, ones, need_x, bool(others))
     for k, note in enumerate(sums):
         note.settle(found.coefficients[first + k])
+    if found.residuals is not None:
+        for note, known in zip(others, found.residuals.t()[1:].contiguous(), strict=True):
+            note.settle(known)
     call.settle()
-    return found.theta
+    return found.theta, None if found.points is None else found.points[0]
 
 
 def _side_by_side(columns: list[Tensor]) -> Tensor:
@@ -120,15 +136,15 @@ def _side_by_side(columns: list[Tensor]) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def _weights(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """With which the residual 1 has the adjoint 1: that is 2 weight / N times the residual."""
-    return torch.full((1,), n / 2, dtype=dtype, device=device)
+def _ones(n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.ones(n, m, dtype=dtype, device=device)
 
 
 @lru_cache(maxsize=256)
 def program_of(n_inputs: int, given: Steps) -> Program:
-    """The first step is the residual."""
-    inputs, steps, gradients = with_laplacians(given)
+    """Residuals are the first step and the outputs."""
+    given = with_laplacians(given)
+    inputs, steps, gradients = given.inputs, given.steps, given.gradients
     channels = ChannelSet.closure(n_inputs, [own.channel for _, own in inputs if isinstance(own, Leaf)])
     meanings: list[Input] = [
         Jet(0, own.field, channels.position(own.channel)) if isinstance(own, Leaf) else own for _, own in inputs
@@ -147,7 +163,7 @@ def program_of(n_inputs: int, given: Steps) -> Program:
         sum(isinstance(meaning, Column) for meaning in meanings),
         tuple(meanings),
         tuple(map(instruction, steps)),
-        1,
-        (moved(0),),
+        given.n_forward,
+        (moved(0), *map(moved, given.outputs)),
         tuple((-1 - own, moved(value)) for own, value in gradients),
     )

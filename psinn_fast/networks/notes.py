@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from weakref import ReferenceType, ref
 
@@ -12,6 +12,13 @@ from torch import Tensor
 from ..kernels.contract import Backend
 from ..kernels.language.channels import ChannelSet
 from ..kernels.network.plan import Plan
+
+
+class Effort:
+    """What noting has cost. It outlives the call, for the next one to decide by."""
+
+    def __init__(self) -> None:
+        self.n_notes = 0
 
 
 class Call:
@@ -28,7 +35,9 @@ class Call:
         self.theta, self.x = theta.clone(), x.clone(memory_format=torch.contiguous_format)
         self.n_points = len(x)
         self.shape = (self.n_points,)
+        self.effort = Effort()
         self._scalars: list[ReferenceType[Note]] = []
+        self._gradients: list[ReferenceType[Any]] = []
         self._jets: Tensor | None = None
 
     @property
@@ -51,6 +60,17 @@ class Call:
         return [
             note for note in self._open() if len(note.calls) == 1 and all(not part.is_scalar for part in note.parts)
         ]
+
+    def note_on_the_way_back(self, held: Any) -> None:
+        """A gradient that waits, as ``notes`` of what holds it; it is of no use when that is gone."""
+        self._gradients.append(ref(held))
+
+    def open_gradients(self, but: Iterable[Any]) -> list[Note]:
+        """Notes of this call alone, of gradients that torch has yet to lead on, to points for instance."""
+        excepted = {id(held) for held in but}
+        alive = [held for reference in self._gradients if (held := reference()) is not None]
+        notes = [note for held in alive if id(held) not in excepted for note in held.notes or ()]
+        return [*dict.fromkeys(note for note in notes if note.is_open and len(note.calls) == 1)]
 
     def settle(self) -> None:
         """Scalars of which all is known become known, so that they do not keep anything."""
@@ -86,6 +106,11 @@ class Note:
         self.known: Tensor | None = None
 
     @property
+    def is_open(self) -> bool:
+        """Whether it has a number for each point that is to be computed."""
+        return self.known is None and not self.is_scalar
+
+    @property
     def parts(self) -> list[Note]:
         return [arg for arg in self.args if isinstance(arg, Note)] if self.args else []
 
@@ -111,6 +136,39 @@ class JetNote(Note):
 
     def compute(self) -> Tensor:
         return self.calls[0].derivative(self.number)
+
+
+class GivenNote(Note):
+    """Numbers at points that are known, nobody else's."""
+
+    __slots__ = ()
+
+    def __init__(self, calls: tuple[Call, ...], known: Tensor) -> None:
+        super().__init__(None, None, (), {}, False, calls)
+        self.known = known
+
+
+class ConstantNote(Note):
+    """The same number at every point: zero in columns that were not read, one as the cotangent of a sum."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, calls: tuple[Call, ...], number: float) -> None:
+        super().__init__(None, None, (), {}, False, calls)
+        self.number = number
+
+    @property
+    def is_open(self) -> bool:
+        return False
+
+    def compute(self) -> Tensor:
+        call = self.calls[0]
+        return call.theta.new_full(call.shape, self.number)
+
+
+def is_zero(item: object) -> bool:
+    """Whether it is a note that is known to be zero at all points."""
+    return type(item) is ConstantNote and item.number == 0
 
 
 def numbers(note: Note) -> Tensor:

@@ -15,31 +15,33 @@ from torch import Tensor
 from ..kernels.contract import Backend, check_request
 from ..kernels.language.channels import Channel, ChannelSet
 from ..kernels.network.plan import Plan
-from .jets import theta_gradient
+from .jets import adjoint
 from .noted_programs import gradient
 from .notes import Call, JetNote, Note
 from .waiting import Waiting
 
 # Others print their programs and compile them, which takes seconds: they compute at once.
 BACKENDS = ("cpu",)
-
-
 # Numbers of points times weights times channels: below, noting an operation costs more than computing derivatives.
 FEWEST = 5_000_000
 
 
-def can_wait(engine: Backend, theta: Tensor, x: Tensor, channels: ChannelSet) -> bool:
-    """Whether it pays to wait, for tensors that are numbers (not `are_transformed`)."""
+def pays(engine: Backend, theta: Tensor, x: Tensor, channels: ChannelSet, fewest: int) -> bool:
+    """Whether the backend can, and gains by, computing derivatives where their numbers are needed."""
     return (
         engine.name in BACKENDS
         and x.dim() == 2
-        and len(x) * len(channels) * theta.numel() >= FEWEST
+        and len(x) * len(channels) * theta.numel() >= fewest
         and theta.requires_grad
-        and not x.requires_grad
         and torch.is_grad_enabled()
         and not torch.is_inference(theta)
         and not torch.is_inference(x)
     )
+
+
+def can_wait(engine: Backend, theta: Tensor, x: Tensor, channels: ChannelSet) -> bool:
+    """For tensors that are numbers (not `are_transformed`)."""
+    return not x.requires_grad and pays(engine, theta, x, channels, FEWEST)
 
 
 def postponed(
@@ -61,7 +63,7 @@ class _Postponed(torch.autograd.Function):
         ctx.save_for_backward(theta, x)
         ctx.call = call = Call(engine, plan, theta, x, channels, tuple((field, c) for _, field, c in asked))
         ctx.set_materialize_grads(False)
-        return tuple(Waiting.noted(JetNote(call, number)) for number in range(len(call.asked)))
+        return tuple(Waiting.noted((JetNote(call, number),), call.shape) for number in range(len(call.asked)))
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -77,14 +79,14 @@ class _Postponed(torch.autograd.Function):
             call.is_computed and all(type(grad) is Tensor for grad in given.values())
         ):
             cotangents = {number: _cotangent(grad) for number, grad in given.items()}
-            found = gradient(call, cotangents) if all(map(_is_readable, cotangents.values())) else None
+            found = gradient(call, cotangents)[0] if all(map(_is_readable, cotangents.values())) else None
         return _by_numbers(call, theta, x, given) if found is None else found, *(None,) * 5
 
 
 def _cotangent(grad: Tensor) -> Note | Tensor:
     if type(grad) is not Waiting:
         return grad
-    return grad.numbers() if grad.held.note is None else grad.held.note
+    return grad.numbers() if grad.held.notes is None else grad.held.notes[0]
 
 
 def _is_readable(cotangent: Note | Tensor) -> bool:
@@ -102,7 +104,9 @@ def _by_numbers(call: Call, theta: Tensor, x: Tensor, given: Mapping[int, Tensor
         fields = by_channel.setdefault(channel, {})
         fields[field] = fields[field] + own if field in fields else own
     cotangents = {channel: _columns(fields, call.plan.d_out) for channel, fields in by_channel.items()}
-    return theta_gradient(call.engine, call.plan, theta, x, call.channels, cotangents)
+    found = adjoint(call.engine, call.plan, theta, x, call.channels, cotangents)[0]
+    assert found is not None
+    return found
 
 
 def _columns(fields: Mapping[int, Tensor], n: int) -> Tensor:

@@ -7,24 +7,14 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..kernels.errors import InputError
-from .noted_operations import LIKE, NOTED, Operation, is_alias, is_whole
-from .notes import Note, numbers
-
-# Numbers at points of more calls of `derivatives` are computed: somebody adds them up from step to step.
-MOST_CALLS = 8
-
-
-class _Held:
-    """What a tensor and its aliases share: a note or, once it has been changed or aliased otherwise, memory."""
-
-    __slots__ = ("memory", "note")
-
-    def __init__(self, note: Note | None, memory: Tensor | None = None) -> None:
-        self.note, self.memory = note, memory
-
+from .held import Held
+from .noted_columns import noted
+from .noted_operations import LIKE, NOTED
+from .noted_shapes import MADE, is_alias, viewed
+from .notes import Note
 
 _made: Any = Tensor._make_subclass
 
@@ -38,13 +28,14 @@ class Waiting(Tensor):
     on what is known here. Methods that read memory, or treat subclasses in another way, do as ordinary tensors do.
     """
 
-    held: _Held
+    held: Held
     __torch_function__: Any = torch._C._disabled_torch_function_impl
 
     @classmethod
-    def of(cls, held: _Held, shape: torch.Size | tuple[int, ...], like: Tensor) -> Waiting:
+    def of(cls, held: Held, like: Tensor) -> Waiting:
         # Never without memory: torch gives it to an ordinary tensor that is told to take this one's data.
-        lying = held.memory if held.memory is not None else _blank(tuple(shape), like.dtype, like.device)
+        # Its number of changes is its own: who changes one tensor changes no other that waits.
+        lying = held.memory() if held.notes is None else _blank(held.shape, like.dtype, like.device).data
         # torch's stubs leave it without types.
         if torch.is_inference_mode_enabled():  # it may be an alias of what was there before
             with torch.inference_mode(False):
@@ -55,21 +46,30 @@ class Waiting(Tensor):
         return made
 
     @classmethod
-    def noted(cls, note: Note) -> Waiting:
-        call = note.calls[0]
-        return cls.of(_Held(note), () if note.is_scalar else call.shape, call.theta)
+    def noted(cls, notes: tuple[Note, ...], shape: tuple[int, ...]) -> Waiting:
+        held = Held(notes, shape)
+        if is_going_back() and not torch.is_grad_enabled():
+            for call in {call for note in notes for call in note.calls}:
+                call.note_on_the_way_back(held)
+        return cls.of(held, notes[0].calls[0].theta)
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         options = kwargs or {}
         if (operation := NOTED.get(func)) is not None and _leads_on(args):
-            note = _note(func, operation, args, options)
-            if note is not None:
-                return cls.noted(note)
+            found = noted(func, operation, args, options)
+            if found is not None:
+                return cls.noted(*found)
+        if (rule := MADE.get(func)) is not None and not options and _leads_on(args):
+            found = rule(*args)
+            if found is not None:
+                return cls.noted(*found)
         if not options and is_alias(func, args):
             if not _leads_on(args):
                 args[0].memory()
-            return cls.of(args[0].held, args[0].shape, args[0])
+            return cls.of(args[0].held, args[0])
+        if not options and _leads_on(args) and (parts := viewed(func, args)) is not None:
+            return cls.of(parts, args[0]) if isinstance(parts, Held) else [cls.of(part, args[0]) for part in parts]
         if func in LIKE and type(args[0]) is cls and not any(type(arg) is cls for arg in args[1:]):
             shape = torch.empty(args[0].shape, dtype=args[0].dtype, device=args[0].device)
             return func(shape, *args[1:], **options)
@@ -77,21 +77,14 @@ class Waiting(Tensor):
 
     def numbers(self) -> Tensor:
         """To be read."""
-        if self.held.memory is not None:
-            return self.held.memory
-        assert self.held.note is not None
-        return numbers(self.held.note)
+        return self.held.numbers()
 
     def memory(self) -> Tensor:
         """To be read, changed and aliased: from now on the numbers are what lies there."""
-        if self.held.memory is None:
-            with torch.inference_mode(False):  # it may be changed when that is over
-                self.held.memory = self.numbers().clone()
-            self.held.note = None
-        return self.held.memory
+        return self.held.memory()
 
     def detach(self) -> Tensor:
-        if not _is_going_back():
+        if not is_going_back():
             self.memory()
         return super().detach()
 
@@ -105,7 +98,7 @@ class Waiting(Tensor):
     def data(self, value: Tensor) -> None:
         given = value.memory() if isinstance(value, Waiting) else value.detach()
         _DATA.__set__(self, given)  # also the shape and the type of numbers: so modules convert parameters
-        self.held = _Held(None, given)
+        self.held = Held(None, tuple(given.shape), given)
 
     def plain(self) -> Any:
         """An ordinary tensor with these numbers, and a graph if this one has one."""
@@ -161,7 +154,7 @@ class Waiting(Tensor):
 _DATA: Any = Tensor.data
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _blank(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """What lies where there are no numbers yet. An ordinary tensor sees it, if it is told to take the data of one with
     a graph, or of a gradient, without `detach` or `data`: torch asks nobody, so it is no number.
@@ -170,88 +163,22 @@ def _blank(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
         return torch.full(shape, math.nan, dtype=dtype, device=device)
 
 
-def _is_going_back() -> bool:
+def is_going_back() -> bool:
     """Whether torch is on its way back through a graph: gradients wait there."""
     return torch._C._current_graph_task_id() != -1
 
 
 def _leads_on(args: tuple[Any, ...]) -> bool:
     """Whether a gradient leads through the result. Others are for looking at, or kept for long: those have numbers."""
-    if _is_going_back():
+    if is_going_back():
         return True
-    return torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
+    tensors = args[0] if args and isinstance(args[0], (list, tuple)) else args
+    return torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in tensors)
 
 
 def _as_array(tensor: Waiting) -> Any:
     """What shares the tensor's memory, or makes torch say why that may not be."""
     return tensor.plain() if tensor.requires_grad else tensor.memory()
-
-
-def _note(func: Any, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Note | None:
-    """The operation, if it takes notes of one shape, numbers, and tensors with a number for each point or for all."""
-    rule, is_sum, n_operands = operation
-    if (options and not _is_alpha(options)) or (is_sum and not is_whole(operation, args)):
-        return None
-    operands = args[:n_operands]
-    first: Any = None
-    for arg in operands:
-        if type(arg) is Waiting and arg.held.note is not None:
-            first = arg
-            break
-    if first is None:
-        return None
-    note = first.held.note
-    is_scalar, calls = note.is_scalar, note.calls
-    if is_sum and is_scalar:
-        return None
-    for arg in operands:
-        kind = type(arg)
-        if arg is first or kind is float or kind is int:
-            continue
-        if kind is Waiting and (note := arg.held.note) is not None:
-            # Where the calls are the same, so are the points.
-            if note.calls is calls:
-                if note.is_scalar is not is_scalar:
-                    return None
-            elif _is_like(arg, first) and arg.shape == first.shape:
-                calls = tuple(dict.fromkeys((*calls, *note.calls)))
-            else:
-                return None
-        elif not (isinstance(arg, Tensor) and _is_like(arg, first)) or (
-            arg.shape != first.shape and (is_sum or arg.dim())
-        ):
-            return None
-    if not calls or (len(calls) > MOST_CALLS and not is_scalar):
-        return None
-    made = Note(func, rule, tuple(map(_kept, args)), options, is_sum or is_scalar, calls)
-    if made.is_scalar:
-        for call in calls:
-            call.note_scalar(made)
-    return made
-
-
-def _is_alpha(options: dict[str, Any]) -> bool:
-    return options.keys() == {"alpha"} and type(options["alpha"]) in (float, int)
-
-
-def _is_like(tensor: Tensor, other: Tensor) -> bool:
-    """Whether it has numbers of the same kind, which may be copied."""
-    return (
-        type(tensor) in (Waiting, Tensor, nn.Parameter)
-        and tensor.dtype == other.dtype
-        and tensor.device == other.device
-        and tensor.layout == torch.strided
-    )
-
-
-def _kept(item: Any) -> Any:
-    """As it is now: whoever has the tensor may change it."""
-    if type(item) is Waiting:
-        note = item.held.note
-        if note is None:
-            return item.numbers().clone()
-        return note.known if note.is_scalar and note.known is not None else note
-    return item.clone() if isinstance(item, Tensor) else item
 
 
 def _done(func: Any, args: Any, options: dict[str, Any]) -> Any:

@@ -116,11 +116,9 @@ class Residuals:
                 look_up()
                 rows = slice(first, first + step)
                 part, s_part = term.part(rows), s_term[rows] if term.quadrature is None else s_term
-                by_theta, by_coefficients = self._engine.residuals_backward(
-                    self._plan, theta, coefficients, part, s_part
-                )
-                theta_bar += by_theta
-                coefficients_bar += by_coefficients
+                found = self._engine.residuals_backward(self._plan, theta, coefficients, part, s_part)
+                theta_bar += found.theta
+                coefficients_bar += found.coefficients
         return torch.cat([theta_bar, coefficients_bar])
 
     def _jets(self, term: Term, theta: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from cases import CASES, make, plain_losses, plain_residuals, some_weights
@@ -27,8 +29,33 @@ def test_residuals_and_their_adjoint(backend: Backend, case: str) -> None:
         s = torch.linspace(-1, 2, expected.numel(), dtype=torch.float64).view_as(expected)
         wanted = torch.autograd.grad(expected, trained, s, allow_unused=True, materialize_grads=True)
         found = backend.residuals_backward(plan, theta, coefficients, term, s)
-        assert [tuple(part.shape) for part in found] == [tuple(part.shape) for part in trained]
-        assert relative_error(torch.cat(found), torch.cat(wanted)) < ROUNDING
+        assert (found.points, found.residuals) == (None, None)
+        assert [tuple(part.shape) for part in found[:2]] == [tuple(part.shape) for part in trained]
+        assert relative_error(torch.cat(found[:2]), torch.cat(wanted)) < ROUNDING
+        with_r = backend.residuals_backward(plan, theta, coefficients, term, s, need_r=True)
+        assert with_r.residuals is not None
+        assert relative_error(with_r.residuals, expected) < ROUNDING
+        assert torch.equal(with_r.theta, found.theta)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("n", [5, 70])
+def test_the_gradient_for_the_points(backend: Backend, case: str, n: int) -> None:
+    """As far as the network reads them: a residual's own coordinates count as given."""
+    structure, theta, coefficients, terms, plains = make(case, (7, 3), n)
+    plan = lower(structure.layers)
+    for term, plain in zip(terms, plains, strict=True):
+        read = replace(term, points=term.points.clone().requires_grad_())
+        residuals = plain_residuals(structure, theta, coefficients, read, plain, coordinates=term.points)
+        s = torch.linspace(-1, 2, residuals.numel(), dtype=torch.float64).view_as(residuals)
+        (wanted,) = torch.autograd.grad(residuals, read.points, s, allow_unused=True, materialize_grads=True)
+        found = backend.residuals_backward(plan, theta, coefficients, term, s, need_x=True)
+        assert found.points is not None
+        assert found.points.shape == term.points.shape
+        assert relative_error(found.points, wanted) < ROUNDING
+        without = backend.residuals_backward(plan, theta, coefficients, term, s)
+        assert torch.equal(found.theta, without.theta)
+        assert torch.equal(found.coefficients, without.coefficients)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -50,7 +77,7 @@ def test_a_tied_network(backend: Backend) -> None:
     r, jacobian = backend.residual_jacobian(plan, theta, coefficients, term)
     s = torch.linspace(-1, 2, 9, dtype=torch.float64)[:, None]
     assert relative_error(backend.residuals(plan, theta, coefficients, term), r) < ROUNDING
-    found = torch.cat(backend.residuals_backward(plan, theta, coefficients, term, s))
+    found = torch.cat(backend.residuals_backward(plan, theta, coefficients, term, s)[:2])
     assert relative_error(found, torch.einsum("nmp,nm->p", jacobian, s)) < ROUNDING
 
 

@@ -103,8 +103,18 @@ def with_field(name: str, change: Change) -> Change:
             "expected the losses of 2 steps, got those of 1",
         ),
         ("_residuals", lambda found: found[:, 0], r"r \(N, m\)"),
-        ("_residuals_backward", lambda found: found[0], "expected a tuple"),
-        ("_residuals_backward", lambda found: (found[0], None), r"gradient for the coefficients \(K,\)"),
+        ("_residuals_backward", lambda found: found[0], "expected a PulledBack, got a tensor"),
+        (
+            "_residuals_backward",
+            lambda found: found._replace(coefficients=None),
+            r"gradient for the coefficients \(K,\)",
+        ),
+        ("_residuals_backward", lambda found: found._replace(points=None), r"points .* which need_x asks for"),
+        (
+            "_residuals_backward",
+            lambda found: found._replace(residuals=found.theta),
+            "residuals .* which need_r asks for",
+        ),
         ("_residual_jacobian", lambda found: (found[0], found[1].flatten(1)), r"J \(N, m, P \+ K\)"),
         ("_differentiable_jets", lambda found: found[:1], r"jets \(N, C, F\)"),
     ],
@@ -119,7 +129,7 @@ def test_every_operation(method: str, change: Change, message: str) -> None:
         "loss_and_gradient": (theta, none, terms, weights), "term_gradients": (theta, none, terms),
         "train": (AdamState(theta.clone(), none, 1e-3), terms, weights, 2),
         "residuals": (theta, none, first), "residual_jacobian": (theta, none, first),
-        "residuals_backward": (theta, none, first, theta.new_zeros(first.n_points, 1)),
+        "residuals_backward": (theta, none, first, theta.new_zeros(first.n_points, 1), True, True),
         "differentiable_jets": (theta, first.points[0], first.program.channels),
     }  # fmt: skip
     with pytest.raises(pf.InputError, match=rf"Wrong\.{method}.*{message}"):

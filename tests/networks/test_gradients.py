@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 import torch
 from helpers import by_torch, mlp, nested_autograd, random_points, random_structure, random_theta, relative_error
+from postponing import wait_from_the_first_call
 from torch import Tensor, func
 from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
@@ -28,6 +29,12 @@ WAYS = ("cpu", "reference", "layer")
 LAYER = "layer"
 # u, u_x, ... by name, of a network at points: what is differentiated on.
 Fields = Callable[[PsiMLP, Tensor], Sequence[Tensor]]
+
+
+@pytest.fixture(autouse=True, params=(0, 4), ids=("at once", "waiting"))
+def _waits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param:
+        wait_from_the_first_call(monkeypatch, request.param)
 
 
 def dense() -> PsiMLP:

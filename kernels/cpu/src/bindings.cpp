@@ -241,6 +241,17 @@ void loss_and_gradient(const Model& model, Isa isa, int threads, const std::vect
                             at<T>(coefficients_bar));
 }
 
+template <class T>
+void residuals_backward(const Model& model, Isa isa, int threads, const TermTuple& term, Address theta, Address coefficients,
+                        int n_coefficients, Address s, Address theta_bar, Address coefficients_bar, Address x_bar,
+                        Address residuals) {
+  auto data = terms_of<T>({term});
+  py::gil_scoped_release release;
+  Session<T> session(model, engine<T>(isa), threads, std::move(data), n_coefficients, nullptr);
+  session.residuals_backward(at<const T>(theta), at<const T>(coefficients), at<const T>(s), at<T>(theta_bar),
+                             at<T>(coefficients_bar), at<T>(x_bar), at<T>(residuals));
+}
+
 // Adds the steps done to *count as well: an exception raised on the way back into Python must not lose them.
 // state: theta, coefficients, two moments, then the four of the last good step; settings: lr, gamma, betas, eps.
 template <class T>
@@ -334,6 +345,7 @@ void tanh_of(Isa isa, Address x, Address y, Index n) {
 template <class T>
 void define(py::module_& module, const std::string& suffix) {
   module.def(("loss_and_gradient" + suffix).c_str(), &loss_and_gradient<T>);
+  module.def(("residuals_backward" + suffix).c_str(), &residuals_backward<T>);
   module.def(("train" + suffix).c_str(), &train<T>);
   module.def(("jets" + suffix).c_str(), &jets<T>);
   module.def(("jets_backward" + suffix).c_str(), &jets_backward<T>);

@@ -186,7 +186,8 @@ template <class T>
 struct Output {
   Mode mode;
   T* jets;
-  T* x_bar;      // (N, d_in) or null
+  T* x_bar;      // (n_sites, N, d_in) or null
+  const T* s;    // (N, m), adjoints of the residuals; null: those of their mean square
   T* residuals;  // (N, m)
   T* jacobian;   // (N, m, n_columns)
   Index jacobian_columns, jacobian_coefficients;

@@ -45,7 +45,7 @@ struct Range {
         panel(count);
       }
       if (!has_gradient) continue;
-      if (output.mode == Mode::loss) flush_squares();
+      if (output.mode == Mode::loss && !output.s) flush_squares();
       tile.gradients(count, output.x_bar != nullptr);
       if (output.x_bar) store_x_bar(begin, count);
       if ((number - first + 1) % (FLUSH_PANELS / at.panels) == 0) {
@@ -78,14 +78,18 @@ struct Range {
         return;
       case Mode::jets_backward:
         copy_jets<true>(tile.u_bar(p));
-        if (output.x_bar) tile.clear(tile.x_bar(p), net.d_in * at.sub);
         break;
       default:
         residuals(p);
-        squares();
+        if (output.residuals) store_residuals();
+        if (!output.s) squares();
+        residuals_bar();
         adjoint(p);
     }
-    for (int site = 0; site < term.n_sites; ++site) tile.backward(site * at.panels + p, NO_VALUES);
+    for (int site = 0; site < term.n_sites; ++site) {
+      if (output.x_bar) tile.clear(tile.x_bar(site * at.panels + p), net.d_in * at.sub);
+      tile.backward(site * at.panels + p, NO_VALUES);
+    }
   }
 
   void forward(int p) const {
@@ -125,9 +129,13 @@ struct Range {
   void store_x_bar(Index begin, int count) const {
     const int d = net.d_in;
     const Index n = panel_points();
-    for (int p = 0; p < count; ++p)
-      for (Index i = 0; i < n && begin + p * n + i < term.n_points; ++i)
-        for (int a = 0; a < d; ++a) output.x_bar[(begin + p * n + i) * d + a] = tile.x_bar(p)[a * n + i];
+    for (int site = 0; site < term.n_sites; ++site)
+      for (int p = 0; p < count; ++p) {
+        const T* from = tile.x_bar(site * at.panels + p);
+        T* to = output.x_bar + (site * term.n_points + begin + p * n) * d;
+        for (Index i = 0; i < n && begin + p * n + i < term.n_points; ++i)
+          for (int a = 0; a < d; ++a) to[i * d + a] = from[a * n + i];
+      }
   }
 
   // The row of `rows` (u or u_bar) that a program's jet input reads.
@@ -162,7 +170,16 @@ struct Range {
     run_instructions(program.instructions, program.n_forward, memory + at.registers, static_cast<int>(n));
   }
 
-  // Adds the squares to the sums and sets the adjoints of the residuals.
+  void store_residuals() const {
+    const psinn::Program& program = *term.program;
+    const int m = program.n_residuals;
+    for (int i = 0; i < m; ++i) {
+      const T* r = reg(program.residuals[i]);
+      for (Index k = 0; k < valid; ++k) output.residuals[(start + k) * m + i] = r[k];
+    }
+  }
+
+  // Adds the squares to the sums.
   void squares() const {
     const psinn::Program& program = *term.program;
     const Index n = panel_points();
@@ -175,12 +192,22 @@ struct Range {
         for (Index k = 0; k < valid; ++k) sum[k % L] += r[k] * r[k];
       }
     }
+  }
+
+  // Sets the adjoints of the residuals.
+  void residuals_bar() const {
+    const psinn::Program& program = *term.program;
+    const Index n = panel_points();
     for (int k = 0; k < program.n_inputs; ++k) {
       const psinn::InputRegister& to = program.inputs[k];
       if (to.source != psinn::Source::adjoint) continue;
-      const T* r = reg(program.residuals[to.i]);
       T* r_bar = reg(to.result);
-      for (Index v = 0; v < n; v += L) store<T>(r_bar + v, term.factor * load<T>(r + v));
+      if (output.s) {
+        for (Index i = 0; i < valid; ++i) r_bar[i] = output.s[(start + i) * program.n_residuals + to.i];
+      } else {
+        const T* r = reg(program.residuals[to.i]);
+        for (Index v = 0; v < n; v += L) store<T>(r_bar + v, term.factor * load<T>(r + v));
+      }
       for (Index lane = valid; lane < n; ++lane) r_bar[lane] = 0;
     }
   }

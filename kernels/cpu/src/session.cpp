@@ -256,6 +256,20 @@ void Session<T>::loss_and_gradient(const T* theta, const T* coefficients, T* los
 }
 
 template <class T>
+void Session<T>::residuals_backward(const T* theta, const T* coefficients, const T* s, T* theta_bar, T* coefficients_bar,
+                                    T* x_bar, T* residuals) {
+  output_.s = s;
+  output_.x_bar = x_bar;
+  output_.residuals = residuals;
+  coefficients_ = coefficients;
+  begin_step(theta);
+  run_all();
+  reduce();
+  for (Index k = 0; k < model_.n_theta(); ++k) theta_bar[k] = static_cast<T>(theta_bar_[k]);
+  for (int k = 0; k < n_coefficients_; ++k) coefficients_bar[k] = static_cast<T>(theta_bar_[model_.n_theta() + k]);
+}
+
+template <class T>
 Index Session<T>::train(AdamData<T>& adam, Index steps, double seconds, T* losses, int* failure) {
   const auto started = Clock::now();
   const Index n_theta = model_.n_theta(), n = n_theta + n_coefficients_;

@@ -79,6 +79,9 @@ class Session {
                    Index n_points, T* out);
   static void jets_backward(const Model& model, const Engine<T>& engine, int threads, const Rules& rules, const T* theta,
                             const T* x, Index n_points, const T* grad, T* theta_bar, T* x_bar);
+  // J^T s of a term's residuals; x_bar: (n_sites, N, d_in) or null; residuals: (N, m) or null.
+  void residuals_backward(const T* theta, const T* coefficients, const T* s, T* theta_bar, T* coefficients_bar, T* x_bar,
+                          T* residuals);
   static void jacobian(const Model& model, const Engine<T>& engine, int threads, const ProgramOf& program, const T* theta,
                        const T* coefficients, int n_coefficients, const T* points, Index n_points,
                        const T* columns, T* residuals, T* out);

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from postponing import Watched
+from postponing import Watched, wait_however_few
 
-from psinn_fast.kernels import get_backend
-from psinn_fast.networks import postponed
 from psinn_fast.networks.mlp import PsiMLP, TanhMLP
 
 
 @pytest.fixture(autouse=True)
 def _waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However few the points, and whatever the backend."""
-    monkeypatch.setattr(postponed, "FEWEST", 1)
-    monkeypatch.setattr(postponed, "BACKENDS", (get_backend("auto", torch.device("cpu")).name,))
+    wait_however_few(monkeypatch)
 
 
 @pytest.fixture

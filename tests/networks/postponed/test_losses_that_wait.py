@@ -18,8 +18,9 @@ from psinn_fast.kernels.errors import InputError
 from psinn_fast.networks import noted_programs
 from psinn_fast.networks.derivatives import Derivatives, derivatives
 from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.noted_columns import MOST_CALLS
 from psinn_fast.networks.published import laplace_even
-from psinn_fast.networks.waiting import MOST_CALLS, Waiting
+from psinn_fast.networks.waiting import Waiting
 
 # Losses, whether they are known after the gradient without the derivatives' numbers, and in how many channels.
 LOSSES: dict[str, tuple[Loss, int]] = {
@@ -70,7 +71,7 @@ def test_losses(which: str, net: PsiMLP, watched: Watched, monkeypatch: pytest.M
     agree(net.theta.grad, gradient)
     assert type(net.theta.grad) is Tensor
     assert loss.item() == pytest.approx(float(expected.detach()), rel=ROUNDING)
-    assert watched.new() == ["loss_and_gradient"]
+    assert watched.new() == ["residuals_backward"]
     assert seen == [n_channels]
 
 
@@ -164,7 +165,7 @@ def test_float32_and_ties(watched: Watched) -> None:
         losses.append((loss, torch.autograd.grad(loss, net.theta)[0]))
     for found, expected in zip(*losses, strict=True):
         assert relative_error(found, expected) < 1e-5  # a hundred roundings of float32
-    assert watched.new().count("loss_and_gradient") == 1
+    assert watched.new().count("residuals_backward") == 1
 
 
 def test_two_calls_in_one_loss(net: PsiMLP, watched: Watched) -> None:
@@ -183,7 +184,7 @@ def test_two_calls_in_one_loss(net: PsiMLP, watched: Watched) -> None:
         loss = loss_of(False, is_mixed)
         agree(torch.autograd.grad(loss, net.theta)[0], expected)
         passes = watched.new()
-        assert passes.count("loss_and_gradient") == 2
+        assert passes.count("residuals_backward") == 2
         assert is_mixed or passes.count("jets") == 1  # of net(edge)
         agree(loss, own)
 
@@ -261,7 +262,7 @@ def test_trained_numbers_beside_the_network(options: dict[str, bool], net: PsiML
     d = asked(net)
     (d.u_x - nu * d.u_lap).square().mean().backward()
     assert float(nu.grad) != 0
-    assert watched.new() == ["loss_and_gradient"]
+    assert watched.new() == ["residuals_backward"]
 
 
 def test_a_step_needs_one_pass_and_keeps_nothing(net: PsiMLP, watched: Watched) -> None:
@@ -275,7 +276,7 @@ def test_a_step_needs_one_pass_and_keeps_nothing(net: PsiMLP, watched: Watched) 
             optimizer.zero_grad()
             d = asked(net)
             loss = d.u_lap.square().mean() + 3 * (d.u - target()).square().mean()
-            gone.append(weakref.ref(d.u.held.note.calls[0]))
+            gone.append(weakref.ref(d.u.held.notes[0].calls[0]))
             loss.backward()
             running += loss.detach()
             kept.append(loss.detach())
@@ -287,7 +288,7 @@ def test_a_step_needs_one_pass_and_keeps_nothing(net: PsiMLP, watched: Watched) 
         assert [reference() for reference in gone] == [None] * 3
     finally:
         gc.enable()
-    assert watched.new() == ["loss_and_gradient"] * 3
+    assert watched.new() == ["residuals_backward"] * 3
 
 
 @pytest.mark.parametrize("how", ["detached", "no gradient", "a hook"])
@@ -303,7 +304,7 @@ def test_averages_over_steps_do_not_grow(how: str, net: PsiMLP) -> None:
 
     for _ in range(2000):
         d = derivatives(net, points, "u u_x", coords="x y", fields="u v")
-        calls.add(d.u.held.note.calls[0])
+        calls.add(d.u.held.notes[0].calls[0])
         if how == "detached":
             put((d.u + d.u_x).detach())
         elif how == "no gradient":

@@ -40,15 +40,15 @@ def target(seed: int = 3) -> Tensor:
 def wait_from_the_first_call(monkeypatch: pytest.MonkeyPatch, order: int) -> None:
     """``net(x)`` waits however few the points, as if derivatives up to this order had been asked for before."""
     wait_however_few(monkeypatch)
-    begin = values._Memory.begin
+    of = values._Memory.of
 
-    def warm(self: Any, shape: torch.Size, is_training: bool) -> tuple[Any, Any]:
-        known, own = begin(self, shape, is_training)
+    def warm(self: Any, shape: torch.Size, is_training: bool) -> Any:
+        calls = of(self, shape, is_training)
         orders = itertools.product(range(order + 1), repeat=shape[-1])
-        known.channels |= {index for index in orders if 0 < sum(index) <= order}
-        return known, own
+        calls.needs.append({index for index in orders if 0 < sum(index) <= order})
+        return calls
 
-    monkeypatch.setattr(values._Memory, "begin", warm)
+    monkeypatch.setattr(values._Memory, "of", warm)
 
 
 def wait_however_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +56,7 @@ def wait_however_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postponed, "FEWEST", 1)
     monkeypatch.setattr(waiting_jets, "FEWEST", 1)
     monkeypatch.setattr(waiting_jets, "PER_NOTE", 0)
+    monkeypatch.setattr(waiting_jets, "_READ", 1_000_000)
     monkeypatch.setattr(postponed, "BACKENDS", (get_backend("auto", torch.device("cpu")).name,))
 
 

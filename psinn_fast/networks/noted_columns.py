@@ -91,7 +91,7 @@ def _note(
 ) -> Note:  # fmt: skip
     made = Note(func, operation.rule, args, options, is_scalar, calls)
     for call in calls:
-        call.effort.n_notes += 1
+        call.n_notes += 1
         if is_scalar:
             call.note_scalar(made)
     return made

@@ -15,10 +15,15 @@ from ..kernels.network.plan import Plan
 
 
 class Effort:
-    """What noting has cost. It outlives the call, for the next one to decide by."""
+    """What waiting was worth in earlier calls of one kind, for the next one to decide by.
 
-    def __init__(self) -> None:
-        self.n_notes = 0
+    Attributes:
+        n_notes: the most that a call took.
+        n_read: how many calls on end were asked for numbers before their gradient, which therefore were for nothing.
+    """
+
+    def __init__(self, n_notes: int = 0) -> None:
+        self.n_notes, self.n_read = n_notes, 0
 
 
 class Call:
@@ -29,13 +34,13 @@ class Call:
 
     def __init__(
         self, engine: Backend, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet,
-        asked: tuple[tuple[int, int], ...],
+        asked: tuple[tuple[int, int], ...], effort: Effort | None = None,
     ) -> None:  # fmt: skip
         self.engine, self.plan, self.channels, self.asked = engine, plan, channels, asked
+        self.effort, self.n_notes = effort or Effort(), 0
         self.theta, self.x = theta.clone(), x.clone(memory_format=torch.contiguous_format)
         self.n_points = len(x)
         self.shape = (self.n_points,)
-        self.effort = Effort()
         self._scalars: list[ReferenceType[Note]] = []
         self._gradients: list[ReferenceType[Any]] = []
         self._jets: Tensor | None = None
@@ -48,6 +53,7 @@ class Call:
     def derivative(self, number: int) -> Tensor:
         """(N,), in memory of its own."""
         if self._jets is None:
+            self.effort.n_read += 1
             self._jets = self.engine.jets(self.plan, self.theta, self.x, self.channels)
         field, channel = self.asked[number]
         return self._jets[:, channel, field].clone(memory_format=torch.contiguous_format)
@@ -71,6 +77,12 @@ class Call:
         alive = [held for reference in self._gradients if (held := reference()) is not None]
         notes = [note for held in alive if id(held) not in excepted for note in held.notes or ()]
         return [*dict.fromkeys(note for note in notes if note.is_open and len(note.calls) == 1)]
+
+    def learn(self) -> None:
+        """What it took, when its gradient is asked for."""
+        self.effort.n_notes = max(self.effort.n_notes, self.n_notes)
+        if not self.is_computed:
+            self.effort.n_read = 0
 
     def settle(self) -> None:
         """Scalars of which all is known become known, so that they do not keep anything."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -26,42 +25,38 @@ _FEW = 2
 _CALLS, _SHAPES = 8, 32
 
 
-@dataclass
-class Needs:
-    """What a call turns out to need: the channels that gradients ask for, and notes, if its numbers wait."""
+class _Calls:
+    """Of one shape: which channels the last ones turned out to need, and what it was worth to wait."""
 
-    channels: set[Channel] = field(default_factory=set)
-    effort: Effort = field(default_factory=Effort)
+    def __init__(self, before: _Calls | None = None) -> None:
+        self.needs: deque[set[Channel]] = deque(before.needs if before else (), maxlen=_CALLS)
+        self.effort: Effort = Effort(before.effort.n_notes if before else 0)
+
+    def begin(self) -> tuple[frozenset[Channel], set[Channel]]:
+        """What is known to be needed, and where to note what the next call needs."""
+        known: frozenset[Channel] = frozenset().union(*self.needs)
+        own: set[Channel] = set()
+        self.needs.append(own)
+        return known, own
 
 
 class _Memory:
-    """What the last calls turned out to need, by the shape of their points."""
+    """The calls of a network, by the shape of their points."""
 
     def __init__(self) -> None:
-        self._calls: OrderedDict[torch.Size, deque[Needs]] = OrderedDict()
+        self._calls: OrderedDict[torch.Size, _Calls] = OrderedDict()
 
-    def begin(self, shape: torch.Size, is_training: bool) -> tuple[Needs, Needs]:
-        """What the last calls of this shape needed, and where to note what this one needs.
-
-        Of a new shape, a last and smaller batch for instance, that is what the call before it is known to need; in
-        evaluation, where values at many points may be all that is wanted, nothing.
-        """
+    def of(self, shape: torch.Size, is_training: bool) -> _Calls:
+        """Of a new shape, a last and smaller batch for instance, what is known is that of the call before it; in
+        evaluation, where values at many points may be all that is wanted, nothing."""
         calls = self._calls.get(shape)
         if calls is None:
-            before = next(reversed(self._calls.values()), ()) if is_training else ()
-            calls = deque(before, maxlen=_CALLS)
-            self._calls[shape] = calls
+            before = next(reversed(self._calls.values()), None) if is_training else None
+            self._calls[shape] = calls = _Calls(before)
             if len(self._calls) > _SHAPES:
                 self._calls.popitem(last=False)
         self._calls.move_to_end(shape)
-        known = Needs(
-            set().union(*(call.channels for call in calls)),
-            max((call.effort for call in calls), key=lambda effort: effort.n_notes, default=Effort()),
-        )
-        # If its numbers do not wait, it costs what was known, should they.
-        own = Needs(effort=known.effort)
-        calls.append(own)
-        return known, own
+        return calls
 
 
 # Not kept in the networks, which are copied and pickled.
@@ -79,16 +74,16 @@ def value(net: PsiMLP, x: Tensor) -> Tensor | None:
     points, numbers = x.shape[:-1].numel(), plain(x)
     if points * _FEW < plan.widest or plan.d_in > MAX_INPUTS or are_transformed(theta, numbers):
         return None
-    known, now = Needs(), Needs()
+    known, needed, effort = frozenset[Channel](), set[Channel](), Effort()
     if x.requires_grad and torch.is_grad_enabled():
-        known, now = _MEMORIES.setdefault(net, _Memory()).begin(x.shape, net.training)
-    channels = closure(plan.d_in, frozenset(known.channels))
+        calls = _MEMORIES.setdefault(net, _Memory()).of(x.shape, net.training)
+        (known, needed), effort = calls.begin(), calls.effort
+    channels = closure(plan.d_in, known)
     engine = kernels_for(plan, channels, theta.dtype, theta.device)
     if engine is None:
         return None
-    if net.training and numbers is x and can_wait(engine, theta, x, channels, known.effort):
-        found, now.effort = waiting_value(engine, plan, theta, x, channels, now.channels)
-        return found
-    found = jets(engine, plan, theta, numbers.reshape(points, plan.d_in), channels, now.channels)[0]
+    if net.training and numbers is x and can_wait(engine, theta, x, channels, effort):
+        return waiting_value(engine, plan, theta, x, channels, needed, effort)
+    found = jets(engine, plan, theta, numbers.reshape(points, plan.d_in), channels, needed)[0]
     found = found.view(*x.shape[:-1], plan.d_out)
     return found if numbers is x else found.as_subclass(type(x))

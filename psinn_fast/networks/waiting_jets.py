@@ -26,6 +26,8 @@ from .waiting import Waiting, is_going_back
 # Numbers of points times weights times channels, below which noting costs more than it saves: in any case, and for each
 # note. (Where conditions hold by construction, second derivatives of a product of functions take hundreds.)
 FEWEST, PER_NOTE = 5_000_000, 1_000_000
+# After so many calls on end that were asked for numbers before their gradient, so many are computed at once.
+_READ, _PAUSE = 2, 50
 
 
 def can_wait(engine: Backend, theta: Tensor, x: Tensor, channels: ChannelSet, effort: Effort) -> bool:
@@ -33,23 +35,32 @@ def can_wait(engine: Backend, theta: Tensor, x: Tensor, channels: ChannelSet, ef
 
     ``effort``: of the last calls like it.
     """
-    return (
+    if not (
         1 < len(channels) <= MOST_COLUMNS
         and x.requires_grad
         and pays(engine, theta, x, channels, FEWEST + PER_NOTE * effort.n_notes)
         # What a checkpoint computes again is needed at once.
         and not is_going_back()
-    )
+    ):
+        return False
+    if effort.n_read < _READ:
+        return True
+    # Somebody looks at every loss before its gradient, it seems; later that may be over.
+    effort.n_read = effort.n_read + 1 if effort.n_read < _READ + _PAUSE else _READ - 1
+    return False
 
 
 def waiting_value(
-    engine: Backend, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, needed: set[Channel]
-) -> tuple[Tensor, Effort]:
-    """The value (N, F) at x (N, d). ``channels`` are expected to be asked for; ``needed`` collects those that are."""
-    asked = _Asked(engine, plan, channels, needed)
-    value, _ = _outputs(asked, theta, x)
-    assert asked.call is not None
-    return value, asked.call.effort
+    engine: Backend, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, needed: set[Channel],
+    effort: Effort,
+) -> Tensor:  # fmt: skip
+    """The value (N, F) at x (N, d).
+
+    Args:
+        channels: are expected to be asked for.
+        needed, effort: collect what is asked for, and what that takes.
+    """
+    return _outputs(_Asked(engine, plan, channels, needed, effort), theta, x)[0]
 
 
 @dataclass
@@ -57,7 +68,7 @@ class _Asked:
     """What a node stands for.
 
     Attributes:
-        needed: collects the channels that gradients ask for.
+        needed, effort: collect the channels that gradients ask for, and what that takes.
         nodes: those of theta and x, None where they need no gradient.
         larger: nodes of more channels, and their outputs, for what was not expected.
     """
@@ -66,6 +77,7 @@ class _Asked:
     plan: Plan
     channels: ChannelSet
     needed: set[Channel]
+    effort: Effort
     nodes: tuple[Any, Any] = (None, None)
     call: Call | None = None
     larger: dict[ChannelSet, tuple[_Asked, Tensor]] = field(default_factory=dict)
@@ -102,7 +114,7 @@ class _WaitingJets(torch.autograd.Function):
     def forward(ctx: Any, theta: Tensor, x: Tensor, asked: _Asked) -> tuple[Tensor, Tensor]:
         n_fields, n_channels = asked.plan.d_out, len(asked.channels)
         each = tuple((field, channel) for channel in range(n_channels) for field in range(n_fields))
-        asked.call = call = Call(asked.engine, asked.plan, theta, x, asked.channels, each)
+        asked.call = call = Call(asked.engine, asked.plan, theta, x, asked.channels, each, asked.effort)
         notes = tuple(JetNote(call, number) for number in range(len(each)))
         value = Waiting.noted(notes[:n_fields], (call.n_points, n_fields))
         others = Waiting.noted(notes[n_fields:], (call.n_points, asked.width))
@@ -174,6 +186,7 @@ def _noted_adjoint(
     if not any(type(own.grad) is Waiting and own.grad.held.notes is not None for own in given):
         return None
     assert asked.call is not None
+    asked.call.learn()
     cotangents: dict[int, Note | Tensor] = {}
     for own in given:
         number = asked.channels.position(own.channel) * asked.plan.d_out + own.field
@@ -205,7 +218,7 @@ def _point_gradient(asked: _Asked, theta: Tensor, x: Tensor, others: Tensor, giv
     if not wanted <= {*asked.channels.channels}:
         channels = closure(asked.channels.n_inputs, frozenset({*asked.channels.channels, *wanted}))
         if channels not in asked.larger:
-            larger = _Asked(asked.engine, asked.plan, channels, asked.needed)
+            larger = _Asked(asked.engine, asked.plan, channels, asked.needed, asked.effort)
             asked.larger[channels] = larger, _outputs(larger, theta, x)[1]
         asked, others = asked.larger[channels]
     n_fields, parts = asked.plan.d_out, []

@@ -12,6 +12,7 @@ from postponing import ROUNDING, N, Watched, target
 from torch import Tensor
 from torch.nn import functional as F
 
+from psinn_fast.networks import waiting_jets
 from psinn_fast.networks.mlp import PsiMLP
 
 Call = Callable[[Tensor], Tensor]
@@ -202,3 +203,31 @@ def test_one_pass_from_the_second_step_on(which: str, net: PsiMLP, watched: Watc
         seen.append(watched.new())
     assert "jets_backward" in seen[0]
     assert seen[1:] == [["residuals_backward"]] * 2
+
+
+def test_who_looks_at_every_loss_first_is_given_numbers_at_once(
+    net: PsiMLP, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_jets, "_READ", 2)
+    monkeypatch.setattr(waiting_jets, "_PAUSE", 3)
+    x, seen = random_points(N, 2).requires_grad_(), []
+    for step in range(12):
+        loss = laplace(net, x)
+        if step < 7:
+            loss.item()
+        loss.backward()
+        seen.append("residuals_backward" in watched.new())
+    # It waits twice, pauses, tries once more, pauses, and goes on waiting when nobody looks.
+    assert seen == [False, True, True, *[False] * 4, True, *[True] * 4]
+
+
+def test_losses_of_many_operations_are_computed_at_once(
+    net: PsiMLP, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_jets, "PER_NOTE", N * 83 * 6 // 50)  # fifty notes cost what six channels do
+    for loss_fn, is_noted in ((laplace, True), (hard_condition, False)):
+        x = random_points(N, 2).requires_grad_()
+        for _ in range(4):
+            watched.new()
+            loss_fn(net, x).backward()
+        assert ("residuals_backward" in watched.new()) is is_noted

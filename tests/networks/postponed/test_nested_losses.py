@@ -195,10 +195,10 @@ OTHERS = {"by the mean", "stacked losses", "changed in place", "fifth"}
 
 @pytest.mark.parametrize("which", [which for which in LOSSES if which not in OTHERS])
 def test_one_pass_from_the_second_step_on(which: str, net: PsiMLP, watched: Watched) -> None:
+    """The points' gradients add up, as in training loops: what that needs comes from the same pass."""
     x = random_points(N, 2).requires_grad_()
     seen = []
     for _ in range(3):
-        x.grad = None
         LOSSES[which](net, x).backward()
         seen.append(watched.new())
     assert "jets_backward" in seen[0]

@@ -42,14 +42,19 @@ def columns_of(tensor: Tensor, calls: tuple[Call, ...]) -> list[Note]:
     """Notes of what (N,) or (N, k) has in each column, as it is now; ``calls``: those of whose points they are."""
     if (notes := notes_of(tensor)) is not None:
         return [*notes]
-    columns = numbers_of(tensor).reshape(len(tensor), -1)
-    if tensor.requires_grad:  # it may be zero, and still depend on something
-        return [GivenNote(calls, column.clone()) for column in columns.unbind(1)]
-    low, high = torch.aminmax(columns, dim=0)
-    return [
-        ConstantNote(calls, least) if least == most else GivenNote(calls, columns[:, k].clone())
-        for k, (least, most) in enumerate(zip(low.tolist(), high.tolist(), strict=True))
-    ]
+    found: list[Note] = []
+    for column in numbers_of(tensor).reshape(len(tensor), -1).unbind(1):
+        own = column.clone()
+        # What has a graph may be zero, and still depend on something.
+        known = None if tensor.requires_grad else one_number(own)
+        found.append(GivenNote(calls, own) if known is None else ConstantNote(calls, known))
+    return found
+
+
+def one_number(column: Tensor) -> float | None:
+    """What (N,) is at all points, if it is one number. Of a whole matrix at once torch takes ten times as long."""
+    low, high = torch.aminmax(column)
+    return float(low) if low == high else None
 
 
 def noted(func: Any, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Noted | None:

@@ -17,7 +17,7 @@ from ..kernels.contract import Backend, check_request
 from ..kernels.language.channels import MAX_ORDER, Channel, ChannelSet, Laplacian, MultiIndex
 from ..kernels.network.plan import Plan
 from .jets import adjoint, alias, closure, is_asked_for
-from .noted_columns import MOST_COLUMNS, columns_of, numbers_of
+from .noted_columns import MOST_COLUMNS, columns_of, numbers_of, one_number
 from .noted_programs import gradient
 from .notes import Call, ConstantNote, Effort, JetNote, Note, is_zero
 from .postponed import pays
@@ -172,8 +172,7 @@ def _known(grad: Tensor) -> Sequence[float | None]:
         ]
     if grad.requires_grad or not torch._C._has_storage(grad):
         return [None] * grad.shape[1]
-    low, high = torch.aminmax(numbers_of(grad), dim=0)
-    return [least if least == most else None for least, most in zip(low.tolist(), high.tolist(), strict=True)]
+    return [one_number(column.contiguous()) for column in numbers_of(grad).unbind(1)]
 
 
 def _noted_adjoint(

@@ -19,9 +19,10 @@ class Held:
         notes: of a tensor (N, k) one for each column, of (N,) one, of one number whatever its shape one; None: there is
             memory.
         whole, view: what this is a view of, and how to get it from that one's memory.
+        blank: what lies in the place of numbers, with the strides that they will have.
     """
 
-    __slots__ = ("__weakref__", "_memory", "_notes", "_view", "_whole", "shape")
+    __slots__ = ("__weakref__", "_memory", "_notes", "_view", "_whole", "blank", "shape")
 
     def __init__(
         self,
@@ -30,8 +31,10 @@ class Held:
         memory: Tensor | None = None,
         whole: Held | None = None,
         view: Callable[[Tensor], Tensor] | None = None,
+        blank: Tensor | None = None,
     ) -> None:
         self._notes, self.shape, self._memory, self._whole, self._view = notes, shape, memory, whole, view
+        self.blank = blank
 
     @property
     def notes(self) -> tuple[Note, ...] | None:

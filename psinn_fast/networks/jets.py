@@ -114,7 +114,7 @@ class _Jets(torch.autograd.Function):
             if grad is not None and not _is_zero(grad)
         }
         if not given:
-            return torch.zeros_like(theta) if need_theta else None, torch.zeros_like(x) if need_x else None, None
+            return *zeros(theta, x, (need_theta, need_x)), None
         # Batched cotangents (is_grads_batched) have no memory that kernels could read.
         is_batched = not all(torch._C._has_storage(grad) for grad in given.values())
         if not has_graph and not is_batched:
@@ -141,13 +141,39 @@ def adjoint(
     """Of the sum of cotangents (N, F) times jets, for theta and for x where ``needed``; with a graph in grad mode."""
     asked = _Asked(engine, plan, channels, (None, None), set())
     given = {channel: plain(grad) for channel, grad in given.items() if not _is_zero(grad)}
-    need_theta, need_x = needed
+    _, need_x = needed
     if not given:
-        return torch.zeros_like(theta) if need_theta else None, torch.zeros_like(x) if need_x else None
+        return zeros(theta, x, needed)
     if torch.is_grad_enabled() or not all(torch._C._has_storage(grad) for grad in given.values()):
         by_theta, by_x = _differentiable_adjoint(asked, theta, x, given, needed)
         return by_theta, by_x
     return _fused_adjoint(asked, theta, x, given, need_x)
+
+
+def zeros(theta: Tensor, x: Tensor, needed: tuple[bool, bool]) -> tuple[Tensor | None, Tensor | None]:
+    """Gradients that are zero, for theta and for x where ``needed``: with a graph in grad mode, as torch's have one."""
+    # torch leaves Function.apply without types.
+    make: Any = _Zero.apply if torch.is_grad_enabled() else _zero
+    by_theta, by_x = (make(own, theta, x) if need else None for own, need in zip((theta, x), needed, strict=True))
+    return by_theta, by_x
+
+
+def _zero(like: Tensor, *_: Tensor) -> Tensor:
+    return torch.zeros_like(like, requires_grad=False)
+
+
+class _Zero(torch.autograd.Function):
+    """Zero, as a function of weights and points, to any order."""
+
+    @staticmethod
+    def forward(ctx: Any, like: Tensor, theta: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(theta, x)
+        return _zero(like)
+
+    @staticmethod
+    def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, ...]:
+        theta, x = ctx.saved_tensors
+        return None, *zeros(theta, x, (theta.requires_grad, x.requires_grad))
 
 
 def is_asked_for(node: Any) -> bool:

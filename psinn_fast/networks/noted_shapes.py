@@ -23,17 +23,21 @@ def viewed(func: Any, args: tuple[Any, ...]) -> Held | list[Held] | None:
 
     None if it is none, or not of whole columns.
     """
-    whole: Held | None = getattr(args[0], "held", None)
-    if whole is None or whole.notes is None:
+    if func not in _VIEWS and func not in _PARTS:
         return None
+    whole: Held | None = getattr(args[0], "held", None)
+    if whole is None or (notes := whole.notes) is None or whole.blank is None:
+        return None
+    # Of what is impossible torch says so itself.
+    blank = func(whole.blank, *args[1:])
     if (rule := _VIEWS.get(func)) is not None:
-        found = rule(whole.notes, whole.shape, *args[1:])
-        return None if found is None else _view(whole, found, partial(_again, func, args[1:]))
-    if (parts := _PARTS.get(func)) is not None:
-        several = parts(whole.notes, whole.shape, *args[1:])
-        if several is not None:
-            return [_view(whole, own, partial(_part, func, args[1:], k)) for k, own in enumerate(several)]
-    return None
+        found = rule(notes, whole.shape, *args[1:])
+        return None if found is None else _view(whole, found, partial(_again, func, args[1:]), blank)
+    several = _PARTS[func](notes, whole.shape, *args[1:])
+    if several is None:
+        return None
+    views = (partial(_part, func, args[1:], k) for k in range(len(several)))
+    return [_view(whole, *own) for own in zip(several, views, blank, strict=True)]
 
 
 def is_alias(func: Any, args: tuple[Any, ...]) -> bool:
@@ -45,8 +49,8 @@ def is_alias(func: Any, args: tuple[Any, ...]) -> bool:
     return (is_bare or (func is _ATEN.squeeze.default and 1 not in args[0].shape)) and len(args) == 1
 
 
-def _view(whole: Held, found: Noted, view: Callable[[Tensor], Tensor]) -> Held:
-    return Held(found.notes, found.shape, whole=whole, view=view)
+def _view(whole: Held, found: Noted, view: Callable[[Tensor], Tensor], blank: Tensor) -> Held:
+    return Held(found.notes, found.shape, whole=whole, view=view, blank=blank)
 
 
 def _again(func: Any, others: tuple[Any, ...], memory: Tensor) -> Tensor:

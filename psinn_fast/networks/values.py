@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -14,6 +14,7 @@ from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_INPUTS, Channel
 from .jets import are_transformed, closure, jets, plain
 from .notes import Effort
+from .waiting import Waiting
 from .waiting_jets import can_wait, waiting_value
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ def value(net: PsiMLP, x: Tensor) -> Tensor | None:
     if points * _FEW < plan.widest or plan.d_in > MAX_INPUTS or are_transformed(theta, numbers):
         return None
     known, needed, effort = frozenset[Channel](), set[Channel](), Effort()
-    if x.requires_grad and torch.is_grad_enabled():
+    # What is saved by hooks is computed again, and compared: it must not depend on what was learned in between.
+    is_plain = torch._C._autograd._top_saved_tensors_default_hooks(False) is None
+    if x.requires_grad and torch.is_grad_enabled() and is_plain:
         calls = _MEMORIES.setdefault(net, _Memory()).of(x.shape, net.training)
         (known, needed), effort = calls.begin(), calls.effort
     channels = closure(plan.d_in, known)
@@ -83,7 +86,31 @@ def value(net: PsiMLP, x: Tensor) -> Tensor | None:
     if engine is None:
         return None
     if net.training and numbers is x and can_wait(engine, theta, x, channels, effort):
-        return waiting_value(engine, plan, theta, x, channels, needed, effort)
-    found = jets(engine, plan, theta, numbers.reshape(points, plan.d_in), channels, needed)[0]
-    found = found.view(*x.shape[:-1], plan.d_out)
+        found = waiting_value(engine, plan, theta, x, channels, needed, effort)
+    else:
+        found = jets(engine, plan, theta, numbers.reshape(points, plan.d_in), channels, needed)[0]
+    if found.requires_grad:
+        # torch leaves Function.apply without types.
+        found = _Value.apply(found, (*x.shape[:-1], plan.d_out))  # type: ignore[no-untyped-call]
+    else:
+        found = found.view(*x.shape[:-1], plan.d_out)
     return found if numbers is x else found.as_subclass(type(x))
+
+
+class _Value(torch.autograd.Function):
+    """The value alone, of a node that gives derivatives as well, and no view: as a layer's output is.
+
+    Hooks on an output of several are called with nothing where gradients lead through the others.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, found: Tensor, shape: tuple[int, ...]) -> Tensor:
+        ctx.shape = found.shape
+        ctx.set_materialize_grads(False)
+        if type(found) is Waiting and found.held.notes is not None:
+            return Waiting.noted(found.held.notes, shape)
+        return found.view(shape).data
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, None]:
+        return None if grad is None else grad.reshape(ctx.shape), None

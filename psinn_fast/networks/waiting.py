@@ -35,7 +35,9 @@ class Waiting(Tensor):
     def of(cls, held: Held, like: Tensor) -> Waiting:
         # Never without memory: torch gives it to an ordinary tensor that is told to take this one's data.
         # Its number of changes is its own: who changes one tensor changes no other that waits.
-        lying = held.memory() if held.notes is None else _blank(held.shape, like.dtype, like.device).data
+        if held.blank is None:
+            held.blank = _blank(held.shape, like.dtype, like.device)
+        lying = held.memory() if held.notes is None else held.blank.data
         # torch's stubs leave it without types.
         if torch.is_inference_mode_enabled():  # it may be an alias of what was there before
             with torch.inference_mode(False):

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..kernels.contract import Backend, check_request
 from ..kernels.language.channels import MAX_ORDER, Channel, ChannelSet, Laplacian, MultiIndex
 from ..kernels.network.plan import Plan
-from .jets import adjoint, alias, closure, is_asked_for
+from .jets import adjoint, alias, closure, is_asked_for, zeros
 from .noted_columns import MOST_COLUMNS, columns_of, numbers_of, one_number
 from .noted_programs import gradient
 from .notes import Call, ConstantNote, Effort, JetNote, Note, is_zero
@@ -142,6 +142,8 @@ class _WaitingJets(torch.autograd.Function):
             needed = need_theta, False
         if not any(needed):
             return None, x_bar, None
+        if not given:
+            return *zeros(theta, x, needed), None
         by_channel = _by_channel(asked, by_value, by_others)
         theta_bar, found_x = adjoint(asked.engine, asked.plan, theta, x, asked.channels, by_channel, needed)
         return theta_bar if need_theta else None, found_x if needed[1] else x_bar, None

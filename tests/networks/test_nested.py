@@ -14,6 +14,7 @@ from postponing import wait_from_the_first_call
 from strategies import structures
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils.checkpoint import checkpoint
 
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.networks.mlp import PsiMLP, TanhMLP
@@ -134,6 +135,61 @@ def test_gradients_of_nothing_are_zero() -> None:
     assert g.shape == x.shape
     assert not g.any()
     assert not torch.autograd.grad((0 * net(x)).sum(), net.theta)[0].any()
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.0])
+def test_derivatives_of_what_is_zero_here_have_a_graph(factor: float) -> None:
+    """A mask may cover all points of one batch, and none of the next."""
+    net, points = net_of(), random_points(4, 2)
+    found = []
+    for call in (PsiMLP.__call__, by_torch):
+        x = points.clone().requires_grad_()
+        u_x = slope(factor * call(net, x), x)[:, 0]
+        loss = (slope(slope(u_x, x)[:, 1], x) ** 2).mean() + call(net, x).mean()
+        found.append(torch.autograd.grad(loss, (net.theta, x)))
+    for ours, right in zip(*found, strict=True):
+        assert relative_error(ours, right) < ROUNDING
+
+
+def test_hooks_are_called_where_a_gradient_passes() -> None:
+    net, points = net_of(), random_points(4, 2)
+    found = []
+    for call in (PsiMLP.__call__, by_torch):
+        for _ in range(2):
+            x, seen = points.clone().requires_grad_(), []
+            u = call(net, x)
+            u.register_hook(lambda grad, seen=seen: (seen.append(1), 2 * grad)[1])
+            (slope(u, x) ** 2).mean().backward(retain_graph=True)
+            loss = (slope(slope(u, x)[:, 0], x) ** 2).mean() + u.mean()
+            found.append((len(seen), *torch.autograd.grad(loss, (net.theta, x))))
+    for own in found[:2]:
+        assert own[0] == found[2][0]
+        assert all(relative_error(ours, right) < ROUNDING for ours, right in zip(own[1:], found[2][1:], strict=True))
+
+
+def test_hooks_stay_where_a_view_is_changed() -> None:
+    net, x = net_of(), random_points(4, 2).requires_grad_()
+    found = []
+    for call in (PsiMLP.__call__, by_torch):
+        u = call(net, x)
+        u.register_hook(lambda grad: 2 * grad)
+        u[:].mul_(0.5)
+        found.append(torch.autograd.grad((u**2).mean(), net.theta)[0])
+    assert relative_error(*found) < ROUNDING
+
+
+def test_checkpoints_of_residuals() -> None:
+    """What is computed again is compared with what was saved."""
+    net = net_of()
+
+    def residual(x: Tensor) -> Tensor:
+        return laplacian(net(x), x).square().mean()
+
+    for _ in range(3):
+        x = random_points(4, 2).requires_grad_()
+        losses = checkpoint(residual, x, use_reentrant=False), residual(x)
+        ours, right = (torch.autograd.grad(loss, (net.theta, x)) for loss in losses)
+        assert all(relative_error(a, b) < ROUNDING for a, b in zip(ours, right, strict=True))
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")

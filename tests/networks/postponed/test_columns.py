@@ -21,6 +21,10 @@ from psinn_fast.networks.waiting import Waiting
 Use = Callable[[Tensor, Tensor, Tensor], Any]
 
 
+def joined(g: Tensor, u: Tensor) -> Tensor:
+    return torch.cat([g, u], 1)
+
+
 def changed_through_a_column(g: Tensor, u: Tensor, x: Tensor) -> Any:
     column = g[:, 0]
     column += 1
@@ -122,6 +126,16 @@ USES: dict[str, Use] = {
     "like": lambda g, u, x: (g * torch.ones_like(g), g + torch.zeros_like(u), g.new_zeros(3),
         torch.full_like(g, 2) * g),
     "zeros": lambda g, u, x: (0 * g).sum(1) + (g[:, :1] * 0 + 1) * u,
+    "some columns": lambda g, u, x: (joined(g, u)[:, :2].flatten(), joined(g, u)[:, ::2].reshape(-1),
+        joined(g, u)[:, 1:2].expand(-1, 2).ravel(), joined(g, u).t().reshape(-1), joined(g, u)[:, 1].view(N, 1)),
+    "no view": lambda g, u, x: joined(g, u)[:, :2].view(-1),
+    "strides": lambda g, u, x: (joined(g, u)[:, 1].stride(), joined(g, u)[:, 1:].is_contiguous(),
+        g[:, 1].storage_offset(), torch.as_strided(joined(g, u)[:, 1], (5,), joined(g, u)[:, 1].stride())),
+    **{f"impossible {k}": use for k, use in enumerate((
+        lambda g, u, x: g.split([1, 2, 3], 1), lambda g, u, x: g.split([1], 1), lambda g, u, x: g.split(0, 1),
+        lambda g, u, x: g.split(-1, 1), lambda g, u, x: g[:, :1].expand(-1), lambda g, u, x: g[:, 0].view(0, -1),
+        lambda g, u, x: g.select(1, 5), lambda g, u, x: g.squeeze(3), lambda g, u, x: g.split([3, -1], 1),
+        lambda g, u, x: g.expand(N, 3), lambda g, u, x: g.unsqueeze(4), lambda g, u, x: g.view(7, 7)))},
     "in place": lambda g, u, x: (g.clone().add_(1), u.clone().mul_(g[:, :1]), g.mul(2).sub_(u)),
     "known": lambda g, u, x: (g.shape, g.dtype, g.requires_grad, g.dim(), len(g), g.numel(), u.size(1), g.is_leaf),
     "comparisons": lambda g, u, x: (g > 0, torch.isfinite(g).all(), torch.equal(g, g), bool((g == g).all())),
@@ -144,7 +158,7 @@ def used(use: Use, net: PsiMLP, call: Callable[[Tensor], Tensor], is_higher: boo
         found = use(g, u, x)
         several = found if isinstance(found, tuple) else (found,)
         return [*several, *(gradients(own, net, x) for own in several)]
-    except RuntimeError as error:
+    except (RuntimeError, IndexError) as error:
         return str(error)[:30]
 
 

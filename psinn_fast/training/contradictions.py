@@ -10,7 +10,10 @@ gets a small weight alpha, and
 differs from v with all weights by what the fields would change. That means something where the other conditions
 determine the fields: if it is more than their residuals allow,
 
-    max over v of |G v|   where   sum over terms s of |J_s v|^2 / loss_s <= 1, less alpha's part of what is given up.
+    max over v of |G v|   where   sum over terms s of |J_s v|^2 / loss_s <= 1, less alpha's part of what is given up,
+
+and if the others then hold: less than 0.6 of their squares is left (of two equal contradictions, half). Where training
+has not come to its end, most is, whatever is given up.
 
 Equations are not given up, nor are measurements, whose noise is no contradiction.
 """
@@ -34,6 +37,8 @@ from .doubts import ALLOWED
 _GIVEN_UP, _ROUNDING = 1e-4, 1e-12
 # Of the largest loss, what any is taken for at least: of terms that hold exactly rounding would hide all others.
 _TIGHT, _SMALLEST = 1e-8, 1e-28
+# Of the others' squares, so much may be left without a condition that contradicts them.
+_LEFT = 0.6
 # Of the power method: less than a factor of two from the largest is near enough.
 _ITERATIONS = 12
 # Parts of more are not given up one by one; points by which a part is known, along each axis.
@@ -66,7 +71,7 @@ class Without:
         counted = [loss for loss, weight in zip(losses, weights, strict=True) if weight]
         least = max(_TIGHT * max(counted, default=0.0), _SMALLEST)
         self._weights, self._grams, self._slopes = dict[Block, float](), dict[Block, Tensor](), dict[Block, Tensor]()
-        self._allowed = dict[Block, float]()
+        self._allowed, self._squares = dict[Block, float](), dict[Block, float]()
         for i, (term, rows, r) in enumerate(zip(terms, jacobians, residuals, strict=True)):
             if not weights[i]:
                 continue
@@ -75,9 +80,18 @@ class Without:
                 own = torch.from_numpy(np.repeat(parts == part, len(r) // len(parts))).to(r.device)
                 self._weights[i, part], self._allowed[i, part] = weights[i], 1 / max(losses[i], least)
                 self._grams[i, part], self._slopes[i, part] = rows[own].T @ rows[own], rows[own].T @ r[own]
+                if problem.conditions[i].kind != DATA:
+                    self._squares[i, part] = float(r[own] @ r[own])
         self._groups = _groups(problem, self._grams)
-        start = self._minimum(frozenset()) if self._groups else None
-        self._changes = {} if start is None else {own: self._minimum(own) - start for own in self._groups}
+        self._changes = dict[frozenset[Block], Tensor]()
+        if self._groups:
+            start = self._minimum(frozenset())
+            found = {given_up: self._minimum(given_up) for given_up in self._groups}
+            self._changes = {
+                given_up: v - start
+                for given_up, v in found.items()
+                if self._left(given_up, v) < _LEFT * self._left(given_up, start)
+            }
 
     def moves(self, g: Tensor, hidden: float) -> Iterator[tuple[str, float]]:
         """By what is given up, how far a field goes, where that is more than its residuals allow with and without it.
@@ -103,6 +117,14 @@ class Without:
             size = float((g @ w).norm() / (g @ v).norm().clamp_min(_SMALLEST))
             v = w / w.norm().clamp_min(_SMALLEST)
         return float(size**0.5)
+
+    def _left(self, given_up: frozenset[Block], v: Tensor) -> float:
+        """Of the squares of what is neither given up nor measured."""
+        return sum(
+            self._weights[block] * (square + float(v @ (2 * self._slopes[block] + self._grams[block] @ v)))
+            for block, square in self._squares.items()
+            if block not in given_up
+        )
 
     def _minimum(self, given_up: frozenset[Block]) -> Tensor:
         weights, factor = _lowered(self._weights, given_up), self._factor(self._weights, given_up)

@@ -59,6 +59,21 @@ def test_a_straight_line_in_closed_form() -> None:
         )  # of few points
 
 
+def test_what_a_network_cannot_do_is_no_contradiction() -> None:
+    """u = x^2 satisfies all, and no straight line does: x - 1/12 is the best. Without u(1/2) = 1/4 it would move."""
+    given = {"inlet": (0.0, 0.0), "outlet": (1.0, 1.0), "middle": (0.5, 0.25)}
+    conditions = [pf.Dirichlet([[x]], u=u, name=name) for name, (x, u) in given.items()]
+    pde = pf.PDE("x", "u", lambda u, x: u.x - 2 * x)
+    problem = pf.Problem("parabola", pde, LINE, [pf.Residual(LINE.grid(100)), *conditions])
+    net = pf.TanhMLP([1, 1], dtype=torch.float64)
+    with torch.no_grad():
+        net.theta.copy_(torch.tensor([1.0, -1 / 12]))
+    unseen, x = HeldOut(problem, REPORTED), net.theta.detach()
+    found = errors_allowed(problem, get_backend(), net, x, unseen, problem.terms(torch.float64), lambda: False)
+    assert found.contested == {}
+    assert found.errors["u"] > 0.1
+
+
 @pytest.mark.trajectory
 @pytest.mark.parametrize("optimizer", LOOKING, ids=str)
 @pytest.mark.parametrize("weight", [30.0, 1000.0])

@@ -40,7 +40,7 @@ def target(seed: int = 3) -> Tensor:
 def wait_from_the_first_call(monkeypatch: pytest.MonkeyPatch, order: int) -> None:
     """``net(x)`` waits however few the points, as if derivatives up to this order had been asked for before."""
     wait_however_few(monkeypatch)
-    of = values._Memory.of
+    of = values.Memory.of
 
     def warm(self: Any, shape: torch.Size, is_training: bool) -> Any:
         calls = of(self, shape, is_training)
@@ -48,7 +48,7 @@ def wait_from_the_first_call(monkeypatch: pytest.MonkeyPatch, order: int) -> Non
         calls.needs.append({index for index in orders if 0 < sum(index) <= order})
         return calls
 
-    monkeypatch.setattr(values._Memory, "of", warm)
+    monkeypatch.setattr(values.Memory, "of", warm)
 
 
 def wait_however_few(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ class _Calls:
         return known, own
 
 
-class _Memory:
+class Memory:
     """The calls of a network, by the shape of their points."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class _Memory:
 
 
 # Not kept in the networks, which are copied and pickled.
-_MEMORIES: WeakKeyDictionary[PsiMLP, _Memory] = WeakKeyDictionary()
+_MEMORIES: WeakKeyDictionary[PsiMLP, Memory] = WeakKeyDictionary()
 
 
 def value(net: PsiMLP, x: Tensor) -> Tensor | None:
@@ -79,7 +79,7 @@ def value(net: PsiMLP, x: Tensor) -> Tensor | None:
     # What is saved by hooks is computed again, and compared: it must not depend on what was learned in between.
     is_plain = torch._C._autograd._top_saved_tensors_default_hooks(False) is None
     if x.requires_grad and torch.is_grad_enabled() and is_plain:
-        calls = _MEMORIES.setdefault(net, _Memory()).of(x.shape, net.training)
+        calls = _MEMORIES.setdefault(net, Memory()).of(x.shape, net.training)
         (known, needed), effort = calls.begin(), calls.effort
     channels = closure(plan.d_in, known)
     engine = kernels_for(plan, channels, theta.dtype, theta.device)

@@ -23,18 +23,20 @@ from psinn_fast.networks.published import laplace_even
 
 # Relative to float64 nested autograd, which loses as much itself.
 ROUNDING = 1e-11
-# How derivatives are had: `derivatives` on a backend, or nested autograd of ``net(x)``, which goes through the kernels.
-WAYS = ("cpu", "reference", "layer")
+# How derivatives are had: `derivatives` on a backend, or nested autograd of ``net(x)``, which goes through the kernels,
+# at once or when numbers are needed.
+WAITING = "waiting layer"
+WAYS = ("cpu", "reference", "layer", WAITING)
 # The network itself, where derivatives are asked for.
 LAYER = "layer"
 # u, u_x, ... by name, of a network at points: what is differentiated on.
 Fields = Callable[[PsiMLP, Tensor], Sequence[Tensor]]
 
 
-@pytest.fixture(autouse=True, params=(0, 4), ids=("at once", "waiting"))
+@pytest.fixture(autouse=True)
 def _waits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param:
-        wait_from_the_first_call(monkeypatch, request.param)
+    if hasattr(request.node, "callspec") and request.node.callspec.params.get("way") == WAITING:
+        wait_from_the_first_call(monkeypatch, 4)
 
 
 def dense() -> PsiMLP:
@@ -50,7 +52,7 @@ def fast(wanted: str, backend: str) -> Fields:
 
 
 def ours(wanted: str, way: str) -> Fields:
-    return nested(wanted, PsiMLP.__call__) if way == "layer" else fast(wanted, way)
+    return nested(wanted, PsiMLP.__call__) if way in (LAYER, WAITING) else fast(wanted, way)
 
 
 def nested(wanted: str, call: Callable[[PsiMLP, Tensor], Tensor] = by_torch) -> Fields:

@@ -52,6 +52,16 @@ def by_torch(net: PsiMLP, x: Tensor) -> Tensor:
     return mlp(net.structure, net.theta, x)
 
 
+def slope(value: Tensor, x: Tensor) -> Tensor:
+    """Of a sum, by torch, with a graph."""
+    return torch.autograd.grad(value.sum(), x, create_graph=True)[0]
+
+
+def laplacian(u: Tensor, x: Tensor, factor: float = 1.0) -> Tensor:
+    g = slope(u, x)
+    return slope(g[:, 0], x)[:, 0] + factor * slope(g[:, 1], x)[:, 1]
+
+
 def nested_autograd(u: Tensor, x: Tensor, index: Sequence[int]) -> Tensor:
     """Derivative of u (N,) by x (N, d) of the orders ``index``: torch.autograd.grad, once per order."""
     for axis, order in enumerate(index):

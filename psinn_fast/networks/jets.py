@@ -51,9 +51,13 @@ def jets(
     # Aliases have nodes of their own, of which the engine says whether a gradient asks for them.
     theta, x = alias(theta), alias(x)
     asked = _Asked(engine, plan, channels, (theta.grad_fn, x.grad_fn), set() if needed is None else needed)
-    # torch leaves Function.apply without types.
-    found: tuple[Tensor, ...] = _Jets.apply(theta, x, asked)  # type: ignore[no-untyped-call]
+    found: tuple[Tensor, ...] = applied(_Jets, theta, x, asked)
     return found
+
+
+def applied(function: type[torch.autograd.Function], *arguments: Any) -> Any:
+    # torch leaves it without types.
+    return function.apply(*arguments)  # type: ignore[no-untyped-call]
 
 
 def are_transformed(*tensors: Tensor) -> bool:
@@ -152,14 +156,12 @@ def adjoint(
 
 def zeros(theta: Tensor, x: Tensor, needed: tuple[bool, bool]) -> tuple[Tensor | None, Tensor | None]:
     """Gradients that are zero, for theta and for x where ``needed``: with a graph in grad mode, as torch's have one."""
-    # torch leaves Function.apply without types.
-    make: Any = _Zero.apply if torch.is_grad_enabled() else _zero
-    by_theta, by_x = (make(own, theta, x) if need else None for own, need in zip((theta, x), needed, strict=True))
+    has_graph = torch.is_grad_enabled()
+    by_theta, by_x = (
+        None if not need else applied(_Zero, own, theta, x) if has_graph else torch.zeros_like(own)
+        for own, need in zip((theta, x), needed, strict=True)
+    )
     return by_theta, by_x
-
-
-def _zero(like: Tensor, *_: Tensor) -> Tensor:
-    return torch.zeros_like(like, requires_grad=False)
 
 
 class _Zero(torch.autograd.Function):
@@ -168,7 +170,7 @@ class _Zero(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, like: Tensor, theta: Tensor, x: Tensor) -> Tensor:
         ctx.save_for_backward(theta, x)
-        return _zero(like)
+        return torch.zeros_like(like)
 
     @staticmethod
     def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, ...]:
@@ -249,7 +251,7 @@ def _next(channels: ChannelSet, given: tuple[Channel, ...]) -> tuple[tuple[tuple
     """For each given channel and each axis the channels whose sum is its derivative; None above the highest order."""
     axes = range(channels.n_inputs)
     found = tuple(
-        tuple(tuple(_plus(index, axis) for index in _indices(channel, channels.n_inputs)) for axis in axes)
+        tuple(tuple(plus(index, axis) for index in _indices(channel, channels.n_inputs)) for axis in axes)
         for channel in given
     )
     highest = max(sum(index) for by_axis in found for indices in by_axis for index in indices)
@@ -262,7 +264,8 @@ def _indices(channel: Channel, n_inputs: int) -> Iterable[MultiIndex]:
     return (tuple(2 * (i == axis) for i in range(n_inputs)) for axis in channel.axes)
 
 
-def _plus(index: MultiIndex, axis: int) -> MultiIndex:
+def plus(index: MultiIndex, axis: int) -> MultiIndex:
+    """The derivative of that derivative along an axis."""
     return tuple(order + (i == axis) for i, order in enumerate(index))
 
 

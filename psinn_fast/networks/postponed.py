@@ -15,7 +15,7 @@ from torch import Tensor
 from ..kernels.contract import Backend, check_request
 from ..kernels.language.channels import Channel, ChannelSet
 from ..kernels.network.plan import Plan
-from .jets import adjoint
+from .jets import adjoint, applied
 from .noted_programs import gradient
 from .notes import Call, JetNote, Note
 from .waiting import Waiting
@@ -49,8 +49,7 @@ def postponed(
 ) -> dict[str, Tensor]:
     """The derivatives ``asked`` for (name, field, position of the channel), each (N,)."""
     check_request(engine, plan, theta, x, channels)
-    # torch leaves Function.apply without types.
-    found: tuple[Tensor, ...] = _Postponed.apply(theta, x, engine, plan, channels, asked)  # type: ignore[no-untyped-call]
+    found: tuple[Tensor, ...] = applied(_Postponed, theta, x, engine, plan, channels, asked)
     return {name: value for (name, _, _), value in zip(asked, found, strict=True)}
 
 
@@ -79,7 +78,9 @@ class _Postponed(torch.autograd.Function):
             call.is_computed and all(type(grad) is Tensor for grad in given.values())
         ):
             cotangents = {number: _cotangent(grad) for number, grad in given.items()}
-            found = gradient(call, cotangents)[0] if all(map(_is_readable, cotangents.values())) else None
+            if all(map(_is_readable, cotangents.values())):
+                own_ones = [grad.held for grad in given.values() if type(grad) is Waiting]
+                found, _ = gradient(call, cotangents, others=call.open_gradients(own_ones))
         return _by_numbers(call, theta, x, given) if found is None else found, *(None,) * 5
 
 

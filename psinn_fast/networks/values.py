@@ -12,7 +12,7 @@ from torch import Tensor
 from ..kernels import kernels_for
 from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_INPUTS, Channel
-from .jets import are_transformed, closure, jets, plain
+from .jets import applied, are_transformed, closure, jets, plain
 from .notes import Effort
 from .waiting import Waiting
 from .waiting_jets import can_wait, waiting_value
@@ -90,8 +90,7 @@ def value(net: PsiMLP, x: Tensor) -> Tensor | None:
     else:
         found = jets(engine, plan, theta, numbers.reshape(points, plan.d_in), channels, needed)[0]
     if found.requires_grad:
-        # torch leaves Function.apply without types.
-        found = _Value.apply(found, (*x.shape[:-1], plan.d_out))  # type: ignore[no-untyped-call]
+        found = applied(_Value, found, (*x.shape[:-1], plan.d_out))
     else:
         found = found.view(*x.shape[:-1], plan.d_out)
     return found if numbers is x else found.as_subclass(type(x))

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..kernels.contract import Backend, check_request
 from ..kernels.language.channels import MAX_ORDER, Channel, ChannelSet, Laplacian, MultiIndex
 from ..kernels.network.plan import Plan
-from .jets import adjoint, alias, closure, is_asked_for, zeros
+from .jets import adjoint, alias, applied, closure, is_asked_for, plus, zeros
 from .noted_columns import MOST_COLUMNS, columns_of, numbers_of, one_number
 from .noted_programs import gradient
 from .notes import Call, ConstantNote, Effort, JetNote, Note, is_zero
@@ -104,8 +104,7 @@ def _outputs(asked: _Asked, theta: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     # Aliases have nodes of their own, of which the engine says whether a gradient asks for them.
     theta, x = alias(theta), alias(x)
     asked.nodes = theta.grad_fn, x.grad_fn
-    # torch leaves Function.apply without types.
-    found: tuple[Tensor, Tensor] = _WaitingJets.apply(theta, x, asked)  # type: ignore[no-untyped-call]
+    found: tuple[Tensor, Tensor] = applied(_WaitingJets, theta, x, asked)
     return found
 
 
@@ -213,7 +212,7 @@ def _by_channel(asked: _Asked, by_value: Tensor | None, by_others: Tensor | None
 def _point_gradient(asked: _Asked, theta: Tensor, x: Tensor, others: Tensor, given: Sequence[_Cotangent]) -> Tensor:
     """d/dx_i sum_c <g_c, J_c> = sum_c <g_c, J_(c + e_i)>, see `jets.py`."""
     axes = range(asked.channels.n_inputs)
-    next_ones = [tuple(_plus(own.channel, axis) for axis in axes) for own in given]
+    next_ones = [tuple(plus(own.channel, axis) for axis in axes) for own in given]
     wanted = {channel for by_axis in next_ones for channel in by_axis}
     asked.needed |= wanted
     if not wanted <= {*asked.channels.channels}:
@@ -225,13 +224,9 @@ def _point_gradient(asked: _Asked, theta: Tensor, x: Tensor, others: Tensor, giv
     n_fields, parts = asked.plan.d_out, []
     for own, by_axis in zip(given, next_ones, strict=True):
         chosen = tuple((asked.channels.position(channel) - 1) * n_fields + own.field for channel in by_axis)
-        part: Tensor = _Chosen.apply(others, chosen, asked)  # type: ignore[no-untyped-call]
+        part: Tensor = applied(_Chosen, others, chosen, asked)
         parts.append(part if own.is_one else own.grad[:, own.column : own.column + 1] * part)
     return sum(parts[1:], parts[0])
-
-
-def _plus(channel: MultiIndex, axis: int) -> MultiIndex:
-    return tuple(order + (i == axis) for i, order in enumerate(channel))
 
 
 class _Chosen(torch.autograd.Function):
@@ -255,7 +250,7 @@ class _Chosen(torch.autograd.Function):
             return zeros.index_copy(1, torch.tensor(ctx.chosen), grad), None, None
         if not grad.requires_grad:
             return _placed(grad, ctx.chosen, ctx.asked), None, None
-        return _Placed.apply(grad, ctx.chosen, ctx.asked), None, None  # type: ignore[no-untyped-call]
+        return applied(_Placed, grad, ctx.chosen, ctx.asked), None, None
 
 
 class _Placed(torch.autograd.Function):
@@ -269,8 +264,7 @@ class _Placed(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
-        found = None if grad is None else _Chosen.apply(grad, ctx.chosen, ctx.asked)  # type: ignore[no-untyped-call]
-        return found, None, None
+        return None if grad is None else applied(_Chosen, grad, ctx.chosen, ctx.asked), None, None
 
 
 def _placed(grad: Tensor, chosen: tuple[int, ...], asked: _Asked) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
-from helpers import by_torch, mlp, nested_autograd, random_points, random_structure, random_theta, relative_error
+from helpers import by_torch, mlp, nested_autograd, random_points, random_structure, random_theta, relative_error, slope
 from postponing import wait_from_the_first_call
 from torch import Tensor, func
 from torch.autograd import forward_ad
@@ -67,10 +67,6 @@ def nested(wanted: str, call: Callable[[PsiMLP, Tensor], Tensor] = by_torch) -> 
         return found
 
     return fields
-
-
-def slope(value: Tensor, inputs: Tensor) -> Tensor:
-    return torch.autograd.grad(value.sum(), inputs, create_graph=True)[0]
 
 
 def gradient_enhanced(fields: Sequence[Tensor], net: PsiMLP, x: Tensor) -> Tensor:

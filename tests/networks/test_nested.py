@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 import torch
-from helpers import by_torch, nested_autograd, random_points, relative_error
+from helpers import by_torch, laplacian, nested_autograd, random_points, relative_error, slope
 from hypothesis import given
 from hypothesis import strategies as st
 from postponing import wait_from_the_first_call
@@ -33,15 +33,6 @@ def _waits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 def net_of(dtype: torch.dtype = torch.float64) -> PsiMLP:
     return PsiMLP(laplace_even(), 3, seed=1, dtype=dtype)
-
-
-def slope(value: Tensor, x: Tensor) -> Tensor:
-    return torch.autograd.grad(value.sum(), x, create_graph=True)[0]
-
-
-def laplacian(u: Tensor, x: Tensor, factor: float = 1.0) -> Tensor:
-    g = slope(u, x)
-    return slope(g[:, 0], x)[:, 0] + factor * slope(g[:, 1], x)[:, 1]
 
 
 def test_a_memory_is_not_part_of_a_network() -> None:

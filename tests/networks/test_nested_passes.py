@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from helpers import random_points
-from torch import Tensor
+from helpers import laplacian, random_points, slope
 
 from psinn_fast.kernels.contract import registry
 from psinn_fast.kernels.reference.backend import ReferenceBackend
@@ -38,15 +37,6 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 def net_of(dtype: torch.dtype = torch.float64) -> PsiMLP:
     return PsiMLP(laplace_even(), 3, seed=1, dtype=dtype)
-
-
-def slope(value: Tensor, x: Tensor) -> Tensor:
-    return torch.autograd.grad(value.sum(), x, create_graph=True)[0]
-
-
-def laplacian(u: Tensor, x: Tensor, factor: float = 1.0) -> Tensor:
-    g = slope(u, x)
-    return slope(g[:, 0], x)[:, 0] + factor * slope(g[:, 1], x)[:, 1]
 
 
 U, FIRST, SECOND = "0,0", "0,0 1,0 0,1", "0,0 1,0 0,1 2,0 1,1 0,2"

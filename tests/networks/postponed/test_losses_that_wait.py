@@ -265,6 +265,18 @@ def test_trained_numbers_beside_the_network(options: dict[str, bool], net: PsiML
     assert watched.new() == ["residuals_backward"]
 
 
+def test_gradients_of_what_stands_beside_come_from_the_same_pass(net: PsiMLP, watched: Watched) -> None:
+    """Of a number per point: a coefficient that another network gives, for instance."""
+    found = []
+    for at_once in (False, True):
+        by_point, d = nn.Parameter(target()), asked(net, at_once)
+        watched.new()
+        (by_point * d.u_lap.square()).mean().backward()
+        found.append(by_point.grad.clone())
+        assert at_once or watched.new() == ["residuals_backward"]
+    agree(*found)
+
+
 def test_a_step_needs_one_pass_and_keeps_nothing(net: PsiMLP, watched: Watched) -> None:
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     running = torch.zeros((), dtype=torch.float64)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import by_torch, random_points, relative_error
+from helpers import by_torch, random_points, relative_error, slope
 from postponing import ROUNDING, N, Watched, target
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,10 +21,6 @@ Loss = Callable[[Call, Tensor], Any]
 
 def grad(u: Tensor, x: Tensor) -> Tensor:
     return torch.autograd.grad(u, x, torch.ones_like(u), create_graph=True)[0]
-
-
-def slope(u: Tensor, x: Tensor) -> Tensor:
-    return torch.autograd.grad(u.sum(), x, create_graph=True)[0]
 
 
 def laplace(call: Call, x: Tensor) -> Tensor:

@@ -41,4 +41,5 @@ def test_smoke_integrations(library: str, package: str, monkeypatch: pytest.Monk
     for row in rows:
         assert row["loss_difference"] < 1e-9
         assert row["speedup"]["median"] > 0
+        assert [*row["milliseconds"]] == ["theirs", "ours", "without_kernels"]
     assert str(tmp_path) not in out.read_text()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from cases import make, some_weights
-from interpreted import IS_INSTALLED, ON_GPU, interpreting, of_tiles, quicker
+from interpreted import IS_INSTALLED, IS_INTERPRETED, interpreting, of_tiles, quicker
 
 from psinn_fast.kernels.network.lowering.lowering import lower
 
-pytestmark = pytest.mark.skipif(not IS_INSTALLED or ON_GPU, reason="there is no interpreter to make quicker")
+pytestmark = pytest.mark.skipif(
+    not IS_INSTALLED or not IS_INTERPRETED, reason="there is no interpreter to make quicker"
+)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -1,0 +1,1 @@
+"""Runs compiled Triton kernels, their PTX, on the CPU: ``python -m bench.emulator``. See README.md."""

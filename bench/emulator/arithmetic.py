@@ -33,9 +33,9 @@ def operation(opcode: Sequence[str]) -> Operation | None:
     make = _INSTRUCTIONS.get(opcode[0])
     if make is None:
         return None
-    found = make(opcode)
     if unknown := [part for part in opcode[1:] if part in ("rz", "rm", "rp", "sat", "f16", "bf16", "f16x2", "bf16x2")]:
         raise NotModelled(f"{'.'.join(opcode)}: {unknown[0]}")
+    found = make(opcode)
     if "ftz" not in opcode:
         return found
     own = found.function
@@ -50,7 +50,7 @@ def flushed(x: Values) -> Values:
 
 
 def approximate(exact: Values, ulps: float) -> Values:
-    """Of float64 results float32 ones that miss them by nearly ``ulps`` units of the last place, up or down by their bits.
+    """Of float64 results float32 ones that miss them by nearly ``ulps`` units of the last place, up or down by bits.
 
     Results that are float32 numbers are met.
     """
@@ -216,7 +216,7 @@ def _bfe(opcode: Sequence[str]) -> Operation:
 
 def _prmt(opcode: Sequence[str]) -> Operation:
     """Four bytes of eight, by the digits of the last operand; with its highest bit, a byte's sign eight times."""
-    if opcode[1:] != ("b32",):
+    if list(opcode[1:]) != ["b32"]:
         raise NotModelled(".".join(opcode))
 
     def permuted(a: Values, b: Values, chosen: Values) -> Values:
@@ -238,9 +238,8 @@ def _count(function: Callable[[int], int]) -> Callable[[Sequence[str]], Operatio
     """Of each number by itself: rare."""
 
     def make(opcode: Sequence[str]) -> Operation:
-        counted = np.frompyfunc(function, 1, 1)
-        bits = int(opcode[-1][1:])
-        return Operation("u32", (f"u{bits}",), lambda x: counted(x).astype(np.uint32))
+        counted = np.vectorize(function, [np.uint32])
+        return Operation("u32", (f"u{opcode[-1][1:]}",), counted)
 
     return make
 
@@ -252,8 +251,8 @@ def _clz(opcode: Sequence[str]) -> Operation:
 
 def _brev(opcode: Sequence[str]) -> Operation:
     bits = int(opcode[-1][1:])
-    reverse = np.frompyfunc(lambda x: int(f"{int(x):0{bits}b}"[::-1], 2), 1, 1)
-    return Operation(opcode[-1], (f"u{bits}",), lambda x: reverse(x).astype(type_of(f"u{bits}")))
+    reverse = np.vectorize(lambda x: int(f"{int(x):0{bits}b}"[::-1], 2), [type_of(f"u{bits}")])
+    return Operation(opcode[-1], (f"u{bits}",), reverse)
 
 
 _COMPARE: dict[str, Callable[[Values, Values], Values]] = {
@@ -282,7 +281,10 @@ def _setp(opcode: Sequence[str]) -> Operation:
 
 
 def _selp(opcode: Sequence[str]) -> Operation:
-    return Operation(opcode[-1], (opcode[-1], opcode[-1], "pred"), lambda a, b, chosen: np.where(chosen, a, b))
+    def selected(a: Values, b: Values, chosen: Values) -> Values:
+        return np.where(chosen, a, b)
+
+    return Operation(opcode[-1], (opcode[-1], opcode[-1], "pred"), selected)
 
 
 def _extreme(numbers: Callable[..., Values], nan: Callable[..., Values]) -> Callable[[Sequence[str]], Operation]:

@@ -114,15 +114,17 @@ class EmulatedChip(DriverBase):  # type: ignore[misc]  # Triton has no types
         return 0, 0, 0, 0, 1024
 
     def _launcher(self, src: Any, metadata: Any) -> Callable[..., None]:
+        """Triton keeps it with the kernel, for whichever emulated chip of this kind is active then."""
         group = get_cache_manager(metadata.hash).get_group(f"{metadata.name}.json")
-        text = self.change(Path(group[f"{metadata.name}.ptx"]).read_text(encoding="utf-8"))
+        text = Path(group[f"{metadata.name}.ptx"]).read_text(encoding="utf-8")
         kinds = [str(kind) for kind in src.signature.values()]
 
         def launch(x: int, y: int, z: int, _stream: int, _function: Any, *rest: Any) -> None:
             assert (y, z) == (1, 1), "the kernels' grids have one axis"
-            machine = machine_of(text, metadata.shared, metadata.num_warps * WARP)
+            chip: EmulatedChip = triton.runtime.driver.active
+            machine = machine_of(chip.change(text), metadata.shared, metadata.num_warps * WARP)
             values = [value for kind, value in zip(kinds, rest[-len(kinds) :], strict=True) if kind != "constexpr"]
-            self._launch(machine, x, values)
+            chip._launch(machine, x, values)
 
         return launch
 

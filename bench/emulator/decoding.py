@@ -59,13 +59,14 @@ def decoded(own: Instruction, names: Names, labels: Mapping[str, int], end: int)
     opcode, operands = own.opcode, own.operands
     guard = None if own.guard is None else names.read(own.guard, "pred")
     target, group = None, ""
+    results: Sequence[str] = ()
     if opcode[0] in ("bra", "ret", "exit"):
         target = end if opcode[0] != "bra" else labels[operands[0]]
         act: Act = _branch if own.guard else lambda threads, mask: None
-        results, operands = (), ()
+        operands = ()
     elif opcode[0] in ("bar", "barrier"):
         group, act = _barrier(opcode, operands)
-        results, operands = (), ()
+        operands = ()
     else:
         group = "warp" if opcode[0] in _OF_WARP else ""
         act = _act(opcode, operands, names)
@@ -77,7 +78,9 @@ def decoded(own: Instruction, names: Names, labels: Mapping[str, int], end: int)
     reads = [operand for operand in operands if not (operand.startswith("[") and is_memory)]
     return Step(
         act,
-        *(names.registers(several) for several in (decides, reads, results)),
+        names.registers(decides),
+        names.registers(reads),
+        names.registers(results),
         guard,
         own.is_negated,
         target,
@@ -291,8 +294,9 @@ def _parameter(is_load: bool, kind: str, value: str, where: str, names: Names) -
     name = found[1]
     if names.is_register(name):
         to, of = (value, name) if is_load else (name, value)
-        target, read = names.number(to), names.read(of, f"b{8 * width(kind)}")
-        return lambda threads, mask: threads.registers.write(target, read(threads.registers), mask)
+        target, read = names.number(to), names.read_lowest(of, f"b{8 * width(kind)}")
+        dtype = names.dtypes[target]
+        return lambda threads, mask: threads.registers.write(target, read(threads.registers).astype(dtype), mask)
     target = names.number(value)
     return lambda threads, mask: threads.registers.write(target, constant(str(threads.parameters[name]), kind), mask)
 
@@ -331,7 +335,7 @@ def _vote(opcode: Sequence[str], operands: Sequence[str], names: Names) -> Act:
 
 
 def _matrix(opcode: Sequence[str], operands: Sequence[str], names: Names) -> Act:
-    if opcode[1:4] != ("sync", "aligned", "m8n8") or "trans" in opcode or opcode[-1] != "b16":
+    if list(opcode[1:4]) != ["sync", "aligned", "m8n8"] or "trans" in opcode or opcode[-1] != "b16":
         raise NotModelled(".".join(opcode))
     is_load = opcode[0] == "ldmatrix"
     value, where = operands if is_load else operands[::-1]

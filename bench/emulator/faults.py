@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Fault(RuntimeError):
-    """A kernel's: an address outside its tensors, a race, a register that nobody wrote, a barrier that not all reach."""
+    """A kernel's: an address outside its tensors, a barrier that not all reach, what nobody wrote."""
 
 
 class NotModelled(NotImplementedError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from .decoding import Step, decoded
 from .faults import Fault, NotModelled
 from .memory import WARP, GlobalMemory, LocalMemory, SharedMemory
-from .ptx import Function, Instruction, Place
+from .ptx import Array, Function, Instruction, Place
 from .registers import Halves, Mask, Names, Registers
 
 # Arrays of the module lie here: no tensor does.
@@ -89,21 +88,12 @@ class Machine:
     def __init__(self, kernel: Function, shared: int, threads: int) -> None:
         self.kernel, self.threads = kernel, threads
         addresses, self._module_arrays = _placed(kernel)
-        self._local = max((own for own in addresses.values() if own < MODULE_MEMORY), default=0)
-        self._local = sum(-(-array.size // 16) * 16 for array in kernel.body.arrays.values() if array.space == "local")
-        statics = sum(-(-array.size // 16) * 16 for array in kernel.body.arrays.values() if array.space == "shared")
-        if statics and shared < statics:
-            shared = statics
-        self._shared = shared
+        self._shared, self._local = max(shared, _size(kernel, "shared")), _size(kernel, "local")
         self._names = Names(kernel.body.registers, addresses)
-        self._steps = [
-            _explained(
-                own, lambda own=own: decoded(own, self._names, kernel.body.labels, len(kernel.body.instructions))
-            )
-            for own in kernel.body.instructions
-        ]
+        body = kernel.body
+        self._steps = [_decoded(own, self._names, body.labels, len(body.instructions)) for own in body.instructions]
         written = {number for step in self._steps for number in step.writes}
-        self._never = sorted({number for step in self._steps for number in step.reads} - written)
+        self._never = sorted({number for step in self._steps for number in (*step.reads, *step.decides)} - written)
 
     @property
     def instructions(self) -> Sequence[Instruction]:
@@ -157,11 +147,13 @@ class Machine:
         return threads.counts
 
     def _go(self, threads: Threads) -> None:
-        steps, registers, executed = self._steps, threads.registers, threads.counts.executed
-        end, n = len(steps), len(threads.numbers)
-        all_warps = n // WARP
-        pc, pcs, mask = 0, None, None
-        while True:
+        """From the first instruction until all threads have returned."""
+        executed, end, n = threads.counts.executed, len(self._steps), len(threads.numbers)
+        pc = 0
+        # Where each thread is; None: all are at ``pc``.
+        pcs: Pcs | None = None
+        mask: Mask = None
+        while pc < end or pcs is not None:
             if pcs is not None:
                 if (pcs == end).all():
                     return
@@ -169,40 +161,31 @@ class Machine:
                 mask = own
                 if own.all():
                     pcs = mask = None
-            if pc == end:
-                return
-            step = steps[pc]
-            executed[pc] += all_warps if mask is None else int(mask.reshape(-1, WARP).any(1).sum())
+            step = self._steps[pc]
+            executed[pc] += n // WARP if mask is None else int(mask.reshape(-1, WARP).any(1).sum())
             threads.pc = pc
             try:
-                threads.undefined = None
-                if registers.undefined:
-                    if registers.undefined_in(step.decides, mask) is not None:
-                        raise Fault("what nobody wrote decides what is done")
-                    threads.undefined = registers.undefined_in(step.reads, mask)
-                guarded = self._guarded(step, registers, mask)
-                spread = () if threads.undefined is None else step.spread(threads, threads.undefined)
-                taken = step.act(threads, guarded)
-                for number, where in zip(step.writes, spread, strict=False):
-                    registers.mark(number, where, guarded)
+                taken = self._do(step, threads, mask)
             except Fault as fault:
                 raise Fault(f"{fault}; {self._words(pc)}") from None
-            if step.target is None:
-                pc += 1
-                if pcs is not None:
-                    pcs = np.where(mask, pc, pcs)
-            elif pcs is None:
-                if taken is None or taken.all():
-                    pc = step.target
-                elif taken.any():
-                    pcs = np.where(taken, step.target, pc + 1)
-                else:
-                    pc += 1
-            else:
-                onwards = pc + 1 if taken is not None else step.target
-                pcs = np.where(mask, onwards, pcs)
-                if taken is not None:
-                    pcs = np.where(taken, step.target, pcs)
+            pc, pcs = _onwards(step, pc, pcs, mask, taken)
+
+    def _do(self, step: Step, threads: Threads, mask: Mask) -> Mask:
+        """One instruction; of a branch with a guard, who takes it."""
+        registers = threads.registers
+        threads.undefined = None
+        if not registers.undefined:
+            found: Mask = step.act(threads, self._guarded(step, registers, mask))
+            return found
+        if registers.undefined_in(step.decides, mask) is not None:
+            raise Fault("what nobody wrote decides what is done")
+        guarded = self._guarded(step, registers, mask)
+        threads.undefined = registers.undefined_in(step.reads, guarded)
+        spread = () if threads.undefined is None else step.spread(threads, threads.undefined)
+        taken: Mask = step.act(threads, guarded)
+        for number, where in zip(step.writes, spread, strict=False):
+            registers.mark(number, where, guarded)
+        return taken
 
     def _guarded(self, step: Step, registers: Registers, mask: Mask) -> Mask:
         """For which threads an instruction with a guard is."""
@@ -213,10 +196,8 @@ class Machine:
 
     def _next(self, pcs: Pcs, end: int, threads: Threads) -> tuple[int, npt.NDArray[np.bool_]]:
         """The lowest instruction that threads may do, and which threads those are."""
-        pc = int(pcs.min())
-        for pc in [pc] if not self._steps[pc].group else np.unique(pcs).tolist():
-            if pc == end:
-                continue
+        lowest = int(pcs.min())
+        for pc in np.unique(pcs[pcs != end]).tolist() if self._steps[lowest].group else [lowest]:
             here: npt.NDArray[np.bool_] = pcs == pc
             size = {"": 0, "warp": WARP, "program": threads.per_program}[self._steps[pc].group]
             if not size:
@@ -233,6 +214,31 @@ class Machine:
         return f"{own.text!r} of {own.place}" if own.place != Place() else repr(own.text)
 
 
+def _onwards(step: Step, pc: int, pcs: Pcs | None, mask: Mask, taken: Mask) -> tuple[int, Pcs | None]:
+    """Where threads are after an instruction."""
+    if step.target is None:
+        return pc + 1, None if pcs is None else np.where(_mask(mask), pc + 1, pcs)
+    if pcs is not None:
+        onwards = np.where(_mask(mask), step.target if taken is None else pc + 1, pcs)
+        return pc, onwards if taken is None else np.where(taken, step.target, onwards)
+    if taken is None or taken.all():
+        return step.target, None
+    return (pc, np.where(taken, step.target, pc + 1)) if taken.any() else (pc + 1, None)
+
+
+def _mask(mask: Mask) -> npt.NDArray[np.bool_]:
+    assert mask is not None, "threads that are apart are not all"
+    return mask
+
+
+def _padded(array: Array) -> int:
+    return -(-array.size // 16) * 16
+
+
+def _size(kernel: Function, space: str) -> int:
+    return sum(_padded(array) for array in kernel.body.arrays.values() if array.space == space)
+
+
 def _placed(kernel: Function) -> tuple[dict[str, int], dict[int, npt.NDArray[np.uint8]]]:
     """Where the module's arrays lie: in shared and local memory one behind the other, others in memory of their own."""
     addresses: dict[str, int] = {}
@@ -240,15 +246,14 @@ def _placed(kernel: Function) -> tuple[dict[str, int], dict[int, npt.NDArray[np.
     free = {"shared": 0, "local": 0, "global": MODULE_MEMORY, "const": MODULE_MEMORY + (1 << 40)}
     for name, array in kernel.body.arrays.items():
         addresses[name] = free[array.space]
-        free[array.space] += -(-array.size // 16) * 16
+        free[array.space] += _padded(array)
         if array.space in ("global", "const") and array.size:
             memory[addresses[name]] = np.frombuffer(array.data or bytes(array.size), np.uint8).copy()
     return addresses, memory
 
 
-def _explained(own: Instruction, decode: Any) -> Step:
+def _decoded(own: Instruction, names: Names, labels: Mapping[str, int], end: int) -> Step:
     try:
-        found: Step = decode()
+        return decoded(own, names, labels, end)
     except NotModelled as error:
         raise NotModelled(f"{error}, in {own.text!r} of {own.place}: the emulator does not know it") from None
-    return found

@@ -142,7 +142,7 @@ def _body(text: str, files: dict[str, str]) -> Body:
             scopes.pop()
         elif statement.endswith(":"):
             body.labels[statement[:-1]] = len(body.instructions)
-        elif statement.startswith(".loc"):
+        elif statement.startswith(".loc "):
             number, line = statement.split()[1:3]
             place = Place(files.get(number, ""), int(line))
         elif statement.startswith(".reg"):
@@ -241,6 +241,8 @@ def _written_out(body: Body, functions: dict[str, Function]) -> Body:
         found.labels |= {f"{label}{mark}": first + at for label, at in inner.labels.items()}
         found.labels[end] = len(found.instructions)
         found.registers |= {f"{name}{mark}": kind for name, kind in inner.registers.items()}
+        # Wide enough for any: calls use the same names for numbers of other types.
+        found.registers |= dict.fromkeys(arguments, "b64")
         found.arrays |= inner.arrays
     starts.append(len(found.instructions))
     found.labels |= {label: starts[at] for label, at in body.labels.items()}

@@ -125,8 +125,8 @@ def product(opcode: Sequence[str]) -> Product:
     Raises:
         NotModelled: another shape or type.
     """
-    shape, kinds = opcode[3], opcode[-4:]
-    if opcode[1:3] != ("sync", "aligned") or opcode[4:6] != ("row", "col"):
+    shape, kinds = opcode[3], tuple(opcode[-4:])
+    if tuple(opcode[1:3]) != ("sync", "aligned") or tuple(opcode[4:6]) != ("row", "col"):
         raise NotModelled(".".join(opcode))
     c = tuple((_G + 8 * i, 2 * _T + j) for i in (0, 1) for j in (0, 1))
     if shape == "m16n8k8" and kinds == ("f32", "tf32", "tf32", "f32"):

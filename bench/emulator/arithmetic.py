@@ -71,11 +71,15 @@ def _approximated(function: Callable[[Values], Values], ulps: float) -> Callable
         kind = opcode[-1]
         if "approx" not in opcode:
             return Operation(kind, (kind,), lambda x: function(x).astype(x.dtype))
-        if kind != "f32":
-            raise NotModelled(".".join(opcode))
+        if kind == "f64":  # the first step of a division: half of the bits
+            return Operation(kind, (kind,), lambda x: _upper_half(function(x)))
         return Operation(kind, (kind,), lambda x: approximate(function(x.astype(np.float64)), ulps))
 
     return make
+
+
+def _upper_half(x: Values) -> Values:
+    return (np.asarray(x).view(np.uint64) & np.uint64(0xFFFFFFFF00000000)).view(np.float64)
 
 
 def _div(opcode: Sequence[str]) -> Operation:

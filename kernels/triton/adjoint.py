@@ -107,8 +107,7 @@ class AdjointPass:
                     writer.set(own, f"dot({bundle.transposed(bar)}, {y}, {own}, PRECISION)")
                 result = bundle.group(bundle.rows)
                 total = totals.get(bundle.source) or writer.zeros(result.shape(f"BLOCK * {len(chunk)}"))
-                w = bundle.transposed(f"w_{layer}_{n}")
-                totals[bundle.source] = writer.new(f"dot({bar}, {w}, {total}, PRECISION)")
+                totals[bundle.source] = writer.new(f"dot({bar}, wt_{layer}_{n}, {total}, PRECISION)")
             for bundle in {bundle.source: bundle for bundle in writer.bundles[layer]}.values():
                 o, piece = bundle.source
                 names = [f"bar_o{site}_{layer - 1}_{o}_{c}" + (f"_{piece}p" if bundle.pieces else "") for c in chunk]

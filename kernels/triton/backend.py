@@ -150,7 +150,7 @@ class TritonBackend(Backend, is_checked=False):
         n, m, k = points.shape[1], program.n_residuals, coefficients.numel()
         residuals, jacobian = theta.new_empty(n, m), theta.new_empty(n, m, plan.n_parameters + k)
         w = readable(layout.plan.expand(theta.detach()) if layout.reads_w else theta)
-        unknown = readable(coefficients) if k else w
+        unknown, tiles = readable(coefficients) if k else w, network.weights.tiles(w)
 
         def launch(configuration: Configuration) -> None:
             kernel = self._kernel(network, Mode.JACOBIAN, program.channels, program, k, configuration)
@@ -162,7 +162,7 @@ class TritonBackend(Backend, is_checked=False):
                 table, factors = single_group(size, configuration.block, configuration.programs, w.dtype, w.device)
                 own_columns = readable(columns[part]) if program.n_columns else w
                 data = [(readable(points[:, part]), own_columns, size)]
-                kernel(w, unknown, w, table, factors, table, data, [residuals[part], packed])
+                kernel(w, tiles, unknown, w, table, factors, table, data, [residuals[part], packed])
                 w_bar = back.apply(packed[..., : layout.n_packed]).reshape(size * m, -1)
                 theta_bar = layout.plan.pull_back_rows(w, w_bar) if layout.reads_w else w_bar
                 jacobian[part, :, : plan.n_parameters] = theta_bar.view(size, m, -1)
@@ -178,13 +178,14 @@ class TritonBackend(Backend, is_checked=False):
         """An operation on jets; the programs' partial gradients, where it makes any."""
         layout, x = network.layout, readable(x)
         w = readable(layout.plan.expand(theta.detach()) if layout.reads_w else theta)
+        tiles = network.weights.tiles(w)
 
         def launch(configuration: Configuration) -> Tensor:
             kernel = self._kernel(network, mode, channels, None, 0, configuration, need_x)
             n = x.shape[0]
             table, factors = single_group(n, configuration.block, configuration.programs, w.dtype, w.device)
             partials = theta.new_empty(table.shape[0] if mode is Mode.JETS_BACKWARD else 1, kernel.row)
-            kernel(w, w, partials, table, factors, table, [(x, x, n)], extra)
+            kernel(w, tiles, w, partials, table, factors, table, [(x, x, n)], extra)
             return partials
 
         return self._fitting(network, (mode, channels, need_x), theta, launch)

@@ -105,9 +105,17 @@ class Bundle:
         sizes, steps = (self.rows, self.columns), (self.columns, 1)
         if is_transposed:
             sizes, steps = sizes[::-1], steps[::-1]
+        return self._grid(self.offset, sizes, steps)
+
+    def place(self, start: int, is_turned: bool = False) -> str:
+        """Places of the tiles in a vector that has them from ``start`` on, or has them transposed."""
+        columns, rows = (self.rows, self.columns) if is_turned else (self.columns, self.rows)
+        return self._grid(self.offset - start, (rows, columns), (columns, 1))
+
+    def _grid(self, offset: int, sizes: tuple[int, int], steps: tuple[int, int]) -> str:
         if self.size == 1:
-            return grid(self.offset, sizes, steps)
-        return grid(self.offset, (self.size, *sizes), (self.rows * self.columns, *steps))
+            return grid(offset, sizes, steps)
+        return grid(offset, (self.size, *sizes), (self.rows * self.columns, *steps))
 
     def transposed(self, value: str) -> str:
         return f"tl.permute({value}, (0, 2, 1))" if self.size > 1 else f"tl.trans({value})"

@@ -9,6 +9,7 @@ block that any weight connects. Tiles, biases and the first and last layer lie o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,9 @@ class Layout:
     each field.
 
     packed = matrix @ source, where source is theta, or w of ``plan`` if that has folded constants (``reads_w``).
+
+    ``tiles``: the part of packed with the products' tiles, every number of which is one of source, plus, minus or 0.
+    ``turned``: for a vector of as many numbers, with every tile transposed, where each of them is in packed.
     """
 
     plan: Plan
@@ -95,6 +99,8 @@ class Layout:
     outputs: tuple[tuple[int, ...], ...]
     output_biases: tuple[int | None, ...]
     matrix: scipy.sparse.csr_array
+    tiles: range
+    turned: IntArray
 
     @property
     def reads_w(self) -> bool:
@@ -130,6 +136,10 @@ class _Packer:
         selection = scipy.sparse.csr_array((value, (row, np.asarray(w_index, dtype=np.int64))), (size, self._n_w))
         return self.rows(selection if self._expansion is None else selection @ self._expansion)
 
+    @property
+    def end(self) -> int:
+        return self._end
+
     def matrix(self) -> scipy.sparse.csr_array:
         whole = scipy.sparse.vstack(self._parts, format="csr")
         whole.sum_duplicates()
@@ -154,10 +164,12 @@ def make_layout(plan: Plan, dtype: torch.dtype = torch.float32) -> Layout:
         assert own is not None
         boundaries.append(_boundary(layer, own, packer, least))
     inputs = _inputs(plan, boundaries[0], packer, reads_w) if boundaries else ()
+    start = packer.end
     products = tuple(
         _products(plan.layers[number], boundaries[number - 1].operands, boundaries[number].slots, packer)
         for number in range(1, len(boundaries))
     )
+    tiles, turned = range(start, packer.end), _turned(products, boundaries)
     last = plan.layers[-1]
     operands = boundaries[-1].operands if boundaries else (Block(0, plan.d_in, least),)
     outputs = tuple(_output(last, field, operands, packer) for field in range(last.fan_out))
@@ -166,7 +178,9 @@ def make_layout(plan: Plan, dtype: torch.dtype = torch.float32) -> Layout:
         for field in range(last.fan_out)
     )
     matrix = packer.matrix()
-    return Layout(plan, plan.d_in, plan.d_out, tuple(boundaries), inputs, products, outputs, biases, matrix)
+    return Layout(
+        plan, plan.d_in, plan.d_out, tuple(boundaries), inputs, products, outputs, biases, matrix, tiles, turned
+    )
 
 
 def _boundary(layer: LayerPlan, own: list[Orbit], packer: _Packer, least: int) -> Boundary:
@@ -230,6 +244,15 @@ def _products(
             if k.size:
                 tiles.append(Tile(o, s, packer.entries(operand.padded * slot.padded, k * slot.padded + n, w)))
     return tuple(tiles)
+
+
+def _turned(products: Sequence[Sequence[Tile]], boundaries: Sequence[Boundary]) -> IntArray:
+    parts = [np.zeros(0, np.int64)]
+    for own, before, after in zip(products, boundaries, boundaries[1:], strict=False):
+        for tile in own:
+            sizes = before.operands[tile.operand].padded, after.slots[tile.slot].padded
+            parts.append(tile.offset + np.arange(sizes[0] * sizes[1]).reshape(sizes).T.ravel())
+    return np.concatenate(parts)
 
 
 def _entries(layer: LayerPlan, operand: Block, slot: Block) -> tuple[IntArray, IntArray, IntArray]:

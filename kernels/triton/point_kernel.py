@@ -58,11 +58,22 @@ class Gather:
 
 
 class Weights:
-    """A layout's matrix on a device: ``gather`` makes packed from its source, ``back`` the way back."""
+    """A layout's matrix on a device: ``gather`` makes packed from its source, ``back`` the way back.
+
+    ``scatter``: for each number of source, where it stands in ``tiles``, and with which factor.
+    """
 
     def __init__(self, layout: Layout, like: Tensor) -> None:
         self.gather = Gather.of(layout.matrix, like)
         self.back = Gather.of(layout.matrix.T.tocsr(), like)
+        own = layout.matrix[[*layout.tiles, *layout.turned]]
+        self._tiles, self.scatter = Gather.of(own, like), Gather.of(own.T.tocsr(), like)
+
+    def tiles(self, source: Tensor) -> Tensor:
+        """The products' tiles, one behind the other, and once more with each of them transposed."""
+        found = self._tiles.apply(source)
+        # A pointer is needed even where nothing is read.
+        return found if found.numel() else source.new_zeros(1)
 
 
 def kernel_source(
@@ -82,7 +93,7 @@ def kernel_source(
     ]
     extra = EXTRA_ARGUMENTS[mode]
     own = [f"{name}_{k}" for k in range(len(groups)) for name in ("points", "columns", "n_total")]
-    arguments = ["source", "index", "coefficient", "unknown", "partials", "table", "factors", "state", *own, *extra]
+    arguments = ["source", "index", "coefficient", "tiles", "unknown", "partials", "table", "factors", "state", *own, *extra]
     constants = [f"{name}: tl.constexpr" for name in (*CONSTANTS, "ROW", "COUNTS")]
     lines = [
         f"def run({', '.join([*arguments, *constants])}):",
@@ -101,7 +112,7 @@ def kernel_source(
     for k in range(len(groups)):
         shared = ["begin", "end", "factor", "partial", *extra, *CONSTANTS]
         own_call = [f"points_{k}", f"columns_{k}", f"n_total_{k}"]
-        call = ", ".join(["source", "index", "coefficient", "unknown", *own_call, *shared])
+        call = ", ".join(["source", "index", "coefficient", "tiles", "unknown", *own_call, *shared])
         lines.append(f"    {'if' if k == 0 else 'elif'} group == {k}:")
         lines.append(f"        group_{k}({call})")
     return "\n".join([HEADER, "", *functions, "", "@triton.jit", *lines, ""])
@@ -144,6 +155,7 @@ class PointKernel:
     def __call__(
         self,
         source: Tensor,
+        tiles: Tensor,
         unknown: Tensor,
         partials: Tensor,
         table: Tensor,
@@ -153,10 +165,10 @@ class PointKernel:
         extra: Sequence[Tensor] = (),
         counts: bool = False,
     ) -> None:
-        """``data``: (points, columns, number of points) of every group."""
+        """``tiles``: of the source, see `Weights`; ``data``: (points, columns, number of points) of every group."""
         own: list[Any] = [value for group in data for value in group]
         gather, configuration = self._weights.gather, self._configuration
         self.function[(table.shape[0],)](
-            source, gather.rows, gather.factors, unknown, partials, table, factors, state, *own, *extra,
+            source, gather.rows, gather.factors, tiles, unknown, partials, table, factors, state, *own, *extra,
             **self._constants, COUNTS=counts, num_warps=configuration.warps, num_stages=1,
         )  # fmt: skip

@@ -11,7 +11,11 @@ from .writer import Mode, Writer
 
 
 def load_weights(writer: Writer, terms_per_entry: int) -> None:
-    """Names: a_{group}_{axis} first layer, b biases, w products, c_{field}_{group} and d_{field} last layer."""
+    """Names: a_{group}_{axis} first layer, b biases, w products, c_{field}_{group} and d_{field} last layer.
+
+    Products are ready: a tensor of tiles as they are, and for the way back one of tiles transposed (wt). Transposed
+    here, they would lie in shared memory by columns, which threads that want rows fetch eight times as slowly.
+    """
     layout = writer.layout
 
     def gather(name: str, offsets: str) -> None:
@@ -33,7 +37,11 @@ def load_weights(writer: Writer, terms_per_entry: int) -> None:
             _set_powers(writer, g)
     for layer, bundles in enumerate(writer.bundles):
         for n, bundle in enumerate(bundles):
-            gather(f"w_{layer}_{n}", bundle.grid())
+            start = layout.tiles.start
+            writer.set(f"w_{layer}_{n}", f"tl.load(tiles + {bundle.place(start)})")
+            if writer.mode is not Mode.JETS:
+                turned = bundle.place(start, is_turned=True)
+                writer.set(f"wt_{layer}_{n}", f"tl.load(tiles + {len(layout.tiles)} + {turned})")
     if layout.boundaries:
         for f, offsets in enumerate(layout.outputs):
             for g, group in enumerate(writer.boundaries[-1].operands):

@@ -59,7 +59,9 @@ class StepKernels:
         self.settings = like.new_zeros(5)
         self.rates, self.history = like.new_empty(0, 2), like.new_empty(0, self.n_losses + 1)
         self._w = like.new_zeros(layout.plan.expansion.shape[0]) if layout.reads_w else self.parameters
+        self._tiles = weights.tiles(self._w)
         self._back = _with_unknown(weights.back, layout.n_packed, n_unknown)
+        self._scatter = _without_unknown(weights.scatter, n_unknown)
         # A pointer is needed even where nothing is read.
         self._data = [
             (group.points.tensor, group.columns.tensor if group.program.n_columns else like.detach(), group.n_points)
@@ -78,6 +80,7 @@ class StepKernels:
         self._refresh()
         self.schedule.weigh(weights)
         self._unknown.copy_(coefficients)  # where `train` reads them: another alignment would be compiled anew
+        self._tile(theta)
         self._points_step(theta)
         losses, gradient = theta.new_empty(self.n_losses), theta.new_empty(self.size)
         schedule, back = self.schedule, self._back
@@ -138,6 +141,7 @@ class StepKernels:
         self.parameters.copy_(torch.cat([state.theta, state.coefficients]))
         if kind := _kind(regularizer):
             self.sizes[(state.step + 1) % 2] = self._sizes(kind)
+        self._tile(self.parameters[: self.n_theta])
         self.moments[0], self.moments[1] = state.first_moment, state.second_moment
         if state.good is not None:
             theta, coefficients, first, second = state.good
@@ -187,7 +191,8 @@ class StepKernels:
         adam[(self._n_blocks,)](
             self.parameters, self.moments, self.kept, self.partials, back.rows, back.factors, schedule.spans,
             schedule.scales, self.others, self._layers, self.sizes, self.settings, self.rates, self.history, self.state,
-            **self._constants(), HAS_OTHERS=has_others, KIND=_kind(regularizer), LAYERS=self._n_layers,
+            self._tiles, self._scatter.rows, self._scatter.factors, **self._constants(),
+            COPIES=0 if self.layout.reads_w else self._scatter.terms, HAS_OTHERS=has_others, KIND=_kind(regularizer), LAYERS=self._n_layers,
             BLOCKS=self._n_blocks,
         )  # fmt: skip
 
@@ -205,14 +210,20 @@ class StepKernels:
         }
 
     def _points_step(self, theta: Tensor) -> None:
-        """The first kernel: partial losses and gradients."""
+        """The first kernel: partial losses and gradients. Tiles are those of theta: the second kernel sees to that."""
         source, unknown = theta, self._unknown if self.n_unknown else self.parameters
         if self.layout.reads_w:
-            source = self._w.copy_(self.layout.plan.expand(theta))
+            source = self._tile(theta)
         schedule = self.schedule
         self._kernel(
-            source, unknown, self.partials, schedule.table, schedule.factors, self.state, self._data, (), counts=True
+            source, self._tiles, unknown, self.partials, schedule.table, schedule.factors, self.state, self._data, (), counts=True
         )
+
+    def _tile(self, theta: Tensor) -> Tensor:
+        """Write the tiles of theta; what they are made of."""
+        source = self._w.copy_(self.layout.plan.expand(theta)) if self.layout.reads_w else theta
+        self._tiles.copy_(self.weights.tiles(source))
+        return source
 
     def _other_gradients(self, regularizer: Regularizer | None) -> bool:
         """What Adam adds to the gradient in ``partials``, by torch: "growl", and everything where w is not linear."""
@@ -291,6 +302,12 @@ def _put(state: AdamState, now: Tensor) -> None:
     state.coefficients.copy_(now[0, n:])
     state.first_moment.copy_(now[1])
     state.second_moment.copy_(now[2])
+
+
+def _without_unknown(scatter: Gather, n_unknown: int) -> Gather:
+    """The unknown coefficients stand in no tile."""
+    none = scatter.rows.new_zeros(scatter.terms, n_unknown)
+    return Gather(torch.cat([scatter.rows, none], 1), torch.cat([scatter.factors, none.to(scatter.factors)], 1))
 
 
 def _with_unknown(back: Gather, n_packed: int, n_unknown: int) -> Gather:

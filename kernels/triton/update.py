@@ -137,12 +137,16 @@ def adam(
     rates,  # (steps, 2): lr / (1 - beta1^t), 1 / (1 - beta2^t); from the host, since chips may be slow at float64
     losses,  # (steps, n_losses + 1): written
     state,
+    tiles,  # what the first kernel of the next step multiplies by: written
+    places,  # (COPIES, Q): where a parameter stands in ``tiles`` ...
+    signs,  # (COPIES, Q): ... and its factors, 0 where it does not stand so often
     Q: tl.constexpr,
     ROW: tl.constexpr,
     SQUARES: tl.constexpr,
     TERMS: tl.constexpr,
     N_LOSSES: tl.constexpr,
     N_PROGRAMS: tl.constexpr,
+    COPIES: tl.constexpr,
     HAS_OTHERS: tl.constexpr,
     KIND: tl.constexpr,  # of the penalty: "l2", "l1", "" for none
     LAYERS: tl.constexpr,
@@ -198,6 +202,10 @@ def adam(
                 scale = sqrt(second * tl.load(rates + 2 * number + 1)) + tl.load(settings + 3)
                 new = old - tl.load(rates + 2 * number) * (first / scale)
                 tl.store(parameters + index, new, mask=inside)
+                for k in tl.static_range(COPIES):
+                    sign_of = tl.load(signs + k * Q + index, mask=inside, other=0.0)
+                    place = tl.load(places + k * Q + index, mask=inside, other=0)
+                    tl.store(tiles + place, sign_of * new, mask=inside & (sign_of != 0))
                 tl.store(moments + index, first, mask=inside)
                 tl.store(moments + Q + index, second, mask=inside)
                 if KIND != "":

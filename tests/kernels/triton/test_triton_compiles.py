@@ -39,11 +39,11 @@ def compile_all(chip, number):
         print(name)
 
     sizes = {"Q": 321, "ROW": 700, "SQUARES": 699, "N_LOSSES": 3, "N_PROGRAMS": 264, "BLOCK": 32, "CHUNK": 64}
-    of_adam = {"HAS_OTHERS": True, "LAYERS": 3, "BLOCKS": 11}
+    of_adam = {"HAS_OTHERS": True, "LAYERS": 3, "BLOCKS": 11, "COPIES": 2}
     own = [(adam, of_adam | {"KIND": kind}) for kind in (("l2", "l1", "") if number == "fp32" else ("l2",))]
     for function, own in (*own, (collect, {})):
         constants = sizes | own | {"TERMS": 2}
-        special = {"rows": "*i32", "spans": "*i32", "state": "*i64", "layers": "*i32"}
+        special = {"rows": "*i32", "spans": "*i32", "state": "*i64", "layers": "*i32", "places": "*i32"}
         types = {key: "constexpr" if key in constants else special.get(key, f"*{number}") for key in function.arg_names}
         compiled(function.__name__, function, types, constants, 4)
 

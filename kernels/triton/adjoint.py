@@ -103,8 +103,12 @@ class AdjointPass:
                     self._tile_rows(layer, bundle, chunk, cut)
                 else:
                     own = f"sum_w_{layer}_{n}"
-                    y = f"y{site}_{layer}_{n}_{k}"
-                    writer.set(own, f"dot({bundle.transposed(bar)}, {y}, {own}, PRECISION)")
+                    pairs = [(bar, f"y{site}_{layer}_{n}_{k}")]
+                    if bundle.size == 1:
+                        start = f"o{site}_{layer - 1}"
+                        pairs = [*zip(names, operand_names(writer, cut, start, bundle.source, before, bundle, chunk))]
+                    for slot, y in pairs:
+                        writer.set(own, f"dot({bundle.transposed(slot)}, {y}, {own}, PRECISION)")
                 result = bundle.group(bundle.rows)
                 total = totals.get(bundle.source) or writer.zeros(result.shape(f"BLOCK * {len(chunk)}"))
                 totals[bundle.source] = writer.new(f"dot({bar}, wt_{layer}_{n}, {total}, PRECISION)")

@@ -85,11 +85,7 @@ class AdjointPass:
                     writer.set(f"bar_o{site}_{last}_{g}_{c}", " + ".join(terms))
 
     def _products(self, layer: int) -> None:
-        """Adjoints of the operands, gradients of the tiles.
-
-        The latter transposed: with y as the second operand, as in the forward pass, Triton keeps one copy of it in
-        shared memory for both, and none in registers.
-        """
+        """Adjoints of the operands, gradients of the tiles, the latter transposed."""
         writer, site = self._writer, self._site
         before, after = writer.boundaries[layer - 1].operands, writer.boundaries[layer].slots
         parts: dict[tuple[int, int], list[str]] = {}
@@ -103,12 +99,8 @@ class AdjointPass:
                     self._tile_rows(layer, bundle, chunk, cut)
                 else:
                     own = f"sum_w_{layer}_{n}"
-                    pairs = [(bar, f"y{site}_{layer}_{n}_{k}")]
-                    if bundle.size == 1:
-                        start = f"o{site}_{layer - 1}"
-                        pairs = [*zip(names, operand_names(writer, cut, start, bundle.source, before, bundle, chunk))]
-                    for slot, y in pairs:
-                        writer.set(own, f"dot({bundle.transposed(slot)}, {y}, {own}, PRECISION)")
+                    for slot, operand in self._factors(layer, n, k, bar, names, cut):
+                        writer.set(own, f"dot({bundle.transposed(slot)}, {operand}, {own}, PRECISION)")
                 result = bundle.group(bundle.rows)
                 total = totals.get(bundle.source) or writer.zeros(result.shape(f"BLOCK * {len(chunk)}"))
                 totals[bundle.source] = writer.new(f"dot({bar}, wt_{layer}_{n}, {total}, PRECISION)")
@@ -119,6 +111,22 @@ class AdjointPass:
                 parts.setdefault(bundle.source, []).extend(names)
         complete = {bundle.source for bundle in writer.bundles[layer] if bundle.pieces is None}
         assemble(writer, f"bar_o{site}_{layer - 1}", before, parts, complete)
+
+    def _factors(
+        self, layer: int, n: int, k: int, bar: str, names: Sequence[str], cut: dict[str, list[str]]
+    ) -> list[tuple[str, str]]:
+        """(adjoint of slots, operands) whose products are the gradient of a bundle's tiles.
+
+        Of one tile channel by channel: Triton lays stacked channels down in shared memory column by column, as
+        threads hold them, where the products of the forward pass want them so; here threads want rows, and would wait
+        for each other, sixteen for one bank. Of several tiles, which lie otherwise, stacked ones take less.
+        """
+        writer, site, bundle = self._writer, self._site, self._writer.bundles[layer][n]
+        if bundle.size > 1:
+            return [(bar, f"y{site}_{layer}_{n}_{k}")]
+        before, chunk = writer.boundaries[layer - 1].operands, writer.chunks()[k]
+        operands = operand_names(writer, cut, f"o{site}_{layer - 1}", bundle.source, before, bundle, chunk)
+        return [*zip(names, operands, strict=True)]
 
     def _tile_rows(self, layer: int, bundle: Bundle, chunk: Sequence[int], cut: dict[str, list[str]]) -> None:
         writer, site = self._writer, self._site

@@ -36,7 +36,8 @@ EXTRA_ARGUMENTS = {
     Mode.JACOBIAN: ("residuals", "jacobian"),
 }
 COMMON_ARGUMENTS = (
-    "source", "index", "coefficient", "tiles", "unknown", "points", "columns", "n_total", "begin", "end", "factor", "partial",
+    "source", "index", "coefficient", "tiles", "unknown", "points", "columns", "n_total", "begin", "end", "factor",
+    "partial",
 )  # fmt: skip
 # BLOCK: points of a tile; LANES: rows in which sums over points wait for their end.
 CONSTANTS = ("BLOCK", "LANES", "PRECISION")

@@ -93,7 +93,8 @@ def kernel_source(
     ]
     extra = EXTRA_ARGUMENTS[mode]
     own = [f"{name}_{k}" for k in range(len(groups)) for name in ("points", "columns", "n_total")]
-    arguments = ["source", "index", "coefficient", "tiles", "unknown", "partials", "table", "factors", "state", *own, *extra]
+    weights = ["source", "index", "coefficient", "tiles", "unknown"]
+    arguments = [*weights, "partials", "table", "factors", "state", *own, *extra]
     constants = [f"{name}: tl.constexpr" for name in (*CONSTANTS, "ROW", "COUNTS")]
     lines = [
         f"def run({', '.join([*arguments, *constants])}):",
@@ -112,7 +113,7 @@ def kernel_source(
     for k in range(len(groups)):
         shared = ["begin", "end", "factor", "partial", *extra, *CONSTANTS]
         own_call = [f"points_{k}", f"columns_{k}", f"n_total_{k}"]
-        call = ", ".join(["source", "index", "coefficient", "tiles", "unknown", *own_call, *shared])
+        call = ", ".join([*weights, *own_call, *shared])
         lines.append(f"    {'if' if k == 0 else 'elif'} group == {k}:")
         lines.append(f"        group_{k}({call})")
     return "\n".join([HEADER, "", *functions, "", "@triton.jit", *lines, ""])

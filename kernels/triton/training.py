@@ -192,8 +192,8 @@ class StepKernels:
             self.parameters, self.moments, self.kept, self.partials, back.rows, back.factors, schedule.spans,
             schedule.scales, self.others, self._layers, self.sizes, self.settings, self.rates, self.history, self.state,
             self._tiles, self._scatter.rows, self._scatter.factors, **self._constants(),
-            COPIES=0 if self.layout.reads_w else self._scatter.terms, HAS_OTHERS=has_others, KIND=_kind(regularizer), LAYERS=self._n_layers,
-            BLOCKS=self._n_blocks,
+            COPIES=0 if self.layout.reads_w else self._scatter.terms, HAS_OTHERS=has_others, KIND=_kind(regularizer),
+            LAYERS=self._n_layers, BLOCKS=self._n_blocks,
         )  # fmt: skip
 
     def _constants(self) -> dict[str, int]:
@@ -216,7 +216,15 @@ class StepKernels:
             source = self._tile(theta)
         schedule = self.schedule
         self._kernel(
-            source, self._tiles, unknown, self.partials, schedule.table, schedule.factors, self.state, self._data, (), counts=True
+            source,
+            self._tiles,
+            unknown,
+            self.partials,
+            schedule.table,
+            schedule.factors,
+            self.state,
+            self._data,
+            counts=True,
         )
 
     def _tile(self, theta: Tensor) -> Tensor:

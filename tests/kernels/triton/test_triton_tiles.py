@@ -1,0 +1,57 @@
+"""The products' tiles as the kernels read them: as they are, once more transposed, and kept so by training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from adam_case import STRUCTURE
+from cases import make, some_weights
+from on_device import OnDevice
+
+from psinn_fast.kernels.contract import AdamState
+from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.triton.backend import TritonBackend
+from psinn_fast.kernels.triton.layout import make_layout
+from psinn_fast.kernels.triton.point_kernel import Weights
+from psinn_fast.networks.published import published_structure
+from psinn_fast.networks.structure import Structure
+
+STRUCTURES = [Structure.dense((2, 7, 5, 3, 1)), STRUCTURE, published_structure("burgers"), Structure.dense((3, 2))]
+
+
+@pytest.mark.parametrize("structure", STRUCTURES, ids=lambda own: own.name)
+def test_tiles_of_weights(structure: Structure) -> None:
+    layout = make_layout(lower(structure.layers), torch.float64)
+    theta = torch.randn(structure.n_parameters, dtype=torch.float64)
+    weights = Weights(layout, theta)
+    packed = weights.gather.apply(theta)
+    found, n = weights.tiles(theta), len(layout.tiles)
+    if not n:
+        assert found.numel() == 1
+        return
+    assert found.numel() == 2 * n
+    assert torch.equal(found[:n], packed[layout.tiles.start : layout.tiles.stop])
+    for own, before, after in zip(layout.products, layout.boundaries, layout.boundaries[1:], strict=False):
+        for tile in own:
+            rows, columns = before.operands[tile.operand].padded, after.slots[tile.slot].padded
+            at = tile.offset - layout.tiles.start
+            straight, turned = (found[start : start + rows * columns] for start in (at, n + at))
+            assert torch.equal(straight.view(rows, columns), turned.view(columns, rows).T)
+
+
+@pytest.mark.parametrize("case", ["laplace", "burgers with unknown nu"])
+def test_training_keeps_them(backend: OnDevice, direct: TritonBackend, case: str, device: torch.device) -> None:
+    """Where the second kernel writes each parameter, with its sign, after steps of two calls."""
+    structure, theta, coefficients, terms, _ = make(case, (5, 3), 9, torch.float32)
+    plan, state = lower(structure.layers), AdamState(theta, coefficients, 1e-2, ())
+    for steps in (2, 3):
+        backend.train(plan, state, terms, some_weights(terms), steps)
+    kernels = _kernels(direct)
+    fresh = kernels[0].weights.tiles(state.theta.to(device))
+    assert any(torch.equal(own._tiles, fresh) for own in kernels)
+
+
+def _kernels(backend: TritonBackend) -> Sequence[object]:
+    return [made for key, made in backend._prepared.items() if key[0] == "loss"]

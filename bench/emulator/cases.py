@@ -22,8 +22,8 @@ from .tally import KINDS, Tally, by_line, listing, whole
 
 # Gradients: times the error of float32 in torch, or in float64 the error itself.
 FLOAT32_BAR, FLOAT64_BAR = 2.0, 1e-14
-# Programs of the launch that is checked; its last tile is not full.
-PROGRAMS = 3
+# Of the launch that is checked; its last tile is not full. With fewer points errors are a matter of luck.
+PROGRAMS, LEAST_POINTS = 3, 60
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def row_of(number: int, is_quick: bool, chip: int, n_lines: int) -> Row:
 def measured(example: Example, n_lines: int = 0) -> Row:
     """Errors, races, and what a point costs in the loop over tiles."""
     case, block = example.case, example.entry.block
-    points = PROGRAMS * block + block // 2 + 1
+    points = max(PROGRAMS, LEAST_POINTS // block) * block + block // 2 + 1
     with emulated(example.chip) as chip:
         found = example.gradient(example.backend(PROGRAMS), points)
         races = sum(launch.counts.races for launch in chip.launches)

@@ -1,24 +1,33 @@
 """Time of a training step, estimated from what was compiled: nothing here was measured on a chip.
 
-A multiprocessor issues at most one instruction a cycle and scheduler, FMAs at most at the rate of their lanes; too few
-warps W in flight to hide latency cost more:
+A tile takes as long as the resource of a multiprocessor that it keeps busy longest, or longer where too few warps W are
+in flight to hide latency:
 
-    cycles per tile = max(instructions / schedulers, fma / fma_rate, shared / shared_rate) / efficiency(W)
+    cycles per tile = max over resources / efficiency(W)
+    issue           = instructions / schedulers
+    fma, mma, mufu  = instructions / their rates
+    shared          = wavefronts: passes through shared memory, as the emulator counts them (bench/emulator)
     efficiency(W)   = min(1, warps per scheduler * ILP / latency)
 
 with a latency of 4 cycles per dependent instruction and ILP = 2 independent ones at any time. The programs that fit
 take equal shares of the tiles; prologue and epilogue run once per program. A step has two launches; the second kernel
 reads every program's partial gradient. Each floor is what the step would take if nothing else cost anything.
+
+Not in it: the instruction cache, conflicts of registers, what several programs want of shared memory at once, the chain
+of dependent loads in the second kernel.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .artefact import Artefact
 
 LATENCY, ILP = 4.0, 2.0
 SCHEDULERS = 4
+# Special functions: warp instructions per cycle.
+MUFU = 1 / 2
 # Of one launch inside a CUDA graph, and of bringing up and draining a grid.
 LAUNCH_SECONDS = 2.5e-6
 REGISTERS, REGISTER_UNIT, WARPS_UNIT = 65536, 256, 4
@@ -46,7 +55,10 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class Gpu:
-    """``fma``, ``fma64``: warp instructions per cycle and multiprocessor; ``bytes_per_second`` of its memory."""
+    """Of a multiprocessor, warp instructions per cycle: ``fma``, ``fma64``, ``mma`` of 16 x 8 x 8 tf32 products.
+
+    ``bytes_per_second``: of its memory.
+    """
 
     name: str
     chip: int
@@ -54,14 +66,18 @@ class Gpu:
     hertz: float
     fma: float
     fma64: float
+    mma: float
     bytes_per_second: float
 
 
-# From the manufacturer's data sheets: boost clocks, lanes, bandwidth.
+# From the manufacturer's data sheets: boost clocks, lanes, bandwidth. GeForce cards multiply tf32 as fast as float32;
+# an H100 reaches five eighths of its rate by the instruction that Triton takes for so small products.
 GPUS = (
-    Gpu("RTX 4080", 89, 76, 2.505e9, 4, 1 / 16, 717e9),
-    Gpu("A100 SXM", 80, 108, 1.410e9, 2, 1, 2039e9),
-    Gpu("H100 SXM", 90, 132, 1.980e9, 4, 2, 3350e9),
+    Gpu("RTX 4080", 89, 76, 2.505e9, 4, 1 / 16, 1 / 8, 717e9),
+    Gpu("A100 SXM", 80, 108, 1.410e9, 2, 1, 1 / 2, 2039e9),
+    Gpu("H100 SXM", 90, 132, 1.980e9, 4, 2, 5 / 8, 3350e9),
+    Gpu("RTX 3080", 86, 68, 1.710e9, 4, 1 / 16, 1 / 8, 760e9),
+    Gpu("RTX 5080", 120, 84, 2.617e9, 4, 1 / 16, 1 / 8, 960e9),
 )
 POINTS = (10_201, 1_000_000)
 
@@ -76,8 +92,9 @@ def programs_per_processor(made: Artefact, warps: int, chip: int) -> int:
 
 
 def step(
-    made: Artefact, block: int, warps: int, row: int, number_bytes: int, inputs: int, points: int, gpu: Gpu
-) -> dict[str, float]:
+    made: Artefact, wavefronts: int, block: int, warps: int, row: int, number_bytes: int, inputs: int, points: int,
+    gpu: Gpu,
+) -> dict[str, float]:  # fmt: skip
     """Microseconds of a step and of its floors; ``row``: numbers in a program's partial gradient."""
     resident = programs_per_processor(made, warps, gpu.chip)
     if resident == 0:
@@ -87,7 +104,10 @@ def step(
     per_processor = -(-programs // gpu.processors)
     in_flight = per_processor * warps
     efficiency = min(1.0, in_flight / SCHEDULERS * ILP / LATENCY)
-    loop, rest = _cycles(made.loop, gpu) / efficiency, _cycles(made.rest, gpu) / efficiency
+    loop, rest = (
+        max(cycles(counts, passes, gpu).values()) / efficiency
+        for counts, passes in ((made.loop, wavefronts), (made.rest, 0))
+    )
     rounds = -(-tiles // programs)
     busy = (rounds * loop + rest) * per_processor / gpu.hertz
     traffic = (points * inputs + 2 * programs * row) * number_bytes
@@ -100,8 +120,13 @@ def step(
     }
 
 
-def _cycles(counts: dict[str, int], gpu: Gpu) -> float:
-    """On one multiprocessor with all schedulers busy. Shared memory: one warp instruction a cycle; MUFU: two cycles."""
-    issue = sum(counts.values()) / SCHEDULERS
-    by_unit = [counts.get("fma", 0) / gpu.fma, counts.get("fma64", 0) / gpu.fma64, counts.get("shared", 0) / 1.0]
-    return max(issue, 2 * counts.get("mufu", 0), *by_unit)
+def cycles(counts: Mapping[str, int], wavefronts: int, gpu: Gpu) -> dict[str, float]:
+    """For how long each resource of a multiprocessor is busy, all schedulers at work."""
+    return {
+        "issue": sum(counts.values()) / SCHEDULERS,
+        "fma": counts.get("fma", 0) / gpu.fma,
+        "fma64": counts.get("fma64", 0) / gpu.fma64,
+        "mma": counts.get("mma", 0) / gpu.mma,
+        "mufu": counts.get("mufu", 0) / MUFU,
+        "shared": float(wavefronts),
+    }

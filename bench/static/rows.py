@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from bench.emulator.cases import Example, cost
 from bench.section import Row, attempt
 from psinn_fast.kernels.triton.configuration import Configuration, Entry, entry_for, signature
 from psinn_fast.kernels.triton.layout import make_layout
@@ -11,7 +12,7 @@ from psinn_fast.networks.mlp import PsiMLP
 
 from .artefact import compiled, point_kernel
 from .cases import CASES, QUICK, StaticCase
-from .estimate import GPUS, POINTS, programs_per_processor, step
+from .estimate import GPUS, POINTS, cycles, programs_per_processor, step
 
 
 def row_of(number: int, chip: int, is_quick: bool) -> Row:
@@ -29,13 +30,13 @@ def measured(case: StaticCase, chip: int, entry: Entry | None = None) -> Row:
     configuration = Configuration(entry.block, entry.warps, 1, case.precision)
     layout, kernel = point_kernel(plan, [case.term()], configuration)
     made = compiled(kernel, case.dtype, configuration, chip)
-    number_bytes = case.dtype.itemsize
+    tile, _ = cost(Example(case, chip, entry))
+    gpu = next(gpu for gpu in GPUS if gpu.chip == chip)
+    of_point = {name: busy / entry.block for name, busy in cycles(made.loop, tile.wavefronts, gpu).items()}
     estimates = {
         f"{gpu.name}, {points:,} points": step(
-            made, entry.block, entry.warps, kernel.row, number_bytes, plan.d_in, points, gpu
+            made, tile.wavefronts, entry.block, entry.warps, kernel.row, case.dtype.itemsize, plan.d_in, points, gpu
         )
-        for gpu in GPUS
-        if gpu.chip == chip
         for points in POINTS
     }
     return {
@@ -50,6 +51,11 @@ def measured(case: StaticCase, chip: int, entry: Entry | None = None) -> Row:
         "instructions_per_tile": _listed(made.loop),
         "instructions_per_program": _listed(made.rest),
         "instructions_per_point": round(sum(made.loop.values()) / entry.block, 1),
+        "emulated_wavefronts_per_point": [
+            round(passes / entry.block, 1) for passes in (tile.wavefronts, tile.most_wavefronts)
+        ],
+        "cycles_per_point": {name: round(busy, 1) for name, busy in of_point.items() if busy},
+        "binding": max(of_point, key=lambda name: of_point[name]),
         "estimates": estimates,
     }
 

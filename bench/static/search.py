@@ -3,9 +3,8 @@
     python -m bench.static.search "psi laplace" --chips 89 90            # prints the ranking
     python -m bench.static.search "psi laplace" --chips 90 --save        # and puts the best into configurations.json
 
-The rank is the geometric mean of the estimates (`estimate.step`) at 10,201 and at 1,000,000 points; on a chip of which
-the model has no GPU, the instructions per point. Spills cost their instructions, so a candidate that spills can win; of
-those within 2 % of the best the one that spills least is taken.
+The rank is the geometric mean of the estimates (`estimate.step`) at 10,201 and at 1,000,000 points. Spills cost their
+instructions, so a candidate that spills can win; of those within 2 % of the best the one that spills least is taken.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from psinn_fast.networks.mlp import PsiMLP
 
 from .cases import CASES, CHIPS, MAIN_CHIPS, QUICK, StaticCase
 from .rows import measured
+from .table import bound
 
 BLOCKS, WARPS = (4, 8, 16, 32, 64), (1, 2, 4, 8)
 # Numbers of one tensor of points x neurons that a thread may hold.
@@ -52,12 +52,10 @@ def row_of(number: int, chip: int, block: int, warps: int) -> Row:
 
 
 def score(row: Row) -> float:
-    """Microseconds, or instructions where the model has no GPU; infinite where it failed or does not fit."""
+    """Microseconds; infinite where it failed or does not fit."""
     if "failure" in row:
         return math.inf
     estimates = [times.get("microseconds", math.inf) for times in row["estimates"].values()]
-    if not estimates:
-        return float(row["instructions_per_point"])
     return math.exp(sum(map(math.log, estimates)) / len(estimates))
 
 
@@ -84,7 +82,7 @@ def line(row: Row) -> str:
         return f"{start}  FAILED"
     return (
         f"{start}{row['registers']:>5} registers{row['spill_bytes']:>6} B spilled"
-        f"{row['instructions_per_point']:>8} instructions a point, score{score(row):>7.1f}"
+        f"{bound(row):>8.0f} cycles a point by {row['binding']}, score{score(row):>7.1f}"
     )
 
 

@@ -77,7 +77,7 @@ def measured(example: Example, n_lines: int = 0) -> Row:
     right = example.gradient(ReferenceBackend(), points, torch.float64)
     plain = example.gradient(ReferenceBackend(), points)
     error, plain_error = _error(found, right), _error(plain, right)
-    tile, second = cost(example, n_lines)
+    tile = cost(example, n_lines)
     is_double = case.dtype == torch.float64
     is_right = error <= FLOAT64_BAR if is_double else error <= FLOAT32_BAR * plain_error
     return {
@@ -94,27 +94,22 @@ def measured(example: Example, n_lines: int = 0) -> Row:
             "instructions": {kind: round(n / block, 1) for kind in KINDS if (n := tile.instructions[kind])},
             "sectors": round(tile.sectors / block, 2),
         },
-        "second_kernel": {"instructions": second.instructions.total(), "sectors": second.sectors},
     }
 
 
-def cost(example: Example, n_lines: int = 0) -> tuple[Tally, Tally]:
-    """Of one tile, by the difference of two launches; of the second kernel that follows one."""
-    launches: list[list[Launch]] = []
+def cost(example: Example, n_lines: int = 0) -> Tally:
+    """Of one tile, by the difference of two launches."""
+    launches: list[Launch] = []
     for tiles in (1, 2):
         with emulated(example.chip, is_counting=True) as chip:
             example.gradient(example.backend(1), tiles * example.entry.block)
-        launches.append([_launch(chip.launches, name) for name in ("run", "collect")])
-    (one, _), (two, second) = launches
+        launches.append(next(launch for launch in chip.launches if launch.name == "run"))
+    one, two = launches
     if n_lines:
         before = by_line(one)
         lines = {place: own - before.get(place, Tally()) for place, own in by_line(two).items()}
         print(*listing(lines, n_lines), sep="\n")
-    return whole(two) - whole(one), whole(second)
-
-
-def _launch(launches: list[Launch], name: str) -> Launch:
-    return next(launch for launch in launches if launch.name == name)
+    return whole(two) - whole(one)
 
 
 def _error(found: LossAndGradient, right: LossAndGradient) -> float:

@@ -18,6 +18,7 @@ from .faults import Fault, NotModelled
 from .memory import WARP, GlobalMemory, LocalMemory, SharedMemory
 from .ptx import Array, Function, Instruction, Place
 from .registers import Halves, Mask, Names, Registers
+from .rounds import Rounds
 
 # Arrays of the module lie here: no tensor does.
 MODULE_MEMORY = 1 << 60
@@ -33,7 +34,7 @@ class Counts:
     Attributes:
         executed: of each instruction, warps times times.
         wavefronts, most_wavefronts: of each instruction that touches shared memory, see `wavefronts`; where counted.
-        sectors: of each that touches global memory.
+        sectors: of each that touches global memory; ``rounds``: see `Rounds`, where counted.
         races, conflicts: see `SharedMemory`.
     """
 
@@ -43,6 +44,7 @@ class Counts:
     sectors: Counter[int] = field(default_factory=Counter)
     races: int = 0
     conflicts: int = 0
+    rounds: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -52,6 +54,7 @@ class Counts:
             self.sectors + other.sectors,
             self.races + other.races,
             self.conflicts + other.conflicts,
+            max(self.rounds, other.rounds),
         )
 
 
@@ -149,6 +152,7 @@ class Machine:
     def _go(self, threads: Threads) -> None:
         """From the first instruction until all threads have returned."""
         executed, end, n = threads.counts.executed, len(self._steps), len(threads.numbers)
+        rounds = Rounds(len(self._names.dtypes))
         pc = 0
         # Where each thread is; None: all are at ``pc``.
         pcs: Pcs | None = None
@@ -168,6 +172,9 @@ class Machine:
                 taken = self._do(step, threads, mask)
             except Fault as fault:
                 raise Fault(f"{fault}; {self._words(pc)}") from None
+            if threads.is_counting:
+                rounds.note(self.instructions[pc], step)
+                threads.counts.rounds = rounds.most
             pc, pcs = _onwards(step, pc, pcs, mask, taken)
 
     def _do(self, step: Step, threads: Threads, mask: Mask) -> Mask:

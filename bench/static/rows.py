@@ -30,7 +30,7 @@ def measured(case: StaticCase, chip: int, entry: Entry | None = None) -> Row:
     configuration = Configuration(entry.block, entry.warps, 1, case.precision)
     layout, kernel = point_kernel(plan, [case.term()], configuration)
     made = compiled(kernel, case.dtype, configuration, chip)
-    tile, _ = cost(Example(case, chip, entry))
+    tile = cost(Example(case, chip, entry))
     gpu = next(gpu for gpu in GPUS if gpu.chip == chip)
     of_point = {name: busy / entry.block for name, busy in cycles(made.loop, tile.wavefronts, gpu).items()}
     estimates = {

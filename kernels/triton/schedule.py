@@ -66,10 +66,9 @@ class Schedule:
 
     Attributes:
         table: (programs, 3) int32: group, first point, end.
-        term: (programs,): the number of the term.
+        term: (programs,): the number of the term; ``owners``: the same, int32.
         half: (programs,): half the number of points of that term.
         factors: (programs,): d loss / d r = factor * r, as `weigh` wrote them last.
-        spans: (T + 1,) int32: the programs of each term.
         scales: (T,): 1 / number of points.
     """
 
@@ -77,7 +76,7 @@ class Schedule:
     term: Tensor
     half: Tensor
     factors: Tensor
-    spans: Tensor
+    owners: Tensor
     scales: Tensor
 
     @property
@@ -111,19 +110,18 @@ def make_schedule(terms: Sequence[Term], places: Sequence[tuple[int, int]], bloc
     """Programs in proportion to a term's work (tiles times channels), at least one, at most one per tile of points."""
     tiles = [-(-term.n_points // block) for term in terms]
     work = [n * len(term.program.channels) * term.program.n_sites for n, term in zip(tiles, terms, strict=True)]
-    rows, owners, spans = [], list[int](), [0]
+    rows, owners = [], list[int]()
     for number, (term, n_tiles, own, (group, start)) in enumerate(zip(terms, tiles, work, places, strict=True)):
         count = max(1, min(n_tiles, n_programs * own // sum(work)))
         rows += [[group, start + first, start + end] for first, end in _shares(term.n_points, n_tiles, count, block)]
         owners += [number] * count
-        spans.append(len(rows))
     like = terms[0].points
     return Schedule(
         torch.tensor(rows, dtype=torch.int32, device=like.device),
         torch.tensor(owners, dtype=torch.int64, device=like.device),
         torch.tensor([terms[owner].n_points / 2 for owner in owners], dtype=like.dtype, device=like.device),
         torch.zeros(len(rows), dtype=like.dtype, device=like.device),
-        torch.tensor(spans, dtype=torch.int32, device=like.device),
+        torch.tensor(owners, dtype=torch.int32, device=like.device),
         torch.tensor([1 / term.n_points for term in terms], dtype=like.dtype, device=like.device),
     )
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from ..contract import AdamState, LossAndGradient, TrainReport
 from ..language.regularizer import Regularizer
 from ..network.plan import Plan
+from .functions import IS_INTERPRETED
 from .layout import Layout
 from .point_kernel import Gather, PointKernel, Weights
 from .schedule import Schedule, TermGroup
@@ -21,8 +22,9 @@ GRAPH_STEPS = 50
 SLICE_SECONDS = 0.2
 # Rows of losses to begin with: where room runs out, graphs have to be made anew.
 LEAST_ROOM = 256
-# Parameters per program of the second kernel, and rows of partial gradients that it sums at once.
-UPDATE_BLOCK, UPDATE_CHUNK = 32, 64
+# Parameters per program of the second kernel, and rows of partial gradients that it sums at once: few and many, since
+# what costs is to wait for memory again and again. In the interpreter programs run one after another.
+UPDATE_BLOCK, UPDATE_CHUNK = (32, 64) if IS_INTERPRETED.value else (8, 256)
 
 
 class StepKernels:
@@ -85,7 +87,7 @@ class StepKernels:
         losses, gradient = theta.new_empty(self.n_losses), theta.new_empty(self.size)
         schedule, back = self.schedule, self._back
         collect[(-(-self.size // UPDATE_BLOCK),)](
-            self.partials, back.rows, back.factors, schedule.spans, schedule.scales, losses, gradient,
+            self.partials, back.rows, back.factors, schedule.owners, schedule.scales, losses, gradient,
             **self._constants(),
         )  # fmt: skip
         theta_bar, unknown_bar = gradient.tensor_split([self.n_theta])
@@ -189,7 +191,7 @@ class StepKernels:
         has_others = self._other_gradients(regularizer)
         schedule, back = self.schedule, self._back
         adam[(self._n_blocks,)](
-            self.parameters, self.moments, self.kept, self.partials, back.rows, back.factors, schedule.spans,
+            self.parameters, self.moments, self.kept, self.partials, back.rows, back.factors, schedule.owners,
             schedule.scales, self.others, self._layers, self.sizes, self.settings, self.rates, self.history, self.state,
             self._tiles, self._scatter.rows, self._scatter.factors, **self._constants(),
             COPIES=0 if self.layout.reads_w else self._scatter.terms, HAS_OTHERS=has_others, KIND=_kind(regularizer),
@@ -203,9 +205,10 @@ class StepKernels:
             "SQUARES": self._kernel.row - 1,
             "TERMS": 0 if self.layout.reads_w else self._back.terms,
             "N_LOSSES": self.n_losses,
+            "PADDED": 1 << (self.n_losses - 1).bit_length(),
             "N_PROGRAMS": self.schedule.n_programs,
             "BLOCK": UPDATE_BLOCK,
-            "CHUNK": UPDATE_CHUNK,
+            "CHUNK": min(UPDATE_CHUNK, 1 << (self.schedule.n_programs - 1).bit_length()),
             "num_warps": 4,
         }
 

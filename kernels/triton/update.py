@@ -29,16 +29,19 @@ def _is_finite(x):
 
 
 @triton.jit
-def _loss(partials, spans, scales, term, ROW: tl.constexpr, SQUARES: tl.constexpr, CHUNK: tl.constexpr):
-    """Mean of squares of a term, from its programs' sums."""
-    begin, end = tl.load(spans + term), tl.load(spans + term + 1)
-    squares = tl.zeros([CHUNK], dtype=partials.dtype.element_ty)
-    at = begin
-    while at < end:  # not `range`, see emission.py
+def _losses(
+    partials, owners, scales, terms, ROW: tl.constexpr, SQUARES: tl.constexpr, N_LOSSES: tl.constexpr,
+    N_PROGRAMS: tl.constexpr, CHUNK: tl.constexpr,
+):  # fmt: skip
+    """Means of squares of all terms, from the sums of the programs that work for each; ``terms``: 0, 1, ..."""
+    squares = tl.zeros([terms.shape[0], CHUNK], dtype=partials.dtype.element_ty)
+    for at in tl.static_range(0, N_PROGRAMS, CHUNK):
         program = at + tl.arange(0, CHUNK)
-        squares += tl.load(partials + program.to(tl.int64) * ROW + SQUARES, mask=program < end, other=0.0)
-        at += CHUNK
-    return tl.sum(squares, 0) * tl.load(scales + term)
+        inside = program < N_PROGRAMS
+        owner = tl.load(owners + program, mask=inside, other=-1)
+        own = tl.load(partials + program.to(tl.int64) * ROW + SQUARES, mask=inside, other=0.0)
+        squares += tl.where(owner[None, :] == terms[:, None], own[None, :], 0.0)
+    return tl.sum(squares, 1) * tl.load(scales + terms, mask=terms < N_LOSSES, other=0.0)
 
 
 @triton.jit
@@ -47,16 +50,16 @@ def _gradient(
     N_PROGRAMS: tl.constexpr, BLOCK: tl.constexpr, CHUNK: tl.constexpr,
 ):  # fmt: skip
     """R^T of the sum over all programs, for the parameters ``index``."""
-    gradient = tl.zeros([BLOCK], dtype=partials.dtype.element_ty)
-    for k in tl.static_range(TERMS):
-        row = tl.load(rows + k * Q + index, mask=inside, other=0)
-        total = tl.zeros([CHUNK, BLOCK], dtype=partials.dtype.element_ty)
-        for at in range(0, N_PROGRAMS, CHUNK):
-            program = at + tl.arange(0, CHUNK)
-            where = program.to(tl.int64)[:, None] * ROW + row[None, :]
-            total += tl.load(partials + where, mask=(program < N_PROGRAMS)[:, None], other=0.0)
-        gradient += tl.sum(total, 0) * tl.load(factors + k * Q + index, mask=inside, other=0.0)
-    return gradient
+    total = tl.zeros([CHUNK, BLOCK], dtype=partials.dtype.element_ty)
+    for at in tl.static_range(0, N_PROGRAMS, CHUNK):
+        program = at + tl.arange(0, CHUNK)
+        start = program.to(tl.int64)[:, None] * ROW
+        for k in tl.static_range(TERMS):
+            row = tl.load(rows + k * Q + index, mask=inside, other=0)
+            factor = tl.load(factors + k * Q + index, mask=inside, other=0.0)
+            own = tl.load(partials + start + row[None, :], mask=(program < N_PROGRAMS)[:, None], other=0.0)
+            total += factor[None, :] * own
+    return tl.sum(total, 0)
 
 
 @triton.jit
@@ -95,7 +98,7 @@ def collect(
     partials,  # (programs, ROW)
     rows,  # (TERMS, Q): see `adam`
     factors,
-    spans,
+    owners,
     scales,
     losses,  # (n_losses,): written
     gradient,  # (Q,): written
@@ -104,6 +107,7 @@ def collect(
     SQUARES: tl.constexpr,
     TERMS: tl.constexpr,
     N_LOSSES: tl.constexpr,
+    PADDED: tl.constexpr,
     N_PROGRAMS: tl.constexpr,
     BLOCK: tl.constexpr,
     CHUNK: tl.constexpr,
@@ -111,8 +115,9 @@ def collect(
     """Losses and gradient without a step."""
     pid = tl.program_id(0)
     if pid == 0:
-        for term in tl.static_range(N_LOSSES):
-            tl.store(losses + term, _loss(partials, spans, scales, term, ROW, SQUARES, CHUNK))
+        terms = tl.arange(0, PADDED)
+        found = _losses(partials, owners, scales, terms, ROW, SQUARES, N_LOSSES, N_PROGRAMS, CHUNK)
+        tl.store(losses + terms, found, mask=terms < N_LOSSES)
     index = pid * BLOCK + tl.arange(0, BLOCK)
     inside = index < Q
     value = _gradient(partials, rows, factors, index, inside, Q, ROW, TERMS, N_PROGRAMS, BLOCK, CHUNK)
@@ -128,7 +133,7 @@ def adam(
     partials,  # (programs, ROW)
     rows,  # (TERMS, Q): entries of a row of ``partials`` that belong to a parameter ...
     factors,  # (TERMS, Q): ... and their factors
-    spans,  # (n_losses + 1,): programs of each loss term
+    owners,  # (programs,): the loss term that each works for
     scales,  # (n_losses,): 1 / number of points
     others,  # (1 + Q,): value and gradient of what torch computed
     layers,  # (Q,): the layer whose penalty a parameter has a part in, LAYERS for none
@@ -145,6 +150,7 @@ def adam(
     SQUARES: tl.constexpr,
     TERMS: tl.constexpr,
     N_LOSSES: tl.constexpr,
+    PADDED: tl.constexpr,  # N_LOSSES, up to a power of two
     N_PROGRAMS: tl.constexpr,
     COPIES: tl.constexpr,
     HAS_OTHERS: tl.constexpr,
@@ -154,41 +160,39 @@ def adam(
     BLOCK: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
-    failure = tl.load(state + FAILURE)
+    pid = tl.program_id(0)
+    index = pid * BLOCK + tl.arange(0, BLOCK)
+    inside = index < Q
+    terms = tl.arange(0, PADDED)
+    # All that is read, before anything depends on it: what is waited for comes in two rounds, tables and sums.
+    failure, step = tl.load(state + FAILURE), tl.load(state + STEP)
+    number = step - 1 - tl.load(state + FIRST)
+    old = tl.load(parameters + index, mask=inside, other=0.0)
+    first = tl.load(moments + index, mask=inside, other=0.0)
+    second = tl.load(moments + Q + index, mask=inside, other=0.0)
+    found = _losses(partials, owners, scales, terms, ROW, SQUARES, N_LOSSES, N_PROGRAMS, CHUNK)
+    gradient = _gradient(partials, rows, factors, index, inside, Q, ROW, TERMS, N_PROGRAMS, BLOCK, CHUNK)
     if failure < 0:
-        pid = tl.program_id(0)
-        step = tl.load(state + STEP)
-        number = step - 1 - tl.load(state + FIRST)
-        history = losses + number * (N_LOSSES + 1)
-        bad = -1
-        for term in tl.static_range(N_LOSSES):
-            loss = _loss(partials, spans, scales, term, ROW, SQUARES, CHUNK)
-            bad = tl.where((bad < 0) & (_is_finite(loss) == 0), term, bad)
-            if pid == 0:
-                tl.store(history + term, loss)
-        index = pid * BLOCK + tl.arange(0, BLOCK)
-        inside = index < Q
-        old = tl.load(parameters + index, mask=inside, other=0.0)
         value = tl.zeros([], dtype=partials.dtype.element_ty)
-        slope = tl.zeros_like(old)
         if KIND != "":
             layer = tl.load(layers + index, mask=inside, other=LAYERS)
             now = sizes + (step % 2) * BLOCKS * LAYERS
             value, slope = _penalty(now, tl.load(settings + 4), old, layer, KIND, LAYERS, BLOCKS, CHUNK)
+            gradient += slope
         if HAS_OTHERS:
             value += tl.load(others)
-            slope += tl.load(others + 1 + index, mask=inside, other=0.0)
-        bad = tl.where((bad < 0) & (_is_finite(value) == 0), N_LOSSES, bad)
+            gradient += tl.load(others + 1 + index, mask=inside, other=0.0)
+        # The first loss that is not finite, or the penalty.
+        bad = tl.min(tl.where((terms < N_LOSSES) & (_is_finite(found) == 0), terms, PADDED), 0)
+        bad = tl.where(bad < PADDED, bad, tl.where(_is_finite(value), -1, N_LOSSES))
         if pid == 0:
+            history = losses + number * (N_LOSSES + 1)
+            tl.store(history + terms, found, mask=terms < N_LOSSES)
             tl.store(history + N_LOSSES, value)
         if bad >= 0:
             if pid == 0:
                 tl.store(state + FAILURE, bad.to(tl.int64))
         else:
-            gradient = _gradient(partials, rows, factors, index, inside, Q, ROW, TERMS, N_PROGRAMS, BLOCK, CHUNK)
-            gradient += slope
-            first = tl.load(moments + index, mask=inside, other=0.0)
-            second = tl.load(moments + Q + index, mask=inside, other=0.0)
             keep = kept + (step % 2) * 3 * Q + index
             tl.store(keep, old, mask=inside)
             tl.store(keep + Q, first, mask=inside)

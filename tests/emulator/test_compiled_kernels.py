@@ -38,8 +38,14 @@ def test_gradients(found: dict[str, Any]) -> None:
 
 
 def test_training(found: dict[str, Any]) -> None:
-    assert len(found["training"]) == 4
-    assert max(found["training"]) < 1e-5
+    errors = found["training"]["errors"]
+    assert len(errors) == 8
+    assert max(errors) < 1e-5
+
+
+def test_the_second_kernel_waits_for_memory_a_few_times(found: dict[str, Any]) -> None:
+    """Tables, sums, what depends on the step: whatever the number of programs."""
+    assert found["training"]["rounds"]["adam"] <= 4
 
 
 @pytest.mark.parametrize(

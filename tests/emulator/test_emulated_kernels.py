@@ -258,3 +258,25 @@ def test_what_is_counted() -> None:
     assert counts.wavefronts[by_name["st.shared.b32"]] == 4
     assert counts.executed[by_name["ld.shared.b32"]] == 4
     assert counts.sectors[by_name["st.global.b32"]] == 4 * 4
+
+
+def test_rounds_of_loads() -> None:
+    """A chain of three by address, by branch, and by shared memory; one beside it that waits for none of them."""
+    body = """
+	ld.global.b32 %r2, [%rd1];
+	mad.wide.u32 %rd20, %r2, 4, %rd10;
+	ld.global.b32 %r3, [%rd20];
+	ld.global.b32 %r4, [%rd1];
+	{then}
+	st.global.b32 [%rd1], %r5;
+"""
+    by_branch = "setp.gt.u32 %p1, %r3, 5;\n@%p1 bra $a;\n$a:\nld.global.b32 %r5, [%rd1];"
+    by_memory = """mov.u32 %r6, global_smem;
+	st.shared.b32 [%r6], 0;
+	st.shared.b32 [%r6], %r3;
+	ld.shared.b32 %r7, [%r6];
+	mad.wide.u32 %rd21, %r7, 4, %rd10;
+	ld.global.b32 %r5, [%rd21];"""
+    for then, rounds in (("mov.u32 %r5, %r4;", 2), (by_branch, 3), (by_memory, 3)):
+        counts, _ = ran(body.format(then=then), ints(), shared=16, is_counting=True)
+        assert counts.rounds == rounds

@@ -38,12 +38,13 @@ def compile_all(chip, number):
         triton.compile(source, target=GPUTarget("cuda", chip, 32), options={"num_warps": warps})
         print(name)
 
-    sizes = {"Q": 321, "ROW": 700, "SQUARES": 699, "N_LOSSES": 3, "N_PROGRAMS": 264, "BLOCK": 32, "CHUNK": 64}
+    sizes = {"Q": 321, "ROW": 700, "SQUARES": 699, "BLOCK": 8, "CHUNK": 256}
+    sizes |= {"N_LOSSES": 3, "PADDED": 4, "N_PROGRAMS": 264}
     of_adam = {"HAS_OTHERS": True, "LAYERS": 3, "BLOCKS": 11, "COPIES": 2}
     own = [(adam, of_adam | {"KIND": kind}) for kind in (("l2", "l1", "") if number == "fp32" else ("l2",))]
     for function, own in (*own, (collect, {})):
         constants = sizes | own | {"TERMS": 2}
-        special = {"rows": "*i32", "spans": "*i32", "state": "*i64", "layers": "*i32", "places": "*i32"}
+        special = {"rows": "*i32", "owners": "*i32", "state": "*i64", "layers": "*i32", "places": "*i32"}
         types = {key: "constexpr" if key in constants else special.get(key, f"*{number}") for key in function.arg_names}
         compiled(function.__name__, function, types, constants, 4)
 

@@ -83,6 +83,10 @@ class Backend(ABC):
         """None, or the reason why this backend cannot run on this machine."""
         return None
 
+    def unavailable_on(self, device: torch.device) -> str | None:
+        """None, or the reason why it cannot run there: a machine may have several GPUs, of which not all will do."""
+        return self.unavailable()
+
     def supports(self, plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> str | None:
         """None, or which limit is exceeded and what would work, as the text of an error that names the argument.
 

@@ -99,8 +99,9 @@ def _check_limits_of(backend: Backend) -> None:
             raise InputError(f"{kind}.{name}: expected an integer >= 1, or None for any number, got {short(limit)}")
 
 
-def _why_not(backend: Backend) -> str | None:
-    return reason(f"{type(backend).__name__}.unavailable", backend.unavailable())
+def _why_not(backend: Backend, device: torch.device | None = None) -> str | None:
+    found = backend.unavailable() if device is None else backend.unavailable_on(device)
+    return reason(f"{type(backend).__name__}.unavailable", found)
 
 
 def get_backend(name: str = "auto", device: torch.device | None = None) -> Backend:
@@ -120,7 +121,7 @@ def get_backend(name: str = "auto", device: torch.device | None = None) -> Backe
     if name == "auto":
         kind = "cpu" if device is None else device.type
         for backend in _automatic(kind):
-            why_not = _why_not(backend)
+            why_not = _why_not(backend, device)
             if why_not is None:
                 return backend if backend is _REFERENCE else WithFallback(backend, is_silent=_IS_OURS.get())
             say_once(f"backend {backend.name!r} is not used: {why_not}")
@@ -128,7 +129,7 @@ def get_backend(name: str = "auto", device: torch.device | None = None) -> Backe
     if not isinstance(name, str) or name not in BACKENDS:
         raise InputError(f"backend: expected one of {['auto', *BACKENDS]}, got {name!r}")
     backend = BACKENDS[name]
-    why_not = _why_not(backend)
+    why_not = _why_not(backend, device)
     if why_not is not None:
         raise BackendUnavailable(f"backend {name!r} cannot run here: {why_not}")
     return or_reference(backend) if _IS_OURS.get() else backend
@@ -144,7 +145,7 @@ def _automatic(kind: str) -> Iterator[Backend]:
 def kernels_for(plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> Backend | None:
     """The kernels that "auto" would take for a network; None, silently, where only the reference backend would do."""
     for backend in _automatic(device.type):
-        if backend is not _REFERENCE and _why_not(backend) is None:
+        if backend is not _REFERENCE and _why_not(backend, device) is None:
             return backend if reason("supports", backend.supports(plan, channels, dtype, device)) is None else None
     return None
 
@@ -191,6 +192,9 @@ class WithFallback(Backend, is_checked=False):
 
     def unavailable(self) -> str | None:
         return self.first.unavailable()
+
+    def unavailable_on(self, device: torch.device) -> str | None:
+        return self.first.unavailable_on(device)
 
     def supports(self, plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> str | None:
         return _REFERENCE.supports(plan, channels, dtype, device)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # Numbers of a Jacobian's rows, by packed weight, that are on the device at once.
 JACOBIAN_NUMBERS = 1 << 26
 SMALLEST_BLOCK, MOST_WARPS = 16, 8
+# Numbers of which Triton takes a multiple for a case of its own.
+EVEN = 16
 
 Result = TypeVar("Result")
 # The interpreter replaces Triton's functions while it runs one of ours: one at a time.
@@ -74,14 +76,17 @@ class TritonBackend(Backend, is_checked=False):
         self._precision, self._configuration = precision, configuration
         self._prepared: dict[tuple[Any, ...], Any] = {}
 
-    def unavailable(self, device: torch.device | None = None) -> str | None:
-        return machine.why_not(device)
+    def unavailable(self) -> str | None:
+        return machine.why_not()
+
+    def unavailable_on(self, device: torch.device) -> str | None:
+        return machine.why_not(device if device.type == "cuda" else None)
 
     def supports(self, plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> str | None:
         """Whether the chip has the memory for a kernel is known when it is compiled: that limit is found later."""
         if machine.is_interpreted() and device.type != "cpu":
             return f"theta: backend 'triton' needs tensors on the CPU (TRITON_INTERPRET=1), got {device}"
-        if machine.is_interpreted() or self.unavailable() is not None:
+        if machine.is_interpreted() or self.unavailable_on(device) is not None:
             # The interpreter stands for a GPU; where nothing can run, that is what an operation will say.
             device = torch.device("cuda")
         return super().supports(plan, channels, dtype, device)
@@ -154,7 +159,8 @@ class TritonBackend(Backend, is_checked=False):
 
         def launch(configuration: Configuration) -> None:
             kernel = self._kernel(network, Mode.JACOBIAN, program.channels, program, k, configuration)
-            step = max(configuration.block, JACOBIAN_NUMBERS // (m * kernel.row))
+            # Parts begin where Triton finds addresses as even as a tensor's: else it compiles the kernel anew.
+            step = max(configuration.block, JACOBIAN_NUMBERS // (m * kernel.row), EVEN) // EVEN * EVEN
             for start in range(0, n, step):
                 part = slice(start, min(start + step, n))
                 size = part.stop - part.start
@@ -191,7 +197,7 @@ class TritonBackend(Backend, is_checked=False):
         return self._fitting(network, (mode, channels, need_x), theta, launch)
 
     def _network(self, plan: Plan, theta: Tensor) -> _Network:
-        reason = self.unavailable(theta.device)
+        reason = self.unavailable_on(theta.device)
         if reason is not None:
             raise BackendUnavailable(f"backend 'triton' cannot run here: {reason}")
         machine.say_untested()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import sysconfig
 import warnings
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 
 import torch
 
@@ -22,7 +25,12 @@ def why_not(device: torch.device | None = None) -> str | None:
     _, reason = installed_triton()
     if reason is not None:
         return reason
-    return None if is_interpreted() else why_not_gpu(device)
+    if is_interpreted():
+        return None
+    # Which GPU that is may change between two calls.
+    has_gpu = torch.version.hip is None and torch.cuda.is_available()
+    index = torch.cuda.current_device() if has_gpu and (device is None or device.index is None) else None
+    return why_not_gpu(device if index is None else torch.device("cuda", index)) or why_not_build()
 
 
 @cache
@@ -60,6 +68,24 @@ def why_not_gpu(device: torch.device | None) -> str | None:
     if chip < OLDEST_CHIP:
         name = torch.cuda.get_device_name(device)
         return f"{name} is too old (sm_{chip[0]}{chip[1]}); sm_80 (A100, RTX 30) and newer work"
+    return None
+
+
+@cache
+def why_not_build() -> str | None:
+    """None if what launches a kernel can be built: Triton compiles a few lines of C for every one of them."""
+    if os.name == "nt":  # Triton for Windows brings a compiler
+        return None
+    named = os.environ.get("CC")
+    if not any(shutil.which(name) for name in ([named] if named else ["cc", "gcc", "clang"])):
+        wanted = f"the one that CC names, {named!r}, is not there" if named else "none of cc, gcc, clang is there"
+        return f"Triton needs a C compiler to launch kernels, and {wanted}; install gcc (Debian: apt install gcc)"
+    headers = sysconfig.get_path("include")
+    if not Path(headers, "Python.h").is_file():
+        return (
+            f"Triton needs Python's headers to launch kernels, and there is no {headers}/Python.h; install them "
+            "(Debian: apt install python3-dev), or take a Python that has them (conda, uv)"
+        )
     return None
 
 

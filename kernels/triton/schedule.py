@@ -19,24 +19,26 @@ from ..memory import readable
 class Joined:
     """``tensor``: given ones side by side, without copying where there is one alone.
 
-    Points may be changed in place: a copy follows them in `refresh`.
+    Points may be changed in place, or given other memory: `refresh` follows them.
     """
 
     def __init__(self, tensors: Sequence[Tensor], axis: int) -> None:
-        self._tensors, self._axis = [tensor.detach() for tensor in tensors], axis
-        first = self._tensors[0]
-        self.tensor = readable(first if len(tensors) == 1 else torch.cat(self._tensors, axis))
-        self._is_copy = self.tensor is not first
-        self._seen = self._versions()
+        self._tensors, self._axis = list(tensors), axis
+        self.tensor = self._joined()
+        self._is_copy = self.tensor.data_ptr() != tensors[0].data_ptr()
 
-    def refresh(self) -> None:
-        if self._is_copy and self._versions() != self._seen:
-            self.tensor.copy_(torch.cat(self._tensors, self._axis))
-            self._seen = self._versions()
+    def refresh(self) -> bool:
+        """Whether ``tensor`` is another one now, which graphs do not know."""
+        if self._is_copy:
+            # Not only where a tensor says that it was changed: `points.data` changes without a word.
+            self.tensor.copy_(self._joined())
+            return False
+        before, self.tensor = self.tensor, self._joined()
+        return self.tensor.data_ptr() != before.data_ptr()
 
-    def _versions(self) -> list[object]:
-        # Tensors made in inference mode do not count their changes: never the same.
-        return [object() if tensor.is_inference() else tensor._version for tensor in self._tensors]
+    def _joined(self) -> Tensor:
+        tensors = [own.detach() for own in self._tensors]
+        return readable(tensors[0] if len(tensors) == 1 else torch.cat(tensors, self._axis))
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,8 @@ class TermGroup:
     def n_points(self) -> int:
         return self.points.tensor.shape[1]
 
-    def refresh(self) -> None:
-        self.points.refresh()
-        self.columns.refresh()
+    def refresh(self) -> bool:
+        return self.points.refresh() | self.columns.refresh()
 
 
 @dataclass(frozen=True)

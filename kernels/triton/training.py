@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -64,11 +65,7 @@ class StepKernels:
         self._tiles = weights.tiles(self._w)
         self._back = _with_unknown(weights.back, layout.n_packed, n_unknown)
         self._scatter = _without_unknown(weights.scatter, n_unknown)
-        # A pointer is needed even where nothing is read.
-        self._data = [
-            (group.points.tensor, group.columns.tensor if group.program.n_columns else like.detach(), group.n_points)
-            for group in groups
-        ]
+        self._data = self._points_and_columns()
         self._graphs: dict[tuple[Regularizer | None, int], Callable[[], None]] = {}
         self._compiled: set[Regularizer | None] = set()
         self._slice_steps = GRAPH_STEPS
@@ -274,14 +271,32 @@ class StepKernels:
         return self.layout.plan.pull_back(self._w, w_bar), total[self.layout.n_packed : -1].clone()
 
     def _refresh(self) -> None:
-        for group in self._groups:
-            group.refresh()
+        moved = [group.refresh() for group in self._groups]
+        if any(moved):
+            self._data = self._points_and_columns()
+            self._graphs.clear()
+
+    def _points_and_columns(self) -> list[tuple[Tensor, Tensor, int]]:
+        """Of all groups. A pointer is needed even where nothing is read."""
+        return [
+            (group.points.tensor, group.columns.tensor if group.program.n_columns else self.parameters, group.n_points)
+            for group in self._groups
+        ]
+
+
+# A capture begins with waiting for the device, which is forbidden while another thread captures.
+_CAPTURING = threading.Lock()
 
 
 def captured(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
     """``work`` as one CUDA graph, to be launched at once; in the interpreter, itself."""
     if device.type != "cuda":
         return work
+    with _CAPTURING:
+        return _captured(work, device)
+
+
+def _captured(work: Callable[[], None], device: torch.device) -> Callable[[], None]:
     graph = torch.cuda.CUDAGraph()
     # torch leaves Stream without types.
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -66,7 +66,11 @@ def _check_no_tangents() -> None:
         raise GradientError(f"derivatives: compiled code knows no forward mode (torch.autograd.forward_ad); {_ADVICE}")
 
 
-@library.custom_op("psinn_fast::jets", mutates_args=())
+# The first call makes tables that later ones find, which must not lie in a CUDA graph's memory.
+_NOT_IN_GRAPHS = (torch.Tag.cudagraph_unsafe,)
+
+
+@library.custom_op("psinn_fast::jets", mutates_args=(), tags=_NOT_IN_GRAPHS)
 def jets(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str) -> Tensor:
     _check_no_tangents()
     engine = get_backend(backend, theta.device)
@@ -79,7 +83,7 @@ def _(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str) -> 
     return theta.new_empty(x.shape[0], len(channels_of(channels)), _plan(structure).d_out)
 
 
-@library.custom_op("psinn_fast::jets_backward", mutates_args=())
+@library.custom_op("psinn_fast::jets_backward", mutates_args=(), tags=_NOT_IN_GRAPHS)
 def jets_backward(
     theta: Tensor, x: Tensor, grad: Tensor, structure: str, channels: str, backend: str, need_x: bool
 ) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -125,8 +127,12 @@ def test_no_room_at_all(chip: Chip, device: torch.device) -> None:
 # Machines.
 
 
+WHY_NOT_BUILD = triton_machine.why_not_build
+
+
 def forget() -> None:
-    for cached in (triton_machine.installed_triton, triton_machine.why_not_gpu, triton_machine.say_untested, say_once):
+    own = triton_machine
+    for cached in (own.installed_triton, own.why_not_gpu, WHY_NOT_BUILD, own.say_untested, say_once):
         cached.cache_clear()
 
 
@@ -146,6 +152,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         monkeypatch.setattr(triton_machine, "is_interpreted", lambda: False)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.version, "hip", hip)
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+        monkeypatch.setattr(triton_machine, "why_not_build", lambda: None)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: chip)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "GeForce")
         forget()
@@ -175,6 +183,48 @@ def test_machines_that_cannot(machine: Callable[..., None], options: dict[str, o
     with pytest.warns(RuntimeWarning, match=f"backend 'triton' is not used: {reason}"):
         assert registry.get_backend("auto", torch.device("cuda")).name == "reference"
     assert registry.get_backend("auto", torch.device("cuda")).name == "reference"  # a second warning would be an error
+
+
+def test_an_old_gpu_beside_a_new_one(machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is asked for itself; without a number it is torch's present one, which may change."""
+    machine()
+    chips = {0: (7, 5), 1: (8, 9)}
+    present = [0]
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: present[0])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: chips[torch.device(device).index])
+    old, new, some = (torch.device(name) for name in ("cuda:0", "cuda:1", "cuda"))
+    assert "too old" in str(registry.BACKENDS["triton"].unavailable_on(old))
+    assert registry.BACKENDS["triton"].unavailable_on(new) is None
+    assert "too old" in str(registry.BACKENDS["triton"].unavailable_on(some))
+    with pytest.warns(RuntimeWarning, match="too old"):
+        assert registry.get_backend("auto", some).name == "reference"
+    assert registry.get_backend("auto", new).name == "triton"
+    present[0] = 1
+    assert registry.BACKENDS["triton"].unavailable() is None
+    assert registry.get_backend("auto", some).name == "triton"
+
+
+@pytest.mark.parametrize("missing", ["compiler", "named compiler", "headers"])
+def test_what_launches_are_built_with(
+    machine: Callable[..., None], missing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CC", raising=False)
+    machine()
+    monkeypatch.setattr(triton_machine, "why_not_build", WHY_NOT_BUILD)
+    if missing == "headers":
+        monkeypatch.setattr(triton_machine.sysconfig, "get_path", lambda name: str(tmp_path))
+        reason = rf"Python's headers to launch kernels, and there is no {tmp_path}/Python.h; install them"
+    else:
+        monkeypatch.setattr(triton_machine.shutil, "which", lambda name: None)
+        reason = "a C compiler to launch kernels, and none of cc, gcc, clang is there; install gcc"
+    if missing == "named compiler":
+        monkeypatch.setenv("CC", "/opt/cc")
+        reason = "the one that CC names, '/opt/cc', is not there"
+    with pytest.raises(BackendUnavailable, match=reason):
+        registry.get_backend("triton")
+    with pytest.warns(RuntimeWarning, match=reason):
+        assert registry.get_backend("auto", torch.device("cuda")).name == "reference"
+    assert re.search(reason, str(registry.available_backends()["triton"]))
 
 
 def not_found() -> None:

@@ -165,7 +165,8 @@ def test_smoke_cpu_a_failure_stays_in_its_row(tmp_path: Path, monkeypatch: pytes
 def test_smoke_static_a_shipped_configuration_spills_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # In a process of its own: in this one, other tests may have imported Triton to interpret.
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
-    run_python(["-m", "bench.static", "--quick", "--jobs", "1", "--out", str(tmp_path)])
+    chosen = ["--quick", "--cases", "dense 2-8-8-16-1"]
+    run_python(["-m", "bench.static", *chosen, "--jobs", "1", "--out", str(tmp_path)])
     rows = json.loads((tmp_path / "static.json").read_text())["rows"]
     shipped = {row["case"]: row for row in rows}["dense 2-8-8-16-1"]
     assert (shipped["chip"], shipped["spill_bytes"]) == ("sm_89", 0)
@@ -175,6 +176,8 @@ def test_smoke_static_a_shipped_configuration_spills_nothing(tmp_path: Path, mon
     assert 2 * shipped["block"] <= counts["mufu"] <= 3 * shipped["block"]
     assert 72 * shipped["block"] < counts["fma"] < counts["all"] < 250 * shipped["block"]
     assert shipped["programs_per_processor"] > 0
+    assert shipped["cycles_per_point"]["shared"] == shipped["emulated_wavefronts_per_point"][0] > 0
+    assert shipped["cycles_per_point"][shipped["binding"]] == max(shipped["cycles_per_point"].values())
     times = shipped["estimates"]["RTX 4080, 10,201 points"]
     assert times["microseconds"] > max(times["arithmetic_floor"], times["memory_floor"], times["launch_floor"]) > 0
     assert "dense 2-8-8-16-1" in (tmp_path / "static.md").read_text()

@@ -80,8 +80,8 @@ class Plain:
         """Mean over points of |dr/dtheta|^2."""
         theta = self.net.theta.detach().clone().requires_grad_()
         r = self.residual(index, theta)
-        rows = [torch.autograd.grad(own, theta, retain_graph=True)[0] for own in r]
-        return torch.stack(rows).square().sum(1).mean()
+        (rows,) = torch.autograd.grad(r, theta, torch.eye(len(r)).to(r), is_grads_batched=True)
+        return rows.square().sum(1).mean()
 
     def squares(self, index: int) -> Tensor:
         return self.residual(index, self.net.theta.detach().clone()).detach().square()

@@ -55,7 +55,8 @@ LIMITS = {
 
 @dataclass(frozen=True)
 class Gpu:
-    """Of a multiprocessor, warp instructions per cycle: ``fma``, ``fma64``, ``mma`` of 16 x 8 x 8 tf32 products.
+    """Of a multiprocessor, warp instructions per cycle: ``fma``, ``fma64``, ``mma`` of 16 x 8 x 8 tf32 products,
+    ``mma64`` of 8 x 8 x 4 float64 ones.
 
     ``bytes_per_second``: of its memory.
     """
@@ -67,17 +68,18 @@ class Gpu:
     fma: float
     fma64: float
     mma: float
+    mma64: float
     bytes_per_second: float
 
 
 # From the manufacturer's data sheets: boost clocks, lanes, bandwidth. GeForce cards multiply tf32 as fast as float32;
 # an H100 reaches five eighths of its rate by the instruction that Triton takes for so small products.
 GPUS = (
-    Gpu("RTX 4080", 89, 76, 2.505e9, 4, 1 / 16, 1 / 8, 717e9),
-    Gpu("A100 SXM", 80, 108, 1.410e9, 2, 1, 1 / 2, 2039e9),
-    Gpu("H100 SXM", 90, 132, 1.980e9, 4, 2, 5 / 8, 3350e9),
-    Gpu("RTX 3080", 86, 68, 1.710e9, 4, 1 / 16, 1 / 8, 760e9),
-    Gpu("RTX 5080", 120, 84, 2.617e9, 4, 1 / 16, 1 / 8, 960e9),
+    Gpu("RTX 4080", 89, 76, 2.505e9, 4, 1 / 16, 1 / 8, 1 / 128, 717e9),
+    Gpu("A100 SXM", 80, 108, 1.410e9, 2, 1, 1 / 2, 1 / 4, 2039e9),
+    Gpu("H100 SXM", 90, 132, 1.980e9, 4, 2, 5 / 8, 1 / 2, 3350e9),
+    Gpu("RTX 3080", 86, 68, 1.710e9, 4, 1 / 16, 1 / 8, 1 / 128, 760e9),
+    Gpu("RTX 5080", 120, 84, 2.617e9, 4, 1 / 16, 1 / 8, 1 / 128, 960e9),
 )
 POINTS = (10_201, 1_000_000)
 
@@ -127,6 +129,7 @@ def cycles(counts: Mapping[str, int], wavefronts: int, gpu: Gpu) -> dict[str, fl
         "fma": counts.get("fma", 0) / gpu.fma,
         "fma64": counts.get("fma64", 0) / gpu.fma64,
         "mma": counts.get("mma", 0) / gpu.mma,
+        "mma64": counts.get("mma64", 0) / gpu.mma64,
         "mufu": counts.get("mufu", 0) / MUFU,
         "shared": float(wavefronts),
     }

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 CLASSES = {
     "fma": ("FFMA", "FMUL", "FADD", "FFMA2", "FMUL2", "FADD2"),
     "fma64": ("DFMA", "DMUL", "DADD"),
-    "mma": ("HMMA", "DMMA", "IMMA", "QGMMA", "HGMMA"),
+    "mma": ("HMMA", "IMMA", "QGMMA", "HGMMA"),
+    "mma64": ("DMMA",),
     "mufu": ("MUFU",),
     "shared": ("LDS", "STS", "LDSM", "STSM"),
     "global": ("LDG", "STG", "LDGSTS", "ATOMG", "RED"),

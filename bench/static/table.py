@@ -8,8 +8,8 @@ from bench.section import Row
 
 from .cases import CASES
 
-CLASSES = ("fma", "fma64", "mma", "mufu", "shared", "global", "local", "exchange", "compare", "integer")
-RESOURCES = ("issue", "shared", "fma", "fma64", "mma", "mufu")
+CLASSES = ("fma", "fma64", "mma", "mma64", "mufu", "shared", "global", "local", "exchange", "compare", "integer")
+RESOURCES = ("issue", "shared", "fma", "fma64", "mma", "mma64", "mufu")
 COSTS = ("programs per processor", "compile, s", "commit")
 SHORT = {case.name: (case.dense, case.bar) for case in CASES if case.dense and case.kind == "ieee"}
 

@@ -103,7 +103,8 @@ class AdjointPass:
                         writer.set(own, f"dot({bundle.transposed(slot)}, {operand}, {own}, PRECISION)")
                 result = bundle.group(bundle.rows)
                 total = totals.get(bundle.source) or writer.zeros(result.shape(f"BLOCK * {len(chunk)}"))
-                totals[bundle.source] = writer.new(f"dot({bar}, wt_{layer}_{n}, {total}, PRECISION)")
+                w = f"wt_{layer}_{n}" if writer.layout.has_turned else bundle.transposed(f"w_{layer}_{n}")
+                totals[bundle.source] = writer.new(f"dot({bar}, {w}, {total}, PRECISION)")
             for bundle in {bundle.source: bundle for bundle in writer.bundles[layer]}.values():
                 o, piece = bundle.source
                 names = [f"bar_o{site}_{layer - 1}_{o}_{c}" + (f"_{piece}p" if bundle.pieces else "") for c in chunk]
@@ -119,10 +120,11 @@ class AdjointPass:
 
         Of one tile channel by channel: Triton lays stacked channels down in shared memory column by column, as
         threads hold them, where the products of the forward pass want them so; here threads want rows, and would wait
-        for each other, sixteen for one bank. Of several tiles, which lie otherwise, stacked ones take less.
+        for each other, sixteen for one bank. Of several tiles, which lie otherwise, stacked ones take less; and where
+        tiles are large, there is no room for both.
         """
         writer, site, bundle = self._writer, self._site, self._writer.bundles[layer][n]
-        if bundle.size > 1:
+        if bundle.size > 1 or not writer.layout.has_turned:
             return [(bar, f"y{site}_{layer}_{n}_{k}")]
         before, chunk = writer.boundaries[layer - 1].operands, writer.chunks()[k]
         operands = operand_names(writer, cut, f"o{site}_{layer - 1}", bundle.source, before, bundle, chunk)

@@ -13,8 +13,8 @@ from .writer import Mode, Writer
 def load_weights(writer: Writer, terms_per_entry: int) -> None:
     """Names: a_{group}_{axis} first layer, b biases, w products, c_{field}_{group} and d_{field} last layer.
 
-    Products are ready: a tensor of tiles as they are, and for the way back one of tiles transposed (wt). Transposed
-    here, they would lie in shared memory by columns, which threads that want rows fetch eight times as slowly.
+    Products are ready: a tensor of tiles as they are, and for the way back, where there is room, one of tiles transposed
+    (wt). Transposed here, they lie in shared memory by columns, which threads that want rows fetch eight times as slowly.
     """
     layout = writer.layout
 
@@ -39,7 +39,7 @@ def load_weights(writer: Writer, terms_per_entry: int) -> None:
         for n, bundle in enumerate(bundles):
             start = layout.tiles.start
             writer.set(f"w_{layer}_{n}", f"tl.load(tiles + {bundle.place(start)})")
-            if writer.mode is not Mode.JETS:
+            if writer.mode is not Mode.JETS and layout.has_turned:
                 turned = bundle.place(start, is_turned=True)
                 writer.set(f"wt_{layer}_{n}", f"tl.load(tiles + {len(layout.tiles)} + {turned})")
     if layout.boundaries:

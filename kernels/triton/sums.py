@@ -13,8 +13,9 @@ from .writer import Mode, Writer
 def load_weights(writer: Writer, terms_per_entry: int) -> None:
     """Names: a_{group}_{axis} first layer, b biases, w products, c_{field}_{group} and d_{field} last layer.
 
-    Products are ready: a tensor of tiles as they are, and for the way back, where there is room, one of tiles transposed
-    (wt). Transposed here, they lie in shared memory by columns, which threads that want rows fetch eight times as slowly.
+    Products are ready: a tensor of tiles as they are, and for the way back, where there is room, one of tiles
+    transposed (wt). Transposed here, they lie in shared memory by columns, which threads that want rows fetch eight
+    times as slowly.
     """
     layout = writer.layout
 

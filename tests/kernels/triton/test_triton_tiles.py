@@ -8,16 +8,22 @@ import pytest
 import torch
 from adam_case import STRUCTURE
 from cases import make, some_weights
+from helpers import relative_error
 from on_device import OnDevice
 
 from psinn_fast.kernels.contract import AdamState
+from psinn_fast.kernels.language.channels import ChannelSet
 from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.reference.backend import ReferenceBackend
+from psinn_fast.kernels.triton import layout as layout_module
 from psinn_fast.kernels.triton.backend import TritonBackend
+from psinn_fast.kernels.triton.emission import Mode
 from psinn_fast.kernels.triton.layout import make_layout
-from psinn_fast.kernels.triton.point_kernel import Weights
+from psinn_fast.kernels.triton.point_kernel import Weights, kernel_source
 from psinn_fast.networks.published import published_structure
 from psinn_fast.networks.structure import Structure
 
+REFERENCE = ReferenceBackend()
 STRUCTURES = [Structure.dense((2, 7, 5, 3, 1)), STRUCTURE, published_structure("burgers"), Structure.dense((3, 2))]
 
 
@@ -51,6 +57,27 @@ def test_training_keeps_them(backend: OnDevice, direct: TritonBackend, case: str
     kernels = _kernels(direct)
     fresh = kernels[0].weights.tiles(state.theta.to(device))
     assert any(torch.equal(own._tiles, fresh) for own in kernels)
+
+
+@pytest.mark.parametrize("hidden", [(7, 5), (8, 8, 3)])
+def test_tiles_that_have_no_room_for_transposed_ones(
+    backend: OnDevice, hidden: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout_module, "MOST_TURNED", 0)
+    structure, theta, coefficients, terms, _ = make("laplace", hidden, 21)
+    plan = lower(structure.layers)
+    found, right = (
+        b.loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms)) for b in (backend, REFERENCE)
+    )
+    assert relative_error(found.theta, right.theta) < 1e-11
+
+
+def test_wide_layers_have_none() -> None:
+    for width, has_turned in ((32, True), (64, False)):
+        layout = make_layout(lower(Structure.dense((2, width, width, width, 1)).layers))
+        channels = ChannelSet.closure(2, [(2, 0)])
+        text = kernel_source(layout, [(channels, None)], Mode.JETS_BACKWARD, 0, 1)
+        assert ("wt_1_0" in text) is has_turned
 
 
 def _kernels(backend: TritonBackend) -> Sequence[object]:

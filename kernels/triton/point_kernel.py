@@ -116,7 +116,9 @@ def kernel_source(
         call = ", ".join([*weights, *own_call, *shared])
         lines.append(f"    {'if' if k == 0 else 'elif'} group == {k}:")
         lines.append(f"        group_{k}({call})")
-    return "\n".join([HEADER, "", *functions, "", "@triton.jit", *lines, ""])
+    # Other numbers of points are no other kernel: Triton would compile those anew that are 1, or multiples of 16.
+    counts = [f"n_total_{k}" for k in range(len(groups))]
+    return "\n".join([HEADER, "", *functions, "", f"@triton.jit(do_not_specialize={counts!r})", *lines, ""])
 
 
 class PointKernel:

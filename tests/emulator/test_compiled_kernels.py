@@ -38,6 +38,10 @@ def test_gradients(found: dict[str, Any]) -> None:
     assert point["wavefronts"] > 0
 
 
+def test_other_numbers_of_points_are_no_other_kernel(found: dict[str, Any]) -> None:
+    assert found["compilations"] == 1
+
+
 def test_training(found: dict[str, Any]) -> None:
     errors = found["training"]["errors"]
     assert len(errors) == 8

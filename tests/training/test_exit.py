@@ -77,8 +77,9 @@ if __name__ == "__main__":
     torch.rand(1000, 1000).tanh().sum()  # torch's own threads have been at work
     expected = trained()
     torch.set_num_threads(1)
-    assert in_another_process({method!r}) == trained()
-    assert abs(trained() / expected - 1) < 1e-9
+    alone = trained()
+    assert in_another_process({method!r}) == alone
+    assert abs(alone / expected - 1) < 1e-9
 """
 
 

@@ -166,10 +166,6 @@ def _mad(opcode: Sequence[str]) -> Operation:
     return Operation(product.result, (*product.operands, product.result), lambda a, b, c: multiply(a, b) + c)
 
 
-def _bits(function: Callable[..., Values], n: int) -> Callable[[Sequence[str]], Operation]:
-    return lambda opcode: Operation(opcode[-1], (opcode[-1],) * n, function)
-
-
 def _shift(function: Callable[..., Values], is_left: bool) -> Callable[[Sequence[str]], Operation]:
     def make(opcode: Sequence[str]) -> Operation:
         kind = opcode[-1]
@@ -269,19 +265,14 @@ def _setp(opcode: Sequence[str]) -> Operation:
     how, kind = opcode[1], opcode[-1]
     if len([part for part in opcode if part != "ftz"]) != 3:
         raise NotModelled(".".join(opcode))
-    compare: Callable[[Values, Values], Values]
     if how in ("num", "nan"):
-        compare = lambda a, b: (np.isnan(a) | np.isnan(b)) == (how == "nan")  # noqa: E731
-    elif kind[0] != "f":
-        compare = _COMPARE[how]
-    elif how == "ne":  # false where one is NaN, unlike that of NumPy
-        compare = lambda a, b: (a < b) | (a > b)  # noqa: E731
-    elif how in _COMPARE:
-        compare = _COMPARE[how]
-    else:
+        return Operation("pred", (kind, kind), lambda a, b: (np.isnan(a) | np.isnan(b)) == (how == "nan"))
+    if kind[0] == "f" and how == "ne":  # false where one is NaN, unlike that of NumPy
+        return Operation("pred", (kind, kind), lambda a, b: (a < b) | (a > b))
+    if how not in _COMPARE:
         ordered = _COMPARE[how[:-1]]
-        compare = lambda a, b: ordered(a, b) | np.isnan(a) | np.isnan(b)  # noqa: E731
-    return Operation("pred", (kind, kind), compare)
+        return Operation("pred", (kind, kind), lambda a, b: ordered(a, b) | np.isnan(a) | np.isnan(b))
+    return Operation("pred", (kind, kind), _COMPARE[how])
 
 
 def _selp(opcode: Sequence[str]) -> Operation:
@@ -357,9 +348,9 @@ _INSTRUCTIONS: dict[str, Callable[[Sequence[str]], Operation]] = {
     "rsqrt": _approximated(lambda x: 1 / np.sqrt(x), 2),
     "ex2": _approximated(np.exp2, 2),
     "lg2": _approximated(np.log2, 2),
-    "and": _bits(np.bitwise_and, 2),
-    "or": _bits(np.bitwise_or, 2),
-    "xor": _bits(np.bitwise_xor, 2),
+    "and": _same(np.bitwise_and, 2),
+    "or": _same(np.bitwise_or, 2),
+    "xor": _same(np.bitwise_xor, 2),
     "not": _not,
     "shl": _shift(np.left_shift, is_left=True),
     "shr": _shift(np.right_shift, is_left=False),

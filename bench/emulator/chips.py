@@ -189,4 +189,5 @@ def emulated(
         with patch.object(triton_machine, "is_interpreted", lambda: True):
             yield driver
     finally:
+        # Not `reset_active`, which looks for a GPU.
         triton.runtime.driver._active = None

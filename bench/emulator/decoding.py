@@ -26,7 +26,7 @@ _ADDRESS = re.compile(r"\[\s*([^+\]\s]+)\s*(?:\+\s*(-?\w+))?\s*\]")
 _SPACES = ("global", "shared", "local", "const", "param")
 # Those that all threads of a warp or a program do together.
 _OF_WARP = ("shfl", "redux", "vote", "ldmatrix", "stmatrix", "mma")
-_HINTS = ("fence", "membar", "prefetch", "discard", "applypriority", "createpolicy", "nanosleep", "pragma")
+_HINTS = ("fence", "membar", "prefetch")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Joined:
         """Whether ``tensor`` is another one now, which graphs do not know."""
         if self._is_copy:
             # Not only where a tensor says that it was changed: `points.data` changes without a word.
-            self.tensor.copy_(self._joined())
+            torch.cat([own.detach() for own in self._tensors], self._axis, out=self.tensor)
             return False
         before, self.tensor = self.tensor, self._joined()
         return self.tensor.data_ptr() != before.data_ptr()
@@ -67,17 +67,16 @@ class Schedule:
 
     Attributes:
         table: (programs, 3) int32: group, first point, end.
-        term: (programs,): the number of the term; ``owners``: the same, int32.
+        owners: (programs,) int32: the number of the term.
         half: (programs,): half the number of points of that term.
         factors: (programs,): d loss / d r = factor * r, as `weigh` wrote them last.
         scales: (T,): 1 / number of points.
     """
 
     table: Tensor
-    term: Tensor
+    owners: Tensor
     half: Tensor
     factors: Tensor
-    owners: Tensor
     scales: Tensor
 
     @property
@@ -86,7 +85,7 @@ class Schedule:
 
     def weigh(self, weights: Tensor) -> None:
         """Write ``factors`` for weights (T,), on the device: 2 weight / number of points."""
-        torch.div(weights.index_select(0, self.term), self.half, out=self.factors)
+        torch.div(weights.index_select(0, self.owners), self.half, out=self.factors)
 
 
 def grouped(terms: Sequence[Term]) -> tuple[list[TermGroup], list[tuple[int, int]]]:
@@ -119,10 +118,9 @@ def make_schedule(terms: Sequence[Term], places: Sequence[tuple[int, int]], bloc
     like = terms[0].points
     return Schedule(
         torch.tensor(rows, dtype=torch.int32, device=like.device),
-        torch.tensor(owners, dtype=torch.int64, device=like.device),
+        torch.tensor(owners, dtype=torch.int32, device=like.device),
         torch.tensor([terms[owner].n_points / 2 for owner in owners], dtype=like.dtype, device=like.device),
         torch.zeros(len(rows), dtype=like.dtype, device=like.device),
-        torch.tensor(owners, dtype=torch.int32, device=like.device),
         torch.tensor([1 / term.n_points for term in terms], dtype=like.dtype, device=like.device),
     )
 

@@ -79,7 +79,8 @@ class StepKernels:
         self._refresh()
         self.schedule.weigh(weights)
         self._unknown.copy_(coefficients)  # where `train` reads them: another alignment would be compiled anew
-        self._tile(theta)
+        if not self.layout.reads_w:  # else the step does
+            self._tile(theta)
         self._points_step(theta)
         losses, gradient = theta.new_empty(self.n_losses), theta.new_empty(self.size)
         schedule, back = self.schedule, self._back

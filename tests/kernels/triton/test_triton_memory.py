@@ -17,7 +17,7 @@ from helpers import relative_error
 from on_device import OnDevice, moved
 from torch import Tensor
 
-from psinn_fast.kernels.contract import AdamState, Term
+from psinn_fast.kernels.contract import AdamState
 from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton import backend as triton_backend
@@ -73,10 +73,13 @@ def test_points_that_do_not_lie_side_by_side(direct: TritonBackend, device: torc
     assert len(made) == 1
 
 
-def test_parts_of_a_jacobian_begin_at_even_places(backend: OnDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_of_a_jacobian_begin_at_even_places(
+    backend: OnDevice, direct: TritonBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     structure, theta, coefficients, terms, _ = make("burgers with unknown nu", (5, 3), 100)
     plan, term = lower(structure.layers), terms[0]
-    row = next(iter(_rows(backend, plan, theta, coefficients, term)))
+    backend.residual_jacobian(plan, theta, coefficients, term)
+    row = next(made.row for key, made in direct._prepared.items() if key[0] == "kernel")
     monkeypatch.setattr(triton_backend, "JACOBIAN_NUMBERS", 55 * row)
     monkeypatch.setattr(triton_backend, "SMALLEST_BLOCK", 1)
     sizes: list[int] = []
@@ -92,13 +95,6 @@ def test_parts_of_a_jacobian_begin_at_even_places(backend: OnDevice, monkeypatch
     assert all(relative_error(a, b) < 1e-10 for a, b in zip(found, expected, strict=True))
     assert len(sizes) > 1
     assert [size % 16 for size in sizes[:-1]] == [0] * (len(sizes) - 1)
-
-
-def _rows(backend: OnDevice, plan: Any, theta: Tensor, coefficients: Tensor, term: Term) -> Iterator[int]:
-    """Numbers in a row of a Jacobian as the kernel writes it."""
-    backend.residual_jacobian(plan, theta, coefficients, term)
-    own = backend.backend._prepared  # type: ignore[attr-defined]
-    yield from (made.row for key, made in own.items() if key[0] == "kernel")
 
 
 def test_one_capture_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from ..errors import BackendUnavailable, InputError
 
@@ -17,9 +20,17 @@ ISA_VARIABLE = "PSINN_FAST_ISA"
 def native() -> Any | None:
     """The extension module, or None where it was not built. Loaded on first use, not at import."""
     try:
-        return import_module("._native", __package__)
+        module = import_module("._native", __package__)
     except ImportError:
         return None
+    # On Linux. Elsewhere, and where torch was built without OpenMP, the kernels have threads of their own.
+    module.borrow_openmp(torch_library())
+    return module
+
+
+def torch_library() -> str:
+    """The file of torch's own kernels, which are linked with its OpenMP."""
+    return str(Path(torch.__file__).parent / "lib" / "libtorch_cpu.so")
 
 
 def loaded() -> Any:

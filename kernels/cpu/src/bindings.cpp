@@ -314,9 +314,8 @@ void gram(Isa isa, int threads, Address jacobian, Address r, Index rows, Index n
   const Index taken = crew->size();
   std::vector<Buffer> memory;
   for (Index k = 0; k < taken; ++k) memory.emplace_back(use.gram_workspace(n));
-  TeamLease team(static_cast<int>(taken));
   const auto started = std::chrono::steady_clock::now();
-  (*team).run([&](int thread) {
+  share(static_cast<int>(taken), [&](int thread) {
     const Index first = blocks * thread / taken, last = blocks * (thread + 1) / taken;
     use.gram(at<const T>(jacobian), at<const T>(r), rows, n, at<T>(out), first, last,
              memory[static_cast<std::size_t>(thread)].template as<void>());
@@ -372,6 +371,7 @@ PYBIND11_MODULE(_native, module) {
   }));
   py::class_<Crew>(module, "Crew").def(py::init<int>()).def("size", &Crew::size).def("took", &Crew::took);
   module.def("take_all_threads", &take_all_threads);
+  module.def("borrow_openmp", [](const std::string& library) { return borrow_openmp(library.c_str()); });
   module.def("instruction_sets", &instruction_sets);
   module.def("isa", &isa_of);
   define<float>(module, "_float32");

@@ -237,8 +237,7 @@ template <class T>
 void Session<T>::run_all() {
   const int threads = crew_->size();
   const auto started = Clock::now();
-  TeamLease team(threads);
-  (*team).run([this, threads](int thread) { work_share(thread, threads); });
+  share(threads, [this, threads](int thread) { work_share(thread, threads); });
   crew_->took(threads, seconds_since(started), amount_);
 }
 

@@ -1,5 +1,6 @@
 #include "team.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 
 #include <thread>
@@ -30,7 +31,32 @@ Idle*& idle() {
   return teams;
 }
 
-void forget_after_fork() { idle() = new Idle; }
+// GNU's entry for a parallel region, which LLVM's and Intel's runtimes have as well.
+using Region = void (*)(void (*)(void*), void*, unsigned threads, unsigned flags);
+std::atomic<Region> region{nullptr};
+
+// OpenMP's threads do not live in the child, and it would wait for them.
+void forget_after_fork() {
+  idle() = new Idle;
+  region.store(nullptr);
+}
+
+void forget_in_children() {
+  static const int registered = pthread_atfork(nullptr, nullptr, forget_after_fork);
+  static_cast<void>(registered);
+}
+
+// The parts of a piece of work: the runtime may give fewer threads than it was asked for.
+struct Parts {
+  const std::function<void(int)>& work;
+  const int size;
+  std::atomic<int> next{0};
+
+  static void take(void* own) {
+    Parts& parts = *static_cast<Parts*>(own);
+    for (int k = parts.next++; k < parts.size; k = parts.next++) parts.work(k);
+  }
+};
 
 }  // namespace
 
@@ -92,8 +118,7 @@ void Team::barrier() {
 }
 
 TeamLease::TeamLease(int size) : team_(nullptr) {
-  static const int registered = pthread_atfork(nullptr, nullptr, forget_after_fork);
-  static_cast<void>(registered);
+  forget_in_children();
   {
     Idle& own = *idle();
     std::lock_guard<std::mutex> lock(own.mutex);
@@ -112,6 +137,28 @@ TeamLease::~TeamLease() {
   Idle& own = *idle();
   std::lock_guard<std::mutex> lock(own.mutex);
   own.teams.push_back(team_);
+}
+
+void share(int size, const std::function<void(int)>& work) {
+  const Region borrowed = region.load();
+  if (size == 1) {
+    work(0);
+  } else if (borrowed) {
+    Parts parts{work, size};
+    borrowed(Parts::take, &parts, static_cast<unsigned>(size), 0);
+  } else {
+    TeamLease team(size);
+    (*team).run(work);
+  }
+}
+
+bool borrow_openmp(const char* library) {
+  forget_in_children();
+  void* loaded = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+  if (!loaded) return false;
+  // Also in the libraries that this one needs.
+  region.store(reinterpret_cast<Region>(dlsym(loaded, "GOMP_parallel")));
+  return region.load() != nullptr;
 }
 
 }  // namespace psinn

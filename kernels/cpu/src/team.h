@@ -1,8 +1,9 @@
 // A team of threads that outlives one call: waking it costs microseconds, starting threads costs tens.
 //
-// Not OpenMP: torch brings its own copy of that runtime, two of them oversubscribe the cores (the threads of one spin
-// while the other works), and a machine without a compiler often has none. Waiting threads spin briefly, then sleep,
-// so that a core somebody else wants is given back.
+// Not an OpenMP of our own: torch brings a copy of that runtime, two of them oversubscribe the cores, and a machine
+// without a compiler often has none. Waiting threads spin briefly, then sleep, so that a core somebody else wants is
+// given back. But torch's own threads spin for milliseconds after each of its operations, and where they do, the
+// threads of a team get no core: a call amid such operations borrows those threads (`share`).
 #pragma once
 
 #include <atomic>
@@ -58,5 +59,13 @@ class TeamLease {
  private:
   Team* team_;
 };
+
+// work(k) for k = 0..size-1, once each, on as many threads or fewer, the caller among them. work must not throw, nor wait
+// for others. By the threads of `borrow_openmp`, else by a team.
+void share(int size, const std::function<void(int)>& work);
+
+// From now on `share` has its threads from the OpenMP runtime with which this library is linked, if it is loaded and has
+// one like GNU's; whether it has.
+bool borrow_openmp(const char* library);
 
 }  // namespace psinn

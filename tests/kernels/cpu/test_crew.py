@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,8 +16,10 @@ from torch import Tensor
 
 from psinn_fast.kernels.contract import AdamState
 from psinn_fast.kernels.cpu.backend import CpuBackend
-from psinn_fast.kernels.cpu.extension import loaded, why_not
+from psinn_fast.kernels.cpu.extension import loaded, torch_library, why_not
 
+# A library that is loaded, and has no threads.
+NOT_OPENMP = str(loaded().__file__) if why_not() is None else ""
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 
@@ -57,7 +61,36 @@ def three_threads() -> Iterator[Callable[[bool], None]]:
     loaded().take_all_threads(False)
 
 
-def test_whoever_takes_a_lane_the_bits_are_the_same(backend: CpuBackend, three_threads: Callable[[bool], None]) -> None:
+@pytest.fixture(params=["torch", "own"])
+def threads_of(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Whose threads share what is no training: those of torch's OpenMP, or a team of our own."""
+    if request.param == "own":
+        loaded().borrow_openmp(NOT_OPENMP)
+    elif not loaded().borrow_openmp(torch_library()):
+        pytest.skip("torch has no OpenMP here")
+    yield request.param
+    loaded().borrow_openmp(torch_library())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted by Linux")
+def test_threads_are_those_of_torch(threads_of: str) -> None:
+    """Others would wait for a core as long as torch's are spinning. Nobody else asks for seven."""
+    plan, theta, coefficients, terms = problem(8191)
+    torch.set_num_threads(7)
+    loaded().take_all_threads(True)
+    try:
+        torch.ones(1 << 20).exp()  # here torch starts its own
+        before = len(os.listdir("/proc/self/task"))
+        CpuBackend().loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
+        started = len(os.listdir("/proc/self/task")) - before
+    finally:
+        loaded().take_all_threads(False)
+    assert started == (0 if threads_of == "torch" else 6)
+
+
+def test_whoever_takes_a_lane_the_bits_are_the_same(
+    backend: CpuBackend, three_threads: Callable[[bool], None], threads_of: str
+) -> None:
     """A crew of three begins by trying three and one in turn."""
     plan, theta, coefficients, terms = problem(1019)
     x, grad = random_points(1019, 2), random_points(1019, len(CHANNELS))[:, :, None]

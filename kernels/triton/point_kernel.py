@@ -68,12 +68,24 @@ class Weights:
         self.back = Gather.of(layout.matrix.T.tocsr(), like)
         own = layout.matrix[[*layout.tiles, *layout.turned]]
         self._tiles, self.scatter = Gather.of(own, like), Gather.of(own.T.tocsr(), like)
+        self._is_copy = bool((self._tiles.factors == 1).all())
 
     def tiles(self, source: Tensor) -> Tensor:
         """The products' tiles, one behind the other, and once more with each of them transposed."""
-        found = self._tiles.apply(source)
-        # A pointer is needed even where nothing is read.
-        return found if found.numel() else source.new_zeros(1)
+        size = self._tiles.rows.shape[1]
+        if not size:
+            return source.new_zeros(1)  # a pointer is needed even where nothing is read
+        found = source.new_empty(size)
+        self.write_tiles(source, found)
+        return found
+
+    def write_tiles(self, source: Tensor, out: Tensor) -> None:
+        """`tiles` into a tensor that is there: one copy, and a product where any is 0 or turned in its sign."""
+        if not self._tiles.rows.numel():
+            return
+        torch.index_select(source, 0, self._tiles.rows[0], out=out)
+        if not self._is_copy:
+            out *= self._tiles.factors[0]
 
 
 def kernel_source(

@@ -15,6 +15,11 @@ from ..language.channels import ChannelSet
 from ..language.program import Program
 from ..memory import readable
 
+# What a tile of points costs beside its channels, in channels.
+OF_POINT = 0.5
+# Of an interval, until its ends are next to each other.
+HALVINGS = 60
+
 
 class Joined:
     """``tensor``: given ones side by side, without copying where there is one alone.
@@ -107,14 +112,17 @@ def grouped(terms: Sequence[Term]) -> tuple[list[TermGroup], list[tuple[int, int
 
 
 def make_schedule(terms: Sequence[Term], places: Sequence[tuple[int, int]], block: int, n_programs: int) -> Schedule:
-    """Programs in proportion to a term's work (tiles times channels), at least one, at most one per tile of points."""
+    """At most ``n_programs`` programs, or one per term where terms are more; the longest are the first to begin."""
     tiles = [-(-term.n_points // block) for term in terms]
-    work = [n * len(term.program.channels) * term.program.n_sites for n, term in zip(tiles, terms, strict=True)]
-    rows, owners = [], list[int]()
-    for number, (term, n_tiles, own, (group, start)) in enumerate(zip(terms, tiles, work, places, strict=True)):
-        count = max(1, min(n_tiles, n_programs * own // sum(work)))
-        rows += [[group, start + first, start + end] for first, end in _shares(term.n_points, n_tiles, count, block)]
-        owners += [number] * count
+    costs = [cost_of_tile(term.program) for term in terms]
+    parts = [
+        (costs[number] * -(-(end - first) // block), number, group, start + first, start + end)
+        for number, count in enumerate(allotted(tiles, costs, n_programs))
+        for group, start in (places[number],)
+        for first, end in _shares(terms[number].n_points, tiles[number], count, block)
+    ]
+    parts.sort(key=lambda part: -part[0])
+    rows, owners = [[*part[2:]] for part in parts], [part[1] for part in parts]
     like = terms[0].points
     return Schedule(
         torch.tensor(rows, dtype=torch.int32, device=like.device),
@@ -123,6 +131,38 @@ def make_schedule(terms: Sequence[Term], places: Sequence[tuple[int, int]], bloc
         torch.zeros(len(rows), dtype=like.dtype, device=like.device),
         torch.tensor([1 / term.n_points for term in terms], dtype=like.dtype, device=like.device),
     )
+
+
+def cost_of_tile(program: Program) -> float:
+    """In channels: products and sums take one each; tanh, its derivatives and the last layer what ``OF_POINT`` says."""
+    return (len(program.channels) + OF_POINT) * program.n_sites
+
+
+def allotted(tiles: Sequence[int], costs: Sequence[float], n_programs: int) -> list[int]:
+    """How many of ``n_programs`` programs each term gets, that has so many tiles of such a cost: one at least.
+
+    First such that the longest program is as short as can be. What is left goes where programs are longest on average:
+    then work is shared more evenly between processors.
+    """
+
+    def counts_for(length: float) -> list[int]:
+        """As few as have no longer programs; but no program has less than a tile."""
+        return [-(-n // max(1, int(length // cost))) for n, cost in zip(tiles, costs, strict=True)]
+
+    too_short, length = 0.0, max(n * cost for n, cost in zip(tiles, costs, strict=True))
+    for _ in range(HALVINGS):
+        half = 0.5 * (too_short + length)
+        if sum(counts_for(half)) <= n_programs:
+            length = half
+        else:
+            too_short = half
+    counts = counts_for(length)
+    for _ in range(n_programs - sum(counts)):
+        means = [n * cost / count if count < n else 0.0 for n, cost, count in zip(tiles, costs, counts, strict=True)]
+        if not any(means):
+            break
+        counts[means.index(max(means))] += 1
+    return counts
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,14 +17,16 @@ from ..network.plan import Plan
 from .functions import IS_INTERPRETED
 from .layout import Layout
 from .point_kernel import Gather, PointKernel, Weights
+from .rates import step_rates
 from .schedule import Schedule, TermGroup
-from .update import FAILURE, adam, collect
+from .update import DONE, FAILURE, STEP, adam, collect
 
 # Steps in one graph. Between graphs there is no synchronisation; the host looks after each slice.
 GRAPH_STEPS = 50
 SLICE_SECONDS = 0.2
-# Rows of losses to begin with: where room runs out, graphs have to be made anew.
-LEAST_ROOM = 256
+# Steps that the tables of rates and losses have rows for, at least. Calls of few steps use them one after the other:
+# most of them have nothing to send to the device, which the host would wait for.
+LEAST_ROOM = 4096
 # Parameters per program of the second kernel, and rows of partial gradients that it sums at once: few and many, since
 # what costs is to wait for memory again and again. In the interpreter programs run one after another.
 UPDATE_BLOCK, UPDATE_CHUNK = (32, 64) if IS_INTERPRETED.value else (8, 256)
@@ -32,7 +36,9 @@ class StepKernels:
     """What the steps of one loss need: kernels, tables, buffers, CUDA graphs; made once per plan and terms.
 
     Graphs remember addresses: every tensor that a step touches stays where it is. ``parameters`` holds theta and the
-    unknown coefficients in one tensor, ``state`` is described in update.py.
+    unknown coefficients in one tensor, ``state`` is described in update.py; ``_counters`` are its numbers, where the
+    host knows them. Tensors are copied on the device in every call, whoever changed them; numbers are sent there, and
+    waited for, only where they are others than those of the call before.
     """
 
     def __init__(
@@ -61,6 +67,11 @@ class StepKernels:
         self.state = torch.zeros(4, dtype=torch.int64, device=like.device)
         self.settings = like.new_zeros(5)
         self.rates, self.history = like.new_empty(0, 2), like.new_empty(0, self.n_losses + 1)
+        self._counters: list[int] | None = None
+        self._given_settings: tuple[float, ...] | None = None
+        # What ``rates`` were made from, and the step of their first row, which is that of ``history`` too.
+        self._rated: tuple[object, ...] | None = None
+        self._first = 0
         self._w = like.new_zeros(layout.plan.expansion.shape[0]) if layout.reads_w else self.parameters
         self._tiles = weights.tiles(self._w)
         self._back = _with_unknown(weights.back, layout.n_packed, n_unknown)
@@ -77,6 +88,7 @@ class StepKernels:
         self, theta: Tensor, coefficients: Tensor, weights: Tensor, regularizer: Regularizer | None
     ) -> LossAndGradient:
         self._refresh()
+        self._counters = None  # the kernel counts this as a step
         self.schedule.weigh(weights)
         self._unknown.copy_(coefficients)  # where `train` reads them: another alignment would be compiled anew
         if not self.layout.reads_w:  # else the step does
@@ -109,6 +121,7 @@ class StepKernels:
 
     def _run(self, steps: int, regularizer: Regularizer | None) -> None:
         """All steps, or a few more than those until a failure, after which kernels do nothing."""
+        self._counters = None
         if regularizer not in self._compiled:
             self._step(regularizer)  # nothing may be compiled while a graph is captured
             self._compiled.add(regularizer)
@@ -117,59 +130,82 @@ class StepKernels:
             began = time.perf_counter()
             left = min(steps, self._slice_steps)
             steps -= left
+            self._counters = None
             while left:
                 size = GRAPH_STEPS if left >= GRAPH_STEPS else 1
                 self._graph(regularizer, size)()
                 left -= size
-            if self._failure() >= 0:  # waits for the device: here Ctrl-C is served
+            if self._look()[FAILURE.value] >= 0:  # waits for the device: here Ctrl-C is served
                 return
             share = SLICE_SECONDS / max(time.perf_counter() - began, 1e-6)
             self._slice_steps = max(GRAPH_STEPS, int(self._slice_steps * min(share, 2)))
 
+    def _look(self) -> list[int]:
+        """The numbers of ``state``; waits for all steps under way, unless they are known."""
+        if self._counters is None:
+            self._counters = [int(number) for number in read(self.state).tolist()]
+        return self._counters
+
     def _load(self, state: AdamState, steps: int, regularizer: Regularizer | None) -> None:
-        """Buffers as the state says, with room for ``steps`` rows of losses."""
+        """Buffers as the state says, with rows of rates and losses for ``steps`` more."""
         self._refresh()
-        if self.history.shape[0] < steps:
-            room = max(LEAST_ROOM, 1 << (steps - 1).bit_length())
-            self.rates, self.history = self.rates.new_empty(room, 2), self.history.new_empty(room, self.n_losses + 1)
-            self._graphs.clear()
-        self.rates[:steps] = torch.tensor(_rates(state, steps), dtype=torch.float64).to(self.rates)
+        self._make_room(state, steps)
+        counters = [state.step, -1, state.step, self._first]
+        if self._counters != counters:
+            self._counters = None
+            self.state.copy_(sent(counters, self.state))
+            self._counters = counters
         beta1, beta2 = state.betas
-        strength = regularizer.strength if regularizer else 0.0
-        self.settings.copy_(torch.tensor([1 - beta1, beta2, 1 - beta2, state.eps, strength], dtype=torch.float64))
-        self.state.copy_(torch.tensor([state.step, -1, state.step, state.step]))
-        self.parameters.copy_(torch.cat([state.theta, state.coefficients]))
+        settings = 1 - beta1, beta2, 1 - beta2, state.eps, regularizer.strength if regularizer else 0.0
+        if self._given_settings != settings:
+            self._given_settings = None
+            self.settings.copy_(sent(settings, self.settings))
+            self._given_settings = settings
+        torch.cat([state.theta, state.coefficients], out=self.parameters)
+        torch.cat([state.first_moment, state.second_moment], out=self.moments.view(-1))
         if kind := _kind(regularizer):
             self.sizes[(state.step + 1) % 2] = self._sizes(kind)
         self._tile(self.parameters[: self.n_theta])
-        self.moments[0], self.moments[1] = state.first_moment, state.second_moment
         if state.good is not None:
-            theta, coefficients, first, second = state.good
-            self.kept[state.step % 2] = torch.stack([torch.cat([theta, coefficients]), first, second])
+            torch.cat(state.good, out=self.kept[state.step % 2].view(-1))
+
+    def _make_room(self, state: AdamState, steps: int) -> None:
+        """In the tables of rates and losses, from row ``state.step - self._first`` on."""
+        rated = state.lr, state.gamma, tuple(state.milestones), tuple(state.betas)
+        room = self.history.shape[0]
+        if self._rated == rated and self._first <= state.step <= self._first + room - steps:
+            return
+        if room < steps:
+            room = max(LEAST_ROOM, 1 << (steps - 1).bit_length())
+            self.rates, self.history = self.rates.new_empty(room, 2), self.history.new_empty(room, self.n_losses + 1)
+            self._graphs.clear()
+        self._rated = None
+        self.rates.copy_(sent(step_rates(state, room), self.rates))
+        self._rated, self._first = rated, state.step
 
     def _unload(self, state: AdamState) -> TrainReport:
         """Into the state: the last step done or, after a failure, the one before it, whose losses were good."""
-        start = state.step
-        begun, failure, done, _ = self.state.tolist()
-        now, kept = torch.cat([self.parameters[None], self.moments]), self.kept[done % 2]
+        start, counters = state.step, self._look()
+        failure, done, row = counters[FAILURE.value], counters[DONE.value], start - self._first
         if failure >= 0:
             # Blocks with a good gradient may have counted the failed step.
-            done = begun - 1
+            done = counters[STEP.value] - 1
             if done > start or state.good is not None:
-                _put(state, self.kept[done % 2])
+                self._put(state, *self.kept[done % 2].split([1, 2]))
                 state.step, state.good = done - 1, None
-            return TrainReport(self._losses(done - start), failure)
+            return TrainReport(read(self.history[row : row + done - start]), failure)
         if done > start:
-            _put(state, now)
-            state.step, n = done, self.n_theta
-            state.good = (kept[0, :n].clone(), kept[0, n:].clone(), kept[1].clone(), kept[2].clone())
-        return TrainReport(self._losses(done - start), None)
+            self._put(state, self.parameters, self.moments)
+            state.step, n, kept = done, self.n_theta, self.kept[done % 2].clone()
+            state.good = kept[0, :n], kept[0, n:], kept[1], kept[2]
+        return TrainReport(read(self.history[row : row + done - start]), None)
 
-    def _failure(self) -> int:
-        return int(self.state[FAILURE.value])
-
-    def _losses(self, steps: int) -> Tensor:
-        return self.history[:steps].to("cpu", copy=True)
+    def _put(self, state: AdamState, parameters: Tensor, moments: Tensor) -> None:
+        theta, coefficients = parameters.view(-1).split([self.n_theta, self.n_unknown])
+        state.theta.copy_(theta)
+        state.coefficients.copy_(coefficients)
+        state.first_moment.copy_(moments[0])
+        state.second_moment.copy_(moments[1])
 
     def _graph(self, regularizer: Regularizer | None, steps: int) -> Callable[[], None]:
         """Does so many steps."""
@@ -231,7 +267,7 @@ class StepKernels:
     def _tile(self, theta: Tensor) -> Tensor:
         """Write the tiles of theta; what they are made of."""
         source = self._w.copy_(self.layout.plan.expand(theta)) if self.layout.reads_w else theta
-        self._tiles.copy_(self.weights.tiles(source))
+        self.weights.write_tiles(source, self._tiles)
         return source
 
     def _other_gradients(self, regularizer: Regularizer | None) -> bool:
@@ -285,6 +321,16 @@ class StepKernels:
         ]
 
 
+def sent(numbers: Sequence[float] | npt.NDArray[np.float64], like: Tensor) -> Tensor:
+    """On the device; the host waits for it."""
+    return torch.as_tensor(numbers, dtype=like.dtype).to(like.device)
+
+
+def read(tensor: Tensor) -> Tensor:
+    """On the host, which waits for the device."""
+    return tensor.to("cpu", copy=True)
+
+
 # A capture begins with waiting for the device, which is forbidden while another thread captures.
 _CAPTURING = threading.Lock()
 
@@ -310,25 +356,6 @@ def _captured(work: Callable[[], None], device: torch.device) -> Callable[[], No
 def _kind(regularizer: Regularizer | None) -> str:
     """Of the penalty, if the second kernel computes it; "growl" sorts, which is torch's."""
     return regularizer.kind if regularizer is not None and regularizer.kind != "growl" else ""
-
-
-def _rates(state: AdamState, steps: int) -> list[tuple[float, float]]:
-    """(lr / (1 - beta1^t), 1 / (1 - beta2^t)) of the next steps, in double precision."""
-    (beta1, beta2), first = state.betas, state.step
-    by_step = []
-    for done in range(first, first + steps):
-        rate = state.lr * state.gamma ** sum(milestone <= done for milestone in state.milestones)
-        by_step.append((rate / (1 - beta1 ** (done + 1)), 1 / (1 - beta2 ** (done + 1))))
-    return by_step
-
-
-def _put(state: AdamState, now: Tensor) -> None:
-    """``now`` (3, Q): parameters, first and second moments."""
-    n = state.theta.numel()
-    state.theta.copy_(now[0, :n])
-    state.coefficients.copy_(now[0, n:])
-    state.first_moment.copy_(now[1])
-    state.second_moment.copy_(now[2])
 
 
 def _without_unknown(scatter: Gather, n_unknown: int) -> Gather:

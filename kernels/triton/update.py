@@ -16,7 +16,8 @@ import triton.language as tl
 
 from .functions import sign, sqrt
 
-# Entries of ``state`` (int64): steps begun, the failure's number or -1, steps done, the step of row 0 of ``losses``.
+# Entries of ``state`` (int64): steps begun, the failure's number or -1, steps done, the step of row 0 of ``rates`` and
+# of ``losses``.
 STEP = tl.constexpr(0)
 FAILURE = tl.constexpr(1)
 DONE = tl.constexpr(2)

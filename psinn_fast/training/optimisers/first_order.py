@@ -97,7 +97,9 @@ class FirstOrder(Run):
         self._weighed.update(start)
         values = self._values() if is_logged else {}
         plain = self._weighed.plain_losses() if is_logged else {}
-        end = min(until, start + EVERY - start % EVERY)
+        # Each call costs a GPU a wait: steps are cut where points are drawn, or may be from this look at others on.
+        is_cut = self._adapted or (self._redraws and others is not None)
+        end = min(until, start + EVERY - start % EVERY) if is_cut else until
         steps = min(end - start, max(1, int(self._rate * SLICE_SECONDS)))
         began = time.perf_counter()
         losses = self._take_weighed(steps)

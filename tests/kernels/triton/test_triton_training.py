@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 
@@ -22,6 +23,7 @@ from psinn_fast.kernels.network.plan import Plan
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton import training
 from psinn_fast.kernels.triton.backend import TritonBackend
+from psinn_fast.kernels.triton.rates import step_rates
 
 REFERENCE = ReferenceBackend()
 TIED = lower(STRUCTURE.layers)
@@ -101,8 +103,11 @@ def test_two_launches_a_step(
     assert launches == {"run": steps, "adam": steps}
 
 
+VIEWS = ("slice", "detach", "alias", "view", "select", "split_with_sizes")
+
+
 class Operations(TorchDispatchMode):
-    """Names of torch's operations while ``is_on``, views left out."""
+    """Names of torch's operations, some views left out."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,14 +138,14 @@ def test_nothing_waits_within_a_slice(backend: OnDevice, device: torch.device, m
 
     monkeypatch.setattr(training, "captured", fake)
     looks: list[int] = []
-    monkeypatch.setattr(training.StepKernels, "_failure", lambda self: looks.append(sum(replayed)) or -1)
+    monkeypatch.setattr(training.StepKernels, "_look", lambda self: looks.append(sum(replayed)) or [0, -1, 0, 0])
     plan, own, own_terms = dense(3)
     backend.train(plan, own, own_terms, some_weights(own_terms), 1 + 3 * training.GRAPH_STEPS + 2)
     size = training.GRAPH_STEPS
     assert graphs == [["run", "adam"] * size, ["run", "adam"]]
     assert replayed == [size] * 3 + [1, 1]
     assert looks[-1] == 3 * size + 2
-    assert len(looks) <= 3
+    assert len(looks) <= 4  # of slices, and of what is kept in the end
     # The second call finds the graphs of the first.
     backend.train(plan, own, own_terms, some_weights(own_terms), size + 1)
     assert len(graphs) == 2
@@ -148,6 +153,81 @@ def test_nothing_waits_within_a_slice(backend: OnDevice, device: torch.device, m
     # A regulariser has graphs of its own, as has a longer history, whose buffer is another.
     backend.train(plan, own, own_terms, some_weights(own_terms), 2 * training.LEAST_ROOM)
     assert len(graphs) == 4
+
+
+def test_calls_that_follow_one_another_send_no_numbers(
+    direct: TritonBackend, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A history asks for hundreds of calls: each waits for the device twice, when its work is done, and to read losses.
+
+    Steps are pretended: what is counted is what is done around them.
+    """
+
+    def step(self: training.StepKernels, regularizer: Regularizer | None) -> None:
+        self.state.numpy()[[0, 2]] += 1
+
+    waits: Counter[str] = Counter()
+
+    def counted(own: Callable[..., object]) -> Callable[..., object]:
+        return lambda *arguments: waits.update([own.__name__]) or own(*arguments)
+
+    for own_way in (training.sent, training.read):
+        monkeypatch.setattr(training, own_way.__name__, counted(own_way))
+    monkeypatch.setattr(training, "captured", lambda work, device: work)
+    monkeypatch.setattr(training.StepKernels, "_step", step)
+    plan, own, own_terms = dense(3, torch.float32)
+    own, own_terms = moved_state(own, device), moved(own_terms, device)
+    weights, calls, size = some_weights(own_terms), 100, training.GRAPH_STEPS
+    for _ in range(calls):
+        with Operations() as operations:
+            direct.train(plan, own, own_terms, weights, size)
+    windows = -(-calls * size // training.LEAST_ROOM)
+    assert own.step == calls * size
+    # Rates and counters with each window, settings once; of no call but these.
+    assert waits == {"read": 2 * calls, "sent": 2 * windows + 1}
+    assert Counter(operations.seen)["_to_copy"] == 2
+    assert not {"_local_scalar_dense", "lift_fresh", "item", "nonzero"} & set(operations.seen)
+    # Points and columns of three terms, weights, tiles, state and good state; there and back.
+    assert len([name for name in operations.seen if name not in VIEWS]) <= 20
+
+
+@pytest.mark.parametrize("milestones", [(), (3, 40), (40, 3)])
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.0, 0.5), (0.99999, 0.9)])
+@pytest.mark.parametrize("step", [0, 39, 36_990])
+def test_rates_of_many_steps(milestones: tuple[int, ...], betas: tuple[float, float], step: int) -> None:
+    own = AdamState(torch.zeros(1), torch.zeros(0), 3e-3, milestones, 0.3, betas, step=step)
+    own.first_moment = own.second_moment = torch.zeros(1)
+    found = step_rates(own, 400)
+    for row in found.tolist():
+        rate = own.learning_rate()
+        own.step += 1
+        assert row == [rate / (1 - betas[0] ** own.step), 1 / (1 - betas[1] ** own.step)]
+
+
+def test_rates_that_no_step_reaches() -> None:
+    own = AdamState(torch.zeros(1), torch.zeros(0), 1.0, (5, 9), gamma=1e200)
+    assert step_rates(own, 12)[:, 0].tolist()[9:] == [math.inf] * 3
+
+
+def test_another_state_and_another_rate_between_two_calls(backend: OnDevice) -> None:
+    """What the device remembers is that of the call before: whatever is new is sent."""
+    plan, own, own_terms = dense()
+    _, other, _ = dense()
+    own_2, other_2 = dense()[1], dense()[1]
+    other.lr = other_2.lr = 1e-3
+    weights = some_weights(own_terms)
+    for k in range(3):
+        for state, expected in ((own, own_2), (other, other_2)):
+            state.lr = expected.lr = state.lr * (1.5 if k == 2 else 1)
+            losses = backend.train(plan, state, own_terms, weights, 3).losses
+            backend.loss_and_gradient(plan, state.theta, state.coefficients, own_terms, weights)
+            assert relative_error(losses, REFERENCE.train(plan, expected, own_terms, weights, 3).losses) < 1e-10
+            assert relative_error(state.theta, expected.theta) < 1e-10
+    own.theta.data.mul_(1.1)
+    own_2.theta.data.mul_(1.1)
+    for b, state in ((backend, own), (REFERENCE, own_2)):
+        b.train(plan, state, own_terms, weights, 2)
+    assert relative_error(own.theta, own_2.theta) < 1e-10
 
 
 def test_regularizers_are_part_of_the_graph(backend: OnDevice, monkeypatch: pytest.MonkeyPatch) -> None:

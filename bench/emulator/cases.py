@@ -15,6 +15,7 @@ from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.kernels.triton.configuration import Configuration, Entry, entry_for
 from psinn_fast.kernels.triton.layout import make_layout
+from psinn_fast.kernels.triton.naming import LOSS
 from psinn_fast.networks.mlp import PsiMLP
 
 from .chips import Launch, emulated
@@ -109,7 +110,7 @@ def cost(example: Example, n_lines: int = 0) -> Tally:
     for tiles in (1, 2):
         with emulated(example.chip, is_counting=True) as chip:
             example.gradient(example.backend(1), tiles * example.entry.block)
-        launches.append(next(launch for launch in chip.launches if launch.name == "run"))
+        launches.append(next(launch for launch in chip.launches if launch.name.startswith(LOSS)))
     one, two = launches
     if n_lines:
         before = by_line(one)

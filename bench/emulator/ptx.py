@@ -194,7 +194,9 @@ def _instruction(statement: str, scopes: list[dict[str, str]], place: Place) -> 
     if found := _GUARD.match(text):
         is_negated, guard, text = found[1] == "!", found[2], text[found.end() :]
     opcode, _, operands = text.partition(" ")
-    return Instruction(tuple(opcode.split(".")), tuple(_operands(operands)), guard, is_negated, statement, place)
+    # Of the program's own: without clusters there is no other.
+    parts = tuple(opcode.replace("shared::cta", "shared").split("."))
+    return Instruction(parts, tuple(_operands(operands)), guard, is_negated, statement, place)
 
 
 def _operands(text: str) -> list[str]:

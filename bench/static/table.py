@@ -45,6 +45,13 @@ def line(row: Row) -> str:
     )
 
 
+def resources(row: Row) -> str:
+    """What each resource of a multiprocessor takes, over what the one takes that binds; estimated times of a step."""
+    shares = ", ".join(f"{name} {busy / bound(row):.0%}" for name, busy in row["cycles_per_point"].items())
+    times = "; ".join(f"{name} {own['microseconds']:.0f} us" for name, own in row["estimates"].items() if own)
+    return f"  time of each resource over that of the one that binds: {shares}\n  estimated, a step: {times}"
+
+
 def markdown(result: dict[str, Any]) -> str:
     rows = result["rows"]
     done = [row for row in rows if "failure" not in row]

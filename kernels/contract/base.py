@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import BackendLimit, InputError
+from ..labels import labelled
 from ..language.channels import ChannelSet
 from ..language.regularizer import Regularizer
 from ..network.plan import Plan
@@ -105,12 +106,14 @@ class Backend(ABC):
             return f"channels: backend {self.name!r} takes up to {most}, got {len(channels)}; {otherwise}"
         return None
 
+    @labelled
     @torch.no_grad()
     def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         """Value and derivatives of all outputs: x (N, d) -> (N, C, F), channels in the set's order."""
         check_request(self, plan, theta, x, channels)
         return self._jets(plan, theta, x, channels)
 
+    @labelled
     @torch.no_grad()
     def jets_backward(
         self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool = False
@@ -124,6 +127,7 @@ class Backend(ABC):
         self._check_limits(plan, (channels,), theta)
         return self._jets_backward(plan, theta, x, channels, grad, need_x)
 
+    @labelled
     def differentiable_jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         """What `jets` gives, as a function of theta and x whose every derivative torch knows, and slower.
 
@@ -132,6 +136,7 @@ class Backend(ABC):
         check_jets(plan, theta, x, channels)
         return self._differentiable_jets(plan, theta, x, channels)
 
+    @labelled
     @torch.no_grad()
     def loss_and_gradient(
         self,
@@ -152,6 +157,7 @@ class Backend(ABC):
             return integral_loss(self, plan, theta, coefficients, terms, weights, regularizer)
         return self._loss_and_gradient(plan, theta, coefficients, terms, weights, regularizer)
 
+    @labelled
     @torch.no_grad()
     def term_gradients(
         self, plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence[Term]
@@ -163,6 +169,7 @@ class Backend(ABC):
             return integral_gradients(self, plan, theta, coefficients, terms)
         return self._term_gradients(plan, theta, coefficients, terms)
 
+    @labelled
     @torch.no_grad()
     def train(
         self,
@@ -187,6 +194,7 @@ class Backend(ABC):
             return adam.train(state, loss, len(terms), steps)
         return self._train(plan, state, terms, weights, steps, regularizer)
 
+    @labelled
     @torch.no_grad()
     def residuals(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> Tensor:
         """r (n_rows, m) of the term: at its N points, or their sum by quadrature; unweighted."""
@@ -196,6 +204,7 @@ class Backend(ABC):
             return integral_residuals(self, plan, theta, coefficients, term)
         return self._residuals(plan, theta, coefficients, term)
 
+    @labelled
     @torch.no_grad()
     def residuals_backward(
         self,
@@ -215,6 +224,7 @@ class Backend(ABC):
             return integral_backward(self, plan, theta, coefficients, term, s, need_x, need_r)
         return self._residuals_backward(plan, theta, coefficients, term, s, need_x, need_r)
 
+    @labelled
     @torch.no_grad()
     def residual_jacobian(
         self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, rows: slice = slice(None)
@@ -233,6 +243,7 @@ class Backend(ABC):
             return integral_jacobian(self, plan, theta, coefficients, term.part(rows))
         return self._residual_jacobian(plan, theta, coefficients, term.part(rows))
 
+    @labelled
     @torch.no_grad()
     def add_gram(self, gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
         """gram += [J r]^T [J r], the lower triangle: J^T J, and in the last row J^T r and r^T r.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-OLDEST_TRITON, NEWEST_TESTED_TRITON, OLDEST_CHIP = (3, 6), (3, 7), (8, 0)
+OLDEST_TRITON, NEWEST_TESTED_TRITON, OLDEST_CHIP = (3, 6), (3, 9), (8, 0)
 
 
 def is_interpreted() -> bool:

@@ -17,6 +17,7 @@ from .configuration import Configuration, lanes
 from .emission import CONSTANTS, EXTRA_ARGUMENTS, GroupSource, Mode
 from .layout import Layout
 from .modules import module_of
+from .naming import kernel_name
 
 HEADER = """import triton
 import triton.language as tl
@@ -97,7 +98,7 @@ def kernel_source(
     need_x: bool = False,
     is_stacked: bool = True,
 ) -> str:
-    """The text of a module with one kernel, ``run``, which sends each program of the grid to its group."""
+    """The text of a module with one kernel, `kernel_name`, which sends each program of the grid to its group."""
     common = n_unknown, terms_per_entry, need_x, is_stacked
     functions = [
         GroupSource(f"group_{k}", layout, channels, mode, program, *common).text()
@@ -109,7 +110,7 @@ def kernel_source(
     arguments = [*weights, "partials", "table", "factors", "state", *own, *extra]
     constants = [f"{name}: tl.constexpr" for name in (*CONSTANTS, "ROW", "COUNTS")]
     lines = [
-        f"def run({', '.join([*arguments, *constants])}):",
+        f"def {kernel_name(layout, groups, mode)}({', '.join([*arguments, *constants])}):",
         "    pid = tl.program_id(0)",
         "    if COUNTS:",
         "        # The second kernel of the step reads what is counted here; nobody else does.",
@@ -149,7 +150,8 @@ class PointKernel:
         # On tensor cores, a point's channels would lie in different threads.
         is_stacked = configuration.precision == "ieee" and weights.gather.factors.dtype == torch.float32
         self.text = kernel_source(layout, groups, mode, n_unknown, weights.gather.terms, need_x, is_stacked)
-        self.function = module_of(self.text).run
+        self.name = kernel_name(layout, groups, mode)
+        self.function = getattr(module_of(self.text), self.name)
         self._weights, self._configuration = weights, configuration
         self.row = layout.n_packed + n_unknown + 1
         self._constants: dict[str, Any] = {

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..contract import AdamState, LossAndGradient, TrainReport
+from ..labels import label
 from ..language.regularizer import Regularizer
 from ..network.plan import Plan
 from .functions import IS_INTERPRETED
@@ -133,7 +134,9 @@ class StepKernels:
             self._counters = None
             while left:
                 size = GRAPH_STEPS if left >= GRAPH_STEPS else 1
-                self._graph(regularizer, size)()
+                replay = self._graph(regularizer, size)
+                with label(f"graph of {size} steps"):
+                    replay()
                 left -= size
             if self._look()[FAILURE.value] >= 0:  # waits for the device: here Ctrl-C is served
                 return

@@ -1,4 +1,4 @@
-"""``psinn-fast doctor | solve | discover | run | reproduce``. Progress goes to stderr, results to stdout."""
+"""``psinn-fast doctor | solve | discover | run | reproduce | profile``. Progress goes to stderr, results to stdout."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import io
 import os
+import shlex
 import signal
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,17 +15,17 @@ from typing import Any
 
 import torch
 
-from ..building import Network
+from ..building import Network, build_network
 from ..console import complain, leave_pipe, open_streams, say
+from ..devices import find_device, named_device
 from ..discovery.discover import discover
 from ..discovery.student import StudentSettings
 from ..kernels import checks
 from ..kernels.errors import CheckpointWarning, DivergedError, InputError, OutputWarning, PsinnFastError, TrainingError
 from ..kernels.language.regularizer import Regularizer
-from ..networks.structure import Structure
 from ..pipeline import compared_by_adam, comparison_table, number_text, run_pipeline
 from ..problem.problem import Problem
-from ..problems import get_problem, parse_number
+from ..problems import parse_number
 from ..report.output import check_writable, save_discovery
 from ..report.replaceable import DISCOVERY, check_no_strangers
 from ..reproduction.reproduce import PAGE, reproduce
@@ -37,8 +38,10 @@ from ..training.optimisers.lbfgs import LBFGS
 from ..training.optimisers.named import WARMUP
 from ..training.optimisers.ss_broyden import SSBroyden
 from ..training.options import Options
+from .chosen import chosen_network, chosen_problem, integers
 from .doctor import doctor_report
 from .options import parser
+from .profiling import further, profiled
 from .self_test import self_test
 
 EXIT_WRONG, EXIT_BAD_INPUT, EXIT_DIVERGED = 1, 2, 3
@@ -143,18 +146,10 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _solve(options: argparse.Namespace) -> int:
-    problem = _problem(options)
-    network = Network(
-        options.method,
-        layers=_layers(options.layers),
-        structure=_structure(problem, options.structure),
-        width=options.width,
-        dtype=options.dtype,
-        device=options.device,
-    )
+    problem = chosen_problem(options)
     solution = solve(
         problem,
-        network,
+        chosen_network(problem, options),
         _optimizer(options),
         seconds=options.seconds,
         seed=options.seed or 0,
@@ -177,7 +172,7 @@ def _solve(options: argparse.Namespace) -> int:
 
 
 def _discover(options: argparse.Namespace) -> int:
-    problem = _problem(options)
+    problem = chosen_problem(options)
     if options.out is not None:
         check_no_strangers(as_path("out", options.out), DISCOVERY)
     found = discover(
@@ -198,7 +193,7 @@ def _discover(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    problem = _problem(options)
+    problem = chosen_problem(options)
     result = run_pipeline(
         problem,
         _compared(problem, options),
@@ -252,16 +247,23 @@ def _reproduce(options: argparse.Namespace) -> int:
     return 0
 
 
-def _problem(options: argparse.Namespace) -> Problem:
-    settings = {}
-    for item in options.set:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise InputError(f"set: expected NAME=VALUE, e.g. nu=0.04/pi, got {item!r}")
-        if name.strip() in settings:
-            raise InputError(f"set: {name.strip()} is given twice")
-        settings[name.strip()] = parse_number(f"set: {name.strip()}", value)
-    return get_problem(options.problem, settings)
+def _profile(options: argparse.Namespace) -> int:
+    problem, device = chosen_problem(options), named_device(options.device)
+    try:
+        find_device(device)
+    except InputError as error:
+        raise InputError(f"{error}; --device cpu times the operations there") from None
+    net = build_network(problem, chosen_network(problem, options), seed=options.seed or 0, backend=options.backend)
+    steps = checks.integer("steps", options.steps, 1)
+    found = profiled(problem, net, options.backend, steps=steps, trace=options.trace)
+    words = [options.problem]
+    words += [word for item in options.set for word in ("--set", item)]
+    for name in ("method", "structure", "width", "layers", "dtype"):
+        value = getattr(options, name)
+        words += [] if value is None else [f"--{name}", str(value)]
+    lines = further(shlex.join(words), device)
+    say(to_json(found.to_dict() | {"further": lines}) if options.json else "\n".join([found.report(), "", *lines]))
+    return 0
 
 
 def _optimizer(options: argparse.Namespace) -> list[Adam | GaussNewton | LBFGS | SSBroyden]:
@@ -269,7 +271,7 @@ def _optimizer(options: argparse.Namespace) -> list[Adam | GaussNewton | LBFGS |
     first, _, second = options.optimizer.partition("+")
     if options.warmup is not None and not second:
         raise InputError(f"warmup: has no meaning for optimizer {first!r}, only for 'adam+gauss-newton'")
-    drops = () if options.milestones is None else _integers("milestones", options.milestones)
+    drops = () if options.milestones is None else integers("milestones", options.milestones)
     if first != "adam" and (options.lr is not None or drops):
         raise InputError(f"{'milestones' if options.lr is None else 'lr'}: has no meaning for optimizer {first!r}")
     last = second or first
@@ -325,7 +327,7 @@ def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings |
         if getattr(options, name.replace("-", "_")) is not None and "student" not in tests:
             raise InputError(f"{name}: has no meaning for the tests {tests}, only for 'student'")
     if options.student is not None:
-        given["hidden"] = checks.integers("student", _integers("student", options.student), 1)
+        given["hidden"] = checks.integers("student", integers("student", options.student), 1)
     if options.regularizer is not None or options.strength is not None:
         strength = penalty.strength if options.strength is None else options.strength
         given["regularizer"] = Regularizer(options.regularizer or penalty.kind, strength)
@@ -341,23 +343,7 @@ def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings |
     return StudentSettings(**{"hidden": problem.recipe.student_layers, "seed": options.seed or 0, **given})
 
 
-def _structure(problem: Problem, given: str | None) -> Structure | None:
-    if given != "paper":
-        return None if given is None else Structure.load(given)
-    if problem.recipe.structure is None:
-        raise InputError(f"structure: problem {problem.name!r} has no published one")
-    return problem.recipe.structure
-
-
-def _layers(given: str | None) -> tuple[int, ...] | None:
-    return None if given is None else _integers("layers", given)
-
-
-def _integers(name: str, text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"{name}: expected integers separated by commas, got {text!r}") from None
-
-
-_COMMANDS = {"doctor": _doctor, "solve": _solve, "discover": _discover, "run": _run, "reproduce": _reproduce}
+_COMMANDS = {
+    "doctor": _doctor, "solve": _solve, "discover": _discover, "run": _run, "reproduce": _reproduce,
+    "profile": _profile,
+}  # fmt: skip

@@ -38,10 +38,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
 
     one = parsers.add_parser("solve", help="train one network on a problem")
     _common(one)
-    one.add_argument("--method", choices=METHODS, default="pinn", help="default: %(default)s")
-    one.add_argument("--structure", metavar="paper|FILE", help="for psi: the published structure or a structure.json")
-    one.add_argument("--width", type=int, metavar="N", help="for psi: scales the structure's blocks")
-    one.add_argument("--layers", metavar="2,8,8,16,1", help="for pinn and pinn-post: layer sizes")
+    network_options(one)
     one.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s")
     one.add_argument("--warmup", type=int, metavar="N", help=f"Adam's part of adam+gauss-newton (default: {WARMUP})")
     one.add_argument("--milestones", metavar="N,N", help="steps at which the learning rate drops to a tenth")
@@ -94,30 +91,55 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     again.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's)")
     again.add_argument("--quiet", action="store_true", help="no progress")
     again.set_defaults(command=commands["reproduce"], continued="run the same command again to go on")
+
+    where = parsers.add_parser("profile", help="where a network's time goes, by operation and by kernel")
+    problem_options(where)
+    network_options(where)
+    _device(where, "where it is timed")
+    where.add_argument("--dtype", choices=DTYPES, help="default: float32")
+    where.add_argument("--steps", type=int, default=200, metavar="N", help="of Adam, in a call (default: %(default)s)")
+    where.add_argument("--trace", metavar="FILE", help="the timeline as JSON, for ui.perfetto.dev")
+    where.set_defaults(command=commands["profile"])
     return made
 
 
-def _any_problem(parser: argparse.ArgumentParser) -> None:
+def problem_options(parser: argparse.ArgumentParser) -> None:
+    """What `chosen_problem` reads, and where and how it is computed."""
     parser.add_argument("problem", metavar="PROBLEM", help=", ".join(PROBLEMS))
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. nu=0.04/pi")
     parser.add_argument("--backend", default="auto", help="auto, or one that doctor names (default: %(default)s)")
     parser.add_argument("--seed", type=int, metavar="S", help="of the initial weights (default: 0)")
     parser.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's)")
-    parser.add_argument("--out", metavar="DIR", help="folder for results, weights, history and pictures")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _any_problem(parser: argparse.ArgumentParser) -> None:
+    problem_options(parser)
+    parser.add_argument("--out", metavar="DIR", help="folder for results, weights, history and pictures")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def network_options(parser: argparse.ArgumentParser) -> None:
+    """What `chosen_network` reads, but for type and device."""
+    parser.add_argument("--method", choices=METHODS, default="pinn", help="default: %(default)s")
+    parser.add_argument(
+        "--structure", metavar="paper|FILE", help="for psi: the published structure or a structure.json"
+    )
+    parser.add_argument("--width", type=int, metavar="N", help="for psi: scales the structure's blocks")
+    parser.add_argument("--layers", metavar="2,8,8,16,1", help="for pinn and pinn-post: layer sizes")
+
+
+def _device(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument(
+        "--device", default="cpu", metavar="D", help=f"cpu, cuda or e.g. cuda:1, {what} (default: %(default)s)"
+    )
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
     _any_problem(parser)
     parser.add_argument("--steps", type=int, metavar="N", help="steps of each network (default: the problem's)")
     parser.add_argument("--lr", type=float, metavar="R", help="learning rate (default: the problem's)")
-    parser.add_argument(
-        "--device",
-        default="cpu",
-        metavar="D",
-        help="cpu, cuda or e.g. cuda:1, where networks are trained (default: cpu)",
-    )
+    _device(parser, "where networks are trained")
     parser.add_argument(
         "--no-scaling", action="store_true", help="networks see coordinates, fields and residuals as they are"
     )

@@ -19,6 +19,7 @@ from psinn_fast.kernels.contract import AdamState
 from psinn_fast.kernels.language.regularizer import Regularizer
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton.configuration import Entry
+from psinn_fast.kernels.triton.naming import PREFIX
 from psinn_fast.networks.mlp import PsiMLP
 from psinn_fast.networks.published import published_structure
 from psinn_fast.networks.structure import Structure
@@ -43,7 +44,8 @@ def gradients() -> dict[str, Any]:
 def most_compilations() -> int:
     """Of one kernel for one chip, after launches on 16, 32 and more points."""
     generated = (module for name, module in sys.modules.items() if name.startswith("psinn_fast_generated"))
-    return max(len(own[0]) for module in generated for own in module.run.device_caches.values())
+    kernels = (kernel for module in generated for name, kernel in vars(module).items() if name.startswith(PREFIX))
+    return max(len(own[0]) for kernel in kernels for own in kernel.device_caches.values())
 
 
 def training() -> dict[str, Any]:

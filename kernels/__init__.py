@@ -10,6 +10,7 @@ from .contract.registry import (
     kernels_for,
     networks_of_the_library,
     or_reference,
+    products_at_work,
     register_backend,
     unregister_backend,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "kernels_for",
     "networks_of_the_library",
     "or_reference",
+    "products_at_work",
     "register_backend",
     "unregister_backend",
 ]

@@ -148,7 +148,8 @@ def run_pipeline(
         teaching: dict[str, Any] = {}
         own_options = Options(backend=options.backend if has_teacher else "auto", progress=options.progress)
         if has_teacher:
-            teacher = make_teacher(rows[0][1], steps=going_on, options=replace(options, resume=False, callbacks=()))
+            own_training = replace(options, resume=False, callbacks=(), precision=None)  # in float64
+            teacher = make_teacher(rows[0][1], steps=going_on, options=own_training)
             teaching = {"teacher": teacher, "seeds": 1, "seconds": seconds, "seed": seed + 1}
         found = discover(problem, **own, **teaching, options=own_options)
         say(found.report())
@@ -257,6 +258,8 @@ def comparison_table(rows: tuple[tuple[str, Solution], ...]) -> str:
     ]
     table += [f"{label}: {solution.described_quantities()}" for label, solution in rows if solution.quantities]
     table += [f"* {label}: {'; '.join(solution.warnings)}" for label, solution in rows if solution.warnings]
+    products = dict.fromkeys(f"{own.setup.dtype} ({own.setup.precision})" for _, own in rows)
+    table.append(f"products: {', '.join(products)}")
     true = rows[0][1].problem.true_coefficients
     if true:
         table.append("true values: " + ", ".join(f"{name} = {value:.6g}" for name, value in true.items()))

@@ -21,7 +21,7 @@ RESULT_SCHEMA = "psinn_fast.result/1"
 class Setup:
     """How a network was trained: ``method`` ("psi", or "given" for a network of the user's), ``optimizer`` and
     ``weighting`` by name (None: none was asked for), ``backend`` that did the work ("cpu+reference" where
-    two did), ``dtype`` that was taken, ``seed``."""
+    two did), ``dtype`` that was taken, ``seed``, ``precision`` that products had (`Ending`)."""
 
     method: str
     optimizer: str
@@ -29,6 +29,7 @@ class Setup:
     backend: str
     dtype: str
     seed: int
+    precision: str
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -92,7 +93,8 @@ class Solution(FitResult):
         asked = f", {self.described_quantities()}" if self.quantities else ""
         return (
             f"Solution of {self.problem.name} by {self.setup.method}, {self.net.structure.n_parameters} parameters, "
-            f"{self.setup.optimizer}: {known}{allowed}losses {losses}{found}{asked}; status: {self.status}"
+            f"{self.setup.optimizer}, {self.setup.dtype} ({self.setup.precision}): "
+            f"{known}{allowed}losses {losses}{found}{asked}; status: {self.status}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,6 +107,7 @@ class Solution(FitResult):
             "weighting": self.setup.weighting,
             "backend": self.setup.backend,
             "dtype": self.setup.dtype,
+            "precision": self.setup.precision,
             "device": str(self.net.theta.device),
             "seed": self.setup.seed,
             "parameters": self.net.structure.n_parameters,

@@ -24,7 +24,7 @@ from .results import Setup, Solution
 from .scaling.natural_units import float32_suffices
 from .storage.files import as_path
 from .training.abort import abortable
-from .training.checks import check_regularizer, time_limit
+from .training.checks import check_regularizer, time_limit, training_precision
 from .training.doubts import Errors, Metric
 from .training.fitting import no_checkpoint, trained
 from .training.interrupt import InterruptFlag
@@ -85,6 +85,7 @@ def solve(
     get_backend(options.backend, net.theta.device)  # one that is unknown, or cannot run
     for one in optimizers:
         check_regularizer(options.regularizer, net, one)
+    training_precision(options.precision, net, optimizers)
     errors = ErrorMeter(problem, options.backend)  # an exact solution that fails shows now, not after the work
     problem.quantities_of(net)  # and so does a quantity
     checkpoint = None
@@ -99,6 +100,7 @@ def solve(
         setup = Setup(
             method, "+".join(one.name for one in optimizers), chosen.name if chosen else None,
             result.end.backend, str(net.theta.dtype).removeprefix("torch."), seed,
+            result.end.precision,
         )  # fmt: skip
         found = {part.name: getattr(result, part.name) for part in fields(result)}
         metrics = _metrics(problem, net, errors, has_failed=result.ended == "failed")

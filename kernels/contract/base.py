@@ -38,6 +38,7 @@ from .integrals import (
     integral_residuals,
 )
 from .operations import LossAndGradient, PulledBack, Term, TrainReport
+from .precision import torch_products
 from .returned import reason, with_checked_results
 from .sums import ByOperations, Network, batches, losses_and_gradient
 
@@ -87,6 +88,20 @@ class Backend(ABC):
     def unavailable_on(self, device: torch.device) -> str | None:
         """None, or the reason why it cannot run there: a machine may have several GPUs, of which not all will do."""
         return self.unavailable()
+
+    def with_precision(self, precision: str) -> Backend:
+        """This backend with products of float32 numbers that are at most that coarse, "ieee" or "tf32x3".
+
+        By default itself: for who knows no other products than true float32.
+        """
+        return self
+
+    def products(self, dtype: torch.dtype, device: torch.device) -> str:
+        """How exact products are there: "ieee", "tf32x3", "tf32" or "bf16"; results state it.
+
+        By default as torch's own operations are, which is what is inherited.
+        """
+        return torch_products(dtype, device)
 
     def supports(self, plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> str | None:
         """None, or which limit is exceeded and what would work, as the text of an error that names the argument.

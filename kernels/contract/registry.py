@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import checks
 from ..cpu.backend import CpuBackend
 from ..errors import BackendLimit, BackendUnavailable, InputError, say_once, short
 from ..language.channels import ChannelSet
@@ -18,6 +19,7 @@ from ..network.plan import Plan
 from ..reference.backend import ReferenceBackend
 from ..triton.backend import TritonBackend
 from .base import OPERATIONS, Backend
+from .precision import IEEE, PRECISIONS, check_precision, coarsest
 from .returned import reason
 
 _REFERENCE = ReferenceBackend()
@@ -104,7 +106,7 @@ def _why_not(backend: Backend, device: torch.device | None = None) -> str | None
     return reason(f"{type(backend).__name__}.unavailable", found)
 
 
-def get_backend(name: str = "auto", device: torch.device | None = None) -> Backend:
+def get_backend(name: str = "auto", device: torch.device | None = None, precision: str = IEEE) -> Backend:
     """The backend of that name; ``"auto"`` takes the first that can run, with one warning for each that cannot.
 
     What ``"auto"`` gives leaves networks that are beyond its limits (width, depth, memory) to the reference backend,
@@ -113,22 +115,27 @@ def get_backend(name: str = "auto", device: torch.device | None = None) -> Backe
     Args:
         name: see `available_backends`.
         device: where the tensors are; None: on the CPU.
+        precision: of products in float32, at most that coarse: "ieee" or "tf32x3" (docs/triton.md). Backends that
+            know no other take "ieee"; `Backend.products` says what they have.
 
     Raises:
-        InputError: no such backend.
+        InputError: no such backend, or precision.
         BackendUnavailable: it cannot run here; the message says why.
     """
+    precision = check_precision(precision)
     if name == "auto":
         kind = "cpu" if device is None else device.type
         for backend in _automatic(kind):
             why_not = _why_not(backend, device)
+            if why_not is None and backend is _REFERENCE:
+                return backend
             if why_not is None:
-                return backend if backend is _REFERENCE else WithFallback(backend, is_silent=_IS_OURS.get())
+                return WithFallback(_of_precision(backend, precision), is_silent=_IS_OURS.get())
             say_once(f"backend {backend.name!r} is not used: {why_not}")
         raise BackendUnavailable(f"no backend can run here: {available_backends()}")
     if not isinstance(name, str) or name not in BACKENDS:
         raise InputError(f"backend: expected one of {['auto', *BACKENDS]}, got {name!r}")
-    backend = BACKENDS[name]
+    backend = _of_precision(BACKENDS[name], precision)
     why_not = _why_not(backend, device)
     if why_not is not None:
         raise BackendUnavailable(f"backend {name!r} cannot run here: {why_not}")
@@ -142,12 +149,23 @@ def _automatic(kind: str) -> Iterator[Backend]:
             yield backend
 
 
-def kernels_for(plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> Backend | None:
+def kernels_for(
+    plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device, precision: str = IEEE
+) -> Backend | None:
     """The kernels that "auto" would take for a network; None, silently, where only the reference backend would do."""
     for backend in _automatic(device.type):
         if backend is not _REFERENCE and _why_not(backend, device) is None:
-            return backend if reason("supports", backend.supports(plan, channels, dtype, device)) is None else None
+            limit = reason("supports", backend.supports(plan, channels, dtype, device))
+            return _of_precision(backend, precision) if limit is None else None
     return None
+
+
+def _of_precision(backend: Backend, precision: str) -> Backend:
+    found = backend.with_precision(precision)
+    if not isinstance(found, Backend) or found.name != backend.name:
+        what = f"{type(backend).__name__}.with_precision"
+        raise InputError(f"{what}: expected a Backend of the name {backend.name!r}, got {short(found)}")
+    return found
 
 
 @contextmanager
@@ -180,6 +198,22 @@ def at_work(engine: Backend) -> str:
     return "+".join(used) or engine.name
 
 
+def products_at_work(engine: Backend, dtypes: Iterable[torch.dtype], device: torch.device) -> str:
+    """The coarsest precision that products of these dtypes had in an engine's work on loss terms so far.
+
+    Raises:
+        InputError: a backend's `products` gives something else than a precision.
+    """
+    own = [engine]
+    if isinstance(engine, WithFallback):
+        own = [engine.first if name == engine.first.name else _REFERENCE for name in engine.used] or [engine.first]
+    return coarsest(_products(one, dtype, device) for one in own for dtype in dtypes)
+
+
+def _products(backend: Backend, dtype: torch.dtype, device: torch.device) -> str:
+    return checks.choice(f"{type(backend).__name__}.products", backend.products(dtype, device), PRECISIONS)
+
+
 class WithFallback(Backend, is_checked=False):
     """``first``; the reference backend does what is beyond the limits of that, and a warning says so once.
 
@@ -198,6 +232,12 @@ class WithFallback(Backend, is_checked=False):
 
     def supports(self, plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> str | None:
         return _REFERENCE.supports(plan, channels, dtype, device)
+
+    def with_precision(self, precision: str) -> WithFallback:
+        return WithFallback(_of_precision(self.first, precision), self._is_silent)
+
+    def products(self, dtype: torch.dtype, device: torch.device) -> str:
+        return self.first.products(dtype, device)
 
     def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         return self.jets(plan, theta, x, channels)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..contract.adam import AdamState
 from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, PulledBack, Term, TrainReport
+from ..contract.precision import IEEE
 from ..language.channels import ChannelSet
 from ..language.regularizer import Regularizer
 from ..memory import readable
@@ -43,6 +44,9 @@ class CpuBackend(Backend, is_checked=False):
 
     def unavailable(self) -> str | None:
         return why_not()
+
+    def products(self, dtype: torch.dtype, device: torch.device) -> str:
+        return IEEE
 
     def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         engine = self._engine(theta, plan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import finalize
@@ -15,6 +16,7 @@ from torch import Tensor
 from ..contract.adam import AdamState
 from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, Term, TrainReport
+from ..contract.precision import IEEE
 from ..errors import BackendLimit, BackendUnavailable, InputError
 from ..language.channels import ChannelSet
 from ..language.program import Program
@@ -60,10 +62,10 @@ class TritonBackend(Backend, is_checked=False):
 
     Args:
         precision: of float32 products: "ieee"; "tf32x3", three tensor-core products for one; "tf32", ten bits.
-        configuration: tile sizes; None chooses.
+        configuration: tile sizes, with the same precision; None chooses.
 
     Raises:
-        InputError: unknown precision.
+        InputError: unknown precision; a configuration of another one.
     """
 
     name = "triton"
@@ -73,8 +75,26 @@ class TritonBackend(Backend, is_checked=False):
     def __init__(self, precision: str = "ieee", configuration: Configuration | None = None) -> None:
         if precision not in PRECISIONS:
             raise InputError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+        if configuration is not None and configuration.precision != precision:
+            raise InputError(
+                f"configuration: its precision is {configuration.precision!r}, the backend's {precision!r}; write "
+                f"Configuration(..., precision={precision!r})"
+            )
         self._precision, self._configuration = precision, configuration
+        # The same backend, by the precision of its products.
+        self._siblings: dict[str, TritonBackend] = {precision: self}
         self._prepared: dict[tuple[Any, ...], Any] = {}
+
+    def with_precision(self, precision: str) -> TritonBackend:
+        if precision not in self._siblings:
+            other, own = copy(self), self._configuration
+            other._precision, other._prepared = precision, {}
+            other._configuration = None if own is None else replace(own, precision=precision)
+            self._siblings.setdefault(precision, other)
+        return self._siblings[precision]
+
+    def products(self, dtype: torch.dtype, device: torch.device) -> str:
+        return IEEE if dtype == torch.float64 else self._precision
 
     def unavailable(self) -> str | None:
         return machine.why_not()
@@ -206,7 +226,8 @@ class TritonBackend(Backend, is_checked=False):
             # What is kept for a plan may not hold on to it.
             own = replace(plan)
             layout = make_layout(own, theta.dtype)
-            configuration = self._configuration or choose(layout, theta.dtype, theta.device, self._precision)
+            precision = self.products(theta.dtype, theta.device)
+            configuration = self._configuration or choose(layout, theta.dtype, theta.device, precision)
             return _Network(own, layout, Weights(layout, theta), configuration)
 
         found: _Network = self._remember(("network", theta.dtype, theta.device), [plan], make)

@@ -316,6 +316,7 @@ def _options(options: argparse.Namespace) -> Options:
         scaling=None if options.no_scaling else "auto",
         resume=options.resume,
         progress=not options.quiet,
+        precision=options.precision,
     )
 
 

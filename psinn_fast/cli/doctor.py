@@ -9,6 +9,7 @@ from importlib import metadata
 import torch
 
 from ..kernels import available_backends, get_backend
+from ..kernels.contract.precision import OFFERED
 from ..kernels.cpu.extension import chosen_instruction_set, instruction_sets
 from ..machine import processor_name
 
@@ -27,10 +28,22 @@ def doctor_report() -> dict[str, str]:
     report["cpu instruction set"] = _instruction_set()
     for name, reason in available_backends().items():
         report[f"{name} backend"] = "available" if reason is None else f"not available: {reason}"
+    report["float32 products"] = _products()
     report["auto backend"] = get_backend("auto").name
     if torch.cuda.is_available():
         report["auto backend on the gpu"] = get_backend("auto", torch.device("cuda")).name
     return report
+
+
+def _products() -> str:
+    """Of which precision they are, by backend, as it is and as it may be asked for (``--precision``)."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found = dict[str, str]()
+    for name, reason in available_backends().items():
+        if reason is None:
+            asked = (get_backend(name, device, precision).products(torch.float32, device) for precision in OFFERED)
+            found[name] = " or ".join(dict.fromkeys(asked))
+    return ", ".join(f"{name}: {precisions}" for name, precisions in found.items())
 
 
 def _gpu() -> str:

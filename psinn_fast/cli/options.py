@@ -9,6 +9,7 @@ from typing import Any
 from ..building import DTYPES, METHODS
 from ..discovery.options import SEEDS, STEPS, TESTS
 from ..discovery.student import StudentSettings
+from ..kernels.contract.precision import OFFERED
 from ..kernels.language.regularizer import KINDS
 from ..pipeline import TEACHER_STEPS
 from ..problems import PROBLEMS
@@ -142,6 +143,9 @@ def _common(parser: argparse.ArgumentParser) -> None:
     _device(parser, "where networks are trained")
     parser.add_argument(
         "--no-scaling", action="store_true", help="networks see coordinates, fields and residuals as they are"
+    )
+    parser.add_argument(
+        "--precision", choices=OFFERED, help="of products in float32, where the GPU knows another (default: ieee)"
     )
     parser.set_defaults(continued="continue with --resume")
     parser.add_argument("--resume", action="store_true", help="continue the run whose checkpoint is in --out")

@@ -152,7 +152,7 @@ class Fused:
     def _evaluated(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         assert self._terms is not None
         terms, weights = self._terms
-        engine = get_backend(self._backend, theta.device)
+        engine = get_backend(self._backend, theta.device, self.net.precision)
         found = engine.loss_and_gradient(self.net.plan, theta, self.numbers(theta), terms, weights)
         return weights @ found.losses + self._offset, found.theta, found.coefficients
 

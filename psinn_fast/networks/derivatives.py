@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..kernels import get_backend
+from ..kernels.contract.precision import check_precision
 from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
 from ..language.derivative_names import parse_derivative, refuse_ambiguous, spatial_axes
@@ -53,7 +54,14 @@ class Derivatives(Mapping[str, Values], Generic[Values]):
 
 
 def derivatives(
-    net: PsiMLP, points: Tensor, wanted: Names, *, coords: Names, fields: Names, backend: str = "auto"
+    net: PsiMLP,
+    points: Tensor,
+    wanted: Names,
+    *,
+    coords: Names,
+    fields: Names,
+    backend: str = "auto",
+    precision: str | None = None,
 ) -> Derivatives[Tensor]:
     """Values and derivatives of a network's outputs at points.
 
@@ -66,6 +74,8 @@ def derivatives(
         coords: names of the inputs, in order, e.g. ``"x y"``.
         fields: names of the outputs, in order, e.g. ``"u v"``.
         backend: see `available_backends`.
+        precision: of products in float32, at most that coarse: "ieee" or "tf32x3" (docs/triton.md); None: as the
+            network has it.
 
     Returns:
         The derivatives by name, each (N,). Autograd differentiates them with respect to ``net.theta`` and, if
@@ -78,30 +88,37 @@ def derivatives(
         times as long. Code compiled by `torch.compile` is differentiated once.
 
     Raises:
-        InputError: names, shapes, dtypes or devices that do not fit; an unknown derivative; an order above 4.
+        InputError: names, shapes, dtypes or devices that do not fit; an unknown derivative; an order above 4; a
+            precision that is none, or has no meaning in float64.
         GradientError: a second derivative of compiled code, or forward mode in it; raised as it is computed. It is a
             RuntimeError, as torch's own is, which comes first where torch compiles the backward pass (all its
             backends but "eager").
     """
     check_network(net)
+    precision = net.precision if precision is None else check_precision(precision, net.theta.dtype, "None or ")
     asked, channels = _request(wanted, coords, fields, net.structure.n_inputs, net.structure.n_outputs)
     if not torch.compiler.is_compiling() and (watcher := WATCHER.get()) is not None:
+        if precision != net.precision:
+            raise InputError(
+                f"precision: a fused loss has that of its network, {net.precision!r}; leave it out, and write "
+                f"net.precision = {precision!r}"
+            )
         with torch._C.DisableTorchFunction():
-            found = _computed(net, points, asked, channels, backend)
+            found = _computed(net, points, asked, channels, backend, precision)
         for name, field, c in asked:
             watcher.derivative(net, points, found[name], field, channels_of(channels).channels[c])
         return Derivatives(found)
-    return Derivatives(_computed(net, points, asked, channels, backend))
+    return Derivatives(_computed(net, points, asked, channels, backend, precision))
 
 
 def _computed(
-    net: PsiMLP, points: Tensor, asked: tuple[tuple[str, int, int], ...], channels: str, backend: str
+    net: PsiMLP, points: Tensor, asked: tuple[tuple[str, int, int], ...], channels: str, backend: str, precision: str
 ) -> dict[str, Tensor]:
     if torch.compiler.is_compiling() and not torch._C._are_functorch_transforms_active():
         # An operator costs as much again as a call of the kernels on a few points: only where it is needed.
-        compiled = torch.ops.psinn_fast.jets(net.theta, points, net.structure_text, channels, backend)
+        compiled = torch.ops.psinn_fast.jets(net.theta, points, net.structure_text, channels, backend, precision)
         return {name: compiled[:, c, field] for name, field, c in asked}
-    engine = get_backend(backend, net.theta.device)
+    engine = get_backend(backend, net.theta.device, precision)
     plan, channel_set = net.plan, channels_of(channels)
     if are_transformed(net.theta, points):
         jet = engine.differentiable_jets(plan, net.theta, points, channel_set).unbind(1)

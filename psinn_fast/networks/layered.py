@@ -73,5 +73,5 @@ def by_layers(net: PsiMLP) -> LayeredMLP:
 def _like(net: PsiMLP, kind: type[Kind]) -> Kind:
     theta = net.theta
     other = kind.with_theta(net.structure, theta.detach().clone()).requires_grad_(theta.requires_grad)
-    other.init, other.start = net.init, net.start
+    other.init, other.start, other._precision = net.init, net.start, net._precision
     return other.train(net.training)

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ..devices import named_device
 from ..kernels import checks
+from ..kernels.contract.precision import IEEE, check_precision
 from ..kernels.errors import InputError
 from ..kernels.network.plan import Plan
 from .changes import changed
@@ -52,9 +53,16 @@ class PsiMLP(nn.Module):
         seed: makes the draw repeatable; None uses torch's global generator.
         dtype, device: as for ``nn.Linear``, or their names. The draw is made in float64, so a seed means the same in
             both dtypes.
+        precision: of products in float32 where kernels compute, ``"ieee"`` or ``"tf32x3"`` (docs/triton.md), which
+            leave it at "ieee" where they know no other; an attribute that may be set at any time.
+
+    Raises:
+        InputError: arguments that are none of these; ``"tf32x3"`` for float64.
     """
 
     theta: nn.Parameter
+    # Of networks that were pickled before there was a choice.
+    _precision: str = IEEE
     init: str = "default"
     start: tuple[float, ...] = ()
 
@@ -68,15 +76,26 @@ class PsiMLP(nn.Module):
         seed: int | None = None,
         dtype: torch.dtype | str | None = None,
         device: torch.device | str | None = None,
+        precision: str = IEEE,
     ) -> None:
         if not isinstance(structure, Structure):
             raise InputError(f"structure: expected a Structure, got {type(structure).__name__}")
         dtype = checks.floating_dtype("dtype", torch.get_default_dtype() if dtype is None else dtype)
+        precision = check_precision(precision, dtype)
         place = torch.get_default_device() if device is None else named_device(device)
         structure = structure.with_width(width)
         theta = drawn(structure, init, tuple(start), seed)
         self._build(structure, theta.to(device=place, dtype=dtype))
-        self.init, self.start = init, tuple(start)
+        self.init, self.start, self._precision = init, tuple(start), precision
+
+    @property
+    def precision(self) -> str:
+        """That of products where kernels compute; "ieee" in float64, whatever was asked for."""
+        return IEEE if self._precision == IEEE or self.theta.dtype == torch.float64 else self._precision
+
+    @precision.setter
+    def precision(self, value: str) -> None:
+        self._precision = check_precision(value, self.theta.dtype)
 
     @classmethod
     def with_theta(cls, structure: Structure, theta: Tensor) -> Self:
@@ -183,7 +202,7 @@ class PsiMLP(nn.Module):
         return f"{self.structure.name} {'-'.join(map(str, self.structure.layer_sizes))}"
 
     def extra_repr(self) -> str:
-        return str(self.structure)
+        return str(self.structure) + ("" if self.precision == IEEE else f"\nproducts {self.precision}")
 
     def to_sequential(self) -> nn.Sequential:
         """The expanded network as ordinary layers (a copy: training it does not keep the relations)."""
@@ -242,7 +261,7 @@ class TanhMLP(PsiMLP):
     Args:
         layers: sizes, inputs first, e.g. ``[2, 8, 8, 16, 1]``; or a structure without relations, for another centre or
             other scales than 0 and 1.
-        init, start, seed, dtype, device: as for `PsiMLP`.
+        init, start, seed, dtype, device, precision: as for `PsiMLP`.
     """
 
     def __init__(
@@ -254,11 +273,12 @@ class TanhMLP(PsiMLP):
         seed: int | None = None,
         dtype: torch.dtype | str | None = None,
         device: torch.device | str | None = None,
+        precision: str = IEEE,
     ) -> None:
         structure = layers if isinstance(layers, Structure) else Structure.dense(layers)
         if not structure.is_dense:
             raise InputError(f"structure: a TanhMLP has no relations, {structure.name!r} has; use PsiMLP")
-        super().__init__(structure, init=init, start=start, seed=seed, dtype=dtype, device=device)
+        super().__init__(structure, init=init, start=start, seed=seed, dtype=dtype, device=device, precision=precision)
 
     @classmethod
     def _unrelated(cls, sizes: tuple[int, ...], has_bias: Sequence[bool]) -> Structure:

@@ -3,10 +3,12 @@
 An operator's arguments are tensors, numbers and strings: so network and channels come as text, which means the same in
 a copy, after pickling and in another process. What a text stands for is read once and kept.
 
-    psinn_fast::jets(theta, x, structure, channels, backend) -> jets (N, C, F)
-    psinn_fast::jets_backward(theta, x, grad, structure, channels, backend, need_x) -> (theta_bar, x_bar or empty)
+    psinn_fast::jets(theta, x, structure, channels, backend, precision) -> jets (N, C, F)
+    psinn_fast::jets_backward(theta, x, grad, structure, channels, backend, precision, need_x)
+        -> (theta_bar, x_bar or empty)
 
-``structure`` is `Structure.to_json`, ``channels`` `channels_text`, ``backend`` a name for `get_backend`.
+``structure`` is `Structure.to_json`, ``channels`` `channels_text`, ``backend`` and ``precision`` are those
+of `get_backend`.
 """
 
 from __future__ import annotations
@@ -71,23 +73,24 @@ _NOT_IN_GRAPHS = (torch.Tag.cudagraph_unsafe,)
 
 
 @library.custom_op("psinn_fast::jets", mutates_args=(), tags=_NOT_IN_GRAPHS)
-def jets(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str) -> Tensor:
+def jets(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str, precision: str) -> Tensor:
     _check_no_tangents()
-    engine = get_backend(backend, theta.device)
+    engine = get_backend(backend, theta.device, precision)
     return engine.jets(_plan(structure), theta, x, channels_of(channels)).contiguous()
 
 
 @jets.register_fake
-def _(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str) -> Tensor:
+def _(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str, precision: str) -> Tensor:
     _check_no_tangents()
     return theta.new_empty(x.shape[0], len(channels_of(channels)), _plan(structure).d_out)
 
 
 @library.custom_op("psinn_fast::jets_backward", mutates_args=(), tags=_NOT_IN_GRAPHS)
 def jets_backward(
-    theta: Tensor, x: Tensor, grad: Tensor, structure: str, channels: str, backend: str, need_x: bool
-) -> tuple[Tensor, Tensor]:
-    engine = get_backend(backend, theta.device)
+    theta: Tensor, x: Tensor, grad: Tensor, structure: str, channels: str, backend: str, precision: str,
+    need_x: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    engine = get_backend(backend, theta.device, precision)
     plan = _plan(structure)
     theta_bar, x_bar = engine.jets_backward(plan, theta, x, channels_of(channels), grad.contiguous(), need_x)
     return theta_bar.contiguous(), theta.new_empty(0) if x_bar is None else x_bar.contiguous()
@@ -95,8 +98,9 @@ def jets_backward(
 
 @jets_backward.register_fake
 def _(
-    theta: Tensor, x: Tensor, grad: Tensor, structure: str, channels: str, backend: str, need_x: bool
-) -> tuple[Tensor, Tensor]:
+    theta: Tensor, x: Tensor, grad: Tensor, structure: str, channels: str, backend: str, precision: str,
+    need_x: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     return torch.empty_like(theta), x.new_empty(x.shape if need_x else 0)
 
 
@@ -109,7 +113,7 @@ def _adjoint(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     theta, x = ctx.saved_tensors
     need_x = ctx.needs_input_grad[1]
     theta_bar, x_bar = jets_backward(theta, x, grad, *ctx.texts, need_x)
-    return theta_bar, x_bar if need_x else None, None, None, None
+    return theta_bar, x_bar if need_x else None, None, None, None, None
 
 
 jets.register_autograd(_adjoint, setup_context=_keep)

@@ -82,7 +82,7 @@ def value(net: PsiMLP, x: Tensor) -> Tensor | None:
         calls = _MEMORIES.setdefault(net, Memory()).of(x.shape, net.training)
         (known, needed), effort = calls.begin(), calls.effort
     channels = closure(plan.d_in, known)
-    engine = kernels_for(plan, channels, theta.dtype, theta.device)
+    engine = kernels_for(plan, channels, theta.dtype, theta.device, net.precision)
     if engine is None:
         return None
     if net.training and numbers is x and can_wait(engine, theta, x, channels, effort):

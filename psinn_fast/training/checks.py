@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ..kernels import checks
+from ..kernels.contract.precision import IEEE
 from ..kernels.errors import InputError, short
 from ..kernels.language.regularizer import Regularizer
 from ..networks.mlp import PsiMLP, check_network
@@ -63,6 +64,24 @@ def check_regularizer(regularizer: Regularizer | None, net: PsiMLP, optimizer: O
             "pf.Adam or pf.LBFGS"
         )
     regularizer.check(net.plan)
+
+
+def training_precision(asked: str | None, net: PsiMLP, optimizers: Sequence[Optimizer]) -> str:
+    """Of products in float32: what is ``asked`` for, or what the network has.
+
+    Raises:
+        InputError: it was asked for, and all products are in float64.
+    """
+    own = net.theta.dtype
+    if asked is None or asked == IEEE or any(one.product_dtype(own) != torch.float64 for one in optimizers):
+        return net.precision if asked is None else asked
+    advice = "take a network of float32, e.g. pf.Network(dtype='float32')"
+    if own != torch.float64:
+        advice = "train by pf.Adam, or compute Gauss-Newton's Jacobian in float32, pf.Tuning(precision='float32')"
+    raise InputError(
+        f"precision: {asked!r} is of products in float32, and {'+'.join(one.name for one in optimizers)} multiplies in "
+        f"float64 here; leave precision out, or {advice}"
+    )
 
 
 def time_limit(seconds: object) -> float | None:

@@ -22,7 +22,7 @@ from ..scaling.natural_units import as_trained
 from ..storage.files import as_path
 from ..symmetries.imposed import broken_symmetries
 from .callbacks import Callbacks
-from .checks import check_fits, check_regularizer, check_trainable, check_weighting, time_limit
+from .checks import check_fits, check_regularizer, check_trainable, check_weighting, time_limit, training_precision
 from .earlier_run import check_replaceable
 from .judging import judged
 from .optimisers.adam import Adam
@@ -142,6 +142,7 @@ def trained(
     optimizers = chosen_optimizers(optimizer, problem)
     for one in optimizers:
         check_regularizer(options.regularizer, net, one)
+    precision = training_precision(options.precision, net, optimizers)
     chosen = chosen_weighting(weighting)
     if chosen is not None:
         check_weighting(chosen)
@@ -168,7 +169,7 @@ def trained(
                 "Adam can go; start it nearer, or use Gauss-Newton",
                 stacklevel=3,
             )
-    engine = get_backend(options.backend, net.theta.device)
+    engine = get_backend(options.backend, net.theta.device, precision)
     callbacks = Callbacks(options.callbacks)  # type: ignore[arg-type]  # a tuple, since it was checked
     trainer = Trainer(
         problem, net, optimizers, engine, options.backend, coefficients, options.regularizer, seconds, checkpoint,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..kernels import checks
+from ..kernels.contract.precision import check_precision
 from ..kernels.errors import InputError, short
 from ..kernels.language.regularizer import Regularizer
 from ..scaling.natural_units import check_scaling
@@ -23,6 +24,10 @@ class Options:
 
     Args:
         backend: see `available_backends`.
+        precision: of products in float32 in training, at most that coarse: "ieee", or "tf32x3", three products of
+            tensor cores in place of one (docs/triton.md), where backends know it; None: that of the network. Errors
+            are measured by "ieee" in any case, and results state what was used. Of float64 products, such as all of
+            L-BFGS and Gauss-Newton, it says nothing, and is refused where there are no others.
         scaling: "auto": where coordinates, fields, unknown coefficients or residuals are far from order 1, they are
             trained in the problem's natural units; terms' losses are reported as the residuals were given, the total is
             that which is minimised. `solve` and `build_network` also make networks in these units, which still take x
@@ -44,9 +49,12 @@ class Options:
     resume: bool | FitResult = False
     progress: bool = False
     callbacks: Callback | Told | Sequence[Callback | Told] | None = ()
+    precision: str | None = None
 
     def __post_init__(self) -> None:
         check_scaling(self.scaling)
+        if self.precision is not None:
+            object.__setattr__(self, "precision", check_precision(self.precision, other="None or "))
         if not isinstance(self.resume, FitResult):
             if not isinstance(self.resume, (bool, np.bool_)):
                 raise InputError(

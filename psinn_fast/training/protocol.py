@@ -125,6 +125,10 @@ class Optimizer(ABC):
     def most_steps(self) -> int:
         """Steps at most."""
 
+    def product_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        """Of the products that its steps take of a network of ``dtype``; of several dtypes the smallest."""
+        return dtype
+
     @abstractmethod
     def start(self, task: Task) -> Run:
         """A run from the task's weights."""

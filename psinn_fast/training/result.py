@@ -10,6 +10,7 @@ from typing import Any, overload
 import numpy.typing as npt
 from torch import Tensor
 
+from ..kernels.contract.precision import IEEE
 from ..networks.mlp import PsiMLP
 from .checkpoint import Snapshot
 from .history import History
@@ -24,7 +25,9 @@ class Ending:
     "diverged" or "failed"; ``stopped_by``: "steps", "seconds", "interrupt", "callback NAME", what the optimiser found,
     what was not finite, or the error; ``loss``: the weighted total at the final weights, as it was minimised, without a
     weight penalty (NaN if it has none); ``solver``: how Gauss-Newton solved its equations, in order of first use;
-    ``backend``: which one did the work, e.g. "cpu", or "reference" where a network is beyond what "auto" would take.
+    ``backend``: which one did the work, e.g. "cpu", or "reference" where a network is beyond what "auto" would take;
+    ``precision`` that its products had: "ieee", also of all that were in float64, "tf32x3", or, by torch's own
+    operations, what torch was told; the coarsest where there were several.
     """
 
     ended: str
@@ -34,6 +37,7 @@ class Ending:
     loss: float
     solver: str | None = None
     backend: str = "reference"
+    precision: str = IEEE
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ..kernels import at_work
+from ..kernels import at_work, products_at_work
 from ..kernels.contract import Backend
 from ..kernels.errors import CheckpointError, CheckpointWarning, DivergedError, PsinnFastError, TrainingError, one_line
 from ..kernels.language.regularizer import Regularizer
@@ -94,6 +94,8 @@ class Trainer:
         self._bar: TrainingProgress | None = None
         self._stop: str | None = None
         self._notes: tuple[str, ...] = ()
+        # Of the run that is resumed.
+        self._resumed_precision: str | None = None
         # Seconds before this call.
         self._spent, self._began = 0.0, time.perf_counter()
 
@@ -155,6 +157,8 @@ class Trainer:
             checks: dict[str, Callable[[str, Any], Any]] = {
                 "stage": entries.integer, "before": entries.integer, "started": partial(entries.fields, optional=None),
             }  # fmt: skip
+            if "precision" in numbers:  # files of the first versions do not say
+                checks["precision"] = entries.text
             theta = self.net.theta
             return Expectations(
                 {**own.tensors, _START: Expected(tuple(theta.shape), theta.dtype)}, {**own.numbers, **checks}
@@ -164,7 +168,7 @@ class Trainer:
         with torch.no_grad():
             self.net.theta.copy_(tensors.pop(_START))
         run = self._started(numbers["started"] if self._stage else self.coefficients)
-        self._before = numbers["before"]
+        self._before, self._resumed_precision = numbers["before"], numbers.get("precision")
         try:
             run.restore(tensors, numbers)
         except CheckpointError as error:
@@ -241,14 +245,32 @@ class Trainer:
         self._file.conclude()
         total = problem.total_loss(losses)
         doubts = run.doubts(total, unseen.total(held_out, losses), allowed.errors)
-        end = Ending(ended, stopped_by, self._before + run.step, self._clock, total, run.solver, at_work(self.engine))
-        notes = (*self._notes, *returned, *doubts.notes)
+        end = self._ending(run, ended, stopped_by, total)
+        notes = (*self._notes, *self._other_precision(), *returned, *doubts.notes)
         warnings = (*doubts.warnings, *contradictory(allowed.contested))
         verdict = Verdict(problem.losses_as_given(held_out), allowed.errors, warnings, notes)
         return FitResult(
             net=self.net, losses=problem.losses_as_given(losses), coefficients=run.coefficients, history=self._history,
             end=end, verdict=verdict, snapshot=snapshot,
         )  # fmt: skip
+
+    def _ending(self, run: Run, ended: str, stopped_by: str, loss: float) -> Ending:
+        return Ending(
+            ended, stopped_by, self._before + run.step, self._clock, loss, run.solver, at_work(self.engine),
+            self._precision,
+        )  # fmt: skip
+
+    @property
+    def _precision(self) -> str:
+        """That of products so far."""
+        theta = self.net.theta
+        dtypes = [one.product_dtype(theta.dtype) for one in self.optimizers[: self._stage + 1]]
+        return products_at_work(self.engine, dtypes, theta.device)
+
+    def _other_precision(self) -> tuple[str, ...]:
+        """A note where a run was resumed that had another one."""
+        before, now = self._resumed_precision, self._precision
+        return () if before in (None, now) else (f"resumed with {now} products, those before were {before}",)
 
     def _look(self, run: Run) -> None:
         """The last row of a run that came to its end."""
@@ -298,10 +320,7 @@ class Trainer:
             *losses, _ = run.final_losses()
         except Exception:  # where training fails, this may fail again
             losses = [math.nan] * len(self.problem.term_names)
-        end = Ending(
-            ended, stopped_by, self._before + run.step, self._clock, self.problem.total_loss(losses), run.solver,
-            at_work(self.engine),
-        )  # fmt: skip
+        end = self._ending(run, ended, stopped_by, self.problem.total_loss(losses))
         result = FitResult(
             net=self.net, losses=self.problem.losses_as_given(losses), coefficients=run.coefficients,
             history=self._history, end=end, verdict=Verdict(), snapshot=snapshot,
@@ -351,7 +370,9 @@ class Trainer:
         """Tensors and numbers of a checkpoint."""
         tensors, numbers = run.saved()
         theta, coefficients = self._start
-        own = {"stage": self._stage, "before": self._before, "started": coefficients}
+        own = {
+            "stage": self._stage, "before": self._before, "started": coefficients, "precision": self._precision,
+        }  # fmt: skip
         return {**tensors, _START: theta}, {**numbers, **own}
 
     def _write_back(self, run: Run) -> None:

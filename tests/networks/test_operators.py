@@ -80,7 +80,7 @@ def test_other_derivatives() -> None:
 def test_opcheck(backend: str, dtype: torch.dtype) -> None:
     net = NETWORKS["tied"]().to(dtype)
     channels = ChannelSet.closure(2, [(2, 1), Laplacian((0, 1))])
-    texts = net.structure_text, channels_text(channels), backend
+    texts = net.structure_text, channels_text(channels), backend, "ieee"
     points = torch.rand(6, 2, dtype=dtype)
     for x in (points, points.clone().requires_grad_(), points[:0]):
         library.opcheck(jets, (net.theta, x, *texts))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from ...kernels.contract import Term
@@ -71,6 +72,9 @@ class GaussNewton(GaussNewtonSettings, Optimizer):
 
     def identity(self) -> dict[str, Any]:
         return options_of(self, "steps")
+
+    def product_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        return self.tuning.jacobian_dtype
 
     def weighed_by(self, weighting: Weighting) -> GaussNewton:
         """With ``balance`` as the weighting says.

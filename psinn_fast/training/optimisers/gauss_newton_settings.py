@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
+
 from ...kernels import checks
 from ...kernels.errors import InputError, short
 
@@ -21,7 +23,8 @@ class Tuning:
             the field; else a second one only where the first's gradient vanishes at 1 % of its first loss or more.
         damping: of the first step, relative to the squared lengths of J's columns.
         acceleration: second order along the step (geodesic acceleration).
-        precision: "float64", or "float32" for J alone; sums, residuals and solutions are float64 in any case.
+        precision: "float64", or "float32" for J alone; sums, residuals and solutions are float64 in any case. How
+            float32 products are multiplied is `Options.precision`.
         loss_target: stop where the loss, balanced and at the points drawn, is not above it.
         gradient_tolerance: stop where no column of J makes an angle with r whose cosine is larger.
         step_tolerance: stop where a step is shorter than this times the parameters, both scaled.
@@ -48,6 +51,10 @@ class Tuning:
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def jacobian_dtype(self) -> torch.dtype:
+        return torch.float32 if self.precision == "float32" else torch.float64
 
 
 @dataclass(frozen=True)

@@ -315,8 +315,8 @@ class Marquardt:
             raise CheckpointError(f"r: expected {self.residuals.rows} residuals, got {self.r.numel()}")
 
     def _use(self, terms: list[Term], weights: list[float]) -> None:
-        precision = torch.float32 if self._options.tuning.precision == "float32" else torch.float64
-        self.residuals = Residuals(self._engine, self._plan, terms, weights, precision)
+        dtype = self._options.tuning.jacobian_dtype
+        self.residuals = Residuals(self._engine, self._plan, terms, weights, dtype)
 
     def _is_time_to_draw(self) -> bool:
         """After as many steps as are done; after a fourth of them once the network has adapted to a draw."""

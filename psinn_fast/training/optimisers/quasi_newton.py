@@ -52,6 +52,9 @@ class QuasiNewton(Optimizer):
     def identity(self) -> dict[str, Any]:
         return options_of(self, "steps")
 
+    def product_dtype(self, dtype: torch.dtype) -> torch.dtype:
+        return torch.float64
+
     def start(self, task: Task) -> QuasiNewtonRun:
         return QuasiNewtonRun(task, self)
 

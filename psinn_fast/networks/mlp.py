@@ -53,8 +53,8 @@ class PsiMLP(nn.Module):
         seed: makes the draw repeatable; None uses torch's global generator.
         dtype, device: as for ``nn.Linear``, or their names. The draw is made in float64, so a seed means the same in
             both dtypes.
-        precision: of products in float32 where kernels compute, ``"ieee"`` or ``"tf32x3"`` (docs/triton.md), which
-            leave it at "ieee" where they know no other; an attribute that may be set at any time.
+        precision: of products in float32 where kernels compute, at most that coarse: ``"ieee"`` or ``"tf32x3"``
+            (docs/triton.md); an attribute that may be set at any time, and is not part of a ``state_dict``.
 
     Raises:
         InputError: arguments that are none of these; ``"tf32x3"`` for float64.

@@ -7,8 +7,8 @@ a copy, after pickling and in another process. What a text stands for is read on
     psinn_fast::jets_backward(theta, x, grad, structure, channels, backend, precision, need_x)
         -> (theta_bar, x_bar or empty)
 
-``structure`` is `Structure.to_json`, ``channels`` `channels_text`, ``backend`` and ``precision`` are those
-of `get_backend`.
+``structure`` is `Structure.to_json`, ``channels`` `channels_text`, ``backend`` and ``precision`` are those of
+`get_backend`; without a precision, as programs have it that were exported before there was a choice, it is "ieee".
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch import Tensor, library
 from torch.autograd import forward_ad
 
 from ..kernels import get_backend
+from ..kernels.contract.precision import IEEE
 from ..kernels.errors import GradientError
 from ..kernels.language.channels import Channel, ChannelSet, Laplacian
 from ..kernels.network.plan import Plan
@@ -73,14 +74,14 @@ _NOT_IN_GRAPHS = (torch.Tag.cudagraph_unsafe,)
 
 
 @library.custom_op("psinn_fast::jets", mutates_args=(), tags=_NOT_IN_GRAPHS)
-def jets(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str, precision: str) -> Tensor:
+def jets(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str, precision: str = IEEE) -> Tensor:
     _check_no_tangents()
     engine = get_backend(backend, theta.device, precision)
     return engine.jets(_plan(structure), theta, x, channels_of(channels)).contiguous()
 
 
 @jets.register_fake
-def _(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str, precision: str) -> Tensor:
+def _(theta: Tensor, x: Tensor, structure: str, channels: str, backend: str, precision: str = IEEE) -> Tensor:
     _check_no_tangents()
     return theta.new_empty(x.shape[0], len(channels_of(channels)), _plan(structure).d_out)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from .building import Network, build_network, chosen_network
 from .devices import find_device
 from .kernels import checks, get_backend
+from .kernels.compiling import told_of_compiling
 from .kernels.errors import InputError, OutputWarning
 from .networks.mlp import PsiMLP
 from .networks.structure import Structure
@@ -32,6 +33,7 @@ from .training.metrics import METRICS, ErrorMeter
 from .training.optimisers.gauss_newton import GaussNewton
 from .training.optimisers.named import chosen_optimizers
 from .training.options import Options, chosen_options
+from .training.progress import say_that_it_compiles
 from .training.protocol import Optimizer
 from .training.result import FitResult, TrainingInterrupted
 from .training.weighting import Weighting, chosen_weighting
@@ -81,7 +83,8 @@ def solve(
     if options.resume is True and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
     is_given = isinstance(network, PsiMLP)
-    net = network if isinstance(network, PsiMLP) else _built(problem, network, optimizers, options, seed)
+    with told_of_compiling(say_that_it_compiles if options.progress else None):
+        net = network if isinstance(network, PsiMLP) else _built(problem, network, optimizers, options, seed)
     get_backend(options.backend, net.theta.device)  # one that is unknown, or cannot run
     for one in optimizers:
         check_regularizer(options.regularizer, net, one)

@@ -55,7 +55,7 @@ def compiled(kernel: PointKernel, dtype: torch.dtype, configuration: Configurati
     """``chip``: 89 for sm_89."""
     started = time.perf_counter()
     arguments, constants = kernel.signature(TYPES[dtype])
-    source = ASTSource(kernel.function, arguments, constants, _aligned(kernel, arguments))
+    source = ASTSource(kernel.function, arguments, constants, aligned(kernel, arguments))
     options = {"num_warps": configuration.warps, "num_stages": 1}
     binary: Any = triton.compile(source, target=GPUTarget("cuda", chip, 32), options=options)
     seconds = time.perf_counter() - started
@@ -75,7 +75,7 @@ def compiled(kernel: PointKernel, dtype: torch.dtype, configuration: Configurati
     )
 
 
-def _aligned(kernel: PointKernel, arguments: dict[str, str]) -> dict[tuple[int], list[list[object]]]:
+def aligned(kernel: PointKernel, arguments: dict[str, str]) -> dict[tuple[int], list[list[object]]]:
     """What Triton finds out about torch's tensors at launch: pointers are multiples of 16 bytes."""
     names = kernel.function.arg_names
     return {(names.index(name),): [["tt.divisibility", 16]] for name, kind in arguments.items() if kind.startswith("*")}

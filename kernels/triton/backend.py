@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import finalize
 
@@ -24,11 +25,12 @@ from ..language.regularizer import Regularizer
 from ..memory import readable
 from ..network.plan import Plan
 from . import machine
-from .configuration import PRECISIONS, Configuration, choose
+from .configuration import PRECISIONS, Configuration, chip_name, choose
 from .emission import Mode
 from .layout import Layout, make_layout
 from .point_kernel import PointKernel, Weights
 from .schedule import grouped, make_schedule, single_group
+from .shared_memory import least_shared
 
 if TYPE_CHECKING:
     from .training import StepKernels
@@ -46,7 +48,7 @@ _INTERPRETER = threading.RLock()
 
 @dataclass(eq=False)
 class _Network:
-    """A plan on a device. ``configurations``: of the kernels that do not fit on the chip with the usual one."""
+    """A plan on a device. ``configurations``: of each kernel, since not all fit on the chip with the usual one."""
 
     plan: Plan
     layout: Layout
@@ -194,7 +196,7 @@ class TritonBackend(Backend, is_checked=False):
                 jacobian[part, :, : plan.n_parameters] = theta_bar.view(size, m, -1)
                 jacobian[part, :, plan.n_parameters :] = packed[..., layout.n_packed :]
 
-        self._fitting(network, (Mode.JACOBIAN, program), theta, launch)
+        self._fitting(network, Mode.JACOBIAN, [program.channels], program, theta, launch)
         return residuals, jacobian
 
     def _run(
@@ -214,7 +216,7 @@ class TritonBackend(Backend, is_checked=False):
             kernel(w, tiles, w, partials, table, factors, table, [(x, x, n)], extra)
             return partials
 
-        return self._fitting(network, (mode, channels, need_x), theta, launch)
+        return self._fitting(network, mode, [channels], (channels, need_x), theta, launch)
 
     def _network(self, plan: Plan, theta: Tensor) -> _Network:
         reason = self.unavailable_on(theta.device)
@@ -275,13 +277,22 @@ class TritonBackend(Backend, is_checked=False):
             with self._borrowed(key, [plan, *terms], make) as kernels:
                 return use(kernels)
 
-        return self._fitting(network, (Mode.LOSS, members), theta, launch)
+        return self._fitting(network, Mode.LOSS, [own.channels for own in members], members, theta, launch)
 
-    def _fitting(self, network: _Network, key: Any, theta: Tensor, launch: Callable[[Configuration], Result]) -> Result:
-        """What ``launch`` gives with the first configuration for which the chip has the memory."""
+    def _fitting(
+        self, network: _Network, mode: Mode, channel_sets: Sequence[ChannelSet], key: Any, theta: Tensor,
+        launch: Callable[[Configuration], Result],
+    ) -> Result:  # fmt: skip
+        """What ``launch`` gives with the first configuration for which the chip has the memory.
+
+        Where it is known that it has not, nothing is compiled.
+        """
         from triton.runtime.errors import OutOfResources
 
-        configuration = network.configurations.get(key, network.configuration)
+        known, own = network.configurations, (mode, key)
+        if own not in known:
+            known[own] = self._likely(network, mode, max(map(len, channel_sets)), theta)
+        configuration = known[own]
         while True:
             try:
                 with _at(theta.device):
@@ -289,12 +300,28 @@ class TritonBackend(Backend, is_checked=False):
             except OutOfResources as error:
                 smaller = _smaller(configuration)
                 if smaller is None:
-                    raise BackendLimit(
-                        f"plan: backend 'triton' has no room on this GPU for layers {network.plan.widest} wide in "
-                        f"{theta.dtype} with these derivatives ({error}); narrower layers, fewer derivatives, float32 "
-                        "or backend 'reference' would work"
-                    ) from error
-                configuration = network.configurations[key] = smaller
+                    remedies = "narrower layers, fewer derivatives, float32"
+                    raise _no_room(network.plan, theta, str(error), remedies) from error
+                configuration = known[own] = smaller
+
+    def _likely(self, network: _Network, mode: Mode, channels: int, theta: Tensor) -> Configuration:
+        """The first configuration that may fit."""
+        room = machine.room_for_program(theta.device)
+        if room is None:
+            return network.configuration
+        chip, dtype = chip_name(theta.device), theta.dtype
+        needed = partial(least_shared, network.layout, channels, mode, chip=chip)
+        configuration: Configuration | None = network.configuration
+        while configuration is not None and needed(configuration, dtype) > room:
+            last, configuration = configuration, _smaller(configuration)
+        if configuration is not None:
+            return configuration
+        narrower = (network.plan.widest >> k for k in range(1, 5) if needed(last, dtype, halvings=k) <= room)
+        remedies = [f"layers {next(narrower, 'much less')} wide"]
+        others = {"float32": (last, torch.float32), "precision 'ieee'": (replace(last, precision=IEEE), dtype)}
+        remedies += [remedy for remedy, other in others.items() if other != (last, dtype) and needed(*other) <= room]
+        reason = f"it takes {needed(last, dtype)} bytes of shared memory, and there are {room}"
+        raise _no_room(network.plan, theta, reason, ", ".join(remedies))
 
     def _remember(self, key: tuple[Any, ...], owners: Sequence[Any], make: Callable[[], Result]) -> Result:
         """What ``make`` gives, once for these owners (by identity), for as long as all of them live."""
@@ -327,6 +354,13 @@ def _at(device: torch.device) -> Iterator[None]:
     else:
         with _INTERPRETER:
             yield
+
+
+def _no_room(plan: Plan, theta: Tensor, reason: str, remedies: str) -> BackendLimit:
+    return BackendLimit(
+        f"plan: backend 'triton' has no room on this GPU for layers {plan.widest} wide in {theta.dtype} with these "
+        f"derivatives ({reason}); {remedies} or backend 'reference' would work"
+    )
 
 
 def _smaller(configuration: Configuration) -> Configuration | None:

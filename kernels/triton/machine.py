@@ -72,6 +72,16 @@ def why_not_gpu(device: torch.device | None) -> str | None:
 
 
 @cache
+def room_for_program(device: torch.device) -> int | None:
+    """Bytes of shared memory that a program may have there; None where there is no chip."""
+    if device.type != "cuda" or is_interpreted():
+        return None
+    index = torch.cuda.current_device() if device.index is None else device.index
+    properties = import_module("triton").runtime.driver.active.utils.get_device_properties(index)
+    return int(properties["max_shared_mem"])
+
+
+@cache
 def why_not_build() -> str | None:
     """None if what launches a kernel can be built: Triton compiles a few lines of C for every one of them."""
     if os.name == "nt":  # Triton for Windows brings a compiler

@@ -11,6 +11,7 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
+from ..compiling import say_compiling
 from ..language.channels import ChannelSet
 from ..language.program import Program
 from .configuration import Configuration, lanes
@@ -134,6 +135,17 @@ def kernel_source(
     return "\n".join([HEADER, "", *functions, "", f"@triton.jit(do_not_specialize={counts!r})", *lines, ""])
 
 
+# What was launched in this process: functions, which live as long as it anyway (`module_of`), with their constants.
+_KNOWN: set[tuple[Any, ...]] = set()
+
+
+def _announce(kernel: tuple[Any, ...]) -> None:
+    """Triton compiles at the first launch, unless it finds the kernel in its cache."""
+    if kernel not in _KNOWN:
+        _KNOWN.add(kernel)
+        say_compiling()
+
+
 class PointKernel:
     """One operation on one network: source, and launches with given tensors."""
 
@@ -152,7 +164,7 @@ class PointKernel:
         self.text = kernel_source(layout, groups, mode, n_unknown, weights.gather.terms, need_x, is_stacked)
         self.name = kernel_name(layout, groups, mode)
         self.function = getattr(module_of(self.text), self.name)
-        self._weights, self._configuration = weights, configuration
+        self._weights, self._configuration, self._is_known = weights, configuration, False
         self.row = layout.n_packed + n_unknown + 1
         self._constants: dict[str, Any] = {
             "BLOCK": configuration.block,
@@ -183,6 +195,11 @@ class PointKernel:
         counts: bool = False,
     ) -> None:
         """``tiles``: of the source, see `Weights`; ``data``: (points, columns, number of points) of every group."""
+        if not self._is_known:
+            _announce(
+                (self.function, *self._constants.values(), self._configuration.warps, source.dtype, source.device)
+            )
+            self._is_known = True
         own: list[Any] = [value for group in data for value in group]
         gather, configuration = self._weights.gather, self._configuration
         self.function[(table.shape[0],)](

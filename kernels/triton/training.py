@@ -194,7 +194,8 @@ class StepKernels:
             # Blocks with a good gradient may have counted the failed step.
             done = counters[STEP.value] - 1
             if done > start or state.good is not None:
-                self._put(state, *self.kept[done % 2].split([1, 2]))
+                kept = self.kept[done % 2]
+                self._put(state, kept[0], kept[1:])
                 state.step, state.good = done - 1, None
             return TrainReport(read(self.history[row : row + done - start]), failure)
         if done > start:
@@ -204,9 +205,8 @@ class StepKernels:
         return TrainReport(read(self.history[row : row + done - start]), None)
 
     def _put(self, state: AdamState, parameters: Tensor, moments: Tensor) -> None:
-        theta, coefficients = parameters.view(-1).split([self.n_theta, self.n_unknown])
-        state.theta.copy_(theta)
-        state.coefficients.copy_(coefficients)
+        state.theta.copy_(parameters[: self.n_theta])
+        state.coefficients.copy_(parameters[self.n_theta :])
         state.first_moment.copy_(moments[0])
         state.second_moment.copy_(moments[1])
 

@@ -1,4 +1,7 @@
-"""``psinn-fast doctor | solve | discover | run | reproduce | profile``. Progress goes to stderr, results to stdout."""
+"""``psinn-fast doctor | solve | compile | discover | run | reproduce | profile``.
+
+Progress goes to stderr, results to stdout.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from typing import Any
 
 import torch
 
+from ..ahead import compile_kernels
 from ..building import Network, build_network
 from ..console import complain, leave_pipe, open_streams, say
 from ..devices import find_device, named_device
@@ -168,6 +172,21 @@ def _solve(options: argparse.Namespace) -> int:
         if solution.allowed:
             say(f"relative errors that the residuals allow: {solution.allowed}")
         say(f"status: {solution.status} ({solution.stopped_by})")
+    return 0
+
+
+def _compile(options: argparse.Namespace) -> int:
+    problem = chosen_problem(options)
+    find_device(named_device(options.device))  # before anything else
+    options.warmup = options.steps if "+" in options.optimizer else None
+    found = compile_kernels(
+        problem, chosen_network(problem, options), _optimizer(options), options.precision,
+        None if options.no_scaling else "auto",
+    )  # fmt: skip
+    if options.json:
+        say(to_json({"problem": problem.name, **found._asdict()}))
+    else:
+        say(f"{problem.name}: {found.kernels} kernels ready in {found.seconds:.1f} s; later runs find them compiled")
     return 0
 
 
@@ -345,6 +364,6 @@ def _student(problem: Problem, options: argparse.Namespace) -> StudentSettings |
 
 
 _COMMANDS = {
-    "doctor": _doctor, "solve": _solve, "discover": _discover, "run": _run, "reproduce": _reproduce,
-    "profile": _profile,
+    "doctor": _doctor, "solve": _solve, "compile": _compile, "discover": _discover, "run": _run,
+    "reproduce": _reproduce, "profile": _profile,
 }  # fmt: skip

@@ -50,6 +50,16 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     one.add_argument("--seconds", type=float, metavar="S", help="stop after this time")
     one.set_defaults(command=commands["solve"])
 
+    ahead = parsers.add_parser("compile", help="compile a problem's kernels for a GPU, before it is trained there")
+    _which_problem(ahead)
+    network_options(ahead)
+    _device(ahead, "for which they are compiled", "cuda")
+    _numbers(ahead)
+    ahead.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s")
+    ahead.add_argument("--dtype", choices=DTYPES, help="default: float32 for adam, else float64")
+    ahead.add_argument("--json", action="store_true", help="print one JSON object")
+    ahead.set_defaults(command=commands["compile"], steps=2, lr=None, milestones=None, seed=None)
+
     find = parsers.add_parser("discover", help="find the relation matrix R, and what speaks for it")
     _any_problem(find)
     find.add_argument("--teacher", metavar="FILE", help="a weights.safetensors to distil, beside the networks trained")
@@ -106,12 +116,16 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
 
 def problem_options(parser: argparse.ArgumentParser) -> None:
     """What `chosen_problem` reads, and where and how it is computed."""
-    parser.add_argument("problem", metavar="PROBLEM", help=", ".join(PROBLEMS))
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. nu=0.04/pi")
+    _which_problem(parser)
     parser.add_argument("--backend", default="auto", help="auto, or one that doctor names (default: %(default)s)")
     parser.add_argument("--seed", type=int, metavar="S", help="of the initial weights (default: 0)")
     parser.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _which_problem(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("problem", metavar="PROBLEM", help=", ".join(PROBLEMS))
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="e.g. nu=0.04/pi")
 
 
 def _any_problem(parser: argparse.ArgumentParser) -> None:
@@ -130,9 +144,19 @@ def network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layers", metavar="2,8,8,16,1", help="for pinn and pinn-post: layer sizes")
 
 
-def _device(parser: argparse.ArgumentParser, what: str) -> None:
+def _device(parser: argparse.ArgumentParser, what: str, default: str = "cpu") -> None:
     parser.add_argument(
-        "--device", default="cpu", metavar="D", help=f"cpu, cuda or e.g. cuda:1, {what} (default: %(default)s)"
+        "--device", default=default, metavar="D", help=f"cpu, cuda or e.g. cuda:1, {what} (default: %(default)s)"
+    )
+
+
+def _numbers(parser: argparse.ArgumentParser) -> None:
+    """In which numbers it is computed."""
+    parser.add_argument(
+        "--no-scaling", action="store_true", help="networks see coordinates, fields and residuals as they are"
+    )
+    parser.add_argument(
+        "--precision", choices=OFFERED, help="of products in float32, where the GPU knows another (default: ieee)"
     )
 
 
@@ -141,12 +165,7 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, metavar="N", help="steps of each network (default: the problem's)")
     parser.add_argument("--lr", type=float, metavar="R", help="learning rate (default: the problem's)")
     _device(parser, "where networks are trained")
-    parser.add_argument(
-        "--no-scaling", action="store_true", help="networks see coordinates, fields and residuals as they are"
-    )
-    parser.add_argument(
-        "--precision", choices=OFFERED, help="of products in float32, where the GPU knows another (default: ieee)"
-    )
+    _numbers(parser)
     parser.set_defaults(continued="continue with --resume")
     parser.add_argument("--resume", action="store_true", help="continue the run whose checkpoint is in --out")
 

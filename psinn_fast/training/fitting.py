@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from ..fusing.fused import Fused
 from ..kernels import get_backend
+from ..kernels.compiling import told_of_compiling
 from ..kernels.errors import InputError
 from ..networks.mlp import PsiMLP
 from ..problem.checks.missing_conditions import missing_conditions
@@ -28,6 +29,7 @@ from .judging import judged
 from .optimisers.adam import Adam
 from .optimisers.named import chosen_optimizers
 from .options import Options, chosen_options
+from .progress import say_that_it_compiles
 from .protocol import Optimizer
 from .result import FitResult, TrainingInterrupted, give
 from .trainer import Trainer
@@ -175,7 +177,8 @@ def trained(
         problem, net, optimizers, engine, options.backend, coefficients, options.regularizer, seconds, checkpoint,
         options.resume, identity or {}, options.progress, title or problem.name, callbacks, chosen,
     )  # fmt: skip
-    with trainer.interrupt as interrupt:
+    line = say_that_it_compiles if options.progress else None
+    with trainer.interrupt as interrupt, told_of_compiling(line):
         result = judged(trainer.train(), problem, known)
         try:
             callbacks.on_end(result)

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import math
 import sys
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO, cast
 
-from ..console import Forgiving
+from ..console import Forgiving, complain
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+
+COMPILING = "compiling kernels"
 
 
 def _bar(stream: TextIO) -> Progress:
@@ -67,3 +71,14 @@ class TrainingProgress:
     def update(self, step: int, note: str) -> None:
         if self._bar is not None:
             self._bar.update(self._task, completed=step, note=note)
+
+    def say_at_once(self, note: str) -> None:
+        """Before work in which the thread that draws the bar may not get to run."""
+        if self._bar is not None:
+            self._bar.update(self._task, note=note, refresh=True)
+
+
+@cache
+def say_that_it_compiles() -> None:
+    """A line on stderr, once in a process, where kernels are compiled and there is no bar to say so."""
+    complain(f"{COMPILING}: the first run of a network and problem takes longer")

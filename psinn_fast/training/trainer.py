@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..kernels import at_work, products_at_work
+from ..kernels.compiling import told_of_compiling
 from ..kernels.contract import Backend
 from ..kernels.errors import CheckpointError, CheckpointWarning, DivergedError, PsinnFastError, TrainingError, one_line
 from ..kernels.language.regularizer import Regularizer
@@ -32,7 +33,7 @@ from .history import History, log_interval
 from .identity import run_identity, trained_by
 from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
-from .progress import TrainingProgress, progress_note
+from .progress import COMPILING, TrainingProgress, progress_note
 from .protocol import Failure, Moment, Optimizer, Run, Task
 from .result import Ending, FitResult, Verdict, give
 from .stability import errors_allowed
@@ -205,7 +206,10 @@ class Trainer:
         every = log_interval(most)
         title = self.title if len(self.optimizers) == 1 else f"{self.title} {optimizer.name}"
         note = ""
-        with TrainingProgress(title, most, self.progress) as self._bar:
+        with (
+            TrainingProgress(title, most, self.progress) as self._bar,
+            told_of_compiling(partial(self._bar.say_at_once, COMPILING) if self.progress else None),
+        ):
             if run.step:  # it is resumed, and may have nothing left to do
                 self._bar.update(run.step, note)
             while run.step < most:
@@ -229,6 +233,7 @@ class Trainer:
                 if self._file.is_due(self._clock):
                     self._publish(run)
             self._look(run)
+            self._bar.update(run.step, note)  # that something was compiled for it is over
         return "done", "steps"
 
     def _concluded(self, run: Run, ended: str, stopped_by: str) -> FitResult:

@@ -98,6 +98,7 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
         (["discover", "laplace", "--tests", "problem,magic"], "tests: expected one of ['problem', 'teacher', 'stud"),
         (["discover", "laplace", "--seeds", "1"], "seeds: expected an integer >= 2"),
         (["solve", "laplace", "--optimizer", "gauss-newton", "--lr", "1"], "lr: has no meaning for optimizer 'gauss-n"),
+        (["compile", "laplace", "--device", "gpu"], "device: expected 'cpu', 'cuda' or e.g. 'cuda:1', got 'gpu'"),
         (["run", "laplace", "--optimizer", "gauss-newton", "--paper"], "paper: the paper trains by Adam"),
         (["run", "laplace", "--strength", "-1"], "strength: expected a finite number >= 0, got -1.0"),
     ],
@@ -105,7 +106,7 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
 def test_bad_input_is_one_line_and_exit_code_2(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    short = [] if "--steps" in arguments or "discover" in arguments else ["--steps", "1"]
+    short = [] if {"--steps", "discover", "compile"} & set(arguments) else ["--steps", "1"]
     assert main([*arguments, *short]) == 2
     printed = capsys.readouterr()
     assert message in printed.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -21,6 +22,11 @@ PROCESSORS = (76, 108, 128, 132, 170)
 SHAPES = ((16, 2), (8, 4), (4, 8), (16, 7))
 
 
+@cache
+def laplace() -> list[Term]:
+    return get_problem("laplace").terms(torch.float32)
+
+
 def lengths(schedule: Schedule, terms: list[Term], block: int) -> list[float]:
     """Of all programs, in the order of the grid."""
     spans = (schedule.table[:, 2] - schedule.table[:, 1]).tolist()
@@ -31,7 +37,7 @@ def lengths(schedule: Schedule, terms: list[Term], block: int) -> list[float]:
 @pytest.mark.parametrize("processors", PROCESSORS)
 @pytest.mark.parametrize(("block", "per_processor"), SHAPES)
 def test_laplace_on_a_chip(processors: int, block: int, per_processor: int) -> None:
-    terms, wave = get_problem("laplace").terms(torch.float32), processors * per_processor
+    terms, wave = laplace(), processors * per_processor
     schedule = make_schedule(terms, grouped(terms)[1], block, wave)
     found = lengths(schedule, terms, block)
     assert len(found) <= wave

@@ -13,6 +13,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import torch
+from torch._C._autograd import _profiler_enabled
 
 PREFIX = "psinn::"
 # NVIDIA's tools set the first two in programs that they start; the third is for those that attach otherwise.
@@ -20,12 +21,13 @@ LISTENERS = ("NVTX_INJECTION64_PATH", "CUDA_INJECTION64_PATH", "PSINN_FAST_NVTX"
 HAS_NVTX = torch.version.cuda is not None and any(os.environ.get(name) for name in LISTENERS)
 
 _NOBODY: AbstractContextManager[None] = nullcontext()
-Taken, Given = ParamSpec("Taken"), TypeVar("Given")
+Taken = ParamSpec("Taken")
+Given = TypeVar("Given")
 
 
 def label(text: str) -> AbstractContextManager[None]:
     """What is done within has this name in whichever profiler is watching."""
-    return _written(text) if HAS_NVTX or torch.autograd._profiler_enabled() else _NOBODY
+    return _written(text) if HAS_NVTX or _profiler_enabled() else _NOBODY
 
 
 def labelled(operation: Callable[Taken, Given]) -> Callable[Taken, Given]:
@@ -34,7 +36,7 @@ def labelled(operation: Callable[Taken, Given]) -> Callable[Taken, Given]:
 
     @wraps(operation)
     def run(*arguments: Taken.args, **named: Taken.kwargs) -> Given:
-        if not (HAS_NVTX or torch.autograd._profiler_enabled()):
+        if not (HAS_NVTX or _profiler_enabled()):
             return operation(*arguments, **named)
         backend: Any = arguments[0]
         with _written(f"{name} ({backend.name})"):
@@ -46,10 +48,10 @@ def labelled(operation: Callable[Taken, Given]) -> Callable[Taken, Given]:
 @contextmanager
 def _written(text: str) -> Iterator[None]:
     if HAS_NVTX:
-        torch.cuda.nvtx.range_push(PREFIX + text)
+        torch.cuda.nvtx.range_push(PREFIX + text)  # type: ignore[no-untyped-call]
     try:
         with torch.profiler.record_function(PREFIX + text):
             yield
     finally:
         if HAS_NVTX:
-            torch.cuda.nvtx.range_pop()
+            torch.cuda.nvtx.range_pop()  # type: ignore[no-untyped-call]

@@ -40,10 +40,10 @@ def _blocks(boundary: Boundary) -> str:
 def _derivatives(groups: Sequence[tuple[ChannelSet, Program | None]]) -> list[str]:
     read: dict[str, int] = {}
     for channels, program in groups:
-        positions = range(len(channels))
+        positions = set(range(len(channels)))
         if program is not None:
-            positions = sorted({kind.channel for kind in program.inputs if isinstance(kind, Jet)})
-        for position in positions:
+            positions = {kind.channel for kind in program.inputs if isinstance(kind, Jet)}
+        for position in sorted(positions):
             channel = channels.channels[position]
             read[_derivative(channel, channels.n_inputs)] = channel_order(channel)
     read.pop("", None)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from torch.autograd import DeviceType
+from torch._C._autograd import DeviceType
 
 from psinn_fast.cli.commands import main
 from psinn_fast.cli.profiling import Profile, Timed, further, on_gpu

@@ -21,21 +21,27 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 
+from psinn_fast.kernels.reference.backend import ReferenceBackend
+
 from .check import check
 from .compiled import FormStep, WholeStep
 from .formulations import FORMULATIONS
-from .gpu import counters, sanitizer, suite, worker
+from .gpu import counters, first, sanitizer, steps, suite, worker
 from .gpu.bars import bars
-from .gpu.cases import case_of
+from .gpu.cases import case_of, structures
 from .gpu.checkout import ROOT, link_tree
+from .gpu.expected import NAMES, emulated, estimated
 from .gpu.jobs import NO_TIME, Job, run_jobs
 from .gpu.lines import Lines
 from .gpu.peers import INNER_STEPS, CapturedStep
-from .gpu.settings import CHECKS, SECTIONS, TIMINGS, Settings, Task
+from .gpu.pytest_rows import FIRST
+from .gpu.settings import CHECKS, MINUTES, OPTIONAL, SECTIONS, TIMINGS, Settings, Task, weights
 from .gpu.table import table
+from .static.cases import CASES as STATIC_CASES
 
 TRITON = importlib.util.find_spec("triton")
 QUICK = Settings(quick=True, interpret=True)
+WHOLE = Settings(interpret=True)
 # A program of three tasks, the second of which is given; it goes on behind what its lines have.
 PROGRAM = """
 import os, sys, time
@@ -166,12 +172,12 @@ def test_smoke_gpu_every_section(tmp_path: Path, capsys: pytest.CaptureFixture[s
         kind in row for rows in sections.values() for row in rows.values() for kind in ("failure", "left_out")
     )
     assert len(sections["tests"]) == 2
-    assert all(row["met"] for row in sections["accuracy"].values())
-    steps = sections["steps"]
-    assert {row["peer"] for row in steps.values()} == {
+    assert all(row["met"] for name in ("first", "accuracy") for row in sections[name].values())
+    measured = sections["steps"]
+    assert {row["peer"] for row in measured.values()} == {
         "ours", "nested", "taylor", "taylor, graph", "compiled, reduce-overhead", "compiled, graph", "jax"
     }  # fmt: skip
-    for row in steps.values():
+    for row in measured.values():
         if "absent" not in row:
             assert row["gradient_error"] < 1e-5
             assert 0 < row["microseconds_per_step"]["median"] < math.inf
@@ -291,11 +297,11 @@ def test_smoke_gpu_sanitizer(
     summary: str, status: int, met: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path, "compute-sanitizer", f"========= tool\n========= {summary}", status, monkeypatch)
-    first, second, *_ = sanitizer.tasks(Settings())
-    row = first.run({})
+    one, second, *_ = sanitizer.tasks(Settings())
+    row = one.run({})
     assert row["met"] is met
     assert row["summary"] in summary
-    found = {bar["name"]: bar for bar in bars({"sanitizer": {first.key: row, second.key: {"failure": "stopped"}}})}
+    found = {bar["name"]: bar for bar in bars({"sanitizer": {one.key: row, second.key: {"failure": "stopped"}}})}
     assert found["compute-sanitizer memcheck: runs with findings"]["met"] is met
     assert found["compute-sanitizer racecheck: runs with findings"]["measured"] is None
 
@@ -312,14 +318,83 @@ def test_smoke_gpu_counters_are_read() -> None:
     output = (
         "==PROF== Connected\n"
         '"ID","Kernel Name","dram__bytes.sum","launch__registers_per_thread","smsp__inst_executed.sum"\n'
-        '"","","Kbyte","register/thread","inst"\n'
-        '"0","run","1,234.5","255","n/a"\n'
+        '"","","byte","register/thread","inst"\n'
+        '"0","psinn_loss_2_8_1_lap","1,234.5","255","n/a"\n'
+        '"1","psinn_loss_2_8_1_lap","2,000","255","7"\n'
+        "==WARNING== something\n"
     )
-    assert counters.counters(output) == {
-        "dram__bytes.sum [Kbyte]": 1234.5,
-        "launch__registers_per_thread [register/thread]": 255,
-    }
-    assert counters.counters("==ERROR== No permission") == {}
+    assert counters.counters(output) == [
+        {"dram__bytes.sum": 1234.5, "launch__registers_per_thread": 255},
+        {"dram__bytes.sum": 2000, "launch__registers_per_thread": 255, "smsp__inst_executed.sum": 7},
+    ]
+    assert counters.counters("==ERROR== No permission") == []
+
+
+def test_smoke_gpu_the_emulator_is_compared_with_counters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a point costs is the difference of two launches; tiles have to be the same."""
+    monkeypatch.setattr(counters, "chip", lambda settings: "sm_90")
+    known = emulated("dense-32", "ieee", "sm_90")
+    assert known is not None
+    entry = SimpleNamespace(block=known["block"], warps=known["warps"])
+    monkeypatch.setattr(counters, "entry_for", lambda *_: entry)
+    few, many = counters.POINTS
+    passes = 1.1 * known["per_point"]["wavefronts"]
+    launches = [
+        {counters.WAVEFRONTS: 5000 + n * passes, counters.CONFLICTS: 70.0 + 2 * n, "dram__bytes.sum": 1.0}
+        for n in (few, many)
+    ]
+    row = counters.compared(launches, "dense-32", "ieee", WHOLE)
+    assert row["ratio"] == pytest.approx(1.1)
+    assert row["conflicts_per_point"] == pytest.approx(2)
+    assert row["emulated"]["commit"]
+    bar = {bar["name"]: bar for bar in bars({"counters": {"dense-32/ieee": row}})}[
+        "passes through shared memory, largest error of the emulator"
+    ]
+    assert (bar["measured"], bar["met"]) == (pytest.approx(0.1), True)
+    assert "ratio 1.100" in table(
+        {"sections": {"counters": {"dense-32/ieee": row | {"launches": launches}}}, "bars": []}
+    )
+    entry.warps *= 2
+    assert "warps, not" in counters.compared(launches, "dense-32", "ieee", WHOLE)["emulated"]
+    monkeypatch.setattr(counters, "chip", lambda settings: "sm_75")
+    assert counters.compared(launches, "dense-32", "ieee", WHOLE)["emulated"] == "nothing for sm_75"
+
+
+def test_smoke_gpu_what_is_known_without_a_chip_is_of_the_same_networks() -> None:
+    static = {case.name: case for case in STATIC_CASES if case.problem == "laplace"}
+    for name, own in NAMES.items():
+        assert structures(quick=False)[name].layers == static[own].structure().layers
+        assert emulated(name, "ieee", "sm_90")
+    card, microseconds = estimated("dense-32", "ieee", "sm_90", 10_201) or ("", 0.0)
+    assert card == "H100 SXM"
+    assert microseconds > 0
+    assert estimated("dense-32", "ieee", "sm_90", 1_000) is None
+
+
+def test_smoke_gpu_a_recorded_run_that_leaves_out_a_step_is_noticed() -> None:
+    case = case_of("dense-4", 15, QUICK)
+    whole, short = (first.moved(ReferenceBackend(), case, n, torch.float64)[0] for n in (first.STEPS, first.STEPS - 1))
+    assert first.error(short, whole) > 10 * first.BAR
+    (single,) = first.moved(ReferenceBackend(), case, first.STEPS, torch.float32)
+    assert first.error(single, whole) < first.BAR
+
+
+def test_smoke_gpu_in_less_time_comes_what_matters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The essential sections have all of it, and each of them begins with what bars are about."""
+    few, whole = weights(4), weights(MINUTES)
+    assert {name for name, share in few.items() if not share} == set(OPTIONAL)
+    assert all(whole.values())
+    assert list(TIMINGS)[:3] == ["machine", "counters", "steps"]
+    ways = {"features first": MagicMock(), "points first": MagicMock()}
+    monkeypatch.setattr(steps, "families", lambda case, settings: {"nested": {"usual": MagicMock()}, "jax": ways})
+    keys = [task.key for task in steps.tasks(WHOLE)]
+    assert len(set(keys)) == len(keys)
+    kernels = [(name, "ieee") for name in steps.BARRED] + [("dense-32", "tf32x3"), ("psi-32", "tf32x3")]
+    for start, points in ((0, 10_201), (5, 1_000_000)):
+        assert sorted(keys[start : start + 5]) == sorted(f"{name}@{points}/ours/{kind}" for name, kind in kernels)
+    main = "dense-32@10201"
+    assert keys[10:13] == [f"{main}/nested/usual", f"{main}/jax/features first", f"{main}/jax/points first"]
+    assert (ROOT / "tests" / "kernels" / "triton" / f"{FIRST}.py").exists()
 
 
 def test_smoke_gpu_results_name_no_folders() -> None:

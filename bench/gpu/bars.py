@@ -18,6 +18,10 @@ def bars(sections: Sections) -> list[Row]:
 
 
 def _bars(sections: Sections) -> Iterator[Row]:
+    graphs = sections.get("first", {}).values()
+    right = sum(row.get("met", False) for row in graphs)
+    begun = sum("left_out" not in row for row in graphs)
+    yield _bar("recorded training runs that are wrong", begun - right if begun else None, at_most=0, passed=right)
     tests = sections.get("tests", {})
     wrong = sum("failure" in row or "left_out" in row for row in tests.values())
     passed = sum(not {"failure", "left_out", "skipped"} & row.keys() for row in tests.values())
@@ -42,6 +46,13 @@ def _bars(sections: Sections) -> Iterator[Row]:
     yield _bar("dense-32, speed-up over eager nested autograd", _first(peers, "nested"), at_least=150)
     seconds = sections.get("problems", {}).get("train/dense-32", {}).get("seconds")
     yield _bar("dense-32, 80,000 steps, s", seconds, at_most=2.5)
+
+    ratios = {key: row["ratio"] for key, row in sections.get("counters", {}).items() if "ratio" in row}
+    worst = max((abs(ratio - 1) for ratio in ratios.values()), default=None)
+    yield _bar("passes through shared memory, largest error of the emulator", worst, at_most=0.15, passed=len(ratios))
+    factors = [row["estimated"]["ratio"] for row in sections.get("steps", {}).values() if "estimated" in row]
+    worst = max((max(factor, 1 / factor) for factor in factors), default=None)
+    yield _bar("a step's time, largest factor to the model's estimate", worst, at_most=1.5, passed=len(factors))
 
     share = sections.get("share", {}).get(f"dense-32@{MOST}", {}).get("share_of_peak", {}).get("median")
     yield _bar("dense-32 at 1e6 points, share of the multiply-adds", share, at_least=0.4)

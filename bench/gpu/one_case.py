@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import torch
 
+from bench.cases import Case
 from psinn_fast.kernels.triton.backend import TritonBackend
 
 from .accuracy import KERNELS, outcome
 from .cases import case_of, structures
-from .ours import ours
 from .settings import Settings
 
 
@@ -21,7 +21,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("kernels", nargs="*", choices=KERNELS)
     parser.add_argument("--networks", nargs="+", choices=structures(quick=False), default=["psi-32"])
     parser.add_argument("--points", type=int, default=200)
-    parser.add_argument("--evaluations", type=int, default=0, help="also so many losses with gradients")
+    parser.add_argument("--precision", choices=("ieee", "tf32x3"), default="ieee")
+    parser.add_argument(
+        "--residual", type=int, nargs="+", default=[], metavar="N",
+        help="also the residual term alone, on each of these numbers of points, loss and gradient",
+    )  # fmt: skip
     parser.add_argument("--limit", type=int, default=300, help="seconds; then it ends itself, whatever its parent does")
     parser.add_argument("--interpret", action="store_true")
     options = parser.parse_args(arguments)
@@ -29,10 +33,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = Settings(interpret=options.interpret)
     for network in options.networks:
         case = case_of(network, options.points, settings)
+        backend = TritonBackend(options.precision)
         for kernel in options.kernels:
-            outcome(kernel, TritonBackend(), case, torch.float32, steps=1)  # one step needs no CUDA graph
-        for _ in range(options.evaluations):
-            ours(case).loss_and_gradient()
+            outcome(kernel, backend, case, torch.float32, steps=1)  # one step needs no CUDA graph
+        for points in options.residual:
+            residual(backend, case_of(network, points, settings))
+
+
+def residual(backend: TritonBackend, case: Case) -> None:
+    net, term = case.network(), case.terms()[0]
+    theta = net.theta.detach()
+    backend.loss_and_gradient(net.plan, theta, theta.new_empty(0), [term], theta.new_ones(1))
 
 
 if __name__ == "__main__":

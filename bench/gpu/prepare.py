@@ -12,27 +12,41 @@ from bench.peers import OursStep
 from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.kernels.triton.configuration import Configuration, Entry
 
-from .cases import case_of, cases, key_of, sizes
+from .cases import case_of, cases, key_of
+from .counters import KERNELS
 from .lines import Row
+from .one_case import residual
 from .peers import Make, families
 from .problems import RUNS, first_steps, problem_and_network
 from .settings import Settings, Task
 from .tuning import PROGRAMS, configuration, networks, shapes
 
 COMPILED = ("compiled, graph", "compiled, reduce-overhead")
+# Points; how many does not matter.
+COUNTED = 1_000
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """The first case's peers, configurations, the problems, the peers of the other cases."""
+    """What is counted, the first case's peers, configurations, the problems, the peers of the other cases."""
     first, *others = [case for case in cases(settings) if case.structure is None]
-    # Triton compiles for multiples of 16 points apart: configurations come once for each of the sizes that are tuned.
-    near, far = ([*_configurations(points, settings)] for points in (*sizes(settings), first.points)[:2])
+    # Other numbers of points are no other kernel.
+    configurations = _configurations(first.points, settings)
     problems = [
         Task(f"{problem}/{method}", partial(_problem, problem, method, settings), limit=150)
         for problem, method in ([] if settings.quick else RUNS)
     ]
     other = [task for case in others for task in _peers(case, settings, COMPILED[:1])]
-    return [*_peers(first, settings, COMPILED), *near, *problems, *([] if settings.quick else far), *other]
+    counted = [] if settings.quick else [
+        Task(f"counters/{network}/{precision}", partial(_residual, network, precision, settings), limit=150)
+        for network, precision in KERNELS
+    ]  # fmt: skip
+    return [*counted, *_peers(first, settings, COMPILED), *configurations, *problems, *other]
+
+
+def _residual(network: str, precision: str, settings: Settings, done: Mapping[str, Row]) -> Row:
+    """The kernel whose counters are read: of one term, not of five."""
+    residual(TritonBackend(precision), case_of(network, COUNTED, settings))
+    return {}
 
 
 def _configurations(points: int, settings: Settings) -> Iterator[Task]:

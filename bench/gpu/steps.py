@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+import numpy as np
 import torch
 
 from bench.cases import Case
@@ -13,6 +14,7 @@ from bench.timing import spread
 
 from .cases import case_of, cases, key_of, sizes, structures
 from .clock import time_blocks
+from .expected import chip, estimated
 from .lines import Row
 from .ours import ours
 from .peers import Make, families, why_absent
@@ -21,28 +23,35 @@ from .tuning import networks
 
 # A call of `train` costs more than its steps; training calls it rarely.
 OWN_WEIGHT = 2.0
+# Networks that bars are about.
+BARRED = ("dense-32", "psi-32", "two-32")
 # Seconds: compilers that were not prepared take most of it.
 PEER_LIMIT = 120.0
 
 
 def tasks(settings: Settings) -> list[Task]:
-    """By what matters: our own in the bars' sizes, the peers in the bars' case, and then all others."""
-    wanted = [(case, "ieee") for case in cases(settings)]
-    wanted += [
-        (case_of(name, points, settings), precision)
-        for name, precision in networks(settings)
-        for points in sizes(settings)[:2]
-        if precision != "ieee"
-    ]
+    """By what matters: our own in the bars' cases, each peer once in the first of them, its other forms, all others."""
+    names = list(structures(settings.quick))
+    # By points; of each both precisions, of the networks that bars are about first.
+    pairs = sorted(networks(settings), key=lambda pair: names.index(pair[0]) >= len(BARRED))
     own = [
         Task(f"{key_of(case)}/ours/{precision}", partial(_ours, case, precision, settings))
-        for case, precision in wanted
+        for points in sizes(settings)
+        for name, precision in pairs
+        for case in [case_of(name, points, settings)]
+        if precision == "ieee" or points in sizes(settings)[:2]
     ]
     peers = _peers(settings)
-    first = key_of(cases(settings)[0])
-    sooner = [task for task in own if any(f"@{points}/" in task.key for points in sizes(settings)[:2])]
-    sooner += [task for task in peers if task.key.startswith(f"{first}/")]
-    return sooner + [task for task in (*own, *peers) if task not in sooner]
+    barred = [task for task in own if task.key.split("@")[0] in BARRED and _points(task) in sizes(settings)[:2]]
+    first = [task for task in peers if task.key.startswith(f"{key_of(cases(settings)[0])}/")]
+    once = list({task.key.split("/")[1]: task for task in reversed(first)}.values())[::-1]
+    ordered = dict.fromkeys(task.key for task in (*barred, *once, *first, *own, *peers))
+    by_key = {task.key: task for task in (*own, *peers)}
+    return [by_key[key] for key in ordered]
+
+
+def _points(task: Task) -> int:
+    return int(task.key.split("/")[0].split("@")[1])
 
 
 def _peers(settings: Settings) -> list[Task]:
@@ -72,13 +81,20 @@ def _ours(case: Case, precision: str, settings: Settings, done: Mapping[str, Row
     step = ours(case, precision)
     error = check(step, case)
     times = time_blocks({"ours": step}, settings, {"ours": OWN_WEIGHT})["ours"]
-    return {
+    row: Row = {
         **_description(case),
         "peer": "ours",
         "form": precision,
         "gradient_error": error,
         "microseconds_per_step": spread(times * 1e6),
     }
+    if settings.device == "cuda" and (known := estimated(case.name, precision, chip(settings), case.points)):
+        row["estimated"] = {
+            "card": known[0],
+            "microseconds": known[1],
+            "ratio": float(np.median(times) * 1e6) / known[1],
+        }
+    return row
 
 
 def _peer(case: Case, ways: Mapping[str, Make], peer: str, settings: Settings, done: Mapping[str, Row]) -> Row:

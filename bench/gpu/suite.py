@@ -22,10 +22,11 @@ from .bars import bars
 from .checkout import ROOT, link_tree
 from .jobs import Job, run_jobs
 from .lines import Lines, Row
-from .settings import CHECKS, SECTIONS, TIMINGS, Settings
+from .settings import CHECKS, MINUTES, SECTIONS, TIMINGS, Settings
 from .table import shortened, table
 
-# Of the second folder those with "triton" in their names: the contract is tested on every backend.
+# Of the second folder those with "triton" in their names: the contract is tested on every backend. Training comes first
+# (pytest_rows.py).
 TESTS = ("tests/kernels/triton", "tests/contract")
 TUNED = "gpu_tuning.json"
 # Of the time: the checks and compilations, which run side by side. The timings have the rest, and what these leave.
@@ -57,9 +58,12 @@ def _run(options: argparse.Namespace) -> int:
         ends = started + 60 * options.minutes
         # Results without the machine they are from are none.
         timings = [section for section in TIMINGS if section in (*options.sections, "machine")]
-        share = CHECKS_SHARE if len(timings) > 1 else CHECKS_SHARE_ALONE
+        share = 1.0 if options.quick else CHECKS_SHARE if len(timings) > 1 else CHECKS_SHARE_ALONE
         checked = started + 60 * options.minutes * share
-        stages = ((_checks(options, work, checked), checked), (_timings(options, work, timings, ends), ends))
+        # A quick run, which times nothing, does all in one.
+        both = timings if options.quick else []
+        stages = [(_checks(options, work, checked, both), checked)]
+        stages += [] if both else [(_timings(options, work, timings, ends), ends)]
         try:
             for jobs, until in stages:
                 result.jobs += jobs
@@ -152,9 +156,9 @@ def _git(*arguments: str) -> str | None:
         return None
 
 
-def _checks(options: argparse.Namespace, work: Path, ends: float) -> list[Job]:
-    """Tests and tasks, each in as many processes as the machine has room for."""
-    sections = [section for section in CHECKS if section in options.sections]
+def _checks(options: argparse.Namespace, work: Path, ends: float, behind: Sequence[str]) -> list[Job]:
+    """Tests and tasks, each in as many processes as the machine has room for; the sections ``behind`` after them."""
+    sections = [*(section for section in CHECKS if section in options.sections), *behind]
     kinds = ("tests" in options.sections) + bool(sections)
     shards = max(1, min(MOST_SHARDS, ((os.cpu_count() or 1) - 2) // max(1, kinds)))
     jobs = []
@@ -178,7 +182,7 @@ def _timings(options: argparse.Namespace, work: Path, sections: Sequence[str], e
 def _worker(
     name: str, sections: Sequence[str], options: argparse.Namespace, work: Path, ends: float, shard: str
 ) -> Job:
-    settings = Settings(options.quick, options.interpret)
+    settings = Settings(options.quick, options.interpret, options.minutes)
     lines = Lines(work / f"{name}.lines")
     command = [sys.executable, "-m", "bench.gpu.worker", *sections, "--settings", json.dumps(vars(settings))]
     command += ["--lines", str(lines.path), "--ends", str(ends), "--shard", shard]
@@ -215,6 +219,7 @@ def _environment(folder: Path, work: Path, options: argparse.Namespace) -> Mappi
     }
     if options.interpret:
         own |= {"TRITON_INTERPRET": "1", "JAX_PLATFORMS": "cpu"}
+        own["PYTHONPATH"] += f"{os.pathsep}{folder / 'tests'}"  # where the quicker interpreter is
     else:
         own["PSINN_FAST_GPU_TESTS"] = "1"
     return {**os.environ, **own}
@@ -223,7 +228,7 @@ def _environment(folder: Path, work: Path, options: argparse.Namespace) -> Mappi
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder of the results")
-    parser.add_argument("--minutes", type=float, default=7.5, help="of the whole run; what does not fit is left out")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of the whole run; in 4, half of what matters")
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION",
                         help="of " + ", ".join(SECTIONS))  # fmt: skip
     parser.add_argument("--tests", nargs="+", default=TESTS, help="folders, files or names of tests")

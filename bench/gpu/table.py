@@ -79,6 +79,9 @@ def _accuracy(name: str, row: Row) -> str:
 
 def _steps(name: str, row: Row) -> str:
     text = f"{name:58}{_spread(row['microseconds_per_step']):>30} us"
+    if "estimated" in row:
+        known = row["estimated"]
+        text += f"  (estimated for {known['card']}: {known['microseconds']:.1f}, {known['ratio']:.2f} times that)"
     return text + (f"{_spread(row['speedup'], 2):>28} x ours" if "speedup" in row else "")
 
 
@@ -110,10 +113,19 @@ def _problems(name: str, row: Row) -> str:
 
 
 def _counters(name: str, row: Row) -> str:
-    return f"{name}: " + ", ".join(f"{metric} {value:g}" for metric, value in row["counters"].items())
+    """Of the larger launch, behind what a point costs."""
+    found = ", ".join(f"{metric} {value:g}" for metric, value in row["launches"][-1].items())
+    known = row["emulated"]
+    if isinstance(known, dict):
+        known = f"emulated: {known['wavefronts']} to {known['most_wavefronts']}"
+        known += f", ratio {row['ratio']:.3f}" if "ratio" in row else ""
+    kinds = [kind for kind in ("wavefronts", "conflicts") if f"{kind}_per_point" in row]
+    point = ", ".join(f"{kind} a point {row[f'{kind}_per_point']:.1f}" for kind in kinds)
+    return f"{name}: {point} ({known}); {found}"
 
 
 _SECTIONS: dict[str, Callable[[Rows], list[str]]] = {
+    "first": _each(_accuracy),
     "tests": _tests,
     "sanitizer": _each(lambda name, row: f"{name:44}{row['summary']}"),
     "accuracy": _each(_accuracy),

@@ -7,17 +7,18 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+import pytest
 import torch
 
 from bench.section import attempt
 
 from .jobs import NO_TIME, RESTART
 from .lines import Lines, Row
-from .settings import WEIGHTS, Settings, Task
+from .settings import Settings, Task, weights
 
 
 def tasks_of(section: str, settings: Settings) -> list[Task]:
@@ -37,9 +38,12 @@ def work(sections: Sequence[str], settings: Settings, lines: Lines, ends: float,
     k, n = shard
     tasks = {section: tasks_of(section, settings)[k::n] for section in sections}
     lines.plan(f"{section}/{task.key}" for section in sections for task in tasks[section])
+    shares = weights(settings.minutes)
+    if not any(shares[section] for section in sections):  # nothing else was asked for
+        shares = dict.fromkeys(sections, 1.0)
     for number, section in enumerate(sections):
-        left = sum(WEIGHTS[later] for later in sections[number:])
-        deadline = time.time() + (ends - time.time()) * WEIGHTS[section] / left
+        left = sum(shares[later] for later in sections[number:])
+        deadline = time.time() + (ends - time.time()) * (shares[section] / left if left else 1.0)
         for task in tasks[section]:
             key, done = f"{section}/{task.key}", lines.read().rows
             if key in done:
@@ -82,9 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--shard", type=shard_of, default=(0, 1), help="K/N: every N-th task, from number K")
     options = parser.parse_args(arguments)
     signal.alarm(max(1, int(options.ends - time.time()) + 30))  # whatever became of the parent
-    settings: Mapping[str, object] = options.settings
     # The fields come from JSON, which has no types.
-    return work(options.sections, Settings(**settings), Lines(options.lines), options.ends, options.shard)  # type: ignore[arg-type]
+    settings = Settings(**options.settings)
+    if settings.interpret:
+        import_module("quick_interpreter").make_quick(pytest.MonkeyPatch())
+    return work(options.sections, settings, Lines(options.lines), options.ends, options.shard)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from psinn_fast.building import build_network
 from psinn_fast.cli.chosen import chosen_network, chosen_problem
-from psinn_fast.cli.options import network_options, problem_options
+from psinn_fast.cli.options import network_options, precision_option, problem_options
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.errors import PsinnFastError
 from psinn_fast.problem.problem import Problem
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     name = "-".join(map(str, net.structure.layer_sizes))
-    case = OwnCase(name, lambda: net.structure, problem.name, net.theta.dtype, own=problem)
+    case = OwnCase(name, lambda: net.structure, problem.name, net.theta.dtype, options.precision or "ieee", own=problem)
     for chip in options.chips:
         row = {"case": case.name, "precision": case.kind, "chip": f"sm_{chip}"} | measured(case, chip)
         print(line(row), resources(row), sep="\n", flush=True)
@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     problem_options(parser)
     network_options(parser)
     parser.add_argument("--dtype", help="float32 or float64")
+    precision_option(parser)
     parser.add_argument("--chips", type=int, nargs="+", choices=CHIPS, default=[89])
     parser.set_defaults(device="cpu")
     return parser

@@ -25,6 +25,7 @@ from ..devices import find_device, named_device
 from ..discovery.discover import discover
 from ..discovery.student import StudentSettings
 from ..kernels import checks
+from ..kernels.contract.precision import IEEE
 from ..kernels.errors import CheckpointWarning, DivergedError, InputError, OutputWarning, PsinnFastError, TrainingError
 from ..kernels.language.regularizer import Regularizer
 from ..pipeline import compared_by_adam, comparison_table, number_text, run_pipeline
@@ -274,10 +275,11 @@ def _profile(options: argparse.Namespace) -> int:
         raise InputError(f"{error}; --device cpu times the operations there") from None
     net = build_network(problem, chosen_network(problem, options), seed=options.seed or 0, backend=options.backend)
     steps = checks.integer("steps", options.steps, 1)
-    found = profiled(problem, net, options.backend, steps=steps, trace=options.trace)
+    precision = options.precision or IEEE
+    found = profiled(problem, net, options.backend, precision, steps=steps, trace=options.trace)
     words = [options.problem]
     words += [word for item in options.set for word in ("--set", item)]
-    for name in ("method", "structure", "width", "layers", "dtype"):
+    for name in ("method", "structure", "width", "layers", "dtype", "precision"):
         value = getattr(options, name)
         words += [] if value is None else [f"--{name}", str(value)]
     lines = further(shlex.join(words), device)

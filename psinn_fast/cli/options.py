@@ -108,6 +108,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     network_options(where)
     _device(where, "where it is timed")
     where.add_argument("--dtype", choices=DTYPES, help="default: float32")
+    precision_option(where)
     where.add_argument("--steps", type=int, default=200, metavar="N", help="of Adam, in a call (default: %(default)s)")
     where.add_argument("--trace", metavar="FILE", help="the timeline as JSON, for ui.perfetto.dev")
     where.set_defaults(command=commands["profile"])
@@ -155,6 +156,10 @@ def _numbers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-scaling", action="store_true", help="networks see coordinates, fields and residuals as they are"
     )
+    precision_option(parser)
+
+
+def precision_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision", choices=OFFERED, help="of products in float32, where the GPU knows another (default: ieee)"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -68,7 +69,7 @@ class Profile:
 
 
 def profiled(
-    problem: Problem, net: PsiMLP, backend: str = "auto", *, steps: int = 200, trace: str | Path | None = None
+    problem: Problem, net: PsiMLP, backend: str, precision: str, *, steps: int, trace: str | Path | None = None
 ) -> Profile:
     """Times what training and evaluation ask of a backend, as `fit` asks it: in natural units, a point per orbit.
 
@@ -85,11 +86,13 @@ def profiled(
         except OSError as error:
             raise InputError(f"trace: cannot write to {trace} ({error.strerror})") from error
     device = net.theta.device
-    engine = get_backend(backend, device)
+    engine = get_backend(backend, device, precision)
     work, points = _operations(problem, net, engine, steps)
     for run in work.values():
         run()
     seconds = {name: median(_seconds(run, device) for _ in range(CALLS)) for name, run in work.items()}
+    if device.type == "cpu":  # what the profiler says of itself; on a GPU errors would be among it
+        os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
     with profile(activities=activities) as watched:
         for run in work.values():

@@ -28,7 +28,7 @@ def _threads():
 def test_on_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Time by operation, the timeline as a file, and which lines show more."""
     trace = tmp_path / "trace.json"
-    arguments = ["profile", "burgers", "--set", "nu=0.1", *FAST, "--threads", "1"]
+    arguments = ["profile", "burgers", "--set", "nu=0.1", *FAST, "--threads", "1", "--precision", "tf32x3"]
     assert main([*arguments, "--json", "--trace", str(trace)]) == 0
     found = json.loads(capsys.readouterr().out)
     name = get_backend().name
@@ -41,7 +41,7 @@ def test_on_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert sum(row["share"] for row in found["kernels"]) == pytest.approx(1)
     assert f"psinn::train ({name})" in {event.get("name") for event in json.loads(trace.read_text())["traceEvents"]}
     line = next(line for line in found["further"] if "ncu" in line)
-    assert "psinn-fast solve burgers --set nu=0.1 --method pinn --layers 2,3,1 --device cuda" in line
+    assert "psinn-fast solve burgers --set nu=0.1 --method pinn --layers 2,3,1 --precision tf32x3 --device cuda" in line
 
 
 def test_the_report_is_for_people() -> None:

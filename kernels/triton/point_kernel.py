@@ -72,6 +72,11 @@ class Weights:
         self._tiles, self.scatter = Gather.of(own, like), Gather.of(own.T.tocsr(), like)
         self._is_copy = bool((self._tiles.factors == 1).all())
 
+    @property
+    def has_sums(self) -> bool:
+        """Numbers in the tiles that are sums of several of the source: of pairs of blocks."""
+        return self._tiles.terms > 1
+
     def tiles(self, source: Tensor) -> Tensor:
         """The products' tiles, one behind the other, and once more with each of them transposed."""
         size = self._tiles.rows.shape[1]
@@ -82,12 +87,14 @@ class Weights:
         return found
 
     def write_tiles(self, source: Tensor, out: Tensor) -> None:
-        """`tiles` into a tensor that is there: one copy, and a product where any is 0 or turned in its sign."""
+        """`tiles` into a tensor that is there: one copy where each number is one of the source, else sums of them."""
         if not self._tiles.rows.numel():
             return
         torch.index_select(source, 0, self._tiles.rows[0], out=out)
         if not self._is_copy:
             out *= self._tiles.factors[0]
+        for rows, factors in zip(self._tiles.rows[1:], self._tiles.factors[1:], strict=True):
+            out += source[rows] * factors
 
 
 def kernel_source(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from adam_case import STRUCTURE
 from cases import make, some_weights
-from helpers import relative_error
+from helpers import random_theta, relative_error
 from on_device import OnDevice
 
 from psinn_fast.kernels.contract import AdamState
@@ -24,7 +24,11 @@ from psinn_fast.networks.published import published_structure
 from psinn_fast.networks.structure import Structure
 
 REFERENCE = ReferenceBackend()
-STRUCTURES = [Structure.dense((2, 7, 5, 3, 1)), STRUCTURE, published_structure("burgers"), Structure.dense((3, 2))]
+# One has pairs of blocks, of which tiles hold sums and differences.
+PAIRS = published_structure("laplace").with_width(4)
+STRUCTURES = [
+    Structure.dense((2, 7, 5, 3, 1)), STRUCTURE, published_structure("burgers"), PAIRS, Structure.dense((3, 2)),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("structure", STRUCTURES, ids=lambda own: own.name)
@@ -57,6 +61,19 @@ def test_training_keeps_them(backend: OnDevice, direct: TritonBackend, case: str
     kernels = _kernels(direct)
     fresh = kernels[0].weights.tiles(state.theta.to(device))
     assert any(torch.equal(own._tiles, fresh) for own in kernels)
+
+
+def test_pairs_of_blocks(backend: OnDevice) -> None:
+    """Gradients, and steps after which the second kernel has written the tiles."""
+    _, _, coefficients, terms, _ = make("laplace", (5,), 9)
+    plan, theta = lower(PAIRS.layers), random_theta(PAIRS, 0)
+    states = [AdamState(theta.clone(), coefficients.clone(), 1e-2, ()) for _ in range(2)]
+    arguments, weights = (plan, theta, coefficients, terms), some_weights(terms)
+    found, right = (b.loss_and_gradient(*arguments, weights).theta for b in (backend, REFERENCE))
+    assert relative_error(found, right) < 1e-11
+    for b, state in zip((backend, REFERENCE), states, strict=True):
+        b.train(plan, state, terms, weights, 3)
+    assert relative_error(states[0].theta, states[1].theta) < 1e-11
 
 
 @pytest.mark.parametrize("hidden", [(7, 5), (8, 8, 3)])

@@ -84,23 +84,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     pipeline.set_defaults(command=commands["run"])
 
     again = parsers.add_parser("reproduce", help="the paper's problems and networks, all of them, and a report")
-    again.add_argument("--out", metavar="DIR", default="results/reproduction", help="folder (default: %(default)s)")
-    again.add_argument("--quick", action="store_true", help="a few steps of one seed, to see that everything works")
-    again.add_argument("--problems", metavar="P,P", help="default: all of the paper's")
-    again.add_argument("--seeds", type=int, metavar="N", help=f"runs of each network (default: {N_SEEDS})")
-    again.add_argument("--only", choices=SETTINGS, help="the paper's setting (Adam), or ours (Gauss-Newton)")
-    again.add_argument(
-        "--steps",
-        action="append",
-        default=[],
-        metavar="PROBLEM=N",
-        help="of Adam, e.g. cylinder=60000 (default: the paper's)",
-    )
-    again.add_argument("--seconds", type=float, metavar="S", help="limit for each training by Gauss-Newton")
-    again.add_argument("--report-only", action="store_true", help="train nothing: the report of what is in --out")
-    again.add_argument("--backend", default="auto", help="auto, or one that doctor names (default: %(default)s)")
-    again.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's)")
-    again.add_argument("--quiet", action="store_true", help="no progress")
+    _reproduction_options(again)
     again.set_defaults(command=commands["reproduce"], continued="run the same command again to go on")
 
     where = parsers.add_parser("profile", help="where a network's time goes, by operation and by kernel")
@@ -173,6 +157,26 @@ def _common(parser: argparse.ArgumentParser) -> None:
     _numbers(parser)
     parser.set_defaults(continued="continue with --resume")
     parser.add_argument("--resume", action="store_true", help="continue the run whose checkpoint is in --out")
+
+
+def _reproduction_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="DIR", default="results/reproduction", help="folder (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="a few steps of one seed, to see that everything works")
+    parser.add_argument("--problems", metavar="P,P", help="default: all of the paper's")
+    parser.add_argument("--seeds", type=int, metavar="N", help=f"runs of each network (default: {N_SEEDS})")
+    parser.add_argument("--only", choices=SETTINGS, help="the paper's setting (Adam), or ours (Gauss-Newton)")
+    parser.add_argument(
+        "--steps",
+        action="append",
+        default=[],
+        metavar="PROBLEM=N",
+        help="of Adam, e.g. cylinder=60000 (default: the paper's)",
+    )
+    parser.add_argument("--seconds", type=float, metavar="S", help="limit for each training by Gauss-Newton")
+    parser.add_argument("--report-only", action="store_true", help="train nothing: the report of what is in --out")
+    parser.add_argument("--backend", default="auto", help="auto, or one that doctor names (default: %(default)s)")
+    parser.add_argument("--threads", type=int, metavar="T", help="CPU threads (default: torch's)")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def _discovery_options(parser: argparse.ArgumentParser, steps: str) -> None:

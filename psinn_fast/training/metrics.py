@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from ..kernels import get_backend
 from ..kernels.errors import InputError
@@ -28,8 +29,8 @@ _ERRORS = ("relative_l2", "rmse", "mse", "max_error", "boundary_rmse")
 METRICS = (*_ERRORS, "part_rmse")
 
 
-def evaluate(net: PsiMLP, points: Points, backend: str = "auto") -> Points:
-    """The network at float64 points (N, d), computed in its own dtype: (N, F).
+def evaluate(net: PsiMLP, points: Points | Tensor, backend: str = "auto") -> Points:
+    """The network at float64 points (N, d), or at points in its own dtype and place, where it is computed: (N, F).
 
     By the kernels, not by torch: its threads go on spinning for milliseconds after a call, on the cores that the next
     training steps need.
@@ -108,8 +109,16 @@ def coarse_relative_l2(problem: Problem, backend: str = "auto") -> Callable[[Psi
         return lambda net: float("nan")
     points = problem.domain.unseen_grid(_COARSE[len(problem.pde.coords)])
     exact = _exact(problem, points)
-    known = ~np.isnan(exact)
-    return lambda net: _relative((evaluate(net, points, backend) - exact)[known], exact[known])
+    known, placed = ~np.isnan(exact), dict[tuple[torch.dtype, torch.device], Tensor]()
+
+    def measure(net: PsiMLP) -> float:
+        theta = net.theta
+        where = theta.dtype, theta.device
+        if where not in placed:  # sent to a device once, not for every row of a history
+            placed[where] = torch.as_tensor(points, dtype=theta.dtype, device=theta.device)
+        return _relative((evaluate(net, placed[where], backend) - exact)[known], exact[known])
+
+    return measure
 
 
 def _exact(problem: Problem, points: Points) -> Points:

@@ -28,7 +28,7 @@ from psinn_fast import (
     fit,
     get_backend,
 )
-from psinn_fast.kernels.contract import Term
+from psinn_fast.kernels.contract import Term, TrainReport
 from psinn_fast.training.optimisers import first_order
 from psinn_fast.training.points.redraw import EVERY, Redraw
 from psinn_fast.training.points.regions import term_at
@@ -129,6 +129,25 @@ def test_points_are_drawn_every_hundred_steps_once_it_has(seen: list[Tensor], mo
         assert all(torch.equal(points, block[0]) for points in block)
     for block, after in pairwise(blocks):
         assert not torch.equal(block[0], after[0])
+
+
+@pytest.mark.trajectory
+def test_steps_are_cut_only_where_points_may_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call of `train` for a row of the history, two where the network is looked at between the points."""
+    sizes = list[int]()
+
+    def pretended(self: Any, plan: Any, state: Any, terms: Any, weights: Any, steps: int, *_: Any) -> TrainReport:
+        sizes.append(steps)
+        state.step += steps
+        return TrainReport(torch.ones(steps, len(terms) + 1, dtype=state.theta.dtype), None)
+
+    monkeypatch.setattr(type(get_backend()), "train", pretended)
+    monkeypatch.setattr(first_order, "times_larger", lambda *_: None)
+    monkeypatch.setattr("psinn_fast.training.history.HISTORY_ROWS", 20)
+    trained(40 * EVERY)
+    assert sum(sizes) == 40 * EVERY
+    assert sizes[:2] == [1, 2 * EVERY - 1]  # how long a step takes is not known at first
+    assert (sizes[2:].count(2 * EVERY), sizes[2:].count(EVERY), len(sizes)) == (10, 18, 30)
 
 
 @pytest.mark.trajectory

@@ -14,10 +14,12 @@ from .contract.registry import (
     register_backend,
     unregister_backend,
 )
+from .triton.ahead import compile_for
 
 __all__ = [
     "at_work",
     "available_backends",
+    "compile_for",
     "get_backend",
     "kernels_for",
     "networks_of_the_library",

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
-from .building import Network
-from .kernels import get_backend
+import torch
+
+from .building import Network, build_network
+from .kernels import compile_for, get_backend
 from .kernels.compiling import told_of_compiling
+from .kernels.errors import InputError
 from .problem.problem import Problem
+from .problems import as_problem
+from .scaling.natural_units import as_trained
 from .solving import solve
+from .training.optimisers.adam import Adam
 from .training.options import Options
+from .training.points.point_orbits import one_point_per_orbit
 from .training.protocol import Optimizer
 
 
@@ -56,3 +64,31 @@ def compile_kernels(
         options = Options(backend="triton", precision=precision, scaling=scaling, progress=False)
         solve(problem, network, optimizers, options=options)
     return Compiled(count, time.perf_counter() - began)
+
+
+def compile_for_chip(
+    problem: Problem | str,
+    network: Network,
+    optimizers: Sequence[Optimizer],
+    chip: str,
+    precision: str | None = None,
+    scaling: str | None = "auto",
+) -> Compiled:
+    """Compile the kernel of Adam's steps for a chip that need not be here, such as ``"sm_89"``.
+
+    Of all kernels it takes longest; a launch on that chip finds it in Triton's cache, if that is the same folder there
+    or a copy of it, and Triton is the same version. The network is `compile_kernels`'s, built on the CPU.
+
+    Raises:
+        InputError: an unknown chip; another optimiser than Adam.
+        BackendUnavailable, BackendLimit: see `compile_kernels`.
+    """
+    if not all(isinstance(one, Adam) for one in optimizers):
+        raise InputError("chip: only Adam's kernel can be compiled for a chip that is not here; give --optimizer adam")
+    began = time.perf_counter()
+    problem, here = as_problem(problem), replace(network, device="cpu", dtype=network.dtype or torch.float32)
+    net = build_network(problem, here, scaling=scaling)
+    trained = as_trained(problem, net, scaling)
+    terms = one_point_per_orbit(trained, net, trained.terms(net.theta.dtype), get_backend())
+    compile_for(chip, net.plan, terms, len(trained.pde.unknown), precision or "ieee")
+    return Compiled(1, time.perf_counter() - began)

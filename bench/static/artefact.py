@@ -9,15 +9,13 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 import triton
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
 
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.network.plan import Plan
+from psinn_fast.kernels.triton import ahead
 from psinn_fast.kernels.triton.configuration import Configuration
 from psinn_fast.kernels.triton.emission import Mode
 from psinn_fast.kernels.triton.layout import Layout, make_layout
@@ -26,7 +24,6 @@ from psinn_fast.kernels.triton.point_kernel import PointKernel, Weights
 from .sass import read
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-TYPES = {torch.float32: "fp32", torch.float64: "fp64"}
 
 
 @dataclass(frozen=True)
@@ -54,10 +51,7 @@ def point_kernel(plan: Plan, terms: list[Term], configuration: Configuration) ->
 def compiled(kernel: PointKernel, dtype: torch.dtype, configuration: Configuration, chip: int) -> Artefact:
     """``chip``: 89 for sm_89."""
     started = time.perf_counter()
-    arguments, constants = kernel.signature(TYPES[dtype])
-    source = ASTSource(kernel.function, arguments, constants, aligned(kernel, arguments))
-    options = {"num_warps": configuration.warps, "num_stages": 1}
-    binary: Any = triton.compile(source, target=GPUTarget("cuda", chip, 32), options=options)
+    binary = ahead.compiled(kernel, dtype, f"sm_{chip}")
     seconds = time.perf_counter() - started
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(binary.asm["cubin"])
@@ -73,12 +67,6 @@ def compiled(kernel: PointKernel, dtype: torch.dtype, configuration: Configurati
         Counter({name: warps * count for name, count in listing.loop.items()}),
         Counter({name: warps * count for name, count in listing.rest.items()}),
     )
-
-
-def aligned(kernel: PointKernel, arguments: dict[str, str]) -> dict[tuple[int], list[list[object]]]:
-    """What Triton finds out about torch's tensors at launch: pointers are multiples of 16 bytes."""
-    names = kernel.function.arg_names
-    return {(names.index(name),): [["tt.divisibility", 16]] for name, kind in arguments.items() if kind.startswith("*")}
 
 
 def _tool(name: str, *arguments: str) -> str:

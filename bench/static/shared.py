@@ -19,6 +19,7 @@ import torch
 from bench.environment import environment
 from psinn_fast.kernels.language.program import Program
 from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.triton.ahead import source_of
 from psinn_fast.kernels.triton.configuration import Configuration
 from psinn_fast.kernels.triton.emission import Mode
 from psinn_fast.kernels.triton.layout import Layout, make_layout
@@ -63,17 +64,13 @@ def allotted(row: dict[str, Any]) -> int:
     from triton._C.libtriton import ir, nvidia, passes
     from triton.backends.compiler import GPUTarget
     from triton.backends.nvidia.compiler import get_ptx_version_from_options
-    from triton.compiler import ASTSource
     from triton.compiler.compiler import make_backend
-
-    from .artefact import TYPES, aligned
 
     layout, configuration, dtype = layout_of(row)
     program, mode = program_of(row["problem"]), Mode(row["mode"])
     group = program.channels, program if mode in (Mode.LOSS, Mode.JACOBIAN) else None
     kernel = PointKernel(layout, Weights(layout, torch.zeros(1, dtype=dtype)), [group], mode, 0, configuration)
-    arguments, constants = kernel.signature(TYPES[dtype])
-    source = ASTSource(kernel.function, arguments, constants, aligned(kernel, arguments))
+    source: Any = source_of(kernel, dtype)
     target = GPUTarget("cuda", row["chip"], 32)
     backend: Any = make_backend(target)
     options = backend.parse_options({"num_warps": configuration.warps, "num_stages": 1})

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import finalize
 
@@ -18,7 +17,7 @@ from ..contract.adam import AdamState
 from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, Term, TrainReport
 from ..contract.precision import IEEE
-from ..errors import BackendLimit, BackendUnavailable, InputError
+from ..errors import BackendUnavailable, InputError
 from ..language.channels import ChannelSet
 from ..language.program import Program
 from ..language.regularizer import Regularizer
@@ -27,17 +26,16 @@ from ..network.plan import Plan
 from . import machine
 from .configuration import PRECISIONS, Configuration, chip_name, choose
 from .emission import Mode
+from .fitting import first_likely, no_room, smaller
 from .layout import Layout, make_layout
 from .point_kernel import PointKernel, Weights
 from .schedule import grouped, make_schedule, single_group
-from .shared_memory import least_shared
 
 if TYPE_CHECKING:
     from .training import StepKernels
 
 # Numbers of a Jacobian's rows, by packed weight, that are on the device at once.
 JACOBIAN_NUMBERS = 1 << 26
-SMALLEST_BLOCK, MOST_WARPS = 16, 8
 # Numbers of which Triton takes a multiple for a case of its own.
 EVEN = 16
 
@@ -290,38 +288,22 @@ class TritonBackend(Backend, is_checked=False):
         from triton.runtime.errors import OutOfResources
 
         known, own = network.configurations, (mode, key)
+        configuration = known.get(own, network.configuration)
         if own not in known:
-            known[own] = self._likely(network, mode, max(map(len, channel_sets)), theta)
-        configuration = known[own]
+            if (room := machine.room_for_program(theta.device)) is not None:
+                chip, most = chip_name(theta.device), max(map(len, channel_sets))
+                configuration = first_likely(network.layout, configuration, mode, most, theta.dtype, chip, room)
+            known[own] = configuration
         while True:
             try:
                 with _at(theta.device):
                     return launch(configuration)
             except OutOfResources as error:
-                smaller = _smaller(configuration)
-                if smaller is None:
+                found = smaller(configuration)
+                if found is None:
                     remedies = "narrower layers, fewer derivatives, float32"
-                    raise _no_room(network.plan, theta, str(error), remedies) from error
-                configuration = known[own] = smaller
-
-    def _likely(self, network: _Network, mode: Mode, channels: int, theta: Tensor) -> Configuration:
-        """The first configuration that may fit."""
-        room = machine.room_for_program(theta.device)
-        if room is None:
-            return network.configuration
-        chip, dtype = chip_name(theta.device), theta.dtype
-        needed = partial(least_shared, network.layout, channels, mode, chip=chip)
-        configuration: Configuration | None = network.configuration
-        while configuration is not None and needed(configuration, dtype) > room:
-            last, configuration = configuration, _smaller(configuration)
-        if configuration is not None:
-            return configuration
-        narrower = (network.plan.widest >> k for k in range(1, 5) if needed(last, dtype, halvings=k) <= room)
-        remedies = [f"layers {next(narrower, 'much less')} wide"]
-        others = {"float32": (last, torch.float32), "precision 'ieee'": (replace(last, precision=IEEE), dtype)}
-        remedies += [remedy for remedy, other in others.items() if other != (last, dtype) and needed(*other) <= room]
-        reason = f"it takes {needed(last, dtype)} bytes of shared memory, and there are {room}"
-        raise _no_room(network.plan, theta, reason, ", ".join(remedies))
+                    raise no_room(network.plan.widest, theta.dtype, str(error), remedies) from error
+                configuration = known[own] = found
 
     def _remember(self, key: tuple[Any, ...], owners: Sequence[Any], make: Callable[[], Result]) -> Result:
         """What ``make`` gives, once for these owners (by identity), for as long as all of them live."""
@@ -354,18 +336,3 @@ def _at(device: torch.device) -> Iterator[None]:
     else:
         with _INTERPRETER:
             yield
-
-
-def _no_room(plan: Plan, theta: Tensor, reason: str, remedies: str) -> BackendLimit:
-    return BackendLimit(
-        f"plan: backend 'triton' has no room on this GPU for layers {plan.widest} wide in {theta.dtype} with these "
-        f"derivatives ({reason}); {remedies} or backend 'reference' would work"
-    )
-
-
-def _smaller(configuration: Configuration) -> Configuration | None:
-    if configuration.block > SMALLEST_BLOCK:
-        return replace(configuration, block=configuration.block // 2)
-    if configuration.warps < MOST_WARPS:
-        return replace(configuration, warps=configuration.warps * 2)
-    return None

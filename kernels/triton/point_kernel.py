@@ -20,6 +20,8 @@ from .layout import Layout
 from .modules import module_of
 from .naming import kernel_name
 
+# Addresses that Triton compiles for are multiples of it, or any.
+ALIGNED = 16
 HEADER = """import triton
 import triton.language as tl
 from psinn_fast.kernels.triton.functions import atan, cosh, dot, folded, gather, power, sign, sinh, sqrt, tanh, walsh
@@ -173,12 +175,19 @@ class PointKernel:
         self.function = getattr(module_of(self.text), self.name)
         self._weights, self._configuration, self._is_known = weights, configuration, False
         self.row = layout.n_packed + n_unknown + 1
+        size = weights.gather.factors.element_size()
+        # In training they lie behind the weights.
+        self.has_odd_unknown = n_unknown > 0 and layout.plan.n_parameters * size % ALIGNED != 0
         self._constants: dict[str, Any] = {
             "BLOCK": configuration.block,
             "LANES": lanes(layout, configuration),
             "PRECISION": configuration.precision,
             "ROW": self.row,
         }
+
+    @property
+    def warps(self) -> int:
+        return self._configuration.warps
 
     def signature(self, number: str) -> tuple[dict[str, str], dict[str, Any]]:
         """(Triton's type of every argument, values of the constants); ``number``: the type of tensors, "fp32"."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from ..ahead import compile_kernels
+from ..ahead import compile_for_chip, compile_kernels
 from ..building import Network, build_network
 from ..console import complain, leave_pipe, open_streams, say
 from ..devices import find_device, named_device
@@ -178,16 +178,19 @@ def _solve(options: argparse.Namespace) -> int:
 
 def _compile(options: argparse.Namespace) -> int:
     problem = chosen_problem(options)
-    find_device(named_device(options.device))  # before anything else
     options.warmup = options.steps if "+" in options.optimizer else None
-    found = compile_kernels(
-        problem, chosen_network(problem, options), _optimizer(options), options.precision,
-        None if options.no_scaling else "auto",
-    )  # fmt: skip
+    numbers = options.precision, None if options.no_scaling else "auto"
+    if options.chip is None:
+        find_device(named_device(options.device))  # before anything else
+        found = compile_kernels(problem, chosen_network(problem, options), _optimizer(options), *numbers)
+    else:
+        network = chosen_network(problem, options)
+        found = compile_for_chip(problem, network, _optimizer(options), options.chip, *numbers)
     if options.json:
         say(to_json({"problem": problem.name, **found._asdict()}))
     else:
-        say(f"{problem.name}: {found.kernels} kernels ready in {found.seconds:.1f} s; later runs find them compiled")
+        what = f"{found.kernels} kernel{'s' if found.kernels != 1 else ''} ready in {found.seconds:.1f} s"
+        say(f"{problem.name}: {what}; later runs find them compiled")
     return 0
 
 

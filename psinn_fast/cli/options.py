@@ -54,6 +54,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     _which_problem(ahead)
     network_options(ahead)
     _device(ahead, "for which they are compiled", "cuda")
+    ahead.add_argument("--chip", metavar="sm_89", help="instead of --device: for a GPU that is not here, Adam's kernel")
     _numbers(ahead)
     ahead.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s")
     ahead.add_argument("--dtype", choices=DTYPES, help="default: float32 for adam, else float64")

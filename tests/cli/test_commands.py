@@ -98,6 +98,11 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
         (["discover", "laplace", "--tests", "problem,magic"], "tests: expected one of ['problem', 'teacher', 'stud"),
         (["discover", "laplace", "--seeds", "1"], "seeds: expected an integer >= 2"),
         (["solve", "laplace", "--optimizer", "gauss-newton", "--lr", "1"], "lr: has no meaning for optimizer 'gauss-n"),
+        (
+            ["compile", "laplace", "--chip", "sm_70"],
+            "chip: expected one of sm_80, sm_86, sm_89, sm_90, sm_120, got 'sm_",
+        ),
+        (["compile", "laplace", "--chip", "sm_89", "--optimizer", "lbfgs"], "chip: only Adam's kernel can be compiled"),
         (["compile", "laplace", "--device", "gpu"], "device: expected 'cpu', 'cuda' or e.g. 'cuda:1', got 'gpu'"),
         (["run", "laplace", "--optimizer", "gauss-newton", "--paper"], "paper: the paper trains by Adam"),
         (["run", "laplace", "--strength", "-1"], "strength: expected a finite number >= 0, got -1.0"),

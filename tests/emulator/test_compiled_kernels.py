@@ -48,6 +48,11 @@ def test_training(found: dict[str, Any]) -> None:
     assert max(errors) < 1e-5
 
 
+def test_what_is_compiled_for_a_chip_that_is_not_here(found: dict[str, Any]) -> None:
+    """A launch there finds it: it has the same key in Triton's cache."""
+    assert found["training"]["is_found_ahead"]
+
+
 def test_the_second_kernel_waits_for_memory_a_few_times(found: dict[str, Any]) -> None:
     """Tables, sums, what depends on the step: whatever the number of programs."""
     assert found["training"]["rounds"]["adam"] <= 4

@@ -81,7 +81,6 @@ def test_parts_of_a_jacobian_begin_at_even_places(
     backend.residual_jacobian(plan, theta, coefficients, term)
     row = next(made.row for key, made in direct._prepared.items() if key[0] == "kernel")
     monkeypatch.setattr(triton_backend, "JACOBIAN_NUMBERS", 55 * row)
-    monkeypatch.setattr(triton_backend, "SMALLEST_BLOCK", 1)
     sizes: list[int] = []
     launch = PointKernel.__call__
 

@@ -1,0 +1,82 @@
+"""The kernel of training, compiled for a chip that need not be here: a launch there finds it in Triton's cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..contract import Term
+from ..contract.precision import IEEE
+from ..errors import BackendUnavailable, InputError
+from ..network.plan import Plan
+from .configuration import Configuration, entry_for
+from .fitting import first_likely
+from .layout import make_layout
+from .machine import installed_triton
+from .point_kernel import ALIGNED, PointKernel, Weights
+from .writer import Mode
+
+if TYPE_CHECKING:
+    from triton.compiler import ASTSource, CompiledKernel
+
+TYPES, WARP = {torch.float32: "fp32", torch.float64: "fp64"}, 32
+
+# Shared memory that a program may have, in KB (CUDA C++ Programming Guide, "Technical Specifications per Compute
+# Capability").
+ROOMS = {"sm_80": 163, "sm_86": 99, "sm_89": 99, "sm_90": 227, "sm_120": 99}
+
+
+def compile_for(chip: str, plan: Plan, terms: Sequence[Term], n_unknown: int, precision: str = IEEE) -> None:
+    """Compile the first kernel of a training step, which takes longest, as the backend launches it on that chip.
+
+    The second kernel depends on how many processors a card has, and is compiled there, in a second or two.
+
+    Raises:
+        InputError: an unknown chip.
+        BackendUnavailable: Triton is not here, or cannot be used.
+        BackendLimit: the chip has no room for it.
+    """
+    if chip not in ROOMS:
+        raise InputError(f"chip: expected one of {', '.join(ROOMS)}, got {chip!r}")
+    if reason := installed_triton()[1]:
+        raise BackendUnavailable(f"backend 'triton' cannot compile here: {reason}")
+    like = terms[0].points
+    layout = make_layout(plan, like.dtype)
+    entry = entry_for(chip, layout, like.dtype, precision)
+    usual = Configuration(entry.block, entry.warps, 1, precision)
+    members = list(dict.fromkeys(term.program for term in terms))
+    channels = max(len(program.channels) for program in members)
+    configuration = first_likely(layout, usual, Mode.LOSS, channels, like.dtype, chip, ROOMS[chip] * 1024)
+    sources = [(program.channels, program) for program in members]
+    compiled(PointKernel(layout, Weights(layout, like), sources, Mode.LOSS, n_unknown, configuration), like.dtype, chip)
+
+
+def compiled(kernel: PointKernel, dtype: torch.dtype, chip: str) -> CompiledKernel:
+    """What a launch in training would compile on that chip, in Triton's cache."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+
+    target = GPUTarget("cuda", int(chip.removeprefix("sm_")), WARP)
+    options = {"num_warps": kernel.warps, "num_stages": 1}
+    return triton.compile(source_of(kernel, dtype), target=target, options=options)
+
+
+def source_of(kernel: PointKernel, dtype: torch.dtype) -> ASTSource:
+    """Its key in Triton's cache has to be that of the launch.
+
+    That knows of pointers that are multiples of 16 bytes: all but that of coefficients behind some number of weights.
+    Of other pointers and of texts it says nothing, but that it does.
+    """
+    from triton.compiler import ASTSource
+
+    types, constants = kernel.signature(TYPES[dtype])
+    known: dict[tuple[int], list[list[object]]] = {}
+    for at, name in enumerate(kernel.function.arg_names):
+        is_odd = name == "unknown" and kernel.has_odd_unknown
+        if types[name].startswith("*") and not is_odd:
+            known[at,] = [["tt.divisibility", ALIGNED]]
+        elif is_odd or isinstance(constants.get(name), str):
+            known[at,] = []
+    return ASTSource(kernel.function, types, constants, known)

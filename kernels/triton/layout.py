@@ -88,7 +88,8 @@ class Layout:
 
     packed = matrix @ source, where source is theta, or w of ``plan`` if that has folded constants (``reads_w``).
 
-    ``tiles``: the part of packed with the products' tiles, every number of which is one of source, plus, minus or 0.
+    ``tiles``: the part of packed with the products' tiles, each number of which is one of source, plus
+    or minus, a sum of several (pairs of blocks), or 0.
     ``turned``: for a vector of as many numbers, with every tile transposed, where each of them is in packed.
     """
 

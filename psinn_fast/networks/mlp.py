@@ -82,7 +82,8 @@ class PsiMLP(nn.Module):
             raise InputError(f"structure: expected a Structure, got {type(structure).__name__}")
         dtype = checks.floating_dtype("dtype", torch.get_default_dtype() if dtype is None else dtype)
         precision = check_precision(precision, dtype)
-        place = torch.get_default_device() if device is None else named_device(device)
+        # Not `torch.get_default_device`, which torch 2.9 does not survive after `set_default_device(None)`.
+        place = torch.empty(0).device if device is None else named_device(device)
         structure = structure.with_width(width)
         theta = drawn(structure, init, tuple(start), seed)
         self._build(structure, theta.to(device=place, dtype=dtype))

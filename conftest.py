@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 from helpers import perturbed
@@ -32,6 +33,10 @@ NUMERICAL = ("contract", "kernels", "training", "discovery", "problems", "exampl
 # What trains to the end and takes more steps than that has to be marked, and so is run from perturbed weights too.
 MOST_UNMARKED_STEPS = 25
 NUMERICAL_FILES = ("conditions", "derivatives", "frame", "networks", "operators", "pde", "solving")
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_sessionstart() -> None:

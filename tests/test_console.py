@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from programs import COMMAND_LINE, run_program
 
 import psinn_fast.training.interrupt
 from psinn_fast import Structure, load_network
@@ -42,14 +43,14 @@ def shell(commands: list[str], **environment: str) -> list[tuple[int, str, str]]
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_streams_that_are_closed_or_full() -> None:
-    doctor, bad = f"{SHELL} doctor", f"{SHELL} solve laplace --steps -1"
-    pipe, closed, full, no_error = shell(
-        [f"set -o pipefail; {doctor} | true", f"{doctor} >&-", f"{doctor} >/dev/full", f"{bad} 2>&-"]
-    )
-    assert pipe == (141, "", "")
-    assert closed == (1, "", "psinn-fast: standard output: it is closed\n")
-    assert full == (1, "", "psinn-fast: standard output: No space left on device\n")
-    assert no_error == (2, "", "")
+    doctor = f"{SHELL} doctor"
+    assert shell([f"set -o pipefail; {doctor} | true", f"{doctor} >&-"]) == [
+        (141, "", ""), (1, "", "psinn-fast: standard output: it is closed\n"),
+    ]  # fmt: skip
+    full = run_program(COMMAND_LINE, "doctor", out="/dev/full")
+    assert (full.returncode, full.stderr) == (1, "psinn-fast: standard output: No space left on device\n")
+    no_error = run_program(COMMAND_LINE, "solve", "laplace", "--steps", "-1", err="")
+    assert (no_error.returncode, no_error.stdout) == (2, "")
 
 
 def test_progress_on_a_broken_stderr_and_text_that_ascii_cannot_say(tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mutations import outcomes
+from programs import run_program
 
 from psinn_fast import Structure, load_network
 from psinn_fast.kernels.errors import CheckpointError
@@ -72,7 +71,7 @@ except psinn_fast.InputError as error:
     print(error)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
-    printed = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    printed = run_program(program).stdout
     message, kilobytes = printed.splitlines()
     assert "layers[1].rows, cols: a layer may have up to 8388608 weights, got 4096 x 4096" in message
     assert int(kilobytes) < 50_000

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from programs import COMMAND_LINE, run_program
 
 from psinn_fast import load_network, published_structure
 from psinn_fast.cli.commands import main
@@ -164,31 +164,25 @@ def test_foreign_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_interrupted_process_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
     common = ["solve", "laplace", "--steps", "800", "--threads", "1", "--quiet"]
-    assert (
-        subprocess.run(command(*common, "--out", str(tmp_path / "whole")), check=False, capture_output=True).returncode
-        == 0
-    )
+    assert run_program(COMMAND_LINE, *common, "--out", str(tmp_path / "whole")).returncode == 0
     cut = tmp_path / "cut"
-    with subprocess.Popen(
-        command(*common, "--out", str(cut)), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-    ) as process:
+
+    def interrupt(process: int) -> None:
+        until = time.monotonic() + 60
         while not (cut / "checkpoint.safetensors").exists():  # written as training starts
-            assert process.poll() is None
+            assert time.monotonic() < until
             time.sleep(0.02)
         time.sleep(0.25)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert b"continue with --resume" in err
+        os.kill(process, signal.SIGINT)
+
+    process = run_program(COMMAND_LINE, *common, "--out", str(cut), meanwhile=interrupt)
+    assert process.returncode == 130, process.stderr
+    assert "continue with --resume" in process.stderr
     assert 0 < json.loads((cut / "result.json").read_text())["steps"] < 800
-    again = subprocess.run(command(*common, "--out", str(cut), "--resume"), check=False, capture_output=True)
+    again = run_program(COMMAND_LINE, *common, "--out", str(cut), "--resume")
     assert again.returncode == 0, again.stderr
     first, second = (load_network(folder / "weights.safetensors") for folder in (tmp_path / "whole", cut))
     assert torch.equal(first.theta, second.theta)
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "psinn_fast", *arguments]
 
 
 def test_training_that_fails_for_another_reason_is_one_line(

@@ -41,7 +41,7 @@ def test_all_zero(shape: tuple[int, ...]) -> None:
     labels=st.lists(st.integers(-5, 5), min_size=1, max_size=40),
     seed=st.integers(0, 999),
 )
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_separated_values_are_recovered_from_noise(labels: list[int], seed: int) -> None:
     truth = np.array(labels)
     noise = 1e-3 * np.random.default_rng(seed).uniform(-1, 1, truth.shape)
@@ -53,7 +53,7 @@ def test_separated_values_are_recovered_from_noise(labels: list[int], seed: int)
 
 
 @given(seed=st.integers(0, 999), threshold=st.floats(1e-3, 1.0))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_signs_do_not_matter(seed: int, threshold: float) -> None:
     rng = np.random.default_rng(seed)
     values = rng.standard_normal((3, 5))

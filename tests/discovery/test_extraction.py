@@ -107,7 +107,7 @@ def scrambled(layers: list[Layer], rng: np.random.Generator) -> list[Layer]:
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_random_structure_is_recovered(seed: int) -> None:
     rng = np.random.default_rng(seed)
     structure = random_structure(rng)
@@ -135,7 +135,7 @@ def test_random_structure_is_recovered(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_theta_expands_to_the_tied_weights(seed: int) -> None:
     rng = np.random.default_rng(seed)
     found = extract_structure(separated_weights(random_structure(rng), rng))
@@ -145,7 +145,7 @@ def test_theta_expands_to_the_tied_weights(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @pytest.mark.parametrize(("structure", "character"), [(EVEN, 1), (ODD, -1)])
 def test_symmetry_survives_order_signs_copies_and_scaling(structure: Structure, character: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

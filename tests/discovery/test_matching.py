@@ -40,7 +40,7 @@ def ones(layers: list[tuple[FloatArray, FloatArray]]) -> list[FloatArray]:
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @pytest.mark.parametrize("symmetries", CASES)
 def test_matched_and_tied(symmetries: list[Symmetry], seed: int) -> None:
     rng = np.random.default_rng(seed)

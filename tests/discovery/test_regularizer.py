@@ -49,7 +49,7 @@ def random_theta(plan: Plan, seed: int, dtype: torch.dtype = torch.float64) -> t
     strength=st.floats(0, 10),
     seed=st.integers(0, 999),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_dense_value_and_gradient_match_autograd(kind: str, sizes: list[int], strength: float, seed: int) -> None:
     plan = Structure.dense(sizes).expanded_plan
     theta = random_theta(plan, seed)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partialmethod
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from programs import run_program
 
 import psinn_fast as pf
 
@@ -278,7 +277,7 @@ def test_bad_input(library: Any) -> None:
 )
 def test_absent_or_of_another_backend(before: str, message: str) -> None:
     program = f"import sys\n{before}\nimport psinn_fast.integrations.deepxde"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = run_program(program)
     assert done.returncode == 1
     assert message in done.stderr.splitlines()[-1]
 

@@ -207,7 +207,7 @@ def residual_in(style: str, node: Node, coords: str, seed: int) -> Callable[...,
     return residual
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), d=st.integers(1, 3), size=st.integers(1, 8))
 def test_four_styles_agree_with_nested_autograd(seed: int, d: int, size: int) -> None:
     rng = np.random.default_rng(seed)

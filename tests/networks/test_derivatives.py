@@ -108,7 +108,7 @@ def test_gradients(which: str) -> None:
     layers=st.integers(1, 4),
     data=st.data(),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_random_networks_and_channel_sets(seed: int, d: int, outputs: int, layers: int, data: st.DataObject) -> None:
     indices = data.draw(st.lists(st.sampled_from(ALL[d]), min_size=1, max_size=3, unique=True))
     structure = random_structure(seed, d, outputs, layers)

@@ -35,7 +35,6 @@ def symmetry_error(structure: Structure, generator: Symmetry, seed: int = 0) -> 
 
 
 @given(st.integers(1, 4).flatmap(lambda size: st.tuples(maps(size), maps(size), maps(size))))
-@settings(deadline=None)
 def test_group_axioms(three: tuple[SignedPermutation, ...]) -> None:
     g, h, k = three
     identity = SignedPermutation.identity(g.size)
@@ -127,7 +126,7 @@ def generator_sets(draw: st.DrawFn) -> list[Symmetry]:
     hidden=st.lists(st.integers(1, 2), min_size=1, max_size=3),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_networks_have_the_symmetry(
     generators: list[Symmetry], representation: str, hidden: list[int], seed: int
 ) -> None:

@@ -57,7 +57,7 @@ def test_dense_network_is_the_sequential_one(sizes: tuple[int, ...], dtype: torc
 
 
 @given(structure=structures, seed=st.integers(0, 99), dtype=st.sampled_from(DTYPES))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_round_trips(structure: Structure, seed: int, dtype: torch.dtype) -> None:
     net = PsiMLP(structure, seed=seed, dtype=dtype)
     again = PsiMLP.from_sequential(net.to_sequential(), structure)

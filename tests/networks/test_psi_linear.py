@@ -294,7 +294,7 @@ def test_products_are_taken_where_they_pay() -> None:
     torch.testing.assert_close(wide(points(wide, 5000)), wide.to_linear()(points(wide, 5000)), rtol=0, atol=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.data())
 def test_any_relations(data: st.DataObject) -> None:
     """Any symbols, by products."""

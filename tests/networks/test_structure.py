@@ -61,7 +61,7 @@ def test_bad_structures() -> None:
 
 
 @given(structure=structures, seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_relation_matrix_times_theta_is_the_expanded_weight(structure: Structure, seed: int) -> None:
     theta = random_theta(structure, seed)
     used = np.zeros(structure.n_parameters)
@@ -79,7 +79,7 @@ def test_relation_matrix_times_theta_is_the_expanded_weight(structure: Structure
 
 
 @given(structure=structures, seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_expand_and_its_adjoint(structure: Structure, seed: int) -> None:
     """<E theta, G> = <theta, E^T G>, and E^T is what autograd gives."""
     theta = random_theta(structure, seed).requires_grad_()
@@ -131,7 +131,7 @@ def test_counts() -> None:
 
 
 @given(sizes=st.lists(st.integers(1, 9), min_size=2, max_size=5))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_dense(sizes: list[int]) -> None:
     structure = Structure.dense(sizes)
     assert structure.is_dense
@@ -220,7 +220,7 @@ def test_renumber_keeps_the_relations(symbols: list[list[int]]) -> None:
 
 
 @given(structure=structures)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_json_round_trip(structure: Structure) -> None:
     assert Structure.from_json(structure.to_json()) == structure
 

@@ -92,7 +92,7 @@ GENERATORS = [
 
 
 @given(generator=st.sampled_from(GENERATORS), hidden=st.integers(1, 3), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_structures_built_from_a_symmetry_have_it(generator: Symmetry, hidden: int, seed: int) -> None:
     structure = structure_from_group([generator], (1,) * hidden)
     found = structure_symmetries(structure, ["x", "y"], seed=seed)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from programs import run_program
 
 TESTS = str(Path(__file__).parents[1])
 DAEMON = """
@@ -58,7 +57,7 @@ def test_a_daemon_thread_that_trains_does_not_abort_the_process(kind: str) -> No
     """Python ends such threads by unwinding them, which C++ answers with "terminate called" and exit status 134."""
     train, expected = TRAININGS[kind]
     code = DAEMON.format(tests=TESTS, train=train)
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    result = run_program(code)
     assert result.returncode == 0, result.stderr[-2000:]
     assert "terminate called" not in result.stderr
     if expected is not None:
@@ -67,29 +66,26 @@ def test_a_daemon_thread_that_trains_does_not_abort_the_process(kind: str) -> No
 
 
 PROCESSES = """
-import sys
+import sys, warnings
 sys.path[:0] = {tests!r}
+sys.warnoptions.append("ignore")
+warnings.simplefilter("ignore")
 import torch
 from other_process import in_another_process, trained
 
-if __name__ == "__main__":
-    torch.set_num_threads(2)
-    torch.rand(1000, 1000).tanh().sum()  # torch's own threads have been at work
-    expected = trained()
-    torch.set_num_threads(1)
-    alone = trained()
-    assert in_another_process({method!r}) == alone
-    assert abs(alone / expected - 1) < 1e-9
+torch.set_num_threads(2)
+torch.rand(1000, 1000).tanh().sum()  # torch's own threads have been at work
+expected = trained()
+torch.set_num_threads(1)
+alone = trained()
+assert in_another_process({method!r}) == alone
+assert abs(alone / expected - 1) < 1e-9
 """
 
 
 @pytest.mark.parametrize(
     "method", [name for name in ("fork", "spawn") if name in multiprocessing.get_all_start_methods()]
 )
-def test_training_in_another_process(method: str, tmp_path: Path) -> None:
-    script = tmp_path / "script.py"  # spawn imports it
-    script.write_text(PROCESSES.format(tests=[TESTS, str(Path(__file__).parent)], method=method))
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", str(script)], capture_output=True, text=True, timeout=120, check=False
-    )
+def test_training_in_another_process(method: str) -> None:
+    result = run_program(PROCESSES.format(tests=[TESTS, str(Path(__file__).parent)], method=method))
     assert (result.returncode, result.stderr) == (0, "")

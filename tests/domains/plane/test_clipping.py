@@ -151,7 +151,7 @@ def test_no_stray_points() -> None:
     assert len((Box(x=(0, 1), y=(0, 1)) | Box(x=(1, 2), y=(0, 1))).grid((5, 3))) == 15
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(st.integers(0, 2**31), st.booleans())
 def test_any_two_shapes(seed: int, is_on_grid: bool) -> None:
     rng = np.random.default_rng(seed)

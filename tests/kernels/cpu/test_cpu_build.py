@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 from helpers import random_points, random_theta
+from programs import run_program
 
 from psinn_fast.kernels.contract import registry
 from psinn_fast.kernels.cpu import extension
@@ -70,13 +67,6 @@ def test_the_environment_chooses(isa: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert extension.chosen_instruction_set() == extension.instruction_sets()[0]
 
 
-def run(code: str, isa: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, extension.ISA_VARIABLE: isa}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
 PRINT_JETS = """
 import torch
 from psinn_fast.kernels.language.channels import ChannelSet
@@ -93,8 +83,9 @@ print([value.hex() for value in jets.flatten().tolist()])
 
 
 @needs_extension
-def test_baseline_in_a_process_of_its_own() -> None:
-    result = run(PRINT_JETS, "baseline")
+def test_baseline_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(extension.ISA_VARIABLE, "baseline")
+    result = run_program(PRINT_JETS)
     assert result.returncode == 0, result.stderr
     structure = Structure.dense([2, 7, 1])
     theta = torch.linspace(-1, 1, structure.n_parameters, dtype=torch.float64)
@@ -105,7 +96,8 @@ def test_baseline_in_a_process_of_its_own() -> None:
 
 @needs_extension
 def test_an_instruction_set_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = run(PRINT_JETS, "avx1024")
+    monkeypatch.setenv(extension.ISA_VARIABLE, "avx1024")
+    result = run_program(PRINT_JETS)
     assert result.returncode == 1
     assert "InputError: PSINN_FAST_ISA: expected one of" in result.stderr
     assert "baseline on this machine, got 'avx1024'" in result.stderr

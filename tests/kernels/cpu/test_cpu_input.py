@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
@@ -12,6 +11,7 @@ from layouts import (
     CHANNELS,
     problem,
 )
+from programs import run_program
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -138,9 +138,7 @@ for n in (2**31, 2**33, 2**45):
 
 
 def run_limits(code: str) -> list[str]:
-    result = subprocess.run(
-        [sys.executable, "-c", LIMITS + code], capture_output=True, text=True, timeout=60, check=False
-    )
+    result = run_program(LIMITS + code)
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr}\nexit status {result.returncode}"
     return result.stdout.splitlines()
 

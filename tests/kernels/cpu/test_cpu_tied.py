@@ -56,7 +56,7 @@ def test_constant_neurons(backend: CpuBackend, n: int) -> None:
 
 @pytest.mark.parametrize("isa", instruction_sets())
 @given(structure=structures, seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_random_structures(isa: str, structure: Structure, seed: int) -> None:
     backend = CpuBackend(isa)
     check_tied(backend, structure, lower(structure.layers), seed)
@@ -66,7 +66,7 @@ def test_random_structures(isa: str, structure: Structure, seed: int) -> None:
 
 @pytest.mark.parametrize("isa", instruction_sets())
 @given(seed=st.integers(0, 100_000))
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 def test_planted_relations(isa: str, seed: int) -> None:
     structure = planted_structure(seed)
     check_tied(CpuBackend(isa), structure, lower(structure.layers), seed)

@@ -63,7 +63,7 @@ def test_laplacian_rule() -> None:
     d=st.integers(1, 4),
     data=st.data(),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_closure_is_closed_and_minimal(d: int, data: st.DataObject) -> None:
     all_indices = [index for index in product(range(5), repeat=d) if sum(index) <= 4]
     wanted = data.draw(st.lists(st.sampled_from(all_indices), max_size=4))

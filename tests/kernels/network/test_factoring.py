@@ -12,7 +12,7 @@ from psinn_fast.kernels.network.lowering.involutions import InvolutionSearch
 
 
 @given(seed=st.integers(0, 99_999))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_factored_matrices(seed: int) -> None:
     """post * leaves * pre is W, as linear forms."""
     rng = np.random.default_rng(seed)

@@ -76,13 +76,13 @@ def multiplications(plan: Plan) -> list[int]:
 
 
 @given(structure=structures, seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_random_structures(structure: Structure, seed: int) -> None:
     assert_same(structure, seed, all_operations=False)
 
 
 @given(seed=st.integers(0, 100_000))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_planted_relations(seed: int) -> None:
     structure = planted_structure(seed)
     assert_same(structure, seed, all_operations=seed % 4 == 0)
@@ -270,7 +270,7 @@ def test_folds_by_hand() -> None:
 
 
 @given(seed=st.integers(0, 9999))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_pull_back_is_the_adjoint_of_expand(seed: int) -> None:
     structure = constant_chain(2) if seed % 2 else planted_structure(seed)
     plan, theta = lower(structure.layers), random_theta(structure, seed).requires_grad_()

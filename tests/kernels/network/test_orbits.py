@@ -71,7 +71,7 @@ def test_published(name: str) -> None:
 
 
 @given(seed=st.integers(0, 100_000))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_planted_relations(seed: int) -> None:
     plan = lower(planted_structure(seed).layers)
     for layer in hidden(plan):

@@ -38,7 +38,7 @@ def linear_maps(draw: st.DrawFn) -> LinearMap:
 
 
 @given(part=linear_maps(), seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_linear_map_is_its_matrix(part: LinearMap, seed: int) -> None:
     n_out, n_in = part.shape
     x, y, rows = random_points(1, n_in, seed)[0], random_points(1, n_out, seed)[0], random_points(3, n_out, seed)
@@ -55,7 +55,7 @@ def test_linear_map_is_its_matrix(part: LinearMap, seed: int) -> None:
 
 
 @given(parts=st.lists(linear_maps(), min_size=1, max_size=3))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_stack_is_block_diagonal(parts: list[LinearMap]) -> None:
     dense = torch.block_diag(*(torch.from_numpy(part.dense()) for part in parts))
     np.testing.assert_array_equal(LinearMap.stack(parts).dense(), dense.numpy())
@@ -108,7 +108,7 @@ def test_bad_linear_map(row: list[int], col: list[int], coefficient: list[float]
 
 
 @given(structure=structures, seed=st.integers(0, 99))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_expanded_plan_gives_the_expanded_weights(structure: Structure, seed: int) -> None:
     plan, theta = expanded_plan(structure.layers), random_theta(structure, seed)
     assert (plan.n_parameters, plan.d_in, plan.d_out) == (theta.numel(), structure.n_inputs, structure.n_outputs)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from programs import run_program
 
 from psinn_fast.kernels.errors import InputError, say_once
 from psinn_fast.kernels.triton import configuration
@@ -52,7 +53,7 @@ def test_other_text_is_another_module() -> None:
     assert one.__name__ != two.__name__
 
 
-def test_nothing_is_read_from_or_written_to_files(tmp_path: Path) -> None:
+def test_nothing_is_read_from_or_written_to_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a planted source nor a planted byte code is ever run."""
     text = "def number():\n    return 1\n"
     name = module_of(text).__name__
@@ -66,10 +67,9 @@ assert module_of({text!r}).number() == 1
         place.mkdir(exist_ok=True)
         (place / f"{name}.py").write_text("raise SystemExit('planted')\n")
     before = sorted(tmp_path.rglob("*"))
-    environment = {**os.environ, "PSINN_FAST_CACHE": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+    for variable in ("PSINN_FAST_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    result = run_program(code, cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     assert sorted(tmp_path.rglob("*")) == before
 

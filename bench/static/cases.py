@@ -76,7 +76,8 @@ CASES = (
     StaticCase(WIDE, _dense(2, 32, 32, 32, 1), precision="tf32x3", chips=MAIN_CHIPS),
     StaticCase("psi laplace", _TIED["laplace", "laplace"], precision="tf32x3", dense=WIDE),
     StaticCase("dense 2-16-16-16-1", _dense(2, 16, 16, 16, 1), dtype=torch.float64, chips=MAIN_CHIPS),
-    StaticCase("dense 2-64-64-64-1", _dense(2, 64, 64, 64, 1)),
+    StaticCase("dense 2-64-64-64-1", _dense(2, 64, 64, 64, 1), chips=MAIN_CHIPS),
+    StaticCase("dense 2-64-64-64-1", _dense(2, 64, 64, 64, 1), precision="tf32x3", chips=(80,)),
 )
 QUICK = (StaticCase("dense 2-8-1", _dense(2, 8, 1)), StaticCase("dense 2-8-8-16-1", _dense(2, 8, 8, 16, 1)))
 

@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 from ..language.channels import channel_order
 from .forward import assemble, operand_names
 from .groups import BlockGroup, Bundle, GroupMixing
-from .sums import Sums, known
+from .sums import Sums, known, load_tile
 from .writer import Mode, Writer, combination
 
 
@@ -103,8 +103,9 @@ class AdjointPass:
                         writer.set(own, f"dot({bundle.transposed(slot)}, {operand}, {own}, PRECISION)")
                 result = bundle.group(bundle.rows)
                 total = totals.get(bundle.source) or writer.zeros(result.shape(f"BLOCK * {len(chunk)}"))
-                w = f"wt_{layer}_{n}" if writer.layout.has_turned else bundle.transposed(f"w_{layer}_{n}")
-                totals[bundle.source] = writer.new(f"dot({bar}, {w}, {total}, PRECISION)")
+                if k == 0 and not writer.scheme.keeps_tiles:
+                    load_tile(writer, layer, n, is_turned=True)
+                totals[bundle.source] = writer.new(f"dot({bar}, wt_{layer}_{n}, {total}, PRECISION)")
             for bundle in {bundle.source: bundle for bundle in writer.bundles[layer]}.values():
                 o, piece = bundle.source
                 names = [f"bar_o{site}_{layer - 1}_{o}_{c}" + (f"_{piece}p" if bundle.pieces else "") for c in chunk]
@@ -124,7 +125,7 @@ class AdjointPass:
         tiles are large, there is no room for both.
         """
         writer, site, bundle = self._writer, self._site, self._writer.bundles[layer][n]
-        if bundle.size > 1 or not writer.layout.has_turned:
+        if bundle.size > 1 or not writer.scheme.keeps_tiles:
             return [(bar, f"y{site}_{layer}_{n}_{k}")]
         before, chunk = writer.boundaries[layer - 1].operands, writer.chunks()[k]
         operands = operand_names(writer, cut, f"o{site}_{layer - 1}", bundle.source, before, bundle, chunk)

@@ -34,6 +34,8 @@ SHIPPED = Path(__file__).with_name("configurations.json")
 ANY_CHIP = "any"
 # There Triton takes float64 products to tensor cores, in tiles of 16 points a warp: more warps all compute the same.
 DOUBLE_TENSOR_CORES = ("sm_80", "sm_90")
+# 160 KB of shared memory and more.
+LARGE_SHARED = ("sm_80", "sm_90")
 # What a line of a table may say.
 BLOCKS, WARPS = tuple(2**k for k in range(11)), tuple(2**k for k in range(6))
 PER_PROCESSOR = tuple(range(1, 65))
@@ -196,8 +198,12 @@ def by_rule(chip: str, layout: Layout, dtype: torch.dtype, precision: str) -> En
         return Entry(16, 1, 8) if chip in DOUBLE_TENSOR_CORES else Entry(16, 8, 1)
     if precision != "ieee" and width <= 16:
         return Entry(16, 1, 8)
-    if precision != "ieee" or width > 32:
-        return Entry(16, 4 if width <= 64 else 8, 2)
+    if precision != "ieee":
+        return Entry(16, 4, 2) if width <= 32 else Entry(16, 8, 1)
+    if width > 32:
+        if chip in LARGE_SHARED:
+            return Entry(8, 4, 2) if width <= 64 else Entry(8, 8, 1)
+        return Entry(8, 8, 1) if width <= 64 else Entry(4, 8, 1)
     if width <= 16 or any(len(mixing.neurons) > 1 for own in layout.boundaries for mixing in own.mixings):
         return Entry(8, 2, 4)
     return Entry(32, 8, 1)

@@ -6,7 +6,7 @@ from collections.abc import Container, Sequence
 
 from ..language.channels import channel_order
 from .groups import BlockGroup, Bundle
-from .sums import known
+from .sums import known, load_tile
 from .writer import Writer, combination
 
 
@@ -88,6 +88,8 @@ def _products(writer: Writer, site: int, layer: int) -> None:
     for k, chunk in enumerate(writer.chunks()):
         totals: dict[tuple[int, int], str] = {}
         for n, bundle in enumerate(writer.bundles[layer]):
+            if k == 0 and not writer.scheme.keeps_tiles:
+                load_tile(writer, layer, n)
             names = operand_names(writer, cut, f"o{site}_{layer - 1}", bundle.source, before, bundle, chunk)
             group = bundle.group(bundle.rows)
             y = writer.set(f"y{site}_{layer}_{n}_{k}", writer.stacked(names, group))

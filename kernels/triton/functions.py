@@ -50,6 +50,15 @@ def dot(a, b, total, PRECISION: tl.constexpr):
 
 
 @triton.jit
+def nothing(at):
+    """0, of which the compiler does not know that it is 0."""
+    if IS_INTERPRETED:
+        return at * 0
+    else:
+        return tl.inline_asm_elementwise("mov.b32 $0, 0;", "=r,r", [at], dtype=tl.int32, is_pure=False, pack=1)
+
+
+@triton.jit
 def folded(a, LANES: tl.constexpr):
     """[..., points, columns] to [..., LANES, columns], point by point in turn: mostly sums within a thread."""
     if a.shape[-2] <= LANES:

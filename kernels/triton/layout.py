@@ -23,8 +23,6 @@ from ..network.symbols import IntArray
 
 # Columns of a block at least. In float64 a tile with fewer rows than a tensor core's 16 makes Triton 3.6 fail.
 LEAST = {torch.float32: 8, torch.float64: 16}
-# Numbers of all tiles: with more, shared memory has no room for transposed ones as well.
-MOST_TURNED = 4096
 # With more blocks in a layer than this, one dense matrix is quicker than so many small ones.
 MOST_BLOCKS = 8
 
@@ -108,11 +106,6 @@ class Layout:
     @property
     def reads_w(self) -> bool:
         return len(self.plan.folds) > 0
-
-    @property
-    def has_turned(self) -> bool:
-        """Whether kernels read transposed tiles, instead of transposing what they have."""
-        return len(self.tiles) <= MOST_TURNED
 
     @property
     def n_packed(self) -> int:

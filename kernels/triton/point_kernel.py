@@ -14,18 +14,25 @@ from torch import Tensor
 from ..compiling import say_compiling
 from ..language.channels import ChannelSet
 from ..language.program import Program
-from .configuration import Configuration, lanes
+from .configuration import Configuration, lanes, widest_block
 from .emission import CONSTANTS, EXTRA_ARGUMENTS, GroupSource, Mode
 from .layout import Layout
 from .modules import module_of
 from .naming import kernel_name
+from .writer import USUAL, Scheme
 
 # Addresses that Triton compiles for are multiples of it, or any.
 ALIGNED = 16
 HEADER = """import triton
 import triton.language as tl
-from psinn_fast.kernels.triton.functions import atan, cosh, dot, folded, gather, power, sign, sinh, sqrt, tanh, walsh
+from psinn_fast.kernels.triton.functions import atan, cosh, dot, folded, gather, nothing, power, sign, sinh, sqrt, tanh
+from psinn_fast.kernels.triton.functions import walsh
 """
+
+# Of shared memory, for all tiles and their transposed ones; the rest is for activations. A GeForce card has 99 KB.
+MOST_TILE_BYTES = 64 * 1024
+# Registers of a multiprocessor; neurons in a block from which on their use is limited.
+REGISTERS, WIDE = 65536, 64
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,13 @@ class Weights:
             out += source[rows] * factors
 
 
+def scheme_of(layout: Layout, dtype: torch.dtype, precision: str) -> Scheme:
+    """How products are written: on tensor cores a point's channels would lie in different threads."""
+    is_stacked = precision == "ieee" and dtype == torch.float32
+    parts = 2 if precision == "tf32x3" and dtype == torch.float32 else 1
+    return Scheme(is_stacked, 2 * parts * len(layout.tiles) * dtype.itemsize <= MOST_TILE_BYTES)
+
+
 def kernel_source(
     layout: Layout,
     groups: Sequence[tuple[ChannelSet, Program | None]],
@@ -106,10 +120,10 @@ def kernel_source(
     n_unknown: int,
     terms_per_entry: int,
     need_x: bool = False,
-    is_stacked: bool = True,
+    scheme: Scheme = USUAL,
 ) -> str:
     """The text of a module with one kernel, `kernel_name`, which sends each program of the grid to its group."""
-    common = n_unknown, terms_per_entry, need_x, is_stacked
+    common = n_unknown, terms_per_entry, need_x, scheme
     functions = [
         GroupSource(f"group_{k}", layout, channels, mode, program, *common).text()
         for k, (channels, program) in enumerate(groups)
@@ -168,9 +182,8 @@ class PointKernel:
         configuration: Configuration,
         need_x: bool = False,
     ) -> None:
-        # On tensor cores, a point's channels would lie in different threads.
-        is_stacked = configuration.precision == "ieee" and weights.gather.factors.dtype == torch.float32
-        self.text = kernel_source(layout, groups, mode, n_unknown, weights.gather.terms, need_x, is_stacked)
+        scheme = scheme_of(layout, weights.gather.factors.dtype, configuration.precision)
+        self.text = kernel_source(layout, groups, mode, n_unknown, weights.gather.terms, need_x, scheme)
         self.name = kernel_name(layout, groups, mode)
         self.function = getattr(module_of(self.text), self.name)
         self._weights, self._configuration, self._is_known = weights, configuration, False
@@ -184,6 +197,9 @@ class PointKernel:
             "PRECISION": configuration.precision,
             "ROW": self.row,
         }
+        # Without a limit ptxas takes 32 registers for some wide kernels, and spills 12 KB a thread.
+        most = {"maxnreg": min(255, REGISTERS // (32 * configuration.warps))} if widest_block(layout) >= WIDE else {}
+        self.options: dict[str, Any] = {"num_warps": configuration.warps, "num_stages": 1, **most}
 
     @property
     def warps(self) -> int:
@@ -217,8 +233,8 @@ class PointKernel:
             )
             self._is_known = True
         own: list[Any] = [value for group in data for value in group]
-        gather, configuration = self._weights.gather, self._configuration
+        gather = self._weights.gather
         self.function[(table.shape[0],)](
             source, gather.rows, gather.factors, tiles, unknown, partials, table, factors, state, *own, *extra,
-            **self._constants, COUNTS=counts, num_warps=configuration.warps, num_stages=1,
+            **self._constants, COUNTS=counts, **self.options,
         )  # fmt: skip

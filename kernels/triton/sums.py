@@ -13,9 +13,8 @@ from .writer import Mode, Writer
 def load_weights(writer: Writer, terms_per_entry: int) -> None:
     """Names: a_{group}_{axis} first layer, b biases, w products, c_{field}_{group} and d_{field} last layer.
 
-    Products are ready: a tensor of tiles as they are, and for the way back, where there is room, one of tiles
-    transposed (wt). Transposed here, they lie in shared memory by columns, which threads that want rows fetch eight
-    times as slowly.
+    Products are ready: a tensor of tiles as they are, and for the way back one of tiles transposed (wt). Transposed
+    here, they would lie in shared memory by columns, which threads that want rows fetch eight times as slowly.
     """
     layout = writer.layout
 
@@ -36,13 +35,11 @@ def load_weights(writer: Writer, terms_per_entry: int) -> None:
             for i in range(layout.d_in):
                 gather(f"a_{g}_{i}", group.offsets([offsets[i] for offsets in layout.inputs]))
             _set_powers(writer, g)
-    for layer, bundles in enumerate(writer.bundles):
-        for n, bundle in enumerate(bundles):
-            start = layout.tiles.start
-            writer.set(f"w_{layer}_{n}", f"tl.load(tiles + {bundle.place(start)})")
-            if writer.mode is not Mode.JETS and layout.has_turned:
-                turned = bundle.place(start, is_turned=True)
-                writer.set(f"wt_{layer}_{n}", f"tl.load(tiles + {len(layout.tiles)} + {turned})")
+    for layer, bundles in enumerate(writer.bundles if writer.scheme.keeps_tiles else ()):
+        for n in range(len(bundles)):
+            load_tile(writer, layer, n)
+            if writer.mode is not Mode.JETS:
+                load_tile(writer, layer, n, is_turned=True)
     if layout.boundaries:
         for f, offsets in enumerate(layout.outputs):
             for g, group in enumerate(writer.boundaries[-1].operands):
@@ -50,6 +47,17 @@ def load_weights(writer: Writer, terms_per_entry: int) -> None:
     for f, bias in enumerate(layout.output_biases):
         if bias is not None:
             gather(f"d_{f}", str(bias))
+
+
+def load_tile(writer: Writer, layer: int, n: int, is_turned: bool = False) -> str:
+    """The name of a product's tiles, which are loaded here: w, or wt if they are turned."""
+    layout = writer.layout
+    start = f"{len(layout.tiles)} + " if is_turned else ""
+    if not writer.scheme.keeps_tiles:
+        # Else the compiler would load them before the loop after all, into registers that there are not.
+        start = f"nothing(at) + {start}"
+    place = writer.bundles[layer][n].place(layout.tiles.start, is_turned)
+    return writer.set(f"{'wt' if is_turned else 'w'}_{layer}_{n}", f"tl.load(tiles + ({start}{place}))")
 
 
 def known(offsets: Sequence[int | None]) -> list[int]:

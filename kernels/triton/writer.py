@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
@@ -28,6 +29,21 @@ class Mode(Enum):
         return self in (Mode.JETS_BACKWARD, Mode.LOSS)
 
 
+@dataclass(frozen=True)
+class Scheme:
+    """How products are written.
+
+    ``is_stacked``: channels and tiles go through them together. ``keeps_tiles``: shared memory has room for all tiles,
+    which are loaded once; else each is loaded where it is needed, again for every tile of points.
+    """
+
+    is_stacked: bool = True
+    keeps_tiles: bool = True
+
+
+USUAL = Scheme()
+
+
 class Writer:
     """The source of one group's function, line by line.
 
@@ -36,14 +52,14 @@ class Writer:
         channels: derivatives carried along.
         mode: the operation.
         program: residual and adjoint; None for the two operations on jets.
-        is_stacked: channels and tiles go through products together.
+        scheme: how products are written.
     """
 
     def __init__(
-        self, layout: Layout, channels: ChannelSet, mode: Mode, program: Program | None, is_stacked: bool
+        self, layout: Layout, channels: ChannelSet, mode: Mode, program: Program | None, scheme: Scheme
     ) -> None:
         self.layout, self.channels, self.mode, self.program = layout, channels, mode, program
-        self.is_stacked = is_stacked
+        self.scheme = scheme
         self.lines: list[str] = []
         self.depth = 1
         self._count = 0
@@ -58,7 +74,7 @@ class Writer:
         """Channels that leave each hidden layer."""
         self.powers: list[list[str]] = []
         """Per group of the first layer and channel c, the factor of tanh^(|c|)(z) behind it."""
-        self.boundaries = group_boundaries(layout, is_stacked)
+        self.boundaries = group_boundaries(layout, scheme.is_stacked)
         self.bundles: list[list[Bundle]] = [[]]
         """Products in front of each hidden layer."""
         for tiles, (before, after) in zip(layout.products, pairwise(self.boundaries), strict=False):
@@ -140,7 +156,7 @@ class Writer:
 
     def chunks(self) -> list[range]:
         """Channels that go through products together."""
-        size = ROWS_PER_THREAD if self.is_stacked else 1
+        size = ROWS_PER_THREAD if self.scheme.is_stacked else 1
         found, start = [], 0
         while start < len(self.channels):
             while start + size > len(self.channels):

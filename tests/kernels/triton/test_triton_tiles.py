@@ -15,11 +15,11 @@ from psinn_fast.kernels.contract import AdamState
 from psinn_fast.kernels.language.channels import ChannelSet
 from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.kernels.triton import layout as layout_module
+from psinn_fast.kernels.triton import point_kernel
 from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.kernels.triton.emission import Mode
 from psinn_fast.kernels.triton.layout import make_layout
-from psinn_fast.kernels.triton.point_kernel import Weights, kernel_source
+from psinn_fast.kernels.triton.point_kernel import Weights
 from psinn_fast.networks.published import published_structure
 from psinn_fast.networks.structure import Structure
 
@@ -77,10 +77,10 @@ def test_pairs_of_blocks(backend: OnDevice) -> None:
 
 
 @pytest.mark.parametrize("hidden", [(7, 5), (8, 8, 3)])
-def test_tiles_that_have_no_room_for_transposed_ones(
+def test_tiles_that_are_loaded_where_they_are_needed(
     backend: OnDevice, hidden: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(layout_module, "MOST_TURNED", 0)
+    monkeypatch.setattr(point_kernel, "MOST_TILE_BYTES", 0)
     structure, theta, coefficients, terms, _ = make("laplace", hidden, 21)
     plan = lower(structure.layers)
     found, right = (
@@ -89,12 +89,28 @@ def test_tiles_that_have_no_room_for_transposed_ones(
     assert relative_error(found.theta, right.theta) < 1e-11
 
 
-def test_wide_layers_have_none() -> None:
-    for width, has_turned in ((32, True), (64, False)):
-        layout = make_layout(lower(Structure.dense((2, width, width, width, 1)).layers))
-        channels = ChannelSet.closure(2, [(2, 0)])
-        text = kernel_source(layout, [(channels, None)], Mode.JETS_BACKWARD, 0, 1)
-        assert ("wt_1_0" in text) is has_turned
+@pytest.mark.parametrize(
+    ("width", "dtype", "precision", "are_kept"),
+    [
+        (32, torch.float64, "ieee", True),
+        (64, torch.float32, "ieee", True),
+        (64, torch.float64, "ieee", False),
+        (64, torch.float64, "tf32x3", False),
+        (32, torch.float32, "tf32x3", True),
+        (64, torch.float32, "tf32x3", False),
+        (128, torch.float32, "ieee", False),
+    ],
+)
+def test_tiles_are_kept_where_shared_memory_has_room(
+    width: int, dtype: torch.dtype, precision: str, are_kept: bool
+) -> None:
+    layout = make_layout(lower(Structure.dense((2, width, width, width, 1)).layers), dtype)
+    scheme = point_kernel.scheme_of(layout, dtype, precision)
+    assert scheme.keeps_tiles is are_kept
+    source = [(ChannelSet.closure(2, [(2, 0)]), None)]
+    text = point_kernel.kernel_source(layout, source, Mode.JETS_BACKWARD, 0, 1, scheme=scheme)
+    assert (text.index("wt_1_0 = ") < text.index("while at")) is are_kept
+    assert ("nothing(at)" in text) is not are_kept
 
 
 def _kernels(backend: TritonBackend) -> Sequence[object]:

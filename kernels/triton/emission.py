@@ -10,10 +10,11 @@ Compiled for sm_89 and dropped: gradients as y^T bar_s (664 spilled bytes became
 warp); products of more than 64 rows in a thread block of few warps (kilobytes of spills); the blocks of an orbit as
 tensors of their own (150 s in Triton's layout passes for four blocks); Walsh-Hadamard transforms stage by stage; blocks
 of eight in pairs, padded with zeros to 16 terms; maxnreg=255 up to width 32, which takes spills from some kernels and
-gives them to others; operands computed again from tanh for the way back, behind a barrier for the compiler (2,168 spilled
-bytes in place of 1,856 at width 64, 2,368 in place of 184 in the network of Laplace's problem); layers of 64 as blocks of
-32 (four times the tensor-core products, since Triton gives all warps to their rows); gradients of wide tiles added to
-memory instead of registers (4,480 bytes in place of 7,680 at width 128, but 4,800 in place of none at width 64).
+gives them to others; operands computed again from tanh for the way back, behind a barrier for the compiler (2,168
+spilled bytes in place of 1,856 at width 64, 2,368 in place of 184 in the network of Laplace's problem); layers of 64 as
+blocks of 32 (four times the tensor-core products, since Triton gives all warps to their rows); gradients of wide tiles
+added to memory instead of registers (4,480 bytes in place of 7,680 at width 128, but 4,800 in place of none at width
+64).
 """
 
 from __future__ import annotations

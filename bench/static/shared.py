@@ -113,7 +113,7 @@ def rows() -> Iterator[dict[str, Any]]:
     for layers, precision, block, warps, chip in (
         (narrow, "ieee", 8, 2, 90), (narrow, "ieee", 32, 8, 89), (narrow, "tf32x3", 32, 8, 89),
         (deep, "tf32x3", 16, 8, 90), (deep, "tf32x3", 16, 8, 80), (wide, "tf32x3", 64, 8, 90),
-        (wide, "ieee", 16, 8, 120),
+        (wide, "ieee", 16, 8, 120), (wide, "ieee", 8, 8, 89), (deep, "ieee", 4, 8, 89),
         (narrow, "float64", 16, 8, 89), ((2, 64, 64, 1), "float64", 16, 8, 89), (wide, "float64", 16, 8, 89),
         ((2, 16, 16, 1), "float64", 16, 1, 90),
     ):  # fmt: skip

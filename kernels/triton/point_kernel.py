@@ -109,8 +109,13 @@ class Weights:
 def scheme_of(layout: Layout, dtype: torch.dtype, precision: str) -> Scheme:
     """How products are written: on tensor cores a point's channels would lie in different threads."""
     is_stacked = precision == "ieee" and dtype == torch.float32
+    return Scheme(is_stacked, are_kept(len(layout.tiles) * dtype.itemsize, dtype, precision))
+
+
+def are_kept(tile_bytes: int, dtype: torch.dtype, precision: str) -> bool:
+    """Whether shared memory has room for all tiles, and for their transposed ones."""
     parts = 2 if precision == "tf32x3" and dtype == torch.float32 else 1
-    return Scheme(is_stacked, 2 * parts * len(layout.tiles) * dtype.itemsize <= MOST_TILE_BYTES)
+    return 2 * parts * tile_bytes <= MOST_TILE_BYTES
 
 
 def kernel_source(

@@ -1,9 +1,9 @@
 """How much shared memory a kernel needs at least: what will not fit is not compiled, which would take minutes.
 
-Products read their operands from there. In FMAs: every tile of weights, for as long as the program runs; the operands
-of all products, since the way back reads them again; and one adjoint. On tensor cores weights stay in registers, and
-what needs room is to bring them there, as they are and transposed, in two parts each. Compiled kernels need as much or
-more (bench/results/static/shared.json, `python -m bench.static.shared`): what they need beside is not counted.
+Products read their operands from there. In FMAs: every tile of weights, for as long as the program runs, or where there
+are too many the largest one; the operands of all products, since the way back reads them again; and one adjoint. On
+tensor cores weights stay in registers, and what needs room is to bring them there, as they are and transposed, in two
+parts each, or one tile at a time. Compiled kernels need as much or more (bench/results/static/shared.json, `python -m bench.static.shared`): what they need beside is not counted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 
 from .configuration import DOUBLE_TENSOR_CORES, Configuration
 from .layout import Layout
+from .point_kernel import are_kept
 from .writer import ROWS_PER_THREAD, Mode
 
 # Of tensor cores: with fewer warps, or smaller tiles, all goes by registers; with more points sm_90 has another way.
@@ -34,12 +35,13 @@ def least_shared(
     if not products or (is_double and chip in DOUBLE_TENSOR_CORES):
         return 0
     goes_back = mode in (Mode.LOSS, Mode.JETS_BACKWARD)
+    keeps = are_kept(sum(product.weights for product in products), dtype, configuration.precision)
     if is_double or is_ieee:
         together = 1 if is_double else min(ROWS_PER_THREAD, 1 << (channels.bit_length() - 1))
-        return _by_fma(products, configuration.block, channels, together, goes_back)
+        return _by_fma(products, configuration.block, channels, together, goes_back, keeps)
     is_known = configuration.precision == "tf32x3" and configuration.warps >= LEAST_WARPS
     is_known &= configuration.block <= MOST_POINTS
-    return _by_tensor_cores(products, configuration.block, goes_back) if is_known else 0
+    return _by_tensor_cores(products, configuration.block, goes_back and keeps) if is_known else 0
 
 
 class _Product:
@@ -62,13 +64,20 @@ class _Product:
         self.slot = number * max(columns for _, columns in sizes)
 
 
-def _by_fma(products: Sequence[_Product], block: int, channels: int, together: int, goes_back: bool) -> int:
-    """``together``: channels that go through a product at once."""
+def _by_fma(
+    products: Sequence[_Product], block: int, channels: int, together: int, goes_back: bool, keeps: bool
+) -> int:
+    """``together``: channels that go through a product at once; ``keeps``: all tiles, else one at a time."""
+    weights = sum(product.weights for product in products) if keeps else 0
     kept = most = 0
-    for product in products if goes_back else ():
-        kept += block * channels * product.operand
-        most = max(most, kept + block * together * product.slot)
-    return sum(product.weights for product in products) + most
+    for product in products:
+        tile = 0 if keeps else product.tile
+        adjoint = block * together * product.slot if goes_back else 0
+        operands = block * channels * product.operand if goes_back else 0
+        # Forwards a tile beside all operands so far; backwards beside an adjoint, its own operand being done with.
+        own = kept + operands + adjoint if keeps else kept + tile + max(operands, adjoint)
+        most, kept = max(most, own), kept + operands
+    return weights + most
 
 
 def _by_tensor_cores(products: Sequence[_Product], block: int, goes_back: bool) -> int:

@@ -38,7 +38,7 @@ def test_nothing_that_was_compiled_needs_less() -> None:
     assert [row for row in rows if least(row) > row["shared_bytes"]] == []
     wide = [row for row in rows if row["precision"] == "ieee" and row["mode"] == "loss" and 128 in [*row["layers"]]]
     assert len(wide) >= 4
-    assert all(least(row) == row["shared_bytes"] for row in wide)  # where it matters, it is all there is
+    assert all(least(row) >= 0.7 * row["shared_bytes"] for row in wide)  # where it matters, it is nearly all
 
 
 def test_shipped_networks_need_no_less() -> None:

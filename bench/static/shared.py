@@ -73,7 +73,7 @@ def allotted(row: dict[str, Any]) -> int:
     source: Any = source_of(kernel, dtype)
     target = GPUTarget("cuda", row["chip"], 32)
     backend: Any = make_backend(target)
-    options = backend.parse_options({"num_warps": configuration.warps, "num_stages": 1})
+    options = backend.parse_options(kernel.options)
     context = ir.context()
     ir.load_dialects(context)
     backend.load_dialects(context)

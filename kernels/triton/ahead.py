@@ -59,8 +59,7 @@ def compiled(kernel: PointKernel, dtype: torch.dtype, chip: str) -> CompiledKern
     from triton.backends.compiler import GPUTarget
 
     target = GPUTarget("cuda", int(chip.removeprefix("sm_")), WARP)
-    options = {"num_warps": kernel.warps, "num_stages": 1}
-    return triton.compile(source_of(kernel, dtype), target=target, options=options)
+    return triton.compile(source_of(kernel, dtype), target=target, options=kernel.options)
 
 
 def source_of(kernel: PointKernel, dtype: torch.dtype) -> ASTSource:

@@ -206,10 +206,6 @@ class PointKernel:
         most = {"maxnreg": min(255, REGISTERS // (32 * configuration.warps))} if widest_block(layout) >= WIDE else {}
         self.options: dict[str, Any] = {"num_warps": configuration.warps, "num_stages": 1, **most}
 
-    @property
-    def warps(self) -> int:
-        return self._configuration.warps
-
     def signature(self, number: str) -> tuple[dict[str, str], dict[str, Any]]:
         """(Triton's type of every argument, values of the constants); ``number``: the type of tensors, "fp32"."""
         constants = self._constants | {"COUNTS": True}

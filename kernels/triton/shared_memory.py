@@ -3,7 +3,8 @@
 Products read their operands from there. In FMAs: every tile of weights, for as long as the program runs, or where there
 are too many the largest one; the operands of all products, since the way back reads them again; and one adjoint. On
 tensor cores weights stay in registers, and what needs room is to bring them there, as they are and transposed, in two
-parts each, or one tile at a time. Compiled kernels need as much or more (bench/results/static/shared.json, `python -m bench.static.shared`): what they need beside is not counted.
+parts each, or one tile at a time. Compiled kernels need as much or more (bench/results/static/shared.json,
+`python -m bench.static.shared`): what they need beside is not counted.
 """
 
 from __future__ import annotations

@@ -299,7 +299,7 @@ class TritonBackend(Backend, is_checked=False):
                 with _at(theta.device):
                     return launch(configuration)
             except OutOfResources as error:
-                found = smaller(configuration)
+                found = smaller(configuration, theta.dtype)
                 if found is None:
                     remedies = "narrower layers, fewer derivatives, float32"
                     raise no_room(network.plan.widest, theta.dtype, str(error), remedies) from error

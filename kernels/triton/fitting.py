@@ -14,14 +14,17 @@ from .layout import Layout
 from .shared_memory import least_shared
 from .writer import Mode
 
-SMALLEST_BLOCK, MOST_WARPS = 16, 8
+# Tensor cores take sixteen points at once; FMAs any number, in float32.
+SMALL_BLOCK, SMALLEST_BLOCK, MOST_WARPS = 16, 4, 8
 
 
-def smaller(configuration: Configuration) -> Configuration | None:
-    if configuration.block > SMALLEST_BLOCK:
+def smaller(configuration: Configuration, dtype: torch.dtype) -> Configuration | None:
+    if configuration.block > SMALL_BLOCK:
         return replace(configuration, block=configuration.block // 2)
     if configuration.warps < MOST_WARPS:
         return replace(configuration, warps=configuration.warps * 2)
+    if configuration.block > SMALLEST_BLOCK and configuration.precision == IEEE and dtype == torch.float32:
+        return replace(configuration, block=configuration.block // 2)
     return None
 
 
@@ -36,7 +39,7 @@ def first_likely(
     needed = partial(least_shared, layout, channels, mode, chip=chip)
     left: Configuration | None = configuration
     while left is not None and needed(left, dtype) > room:
-        configuration, left = left, smaller(left)
+        configuration, left = left, smaller(left, dtype)
     if left is not None:
         return left
     widest = layout.plan.widest

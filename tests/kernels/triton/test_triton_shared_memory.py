@@ -38,7 +38,7 @@ def test_nothing_that_was_compiled_needs_less() -> None:
     assert [row for row in rows if least(row) > row["shared_bytes"]] == []
     wide = [row for row in rows if row["precision"] == "ieee" and row["mode"] == "loss" and 128 in [*row["layers"]]]
     assert len(wide) >= 4
-    assert all(least(row) >= 0.7 * row["shared_bytes"] for row in wide)  # where it matters, it is nearly all
+    assert all(least(row) > row["shared_bytes"] / 2 for row in wide)  # where it matters, it says something
 
 
 def test_shipped_networks_need_no_less() -> None:
@@ -84,12 +84,11 @@ def arguments(*sizes: int, dtype: torch.dtype = torch.float32) -> tuple[Plan, Te
 @pytest.mark.parametrize(
     ("sizes", "precision", "dtype", "message"),
     [
-        ((2, 128, 128, 1), "ieee", torch.float32,
+        ((2, *[128] * 8, 1), "ieee", torch.float32,
          "plan: backend 'triton' has no room on this GPU for layers 128 wide in torch.float32 with these derivatives "
-         r"\(it takes 139264 bytes of shared memory, and there are 101376\); layers 64 wide or backend 'reference' w"),
-        ((2, 64, 64, 64, 1), "tf32x3", torch.float32, "106496 bytes.*; layers 32 wide, precision 'ieee' or backend 'r"),
-        ((2, 100, 100, 100, 1), "ieee", torch.float32, "245760 bytes.*; layers 50 wide or backend 'reference' would"),
-        ((2, 128, 128, 1), "ieee", torch.float64, r"takes 2\d* bytes.*; layers 64 wide or backend 'reference' would"),
+         r"\(it takes 137216 bytes of shared memory, and there are 101376\); layers 64 wide or backend 'reference' w"),
+        ((2, 128, 128, 1), "ieee", torch.float64, "212992 bytes.*; layers 64 wide or backend 'reference' would"),
+        ((2, 100, 100, 1), "tf32x3", torch.float64, "bytes.*; layers 50 wide, float32 or backend 'reference' would"),
     ],
 )  # fmt: skip
 def test_refused_before_anything_is_compiled(

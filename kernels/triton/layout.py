@@ -108,6 +108,12 @@ class Layout:
         return len(self.plan.folds) > 0
 
     @property
+    def tile_terms(self) -> int:
+        """Of a number in the tiles, at most: with pairs of blocks some are sums of several of source."""
+        rows = self.matrix.indptr[self.tiles.start : self.tiles.stop + 1]
+        return max(1, int(np.diff(rows).max(initial=0)))
+
+    @property
     def n_packed(self) -> int:
         return int(self.matrix.shape[0])
 

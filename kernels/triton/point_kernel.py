@@ -77,33 +77,33 @@ class Weights:
     def __init__(self, layout: Layout, like: Tensor) -> None:
         self.gather = Gather.of(layout.matrix, like)
         self.back = Gather.of(layout.matrix.T.tocsr(), like)
-        own = layout.matrix[[*layout.tiles, *layout.turned]]
-        self._tiles, self.scatter = Gather.of(own, like), Gather.of(own.T.tocsr(), like)
-        self._is_copy = bool((self._tiles.factors == 1).all())
-
-    @property
-    def has_sums(self) -> bool:
-        """Numbers in the tiles that are sums of several of the source: of pairs of blocks."""
-        return self._tiles.terms > 1
+        own = Gather.of(layout.matrix[[*layout.tiles, *layout.turned]], like)
+        self._sources, self._factors = own.rows.ravel(), own.factors.ravel()
+        self._is_copy = bool((self._factors == 1).all())
+        entries = self._factors.cpu().numpy(), (np.arange(self._factors.numel()), self._sources.cpu().numpy())
+        terms = scipy.sparse.csr_array(entries, (self._factors.numel(), layout.matrix.shape[1]))
+        terms.eliminate_zeros()
+        self.scatter = Gather.of(terms.T.tocsr(), like)
 
     def tiles(self, source: Tensor) -> Tensor:
-        """The products' tiles, one behind the other, and once more with each of them transposed."""
-        size = self._tiles.rows.shape[1]
-        if not size:
+        """The products' tiles, one behind the other, and once more with each of them transposed.
+
+        All this ``layout.tile_terms`` times: a number that is a sum of several of the source is cut into its terms, so
+        that whoever changes one of the source need not know the others.
+        """
+        if not self._sources.numel():
             return source.new_zeros(1)  # a pointer is needed even where nothing is read
-        found = source.new_empty(size)
+        found = source.new_empty(self._sources.numel())
         self.write_tiles(source, found)
         return found
 
     def write_tiles(self, source: Tensor, out: Tensor) -> None:
-        """`tiles` into a tensor that is there: one copy where each number is one of the source, else sums of them."""
-        if not self._tiles.rows.numel():
+        """`tiles` into a tensor that is there: one copy, and a product where any factor is not 1."""
+        if not self._sources.numel():
             return
-        torch.index_select(source, 0, self._tiles.rows[0], out=out)
+        torch.index_select(source, 0, self._sources, out=out)
         if not self._is_copy:
-            out *= self._tiles.factors[0]
-        for rows, factors in zip(self._tiles.rows[1:], self._tiles.factors[1:], strict=True):
-            out += source[rows] * factors
+            out *= self._factors
 
 
 def scheme_of(layout: Layout, dtype: torch.dtype, precision: str) -> Scheme:

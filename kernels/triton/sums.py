@@ -57,7 +57,9 @@ def load_tile(writer: Writer, layer: int, n: int, is_turned: bool = False) -> st
         # Else the compiler would load them before the loop after all, into registers that there are not.
         start = f"nothing(at) + {start}"
     place = writer.bundles[layer][n].place(layout.tiles.start, is_turned)
-    return writer.set(f"{'wt' if is_turned else 'w'}_{layer}_{n}", f"tl.load(tiles + ({start}{place}))")
+    starts = [f"{2 * len(layout.tiles) * term} + {start}" if term else start for term in range(layout.tile_terms)]
+    value = " + ".join(f"tl.load(tiles + ({own}{place}))" for own in starts)
+    return writer.set(f"{'wt' if is_turned else 'w'}_{layer}_{n}", value)
 
 
 def known(offsets: Sequence[int | None]) -> list[int]:

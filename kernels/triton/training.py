@@ -75,8 +75,6 @@ class StepKernels:
         self._first = 0
         self._w = like.new_zeros(layout.plan.expansion.shape[0]) if layout.reads_w else self.parameters
         self._tiles = weights.tiles(self._w)
-        # A program of the second kernel knows its own parameters alone: sums of several are made by torch.
-        self._second_writes = not (layout.reads_w or weights.has_sums)
         self._back = _with_unknown(weights.back, layout.n_packed, n_unknown)
         self._scatter = _without_unknown(weights.scatter, n_unknown)
         self._data = self._points_and_columns()
@@ -94,7 +92,7 @@ class StepKernels:
         self._counters = None  # the kernel counts this as a step
         self.schedule.weigh(weights)
         self._unknown.copy_(coefficients)  # where `train` reads them: another alignment would be compiled anew
-        if self._second_writes:  # else the step does
+        if not self.layout.reads_w:  # else the step does
             self._tile(theta)
         self._points_step(theta)
         losses, gradient = theta.new_empty(self.n_losses), theta.new_empty(self.size)
@@ -225,8 +223,7 @@ class StepKernels:
         return self._graphs[key]
 
     def _step(self, regularizer: Regularizer | None) -> None:
-        """Two launches; some of torch's between them with "growl" and where w is not linear in theta, and before them
-        where the second kernel cannot write the tiles."""
+        """Two launches; with "growl", and where w is not linear in theta, some of torch's between them."""
         self._points_step(self.parameters[: self.n_theta])
         has_others = self._other_gradients(regularizer)
         schedule, back = self.schedule, self._back
@@ -234,7 +231,7 @@ class StepKernels:
             self.parameters, self.moments, self.kept, self.partials, back.rows, back.factors, schedule.owners,
             schedule.scales, self.others, self._layers, self.sizes, self.settings, self.rates, self.history, self.state,
             self._tiles, self._scatter.rows, self._scatter.factors, **self._constants(),
-            COPIES=self._scatter.terms if self._second_writes else 0, HAS_OTHERS=has_others, KIND=_kind(regularizer),
+            COPIES=0 if self.layout.reads_w else self._scatter.terms, HAS_OTHERS=has_others, KIND=_kind(regularizer),
             LAYERS=self._n_layers, BLOCKS=self._n_blocks,
         )  # fmt: skip
 
@@ -253,10 +250,9 @@ class StepKernels:
         }
 
     def _points_step(self, theta: Tensor) -> None:
-        """The first kernel: partial losses and gradients. The tiles are those of theta: the second kernel sees to that,
-        or torch."""
+        """The first kernel: partial losses and gradients. Tiles are those of theta: the second kernel sees to that."""
         source, unknown = theta, self._unknown if self.n_unknown else self.parameters
-        if not self._second_writes:
+        if self.layout.reads_w:
             source = self._tile(theta)
         schedule = self.schedule
         self._kernel(

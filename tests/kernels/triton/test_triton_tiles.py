@@ -41,7 +41,8 @@ def test_tiles_of_weights(structure: Structure) -> None:
     if not n:
         assert found.numel() == 1
         return
-    assert found.numel() == 2 * n
+    assert found.numel() == 2 * n * layout.tile_terms
+    found = found.view(layout.tile_terms, 2 * n).sum(0)
     assert torch.equal(found[:n], packed[layout.tiles.start : layout.tiles.stop])
     for own, before, after in zip(layout.products, layout.boundaries, layout.boundaries[1:], strict=False):
         for tile in own:

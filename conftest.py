@@ -9,6 +9,7 @@ chooses the instruction set.
 from __future__ import annotations
 
 import gc
+import io
 import os
 import signal
 import threading
@@ -21,6 +22,7 @@ import hypothesis
 import pytest
 import torch
 from helpers import perturbed
+from matplotlib.figure import Figure
 
 from psinn_fast import PsiMLP
 from psinn_fast.kernels.contract import registry
@@ -78,10 +80,11 @@ def _signals_are_heard() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _results_are_judged_quickly(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Which errors residuals allow is looked for among fewer functions, but for modules marked ``verdict``."""
+    """Which errors residuals allow is looked for among fewer functions, but where the mark is ``verdict``."""
     with pytest.MonkeyPatch.context() as patch:
         if request.node.get_closest_marker("verdict") is None:
-            patch.setattr(stability, "CHANGED_BESIDE", 60)
+            for name, count in (("CHANGED_BESIDE", 20), ("CHANGED", 40), ("MOST_UNKNOWNS", 40)):
+                patch.setattr(stability, name, count)
         yield
 
 
@@ -102,6 +105,33 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+_is_drawn = [False]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pictures_are_blank() -> Iterator[None]:
+    """Figures are made, but rendered, which takes seconds a run, by tests marked ``pictures`` only."""
+    draw, empty = Figure.savefig, io.BytesIO()
+    draw(Figure(figsize=(0.1, 0.1)), empty)
+
+    def savefig(figure: Figure, file: Any, **options: Any) -> None:
+        if _is_drawn[0] or options.get("format") != "png":
+            draw(figure, file, **options)
+        else:
+            file.write(empty.getvalue())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", savefig)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _some_pictures_are_drawn(request: pytest.FixtureRequest) -> Iterator[None]:
+    _is_drawn[0] = request.node.get_closest_marker("pictures") is not None
+    yield
+    _is_drawn[0] = False
 
 
 @pytest.fixture(autouse=True)

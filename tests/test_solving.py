@@ -65,6 +65,7 @@ def test_pinn_post_is_the_sum_of_the_network_and_its_mirror_image() -> None:
 
 
 @pytest.mark.trajectory
+@pytest.mark.pictures
 def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
     solution = solve(small_laplace(), "psi", Adam(30), out=tmp_path)
     result = json.loads((tmp_path / "result.json").read_text())
@@ -145,6 +146,7 @@ def test_metrics_against_their_definitions() -> None:
     assert metrics["boundary_rmse"] == pytest.approx(np.sqrt(np.mean((evaluate(net, edge) - problem.exact(edge)) ** 2)))
 
 
+@pytest.mark.pictures
 def test_zero_exact_solution_has_absolute_errors_and_json_has_neither_nan_nor_infinity(tmp_path: Path) -> None:
     """A field that is zero everywhere beside one that is not, and a problem where all are."""
     box = Box(x=(0, 1))

@@ -39,7 +39,7 @@ from .points.held_out import HeldOut
 from .residuals import Residuals
 
 # More unknowns would take seconds: of those so many are changed.
-MOST_UNKNOWNS, _CHANGED = 2_000, 1_000
+MOST_UNKNOWNS, CHANGED = 2_000, 1_000
 # The weights of the random network beside it, and by how much they are larger than usual: functions far from linear.
 # Of 1 to 6 times, 2 came nearest to both sin(pi x) and sin(pi x) sin(pi y).
 CHANGED_BESIDE, _NONLINEAR = 400, 2.0
@@ -170,7 +170,7 @@ class _Own:
 
     def __init__(self, engine: Backend, plan: Plan, x: Tensor, n_coefficients: int) -> None:
         self._engine, self._plan, self.x = engine, plan, x
-        self.chosen = chosen_unknowns(x.numel(), n_coefficients, _CHANGED, MOST_UNKNOWNS).to(x.device)
+        self.chosen = chosen_unknowns(x.numel(), n_coefficients, CHANGED, MOST_UNKNOWNS).to(x.device)
         self.size, self.n_unknowns = self.chosen.numel(), x.numel()
         self.free = x[x.numel() - n_coefficients :]
 

@@ -52,6 +52,7 @@ def test_solve_with_a_weighting(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "weighting: causal needs to know which coordinate of 'laplace' is time" in capsys.readouterr().err
 
 
+@pytest.mark.pictures
 def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     published_structure("laplace").save(tmp_path / "s.json")
     out = tmp_path / "out"
@@ -126,6 +127,7 @@ def test_argparse_refuses_unknown_choices_with_exit_code_2(capsys: pytest.Captur
     assert "invalid choice: 'magic'" in capsys.readouterr().err
 
 
+@pytest.mark.pictures
 def test_discover_prints_and_writes_the_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["discover", "poisson", "--tests", "problem", "--quiet"]
     assert main([*arguments, "--out", str(tmp_path)]) == 0

@@ -81,6 +81,7 @@ def test_matching_width() -> None:
 
 
 @pytest.mark.trajectory
+@pytest.mark.pictures
 def test_pipeline_compares_all_methods_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The pictures would take longer than everything else: one is drawn.
     draw = output.save_figure

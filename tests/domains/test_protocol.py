@@ -352,6 +352,7 @@ def test_checkpoints_tell_domains_apart() -> None:
 
 
 @pytest.mark.trajectory
+@pytest.mark.pictures
 def test_runs_on_a_domain_are_resumed(tmp_path: Path) -> None:
     network, again = pf.Network(layers=[2, 4, 1]), pf.Options(resume=True)
     whole = pf.solve(problem(RING), network, pf.Adam(60))

@@ -22,7 +22,7 @@ NAMES = (
     "Navier-Stokes, inverse",
     "heat, Neumann",
 )
-STEPS = 100
+STEPS = 50
 EVEN = pf.Symmetry(pf.SignedPermutation.flip(2, 1), (1,))
 
 
@@ -180,7 +180,11 @@ def test_forward_mode_goes_by_torch(double: Any) -> None:
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-10)
 
 
-def test_lbfgs_callbacks_saving_and_restoring(double: Any, tmp_path: Any) -> None:
+def test_lbfgs_callbacks_saving_and_restoring(double: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deepxde.optimizers.config import LBFGS_options
+
+    # Whatever ``maxiter``: DeepXDE asks torch for 1,000 iterations at a time.
+    monkeypatch.setitem(LBFGS_options, "iter_per_step", 200)
     dde = double.dde
     tied = pf.PsiMLP(pf.structure_from_group([EVEN], hidden=(1, 1)), width=6, seed=0)
     model = laplace(double, double.PsiFNN(tied))
@@ -286,7 +290,6 @@ def test_absent_or_of_another_backend(before: str, message: str) -> None:
 def test_discovery_from_networks_trained_by_deepxde(double: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from deepxde.optimizers.config import LBFGS_options
 
-    # Whatever ``maxiter``: DeepXDE asks torch for 1,000 iterations at a time.
     monkeypatch.setitem(LBFGS_options, "iter_per_step", 300)
     teachers = []
     for seed in range(2):

@@ -27,6 +27,7 @@ def asking(**quantities: object) -> pf.Problem:
     return pf.Problem("asking", problem.pde, problem.domain, problem.conditions, problem.exact, recipe=recipe)
 
 
+@pytest.mark.pictures
 def test_they_are_reported_everywhere(tmp_path: Path) -> None:
     problem = asking(slope=pf.Quantity(slope, 0.75), mean=lambda at: at(np.zeros((4, 2)), "u").u.mean())
     solution = pf.solve(problem, optimizer=pf.Adam(2), out=tmp_path)

@@ -12,6 +12,8 @@ from psinn_fast.kernels.errors import InputError
 from psinn_fast.report.flow_plot import flow_figure, is_flow
 from psinn_fast.report.plots import Canvas, panel_height, save_figure
 
+pytestmark = pytest.mark.pictures
+
 
 def test_a_flow_is_drawn_in_its_proportions(tmp_path: Path) -> None:
     problem = pf.get_problem("cylinder")

@@ -20,6 +20,8 @@ from psinn_fast.report.plots import (
     structure_figure,
 )
 
+pytestmark = pytest.mark.pictures
+
 PDES = {
     1: ("x", "u", lambda u: u.xx),
     2: ("x y", "u v", lambda u, v: [u.x + v.y, v.lap]),

@@ -61,8 +61,8 @@ class Plain:
         self.net, self.problem = net, problem
         self.points = [torch.from_numpy(condition.sites[0].copy()) for condition in problem.conditions]
 
-    def residual(self, index: int, theta: Tensor) -> Tensor:
-        x = self.points[index].clone().requires_grad_()
+    def residual(self, index: int, theta: Tensor, points: Tensor | None = None) -> Tensor:
+        x = (self.points[index] if points is None else points).clone().requires_grad_()
         u = mlp(self.net.structure, theta, x)
         if index == 0:
             (first,) = torch.autograd.grad(u.sum(), x, create_graph=True)
@@ -79,9 +79,11 @@ class Plain:
     def trace(self, index: int) -> Tensor:
         """Mean over points of |dr/dtheta|^2."""
         theta = self.net.theta.detach().clone().requires_grad_()
-        r = self.residual(index, theta)
-        (rows,) = torch.autograd.grad(r, theta, torch.eye(len(r)).to(r), is_grads_batched=True)
-        return rows.square().sum(1).mean()
+        rows = []
+        for points in self.points[index].split(50):  # a row takes as long as there are points
+            r = self.residual(index, theta, points)
+            rows += torch.autograd.grad(r, theta, torch.eye(len(r)).to(r), is_grads_batched=True)
+        return torch.cat(rows).square().sum(1).mean()
 
     def squares(self, index: int) -> Tensor:
         return self.residual(index, self.net.theta.detach().clone()).detach().square()

@@ -15,6 +15,8 @@ from .layout import Layout
 INDENT = "    "
 # Channels that go through one product as rows side by side: a thread's rows in an FMA product (see `Writer.stacked`).
 ROWS_PER_THREAD = 4
+# With so many tiles in a product, four rows would be laid down in shared memory all in one bank: half as many channels.
+MANY_TILES = 4
 
 
 class Mode(Enum):
@@ -157,6 +159,8 @@ class Writer:
     def chunks(self) -> list[range]:
         """Channels that go through products together."""
         size = ROWS_PER_THREAD if self.scheme.is_stacked else 1
+        if any(bundle.size >= MANY_TILES for layer in self.bundles for bundle in layer):
+            size = min(size, ROWS_PER_THREAD // 2)
         found, start = [], 0
         while start < len(self.channels):
             while start + size > len(self.channels):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from .faults import NotModelled
 
@@ -34,7 +35,8 @@ class Place:
     line: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        """Without folders, which are a machine's own: this goes into results."""
+        return f"{Path(self.file).name}:{self.line}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import checks
 from ..cpu.backend import CpuBackend
-from ..errors import BackendLimit, BackendUnavailable, InputError, say_once, short
+from ..errors import BackendLimit, BackendUnavailable, InputError, one_line, say_once, short
 from ..language.channels import ChannelSet
 from ..network.plan import Plan
 from ..reference.backend import ReferenceBackend
@@ -106,7 +106,7 @@ def _why_not(backend: Backend, device: torch.device | None = None) -> str | None
     return reason(f"{type(backend).__name__}.unavailable", found)
 
 
-def get_backend(name: str = "auto", device: torch.device | None = None, precision: str = IEEE) -> Backend:
+def get_backend(name: str = "auto", device: torch.device | str | None = None, precision: str = IEEE) -> Backend:
     """The backend of that name; ``"auto"`` takes the first that can run, with one warning for each that cannot.
 
     What ``"auto"`` gives leaves networks that are beyond its limits (width, depth, memory) to the reference backend,
@@ -114,15 +114,20 @@ def get_backend(name: str = "auto", device: torch.device | None = None, precisio
 
     Args:
         name: see `available_backends`.
-        device: where the tensors are; None: on the CPU.
+        device: where the tensors are, also as "cuda:1"; None: on the CPU.
         precision: of products in float32, at most that coarse: "ieee" or "tf32x3" (docs/triton.md). Backends that
             know no other take "ieee"; `Backend.products` says what they have.
 
     Raises:
-        InputError: no such backend, or precision.
+        InputError: no such backend, device or precision.
         BackendUnavailable: it cannot run here; the message says why.
     """
     precision = check_precision(precision)
+    if isinstance(device, str):
+        try:
+            device = torch.device(device)
+        except RuntimeError as error:
+            raise InputError(f"device: {one_line(error)}") from error
     if name == "auto":
         kind = "cpu" if device is None else device.type
         for backend in _automatic(kind):

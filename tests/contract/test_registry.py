@@ -109,3 +109,9 @@ def test_what_is_too_large_goes_to_another_backend() -> None:
         assert torch.equal(ours.theta, theirs.theta)
     with pytest.raises(BackendLimit, match="up to 2 wide, got 5; backend 'reference' takes any"):
         Narrow().jets(plan, theta, x, channels)
+
+
+def test_devices_by_name() -> None:
+    assert type(registry.get_backend("auto", "cpu")) is type(registry.get_backend("auto", torch.device("cpu")))
+    with pytest.raises(InputError, match=r"device: .*nowhere"):
+        registry.get_backend("auto", "nowhere")

@@ -12,6 +12,7 @@ import torch
 from .building import Network, build_network
 from .kernels import compile_for, get_backend
 from .kernels.compiling import told_of_compiling
+from .kernels.contract.precision import IEEE, check_precision
 from .kernels.errors import InputError
 from .problem.problem import Problem
 from .problems import as_problem
@@ -52,7 +53,7 @@ def compile_kernels(
         BackendUnavailable: Triton cannot run on it; the message says why.
         BackendLimit: the network is beyond the kernels' limits.
     """
-    get_backend("triton", network.device)  # type: ignore[arg-type]  # a device, since it was checked
+    get_backend("triton", network.device)
     count = 0
 
     def note() -> None:
@@ -80,7 +81,7 @@ def compile_for_chip(
     or a copy of it, and Triton is the same version. The network is `compile_kernels`'s, built on the CPU.
 
     Raises:
-        InputError: an unknown chip; another optimiser than Adam.
+        InputError: an unknown chip; another optimiser than Adam; a precision that networks of float64 do not have.
         BackendUnavailable, BackendLimit: see `compile_kernels`.
     """
     if not all(isinstance(one, Adam) for one in optimizers):
@@ -88,7 +89,8 @@ def compile_for_chip(
     began = time.perf_counter()
     problem, here = as_problem(problem), replace(network, device="cpu", dtype=network.dtype or torch.float32)
     net = build_network(problem, here, scaling=scaling)
+    precision = check_precision(precision or IEEE, net.theta.dtype)
     trained = as_trained(problem, net, scaling)
     terms = one_point_per_orbit(trained, net, trained.terms(net.theta.dtype), get_backend())
-    compile_for(chip, net.plan, terms, len(trained.pde.unknown), precision or "ieee")
+    compile_for(chip, net.plan, terms, len(trained.pde.unknown), precision)
     return Compiled(1, time.perf_counter() - began)

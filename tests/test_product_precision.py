@@ -119,12 +119,12 @@ def test_float64_has_no_other() -> None:
     with pytest.raises(pf.InputError, match=message):
         pf.derivatives(net, torch.rand(3, 2).double(), "u", coords="x y", fields="u", precision="tf32x3")
     given = pf.Options(precision="tf32x3")
-    with pytest.raises(pf.InputError, match=f"{message}adam multiplies in float64 .*float32, e.g. pf.Network"):
+    with pytest.raises(pf.InputError, match=f"{message}adam multiplies in float64 .*float32, dtype='float32'"):
         pf.fit(small_laplace(3), net, pf.Adam(1), options=given)
     for optimizer in (pf.LBFGS(1), pf.GaussNewton(1)):
-        with pytest.raises(pf.InputError, match=f"{message}{optimizer.name} multiplies in float64"):
+        with pytest.raises(pf.InputError, match=f"{message}{optimizer.name} multiplies in float64 .*, and train by pf"):
             pf.solve(small_laplace(3), SMALL, optimizer, options=given)
-        with pytest.raises(pf.InputError, match=r"train by pf\.Adam, or compute Gauss-Newton's Jacobian in"):
+        with pytest.raises(pf.InputError, match=r"train by pf\.Adam or pf\.GaussNewton"):
             pf.fit(small_laplace(3), pf.TanhMLP([2, 3, 1]), optimizer, options=given)
     assert pf.fit(small_laplace(3), net, pf.Adam(1), options=pf.Options(precision="ieee")).end.precision == "ieee"
 

@@ -16,6 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from ..kernels import at_work, get_backend
 from ..kernels.contract import AdamState, Backend
+from ..kernels.contract.precision import check_precision
 from ..kernels.errors import InputError
 from ..kernels.labels import PREFIX
 from ..networks.mlp import PsiMLP
@@ -78,7 +79,7 @@ def profiled(
 
     Raises:
         BackendUnavailable, BackendLimit: the backend cannot do it.
-        InputError: ``trace`` cannot be written.
+        InputError: ``trace`` cannot be written; a precision that networks of float64 do not have.
     """
     if trace is not None:  # known before the work, not after it
         try:
@@ -86,7 +87,7 @@ def profiled(
         except OSError as error:
             raise InputError(f"trace: cannot write to {trace} ({error.strerror})") from error
     device = net.theta.device
-    engine = get_backend(backend, device, precision)
+    engine = get_backend(backend, device, check_precision(precision, net.theta.dtype))
     work, points = _operations(problem, net, engine, steps)
     for run in work.values():
         run()

@@ -75,9 +75,10 @@ def training_precision(asked: str | None, net: PsiMLP, optimizers: Sequence[Opti
     own = net.theta.dtype
     if asked is None or asked == IEEE or any(one.product_dtype(own) != torch.float64 for one in optimizers):
         return net.precision if asked is None else asked
-    advice = "take a network of float32, e.g. pf.Network(dtype='float32')"
-    if own != torch.float64:
-        advice = "train by pf.Adam, or compute Gauss-Newton's Jacobian in float32, pf.Tuning(precision='float32')"
+    advice = "train by pf.Adam or pf.GaussNewton(tuning=pf.Tuning(precision='float32'))"
+    if own == torch.float64:
+        is_enough = any(one.product_dtype(torch.float32) != torch.float64 for one in optimizers)
+        advice = "take a network of float32, dtype='float32'" + ("" if is_enough else f", and {advice}")
     raise InputError(
         f"precision: {asked!r} is of products in float32, and {'+'.join(one.name for one in optimizers)} multiplies in "
         f"float64 here; leave precision out, or {advice}"

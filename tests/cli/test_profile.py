@@ -78,6 +78,13 @@ def test_without_a_gpu_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--device cpu times the operations there" in error
 
 
+@pytest.mark.parametrize("command", [["profile", "laplace"], ["compile", "laplace", "--chip", "sm_89"]])
+def test_products_in_float64_are_of_one_precision(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """As `solve` says, whose run this is about."""
+    assert main([*command, "--dtype", "float64", "--precision", "tf32x3"]) == 2
+    assert "precision: 'tf32x3' is of products in float32" in capsys.readouterr().err
+
+
 def test_events_of_a_gpu() -> None:
     """Kernels by name, those of graphs as often as they ran; labels and what the host did are none."""
 

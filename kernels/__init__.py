@@ -14,11 +14,12 @@ from .contract.registry import (
     register_backend,
     unregister_backend,
 )
-from .triton.ahead import compile_for
+from .triton.ahead import check_compiler, compile_for
 
 __all__ = [
     "at_work",
     "available_backends",
+    "check_compiler",
     "compile_for",
     "get_backend",
     "kernels_for",

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 
 from .building import Network, build_network
-from .kernels import compile_for, get_backend
+from .devices import find_device
+from .kernels import check_compiler, compile_for, get_backend
 from .kernels.compiling import told_of_compiling
 from .kernels.contract.precision import IEEE, check_precision
 from .kernels.errors import InputError
@@ -49,10 +50,12 @@ def compile_kernels(
         precision, scaling: as for `Options`.
 
     Raises:
-        InputError: no such GPU.
-        BackendUnavailable: Triton cannot run on it; the message says why.
+        InputError: no such GPU; the network is not on one.
+        BackendUnavailable: Triton cannot run on it, or interprets; the message says why.
         BackendLimit: the network is beyond the kernels' limits.
     """
+    _check_gpu(network.device)
+    check_compiler()
     get_backend("triton", network.device)
     count = 0
 
@@ -65,6 +68,16 @@ def compile_kernels(
         options = Options(backend="triton", precision=precision, scaling=scaling, progress=False)
         solve(problem, network, optimizers, options=options)
     return Compiled(count, time.perf_counter() - began)
+
+
+def _check_gpu(device: torch.device | str) -> None:
+    elsewhere = "--chip sm_89, for instance, compiles for a GPU that is not here"
+    try:
+        found = find_device(device)
+    except InputError as error:
+        raise InputError(f"{error}; {elsewhere}") from None
+    if found.type == "cpu":
+        raise InputError(f"device: kernels are compiled for a GPU, got 'cpu'; take 'cuda'; {elsewhere}")
 
 
 def compile_for_chip(

@@ -186,7 +186,7 @@ def emulated(
     driver = EmulatedChip(CHIPS[chip], is_counting=is_counting, keeps=keeps, change=change)
     triton.runtime.driver.set_active(driver)
     try:
-        with patch.object(triton_machine, "is_interpreted", lambda: True):
+        with patch.object(triton_machine, "stand_in", lambda: f"an emulated sm_{chip} ({CHIPS[chip].card})"):
             yield driver
     finally:
         # Not `reset_active`, which looks for a GPU.

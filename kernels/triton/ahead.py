@@ -14,7 +14,7 @@ from ..network.plan import Plan
 from .configuration import Configuration, entry_for
 from .fitting import first_likely
 from .layout import make_layout
-from .machine import installed_triton
+from .machine import why_not_compiled
 from .point_kernel import ALIGNED, PointKernel, Weights
 from .writer import Mode
 
@@ -35,13 +35,13 @@ def compile_for(chip: str, plan: Plan, terms: Sequence[Term], n_unknown: int, pr
 
     Raises:
         InputError: an unknown chip.
-        BackendUnavailable: Triton is not here, or cannot be used.
+        BackendUnavailable: Triton is not here, cannot be used, or interprets.
         BackendLimit: the chip has no room for it.
     """
     if chip not in ROOMS:
-        raise InputError(f"chip: expected one of {', '.join(ROOMS)}, got {chip!r}")
-    if reason := installed_triton()[1]:
-        raise BackendUnavailable(f"backend 'triton' cannot compile here: {reason}")
+        advice = f"; write sm_{chip}" if f"sm_{chip}" in ROOMS else ""
+        raise InputError(f"chip: expected one of {', '.join(ROOMS)}, got {chip!r}{advice}")
+    check_compiler()
     like = terms[0].points
     layout = make_layout(plan, like.dtype)
     entry = entry_for(chip, layout, like.dtype, precision)
@@ -53,8 +53,18 @@ def compile_for(chip: str, plan: Plan, terms: Sequence[Term], n_unknown: int, pr
     compiled(PointKernel(layout, Weights(layout, like), sources, Mode.LOSS, n_unknown, configuration), like.dtype, chip)
 
 
+def check_compiler() -> None:
+    """
+    Raises:
+        BackendUnavailable: Triton is not here, cannot be used, or interprets.
+    """
+    if reason := why_not_compiled():
+        raise BackendUnavailable(f"backend 'triton' cannot compile here: {reason}")
+
+
 def compiled(kernel: PointKernel, dtype: torch.dtype, chip: str) -> CompiledKernel:
-    """What a launch in training would compile on that chip, in Triton's cache."""
+    """What a launch in training would compile on that chip, in Triton's cache; it raises as `check_compiler` does."""
+    check_compiler()
     import triton
     from triton.backends.compiler import GPUTarget
 

@@ -104,10 +104,11 @@ class TritonBackend(Backend, is_checked=False):
 
     def supports(self, plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> str | None:
         """Whether the chip has the memory for a kernel is known when it is compiled: that limit is found later."""
-        if machine.is_interpreted() and device.type != "cpu":
-            return f"theta: backend 'triton' needs tensors on the CPU (TRITON_INTERPRET=1), got {device}"
-        if machine.is_interpreted() or self.unavailable_on(device) is not None:
-            # The interpreter stands for a GPU; where nothing can run, that is what an operation will say.
+        stand_in = machine.stand_in()
+        if stand_in is not None and device.type != "cpu":
+            return f"theta: backend 'triton' needs tensors on the CPU, where {stand_in} runs it, got {device}"
+        if stand_in is not None or self.unavailable_on(device) is not None:
+            # What stands for a GPU has its limits; where nothing can run, that is what an operation will say.
             device = torch.device("cuda")
         return super().supports(plan, channels, dtype, device)
 

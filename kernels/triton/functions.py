@@ -5,10 +5,10 @@ Every formula is free of cancellation; the tests compare with float64 over the w
 
 from __future__ import annotations
 
-import os
-
 import triton
 import triton.language as tl
+
+from .machine import is_interpreted
 
 
 @triton.jit
@@ -21,7 +21,7 @@ def gather(source, index, coefficient, offsets, SIZE: tl.constexpr, TERMS: tl.co
     return value
 
 
-IS_INTERPRETED = tl.constexpr(os.environ.get("TRITON_INTERPRET") == "1")
+IS_INTERPRETED = tl.constexpr(is_interpreted())
 # Terms in a sum that tl.dot asks for.
 LEAST_TERMS = tl.constexpr(16)
 

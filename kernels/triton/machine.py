@@ -14,10 +14,24 @@ from pathlib import Path
 import torch
 
 OLDEST_TRITON, NEWEST_TESTED_TRITON, OLDEST_CHIP = (3, 6), (3, 9), (8, 0)
+VARIABLE = "TRITON_INTERPRET"
 
 
 def is_interpreted() -> bool:
-    return os.environ.get("TRITON_INTERPRET") == "1"
+    """Whether Triton's interpreter is on, as Triton reads the variable."""
+    return os.environ.get(VARIABLE, "").lower() in ("1", "true", "on", "y", "yes")
+
+
+def stand_in() -> str | None:
+    """What runs kernels on the CPU, in place of a GPU; None where nothing does. Our emulator puts itself here."""
+    return f"Triton's interpreter ({VARIABLE}={os.environ[VARIABLE]})" if is_interpreted() else None
+
+
+@cache
+def was_interpreted() -> bool:
+    """Whether the interpreter was on when Triton was imported, whose own functions are interpreted then."""
+    triton = import_module("triton")
+    return not isinstance(triton.language.softmax, triton.JITFunction)
 
 
 def why_not(device: torch.device | None = None) -> str | None:
@@ -25,12 +39,22 @@ def why_not(device: torch.device | None = None) -> str | None:
     _, reason = installed_triton()
     if reason is not None:
         return reason
-    if is_interpreted():
-        return None
+    if stand_in() is not None:
+        is_late = is_interpreted() and not was_interpreted()
+        return f"{VARIABLE} was set after Triton had been imported; set it before Python starts" if is_late else None
     # Which GPU that is may change between two calls.
     has_gpu = torch.version.hip is None and torch.cuda.is_available()
     index = torch.cuda.current_device() if has_gpu and (device is None or device.index is None) else None
-    return why_not_gpu(device if index is None else torch.device("cuda", index)) or why_not_build()
+    own = device if index is None else torch.device("cuda", index)
+    return why_not_gpu(own) or why_not_build() or why_not_compiled()
+
+
+def why_not_compiled() -> str | None:
+    """None if Triton compiles kernels, for a GPU that need not be here, or why it does not."""
+    _, reason = installed_triton()
+    if reason is None and (is_interpreted() or was_interpreted()):
+        return f"Triton's interpreter is on, which compiles nothing; unset {VARIABLE} before Python starts"
+    return reason
 
 
 @cache
@@ -74,7 +98,7 @@ def why_not_gpu(device: torch.device | None) -> str | None:
 @cache
 def room_for_program(device: torch.device) -> int | None:
     """Bytes of shared memory that a program may have there; None where there is no chip."""
-    if device.type != "cuda" or is_interpreted():
+    if device.type != "cuda" or stand_in() is not None:
         return None
     index = torch.cuda.current_device() if device.index is None else device.index
     properties = import_module("triton").runtime.driver.active.utils.get_device_properties(index)

@@ -180,12 +180,14 @@ def _compile(options: argparse.Namespace) -> int:
     problem = chosen_problem(options)
     options.warmup = options.steps if "+" in options.optimizer else None
     numbers = options.precision, None if options.no_scaling else "auto"
+    if options.chip is not None and options.device is not None:
+        raise InputError("device: has no meaning beside --chip, which says what is compiled for; leave one of them out")
+    options.device = options.device or "cuda"
+    network, optimizers = chosen_network(problem, options), _optimizer(options)
     if options.chip is None:
-        find_device(named_device(options.device))  # before anything else
-        found = compile_kernels(problem, chosen_network(problem, options), _optimizer(options), *numbers)
+        found = compile_kernels(problem, network, optimizers, *numbers)
     else:
-        network = chosen_network(problem, options)
-        found = compile_for_chip(problem, network, _optimizer(options), options.chip, *numbers)
+        found = compile_for_chip(problem, network, optimizers, options.chip, *numbers)
     if options.json:
         say(to_json({"problem": problem.name, **found._asdict()}))
     else:

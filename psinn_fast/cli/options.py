@@ -53,7 +53,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     ahead = parsers.add_parser("compile", help="compile a problem's kernels for a GPU, before it is trained there")
     _which_problem(ahead)
     network_options(ahead)
-    _device(ahead, "for which they are compiled", "cuda")
+    ahead.add_argument("--device", metavar="D", help="cuda or e.g. cuda:1, for which they are compiled (default: cuda)")
     ahead.add_argument("--chip", metavar="sm_89", help="instead of --device: for a GPU that is not here, Adam's kernel")
     _numbers(ahead)
     ahead.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s")
@@ -130,9 +130,9 @@ def network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layers", metavar="2,8,8,16,1", help="for pinn and pinn-post: layer sizes")
 
 
-def _device(parser: argparse.ArgumentParser, what: str, default: str = "cpu") -> None:
+def _device(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument(
-        "--device", default=default, metavar="D", help=f"cpu, cuda or e.g. cuda:1, {what} (default: %(default)s)"
+        "--device", default="cpu", metavar="D", help=f"cpu, cuda or e.g. cuda:1, {what} (default: %(default)s)"
     )
 
 

@@ -104,7 +104,16 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
             "chip: expected one of sm_80, sm_86, sm_89, sm_90, sm_120, got 'sm_",
         ),
         (["compile", "laplace", "--chip", "sm_89", "--optimizer", "lbfgs"], "chip: only Adam's kernel can be compiled"),
+        (["compile", "laplace", "--chip", "90"], "sm_120, got '90'; write sm_90"),
         (["compile", "laplace", "--device", "gpu"], "device: expected 'cpu', 'cuda' or e.g. 'cuda:1', got 'gpu'"),
+        (
+            ["compile", "laplace", "--device", "cpu"],
+            "device: kernels are compiled for a GPU, got 'cpu'; take 'cuda'; --chip sm_89, for instance, compiles for",
+        ),
+        (
+            ["compile", "laplace", "--chip", "sm_89", "--device", "cpu"],
+            "device: has no meaning beside --chip, which ",
+        ),
         (["run", "laplace", "--optimizer", "gauss-newton", "--paper"], "paper: the paper trains by Adam"),
         (["run", "laplace", "--strength", "-1"], "strength: expected a finite number >= 0, got -1.0"),
     ],

@@ -150,6 +150,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
         monkeypatch.setattr(triton_machine, "import_module", find)
         monkeypatch.setattr(triton_machine, "is_interpreted", lambda: False)
+        monkeypatch.setattr(triton_machine, "was_interpreted", lambda: False)
+        monkeypatch.setattr(triton_machine, "stand_in", lambda: None)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
         monkeypatch.setattr(torch.version, "hip", hip)
         monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
@@ -269,7 +271,7 @@ def test_newer_versions_work_and_say_so_once(
     if ON_GPU:
         monkeypatch.undo()
         machine("4.0.0+git123")
-    monkeypatch.setattr(triton_machine, "is_interpreted", lambda: not ON_GPU)
+    monkeypatch.setattr(triton_machine, "stand_in", lambda: None if ON_GPU else "a stand-in")
     plan, theta, *_ = problem(3)
     with pytest.warns(RuntimeWarning, match=r"psinn_fast is tested with Triton 3.6 to 3.9, not yet with 4.0"):
         backend.jets(plan, theta, random_points(3, 2), CHANNELS)

@@ -62,7 +62,9 @@ def test_ahead_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
             say_compiling()
 
     monkeypatch.setattr(ahead, "solve", solve)
-    problem, network = small_laplace(5), pf.Network("pinn", layers=[2, 4, 1])
+    monkeypatch.setattr(ahead, "check_compiler", lambda: None)  # the interpreter stands for it
+    monkeypatch.setattr(ahead, "find_device", torch.device)
+    problem, network = small_laplace(5), pf.Network("pinn", layers=[2, 4, 1], device="cuda")
     found = ahead.compile_kernels(problem, network, TWO_STEPS, "tf32x3", None)
     assert given == [(problem, network, TWO_STEPS, "triton", "tf32x3", None, False)]
     assert found.kernels == 2

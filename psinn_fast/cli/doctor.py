@@ -11,7 +11,11 @@ import torch
 from ..kernels import available_backends, get_backend
 from ..kernels.contract.precision import OFFERED
 from ..kernels.cpu.extension import chosen_instruction_set, instruction_sets
+from ..kernels.triton import machine as triton_machine
 from ..machine import processor_name
+
+# Of tests/interpreted.py.
+EMULATE = "PSINN_FAST_EMULATE"
 
 
 def doctor_report() -> dict[str, str]:
@@ -25,14 +29,22 @@ def doctor_report() -> dict[str, str]:
     report["processor"] = processor_name()
     report["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
     report["gpu"] = _gpu()
+    if os.environ.get(EMULATE) and triton_machine.stand_in() is None:
+        report["emulator"] = f"not here: {EMULATE} is for the project's own tests alone"
     report["cpu instruction set"] = _instruction_set()
     for name, reason in available_backends().items():
-        report[f"{name} backend"] = "available" if reason is None else f"not available: {reason}"
+        report[f"{name} backend"] = _available(name) if reason is None else f"not available: {reason}"
     report["float32 products"] = _products()
     report["auto backend"] = get_backend("auto").name
     if torch.cuda.is_available():
         report["auto backend on the gpu"] = get_backend("auto", torch.device("cuda")).name
     return report
+
+
+def _available(name: str) -> str:
+    if name == "triton" and (found := triton_machine.stand_in()) is not None:
+        return f"available, on the CPU: {found} stands for a GPU, slowly, for tests"
+    return "available"
 
 
 def _products() -> str:

@@ -24,6 +24,7 @@ from ..kernels.contract import AdamState, Backend, Term
 from ..kernels.cpu.extension import ISA_VARIABLE, instruction_sets
 from ..kernels.errors import TrainingError
 from ..kernels.language.channels import ChannelSet, MultiIndex
+from ..kernels.triton import machine as triton_machine
 from ..networks.groups import SignedPermutation, Symmetry, structure_from_group
 from ..networks.mlp import PsiMLP
 from ..networks.published import published_structure
@@ -103,7 +104,8 @@ def _engines() -> Iterator[_Engine]:
         if reason is not None:
             continue
         backend = get_backend(name)
-        device = torch.device((backend.device_types or ("cpu",))[0])
+        is_on_cpu = name == "triton" and triton_machine.stand_in() is not None
+        device = torch.device("cpu" if is_on_cpu else (backend.device_types or ("cpu",))[0])
         for isa in instruction_sets() if name == "cpu" else (None,):
             yield _Engine(f"{name} {isa}" if isa else name, backend, device, isa)
 

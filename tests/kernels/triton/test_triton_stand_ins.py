@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
-import torch
 from interpreted import IS_INTERPRETED, VARIABLE
 from on_device import ON_GPU
 from small import small_laplace
 
 import psinn_fast as pf
 from psinn_fast.ahead import compile_for_chip, compile_kernels
+from psinn_fast.cli import self_test
 from psinn_fast.cli.commands import main
 from psinn_fast.cli.doctor import doctor_report
 from psinn_fast.cli.profiling import profiled
-from psinn_fast.cli.self_test import _engines
 from psinn_fast.kernels import check_compiler
 from psinn_fast.kernels.triton import machine
 
@@ -85,7 +85,10 @@ def test_the_doctor_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found is not None
     assert ("TRITON_INTERPRET=1" in found) is IS_INTERPRETED
     assert doctor_report()["triton backend"] == f"available, on the CPU: {found} stands for a GPU, slowly, for tests"
-    assert [engine.device for engine in _engines() if engine.name == "triton"] == [torch.device("cpu")]
+    wrong_device = SimpleNamespace(name="device", error_and_bar=lambda engine, dtype: (engine.device.type != "cpu", 0))
+    monkeypatch.setattr(self_test, "cases", lambda: [wrong_device])
+    first = next(self_test.self_test())
+    assert (first.engine, first.passed) == ("triton", True)
     monkeypatch.setenv("PSINN_FAST_EMULATE", "90")
     assert "emulator" not in doctor_report()
     monkeypatch.setattr(machine, "stand_in", lambda: None)

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from small import small_laplace
 from torch import Tensor
 
@@ -56,6 +58,10 @@ class Tensorial(ReferenceBackend):
     def _loss_and_gradient(self, plan: Any, theta: Tensor, *rest: Any) -> LossAndGradient:
         self.asked.append(self.products(theta.dtype, theta.device))
         return super()._loss_and_gradient(plan, theta, *rest)
+
+    def _residual_jacobian(self, plan: Any, theta: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+        self.asked.append(self.products(theta.dtype, theta.device))
+        return super()._residual_jacobian(plan, theta, *rest)
 
 
 @pytest.fixture
@@ -218,6 +224,21 @@ def test_what_is_all_in_float64_is_ieee(asked: list[str]) -> None:
     assert pf.fit(small_laplace(5), net, pf.LBFGS(1), options=options(None)).end.precision == "ieee"
 
 
+@pytest.mark.parametrize("second", [pf.GaussNewton(2), pf.LBFGS(2), pf.SSBroyden(2)], ids=lambda one: one.name)
+def test_behind_adam_it_is_of_adams_steps(asked: list[str], second: Any) -> None:
+    """What multiplies in float64 does so behind others, too; results state what steps had, the coarsest of it."""
+    net = pf.TanhMLP([2, 4, 1])
+    end = pf.fit(small_laplace(5), net, [pf.Adam(2), second], options=options()).end
+    assert (end.precision, end.steps > 2) == ("tf32x3", True)
+    last = len(asked) - asked[::-1].index("tf32x3")
+    assert last > 2
+    assert len(asked) > last  # all of what came then was "ieee"
+    asked.clear()
+    assert pf.fit(small_laplace(5), net, [pf.Adam(0), second], options=options()).end.precision == "ieee"
+    with pytest.raises(pf.InputError, match=r"multiplies in float64 here; .* take a network of float32"):
+        pf.solve(small_laplace(5), SMALL, [pf.Adam(2), pf.GaussNewton(2)], options=options())
+
+
 # What results say.
 
 
@@ -290,9 +311,38 @@ def test_resumed_with_another_one(asked: list[str]) -> None:
     assert note in go_on(first, "ieee")
     assert not any("resumed" in text for text in go_on(first, "tf32x3"))
     assert first.snapshot is not None
-    numbers = {name: value for name, value in first.snapshot.numbers.items() if name != "precision"}
+    numbers = {name: value for name, value in first.snapshot.numbers.items() if not name.startswith("precision")}
     before_there_was_a_choice = replace(first, snapshot=replace(first.snapshot, numbers=numbers))
     assert not any("resumed" in text for text in go_on(before_there_was_a_choice, "ieee"))
+
+
+def test_resumed_behind_adam(asked: list[str]) -> None:
+    """What was done stays what it was, and of what is in float64 the other precision changes nothing."""
+    problem, net = small_laplace(5), pf.TanhMLP([2, 4, 1])
+    for before, after in (("tf32x3", "ieee"), ("ieee", "tf32x3")):
+        first = pf.fit(problem, net, [pf.Adam(2), pf.GaussNewton(1)], options=options(before))
+        again = options(after, resume=first)
+        found = pf.fit(problem, net, [pf.Adam(2), pf.GaussNewton(2)], options=again)
+        assert found.end.precision == before
+        assert not any("resumed" in text for text in found.notes)
+    both = pf.Adam(4), pf.GaussNewton(1)
+    stopped = pf.fit(problem, net, both, options=options("tf32x3", callbacks=lambda progress: progress.step > 0))
+    assert (stopped.ended, stopped.steps < 4) == ("stopped", True)
+    found = pf.fit(problem, net, both, options=options("ieee", resume=stopped))
+    assert found.end.precision == "tf32x3"
+    assert "resumed with ieee products, those before were tf32x3" in found.notes
+
+
+@pytest.mark.parametrize("name", ["precision", "precision_of_optimizer"])
+def test_a_checkpoint_that_names_none(name: str, tmp_path: Path) -> None:
+    problem, net, path = small_laplace(5), pf.TanhMLP([2, 4, 1]), tmp_path / "run.safetensors"
+    pf.fit(problem, net, pf.Adam(2), checkpoint=path)
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        header = {key: text.replace(f'"{name}": "ieee"', f'"{name}": "fp16"') for key, text in file.metadata().items()}
+    save_file(tensors, path, header)
+    with pytest.raises(pf.CheckpointError, match=rf"numbers\.{name}: expected one of .*, got 'fp16'"):
+        pf.fit(problem, net, pf.Adam(4), checkpoint=path, options=pf.Options(resume=True))
 
 
 def test_resumed_from_a_file(asked: list[str], tmp_path: Path) -> None:

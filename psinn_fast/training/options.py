@@ -27,7 +27,7 @@ class Options:
         precision: of products in float32 in training, at most that coarse: "ieee", or "tf32x3", three products of
             tensor cores in place of one (docs/triton.md), where backends know it; None: that of the network. Errors
             are measured by "ieee" in any case, and results state what was used. Of float64 products, such as all of
-            L-BFGS and Gauss-Newton, it says nothing, and is refused where there are no others.
+            L-BFGS and Gauss-Newton, also behind Adam, it says nothing, and is refused where there are no others.
         scaling: "auto": where coordinates, fields, unknown coefficients or residuals are far from order 1, they are
             trained in the problem's natural units; terms' losses are reported as the residuals were given, the total is
             that which is minimised. `solve` and `build_network` also make networks in these units, which still take x

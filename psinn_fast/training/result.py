@@ -27,7 +27,7 @@ class Ending:
     weight penalty (NaN if it has none); ``solver``: how Gauss-Newton solved its equations, in order of first use;
     ``backend``: which one did the work, e.g. "cpu", or "reference" where a network is beyond what "auto" would take;
     ``precision`` that its products had: "ieee", also of all that were in float64, "tf32x3", or, by torch's own
-    operations, what torch was told; the coarsest where there were several.
+    operations, what torch was told; the coarsest of all steps taken, also before the run was resumed.
     """
 
     ended: str

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from ..kernels import at_work, products_at_work
+from ..kernels import at_work
 from ..kernels.compiling import told_of_compiling
 from ..kernels.contract import Backend
 from ..kernels.errors import CheckpointError, CheckpointWarning, DivergedError, PsinnFastError, TrainingError, one_line
@@ -33,6 +33,7 @@ from .history import History, log_interval
 from .identity import run_identity, trained_by
 from .interrupt import InterruptFlag
 from .metrics import coarse_relative_l2
+from .products import ALL, OWN, Products, checked
 from .progress import COMPILING, TrainingProgress, progress_note
 from .protocol import Failure, Moment, Optimizer, Run, Task
 from .result import Ending, FitResult, Verdict, give
@@ -95,8 +96,7 @@ class Trainer:
         self._bar: TrainingProgress | None = None
         self._stop: str | None = None
         self._notes: tuple[str, ...] = ()
-        # Of the run that is resumed.
-        self._resumed_precision: str | None = None
+        self._products = Products(self.engine, self.net.theta.device)
         # Seconds before this call.
         self._spent, self._began = 0.0, time.perf_counter()
 
@@ -143,7 +143,9 @@ class Trainer:
     def _first_run(self) -> Run:
         snapshot = self.resume.snapshot if isinstance(self.resume, FitResult) else None
         if snapshot is None and not (self.resume and self._file.exists):
-            return self._started(self.coefficients)
+            run = self._started(self.coefficients)
+            self._begin_products(run)
+            return run
         made: list[Run] = []
 
         def expect(numbers: Mapping[str, Any]) -> Expectations:
@@ -158,8 +160,7 @@ class Trainer:
             checks: dict[str, Callable[[str, Any], Any]] = {
                 "stage": entries.integer, "before": entries.integer, "started": partial(entries.fields, optional=None),
             }  # fmt: skip
-            if "precision" in numbers:  # files of the first versions do not say
-                checks["precision"] = entries.text
+            checks |= dict.fromkeys({ALL, OWN} & {*numbers}, checked)
             theta = self.net.theta
             return Expectations(
                 {**own.tensors, _START: Expected(tuple(theta.shape), theta.dtype)}, {**own.numbers, **checks}
@@ -169,11 +170,13 @@ class Trainer:
         with torch.no_grad():
             self.net.theta.copy_(tensors.pop(_START))
         run = self._started(numbers["started"] if self._stage else self.coefficients)
-        self._before, self._resumed_precision = numbers["before"], numbers.get("precision")
+        self._before = numbers["before"]
         try:
             run.restore(tensors, numbers)
         except CheckpointError as error:
             raise CheckpointError(f"{self.checkpoint or 'resume'}: {error}") from None
+        self._products.resume(numbers)
+        self._begin_products(run)
         return run
 
     def _started(self, coefficients: Mapping[str, float] | None, weights: WeightState | None = None) -> Run:
@@ -194,10 +197,16 @@ class Trainer:
         self._before += run.step
         self._stage += 1
         try:
-            return self._started(run.coefficients, run.weight_state())
+            found = self._started(run.coefficients, run.weight_state())
         except BaseException:  # what is kept is the end of the run before it
             self._before, self._stage, self._start = here
             raise
+        self._products.end(run.step)
+        self._begin_products(found)
+        return found
+
+    def _begin_products(self, run: Run) -> None:
+        self._products.begin(self.optimizers[self._stage].product_dtype(self.net.theta.dtype), run.step)
 
     def _advanced(self, run: Run) -> tuple[str, str]:
         """Take the run's steps. Returns how it ended, and why."""
@@ -251,7 +260,8 @@ class Trainer:
         total = problem.total_loss(losses)
         doubts = run.doubts(total, unseen.total(held_out, losses), allowed.errors)
         end = self._ending(run, ended, stopped_by, total)
-        notes = (*self._notes, *self._other_precision(), *returned, *doubts.notes)
+        self._products.end(run.step)
+        notes = (*self._notes, *self._products.notes, *returned, *doubts.notes)
         warnings = (*doubts.warnings, *contradictory(allowed.contested))
         verdict = Verdict(problem.losses_as_given(held_out), allowed.errors, warnings, notes)
         return FitResult(
@@ -262,20 +272,8 @@ class Trainer:
     def _ending(self, run: Run, ended: str, stopped_by: str, loss: float) -> Ending:
         return Ending(
             ended, stopped_by, self._before + run.step, self._clock, loss, run.solver, at_work(self.engine),
-            self._precision,
+            self._products.coarsest(run.step),
         )  # fmt: skip
-
-    @property
-    def _precision(self) -> str:
-        """That of products so far."""
-        theta = self.net.theta
-        dtypes = [one.product_dtype(theta.dtype) for one in self.optimizers[: self._stage + 1]]
-        return products_at_work(self.engine, dtypes, theta.device)
-
-    def _other_precision(self) -> tuple[str, ...]:
-        """A note where a run was resumed that had another one."""
-        before, now = self._resumed_precision, self._precision
-        return () if before in (None, now) else (f"resumed with {now} products, those before were {before}",)
 
     def _look(self, run: Run) -> None:
         """The last row of a run that came to its end."""
@@ -375,10 +373,8 @@ class Trainer:
         """Tensors and numbers of a checkpoint."""
         tensors, numbers = run.saved()
         theta, coefficients = self._start
-        own = {
-            "stage": self._stage, "before": self._before, "started": coefficients, "precision": self._precision,
-        }  # fmt: skip
-        return {**tensors, _START: theta}, {**numbers, **own}
+        own = {"stage": self._stage, "before": self._before, "started": coefficients}
+        return {**tensors, _START: theta}, {**numbers, **own, **self._products.saved(run.step)}
 
     def _write_back(self, run: Run) -> None:
         with torch.no_grad():

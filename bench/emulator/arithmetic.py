@@ -52,13 +52,13 @@ def flushed(x: Values) -> Values:
 def approximate(exact: Values, ulps: float) -> Values:
     """Of float64 results float32 ones that miss them by nearly ``ulps`` units of the last place, up or down by bits.
 
-    Results that are float32 numbers are met.
+    Results that are float32 numbers are met, and those beyond them are infinite.
     """
     nearest = exact.astype(np.float32)
     missed = nearest.astype(np.float64) != exact
     sign = np.where(exact.view(np.uint64) & np.uint64(1 << 20), 1.0, -1.0)
     far = exact + sign * (ulps - 0.5) * np.spacing(np.abs(nearest)).astype(np.float64)
-    return np.where(missed & np.isfinite(exact), far, exact).astype(np.float32)
+    return np.where(missed & np.isfinite(nearest), far, exact).astype(np.float32)
 
 
 def _same(function: Callable[..., Values], n: int) -> Callable[[Sequence[str]], Operation]:

@@ -27,6 +27,7 @@ import torch
 
 from ..errors import InputError, say_once
 from .layout import Layout
+from .machine import is_interpreted
 
 PRECISIONS = ("ieee", "tf32x3", "tf32")
 TABLE_VARIABLE, CACHE_VARIABLE = "PSINN_FAST_CONFIGURATIONS", "PSINN_FAST_CACHE"
@@ -40,6 +41,8 @@ LARGE_SHARED = ("sm_80", "sm_90")
 BLOCKS, WARPS = tuple(2**k for k in range(11)), tuple(2**k for k in range(6))
 PER_PROCESSOR = tuple(range(1, 65))
 LARGEST_TABLE = 1 << 24
+# To the interpreter a tile costs nearly the same whatever its size.
+INTERPRETED_BLOCK = 256
 ROOT = 0
 
 Table = dict[str, dict[str, "Entry"]]
@@ -215,7 +218,7 @@ def entry_for(chip: str, layout: Layout, dtype: torch.dtype, precision: str) -> 
 
 
 def choose(layout: Layout, dtype: torch.dtype, device: torch.device, precision: str) -> Configuration:
-    if device.type != "cuda":  # the interpreter, where programs run one after another
+    if device.type != "cuda":  # something stands for a GPU, where programs run one after another
         user_table()  # a folder that is refused there is refused here
-        return Configuration(16, 1, 4, precision)
+        return Configuration(INTERPRETED_BLOCK if is_interpreted() else 16, 1, 4, precision)
     return entry_for(chip_name(device), layout, dtype, precision).on(device, precision)

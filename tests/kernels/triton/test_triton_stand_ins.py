@@ -6,6 +6,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+import torch
 from interpreted import IS_INTERPRETED, VARIABLE
 from on_device import ON_GPU
 from small import small_laplace
@@ -18,6 +19,8 @@ from psinn_fast.cli.doctor import doctor_report
 from psinn_fast.cli.profiling import profiled
 from psinn_fast.kernels import check_compiler
 from psinn_fast.kernels.triton import machine
+from psinn_fast.kernels.triton.configuration import choose
+from psinn_fast.kernels.triton.layout import make_layout
 
 pytestmark = pytest.mark.skipif(ON_GPU, reason="nothing stands for a GPU here")
 interpreted = pytest.mark.skipif(not IS_INTERPRETED, reason="Triton compiles here")
@@ -78,6 +81,13 @@ def test_a_variable_that_is_set_too_late(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(machine, "was_interpreted", lambda: False)
     with pytest.raises(pf.BackendUnavailable, match=r"TRITON_INTERPRET was set after Triton had been imported; set it"):
         pf.get_backend("triton")
+
+
+def test_tiles_are_large_where_each_takes_as_long(device: torch.device) -> None:
+    """What an interpreted `fit` measures at its end, at 16,384 points, took minutes by tiles of 16."""
+    net = pf.TanhMLP([2, 4, 1])
+    found = choose(make_layout(net.plan, net.theta.dtype), net.theta.dtype, device, "tf32x3")
+    assert (found.block, found.precision) == (256 if IS_INTERPRETED else 16, "tf32x3")
 
 
 def test_the_doctor_names_it(monkeypatch: pytest.MonkeyPatch) -> None:

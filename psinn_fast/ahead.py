@@ -13,7 +13,7 @@ from .building import Network, build_network
 from .devices import find_device
 from .kernels import check_compiler, compile_for, get_backend
 from .kernels.compiling import told_of_compiling
-from .kernels.contract.precision import IEEE, check_precision
+from .kernels.contract.precision import check_precision
 from .kernels.errors import InputError
 from .problem.problem import Problem
 from .problems import as_problem
@@ -102,7 +102,7 @@ def compile_for_chip(
     began = time.perf_counter()
     problem, here = as_problem(problem), replace(network, device="cpu", dtype=network.dtype or torch.float32)
     net = build_network(problem, here, scaling=scaling)
-    precision = check_precision(precision or IEEE, net.theta.dtype)
+    precision = check_precision(net.precision if precision is None else precision, net.theta.dtype)
     trained = as_trained(problem, net, scaling)
     terms = one_point_per_orbit(trained, net, trained.terms(net.theta.dtype), get_backend())
     compile_for(chip, net.plan, terms, len(trained.pde.unknown), precision)

@@ -10,6 +10,7 @@ import torch
 
 from .devices import named_device
 from .kernels import checks, get_backend
+from .kernels.contract.precision import IEEE, check_precision
 from .kernels.errors import InputError, short
 from .networks.groups import structure_from_group
 from .networks.mlp import PsiMLP, TanhMLP
@@ -38,6 +39,7 @@ class Network:
         dtype: ``"float32"`` or ``"float64"``, or the types themselves; None: float32 where optimiser and problem can
             do with it, else float64.
         device: where the network is trained: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        precision: of products in float32, as for `PsiMLP`: the network's, and of training where `Options` say nothing.
 
     Raises:
         InputError: options that are out of range, or have no effect beside the others.
@@ -49,6 +51,7 @@ class Network:
     width: int | None = None
     dtype: torch.dtype | str | None = None
     device: torch.device | str = "cpu"
+    precision: str = IEEE
 
     def __post_init__(self) -> None:
         checks.choice("method", self.method, METHODS)
@@ -61,6 +64,7 @@ class Network:
             "dtype": None if self.dtype is None else checks.floating_dtype("dtype", self.dtype),
             "device": named_device(self.device),
         }
+        check_precision(self.precision, checked["dtype"])
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if self.structure is not None and not isinstance(self.structure, Structure):
@@ -145,7 +149,7 @@ def build_network(
     structure, start = scaled(structure, problem) if scaling else (structure, ())
     kind = TanhMLP if chosen.method == "pinn" else PsiMLP
     dtype = torch.float32 if chosen.dtype is None else chosen.dtype
-    net = kind(structure, start=start, seed=seed, dtype=dtype, device=chosen.device)
+    net = kind(structure, start=start, seed=seed, dtype=dtype, device=chosen.device, precision=chosen.precision)
     trained = in_natural_units(problem, natural_scales(problem)) if scaling else problem
     start_where_finite(net, trained, by_newton, get_backend(backend, net.theta.device))
     return net

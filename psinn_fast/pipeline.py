@@ -116,8 +116,9 @@ def run_pipeline(
     has_teacher = bool({"teacher", "student"} & set(asked.tests))
     used = _optimizer(problem, optimizer, seed)
     going_on = _teacher_steps(teacher_steps, isinstance(used, Adam), has_teacher)
-    if not isinstance(base, Network) or base != Network(dtype=base.dtype, device=base.device):
-        raise InputError(f"network: expected a Network with a dtype and a device alone, got {short(network)}")
+    if not isinstance(base, Network) or base != Network(dtype=base.dtype, device=base.device, precision=base.precision):
+        expected = "a Network with a dtype, a device and a precision alone"
+        raise InputError(f"network: expected {expected}, got {short(network)}")
     get_backend(options.backend, find_device(base.device))
     if not callable(say):
         raise InputError(f"say: expected a function of a text, got {short(say)}")

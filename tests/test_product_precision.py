@@ -135,6 +135,49 @@ def test_float64_has_no_other() -> None:
     assert pf.fit(small_laplace(3), net, pf.Adam(1), options=pf.Options(precision="ieee")).end.precision == "ieee"
 
 
+def made_networks(tmp_path: Path, dtype: torch.dtype, **of_network: Any) -> list[pf.PsiMLP]:
+    """By every way to a network that exists already, or is a problem's."""
+    layers = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1)).to(dtype)
+    dense, psi = pf.TanhMLP.from_sequential(layers, **of_network), pf.PsiMLP.from_sequential(layers, **of_network)
+    pf.save_network(tmp_path / "net.safetensors", dense)
+    built = pf.build_network("laplace", pf.Network("psi", dtype=dtype, **of_network))
+    loaded = pf.load_network(tmp_path / "net.safetensors", **of_network)
+    return [dense, psi, built, loaded, *pf.accelerate(layers, **of_network).fused.values()]
+
+
+@pytest.mark.parametrize("precision", ["ieee", "tf32x3"])
+def test_whoever_makes_a_network_may_say_it(asked: list[str], precision: str, tmp_path: Path) -> None:
+    for net in made_networks(tmp_path, FLOAT32, precision=precision):
+        asked.clear()
+        net(torch.rand(16, 2))
+        assert (net.precision, set(asked)) == (precision, {precision})
+    assert [net.precision for net in made_networks(tmp_path, FLOAT32)] == ["ieee"] * 5
+    network = replace(SMALL, precision=precision)
+    solution = pf.solve(small_laplace(5), network, pf.Adam(2), options=options(None))
+    assert (solution.setup.precision, solution.net.precision) == (precision, precision)
+
+
+def test_what_float64_has_not_changes_nothing(tmp_path: Path) -> None:
+    message = "precision: 'tf32x3' is of products in float32, and these are in float64"
+    net, path = pf.TanhMLP([2, 3, 1], dtype=FLOAT64), tmp_path / "net.safetensors"
+    pf.save_network(path, net)
+    layers = torch.nn.ModuleDict({"a": pf.TanhMLP([2, 3, 1]).to_sequential(), "b": net.to_sequential()})
+    uses: list[Callable[..., object]] = [
+        lambda **given: pf.PsiMLP.from_sequential(net.to_sequential(), **given),
+        lambda **given: pf.load_network(path, **given),
+        lambda **given: pf.Network(dtype="float64", **given),
+        lambda **given: pf.build_network("laplace", replace(pf.Network(**given), dtype=FLOAT64)),
+        lambda **given: pf.solve("laplace", pf.Network(**given), pf.GaussNewton(1)),
+        lambda **given: pf.accelerate(layers, **given),
+    ]
+    for use in uses:
+        with pytest.raises(pf.InputError, match=message):
+            use(precision="tf32x3")
+        with pytest.raises(pf.InputError, match=r"precision: expected .*one of \['ieee', 'tf32x3'\], got 'tf32'"):
+            use(precision="tf32")
+    assert all(type(part) is torch.nn.Sequential for part in layers.values())
+
+
 def test_networks_keep_theirs() -> None:
     """In copies, after pickling, and through float64, where it means nothing."""
     net = pf.TanhMLP([2, 3, 1], precision="tf32x3")

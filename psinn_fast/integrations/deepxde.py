@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..kernels.contract.precision import IEEE
 from ..kernels.errors import InputError, short
 from ..networks.changes import changed
 from ..networks.mlp import PsiMLP, TanhMLP, check_network
@@ -73,12 +74,13 @@ class PsiFNN(dde.nn.pytorch.NN):  # type: ignore[misc]  # DeepXDE has no types
         self.regularizer = regularization
 
     @classmethod
-    def from_fnn(cls, net: nn.Module, structure: Structure | None = None) -> PsiFNN:
+    def from_fnn(cls, net: nn.Module, structure: Structure | None = None, *, precision: str = IEEE) -> PsiFNN:
         """The same function as that of a ``dde.nn.FNN``, weights bit for bit, with its transforms and regularisation.
 
         Args:
             net: of tanh neurons, trained or not; its weights are copied.
             structure: relations that its weights satisfy, see `PsiMLP.from_sequential`; None for none.
+            precision: as for `PsiMLP`.
 
         Raises:
             InputError: it is no ``dde.nn.FNN``, or a changed one; another activation than tanh; weights that do not
@@ -89,7 +91,7 @@ class PsiFNN(dde.nn.pytorch.NN):  # type: ignore[misc]  # DeepXDE has no types
         if change := changed(net, dde.nn.pytorch.FNN):
             raise InputError(f"net: {change}, which would be lost; give a dde.nn.FNN as it is")
         _check_activation("net.activation", net.activation)
-        own = PsiFNN(_network([*net.linears], structure))
+        own = PsiFNN(_network([*net.linears], structure, precision))
         _complete(own, net)
         return own
 
@@ -151,9 +153,10 @@ class FNN(PsiFNN):
         activation: ``"tanh"``.
         kernel_initializer: a name or function of DeepXDE's; biases are 0.
         regularization: as for ``dde.nn.FNN``.
+        precision: as for `PsiMLP`.
 
     Raises:
-        InputError: layer sizes that are no integers >= 1, or another activation.
+        InputError: layer sizes that are no integers >= 1, another activation, or ``"tf32x3"`` in float64.
     """
 
     def __init__(
@@ -162,11 +165,13 @@ class FNN(PsiFNN):
         activation: str | Callable[[Tensor], Tensor],
         kernel_initializer: str | Callable[[Tensor], Tensor],
         regularization: Sequence[Any] | None = None,
+        *,
+        precision: str = IEEE,
     ) -> None:
         _check_activation("activation", activation)
         structure = Structure.dense(layer_sizes)
         drawn = dde.nn.pytorch.FNN([*structure.layer_sizes], "tanh", kernel_initializer)
-        super().__init__(_network([*drawn.linears], structure), regularization)
+        super().__init__(_network([*drawn.linears], structure, precision), regularization)
 
 
 def _check_activation(what: str, activation: object) -> None:
@@ -177,12 +182,12 @@ def _check_activation(what: str, activation: object) -> None:
         )
 
 
-def _network(linears: Sequence[nn.Linear], structure: Structure | None) -> PsiMLP:
+def _network(linears: Sequence[nn.Linear], structure: Structure | None, precision: str = IEEE) -> PsiMLP:
     """Nothing is drawn from torch's global generator: what a script draws next is what DeepXDE's network leaves."""
     modules = [module for linear in linears for module in (linear, nn.Tanh())]
     with torch.random.fork_rng(devices=[]):
         kind = TanhMLP if structure is None or structure.is_dense else PsiMLP
-        return kind.from_sequential(nn.Sequential(*modules[:-1]), structure)
+        return kind.from_sequential(nn.Sequential(*modules[:-1]), structure, precision=precision)
 
 
 def _complete(net: Any, other: Any) -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from ..kernels import checks
+from ..kernels.contract.precision import IEEE
 from ..kernels.errors import InputError, short
 from ..networks.changes import changed
 from ..networks.mlp import PsiMLP, check_network
@@ -43,12 +44,15 @@ class PsiFeedForward(PsiMLP):
     """
 
     @classmethod
-    def from_feed_forward(cls, model: nn.Module, structure: Structure | None = None) -> PsiFeedForward:
+    def from_feed_forward(
+        cls, model: nn.Module, structure: Structure | None = None, *, precision: str = IEEE
+    ) -> PsiFeedForward:
         """The same function as that of a ``pina.model.FeedForward``, its weights bit for bit.
 
         Args:
             model: of tanh neurons, trained or not; its weights are copied.
             structure: relations that its weights satisfy, see `PsiMLP.from_sequential`; None for none.
+            precision: as for `PsiMLP`.
 
         Raises:
             InputError: it is no ``pina.model.FeedForward``, or a changed one; another activation than tanh; weights
@@ -58,7 +62,7 @@ class PsiFeedForward(PsiMLP):
             raise InputError(f"model: expected a pina.model.FeedForward, got {type(model).__name__}")
         if change := changed(model, pina.model.FeedForward):
             raise InputError(f"model: {change}, which would be lost; give a pina.model.FeedForward as it is")
-        net = PsiFeedForward.from_sequential(model.model, structure)
+        net = PsiFeedForward.from_sequential(model.model, structure, precision=precision)
         assert isinstance(net, PsiFeedForward)
         return net.train(model.training)
 
@@ -114,9 +118,10 @@ class FeedForward(PsiFeedForward):
         func: ``torch.nn.Tanh``, or a list of it, one per hidden layer.
         layers: widths of the hidden layers, instead of ``inner_size`` and ``n_layers``.
         bias: whether neurons and outputs have biases.
+        precision: as for `PsiMLP`.
 
     Raises:
-        InputError: sizes that are no integers >= 1, or another activation.
+        InputError: sizes that are no integers >= 1, another activation, or ``"tf32x3"`` in float64.
     """
 
     def __init__(
@@ -128,14 +133,17 @@ class FeedForward(PsiFeedForward):
         func: type[nn.Module] | Sequence[type[nn.Module]] = nn.Tanh,
         layers: Sequence[int] | None = None,
         bias: bool = True,
+        *,
+        precision: str = IEEE,
     ) -> None:
         for name, size in (("input_dimensions", input_dimensions), ("output_dimensions", output_dimensions)):
             checks.integer(name, size, 1)
         hidden = [*(_hidden(inner_size, n_layers) if layers is None else checks.integers("layers", layers, 1))]
         _check_activations(func, len(hidden))
         drawn = pina.model.FeedForward(input_dimensions, output_dimensions, layers=hidden, bias=bias)
-        net = PsiFeedForward.from_feed_forward(drawn)
+        net = PsiFeedForward.from_feed_forward(drawn, precision=precision)
         self._build(net.structure, net.theta.detach())
+        self.precision = precision
 
 
 def _hidden(inner_size: int, n_layers: int) -> list[int]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..kernels import kernels_for
+from ..kernels.contract.precision import IEEE, check_precision
 from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_INPUTS, ChannelSet
 from .fused_runs import FusedSequential, Leaf, Run, fuse, leaves, unfuse
@@ -48,7 +49,7 @@ class Acceleration:
         return "\n".join(f"{name:{width}}  {what}" for name, what in rows) or "no Linear layers"
 
 
-def accelerate(model: nn.Module) -> Acceleration:
+def accelerate(model: nn.Module, *, precision: str = IEEE) -> Acceleration:
     """Replace every run of ``Linear, Tanh, ..., Linear`` in the model's Sequentials by one fused network, in place.
 
     A run is two Linear layers or more with a Tanh between each two, side by side in an ``nn.Sequential`` at any depth
@@ -67,13 +68,22 @@ def accelerate(model: nn.Module) -> Acceleration:
     loaded before this call, or after `restore`. Code that looks for ``nn.Linear`` (``model.apply(initialise)``) or for
     names such as "weight" (weight decay of some parameters) finds one ``theta`` in their place.
 
+    Args:
+        model: changed in place.
+        precision: of the networks, as for `PsiMLP`; an attribute of each in ``report.fused``.
+
     Returns:
         The report; ``print(report)`` shows it, ``report.undo()`` brings the layers back with the weights of now.
 
     Raises:
-        InputError: no module, or one of DistributedDataParallel, which has its parameters already.
+        InputError: no module, or one of DistributedDataParallel, which has its parameters already; ``"tf32x3"`` for a
+            model that has Linear layers of float64. It is as it was then.
     """
     _check_model(model)
+    precision = check_precision(precision)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            check_precision(precision, module.weight.dtype)
     uses = _Uses.of(model)
     fused: dict[str, PsiMLP] = {}
     left_alone: dict[str, str] = {}
@@ -83,7 +93,7 @@ def accelerate(model: nn.Module) -> Acceleration:
             continue
         parts = list(leaves(sequential, uses.shared))
         known |= {module for part in parts for module in _within(sequential, part)}
-        runs, refused = _fused_runs(parts, uses)
+        runs, refused = _fused_runs(parts, uses, precision)
         left_alone |= {_joined(name, part): why for part, why in refused.items()}
         if runs:
             fuse(sequential, parts, runs)
@@ -152,12 +162,12 @@ def _memory(parameter: Tensor) -> int:
     return parameter.untyped_storage().data_ptr()
 
 
-def _fused_runs(parts: Sequence[Leaf], uses: _Uses) -> tuple[list[Run], dict[str, str]]:
+def _fused_runs(parts: Sequence[Leaf], uses: _Uses, precision: str) -> tuple[list[Run], dict[str, str]]:
     """The runs of a Sequential as networks, and why there are none of its other Linear layers."""
     runs, refused, tried = [], dict[str, str](), set[str]()
     for places in _runs(parts):
         tried |= {part.name for part in places}
-        made = _used_elsewhere(places, uses) or _network(places)
+        made = _used_elsewhere(places, uses) or _network(places, precision)
         if isinstance(made, str):
             refused[places[0].name] = made
         else:
@@ -180,7 +190,7 @@ def _runs(parts: Sequence[Leaf]) -> Iterator[Sequence[Leaf]]:
         yield parts[found.start() : found.end()]
 
 
-def _network(places: Sequence[Leaf]) -> PsiMLP | str:
+def _network(places: Sequence[Leaf], precision: str) -> PsiMLP | str:
     """The network of a run, or why there is none."""
     modules = [part.module for part in places]
     linears = [module for module in modules if isinstance(module, nn.Linear)]
@@ -189,7 +199,7 @@ def _network(places: Sequence[Leaf]) -> PsiMLP | str:
     run = nn.Sequential(*modules)
     kind = PsiMLP if any(linear.bias is None for linear in linears) else TanhMLP
     try:
-        net = kind.from_sequential(run)
+        net = kind.from_sequential(run, precision=precision)
     except InputError as error:
         return _renamed(str(error), places)
     values = ChannelSet.closure(net.plan.d_in, ())

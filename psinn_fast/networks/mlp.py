@@ -214,19 +214,23 @@ class PsiMLP(nn.Module):
         return nn.Sequential(*modules[:-1])
 
     @classmethod
-    def from_sequential(cls, network: nn.Sequential, structure: Structure | None = None) -> PsiMLP:
+    def from_sequential(
+        cls, network: nn.Sequential, structure: Structure | None = None, *, precision: str = IEEE
+    ) -> PsiMLP:
         """The independent parameters of an ordinary network.
 
         Args:
             network: ``Linear, Tanh, ..., Linear``. Where no layer trains, theta is frozen.
             structure: the relations its weights satisfy, already scaled; None for none. Layers without a bias have none
                 then; a structure with biases gives them some, which start at 0.
+            precision: as for `PsiMLP`.
 
         Raises:
             InputError: other modules, or such with hooks, parametrizations or a forward of their own; layers that share
                 weights, or of which some are frozen, or of unequal dtypes or devices; layer sizes that differ from the
                 structure's; weights that break the relations by more than 1e-5 of the largest (the message says by
-                how much); layers without a bias for a `TanhMLP`, which has them, if no structure is given.
+                how much); layers without a bias for a `TanhMLP`, which has them, if no structure is given;
+                ``"tf32x3"`` for float64.
         """
         linears = linear_layers(network)
         sizes = (linears[0].in_features, *(linear.out_features for linear in linears))
@@ -234,8 +238,10 @@ class PsiMLP(nn.Module):
         if structure.layer_sizes != sizes:
             raise InputError(f"structure: it describes layers {structure.layer_sizes}, the network has {sizes}")
         weight = linears[0].weight
+        precision = check_precision(precision, weight.dtype)
         net = cls._of(structure, weight.dtype, weight.device).requires_grad_(weight.requires_grad)
         net._set_theta(independent_weights(linears, structure))
+        net._precision = precision
         return net
 
     @classmethod

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..kernels.contract.precision import IEEE, check_precision
 from ..kernels.errors import CheckpointError, CheckpointWarning, InputError, OutputWarning, short
 from ..language.names import numbers_by_name
 from ..networks.mlp import PsiMLP, TanhMLP, check_network
@@ -72,12 +73,18 @@ def save_network(path: str | Path, net: PsiMLP, coefficients: Mapping[str, Any] 
         raise CheckpointError(f"{path}: cannot be written ({error})") from error
 
 
-def load_network(path: str | Path) -> PsiMLP:
+def load_network(path: str | Path, *, precision: str = IEEE) -> PsiMLP:
     """The network that `save_network` wrote, with its dtype, on the CPU.
 
+    Args:
+        path: of the file.
+        precision: as for `PsiMLP`: the file does not say.
+
     Raises:
+        InputError: ``precision`` is none, or ``"tf32x3"`` for a network of float64.
         CheckpointError: not readable, not one of ours, or damaged: the message names the file and the entry.
     """
+    check_precision(precision)
     if isinstance(path, (str, os.PathLike)) and os.path.isdir(path):
         own = Path(path) / WEIGHTS
         advice = f"its network is {own}" if own.is_file() else f"without {WEIGHTS}"
@@ -91,7 +98,9 @@ def load_network(path: str | Path) -> PsiMLP:
         structure = Structure.from_entries(header["structure"])
         theta = file.take("theta", (structure.n_parameters,))
         file.finish()
-        return (TanhMLP if structure.is_dense else PsiMLP).with_theta(structure, theta)
+        net = (TanhMLP if structure.is_dense else PsiMLP).with_theta(structure, theta)
+    net.precision = precision
+    return net
 
 
 @dataclass(frozen=True, eq=False)

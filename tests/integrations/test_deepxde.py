@@ -237,6 +237,17 @@ def test_the_same_seed_draws_the_same_weights_and_leaves_the_same_generator(libr
     torch.testing.assert_close(ours_after, after, rtol=0, atol=0)
 
 
+def test_the_precision_of_products(library: Any, double: Any) -> None:
+    with pytest.raises(pf.InputError, match="precision: 'tf32x3' is of products in float32"):
+        library.FNN([2, 8, 1], "tanh", "zeros", precision="tf32x3")
+    double.dde.config.set_default_float("float32")
+    net = library.FNN([2, 8, 1], "tanh", "zeros", precision="tf32x3")
+    again = library.FNN.from_fnn(net.to_fnn(), precision="tf32x3")
+    net.load_state_dict(net.to_fnn().state_dict())
+    assert net.network.precision == again.network.precision == "tf32x3"
+    assert library.FNN.from_fnn(net.to_fnn()).network.precision == "ieee"
+
+
 def test_tied_weights_of_an_fnn(library: Any) -> None:
     tied = pf.PsiMLP(pf.structure_from_group([EVEN], hidden=(1, 1)), width=4, seed=0)
     fnn = library.PsiFNN(tied).to_fnn()

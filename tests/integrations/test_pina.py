@@ -54,6 +54,15 @@ def test_one_seed_draws_one_network(options: dict) -> None:
     assert_same_weights(ours.to_feed_forward(), theirs)
 
 
+def test_the_precision_of_products() -> None:
+    net = FeedForward(2, 1, precision="tf32x3")
+    net.load_state_dict(THEIRS(2, 1).state_dict())
+    found = [net, PsiFeedForward.from_feed_forward(net.to_feed_forward(), precision="tf32x3"), FeedForward(2, 1)]
+    assert [one.precision for one in found] == ["tf32x3", "tf32x3", "ieee"]
+    with pytest.raises(InputError, match="precision: 'tf32x3' is of products in float32"):
+        PsiFeedForward.from_feed_forward(THEIRS(2, 1).double(), precision="tf32x3")
+
+
 def assert_same_weights(one: nn.Module, other: nn.Module) -> None:
     weights, others = one.state_dict(), other.state_dict()
     assert list(weights) == list(others)

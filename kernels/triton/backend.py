@@ -256,7 +256,8 @@ class TritonBackend(Backend, is_checked=False):
     ) -> Result:
         """What ``use`` gives with the kernels, tables and buffers of a loss, which live as long as its terms."""
         network = self._network(plan, theta)
-        from .training import StepKernels  # Triton itself
+        from .fused_points import FusedPoints  # Triton itself
+        from .training import StepKernels
 
         like, n_unknown = theta.detach(), coefficients.numel()
         members = tuple(dict.fromkeys(term.program for term in terms))
@@ -267,9 +268,8 @@ class TritonBackend(Backend, is_checked=False):
                 schedule = make_schedule(terms, places, configuration.block, configuration.programs)
                 sources = [(group.channels, group.program) for group in groups]
                 kernel = PointKernel(network.layout, network.weights, sources, Mode.LOSS, n_unknown, configuration)
-                return StepKernels(
-                    network.plan, network.layout, network.weights, kernel, groups, schedule, like, n_unknown
-                )
+                points = FusedPoints(network.layout, network.weights, kernel, groups, schedule, like, n_unknown)
+                return StepKernels(network.plan, points, like, n_unknown)
 
             stream = torch.cuda.current_stream(theta.device).cuda_stream if theta.is_cuda else None
             key = "loss", theta.dtype, theta.device, n_unknown, configuration, stream

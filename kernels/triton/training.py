@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,21 +17,63 @@ from ..labels import label
 from ..language.regularizer import Regularizer
 from ..network.plan import Plan
 from .functions import IS_INTERPRETED
-from .layout import Layout
-from .point_kernel import Gather, PointKernel, Weights
+from .point_kernel import Gather
 from .rates import step_rates
-from .schedule import Schedule, TermGroup
 from .update import DONE, FAILURE, STEP, adam, collect
 
-# Steps in one graph. Between graphs there is no synchronisation; the host looks after each slice.
-GRAPH_STEPS = 50
+# The host looks after each slice of steps; between the graphs of one there is no synchronisation.
 SLICE_SECONDS = 0.2
 # Steps that the tables of rates and losses have rows for, at least. Calls of few steps use them one after the other:
 # most of them have nothing to send to the device, which the host would wait for.
 LEAST_ROOM = 4096
-# Parameters per program of the second kernel, and rows of partial gradients that it sums at once: few and many, since
-# what costs is to wait for memory again and again. In the interpreter programs run one after another.
-UPDATE_BLOCK, UPDATE_CHUNK = (32, 64) if IS_INTERPRETED.value else (8, 256)
+# Rows of partial gradients that the second kernel sums at once: many, since what costs is to wait for memory again and
+# again. In the interpreter programs run one after another.
+UPDATE_CHUNK = 64 if IS_INTERPRETED.value else 256
+
+
+class PointsOfStep(Protocol):
+    """The first half of a step: losses and gradients of all terms, at weights that lie on the device.
+
+    Attributes:
+        graph_steps: how many steps go into one CUDA graph.
+        update_block: parameters per program of the second kernel.
+        n_programs, row: the shape of ``partials``, whose last column has sums of squared residuals.
+        owners: (n_programs,), the term of each row; scales: (T,), 1 / number of points.
+        back: R^T, from the other columns to the parameters.
+        scatter, tiles: where the second kernel writes the parameters for the first one.
+        is_summed_by_torch: gradients are what `summed` gives, not R^T of ``partials``; tiles are written by `run`.
+    """
+
+    graph_steps: int
+    update_block: int
+    n_programs: int
+    row: int
+    owners: Tensor
+    scales: Tensor
+    back: Gather
+    scatter: Gather
+    tiles: Tensor
+    is_summed_by_torch: bool
+
+    def weigh(self, weights: Tensor) -> None:
+        """Take these weights (T,) from now on."""
+        ...
+
+    def refresh(self) -> bool:
+        """Follow points that were changed; whether their memory is another one now, which graphs do not know."""
+        ...
+
+    def prepare(self, theta: Tensor) -> None:
+        """Write tiles, if it is not `run` that does."""
+        ...
+
+    def run(self, theta: Tensor, unknown: Tensor, partials: Tensor, state: Tensor) -> None:
+        """Write ``partials``, and count the step in ``state`` (update.py)."""
+        ...
+
+    def summed(self, partials: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients for theta and the unknown coefficients, after `run`."""
+        ...
 
 
 class StepKernels:
@@ -42,27 +85,16 @@ class StepKernels:
     waited for, only where they are others than those of the call before.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        layout: Layout,
-        weights: Weights,
-        kernel: PointKernel,
-        groups: Sequence[TermGroup],
-        schedule: Schedule,
-        like: Tensor,
-        n_unknown: int,
-    ) -> None:
-        self.plan, self.layout, self.weights, self.schedule = plan, layout, weights, schedule
+    def __init__(self, plan: Plan, points: PointsOfStep, like: Tensor, n_unknown: int) -> None:
+        self.plan, self.points = plan, points
         self.n_theta, self.n_unknown = plan.n_parameters, n_unknown
         self.size = self.n_theta + n_unknown
-        self.n_losses = schedule.scales.numel()
-        self._kernel, self._groups = kernel, groups
+        self.n_losses = points.scales.numel()
         self.parameters = like.new_zeros(self.size)
         self._unknown = self.parameters[self.n_theta :]
         self.moments = like.new_zeros(2, self.size)
         self.kept = like.new_zeros(2, 3, self.size)
-        self.partials = like.new_zeros(schedule.n_programs, kernel.row)
+        self.partials = like.new_zeros(points.n_programs, points.row)
         # Value and gradient of what neither ``partials`` nor the second kernel have.
         self.others = like.new_zeros(1 + self.size)
         self.state = torch.zeros(4, dtype=torch.int64, device=like.device)
@@ -73,15 +105,10 @@ class StepKernels:
         # What ``rates`` were made from, and the step of their first row, which is that of ``history`` too.
         self._rated: tuple[object, ...] | None = None
         self._first = 0
-        self._w = like.new_zeros(layout.plan.expansion.shape[0]) if layout.reads_w else self.parameters
-        self._tiles = weights.tiles(self._w)
-        self._back = _with_unknown(weights.back, layout.n_packed, n_unknown)
-        self._scatter = _without_unknown(weights.scatter, n_unknown)
-        self._data = self._points_and_columns()
         self._graphs: dict[tuple[Regularizer | None, int], Callable[[], None]] = {}
         self._compiled: set[Regularizer | None] = set()
-        self._slice_steps = GRAPH_STEPS
-        self._n_layers, self._n_blocks = len(plan.weight_slices), -(-self.size // UPDATE_BLOCK)
+        self._slice_steps = points.graph_steps
+        self._n_layers, self._n_blocks = len(plan.weight_slices), -(-self.size // points.update_block)
         self._layers = self._layer_of_parameters()
         self.sizes = like.new_zeros(2, self._n_blocks, self._n_layers)
 
@@ -90,20 +117,19 @@ class StepKernels:
     ) -> LossAndGradient:
         self._refresh()
         self._counters = None  # the kernel counts this as a step
-        self.schedule.weigh(weights)
+        self.points.weigh(weights)
         self._unknown.copy_(coefficients)  # where `train` reads them: another alignment would be compiled anew
-        if not self.layout.reads_w:  # else the step does
-            self._tile(theta)
+        self.points.prepare(theta)
         self._points_step(theta)
         losses, gradient = theta.new_empty(self.n_losses), theta.new_empty(self.size)
-        schedule, back = self.schedule, self._back
-        collect[(-(-self.size // UPDATE_BLOCK),)](
-            self.partials, back.rows, back.factors, schedule.owners, schedule.scales, losses, gradient,
+        points = self.points
+        collect[(self._n_blocks,)](
+            self.partials, points.back.rows, points.back.factors, points.owners, points.scales, losses, gradient,
             **self._constants(),
         )  # fmt: skip
         theta_bar, unknown_bar = gradient.tensor_split([self.n_theta])
-        if self.layout.reads_w:
-            theta_bar, unknown_bar = self._summed()
+        if points.is_summed_by_torch:
+            theta_bar, unknown_bar = points.summed(self.partials)
         penalty = theta.new_zeros(())
         if regularizer is not None:
             penalty, slope = regularizer.value_and_gradient(self.plan, theta)
@@ -113,7 +139,7 @@ class StepKernels:
     def train(self, state: AdamState, weights: Tensor, steps: int, regularizer: Regularizer | None) -> TrainReport:
         """See `Backend.train`. Whatever ends it, ``state`` holds the last step done."""
         self._load(state, steps, regularizer)
-        self.schedule.weigh(weights)
+        self.points.weigh(weights)
         try:
             self._run(steps, regularizer)
         finally:
@@ -133,7 +159,7 @@ class StepKernels:
             steps -= left
             self._counters = None
             while left:
-                size = GRAPH_STEPS if left >= GRAPH_STEPS else 1
+                size = self.points.graph_steps if left >= self.points.graph_steps else 1
                 replay = self._graph(regularizer, size)
                 with label(f"graph of {size} steps"):
                     replay()
@@ -141,7 +167,7 @@ class StepKernels:
             if self._look()[FAILURE.value] >= 0:  # waits for the device: here Ctrl-C is served
                 return
             share = SLICE_SECONDS / max(time.perf_counter() - began, 1e-6)
-            self._slice_steps = max(GRAPH_STEPS, int(self._slice_steps * min(share, 2)))
+            self._slice_steps = max(self.points.graph_steps, int(self._slice_steps * min(share, 2)))
 
     def _look(self) -> list[int]:
         """The numbers of ``state``; waits for all steps under way, unless they are known."""
@@ -168,7 +194,7 @@ class StepKernels:
         torch.cat([state.first_moment, state.second_moment], out=self.moments.view(-1))
         if kind := _kind(regularizer):
             self.sizes[(state.step + 1) % 2] = self._sizes(kind)
-        self._tile(self.parameters[: self.n_theta])
+        self.points.prepare(self.parameters[: self.n_theta])
         if state.good is not None:
             torch.cat(state.good, out=self.kept[state.step % 2].view(-1))
 
@@ -226,65 +252,47 @@ class StepKernels:
         """Two launches; with "growl", and where w is not linear in theta, some of torch's between them."""
         self._points_step(self.parameters[: self.n_theta])
         has_others = self._other_gradients(regularizer)
-        schedule, back = self.schedule, self._back
+        points = self.points
         adam[(self._n_blocks,)](
-            self.parameters, self.moments, self.kept, self.partials, back.rows, back.factors, schedule.owners,
-            schedule.scales, self.others, self._layers, self.sizes, self.settings, self.rates, self.history, self.state,
-            self._tiles, self._scatter.rows, self._scatter.factors, **self._constants(),
-            COPIES=0 if self.layout.reads_w else self._scatter.terms, HAS_OTHERS=has_others, KIND=_kind(regularizer),
-            LAYERS=self._n_layers, BLOCKS=self._n_blocks,
+            self.parameters, self.moments, self.kept, self.partials, points.back.rows, points.back.factors,
+            points.owners, points.scales, self.others, self._layers, self.sizes, self.settings, self.rates,
+            self.history, self.state, points.tiles, points.scatter.rows, points.scatter.factors, **self._constants(),
+            COPIES=0 if points.is_summed_by_torch else points.scatter.terms, HAS_OTHERS=has_others,
+            KIND=_kind(regularizer), LAYERS=self._n_layers, BLOCKS=self._n_blocks,
         )  # fmt: skip
 
     def _constants(self) -> dict[str, int]:
+        points = self.points
         return {
             "Q": self.size,
-            "ROW": self._kernel.row,
-            "SQUARES": self._kernel.row - 1,
-            "TERMS": 0 if self.layout.reads_w else self._back.terms,
+            "ROW": points.row,
+            "SQUARES": points.row - 1,
+            "TERMS": 0 if points.is_summed_by_torch else points.back.terms,
             "N_LOSSES": self.n_losses,
             "PADDED": 1 << (self.n_losses - 1).bit_length(),
-            "N_PROGRAMS": self.schedule.n_programs,
-            "BLOCK": UPDATE_BLOCK,
-            "CHUNK": min(UPDATE_CHUNK, 1 << (self.schedule.n_programs - 1).bit_length()),
+            "N_PROGRAMS": points.n_programs,
+            "BLOCK": points.update_block,
+            "CHUNK": min(UPDATE_CHUNK, 1 << (points.n_programs - 1).bit_length()),
             "num_warps": 4,
         }
 
     def _points_step(self, theta: Tensor) -> None:
         """The first kernel: partial losses and gradients. Tiles are those of theta: the second kernel sees to that."""
-        source, unknown = theta, self._unknown if self.n_unknown else self.parameters
-        if self.layout.reads_w:
-            source = self._tile(theta)
-        schedule = self.schedule
-        self._kernel(
-            source,
-            self._tiles,
-            unknown,
-            self.partials,
-            schedule.table,
-            schedule.factors,
-            self.state,
-            self._data,
-            counts=True,
-        )
-
-    def _tile(self, theta: Tensor) -> Tensor:
-        """Write the tiles of theta; what they are made of."""
-        source = self._w.copy_(self.layout.plan.expand(theta)) if self.layout.reads_w else theta
-        self.weights.write_tiles(source, self._tiles)
-        return source
+        unknown = self._unknown if self.n_unknown else self.parameters
+        self.points.run(theta, unknown, self.partials, self.state)
 
     def _other_gradients(self, regularizer: Regularizer | None) -> bool:
         """What Adam adds to the gradient in ``partials``, by torch: "growl", and everything where w is not linear."""
         by_torch = regularizer is not None and not _kind(regularizer)
-        if not by_torch and not self.layout.reads_w:
+        if not by_torch and not self.points.is_summed_by_torch:
             return False
         self.others.zero_()
         if regularizer is not None and by_torch:
             value, gradient = regularizer.value_and_gradient(self.plan, self.parameters[: self.n_theta])
             self.others[0] = value
             self.others[1 : 1 + self.n_theta] = gradient
-        if self.layout.reads_w:
-            theta_bar, unknown_bar = self._summed()
+        if self.points.is_summed_by_torch:
+            theta_bar, unknown_bar = self.points.summed(self.partials)
             self.others[1 : 1 + self.n_theta] += theta_bar
             self.others[1 + self.n_theta :] = unknown_bar
         return True
@@ -300,28 +308,13 @@ class StepKernels:
         """(blocks, layers): what `adam` leaves for the next step, at the parameters as they are."""
         size = self.parameters.square() if kind == "l2" else self.parameters.abs()
         found = size.new_zeros(self._n_blocks, self._n_layers + 1)
-        block = torch.arange(self.size, device=size.device) // UPDATE_BLOCK
+        block = torch.arange(self.size, device=size.device) // self.points.update_block
         # The last column has what no penalty counts.
         return found.index_put_((block, self._layers.long()), size, accumulate=True)[:, :-1]
 
-    def _summed(self) -> tuple[Tensor, Tensor]:
-        """Gradients where packed is a map of w, and w not linear in theta."""
-        total = self.partials.sum(0)
-        w_bar = self.weights.back.apply(total[: self.layout.n_packed])
-        return self.layout.plan.pull_back(self._w, w_bar), total[self.layout.n_packed : -1].clone()
-
     def _refresh(self) -> None:
-        moved = [group.refresh() for group in self._groups]
-        if any(moved):
-            self._data = self._points_and_columns()
+        if self.points.refresh():
             self._graphs.clear()
-
-    def _points_and_columns(self) -> list[tuple[Tensor, Tensor, int]]:
-        """Of all groups. A pointer is needed even where nothing is read."""
-        return [
-            (group.points.tensor, group.columns.tensor if group.program.n_columns else self.parameters, group.n_points)
-            for group in self._groups
-        ]
 
 
 def sent(numbers: Sequence[float] | npt.NDArray[np.float64], like: Tensor) -> Tensor:
@@ -359,18 +352,3 @@ def _captured(work: Callable[[], None], device: torch.device) -> Callable[[], No
 def _kind(regularizer: Regularizer | None) -> str:
     """Of the penalty, if the second kernel computes it; "growl" sorts, which is torch's."""
     return regularizer.kind if regularizer is not None and regularizer.kind != "growl" else ""
-
-
-def _without_unknown(scatter: Gather, n_unknown: int) -> Gather:
-    """The unknown coefficients stand in no tile."""
-    none = scatter.rows.new_zeros(scatter.terms, n_unknown)
-    return Gather(torch.cat([scatter.rows, none], 1), torch.cat([scatter.factors, none.to(scatter.factors)], 1))
-
-
-def _with_unknown(back: Gather, n_packed: int, n_unknown: int) -> Gather:
-    """The unknown coefficients' gradients follow the packed weights' in ``partials``, one entry each."""
-    rows = back.rows.new_zeros(back.terms, n_unknown)
-    rows[0] = torch.arange(n_packed, n_packed + n_unknown, dtype=rows.dtype, device=rows.device)
-    factors = back.factors.new_zeros(back.terms, n_unknown)
-    factors[0] = 1
-    return Gather(torch.cat([back.rows, rows], 1).contiguous(), torch.cat([back.factors, factors], 1).contiguous())

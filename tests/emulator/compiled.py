@@ -60,7 +60,7 @@ def training() -> dict[str, Any]:
             state = AdamState(net.theta.detach().clone(), net.theta.new_empty(0), 1e-2, ())
             found.append(backend.train(net.plan, state, [term], torch.ones(1), 4, Regularizer("l2", 1e-4)).losses)
         if isinstance(backend, TritonBackend):
-            own = next(made._kernel for key, made in backend._prepared.items() if key[0] == "loss")
+            own = next(made.points.kernel for key, made in backend._prepared.items() if key[0] == "loss")
             launched = {one.hash for one in own.function.device_caches[89][0].values()}
             is_found_ahead = compiled(own, torch.float32, "sm_89").hash in launched
         rounds |= {launch.name: launch.counts.rounds for launch in chip.launches}

@@ -60,8 +60,8 @@ def test_training_keeps_them(backend: OnDevice, direct: TritonBackend, case: str
     for steps in (2, 3):
         backend.train(plan, state, terms, some_weights(terms), steps)
     kernels = _kernels(direct)
-    fresh = kernels[0].weights.tiles(state.theta.to(device))
-    assert any(torch.equal(own._tiles, fresh) for own in kernels)
+    fresh = kernels[0].points.weights.tiles(state.theta.to(device))
+    assert any(torch.equal(own.points.tiles, fresh) for own in kernels)
 
 
 def test_pairs_of_blocks(backend: OnDevice) -> None:

@@ -23,6 +23,7 @@ from psinn_fast.kernels.network.plan import Plan
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton import training
 from psinn_fast.kernels.triton.backend import TritonBackend
+from psinn_fast.kernels.triton.fused_points import FusedPoints
 from psinn_fast.kernels.triton.rates import step_rates
 
 REFERENCE = ReferenceBackend()
@@ -63,7 +64,7 @@ def test_failure_far_from_a_look_at_the_device(
     backend: OnDevice, launches: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several steps are under way when one of them fails: they change nothing, and no more follow."""
-    monkeypatch.setattr(training, "GRAPH_STEPS", 6)
+    monkeypatch.setattr(FusedPoints, "graph_steps", 6)
     plan, own, own_terms = dense()
     backend.train(plan, own, own_terms, some_weights(own_terms), 5)
     expected = tensors(own)
@@ -99,7 +100,7 @@ def test_two_launches_a_step(
     backend: OnDevice, launches: Counter[str], steps: int, kind: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a PDE with three terms and three programs; the first step by itself, then whole graphs and what is left."""
-    monkeypatch.setattr(training, "GRAPH_STEPS", 6)
+    monkeypatch.setattr(FusedPoints, "graph_steps", 6)
     plan, own, own_terms = dense(3)
     backend.train(plan, own, own_terms, some_weights(own_terms), steps, Regularizer(kind, 1e-3) if kind else None)
     assert launches == {FIRST: steps, "adam": steps}
@@ -142,8 +143,8 @@ def test_nothing_waits_within_a_slice(backend: OnDevice, device: torch.device, m
     looks: list[int] = []
     monkeypatch.setattr(training.StepKernels, "_look", lambda self: looks.append(sum(replayed)) or [0, -1, 0, 0])
     plan, own, own_terms = dense(3)
-    backend.train(plan, own, own_terms, some_weights(own_terms), 1 + 3 * training.GRAPH_STEPS + 2)
-    size = training.GRAPH_STEPS
+    backend.train(plan, own, own_terms, some_weights(own_terms), 1 + 3 * FusedPoints.graph_steps + 2)
+    size = FusedPoints.graph_steps
     assert graphs == [[FIRST, "adam"] * size, [FIRST, "adam"]]
     assert replayed == [size] * 3 + [1, 1]
     assert looks[-1] == 3 * size + 2
@@ -179,7 +180,7 @@ def test_calls_that_follow_one_another_send_no_numbers(
     monkeypatch.setattr(training.StepKernels, "_step", step)
     plan, own, own_terms = dense(3, torch.float32)
     own, own_terms = moved_state(own, device), moved(own_terms, device)
-    weights, calls, size = some_weights(own_terms), 100, training.GRAPH_STEPS
+    weights, calls, size = some_weights(own_terms), 100, FusedPoints.graph_steps
     for _ in range(calls):
         with Operations() as operations:
             direct.train(plan, own, own_terms, weights, size)

@@ -8,6 +8,7 @@ from ..language.channels import channel_order
 from .forward import assemble, operand_names
 from .groups import BlockGroup, Bundle, GroupMixing
 from .sums import Sums, known, load_tile
+from .tanh_source import derivatives, highest, jets_adjoint
 from .writer import Mode, Writer, combination
 
 
@@ -145,33 +146,18 @@ class AdjointPass:
 
     def _activation(self, layer: int, g: int, arriving: Sequence[int]) -> None:
         writer, site, channels = self._writer, self._site, self._writer.channels
-        n = len(channels)
-        z = [f"z{site}_{layer}_{g}_{c}" for c in range(n)]
+        z = [f"z{site}_{layer}_{g}_{c}" for c in range(len(channels))]
         h_bar = {c: f"bar_h{site}_{layer}_{g}_{c}" for c in arriving}
-        f = writer.derivatives(f"t{site}_{layer}_{g}", 1 + self._highest(arriving))
-        out: list[list[str]] = [[f"{f[1]} * {h_bar[c]}"] if c in h_bar else [] for c in range(n)]
-        out[0] += [f"{f[2]} * {z[c]} * {h_bar[c]}" for c in arriving if c > 0]
-        for part in channels.nonlinear:
-            if part.channel not in h_bar:
-                continue
-            c_bar = h_bar[part.channel]
-            out[0].append(f"{f[part.order + 1]} * {c_bar} * {writer.monomials(part.monomials, z)}")
-            common = writer.new(f"{f[part.order]} * {c_bar}")
-            for target, monomials in part.partials.items():
-                out[target].append(f"{common} * {writer.monomials(monomials, z)}")
-        for c in range(n):
-            writer.set(f"bar_z{site}_{layer}_{g}_{c}", " + ".join(out[c]) or f"tl.zeros_like({z[0]})")
+        for c, value in enumerate(jets_adjoint(writer, channels, f"t{site}_{layer}_{g}", z, h_bar)):
+            writer.set(f"bar_z{site}_{layer}_{g}_{c}", value)
         if known(writer.layout.boundaries[layer].biases):
             self._sums.over_points(f"sum_b_{layer}_{g}", f"bar_z{site}_{layer}_{g}_0")
-
-    def _highest(self, arriving: Sequence[int]) -> int:
-        return max(channel_order(self._writer.channels.channels[c]) for c in arriving)
 
     def _first_activation(self, g: int, arriving: Sequence[int]) -> None:
         writer, site = self._writer, self._site
         group = writer.boundaries[0].neurons[g]
         orders = {c: channel_order(writer.channels.channels[c]) for c in arriving}
-        f = writer.derivatives(f"t{site}_0_{g}", 1 + self._highest(arriving))
+        f = derivatives(writer, f"t{site}_0_{g}", 1 + highest(writer.channels, arriving))
         terms = []
         for c in arriving:
             h_bar, k = f"bar_h{site}_0_{g}_{c}", orders[c]

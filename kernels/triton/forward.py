@@ -7,6 +7,7 @@ from collections.abc import Container, Sequence
 from ..language.channels import channel_order
 from .groups import BlockGroup, Bundle
 from .sums import known, load_tile
+from .tanh_source import derivatives, highest, jets
 from .writer import Writer, combination
 
 
@@ -147,7 +148,7 @@ def _first_activation(writer: Writer, site: int, g: int, leaving: Sequence[int])
     if known(writer.layout.boundaries[0].biases):
         terms.append(group.across(f"b_0_{g}"))
     t = writer.set(f"t{site}_0_{g}", f"tanh({' + '.join(terms)})")
-    f = writer.derivatives(t, max(channel_order(writer.channels.channels[c]) for c in leaving))
+    f = derivatives(writer, t, highest(writer.channels, leaving))
     for c in leaving:
         order = channel_order(writer.channels.channels[c])
         writer.set(f"h{site}_0_{g}_{c}", t if c == 0 else f"{f[order]} * {group.across(writer.powers[g][c])}")
@@ -158,12 +159,5 @@ def _activation(writer: Writer, site: int, layer: int, g: int, leaving: Sequence
     z = [f"z{site}_{layer}_{g}_{c}" for c in range(len(writer.channels))]
     has_bias = known(writer.layout.boundaries[layer].biases)
     t = writer.set(f"t{site}_{layer}_{g}", f"tanh({z[0]}{' + ' + group.across(f'b_{layer}_{g}') if has_bias else ''})")
-    f = writer.derivatives(t, max(channel_order(writer.channels.channels[c]) for c in leaving))
-    for c in leaving:
-        terms = [t if c == 0 else f"{f[1]} * {z[c]}"]
-        terms += [
-            f"{f[part.order]} * {writer.monomials(part.monomials, z)}"
-            for part in writer.channels.nonlinear
-            if part.channel == c
-        ]
-        writer.set(f"h{site}_{layer}_{g}_{c}", " + ".join(terms))
+    for c, value in jets(writer, writer.channels, t, z, leaving).items():
+        writer.set(f"h{site}_{layer}_{g}_{c}", value)

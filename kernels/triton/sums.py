@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .groups import BlockGroup, grid
 from .layout import Tile
+from .tanh_source import monomials
 from .writer import Mode, Writer
 
 
@@ -73,7 +74,7 @@ def _set_powers(writer: Writer, b: int) -> None:
     for axis, c in writer.channels.units:
         power[c] = f"a_{b}_{axis}"
     for part in writer.channels.leading:
-        power[part.channel] = writer.set(f"p_{b}_{part.channel}", writer.monomials(part.monomials, power))
+        power[part.channel] = writer.set(f"p_{b}_{part.channel}", monomials(part.monomials, power))
     writer.powers.append(power)
 
 
@@ -175,8 +176,8 @@ class Sums:
         writer = self._writer
         axis_of = {c: axis for axis, c in writer.channels.units}
         for part in writer.channels.leading:
-            for unit, monomials in part.partials.items():
-                slope = writer.monomials(monomials, writer.powers[g])
+            for unit, terms in part.partials.items():
+                slope = monomials(terms, writer.powers[g])
                 writer.line(f"sum_a_{g}_{axis_of[unit]} += sum_p_{g}_{part.channel} * {slope}")
 
     # Jacobians.
@@ -223,7 +224,7 @@ class Sums:
             if not values:
                 continue
             total = writer.new(" + ".join(values))
-            for unit, monomials in part.partials.items():
+            for unit, terms in part.partials.items():
                 factors = [group.across(power) if power else "" for power in writer.powers[g]]
-                slope = writer.monomials(monomials, factors)
+                slope = monomials(terms, factors)
                 self._rows.setdefault(f"sum_a_{g}_{axis_of[unit]}", []).append(f"{total} * {slope}")

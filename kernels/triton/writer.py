@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
-from ..language.channels import ChannelSet, Monomial
+from ..language.channels import ChannelSet
 from ..language.program import Jet, Program
 from .groups import BlockGroup, Bundle, bundles, group_boundaries
 from .layout import Layout
+from .lines import Lines
 
-INDENT = "    "
 # Channels that go through one product as rows side by side: a thread's rows in an FMA product (see `Writer.stacked`).
 ROWS_PER_THREAD = 4
 # With so many tiles in a product, four rows would be laid down in shared memory all in one bank: half as many channels.
@@ -46,7 +46,7 @@ class Scheme:
 USUAL = Scheme()
 
 
-class Writer:
+class Writer(Lines):
     """The source of one group's function, line by line.
 
     Args:
@@ -60,11 +60,9 @@ class Writer:
     def __init__(
         self, layout: Layout, channels: ChannelSet, mode: Mode, program: Program | None, scheme: Scheme
     ) -> None:
+        super().__init__()
         self.layout, self.channels, self.mode, self.program = layout, channels, mode, program
         self.scheme = scheme
-        self.lines: list[str] = []
-        self.depth = 1
-        self._count = 0
         everything = tuple(range(len(channels)))
         read = everything
         if program is not None:
@@ -82,42 +80,8 @@ class Writer:
         for tiles, (before, after) in zip(layout.products, pairwise(self.boundaries), strict=False):
             self.bundles.append(bundles(tiles, before.operands, after.slots))
 
-    def line(self, text: str) -> None:
-        self.lines.append(INDENT * self.depth + text)
-
-    def set(self, name: str, value: str) -> str:
-        self.line(f"{name} = {value}")
-        return name
-
-    def new(self, value: str) -> str:
-        self._count += 1
-        return self.set(f"v{self._count}", value)
-
     def zeros(self, shape: str) -> str:
         return f"tl.zeros([{shape}], dtype=source.dtype.element_ty)"
-
-    def monomials(self, monomials: Iterable[Monomial], z: Sequence[str]) -> str:
-        terms = []
-        for coefficient, factors in monomials:
-            product = " * ".join(z[factor] for factor in factors)
-            scaled = f"{coefficient!r} * {product}" if product else repr(coefficient)
-            terms.append(product if coefficient == 1 else scaled)
-        return "(" + " + ".join(terms) + ")"
-
-    def derivatives(self, t: str, order: int) -> list[str]:
-        """tanh^(k)(z) for k = 0..order, as polynomials in t = tanh z."""
-        f = [t]
-        if order >= 1:
-            f.append(self.new(f"1.0 - {t} * {t}"))
-        forms = (
-            "-2.0 * {t} * {f1}",
-            "{f1} * (4.0 - 6.0 * {f1})",
-            "{t} * ({f1} * (24.0 * {f1} - 8.0))",
-            "{f1} * (16.0 + {t} * {t} * (120.0 * {t} * {t} - 120.0))",
-        )
-        for form in forms[: max(0, order - 1)]:
-            f.append(self.new(form.format(t=t, f1=f[1])))
-        return f
 
     # Groups.
 

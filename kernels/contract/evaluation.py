@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from ..language.program import Coefficient, Jet, Program
@@ -57,7 +56,9 @@ class Evaluation(NamedTuple):
 
 def per_point(value: Tensor | float, columns: Tensor) -> Tensor:
     """A number of a program as (N,): programs give plain numbers for what is the same at all points."""
-    return torch.as_tensor(value, dtype=columns.dtype, device=columns.device).expand(columns.shape[0])
+    # Not a copy from the host: a CUDA graph may be recorded.
+    whole = value if isinstance(value, Tensor) else columns.new_full((), value)
+    return whole.expand(columns.shape[0])
 
 
 def by_site(jets: Tensor, n_sites: int) -> Tensor:

@@ -18,13 +18,19 @@ from ..language.channels import ChannelSet
 from ..network.plan import Plan
 from ..reference.backend import ReferenceBackend
 from ..triton.backend import TritonBackend
+from ..triton.gemm import GemmBackend
 from .base import OPERATIONS, Backend
 from .precision import IEEE, PRECISIONS, check_precision, coarsest
 from .returned import reason
 
 _REFERENCE = ReferenceBackend()
 # In order of preference for "auto".
-BACKENDS: dict[str, Backend] = {"triton": TritonBackend(), "cpu": CpuBackend(), "reference": _REFERENCE}
+BACKENDS: dict[str, Backend] = {
+    "triton": TritonBackend(),
+    "gemm": GemmBackend(),
+    "cpu": CpuBackend(),
+    "reference": _REFERENCE,
+}
 BUILT_IN = tuple(BACKENDS)
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 # Registered ones that "auto" does not consider.
@@ -109,8 +115,8 @@ def _why_not(backend: Backend, device: torch.device | None = None) -> str | None
 def get_backend(name: str = "auto", device: torch.device | str | None = None, precision: str = IEEE) -> Backend:
     """The backend of that name; ``"auto"`` takes the first that can run, with one warning for each that cannot.
 
-    What ``"auto"`` gives leaves networks that are beyond its limits (width, depth, memory) to the reference backend,
-    and says so once.
+    What ``"auto"`` gives leaves networks that are beyond its limits (width, depth, memory) to the next backend that can
+    run there, in the end to the reference, and says so once.
 
     Args:
         name: see `available_backends`.
@@ -130,14 +136,16 @@ def get_backend(name: str = "auto", device: torch.device | str | None = None, pr
             raise InputError(f"device: {one_line(error)}") from error
     if name == "auto":
         kind = "cpu" if device is None else device.type
+        found: list[Backend] = []
         for backend in _automatic(kind):
             why_not = _why_not(backend, device)
-            if why_not is None and backend is _REFERENCE:
-                return backend
             if why_not is None:
-                return WithFallback(_of_precision(backend, precision), is_silent=_IS_OURS.get())
-            say_once(f"backend {backend.name!r} is not used: {why_not}")
-        raise BackendUnavailable(f"no backend can run here: {available_backends()}")
+                found.append(_of_precision(backend, precision))
+            elif not found:
+                say_once(f"backend {backend.name!r} is not used: {why_not}")
+        if not found:
+            raise BackendUnavailable(f"no backend can run here: {available_backends()}")
+        return found[0] if found[0] is _REFERENCE else WithFallback(*found, is_silent=_IS_OURS.get())
     if not isinstance(name, str) or name not in BACKENDS:
         raise InputError(f"backend: expected one of {['auto', *BACKENDS]}, got {name!r}")
     backend = _of_precision(BACKENDS[name], precision)
@@ -188,13 +196,14 @@ def networks_of_the_library() -> Iterator[None]:
 
 
 def or_reference(engine: Backend) -> Backend:
-    """``engine``; the reference does what is beyond its limits, and nothing is said.
+    """``engine``; what is beyond its limits the next one does, in the end the reference, and nothing is said.
 
     For what the library evaluates of its own accord: other networks than the user's, other derivatives or another
     dtype than those trained with.
     """
-    first = engine.first if isinstance(engine, WithFallback) else engine
-    return first if first is _REFERENCE else WithFallback(first, is_silent=True)
+    if isinstance(engine, WithFallback):
+        return WithFallback(engine.first, *engine.others, is_silent=True)
+    return engine if engine is _REFERENCE else WithFallback(engine, is_silent=True)
 
 
 def at_work(engine: Backend) -> str:
@@ -211,7 +220,7 @@ def products_at_work(engine: Backend, dtypes: Iterable[torch.dtype], device: tor
     """
     own = [engine]
     if isinstance(engine, WithFallback):
-        own = [engine.first if name == engine.first.name else _REFERENCE for name in engine.used] or [engine.first]
+        own = [one for one in (engine.first, *engine.others) if one.name in engine.used] or [engine.first]
     return coarsest(_products(one, dtype, device) for one in own for dtype in dtypes)
 
 
@@ -220,13 +229,15 @@ def _products(backend: Backend, dtype: torch.dtype, device: torch.device) -> str
 
 
 class WithFallback(Backend, is_checked=False):
-    """``first``; the reference backend does what is beyond the limits of that, and a warning says so once.
+    """``first``; what is beyond the limits of that the others do, in turn, and a warning says so once.
 
-    ``used``: names of those that did work on loss terms, as keys in the order of first use.
+    The last of them is the reference, given or not. ``used``: names of those that did work on loss terms, as keys in
+    the order of first use.
     """
 
-    def __init__(self, first: Backend, is_silent: bool = False) -> None:
+    def __init__(self, first: Backend, *others: Backend, is_silent: bool = False) -> None:
         self.first, self.used, self._is_silent = first, dict[str, None](), is_silent
+        self.others = others if _REFERENCE in others else (*others, _REFERENCE)
         self.name, self.device_types = first.name, first.device_types
 
     def unavailable(self) -> str | None:
@@ -239,7 +250,8 @@ class WithFallback(Backend, is_checked=False):
         return _REFERENCE.supports(plan, channels, dtype, device)
 
     def with_precision(self, precision: str) -> WithFallback:
-        return WithFallback(_of_precision(self.first, precision), self._is_silent)
+        first, *others = (_of_precision(one, precision) for one in (self.first, *self.others))
+        return WithFallback(first, *others, is_silent=self._is_silent)
 
     def products(self, dtype: torch.dtype, device: torch.device) -> str:
         return self.first.products(dtype, device)
@@ -257,18 +269,23 @@ _ON_TERMS = {"loss_and_gradient", "term_gradients", "train", "residuals", "resid
 
 
 def _by_either(operation: str) -> Callable[..., Any]:
-    """The operation by the first backend, or by the reference where that has a limit."""
+    """The operation by the first backend, or by the next one where that has a limit."""
     counts = operation in _ON_TERMS
 
     def run(backend: WithFallback, *arguments: Any, **named: Any) -> Any:
-        chosen = backend.first
-        try:
+        *engines, last = backend.first, *backend.others
+        reason: BackendLimit | None = None
+        for chosen in engines:
+            try:
+                found = getattr(chosen, operation)(*arguments, **named)
+                break
+            except BackendLimit as limit:
+                reason = reason or limit
+        else:
+            chosen = last
             found = getattr(chosen, operation)(*arguments, **named)
-        except BackendLimit as limit:
-            if not backend._is_silent:
-                say_once(f"backend {backend.name!r} is not used, but 'reference': {limit}")
-            chosen = _REFERENCE
-            found = getattr(chosen, operation)(*arguments, **named)
+        if reason is not None and not backend._is_silent:
+            say_once(f"backend {backend.name!r} is not used, but {chosen.name!r}: {reason}")
         if counts:
             backend.used[chosen.name] = None
         return found

@@ -87,15 +87,18 @@ class Batch:
     first: int
 
 
-def batches(plan: Plan, terms: Sequence[Term], weights: Tensor) -> list[Batch]:
-    """Group terms by channel set; a term too large for one chunk is cut into several (its index stays)."""
+def batches(plan: Plan, terms: Sequence[Term], weights: Tensor, numbers: int | None = None) -> list[Batch]:
+    """Group terms by channel set; a term too large for one chunk is cut into several (its index stays).
+
+    ``numbers``: see `chunk_rows`.
+    """
     factors = [weight / (term.n_points / 2) for term, weight in zip(terms, weights.detach(), strict=True)]
     by_channels: dict[ChannelSet, list[tuple[int, Term]]] = {}
     for index, term in enumerate(terms):
         by_channels.setdefault(term.program.channels, []).append((index, term))
     result = []
     for channels, members in by_channels.items():
-        room = chunk_rows(plan, channels)
+        room = chunk_rows(plan, channels, numbers)
         small: dict[Program, list[tuple[int, Term]]] = {}
         for index, term in members:
             n_chunks = -(-term.points.shape[0] * term.n_points // room)
@@ -111,9 +114,10 @@ def batches(plan: Plan, terms: Sequence[Term], weights: Tensor) -> list[Batch]:
     return result
 
 
-def chunk_rows(plan: Plan, channels: ChannelSet) -> int:
-    """How many points go through the network at once."""
-    return max(1, CHUNK_ELEMENTS * torch.get_num_threads() // (len(channels) * plan.widest))
+def chunk_rows(plan: Plan, channels: ChannelSet, numbers: int | None = None) -> int:
+    """How many points go through the network at once: of a layer, ``numbers`` are then alive, or what suits a CPU."""
+    numbers = numbers or CHUNK_ELEMENTS * torch.get_num_threads()
+    return max(1, numbers // (len(channels) * plan.widest))
 
 
 def _batch(channels: ChannelSet, groups: list[TermGroup]) -> Batch:

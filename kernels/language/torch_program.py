@@ -133,5 +133,5 @@ def _operand(program: Program, register: int, op: str) -> str:
     n_inputs = len(program.inputs)
     is_constant = register >= n_inputs and program.instructions[register - n_inputs].op == "const"
     if is_constant and op in ("max", "min"):
-        return f"x.new_tensor(v{register})"
+        return f"x.new_full((), v{register})"  # not from the host: a CUDA graph may be recorded
     return f"v{register}"

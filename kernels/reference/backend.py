@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from ..language.regularizer import Regularizer
 from ..network.plan import Plan
 from .affine import layer_weights
 from .jets import backward, forward
+from .taped import Taped
 
 
 class ReferenceBackend(Backend, is_checked=False):
@@ -66,28 +66,10 @@ class ReferenceBackend(Backend, is_checked=False):
         prepared = batches(plan, terms, weights)  # once for all steps of a training
 
         def loss(theta: Tensor, coefficients: Tensor) -> LossAndGradient:
-            network = _Taped(plan, theta)
+            network = Taped(plan, theta)
             return losses_and_gradient(network, plan, theta, coefficients, terms, prepared, regularizer)
 
         return loss
-
-
-class _Taped:
-    """A network that keeps what its forward pass computes for the way back (`contract.sums.Network`)."""
-
-    def __init__(self, plan: Plan, theta: Tensor) -> None:
-        self._plan, self._w = plan, plan.expand(theta)
-        self._w_bar = torch.zeros_like(self._w)
-        self._weights, self._weights_bar = layer_weights(plan, self._w), layer_weights(plan, self._w_bar)
-
-    def forward(self, x: Tensor, channels: ChannelSet, first: int) -> tuple[Tensor, Any]:
-        return forward(self._weights, x, channels, first)
-
-    def backward(self, tape: Any, channels: ChannelSet, jets_bar: Tensor) -> None:
-        backward(self._weights, tape, channels, jets_bar, self._weights_bar)
-
-    def gradient(self) -> Tensor:
-        return self._plan.pull_back(self._w, self._w_bar)
 
 
 def _rows(plan: Plan, channels: ChannelSet, x: Tensor) -> list[slice]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..language.channels import ChannelSet
 from .affine import LayerWeights, add_weight_adjoint, add_weight_adjoint_per_point, affine, affine_input_adjoint
-from .tanh_jet import TanhJet, evaluate, tanh_derivatives, tanh_jet, tanh_jet_adjoint
+from .tanh_jet import TANH, ChainRule, evaluate, tanh_derivatives
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Tape:
 
     ``x`` (N, d); ``seeds`` (C, width): the first layer's constant derivatives, zero but for order 1; ``powers``
     (C, width); ``f``: tanh and its derivatives there. Then per hidden layer its output jet ``h`` and, from the second
-    on, its pre-activation jet ``z`` and what `tanh_jet` saved. ``first``: the last hidden layer's jet starts there.
+    on, its pre-activation jet ``z`` and what the chain rule saved. ``first``: the last hidden layer's jet starts there.
     """
 
     x: Tensor
@@ -34,14 +35,18 @@ class Tape:
     f: tuple[Tensor, ...] = ()
     h: list[Tensor] = field(default_factory=list)
     z: list[Tensor] = field(default_factory=list)
-    saved: list[TanhJet] = field(default_factory=list)
+    saved: list[Any] = field(default_factory=list)
+    rule: ChainRule = TANH
 
 
-def forward(weights: Sequence[LayerWeights], x: Tensor, channels: ChannelSet, first: int = 0) -> tuple[Tensor, Tape]:
+def forward(
+    weights: Sequence[LayerWeights], x: Tensor, channels: ChannelSet, first: int = 0, rule: ChainRule = TANH
+) -> tuple[Tensor, Tape]:
     """Jets of all outputs, (C, N, F), for a network's layers and points x (N, d).
 
     Of the outputs, only the channels from ``first`` on are computed (the others are zero): a PDE that reads nothing
-    but the Laplacian spares the last layers the other channels.
+    but the Laplacian spares the last layers the other channels. ``rule``: how hidden layers from the second on are
+    computed.
     """
     n, last = x.shape[0], len(weights) - 1
     value = affine(weights[0], x)
@@ -63,12 +68,12 @@ def forward(weights: Sequence[LayerWeights], x: Tensor, channels: ChannelSet, fi
     for run, order in channels.runs[1:]:
         torch.mul(f[order], powers[run, None, :], out=h[run])
     # With one hidden layer there is nothing to spare.
-    tape = Tape(x, seeds, powers, first if last > 1 else 0, f, [h])
+    tape = Tape(x, seeds, powers, first if last > 1 else 0, f, [h], rule=rule)
 
     for number in range(1, last):
         z = _affine_jet(weights[number], h)
         _add_bias(z[0], weights[number])
-        h, saved = tanh_jet(z, channels, tape.first if number == last - 1 else 0)
+        h, saved = rule.jet(z, channels, tape.first if number == last - 1 else 0)
         tape.h.append(h)
         tape.z.append(z)
         tape.saved.append(saved)
@@ -106,7 +111,7 @@ def backward(
         h_bar = affine_input_adjoint(weights[number], z_bar.flatten(0, 1)).view_as(h)
         if number > 1:
             z, saved = tape.z[number - 2], tape.saved[number - 2]
-            z_bar = tanh_jet_adjoint(z, saved, h_bar, channels, first if number == last else 0)
+            z_bar = tape.rule.adjoint(z, saved, h_bar, channels, first if number == last else 0)
 
     if last == 0:
         value_bar = u_bar[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,17 @@ class TanhJet(NamedTuple):
 
     derivatives: tuple[Tensor, ...]
     sums: tuple[Tensor, ...]
+
+
+class ChainRule(NamedTuple):
+    """The chain rule through a hidden layer, and its adjoint.
+
+    ``jet(z, channels, first)`` gives the jet behind the layer, for the channels from ``first`` on, and what
+    ``adjoint(z, saved, h_bar, channels, first)`` needs to give the gradient for all channels of z.
+    """
+
+    jet: Callable[[Tensor, ChannelSet, int], tuple[Tensor, Any]]
+    adjoint: Callable[[Tensor, Any, Tensor, ChannelSet, int], Tensor]
 
 
 def tanh_derivatives(t: Tensor, order: int) -> tuple[Tensor, ...]:
@@ -101,3 +112,6 @@ def _product(factors: Sequence[int], z: Sequence[Tensor] | Tensor) -> Tensor:
     for factor in factors[1:]:
         value = value * z[factor]
     return value
+
+
+TANH = ChainRule(tanh_jet, tanh_jet_adjoint)

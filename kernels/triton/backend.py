@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
-from weakref import finalize
 
 import torch
 from torch import Tensor
@@ -24,6 +21,7 @@ from ..language.regularizer import Regularizer
 from ..memory import readable
 from ..network.plan import Plan
 from . import machine
+from .borrowing import borrowed, on, remembered
 from .configuration import PRECISIONS, Configuration, chip_name, choose
 from .emission import Mode
 from .fitting import first_likely, no_room, smaller
@@ -40,8 +38,6 @@ JACOBIAN_NUMBERS = 1 << 26
 EVEN = 16
 
 Result = TypeVar("Result")
-# The interpreter replaces Triton's functions while it runs one of ours: one at a time.
-_INTERPRETER = threading.RLock()
 
 
 @dataclass(eq=False)
@@ -231,7 +227,7 @@ class TritonBackend(Backend, is_checked=False):
             configuration = self._configuration or choose(layout, theta.dtype, theta.device, precision)
             return _Network(own, layout, Weights(layout, theta), configuration)
 
-        found: _Network = self._remember(("network", theta.dtype, theta.device), [plan], make)
+        found: _Network = remembered(self._prepared, ("network", theta.dtype, theta.device), [plan], make)
         return found
 
     def _kernel(
@@ -243,7 +239,7 @@ class TritonBackend(Backend, is_checked=False):
             return PointKernel(layout, weights, [(channels, program)], mode, n_unknown, configuration, need_x)
 
         key = "kernel", mode, channels, program, n_unknown, configuration, need_x
-        made: PointKernel = self._remember(key, [network], make)
+        made: PointKernel = remembered(self._prepared, key, [network], make)
         return made
 
     def _with_kernels(
@@ -273,7 +269,7 @@ class TritonBackend(Backend, is_checked=False):
 
             stream = torch.cuda.current_stream(theta.device).cuda_stream if theta.is_cuda else None
             key = "loss", theta.dtype, theta.device, n_unknown, configuration, stream
-            with self._borrowed(key, [plan, *terms], make) as kernels:
+            with borrowed(self._prepared, key, [plan, *terms], make) as kernels:
                 return use(kernels)
 
         return self._fitting(network, Mode.LOSS, [own.channels for own in members], members, theta, launch)
@@ -297,7 +293,7 @@ class TritonBackend(Backend, is_checked=False):
             known[own] = configuration
         while True:
             try:
-                with _at(theta.device):
+                with on(theta.device):
                     return launch(configuration)
             except OutOfResources as error:
                 found = smaller(configuration, theta.dtype)
@@ -305,35 +301,3 @@ class TritonBackend(Backend, is_checked=False):
                     remedies = "narrower layers, fewer derivatives, float32"
                     raise no_room(network.plan.widest, theta.dtype, str(error), remedies) from error
                 configuration = known[own] = found
-
-    def _remember(self, key: tuple[Any, ...], owners: Sequence[Any], make: Callable[[], Result]) -> Result:
-        """What ``make`` gives, once for these owners (by identity), for as long as all of them live."""
-        with self._borrowed(key, owners, make) as made:
-            return made
-
-    @contextmanager
-    def _borrowed(self, key: tuple[Any, ...], owners: Sequence[Any], make: Callable[[], Result]) -> Iterator[Result]:
-        """The same for one user at a time: another thread that asks meanwhile gets one of its own."""
-        full = (*key, *map(id, owners))
-        try:
-            made: Result = self._prepared.pop(full)
-        except KeyError:
-            with torch.inference_mode(False):
-                made = make()
-            for owner in owners:
-                finalize(owner, self._prepared.pop, full, None)
-        try:
-            yield made
-        finally:
-            self._prepared[full] = made
-
-
-@contextmanager
-def _at(device: torch.device) -> Iterator[None]:
-    """Triton launches on torch's present GPU, which need not be the tensors' one."""
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            yield
-    else:
-        with _INTERPRETER:
-            yield

@@ -1,0 +1,90 @@
+"""The chain rule through a hidden layer as two generated kernels, which read and write every number once.
+
+In torch it takes some ten passes over all jets of a layer; beside products by the chip's own library these would take
+most of a step.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from ..language.channels import ChannelSet
+from ..reference.tanh_jet import ChainRule
+from .functions import IS_INTERPRETED
+from .lines import Lines
+from .modules import module_of
+from .tanh_source import jets, jets_adjoint
+
+HEADER = """import triton
+import triton.language as tl
+from psinn_fast.kernels.triton.functions import tanh
+"""
+# Numbers that a program holds, of all channels together, read and written; the interpreter takes as long for any.
+HELD, MOST, LEAST = 8192, 1024, 128
+
+
+def tanh_jet(z: Tensor, channels: ChannelSet, first: int) -> tuple[Tensor, None]:
+    """See `ChainRule`; nothing is kept, since tanh is sooner computed again than read."""
+    h = z.new_empty(len(channels) - first, *z.shape[1:])
+    _launch("jet", channels, first, z, h)
+    return h, None
+
+
+def tanh_jet_adjoint(z: Tensor, saved: None, h_bar: Tensor, channels: ChannelSet, first: int) -> Tensor:
+    z_bar = torch.empty_like(z)
+    _launch("adjoint", channels, first, z, h_bar.contiguous(), z_bar)
+    return z_bar
+
+
+GENERATED = ChainRule(tanh_jet, tanh_jet_adjoint)
+
+
+def _launch(name: str, channels: ChannelSet, first: int, z: Tensor, *others: Tensor) -> None:
+    """``name``: of the kernel. Offsets are 32-bit numbers: chunks of points see to that (`gemm.NUMBERS`)."""
+    n = z[0].numel()
+    block = 1 << 14 if IS_INTERPRETED.value else block_of(channels)
+    getattr(kernels(channels, first), name)[(-(-n // block),)](z.contiguous(), *others, n, BLOCK=block, num_warps=4)
+
+
+def block_of(channels: ChannelSet) -> int:
+    """Numbers of one channel that a program takes: a power of two."""
+    fitting = HELD // (2 * len(channels))
+    return max(LEAST, min(MOST, 1 << (fitting.bit_length() - 1)))
+
+
+@lru_cache(maxsize=256)
+def kernels(channels: ChannelSet, first: int) -> ModuleType:
+    """``jet(z, h, n)`` and ``adjoint(z, h_bar, z_bar, n)``; tensors (channels, n), those of h from ``first`` on."""
+    return module_of(source(channels, first))
+
+
+def source(channels: ChannelSet, first: int) -> str:
+    leaving = range(first, len(channels))
+    jet, z = _begin(channels, first)
+    for c, value in jets(jet, channels, "t", z, leaving).items():
+        jet.line(f"tl.store(h + {c - first} * n + at, {value}, mask=inside)")
+    adjoint, z = _begin(channels, first)
+    h_bar = {
+        c: adjoint.set(f"bar_h{c}", f"tl.load(h_bar + {c - first} * n + at, mask=inside, other=0.0)") for c in leaving
+    }
+    for c, value in enumerate(jets_adjoint(adjoint, channels, "t", z, h_bar)):
+        adjoint.line(f"tl.store(z_bar + {c} * n + at, {value}, mask=inside)")
+    return "\n".join([
+        HEADER, "",
+        "@triton.jit", "def jet(z, h, n, BLOCK: tl.constexpr):", *jet.lines, "", "",
+        "@triton.jit", "def adjoint(z, h_bar, z_bar, n, BLOCK: tl.constexpr):", *adjoint.lines, "",
+    ])  # fmt: skip
+
+
+def _begin(channels: ChannelSet, first: int) -> tuple[Lines, list[str]]:
+    """Names of all channels of z, and of tanh z: t."""
+    lines = Lines()
+    lines.line("at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)")
+    lines.line("inside = at < n")
+    z = [lines.set(f"z{c}", f"tl.load(z + {c} * n + at, mask=inside, other=0.0)") for c in range(len(channels))]
+    lines.set("t", "tanh(z0)")
+    return lines, z

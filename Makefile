@@ -45,7 +45,8 @@ mutants: $(READY)  ## whether the tests notice faults made in FILES="kernels/net
 emulate: $(READY)  ## the Triton kernels as compiled for three chips, on the CPU: operations, training, the shipped networks
 	@for chip in 80 89 90; do PSINN_FAST_EMULATE=$$chip OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -k triton \
 		tests/contract/test_operations.py tests/contract/test_train_against_reference.py \
-		tests/kernels/triton/test_triton_training.py tests/kernels/triton/test_triton_tiles.py || exit 1; done
+		tests/kernels/triton/test_triton_training.py tests/kernels/triton/test_triton_tiles.py \
+		tests/kernels/triton/test_triton_gemm.py || exit 1; done
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.emulator --precision ieee --chips 90
 
 lint: $(READY) types  ## ruff (lint and format) and mypy

@@ -15,6 +15,10 @@ from .settings import Settings
 POINTS = (10_201, 1_000_000, 100_000, 1_000)
 MAIN, MOST = POINTS[:2]
 WIDE, NARROW = (2, 32, 32, 32, 1), (2, 8, 8, 16, 1)
+# Wider ones, by the fused kernel as far as it goes, and by products of torch: which is faster, and from where on.
+WIDER = {"dense-64": (2, 64, 64, 64, 1), "dense-128": (2, 128, 128, 1), "dense-256": (2, 256, 256, 256, 256, 1)}
+BY_FUSED, BY_PRODUCTS = "ieee", "gemm"
+FUSED_WIDER = ("dense-64", "dense-128")
 
 
 @cache
@@ -31,6 +35,7 @@ def structures(quick: bool) -> dict[str, Structure]:
         "dense-8-8-16": Structure.dense(NARROW),
         "psi-8": published_structure("laplace").with_width(4),
         "two-8-8-16": structure_from_group(symmetries, [2, 2, 4], "regular"),
+        **{name: Structure.dense(layers) for name, layers in WIDER.items()},
     }
 
 

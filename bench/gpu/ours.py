@@ -7,8 +7,14 @@ from functools import lru_cache
 from bench.cases import Case
 from bench.peers import OursStep
 from psinn_fast.kernels.triton.backend import TritonBackend
+from psinn_fast.kernels.triton.gemm import GemmBackend
+
+from .cases import BY_FUSED, BY_PRODUCTS
 
 
 @lru_cache(maxsize=4)
-def ours(case: Case, precision: str = "ieee") -> OursStep:
-    return OursStep(case, TritonBackend(precision))
+def ours(case: Case, precision: str | None = None) -> OursStep:
+    """``precision``: None for what "auto" takes, or `cases.BY_PRODUCTS`."""
+    if precision is None:
+        precision = BY_PRODUCTS if max(case.layers) > TritonBackend.best_width else BY_FUSED
+    return OursStep(case, GemmBackend() if precision == BY_PRODUCTS else TritonBackend(precision))

@@ -12,7 +12,7 @@ from bench.cases import Case
 from bench.check import check, expected_of
 from bench.timing import spread
 
-from .cases import case_of, cases, key_of, sizes, structures
+from .cases import BY_FUSED, BY_PRODUCTS, FUSED_WIDER, WIDER, case_of, cases, key_of, sizes, structures
 from .clock import time_blocks
 from .expected import chip, estimated
 from .lines import Row
@@ -40,6 +40,14 @@ def tasks(settings: Settings) -> list[Task]:
         for name, precision in pairs
         for case in [case_of(name, points, settings)]
         if precision == "ieee" or points in sizes(settings)[:2]
+    ]
+    own += [
+        Task(f"{key_of(case)}/ours/{way}", partial(_ours, case, way, settings), PEER_LIMIT)
+        for points in sizes(settings)[:2]
+        for name in WIDER
+        if name in names
+        for case in [case_of(name, points, settings)]
+        for way in (BY_PRODUCTS, *([BY_FUSED] if name in FUSED_WIDER else []))
     ]
     peers = _peers(settings)
     barred = [task for task in own if task.key.split("@")[0] in BARRED and _points(task) in sizes(settings)[:2]]

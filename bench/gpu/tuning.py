@@ -21,7 +21,7 @@ from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.kernels.triton.configuration import Configuration, Entry, chip_name, save_entry, signature
 from psinn_fast.kernels.triton.layout import make_layout
 
-from .cases import case_of, key_of, sizes, structures
+from .cases import WIDER, case_of, key_of, sizes, structures
 from .clock import seconds_of
 from .lines import Row
 from .settings import Settings, Task
@@ -41,7 +41,7 @@ SPLIT_NETWORKS = ("dense-32", "psi-32")
 
 def networks(settings: Settings) -> list[tuple[str, str]]:
     """(name, precision) of what is tuned, what the bars are about first."""
-    names = list(structures(settings.quick))[: 1 if settings.quick else None]
+    names = [name for name in structures(settings.quick) if name not in WIDER][: 1 if settings.quick else None]
     return [*((name, "ieee") for name in names), *((name, "tf32x3") for name in SPLIT_NETWORKS if name in names)]
 
 

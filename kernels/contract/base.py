@@ -65,6 +65,7 @@ class Backend(ABC):
         name: what ``get_backend(name)`` and ``backend=name`` call it.
         device_types: types of the devices whose tensors it takes ("cpu", "cuda"), or None for any.
         widest: the most neurons that a layer may have; None for any number.
+        best_width: wider layers "auto" leaves to the next backend, which is faster with them; None for none.
         deepest: the most layers that a network may have.
         most_channels: the most channels that a residual may read.
     """
@@ -72,6 +73,7 @@ class Backend(ABC):
     name: str
     device_types: tuple[str, ...] | None = None
     widest: int | None = None
+    best_width: int | None = None
     deepest: int | None = None
     most_channels: int | None = None
 

@@ -101,7 +101,7 @@ def _check_limits_of(backend: Backend) -> None:
     kind, types = type(backend).__name__, backend.device_types
     if types is not None and not (isinstance(types, tuple) and all(isinstance(one, str) for one in types)):
         raise InputError(f"{kind}.device_types: expected a tuple such as ('cpu',), or None for any, got {short(types)}")
-    for name in ("widest", "deepest", "most_channels"):
+    for name in ("widest", "best_width", "deepest", "most_channels"):
         limit = getattr(backend, name)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
             raise InputError(f"{kind}.{name}: expected an integer >= 1, or None for any number, got {short(limit)}")
@@ -168,9 +168,16 @@ def kernels_for(
     """The kernels that "auto" would take for a network; None, silently, where only the reference backend would do."""
     for backend in _automatic(device.type):
         if backend is not _REFERENCE and _why_not(backend, device) is None:
+            if _is_too_wide(plan, backend):
+                return None
             limit = reason("supports", backend.supports(plan, channels, dtype, device))
             return _of_precision(backend, precision) if limit is None else None
     return None
+
+
+def _is_too_wide(plan: Plan, backend: Backend) -> bool:
+    """Not for the backend, but for it to be the fastest."""
+    return backend.best_width is not None and plan.widest > backend.best_width
 
 
 def _of_precision(backend: Backend, precision: str) -> Backend:
@@ -276,6 +283,8 @@ def _by_either(operation: str) -> Callable[..., Any]:
         *engines, last = backend.first, *backend.others
         reason: BackendLimit | None = None
         for chosen in engines:
+            if len(engines) > 1 and isinstance(arguments[0], Plan) and _is_too_wide(arguments[0], chosen):
+                continue
             try:
                 found = getattr(chosen, operation)(*arguments, **named)
                 break

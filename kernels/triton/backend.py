@@ -67,6 +67,8 @@ class TritonBackend(Backend, is_checked=False):
     name = "triton"
     device_types = ("cuda",)
     widest, deepest, most_channels = 128, 9, 70
+    # At 128 a kernel spills kilobytes a thread, as compiled: through memory these take longer than products by torch.
+    best_width = 64
 
     def __init__(self, precision: str = "ieee", configuration: Configuration | None = None) -> None:
         if precision not in PRECISIONS:

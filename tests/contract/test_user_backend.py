@@ -18,6 +18,7 @@ from toy_backend import Toy
 import psinn_fast as pf
 from psinn_fast.kernels.contract import AdamState, registry
 from psinn_fast.kernels.contract.base import OPERATIONS
+from psinn_fast.kernels.cpu.extension import instruction_sets
 from psinn_fast.kernels.language.channels import ChannelSet
 from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.network.plan import Plan
@@ -135,8 +136,8 @@ def test_automatic_only_if_asked_for() -> None:
         assert relative_error(jets, ReferenceBackend().jets(plan, theta, x, channels)) < 1e-12
         assert engine.supports(plan, channels, FLOAT64, torch.device("cpu")) is None
     assert told == [
-        "backend 'mine' is not used, but 'reference': plan: backend 'mine' takes layers up to 3 wide, got 4; backend "
-        "'reference' takes any"
+        f"backend 'mine' is not used, but {'cpu' if instruction_sets() else 'reference'!r}: plan: backend 'mine' takes "
+        "layers up to 3 wide, got 4; backend 'reference' takes any"
     ]
     with pytest.raises(pf.InputError, match="takes layers up to 3 wide, got 4; backend 'reference' takes any"):
         pf.get_backend("mine").jets(plan, theta, x, channels)

@@ -183,6 +183,21 @@ def test_automatic_choice(device: torch.device, monkeypatch: pytest.MonkeyPatch)
     assert [*registry.BACKENDS][:2] == ["triton", "gemm"]
 
 
+def test_where_the_fused_kernel_would_be_slower(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is passed over without a word, if it is not all there is, or asked for by name."""
+    monkeypatch.setattr(TritonBackend, "best_width", 6)
+    plan, own, terms = given()
+    terms, own = moved(terms, device), moved_state(own, device)
+    used = []
+    for others in ([GemmBackend()], []):
+        engine = WithFallback(TritonBackend(), *others)
+        engine.loss_and_gradient(plan, own.theta, own.coefficients, terms, some_weights(terms))
+        used += engine.used
+    assert used == ["gemm", "triton"]
+    if ON_GPU:
+        assert registry.kernels_for(plan, terms[0].program.channels, torch.float32, device) is None
+
+
 def test_sizes_of_programs() -> None:
     few, many = (ChannelSet.closure(3, [order]) for order in ((1, 0, 0), (2, 1, 1)))
     assert block_of(few) > block_of(many) >= 128

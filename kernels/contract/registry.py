@@ -137,12 +137,16 @@ def get_backend(name: str = "auto", device: torch.device | str | None = None, pr
     if name == "auto":
         kind = "cpu" if device is None else device.type
         found: list[Backend] = []
+        better: dict[str, list[str]] = {}
         for backend in _automatic(kind):
             why_not = _why_not(backend, device)
             if why_not is None:
                 found.append(_of_precision(backend, precision))
             elif not found:
-                say_once(f"backend {backend.name!r} is not used: {why_not}")
+                better.setdefault(why_not, []).append(repr(backend.name))
+        for why_not, names in better.items():
+            which = f"backend {names[0]} is" if len(names) == 1 else f"backends {', '.join(names)} are"
+            say_once(f"{which} not used: {why_not}")
         if not found:
             raise BackendUnavailable(f"no backend can run here: {available_backends()}")
         return found[0] if found[0] is _REFERENCE else WithFallback(*found, is_silent=_IS_OURS.get())

@@ -13,11 +13,38 @@ from .machine import is_interpreted
 
 @triton.jit
 def gather(source, index, coefficient, offsets, SIZE: tl.constexpr, TERMS: tl.constexpr):
-    """packed[offsets] = sum over k of coefficient[k, offsets] * source[index[k, offsets]]."""
-    value = tl.load(source + tl.load(index + offsets)) * tl.load(coefficient + offsets)
-    for k in tl.static_range(1, TERMS):
+    """packed[offsets] = sum over k of coefficient[k, offsets] * source[index[k, offsets]].
+
+    A loop for the compiler, here and in `planes`: what Triton's pass "coalesce" does for a load takes as long as the
+    kernel is large, and two symmetries at once would have some 200 of them.
+    """
+    if TERMS == 1:
+        return tl.load(source + tl.load(index + offsets)) * tl.load(coefficient + offsets)
+    value = tl.zeros(offsets.shape, dtype=source.dtype.element_ty)
+    for k in range(TERMS):
         at = offsets + k * SIZE
         value += tl.load(source + tl.load(index + at)) * tl.load(coefficient + at)
+    return value
+
+
+@triton.jit
+def gather_one(source, index, coefficient, offset, SIZE: tl.constexpr, TERMS: tl.constexpr):
+    """The same for a single number."""
+    value = tl.load(source + tl.load(index + offset)) * tl.load(coefficient + offset)
+    for k in tl.static_range(1, TERMS):
+        at = offset + k * SIZE
+        value += tl.load(source + tl.load(index + at)) * tl.load(coefficient + at)
+    return value
+
+
+@triton.jit
+def planes(source, offsets, SIZE: tl.constexpr, TERMS: tl.constexpr):
+    """Sum over k of source[k SIZE + offsets]."""
+    if TERMS == 1:
+        return tl.load(source + offsets)
+    value = tl.zeros(offsets.shape, dtype=source.dtype.element_ty)
+    for k in range(TERMS):
+        value += tl.load(source + offsets + k * SIZE)
     return value
 
 

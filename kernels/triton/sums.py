@@ -19,13 +19,13 @@ def load_weights(writer: Writer, terms_per_entry: int) -> None:
     """
     layout = writer.layout
 
-    def gather(name: str, offsets: str) -> None:
-        writer.set(name, f"gather(source, index, coefficient, {offsets}, {layout.n_packed}, {terms_per_entry})")
+    def gather(name: str, offsets: str, function: str = "gather") -> None:
+        writer.set(name, f"{function}(source, index, coefficient, {offsets}, {layout.n_packed}, {terms_per_entry})")
 
     if not layout.boundaries:
         for f, (offset,) in enumerate(layout.outputs):
             for i in range(layout.d_in):
-                gather(f"a_{f}_{i}", str(offset + i))
+                gather(f"a_{f}_{i}", str(offset + i), "gather_one")
     for layer, (boundary, own) in enumerate(zip(layout.boundaries, writer.boundaries, strict=True)):
         for g, group in enumerate(own.neurons):
             biases = known(boundary.biases)
@@ -47,7 +47,7 @@ def load_weights(writer: Writer, terms_per_entry: int) -> None:
                 gather(f"c_{f}_{g}", group.offsets(offsets))
     for f, bias in enumerate(layout.output_biases):
         if bias is not None:
-            gather(f"d_{f}", str(bias))
+            gather(f"d_{f}", str(bias), "gather_one")
 
 
 def load_tile(writer: Writer, layer: int, n: int, is_turned: bool = False) -> str:
@@ -58,8 +58,7 @@ def load_tile(writer: Writer, layer: int, n: int, is_turned: bool = False) -> st
         # Else the compiler would load them before the loop after all, into registers that there are not.
         start = f"nothing(at) + {start}"
     place = writer.bundles[layer][n].place(layout.tiles.start, is_turned)
-    starts = [f"{2 * len(layout.tiles) * term} + {start}" if term else start for term in range(layout.tile_terms)]
-    value = " + ".join(f"tl.load(tiles + ({own}{place}))" for own in starts)
+    value = f"planes(tiles, {start}{place}, {2 * len(layout.tiles)}, {layout.tile_terms})"
     return writer.set(f"{'wt' if is_turned else 'w'}_{layer}_{n}", value)
 
 

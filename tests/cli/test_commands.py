@@ -88,7 +88,7 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
         (["solve", "laplace", "--method", "psi", "--width", "0"], "width: expected an integer >= 1, got 0"),
         (
             ["solve", "laplace", "--backend", "gpu"],
-            "backend: expected one of ['auto', 'triton', 'cpu', 'reference'], got 'gpu'",
+            "backend: expected one of ['auto', 'triton', 'gemm', 'cpu', 'reference'], got 'gpu'",
         ),
         (["solve", "laplace", "--threads", "0"], "threads: expected an integer from 1 to"),
         (["solve", "laplace", "--resume"], "resume: needs the output folder"),

@@ -28,7 +28,7 @@ def jets(backend: CpuBackend) -> torch.Tensor:
 @pytest.mark.automatic
 def test_it_comes_first() -> None:
     """Of those that take tensors on a CPU."""
-    assert list(registry.available_backends()) == ["triton", "cpu", "reference"]
+    assert list(registry.available_backends()) == ["triton", "gemm", "cpu", "reference"]
     assert registry.available_backends()["cpu"] is None
     assert registry.get_backend("cpu").name == "cpu"
     assert registry.get_backend("auto").name == "cpu"

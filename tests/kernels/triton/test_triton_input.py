@@ -24,6 +24,7 @@ from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton import machine as triton_machine
 from psinn_fast.kernels.triton.backend import TritonBackend
+from psinn_fast.kernels.triton.borrowing import borrowed
 from psinn_fast.kernels.triton.configuration import Configuration
 from psinn_fast.kernels.triton.point_kernel import PointKernel
 from psinn_fast.networks.derivatives import derivatives
@@ -182,7 +183,7 @@ def test_machines_that_cannot(machine: Callable[..., None], options: dict[str, o
     plan, theta, coefficients, terms = problem(3)
     with pytest.raises(BackendUnavailable, match=f"backend 'triton' cannot run here: {reason}"):
         TritonBackend().loss_and_gradient(plan, theta, coefficients, terms, some_weights(terms))
-    with pytest.warns(RuntimeWarning, match=f"backend 'triton' is not used: {reason}"):
+    with pytest.warns(RuntimeWarning, match=f"backends 'triton', 'gemm' are not used: {reason}"):
         assert registry.get_backend("auto", torch.device("cuda")).name == "reference"
     assert registry.get_backend("auto", torch.device("cuda")).name == "reference"  # a second warning would be an error
 
@@ -258,7 +259,7 @@ def test_what_is_not_triton(
     monkeypatch.setattr(triton_machine, "import_module", lambda name: imported())
     with pytest.raises(BackendUnavailable, match=f"backend 'triton' cannot run here: .*{reason}"):
         registry.get_backend("triton")
-    with pytest.warns(RuntimeWarning, match=f"backend 'triton' is not used: .*{reason}"):
+    with pytest.warns(RuntimeWarning, match=f"backends 'triton', 'gemm' are not used: .*{reason}"):
         assert registry.get_backend("auto", torch.device("cuda")).name == "reference"
     assert registry.available_backends()["reference"] is None
 
@@ -280,7 +281,7 @@ def test_newer_versions_work_and_say_so_once(
 
 def test_buffers_are_lent_to_one_user_at_a_time(direct: TritonBackend) -> None:
     plan, *_ = problem(3)
-    lend = partial(direct._borrowed, ("buffers",), [plan], list)
+    lend = partial(borrowed, direct._prepared, ("buffers",), [plan], list)
     with lend() as first, lend() as second:
         assert second is not first
     with lend() as again:

@@ -97,7 +97,8 @@ def check_terms(plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence
     dtype, device, d_in = theta.dtype, theta.device, plan.d_in
     for term in terms:
         points, columns = term.points, term.columns
-        # The quick answer for what is right; whoever made the term knows its other sizes to fit.
+        term.check_sizes()
+        # The quick answer for what is right.
         if not (_is_dense_like(points, dtype, device) and points.shape[2] == d_in):
             check_like(f"term {term.name!r}: points", points, theta, (None, None, d_in))
         if not _is_dense_like(columns, dtype, device):

@@ -33,6 +33,14 @@ class Term:
     quadrature: Tensor | None = None
 
     def __post_init__(self) -> None:
+        self.check_sizes()
+
+    def check_sizes(self) -> None:
+        """Asked before every operation: tensors may be given other memory, ``term.points.data = ...``.
+
+        Raises:
+            InputError: they do not fit the program, or each other.
+        """
         n_sites, n_inputs = self.program.n_sites, self.program.channels.n_inputs
         shape = tuple(self.points.shape)
         if len(shape) != 3 or (shape[0], shape[2]) != (n_sites, n_inputs) or shape[1] < 1:

@@ -270,7 +270,9 @@ class TritonBackend(Backend, is_checked=False):
                 return StepKernels(network.plan, points, like, n_unknown)
 
             stream = torch.cuda.current_stream(theta.device).cuda_stream if theta.is_cuda else None
-            key = "loss", theta.dtype, theta.device, n_unknown, configuration, stream
+            # The tensors of a term may have been given other numbers of points.
+            counts = tuple(term.n_points for term in terms)
+            key = "loss", theta.dtype, theta.device, n_unknown, configuration, stream, counts
             with borrowed(self._prepared, key, [plan, *terms], make) as kernels:
                 return use(kernels)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..contract import AdamState, LossAndGradient, TrainReport
+from ..errors import InputError
 from ..labels import label
 from ..language.regularizer import Regularizer
 from ..network.plan import Plan
@@ -138,6 +139,7 @@ class StepKernels:
 
     def train(self, state: AdamState, weights: Tensor, steps: int, regularizer: Regularizer | None) -> TrainReport:
         """See `Backend.train`. Whatever ends it, ``state`` holds the last step done."""
+        check_no_capture(self.parameters.device)
         self._load(state, steps, regularizer)
         self.points.weigh(weights)
         try:
@@ -325,6 +327,18 @@ def sent(numbers: Sequence[float] | npt.NDArray[np.float64], like: Tensor) -> Te
 def read(tensor: Tensor) -> Tensor:
     """On the host, which waits for the device."""
     return tensor.to("cpu", copy=True)
+
+
+def check_no_capture(device: torch.device) -> None:
+    """
+    Raises:
+        InputError: this thread records a CUDA graph of its own, in which the host cannot wait for the device.
+    """
+    if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+        raise InputError(
+            "train: it records CUDA graphs itself, and cannot be part of another one; call it outside of "
+            "torch.cuda.graph(...)"
+        )
 
 
 # A capture begins with waiting for the device, which is forbidden while another thread captures.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -202,6 +203,24 @@ def test_bad_parameters(backend: Backend, tied: bool) -> None:
         assert backend.residual_jacobian(plan, theta, none, terms[1])[0].isnan().all()
         is_weight = any(part.start <= k < part.stop for part in plan.weight_slices)
         assert bool(result.penalty.isnan()) == is_weight
+
+
+def test_terms_whose_tensors_were_replaced_are_looked_at_again(backend: Backend) -> None:
+    """``data`` changes without a word: points without their columns would be read beyond the end."""
+    plan, theta, coefficients, terms = problem(9)
+    own = [replace(term, points=term.points.clone()) for term in terms]
+    state, weights = AdamState(theta.clone(), coefficients.clone(), 1e-2), some_weights(own)
+    backend.train(plan, state, own, weights, 1)
+    own[-1].points.data = own[-1].points.data[:, :4].clone()
+    uses: list[Callable[[], object]] = [
+        lambda: backend.train(plan, state, own, weights, 1),
+        lambda: backend.loss_and_gradient(plan, theta, coefficients, own, weights),
+        lambda: backend.residuals(plan, theta, coefficients, own[-1]),
+        lambda: backend.residual_jacobian(plan, theta, coefficients, own[-1]),
+    ]
+    for use in uses:
+        with pytest.raises(InputError, match=r"term '\w+': columns: expected shape \(4, \d\), got \(\d+, \d\)"):
+            use()
 
 
 def test_calls_from_several_threads(backend: Backend) -> None:

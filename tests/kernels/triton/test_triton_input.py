@@ -16,6 +16,7 @@ from layouts import CHANNELS, everything, jet_arguments, problem
 from on_device import ON_GPU, OnDevice, moved
 from triton.runtime.errors import OutOfResources
 
+from psinn_fast.cli.doctor import doctor_report
 from psinn_fast.kernels.contract import AdamState, registry
 from psinn_fast.kernels.contract.registry import WithFallback
 from psinn_fast.kernels.errors import BackendLimit, BackendUnavailable, InputError, say_once
@@ -228,6 +229,9 @@ def test_what_launches_are_built_with(
     with pytest.warns(RuntimeWarning, match=reason):
         assert registry.get_backend("auto", torch.device("cuda")).name == "reference"
     assert re.search(reason, str(registry.available_backends()["triton"]))
+    report = doctor_report()
+    assert re.search(f"not available: .*{reason}", report["triton backend"])
+    assert report["auto backend on the gpu"] == "reference"
 
 
 def not_found() -> None:

@@ -18,6 +18,7 @@ from on_device import OnDevice, moved
 from torch import Tensor
 
 from psinn_fast.kernels.contract import AdamState
+from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton import backend as triton_backend
@@ -56,6 +57,44 @@ def test_points_that_change_between_calls(
         assert relative_error(*losses) < 1e-10
         for term in own:
             change(term.points)
+
+
+@pytest.mark.parametrize("n_terms", [1, 3])
+def test_other_numbers_of_points(direct: TritonBackend, device: torch.device, n_terms: int) -> None:
+    """Nothing goes on by the tables of before."""
+    structure, theta, coefficients, terms, _ = make("laplace", (5, 3), 40)
+    plan = lower(structure.layers)
+    own = [
+        replace(term, points=term.points.clone(), columns=term.columns.clone())
+        for term in moved([terms[1]] * n_terms, device)
+    ]
+    whole = [(term.points.clone(), term.columns.clone()) for term in own]
+    weights = some_weights(own)
+    states = [AdamState(theta.clone().to(device), coefficients.to(device), 1e-2, ()) for _ in (0, 1)]
+    for n in (9, 40, 33):
+        for term, (points, columns) in zip(own, whole, strict=True):
+            term.points.data, term.columns.data = points[:, :n].clone(), columns[:n].clone()
+        losses = [b.train(plan, s, own, weights, 2).losses for b, s in zip((direct, REFERENCE), states, strict=True)]
+        assert relative_error(*losses) < 1e-10
+
+
+@pytest.mark.parametrize(("change", "n_terms", "again"), [(_replace, 1, 1), (_in_place, 1, 0), (_replace, 3, 0)])
+def test_a_recorded_graph_of_points_that_moved_is_recorded_anew(
+    direct: TritonBackend, device: torch.device, change: Callable[[Tensor], None], n_terms: int, again: int
+) -> None:
+    """It knows the address of before; of points that are copied side by side the address stays."""
+    structure, theta, coefficients, terms, _ = make("laplace", (5, 3), 9)
+    plan, made, capture = lower(structure.layers), list[int](), training.captured
+    own = [replace(term, points=term.points.clone()) for term in moved([terms[0]] * n_terms, device)]
+    state = AdamState(theta.to(device), coefficients.to(device), 1e-2, ())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "captured", lambda work, at: made.append(1) or capture(work, at))
+        direct.train(plan, state, own, some_weights(own), 2)
+        first = len(made)
+        change(own[0].points)
+        for _ in range(2):
+            direct.train(plan, state, own, some_weights(own), 2)
+    assert (first, len(made)) == (1, 1 + again)
 
 
 def test_points_that_do_not_lie_side_by_side(direct: TritonBackend, device: torch.device) -> None:
@@ -119,6 +158,27 @@ def test_one_capture_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     for thread in threads:
         thread.join()
     assert most == [1] * 4
+
+    def failing() -> None:
+        raise ValueError("not to be captured")
+
+    with pytest.raises(ValueError, match="not to be captured"):
+        training.captured(failing, gpu)
+    training.captured(lambda: None, gpu)  # what failed lets others capture
+
+
+def test_training_is_no_part_of_a_users_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu, cpu = torch.device("cuda", 0), torch.device("cpu")
+    for is_capturing in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda found=is_capturing: found)
+        training.check_no_capture(cpu)
+        if is_capturing:
+            with pytest.raises(
+                InputError, match=r"train: it records CUDA graphs itself.*outside of torch\.cuda\.graph"
+            ):
+                training.check_no_capture(gpu)
+        else:
+            training.check_no_capture(gpu)
 
 
 def test_compiled_code_keeps_the_operators_out_of_graphs() -> None:

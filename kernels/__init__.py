@@ -15,8 +15,10 @@ from .contract.registry import (
     unregister_backend,
 )
 from .triton.ahead import check_compiler, compile_for
+from .triton.machine import BY_TRITON
 
 __all__ = [
+    "BY_TRITON",
     "at_work",
     "available_backends",
     "check_compiler",

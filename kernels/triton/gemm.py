@@ -51,7 +51,7 @@ class GemmBackend(ReferenceBackend, is_checked=False):
         return machine.why_not(device if device.type == "cuda" else None)
 
     def supports(self, plan: Plan, channels: Any, dtype: torch.dtype, device: torch.device) -> str | None:
-        if machine.is_interpreted() and device.type == "cpu":
+        if machine.stand_in() is not None and device.type == "cpu":
             return None
         return super().supports(plan, channels, dtype, device)
 
@@ -94,7 +94,8 @@ class GemmBackend(ReferenceBackend, is_checked=False):
         # A graph has products as they were when it was recorded, on the stream of that time.
         products = torch_products(theta.dtype, theta.device)
         stream = torch.cuda.current_stream(theta.device).cuda_stream if theta.is_cuda else None
-        key = theta.dtype, theta.device, n_unknown, products, stream
+        counts = tuple(term.n_points for term in terms)  # tensors of a term may have been given others
+        key = theta.dtype, theta.device, n_unknown, products, stream, counts
         with on(theta.device), borrowed(self._prepared, key, [plan, *terms], make) as kernels:
             return kernels.train(state, weights, steps, regularizer)
 

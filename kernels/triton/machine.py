@@ -15,6 +15,8 @@ import torch
 
 OLDEST_TRITON, NEWEST_TESTED_TRITON, OLDEST_CHIP = (3, 6), (3, 9), (8, 0)
 VARIABLE = "TRITON_INTERPRET"
+# Backends whose kernels Triton compiles, or something in its place runs.
+BY_TRITON = "triton", "gemm"
 
 
 def is_interpreted() -> bool:

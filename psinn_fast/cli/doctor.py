@@ -42,7 +42,7 @@ def doctor_report() -> dict[str, str]:
 
 
 def _available(name: str) -> str:
-    if name == "triton" and (found := triton_machine.stand_in()) is not None:
+    if name in triton_machine.BY_TRITON and (found := triton_machine.stand_in()) is not None:
         return f"available, on the CPU: {found} stands for a GPU, slowly, for tests"
     return "available"
 

@@ -14,7 +14,7 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from ..kernels import at_work, check_compiler, get_backend
+from ..kernels import BY_TRITON, at_work, check_compiler, get_backend
 from ..kernels.contract import AdamState, Backend
 from ..kernels.contract.precision import check_precision
 from ..kernels.errors import InputError
@@ -88,7 +88,7 @@ def profiled(
             raise InputError(f"trace: cannot write to {trace} ({error.strerror})") from error
     device = net.theta.device
     engine = get_backend(backend, device, check_precision(precision, net.theta.dtype))
-    if engine.name == "triton":  # else its interpreter would be timed
+    if engine.name in BY_TRITON:  # else Triton's interpreter would be timed
         check_compiler()
     work, points = _operations(problem, net, engine, steps)
     for run in work.values():

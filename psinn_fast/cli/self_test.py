@@ -104,7 +104,7 @@ def _engines() -> Iterator[_Engine]:
         if reason is not None:
             continue
         backend = get_backend(name)
-        is_on_cpu = name == "triton" and triton_machine.stand_in() is not None
+        is_on_cpu = name in triton_machine.BY_TRITON and triton_machine.stand_in() is not None
         device = torch.device("cpu" if is_on_cpu else (backend.device_types or ("cpu",))[0])
         for isa in instruction_sets() if name == "cpu" else (None,):
             yield _Engine(f"{name} {isa}" if isa else name, backend, device, isa)

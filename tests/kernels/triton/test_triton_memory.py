@@ -24,6 +24,7 @@ from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton import backend as triton_backend
 from psinn_fast.kernels.triton import training
 from psinn_fast.kernels.triton.backend import TritonBackend
+from psinn_fast.kernels.triton.gemm import GemmBackend
 from psinn_fast.kernels.triton.point_kernel import PointKernel
 
 REFERENCE = ReferenceBackend()
@@ -60,8 +61,10 @@ def test_points_that_change_between_calls(
 
 
 @pytest.mark.parametrize("n_terms", [1, 3])
-def test_other_numbers_of_points(direct: TritonBackend, device: torch.device, n_terms: int) -> None:
+@pytest.mark.parametrize("kind", ["triton", "gemm"])
+def test_other_numbers_of_points(direct: TritonBackend, device: torch.device, n_terms: int, kind: str) -> None:
     """Nothing goes on by the tables of before."""
+    own_backend = direct if kind == "triton" else GemmBackend()
     structure, theta, coefficients, terms, _ = make("laplace", (5, 3), 40)
     plan = lower(structure.layers)
     own = [
@@ -74,7 +77,8 @@ def test_other_numbers_of_points(direct: TritonBackend, device: torch.device, n_
     for n in (9, 40, 33):
         for term, (points, columns) in zip(own, whole, strict=True):
             term.points.data, term.columns.data = points[:, :n].clone(), columns[:n].clone()
-        losses = [b.train(plan, s, own, weights, 2).losses for b, s in zip((direct, REFERENCE), states, strict=True)]
+        both = zip((own_backend, REFERENCE), states, strict=True)
+        losses = [b.train(plan, s, own, weights, 2).losses for b, s in both]
         assert relative_error(*losses) < 1e-10
 
 

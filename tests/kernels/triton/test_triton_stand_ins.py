@@ -48,6 +48,7 @@ def test_the_variable_is_read_as_triton_reads_it(monkeypatch: pytest.MonkeyPatch
         check_compiler,
         lambda: compile_for_chip(small_laplace(5), SMALL, [pf.Adam(1)], "sm_90"),
         lambda: profiled(small_laplace(5), pf.TanhMLP([2, 4, 1]), "triton", "ieee", steps=1),
+        lambda: profiled(small_laplace(5), pf.TanhMLP([2, 4, 1]), "gemm", "ieee", steps=1),
     ],
 )
 def test_nothing_is_compiled_or_timed_by_the_interpreter(
@@ -94,11 +95,16 @@ def test_the_doctor_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     found = machine.stand_in()
     assert found is not None
     assert ("TRITON_INTERPRET=1" in found) is IS_INTERPRETED
-    assert doctor_report()["triton backend"] == f"available, on the CPU: {found} stands for a GPU, slowly, for tests"
+    for name in machine.BY_TRITON:
+        assert (
+            doctor_report()[f"{name} backend"] == f"available, on the CPU: {found} stands for a GPU, slowly, for tests"
+        )
     wrong_device = SimpleNamespace(name="device", error_and_bar=lambda engine, dtype: (engine.device.type != "cpu", 0))
     monkeypatch.setattr(self_test, "cases", lambda: [wrong_device])
-    first = next(self_test.self_test())
-    assert (first.engine, first.passed) == ("triton", True)
+    for name in machine.BY_TRITON:
+        monkeypatch.setattr(self_test, "available_backends", lambda name=name: {name: None})
+        first = next(self_test.self_test())
+        assert (first.engine, first.passed) == (name, True)
     monkeypatch.setenv("PSINN_FAST_EMULATE", "90")
     assert "emulator" not in doctor_report()
     monkeypatch.setattr(machine, "stand_in", lambda: None)

@@ -267,7 +267,7 @@ def test_what_is_all_in_float64_is_ieee(asked: list[str]) -> None:
     assert pf.fit(small_laplace(5), net, pf.LBFGS(1), options=options(None)).end.precision == "ieee"
 
 
-@pytest.mark.parametrize("second", [pf.GaussNewton(2), pf.LBFGS(2), pf.SSBroyden(2)], ids=lambda one: one.name)
+@pytest.mark.parametrize("second", [pf.GaussNewton(2), pf.LBFGS(2)], ids=lambda one: one.name)
 def test_behind_adam_it_is_of_adams_steps(asked: list[str], second: Any) -> None:
     """What multiplies in float64 does so behind others, too; results state what steps had, the coarsest of it."""
     net = pf.TanhMLP([2, 4, 1])

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 from bench.environment import environment
+from bench.options import at_least_one, check_cases, not_negative, result_folder
 from bench.static.cases import CASES, CHIPS, QUICK
 
 from .cases import row_of
@@ -22,14 +22,18 @@ from .table import line, markdown
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 1 if a gradient is wrong, a kernel does what it must not do, or a case failed."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     cases = QUICK[:1] if options.quick else CASES
+    check_cases(parser, options.cases, {case.name for case in cases})
     jobs = [
         (number, options.quick, chip, options.lines)
         for number, case in enumerate(cases)
         if (not options.cases or case.name in options.cases) and options.precision in (None, case.kind)
         for chip in options.chips
     ]
+    if not jobs:
+        parser.error(f"argument --precision: none of the cases is of {options.precision!r}")
     result: dict[str, Any] = {
         "command": "python -m bench.emulator" + (f" {' '.join(arguments)}" if arguments else ""),
         **environment(),
@@ -38,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     started = time.perf_counter()
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        for row in pool.map(row_of, *zip(*jobs, strict=True)) if jobs else ():
+        for row in pool.map(row_of, *zip(*jobs, strict=True)):
             result["rows"].append(row)
             print(line(row), flush=True)
             result["seconds"] = round(time.perf_counter() - started, 1)
@@ -47,8 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 text = json.dumps(result, indent=1) + "\n"
                 (options.out / "emulated.json").write_text(text, encoding="utf-8")
                 (options.out / "emulated.md").write_text(markdown(result), encoding="utf-8")
-    bad = [row for row in result["rows"] if not row.get("is_right")]
-    return int(bool(bad) or not jobs)
+    return int(not all(row.get("is_right") for row in result["rows"]))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,11 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--precision", choices=("ieee", "tf32x3", "float64"))
     parser.add_argument("--chips", type=int, nargs="+", choices=CHIPS, default=list(CHIPS))
     parser.add_argument(
-        "--lines", type=int, default=0, help="as many lines of the source, the dearest ones, are printed"
+        "--lines", type=not_negative, default=0, help="as many lines of the source, the dearest ones, are printed"
     )
     parser.add_argument("--quick", action="store_true", help="one tiny network: does the tool itself work")
-    parser.add_argument("--jobs", type=int, default=2, help="kernels at a time")
-    parser.add_argument("--out", type=Path, help="folder for emulated.json and emulated.md")
+    parser.add_argument("--jobs", type=at_least_one, default=2, help="kernels at a time")
+    parser.add_argument("--out", type=result_folder, help="folder for emulated.json and emulated.md")
     return parser
 
 

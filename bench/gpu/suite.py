@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.options import positive, result_folder
+
 from .bars import bars
 from .checkout import ROOT, link_tree
 from .jobs import Job, run_jobs
@@ -32,29 +34,39 @@ TUNED = "gpu_tuning.json"
 # Of the time: the checks and compilations, which run side by side. The timings have the rest, and what these leave.
 CHECKS_SHARE, CHECKS_SHARE_ALONE = 0.4, 0.9
 MOST_SHARDS = 12
+# What is asked before anything is written, in a process of its own: whether kernels are compiled and run here.
+USABLE = "from psinn_fast.kernels.triton import machine; print(machine.why_not() or machine.why_not_compiled() or '')"
+USABLE_SECONDS = 120
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 1 if anything failed. A bar that is missed is a result, not a failure."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.interpret and not options.quick:
+        parser.error("argument --interpret: the interpreter is too slow for full sizes; write --quick --interpret")
     # So that the processes started here end too.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        return _run(options)
+        return _run(parser, options)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     started = time.time()
     result = Result(options, started)
-    options.out.mkdir(parents=True, exist_ok=True)
-    if "tuning" in options.sections:
-        (options.out / TUNED).unlink(missing_ok=True)  # of another run, perhaps another chip
     with tempfile.TemporaryDirectory(prefix="psinn_fast_gpu_") as name:
         work = Path(name)
         folder = link_tree(work / "tree")
         environment = _environment(folder, work, options)
+        if not options.interpret and (reason := why_not(folder, environment)):
+            parser.error(
+                f"{reason}; add {'' if options.quick else '--quick '}--interpret to run the suite without a GPU"
+            )
+        options.out.mkdir(parents=True, exist_ok=True)
+        if "tuning" in options.sections:
+            (options.out / TUNED).unlink(missing_ok=True)  # of another run, perhaps another chip
         ends = started + 60 * options.minutes
         # Results without the machine they are from are none.
         timings = [section for section in TIMINGS if section in (*options.sections, "machine")]
@@ -138,6 +150,20 @@ class Result:
         if set(options.sections) != set(SECTIONS):
             command += " --sections " + " ".join(options.sections)
         return command
+
+
+def why_not(folder: Path, environment: Mapping[str, str]) -> str:
+    """What is in the way of kernels on this machine's GPU; empty where nothing is."""
+    command = [sys.executable, "-c", USABLE]
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=USABLE_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"whether there is a GPU was not known after {USABLE_SECONDS} s"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    return done.stdout.strip()
 
 
 def without_folders(text: str) -> str:
@@ -227,8 +253,10 @@ def _environment(folder: Path, work: Path, options: argparse.Namespace) -> Mappi
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder of the results")
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="of the whole run; in 4, half of what matters")
+    parser.add_argument("--out", type=result_folder, default=ROOT / "bench" / "results", help="folder of the results")
+    parser.add_argument(
+        "--minutes", type=positive, default=MINUTES, help="of the whole run; in 4, half of what matters"
+    )
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION",
                         help="of " + ", ".join(SECTIONS))  # fmt: skip
     parser.add_argument("--tests", nargs="+", default=TESTS, help="folders, files or names of tests")

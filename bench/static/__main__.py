@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.environment import environment
+from bench.options import at_least_one, check_cases, result_folder
 from bench.section import Row
 
 
@@ -32,9 +33,11 @@ def _run(options: argparse.Namespace) -> int:
     from . import cases, table
     from .rows import row_of
 
+    known = cases.QUICK if options.quick else cases.CASES
+    check_cases(_parser(), options.cases, {case.name for case in known})
     conditions = {"command": f"python -m bench.static{' --quick' if options.quick else ''}", **environment()}
     conditions |= {"triton": metadata.version("triton")}
-    chosen = list(enumerate(cases.QUICK if options.quick else cases.CASES))
+    chosen = list(enumerate(known))
     if options.cases:
         chosen = [(number, case) for number, case in chosen if case.name in options.cases]
     jobs = [(number, chip, options.quick) for number, case in chosen for chip in case.chips]
@@ -72,9 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.static", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two tiny networks, one chip: does the suite itself work")
     parser.add_argument("--cases", nargs="+", help="only these; the file's other rows stay, with their commits")
-    parser.add_argument("--jobs", type=int, default=2, help="compilations at a time")
+    parser.add_argument("--jobs", type=at_least_one, default=2, help="compilations at a time")
     folder = Path(__file__).parents[1] / "results" / "static"
-    parser.add_argument("--out", type=Path, default=folder, help="folder of static.json and static.md")
+    parser.add_argument("--out", type=result_folder, default=folder, help="folder of static.json and static.md")
     return parser
 
 

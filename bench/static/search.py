@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+from bench.options import at_least_one
 from bench.section import Row, attempt
 from psinn_fast.kernels.triton.configuration import PRECISIONS, SHIPPED, Entry, widest_block
 from psinn_fast.kernels.triton.layout import make_layout
@@ -88,14 +89,17 @@ def line(row: Row) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; 1 if nothing fitted somewhere."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     wanted = options.precision, options.problem
     numbers = [
         number
         for number, case in enumerate((*CASES, *QUICK))
         if case.name in options.cases and (case.kind, case.problem) == wanted
     ]
-    failed = not numbers
+    if not numbers:
+        parser.error(f"none of these cases is of {options.precision!r} and of the problem {options.problem!r}")
+    failed = False
     for number in numbers:
         case = (*CASES, *QUICK)[number]
         for chip in options.chips:
@@ -120,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--chips", type=int, nargs="+", choices=CHIPS, default=list(MAIN_CHIPS))
     parser.add_argument("--precision", choices=(*PRECISIONS, "float64"), default="ieee")
     parser.add_argument("--problem", default="laplace", help="of the case, where several are compiled with its network")
-    parser.add_argument("--jobs", type=int, default=2, help="compilations at a time")
+    parser.add_argument("--jobs", type=at_least_one, default=2, help="compilations at a time")
     parser.add_argument("--save", action="store_true", help="into kernels/triton/configurations.json")
     return parser
 

@@ -68,6 +68,7 @@ class Backend(ABC):
         best_width: wider layers "auto" leaves to the next backend, which is faster with them; None for none.
         deepest: the most layers that a network may have.
         most_channels: the most channels that a residual may read.
+        activations: names of those that it computes (language/activations.py).
     """
 
     name: str
@@ -76,6 +77,7 @@ class Backend(ABC):
     best_width: int | None = None
     deepest: int | None = None
     most_channels: int | None = None
+    activations: tuple[str, ...] = ("tanh",)
 
     def __init_subclass__(cls, is_checked: bool = True) -> None:
         if is_checked:
@@ -114,6 +116,9 @@ class Backend(ABC):
         if self.device_types is not None and device.type not in self.device_types:
             places = " or ".join(_PLACES.get(kind, kind) for kind in self.device_types)
             return f"theta: backend {self.name!r} needs tensors on {places}, got {device}; {otherwise}"
+        if plan.activation not in self.activations:
+            has = ", ".join(self.activations)
+            return f"plan: backend {self.name!r} has the activation {has}, not {plan.activation!r}; {otherwise}"
         if self.widest is not None and plan.widest > self.widest:
             return f"plan: backend {self.name!r} takes layers up to {self.widest} wide, got {plan.widest}; {otherwise}"
         if self.deepest is not None and len(plan.layers) > self.deepest:

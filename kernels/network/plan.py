@@ -5,7 +5,7 @@ A backend never sees symbols. It gets, per layer,
     operands = pre h                  (signed sums of the layer's inputs; None: h itself)
     slots    = sum of products W_p operands[inputs_p] into slots[outputs_p]
     z        = post slots + b         (signed sums of the slots; None: the slots themselves)
-    h        = tanh z                 (not in the last layer)
+    h        = a(z)                   (not in the last layer; a: ``Plan.activation``)
 
 with all W_p and b cut from one vector w = E theta (``Plan.expansion``). E has constant coefficients, so every rewrite
 that R allows is expressible: merged neurons (fewer rows, summed columns in E), skipped zero blocks (no product),
@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from ..language.activations import TANH, activation_of
 from .linear_map import LinearMap, add_in_order, is_kept, made_outside
 from .symbols import IntArray, SymbolLayer
 
@@ -81,7 +82,7 @@ class LayerPlan:
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """Constant neurons as parts of biases: w[bias_k] += w[weight_k] tanh(w[constant_k]) for k = 0, 1, ... in order.
+    """Constant neurons as parts of biases: w[bias_k] += w[weight_k] a(w[constant_k]) for k = 0, 1, ... in order.
 
     ``constant`` entries are the biases of constant neurons, themselves complete when they are read; ``weight`` entries
     are read by no product.
@@ -142,8 +143,10 @@ class Plan:
     weight_slices: tuple[slice, ...]
     dense_shapes: tuple[tuple[int, int] | None, ...]
     folds: Folds = NO_FOLDS
+    activation: str = TANH.name
 
     def __post_init__(self) -> None:
+        activation_of(self.activation)
         for number, (before, after) in enumerate(pairwise(self.layers), start=1):
             if before.fan_out != after.fan_in:
                 raise InputError(
@@ -241,9 +244,9 @@ class Plan:
 
     def expand(self, theta: Tensor) -> Tensor:
         """w: E theta with the constants folded in. Differentiable; may be theta itself."""
-        w = self.expansion.apply(theta)
+        w, activation = self.expansion.apply(theta), activation_of(self.activation)
         for bias, weight, constant in self.folds.on(w.device):
-            w = add_in_order(w, 0, bias, w[weight] * torch.tanh(w[constant]))
+            w = add_in_order(w, 0, bias, w[weight] * activation.value(w[constant]))
         return w
 
     def pull_back(self, w: Tensor, w_bar: Tensor) -> Tensor:
@@ -255,10 +258,12 @@ class Plan:
         return self.expansion.transpose_rows(self._unfold(w, w_bar))
 
     def _unfold(self, w: Tensor, w_bar: Tensor) -> Tensor:
+        activation = activation_of(self.activation)
         for bias, weight, constant in reversed(self.folds.on(w.device)):
-            t, bias_bar = torch.tanh(w[constant]), w_bar[..., bias]
-            w_bar = add_in_order(w_bar, -1, weight, bias_bar * t)
-            w_bar = add_in_order(w_bar, -1, constant, bias_bar * (w[weight] * (1 - t * t)))
+            value, slope = activation.derivatives(activation.keep(w[constant]), 1)
+            bias_bar = w_bar[..., bias]
+            w_bar = add_in_order(w_bar, -1, weight, bias_bar * value)
+            w_bar = add_in_order(w_bar, -1, constant, bias_bar * (w[weight] * slope))
         return w_bar
 
     def describe(self) -> str:
@@ -289,7 +294,7 @@ def _one_scale(what: str, scales: npt.NDArray[np.float64], mixing: LinearMap | N
     return mixed
 
 
-def expanded_plan(layers: Sequence[SymbolLayer]) -> Plan:
+def expanded_plan(layers: Sequence[SymbolLayer], activation: str = TANH.name) -> Plan:
     """The expanded dense plan: one product per layer, gradients gathered back to theta through R^T."""
     if not layers:
         raise InputError("layers: a network needs at least one layer")
@@ -312,6 +317,7 @@ def expanded_plan(layers: Sequence[SymbolLayer]) -> Plan:
         tuple(layer.fan_out * layer.fan_in for layer in layers),
         tuple(slices),
         tuple((layer.fan_out, layer.fan_in) if layer.is_dense else None for layer in layers),
+        activation=activation,
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..language.activations import Activation, activation_of
 from ..language.channels import ChannelSet
 from ..network.plan import Plan
+from .activation_jet import evaluate
 from .affine import layer_weights
-from .tanh_jet import evaluate, tanh_derivatives
 
 
 def differentiable_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
@@ -17,14 +18,14 @@ def differentiable_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelS
     For second derivatives, forward mode and the transforms of torch.func. Nothing is changed in place, since
     torch.func.vmap has no rule for that.
     """
-    plan = plan.composed
+    plan, activation = plan.composed, activation_of(plan.activation)
     first, *others = layer_weights(plan, plan.expand(theta))
     # One row per channel: the first layer is affine in x, so that its first derivatives are constants.
     columns = {c: first.weight[:, axis] for axis, c in channels.units}
     zero = first.weight.new_zeros(first.weight.shape[0])
     z = [_biased(x @ first.weight.T, first.bias), *(columns.get(c, zero) for c in range(1, len(channels)))]
     for weight, bias in others:
-        h = _tanh(z, channels)
+        h = _activated(z, activation, channels)
         value, *higher = (torch.stack([own.expand_as(h[0]) for own in h]) @ weight.T).unbind(0)
         z = [_biased(value, bias), *higher]
     return torch.stack([own.expand_as(z[0]) for own in z], 1)
@@ -34,9 +35,9 @@ def _biased(value: Tensor, bias: Tensor | None) -> Tensor:
     return value if bias is None else value + bias
 
 
-def _tanh(z: list[Tensor], channels: ChannelSet) -> list[Tensor]:
-    """h_c = sum_k tanh^(k)(z) * sum of monomials in z's channels."""
-    f = tanh_derivatives(torch.tanh(z[0]), max(channels.order, 1))
+def _activated(z: list[Tensor], activation: Activation, channels: ChannelSet) -> list[Tensor]:
+    """h_c = sum_k a^(k)(z) * sum of monomials in z's channels."""
+    f = activation.derivatives(activation.keep(z[0]), max(channels.order, 1))
     h = [f[0], *(f[1] * own for own in z[1:])]
     for part in channels.nonlinear:
         h[part.channel] = h[part.channel] + f[part.order] * evaluate(part.monomials, z)

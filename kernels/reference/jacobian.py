@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..contract.evaluation import Evaluation, by_site
 from ..contract.operations import Term
+from ..language.activations import activation_of
 from ..network.plan import Plan
 from .affine import layer_weights
 from .jets import backward, forward
@@ -19,7 +20,7 @@ def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Ter
     weights = layer_weights(plan, w)
     program, channels = term.program, term.program.channels
     n_sites, n = term.points.shape[:2]
-    jets, tape = forward(weights, term.points.flatten(0, 1), channels)
+    jets, tape = forward(weights, term.points.flatten(0, 1), activation_of(plan.activation), channels)
     at = Evaluation(program, by_site(jets, n_sites), term.points, term.columns, coefficients)
     residuals = torch.stack(at.residuals(), 1)
     jacobian = theta.new_zeros(n, program.n_residuals, plan.n_parameters + coefficients.numel())

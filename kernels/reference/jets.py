@@ -2,7 +2,7 @@
 
 Inside, a jet is a tensor (C, N, width), so that one matrix product serves all channels of a layer. The first layer is
 special: its pre-activation is affine in x, so its first derivatives are the same at all points (the "seeds", images of
-the unit vectors) and its higher ones vanish. There h_c = tanh^(|c|)(z) * power_c, a monomial in the seeds.
+the unit vectors) and its higher ones vanish. There h_c = a^(|c|)(z) * power_c, a monomial in the seeds.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..language.activations import TANH, Activation
 from ..language.channels import ChannelSet
+from .activation_jet import IN_TORCH, ChainRule, evaluate
 from .affine import LayerWeights, add_weight_adjoint, add_weight_adjoint_per_point, affine, affine_input_adjoint
-from .tanh_jet import TANH, ChainRule, evaluate, tanh_derivatives
 
 
 @dataclass
@@ -24,8 +25,9 @@ class Tape:
     """What the reverse pass reads.
 
     ``x`` (N, d); ``seeds`` (C, width): the first layer's constant derivatives, zero but for order 1; ``powers``
-    (C, width); ``f``: tanh and its derivatives there. Then per hidden layer its output jet ``h`` and, from the second
-    on, its pre-activation jet ``z`` and what the chain rule saved. ``first``: the last hidden layer's jet starts there.
+    (C, width); ``f``: the activation and its derivatives there. Then per hidden layer its output jet ``h`` and, from
+    the second on, its pre-activation jet ``z`` and what the chain rule saved. ``first``: the last hidden layer's jet
+    starts there.
     """
 
     x: Tensor
@@ -36,11 +38,17 @@ class Tape:
     h: list[Tensor] = field(default_factory=list)
     z: list[Tensor] = field(default_factory=list)
     saved: list[Any] = field(default_factory=list)
-    rule: ChainRule = TANH
+    rule: ChainRule = IN_TORCH
+    activation: Activation = TANH
 
 
 def forward(
-    weights: Sequence[LayerWeights], x: Tensor, channels: ChannelSet, first: int = 0, rule: ChainRule = TANH
+    weights: Sequence[LayerWeights],
+    x: Tensor,
+    activation: Activation,
+    channels: ChannelSet,
+    first: int = 0,
+    rule: ChainRule = IN_TORCH,
 ) -> tuple[Tensor, Tape]:
     """Jets of all outputs, (C, N, F), for a network's layers and points x (N, d).
 
@@ -64,16 +72,17 @@ def forward(
     for part in channels.leading:
         powers[part.channel] = evaluate(part.monomials, seeds)
     h = value.new_empty(len(channels), *value.shape)
-    f = tanh_derivatives(torch.tanh(value, out=h[0]), channels.order + 1)
+    f = activation.derivatives(activation.keep(value), channels.order + 1)
+    h[0] = f[0]
     for run, order in channels.runs[1:]:
         torch.mul(f[order], powers[run, None, :], out=h[run])
     # With one hidden layer there is nothing to spare.
-    tape = Tape(x, seeds, powers, first if last > 1 else 0, f, [h], rule=rule)
+    tape = Tape(x, seeds, powers, first if last > 1 else 0, f, [h], rule=rule, activation=activation)
 
     for number in range(1, last):
         z = _affine_jet(weights[number], h)
         _add_bias(z[0], weights[number])
-        h, saved = rule.jet(z, channels, tape.first if number == last - 1 else 0)
+        h, saved = rule.jet(z, activation, channels, tape.first if number == last - 1 else 0)
         tape.h.append(h)
         tape.z.append(z)
         tape.saved.append(saved)
@@ -111,13 +120,13 @@ def backward(
         h_bar = affine_input_adjoint(weights[number], z_bar.flatten(0, 1)).view_as(h)
         if number > 1:
             z, saved = tape.z[number - 2], tape.saved[number - 2]
-            z_bar = tape.rule.adjoint(z, saved, h_bar, channels, first if number == last else 0)
+            z_bar = tape.rule.adjoint(z, saved, h_bar, tape.activation, channels, first if number == last else 0)
 
     if last == 0:
         value_bar = u_bar[0]
         seeds_bar = u_bar if per_point else u_bar.sum(1)
     else:
-        value_bar, seeds_bar = _first_tanh_adjoint(tape, h_bar, channels, per_point)
+        value_bar, seeds_bar = _first_adjoint(tape, h_bar, channels, per_point)
 
     _add_bias_adjoint(value_bar, weights_bar[0], per_point)
     weight_bar = weights_bar[0].weight
@@ -130,7 +139,7 @@ def backward(
     return affine_input_adjoint(weights[0], value_bar) if need_x else None
 
 
-def _first_tanh_adjoint(tape: Tape, h_bar: Tensor, channels: ChannelSet, per_point: bool) -> tuple[Tensor, Tensor]:
+def _first_adjoint(tape: Tape, h_bar: Tensor, channels: ChannelSet, per_point: bool) -> tuple[Tensor, Tensor]:
     """Gradients for the first pre-activation's value (N, width) and for its seeds (C, width) or (C, N, width)."""
     f, powers = tape.f, tape.powers
     value_bar = f[1] * h_bar[0]

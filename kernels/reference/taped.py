@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..language.activations import activation_of
 from ..language.channels import ChannelSet
 from ..network.plan import Plan
+from .activation_jet import IN_TORCH, ChainRule
 from .affine import layer_weights
 from .jets import backward, forward
-from .tanh_jet import TANH, ChainRule
 
 
 class Taped:
@@ -20,13 +21,14 @@ class Taped:
     ``plan`` is composed; ``rule``: how hidden layers from the second on are computed.
     """
 
-    def __init__(self, plan: Plan, theta: Tensor, rule: ChainRule = TANH) -> None:
+    def __init__(self, plan: Plan, theta: Tensor, rule: ChainRule = IN_TORCH) -> None:
         self._plan, self._w, self._rule = plan, plan.expand(theta), rule
+        self._activation = activation_of(plan.activation)
         self._w_bar = torch.zeros_like(self._w)
         self._weights, self._weights_bar = layer_weights(plan, self._w), layer_weights(plan, self._w_bar)
 
     def forward(self, x: Tensor, channels: ChannelSet, first: int) -> tuple[Tensor, Any]:
-        return forward(self._weights, x, channels, first, self._rule)
+        return forward(self._weights, x, self._activation, channels, first, self._rule)
 
     def backward(self, tape: Any, channels: ChannelSet, jets_bar: Tensor) -> None:
         backward(self._weights, tape, channels, jets_bar, self._weights_bar)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from ..language.channels import channel_order
+from .activation_source import derivatives, highest, jets_adjoint
 from .forward import assemble, operand_names
 from .groups import BlockGroup, Bundle, GroupMixing
 from .sums import Sums, known, load_tile
-from .tanh_source import derivatives, highest, jets_adjoint
 from .writer import Mode, Writer, combination
 
 
@@ -148,7 +148,7 @@ class AdjointPass:
         writer, site, channels = self._writer, self._site, self._writer.channels
         z = [f"z{site}_{layer}_{g}_{c}" for c in range(len(channels))]
         h_bar = {c: f"bar_h{site}_{layer}_{g}_{c}" for c in arriving}
-        for c, value in enumerate(jets_adjoint(writer, channels, f"t{site}_{layer}_{g}", z, h_bar)):
+        for c, value in enumerate(jets_adjoint(writer, writer.activation, channels, f"t{site}_{layer}_{g}", z, h_bar)):
             writer.set(f"bar_z{site}_{layer}_{g}_{c}", value)
         if known(writer.layout.boundaries[layer].biases):
             self._sums.over_points(f"sum_b_{layer}_{g}", f"bar_z{site}_{layer}_{g}_0")
@@ -157,7 +157,7 @@ class AdjointPass:
         writer, site = self._writer, self._site
         group = writer.boundaries[0].neurons[g]
         orders = {c: channel_order(writer.channels.channels[c]) for c in arriving}
-        f = derivatives(writer, f"t{site}_0_{g}", 1 + highest(writer.channels, arriving))
+        f = derivatives(writer, writer.activation, f"t{site}_0_{g}", 1 + highest(writer.channels, arriving))
         terms = []
         for c in arriving:
             h_bar, k = f"bar_h{site}_0_{g}_{c}", orders[c]

@@ -15,6 +15,7 @@ from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, Term, TrainReport
 from ..contract.precision import IEEE
 from ..errors import BackendUnavailable, InputError
+from ..language.activations import ACTIVATIONS
 from ..language.channels import ChannelSet
 from ..language.program import Program
 from ..language.regularizer import Regularizer
@@ -69,6 +70,7 @@ class TritonBackend(Backend, is_checked=False):
     widest, deepest, most_channels = 128, 9, 70
     # At 128 a kernel spills kilobytes a thread, as compiled: through memory these take longer than products by torch.
     best_width = 64
+    activations = tuple(ACTIVATIONS)
 
     def __init__(self, precision: str = "ieee", configuration: Configuration | None = None) -> None:
         if precision not in PRECISIONS:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 
 from ..language.channels import channel_order
+from .activation_source import derivatives, highest, jets, keep
 from .groups import BlockGroup, Bundle
 from .sums import known, load_tile
-from .tanh_source import derivatives, highest, jets
 from .writer import Writer, combination
 
 
@@ -147,17 +147,18 @@ def _first_activation(writer: Writer, site: int, g: int, leaving: Sequence[int])
     terms = [f"{group.down(f'x{site}_{i}')} * {group.across(f'a_{g}_{i}')}" for i in range(writer.layout.d_in)]
     if known(writer.layout.boundaries[0].biases):
         terms.append(group.across(f"b_0_{g}"))
-    t = writer.set(f"t{site}_0_{g}", f"tanh({' + '.join(terms)})")
-    f = derivatives(writer, t, highest(writer.channels, leaving))
+    t = writer.set(f"t{site}_0_{g}", keep(writer, writer.activation, " + ".join(terms)))
+    f = derivatives(writer, writer.activation, t, highest(writer.channels, leaving))
     for c in leaving:
         order = channel_order(writer.channels.channels[c])
-        writer.set(f"h{site}_0_{g}_{c}", t if c == 0 else f"{f[order]} * {group.across(writer.powers[g][c])}")
+        writer.set(f"h{site}_0_{g}_{c}", f[0] if c == 0 else f"{f[order]} * {group.across(writer.powers[g][c])}")
 
 
 def _activation(writer: Writer, site: int, layer: int, g: int, leaving: Sequence[int]) -> None:
     group = writer.boundaries[layer].neurons[g]
     z = [f"z{site}_{layer}_{g}_{c}" for c in range(len(writer.channels))]
     has_bias = known(writer.layout.boundaries[layer].biases)
-    t = writer.set(f"t{site}_{layer}_{g}", f"tanh({z[0]}{' + ' + group.across(f'b_{layer}_{g}') if has_bias else ''})")
-    for c, value in jets(writer, writer.channels, t, z, leaving).items():
+    value = f"{z[0]}{' + ' + group.across(f'b_{layer}_{g}') if has_bias else ''}"
+    t = writer.set(f"t{site}_{layer}_{g}", keep(writer, writer.activation, value))
+    for c, value in jets(writer, writer.activation, writer.channels, t, z, leaving).items():
         writer.set(f"h{site}_{layer}_{g}_{c}", value)

@@ -179,6 +179,42 @@ def tanh(x):
 
 
 @triton.jit
+def sin(x):
+    return tl.sin(x)
+
+
+@triton.jit
+def cos(x):
+    return tl.cos(x)
+
+
+@triton.jit
+def exp(x):
+    return tl.exp(x)
+
+
+@triton.jit
+def erf(x):
+    return tl.erf(x)
+
+
+@triton.jit
+def sigmoid(x):
+    """1 / (1 + exp(-x)), to all digits for x << 0, too."""
+    e = tl.exp(-tl.abs(x))
+    return tl.where(x >= 0, 1.0, e) / (1.0 + e)
+
+
+@triton.jit
+def softplus(x):
+    """log(1 + exp(x)). With u = 1 + e rounded, log(u) / (u - 1) is as exact as log(1 + e) / e."""
+    e = tl.exp(-tl.abs(x))
+    u = 1.0 + e
+    small = tl.where(u == 1.0, e, tl.log(u) * (e / tl.where(u == 1.0, 1.0, u - 1.0)))
+    return tl.where(x > 0, x, 0.0) + small
+
+
+@triton.jit
 def sinh(x):
     """Below 1 its Taylor series."""
     size = tl.abs(x)

@@ -25,8 +25,8 @@ from .writer import USUAL, Scheme
 ALIGNED = 16
 HEADER = """import triton
 import triton.language as tl
-from psinn_fast.kernels.triton.functions import atan, cosh, dot, folded, gather, gather_one, nothing
-from psinn_fast.kernels.triton.functions import planes, power, sign, sinh, sqrt, tanh, walsh
+from psinn_fast.kernels.triton.functions import atan, cos, cosh, dot, erf, exp, folded, gather, gather_one, nothing
+from psinn_fast.kernels.triton.functions import planes, power, sigmoid, sign, sin, sinh, softplus, sqrt, tanh, walsh
 """
 
 # Of shared memory, for all tiles and their transposed ones; the rest is for activations. A GeForce card has 99 KB.

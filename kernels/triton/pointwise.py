@@ -12,42 +12,44 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from ..language.activations import Activation
 from ..language.channels import ChannelSet
-from ..reference.tanh_jet import ChainRule
+from ..reference.activation_jet import ChainRule
+from .activation_source import jets, jets_adjoint, keep
 from .functions import IS_INTERPRETED
 from .lines import Lines
 from .modules import module_of
-from .tanh_source import jets, jets_adjoint
 
 HEADER = """import triton
 import triton.language as tl
-from psinn_fast.kernels.triton.functions import tanh
+from psinn_fast.kernels.triton.functions import cos, erf, exp, sigmoid, sin, softplus, tanh
 """
 # Numbers that a program holds, of all channels together, read and written; the interpreter takes as long for any.
 HELD, MOST, LEAST = 8192, 1024, 128
 
 
-def tanh_jet(z: Tensor, channels: ChannelSet, first: int) -> tuple[Tensor, None]:
-    """See `ChainRule`; nothing is kept, since tanh is sooner computed again than read."""
+def jet(z: Tensor, activation: Activation, channels: ChannelSet, first: int) -> tuple[Tensor, None]:
+    """See `ChainRule`; nothing is kept, since it is sooner computed again than read."""
     h = z.new_empty(len(channels) - first, *z.shape[1:])
-    _launch("jet", channels, first, z, h)
+    _launch("jet", activation, channels, first, z, h)
     return h, None
 
 
-def tanh_jet_adjoint(z: Tensor, saved: None, h_bar: Tensor, channels: ChannelSet, first: int) -> Tensor:
+def adjoint(z: Tensor, saved: None, h_bar: Tensor, activation: Activation, channels: ChannelSet, first: int) -> Tensor:
     z_bar = torch.empty_like(z)
-    _launch("adjoint", channels, first, z, h_bar.contiguous(), z_bar)
+    _launch("adjoint", activation, channels, first, z, h_bar.contiguous(), z_bar)
     return z_bar
 
 
-GENERATED = ChainRule(tanh_jet, tanh_jet_adjoint)
+GENERATED = ChainRule(jet, adjoint)
 
 
-def _launch(name: str, channels: ChannelSet, first: int, z: Tensor, *others: Tensor) -> None:
+def _launch(name: str, activation: Activation, channels: ChannelSet, first: int, z: Tensor, *others: Tensor) -> None:
     """``name``: of the kernel. Offsets are 32-bit numbers: chunks of points see to that (`gemm.NUMBERS`)."""
     n = z[0].numel()
     block = 1 << 14 if IS_INTERPRETED.value else block_of(channels)
-    getattr(kernels(channels, first), name)[(-(-n // block),)](z.contiguous(), *others, n, BLOCK=block, num_warps=4)
+    kernel = getattr(kernels(activation, channels, first), name)
+    kernel[(-(-n // block),)](z.contiguous(), *others, n, BLOCK=block, num_warps=4)
 
 
 def block_of(channels: ChannelSet) -> int:
@@ -57,34 +59,33 @@ def block_of(channels: ChannelSet) -> int:
 
 
 @lru_cache(maxsize=256)
-def kernels(channels: ChannelSet, first: int) -> ModuleType:
+def kernels(activation: Activation, channels: ChannelSet, first: int) -> ModuleType:
     """``jet(z, h, n)`` and ``adjoint(z, h_bar, z_bar, n)``; tensors (channels, n), those of h from ``first`` on."""
-    return module_of(source(channels, first))
+    return module_of(source(activation, channels, first))
 
 
-def source(channels: ChannelSet, first: int) -> str:
+def source(activation: Activation, channels: ChannelSet, first: int) -> str:
     leaving = range(first, len(channels))
-    jet, z = _begin(channels, first)
-    for c, value in jets(jet, channels, "t", z, leaving).items():
-        jet.line(f"tl.store(h + {c - first} * n + at, {value}, mask=inside)")
-    adjoint, z = _begin(channels, first)
+    forward, z, kept = _begin(activation, channels)
+    for c, value in jets(forward, activation, channels, kept, z, leaving).items():
+        forward.line(f"tl.store(h + {c - first} * n + at, {value}, mask=inside)")
+    back, z, kept = _begin(activation, channels)
     h_bar = {
-        c: adjoint.set(f"bar_h{c}", f"tl.load(h_bar + {c - first} * n + at, mask=inside, other=0.0)") for c in leaving
+        c: back.set(f"bar_h{c}", f"tl.load(h_bar + {c - first} * n + at, mask=inside, other=0.0)") for c in leaving
     }
-    for c, value in enumerate(jets_adjoint(adjoint, channels, "t", z, h_bar)):
-        adjoint.line(f"tl.store(z_bar + {c} * n + at, {value}, mask=inside)")
+    for c, value in enumerate(jets_adjoint(back, activation, channels, kept, z, h_bar)):
+        back.line(f"tl.store(z_bar + {c} * n + at, {value}, mask=inside)")
     return "\n".join([
         HEADER, "",
-        "@triton.jit", "def jet(z, h, n, BLOCK: tl.constexpr):", *jet.lines, "", "",
-        "@triton.jit", "def adjoint(z, h_bar, z_bar, n, BLOCK: tl.constexpr):", *adjoint.lines, "",
+        "@triton.jit", "def jet(z, h, n, BLOCK: tl.constexpr):", *forward.lines, "", "",
+        "@triton.jit", "def adjoint(z, h_bar, z_bar, n, BLOCK: tl.constexpr):", *back.lines, "",
     ])  # fmt: skip
 
 
-def _begin(channels: ChannelSet, first: int) -> tuple[Lines, list[str]]:
-    """Names of all channels of z, and of tanh z: t."""
+def _begin(activation: Activation, channels: ChannelSet) -> tuple[Lines, list[str], str]:
+    """Names of all channels of z, and of what is kept of its value."""
     lines = Lines()
     lines.line("at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)")
     lines.line("inside = at < n")
     z = [lines.set(f"z{c}", f"tl.load(z + {c} * n + at, mask=inside, other=0.0)") for c in range(len(channels))]
-    lines.set("t", "tanh(z0)")
-    return lines, z
+    return lines, z, lines.set("kept", keep(lines, activation, "z0"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from .activation_source import monomials
 from .groups import BlockGroup, grid
 from .layout import Tile
-from .tanh_source import monomials
 from .writer import Mode, Writer
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
+from ..language.activations import activation_of
 from ..language.channels import ChannelSet
 from ..language.program import Jet, Program
 from .groups import BlockGroup, Bundle, bundles, group_boundaries
@@ -62,7 +63,7 @@ class Writer(Lines):
     ) -> None:
         super().__init__()
         self.layout, self.channels, self.mode, self.program = layout, channels, mode, program
-        self.scheme = scheme
+        self.scheme, self.activation = scheme, activation_of(layout.plan.activation)
         everything = tuple(range(len(channels)))
         read = everything
         if program is not None:

@@ -8,9 +8,10 @@ from math import prod
 import pytest
 import torch
 
+from psinn_fast.kernels.language.activations import TANH
 from psinn_fast.kernels.language.channels import Channel, ChannelSet, Laplacian
 from psinn_fast.kernels.language.recurrence import Recurrence, Row
-from psinn_fast.kernels.reference.tanh_jet import tanh_jet, tanh_jet_adjoint
+from psinn_fast.kernels.reference.activation_jet import adjoint, jet
 
 SETS: dict[str, tuple[int, list[Channel]]] = {
     "value": (1, []),
@@ -36,8 +37,8 @@ def test_it_is_the_chain_rule(name: str) -> None:
     recurrence, n = Recurrence.of(channels), len(channels)
     generator = torch.Generator().manual_seed(0)
     z, h_bar = torch.randn(2, n, 7, 1, generator=generator, dtype=torch.float64)
-    h, saved = tanh_jet(z, channels)
-    z_bar = tanh_jet_adjoint(z, saved, h_bar, channels)
+    h, saved = jet(z, TANH, channels)
+    z_bar = adjoint(z, saved, h_bar, TANH, channels)
     numbers = 2 * n + recurrence.n_slopes
     v = torch.full((2 * numbers, 7), torch.nan, dtype=torch.float64)  # what is read before it is made shows
     v[:n] = z[..., 0]

@@ -2,8 +2,9 @@
 
 Three passes, all on signed symbols and never on numbers:
 
-1. From the input on, neurons with equal rows up to sign become one: tanh is odd, so the sign moves to the columns of
-   the next layer, where blocks add up to linear forms. Neurons that are always zero go.
+1. From the input on, neurons with equal rows become one, and where the activation is odd also those with equal rows up
+   to sign: this moves to the columns of the next layer, where blocks add up to linear forms. Neurons that are always
+   zero go.
 2. From the output back, neurons that feed nothing go.
 3. Neurons that depend on no input are folded into the next bias (`Folds`). What remains of every layer is factored
    (`factor`: zero blocks, shared products, exchanged pairs) and laid out, so that products read and write slices.
@@ -18,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ...language.activations import TANH, Activation, activation_of
 from ..linear_map import LinearMap
 from ..plan import NO_FOLDS, Folds, LayerPlan, Plan, Product, expanded_plan
 from ..symbols import IntArray, SymbolLayer
@@ -25,15 +27,15 @@ from .factoring import Factored, block_sizes, factor, natural_runs
 from .forms import FloatArray, Forms
 
 
-def lower(layers: Sequence[SymbolLayer]) -> Plan:
+def lower(layers: Sequence[SymbolLayer], activation: str = TANH.name) -> Plan:
     """The plan of a network, rewritten wherever that spares work.
 
     Parameters stay as they are; one that no longer matters gets gradient zero. A dense network gives `expanded_plan`.
     """
-    plain = expanded_plan(layers)
+    plain, own = expanded_plan(layers, activation), activation_of(activation)
     if all(layer.is_dense for layer in layers):
         return plain
-    reduced = _without_equal_neurons(layers)
+    reduced = _without_equal_neurons(layers, own)
     _drop_dead_neurons(reduced)
     writer = _Writer()
     lowered, before = [], _Inputs(np.arange(len(layers[0].cols)), {})
@@ -47,6 +49,7 @@ def lower(layers: Sequence[SymbolLayer]) -> Plan:
         plain.weight_slices,
         plain.dense_shapes,
         writer.folds(),
+        activation,
     )
 
 
@@ -69,7 +72,7 @@ class _Layer:
     notes: list[str]
 
 
-def _without_equal_neurons(layers: Sequence[SymbolLayer]) -> list[_Layer]:
+def _without_equal_neurons(layers: Sequence[SymbolLayer], activation: Activation) -> list[_Layer]:
     """Pass 1. Block row i of a layer becomes sign[i] times neuron keep[i] of the reduced one, or zero."""
     reduced = list[_Layer]()
     theta_start = 0
@@ -91,7 +94,7 @@ def _without_equal_neurons(layers: Sequence[SymbolLayer]) -> list[_Layer]:
         notes, is_last = [], number == len(layers)
         kept = np.arange(rows.size)
         if not is_last:
-            keep, sign, kept = _equal_rows(weight, bias, rows)
+            keep, sign, kept = _equal_rows(weight, bias, rows, activation)
             n_zero = int(rows[sign == 0].sum())
             notes += _counted(int(rows.sum() - rows[kept].sum()) - n_zero, "equal neuron{} merged")
             notes += _counted(n_zero, "zero neuron{} dropped")
@@ -104,13 +107,15 @@ def _without_equal_neurons(layers: Sequence[SymbolLayer]) -> list[_Layer]:
     return reduced
 
 
-def _equal_rows(weight: IntArray, bias: IntArray, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """(keep, sign, kept): row i is sign[i] times row kept[keep[i]], weights and bias; sign 0 for a zero row."""
+def _equal_rows(
+    weight: IntArray, bias: IntArray, rows: IntArray, activation: Activation
+) -> tuple[IntArray, IntArray, IntArray]:
+    """(keep, sign, kept): row i is sign[i] times row kept[keep[i]], weights and bias; sign 0 for a neuron that is 0."""
     keep, sign = np.zeros(rows.size, np.int64), np.zeros(rows.size, np.int64)
     kept, leads, known = list[int](), list[int](), dict[bytes, int]()
     for i, row in enumerate(np.column_stack([weight, bias])):
-        if row.any():
-            lead = int(np.sign(row[row != 0][0]))
+        if row.any() or activation.zero != 0:
+            lead = int(np.sign(row[row != 0][0])) if activation.is_odd and row.any() else 1
             number = known.setdefault((lead * row).tobytes() + rows[i : i + 1].tobytes(), len(kept))
             if number == len(kept):
                 kept.append(i)
@@ -323,7 +328,7 @@ class _Writer:
         return slice(self.size - form.size, self.size)
 
     def fold(self, bias: int, weight: int, constant: int, n_out: int, n_in: int) -> None:
-        """The block at ``bias`` gets W tanh(c), W row-major at ``weight`` and c at ``constant``."""
+        """The block at ``bias`` gets W a(c), W row-major at ``weight`` and c at ``constant``."""
         k = np.arange(n_out * n_in)
         self.folded.append((bias + k // n_in, weight + k, constant + k % n_in))
 

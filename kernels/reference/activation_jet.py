@@ -1,4 +1,4 @@
-"""The chain rule through tanh for a whole channel set, and its adjoint, in torch. Tensors are (C, N, width)."""
+"""The chain rule through an activation for a channel set, and its adjoint, in torch. Tensors are (C, N, width)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..language.activations import Activation
 from ..language.channels import ChannelSet, Monomial
 
 
-class TanhJet(NamedTuple):
-    """What the adjoint needs: tanh, tanh', .., tanh^(order + 1), and the monomial sum of each nonlinear part."""
+class ActivationJet(NamedTuple):
+    """What the adjoint needs: a, a', .., a^(order + 1), and the monomial sum of each nonlinear part."""
 
     derivatives: tuple[Tensor, ...]
     sums: tuple[Tensor, ...]
@@ -21,37 +22,21 @@ class TanhJet(NamedTuple):
 class ChainRule(NamedTuple):
     """The chain rule through a hidden layer, and its adjoint.
 
-    ``jet(z, channels, first)`` gives the jet behind the layer, for the channels from ``first`` on, and what
-    ``adjoint(z, saved, h_bar, channels, first)`` needs to give the gradient for all channels of z.
+    ``jet(z, activation, channels, first)`` gives the jet behind the layer, for the channels from ``first`` on, and what
+    ``adjoint(z, saved, h_bar, activation, channels, first)`` needs to give the gradient for all channels of z.
     """
 
-    jet: Callable[[Tensor, ChannelSet, int], tuple[Tensor, Any]]
-    adjoint: Callable[[Tensor, Any, Tensor, ChannelSet, int], Tensor]
+    jet: Callable[[Tensor, Activation, ChannelSet, int], tuple[Tensor, Any]]
+    adjoint: Callable[[Tensor, Any, Tensor, Activation, ChannelSet, int], Tensor]
 
 
-def tanh_derivatives(t: Tensor, order: int) -> tuple[Tensor, ...]:
-    """tanh, tanh', ..., tanh^(order) as polynomials in t = tanh z; order <= 5."""
-    zero, one = t.new_zeros(()), t.new_ones(())
-    t1 = torch.addcmul(one, t, t, value=-1)
-    derivatives = [t, t1]
-    if order >= 2:
-        derivatives.append(torch.addcmul(zero, t, t1, value=-2))
-    if order >= 3:
-        derivatives.append(torch.addcmul(4 * t1, t1, t1, value=-6))
-    if order >= 4:
-        derivatives.append(torch.addcmul(-8 * t1, t1, t1, value=24).mul_(t))
-    if order >= 5:
-        square = t * t
-        derivatives.append(((120 * square - 120) * square + 16).mul_(t1))
-    return tuple(derivatives)
-
-
-def tanh_jet(z: Tensor, channels: ChannelSet, first: int = 0) -> tuple[Tensor, TanhJet]:
-    """h_c = sum_k tanh^(k)(z) * sum of monomials in z's channels, for the channels from ``first`` on."""
+def jet(z: Tensor, activation: Activation, channels: ChannelSet, first: int = 0) -> tuple[Tensor, ActivationJet]:
+    """h_c = sum_k a^(k)(z) * sum of monomials in z's channels, for the channels from ``first`` on."""
     by_channel = z.unbind(0)
     h = z.new_empty(len(channels) - first, *z.shape[1:])
-    t = torch.tanh(by_channel[0], out=h[0]) if first == 0 else torch.tanh(by_channel[0])
-    f = tanh_derivatives(t, channels.order + 1)
+    f = activation.derivatives(activation.keep(by_channel[0]), channels.order + 1)
+    if first == 0:
+        h[0] = f[0]
     start = max(first, 1)
     if len(channels) > start:
         torch.mul(z[start:], f[1], out=h[start - first :])
@@ -61,10 +46,12 @@ def tanh_jet(z: Tensor, channels: ChannelSet, first: int = 0) -> tuple[Tensor, T
             total = evaluate(part.monomials, by_channel)
             h[part.channel - first].addcmul_(f[part.order], total)
             sums.append(total)
-    return h, TanhJet(f, tuple(sums))
+    return h, ActivationJet(f, tuple(sums))
 
 
-def tanh_jet_adjoint(z: Tensor, saved: TanhJet, h_bar: Tensor, channels: ChannelSet, first: int = 0) -> Tensor:
+def adjoint(
+    z: Tensor, saved: ActivationJet, h_bar: Tensor, activation: Activation, channels: ChannelSet, first: int = 0
+) -> Tensor:
     """Gradient with respect to every channel of z, from that of h's channels from ``first`` on."""
     f = saved.derivatives
     by_channel = z.unbind(0)
@@ -114,4 +101,4 @@ def _product(factors: Sequence[int], z: Sequence[Tensor] | Tensor) -> Tensor:
     return value
 
 
-TANH = ChainRule(tanh_jet, tanh_jet_adjoint)
+IN_TORCH = ChainRule(jet, adjoint)

@@ -13,6 +13,7 @@ from ..contract.adam import AdamState
 from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, PulledBack, Term, TrainReport
 from ..contract.precision import IEEE
+from ..language.activations import ACTIVATIONS
 from ..language.channels import ChannelSet
 from ..language.regularizer import Regularizer
 from ..memory import readable
@@ -38,6 +39,7 @@ class CpuBackend(Backend, is_checked=False):
     device_types = ("cpu",)
     # What the arrays in src/engine.h and src/tile.h hold; a width beyond this is a slip.
     widest, deepest, most_channels = 4096, 64, 85
+    activations = tuple(ACTIVATIONS)
 
     def __init__(self, isa: str | None = None) -> None:
         self._isa = isa

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
+from ..language.activations import ACTIVATIONS
 from ..language.channels import ChannelSet, channel_order
 from ..language.program import BINARY, UNARY, Adjoint, Coefficient, Column, Coordinate, Jet, Program
 from ..language.recurrence import Recurrence
@@ -84,6 +85,7 @@ def _pack_plan(plan: Plan) -> Any:
             "bias0": -1 if first.bias is None else first.bias.start,
             "orbits": packed[0],
             "expansion": expansion,
+            "activation": list(ACTIVATIONS).index(plan.activation),
             "folds": np.stack([folds.bias, folds.weight, folds.constant], 1).tolist(),
             "layers": layers,
         }

@@ -1,22 +1,31 @@
-// tanh of a jet and its adjoint, on the rows of one panel.
+// The activation of a jet and its adjoint, on the rows of one panel.
 //
 // Vector c * sub + s of a row is channel c of the panel's s-th vector of points. h holds the channels from first() on.
 #pragma once
 
 #include "rules.h"
-#include "tanh.h"
+#include "functions.h"
 
 namespace PSINN_NAMESPACE {
 
-// f[k] = tanh^(k)(z) for k = 0..order, as polynomials in t = tanh z; order <= 5.
+// The rest of `derivatives_of`, compiled once: it takes longer than a call does.
 template <class T>
-PSINN_INLINE void tanh_derivatives(Vec<T> t, int order, Vec<T>* f) {
-  f[0] = t;
-  if (order >= 1) f[1] = T(1) - t * t;
-  if (order >= 2) f[2] = T(-2) * t * f[1];
-  if (order >= 3) f[3] = f[1] * (T(4) - T(6) * f[1]);
-  if (order >= 4) f[4] = t * (f[1] * (T(24) * f[1] - T(8)));
-  if (order >= 5) f[5] = f[1] * (T(16) + (t * t) * (T(120) * (t * t) - T(120)));
+__attribute__((noinline)) void other_derivatives(psinn::Activation kind, Vec<T> kept, int order, Vec<T>* f) {
+  derivatives<T>(kind, kept, order, f);
+}
+
+// f[k] = a^(k)(z) for k = 0..order <= 5, from what was kept of z. Nothing but tanh is inlined: no set of channels is
+// compiled for each activation.
+template <class T>
+PSINN_INLINE void derivatives_of(psinn::Activation kind, Vec<T> kept, int order, Vec<T>* f) {
+  if (__builtin_expect(kind == psinn::Activation::tanh, 1)) {
+    tanh_derivatives<T>(kept, order, f);
+  } else {
+    Vec<T> own[MOST_ORDER + 2];  // not f itself, which then would be in memory for tanh, too
+    other_derivatives<T>(kind, kept, order, own);
+    PSINN_UNROLL
+    for (int k = 0; k <= order; ++k) f[k] = own[k];
+  }
 }
 
 // The sum of a set's monomials FIRST..LAST - 1.
@@ -118,28 +127,30 @@ PSINN_INLINE void load_outputs_bar(const psinn::Orbit& orbit, int first, int n, 
   mix(orbit.mixing_after, first, n, h);
 }
 
-// h, h[0] = tanh(z[0]), from the channels z of a neuron.
+// h from the channels z of a neuron; what is kept of z[0].
 template <class T, class R>
-PSINN_INLINE void jet_forward(const Vec<T>* z, Vec<T>* h) {
+PSINN_INLINE Vec<T> jet_forward(psinn::Activation kind, const Vec<T>* z, Vec<T>* h) {
   using Set = typename R::Set;
   Vec<T> f[MOST_ORDER + 2];
-  h[0] = tanh<T>(z[0]);
-  tanh_derivatives<T>(h[0], R::order(), f);
+  const Vec<T> kept = keep<T>(kind, z[0]);
+  derivatives_of<T>(kind, kept, R::order(), f);
+  h[0] = f[0];
   each<1, R::channels()>([&](auto c) PSINN_LAMBDA { h[decltype(c)::value] = f[1] * z[decltype(c)::value]; });
   each<0, Set::n_parts>([&](auto i) PSINN_LAMBDA {
     constexpr Part part = Set::parts[decltype(i)::value];
     if constexpr (part.channel >= R::first())
       h[part.channel] += f[part.order] * evaluate<T, Set, part.first, part.last>(z);
   });
+  return kept;
 }
 
-// z_bar from h_bar, with tanh in place of the value of z.
+// z_bar from h_bar, with what was kept in place of the value of z.
 template <class T, class R>
-PSINN_INLINE void jet_adjoint(const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
+PSINN_INLINE void jet_adjoint(psinn::Activation kind, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
   using Set = typename R::Set;
   constexpr int n = R::channels(), first = R::first();
   Vec<T> f[MOST_ORDER + 2];
-  tanh_derivatives<T>(z[0], R::order() + 1, f);
+  derivatives_of<T>(kind, z[0], R::order() + 1, f);
   PSINN_UNROLL_CHANNELS
   for (int c = 0; c < n; ++c) z_bar[c] = c >= first ? f[1] * h_bar[c] : Vec<T>{};
   if constexpr (n > 1) {
@@ -198,16 +209,16 @@ PSINN_INLINE void for_orbits(const psinn::Orbits& orbits, const Action& action) 
 }
 
 template <class T, class R>
-__attribute__((noinline)) void shared_forward(const Vec<T>* z, Vec<T>* h) {
-  jet_forward<T, R>(z, h);
+__attribute__((noinline)) Vec<T> shared_forward(psinn::Activation kind, const Vec<T>* z, Vec<T>* h) {
+  return jet_forward<T, R>(kind, z, h);
 }
 template <class T, class R>
-__attribute__((noinline)) void shared_adjoint(const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
-  jet_adjoint<T, R>(z, h_bar, z_bar);
+__attribute__((noinline)) void shared_adjoint(psinn::Activation kind, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
+  jet_adjoint<T, R>(kind, z, h_bar, z_bar);
 }
 
-// z: slots, left as the pre-activations of the orbit's neurons in the order of its slots, t in place of the value.
-// h_c = sum_k tanh^(k)(z + bias) * (monomials in z's channels), mixed into the operands `out`.
+// z: slots, left as the pre-activations of the orbit's neurons in the order of its slots, with what is kept in place of
+// the value. h_c = sum_k a^(k)(z + bias) * (monomials in z's channels), mixed into the operands `out`.
 template <class T, class R>
 void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const T* bias, T* out) {
   for_orbits<R>(orbits, [&](const psinn::Orbit& orbit, auto size) {
@@ -231,11 +242,12 @@ void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const 
         PSINN_UNROLL
         for (int j = 0; j < SIZE; ++j) {
           zs[j][0] += bias ? bias[orbit.neuron[j] + k] : T(0);
+          Vec<T> kept;
           if constexpr (is_shared<R, SIZE>)
-            shared_forward<T, R>(zs[j], hs[j]);
+            kept = shared_forward<T, R>(orbits.activation, zs[j], hs[j]);
           else
-            jet_forward<T, R>(zs[j], hs[j]);
-          store<T>(slots[j] + s * L, hs[j][0]);
+            kept = jet_forward<T, R>(orbits.activation, zs[j], hs[j]);
+          store<T>(slots[j] + s * L, kept);
         }
         store_operands<T, SIZE, R::capacity>(orbit, first, n, width, hs, operands, s * L);
       }
@@ -266,9 +278,9 @@ void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, const 
           PSINN_UNROLL_CHANNELS
           for (int c = 0; c < n; ++c) zs[c] = load<T>(slots[j] + s * L + c * width);
           if constexpr (is_shared<R, SIZE>)
-            shared_adjoint<T, R>(zs, hs[j], out);
+            shared_adjoint<T, R>(orbits.activation, zs, hs[j], out);
           else
-            jet_adjoint<T, R>(zs, hs[j], out);
+            jet_adjoint<T, R>(orbits.activation, zs, hs[j], out);
           T* sum = bias_bar + (orbit.neuron[j] + k) * L;
           store<T>(sum, load<T>(sum) + out[0]);
           if (value_bar) store<T>(value_bar + static_cast<psinn::Index>(orbit.neuron[j] + k) * width + s * L, out[0]);

@@ -1,7 +1,8 @@
-// tanh of a jet and its adjoint for channel sets that are not known at compile time, by the recurrence of
-// kernels/language/recurrence.py: rows of products of two numbers. A block of neurons goes through each row together,
+// The activation of a jet and its adjoint for channel sets that are not known at compile time. tanh goes by the recurrence
+// of kernels/language/recurrence.py: rows of products of two numbers. A block of neurons goes through each row together,
 // which hides what reading the row costs, and works where the numbers lie: z, h and their adjoints in the panel, the
-// slopes in a memory of its own, where an orbit's h go, too, if its operands are not its outputs.
+// slopes in a memory of its own, where an orbit's h go, too, if its operands are not its outputs. Other activations go by
+// the chain rule's parts.
 #pragma once
 
 #include "activation.h"
@@ -51,6 +52,7 @@ struct Block {
   const psinn::Orbit& orbit;
   T* memory;
   int k, s;
+  psinn::Activation kind;
   Index n = rule.channels(), first = rule.first(), width = rule.sub() * L, stride = n * width;
   bool in_place = first == 0 && is_direct(orbit);  // h and its adjoint lie in the operands' rows
 
@@ -67,11 +69,14 @@ struct Block {
       T *own = rows(z, orbit.slot, j), *h = in_place ? rows(out, orbit.operand, j) : plane(2 + j);
       PSINN_UNROLL
       for (int r = 0; r < REPEATS; ++r) {
-        const Vec<T> t = tanh<T>(load<T>(own + r * stride) + (bias ? bias[orbit.neuron[j] + k + r] : T(0)));
-        store<T>(own + r * stride, t);
-        store<T>(h + r * stride, t);
+        const Vec<T> kept = keep<T>(kind, load<T>(own + r * stride) + (bias ? bias[orbit.neuron[j] + k + r] : T(0)));
+        store<T>(own + r * stride, kept);
+        store<T>(h + r * stride, kept);
       }
-      run_forward(own, h, false);
+      if (kind == psinn::Activation::tanh)
+        run_forward(own, h, false);
+      else
+        for (int r = 0; r < REPEATS; ++r) by_parts(own + r * stride, h + r * stride);
     }
     if (in_place) return;
     for_operands(out, [&](T* const(&to)[SIZE], int at, int c) {
@@ -89,7 +94,10 @@ struct Block {
     for (int j = 0; j < SIZE; ++j) {
       T* own = rows(z, orbit.slot, j);
       T* h_bar = in_place ? rows(out_bar, orbit.operand, j) : plane(2 + SIZE + j);
-      run_adjoint(own, has_outputs ? const_cast<T*>(rows(out, orbit.operand, j)) : plane(2 + j), h_bar, has_outputs);
+      if (kind == psinn::Activation::tanh)
+        run_adjoint(own, has_outputs ? const_cast<T*>(rows(out, orbit.operand, j)) : plane(2 + j), h_bar, has_outputs);
+      else
+        for (int r = 0; r < REPEATS; ++r) by_parts_adjoint(own + r * stride, h_bar + r * stride);
       PSINN_UNROLL
       for (int r = 0; r < REPEATS; ++r) {
         const Index neuron = orbit.neuron[j] + k + r;
@@ -103,6 +111,52 @@ struct Block {
 
  private:
   using Numbers = T* [6 * MOST_CHANNELS];
+
+  // Without a recurrence: h_c = sum_k a^(k)(z) (the monomials of part k), one neuron after the other.
+  void by_parts(const T* z, T* h) const {
+    const Rules& rules = rule.rules;
+    Vec<T> f[MOST_ORDER + 2] = {};
+    derivatives_of<T>(kind, load<T>(z), rules.order, f);
+    store<T>(h, f[0]);
+    for (Index c = 1; c < n; ++c) store<T>(h + c * width, f[1] * load<T>(z + c * width));
+    for (int p = 0; p < rules.n_parts; ++p) {
+      const Part& part = rules.parts[p];
+      T* own = h + part.channel * width;
+      store<T>(own, load<T>(own) + f[part.order] * sum_of(rules, part.first, part.last, z));
+    }
+  }
+
+  // The adjoints of z take its place.
+  void by_parts_adjoint(T* z, const T* h_bar) const {
+    const Rules& rules = rule.rules;
+    Vec<T> f[MOST_ORDER + 2] = {}, z_bar[MOST_CHANNELS] = {};
+    derivatives_of<T>(kind, load<T>(z), rules.order + 1, f);
+    Vec<T> weighted{};
+    for (Index c = 0; c < n; ++c) z_bar[c] = f[1] * load<T>(h_bar + c * width);
+    for (Index c = 1; c < n; ++c) weighted += load<T>(z + c * width) * load<T>(h_bar + c * width);
+    z_bar[0] += f[2] * weighted;
+    for (int p = 0; p < rules.n_parts; ++p) {
+      const Part& part = rules.parts[p];
+      const Vec<T> c_bar = load<T>(h_bar + part.channel * width), common = f[part.order] * c_bar;
+      z_bar[0] += f[part.order + 1] * (c_bar * sum_of(rules, part.first, part.last, z));
+      for (int i = part.partial_first; i < part.partial_last; ++i) {
+        const Partial& partial = rules.partials[i];
+        z_bar[partial.b] += common * sum_of(rules, partial.first, partial.last, z);
+      }
+    }
+    for (Index c = 0; c < n; ++c) store<T>(z + c * width, z_bar[c]);
+  }
+
+  Vec<T> sum_of(const Rules& rules, int first, int last, const T* z) const {
+    Vec<T> sum{};
+    for (int m = first; m < last; ++m) {
+      const Monomial& own = rules.monomials[m];
+      Vec<T> value = broadcast<T>(static_cast<T>(own.coefficient));
+      for (int i = 0; i < own.n_factors; ++i) value *= load<T>(z + own.factors[i] * width);
+      sum += value;
+    }
+    return sum;
+  }
 
   // z and h lie in rows of all channels, tanh in place of the value of z.
   void run_forward(T* z, T* h, bool has_outputs) const {
@@ -181,17 +235,18 @@ struct Block {
 
 // action(block) for the neurons of an orbit from repetition k on, REPEATS at a time, the rest in smaller blocks.
 template <class T, int SIZE, int REPEATS, class Action>
-PSINN_INLINE void for_repeats(const AnyRule& rule, const psinn::Orbit& orbit, int k, int s, const Action& action) {
+PSINN_INLINE void for_repeats(const AnyRule& rule, const psinn::Orbit& orbit, psinn::Activation kind, int k, int s, const Action& action) {
   for (; k + REPEATS <= orbit.repeat; k += REPEATS)
-    action(Block<T, SIZE, REPEATS>{rule, orbit, static_cast<T*>(rule.block), k, s});
-  if constexpr (REPEATS > 1) for_repeats<T, SIZE, REPEATS / 2>(rule, orbit, k, s, action);
+    action(Block<T, SIZE, REPEATS>{rule, orbit, static_cast<T*>(rule.block), k, s, kind});
+  if constexpr (REPEATS > 1) for_repeats<T, SIZE, REPEATS / 2>(rule, orbit, kind, k, s, action);
 }
 
 template <class T, class Action>
 void for_blocks(const AnyRule& rule, const psinn::Orbits& orbits, const Action& action) {
   for_orbits(orbits, [&](const psinn::Orbit& orbit, auto size) {
     constexpr int SIZE = decltype(size)::value;
-    for (int s = 0; s < rule.sub(); ++s) for_repeats<T, SIZE, repeats_per_block(SIZE)>(rule, orbit, 0, s, action);
+    for (int s = 0; s < rule.sub(); ++s)
+      for_repeats<T, SIZE, repeats_per_block(SIZE)>(rule, orbit, orbits.activation, 0, s, action);
   });
 }
 

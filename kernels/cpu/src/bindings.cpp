@@ -108,6 +108,7 @@ std::unique_ptr<Model> make_model(const py::dict& given) {
   spec.width0 = given["width0"].cast<int>();
   spec.weight0 = given["weight0"].cast<Index>();
   spec.bias0 = given["bias0"].cast<Index>();
+  spec.activation = static_cast<Activation>(given["activation"].cast<int>());
   spec.orbits0 = orbits_of(given["orbits"]);
   spec.expansion = sparse_of(given["expansion"].cast<py::tuple>());
   for (const py::handle fold : given["folds"].cast<py::list>()) {

@@ -5,6 +5,8 @@
 
 namespace psinn {
 
+#include "activations.h"
+
 using Index = std::int64_t;
 
 // All derivatives to order 4 in 4 inputs, and the Laplacians over all sets of axes.
@@ -58,6 +60,7 @@ struct Orbit {
 struct Orbits {
   int count;
   const Orbit* items;
+  Activation activation;
 };
 
 // An affine layer behind a hidden one (the first layer has its own form). `once`: every row is the output of exactly
@@ -114,7 +117,7 @@ struct RecurrenceRow {
   int first, last;  // products
 };
 
-// The chain rule h = tanh(z) for a channel set; see kernels/language/channels.py, which computes it.
+// The chain rule h = a(z) for a channel set; see kernels/language/channels.py, which computes it.
 struct Rules {
   int n_channels, order, n_parts, n_leading, n_units;
   const int* orders;   // per channel

@@ -1,6 +1,6 @@
 // The first layer: z = A x + b. Its first derivatives are the columns of A, the same at all points, and its higher ones
-// vanish, so h_c = tanh^(|c|)(z) * power_c with power_c a polynomial in the columns of A. In a network of one layer
-// tanh is left out.
+// vanish, so h_c = a^(|c|)(z) * power_c with power_c a polynomial in the columns of A. In a network of one layer
+// the activation is left out.
 #pragma once
 
 #include "any_activation.h"
@@ -11,12 +11,12 @@ using psinn::Index;
 using psinn::Network;
 
 template <class T, bool LINEAR>
-PSINN_INLINE void first_derivatives(Vec<T> z, int order, Vec<T>* f) {
+PSINN_INLINE void first_derivatives(psinn::Activation kind, Vec<T> z, int order, Vec<T>* f) {
   if constexpr (LINEAR) {
     f[0] = z;
     for (int k = 1; k <= order; ++k) f[k] = broadcast<T>(T(k == 1));
   } else {
-    tanh_derivatives<T>(z, order, f);
+    derivatives_of<T>(kind, z, order, f);
   }
 }
 
@@ -38,10 +38,11 @@ PSINN_INLINE void with_inputs(const R&, const Network<T>& net, const Action& act
   });
 }
 
-// x: (d, sub) vectors; t: (width, sub), kept for the adjoint; out: operands, rows of (channels - first, sub).
+// x: (d, sub) vectors; t: (width, sub), what is kept for the adjoint; out: operands, rows of (channels - first, sub).
 template <class T, class R>
 void first_forward(const R& rule, const Network<T>& net, const T* w, const T* powers, const T* x, T* t, T* out) {
   const bool linear = !R::fixed && net.n_layers == 1;
+  const psinn::Activation kind = net.orbits0.activation;
   for_orbits(net.orbits0, [&](const psinn::Orbit& orbit, auto size) {
     constexpr int L = LANES<T>, SIZE = decltype(size)::value;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
@@ -58,19 +59,19 @@ void first_forward(const R& rule, const Network<T>& net, const T* w, const T* po
           Vec<T> z = broadcast<T>(net.bias0 < 0 ? T(0) : w[net.bias0 + row]), f[MOST_ORDER + 2];
           for (int i = 0; i < net.d_in; ++i) z += a[i] * load<T>(x + i * width + s * L);
           if (linear) {
-            first_derivatives<T, true>(z, rule.order(), f);
+            first_derivatives<T, true>(kind, z, rule.order(), f);
           } else {
-            z = tanh<T>(z);
-            first_derivatives<T, false>(z, rule.order(), f);
+            z = keep<T>(kind, z);
+            first_derivatives<T, false>(kind, z, rule.order(), f);
           }
           store<T>(t + static_cast<Index>(row) * width + s * L, z);
           if (!R::fixed && SIZE == 1 && is_direct(orbit)) {
             for (int c = first; c < n; ++c)
-              store<T>(operands[j] + s * L + (c - first) * width, c ? f[rule.orders(c)] * power[c] : z);
+              store<T>(operands[j] + s * L + (c - first) * width, c ? f[rule.orders(c)] * power[c] : f[0]);
             continue;
           }
           PSINN_UNROLL
-          for (int c = first; c < n; ++c) hs[j][c] = c ? f[rule.orders(c)] * power[c] : z;
+          for (int c = first; c < n; ++c) hs[j][c] = c ? f[rule.orders(c)] * power[c] : f[0];
         }
         if (R::fixed || SIZE > 1 || !is_direct(orbit))
           store_operands<T, SIZE, R::capacity>(orbit, first, n, width, hs, operands, s * L);
@@ -123,7 +124,7 @@ void first_adjoint(const R& rule, const Network<T>& net, const T* w, const T* po
       for (int p = 0; p < count; ++p)
         for (int s = 0; s < sub; ++s) {
           Vec<T> f[MOST_ORDER + 2], z_bar{};
-          first_derivatives<T, linear>(load<T>(t + p * t_step + (static_cast<Index>(row) * sub + s) * L), rule.order() + 1, f);
+          first_derivatives<T, linear>(net.orbits0.activation, load<T>(t + p * t_step + (static_cast<Index>(row) * sub + s) * L), rule.order() + 1, f);
           const T* hp = h_bar + p * h_step + (static_cast<Index>(row) * (n - first) * sub + s) * L;
           PSINN_UNROLL
           for (int c = first; c < n; ++c) {

@@ -77,7 +77,55 @@ bool covered_once(int rows, const std::vector<Product>& products, bool out) {
   return std::all_of(count.begin(), count.end(), [](int n) { return n == 1; });
 }
 
-Orbits orbits_of(const std::vector<Orbit>& list) { return {static_cast<int>(list.size()), list.data()}; }
+Orbits orbits_of(const std::vector<Orbit>& list, Activation activation) {
+  return {static_cast<int>(list.size()), list.data(), activation};
+}
+
+// The activations' formulas for single numbers.
+namespace one {
+template <class T>
+T tanh(T x) {
+  return std::tanh(x);
+}
+template <class T>
+T sin(T x) {
+  return std::sin(x);
+}
+template <class T>
+T cos(T x) {
+  return std::cos(x);
+}
+template <class T>
+T exp(T x) {
+  return std::exp(x);
+}
+template <class T>
+T erf(T x) {
+  return std::erf(x);
+}
+template <class T>
+T sigmoid(T x) {
+  const T e = std::exp(-std::fabs(x));
+  return (x < 0 ? e : T(1)) / (T(1) + e);
+}
+template <class T>
+T softplus(T x) {
+  return (x > 0 ? x : T(0)) + std::log1p(std::exp(-std::fabs(x)));
+}
+#define PSINN_FORMULAS
+#define PSINN_INLINE inline
+#include "activations.h"
+#undef PSINN_FORMULAS
+
+struct ValueAndSlope {
+  double value, slope;
+};
+ValueAndSlope activated(Activation kind, double z) {
+  double f[2];
+  derivatives<double>(kind, keep<double>(kind, z), 1, f);
+  return {f[0], f[1]};
+}
+}  // namespace one
 
 }  // namespace
 
@@ -100,7 +148,7 @@ NetworkOf<T>::NetworkOf(const NetworkSpec& spec) {
     layer.slots_once = covered_once(own.n_slots, own.products, true);
     layer.operands_once = covered_once(own.n_operands, own.products, false);
     layer.bias = own.bias;
-    layer.orbits = orbits_of(own.orbits);
+    layer.orbits = orbits_of(own.orbits, spec.activation);
     if (own.pre) {
       const Sparse back = own.pre->transposed();
       layer.pre = add(own.pre.get());
@@ -120,7 +168,7 @@ NetworkOf<T>::NetworkOf(const NetworkSpec& spec) {
     layers_.push_back(layer);
   }
   view = {spec.d_in, spec.d_out, static_cast<int>(spec.layers.size()) + 1, spec.width0, spec.weight0, spec.bias0,
-          orbits_of(spec.orbits0), layers_.data(), spec.expansion.n_rows, n_packed, n_gradient, widest};
+          orbits_of(spec.orbits0, spec.activation), layers_.data(), spec.expansion.n_rows, n_packed, n_gradient, widest};
 }
 
 Model::Model(NetworkSpec given) : spec(std::move(given)), transposed_(spec.expansion.transposed()) {
@@ -175,15 +223,16 @@ void Model::expand(const T* theta, T* w) const {
       w[r] = sum;
     }
   }
-  for (const Fold& fold : spec.folds) w[fold.bias] += w[fold.weight] * std::tanh(w[fold.constant]);
+  for (const Fold& fold : spec.folds)
+    w[fold.bias] += w[fold.weight] * static_cast<T>(one::activated(spec.activation, static_cast<double>(w[fold.constant])).value);
 }
 
 template <class T>
 void Model::pull_back(const T* w, double* w_bar, double* theta_bar) const {
   for (auto fold = spec.folds.rbegin(); fold != spec.folds.rend(); ++fold) {
-    const double t = std::tanh(static_cast<double>(w[fold->constant]));
-    w_bar[fold->weight] += t * w_bar[fold->bias];
-    w_bar[fold->constant] += (1 - t * t) * static_cast<double>(w[fold->weight]) * w_bar[fold->bias];
+    const auto [value, slope] = one::activated(spec.activation, static_cast<double>(w[fold->constant]));
+    w_bar[fold->weight] += value * w_bar[fold->bias];
+    w_bar[fold->constant] += slope * static_cast<double>(w[fold->weight]) * w_bar[fold->bias];
   }
   if (identity_) {
     std::copy(w_bar, w_bar + n_w(), theta_bar);
@@ -205,10 +254,10 @@ Sparse Model::point_map(const T* w) const {
   for (Index r = 0; r < e.n_rows; ++r)
     for (Index k = e.start[r]; k < e.start[r + 1]; ++k) rows[static_cast<std::size_t>(r)][e.column[k]] += e.value[k];
   for (const Fold& fold : spec.folds) {
-    const double t = std::tanh(static_cast<double>(w[fold.constant]));
+    const auto [t, derivative] = one::activated(spec.activation, static_cast<double>(w[fold.constant]));
     auto& to = rows[static_cast<std::size_t>(fold.bias)];
     for (const auto& [column, value] : rows[static_cast<std::size_t>(fold.weight)]) to[column] += t * value;
-    const double slope = (1 - t * t) * static_cast<double>(w[fold.weight]);
+    const double slope = derivative * static_cast<double>(w[fold.weight]);
     for (const auto& [column, value] : rows[static_cast<std::size_t>(fold.constant)]) to[column] += slope * value;
   }
   std::vector<Index> row, column;

@@ -22,7 +22,7 @@ struct Sparse {
   Sparse transposed() const;
 };
 
-// w[bias] += w[weight] * tanh(w[constant]): neurons that are constant (kernels/network/plan.py).
+// w[bias] += w[weight] * a(w[constant]): neurons that are constant (kernels/network/plan.py).
 struct Fold {
   Index bias, weight, constant;
 };
@@ -42,6 +42,7 @@ struct NetworkSpec {
   std::vector<LayerSpec> layers;
   Sparse expansion;
   std::vector<Fold> folds;
+  Activation activation;
 };
 
 template <class T>

@@ -358,9 +358,9 @@ struct Range {
       Vec<T> f[MOST_ORDER + 2], z_bar{}, power_bar[MOST_CHANNELS] = {}, a_bar[4] = {};
       const Vec<T> t = load<T>(tile.t(q) + (static_cast<Index>(row) * at.sub + s) * L);
       if (linear)
-        first_derivatives<T, true>(t, term.rules->order + 1, f);
+        first_derivatives<T, true>(net.orbits0.activation, t, term.rules->order + 1, f);
       else
-        first_derivatives<T, false>(t, term.rules->order + 1, f);
+        first_derivatives<T, false>(net.orbits0.activation, t, term.rules->order + 1, f);
       for (int c = first; c < n; ++c) {
         const Vec<T> h = load<T>(tile.h_bar(q) + ((static_cast<Index>(row) * (n - first) + c - first) * at.sub + s) * L);
         const int k = term.rules->orders[c];

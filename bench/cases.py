@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from psinn_fast.kernels.contract import Term
-from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.mlp import MLP, PsiMLP
 from psinn_fast.networks.structure import Structure
 from psinn_fast.problems import get_problem
 
@@ -35,7 +35,7 @@ class Case:
 
     def network(self) -> PsiMLP:
         """The initial weights, the same for every peer."""
-        net = TanhMLP(self.layers, seed=0) if self.structure is None else PsiMLP(self.structure, seed=0)
+        net = MLP(self.layers, seed=0) if self.structure is None else PsiMLP(self.structure, seed=0)
         # Twice the usual size: there the residual's gradient is as large as the edges', not a hundredth of it,
         # so that an error in either shows.
         with torch.no_grad():

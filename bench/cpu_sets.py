@@ -11,7 +11,7 @@ from torch import Tensor
 
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.language.channels import Channel, ChannelSet, Laplacian
-from psinn_fast.networks.mlp import TanhMLP
+from psinn_fast.networks.mlp import MLP
 
 from .cases import Case
 from .check import WrongPeer
@@ -88,7 +88,7 @@ def _measure(width: int, settings: Settings) -> Row:
 def _backward(width: int, points: int, channels: ChannelSet, backend: str) -> Callable[[], None]:
     """Jets and their adjoint, which is what a training step costs; checked against the reference backend in float64."""
     d, generator = channels.n_inputs, torch.Generator().manual_seed(0)
-    net = TanhMLP([d, width, width, width, 1], seed=0)
+    net = MLP([d, width, width, width, 1], seed=0)
     x = torch.rand(points, d, generator=generator) * 2 - 1
     grad = torch.randn(points, len(channels), 1, generator=generator)
     theta = net.theta.detach()

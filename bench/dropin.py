@@ -3,7 +3,7 @@
 One Adam step on mean (u_xx + u_yy)^2, or mean (lap lap u)^2, at points that require grad, by
 
 - sequential: nn.Sequential (of the expanded sizes where weights are tied) and nested torch.autograd.grad;
-- layer: the same code with `TanhMLP` or `PsiMLP`;
+- layer: the same code with `MLP` or `PsiMLP`;
 - derivatives: `pf.derivatives`, loss.backward(), torch.optim.Adam;
 - fuse: the code of ``layer``, fused by `pf.fuse`, in the same loop of torch;
 - fuse and fit: steps as `pf.fit` takes them of the same fused loss;
@@ -55,7 +55,7 @@ class Dropin:
 
     def network(self) -> pf.PsiMLP:
         if not self.is_tied:
-            return pf.TanhMLP(self.layers, seed=0)
+            return pf.MLP(self.layers, seed=0)
         even = pf.Symmetry(pf.SignedPermutation.flip(2, 1), (1,))
         hidden = self.layers[1:-1]
         return pf.PsiMLP(pf.structure_from_group([even], hidden=(1,) * len(hidden)), width=hidden[0] // 2, seed=0)

@@ -113,9 +113,9 @@ def contestants(problem: pf.Problem) -> tuple[dict[str, Step], dict[str, float]]
     steps: dict[str, Step] = {}
     errors: dict[str, float] = {}
     for sizes in (PINN, psi.structure.layer_sizes):
-        name, net = "-".join(map(str, sizes)), pf.TanhMLP(sizes, seed=0)
+        name, net = "-".join(map(str, sizes)), pf.MLP(sizes, seed=0)
         expected = Expected.of(NestedFlowStep(net.double().to_sequential(), problem, torch.float64))
-        net = pf.TanhMLP(sizes, seed=0)
+        net = pf.MLP(sizes, seed=0)
         for way, step in (("nested", NestedFlowStep(net.to_sequential(), problem)), ("ours", ours(net, problem))):
             steps[f"{way} {name}"] = step
             errors[f"{way} {name}"] = compare(step, expected, f"{way} {name}")

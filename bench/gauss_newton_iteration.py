@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from psinn_fast import PsiMLP, TanhMLP, get_problem
+from psinn_fast import MLP, PsiMLP, get_problem
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import Term
 from psinn_fast.training.least_squares import linearise
@@ -31,7 +31,7 @@ def run(settings: Settings) -> list[Row]:
     problem = get_problem("laplace")
     assert problem.recipe.structure is not None
     psi = PsiMLP(problem.recipe.structure, 8, seed=0, dtype=torch.float64)
-    dense = TanhMLP(psi.structure.layer_sizes, seed=0, dtype=torch.float64)
+    dense = MLP(psi.structure.layer_sizes, seed=0, dtype=torch.float64)
     term = thinned(problem.terms(torch.float64)[0], settings.points(10_201))
     runs = {"psi": _ours(psi, term, settings.backend), "dense": _ours(dense, term, settings.backend)}
     runs["torch.func"] = _torch_func(psi, term)

@@ -128,7 +128,7 @@ class Hard(nn.Module):
 
     def __init__(self, sizes: Sequence[int]) -> None:
         super().__init__()
-        self.net = pf.TanhMLP(sizes, seed=0).to_sequential()
+        self.net = pf.MLP(sizes, seed=0).to_sequential()
 
     def forward(self, x: Tensor) -> Tensor:
         return (1 - x * x).prod(-1, keepdim=True) * self.net(x)

@@ -13,7 +13,7 @@ import torch
 
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.cpu.extension import native
-from psinn_fast.networks.mlp import TanhMLP
+from psinn_fast.networks.mlp import MLP
 from psinn_fast.problems import get_problem
 
 from .peers import TrainStep
@@ -75,7 +75,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     native()  # the library itself is not the call's memory
-    net = TanhMLP(options.layers, seed=0)
+    net = MLP(options.layers, seed=0)
     program = get_problem("laplace").terms()[0].program
     points = torch.rand(1, max(options.points), 2, generator=torch.Generator().manual_seed(0)) * 2 - 1
     columns = points.new_empty(points.shape[1], program.n_columns)

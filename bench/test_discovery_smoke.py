@@ -45,7 +45,7 @@ def test_smoke_the_exact_solution_has_the_group_and_no_more(case: Case) -> None:
 def test_smoke_the_exact_solution_solves_the_problem(case: Case) -> None:
     problem = case.make()
     sizes = (len(problem.pde.coords), 10, 10, len(problem.pde.fields))
-    net = pf.TanhMLP(sizes, seed=0, dtype=torch.float64)
+    net = pf.MLP(sizes, seed=0, dtype=torch.float64)
     pf.fit(problem, net, pf.GaussNewton(steps=60))
     assert coarse_relative_l2(problem)(net) < 0.02
 

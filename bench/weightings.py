@@ -116,7 +116,7 @@ def run(problem: str, weighting: str, scaling: str | None, seed: int, *, steps: 
 def cost(problem: pf.Problem) -> list[Row]:
     """Of an update of each weighting, and of a step on the terms that it makes, in steps without it."""
     torch.set_num_threads(1)
-    net, engine, none = pf.TanhMLP(LAYERS, seed=1), pf.get_backend(), torch.empty(0)
+    net, engine, none = pf.MLP(LAYERS, seed=1), pf.get_backend(), torch.empty(0)
     terms, weights = problem.terms(), problem.weights()
     state = AdamState(net.theta.detach().clone(), none, 1e-4)
     weighed = [

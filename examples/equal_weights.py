@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from psinn_fast import PDE, Box, Data, Problem, PsiMLP, Regularizer, TanhMLP, get_backend
+from psinn_fast import MLP, PDE, Box, Data, Problem, PsiMLP, Regularizer, get_backend
 from psinn_fast.kernels.contract import Term
 
 from .common import NONE, new_figure, parser, save
@@ -102,7 +102,7 @@ def inputs_in_known_roles(strength: float, seed: int, steps: int) -> Decay:
     points = np.stack([line, line, -line], 1)
     values = np.sin(math.pi * line) * np.exp(line / 2)
     terms = Problem("roles", PDE("p q r", "u", lambda u: u), box, [Data(points, u=values)]).terms(torch.float64)
-    net = TanhMLP((3, 8, 8, 1), seed=seed, dtype=torch.float64)
+    net = MLP((3, 8, 8, 1), seed=seed, dtype=torch.float64)
     norms: list[float] = []
     equal: list[float] = []
     opposite: list[float] = []
@@ -131,7 +131,7 @@ def neurons_in_known_roles(strength: float, seed: int, steps: int, rows: int = 2
         return np.asarray(sum(c * np.tanh(a * x + b * y + d) for a, b, d, c in (PLUS, MINUS)))
 
     terms = Problem("roles", PDE("x y", "u", lambda u: u), box, [Data(box.grid(9), u=target)]).terms(torch.float64)
-    net = TanhMLP((2, 4, 1), dtype=torch.float64)
+    net = MLP((2, 4, 1), dtype=torch.float64)
     rng, signs = np.random.default_rng(seed), np.array([1.0, -1.0, 1.0, -1.0])[:, None]
     start = signs * np.array([PLUS, PLUS, MINUS, MINUS]) * [1, 1, 1, 0.5] * (1 + 0.3 * rng.uniform(-1, 1, (4, 4)))
     first = (torch.from_numpy(start[:, :2]), torch.from_numpy(start[:, 2]))

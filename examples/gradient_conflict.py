@@ -19,7 +19,7 @@ from statistics import median
 import numpy as np
 import torch
 
-from psinn_fast import Dirichlet, Problem, PsiMLP, Regularizer, Residual, TanhMLP, get_backend, get_problem
+from psinn_fast import MLP, Dirichlet, Problem, PsiMLP, Regularizer, Residual, get_backend, get_problem
 from psinn_fast.discovery.student import imitation
 from psinn_fast.kernels.contract import AdamState
 from psinn_fast.training.metrics import coarse_relative_l2, evaluate
@@ -67,7 +67,7 @@ def train(task: Problem, kind: str, strength: float, seed: int, steps: int, iter
 
     Without a penalty, angles are to the L2 norm's gradient: the penalty that would be there.
     """
-    net, terms, weights = TanhMLP(LAYERS, seed=seed), task.terms(), task.weights()
+    net, terms, weights = MLP(LAYERS, seed=seed), task.terms(), task.weights()
     run = Run(kind, strength, seed, net)
     like = Regularizer(kind if kind in KINDS else "l2", strength or PAPER)
     penalty = like if kind in KINDS else None

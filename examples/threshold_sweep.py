@@ -21,13 +21,13 @@ import torch
 
 from bench.discovery_problems import BY_NAME
 from psinn_fast import (
+    MLP,
     DiscoveryError,
     GaussNewton,
     Problem,
     PsiMLP,
     Structure,
     StudentSettings,
-    TanhMLP,
     fit,
     get_problem,
 )
@@ -86,7 +86,7 @@ def described(name: str, problem: Problem, threshold: float | str, structure: St
 
 def sweep(name: str, problem: Problem, quick: bool, seeds: int, iterations: int) -> list[Row]:
     """One row per threshold, by ascending threshold, the automatic one last."""
-    teacher = TanhMLP(DENSE, seed=0, dtype=torch.float64)
+    teacher = MLP(DENSE, seed=0, dtype=torch.float64)
     fit(problem, teacher, GaussNewton(steps=2 if quick else 150))
     settings = StudentSettings((4, 4), grid=9, starts=1, steps=20) if quick else StudentSettings((8, 8, 8), starts=4)
     distilled = distil(problem, teacher, settings=settings)

@@ -34,13 +34,14 @@ from .kernels.language.regularizer import Regularizer
 from .kernels.network.symbols import SymbolLayer
 from .language.calculus import div, grad, lap
 from .networks.accelerate import Acceleration, accelerate, restore
+from .networks.activations import Sine
 from .networks.derivatives import Derivatives, derivatives
 from .networks.direct_sum import direct_sum
 from .networks.equivariant import layer_from_group
 from .networks.groups import SignedPermutation, Symmetry, structure_from_group
 from .networks.layered import LayeredMLP, by_layers
 from .networks.linear import PsiLinear
-from .networks.mlp import PsiMLP, TanhMLP
+from .networks.mlp import MLP, PsiMLP
 from .networks.published import published_structure
 from .networks.structure import Structure
 from .pipeline import run_pipeline
@@ -99,6 +100,7 @@ from .training import (
 
 __all__ = [
     "LBFGS",
+    "MLP",
     "NTK",
     "PDE",
     "Acceleration",
@@ -163,13 +165,13 @@ __all__ = [
     "SelfAdaptive",
     "Setup",
     "SignedPermutation",
+    "Sine",
     "Solution",
     "Structure",
     "StudentSettings",
     "SymbolLayer",
     "Symmetry",
     "Table",
-    "TanhMLP",
     "TensorBoard",
     "TorchOptimizer",
     "TraceBalance",

@@ -12,8 +12,9 @@ from .devices import named_device
 from .kernels import checks, get_backend
 from .kernels.contract.precision import IEEE, check_precision
 from .kernels.errors import InputError, short
+from .kernels.language.activations import activation_of
 from .networks.groups import structure_from_group
-from .networks.mlp import PsiMLP, TanhMLP
+from .networks.mlp import MLP, PsiMLP
 from .networks.structure import Structure, check_layer_sizes
 from .problem.problem import Problem
 from .problems import as_problem
@@ -31,7 +32,7 @@ class Network:
     """Which network to build for a problem.
 
     Args:
-        method: ``"pinn"``: a dense `TanhMLP`; ``"pinn-post"``: the same network made symmetric by summing it over the
+        method: ``"pinn"``: a dense `MLP`; ``"pinn-post"``: the same network made symmetric by summing it over the
             problem's known symmetries; ``"psi"``: a `PsiMLP`.
         layers: sizes of the dense network, inputs first; None takes the problem's.
         structure: for ``"psi"``; None takes the problem's published one.
@@ -39,6 +40,7 @@ class Network:
         dtype: ``"float32"`` or ``"float64"``, or the types themselves; None: float32 where optimiser and problem can
             do with it, else float64.
         device: where the network is trained: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        activation: "tanh", "sin", "silu", "gelu" or "softplus"; None is tanh, or the structure's.
         precision: of products in float32, as for `PsiMLP`: the network's, and of training where `Options` say nothing.
 
     Raises:
@@ -52,6 +54,7 @@ class Network:
     dtype: torch.dtype | str | None = None
     device: torch.device | str = "cpu"
     precision: str = IEEE
+    activation: str | None = None
 
     def __post_init__(self) -> None:
         checks.choice("method", self.method, METHODS)
@@ -65,6 +68,8 @@ class Network:
             "device": named_device(self.device),
         }
         check_precision(self.precision, checked["dtype"])
+        if self.activation is not None:
+            activation_of(self.activation)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if self.structure is not None and not isinstance(self.structure, Structure):
@@ -146,8 +151,10 @@ def build_network(
         given = chosen.structure or problem.recipe.structure
         assert given is not None
         structure = given.with_width(chosen.width or default_width(problem, given, by_newton))
+    if chosen.activation is not None:
+        structure = structure.with_activation(chosen.activation)
     structure, start = scaled(structure, problem) if scaling else (structure, ())
-    kind = TanhMLP if chosen.method == "pinn" else PsiMLP
+    kind = MLP if chosen.method == "pinn" else PsiMLP
     dtype = torch.float32 if chosen.dtype is None else chosen.dtype
     net = kind(structure, start=start, seed=seed, dtype=dtype, device=chosen.device, precision=chosen.precision)
     trained = in_natural_units(problem, natural_scales(problem)) if scaling else problem

@@ -59,7 +59,7 @@ def subjects(folder: Path) -> list[Subject]:
     found = []
     for structure in (burgers_odd(), pf.Structure.dense([2, 4, 1]), _centred()):
         found.append(Subject("structure", (structure.to_json() + "\n").encode(), _read_structure))
-    for net in (pf.TanhMLP([2, 4, 1], seed=0), pf.PsiMLP(_centred(), 2, seed=0, dtype=torch.float64)):
+    for net in (pf.MLP([2, 4, 1], seed=0), pf.PsiMLP(_centred(), 2, seed=0, dtype=torch.float64)):
         path = folder / "w.safetensors"
         pf.save_network(path, net, {"nu": 0.1})
         found.append(Subject("weights", path.read_bytes(), _read_weights))
@@ -230,7 +230,7 @@ def _train(schedule: Any, path: Path, resume: bool) -> object:
     conditions = [pf.Residual(box.grid(31)), pf.Dirichlet(box.face("x", "low", 2), u=0.0)]
     pde = pf.PDE("x", "u", lambda u, a: u.xx + a * u - 1, unknown={"a": 0.5})
     problem = pf.Problem("rod", pde, box, conditions)
-    net = pf.TanhMLP([1, 3, 1], seed=0, dtype=torch.float64)
+    net = pf.MLP([1, 3, 1], seed=0, dtype=torch.float64)
     return pf.fit(problem, net, schedule, checkpoint=path, options=pf.Options(backend="reference", resume=resume))
 
 

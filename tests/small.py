@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -23,7 +24,6 @@ from psinn_fast import (
     SignedPermutation,
     Solution,
     Symmetry,
-    TanhMLP,
     Tuning,
 )
 from psinn_fast.networks.published import laplace_even
@@ -42,8 +42,8 @@ def small_laplace(n: int = 11) -> Problem:
     )
 
 
-def network(seed: int = 1) -> TanhMLP:
-    return TanhMLP([2, 8, 8, 1], seed=seed, dtype=torch.float64)
+def network(seed: int = 1) -> MLP:
+    return MLP([2, 8, 8, 1], seed=seed, dtype=torch.float64)
 
 
 def decay(start: float = 0.5, **settings: Any) -> Problem:

@@ -12,9 +12,9 @@ import torch
 from helpers import refused
 from small import small_laplace
 
-from psinn_fast import LBFGS, Adam, Network, Options, StudentSettings, TanhMLP, discover, fit, run_pipeline
+from psinn_fast import LBFGS, MLP, Adam, Network, Options, StudentSettings, discover, fit, run_pipeline
 
-NET = TanhMLP([2, 3, 1], seed=0)
+NET = MLP([2, 3, 1], seed=0)
 ONLY_PROBLEM = {"tests": ("problem",)}
 ONLY_TEACHERS = {"tests": ("problem", "teacher")}
 
@@ -86,7 +86,7 @@ def test_discoveries_without_training_take_no_options_of_it() -> None:
 
 
 def test_a_pipeline_is_resumed_from_its_folder_alone(tmp_path: Path) -> None:
-    result = fit(small_laplace(3), TanhMLP([2, 3, 1]), Adam(1))
+    result = fit(small_laplace(3), MLP([2, 3, 1]), Adam(1))
     asked = partial(run_pipeline, small_laplace(), out=tmp_path, options=Options(resume=result))
     refused("resume: run_pipeline trains several networks; expected True (from the folder out) or False", asked)
 

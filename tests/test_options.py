@@ -18,6 +18,7 @@ from small import newton, small_laplace
 import psinn_fast
 from psinn_fast import (
     LBFGS,
+    MLP,
     Adam,
     GaussNewton,
     InputError,
@@ -31,7 +32,6 @@ from psinn_fast import (
     Solution,
     Structure,
     StudentSettings,
-    TanhMLP,
     Tuning,
     discover,
     error_metrics,
@@ -50,7 +50,7 @@ from psinn_fast import (
 from psinn_fast.discovery.distillation import distil
 from psinn_fast.networks.groups import SignedPermutation, Symmetry, structure_from_group
 
-NET = TanhMLP([2, 3, 1], seed=0)
+NET = MLP([2, 3, 1], seed=0)
 EVEN = Symmetry(SignedPermutation.flip(2, 1), (1,))
 
 
@@ -122,8 +122,8 @@ def test_solve(arguments: dict[str, Any], message: str) -> None:
     ("arguments", "message"),
     [
         ({"optimizer": 100}, "optimizer: expected one of ['adam', 'gauss-newton', 'adam+gauss-newton', 'lbfgs', 'ssb"),
-        ({"net": torch.nn.Linear(2, 1)}, "net: expected a PsiMLP or TanhMLP, got Linear (see PsiMLP.from_sequential)"),
-        ({"net": TanhMLP([3, 2, 1])}, "net: problem 'small' has 2 inputs and 1 outputs, the network 3 and 1"),
+        ({"net": torch.nn.Linear(2, 1)}, "net: expected a PsiMLP or MLP, got Linear (see PsiMLP.from_sequential)"),
+        ({"net": MLP([3, 2, 1])}, "net: problem 'small' has 2 inputs and 1 outputs, the network 3 and 1"),
         ({"coefficients": {"nu": 1.0}}, "coefficients: the unknown coefficients are [], got 'nu'"),
         ({"coefficients": [1.0]}, "coefficients: expected a mapping from name to number, got list"),
         ({"options": Options(resume=True)}, "resume: needs the file to continue from (checkpoint)"),
@@ -198,11 +198,11 @@ def test_gauss_newton(arguments: dict[str, Any], message: str) -> None:
         (lambda: Regularizer("l2", math.nan), "strength: expected a finite number >= 0, got nan"),
         (lambda: Regularizer("l2", True), "strength: expected a finite number >= 0, got True"),
         (lambda: Regularizer("l3", 1.0), "kind: expected one of ['l2', 'l1', 'growl'], got 'l3'"),
-        (lambda: TanhMLP([2, 3, 1], seed=-1), "seed: expected an integer from 0"),
-        (lambda: TanhMLP([2, 3, 1], dtype=torch.float16), "dtype: expected one of"),
-        (lambda: TanhMLP([2, 3, 1], init="zeros"), "init: expected one of ['default', 'xavier'], got 'zeros'"),
-        (lambda: TanhMLP([2, True, 1]), "layers: expected at least two positive integers"),
-        (lambda: TanhMLP([2, 3, 1], device="gpu"), "device: "),
+        (lambda: MLP([2, 3, 1], seed=-1), "seed: expected an integer from 0"),
+        (lambda: MLP([2, 3, 1], dtype=torch.float16), "dtype: expected one of"),
+        (lambda: MLP([2, 3, 1], init="zeros"), "init: expected one of ['default', 'xavier'], got 'zeros'"),
+        (lambda: MLP([2, True, 1]), "layers: expected at least two positive integers"),
+        (lambda: MLP([2, 3, 1], device="gpu"), "device: "),
         (lambda: PsiMLP("paper"), "structure: expected a Structure, got str"),
         (lambda: PsiMLP(published_structure("laplace"), 1.0), "width: expected an integer >= 1, got 1.0"),
         (lambda: structure_from_group([EVEN], (1, 0)), "hidden[1]: expected an integer >= 1, got 0"),
@@ -217,10 +217,10 @@ def test_gauss_newton(arguments: dict[str, Any], message: str) -> None:
         (lambda: SignedPermutation((1, 0), (1, True)), "signs[1]: expected an integer >= -1, got True"),
         (lambda: Symmetry("flip", (1,)), "map: expected a SignedPermutation, got 'flip'"),
         (lambda: Symmetry(SignedPermutation.flip(2, 1), 1), "character: expected a sequence of integers >= -1, got 1"),
-        (lambda: structure_figure(NET), "structure: expected a Structure, got TanhMLP"),
+        (lambda: structure_figure(NET), "structure: expected a Structure, got MLP"),
         (lambda: relation_matrix_figure("paper"), "structure: expected a Structure, got str"),
         (lambda: get_backend(["cpu"]), "backend: expected one of"),
-        (lambda: save_network("w.safetensors", torch.nn.Linear(2, 1)), "net: expected a PsiMLP or TanhMLP, got Linear"),
+        (lambda: save_network("w.safetensors", torch.nn.Linear(2, 1)), "net: expected a PsiMLP or MLP, got Linear"),
         (lambda: NET(np.zeros((3, 2))), "x: expected a torch.Tensor, got ndarray"),
         (lambda: LBFGS(-1), "steps: expected an integer >= 0, got -1"),
         (lambda: LBFGS(1, tolerance=math.nan), "tolerance: expected a finite number >= 0"),
@@ -230,8 +230,8 @@ def test_gauss_newton(arguments: dict[str, Any], message: str) -> None:
         (lambda: StudentSettings(threshold=math.nan), "threshold: expected 'auto' or a finite number > 0, got nan"),
         (lambda: StudentSettings(threshold="0.1"), "threshold: expected 'auto' or a finite number > 0, got '0.1'"),
         (lambda: StudentSettings(threshold=True), "threshold: expected 'auto' or a finite number > 0"),
-        (lambda: error_metrics(torch.nn.Linear(2, 1), "laplace"), "net: expected a PsiMLP or TanhMLP, got Linear"),
-        (lambda: error_metrics(TanhMLP([3, 2, 1]), "laplace"), "net: problem 'laplace' has 2 inputs and 1 outputs"),
+        (lambda: error_metrics(torch.nn.Linear(2, 1), "laplace"), "net: expected a PsiMLP or MLP, got Linear"),
+        (lambda: error_metrics(MLP([3, 2, 1]), "laplace"), "net: problem 'laplace' has 2 inputs and 1 outputs"),
         (lambda: get_problem("burgers", {"nu": "0.1"}), "nu: viscosity: expected a finite number > 0, got '0.1'"),
         (lambda: get_problem("burgers", 0.1), "settings: expected a mapping from name to number, got float"),
         (lambda: replace(small_laplace(), recipe=Recipe(layers=[3, 4, 1])), "layers: the problem has 2 inputs"),
@@ -259,12 +259,12 @@ def test_settings_of_classes_and_functions(make: Callable[[], object], message: 
 
 def test_settings_of_adam_are_public() -> None:
     assert psinn_fast.Adam is psinn_fast.training.Adam is Adam
-    assert fit(small_laplace(3), TanhMLP([2, 3, 1]), psinn_fast.Adam(1)).steps == 1
+    assert fit(small_laplace(3), MLP([2, 3, 1]), psinn_fast.Adam(1)).steps == 1
 
 
 @pytest.mark.parametrize("options", [{"progress": True}, Options, True, "auto"], ids=str)
 def test_options_of_another_type(options: Any) -> None:
-    net = TanhMLP([2, 3, 1])
+    net = MLP([2, 3, 1])
     for asked in (
         lambda: solve(small_laplace(), options=options),
         lambda: fit(small_laplace(), net, options=options),

@@ -96,11 +96,11 @@ def options(precision: str | None = "tf32x3", **others: Any) -> pf.Options:
 )
 @pytest.mark.parametrize("use", ["options", "derivatives", "network", "attribute", "get_backend"])
 def test_anything_else_is_refused(value: Any, advice: str, use: str) -> None:
-    net = pf.TanhMLP([2, 3, 1])
+    net = pf.MLP([2, 3, 1])
     uses: dict[str, Callable[[], Any]] = {
         "options": lambda: pf.Options(precision=value),
         "derivatives": lambda: pf.derivatives(net, torch.rand(3, 2), "u", coords="x y", fields="u", precision=value),
-        "network": lambda: pf.TanhMLP([2, 3, 1], precision=value),
+        "network": lambda: pf.MLP([2, 3, 1], precision=value),
         "attribute": lambda: setattr(net, "precision", value),
         "get_backend": lambda: pf.get_backend("auto", CPU, value),
     }
@@ -112,14 +112,14 @@ def test_anything_else_is_refused(value: Any, advice: str, use: str) -> None:
 def test_none_is_that_of_the_network_only() -> None:
     assert pf.Options().precision is None
     with pytest.raises(pf.InputError, match=r"precision: expected one of .*, got None"):
-        pf.TanhMLP([2, 3, 1], precision=None)  # type: ignore[arg-type]
+        pf.MLP([2, 3, 1], precision=None)  # type: ignore[arg-type]
 
 
 def test_float64_has_no_other() -> None:
     message = "precision: 'tf32x3' is of products in float32, and "
-    net = pf.TanhMLP([2, 3, 1], dtype=FLOAT64)
+    net = pf.MLP([2, 3, 1], dtype=FLOAT64)
     with pytest.raises(pf.InputError, match=message):
-        pf.TanhMLP([2, 3, 1], dtype="float64", precision="tf32x3")
+        pf.MLP([2, 3, 1], dtype="float64", precision="tf32x3")
     with pytest.raises(pf.InputError, match=message):
         net.precision = "tf32x3"
     with pytest.raises(pf.InputError, match=message):
@@ -131,14 +131,14 @@ def test_float64_has_no_other() -> None:
         with pytest.raises(pf.InputError, match=f"{message}{optimizer.name} multiplies in float64 .*, and train by pf"):
             pf.solve(small_laplace(3), SMALL, optimizer, options=given)
         with pytest.raises(pf.InputError, match=r"train by pf\.Adam or pf\.GaussNewton"):
-            pf.fit(small_laplace(3), pf.TanhMLP([2, 3, 1]), optimizer, options=given)
+            pf.fit(small_laplace(3), pf.MLP([2, 3, 1]), optimizer, options=given)
     assert pf.fit(small_laplace(3), net, pf.Adam(1), options=pf.Options(precision="ieee")).end.precision == "ieee"
 
 
 def made_networks(tmp_path: Path, dtype: torch.dtype, **of_network: Any) -> list[pf.PsiMLP]:
     """By every way to a network that exists already, or is a problem's."""
     layers = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1)).to(dtype)
-    dense, psi = pf.TanhMLP.from_sequential(layers, **of_network), pf.PsiMLP.from_sequential(layers, **of_network)
+    dense, psi = pf.MLP.from_sequential(layers, **of_network), pf.PsiMLP.from_sequential(layers, **of_network)
     pf.save_network(tmp_path / "net.safetensors", dense)
     built = pf.build_network("laplace", pf.Network("psi", dtype=dtype, **of_network))
     loaded = pf.load_network(tmp_path / "net.safetensors", **of_network)
@@ -159,9 +159,9 @@ def test_whoever_makes_a_network_may_say_it(asked: list[str], precision: str, tm
 
 def test_what_float64_has_not_changes_nothing(tmp_path: Path) -> None:
     message = "precision: 'tf32x3' is of products in float32, and these are in float64"
-    net, path = pf.TanhMLP([2, 3, 1], dtype=FLOAT64), tmp_path / "net.safetensors"
+    net, path = pf.MLP([2, 3, 1], dtype=FLOAT64), tmp_path / "net.safetensors"
     pf.save_network(path, net)
-    layers = torch.nn.ModuleDict({"a": pf.TanhMLP([2, 3, 1]).to_sequential(), "b": net.to_sequential()})
+    layers = torch.nn.ModuleDict({"a": pf.MLP([2, 3, 1]).to_sequential(), "b": net.to_sequential()})
     uses: list[Callable[..., object]] = [
         lambda **given: pf.PsiMLP.from_sequential(net.to_sequential(), **given),
         lambda **given: pf.load_network(path, **given),
@@ -180,14 +180,14 @@ def test_what_float64_has_not_changes_nothing(tmp_path: Path) -> None:
 
 def test_networks_keep_theirs() -> None:
     """In copies, after pickling, and through float64, where it means nothing."""
-    net = pf.TanhMLP([2, 3, 1], precision="tf32x3")
+    net = pf.MLP([2, 3, 1], precision="tf32x3")
     for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), pf.by_layers(net), pf.by_layers(net).joined()):
         assert other.precision == "tf32x3"
     assert "products tf32x3" in repr(net)
     assert net.double().precision == "ieee"
     assert "products" not in repr(net)
     assert net.float().precision == "tf32x3"
-    old = pf.TanhMLP([2, 3, 1])
+    old = pf.MLP([2, 3, 1])
     del old.__dict__["_precision"]  # of a version that had none
     assert old.precision == "ieee"
 
@@ -197,7 +197,7 @@ def test_networks_keep_theirs() -> None:
 
 @pytest.mark.parametrize("precision", ["ieee", "tf32x3"])
 def test_networks_and_derivatives(asked: list[str], precision: str) -> None:
-    net, x = pf.TanhMLP([2, 4, 1], precision=precision), torch.rand(16, 2, requires_grad=True)
+    net, x = pf.MLP([2, 4, 1], precision=precision), torch.rand(16, 2, requires_grad=True)
     (slope,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
     slope.square().mean().backward()
     assert set(asked) == {precision}
@@ -213,7 +213,7 @@ def test_networks_and_derivatives(asked: list[str], precision: str) -> None:
 
 
 def test_compiled_derivatives(asked: list[str]) -> None:
-    net, x = pf.TanhMLP([2, 4, 1], precision="tf32x3"), torch.rand(16, 2)
+    net, x = pf.MLP([2, 4, 1], precision="tf32x3"), torch.rand(16, 2)
     torch._dynamo.reset()
 
     @torch.compile(backend="aot_eager", fullgraph=True)
@@ -225,9 +225,9 @@ def test_compiled_derivatives(asked: list[str]) -> None:
 
 
 def test_fused_losses(asked: list[str]) -> None:
-    net, x = pf.TanhMLP([2, 4, 1], precision="tf32x3"), torch.rand(16, 2)
+    net, x = pf.MLP([2, 4, 1], precision="tf32x3"), torch.rand(16, 2)
 
-    def loss(net: pf.TanhMLP, x: Tensor, precision: str | None = None) -> Tensor:
+    def loss(net: pf.MLP, x: Tensor, precision: str | None = None) -> Tensor:
         return pf.derivatives(net, x, "u_x", coords="x y", fields="u", precision=precision).u_x.square().mean()
 
     fused = pf.fuse(loss, net, x)
@@ -251,7 +251,7 @@ def test_fused_losses(asked: list[str]) -> None:
 )
 def test_training(asked: list[str], optimizer: Any, expected: str) -> None:
     """Errors are measured, and the first weights tried, by "ieee": products of other kinds are those of training."""
-    net = pf.TanhMLP([2, 4, 1])
+    net = pf.MLP([2, 4, 1])
     assert pf.fit(small_laplace(5), net, optimizer, options=options()).end.precision == expected
     assert (pf.fit(small_laplace(5), net, optimizer, options=options(None)).end.precision, net.precision) == (
         "ieee", "ieee",
@@ -263,14 +263,14 @@ def test_training(asked: list[str], optimizer: Any, expected: str) -> None:
 
 
 def test_what_is_all_in_float64_is_ieee(asked: list[str]) -> None:
-    net = pf.TanhMLP([2, 4, 1], precision="tf32x3")
+    net = pf.MLP([2, 4, 1], precision="tf32x3")
     assert pf.fit(small_laplace(5), net, pf.LBFGS(1), options=options(None)).end.precision == "ieee"
 
 
 @pytest.mark.parametrize("second", [pf.GaussNewton(2), pf.LBFGS(2)], ids=lambda one: one.name)
 def test_behind_adam_it_is_of_adams_steps(asked: list[str], second: Any) -> None:
     """What multiplies in float64 does so behind others, too; results state what steps had, the coarsest of it."""
-    net = pf.TanhMLP([2, 4, 1])
+    net = pf.MLP([2, 4, 1])
     end = pf.fit(small_laplace(5), net, [pf.Adam(2), second], options=options()).end
     assert (end.precision, end.steps > 2) == ("tf32x3", True)
     last = len(asked) - asked[::-1].index("tf32x3")
@@ -344,7 +344,7 @@ def test_torch_is_asked_where_it_multiplies(told: str, cuda: str, cpu: str) -> N
 
 
 def test_resumed_with_another_one(asked: list[str]) -> None:
-    problem, net = small_laplace(5), pf.TanhMLP([2, 4, 1])
+    problem, net = small_laplace(5), pf.MLP([2, 4, 1])
     first = pf.fit(problem, net, pf.Adam(2), options=options("tf32x3"))
     note = "resumed with ieee products, those before were tf32x3"
 
@@ -361,7 +361,7 @@ def test_resumed_with_another_one(asked: list[str]) -> None:
 
 def test_resumed_behind_adam(asked: list[str]) -> None:
     """What was done stays what it was, and of what is in float64 the other precision changes nothing."""
-    problem, net = small_laplace(5), pf.TanhMLP([2, 4, 1])
+    problem, net = small_laplace(5), pf.MLP([2, 4, 1])
     for before, after in (("tf32x3", "ieee"), ("ieee", "tf32x3")):
         first = pf.fit(problem, net, [pf.Adam(2), pf.GaussNewton(1)], options=options(before))
         again = options(after, resume=first)
@@ -378,7 +378,7 @@ def test_resumed_behind_adam(asked: list[str]) -> None:
 
 @pytest.mark.parametrize("name", ["precision", "precision_of_optimizer"])
 def test_a_checkpoint_that_names_none(name: str, tmp_path: Path) -> None:
-    problem, net, path = small_laplace(5), pf.TanhMLP([2, 4, 1]), tmp_path / "run.safetensors"
+    problem, net, path = small_laplace(5), pf.MLP([2, 4, 1]), tmp_path / "run.safetensors"
     pf.fit(problem, net, pf.Adam(2), checkpoint=path)
     tensors = load_file(path)
     with safe_open(path, "pt") as file:
@@ -389,7 +389,7 @@ def test_a_checkpoint_that_names_none(name: str, tmp_path: Path) -> None:
 
 
 def test_resumed_from_a_file(asked: list[str], tmp_path: Path) -> None:
-    problem, net, path = small_laplace(5), pf.TanhMLP([2, 4, 1]), tmp_path / "run.safetensors"
+    problem, net, path = small_laplace(5), pf.MLP([2, 4, 1]), tmp_path / "run.safetensors"
     pf.fit(problem, net, pf.Adam(2), checkpoint=path, options=options("ieee"))
     found = pf.fit(problem, net, pf.Adam(4), checkpoint=path, options=options("tf32x3", resume=True))
     assert "resumed with tf32x3 products, those before were ieee" in found.notes
@@ -419,7 +419,7 @@ def test_what_backends_say_is_checked(
     """Before training, not after it."""
     for name, method in broken.items():
         monkeypatch.setattr(Tensorial, name, method)
-    net = pf.TanhMLP([2, 4, 1])
+    net = pf.MLP([2, 4, 1])
     before = net.theta.detach().clone()
     with pytest.raises(pf.InputError, match=message):
         pf.fit(small_laplace(5), net, pf.Adam(2), options=options())
@@ -427,7 +427,7 @@ def test_what_backends_say_is_checked(
 
 
 def test_kernels_for_a_network(asked: list[str]) -> None:
-    plan, channels = pf.TanhMLP([2, 4, 1]).plan, ChannelSet.closure(2, [])
+    plan, channels = pf.MLP([2, 4, 1]).plan, ChannelSet.closure(2, [])
     for precision in ("ieee", "tf32x3"):
         engine = kernels_for(plan, channels, FLOAT32, CPU, precision)
         assert engine is not None

@@ -23,7 +23,7 @@ def test_a_solution_is_called_with_points(solution: pf.Solution) -> None:
 
 
 def test_what_fit_gives_is_called_too() -> None:
-    result = pf.fit("laplace", pf.TanhMLP([2, 5, 1], seed=0), pf.Adam(1))
+    result = pf.fit("laplace", pf.MLP([2, 5, 1], seed=0), pf.Adam(1))
     assert np.array_equal(result([0.0, 1.0]), result.net.predict([0.0, 1.0]))
 
 

@@ -14,6 +14,7 @@ import torch
 from small import small_laplace
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -28,7 +29,6 @@ from psinn_fast import (
     Residual,
     Solution,
     Structure,
-    TanhMLP,
     Tuning,
     Verdict,
     load_network,
@@ -46,7 +46,7 @@ from psinn_fast.training.metrics import error_metrics, evaluate
 def test_methods_build_what_they_say() -> None:
     problem = small_laplace()
     pinn = build_network(problem, "pinn")
-    assert isinstance(pinn, TanhMLP)
+    assert isinstance(pinn, MLP)
     assert pinn.structure.layer_sizes == (2, 6, 6, 1)
     psi = build_network(problem, Network("psi", width=5))
     assert psi.structure == published_structure("laplace").with_width(5)
@@ -56,7 +56,7 @@ def test_pinn_post_is_the_sum_of_the_network_and_its_mirror_image() -> None:
     post = build_network(small_laplace(), Network("pinn-post", dtype="float64"), seed=4)
     assert post.structure.n_parameters == Structure.dense([2, 6, 6, 1]).n_parameters
     (w1, b1), (w2, b2), (w3, b3) = post.structure.expand(post.theta.detach())
-    single = TanhMLP([2, 6, 6, 1], dtype=torch.float64)
+    single = MLP([2, 6, 6, 1], dtype=torch.float64)
     with torch.no_grad():
         single.theta.copy_(torch.cat([w1[:6].flatten(), b1[:6], w2[:6, :6].flatten(), b2[:6], w3[0, :6], b3]))
     x = torch.randn(20, 2, dtype=torch.float64)
@@ -134,7 +134,7 @@ def test_coefficients_found_are_shown() -> None:
 
 def test_metrics_against_their_definitions() -> None:
     problem = small_laplace()
-    net = TanhMLP([2, 6, 6, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 6, 6, 1], seed=0, dtype=torch.float64)
     points = problem.domain.unseen_grid(201)
     error = evaluate(net, points) - problem.exact(points)
     metrics = error_metrics(net, problem)
@@ -166,7 +166,7 @@ def test_relative_errors_of_small_solutions() -> None:
     """1e-200 squared is zero, 1e-200 is not."""
     box = Box(x=(0, 1))
     problem = Problem("small", PDE("x", "u", lambda u: u.xx), box, [Residual(box.grid(9))], exact=lambda x: 1e-200 * x)
-    zero = TanhMLP([1, 3, 1], dtype=torch.float64)
+    zero = MLP([1, 3, 1], dtype=torch.float64)
     torch.nn.init.zeros_(zero.theta)
     assert error_metrics(zero, problem)["relative_l2"] == pytest.approx(1.0)
 

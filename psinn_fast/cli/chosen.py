@@ -29,6 +29,7 @@ def chosen_network(problem: Problem, options: argparse.Namespace) -> Network:
     return Network(
         options.method,
         layers=None if options.layers is None else integers("layers", options.layers),
+        activation=options.activation,
         structure=_structure(problem, options.structure),
         width=options.width,
         dtype=options.dtype,

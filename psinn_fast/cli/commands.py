@@ -284,7 +284,7 @@ def _profile(options: argparse.Namespace) -> int:
     found = profiled(problem, net, options.backend, precision, steps=steps, trace=options.trace)
     words = [options.problem]
     words += [word for item in options.set for word in ("--set", item)]
-    for name in ("method", "structure", "width", "layers", "dtype", "precision"):
+    for name in ("method", "structure", "width", "layers", "activation", "dtype", "precision"):
         value = getattr(options, name)
         words += [] if value is None else [f"--{name}", str(value)]
     lines = further(shlex.join(words), device)

@@ -10,6 +10,7 @@ from ..building import DTYPES, METHODS
 from ..discovery.options import SEEDS, STEPS, TESTS
 from ..discovery.student import StudentSettings
 from ..kernels.contract.precision import OFFERED
+from ..kernels.language.activations import ACTIVATIONS
 from ..kernels.language.regularizer import KINDS
 from ..pipeline import TEACHER_STEPS
 from ..problems import PROBLEMS
@@ -128,6 +129,7 @@ def network_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--width", type=int, metavar="N", help="for psi: scales the structure's blocks")
     parser.add_argument("--layers", metavar="2,8,8,16,1", help="for pinn and pinn-post: layer sizes")
+    parser.add_argument("--activation", choices=list(ACTIVATIONS), help="of hidden layers (default: tanh)")
 
 
 def _device(parser: argparse.ArgumentParser, what: str) -> None:

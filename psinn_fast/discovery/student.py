@@ -15,7 +15,7 @@ from ..domains import Box, Domain
 from ..kernels import checks
 from ..kernels.errors import InputError
 from ..kernels.language.regularizer import Regularizer
-from ..networks.mlp import PsiMLP, TanhMLP
+from ..networks.mlp import MLP, PsiMLP
 from ..networks.structure import Structure
 from ..problem.conditions import Data
 from ..problem.problem import Problem
@@ -159,7 +159,7 @@ def train_student(task: Problem, settings: StudentSettings, seed: int, backend: 
         KeyboardInterrupt: on Ctrl-C; a student takes seconds and is not resumed.
     """
     sizes = (len(task.pde.coords), *settings.hidden, len(task.pde.fields))
-    net = TanhMLP(sizes, seed=seed, dtype=torch.float64)
+    net = MLP(sizes, seed=seed, dtype=torch.float64)
     ones = tuple(np.ones(n) for n in settings.hidden)
     full = settings.regularizer
     for regularizer, steps in (

@@ -58,7 +58,7 @@ def fuse(
     Args:
         loss_fn: from the network and the tensors to the loss, a sum over points of squares; or to several by name,
             whose sum is the loss.
-        net: a `PsiMLP` or `TanhMLP`, or a module that holds one (`accelerate` makes it) and nothing else that is
+        net: a `PsiMLP` or `MLP`, or a module that holds one (`accelerate` makes it) and nothing else that is
             trained but a few numbers.
         tensors: points and data, with one row for each point. Tensors that the function reads from elsewhere may be
             given numbers; trained are those that require a gradient: `nn.Parameter`, and tensors of one number.
@@ -127,7 +127,7 @@ def _network_in(net: object) -> PsiMLP:
     found = [part for part in net.modules() if isinstance(part, PsiMLP)] if isinstance(net, nn.Module) else []
     if len(found) != 1:
         raise InputError(
-            f"net: expected a PsiMLP or TanhMLP, or a module that holds one, got {type(net).__name__} with "
+            f"net: expected a PsiMLP or MLP, or a module that holds one, got {type(net).__name__} with "
             f"{len(found)}; pf.accelerate(net) puts one in the place of every nn.Sequential(Linear, Tanh, ..., Linear)"
         )
     return check_network(found[0])

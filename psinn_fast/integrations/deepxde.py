@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ..kernels.contract.precision import IEEE
 from ..kernels.errors import InputError, short
 from ..networks.changes import changed
-from ..networks.mlp import PsiMLP, TanhMLP, check_network
+from ..networks.mlp import MLP, PsiMLP, check_network
 from ..networks.structure import Structure
 
 try:
@@ -53,7 +53,7 @@ class PsiFNN(dde.nn.pytorch.NN):  # type: ignore[misc]  # DeepXDE has no types
     An l1 or l2 regularisation counts every independent weight once, however often it stands in the matrices.
 
     Args:
-        network: a `PsiMLP` or `TanhMLP`, which is taken itself, not copied; ``net.network`` is that.
+        network: a `PsiMLP` or `MLP`, which is taken itself, not copied; ``net.network`` is that.
         regularization: as for ``dde.nn.FNN``: ``["l2", 1e-5]``, for instance.
 
     Raises:
@@ -186,7 +186,7 @@ def _network(linears: Sequence[nn.Linear], structure: Structure | None, precisio
     """Nothing is drawn from torch's global generator: what a script draws next is what DeepXDE's network leaves."""
     modules = [module for linear in linears for module in (linear, nn.Tanh())]
     with torch.random.fork_rng(devices=[]):
-        kind = TanhMLP if structure is None or structure.is_dense else PsiMLP
+        kind = MLP if structure is None or structure.is_dense else PsiMLP
         return kind.from_sequential(nn.Sequential(*modules[:-1]), structure, precision=precision)
 
 

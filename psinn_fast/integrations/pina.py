@@ -39,7 +39,7 @@ _LAYERS = "model."
 class PsiFeedForward(PsiMLP):
     """A tanh network with tied weights that exchanges them with ``pina.model.FeedForward``; arguments as for `PsiMLP`.
 
-    Its inputs are those of the problem's ``input_variables``, in their order. (Any `PsiMLP` or `TanhMLP` may be the
+    Its inputs are those of the problem's ``input_variables``, in their order. (Any `PsiMLP` or `MLP` may be the
     model of a PINA solver; they do not know PINA's weights.)
     """
 

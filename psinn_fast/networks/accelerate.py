@@ -17,8 +17,9 @@ from ..kernels import kernels_for
 from ..kernels.contract.precision import IEEE, check_precision
 from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_INPUTS, ChannelSet
+from .activations import FUNCTIONS, name_of
 from .fused_runs import FusedSequential, Leaf, Run, fuse, leaves, unfuse
-from .mlp import PsiMLP, TanhMLP
+from .mlp import MLP, PsiMLP
 
 # Of the largest output: what the kernels' rounding may change, far below what another function would.
 _AGREEMENT = {torch.float64: 1e-10, torch.float32: 1e-4}
@@ -53,7 +54,7 @@ def accelerate(model: nn.Module, *, precision: str = IEEE) -> Acceleration:
     """Replace every run of ``Linear, Tanh, ..., Linear`` in the model's Sequentials by one fused network, in place.
 
     A run is two Linear layers or more with a Tanh between each two, side by side in an ``nn.Sequential`` at any depth
-    (one in another counts as its layers), with 1 to 4 inputs, as the kernels take. It becomes a `TanhMLP` (a `PsiMLP`
+    (one in another counts as its layers), with 1 to 4 inputs, as the kernels take. It becomes a `MLP` (a `PsiMLP`
     if a layer has no bias) of the same weights, dtype, device and ``requires_grad``; nested ``torch.autograd.grad`` of
     it goes through the kernels. The Sequential stays the same object, with its hooks and place, but is no list of
     layers any more: to index or go through it raises an error.
@@ -181,12 +182,12 @@ def _fused_runs(parts: Sequence[Leaf], uses: _Uses, precision: str) -> tuple[lis
 
 
 def _runs(parts: Sequence[Leaf]) -> Iterator[Sequence[Leaf]]:
-    """The longest stretches of Linear, Tanh, ..., Linear with at least one Tanh."""
+    """The longest stretches of Linear, Tanh, ..., Linear with at least one Tanh, or of another activation alone."""
+    letters = {name: chr(ord("a") + number) for number, name in enumerate(FUNCTIONS)}
     kinds = "".join(
-        "L" if isinstance(part.module, nn.Linear) else "T" if isinstance(part.module, nn.Tanh) else " "
-        for part in parts
+        "L" if isinstance(part.module, nn.Linear) else letters.get(name_of(part.module) or "", " ") for part in parts
     )
-    for found in re.finditer("L(TL)+", kinds):
+    for found in re.finditer("|".join(f"L(?:{letter}L)+" for letter in letters.values()), kinds):
         yield parts[found.start() : found.end()]
 
 
@@ -197,7 +198,7 @@ def _network(places: Sequence[Leaf], precision: str) -> PsiMLP | str:
     if linears[0].in_features > MAX_INPUTS:
         return f"it has {linears[0].in_features} inputs, the kernels take 1 to {MAX_INPUTS}"
     run = nn.Sequential(*modules)
-    kind = PsiMLP if any(linear.bias is None for linear in linears) else TanhMLP
+    kind = PsiMLP if any(linear.bias is None for linear in linears) else MLP
     try:
         net = kind.from_sequential(run, precision=precision)
     except InputError as error:

@@ -66,7 +66,7 @@ def derivatives(
     """Values and derivatives of a network's outputs at points.
 
     Args:
-        net: a `PsiMLP` or `TanhMLP` with d inputs and F outputs.
+        net: a `PsiMLP` or `MLP` with d inputs and F outputs.
         points: (N, d), of the network's dtype and device.
         wanted: e.g. ``"u, u_x, u_xx, v_xy"``: field, underscore, coordinates to differentiate by (total order 0 to 4);
             ``u_lap`` is the Laplacian over all coordinates but the one named t, as ``u.lap`` in a `PDE`; ``u_laptx``

@@ -45,6 +45,7 @@ def direct_sum(
     _check_equal("numbers of inputs", [part.n_inputs for part in structures], "")
     _check_equal("hidden layers", [len(part.layers) - 1 for part in structures], "; build them of one depth")
     _check_equal("input scales", [part.input_scale for part in structures], "")
+    _check_equal("activations", [part.activation for part in structures], "")
     if centre is None:
         _check_equal("centres", [part.centre for part in structures], "; say where the sum's is: centre=(...)")
 
@@ -60,6 +61,7 @@ def direct_sum(
         structures[0].centre if centre is None else tuple(centre),
         structures[0].input_scale,
         tuple(scales[i] for i in order),
+        structures[0].activation,
     )
 
 

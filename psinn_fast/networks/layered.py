@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..kernels.network.symbols import SymbolLayer
-from .mlp import PsiMLP, TanhMLP, check_network
+from .mlp import MLP, PsiMLP, check_network
 
 Kind = TypeVar("Kind", bound=PsiMLP)
 
@@ -44,8 +44,8 @@ class LayeredMLP(PsiMLP):
         return [{"params": list(layer.parameters())} for layer in self.layers]
 
     def joined(self) -> PsiMLP:
-        """The network with the one parameter theta, a copy: a `TanhMLP` where there are no relations."""
-        return _like(self, TanhMLP) if self.structure.is_dense else _like(self, PsiMLP)
+        """The network with the one parameter theta, a copy: a `MLP` where there are no relations."""
+        return _like(self, MLP) if self.structure.is_dense else _like(self, PsiMLP)
 
 
 class _Layer(nn.Module):

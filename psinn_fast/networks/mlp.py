@@ -1,4 +1,4 @@
-"""Tanh networks whose parameters are only the independent ones: `PsiMLP`, and `TanhMLP` where all are."""
+"""Networks whose parameters are only the independent ones: `PsiMLP`, and `MLP` where all are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ..devices import named_device
 from ..kernels import checks
 from ..kernels.contract.precision import IEEE, check_precision
 from ..kernels.errors import InputError
+from ..kernels.language.activations import TANH
 from ..kernels.network.plan import Plan
+from .activations import FUNCTIONS, module_of
 from .changes import changed
 from .digests import EXTRA, digest, is_digest_of
 from .evaluation import at_points
@@ -33,9 +35,10 @@ else:  # a dependency of torch on every Python
 
 
 class PsiMLP(nn.Module):
-    """A tanh MLP with tied weights, u = s (W_L tanh(... tanh(W_1 (x - c) / h + b_1) ...) + b_L).
+    """An MLP with tied weights, u = s (W_L a(... a(W_1 (x - c) / h + b_1) ...) + b_L).
 
-    Every W, b is a signed copy of theta; c, h and s are the structure's centre and scales, most often 0, 1 and 1.
+    Every W, b is a signed copy of theta; a is the structure's activation, c, h and s are its centre and scales, most
+    often tanh, 0, 1 and 1.
 
     Drop-in for ``nn.Sequential(nn.Linear, nn.Tanh, ..., nn.Linear)``: ``net(x)`` maps (..., d_in) to (..., d_out), on
     any device, differentiable to any order: by the kernels where they can (`networks/values.py`), else by torch's own
@@ -148,8 +151,9 @@ class PsiMLP(nn.Module):
     def _expanded(self, x: Tensor) -> Tensor:
         """By torch's own operations."""
         *hidden, (weight, bias) = self.structure.expand(self.theta)
+        activation = FUNCTIONS[self.structure.activation]
         for hidden_weight, hidden_bias in hidden:
-            x = torch.tanh(F.linear(x, hidden_weight, hidden_bias))
+            x = activation(F.linear(x, hidden_weight, hidden_bias))
         return F.linear(x, weight, bias)
 
     @overload
@@ -210,7 +214,7 @@ class PsiMLP(nn.Module):
         check_network(self)
         modules: list[nn.Module] = []
         for weight, bias in self.structure.expand(self.theta.detach()):
-            modules += [ordinary_layer(weight, bias), nn.Tanh()]
+            modules += [ordinary_layer(weight, bias), module_of(self.structure.activation)]
         return nn.Sequential(*modules[:-1])
 
     @classmethod
@@ -220,21 +224,25 @@ class PsiMLP(nn.Module):
         """The independent parameters of an ordinary network.
 
         Args:
-            network: ``Linear, Tanh, ..., Linear``. Where no layer trains, theta is frozen.
-            structure: the relations its weights satisfy, already scaled; None for none. Layers without a bias have none
-                then; a structure with biases gives them some, which start at 0.
+            network: ``Linear, Tanh, ..., Linear``, or with `Sine`, ``SiLU``, ``GELU`` or ``Softplus`` in place of Tanh.
+                Where no layer trains, theta is frozen.
+            structure: the relations its weights satisfy, already scaled, and its activation; None for none. Layers
+                without a bias have none then; a structure with biases gives them some, which start at 0.
             precision: as for `PsiMLP`.
 
         Raises:
             InputError: other modules, or such with hooks, parametrizations or a forward of their own; layers that share
                 weights, or of which some are frozen, or of unequal dtypes or devices; layer sizes that differ from the
                 structure's; weights that break the relations by more than 1e-5 of the largest (the message says by
-                how much); layers without a bias for a `TanhMLP`, which has them, if no structure is given;
+                how much); layers without a bias for a `MLP`, which has them, if no structure is given;
                 ``"tf32x3"`` for float64.
         """
-        linears = linear_layers(network)
+        linears, activation = linear_layers(network)
         sizes = (linears[0].in_features, *(linear.out_features for linear in linears))
-        structure = structure or cls._unrelated(sizes, [linear.bias is not None for linear in linears])
+        has_bias = [linear.bias is not None for linear in linears]
+        structure = structure or cls._unrelated(sizes, has_bias).with_activation(activation or TANH.name)
+        if activation not in (None, structure.activation):
+            raise InputError(f"structure: its activation is {structure.activation!r}, the network's {activation!r}")
         if structure.layer_sizes != sizes:
             raise InputError(f"structure: it describes layers {structure.layer_sizes}, the network has {sizes}")
         weight = linears[0].weight
@@ -259,8 +267,8 @@ class PsiMLP(nn.Module):
         return cls(structure, seed=0, dtype=dtype, device=device)
 
 
-class TanhMLP(PsiMLP):
-    """The dense tanh MLP with the given layer sizes: a `PsiMLP` without relations.
+class MLP(PsiMLP):
+    """The dense MLP with the given layer sizes: a `PsiMLP` without relations.
 
     With the same ``torch.manual_seed``, the default initialisation equals that of
     ``nn.Sequential(nn.Linear(...), nn.Tanh(), ...)`` in distribution, not in value.
@@ -268,12 +276,14 @@ class TanhMLP(PsiMLP):
     Args:
         layers: sizes, inputs first, e.g. ``[2, 8, 8, 16, 1]``; or a structure without relations, for another centre or
             other scales than 0 and 1.
+        activation: "tanh", "sin", "silu", "gelu" or "softplus"; None is tanh, or the structure's.
         init, start, seed, dtype, device, precision: as for `PsiMLP`.
     """
 
     def __init__(
         self,
         layers: Sequence[int] | Structure,
+        activation: str | None = None,
         *,
         init: str = "default",
         start: Sequence[float] = (),
@@ -283,17 +293,18 @@ class TanhMLP(PsiMLP):
         precision: str = IEEE,
     ) -> None:
         structure = layers if isinstance(layers, Structure) else Structure.dense(layers)
+        structure = structure if activation is None else structure.with_activation(activation)
         if not structure.is_dense:
-            raise InputError(f"structure: a TanhMLP has no relations, {structure.name!r} has; use PsiMLP")
+            raise InputError(f"structure: a MLP has no relations, {structure.name!r} has; use PsiMLP")
         super().__init__(structure, init=init, start=start, seed=seed, dtype=dtype, device=device, precision=precision)
 
     @classmethod
     def _unrelated(cls, sizes: tuple[int, ...], has_bias: Sequence[bool]) -> Structure:
         if not all(has_bias):
             raise InputError(
-                f"network[{2 * list(has_bias).index(False)}]: it has no bias, every layer of a TanhMLP has one, which "
+                f"network[{2 * list(has_bias).index(False)}]: it has no bias, every layer of a MLP has one, which "
                 "would be trained; PsiMLP.from_sequential(network) leaves it out, "
-                f"TanhMLP.from_sequential(network, Structure.dense({list(sizes)})) adds it, at 0"
+                f"MLP.from_sequential(network, Structure.dense({list(sizes)})) adds it, at 0"
             )
         return super()._unrelated(sizes, has_bias)
 
@@ -309,7 +320,7 @@ def check_network(net: object, what: str = "net") -> PsiMLP:
         InputError: it is none of the library's networks, or computes another function than theta says.
     """
     if not isinstance(net, PsiMLP):
-        raise InputError(f"{what}: expected a PsiMLP or TanhMLP, got {type(net).__name__} (see PsiMLP.from_sequential)")
+        raise InputError(f"{what}: expected a PsiMLP or MLP, got {type(net).__name__} (see PsiMLP.from_sequential)")
     if change := changed(net, PsiMLP):
         raise InputError(
             f"{what}: {change}, which would be ignored: kernels and files know theta alone. Leave the network "

@@ -1,4 +1,4 @@
-"""Ordinary layers, ``nn.Sequential(Linear, Tanh, ..., Linear)``, and the independent weights behind them."""
+"""Ordinary layers, ``nn.Sequential(Linear, Tanh, ..., Linear)`` or the like, and independent weights behind them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..kernels.errors import InputError
+from ..kernels.language.activations import TANH
+from .activations import kind_of, name_of
 from .changes import changed
 from .structure import Structure
 
@@ -60,24 +62,35 @@ def ordinary_layer(weight: Tensor, bias: Tensor | None) -> nn.Linear:
     return linear
 
 
-def linear_layers(network: nn.Sequential) -> list[nn.Linear]:
-    """
+def linear_layers(network: nn.Sequential) -> tuple[list[nn.Linear], str | None]:
+    """Its linear layers, and the name of their activation, if there is any.
+
     Raises:
         InputError: it is none of ``Linear, Tanh, ..., Linear``, or one vector theta would not do the same.
     """
     modules = list(network) if isinstance(network, nn.Sequential) else []
-    linears = [module for module in modules if isinstance(module, nn.Linear)]
-    expected = [nn.Linear if i % 2 == 0 else nn.Tanh for i in range(len(modules))]
-    fits = all(isinstance(module, kind) for module, kind in zip(modules, expected, strict=True))
-    if not linears or not fits or len(modules) % 2 == 0:
-        names = ", ".join(type(module).__name__ for module in modules) or type(network).__name__
-        raise InputError(f"network: expected nn.Sequential(Linear, Tanh, ..., Linear), got {names}")
+    linears = [module for module in modules[::2] if isinstance(module, nn.Linear)]
+    found = {name_of(module) for module in modules[1::2]}
+    if not linears or len(modules) % 2 == 0 or len(linears) != len(modules[::2]) or None in found or len(found) > 1:
+        names = ", ".join(map(_words, modules)) or type(network).__name__
+        raise InputError(
+            "network: expected nn.Sequential(Linear, Tanh, ..., Linear), or pf.Sine, SiLU, GELU, Softplus in place of "
+            f"every Tanh, got {names}"
+        )
+    activation = next(iter(found), None)
+    expected = [nn.Linear if i % 2 == 0 else kind_of(activation or TANH.name) for i in range(len(modules))]
     kinds = [("", network, nn.Sequential), *((f"[{i}]", modules[i], kind) for i, kind in enumerate(expected))]
     for where, module, kind in kinds:
         if change := changed(module, kind):
             raise InputError(f"network{where}: {change}, which would be lost; give the layers alone")
     _refuse_unlike(linears)
-    return linears
+    return linears, activation
+
+
+def _words(module: nn.Module) -> str:
+    """Its class; of an activation with settings that make it another function, with these."""
+    name = type(module).__name__
+    return f"{name}({module.extra_repr()})" if isinstance(module, (nn.GELU, nn.Softplus)) else name
 
 
 def _refuse_unlike(linears: Sequence[nn.Linear]) -> None:

@@ -1,4 +1,4 @@
-"""Structures: which weights of a tanh network are equal, opposite or zero, and the relation matrix R that says so."""
+"""Structures: which weights of a network are equal, opposite or zero, and the relation matrix R that says so."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..kernels import checks
 from ..kernels.errors import CheckpointError, InputError, short
+from ..kernels.language.activations import TANH, activation_of
 from ..kernels.network.lowering.lowering import lower
 from ..kernels.network.plan import Plan, expanded_plan
 from ..kernels.network.symbols import MOST_WEIGHTS, SymbolLayer
@@ -38,15 +39,20 @@ class Structure:
     measured from a centre, about which are the reflections and swaps that R expresses, and like outputs in units of
     their own: u(x) = output_scale N((x - centre) / input_scale).
 
+    Signs of hidden neurons are symmetries only with odd activations, tanh and sin: `pf.field_symmetries` says which
+    ones a structure has with its own.
+
     Args:
-        layers: one `SymbolLayer` per affine layer, the last one linear, all others followed by tanh.
+        layers: one `SymbolLayer` per affine layer, the last one linear, all others followed by the activation.
         name: what pictures and files call it.
         centre: one number per input; () is the origin.
         input_scale, output_scale: one positive number per input, per output; () is 1 each.
+        activation: "tanh", "sin", "silu", "gelu" or "softplus".
 
     Raises:
-        InputError: no layers, the blocks of a layer do not match those of the next, a centre or scales of the wrong
-            length, not finite or not positive, or unequal scales of inputs (outputs) that the relations tie.
+        InputError: no layers, an unknown activation, the blocks of a layer do not match those of the next, a centre or
+            scales of the wrong length, not finite or not positive, or unequal scales of inputs (outputs) that the
+            relations tie.
 
     Hidden block sizes are multiples of a unit; `with_width` scales them, so a structure found on a small network
     serves a wide one.
@@ -57,11 +63,13 @@ class Structure:
     centre: tuple[float, ...] = ()
     input_scale: tuple[float, ...] = ()
     output_scale: tuple[float, ...] = ()
+    activation: str = TANH.name
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
         if not self.layers:
             raise InputError("layers: a structure needs at least one layer")
+        activation_of(self.activation)
         if len(self.layers) > MOST_LAYERS:
             raise InputError(f"layers: a structure has at most {MOST_LAYERS}, got {len(self.layers)}")
         if not entries.is_line(self.name):
@@ -87,12 +95,13 @@ class Structure:
                     )
 
     @classmethod
-    def dense(cls, layers: Sequence[int], name: str = "dense") -> Structure:
+    def dense(cls, layers: Sequence[int], name: str = "dense", activation: str = TANH.name) -> Structure:
         """No relations: the ordinary MLP with the given layer sizes, e.g. ``[2, 8, 8, 16, 1]``."""
         sizes = check_layer_sizes(layers)
         return cls(
             tuple(SymbolLayer.of([[1]], [1], [n_out], [n_in]) for n_in, n_out in pairwise(sizes)),
             name,
+            activation=activation,
         )
 
     @property
@@ -160,12 +169,14 @@ class Structure:
         """The network with every exact rewrite, as backends run it."""
         if self.is_dense:
             return self.expanded_plan
-        return lower(self.layers).scaled(self.input_scale, self.output_scale).about(self.centre)
+        return lower(self.layers, self.activation).scaled(self.input_scale, self.output_scale).about(self.centre)
 
     @cached_property
     def expanded_plan(self) -> Plan:
         """Plan of the expanded network: w = E theta is all (W, b), layer after layer."""
-        return expanded_plan(self.layers).scaled(self.input_scale, self.output_scale).about(self.centre)
+        return (
+            expanded_plan(self.layers, self.activation).scaled(self.input_scale, self.output_scale).about(self.centre)
+        )
 
     def relation_matrix(self, layer: int, part: str = "weight") -> scipy.sparse.csr_array:
         """R of one layer: vec(W) = R theta (row-major vec), or b = R theta with ``part="bias"``.
@@ -243,6 +254,10 @@ class Structure:
                 for number, layer in enumerate(self.layers)
             ),
         )
+
+    def with_activation(self, activation: str) -> Structure:
+        """The same relations with another activation."""
+        return replace(self, activation=activation)
 
     def with_inputs(self, order: Sequence[int]) -> Structure:
         """The same networks of inputs in another order: input i of the new one is input ``order[i]`` of this one.

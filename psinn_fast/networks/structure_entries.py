@@ -11,7 +11,7 @@ from ..storage import entries
 if TYPE_CHECKING:  # it imports this module
     from .structure import Structure
 
-SCHEMA = "psinn_fast.structure/1"
+SCHEMA, FIRST_SCHEMA = "psinn_fast.structure/2", "psinn_fast.structure/1"
 # What a file holds where it is not the default.
 _FRAME = ("centre", "input_scale", "output_scale")
 
@@ -29,7 +29,8 @@ def structure_entries(structure: Structure) -> dict[str, Any]:
     ]
     plain = structure.plain
     frame = {key: list(getattr(structure, key)) for key in _FRAME if getattr(structure, key) != getattr(plain, key)}
-    return {"schema": SCHEMA, "name": structure.name, **frame, "layers": layers}
+    head = {"schema": SCHEMA, "name": structure.name, "activation": structure.activation}
+    return {**head, **frame, "layers": layers}
 
 
 def structure_arguments(data: Any) -> dict[str, Any]:
@@ -40,16 +41,19 @@ def structure_arguments(data: Any) -> dict[str, Any]:
         InputError: a layer whose entries do not fit each other.
     """
     found = data.get("schema") if isinstance(data, dict) else type(data).__name__
-    if found != SCHEMA:
+    if found not in (SCHEMA, FIRST_SCHEMA):
         raise CheckpointError(f"structure: expected schema {SCHEMA!r}, got {short(found)}")
-    data = entries.fields("structure", data, ("schema", "name", "layers"), _FRAME)
+    # Before there was a choice, all were tanh.
+    own = ("activation",) if found == SCHEMA else ()
+    data = entries.fields("structure", data, ("schema", "name", *own, "layers"), _FRAME)
     layers = [
         _layer(f"structure: layers[{i}]", layer)
         for i, layer in enumerate(entries.items("structure: layers", data["layers"]))
     ]
     name = entries.text("structure: name", data["name"])
     frame = {key: tuple(entries.numbers(f"structure: {key}", data[key])) for key in _FRAME if key in data}
-    return {"layers": tuple(layers), "name": name, **frame}
+    activation = {key: entries.text(f"structure: {key}", data[key]) for key in own}
+    return {"layers": tuple(layers), "name": name, **activation, **frame}
 
 
 def _layer(where: str, data: Any) -> SymbolLayer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..kernels.language.activations import TANH
+
 if TYPE_CHECKING:  # it imports this module
     from .structure import Structure
 
@@ -12,7 +14,8 @@ def structure_text(structure: Structure) -> str:
     """E.g. ``W1 = [[a, b], [a, -b]]   b1 = [c, c]``, one line per layer."""
     sizes = "-".join(map(str, structure.layer_sizes))
     counts = f"{structure.n_parameters} independent of {structure.n_expanded} expanded parameters"
-    lines = [f"{structure.name}: {sizes}, {counts}"]
+    activation = "" if structure.activation == TANH.name else f", {structure.activation}"
+    lines = [f"{structure.name}: {sizes}{activation}, {counts}"]
     if not structure.is_plain:
         lines.append(f"  {frame_text(structure)}")
     for number, (weight, bias) in enumerate(named_symbols(structure), start=1):

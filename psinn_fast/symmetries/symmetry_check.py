@@ -12,6 +12,7 @@ import torch
 from ..domains import Box, Domain
 from ..kernels import checks
 from ..kernels.errors import InputError, short
+from ..kernels.language.activations import activation_of
 from ..language.names import Names, split_names
 from ..networks.groups import Symmetry
 from ..networks.structure import Structure
@@ -134,11 +135,12 @@ def _random_network(structure: Structure, coords: Sequence[str], seed: int) -> C
     wide = structure.plain.with_width(3)
     theta = torch.randn(wide.n_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     layers = [(weight.numpy(), bias.numpy()) for weight, bias in wide.expand(theta)]
+    activation = activation_of(structure.activation)
 
     def network(points: FloatArray) -> FloatArray:
         h = points
         for weight, bias in layers[:-1]:
-            h = np.tanh(h @ weight.T + bias)
+            h = activation.value(torch.from_numpy(h @ weight.T + bias)).numpy()
         weight, bias = layers[-1]
         return np.asarray(h @ weight.T + bias, dtype=np.float64)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..kernels.contract.precision import IEEE, check_precision
 from ..kernels.errors import CheckpointError, CheckpointWarning, InputError, OutputWarning, short
 from ..language.names import numbers_by_name
-from ..networks.mlp import PsiMLP, TanhMLP, check_network
+from ..networks.mlp import MLP, PsiMLP, check_network
 from ..networks.structure import Structure
 from ..storage import entries
 from ..storage.files import as_path, from_json, to_json
@@ -98,7 +98,7 @@ def load_network(path: str | Path, *, precision: str = IEEE) -> PsiMLP:
         structure = Structure.from_entries(header["structure"])
         theta = file.take("theta", (structure.n_parameters,))
         file.finish()
-        net = (TanhMLP if structure.is_dense else PsiMLP).with_theta(structure, theta)
+        net = (MLP if structure.is_dense else PsiMLP).with_theta(structure, theta)
     net.precision = precision
     return net
 

@@ -88,7 +88,7 @@ def fit(
         return _fitted(problem, net, optimizer, coefficients, time_limit(seconds), checkpoint, weighting, options)
     problem = as_problem(problem)
     if net is None:
-        raise InputError("net: expected a PsiMLP or TanhMLP, got None; build_network(problem, ...) makes one")
+        raise InputError("net: expected a PsiMLP or MLP, got None; build_network(problem, ...) makes one")
     optimizer = "adam" if optimizer is None else optimizer
     # What else it may be is refused there.
     return trained(

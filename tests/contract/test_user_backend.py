@@ -64,7 +64,7 @@ def test_what_it_raises_is_said_with_its_name(optimizer: pf.Adam | pf.GaussNewto
         with pytest.raises(pf.TrainingError, match=what) as info:
             pf.solve(one, pf.Network("pinn"), optimizer, options=options)
         assert isinstance(info.value.__cause__, ZeroDivisionError)
-    net = pf.TanhMLP([2, 4, 1], dtype="float64")
+    net = pf.MLP([2, 4, 1], dtype="float64")
     with pytest.raises(pf.TrainingError, match=what):
         pf.derivatives(net, torch.rand(3, 2, dtype=FLOAT64), "u_x", coords="x y", fields="u", backend="raising")
 

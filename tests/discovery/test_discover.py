@@ -11,6 +11,7 @@ import torch
 from small import small_laplace
 
 from psinn_fast import (
+    MLP,
     Adam,
     DiscoveryError,
     InputError,
@@ -18,7 +19,6 @@ from psinn_fast import (
     PsiMLP,
     Regularizer,
     StudentSettings,
-    TanhMLP,
     published_structure,
     run_pipeline,
 )
@@ -52,14 +52,14 @@ def test_a_collapsed_student_is_reported(teacher: PsiMLP) -> None:
 
 def test_bad_input(teacher: PsiMLP) -> None:
     with pytest.raises(InputError, match=r"teacher: problem .* has 2 inputs and 1 outputs, the network 3 and 1"):
-        discover(small_laplace(), TanhMLP([3, 2, 1]))
+        discover(small_laplace(), MLP([3, 2, 1]))
     with pytest.raises(InputError, match="threshold: expected 'auto' or a finite number > 0"):
         StudentSettings(threshold=-1.0)
     with pytest.raises(InputError, match="hidden: expected the sizes"):
         StudentSettings(())
     with pytest.raises(InputError, match="starts: expected an integer >= 1"):
         StudentSettings(starts=0)
-    constant = TanhMLP([2, 2, 1], dtype=torch.float64)
+    constant = MLP([2, 2, 1], dtype=torch.float64)
     with torch.no_grad():
         constant.theta.zero_()
     with pytest.raises(InputError, match="nothing to imitate"):

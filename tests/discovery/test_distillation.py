@@ -10,6 +10,7 @@ import torch
 from small import small_laplace
 
 from psinn_fast import (
+    MLP,
     PDE,
     Box,
     DiscoveryError,
@@ -21,7 +22,6 @@ from psinn_fast import (
     SignedPermutation,
     StudentSettings,
     Symmetry,
-    TanhMLP,
     structure_from_group,
 )
 from psinn_fast.discovery import distillation as module
@@ -108,7 +108,7 @@ def test_imitation_does_not_depend_on_units() -> None:
 @pytest.mark.trajectory
 def test_no_symmetry_where_the_teacher_has_none() -> None:
     problem = plain_problem(Box(x=(-1, 1), y=(-1, 1)))
-    teacher = TanhMLP([2, 6, 1], seed=3, dtype=torch.float64)
+    teacher = MLP([2, 6, 1], seed=3, dtype=torch.float64)
     with torch.no_grad():
         teacher.theta.mul_(2)
     found = distil(problem, teacher, settings=QUICK)
@@ -123,7 +123,7 @@ def test_the_median_of_several_teachers_is_imitated() -> None:
     """One of three breaks the symmetry; alone it would be believed."""
     problem = small_laplace()
     symmetric = symmetric_teacher([EVEN_Y], problem)
-    outlier = TanhMLP([2, 6, 1], seed=3, dtype=torch.float64)
+    outlier = MLP([2, 6, 1], seed=3, dtype=torch.float64)
     with torch.no_grad():
         outlier.theta.mul_(2)
     found = distil(problem, [symmetric, outlier, symmetric], settings=QUICK)
@@ -196,7 +196,7 @@ def test_converge_counts_copies() -> None:
     single = converge(task, one.net.structure, one.weights, [np.full(3, 2.0)], QUICK)
     (weight, bias), (out, out_bias) = single.weights
     doubled = [(np.repeat(weight, 2, 0), np.repeat(bias, 2)), (np.repeat(out / 2, 2, 1), out_bias)]
-    structure = TanhMLP([2, 6, 1]).structure
+    structure = MLP([2, 6, 1]).structure
     loss = StudentLoss(task, structure, [np.ones(6)], QUICK.regularizer)
     assert loss.value_and_gradient(fitted(structure, doubled))[0] == pytest.approx(single.loss, rel=1e-8)
     assert 0 < single.mean_square < single.loss
@@ -218,7 +218,7 @@ def test_bad_input() -> None:
 )
 def test_students_that_imitate_nothing(hidden: tuple[int, ...], strength: float, message: str) -> None:
     problem = plain_problem(Box(x=(-1, 1), y=(-1, 1)))
-    teacher = TanhMLP([2, 2, 1], dtype=torch.float64)
+    teacher = MLP([2, 2, 1], dtype=torch.float64)
     with torch.no_grad():  # tanh(6 x + 3) - tanh(6 x - 3), of which one tanh has little
         teacher.theta.copy_(torch.tensor([6.0, 0, 6, 0, 3, -3, 1, -1, 0]))
     with pytest.raises(DiscoveryError, match=message):

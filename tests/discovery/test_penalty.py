@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers import random_structure
 
-from psinn_fast import Regularizer, Structure, TanhMLP
+from psinn_fast import MLP, Regularizer, Structure
 from psinn_fast.discovery.penalty import Penalty
 
 FloatArray = npt.NDArray[np.float64]
@@ -36,7 +36,7 @@ def test_equals_the_penalty_of_the_student_written_out(kind: str) -> None:
     copies = [rng.integers(1, 4, n) for n in structure.layer_sizes[1:-1]]
     layers = [(w.numpy(), b.numpy()) for w, b in structure.expand(theta)]
     full = written_out(layers, copies)
-    net = TanhMLP((2, *(int(m.sum()) for m in copies), 2), dtype=torch.float64)
+    net = MLP((2, *(int(m.sum()) for m in copies), 2), dtype=torch.float64)
     dense = net.structure.expand_adjoint([(torch.from_numpy(w), torch.from_numpy(b)) for w, b in full])
     regularizer = Regularizer(kind, 0.3)
     expected = float(regularizer.value_and_gradient(net.plan, dense)[0])

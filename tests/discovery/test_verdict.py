@@ -14,6 +14,7 @@ from helpers import random_theta
 from small import small_laplace
 
 from psinn_fast import (
+    MLP,
     PDE,
     Box,
     Dirichlet,
@@ -26,7 +27,6 @@ from psinn_fast import (
     Residual,
     SignedPermutation,
     Symmetry,
-    TanhMLP,
     discover,
     structure_from_group,
 )
@@ -63,7 +63,7 @@ def test_teachers_asymmetry_against_their_noise() -> None:
     assert found[FLIP_Y].verdict == "broken"
     assert found[FLIP_Y].effect > 10 * found[FLIP_Y].noise
     # Networks that have nothing in common support nothing, and break nothing either.
-    others = [TanhMLP([2, 4, 1], seed=seed, dtype=torch.float64) for seed in (1, 2)]
+    others = [MLP([2, 4, 1], seed=seed, dtype=torch.float64) for seed in (1, 2)]
     assert {a.verdict for a in asymmetries(small_laplace(), others, [FLIP_X, FLIP_Y])} == {"undecided"}
 
 
@@ -256,7 +256,7 @@ def test_of_a_large_group_a_subgroup_makes_the_structure() -> None:
         ({"tests": ("magic",)}, r"tests: expected one of \['problem', 'teacher', 'student'\], got 'magic'"),
         ({"distillations": 0}, "distillations: expected an integer >= 1"),
         ({"seeds": 1}, "seeds: expected an integer >= 2"),
-        ({"teacher": TanhMLP([3, 2, 1])}, "teacher: problem 'small' has 2 inputs"),
+        ({"teacher": MLP([3, 2, 1])}, "teacher: problem 'small' has 2 inputs"),
     ],
 )
 def test_bad_input(options: dict[str, object], message: str) -> None:

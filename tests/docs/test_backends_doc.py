@@ -34,7 +34,7 @@ def assert_right_jets(mine: pf.Backend) -> None:
     """Of fields with constant neurons and without biases, too; to rounding errors of float64."""
     odd = pf.Symmetry(pf.SignedPermutation.flip(2, 0), (-1,))
     for net in (
-        pf.TanhMLP([2, 5, 4, 2], seed=0, dtype=torch.float64),
+        pf.MLP([2, 5, 4, 2], seed=0, dtype=torch.float64),
         pf.PsiMLP(pf.structure_from_group([odd], hidden=(1, 1)), width=3, seed=0, dtype=torch.float64),
     ):
         x = torch.rand(7, 2, dtype=torch.float64)

@@ -41,7 +41,7 @@ def test_a_domain_a_callback_two_optimisers_and_a_resumed_run(tmp_path: Path, mo
 def test_patience(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     patience = run(PATIENCE, pf=pf)["Patience"](looks=1)
     options = pf.Options(callbacks=patience)
-    net = pf.TanhMLP([2, 4, 1], seed=0, dtype="float64")
+    net = pf.MLP([2, 4, 1], seed=0, dtype="float64")
     result = pf.fit(
         small_laplace(5), net, pf.Adam(2_000, lr=0.3), checkpoint=tmp_path / "c.safetensors", options=options
     )
@@ -54,7 +54,7 @@ def test_patience(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert printed.rstrip().endswith(result.status)
     assert result.history["held_out"].index(patience.best) < len(result.history) - 1
     assert not torch.equal(patience.net.theta, result.net.theta)
-    again = pf.TanhMLP([2, 4, 1], seed=0, dtype="float64")
+    again = pf.MLP([2, 4, 1], seed=0, dtype="float64")
     pf.fit(small_laplace(5), again, pf.Adam(2_000, lr=0.3), options=options)
     assert torch.equal(again.theta, result.net.theta)  # not ended earlier by what was kept
 
@@ -74,11 +74,11 @@ def test_a_schedule_of_torch_in_a_resumed_run(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.trajectory
 def test_an_optimiser_of_ones_own(tmp_path: Path) -> None:
     SignDescent = run(OPTIMIZER)["SignDescent"]
-    whole, path = pf.TanhMLP([2, 6, 1], seed=0, dtype="float64"), tmp_path / "c.safetensors"
+    whole, path = pf.MLP([2, 6, 1], seed=0, dtype="float64"), tmp_path / "c.safetensors"
     result = pf.fit(small_laplace(5), whole, SignDescent(200, 1e-3))
     assert result.losses["residual"] + result.losses["dirichlet"] < 0.9 * result.history["loss"][0]
-    pf.fit(small_laplace(5), pf.TanhMLP([2, 6, 1], seed=0, dtype="float64"), SignDescent(80, 1e-3), checkpoint=path)
-    again = pf.TanhMLP([2, 6, 1], seed=4, dtype="float64")
+    pf.fit(small_laplace(5), pf.MLP([2, 6, 1], seed=0, dtype="float64"), SignDescent(80, 1e-3), checkpoint=path)
+    again = pf.MLP([2, 6, 1], seed=4, dtype="float64")
     pf.fit(small_laplace(5), again, SignDescent(200, 1e-3), checkpoint=path, options=pf.Options(resume=True))
     assert torch.equal(again.theta, whole.theta)
     sequence = pf.solve(small_laplace(5), pf.Network(layers=[2, 6, 1]), [SignDescent(5), pf.GaussNewton(3)])
@@ -95,7 +95,7 @@ def test_a_run_with_a_state_of_its_own_is_resumed(tmp_path: Path) -> None:
         def start(self, task: Any) -> Any:
             return MomentumRun(task, self)
 
-    nets = [pf.TanhMLP([2, 6, 1], seed=seed, dtype="float64") for seed in (0, 0, 4)]
+    nets = [pf.MLP([2, 6, 1], seed=seed, dtype="float64") for seed in (0, 0, 4)]
     pf.fit(small_laplace(5), nets[0], Momentum(60, 1e-3))
     first = pf.fit(small_laplace(5), nets[1], Momentum(25, 1e-3))
     pf.fit(small_laplace(5), nets[2], Momentum(60, 1e-3), options=pf.Options(resume=first))

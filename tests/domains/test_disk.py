@@ -125,7 +125,7 @@ def test_errors_and_pictures_are_of_the_disk() -> None:
         return np.where(outside, np.inf, VALUE(*p.T))  # which errors would refuse
 
     own = Problem("poisson", POISSON, DISK, poisson(Dirichlet(RIM, u=VALUE)).conditions, exact=exact)
-    net = pf.TanhMLP([2, 4, 1], seed=0)
+    net = pf.MLP([2, 4, 1], seed=0)
     metrics = ErrorMeter(own)(net)
     assert metrics["boundary_rmse"] > 0
     points = DISK.unseen_grid(201)
@@ -138,7 +138,7 @@ def test_errors_and_pictures_are_of_the_disk() -> None:
 
 
 def test_checkpoints_know_the_disk() -> None:
-    net = pf.TanhMLP([2, 4, 1], seed=0)
+    net = pf.MLP([2, 4, 1], seed=0)
     points = [Residual(np.array(Disk(DISK.centre, 1.0).grid(9)))]
     disks = (DISK, Disk((0.5, -0.25), 1.5), Disk((0.5, -0.25), 1.4), pf.Box(x=(-1, 2), y=(-1.75, 1.25)))
     same, again, smaller, box = (run_identity(Problem("p", RADIAL, disk, points), net, {}) for disk in disks)

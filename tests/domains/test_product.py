@@ -198,9 +198,7 @@ def test_missing_conditions_by_arrays_and_regions() -> None:
         HEATED, Residual(HEATED.random(300, 0)), Dirichlet(HEATED.boundary(99, "t_low"), u=0.0), rim, pde=waves
     )
     assert missing_conditions(own)[0] == "the equation is of order 2 in t, with only 1 condition at its ends"
-    assert "the equation is of order 1 in t" in str(
-        pf.fit(heat(rim), pf.TanhMLP([3, 4, 1], seed=0), pf.Adam(1)).warnings
-    )
+    assert "the equation is of order 1 in t" in str(pf.fit(heat(rim), pf.MLP([3, 4, 1], seed=0), pf.Adam(1)).warnings)
 
 
 def test_coverage() -> None:
@@ -221,7 +219,7 @@ def test_pictures_show_the_shape() -> None:
     assert (canvas.axes, canvas.place) == ([1, 2], "t = 1")
     np.testing.assert_array_equal(canvas.points[:, 0], 1.0)
     assert len(canvas.points) == pytest.approx(np.pi / 4 * 40**2, rel=0.03)
-    figure = solution_figure(heat(), pf.TanhMLP([3, 4, 1], seed=0))
+    figure = solution_figure(heat(), pf.MLP([3, 4, 1], seed=0))
     axis = figure.axes[0]
     assert (axis.get_xlabel(), axis.get_ylabel(), axis.get_title()) == ("x", "y", "u: network at t = 1")
     np.testing.assert_allclose(np.hypot(axis.lines[0].get_xdata() - 1, axis.lines[0].get_ydata()), 0.5)  # type: ignore[operator, arg-type]
@@ -237,7 +235,7 @@ def test_training_and_checkpoints_know_the_product() -> None:
         assert term is not None
         points = term.points[0].numpy()
         assert HEATED.inside(points).all() if part is None else HEATED.on_boundary(points).all()
-    net = pf.TanhMLP([3, 4, 1], seed=0)
+    net = pf.MLP([3, 4, 1], seed=0)
     inside = [Residual(np.array(HEATED.random(9, 0)), outside=True)]
     others = (HEATED, Box(t=(0, 2)) * Disk((1, 0), 0.5), Box(t=(0, 2)) * Ring((1.0, 0.0), 0.01, 0.5))
     same, again, ring = (run_identity(problem(domain, *inside), net, {}) for domain in others)

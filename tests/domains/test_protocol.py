@@ -168,7 +168,7 @@ def test_metrics_and_pictures() -> None:
             return np.where(np.hypot(*p.T) < 0.49, np.inf, saddle(p))
 
     own = problem(RING, exact=exact)
-    net = pf.TanhMLP([2, 4, 1], seed=0)
+    net = pf.MLP([2, 4, 1], seed=0)
     metrics = ErrorMeter(own)(net)
     points, edge = RING.unseen_grid(201), RING.unseen_boundary(201)
     u = net(torch.from_numpy(points).float()).detach().double().numpy()[:, 0]
@@ -206,7 +206,7 @@ def test_a_domain_without_parts() -> None:
             return (points**2).sum(1) <= 0.9
 
     own = problem(Blob(), Residual(Blob().grid(9)), exact=saddle)
-    metrics = ErrorMeter(own)(pf.TanhMLP([2, 4, 1], seed=0))
+    metrics = ErrorMeter(own)(pf.MLP([2, 4, 1], seed=0))
     assert metrics["boundary_rmse"] is None
     assert metrics["rmse"] > 0
     assert len(Blob().symmetries()) == 7
@@ -236,7 +236,7 @@ def test_symmetries_of_problems_and_functions() -> None:
         return np.where(L.outside(p), np.nan, p[:, 0] * p[:, 1])[:, None]
 
     assert [found.text for found in find_symmetries(only_inside, L)] == ["x -> y, y -> x"]
-    nets = [pf.TanhMLP([2, 4, 1], seed=seed) for seed in (0, 1)]
+    nets = [pf.MLP([2, 4, 1], seed=seed) for seed in (0, 1)]
     assert len(asymmetries(problem(L), nets, L.symmetries())) == 1
 
 
@@ -266,7 +266,7 @@ def test_symmetries_of_functions_on_a_boundary(n: int) -> None:
 
 
 def test_students_imitate_inside() -> None:
-    teacher = pf.TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    teacher = pf.MLP([2, 4, 1], seed=0, dtype=torch.float64)
     found = distil(problem(L), teacher, settings=StudentSettings((4,), starts=1, steps=20, grid=9, threshold=0.1))
     assert found.imitation_error[0] < 1
 
@@ -342,7 +342,7 @@ def test_jumps_where_the_domain_is() -> None:
 
 
 def test_checkpoints_tell_domains_apart() -> None:
-    net = pf.TanhMLP([2, 4, 1], seed=0)
+    net = pf.MLP([2, 4, 1], seed=0)
     points = [Residual(np.array(RING.grid(9))), Dirichlet(np.array(RING.boundary(9)), u=0.0)]
     Other = type("Other", (Ring,), {})
     identities = [run_identity(problem(d, *points), net, {}) for d in (RING, Ring(), Ring(inner=0.4), Other())]

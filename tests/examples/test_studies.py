@@ -12,7 +12,7 @@ import torch
 from bench.discovery_problems import BY_NAME, laplace_asymmetric
 from examples import equal_weights, gradient_conflict, threshold_sweep, transfer
 from examples.common import angle, conflict
-from psinn_fast import GaussNewton, Problem, Regularizer, Structure, TanhMLP, fit, get_problem, structure_from_group
+from psinn_fast import MLP, GaussNewton, Problem, Regularizer, Structure, fit, get_problem, structure_from_group
 from psinn_fast.discovery.student import imitation
 from psinn_fast.training import trainer
 from psinn_fast.training.metrics import coarse_relative_l2
@@ -100,7 +100,7 @@ def test_mirror_images_approach_only_under_the_penalty() -> None:
 @pytest.mark.parametrize("make", [transfer.cubic, transfer.reaction])
 def test_the_manufactured_problems_have_the_solutions_they_say(make: Callable[[], Problem]) -> None:
     problem = make()
-    net = TanhMLP((2, 10, 10, 1), seed=0, dtype=torch.float64)
+    net = MLP((2, 10, 10, 1), seed=0, dtype=torch.float64)
     fit(problem, net, GaussNewton(steps=60))
     assert coarse_relative_l2(problem)(net) < 1e-2
 

@@ -15,8 +15,8 @@ from torch_losses import DTYPE, grad, tensor
 import psinn_fast as pf
 
 
-def network() -> pf.TanhMLP:
-    return pf.TanhMLP([2, 6, 1], dtype=DTYPE, seed=0)
+def network() -> pf.MLP:
+    return pf.MLP([2, 6, 1], dtype=DTYPE, seed=0)
 
 
 def equation(net: Any, points: Any) -> Any:

@@ -20,8 +20,8 @@ QUIET = pf.Options(progress=False)
 TOLERANCE = 1e-11
 
 
-def network(outputs: int = 1, seed: int = 0) -> pf.TanhMLP:
-    return pf.TanhMLP([2, 8, 9, outputs], dtype=DTYPE, seed=seed)
+def network(outputs: int = 1, seed: int = 0) -> pf.MLP:
+    return pf.MLP([2, 8, 9, outputs], dtype=DTYPE, seed=seed)
 
 
 def total(returned: Any) -> torch.Tensor:
@@ -86,9 +86,9 @@ def test_float32_is_as_near_as_plain_float32() -> None:
         u = net(points)
         return (grad(grad(u, points)[:, 0], points)[:, 0] + u[:, 0]).square().mean()
 
-    net = pf.TanhMLP([2, 8, 9, 1], seed=0)
+    net = pf.MLP([2, 8, 9, 1], seed=0)
     exact = loss_fn(
-        pf.TanhMLP.with_theta(net.structure, net.theta.detach().double()), points.detach().double().requires_grad_()
+        pf.MLP.with_theta(net.structure, net.theta.detach().double()), points.detach().double().requires_grad_()
     )
     plain = loss_fn(net.to_sequential(), points)
     fused = pf.fuse(loss_fn, net, points)()
@@ -219,7 +219,7 @@ def test_a_fused_loss_has_its_own_network() -> None:
     with pytest.raises(pf.InputError, match="net: a fused loss is of the network"):
         pf.fit(fused, network())
     assert pf.fit(fused, net, pf.Adam(2), options=QUIET).steps == 2
-    with pytest.raises(pf.InputError, match=r"net: expected a PsiMLP or TanhMLP, got None"):
+    with pytest.raises(pf.InputError, match=r"net: expected a PsiMLP or MLP, got None"):
         pf.fit("laplace")
 
 

@@ -14,8 +14,8 @@ from torch_losses import DATA, DTYPE, NU, POINTS, grad
 
 import psinn_fast as pf
 
-NET = pf.TanhMLP([2, 4, 1], dtype=DTYPE, seed=0)
-OTHER = pf.TanhMLP([2, 3, 1], dtype=DTYPE, seed=0)
+NET = pf.MLP([2, 4, 1], dtype=DTYPE, seed=0)
+OTHER = pf.MLP([2, 3, 1], dtype=DTYPE, seed=0)
 CALLS = [0]
 WEIGHTS = torch.ones(30, 1, dtype=DTYPE, requires_grad=True)
 OUTSIDE = 0.01 * NU

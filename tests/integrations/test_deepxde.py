@@ -267,7 +267,7 @@ def test_bad_input(library: Any) -> None:
     with pytest.raises(pf.InputError, match=r"expected a dde\.nn\.FNN, got Linear"):
         library.FNN.from_fnn(torch.nn.Linear(2, 1))
     with pytest.raises(pf.InputError, match=r"its dtype is torch\.float64, DeepXDE's is torch\.float32"):
-        library.PsiFNN(pf.TanhMLP([2, 8, 1], dtype="float64"))
+        library.PsiFNN(pf.MLP([2, 8, 1], dtype="float64"))
     with pytest.raises(pf.InputError, match="layers"):
         library.FNN([2, [8, 8], 1], "tanh", "Glorot uniform")
     ours = library.FNN([2, 8, 1], "tanh", "Glorot uniform")

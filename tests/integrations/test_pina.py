@@ -21,7 +21,7 @@ from psinn_fast.integrations.pina import FeedForward, PsiFeedForward
 from psinn_fast.kernels.contract import registry
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.reference.backend import ReferenceBackend
-from psinn_fast.networks.mlp import TanhMLP
+from psinn_fast.networks.mlp import MLP
 from psinn_fast.networks.published import laplace_even
 from psinn_fast.networks.structure import Structure
 
@@ -162,7 +162,7 @@ def test_the_kernels_compute(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_any_network_of_the_library_takes_labelled_points() -> None:
-    net = TanhMLP([2, 5, 1], seed=0, dtype="float64")
+    net = MLP([2, 5, 1], seed=0, dtype="float64")
     u = net(labelled())
     assert type(u) is LabelTensor
     assert relative_error(u.tensor, net(labelled().tensor)) == 0

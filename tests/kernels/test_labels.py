@@ -9,7 +9,7 @@ import pytest
 import torch
 from toy_backend import Toy
 
-from psinn_fast import TanhMLP
+from psinn_fast import MLP
 from psinn_fast.kernels import get_backend, labels
 from psinn_fast.kernels.contract.base import OPERATIONS, Backend
 from psinn_fast.kernels.errors import InputError
@@ -19,7 +19,7 @@ X, CHANNELS = torch.rand(3, 2), ChannelSet.closure(2, [(1, 0)])
 
 
 def jets(backend: Backend) -> torch.Tensor:
-    net = TanhMLP([2, 3, 1], seed=0)
+    net = MLP([2, 3, 1], seed=0)
     return backend.jets(net.plan, net.theta.detach(), X, CHANNELS)
 
 
@@ -49,7 +49,7 @@ def test_nvidias_tools_see_ranges_that_end(monkeypatch: pytest.MonkeyPatch) -> N
     jets(backend)
     range_of = [call.range_push("psinn::jets (reference)"), call.range_pop()]
     assert nvtx.mock_calls == range_of
-    net = TanhMLP([2, 3, 1], seed=0)
+    net = MLP([2, 3, 1], seed=0)
     with pytest.raises(InputError):
         backend.jets(net.plan, net.theta.detach(), X[:, :1], CHANNELS)
     assert nvtx.mock_calls == 2 * range_of

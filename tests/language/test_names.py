@@ -74,7 +74,7 @@ def test_boxes_conditions_and_problems() -> None:
 
 
 def test_derivatives() -> None:
-    net, points = pf.TanhMLP([2, 3, 1]), torch.rand(4, 2)
+    net, points = pf.MLP([2, 3, 1]), torch.rand(4, 2)
     plain = pf.derivatives(net, points, "u_xy u_lap", coords="x y", fields="u")
     found = pf.derivatives(net, points, f"{PHI_SYMBOL}_x{MICRO} {PHI}_lap", coords=f"x {MU}", fields=PHI_SYMBOL)
     assert list(found) == [f"{PHI}_x{MU}", f"{PHI}_lap"]
@@ -115,7 +115,7 @@ def test_ambiguous_coordinates(coords: str, message: str) -> None:
         pf.PDE(coords, "u", lambda u: u)
     with pytest.raises(pf.InputError, match=r"coords: .* has two readings"):
         pf.derivatives(
-            pf.TanhMLP([len(coords.split()), 2, 1]), torch.zeros(1, len(coords.split())), "u", coords=coords, fields="u"
+            pf.MLP([len(coords.split()), 2, 1]), torch.zeros(1, len(coords.split())), "u", coords=coords, fields="u"
         )
 
 
@@ -160,8 +160,8 @@ def test_fields_named_like_arguments_of_conditions() -> None:
     [
         lambda words: pf.PDE(words, "u", lambda u: u),
         lambda words: pf.PDE("x", words, lambda u: u),
-        lambda words: pf.derivatives(pf.TanhMLP([2, 3, 1]), torch.zeros(1, 2), words, coords="x y", fields="u"),
-        lambda words: pf.derivatives(pf.TanhMLP([2, 3, 1]), torch.zeros(1, 2), "u", coords=words, fields="u"),
+        lambda words: pf.derivatives(pf.MLP([2, 3, 1]), torch.zeros(1, 2), words, coords="x y", fields="u"),
+        lambda words: pf.derivatives(pf.MLP([2, 3, 1]), torch.zeros(1, 2), "u", coords=words, fields="u"),
         lambda words: pf.Periodic(POINTS, POINTS, words),
     ],
 )
@@ -187,5 +187,5 @@ def test_names_that_histories_use() -> None:
 @pytest.mark.parametrize("schedule", [Adam(1), pf.GaussNewton(1)])
 def test_histories_use_no_other_names(schedule: Any) -> None:
     own = _problem(INVERSE)
-    history = pf.fit(own, pf.TanhMLP([2, 4, 1], dtype=torch.float64), schedule).history
+    history = pf.fit(own, pf.MLP([2, 4, 1], dtype=torch.float64), schedule).history
     assert {*history.columns} - {*own.term_names, *own.pde.unknown} <= {*HISTORY_COLUMNS}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from psinn_fast import PsiMLP, TanhMLP, accelerate, restore
+from psinn_fast import MLP, PsiMLP, accelerate, restore
 from psinn_fast.kernels.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("_float64")
@@ -95,7 +95,7 @@ def test_weights_are_kept_and_brought_back_exactly() -> None:
     report = accelerate(model)
     assert str(report) == "fused_body_0  fused, 3-8-8-2"
     net = report.fused["fused_body_0"]
-    assert isinstance(net, TanhMLP)
+    assert isinstance(net, MLP)
     assert torch.equal(net.theta, torch.cat([parameter.flatten() for parameter in parameters]))
     assert list(model.state_dict()) == ["fused_body_0.theta", "fused_body_0._extra_state"]
     torch.testing.assert_close(model(x), y, rtol=0, atol=1e-14)

@@ -25,23 +25,21 @@ from psinn_fast import (
     solution_figure,
 )
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.mlp import MLP, PsiMLP
 from psinn_fast.networks.structure import Structure
 from psinn_fast.problem.conditions import Residual
 from psinn_fast.problem.problem import Problem
 
 
-class Hard(TanhMLP):
+class Hard(MLP):
     """u = 0 at 0 and 1, by a function that the kernels do not see."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * x * (1 - x)
 
 
-def changed_networks() -> dict[str, TanhMLP]:
-    nets = {
-        name: TanhMLP([1, 4, 1], seed=0) for name in ("hook", "pre-hook", "backward hook", "method", "parametrized")
-    }
+def changed_networks() -> dict[str, MLP]:
+    nets = {name: MLP([1, 4, 1], seed=0) for name in ("hook", "pre-hook", "backward hook", "method", "parametrized")}
     nets["hook"].register_forward_hook(lambda net, inputs, u: 2 * u)
     nets["pre-hook"].register_forward_pre_hook(lambda net, inputs: (inputs[0] + 1,))
     nets["backward hook"].register_full_backward_hook(lambda net, inputs, outputs: None)
@@ -72,7 +70,7 @@ def test_changed_networks_are_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_subclasses_that_change_nothing_are_networks() -> None:
-    class Named(TanhMLP):
+    class Named(MLP):
         label = "mine"
 
     line = Box(x=(0, 1))
@@ -84,12 +82,12 @@ def test_frozen_weights_are_not_trained() -> None:
     line = Box(x=(0, 1))
     problem = Problem("p", PDE("x", "u", lambda u: u.x), line, [Residual(line.grid(5))])
     for schedule in (Adam(1), GaussNewton(steps=1)):
-        net = TanhMLP([1, 4, 1], dtype="float64").requires_grad_(False)
+        net = MLP([1, 4, 1], dtype="float64").requires_grad_(False)
         before = net.theta.clone()
         with pytest.raises(InputError, match=r"net: .*requires_grad"):
             fit(problem, net, schedule)
         assert torch.equal(net.theta, before)
-    hooked = TanhMLP([1, 4, 1], dtype="float64")
+    hooked = MLP([1, 4, 1], dtype="float64")
     hooked.theta.register_hook(lambda gradient: 0 * gradient)
     with pytest.raises(InputError, match=r"net: .*hooks"):
         fit(problem, hooked, Adam(1))
@@ -123,7 +121,7 @@ def changed_sequentials() -> dict[str, nn.Sequential]:
 @pytest.mark.parametrize("name", changed_sequentials())
 def test_from_sequential_refuses_changed_layers(name: str) -> None:
     with pytest.raises(InputError, match=r"^network.*: .*(forward|hooks|parametri)"):
-        TanhMLP.from_sequential(changed_sequentials()[name])
+        MLP.from_sequential(changed_sequentials()[name])
 
 
 def with_layers(change: Callable[[nn.Sequential], object], **options: Any) -> nn.Sequential:
@@ -152,7 +150,7 @@ def with_layers(change: Callable[[nn.Sequential], object], **options: Any) -> nn
 )  # fmt: skip
 def test_from_sequential_refuses_what_theta_cannot_be(network: nn.Sequential, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        TanhMLP.from_sequential(network)
+        MLP.from_sequential(network)
 
 
 def test_absent_biases_stay_absent() -> None:
@@ -166,14 +164,14 @@ def test_absent_biases_stay_absent() -> None:
     fit(problem, net, Adam(3))
     assert (net(torch.zeros(1, 3)) == net.to_sequential()[4].bias).all()
     assert [bool(layer.bias.any()) for layer in list(net.to_sequential())[::2]] == [False, False, True]
-    added = TanhMLP.from_sequential(network, Structure.dense([3, 3, 3, 1]))
+    added = MLP.from_sequential(network, Structure.dense([3, 3, 3, 1]))
     assert added.theta.numel() == 28
 
 
 def test_a_frozen_network_stays_frozen() -> None:
-    net = TanhMLP.from_sequential(with_layers(lambda net: net.requires_grad_(False)))
+    net = MLP.from_sequential(with_layers(lambda net: net.requires_grad_(False)))
     assert not net.theta.requires_grad
-    assert TanhMLP.from_sequential(with_layers(lambda net: None)).theta.requires_grad
+    assert MLP.from_sequential(with_layers(lambda net: None)).theta.requires_grad
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
@@ -181,7 +179,7 @@ def test_training_from_no_numbers_is_bad_input(number: float) -> None:
     """No faster and no slower training would help."""
     line = Box(x=(0, 1))
     problem = Problem("p", PDE("x", "u", lambda u: u.x), line, [Residual(line.grid(5))])
-    net = TanhMLP([1, 4, 1], dtype="float64", seed=0)
+    net = MLP([1, 4, 1], dtype="float64", seed=0)
     with torch.no_grad():
         net.theta[[1, 5]] = number
     for use in (

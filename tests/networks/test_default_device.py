@@ -27,7 +27,7 @@ def gradient(net: pf.PsiMLP, points: torch.Tensor) -> torch.Tensor:
 
 
 def test_networks_are_made_there(elsewhere: None) -> None:
-    assert pf.TanhMLP([2, 8, 1]).theta.device.type == "meta"
+    assert pf.MLP([2, 8, 1]).theta.device.type == "meta"
     assert pf.PsiMLP(EVEN, seed=3).theta.device.type == "meta"
 
 

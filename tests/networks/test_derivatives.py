@@ -16,7 +16,7 @@ from psinn_fast.kernels.contract import registry
 from psinn_fast.kernels.errors import BackendUnavailable, InputError
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.networks.derivatives import Derivatives, derivatives
-from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.mlp import MLP, PsiMLP
 from psinn_fast.networks.published import burgers_odd, flow_branches
 from psinn_fast.networks.structure import Structure
 
@@ -189,7 +189,7 @@ def test_no_more_channels_than_needed(d: int, wanted: str, n_channels: int, monk
             return super().jets(plan, theta, x, channels)
 
     monkeypatch.setattr(registry, "BACKENDS", {"counting": Counting()})
-    derivatives(TanhMLP([d, 3, 1]), torch.zeros(2, d), wanted, coords=list(COORDS[:d]), fields="u")
+    derivatives(MLP([d, 3, 1]), torch.zeros(2, d), wanted, coords=list(COORDS[:d]), fields="u")
     assert seen == [n_channels]
 
 
@@ -210,7 +210,7 @@ def test_access() -> None:
 
 
 def test_copy() -> None:
-    found = derivatives(TanhMLP([2, 3, 1]), torch.zeros(3, 2), "u u_x", coords="x y", fields="u")
+    found = derivatives(MLP([2, 3, 1]), torch.zeros(3, 2), "u u_x", coords="x y", fields="u")
     assert copy.copy(found).u is found.u
 
 
@@ -221,7 +221,7 @@ def test_names_of_several_letters() -> None:
 
 
 def test_float32_and_no_points() -> None:
-    net = TanhMLP([2, 4, 1], dtype=torch.float32)
+    net = MLP([2, 4, 1], dtype=torch.float32)
     found = derivatives(net, torch.rand(6, 2), "u_xx", coords="x y", fields="u")
     assert found.u_xx.dtype == torch.float32
     empty = derivatives(net, torch.rand(0, 2), "u_xx", coords="x y", fields="u")
@@ -233,7 +233,7 @@ def test_float32_and_no_points() -> None:
 
 @pytest.mark.trajectory
 def test_training_step_lowers_the_loss() -> None:
-    net, x = TanhMLP([2, 16, 16, 1], seed=0), random_points(64, 2, dtype=torch.float32)
+    net, x = MLP([2, 16, 16, 1], seed=0), random_points(64, 2, dtype=torch.float32)
     adam = torch.optim.Adam(net.parameters(), lr=1e-2)
     losses = []
     for _ in range(60):
@@ -269,10 +269,10 @@ GOOD = {"coords": "x y", "fields": "u v", "wanted": "u"}
         ({"points": torch.zeros(3, 2).double()}, "x: expected torch.float32 like theta, got torch.float64"),
         ({"points": torch.zeros(3, 2, device="meta")}, "x: expected device cpu like theta, got meta"),
         ({"backend": "cuda"}, "backend: expected one of"),
-        ({"net": nn.Linear(2, 2)}, "net: expected a PsiMLP or TanhMLP, got Linear"),
+        ({"net": nn.Linear(2, 2)}, "net: expected a PsiMLP or MLP, got Linear"),
     ],
 )
 def test_bad_input(change: dict[str, object], message: str) -> None:
-    given = {"net": TanhMLP([2, 3, 2]), "points": torch.zeros(3, 2), **GOOD, **change}
+    given = {"net": MLP([2, 3, 2]), "points": torch.zeros(3, 2), **GOOD, **change}
     with pytest.raises((InputError, BackendUnavailable), match=message):
         derivatives(**given)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from psinn_fast import InputError, PsiMLP, TanhMLP, published_structure
+from psinn_fast import MLP, InputError, PsiMLP, published_structure
 from psinn_fast.networks import evaluation
 from psinn_fast.networks.derivatives import derivatives, derivatives_at
 
-NET = TanhMLP([2, 9, 7, 2], seed=1, dtype="float64")
+NET = MLP([2, 9, 7, 2], seed=1, dtype="float64")
 POINTS = np.random.default_rng(0).uniform(-1, 1, (30, 2))
 
 
@@ -50,7 +50,7 @@ def test_whatever_holds_numbers_is_a_point(given: Any) -> None:
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.longdouble, np.int8, np.uint64])
 def test_numbers_of_any_type_are_computed_in_the_networks_own(dtype: type) -> None:
     given = (4 * POINTS**2).astype(dtype)
-    for net, own in ((NET, np.float64), (TanhMLP([2, 9, 1], seed=1, dtype="float32"), np.float32)):
+    for net, own in ((NET, np.float64), (MLP([2, 9, 1], seed=1, dtype="float32"), np.float32)):
         found = net.predict(given)
         assert found.dtype == own
         np.testing.assert_allclose(found, exact(net, given), rtol=0, atol=1e-14 if own is np.float64 else 1e-6)
@@ -67,7 +67,7 @@ def test_a_tensor_gives_a_tensor_without_a_graph(dtype: torch.dtype) -> None:
 
 
 def test_points_of_one_coordinate() -> None:
-    net = TanhMLP([1, 5, 1], seed=0)
+    net = MLP([1, 5, 1], seed=0)
     assert net.predict([0.5]).shape == (1,)
     assert net.predict([[0.5], [1.0]]).shape == (2, 1)
     with pytest.raises(InputError, match=r"points: expected shape \(\.\.\., 1\), got \(3,\); write points\[:, None\]"):
@@ -112,7 +112,7 @@ def test_what_is_no_point_is_refused(points: Any, message: str) -> None:
 
 
 def test_numbers_that_the_networks_dtype_cannot_hold_are_refused() -> None:
-    net = TanhMLP([2, 9, 1], seed=1, dtype="float32")
+    net = MLP([2, 9, 1], seed=1, dtype="float32")
     with pytest.raises(InputError, match=r"points: some are too large for torch\.float32"):
         net.predict([[0.0, 0.0], [1e39, 0.0]])
 

@@ -13,6 +13,7 @@ from helpers import CPU_BACKENDS, mlp, nested_autograd, random_points, random_st
 from torch import Tensor
 
 from psinn_fast import (
+    MLP,
     PDE,
     Box,
     Dirichlet,
@@ -23,7 +24,6 @@ from psinn_fast import (
     SignedPermutation,
     Structure,
     Symmetry,
-    TanhMLP,
     derivatives,
     published_structure,
     structure_figure,
@@ -199,7 +199,7 @@ def test_files_layers_and_text(make: Callable[[], Structure], tmp_path: Path) ->
     assert torch.equal(net.theta, PsiMLP(structure.plain, seed=4, dtype=torch.float64).theta)
     save_network(tmp_path / "weights.safetensors", net)
     loaded = load_network(tmp_path / "weights.safetensors")
-    assert isinstance(loaded, TanhMLP) == structure.is_dense
+    assert isinstance(loaded, MLP) == structure.is_dense
     assert torch.equal(loaded(x := random_points(5, 2)), net(x))
 
 
@@ -215,7 +215,7 @@ def test_derivatives_of_a_dense_network_far_away(backend: str) -> None:
     structure = replace(
         Structure.dense([2, 8, 8, 1]), centre=(1e6 + 0.5, 5e-4), input_scale=(0.5, 5e-4), output_scale=(1e8,)
     )
-    net = TanhMLP(structure, seed=0, dtype=torch.float64)
+    net = MLP(structure, seed=0, dtype=torch.float64)
     assert net.structure.is_dense
     offset = random_points(20, 2).requires_grad_()
     x = torch.tensor(structure.centre, dtype=torch.float64) + offset.detach() * torch.tensor(
@@ -237,7 +237,7 @@ def test_compiled_derivatives_know_the_scales() -> None:
     compiled = torch.compile(slope, backend="aot_eager", fullgraph=True)
     points = random_points(4, 2)
     for scale in (1.0, 4.0):
-        net = TanhMLP(replace(Structure.dense([2, 3, 1]), output_scale=(scale,)), seed=0, dtype=torch.float64)
+        net = MLP(replace(Structure.dense([2, 3, 1]), output_scale=(scale,)), seed=0, dtype=torch.float64)
         torch.testing.assert_close(compiled(net, points), slope(net, points))
     torch.compiler.reset()
 

@@ -17,7 +17,7 @@ from psinn_fast.kernels.errors import GradientError, InputError
 from psinn_fast.kernels.language.channels import ChannelSet
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.networks.derivatives import derivatives
-from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.mlp import MLP, PsiMLP
 from psinn_fast.networks.operators import channels_text, jets
 from psinn_fast.networks.published import laplace_even
 
@@ -40,7 +40,7 @@ def _waits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def dense() -> PsiMLP:
-    return TanhMLP([2, 16, 16, 1], seed=0, dtype=torch.float64)
+    return MLP([2, 16, 16, 1], seed=0, dtype=torch.float64)
 
 
 def tied() -> PsiMLP:

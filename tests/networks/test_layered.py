@@ -17,7 +17,7 @@ from psinn_fast.networks.published import laplace_even
 
 STRUCTURES = {
     "tied": lambda: pf.PsiMLP(laplace_even(), 4, seed=1, dtype="float64"),
-    "dense": lambda: pf.TanhMLP([2, 12, 9, 2], seed=1, dtype="float64"),
+    "dense": lambda: pf.MLP([2, 12, 9, 2], seed=1, dtype="float64"),
     "no bias": lambda: pf.PsiMLP.from_sequential(
         nn.Sequential(nn.Linear(2, 9), nn.Tanh(), nn.Linear(9, 1, bias=False)).double()
     ),
@@ -144,7 +144,7 @@ def test_it_is_a_module_like_any_other(net: pf.PsiMLP) -> None:
 
 
 def test_what_trains_theta_as_one_refuses_it() -> None:
-    layered = pf.by_layers(pf.TanhMLP([2, 5, 1], seed=0))
+    layered = pf.by_layers(pf.MLP([2, 5, 1], seed=0))
     for frozen in (False, True):
         layered.layers[0].requires_grad_(not frozen)
         for optimizer in (pf.Adam(1), pf.LBFGS(1), pf.GaussNewton(1)):
@@ -152,7 +152,7 @@ def test_what_trains_theta_as_one_refuses_it() -> None:
                 pf.fit("laplace", layered, optimizer)
             with torch.no_grad(), pytest.raises(pf.InputError, match="net: its parameters are those"):
                 pf.solve("laplace", layered, optimizer)
-    with pytest.raises(pf.InputError, match="net: expected a PsiMLP or TanhMLP, got Linear"):
+    with pytest.raises(pf.InputError, match="net: expected a PsiMLP or MLP, got Linear"):
         pf.by_layers(nn.Linear(2, 1))  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""PsiMLP and TanhMLP: drop-in for nn.Sequential, initialisation, conversion, ties that hold in training."""
+"""PsiMLP and MLP: drop-in for nn.Sequential, initialisation, conversion, ties that hold in training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.network.symbols import SymbolLayer
-from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.mlp import MLP, PsiMLP
 from psinn_fast.networks.published import burgers_odd, laplace_even, published_structure
 from psinn_fast.networks.structure import Structure
 from psinn_fast.problem.conditions import Dirichlet, Residual
@@ -44,8 +44,8 @@ def sequential(*sizes: int, dtype: torch.dtype = torch.float64) -> nn.Sequential
 @pytest.mark.parametrize("sizes", [(2, 1), (1, 7, 1), (3, 63, 5, 2)])
 def test_dense_network_is_the_sequential_one(sizes: tuple[int, ...], dtype: torch.dtype) -> None:
     network = sequential(*sizes, dtype=dtype)
-    net = TanhMLP.from_sequential(network)
-    assert isinstance(net, TanhMLP)
+    net = MLP.from_sequential(network)
+    assert isinstance(net, MLP)
     assert net.theta.dtype == dtype
     for shape in ((31,), (4, 5), (0,), ()):
         x = torch.rand(*shape, sizes[0], dtype=dtype)
@@ -124,8 +124,8 @@ def test_from_sequential_refuses_other_modules(network: nn.Module, found: str) -
 def test_from_sequential_refuses_other_sizes() -> None:
     with pytest.raises(InputError, match=r"structure: it describes layers \(2, 4, 1\), the network has \(2, 3, 1\)"):
         PsiMLP.from_sequential(sequential(2, 3, 1), Structure.dense([2, 4, 1]))
-    with pytest.raises(InputError, match="structure: a TanhMLP has no relations"):
-        TanhMLP.from_sequential(sequential(2, 2, 2, 2, 1), laplace_even())
+    with pytest.raises(InputError, match="structure: a MLP has no relations"):
+        MLP.from_sequential(sequential(2, 2, 2, 2, 1), laplace_even())
 
 
 def test_nested_autograd_to_order_four_and_double_backward() -> None:
@@ -153,7 +153,7 @@ def test_module_behaviour() -> None:
     double = copy.deepcopy(net).double()
     torch.testing.assert_close(double(x.double()).float(), net(x))
     assert net.theta.dtype == torch.float32
-    dense = TanhMLP([2, 4, 1])
+    dense = MLP([2, 4, 1])
     assert dense.structure.layer_sizes == (2, 4, 1)
     (dense(x).sum()).backward()
     assert dense.theta.grad is not None
@@ -201,7 +201,7 @@ def test_initialisation_of_ties_with_unequal_fans() -> None:
 
 
 def test_default_initialisation_is_that_of_linear() -> None:
-    net = TanhMLP([4, 200, 100, 1], seed=0)
+    net = MLP([4, 200, 100, 1], seed=0)
     torch.manual_seed(0)
     for weight, bias in net.structure.expand(net.theta.detach()):
         linear = nn.Linear(weight.shape[1], weight.shape[0])
@@ -261,7 +261,7 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match="width: expected an integer >= 1, got 0"):
         PsiMLP(structure, 0)
     with pytest.raises(InputError, match="layers: expected at least two positive integers"):
-        TanhMLP([2])
+        MLP([2])
     for shape in ((5, 3), (2, 1), ()):
         with pytest.raises(InputError, match=r"x: expected shape \(\.\.\., 2\), got"):
             PsiMLP(structure)(torch.zeros(shape))

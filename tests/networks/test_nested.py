@@ -17,7 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.checkpoint import checkpoint
 
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.mlp import MLP, PsiMLP
 from psinn_fast.networks.published import laplace_even
 from psinn_fast.networks.structure import Structure
 
@@ -221,7 +221,7 @@ def test_a_cotangent_of_another_shape() -> None:
 
 def test_networks_beyond_what_the_kernels_take() -> None:
     """Five inputs: torch's operations, to any order."""
-    net = TanhMLP([5, 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([5, 4, 1], seed=0, dtype=torch.float64)
     x = random_points(3, 5).requires_grad_()
     for ours, right in zip(
         torch.autograd.grad(laplacian(net(x), x).sum(), (net.theta, x)),

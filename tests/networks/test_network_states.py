@@ -13,7 +13,7 @@ from helpers import random_points
 from torch import nn
 
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.mlp import MLP, PsiMLP
 from psinn_fast.networks.published import burgers_odd
 from psinn_fast.networks.structure import Structure
 
@@ -22,13 +22,13 @@ def test_weights_of_another_structure_are_not_loaded() -> None:
     """Equal numbers of weights, other functions: 105 each, or a solution in other units."""
     units = Structure.dense((2, 8, 8, 1))
     nets = {
-        "widths": TanhMLP([2, 9, 7, 1], seed=0),
-        "centre": TanhMLP(replace(units, centre=(0.0, 1.0)), seed=0),
-        "inputs": TanhMLP(replace(units, input_scale=(1.0, 2.0)), seed=0),
-        "outputs": TanhMLP(replace(units, output_scale=(250.0,)), seed=0),
+        "widths": MLP([2, 9, 7, 1], seed=0),
+        "centre": MLP(replace(units, centre=(0.0, 1.0)), seed=0),
+        "inputs": MLP(replace(units, input_scale=(1.0, 2.0)), seed=0),
+        "outputs": MLP(replace(units, output_scale=(250.0,)), seed=0),
     }
     for name, net in nets.items():
-        own = TanhMLP([2, 8, 8, 1], seed=1)
+        own = MLP([2, 8, 8, 1], seed=1)
         before = own.theta.detach().clone()
         for target, source in ((own, net), (nn.Sequential(own), nn.Sequential(net))):
             for strict in (True, False):
@@ -42,7 +42,7 @@ def test_weights_of_another_structure_are_not_loaded() -> None:
 
 
 def test_weights_without_a_structure_are_loaded_if_asked_for() -> None:
-    net, other = TanhMLP([2, 4, 1], seed=0), TanhMLP([2, 4, 1], seed=1)
+    net, other = MLP([2, 4, 1], seed=0), MLP([2, 4, 1], seed=1)
     plain = {"theta": net.theta.detach()}
     with pytest.raises(InputError, match=r"state_dict: .*strict=False.*load_network"):
         other.load_state_dict(plain)
@@ -57,7 +57,7 @@ def test_weights_without_a_structure_are_loaded_if_asked_for() -> None:
 
 
 def test_states_are_copied_in_all_usual_ways() -> None:
-    net, other = TanhMLP([2, 4, 1], seed=0), TanhMLP([2, 4, 1], seed=1)
+    net, other = MLP([2, 4, 1], seed=0), MLP([2, 4, 1], seed=1)
     x = random_points(5, 2, dtype=torch.float32)
     state = net.state_dict()
     file = io.BytesIO()

@@ -15,11 +15,11 @@ from torch import Tensor, library
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
 from psinn_fast.networks.derivatives import derivatives
-from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.mlp import MLP, PsiMLP
 from psinn_fast.networks.operators import channels_of, channels_text, jets, jets_backward
 from psinn_fast.networks.published import laplace_even
 
-NETWORKS = {"dense": lambda: TanhMLP([2, 7, 5, 1], seed=1), "tied": lambda: PsiMLP(laplace_even(), 3, seed=1)}
+NETWORKS = {"dense": lambda: MLP([2, 7, 5, 1], seed=1), "tied": lambda: PsiMLP(laplace_even(), 3, seed=1)}
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def test_copies_and_other_networks() -> None:
     twin = copy.deepcopy(net)
     with torch.no_grad():
         twin.theta *= 0.5
-        for one in (net, twin, pickle.loads(pickle.dumps(twin)), TanhMLP([2, 3, 1], seed=2)):
+        for one in (net, twin, pickle.loads(pickle.dumps(twin)), MLP([2, 3, 1], seed=2)):
             torch.testing.assert_close(compiled(one, points), step(one, points))
             torch.testing.assert_close(compiled(one, points[:3]), step(one, points[:3]))
         assert abs(float(step(net, points) - step(twin, points))) > 1e-3

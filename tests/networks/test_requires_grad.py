@@ -13,6 +13,7 @@ import torch
 from safetensors import safe_open
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -23,7 +24,6 @@ from psinn_fast import (
     Problem,
     Recipe,
     Residual,
-    TanhMLP,
     fit,
     save_network,
 )
@@ -48,8 +48,8 @@ ON_X = np.array([[0.2], [0.7]])
         lambda: line_problem(bounds={"k": (0, K)}),
         lambda: line_problem(guess={"k": K}),
         lambda: Recipe(lr=K),
-        lambda: fit(line_problem(), TanhMLP([1, 3, 1], seed=0), Adam(1, lr=K)),
-        lambda: fit(line_problem(), TanhMLP([1, 3, 1], seed=0), Adam(1), coefficients={"k": K}),
+        lambda: fit(line_problem(), MLP([1, 3, 1], seed=0), Adam(1, lr=K)),
+        lambda: fit(line_problem(), MLP([1, 3, 1], seed=0), Adam(1), coefficients={"k": K}),
         lambda: sp.Symbol("x") * sp.sympify(K),
     ],
 )  # fmt: skip
@@ -68,7 +68,7 @@ def test_detached_tensors_are_numbers_and_points_may_require_grad() -> None:
 
 
 def test_a_coefficient_that_another_loop_trained_is_saved(tmp_path: Path) -> None:
-    save_network(tmp_path / "net.safetensors", TanhMLP([1, 3, 1], seed=0), {"k": K})
+    save_network(tmp_path / "net.safetensors", MLP([1, 3, 1], seed=0), {"k": K})
     with safe_open(tmp_path / "net.safetensors", "pt") as file:
         assert '"k":3.0' in "".join(file.metadata().values()).replace(" ", "")
 

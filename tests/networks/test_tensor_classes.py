@@ -8,7 +8,7 @@ from helpers import by_torch, random_points, relative_error
 from layouts import Labelled
 from torch import Tensor
 
-from psinn_fast.networks.mlp import TanhMLP
+from psinn_fast.networks.mlp import MLP
 
 ROUNDING = 1e-11  # some hundred roundings of float64, in derivatives of size one
 
@@ -32,7 +32,7 @@ def laplacian(u: Tensor, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("is_leaf", [True, False])
 def test_labelled_points_go_through_the_kernels(is_leaf: bool) -> None:
-    net, points = TanhMLP([2, 6, 6, 1], seed=0, dtype="float64"), random_points(9, 2)
+    net, points = MLP([2, 6, 6, 1], seed=0, dtype="float64"), random_points(9, 2)
     plain = points.clone().requires_grad_()
     expected = laplacian(by_torch(net, plain), plain).square().mean()
     expected_gradients = torch.autograd.grad(expected, (net.theta, plain))
@@ -50,7 +50,7 @@ def test_labelled_points_go_through_the_kernels(is_leaf: bool) -> None:
 
 def test_labelled_cotangents_may_be_differentiated() -> None:
     """torch.ones_like(u), of the class of u, times a factor with a graph."""
-    net, points = TanhMLP([2, 6, 1], seed=0, dtype="float64"), random_points(9, 2)
+    net, points = MLP([2, 6, 1], seed=0, dtype="float64"), random_points(9, 2)
     factor = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
     found = []
     for function, kind in ((net, Labelled), (lambda x: by_torch(net, x), Tensor)):
@@ -63,7 +63,7 @@ def test_labelled_cotangents_may_be_differentiated() -> None:
 
 
 def test_classes_that_look_at_operations_see_them() -> None:
-    net, points = TanhMLP([2, 6, 1], seed=0), random_points(9, 2).float()
+    net, points = MLP([2, 6, 1], seed=0), random_points(9, 2).float()
     u = net(points.as_subclass(Counted))
     assert type(u) is Counted
     assert Counted.seen == 2

@@ -15,6 +15,7 @@ from small import decay
 
 from psinn_fast import (
     LBFGS,
+    MLP,
     PDE,
     Adam,
     Box,
@@ -25,7 +26,6 @@ from psinn_fast import (
     Options,
     Problem,
     Residual,
-    TanhMLP,
     Tuning,
     fit,
     get_backend,
@@ -60,7 +60,7 @@ def test_losses_are_those_of_the_coefficient_and_gradients_those_of_its_free_num
     interval: tuple[float, float], dtype: torch.dtype, backend: str
 ) -> None:
     """dL/dz = dL/dc dc/dz, dc/dz by a difference; also far out, where it vanishes but must not be NaN."""
-    engine, net = get_backend(backend), TanhMLP([1, 5, 1], seed=1, dtype=dtype)
+    engine, net = get_backend(backend), MLP([1, 5, 1], seed=1, dtype=dtype)
     free, bound = decay(), decay(bounds={"k": interval})
     tolerance = 1e-4 if dtype == torch.float32 else 1e-7
     for z in (-1.0, 0.25, -60.0, -200.0):
@@ -85,7 +85,7 @@ def test_losses_are_those_of_the_coefficient_and_gradients_those_of_its_free_num
 @pytest.mark.parametrize("bounds", [(0, None), (None, 1), (0, 1.5), (-INF, 1.0), [0.0, INF], np.array([0.0, 3.0])])
 def test_adam_finds_the_coefficient_within_bounds(bounds: Any) -> None:
     problem = decay(bounds={"k": bounds})
-    net = TanhMLP([1, 6, 1], seed=0, dtype=torch.float64)
+    net = MLP([1, 6, 1], seed=0, dtype=torch.float64)
     result = fit(problem, net, Adam(1500, 1e-2))
     assert result.coefficients["k"] == pytest.approx(math.log(2), rel=0.02)
     assert result.history["k"][0] == pytest.approx(0.5)
@@ -97,7 +97,7 @@ def test_adam_finds_the_coefficient_within_bounds(bounds: Any) -> None:
 @pytest.mark.parametrize("bounds", [(0.1, 0.6), (None, 0.6), (0.0, 0.6)])
 def test_a_bound_that_excludes_the_truth_holds(schedule: Any, bounds: Any) -> None:
     """ln 2 is beyond 0.6: the coefficient comes close to the bound and never passes it."""
-    result = fit(decay(bounds={"k": bounds}), TanhMLP([1, 6, 1], seed=0, dtype=torch.float64), schedule)
+    result = fit(decay(bounds={"k": bounds}), MLP([1, 6, 1], seed=0, dtype=torch.float64), schedule)
     assert max(result.history["k"]) < 0.6
     assert 0.55 < result.coefficients["k"] < 0.6
 
@@ -105,10 +105,8 @@ def test_a_bound_that_excludes_the_truth_holds(schedule: Any, bounds: Any) -> No
 @pytest.mark.trajectory
 def test_lbfgs_and_warm_starts_stay_within_bounds() -> None:
     problem = decay(bounds={"k": (0, 0.6)})
-    net = TanhMLP([1, 6, 1], seed=0, dtype=torch.float64)
-    assert (
-        fit(problem, net, LBFGS(50)).loss < fit(problem, TanhMLP([1, 6, 1], seed=0, dtype=torch.float64), LBFGS(0)).loss
-    )
+    net = MLP([1, 6, 1], seed=0, dtype=torch.float64)
+    assert fit(problem, net, LBFGS(50)).loss < fit(problem, MLP([1, 6, 1], seed=0, dtype=torch.float64), LBFGS(0)).loss
     found = solve(problem, Network(layers=[1, 6, 1]), [Adam(20), GaussNewton(20)])
     assert 0.5 < found.coefficients["k"] < 0.6
     assert max(found.history["k"]) < 0.6
@@ -126,7 +124,7 @@ def test_resumed_with_bounds(tmp_path: Path) -> None:
 
 def test_adam_starts_at_the_guess_where_the_pde_starts_outside() -> None:
     inverse = replace(get_problem("burgers-inverse"), bounds={"nu": (0, None)})
-    net = TanhMLP([2, 3, 1])
+    net = MLP([2, 3, 1])
     assert fit(get_problem("burgers-inverse"), net, Adam(0)).coefficients == {"nu": 0.0}
     assert fit(inverse, net, Adam(0)).coefficients["nu"] == pytest.approx(0.1, rel=1e-6)
     given = fit(inverse, net, Adam(0), coefficients={"nu": 0.25}).coefficients

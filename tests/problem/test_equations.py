@@ -55,8 +55,8 @@ def split(weights: tuple[float, float, float] = (1.0, 1.0, 1.0), points: Any = G
     return problem(*terms)
 
 
-def network(seed: int = 0) -> pf.TanhMLP:
-    return pf.TanhMLP([2, 6, 5, 3], seed=seed, dtype=FLOAT64)
+def network(seed: int = 0) -> pf.MLP:
+    return pf.MLP([2, 6, 5, 3], seed=seed, dtype=FLOAT64)
 
 
 def test_names_are_printed() -> None:
@@ -278,7 +278,7 @@ def test_natural_sizes_and_losses_are_those_of_the_equations() -> None:
     assert units[2] > 1e6 * max(units[0], units[1])
 
 
-def weighed(problem: pf.Problem, weighting: pf.Weighting, net: pf.TanhMLP) -> WeighedTerms:
+def weighed(problem: pf.Problem, weighting: pf.Weighting, net: pf.MLP) -> WeighedTerms:
     terms = problem.terms(FLOAT64)
     made = WeighedTerms(
         weighting, problem, get_backend("reference"), net.plan, problem.weights(FLOAT64), lambda: terms,
@@ -305,7 +305,7 @@ def moving(*equations: str, weights: tuple[float, ...] = (1.0, 1.0)) -> pf.Probl
 
 @pytest.mark.parametrize("weighting", [pf.TraceBalance(), pf.GradientNorms(), pf.Causal(every=1, slabs=3)])
 def test_conditions_are_weighed_against_all_equations_together(weighting: pf.Weighting) -> None:
-    net = pf.TanhMLP([2, 5, 5, 2], seed=3, dtype=FLOAT64)
+    net = pf.MLP([2, 5, 5, 2], seed=3, dtype=FLOAT64)
     one, two = (weighed(moving(*names), weighting, net) for names in ((), ("balance", "flux")))
     torch.testing.assert_close(two.weights[-2:], one.weights[-2:], **EQUAL)
     torch.testing.assert_close(two.weights[:2], one.weights[:1].expand(2), **EQUAL)
@@ -315,7 +315,7 @@ def test_conditions_are_weighed_against_all_equations_together(weighting: pf.Wei
 
 
 def test_terms_of_the_same_equation_elsewhere_do_not_count_twice_in_the_balance() -> None:
-    net = pf.TanhMLP([2, 5, 5, 2], seed=3, dtype=FLOAT64)
+    net = pf.MLP([2, 5, 5, 2], seed=3, dtype=FLOAT64)
     names = ("balance", "flux", "flux")
     found = weighed(moving(*names, weights=(1.0, 1.0, 1.0)), pf.TraceBalance(), net)
     torch.testing.assert_close(

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from psinn_fast import PDE, Adam, Box, InputError, Network, Problem, Residual, error_metrics, solve
-from psinn_fast.networks.mlp import TanhMLP
+from psinn_fast.networks.mlp import MLP
 
 BOX = Box(x=(0, 1), y=(0, 2))
 POINTS = BOX.random(8, seed=0)
@@ -44,7 +44,7 @@ def changed(points: np.ndarray) -> np.ndarray:
 )
 def test_exact_solutions_of_one_field(exact: Callable[..., Any]) -> None:
     """(N,) is (N, 1); it once was broadcast against the network's (N, 1) to (N, N)."""
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 4, 1], seed=0, dtype=torch.float64)
     own, right = problem(exact=exact), problem(exact=lambda points: solution(points)[:, None])
     assert error_metrics(net, own) == error_metrics(net, right)
 
@@ -58,7 +58,7 @@ def test_exact_solutions_of_one_field(exact: Callable[..., Any]) -> None:
     ],
 )
 def test_exact_solutions_that_are_known_in_a_small_part(exact: Callable[..., Any]) -> None:
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 4, 1], seed=0, dtype=torch.float64)
     assert error_metrics(net, problem(exact=exact))["rmse"] is not None
 
 
@@ -107,12 +107,12 @@ def test_exact_solutions_that_are_refused_at_once(exact: Any, pde: PDE, message:
 def test_exact_solutions_that_fail_later() -> None:
     wrong = problem(exact=lambda points: points[:3, 0])
     with pytest.raises(InputError, match=r"exact: expected values of shape \(40401, 1\) or \(40401,\)"):
-        error_metrics(TanhMLP([2, 4, 1]), wrong)
+        error_metrics(MLP([2, 4, 1]), wrong)
 
 
 def test_where_the_exact_solution_is_nan_no_error_is_counted() -> None:
     """A region within a box: an L, cut out of the metrics too."""
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 4, 1], seed=0, dtype=torch.float64)
     whole = problem(exact=solution)
     part = problem(exact=lambda p: np.where((p[:, 0] > 0.5) & (p[:, 1] > 1), np.nan, solution(p)))
     points = BOX.unseen_grid(201)
@@ -130,7 +130,7 @@ def test_where_the_exact_solution_is_nan_no_error_is_counted() -> None:
 
 def test_poles_of_the_exact_solution() -> None:
     """log r on a box about the origin, sampled at the origin by nobody, and infinite where it is cut off."""
-    net = TanhMLP([2, 4, 1], dtype=torch.float64)
+    net = MLP([2, 4, 1], dtype=torch.float64)
     pole = problem(exact=lambda p: np.where(p[:, 0] > 0.9, np.inf, solution(p)))
     with pytest.raises(InputError, match=r"exact: it is infinite at 40\d\d of 40401 points, first at \(0.90"):
         error_metrics(net, pole)

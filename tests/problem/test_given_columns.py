@@ -35,7 +35,7 @@ def _lap(u: Any) -> Any:
 LAPLACE = PDE("x y", "u", _lap)
 RING = Ring()
 POINTS = random_points(7, 2).numpy()
-NET = pf.TanhMLP([2, 6, 1], seed=0, dtype=torch.float64)
+NET = pf.MLP([2, 6, 1], seed=0, dtype=torch.float64)
 
 
 def problem(condition: Condition, domain: Domain = SQUARE, pde: PDE = LAPLACE) -> Problem:

@@ -86,7 +86,7 @@ MASKED = np.ma.array(POINTS, mask=np.zeros_like(POINTS, dtype=bool))
         (lambda: Periodic([[0.0]], [[1.0]], {"u": 1.0}), "quantities: .*got a dict, whose values would be dropped"),
         (
             lambda: psinn_fast.derivatives(
-                psinn_fast.TanhMLP([1, 2, 1]), torch.zeros(1, 1), {"u_x": 2.0}, coords="x", fields="u"
+                psinn_fast.MLP([1, 2, 1]), torch.zeros(1, 1), {"u_x": 2.0}, coords="x", fields="u"
             ),
             "wanted: .*got a dict, whose values would be dropped",
         ),

@@ -15,6 +15,7 @@ from programs import called_elsewhere
 from small import small_laplace
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -30,7 +31,6 @@ from psinn_fast import (
     PsiMLP,
     Residual,
     Solution,
-    TanhMLP,
     discover,
     published_structure,
     solve,
@@ -119,7 +119,7 @@ def test_solutions_networks_structures_and_histories(
     points = torch.ones(3, 2)
     assert torch.equal(again(tied)(points), tied(points))
     assert again(tied.structure) == tied.structure
-    assert type(again(TanhMLP([1, 2, 1]))) is TanhMLP
+    assert type(again(MLP([1, 2, 1]))) is MLP
 
 
 def test_discoveries(again: Callable[[Any], Any]) -> None:

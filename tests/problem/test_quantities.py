@@ -42,7 +42,7 @@ def test_they_are_reported_everywhere(tmp_path: Path) -> None:
 
 def test_they_go_with_copies_and_pickles() -> None:
     problem = replace(pf.get_problem("laplace"), recipe=pf.Recipe(quantities={"slope": slope}))
-    net = pf.TanhMLP([2, 4, 1], seed=0)
+    net = pf.MLP([2, 4, 1], seed=0)
     other = pickle.loads(pickle.dumps(problem))
     assert other.quantities_of(net) == problem.quantities_of(net)
     with pytest.raises(pickle.PicklingError, match="quantity 'mean' is"):
@@ -50,7 +50,7 @@ def test_they_go_with_copies_and_pickles() -> None:
 
 
 def test_what_is_no_finite_number_is_none() -> None:
-    net = pf.TanhMLP([2, 4, 1], seed=0)
+    net = pf.MLP([2, 4, 1], seed=0)
     functions = {"a": lambda at: float("nan"), "b": lambda at: np.float32(1.5), "c": lambda at: torch.tensor(2.0)}
     assert asking(**functions).quantities_of(net) == {"a": None, "b": 1.5, "c": 2.0}
     assert (

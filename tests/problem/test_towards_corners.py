@@ -11,7 +11,7 @@ import pytest
 import torch
 from domains.shapes import LShape
 
-from psinn_fast import PDE, Box, Condition, Dirichlet, Domain, Polygon, Problem, Residual, TanhMLP, get_backend
+from psinn_fast import MLP, PDE, Box, Condition, Dirichlet, Domain, Polygon, Problem, Residual, get_backend
 from psinn_fast.domains import Cornered
 from psinn_fast.problem.given_columns import ROOT
 from psinn_fast.training.points.held_out import HeldOut, residual_of
@@ -76,7 +76,7 @@ def _tensors(made: Problem) -> list[torch.Tensor]:
 def test_points_drawn_anew_weigh_as_much() -> None:
     """Given, drawn and held-out points stand for one integral."""
     made = problem(Residual(ELL.random(20_000, 0)))
-    net = TanhMLP([2, 8, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 8, 1], seed=0, dtype=torch.float64)
     terms = made.terms(torch.float64)
     redraw = Redraw(made, terms)
     redraw.draw(0)

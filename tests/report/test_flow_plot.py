@@ -37,4 +37,4 @@ def test_a_flow_is_drawn_in_its_proportions(tmp_path: Path) -> None:
 def test_other_problems_are_none() -> None:
     assert not is_flow(pf.get_problem("laplace"))
     with pytest.raises(InputError, match="problem: expected a plane flow"):
-        flow_figure("laplace", pf.TanhMLP([2, 3, 1]))
+        flow_figure("laplace", pf.MLP([2, 3, 1]))

@@ -14,6 +14,7 @@ import torch
 from small import at, error, line, optimizers, small_laplace
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -30,7 +31,6 @@ from psinn_fast import (
     SignedPermutation,
     Structure,
     Symmetry,
-    TanhMLP,
     Tuning,
     build_network,
     fit,
@@ -130,7 +130,7 @@ def test_a_network_starts_where_the_data_are() -> None:
 def test_bad_starts() -> None:
     for start in ([1.0, 2.0], [math.nan]):
         with pytest.raises(InputError, match="start: expected 1 finite numbers, one per output"):
-            TanhMLP([1, 3, 1], start=start)
+            MLP([1, 3, 1], start=start)
     odd = structure_from_group([Symmetry(SignedPermutation.flip(1, 0), (-1,))], (4,))
     with pytest.raises(InputError, match=r"start: the relations of .* allow \[0.0\], got \[3.0\]"):
         PsiMLP(odd, start=[3.0])
@@ -281,7 +281,7 @@ def test_float64_where_float32_is_too_coarse() -> None:
     ],
 )
 def test_a_network_that_cannot_see_the_problem_is_warned_of(problem: Problem, message: str) -> None:
-    net, settings = TanhMLP([1, 16, 16, 1], seed=0, dtype=FLOAT64), Network(layers=[1, 16, 16, 1], dtype="float64")
+    net, settings = MLP([1, 16, 16, 1], seed=0, dtype=FLOAT64), Network(layers=[1, 16, 16, 1], dtype="float64")
     for schedule in (Adam(1), GaussNewton(1)):
         with pytest.warns(UserWarning, match=message):
             fit(problem, net, schedule)
@@ -292,13 +292,13 @@ def test_a_network_that_cannot_see_the_problem_is_warned_of(problem: Problem, me
 
 def test_what_is_no_reason_for_a_warning() -> None:
     """Networks that see little because they are zero, and steep ones."""
-    zero, steep = (TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64) for _ in range(2))
+    zero, steep = (MLP([1, 8, 1], seed=0, dtype=FLOAT64) for _ in range(2))
     with torch.no_grad():
         zero.theta.zero_()
         steep.theta[:8] *= 20
     for net in (zero, steep):
         fit(line(0, 1, 0, 1), net, Adam(1))
-    fit(line(0, 20, 0, 1), TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64), Adam(1))
+    fit(line(0, 20, 0, 1), MLP([1, 8, 1], seed=0, dtype=FLOAT64), Adam(1))
 
 
 @pytest.mark.trajectory
@@ -317,7 +317,7 @@ def test_other_scalings_are_refused() -> None:
     for call in (
         lambda: solve(problem, optimizer=Adam(1), options=Options(scaling="none")),
         lambda: build_network(problem, "pinn", scaling=False),
-        lambda: fit(problem, TanhMLP([2, 3, 1]), Adam(1), options=Options(scaling=1.0)),
+        lambda: fit(problem, MLP([2, 3, 1]), Adam(1), options=Options(scaling=1.0)),
     ):
         with pytest.raises(InputError, match="scaling: expected 'auto' or None, got"):
             call()

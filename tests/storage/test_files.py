@@ -16,6 +16,7 @@ import pytest
 import psinn_fast
 import psinn_fast.kernels
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -25,7 +26,6 @@ from psinn_fast import (
     PsinnFastError,
     Residual,
     Structure,
-    TanhMLP,
     fit,
     load_network,
     save_figure,
@@ -65,7 +65,7 @@ def test_no_link_is_followed(tmp_path: Path) -> None:
 
 def writers(out: Path) -> dict[str, Callable[[], object]]:
     """All that write a file named x in a folder."""
-    net = TanhMLP([1, 2, 1], seed=0)
+    net = MLP([1, 2, 1], seed=0)
     problem = Problem("p", PDE("x", "u", lambda u: u.x), Box(x=(0, 1)), [Residual([[0.5]])])
     return {
         "text": lambda: write_atomically(out / "x", "new"),
@@ -206,7 +206,7 @@ def test_what_is_no_path(path: object, tmp_path: Path) -> None:
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("psinn_fast.networks.structure.MOST_TEXT", 100)
     monkeypatch.setattr("psinn_fast.storage.tensor_file.MOST_TEXT", 100)
-    net = TanhMLP([2, 3, 1])
+    net = MLP([2, 3, 1])
     with pytest.raises(OSError, match="only 100 could be read again"):
         net.structure.save(tmp_path / "s.json")
     with pytest.raises(CheckpointError, match="only 100 could be read again"):

@@ -9,13 +9,13 @@ import numpy as np
 import sympy
 
 from psinn_fast import (
+    MLP,
     PDE,
     Box,
     Data,
     Dirichlet,
     Problem,
     Residual,
-    TanhMLP,
 )
 from psinn_fast.training.identity import run_identity
 
@@ -45,5 +45,5 @@ def problem(**changes: Any) -> Problem:
     )  # fmt: skip
 
 
-def identity(problem: Problem, net: TanhMLP | None = None, **options: Any) -> dict[str, Any]:
-    return json.loads(json.dumps(run_identity(problem, net or TanhMLP([2, 3, 1]), options)))
+def identity(problem: Problem, net: MLP | None = None, **options: Any) -> dict[str, Any]:
+    return json.loads(json.dumps(run_identity(problem, net or MLP([2, 3, 1]), options)))

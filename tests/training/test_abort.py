@@ -13,7 +13,7 @@ import pytest
 import torch
 from small import optimizers, small_laplace
 
-from psinn_fast import GaussNewton, Network, Options, TanhMLP, TrainingInterrupted, fit, get_backend, get_problem, solve
+from psinn_fast import MLP, GaussNewton, Network, Options, TrainingInterrupted, fit, get_backend, get_problem, solve
 from psinn_fast.building import build_network
 from psinn_fast.networks.mlp import PsiMLP
 from psinn_fast.training import factorisations, least_squares, residuals, trainer
@@ -53,7 +53,7 @@ def patched(monkeypatch: pytest.MonkeyPatch, look: SignalAt) -> None:
 
 
 def network() -> PsiMLP:
-    return TanhMLP([2, 6, 6, 1], seed=1, dtype=torch.float64)
+    return MLP([2, 6, 6, 1], seed=1, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("solver", ["cholesky", "qr", "dual", "cg"])
@@ -90,7 +90,7 @@ def test_any_look_can_be_the_last(solver: str, tmp_path: Path, monkeypatch: pyte
 def test_at_thousands_of_parameters(points: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
     """An iteration takes minutes on one core. Its own seconds count: others may be on the machine."""
     torch.set_num_threads(1)
-    net, sent = TanhMLP([2, 64, 64, 64, 1], seed=0, dtype=torch.float64), [0.0]
+    net, sent = MLP([2, 64, 64, 64, 1], seed=0, dtype=torch.float64), [0.0]
     before = net.theta.detach().clone()
 
     def send() -> None:

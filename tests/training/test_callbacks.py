@@ -37,8 +37,8 @@ class Notes(pf.Callback):
         self.results.append(result)
 
 
-def network() -> pf.TanhMLP:
-    return pf.TanhMLP([2, 5, 1], seed=0, dtype="float64")
+def network() -> pf.MLP:
+    return pf.MLP([2, 5, 1], seed=0, dtype="float64")
 
 
 def fitted(*callbacks: Any, optimizer: Any = None, **options: Any) -> pf.FitResult:
@@ -243,7 +243,7 @@ def test_a_run_is_continued_from_its_result_as_if_it_had_not_stopped(optimizer: 
     whole, net = network(), network()
     expected = pf.fit(small_laplace(5), whole, optimizer(14))
     first = pf.fit(small_laplace(5), net, optimizer(9))
-    other = pf.TanhMLP([2, 5, 1], seed=7, dtype="float64")
+    other = pf.MLP([2, 5, 1], seed=7, dtype="float64")
     second = pf.fit(small_laplace(5), other, optimizer(14), options=pf.Options(resume=first))
     assert torch.equal(other.theta, whole.theta)
     assert second.history["loss"] == expected.history["loss"]
@@ -265,7 +265,7 @@ def test_a_run_is_continued_from_its_result_as_if_it_had_not_stopped(optimizer: 
 )
 def test_unknown_coefficients_are_continued_along(optimizer: Callable[[int], Any]) -> None:
     """L-BFGS keeps weights and coefficients side by side."""
-    nets = [pf.TanhMLP([1, 4, 1], seed=seed, dtype="float64") for seed in (0, 0, 5)]
+    nets = [pf.MLP([1, 4, 1], seed=seed, dtype="float64") for seed in (0, 0, 5)]
     expected = pf.fit(decay(), nets[0], optimizer(12))
     first = pf.fit(decay(), nets[1], optimizer(7))
     second = pf.fit(decay(), nets[2], optimizer(12), options=pf.Options(resume=first))

@@ -19,12 +19,12 @@ from safetensors.torch import save_file
 from small import small_laplace
 
 from psinn_fast import (
+    MLP,
     Adam,
     CheckpointError,
     InputError,
     Options,
     PsiMLP,
-    TanhMLP,
     fit,
     load_network,
     published_structure,
@@ -41,7 +41,7 @@ from psinn_fast.training.history import History
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_network_round_trip(tmp_path: Path, dtype: torch.dtype) -> None:
-    for net in (TanhMLP([2, 5, 1], dtype=dtype), PsiMLP(published_structure("burgers"), 4, dtype=dtype)):
+    for net in (MLP([2, 5, 1], dtype=dtype), PsiMLP(published_structure("burgers"), 4, dtype=dtype)):
         save_network(tmp_path / "w.safetensors", net, {"nu": 0.1})
         loaded = load_network(tmp_path / "w.safetensors")
         assert type(loaded) is type(net)
@@ -52,7 +52,7 @@ def test_network_round_trip(tmp_path: Path, dtype: torch.dtype) -> None:
 def test_a_folder_is_not_its_network(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r": cannot be read \(it is a folder, without weights\.safetensors\)$"):
         load_network(tmp_path)
-    save_network(tmp_path / "weights.safetensors", TanhMLP([2, 3, 1]))
+    save_network(tmp_path / "weights.safetensors", MLP([2, 3, 1]))
     with pytest.raises(CheckpointError, match=r"\(it is a folder, its network is .*weights\.safetensors\)$") as info:
         load_network(str(tmp_path))
     load_network(str(info.value).rpartition(" ")[2].rstrip(")"))
@@ -70,7 +70,7 @@ def test_unreadable_foreign_and_damaged_files(tmp_path: Path) -> None:
         CheckpointError, match=r"expected a file of schema 'psinn_fast.network/2', got no psinn_fast header"
     ):
         load_network(path)
-    save_network(path, TanhMLP([2, 3, 1]))
+    save_network(path, MLP([2, 3, 1]))
     whole = path.read_bytes()
     path.write_bytes(whole[:-8])
     with pytest.raises(CheckpointError, match="cannot be read"):
@@ -82,7 +82,7 @@ def test_unreadable_foreign_and_damaged_files(tmp_path: Path) -> None:
 
 def written(path: Path, theta: torch.Tensor, **header: object) -> Path:
     """A file of weights for 2-3-1 with entries as asked, and a checksum that says they are right."""
-    given = {"structure": TanhMLP([2, 3, 1]).structure.to_entries(), "coefficients": {}, **header}
+    given = {"structure": MLP([2, 3, 1]).structure.to_entries(), "coefficients": {}, **header}
     write_tensors(path, NETWORK_SCHEMA, {k: v for k, v in given.items() if v is not None}, {"theta": theta})
     return path
 
@@ -121,9 +121,9 @@ def test_entries_of_weights_are_checked(
 
 def test_fewer_steps_than_a_run_has_are_said(tmp_path: Path) -> None:
     path, sequence = tmp_path / "c.safetensors", [Adam(4), Adam(9)]
-    first = fit(small_laplace(5), TanhMLP([2, 4, 1], dtype="float64"), sequence, checkpoint=path)
+    first = fit(small_laplace(5), MLP([2, 4, 1], dtype="float64"), sequence, checkpoint=path)
     for steps, note in ((9, ""), (7, "it had 13 steps already when it was resumed, more than the 11 asked for")):
-        net = TanhMLP([2, 4, 1], dtype="float64")
+        net = MLP([2, 4, 1], dtype="float64")
         options = Options(resume=True)
         result = fit(small_laplace(5), net, [Adam(4), Adam(steps)], checkpoint=path, options=options)
         assert result.steps == first.steps
@@ -141,7 +141,7 @@ def test_messages_are_short_whatever_the_file_says(tmp_path: Path) -> None:
 
 def test_a_changed_bit_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
-    save_network(path, TanhMLP([2, 3, 1]))
+    save_network(path, MLP([2, 3, 1]))
     contents = bytearray(path.read_bytes())
     contents[-2] ^= 1
     path.write_bytes(contents)
@@ -150,7 +150,7 @@ def test_a_changed_bit_is_noticed(tmp_path: Path) -> None:
 
 
 def test_weights_that_no_one_could_load_are_not_saved(tmp_path: Path) -> None:
-    net = TanhMLP([2, 3, 1])
+    net = MLP([2, 3, 1])
     with torch.no_grad():
         net.theta[3] = torch.nan
     with pytest.raises(InputError, match="its weights are NaN or infinite"):
@@ -159,21 +159,21 @@ def test_weights_that_no_one_could_load_are_not_saved(tmp_path: Path) -> None:
 
 
 def test_only_networks_are_saved(tmp_path: Path) -> None:
-    for other in (torch.nn.Linear(2, 1), TanhMLP([2, 3, 1]).theta):
-        with pytest.raises(InputError, match=r"net: expected a PsiMLP or TanhMLP, got (Linear|Parameter) "):
+    for other in (torch.nn.Linear(2, 1), MLP([2, 3, 1]).theta):
+        with pytest.raises(InputError, match=r"net: expected a PsiMLP or MLP, got (Linear|Parameter) "):
             save_network(tmp_path / "w.safetensors", other)  # type: ignore[arg-type]  # what is refused
     assert list(tmp_path.iterdir()) == []
 
 
 def test_loading_draws_no_random_numbers(tmp_path: Path) -> None:
-    save_network(tmp_path / "w.safetensors", TanhMLP([2, 3, 1], seed=1))
+    save_network(tmp_path / "w.safetensors", MLP([2, 3, 1], seed=1))
     before = torch.get_rng_state()
     load_network(tmp_path / "w.safetensors")
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_nothing_is_left_half_written(tmp_path: Path) -> None:
-    save_network(tmp_path / "w.safetensors", TanhMLP([2, 3, 1]))
+    save_network(tmp_path / "w.safetensors", MLP([2, 3, 1]))
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
 
 
@@ -270,7 +270,7 @@ def test_histories_that_none_wrote(rows: list[tuple[float, float]], message: str
 
 def test_a_network_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"w\.safetensors: cannot be written .*No such file"):
-        save_network(tmp_path / "missing" / "w.safetensors", TanhMLP([2, 3, 1]))
+        save_network(tmp_path / "missing" / "w.safetensors", MLP([2, 3, 1]))
 
 
 def test_no_path_no_file() -> None:
@@ -294,7 +294,7 @@ def _full(descriptor: int) -> None:
 )  # fmt: skip
 def test_only_coefficients_that_can_be_loaded_are_saved(coefficients: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^coefficients"):
-        save_network(tmp_path / "net.safetensors", TanhMLP([1, 2, 1]), coefficients)
+        save_network(tmp_path / "net.safetensors", MLP([1, 2, 1]), coefficients)
     assert not list(tmp_path.iterdir())
 
 
@@ -303,16 +303,16 @@ def test_only_coefficients_that_can_be_loaded_are_saved(coefficients: Any, tmp_p
 )
 def test_scalars_of_all_kinds_are_coefficients(value: Any, tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
-    save_network(path, TanhMLP([1, 2, 1]), {"µ": value})
+    save_network(path, MLP([1, 2, 1]), {"µ": value})
     load_network(path)
     with TensorFile(path, NETWORK_SCHEMA) as file:
         assert file.header["coefficients"] == {"μ": 2.0}
 
 
 def test_what_is_no_solution_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
-    net = TanhMLP([1, 2, 1])
+    net = MLP([1, 2, 1])
     for save, wanted in ((save_solution, "solution"), (save_discovery, "discovery")):
-        with pytest.raises(InputError, match=f"{wanted}: expected .*, got TanhMLP"):
+        with pytest.raises(InputError, match=f"{wanted}: expected .*, got MLP"):
             save(net, tmp_path / "out")  # type: ignore[operator]  # mypy joins two functions to object
     assert not list(tmp_path.iterdir())
 
@@ -321,11 +321,11 @@ def test_equal_contents_are_equal_bytes(tmp_path: Path) -> None:
     """In one process and in others, whatever they hash strings to."""
     code = (
         "import sys, psinn_fast as pf\n"
-        "for path in sys.argv[1:]: pf.save_network(path, pf.TanhMLP([2, 5, 1], seed=0), {'b': 0.1, 'a': 0.2})"
+        "for path in sys.argv[1:]: pf.save_network(path, pf.MLP([2, 5, 1], seed=0), {'b': 0.1, 'a': 0.2})"
     )
     here, there = ([str(tmp_path / f"{process}{i}.safetensors") for i in range(8)] for process in range(2))
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     subprocess.run([sys.executable, "-c", code, *there], env=environment, check=True)
     for path in here:
-        save_network(path, TanhMLP([2, 5, 1], seed=0), {"b": 0.1, "a": 0.2})
+        save_network(path, MLP([2, 5, 1], seed=0), {"b": 0.1, "a": 0.2})
     assert len({Path(path).read_bytes() for path in (*here, *there)}) == 1

@@ -45,7 +45,7 @@ def test_a_straight_line_in_closed_form() -> None:
         pf.Dirichlet(ends[1:], u=1.0, name="outlet"),
     ]
     problem = pf.Problem("line", pde, LINE, conditions)
-    net = pf.TanhMLP([1, 1], dtype=torch.float64)
+    net = pf.MLP([1, 1], dtype=torch.float64)
     with torch.no_grad():
         net.theta.copy_(torch.tensor([1 / 3, 1 / 3]))
     unseen, x = HeldOut(problem, REPORTED), net.theta.detach()
@@ -65,7 +65,7 @@ def test_what_a_network_cannot_do_is_no_contradiction() -> None:
     conditions = [pf.Dirichlet([[x]], u=u, name=name) for name, (x, u) in given.items()]
     pde = pf.PDE("x", "u", lambda u, x: u.x - 2 * x)
     problem = pf.Problem("parabola", pde, LINE, [pf.Residual(LINE.grid(100)), *conditions])
-    net = pf.TanhMLP([1, 1], dtype=torch.float64)
+    net = pf.MLP([1, 1], dtype=torch.float64)
     with torch.no_grad():
         net.theta.copy_(torch.tensor([1.0, -1 / 12]))
     unseen, x = HeldOut(problem, REPORTED), net.theta.detach()

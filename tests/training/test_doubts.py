@@ -7,7 +7,7 @@ import math
 import pytest
 from small import small_laplace
 
-from psinn_fast import Adam, GaussNewton, TanhMLP, fit
+from psinn_fast import MLP, Adam, GaussNewton, fit
 from psinn_fast.scaling.natural_scales import natural_losses
 from psinn_fast.training.doubts import Metric, inaccurate, times_larger, trend, unsolved
 from psinn_fast.training.history import History
@@ -168,7 +168,7 @@ def test_errors_that_are_known_are_said(error: Metric, expected: tuple[str, ...]
 def test_a_sequence_is_judged_by_where_it_began() -> None:
     """Gauss-Newton has little left to do after Adam: its own first loss is no measure."""
     problem = small_laplace()
-    result = fit(problem, TanhMLP([2, 6, 1], seed=0, dtype="float64"), [Adam(5), GaussNewton(3)])
+    result = fit(problem, MLP([2, 6, 1], seed=0, dtype="float64"), [Adam(5), GaussNewton(3)])
     references = losses_unsolved(problem, natural_losses(problem), result.history)
     for name in result.losses:
         assert references[name] >= max(result.history[name])

@@ -28,11 +28,11 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def network(seed: int = 0) -> pf.TanhMLP:
-    return pf.TanhMLP([2, 5, 1], seed=seed, dtype="float64")
+def network(seed: int = 0) -> pf.MLP:
+    return pf.MLP([2, 5, 1], seed=seed, dtype="float64")
 
 
-def fitted(path: Path | None, steps: int, net: pf.TanhMLP | None = None, **options: Any) -> pf.FitResult:
+def fitted(path: Path | None, steps: int, net: pf.MLP | None = None, **options: Any) -> pf.FitResult:
     return pf.fit(small_laplace(5), net or network(), pf.Adam(steps), checkpoint=path, options=pf.Options(**options))
 
 

@@ -14,12 +14,12 @@ import sys, threading, time
 sys.path.insert(0, {tests!r})
 import torch
 from small import small_laplace
-from psinn_fast import GaussNewton, TanhMLP, TrainingInterrupted, fit
+from psinn_fast import GaussNewton, MLP, TrainingInterrupted, fit
 from psinn_fast.training import interrupt
 from psinn_fast import LBFGS, Adam
 
 tries = []
-problem, net = small_laplace(21), TanhMLP([2, 24, 24, 1], seed=0, dtype=torch.float64)
+problem, net = small_laplace(21), MLP([2, 24, 24, 1], seed=0, dtype=torch.float64)
 
 def train():
     try:

@@ -183,7 +183,7 @@ def diverged(out: Path | None = None) -> pf.DivergedError:
     """sqrt(u - 0.2) -> 0, by steps that are too long."""
     box = pf.Box(x=(0, 1))
     pde = pf.PDE("x", "u", lambda u: sympy.sqrt(u - 0.2))
-    problem, net = pf.Problem("root", pde, box, [pf.Residual(box.grid(5))]), pf.TanhMLP([1, 4, 1], dtype="float64")
+    problem, net = pf.Problem("root", pde, box, [pf.Residual(box.grid(5))]), pf.MLP([1, 4, 1], dtype="float64")
     with torch.no_grad():
         net.theta[-1] = 2.0
     with pytest.raises(pf.DivergedError) as info:

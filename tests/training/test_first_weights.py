@@ -11,6 +11,7 @@ import sympy
 import torch
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -24,7 +25,6 @@ from psinn_fast import (
     Residual,
     SignedPermutation,
     Symmetry,
-    TanhMLP,
     build_network,
     fit,
     get_backend,
@@ -88,7 +88,7 @@ def test_networks_start_where_residuals_have_values(name: str) -> None:
     fields = len(problem.pde.fields)
     layers = [len(problem.pde.coords), 8, 8, fields]
     made = [build_network(problem, Network("pinn", layers=layers, dtype="float64"), seed=seed) for seed in range(8)]
-    drawn = [TanhMLP(net.structure, seed=seed, dtype=torch.float64) for seed, net in enumerate(made)]
+    drawn = [MLP(net.structure, seed=seed, dtype=torch.float64) for seed, net in enumerate(made)]
     assert not all(is_finite(problem, net) for net in drawn)
     assert all(is_finite(problem, net) for net in made)
     others = [redrawn(made[0], problem, 0, number, get_backend()) for number in range(1, 9)]
@@ -136,7 +136,7 @@ def test_an_odd_network_stays_odd_and_as_it_was_drawn() -> None:
 def test_what_a_user_made_is_left_alone_and_told_where_it_has_no_value() -> None:
     problem = gompertz()
     for schedule in (Adam(10), GaussNewton(10)):
-        net = TanhMLP([1, 4, 1], seed=0, dtype=torch.float64)
+        net = MLP([1, 4, 1], seed=0, dtype=torch.float64)
         with torch.no_grad():
             net.theta[-4:] = -0.1
         before = net.theta.detach().clone()
@@ -148,7 +148,7 @@ def test_what_a_user_made_is_left_alone_and_told_where_it_has_no_value() -> None
 def test_what_nothing_cures_stays_as_it_was_drawn() -> None:
     problem = decay(lambda u: u.t - sympy.log(-1 - u**2), 0.5)
     net = build_network(problem, Network("pinn", layers=[1, 4, 1], dtype="float64"), seed=2)
-    assert torch.equal(net.theta, TanhMLP([1, 4, 1], seed=2, dtype=torch.float64).theta)
+    assert torch.equal(net.theta, MLP([1, 4, 1], seed=2, dtype=torch.float64).theta)
     assert net.start in ((), (0.0,))
     with pytest.raises(DivergedError, match=r"It has log\(-1\.\d*\) at 41 of 41 points"):
         fit(problem, net, GaussNewton(5))

@@ -19,6 +19,7 @@ import torch
 from heated_walls import BOX, GIVEN, identity, problem
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -28,7 +29,6 @@ from psinn_fast import (
     Options,
     Problem,
     Residual,
-    TanhMLP,
     fit,
 )
 from psinn_fast.training.identity import differences
@@ -109,20 +109,20 @@ def test_the_same_problem_whatever_the_rounding() -> None:
 
 
 def test_only_the_dtype_differs_between_dtypes() -> None:
-    found = differences(identity(problem()), identity(problem(), TanhMLP([2, 3, 1], dtype=torch.float64)))
+    found = differences(identity(problem()), identity(problem(), MLP([2, 3, 1], dtype=torch.float64)))
     assert list(found) == ["dtype: saved 'torch.float32', now 'torch.float64'"]
 
 
 def test_structures_without_their_names_and_options() -> None:
-    named = TanhMLP(replace(TanhMLP([2, 3, 1]).structure, name="another"))
+    named = MLP(replace(MLP([2, 3, 1]).structure, name="another"))
     assert list(differences(identity(problem()), identity(problem(), named))) == []
-    wider = list(differences(identity(problem(), lr=1), identity(problem(), TanhMLP([2, 4, 1]), lr=2)))
+    wider = list(differences(identity(problem(), lr=1), identity(problem(), MLP([2, 4, 1]), lr=2)))
     assert wider == [
         "structure.layers[0].rows: saved [3], now [4]",
         "structure.layers[1].cols: saved [3], now [4]",
         "lr: saved 1, now 2",
     ]
-    deeper = list(differences(identity(problem()), identity(problem(), TanhMLP([2, 3, 3, 1]))))
+    deeper = list(differences(identity(problem()), identity(problem(), MLP([2, 3, 3, 1]))))
     assert [difference.partition(":")[0] for difference in deeper] == ["structure.layers"]
 
 
@@ -175,19 +175,19 @@ def test_a_checkpoint_of_another_problem_is_refused(
     schedule: Adam | GaussNewton, other: Callable[[], Problem], part: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "c.safetensors"
-    fit(problem(), TanhMLP([2, 3, 1]), schedule, checkpoint=path)
-    fit(problem(), TanhMLP([2, 3, 1]), schedule, checkpoint=path, options=Options(resume=True))
+    fit(problem(), MLP([2, 3, 1]), schedule, checkpoint=path)
+    fit(problem(), MLP([2, 3, 1]), schedule, checkpoint=path, options=Options(resume=True))
     with pytest.raises(CheckpointError, match=rf"c\.safetensors: it belongs to another run \({part}"):
-        fit(other(), TanhMLP([2, 3, 1]), schedule, checkpoint=path, options=Options(resume=True))
+        fit(other(), MLP([2, 3, 1]), schedule, checkpoint=path, options=Options(resume=True))
     longer = replace(schedule, steps=3)
-    assert fit(problem(), TanhMLP([2, 3, 1]), longer, checkpoint=path, options=Options(resume=True)).steps == 3
+    assert fit(problem(), MLP([2, 3, 1]), longer, checkpoint=path, options=Options(resume=True)).steps == 3
 
 
 @pytest.mark.parametrize("schedule", [Adam(1), GaussNewton(steps=1)])
 def test_other_bounds(tmp_path: Path, schedule: Adam | GaussNewton) -> None:
     path = tmp_path / "c.safetensors"
-    fit(replace(problem(), bounds={"k": (0, 1)}), TanhMLP([2, 3, 1]), schedule, checkpoint=path)
+    fit(replace(problem(), bounds={"k": (0, 1)}), MLP([2, 3, 1]), schedule, checkpoint=path)
     for bounds, now in (({"k": (0, 2)}, r"\[0.0, 2.0\]"), ({"k": (0, None)}, r"\[0.0, None\]"), ({}, "None")):
         other = replace(problem(), bounds=bounds)
         with pytest.raises(CheckpointError, match=rf"bounds\.k: saved \[0\.0, 1\.0\], now {now}"):
-            fit(other, TanhMLP([2, 3, 1]), schedule, checkpoint=path, options=Options(resume=True))
+            fit(other, MLP([2, 3, 1]), schedule, checkpoint=path, options=Options(resume=True))

@@ -15,6 +15,7 @@ import torch
 from small import small_laplace
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -25,7 +26,6 @@ from psinn_fast import (
     Problem,
     PsiMLP,
     Residual,
-    TanhMLP,
     TrainingInterrupted,
     fit,
 )
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def trained(steps: int, **options: object) -> tuple[PsiMLP, object]:
     problem = small_laplace()
-    net = TanhMLP([2, 6, 6, 1], seed=1)
+    net = MLP([2, 6, 6, 1], seed=1)
     return net, fit(problem, net, Adam(steps, 3e-3), **options)
 
 
@@ -70,7 +70,7 @@ def test_loss_falls_and_history_records_every_quantity() -> None:
 @pytest.mark.trajectory
 def test_slices_do_not_change_the_result() -> None:
     net, _ = trained(57)
-    state = AdamState(TanhMLP([2, 6, 6, 1], seed=1).theta.detach().clone(), torch.empty(0), 3e-3)
+    state = AdamState(MLP([2, 6, 6, 1], seed=1).theta.detach().clone(), torch.empty(0), 3e-3)
     problem = small_laplace()
     get_backend("auto").train(net.plan, state, problem.terms(), problem.weights(), 57)
     assert torch.equal(net.theta, state.theta)
@@ -80,7 +80,7 @@ def test_slices_do_not_change_the_result() -> None:
 def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
     whole, result = trained(60)
     path = tmp_path / "c.safetensors"
-    net = TanhMLP([2, 6, 6, 1], seed=1)
+    net = MLP([2, 6, 6, 1], seed=1)
     engine = get_backend("auto")
     sent = 0
 
@@ -100,7 +100,7 @@ def test_resumed_run_equals_uninterrupted_run(tmp_path: Path) -> None:
             fit(small_laplace(), net, Adam(60, 3e-3), checkpoint=path)
     assert stop.value.result.ended == "interrupted"
     assert 25 <= stop.value.result.steps < 60
-    fresh = TanhMLP([2, 6, 6, 1], seed=99)
+    fresh = MLP([2, 6, 6, 1], seed=99)
     second = fit(small_laplace(), fresh, Adam(60, 3e-3), checkpoint=path, options=Options(resume=True))
     assert second.ended == "done"
     assert torch.equal(fresh.theta, whole.theta)
@@ -119,7 +119,7 @@ def test_unknown_coefficients_are_trained_recorded_and_resumed(tmp_path: Path) -
         box,
         [Residual(t), Data(t, u=lambda t: 2 ** (-t))],
     )
-    net = TanhMLP([1, 8, 1], seed=0, dtype=torch.float64)
+    net = MLP([1, 8, 1], seed=0, dtype=torch.float64)
     path = tmp_path / "c.safetensors"
     result = fit(problem, net, Adam(3000, 1e-2, (2000,)), checkpoint=path)
     assert result.coefficients["k"] == pytest.approx(math.log(2), rel=1e-2)
@@ -129,11 +129,11 @@ def test_unknown_coefficients_are_trained_recorded_and_resumed(tmp_path: Path) -
     assert math.isnan(result.history["relative_l2"][0])
 
 
-def root_problem() -> tuple[Problem, TanhMLP]:
+def root_problem() -> tuple[Problem, MLP]:
     """The residual sqrt(u - 0.2) drives u down until the root is that of a negative number."""
     box = Box(x=(0, 1))
     problem = Problem("root", PDE("x", "u", lambda u: sympy.sqrt(u - 0.2)), box, [Residual(box.grid(5), name="root")])
-    net = TanhMLP([1, 4, 1], seed=3, dtype=torch.float64)
+    net = MLP([1, 4, 1], seed=3, dtype=torch.float64)
     with torch.no_grad():
         net.theta[-1] = 2.0
     return problem, net
@@ -182,7 +182,7 @@ def test_time_limit(tmp_path: Path) -> None:
 
 def test_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="2 inputs and 1 outputs, the network 3 and 1"):
-        fit(small_laplace(), TanhMLP([3, 4, 1]), Adam(1))
+        fit(small_laplace(), MLP([3, 4, 1]), Adam(1))
     with pytest.raises(InputError, match="steps: expected None or an integer >= 0, got -1"):
         Adam(-1)
     with pytest.raises(InputError, match="lr: expected None or a finite number > 0, got 0"):
@@ -194,6 +194,6 @@ def test_bad_input(tmp_path: Path) -> None:
     path = tmp_path / "c.safetensors"
     trained(5, checkpoint=path)
     with pytest.raises(CheckpointError, match=r"belongs to another run \(adam.lr: saved 0.003, now 0.001\)"):
-        fit(small_laplace(), TanhMLP([2, 6, 6, 1]), Adam(5, 1e-3), checkpoint=path, options=Options(resume=True))
+        fit(small_laplace(), MLP([2, 6, 6, 1]), Adam(5, 1e-3), checkpoint=path, options=Options(resume=True))
     with pytest.raises(CheckpointError, match=r"cannot be written"):
         trained(5, checkpoint=tmp_path / "missing" / "c.safetensors")

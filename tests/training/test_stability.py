@@ -16,6 +16,7 @@ import torch
 from small import small_laplace
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -26,7 +27,6 @@ from psinn_fast import (
     Neumann,
     Problem,
     Residual,
-    TanhMLP,
     TrainingInterrupted,
     build_network,
     fit,
@@ -49,7 +49,7 @@ line = Box(x=(0, 1))
 PLATE = Box(x=(0, 1), y=(0, 1))
 
 
-def errors_of(problem: Problem, net: TanhMLP, coefficients: tuple[float, ...] = ()) -> dict[str, float] | None:
+def errors_of(problem: Problem, net: MLP, coefficients: tuple[float, ...] = ()) -> dict[str, float] | None:
     x = torch.cat([net.theta.detach(), torch.tensor(coefficients, dtype=torch.float64)])
     return possible_errors(
         problem, get_backend(), net.plan, x, HeldOut(problem, REPORTED).or_own(problem.terms(torch.float64))
@@ -58,7 +58,7 @@ def errors_of(problem: Problem, net: TanhMLP, coefficients: tuple[float, ...] = 
 
 def test_a_straight_line_in_closed_form() -> None:
     """u = w x + b of u' = 1, u(0) = 0: residuals w - 1 and b, so that dw^2 / r_1^2 + db^2 / r_2^2 <= 1 are allowed."""
-    net = TanhMLP([1, 1], dtype=torch.float64)
+    net = MLP([1, 1], dtype=torch.float64)
     w, b = 1.03, -0.02
     with torch.no_grad():
         net.theta.copy_(torch.tensor([w, b]))
@@ -76,7 +76,7 @@ def test_a_straight_line_in_closed_form() -> None:
 
 def test_measurements_count_by_their_number() -> None:
     """The mean of N independent errors is sqrt(N) times smaller than one."""
-    net = TanhMLP([1, 1], dtype=torch.float64)
+    net = MLP([1, 1], dtype=torch.float64)
     with torch.no_grad():
         net.theta.copy_(torch.tensor([0.0, 1.0]))
     x = line.grid(100)
@@ -111,7 +111,7 @@ def test_true_errors_are_within_and_not_far_below() -> None:
 @pytest.mark.trajectory
 def test_changes_that_fit_between_the_points_are_found_out_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the points has fewer residuals than there are unknowns: some changes are free there."""
-    net = TanhMLP([2, 10, 10, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 10, 10, 1], seed=0, dtype=torch.float64)
     fit(small_laplace(), net, GaussNewton(30))
     expected = errors_of(small_laplace(), net)
     monkeypatch.setattr(stability, "_POINTS", 200)
@@ -134,7 +134,7 @@ def test_changes_that_fit_between_the_points_are_found_out_by_others(monkeypatch
 def test_fields_without_enough_conditions_are_free(conditions: list[object], is_determined: bool) -> None:
     pde = PDE("x", "u", lambda u, x: u.xx - (x - 0.5))
     problem = Problem("free", pde, line, [Residual(line.grid(30)), *conditions])  # type: ignore[list-item]
-    result = fit(problem, TanhMLP([1, 8, 1], seed=0, dtype=torch.float64), GaussNewton(60))
+    result = fit(problem, MLP([1, 8, 1], seed=0, dtype=torch.float64), GaussNewton(60))
     assert any("do not determine u" in warning for warning in result.warnings) == (not is_determined)
     assert (result.possible_errors["u"] < 1e-3) == is_determined
 
@@ -144,7 +144,7 @@ def test_only_the_product_of_two_coefficients_is_determined() -> None:
     x = line.grid(30)
     pde = PDE("x", "u", lambda u, a, b: u.x - a * b, unknown={"a": 1.0, "b": 1.0})
     problem = Problem("product", pde, line, [Residual(x), Data(x, u=lambda x: 6 * x)])
-    result = fit(problem, TanhMLP([1, 8, 1], seed=0, dtype=torch.float64), GaussNewton(60))
+    result = fit(problem, MLP([1, 8, 1], seed=0, dtype=torch.float64), GaussNewton(60))
     assert result.coefficients["a"] * result.coefficients["b"] == pytest.approx(6.0, rel=1e-3)
     assert any("do not determine a and b" in warning for warning in result.warnings)
     assert result.possible_errors["u"] < 1e-3
@@ -171,7 +171,7 @@ def robin(start: float) -> Problem:
 @pytest.mark.parametrize("make", [drift, robin])
 @pytest.mark.parametrize("start", [1.0, 0.0])
 def test_a_coefficient_that_is_zero_is_determined(make: Callable[[float], Problem], start: float) -> None:
-    result = fit(make(start), TanhMLP([1, 8, 1], seed=0, dtype=torch.float64), GaussNewton(60))
+    result = fit(make(start), MLP([1, 8, 1], seed=0, dtype=torch.float64), GaussNewton(60))
     assert abs(result.coefficients["c"]) < 1e-4
     assert 0 < result.possible_errors["c"] < ALLOWED
     assert not result.warnings
@@ -183,7 +183,7 @@ def test_a_coefficient_that_nothing_determines_is_told_even_at_zero(start: float
     """c multiplies what vanishes on the solution u = x (1 - x)."""
     pde = PDE("x", "u", lambda u, x, c: u.xx + 2 + c * (u.x - 1 + 2 * x), unknown={"c": start})
     problem = Problem("free", pde, line, [Residual(X), ENDS, Data(X, u=lambda x: x * (1 - x))])
-    result = fit(problem, TanhMLP([1, 8, 1], seed=0, dtype=torch.float64), GaussNewton(60))
+    result = fit(problem, MLP([1, 8, 1], seed=0, dtype=torch.float64), GaussNewton(60))
     assert any("do not determine c" in warning for warning in result.warnings)
 
 
@@ -222,7 +222,7 @@ def test_errors_are_those_of_the_residuals_at_all_points(monkeypatch: pytest.Mon
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="term 'residual': its points miss the peak")
             problem = Problem("spike", pde, PLATE, [Residual(PLATE.grid(5)), *walls])
-        net = TanhMLP([2, 6, 1], seed=0, dtype=torch.float64)
+        net = MLP([2, 6, 1], seed=0, dtype=torch.float64)
         terms = list(problem.terms(torch.float64))
         place = torch.tensor([[[0.31, 0.67]]], dtype=torch.float64)
         spread = torch.from_numpy(np.array(PLATE.random(40_000, 0)))[None]
@@ -240,7 +240,7 @@ def test_errors_are_those_of_the_residuals_at_all_points(monkeypatch: pytest.Mon
 def test_of_many_unknowns_some_change(has_wall: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     walls = [Dirichlet([[0.0]], u=0.0), *([Dirichlet([[1.0]], u=1.0)] if has_wall else [])]
     problem = Problem("line", PDE("x", "u", lambda u: u.xx), line, [Residual(line.grid(30)), *walls])
-    net = TanhMLP([1, 12, 12, 1], seed=0, dtype=torch.float64)
+    net = MLP([1, 12, 12, 1], seed=0, dtype=torch.float64)
     fit(problem, net, GaussNewton(20))
     every = errors_of(problem, net)
     monkeypatch.setattr(stability, "MOST_UNKNOWNS", 100)
@@ -261,7 +261,7 @@ def test_coefficients_change_whatever_their_number_among_the_unknowns() -> None:
 
 
 def test_no_numbers() -> None:
-    net = TanhMLP([2, 6, 6, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 6, 6, 1], seed=0, dtype=torch.float64)
     with torch.no_grad():
         net.theta.fill_(math.nan)
     assert errors_of(small_laplace(), net) is None
@@ -308,7 +308,7 @@ def test_nobody_who_interrupts_waits_for_what_residuals_allow(
         raise AssertionError("it goes on")
 
     monkeypatch.setattr(stability, "_hidden_and_changes", interrupted)
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 4, 1], seed=0, dtype=torch.float64)
     with pytest.raises(TrainingInterrupted) as stop:
         fit(small_laplace(), net, schedule)
     assert stop.value.result.possible_errors == {}
@@ -319,7 +319,7 @@ def test_linearised_residuals_are_the_slopes_of_residuals_along_changes_of_field
     pde = PDE("x y", "u v", lambda u, v, x, a: [u * u.x + sp.exp(v) * v.lap - x, a + 0 * u.y, v.y], unknown={"a": 0.3})
     pair = Problem("pair", pde, PLATE, [Residual(PLATE.random(7, 0)), Dirichlet([[0.0, 0.5]], u=0.0, v=1.0)])
     engine, term = get_backend("reference"), pair.terms(torch.float64)[0]
-    u, w = (TanhMLP([2, 5, 2], seed=seed, dtype=torch.float64) for seed in (0, 1))
+    u, w = (MLP([2, 5, 2], seed=seed, dtype=torch.float64) for seed in (0, 1))
     a = torch.tensor([0.3], dtype=torch.float64)
     linear = Residuals(engine, u.plan, [], []).linearised(term, torch.cat([u.theta.detach(), a]))
     found = Residuals(engine, w.plan, [], []).of_term(linear, torch.cat([w.theta.detach(), a]))

@@ -10,6 +10,7 @@ import sympy
 import torch
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -19,7 +20,6 @@ from psinn_fast import (
     Network,
     Problem,
     Residual,
-    TanhMLP,
     Tuning,
     build_network,
     fit,
@@ -107,7 +107,7 @@ def test_a_point_on_a_kink_is_no_verdict(schedule: Adam | GaussNewton, as_array:
     line = Box(x=(-1, 1))
     points = np.array(line.grid(11)) if as_array else line.grid(11)
     problem = Problem("p", PDE("x", "u", lambda u: u**2 - 1), line, [Residual(points)])
-    net = TanhMLP([1, 1, 1], dtype=torch.float64)
+    net = MLP([1, 1, 1], dtype=torch.float64)
     for height in (1.0, 0.5):
         with torch.no_grad():
             net.theta.copy_(torch.tensor([3000.0, 0.0, height, 0.0]))

@@ -113,7 +113,7 @@ def test_a_subclass_has_the_shape_s_boundary() -> None:
 
 
 def test_checkpoints_tell_shapes_apart() -> None:
-    net = pf.TanhMLP([2, 4, 1], seed=0)
+    net = pf.MLP([2, 4, 1], seed=0)
     points = [Residual(np.array(Disk((1.7, 2), 0.1).grid(5)))]
     pde = pf.PDE("x y", "u", lambda u: u.lap)
     domains = (RING, Disk((1, 2)) - Disk((1, 2), 0.5), Disk((1, 2)) - Disk((1, 2), 0.4))

@@ -10,7 +10,7 @@ import torch
 from cases import some_weights
 from helpers import CPU_BACKENDS, relative_error
 
-from psinn_fast import PDE, Box, Problem, Residual, TanhMLP
+from psinn_fast import MLP, PDE, Box, Problem, Residual
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import Term
 from psinn_fast.kernels.language.program import in_units
@@ -38,7 +38,7 @@ RESIDUALS: Sequence[Callable[..., object]] = (
     lambda u, x, a, b: u.lap * b**2 + a * x,
     lambda u, x, a, b: u + 0 * a,
 )
-NET = TanhMLP([2, 6, 5, 1], seed=0, dtype=torch.float64)
+NET = MLP([2, 6, 5, 1], seed=0, dtype=torch.float64)
 C = torch.tensor([0.5, -1.0], dtype=torch.float64)
 
 

@@ -29,7 +29,7 @@ from psinn_fast.kernels.triton.borrowing import borrowed
 from psinn_fast.kernels.triton.configuration import Configuration
 from psinn_fast.kernels.triton.point_kernel import PointKernel
 from psinn_fast.networks.derivatives import derivatives
-from psinn_fast.networks.mlp import TanhMLP
+from psinn_fast.networks.mlp import MLP
 from psinn_fast.networks.structure import Structure
 
 REFERENCE = ReferenceBackend()
@@ -38,7 +38,7 @@ Chip = Callable[[int], list[tuple[int, int]]]
 
 def test_gradients_of_gradients(device: torch.device) -> None:
     """The way back of the way back is torch's, whatever the backend."""
-    net = TanhMLP([2, 5, 1], seed=0, dtype=torch.float64, device=device)
+    net = MLP([2, 5, 1], seed=0, dtype=torch.float64, device=device)
     x = random_points(3, 2).to(device).requires_grad_()
     found = []
     for u in (derivatives(net, x, "u", coords="x y", fields="u", backend="triton").u, net(x)[:, 0]):

@@ -13,7 +13,7 @@ from residual_programs import of_columns, on_network
 
 from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.networks.derivatives import derivatives
-from psinn_fast.networks.mlp import TanhMLP
+from psinn_fast.networks.mlp import MLP
 
 NONE = torch.zeros(0, dtype=torch.float64)
 
@@ -55,7 +55,7 @@ def test_functions_to_the_last_digits(wide: OnDevice, op: str, dtype: torch.dtyp
 
 def test_compiled_code(device: torch.device) -> None:
     """`derivatives` as an operator of torch, with these kernels behind it."""
-    net, points = TanhMLP([2, 5, 1], seed=0, device=device), random_points(9, 2).float().to(device)
+    net, points = MLP([2, 5, 1], seed=0, device=device), random_points(9, 2).float().to(device)
 
     def loss() -> torch.Tensor:
         d = derivatives(net, points, "u_x u_lap", coords="x y", fields="u", backend="triton")

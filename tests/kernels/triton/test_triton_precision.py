@@ -39,7 +39,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Launched]:
 
 @BOTH
 def test_networks_and_derivatives(launched: Launched, device: torch.device, precision: str) -> None:
-    net = pf.TanhMLP([2, 4, 1], device=device, precision=precision)
+    net = pf.MLP([2, 4, 1], device=device, precision=precision)
     x = torch.rand(5, 2, device=device, requires_grad=True)
     (slope,) = torch.autograd.grad(net(x).sum(), x, create_graph=True)
     slope.square().mean().backward()
@@ -55,7 +55,7 @@ def test_networks_and_derivatives(launched: Launched, device: torch.device, prec
 
 @BOTH
 def test_training(launched: Launched, device: torch.device, precision: str) -> None:
-    problem, net = small_laplace(3), pf.TanhMLP([2, 4, 1], device=device)
+    problem, net = small_laplace(3), pf.MLP([2, 4, 1], device=device)
     for dtype in (torch.float32, torch.float64):
         launched.clear()
         engine, theta = pf.get_backend("auto", device, precision), net.theta.detach().to(dtype)
@@ -68,7 +68,7 @@ def test_training(launched: Launched, device: torch.device, precision: str) -> N
 
 
 def test_jacobian(launched: Launched, device: torch.device) -> None:
-    net = pf.TanhMLP([2, 4, 1], device=device, precision="tf32x3")
+    net = pf.MLP([2, 4, 1], device=device, precision="tf32x3")
     engine = pf.get_backend("triton", device, net.precision)
     term = small_laplace(3).terms(torch.float32, device)[0]
     engine.residual_jacobian(net.plan, net.theta.detach(), net.theta.new_empty(0), term)

@@ -47,8 +47,8 @@ def test_the_variable_is_read_as_triton_reads_it(monkeypatch: pytest.MonkeyPatch
     [
         check_compiler,
         lambda: compile_for_chip(small_laplace(5), SMALL, [pf.Adam(1)], "sm_90"),
-        lambda: profiled(small_laplace(5), pf.TanhMLP([2, 4, 1]), "triton", "ieee", steps=1),
-        lambda: profiled(small_laplace(5), pf.TanhMLP([2, 4, 1]), "gemm", "ieee", steps=1),
+        lambda: profiled(small_laplace(5), pf.MLP([2, 4, 1]), "triton", "ieee", steps=1),
+        lambda: profiled(small_laplace(5), pf.MLP([2, 4, 1]), "gemm", "ieee", steps=1),
     ],
 )
 def test_nothing_is_compiled_or_timed_by_the_interpreter(
@@ -86,7 +86,7 @@ def test_a_variable_that_is_set_too_late(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_tiles_are_large_where_each_takes_as_long(device: torch.device) -> None:
     """What an interpreted `fit` measures at its end, at 16,384 points, took minutes by tiles of 16."""
-    net = pf.TanhMLP([2, 4, 1])
+    net = pf.MLP([2, 4, 1])
     found = choose(make_layout(net.plan, net.theta.dtype), net.theta.dtype, device, "tf32x3")
     assert (found.block, found.precision) == (256 if IS_INTERPRETED else 16, "tf32x3")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from postponing import Watched, wait_however_few
 
-from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.mlp import MLP, PsiMLP
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def _waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def net() -> PsiMLP:
-    return TanhMLP([2, 7, 6, 2], seed=0, dtype="float64")
+    return MLP([2, 7, 6, 2], seed=0, dtype="float64")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.networks import noted_programs
 from psinn_fast.networks.derivatives import Derivatives, derivatives
-from psinn_fast.networks.mlp import PsiMLP, TanhMLP
+from psinn_fast.networks.mlp import MLP, PsiMLP
 from psinn_fast.networks.noted_columns import MOST_CALLS
 from psinn_fast.networks.published import laplace_even
 from psinn_fast.networks.waiting import Waiting
@@ -191,7 +191,7 @@ def test_two_calls_in_one_loss(net: PsiMLP, watched: Watched) -> None:
 
 def test_networks_of_two_dtypes(net: PsiMLP) -> None:
     """As torch does: in the wider one."""
-    single = TanhMLP([2, 5, 2], seed=1, dtype="float32")
+    single = MLP([2, 5, 2], seed=1, dtype="float32")
     found, expected = [], []
     for results, at_once in ((found, False), (expected, True)):
         e = asked(single, at_once, random_points(N, 2).float())

@@ -127,7 +127,7 @@ def test_a_network_that_is_even_needs_one_wall_of_two() -> None:
     walls = [pf.Dirichlet(symmetric.face(*face, 9), u=0.0) for face in (("x", "low"), ("x", "high"), ("y", "low"))]
     problem = made(symmetric, lambda u: u.lap - 1, walls)
     even = pf.structure_from_group([pf.Symmetry(pf.SignedPermutation.flip(2, 1), (1,))], hidden=(4,))
-    nets = pf.PsiMLP(even, dtype=torch.float64), pf.TanhMLP([2, 4, 1], dtype=torch.float64)
+    nets = pf.PsiMLP(even, dtype=torch.float64), pf.MLP([2, 4, 1], dtype=torch.float64)
     told = [any("order 2 in y" in text for text in pf.fit(problem, net, pf.GaussNewton(2)).warnings) for net in nets]
     assert told == [False, True]
 

@@ -14,6 +14,7 @@ import torch
 from small import decay, network, newton, small_laplace
 
 from psinn_fast import (
+    MLP,
     PDE,
     Box,
     Dirichlet,
@@ -25,7 +26,6 @@ from psinn_fast import (
     PsiMLP,
     Regularizer,
     Residual,
-    TanhMLP,
     Tuning,
     error_metrics,
     fit,
@@ -69,7 +69,7 @@ def test_far_more_accurate_than_first_order_in_a_hundred_iterations() -> None:
 
 def test_jacobian_rows_and_pull_back_agree_with_autograd_of_the_residuals() -> None:
     problem = replace(decay(), bounds={"k": (0.0, 2.0)})
-    net = TanhMLP([1, 5, 1], seed=0, dtype=FLOAT64)
+    net = MLP([1, 5, 1], seed=0, dtype=FLOAT64)
     terms = problem.terms(FLOAT64)
     residuals = Residuals(get_backend("cpu"), net.plan, terms, [2.0, 3.0])
     x = torch.cat([net.theta.detach(), problem.initial_coefficients(FLOAT64)])
@@ -94,19 +94,19 @@ def test_jacobian_rows_and_pull_back_agree_with_autograd_of_the_residuals() -> N
 @pytest.mark.trajectory
 @pytest.mark.parametrize("bounds", [{}, {"k": (0.0, None)}, {"k": (0.0, 3.0)}, {"k": (-math.inf, 1.0)}])
 def test_unknown_coefficients_with_and_without_bounds(bounds: dict[str, tuple[float | None, float | None]]) -> None:
-    net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
+    net = MLP([1, 8, 1], seed=0, dtype=FLOAT64)
     result = fit(replace(decay(), bounds=bounds), net, GaussNewton(100, tuning=Tuning(starts=1)))
     assert result.coefficients["k"] == pytest.approx(math.log(2), rel=1e-4)
     assert result.history["k"][0] == pytest.approx(0.5)
 
 
 def test_coefficients_start_where_asked() -> None:
-    net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
+    net = MLP([1, 8, 1], seed=0, dtype=FLOAT64)
     assert fit(decay(), net, GaussNewton(0), coefficients={"k": 0.75}).coefficients["k"] == 0.75
 
 
 def test_guess_is_where_it_starts_and_must_be_known() -> None:
-    net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
+    net = MLP([1, 8, 1], seed=0, dtype=FLOAT64)
     assert fit(replace(decay(), guess={"k": 2.0}), net, GaussNewton(0)).coefficients["k"] == 2.0
     with pytest.raises(InputError, match=r"guess: the unknown coefficients are \['k'\], got 'nu'"):
         replace(decay(), guess={"nu": 1.0})
@@ -153,7 +153,7 @@ def test_duplicate_points_zero_weights_and_dead_parameters() -> None:
 def test_residual_that_no_weight_moves() -> None:
     box = Box(x=(0, 1))
     problem = Problem("flat", PDE("x", "u", lambda u: u.x), box, [Residual(box.grid(5), lambda u: u.xx + 1)])
-    net = TanhMLP([1, 1], dtype=FLOAT64)  # a straight line: its second derivative is zero, whatever its weights
+    net = MLP([1, 1], dtype=FLOAT64)  # a straight line: its second derivative is zero, whatever its weights
     before = net.theta.detach().clone()
     result = fit(problem, net, GaussNewton())
     assert (result.ended, result.stopped_by, result.steps) == ("done", "gradient", 0)
@@ -161,12 +161,12 @@ def test_residual_that_no_weight_moves() -> None:
     assert result.losses["residual"] == 1.0
 
 
-def root_problem(level: float) -> tuple[Problem, TanhMLP]:
+def root_problem(level: float) -> tuple[Problem, MLP]:
     """sqrt(u - level) is NaN below the level, and its slope infinite at it."""
     box = Box(x=(0, 1))
     residual = Residual(box.grid(5), name="root")
     problem = Problem("root", PDE("x", "u", lambda u: sympy.sqrt(u - level)), box, [residual])
-    net = TanhMLP([1, 4, 1], seed=3, dtype=FLOAT64)
+    net = MLP([1, 4, 1], seed=3, dtype=FLOAT64)
     with torch.no_grad():
         net.theta[-1] = 2.0
     return problem, net
@@ -214,7 +214,7 @@ def test_float32_network_and_float32_jacobian() -> None:
         (torch.float32, GaussNewton(60)),
         (FLOAT64, GaussNewton(60, tuning=Tuning(precision="float32"))),
     ):
-        net = TanhMLP([2, 8, 8, 1], seed=1, dtype=dtype)
+        net = MLP([2, 8, 8, 1], seed=1, dtype=dtype)
         fit(problem, net, options)
         assert net.theta.dtype == dtype
         error = error_metrics(net, problem)["relative_l2"]
@@ -288,7 +288,7 @@ def test_bad_settings(arguments: dict, message: str) -> None:
 
 
 def test_bad_regularizer_and_network() -> None:
-    net = TanhMLP([1, 4, 1], dtype=FLOAT64)
+    net = MLP([1, 4, 1], dtype=FLOAT64)
     with pytest.raises(InputError, match="regularizer: gauss-newton takes none"):
         fit(decay(), net, GaussNewton(), options=Options(regularizer=Regularizer("l2", 1e-3)))
     with pytest.raises(InputError, match="2 inputs and 1 outputs, the network 1 and 1"):

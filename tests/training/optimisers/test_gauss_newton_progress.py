@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from small import decay, network, small_laplace
 
-from psinn_fast import PDE, Box, Dirichlet, DivergedError, GaussNewton, Problem, Residual, TanhMLP, Tuning, fit
+from psinn_fast import MLP, PDE, Box, Dirichlet, DivergedError, GaussNewton, Problem, Residual, Tuning, fit
 from psinn_fast.training import history, trainer
 from psinn_fast.training.least_squares import Equations
 from psinn_fast.training.optimisers import gauss_newton, marching
@@ -54,7 +54,7 @@ def test_title_iterations_and_losses_are_shown() -> None:
 
 def test_other_starts_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gauss_newton, "COMPARED_AFTER", 2)
-    net = TanhMLP([1, 6, 1], seed=0, dtype=FLOAT64)
+    net = MLP([1, 6, 1], seed=0, dtype=FLOAT64)
     with torch.no_grad():
         net.theta.mul_(30.0)
     fit(decay(), net, GaussNewton(4, tuning=Tuning(starts=3)))
@@ -70,7 +70,7 @@ def test_windows_of_time_are_shown_and_their_iterations_counted_on(monkeypatch: 
     start = Dirichlet(box.face("t", "low", 9), u=lambda t, x: np.sin(np.pi * x), name="start")
     walls = [Dirichlet(box.face("x", end, 9), u=0.0, name=end) for end in ("low", "high")]
     heat = Problem("heat", PDE("t x", "u", lambda u: u.t - 0.1 * u.xx), box, [Residual(box.grid(9)), start, *walls])
-    result = fit(heat, TanhMLP([2, 8, 1], seed=3, dtype=FLOAT64), GaussNewton(20))
+    result = fit(heat, MLP([2, 8, 1], seed=3, dtype=FLOAT64), GaussNewton(20))
     steps = [step for step, _ in made[0].rows]
     assert steps == sorted(steps)
     assert steps[-1] == 20

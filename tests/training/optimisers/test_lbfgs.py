@@ -13,6 +13,7 @@ from small import small_laplace
 
 from psinn_fast import (
     LBFGS,
+    MLP,
     PDE,
     Box,
     Data,
@@ -22,7 +23,6 @@ from psinn_fast import (
     Regularizer,
     Residual,
     SSBroyden,
-    TanhMLP,
     fit,
 )
 from psinn_fast.training.metrics import error_metrics
@@ -33,7 +33,7 @@ from psinn_fast.training.result import TrainingInterrupted
 
 @pytest.mark.trajectory
 def test_loss_falls_far_below_adam_and_dtype_is_kept() -> None:
-    net = TanhMLP([2, 8, 8, 1], seed=1)
+    net = MLP([2, 8, 8, 1], seed=1)
     found = fit(small_laplace(), net, LBFGS(1000))
     assert found.loss < 1e-3
     assert net.theta.dtype == torch.float32
@@ -44,7 +44,7 @@ def test_loss_falls_far_below_adam_and_dtype_is_kept() -> None:
 
 @pytest.mark.trajectory
 def test_it_converges_to_a_small_gradient() -> None:
-    net = TanhMLP([2, 3, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 3, 1], seed=0, dtype=torch.float64)
     run = minimised(small_laplace(), net, LBFGS(5000, tolerance=1e-6), Regularizer("l2", 1e-2))
     assert run.gradient <= 1e-6
     result = fit(
@@ -62,7 +62,7 @@ def test_unknown_coefficients_are_found_along() -> None:
     t = box.grid(21)
     pde = PDE("t", "u", lambda u, k: u.t + k * u, unknown={"k": 0.5})
     problem = Problem("decay", pde, box, [Residual(t), Data(t, u=lambda t: 2 ** (-t))])
-    net = TanhMLP([1, 8, 1], seed=0, dtype=torch.float64)
+    net = MLP([1, 8, 1], seed=0, dtype=torch.float64)
     result = fit(problem, net, LBFGS(500), coefficients={"k": math.log(2)})
     assert result.loss < 1e-7
     assert result.coefficients["k"] == pytest.approx(math.log(2), rel=1e-2)
@@ -75,7 +75,7 @@ def test_bad_input(steps: object) -> None:
 
 
 def test_no_steps_change_nothing() -> None:
-    net = TanhMLP([2, 3, 1], seed=0)
+    net = MLP([2, 3, 1], seed=0)
     before = net.theta.detach().clone()
     fit(small_laplace(), net, LBFGS(0))
     assert torch.equal(net.theta, before)
@@ -87,7 +87,7 @@ def test_no_steps_change_nothing() -> None:
 def test_a_resumed_run_goes_on_with_what_it_learnt_of_the_curvature(
     settings: Optimizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, path = TanhMLP([2, 5, 1], seed=0), tmp_path / "c.safetensors"
+    whole, path = MLP([2, 5, 1], seed=0), tmp_path / "c.safetensors"
     expected = fit(small_laplace(), whole, settings)
     take = QuasiNewtonRun._take
 
@@ -99,8 +99,8 @@ def test_a_resumed_run_goes_on_with_what_it_learnt_of_the_curvature(
     with monkeypatch.context() as patch:
         patch.setattr(QuasiNewtonRun, "_take", interrupting)
         with pytest.raises(TrainingInterrupted):
-            fit(small_laplace(), TanhMLP([2, 5, 1], seed=0), settings, checkpoint=path)
-    net = TanhMLP([2, 5, 1], seed=9)
+            fit(small_laplace(), MLP([2, 5, 1], seed=0), settings, checkpoint=path)
+    net = MLP([2, 5, 1], seed=9)
     found = fit(small_laplace(), net, settings, checkpoint=path, options=Options(resume=True))
     assert torch.equal(net.theta, whole.theta)
     assert found.history["loss"] == expected.history["loss"]

@@ -14,6 +14,7 @@ import torch
 from heat import INITIAL, WALLS, box, problem, sine
 
 from psinn_fast import (
+    MLP,
     PDE,
     Box,
     CheckpointError,
@@ -23,7 +24,6 @@ from psinn_fast import (
     Options,
     Problem,
     Residual,
-    TanhMLP,
     TrainingInterrupted,
     fit,
     solve,
@@ -51,8 +51,8 @@ def marches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(marching, "_FAIR", 1e-4)
 
 
-def trained(iterations: int = 60, path: Path | None = None, resume: bool = False) -> tuple[FitResult, TanhMLP]:
-    net = TanhMLP([2, 8, 1], seed=3, dtype=torch.float64)
+def trained(iterations: int = 60, path: Path | None = None, resume: bool = False) -> tuple[FitResult, MLP]:
+    net = MLP([2, 8, 1], seed=3, dtype=torch.float64)
     return fit(
         problem(INITIAL, *WALLS), net, GaussNewton(iterations), checkpoint=path, options=Options(resume=resume)
     ), net
@@ -154,7 +154,7 @@ def test_a_first_window_that_is_hopeless_is_tried_from_other_weights(
         monkeypatch.setattr(marching, level, 0.0)
     trained(30)
     assert len(starts) > 2
-    assert torch.equal(starts[0], TanhMLP([2, 8, 1], seed=3, dtype=torch.float64).theta.detach())
+    assert torch.equal(starts[0], MLP([2, 8, 1], seed=3, dtype=torch.float64).theta.detach())
     assert torch.equal(starts[1], starts[0]) != hopeless
     assert not torch.equal(starts[2], starts[1])
 
@@ -269,7 +269,7 @@ def test_a_target_that_knows_no_other_points_is_cut() -> None:
     known = Dirichlet(box.face("x", "low", 9), u=only_on_the_wall, name="known")
     result = fit(
         problem(Dirichlet(box.face("t", "low", 9), u=only_there), known, WALLS[1]),
-        TanhMLP([2, 8, 1], seed=3, dtype=torch.float64),
+        MLP([2, 8, 1], seed=3, dtype=torch.float64),
         GaussNewton(20),
     )
     assert result.steps == 20
@@ -282,7 +282,7 @@ def test_ctrl_c_at_any_look_of_a_march_leaves_the_iteration_before(
     points: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(path: Path | None, resume: bool = False) -> torch.Tensor:
-        net, options = TanhMLP([2, 8, 1], seed=3, dtype=torch.float64), GaussNewton(40, points=points)
+        net, options = MLP([2, 8, 1], seed=3, dtype=torch.float64), GaussNewton(40, points=points)
         fit(problem(INITIAL, *WALLS), net, options, checkpoint=path, options=Options(resume=resume))
         return net.theta.detach()
 

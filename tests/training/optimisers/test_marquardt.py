@@ -10,7 +10,7 @@ import torch
 from small import newton, small_laplace
 from torch import Tensor
 
-from psinn_fast import GaussNewton, PsiMLP, TanhMLP, get_problem
+from psinn_fast import MLP, GaussNewton, PsiMLP, get_problem
 from psinn_fast.kernels import get_backend
 from psinn_fast.training.doubts import NEGLIGIBLE
 from psinn_fast.training.optimisers.marquardt import Failure, Marquardt
@@ -55,7 +55,7 @@ def predicted(damping: float) -> float:
 
 
 def run_with(residuals: Residuals, damping: float = 1.0, **options: object) -> Marquardt:
-    net = TanhMLP([2, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 1], seed=0, dtype=torch.float64)
     settings = newton(**{"damping": damping, "acceleration": False, "points": "all", **options})
     run = Marquardt(small_laplace(3), net, settings, get_backend("auto"))
     run.residuals, run.r = residuals, GRADIENT  # type: ignore[assignment]
@@ -210,7 +210,7 @@ def test_an_uphill_step_is_refused_even_where_the_loss_falls() -> None:
 def test_points_that_a_step_sees(points: int | str, expected: int) -> None:
     """By default three for each unknown, but at least 1,000."""
     for layers, by_default in (([2, 4, 1], 1000), ([2, 15, 18, 1], 3 * 352)):
-        net = TanhMLP(layers, seed=0, dtype=torch.float64)
+        net = MLP(layers, seed=0, dtype=torch.float64)
         run = Marquardt(small_laplace(51), net, GaussNewton(points=points), get_backend("auto"))
         run.linearise()
         assert run.residuals.terms[0].n_points == (by_default if points == "auto" else expected)
@@ -227,7 +227,7 @@ def test_all_points_of_a_symmetric_network_are_one_of_each_orbit(points: int | s
 
 
 def test_a_loss_at_the_problems_points_that_is_not_finite() -> None:
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 4, 1], seed=0, dtype=torch.float64)
     run = Marquardt(small_laplace(3), net, GaussNewton(), get_backend("auto"))
     assert all(math.isfinite(loss) for loss in run.full_losses())
     run.x = run.x * math.nan
@@ -244,7 +244,7 @@ def test_a_loss_at_the_problems_points_that_is_not_finite() -> None:
 )  # fmt: skip
 def test_what_hides_between_the_points(inside: float, edge: float, hidden: float | None) -> None:
     """The largest term's weighted loss there: of two terms, the boundary's being a tenth of the equation's."""
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 4, 1], seed=0, dtype=torch.float64)
     run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
     run.linearise()
     run.step = 3
@@ -264,7 +264,7 @@ def test_what_hides_between_the_points(inside: float, edge: float, hidden: float
 
 @pytest.mark.parametrize("hidden", [0.0, 0.1])
 def test_a_run_without_a_step_goes_on_from_other_points_where_it_has_adapted_to_its_own(hidden: float) -> None:
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 4, 1], seed=0, dtype=torch.float64)
     run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
     run.linearise()
     points, run.step = run.residuals.terms[0].points, 3
@@ -276,7 +276,7 @@ def test_a_run_without_a_step_goes_on_from_other_points_where_it_has_adapted_to_
 @pytest.mark.parametrize("state", ["new", "started", "failed"])
 def test_what_is_saved_is_expected(state: str) -> None:
     """Before anything was looked at, on points drawn, and after a step that left NaN behind."""
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 4, 1], seed=0, dtype=torch.float64)
     run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
     if state != "new":
         run.linearise()
@@ -293,14 +293,14 @@ def test_what_is_saved_is_expected(state: str) -> None:
 
 
 def test_the_end_of_a_run_that_did_nothing_has_a_loss() -> None:
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 4, 1], seed=0, dtype=torch.float64)
     run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
     assert run.settle().drawn == run.loss > 0
 
 
 def test_the_end_is_judged_where_it_is() -> None:
     """Not where the held-out points were looked at last."""
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 4, 1], seed=0, dtype=torch.float64)
     run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
     assert run.advance(run.linearise()) is None
     last = run.settle()
@@ -310,7 +310,7 @@ def test_the_end_is_judged_where_it_is() -> None:
 
 
 def test_a_draw_gets_more_points_where_much_hides_beside_the_first_loss() -> None:
-    net = TanhMLP([2, 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 4, 1], seed=0, dtype=torch.float64)
     run = Marquardt(small_laplace(51), net, GaussNewton(), get_backend("auto"))
     run.linearise()
     run.first_loss = 100.0

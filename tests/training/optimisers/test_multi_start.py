@@ -14,6 +14,7 @@ import torch
 from small import decay, newton, small_laplace
 
 from psinn_fast import (
+    MLP,
     PDE,
     Box,
     Dirichlet,
@@ -24,7 +25,6 @@ from psinn_fast import (
     Residual,
     SignedPermutation,
     Symmetry,
-    TanhMLP,
     TrainingInterrupted,
     Tuning,
     fit,
@@ -38,8 +38,8 @@ from psinn_fast.training.optimisers.marquardt import Failure, Marquardt
 from psinn_fast.training.optimisers.multi_start import better_start
 
 
-def saturated(scale: float = 30.0) -> TanhMLP:
-    net = TanhMLP([1, 6, 1], seed=0, dtype=torch.float64)
+def saturated(scale: float = 30.0) -> MLP:
+    net = MLP([1, 6, 1], seed=0, dtype=torch.float64)
     with torch.no_grad():
         net.theta.mul_(scale)
     return net
@@ -102,7 +102,7 @@ def test_which_other_starts_are_tried_and_when(
 
     monkeypatch.setattr(gauss_newton, "wants_another_start", lambda *args: seen.append(args[-1]) or True)
     monkeypatch.setattr(gauss_newton, "better_start", better)
-    net = TanhMLP([len(problem.pde.coords), 4, 1], seed=0, dtype=torch.float64)
+    net = MLP([len(problem.pde.coords), 4, 1], seed=0, dtype=torch.float64)
     fit(problem, net, newton(steps=2, **options), coefficients=coefficients)
     assert seen == ([compare_at, (2, starts)] if starts else [])
 
@@ -112,7 +112,7 @@ def test_another_start_is_one_unit_where_the_guess_is_far_off(monkeypatch: pytes
     problem.__dict__["unknowns"] = replace(problem.unknowns, units={"k": 2.0})  # as in natural units
     monkeypatch.setattr(gauss_newton, "wants_another_start", lambda *_: True)
     monkeypatch.setattr(gauss_newton, "better_start", lambda run, others, *_: seen.append(others[0]()) or run)
-    result = fit(problem, TanhMLP([1, 4, 1], seed=0, dtype=torch.float64), GaussNewton(1))
+    result = fit(problem, MLP([1, 4, 1], seed=0, dtype=torch.float64), GaussNewton(1))
     assert result.history["k"][0] == -1e4
     assert seen[0].coefficients == {"k": -2.0}
 
@@ -129,7 +129,7 @@ def test_what_takes_over_from_a_dead_end_goes_on(by: str, taken: bool, monkeypat
         return "no descent" if run is runs[0] else advance(run, equations)
 
     def found(run: Marquardt) -> Marquardt:
-        net = TanhMLP([1, 6, 1], seed=5, dtype=torch.float64)
+        net = MLP([1, 6, 1], seed=5, dtype=torch.float64)
         return Marquardt(problem, net, options, get_backend("cpu")) if taken else run
 
     seen = list[str | None]()
@@ -148,7 +148,7 @@ def test_what_takes_over_from_a_dead_end_goes_on(by: str, taken: bool, monkeypat
         monkeypatch.setattr(March, "is_due", lambda *_: False)
     monkeypatch.setattr(Marquardt, "advance", stuck)
     options = GaussNewton(3)
-    result = fit(problem, TanhMLP([1, 6, 1], seed=0, dtype=torch.float64), options)
+    result = fit(problem, MLP([1, 6, 1], seed=0, dtype=torch.float64), options)
     assert (result.steps, result.stopped_by) == ((3, "steps") if taken else (0, "no descent"))
     assert seen.count("no descent") == (1 if taken or by == "another start" else 2)
 

@@ -41,7 +41,7 @@ class DescentRun(GradientRun):
 
 
 def fitted(optimizer: Optimizer) -> pf.FitResult:
-    return pf.fit(decay(), pf.TanhMLP([1, 3, 1], seed=0, dtype="float64"), optimizer)
+    return pf.fit(decay(), pf.MLP([1, 3, 1], seed=0, dtype="float64"), optimizer)
 
 
 def with_run(**methods: Any) -> Descent:

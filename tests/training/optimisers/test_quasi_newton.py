@@ -12,6 +12,7 @@ from torch import Tensor
 
 from psinn_fast import (
     LBFGS,
+    MLP,
     PDE,
     Box,
     InputError,
@@ -20,7 +21,6 @@ from psinn_fast import (
     Regularizer,
     Residual,
     SSBroyden,
-    TanhMLP,
     fit,
 )
 from psinn_fast.kernels import get_backend
@@ -32,7 +32,7 @@ from psinn_fast.training.protocol import Task
 BOTH = [LBFGS(400), SSBroyden(400)]
 
 
-def started(problem: Problem, net: TanhMLP, settings: QuasiNewton, backend: str = "auto") -> QuasiNewtonRun:
+def started(problem: Problem, net: MLP, settings: QuasiNewton, backend: str = "auto") -> QuasiNewtonRun:
     engine = get_backend(backend, net.theta.device)
     nothing = History.of((), (), ())
     return settings.start(
@@ -47,8 +47,8 @@ def of_coefficients(residual: object, **start: float) -> Problem:
     return Problem("coefficients", pde, box, [Residual(box.grid(3))])
 
 
-def zero_network() -> TanhMLP:
-    net = TanhMLP([1, 2, 1], seed=0, dtype=torch.float64)
+def zero_network() -> MLP:
+    net = MLP([1, 2, 1], seed=0, dtype=torch.float64)
     with torch.no_grad():
         net.theta.zero_()
     return net
@@ -83,7 +83,7 @@ def test_rosenbrocks_valley(settings: QuasiNewton) -> None:
 @pytest.mark.parametrize("kind", ["laplace", "rosenbrock"])
 def test_every_step_satisfies_the_strong_wolfe_conditions(settings: QuasiNewton, kind: str) -> None:
     if kind == "laplace":
-        run = started(small_laplace(), TanhMLP([2, 4, 1], seed=0, dtype=torch.float64), settings)
+        run = started(small_laplace(), MLP([2, 4, 1], seed=0, dtype=torch.float64), settings)
     else:
         run = started(rosenbrock(), zero_network(), settings)
     value, gradient = value_and_gradient(run)
@@ -125,7 +125,7 @@ def test_trials_without_a_loss_are_too_long_steps(settings: QuasiNewton, monkeyp
 @pytest.mark.parametrize("backend", ["auto", "reference"])
 @pytest.mark.parametrize("settings", [LBFGS(10**5, tolerance=0.0), SSBroyden(10**5, tolerance=0.0)], ids=str)
 def test_it_ends_where_float64_resolves_no_descent(settings: QuasiNewton, backend: str) -> None:
-    net = TanhMLP([2, 2, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 2, 1], seed=0, dtype=torch.float64)
     run = minimised(small_laplace(), net, settings, Regularizer("l2", 1e-2), backend)
     assert run.step < 3_000
     # The square root of the resolution of a loss of order 1, with a margin of ten.
@@ -136,7 +136,7 @@ def test_it_ends_where_float64_resolves_no_descent(settings: QuasiNewton, backen
 @pytest.mark.trajectory
 @pytest.mark.parametrize("settings", BOTH, ids=["lbfgs", "ssbroyden"])
 def test_networks_of_float32_are_trained_in_float64(settings: QuasiNewton) -> None:
-    coarse, fine = TanhMLP([2, 5, 1], seed=0), TanhMLP([2, 5, 1], seed=0).double()
+    coarse, fine = MLP([2, 5, 1], seed=0), MLP([2, 5, 1], seed=0).double()
     found, expected = fit(small_laplace(), coarse, settings), fit(small_laplace(), fine, settings)
     assert coarse.theta.dtype == torch.float32
     assert found.history["loss"] == expected.history["loss"]
@@ -144,7 +144,7 @@ def test_networks_of_float32_are_trained_in_float64(settings: QuasiNewton) -> No
 
 
 def test_ssbroyden_refuses_networks_too_large_for_its_matrix() -> None:
-    net = TanhMLP([2, 110, 90, 1], seed=0, dtype=torch.float64)
+    net = MLP([2, 110, 90, 1], seed=0, dtype=torch.float64)
     with pytest.raises(InputError, match=r"ssbroyden keeps a matrix of 10\d{3} x .* take pf.LBFGS"):
         fit(small_laplace(), net, SSBroyden(1))
 
@@ -153,7 +153,7 @@ def test_ssbroyden_refuses_networks_too_large_for_its_matrix() -> None:
 def test_self_scaling_goes_further_than_limited_memory() -> None:
     """At equal steps; in the runs of docs/optimisers.md 30 times and more."""
     losses = [
-        fit(small_laplace(), TanhMLP([2, 6, 1], seed=1, dtype=torch.float64), settings(600)).loss
+        fit(small_laplace(), MLP([2, 6, 1], seed=1, dtype=torch.float64), settings(600)).loss
         for settings in (LBFGS, SSBroyden)
     ]
     assert losses[1] < 0.5 * losses[0]

@@ -204,7 +204,7 @@ def test_groups_have_their_own_rates_and_are_resumed() -> None:
         return optim.Adam([parameters[1]], lr=0.1)
 
     def fitted(make: Any, seed: int, **options: Any) -> pf.FitResult:
-        net = pf.TanhMLP([1, 4, 1], seed=seed, dtype="float64")
+        net = pf.MLP([1, 4, 1], seed=seed, dtype="float64")
         return pf.fit(decay(), net, pf.TorchOptimizer(make, 30), options=pf.Options(**options))
 
     whole = fitted(grouped, 0)
@@ -214,7 +214,7 @@ def test_groups_have_their_own_rates_and_are_resumed() -> None:
     moved = abs(whole.coefficients["k"] - 0.5)
     assert moved > 20 * abs(fitted(partial(optim.Adam, lr=1e-3), 0).coefficients["k"] - 0.5)  # a rate 100 times larger
     held = fitted(alone, 0)
-    assert torch.equal(held.net.theta, pf.TanhMLP([1, 4, 1], seed=0, dtype="float64").theta)
+    assert torch.equal(held.net.theta, pf.MLP([1, 4, 1], seed=0, dtype="float64").theta)
     assert held.coefficients["k"] != 0.5
 
 
@@ -233,7 +233,7 @@ def test_every_optimiser_of_torch_is_resumed_bit_for_bit(make: Any, dtype: str) 
     """Some keep numbers of another dtype than the parameters', which torch changes when it loads them."""
 
     def fitted(steps: int, seed: int, **options: Any) -> pf.FitResult:
-        net = pf.TanhMLP([2, 5, 1], seed=seed, dtype=dtype)
+        net = pf.MLP([2, 5, 1], seed=seed, dtype=dtype)
         return pf.fit(small_laplace(5), net, pf.TorchOptimizer(make, steps), options=pf.Options(**options))
 
     whole = fitted(24, 1)

@@ -287,7 +287,7 @@ def test_rates_of_all_groups_are_looked_at() -> None:
     )
     message = r"LambdaLR gave SGD the rate -0\.00125 for step 9 in its parameter group 1; expected"
     with pytest.raises(pf.InputError, match=message):
-        pf.fit(decay(), pf.TanhMLP([1, 4, 1], dtype="float64"), optimizer)
+        pf.fit(decay(), pf.MLP([1, 4, 1], dtype="float64"), optimizer)
 
 
 def test_rates_at_the_start_and_of_optimisers_that_set_their_own() -> None:

@@ -12,11 +12,11 @@ import psinn_fast as pf
 from psinn_fast.kernels.errors import short
 
 
-def small_network(seed: int = 1) -> pf.TanhMLP:
-    return pf.TanhMLP([2, 5, 1], seed=seed, dtype="float64")
+def small_network(seed: int = 1) -> pf.MLP:
+    return pf.MLP([2, 5, 1], seed=seed, dtype="float64")
 
 
-def trained(optimizer: Any, net: pf.TanhMLP | None = None, **options: Any) -> pf.FitResult:
+def trained(optimizer: Any, net: pf.MLP | None = None, **options: Any) -> pf.FitResult:
     chosen = {key: options.pop(key) for key in ("checkpoint",) if key in options}
     return pf.fit(small_laplace(5), net or small_network(), optimizer, options=pf.Options(**options), **chosen)
 

@@ -11,6 +11,7 @@ from small import small_laplace
 from torch import Tensor
 
 from psinn_fast import (
+    MLP,
     PDE,
     Box,
     Data,
@@ -19,7 +20,6 @@ from psinn_fast import (
     Periodic,
     Problem,
     Residual,
-    TanhMLP,
     error_metrics,
     fit,
     get_problem,
@@ -147,7 +147,7 @@ def test_a_front_that_hides_between_the_points_is_found(monkeypatch: pytest.Monk
     """Burgers at 0.01 / pi with dense networks: without a look between the points the front is in the wrong place."""
     errors = []
     for looks in (False, True):
-        problem, net = get_problem("burgers"), TanhMLP([2, 10, 10, 20, 1], seed=2, dtype=FLOAT64)
+        problem, net = get_problem("burgers"), MLP([2, 10, 10, 20, 1], seed=2, dtype=FLOAT64)
         with monkeypatch.context() as patch:
             if not looks:
                 patch.setattr(Marquardt, "watch", lambda run: 0.0)
@@ -158,7 +158,7 @@ def test_a_front_that_hides_between_the_points_is_found(monkeypatch: pytest.Monk
 
 def test_only_problems_without_unknowns_are_focused() -> None:
     """With them the equation is weighed against measurements, and a biased mean would move the coefficients."""
-    net = TanhMLP([2, 4, 1], seed=0, dtype=FLOAT64)
+    net = MLP([2, 4, 1], seed=0, dtype=FLOAT64)
     for name, focus in (("burgers", 1.0), ("burgers-inverse", 0.0)):
         assert Marquardt(get_problem(name), net, GaussNewton(), get_backend("cpu"))._focus == focus
         assert Marquardt(get_problem(name), net, GaussNewton(focus=2), get_backend("cpu"))._focus == 2
@@ -172,11 +172,11 @@ def test_focused_draws_survive_a_checkpoint(monkeypatch: pytest.MonkeyPatch) -> 
     problem, engine, options = small_laplace(41), get_backend("cpu"), GaussNewton(points=100, resample=2)
     runs = []
     for stop in (None, 5):
-        run = Marquardt(problem, TanhMLP([2, 6, 1], seed=0, dtype=FLOAT64), options, engine)
+        run = Marquardt(problem, MLP([2, 6, 1], seed=0, dtype=FLOAT64), options, engine)
         for _ in range(9):
             if run.step == stop:
                 tensors, numbers = run.saved()
-                run = Marquardt(problem, TanhMLP([2, 6, 1], seed=3, dtype=FLOAT64), options, engine)
+                run = Marquardt(problem, MLP([2, 6, 1], seed=3, dtype=FLOAT64), options, engine)
                 run.restore(tensors, numbers)
             run.advance(run.linearise())
         runs.append(run)

@@ -11,6 +11,7 @@ import torch
 from small import small_laplace
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -22,7 +23,6 @@ from psinn_fast import (
     Periodic,
     Problem,
     Residual,
-    TanhMLP,
     Tuning,
     fit,
     get_backend,
@@ -124,7 +124,7 @@ def test_ends_of_a_line_and_poles() -> None:
 
 def test_losses_and_total() -> None:
     """Of a network that is 3 everywhere: u - y has the mean square of 3 - y over [0, 2]."""
-    net = TanhMLP([2, 4, 1], dtype=FLOAT64)
+    net = MLP([2, 4, 1], dtype=FLOAT64)
     with torch.no_grad():
         net.theta.zero_()
         net.theta[-1] = 3.0
@@ -176,7 +176,7 @@ def test_a_loss_that_is_small_at_the_points_only_is_no_success(optimizer: str) -
 def test_gauss_newton_takes_other_points_of_a_region_to_which_it_has_adapted() -> None:
     """The same on a grid of a box: the loss it reports is that of the interval."""
     line = Box(x=(0, 1))
-    net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
+    net = MLP([1, 8, 1], seed=0, dtype=FLOAT64)
     result = fit(aliased(line.grid(41)), net, GaussNewton(60))
     assert result.held_out["residual"] > 0.1
     assert result.history["loss"][-1] > 0.1
@@ -193,7 +193,7 @@ def boundary_layer(as_array: bool) -> Problem:
 
 @pytest.mark.trajectory
 def test_a_jump_between_the_points_is_reported_and_not_returned() -> None:
-    net = TanhMLP([1, 20, 20, 1], seed=0, dtype=FLOAT64)
+    net = MLP([1, 20, 20, 1], seed=0, dtype=FLOAT64)
     result = fit(boundary_layer(True), net, GaussNewton(120))
     last = list(result.history)[-1]
     assert last["held_out"] > 100 * last["loss"]
@@ -214,7 +214,7 @@ def test_smooth_problems_have_no_warnings_and_the_draws_they_had(monkeypatch: py
     monkeypatch.setattr(Marquardt, "_draw", watched)
     for seed in range(2):
         drawn.clear()
-        result = fit(small_laplace(41), TanhMLP([2, 8, 8, 1], seed=seed, dtype=FLOAT64), GaussNewton(100))
+        result = fit(small_laplace(41), MLP([2, 8, 8, 1], seed=seed, dtype=FLOAT64), GaussNewton(100))
         assert drawn == [(step, 0.0) for step in (0, 10, 20, 40, 80)]
         assert result.warnings == ()
         assert result.status == "done"
@@ -234,7 +234,7 @@ def test_weights_returned_are_the_best_by_held_out_loss(
         run_of[:] = [run]
         return watch(run)
 
-    net, again = (TanhMLP([2, 8, 8, 1], seed=1, dtype=FLOAT64) for _ in range(2))
+    net, again = (MLP([2, 8, 8, 1], seed=1, dtype=FLOAT64) for _ in range(2))
     with torch.no_grad():
         again.theta.copy_(net.theta)
     with monkeypatch.context() as patch:
@@ -256,7 +256,7 @@ def test_unknown_coefficients_keep_their_draws_and_last_weights(monkeypatch: pyt
     problem = Problem("decay", decay, Box(t=(0, 1)), [Residual(t), Data(t, u=lambda t: 2 ** (-t))])
     steps = iter(range(100))
     monkeypatch.setattr(HeldOut, "losses", lambda held_out, residual: [1.0 + next(steps), None])
-    net = TanhMLP([1, 8, 1], seed=0, dtype=FLOAT64)
+    net = MLP([1, 8, 1], seed=0, dtype=FLOAT64)
     result = fit(problem, net, GaussNewton(30, tuning=Tuning(starts=1)))
     assert result.coefficients["k"] == pytest.approx(math.log(2), rel=1e-3)
     assert result.coefficients["k"] == result.history["k"][-1]
@@ -268,7 +268,7 @@ def test_an_adapted_run_without_a_step_to_take_draws_anew_before_it_ends(monkeyp
     monkeypatch.setattr(Marquardt, "renew", lambda run: asked.append(run.step) or len(asked) < 3)
     result = fit(
         small_laplace(),
-        TanhMLP([2, 6, 1], seed=0, dtype=FLOAT64),
+        MLP([2, 6, 1], seed=0, dtype=FLOAT64),
         GaussNewton(20, tuning=Tuning(gradient_tolerance=1.0)),
     )
     assert asked == [0, 0, 0]
@@ -285,7 +285,7 @@ def test_progress_says_what_hides_between_the_points() -> None:
 
 def test_interrupted_and_timed_out_runs_have_their_check_too() -> None:
     for schedule in (Adam(1000), GaussNewton()):
-        net = TanhMLP([2, 6, 1], seed=0, dtype=FLOAT64)
+        net = MLP([2, 6, 1], seed=0, dtype=FLOAT64)
         result = fit(small_laplace(), net, schedule, seconds=0)
         assert result.ended == "time limit"
         assert "no step was taken" in result.status

@@ -11,6 +11,7 @@ import torch
 from helpers import random_theta
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -24,7 +25,6 @@ from psinn_fast import (
     Residual,
     SignedPermutation,
     Symmetry,
-    TanhMLP,
     fit,
     get_problem,
     structure_from_group,
@@ -116,7 +116,7 @@ def test_what_is_not_symmetric_keeps_its_points(what: str, problem: Problem) -> 
 def test_dense_networks_keep_all_points_without_a_look() -> None:
     problem = get_problem("laplace")
     terms = problem.terms(FLOAT64)
-    assert one_point_per_orbit(problem, TanhMLP([2, 4, 1], dtype=FLOAT64), terms, get_backend()) == terms
+    assert one_point_per_orbit(problem, MLP([2, 4, 1], dtype=FLOAT64), terms, get_backend()) == terms
 
 
 def test_points_without_image_and_equal_points_count_once_each() -> None:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from psinn_fast import (
+    MLP,
     PDE,
     Adam,
     Box,
@@ -24,7 +25,6 @@ from psinn_fast import (
     Periodic,
     Problem,
     Residual,
-    TanhMLP,
     fit,
     get_backend,
 )
@@ -93,8 +93,8 @@ def test_a_source_that_is_infinite_elsewhere_keeps_its_points(monkeypatch: pytes
     assert redraw.terms[1] is not given[1]
 
 
-def trained(steps: int, path: Path | None = None, resume: bool = False) -> TanhMLP:
-    net = TanhMLP([2, 6, 1], seed=1, dtype=torch.float64)
+def trained(steps: int, path: Path | None = None, resume: bool = False) -> MLP:
+    net = MLP([2, 6, 1], seed=1, dtype=torch.float64)
     fit(heat(), net, Adam(steps), checkpoint=path, options=Options(resume=resume))
     return net
 
@@ -167,7 +167,7 @@ def test_a_network_that_hid_its_residual_between_the_points_does_no_more() -> No
     pde = PDE("x", "u", lambda u, x: u.x - 8 * sp.sin(40 * x))
     ratios = []
     for points in (line.grid(12), np.asarray(line.grid(12))):
-        net = TanhMLP([1, 24, 24, 1], seed=0, dtype=torch.float64)
+        net = MLP([1, 24, 24, 1], seed=0, dtype=torch.float64)
         conditions = [Residual(points), Dirichlet([[0.0]], u=0.0)]
         result = fit(Problem("wave", pde, line, conditions), net, Adam(3_000, lr=3e-3))
         assert result.held_out["residual"] is not None

@@ -11,6 +11,7 @@ import torch
 from small import small_laplace
 
 from psinn_fast import (
+    MLP,
     PDE,
     Box,
     Data,
@@ -20,7 +21,6 @@ from psinn_fast import (
     Periodic,
     Problem,
     Residual,
-    TanhMLP,
     fit,
     get_problem,
 )
@@ -34,7 +34,7 @@ FLOAT64 = torch.float64
 
 
 def draws(
-    net: TanhMLP, options: GaussNewton, monkeypatch: pytest.MonkeyPatch, *adapted_at: int, hidden: float = 1.0
+    net: MLP, options: GaussNewton, monkeypatch: pytest.MonkeyPatch, *adapted_at: int, hidden: float = 1.0
 ) -> list[int]:
     """Steps at which points are drawn, ``hidden`` of the first loss hiding at some; focused draws count double."""
     drawn, draw = [], Sampler.draw
@@ -59,7 +59,7 @@ def test_draws_come_at_doubling_distances_and_more_often_once_the_network_has_ad
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     options = GaussNewton(46, points=60, resample=5)
-    net = TanhMLP([2, 8, 8, 1], seed=1, dtype=FLOAT64)
+    net = MLP([2, 8, 8, 1], seed=1, dtype=FLOAT64)
     assert draws(net, options, monkeypatch) == [0, 5, 10, 20, 40]
     assert draws(net, options, monkeypatch, 10) == [0, 5, *sorted(2 * [10, 15, 20, 25, 31, 38])]
     # At once, not when it is time for the next draw.
@@ -73,7 +73,7 @@ def test_draws_come_at_doubling_distances_and_more_often_once_the_network_has_ad
 
 
 def test_boundary_terms_are_balanced_and_measurements_are_not() -> None:
-    net = TanhMLP([2, 8, 8, 1], seed=1, dtype=FLOAT64)
+    net = MLP([2, 8, 8, 1], seed=1, dtype=FLOAT64)
     run = Marquardt(small_laplace(), net, GaussNewton(), get_backend("cpu"))
     run.linearise()
     traces = run.residuals.traces(run.x)
@@ -90,7 +90,7 @@ def test_terms_are_balanced_whatever_their_size(inside: float, edge: float) -> N
     box = Box(x=(-1, 1), y=(0, 2))
     conditions = [Residual(box.grid(9)), Residual(box.face("x", "low", 9), lambda u: edge * u, weight=7)]
     problem = Problem("sizes", PDE("x y", "u", lambda u: inside * u.lap), box, conditions)
-    run = Marquardt(problem, TanhMLP([2, 8, 1], seed=1, dtype=FLOAT64), GaussNewton(), get_backend("cpu"))
+    run = Marquardt(problem, MLP([2, 8, 1], seed=1, dtype=FLOAT64), GaussNewton(), get_backend("cpu"))
     run.linearise()
     traces = run.residuals.traces(run.x)
     assert run.residuals.weights[0] == 1
@@ -145,7 +145,7 @@ def test_more_points_than_a_grid_has_are_drawn_from_what_it_stands_for_if_they_a
     own = [121, 9, 9, 7, 30, 30]
 
     def drawn(points: int | str) -> list[Term]:
-        run = Marquardt(problem, TanhMLP([2, 4, 1], seed=1, dtype=FLOAT64), GaussNewton(points=points), get_backend())
+        run = Marquardt(problem, MLP([2, 4, 1], seed=1, dtype=FLOAT64), GaussNewton(points=points), get_backend())
         run.linearise()
         return list(run.residuals.terms)
 

@@ -12,6 +12,7 @@ from helpers import mlp
 from torch import Tensor
 
 from psinn_fast import (
+    MLP,
     NTK,
     PDE,
     Box,
@@ -23,7 +24,6 @@ from psinn_fast import (
     Residual,
     ResidualAttention,
     SelfAdaptive,
-    TanhMLP,
     TraceBalance,
     Weighting,
 )
@@ -57,7 +57,7 @@ def heat() -> Problem:
 class Plain:
     """The problem's residuals in torch: per term, as a function of theta."""
 
-    def __init__(self, net: TanhMLP, problem: Problem) -> None:
+    def __init__(self, net: MLP, problem: Problem) -> None:
         self.net, self.problem = net, problem
         self.points = [torch.from_numpy(condition.sites[0].copy()) for condition in problem.conditions]
 
@@ -92,7 +92,7 @@ class Plain:
 @pytest.fixture(params=["reference", "auto"])
 def weighed(request: pytest.FixtureRequest) -> Callable[[Weighting], tuple[WeighedTerms, Plain]]:
     def start(weighting: Weighting) -> tuple[WeighedTerms, Plain]:
-        problem, net = heat(), TanhMLP([2, 5, 5, 1], seed=3, dtype=torch.float64)
+        problem, net = heat(), MLP([2, 5, 5, 1], seed=3, dtype=torch.float64)
         terms = problem.terms(torch.float64)
         made = WeighedTerms(
             weighting, problem, get_backend(request.param), net.plan, problem.weights(torch.float64), lambda: terms,
@@ -133,7 +133,7 @@ def test_gradient_norms_weigh_alike_in_any_units() -> None:
     assert natural.loss_units[0] > 1e4
     ratios = []
     for own in (problem, natural):
-        net, terms = TanhMLP([2, 5, 1], seed=3, dtype=torch.float64), own.terms(torch.float64)
+        net, terms = MLP([2, 5, 1], seed=3, dtype=torch.float64), own.terms(torch.float64)
         made = WeighedTerms(
             GradientNorms(), own, get_backend(), net.plan, own.weights(torch.float64), lambda terms=terms: terms,
             lambda net=net: (net.theta.detach(), torch.empty(0, dtype=torch.float64)),

@@ -36,7 +36,7 @@ class Own(pf.Weighting):
 
 
 def fitted(weighting: pf.Weighting) -> pf.FitResult:
-    return pf.fit(small_laplace(5), pf.TanhMLP([2, 3, 1], seed=0, dtype="float64"), pf.Adam(5), weighting=weighting)
+    return pf.fit(small_laplace(5), pf.MLP([2, 3, 1], seed=0, dtype="float64"), pf.Adam(5), weighting=weighting)
 
 
 def weigher(update: Callable[[pf.Weigher, int], Any], **entries: Any) -> Callable[[pf.Objective], Any]:
@@ -71,7 +71,7 @@ def test_updates(returned: Any, got: str) -> None:
     with pytest.raises(pf.InputError, match="^" + re.escape(message)) as info:
         fitted(Own(made))
     assert info.value.result.steps == 4
-    assert not torch.equal(info.value.net.theta, pf.TanhMLP([2, 3, 1], seed=0, dtype="float64").theta)
+    assert not torch.equal(info.value.net.theta, pf.MLP([2, 3, 1], seed=0, dtype="float64").theta)
 
 
 def test_weights_changed_in_place_are_a_copy() -> None:
@@ -87,7 +87,7 @@ def test_terms_that_weigh_nothing_do_not_count() -> None:
     conditions = [pf.Residual(box.grid(5)), pf.Residual(box.grid(5), lambda u: u - 1, weight=0.0, name="watched")]
     problem = pf.Problem("watched", pf.PDE("x", "u", lambda u: u.x - 1), box, conditions)
     made = weigher(lambda self, step: torch.tensor([3.0, math.nan]))
-    result = pf.fit(problem, pf.TanhMLP([1, 3, 1], seed=0), pf.Adam(3), weighting=Own(made))
+    result = pf.fit(problem, pf.MLP([1, 3, 1], seed=0), pf.Adam(3), weighting=Own(made))
     assert (result.history["weight_residual"][0], result.history["weight_watched"][0]) == (3.0, 0.0)
 
 

@@ -40,8 +40,8 @@ def heat(n: int = 9) -> pf.Problem:
     return pf.Problem("heat", pde, box, [pf.Residual(box.grid(n)), start, *walls])
 
 
-def network(seed: int = 1, dtype: torch.dtype = torch.float32) -> pf.TanhMLP:
-    return pf.TanhMLP([2, 6, 6, 1], seed=seed, dtype=dtype)
+def network(seed: int = 1, dtype: torch.dtype = torch.float32) -> pf.MLP:
+    return pf.MLP([2, 6, 6, 1], seed=seed, dtype=dtype)
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def same(one: pf.History, other: pf.History) -> bool:
 def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(
     weighting: pf.Weighting, optimizer: str, tmp_path: Path
 ) -> None:
-    def train(net: pf.TanhMLP, steps: int, **settings: Any) -> pf.training.FitResult:
+    def train(net: pf.MLP, steps: int, **settings: Any) -> pf.training.FitResult:
         own = {
             "adam": pf.Adam(steps, 3e-3),
             "torch": pf.TorchOptimizer(torch.optim.RMSprop, steps, lr=1e-3),

@@ -29,7 +29,7 @@ class _Unabbreviated(argparse.ArgumentParser):
 def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argparse.ArgumentParser:
     """The parser; ``commands``: what does each of them."""
     made = _Unabbreviated(
-        prog="psinn-fast", description="Train small tanh networks on PDEs: PINNs, and Psi-NNs with tied weights."
+        prog="psinn-fast", description="Train small networks on PDEs: PINNs, and Psi-NNs with tied weights."
     )
     parsers = made.add_subparsers(required=True, metavar="COMMAND")
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ..kernels.contract.precision import IEEE
 from ..kernels.errors import InputError, short
+from ..networks.activations import FUNCTIONS, module_of
 from ..networks.changes import changed
 from ..networks.mlp import MLP, PsiMLP, check_network
 from ..networks.structure import Structure
@@ -40,11 +41,20 @@ if _BACKEND != "pytorch":
 
 # Of a state_dict of dde.nn.FNN: linears.0.weight, linears.0.bias, linears.1.weight, ...
 _LAYERS = "linears."
-_TANH = (torch.tanh, nn.functional.tanh, dde.backend.tanh)
+# What DeepXDE calls an activation, or is given as one.
+_NAMES = {"tanh": "tanh", "sin": "sin", "silu": "silu", "swish": "silu", "gelu": "gelu"}
+_FUNCTIONS: dict[Callable[..., Tensor], str] = {
+    torch.tanh: "tanh",
+    nn.functional.tanh: "tanh",
+    torch.sin: "sin",
+    nn.functional.silu: "silu",
+    nn.functional.gelu: "gelu",
+    **{getattr(dde.backend, name): name for name in ("tanh", "sin", "silu", "gelu")},
+}
 
 
 class PsiFNN(dde.nn.pytorch.NN):  # type: ignore[misc]  # DeepXDE has no types
-    """A tanh network of this library, tied or not, as a network of DeepXDE.
+    """A network of this library, tied or not, as a network of DeepXDE.
 
     Values and the derivatives of ``dde.grad.jacobian`` and ``dde.grad.hessian`` come from the kernels
     (`networks/jets.py`). Feature and output transforms are torch's, around the network: a feature transform's results
@@ -78,20 +88,20 @@ class PsiFNN(dde.nn.pytorch.NN):  # type: ignore[misc]  # DeepXDE has no types
         """The same function as that of a ``dde.nn.FNN``, weights bit for bit, with its transforms and regularisation.
 
         Args:
-            net: of tanh neurons, trained or not; its weights are copied.
+            net: trained or not; its weights are copied.
             structure: relations that its weights satisfy, see `PsiMLP.from_sequential`; None for none.
             precision: as for `PsiMLP`.
 
         Raises:
-            InputError: it is no ``dde.nn.FNN``, or a changed one; another activation than tanh; weights that do not
-                satisfy the relations.
+            InputError: it is no ``dde.nn.FNN``, or a changed one; an activation that `FNN` does not take; weights
+                that do not satisfy the relations.
         """
         if not isinstance(net, dde.nn.pytorch.FNN):
             raise InputError(f"net: expected a dde.nn.FNN, got {type(net).__name__}")
         if change := changed(net, dde.nn.pytorch.FNN):
             raise InputError(f"net: {change}, which would be lost; give a dde.nn.FNN as it is")
-        _check_activation("net.activation", net.activation)
-        own = PsiFNN(_network([*net.linears], structure, precision))
+        activation = _activation("net.activation", net.activation)
+        own = PsiFNN(_network([*net.linears], activation, structure, precision))
         _complete(own, net)
         return own
 
@@ -100,7 +110,8 @@ class PsiFNN(dde.nn.pytorch.NN):  # type: ignore[misc]  # DeepXDE has no types
         check_network(self.network, "network")
         theta = self.network.theta
         with torch.random.fork_rng(devices=[]):
-            fnn = dde.nn.pytorch.FNN([*self.network.structure.layer_sizes], "tanh", "zeros")
+            activation = FUNCTIONS[self.network.structure.activation]
+            fnn = dde.nn.pytorch.FNN([*self.network.structure.layer_sizes], activation, "zeros")
         fnn = fnn.to(device=theta.device, dtype=theta.dtype)
         with torch.no_grad():
             for linear, (weight, bias) in zip(fnn.linears, self.network.structure.expand(theta), strict=True):
@@ -142,15 +153,15 @@ class PsiFNN(dde.nn.pytorch.NN):  # type: ignore[misc]  # DeepXDE has no types
         if len(state) != 2 * len(linears):
             others = [name for name in state if not name.startswith(_LAYERS)]
             raise InputError(f"state_dict: expected the layers of a dde.nn.FNN alone, got {others or [*state]} as well")
-        return _network(linears, self.network.structure)
+        return _network(linears, self.network.structure.activation, self.network.structure)
 
 
 class FNN(PsiFNN):
-    """``dde.nn.FNN`` by the kernels: a dense tanh network, with the weights that DeepXDE would draw.
+    """``dde.nn.FNN`` by the kernels: a dense network, with the weights that DeepXDE would draw.
 
     Args:
         layer_sizes: inputs first, e.g. ``[2, 32, 32, 1]``.
-        activation: ``"tanh"``.
+        activation: ``"tanh"``, ``"sin"``, ``"silu"`` (or ``"swish"``), ``"gelu"``, or these functions of torch.
         kernel_initializer: a name or function of DeepXDE's; biases are 0.
         regularization: as for ``dde.nn.FNN``.
         precision: as for `PsiMLP`.
@@ -168,23 +179,31 @@ class FNN(PsiFNN):
         *,
         precision: str = IEEE,
     ) -> None:
-        _check_activation("activation", activation)
+        own = _activation("activation", activation)
         structure = Structure.dense(layer_sizes)
         drawn = dde.nn.pytorch.FNN([*structure.layer_sizes], "tanh", kernel_initializer)
-        super().__init__(_network([*drawn.linears], structure, precision), regularization)
+        network = _network([*drawn.linears], own, structure.with_activation(own), precision)
+        super().__init__(network, regularization)
 
 
-def _check_activation(what: str, activation: object) -> None:
-    if not (isinstance(activation, str) and activation.lower() == "tanh") and activation not in _TANH:
+def _activation(what: str, given: object) -> str:
+    """Our name of it."""
+    found = _NAMES.get(given.lower()) if isinstance(given, str) else None
+    if found is None and callable(given):
+        found = next((name for function, name in _FUNCTIONS.items() if function is given), None)
+    if found is None:
         raise InputError(
-            f"{what}: expected 'tanh' for all layers, which is what the kernels compute, got {short(activation)}; "
-            "dde.nn.FNN has others"
+            f"{what}: expected one of {list(_NAMES)} for all layers, which is what the kernels compute, got "
+            f"{short(given)}; dde.nn.FNN has others"
         )
+    return found
 
 
-def _network(linears: Sequence[nn.Linear], structure: Structure | None, precision: str = IEEE) -> PsiMLP:
+def _network(
+    linears: Sequence[nn.Linear], activation: str, structure: Structure | None, precision: str = IEEE
+) -> PsiMLP:
     """Nothing is drawn from torch's global generator: what a script draws next is what DeepXDE's network leaves."""
-    modules = [module for linear in linears for module in (linear, nn.Tanh())]
+    modules = [module for linear in linears for module in (linear, module_of(activation))]
     with torch.random.fork_rng(devices=[]):
         kind = MLP if structure is None or structure.is_dense else PsiMLP
         return kind.from_sequential(nn.Sequential(*modules[:-1]), structure, precision=precision)

@@ -17,6 +17,7 @@ from torch import nn
 from ..kernels import checks
 from ..kernels.contract.precision import IEEE
 from ..kernels.errors import InputError, short
+from ..networks.activations import FUNCTIONS, kind_of, module_of
 from ..networks.changes import changed
 from ..networks.mlp import PsiMLP, check_network
 from ..networks.structure import Structure
@@ -50,13 +51,13 @@ class PsiFeedForward(PsiMLP):
         """The same function as that of a ``pina.model.FeedForward``, its weights bit for bit.
 
         Args:
-            model: of tanh neurons, trained or not; its weights are copied.
+            model: trained or not; its weights are copied.
             structure: relations that its weights satisfy, see `PsiMLP.from_sequential`; None for none.
             precision: as for `PsiMLP`.
 
         Raises:
-            InputError: it is no ``pina.model.FeedForward``, or a changed one; another activation than tanh; weights
-                that do not satisfy the relations.
+            InputError: it is no ``pina.model.FeedForward``, or a changed one; an activation that `FeedForward` does
+                not take; weights that do not satisfy the relations.
         """
         if not isinstance(model, pina.model.FeedForward):
             raise InputError(f"model: expected a pina.model.FeedForward, got {type(model).__name__}")
@@ -75,7 +76,8 @@ class PsiFeedForward(PsiMLP):
         inputs, *hidden, outputs = self.structure.layer_sizes
         has_bias = any(any(layer.bias) for layer in self.structure.layers) or any(self.structure.centre)
         with torch.random.fork_rng(devices=[]):
-            model: nn.Module = pina.model.FeedForward(inputs, outputs, layers=hidden, bias=has_bias)
+            func = kind_of(self.structure.activation)
+            model: nn.Module = pina.model.FeedForward(inputs, outputs, func=func, layers=hidden, bias=has_bias)
         model.to(self.theta)
         linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
         with torch.no_grad():
@@ -100,7 +102,7 @@ class PsiFeedForward(PsiMLP):
             linear.weight = nn.Parameter(weight)
             if bias is not None:
                 linear.bias = nn.Parameter(bias)
-            modules += [linear, nn.Tanh()]
+            modules += [linear, module_of(self.structure.activation)]
         return PsiFeedForward.from_sequential(nn.Sequential(*modules[:-1]), self.structure)
 
     @classmethod
@@ -110,12 +112,12 @@ class PsiFeedForward(PsiMLP):
 
 
 class FeedForward(PsiFeedForward):
-    """``pina.model.FeedForward`` by the kernels: a tanh network, with the weights that PINA would draw.
+    """``pina.model.FeedForward`` by the kernels: a network with the weights that PINA would draw.
 
     Args:
         input_dimensions, output_dimensions: how many inputs and outputs.
         inner_size, n_layers: width and number of the hidden layers.
-        func: ``torch.nn.Tanh``, or a list of it, one per hidden layer.
+        func: ``torch.nn.Tanh``, ``SiLU``, ``GELU``, ``Softplus`` or `Sine`, or a list of it, one per hidden layer.
         layers: widths of the hidden layers, instead of ``inner_size`` and ``n_layers``.
         bias: whether neurons and outputs have biases.
         precision: as for `PsiMLP`.
@@ -139,8 +141,8 @@ class FeedForward(PsiFeedForward):
         for name, size in (("input_dimensions", input_dimensions), ("output_dimensions", output_dimensions)):
             checks.integer(name, size, 1)
         hidden = [*(_hidden(inner_size, n_layers) if layers is None else checks.integers("layers", layers, 1))]
-        _check_activations(func, len(hidden))
-        drawn = pina.model.FeedForward(input_dimensions, output_dimensions, layers=hidden, bias=bias)
+        activation = _activation(func, len(hidden))
+        drawn = pina.model.FeedForward(input_dimensions, output_dimensions, func=activation, layers=hidden, bias=bias)
         net = PsiFeedForward.from_feed_forward(drawn, precision=precision)
         self._build(net.structure, net.theta.detach())
         self.precision = precision
@@ -150,12 +152,15 @@ def _hidden(inner_size: int, n_layers: int) -> list[int]:
     return [checks.integer("inner_size", inner_size, 1)] * checks.integer("n_layers", n_layers, 1)
 
 
-def _check_activations(func: object, n_hidden: int) -> None:
+def _activation(func: object, n_hidden: int) -> type[nn.Module]:
+    """That of all layers."""
     kinds = list(func) if isinstance(func, (list, tuple)) else [func] * n_hidden
     if len(kinds) != n_hidden:
         raise InputError(f"func: expected one activation for each of {n_hidden} hidden layers, got {len(kinds)}")
-    if any(kind is not nn.Tanh for kind in kinds):
+    found = next((kind for kind in map(kind_of, FUNCTIONS) if all(own is kind for own in kinds)), None)
+    if found is None:
         raise InputError(
-            f"func: expected torch.nn.Tanh for all layers, which is what the kernels compute, got {short(func)}; "
-            "pina.model.FeedForward has others"
+            "func: expected torch.nn.Tanh, SiLU, GELU, Softplus or pf.Sine for all layers, which is what the kernels "
+            f"compute, got {short(func)}; pina.model.FeedForward has others"
         )
+    return found

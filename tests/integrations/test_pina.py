@@ -21,6 +21,7 @@ from psinn_fast.integrations.pina import FeedForward, PsiFeedForward
 from psinn_fast.kernels.contract import registry
 from psinn_fast.kernels.errors import InputError
 from psinn_fast.kernels.reference.backend import ReferenceBackend
+from psinn_fast.networks.activations import Sine
 from psinn_fast.networks.mlp import MLP
 from psinn_fast.networks.published import laplace_even
 from psinn_fast.networks.structure import Structure
@@ -168,12 +169,25 @@ def test_any_network_of_the_library_takes_labelled_points() -> None:
     assert relative_error(u.tensor, net(labelled().tensor)) == 0
 
 
+@pytest.mark.parametrize("func", [nn.Tanh, nn.SiLU, nn.GELU, Sine])
+def test_other_activations(func: type[nn.Module]) -> None:
+    """From PINA and back, and by PINA's own state."""
+    ours, x = FeedForward(2, 1, func=func), random_points(20, 2, dtype=torch.float32)
+    theirs = ours.to_feed_forward()
+    assert [type(module) for module in list(theirs.model)[1::2]] == [func, func]
+    torch.testing.assert_close(ours(x), theirs(x))
+    again = FeedForward(2, 1, func=func)
+    again.load_state_dict(theirs.state_dict())
+    assert torch.equal(again.theta, ours.theta)
+    assert PsiFeedForward.from_feed_forward(theirs).structure == ours.structure
+
+
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((2, 1), {"func": nn.ReLU}, "func: expected torch.nn.Tanh for all layers"),
-        ((2, 1), {"func": torch.tanh}, "func: expected torch.nn.Tanh for all layers"),
-        ((2, 1), {"func": [nn.Tanh, nn.SiLU]}, "func: expected torch.nn.Tanh for all layers"),
+        ((2, 1), {"func": nn.ReLU}, "func: expected torch.nn.Tanh, SiLU, .* for all layers"),
+        ((2, 1), {"func": torch.tanh}, "func: expected torch.nn.Tanh, SiLU, .* for all layers"),
+        ((2, 1), {"func": [nn.Tanh, nn.SiLU]}, "func: expected torch.nn.Tanh, SiLU, .* for all layers"),
         ((2, 1), {"func": [nn.Tanh]}, "one activation for each of 2 hidden layers, got 1"),
         ((2, 1), {"layers": [3, 0]}, r"layers\[1\]: expected an integer >= 1, got 0"),
         ((2, 1), {"n_layers": 1.5}, "n_layers: expected an integer >= 1, got 1.5"),

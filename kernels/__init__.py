@@ -14,7 +14,7 @@ from .contract.registry import (
     register_backend,
     unregister_backend,
 )
-from .triton.ahead import check_compiler, compile_for
+from .triton.ahead import check_compiler, check_fused, compile_for
 from .triton.machine import BY_TRITON
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "at_work",
     "available_backends",
     "check_compiler",
+    "check_fused",
     "compile_for",
     "get_backend",
     "kernels_for",

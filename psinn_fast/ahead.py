@@ -11,7 +11,7 @@ import torch
 
 from .building import Network, build_network
 from .devices import find_device
-from .kernels import check_compiler, compile_for, get_backend
+from .kernels import check_compiler, check_fused, compile_for, get_backend
 from .kernels.compiling import told_of_compiling
 from .kernels.contract.precision import check_precision
 from .kernels.errors import InputError
@@ -52,11 +52,14 @@ def compile_kernels(
     Raises:
         InputError: no such GPU; the network is not on one.
         BackendUnavailable: Triton cannot run on it, or interprets; the message says why.
-        BackendLimit: the network is beyond the kernels' limits.
+        BackendLimit: the network is beyond the kernels' limits, or trains by another backend.
     """
     _check_gpu(network.device)
     check_compiler()
     get_backend("triton", network.device)
+    problem = as_problem(problem)
+    net = build_network(problem, replace(network, device="cpu"), scaling=scaling)
+    check_fused(net.plan, [term.program.channels for term in problem.terms(net.theta.dtype)], net.theta.dtype)
     count = 0
 
     def note() -> None:

@@ -88,7 +88,7 @@ class Batch:
 
 
 def batches(plan: Plan, terms: Sequence[Term], weights: Tensor, numbers: int | None = None) -> list[Batch]:
-    """Group terms by channel set; a term too large for one chunk is cut into several (its index stays).
+    """Group terms by channel set, as many as fit into a chunk; a term too large for one is cut up (its index stays).
 
     ``numbers``: see `chunk_rows`.
     """
@@ -100,12 +100,17 @@ def batches(plan: Plan, terms: Sequence[Term], weights: Tensor, numbers: int | N
     for channels, members in by_channels.items():
         room = chunk_rows(plan, channels, numbers)
         small: dict[Program, list[tuple[int, Term]]] = {}
+        joined = 0
         for index, term in members:
-            n_chunks = -(-term.points.shape[0] * term.n_points // room)
-            if n_chunks == 1:
+            rows = term.points.shape[0] * term.n_points
+            if rows <= room:
+                if joined + rows > room:
+                    result.append(_batch(channels, [_group(part, factors) for part in small.values()]))
+                    small, joined = {}, 0
                 small.setdefault(term.program, []).append((index, term))
+                joined += rows
                 continue
-            step = -(-term.n_points // n_chunks)
+            step = -(-term.n_points // -(-rows // room))
             for start in range(0, term.n_points, step):
                 part = [(index, term.part(slice(start, start + step)))]
                 result.append(_batch(channels, [_group(part, factors)]))

@@ -9,12 +9,14 @@ import torch
 
 from ..contract import Term
 from ..contract.precision import IEEE
-from ..errors import BackendUnavailable, InputError
+from ..errors import BackendLimit, BackendUnavailable, InputError
+from ..language.channels import ChannelSet
 from ..network.plan import Plan
+from .backend import TritonBackend
 from .configuration import Configuration, entry_for
 from .fitting import first_likely
 from .layout import make_layout
-from .machine import why_not_compiled
+from .machine import is_interpreted, why_not_compiled
 from .point_kernel import ALIGNED, PointKernel, Weights
 from .writer import Mode
 
@@ -36,13 +38,14 @@ def compile_for(chip: str, plan: Plan, terms: Sequence[Term], n_unknown: int, pr
     Raises:
         InputError: an unknown chip.
         BackendUnavailable: Triton is not here, cannot be used, or interprets.
-        BackendLimit: the chip has no room for it.
+        BackendLimit: the chip has no room for it, or runs train such networks by another backend.
     """
     if chip not in ROOMS:
         advice = f"; write sm_{chip}" if f"sm_{chip}" in ROOMS else ""
         raise InputError(f"chip: expected one of {', '.join(ROOMS)}, got {chip!r}{advice}")
     check_compiler()
     like = terms[0].points
+    check_fused(plan, [term.program.channels for term in terms], like.dtype)
     layout = make_layout(plan, like.dtype)
     entry = entry_for(chip, layout, like.dtype, precision)
     usual = Configuration(entry.block, entry.warps, 1, precision)
@@ -51,6 +54,20 @@ def compile_for(chip: str, plan: Plan, terms: Sequence[Term], n_unknown: int, pr
     configuration = first_likely(layout, usual, Mode.LOSS, channels, like.dtype, chip, ROOMS[chip] * 1024)
     sources = [(program.channels, program) for program in members]
     compiled(PointKernel(layout, Weights(layout, like), sources, Mode.LOSS, n_unknown, configuration), like.dtype, chip)
+
+
+def check_fused(plan: Plan, channel_sets: Sequence[ChannelSet], dtype: torch.dtype) -> None:
+    """
+    Raises:
+        BackendLimit: "auto" does not train the network by the fused kernel; the message says by what it does.
+    """
+    backend, device = TritonBackend(), torch.device("cpu" if is_interpreted() else "cuda")
+    limits = (backend.supports(plan, channels, dtype, device) for channels in channel_sets)
+    reason = next((limit for limit in limits if limit is not None), None)
+    if reason is None and plan.widest > backend.best_width:
+        reason = f"plan: layers up to {backend.best_width} wide train by backend 'triton', got {plan.widest}"
+    if reason is not None:
+        raise BackendLimit(f"{reason}. Backend 'gemm' trains it, whose kernels compile within seconds: nothing to do")
 
 
 def check_compiler() -> None:

@@ -19,6 +19,7 @@ from .activation_source import jets, jets_adjoint, keep
 from .functions import IS_INTERPRETED
 from .lines import Lines
 from .modules import module_of
+from .naming import PREFIX
 
 HEADER = """import triton
 import triton.language as tl
@@ -48,7 +49,7 @@ def _launch(name: str, activation: Activation, channels: ChannelSet, first: int,
     """``name``: of the kernel. Offsets are 32-bit numbers: chunks of points see to that (`gemm.NUMBERS`)."""
     n = z[0].numel()
     block = 1 << 14 if IS_INTERPRETED.value else block_of(channels)
-    kernel = getattr(kernels(activation, channels, first), name)
+    kernel = getattr(kernels(activation, channels, first), f"{PREFIX}_{name}")
     kernel[(-(-n // block),)](z.contiguous(), *others, n, BLOCK=block, num_warps=4)
 
 
@@ -60,7 +61,7 @@ def block_of(channels: ChannelSet) -> int:
 
 @lru_cache(maxsize=256)
 def kernels(activation: Activation, channels: ChannelSet, first: int) -> ModuleType:
-    """``jet(z, h, n)`` and ``adjoint(z, h_bar, z_bar, n)``; tensors (channels, n), those of h from ``first`` on."""
+    """``psinn_jet(z, h, n)``, ``psinn_adjoint(z, h_bar, z_bar, n)``: tensors (channels, n), of h from ``first`` on."""
     return module_of(source(activation, channels, first))
 
 
@@ -77,8 +78,8 @@ def source(activation: Activation, channels: ChannelSet, first: int) -> str:
         back.line(f"tl.store(z_bar + {c} * n + at, {value}, mask=inside)")
     return "\n".join([
         HEADER, "",
-        "@triton.jit", "def jet(z, h, n, BLOCK: tl.constexpr):", *forward.lines, "", "",
-        "@triton.jit", "def adjoint(z, h_bar, z_bar, n, BLOCK: tl.constexpr):", *back.lines, "",
+        "@triton.jit", f"def {PREFIX}_jet(z, h, n, BLOCK: tl.constexpr):", *forward.lines, "", "",
+        "@triton.jit", f"def {PREFIX}_adjoint(z, h_bar, z_bar, n, BLOCK: tl.constexpr):", *back.lines, "",
     ])  # fmt: skip
 
 

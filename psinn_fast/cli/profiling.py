@@ -182,10 +182,10 @@ def further(network: str, device: torch.device) -> list[str]:
     run = f"psinn-fast solve {network} --device cuda --optimizer adam --quiet"
     return [
         "what the first kernel of a step waits for, by Nsight Compute:",
-        "  ncu --set full --graph-profiling node --kernel-name regex:^psinn_loss --launch-skip 2 --launch-count 1"
-        f" --kill yes --export psinn {run} --steps 10",
+        "  ncu --set full --graph-profiling node --kernel-name 'regex:^psinn_(loss|jet|adjoint)' --launch-skip 2"
+        f" --launch-count 1 --kill yes --export psinn {run} --steps 10",
         "the timeline, by Nsight Systems:",
         f"  nsys profile --trace cuda,nvtx --cuda-graph-trace node --output psinn {run} --steps 2000",
-        "which resource should bind, by the model, without a GPU, in a checkout of psinn_fast:",
+        "which resource should bind in layers up to 64 wide, by the model, without a GPU, in a checkout of psinn_fast:",
         f"  python -m bench.static.own {network} --chips {chip}",
     ]

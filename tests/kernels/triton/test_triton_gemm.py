@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from psinn_fast.domains import Box
 from psinn_fast.kernels.contract import AdamState, Term, registry
 from psinn_fast.kernels.contract.registry import WithFallback
-from psinn_fast.kernels.errors import say_once
+from psinn_fast.kernels.contract.sums import batches
+from psinn_fast.kernels.errors import BackendLimit, say_once
 from psinn_fast.kernels.language.activations import ACTIVATIONS, TANH
 from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.language.regularizer import Regularizer
@@ -25,10 +26,12 @@ from psinn_fast.kernels.network.plan import Plan
 from psinn_fast.kernels.reference import activation_jet
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton import gemm, training
+from psinn_fast.kernels.triton.ahead import check_fused
 from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.kernels.triton.gemm import GemmBackend, GemmPoints
 from psinn_fast.kernels.triton.pointwise import GENERATED, block_of, source
 from psinn_fast.networks.published import published_structure
+from psinn_fast.networks.structure import Structure
 from psinn_fast.problem.conditions import Residual
 from psinn_fast.problem.pde import PDE
 from psinn_fast.problem.problem import Problem
@@ -203,3 +206,28 @@ def test_sizes_of_programs() -> None:
     few, many = (ChannelSet.closure(3, [order]) for order in ((1, 0, 0), (2, 1, 1)))
     assert block_of(few) > block_of(many) >= 128
     assert source(TANH, few, 0).count("tl.load") == 3 * len(few)
+
+
+def test_many_terms_stay_within_memory() -> None:
+    """Of points that go through the network together there are never more than of one term alone."""
+    plan, _, terms = given(n=21)
+    many = [terms[k % len(terms)] for k in range(40)]
+    for numbers in (1, 5 * 7 * 30, 5 * 7 * 100):
+        found = batches(plan.composed, many, torch.ones(40, dtype=torch.float64), numbers)
+        assert all(batch.x.shape[0] <= max(1, numbers // (len(batch.channels) * plan.widest)) for batch in found)
+        seen = [index for batch in found for group in batch.groups for index, _ in group.spans]
+        assert sorted(set(seen)) == list(range(40))
+
+
+def test_what_is_not_compiled_ahead() -> None:
+    """Networks that "auto" trains by this backend."""
+    channels = [ChannelSet.closure(2, [(2, 0)])]
+    for sizes, words in (
+        ([2, 65, 1], "up to 64 wide .* got 65"),
+        ([2, 129, 1], "up to 128 wide"),
+        ([2] * 12, "up to 9"),
+    ):
+        plan = lower(Structure.dense(sizes).layers)
+        with pytest.raises(BackendLimit, match=f"{words}.* Backend 'gemm' trains it"):
+            check_fused(plan, channels, torch.float32)
+    check_fused(lower(Structure.dense([2, 64, 1]).layers), channels, torch.float32)

@@ -54,7 +54,7 @@ def accelerate(model: nn.Module, *, precision: str = IEEE) -> Acceleration:
     """Replace every run of ``Linear, Tanh, ..., Linear`` in the model's Sequentials by one fused network, in place.
 
     A run is two Linear layers or more with a Tanh between each two, side by side in an ``nn.Sequential`` at any depth
-    (one in another counts as its layers), with 1 to 4 inputs, as the kernels take. It becomes a `MLP` (a `PsiMLP`
+    (one in another counts as its layers), with 1 to 4 inputs, as the kernels take. It becomes an `MLP` (a `PsiMLP`
     if a layer has no bias) of the same weights, dtype, device and ``requires_grad``; nested ``torch.autograd.grad`` of
     it goes through the kernels. The Sequential stays the same object, with its hooks and place, but is no list of
     layers any more: to index or go through it raises an error.

@@ -44,7 +44,7 @@ class LayeredMLP(PsiMLP):
         return [{"params": list(layer.parameters())} for layer in self.layers]
 
     def joined(self) -> PsiMLP:
-        """The network with the one parameter theta, a copy: a `MLP` where there are no relations."""
+        """The network with the one parameter theta, a copy: an `MLP` where there are no relations."""
         return _like(self, MLP) if self.structure.is_dense else _like(self, PsiMLP)
 
 

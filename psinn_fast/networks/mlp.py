@@ -234,7 +234,7 @@ class PsiMLP(nn.Module):
             InputError: other modules, or such with hooks, parametrizations or a forward of their own; layers that share
                 weights, or of which some are frozen, or of unequal dtypes or devices; layer sizes that differ from the
                 structure's; weights that break the relations by more than 1e-5 of the largest (the message says by
-                how much); layers without a bias for a `MLP`, which has them, if no structure is given;
+                how much); layers without a bias for an `MLP`, which has them, if no structure is given;
                 ``"tf32x3"`` for float64.
         """
         linears, activation = linear_layers(network)
@@ -295,14 +295,14 @@ class MLP(PsiMLP):
         structure = layers if isinstance(layers, Structure) else Structure.dense(layers)
         structure = structure if activation is None else structure.with_activation(activation)
         if not structure.is_dense:
-            raise InputError(f"structure: a MLP has no relations, {structure.name!r} has; use PsiMLP")
+            raise InputError(f"structure: an MLP has no relations, {structure.name!r} has; use PsiMLP")
         super().__init__(structure, init=init, start=start, seed=seed, dtype=dtype, device=device, precision=precision)
 
     @classmethod
     def _unrelated(cls, sizes: tuple[int, ...], has_bias: Sequence[bool]) -> Structure:
         if not all(has_bias):
             raise InputError(
-                f"network[{2 * list(has_bias).index(False)}]: it has no bias, every layer of a MLP has one, which "
+                f"network[{2 * list(has_bias).index(False)}]: it has no bias, every layer of an MLP has one, which "
                 "would be trained; PsiMLP.from_sequential(network) leaves it out, "
                 f"MLP.from_sequential(network, Structure.dense({list(sizes)})) adds it, at 0"
             )

@@ -117,14 +117,14 @@ def test_from_sequential_refuses_weights_off_the_relations() -> None:
     ],
 )
 def test_from_sequential_refuses_other_modules(network: nn.Module, found: str) -> None:
-    with pytest.raises(InputError, match=rf"expected nn.Sequential\(Linear, Tanh, ..., Linear\), got {found}$"):
+    with pytest.raises(InputError, match=rf"expected nn.Sequential\(Linear, Tanh, ..., Linear\), .* got {found}$"):
         PsiMLP.from_sequential(network)
 
 
 def test_from_sequential_refuses_other_sizes() -> None:
     with pytest.raises(InputError, match=r"structure: it describes layers \(2, 4, 1\), the network has \(2, 3, 1\)"):
         PsiMLP.from_sequential(sequential(2, 3, 1), Structure.dense([2, 4, 1]))
-    with pytest.raises(InputError, match="structure: a MLP has no relations"):
+    with pytest.raises(InputError, match="structure: an MLP has no relations"):
         MLP.from_sequential(sequential(2, 2, 2, 2, 1), laplace_even())
 
 

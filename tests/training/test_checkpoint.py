@@ -103,7 +103,7 @@ def written(path: Path, theta: torch.Tensor, **header: object) -> Path:
         (
             torch.zeros(13),
             {"structure": "2-3-1"},
-            "structure: expected schema 'psinn_fast.structure/1', got 'str'",
+            "structure: expected schema 'psinn_fast.structure/2', got 'str'",
         ),
         (torch.zeros(13), {"coefficients": [0.1]}, r"coefficients: expected an object, got \[0.1\]"),
         (torch.zeros(13), {"coefficients": {"nu": "0.1"}}, "coefficients.nu: expected a finite number, got '0.1'"),

@@ -158,7 +158,8 @@ def build_network(
     dtype = torch.float32 if chosen.dtype is None else chosen.dtype
     net = kind(structure, start=start, seed=seed, dtype=dtype, device=chosen.device, precision=chosen.precision)
     trained = in_natural_units(problem, natural_scales(problem)) if scaling else problem
-    start_where_finite(net, trained, by_newton, get_backend(backend, net.theta.device))
+    if not net.theta.is_meta:  # which has no numbers
+        start_where_finite(net, trained, by_newton, get_backend(backend, net.theta.device))
     return net
 
 

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from .kernels.devices import computing_device, named_device
 from .kernels.errors import InputError
 
-
-def named_device(device: torch.device | str) -> torch.device:
-    """torch's device of that name, whether it is there or not."""
-    try:
-        return torch.device(device)
-    except (RuntimeError, TypeError):
-        raise InputError(f"device: expected 'cpu', 'cuda' or e.g. 'cuda:1', got {device!r}") from None
+__all__ = ["find_device", "named_device"]
 
 
 def find_device(device: torch.device | str) -> torch.device:
@@ -21,11 +16,9 @@ def find_device(device: torch.device | str) -> torch.device:
     Raises:
         InputError: no such device in this machine, or none that psinn_fast can use.
     """
-    found = named_device(device)
+    found = computing_device(device)
     if found.type == "cpu":
         return found
-    if found.type != "cuda":
-        raise InputError(f"device: expected the CPU or an NVIDIA GPU ('cpu', 'cuda', 'cuda:1'), got '{found}'")
     if not torch.cuda.is_available():
         built = "" if torch.version.cuda else ": this torch is built without CUDA"
         raise InputError(f"device: got '{found}', but torch can use no GPU here{built}")

@@ -25,7 +25,7 @@ from .results import Setup, Solution
 from .scaling.natural_units import float32_suffices
 from .storage.files import as_path
 from .training.abort import abortable
-from .training.checks import check_regularizer, time_limit, training_precision
+from .training.checks import check_device, check_regularizer, time_limit, training_precision
 from .training.doubts import Errors, Metric
 from .training.fitting import no_checkpoint, trained
 from .training.interrupt import InterruptFlag
@@ -85,6 +85,7 @@ def solve(
     is_given = isinstance(network, PsiMLP)
     with told_of_compiling(say_that_it_compiles if options.progress else None):
         net = network if isinstance(network, PsiMLP) else _built(problem, network, optimizers, options, seed)
+    check_device(net)
     get_backend(options.backend, net.theta.device)  # one that is unknown, or cannot run
     for one in optimizers:
         check_regularizer(options.regularizer, net, one)

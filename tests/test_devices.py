@@ -6,7 +6,7 @@ import pytest
 import torch
 from small import small_laplace
 
-from psinn_fast import Network, Options, Problem, solving
+from psinn_fast import MLP, Adam, Network, Options, Problem, fit, solving
 from psinn_fast.building import METHODS, build_network
 from psinn_fast.cli.commands import main
 from psinn_fast.devices import find_device
@@ -20,6 +20,7 @@ from psinn_fast.solving import solve
     [
         ("gpu", 1, r"device: expected 'cpu', 'cuda' or e\.g\. 'cuda:1', got 'gpu'"),
         (None, 1, "device: expected 'cpu'"),
+        (1, 2, "device: expected 'cpu', .*, got 1"),
         ("mps", 1, "device: expected the CPU or an NVIDIA GPU .* got 'mps'"),
         ("cuda", 0, "device: got 'cuda', but torch can use no GPU here"),
         ("cuda:1", 1, "device: got 'cuda:1', only 'cuda:0' is there"),
@@ -43,6 +44,19 @@ def test_good_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_networks_are_made_there(method: str) -> None:
     assert build_network(small_laplace(), Network(method, device="meta")).theta.device.type == "meta"
+
+
+@pytest.mark.parametrize("place", ["meta", "mps"])
+def test_networks_elsewhere_are_not_trained(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if place == "meta":
+        net, advice = MLP([2, 4, 1]).to("meta"), ", without numbers; make the network anew"
+    else:  # torch has no such device here
+        net, advice = MLP([2, 4, 1]), "; write net.to('cpu')"
+        monkeypatch.setattr(type(net.theta), "device", torch.device(place))
+    for train in (fit, solve):
+        with pytest.raises(InputError) as info:
+            train(small_laplace(), net, Adam(1))
+        assert str(info.value) == f"net: expected its theta on the CPU or an NVIDIA GPU, got it on '{place}'{advice}"
 
 
 def test_it_reaches_the_network_from_everywhere(

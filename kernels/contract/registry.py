@@ -13,7 +13,8 @@ from torch import Tensor
 
 from .. import checks
 from ..cpu.backend import CpuBackend
-from ..errors import BackendLimit, BackendUnavailable, InputError, one_line, say_once, short
+from ..devices import computing_device
+from ..errors import BackendLimit, BackendUnavailable, InputError, say_once, short
 from ..language.channels import ChannelSet
 from ..network.plan import Plan
 from ..reference.backend import ReferenceBackend
@@ -125,15 +126,12 @@ def get_backend(name: str = "auto", device: torch.device | str | None = None, pr
             know no other take "ieee"; `Backend.products` says what they have.
 
     Raises:
-        InputError: no such backend, device or precision.
+        InputError: no such backend, device or precision; a device that is neither the CPU nor an NVIDIA GPU.
         BackendUnavailable: it cannot run here; the message says why.
     """
     precision = check_precision(precision)
-    if isinstance(device, str):
-        try:
-            device = torch.device(device)
-        except RuntimeError as error:
-            raise InputError(f"device: {one_line(error)}") from error
+    if device is not None:
+        device = computing_device(device)
     if name == "auto":
         kind = "cpu" if device is None else device.type
         found: list[Backend] = []

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..kernels import checks
 from ..kernels.contract.precision import IEEE
+from ..kernels.devices import DEVICE_TYPES
 from ..kernels.errors import InputError, short
 from ..kernels.language.regularizer import Regularizer
 from ..networks.mlp import PsiMLP, check_network
@@ -24,7 +25,7 @@ def check_trainable(net: PsiMLP) -> None:
     """
     Raises:
         InputError: theta is frozen, has hooks, or holds NaN or infinite numbers, from which no step leads anywhere; or
-            it is put together from parameters of each layer.
+            it is put together from parameters of each layer, or on a device where no backend computes.
     """
     if not isinstance(net.theta, nn.Parameter):
         raise InputError(
@@ -35,12 +36,24 @@ def check_trainable(net: PsiMLP) -> None:
         raise InputError("net: its theta is frozen, and would be trained all the same; net.requires_grad_() frees it")
     if net.theta._backward_hooks:
         raise InputError("net: its theta has hooks on its gradient, which would be ignored: kernels compute that")
+    check_device(net)
     bad = int((~torch.isfinite(net.theta.detach())).sum())
     if bad:
         raise InputError(
             f"net: {bad} of the {net.theta.numel()} numbers of its theta are NaN or infinite before training; make the "
             "network anew, or load weights that are finite"
         )
+
+
+def check_device(net: PsiMLP) -> None:
+    """
+    Raises:
+        InputError: theta is on a device where no backend computes.
+    """
+    place = net.theta.device
+    if place.type not in DEVICE_TYPES:
+        advice = ", without numbers; make the network anew" if net.theta.is_meta else "; write net.to('cpu')"
+        raise InputError(f"net: expected its theta on the CPU or an NVIDIA GPU, got it on '{place}'{advice}")
 
 
 def check_fits(problem: Problem, net: object, what: str = "net") -> None:

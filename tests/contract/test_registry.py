@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from cases import make, some_weights
@@ -60,10 +62,6 @@ def test_auto_skips_it_and_says_so_once() -> None:
     assert registry.get_backend("auto").name == "reference"  # a second warning would be an error
 
 
-def test_auto_goes_by_the_device() -> None:
-    assert registry.get_backend("auto", torch.device("meta")).name == "reference"
-
-
 def test_auto_with_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "BACKENDS", {"broken": Broken()})
     say_once.cache_clear()
@@ -113,5 +111,14 @@ def test_what_is_too_large_goes_to_another_backend() -> None:
 
 def test_devices_by_name() -> None:
     assert type(registry.get_backend("auto", "cpu")) is type(registry.get_backend("auto", torch.device("cpu")))
-    with pytest.raises(InputError, match=r"device: .*nowhere"):
-        registry.get_backend("auto", "nowhere")
+
+
+@pytest.mark.parametrize("name", ["auto", "reference"])
+def test_devices_on_which_nothing_computes(name: str) -> None:
+    """Nothing is said of GPUs, and the reference does not stand in."""
+    for other in (5, True, 2.5, ["cpu"], "nowhere", "", "cuda:x"):
+        with pytest.raises(InputError, match=rf"device: expected 'cpu', .*, got {re.escape(repr(other))}"):
+            registry.get_backend(name, other)  # type: ignore[arg-type]
+    for other in ("mps", "meta", torch.device("meta"), "xpu:1"):
+        with pytest.raises(InputError, match=f"device: expected the CPU or an NVIDIA GPU .*, got '{other}'"):
+            registry.get_backend(name, other)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import checks
 from ..cpu.backend import CpuBackend
-from ..devices import computing_device
+from ..devices import DEVICE_TYPES, computing_device
 from ..errors import BackendLimit, BackendUnavailable, InputError, say_once, short
 from ..language.channels import ChannelSet
 from ..network.plan import Plan
@@ -100,8 +100,10 @@ def _name_of(backend: object) -> str:
 
 def _check_limits_of(backend: Backend) -> None:
     kind, types = type(backend).__name__, backend.device_types
-    if types is not None and not (isinstance(types, tuple) and all(isinstance(one, str) for one in types)):
-        raise InputError(f"{kind}.device_types: expected a tuple such as ('cpu',), or None for any, got {short(types)}")
+    if types is not None and not (isinstance(types, tuple) and types and all(one in DEVICE_TYPES for one in types)):
+        raise InputError(
+            f"{kind}.device_types: expected ('cpu',), ('cuda',), {DEVICE_TYPES}, or None for any, got {short(types)}"
+        )
     for name in ("widest", "best_width", "deepest", "most_channels"):
         limit = getattr(backend, name)
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
@@ -172,7 +174,7 @@ def kernels_for(
         if backend is not _REFERENCE and _why_not(backend, device) is None:
             if _is_too_wide(plan, backend):
                 return None
-            limit = reason("supports", backend.supports(plan, channels, dtype, device))
+            limit = reason(f"{type(backend).__name__}.supports", backend.supports(plan, channels, dtype, device))
             return _of_precision(backend, precision) if limit is None else None
     return None
 

@@ -49,9 +49,10 @@ def reason(what: str, found: object) -> str | None:
     """What `Backend.supports` and `Backend.unavailable` give: None, or a text.
 
     Raises:
-        InputError: anything else; True would be taken for a yes by one reader and for a reason by another.
+        InputError: anything else; True would be taken for a yes by one reader and for a reason by another, as would a
+            text that says nothing.
     """
-    if found is None or isinstance(found, str):
+    if found is None or (isinstance(found, str) and found.strip()):
         return found
     raise InputError(f"{what}: expected None, or the reason why not as a text, got {short(found)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from small import newton, small_laplace
 from toy_backend import Toy
 
 import psinn_fast as pf
-from psinn_fast.kernels.contract import AdamState, TrainReport
+from psinn_fast.kernels.contract import AdamState, TrainReport, registry
 from psinn_fast.kernels.contract.base import OPERATIONS
 from psinn_fast.kernels.contract.returned import CHECKED
 from psinn_fast.kernels.cpu.backend import CpuBackend
@@ -161,10 +162,15 @@ def test_arguments_by_name() -> None:
 
 
 @pytest.mark.parametrize("method", ["supports", "unavailable"])
-def test_reasons_are_texts(method: str) -> None:
-    own = type("Vague", (Toy,), {"name": "vague", method: lambda *_: False})
-    pf.register_backend(own())
-    with pytest.raises(
-        pf.InputError, match=rf"Vague.{method}: expected None, or the reason why not as a text, got False"
-    ):
-        pf.solve(small_laplace(5), NETWORK, pf.Adam(2), options=pf.Options(backend="vague"))
+@pytest.mark.parametrize("found", [False, "", " \n"])
+def test_reasons_are_texts(method: str, found: object) -> None:
+    """Also where "auto" takes the backend, and where the library asks of its own accord."""
+    own = type("Vague", (Toy,), {"name": "vague", method: lambda *_: found})
+    pf.register_backend(own(), automatic=True)
+    message = rf"Vague\.{method}: expected None, or the reason why not as a text, got {re.escape(repr(found))}"
+    for backend in ("vague", "auto"):
+        with pytest.raises(pf.InputError, match=message):
+            pf.solve(small_laplace(5), NETWORK, pf.Adam(2), options=pf.Options(backend=backend))
+    plan, channels = pf.MLP([2, 4, 1]).plan, small_laplace(5).terms(torch.float32)[0].program.channels
+    with pytest.raises(pf.InputError, match=message):
+        registry.kernels_for(plan, channels, torch.float32, torch.device("cpu"))

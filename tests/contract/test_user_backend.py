@@ -192,9 +192,13 @@ def test_what_cannot_be_registered(toy: Toy) -> None:
     ]:
         with pytest.raises(pf.InputError, match=message):
             pf.register_backend(bad)
-    for limit, value in [("device_types", "cpu"), ("widest", 0), ("deepest", 2.5), ("most_channels", True)]:
+    places = ["cpu", ("gpu",), (), ("cpu", "mps"), ["cuda"], (torch.device("cpu"),)]
+    limits = [("widest", 0), ("deepest", 2.5), ("most_channels", True), *(("device_types", one) for one in places)]
+    for limit, value in limits:
         odd = type("Odd", (Toy,), {"name": "odd", limit: value})()
-        with pytest.raises(pf.InputError, match=rf"Odd.{limit}: expected .*, or None for any.*, got {value!r}"):
+        with pytest.raises(
+            pf.InputError, match=rf"Odd.{limit}: expected .*, or None for any.*, got {re.escape(repr(value))}"
+        ):
             pf.register_backend(odd)
     reserved = Toy()
     reserved.name = "auto"

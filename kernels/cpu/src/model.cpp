@@ -121,7 +121,7 @@ struct ValueAndSlope {
   double value, slope;
 };
 ValueAndSlope activated(Activation kind, double z) {
-  double f[2];
+  double f[2] = {};
   derivatives<double>(kind, keep<double>(kind, z), 1, f);
   return {f[0], f[1]};
 }

@@ -138,7 +138,7 @@ def get_backend(name: str = "auto", device: torch.device | str | None = None, pr
         kind = "cpu" if device is None else device.type
         found: list[Backend] = []
         better: dict[str, list[str]] = {}
-        for backend in _automatic(kind):
+        for backend in automatic(kind):
             why_not = _why_not(backend, device)
             if why_not is None:
                 found.append(_of_precision(backend, precision))
@@ -159,7 +159,7 @@ def get_backend(name: str = "auto", device: torch.device | str | None = None, pr
     return or_reference(backend) if _IS_OURS.get() else backend
 
 
-def _automatic(kind: str) -> Iterator[Backend]:
+def automatic(kind: str) -> Iterator[Backend]:
     """Those that "auto" may take for tensors on devices of that type, the best first."""
     for backend in BACKENDS.values():
         if backend.name not in BY_NAME_ONLY and (backend.device_types is None or kind in backend.device_types):
@@ -170,7 +170,7 @@ def kernels_for(
     plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device, precision: str = IEEE
 ) -> Backend | None:
     """The kernels that "auto" would take for a network; None, silently, where only the reference backend would do."""
-    for backend in _automatic(device.type):
+    for backend in automatic(device.type):
         if backend is not _REFERENCE and _why_not(backend, device) is None:
             if _is_too_wide(plan, backend):
                 return None

@@ -123,7 +123,7 @@ def test_automatic_only_if_asked_for() -> None:
     pf.register_backend(mine, automatic=True)
     engine = pf.get_backend("auto")
     assert engine.name == "mine"
-    assert mine not in registry._automatic("cuda")
+    assert mine not in registry.automatic("cuda")
     channels = ChannelSet.closure(2, [(2, 0)])
     told: list[str] = []
     for width in (3, 4, 4):

@@ -16,7 +16,7 @@ from .backend import TritonBackend
 from .configuration import Configuration, entry_for
 from .fitting import first_likely
 from .layout import make_layout
-from .machine import is_interpreted, why_not_compiled
+from .machine import installed_triton, is_interpreted, why_not_compiled
 from .point_kernel import ALIGNED, PointKernel, Weights
 from .writer import Mode
 
@@ -93,16 +93,18 @@ def source_of(kernel: PointKernel, dtype: torch.dtype) -> ASTSource:
     """Its key in Triton's cache has to be that of the launch.
 
     That knows of pointers that are multiples of 16 bytes: all but that of coefficients behind some number of weights.
-    Of other pointers and of texts it says nothing, but that it does.
+    Of other pointers and of constants that are texts it says nothing, but that it does; from Triton 3.7 on of all
+    constants.
     """
     from triton.compiler import ASTSource
 
     types, constants = kernel.signature(TYPES[dtype])
     known: dict[tuple[int], list[list[object]]] = {}
+    mentioned = object if installed_triton()[0] >= (3, 7) else str
     for at, name in enumerate(kernel.function.arg_names):
         is_odd = name == "unknown" and kernel.has_odd_unknown
         if types[name].startswith("*") and not is_odd:
             known[at,] = [["tt.divisibility", ALIGNED]]
-        elif is_odd or isinstance(constants.get(name), str):
+        elif is_odd or (name in constants and isinstance(constants[name], mentioned)):
             known[at,] = []
     return ASTSource(kernel.function, types, constants, known)

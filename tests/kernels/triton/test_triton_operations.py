@@ -11,6 +11,7 @@ from interpreted import IS_INTERPRETED
 from on_device import OnDevice
 from residual_programs import of_columns, on_network
 
+from psinn_fast.kernels.language.activations import ACTIVATIONS
 from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.networks.derivatives import derivatives
 from psinn_fast.networks.mlp import MLP
@@ -24,6 +25,14 @@ NONE = torch.zeros(0, dtype=torch.float64)
 def test_losses_at_many_points(wide: OnDevice, case: str, hidden: tuple[int, ...], n: int) -> None:
     structure, theta, coefficients, terms, _ = make(case, hidden, n)
     check_losses(wide, lower(structure.layers), theta, coefficients, terms, jacobian=False)
+
+
+@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name != "tanh"])
+@pytest.mark.parametrize("case", ["laplace", "burgers with unknown nu"])
+def test_other_activations(backend: OnDevice, case: str, name: str) -> None:
+    """Losses, gradients, Jacobians; blocks are padded with neurons whose value at 0 need not be 0."""
+    structure, theta, coefficients, terms, _ = make(case, (7, 5), 21)
+    check_losses(backend, lower(structure.layers, name), theta, coefficients, terms)
 
 
 def test_the_jacobian_in_parts(backend: OnDevice, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,7 +112,7 @@ def test_anything_else_is_refused(value: Any, advice: str, use: str) -> None:
 def test_none_is_that_of_the_network_only() -> None:
     assert pf.Options().precision is None
     with pytest.raises(pf.InputError, match=r"precision: expected one of .*, got None"):
-        pf.MLP([2, 3, 1], precision=None)  # type: ignore[arg-type]
+        pf.MLP([2, 3, 1], precision=None)  # type: ignore[arg-type]  # of networks None means nothing
 
 
 def test_float64_has_no_other() -> None:

@@ -286,8 +286,9 @@ def _by_either(operation: str) -> Callable[..., Any]:
     def run(backend: WithFallback, *arguments: Any, **named: Any) -> Any:
         *engines, last = backend.first, *backend.others
         reason: BackendLimit | None = None
+        plan = named.get("plan", arguments[0] if arguments else None)  # `add_gram` has none
         for chosen in engines:
-            if len(engines) > 1 and isinstance(arguments[0], Plan) and _is_too_wide(arguments[0], chosen):
+            if len(engines) > 1 and isinstance(plan, Plan) and _is_too_wide(plan, chosen):
                 continue
             try:
                 found = getattr(chosen, operation)(*arguments, **named)

@@ -118,7 +118,7 @@ def test_devices_on_which_nothing_computes(name: str) -> None:
     """Nothing is said of GPUs, and the reference does not stand in."""
     for other in (5, True, 2.5, ["cpu"], "nowhere", "", "cuda:x"):
         with pytest.raises(InputError, match=rf"device: expected 'cpu', .*, got {re.escape(repr(other))}"):
-            registry.get_backend(name, other)  # type: ignore[arg-type]
+            registry.get_backend(name, other)  # type: ignore[arg-type]  # no device at all
     for other in ("mps", "meta", torch.device("meta"), "xpu:1"):
         with pytest.raises(InputError, match=f"device: expected the CPU or an NVIDIA GPU .*, got '{other}'"):
             registry.get_backend(name, other)

@@ -135,6 +135,8 @@ def test_automatic_only_if_asked_for() -> None:
         told += [str(warning.message) for warning in said]
         assert relative_error(jets, ReferenceBackend().jets(plan, theta, x, channels)) < 1e-12
         assert engine.supports(plan, channels, FLOAT64, torch.device("cpu")) is None
+    named = engine.jets(plan=plan, theta=theta, x=x, channels=channels)
+    assert relative_error(named, jets) < 1e-12
     assert told == [
         f"backend 'mine' is not used, but {'cpu' if instruction_sets() else 'reference'!r}: plan: backend 'mine' takes "
         "layers up to 3 wide, got 4; backend 'reference' takes any"

@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -65,7 +66,7 @@ def test_nested_gradients(name: str) -> None:
 
 
 @each_activation
-def test_files(name: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_files(name: str, tmp_path: Path) -> None:
     structure = pf.published_structure("laplace").with_activation(name).with_width(2)
     assert pf.Structure.from_json(structure.to_json()) == structure
     net = pf.PsiMLP(structure, seed=1)

@@ -14,6 +14,7 @@ from ..language.activations import ACTIVATIONS, activation_of
 from ..language.channels import ChannelSet
 from ..language.regularizer import Regularizer
 from ..network.plan import Plan
+from .activation_jet import IN_TORCH, ChainRule
 from .affine import layer_weights
 from .jets import backward, forward
 from .taped import Taped
@@ -28,6 +29,8 @@ class ReferenceBackend(Backend, is_checked=False):
 
     name = "reference"
     activations = tuple(ACTIVATIONS)
+    # Of losses: how many numbers of a layer are alive at once; None for what suits a CPU.
+    numbers: int | None = None
 
     def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         plan = plan.composed
@@ -64,14 +67,18 @@ class ReferenceBackend(Backend, is_checked=False):
     def _loss(
         self, plan: Plan, terms: Sequence[Term], weights: Tensor, regularizer: Regularizer | None
     ) -> Callable[[Tensor, Tensor], LossAndGradient]:
-        plan = plan.composed
-        prepared = batches(plan, terms, weights)  # once for all steps of a training
+        plan, rule = plan.composed, self._rule()
+        prepared = batches(plan, terms, weights, self.numbers)  # once for all steps of a training
 
         def loss(theta: Tensor, coefficients: Tensor) -> LossAndGradient:
-            network = Taped(plan, theta)
+            network = Taped(plan, theta, rule)
             return losses_and_gradient(network, plan, theta, coefficients, terms, prepared, regularizer)
 
         return loss
+
+    def _rule(self) -> ChainRule:
+        """Of losses: how hidden layers from the second on are computed."""
+        return IN_TORCH
 
 
 def _rows(plan: Plan, channels: ChannelSet, x: Tensor) -> list[slice]:

@@ -18,6 +18,7 @@ from ..contract.precision import torch_products
 from ..contract.sums import Batch, batches, losses_and_gradient
 from ..language.regularizer import Regularizer
 from ..network.plan import Plan
+from ..reference.activation_jet import ChainRule
 from ..reference.backend import ReferenceBackend
 from ..reference.taped import Taped
 from . import machine
@@ -40,6 +41,7 @@ class GemmBackend(ReferenceBackend, is_checked=False):
 
     name = "gemm"
     device_types = ("cuda",)
+    numbers = NUMBERS
 
     def __init__(self) -> None:
         self._prepared: dict[tuple[Any, ...], Any] = {}
@@ -64,13 +66,13 @@ class GemmBackend(ReferenceBackend, is_checked=False):
         weights: Tensor,
         regularizer: Regularizer | None,
     ) -> LossAndGradient:
+        with on(theta.device):
+            return super()._loss_and_gradient(plan, theta, coefficients, terms, weights, regularizer)
+
+    def _rule(self) -> ChainRule:
         from .pointwise import GENERATED  # Triton itself
 
-        composed = plan.composed
-        prepared = batches(composed, terms, weights, NUMBERS)
-        with on(theta.device):
-            network = Taped(composed, theta.detach(), GENERATED)
-            return losses_and_gradient(network, plan, theta, coefficients, terms, prepared, regularizer)
+        return GENERATED
 
     def _train(
         self,

@@ -1,0 +1,125 @@
+"""What a row of the table is: a problem, how it is trained, how it is scored, what others reached."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import psinn_fast as pf
+
+Points = npt.NDArray[np.float64]
+Makes = Callable[[pf.Problem], pf.Network]
+
+
+@dataclass(frozen=True)
+class Published:
+    """The best relative L2 error that is published, by whom, on what; None: none is."""
+
+    error: float | None
+    by: str
+    on: str = "not said"
+
+
+def solved(problem: pf.Problem, network: pf.Network, optimizer: Any, seed: int, seconds: float) -> pf.Solution:
+    return pf.solve(problem, network, replace(optimizer, seed=seed), seconds=seconds, seed=seed)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem of the table.
+
+    Args:
+        statement: equation, domain and conditions, exactly.
+        source: who poses it so, and how the score is defined there.
+        problem: makes it, as a user would.
+        networks: by name: a `Network`, or what makes one of the problem.
+        optimizer: settings that all networks and seeds share.
+        published: the best that is published, ``wanted`` what this table is to reach, within ``seconds``.
+        points: where a network is scored: points (N, d) that no training sees.
+        reference: the solution there, (N,) or (N, F).
+        floor: the reference's own relative error, measured; 0: a closed form.
+        score: network's and reference's values (N, F) -> relative error.
+        train: problem, network, optimizer, seed, seconds -> solution.
+        needs: what the library lacks for it, or None; such a row is said, and not run.
+    """
+
+    name: str
+    statement: str
+    source: str
+    problem: Callable[[], pf.Problem]
+    networks: Mapping[str, pf.Network | Makes]
+    optimizer: Any
+    published: Published
+    wanted: float
+    seconds: float
+    points: Callable[[], Points]
+    reference: Callable[[Points], Points]
+    floor: Callable[[], float] = lambda: 0.0
+    score: Callable[[Points, Points], float] = field(default=lambda found, true: relative(found, true))
+    train: Callable[..., pf.Solution] = field(default=solved)
+    needs: str | None = None
+
+    @property
+    def lines(self) -> int:
+        """Of a user's code: the body of the problem's function, the network, the optimizer, `solve`."""
+        return len(user_lines(self.problem)) + 3
+
+    def error(self, solution: pf.Solution) -> float:
+        points = self.points()
+        true = np.asarray(self.reference(points))
+        return self.score(np.asarray(solution(points)), true.reshape(len(points), -1))
+
+
+def relative(found: Points, true: Points) -> float:
+    """|found - true| / |true| over all points and fields."""
+    return float(np.linalg.norm(found - true) / np.linalg.norm(true))
+
+
+def grid(*axes: tuple[float, float, int]) -> Points:
+    """All combinations of (low, high, n): even places, ends included."""
+    mesh = np.meshgrid(*(np.linspace(*axis) for axis in axes), indexing="ij")
+    return np.stack([own.ravel() for own in mesh], 1)
+
+
+def cells(*axes: tuple[float, float, int]) -> Points:
+    """The centres of the grid's cells: no place on the boundary."""
+    inner = [(low + (high - low) / (2 * n), high - (high - low) / (2 * n), n) for low, high, n in axes]
+    return grid(*inner)
+
+
+def discovered(width: int | None = None, activation: str | None = None) -> Makes:
+    """A Psi-NN with what `discover` finds that the problem has, without training."""
+
+    def network(problem: pf.Problem) -> pf.Network:
+        found = pf.discover(problem, tests="problem")
+        return pf.Network("psi", structure=found.structure, width=width, activation=activation)
+
+    return network
+
+
+def dense(*hidden: int, activation: str = "tanh", fields: int = 1, inputs: int = 2) -> pf.Network:
+    return pf.Network("pinn", layers=[inputs, *hidden, fields], activation=activation)
+
+
+def user_lines(function: Callable[..., object]) -> list[str]:
+    """Lines of a function's body that are neither blank nor its documentation."""
+    function = function.func if isinstance(function, partial) else function
+    lines = inspect.getsource(function).splitlines()
+    body = [line for line in lines[1:] if line.strip()]
+    if function.__doc__:
+        ends = [i for i, line in enumerate(body) if '"""' in line]
+        last = ends[0] if body[ends[0]].count('"""') == 2 else ends[1]
+        body = body[last + 1 :]
+    return body
+
+
+def finite(number: float) -> float | None:
+    """A number as JSON has them."""
+    return number if math.isfinite(number) else None

@@ -1,0 +1,158 @@
+"""Runs, each in a process of its own, and the file of results, which is whole after each of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+import psinn_fast as pf
+
+from ..environment import environment
+from ..section import Row
+from .case import Case, finite
+
+# A run is given up where it takes this many times its limit and a minute: references, verdicts and scores take time.
+_PATIENCE, _MINUTE = 2.0, 60.0
+_TOP = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: case and network by name, its seed, seconds and threads."""
+
+    problem: str
+    network: str
+    seed: int
+    seconds: float
+    threads: int
+
+
+def settings_of(case: Case, network: str) -> str:
+    """What a row was made with: a row of other settings is made anew."""
+    made = case.networks[network]
+    text = repr(made) if isinstance(made, pf.Network) else f"{network}: discovered"
+    return f"{text}; {case.optimizer!r}"
+
+
+def trained(case: Case, run: Run) -> Row:
+    """What a run gives: error, when it was below what is wanted for good, and the curve on the way."""
+    torch.set_num_threads(run.threads)
+    problem = case.problem()
+    made = case.networks[run.network]
+    started = time.monotonic()
+    network = made if isinstance(made, pf.Network) else made(problem)
+    before = time.monotonic() - started
+    solution = case.train(problem, network, case.optimizer, run.seed, run.seconds - before)
+    curve = [(row["seconds"] + before, row["relative_l2"]) for row in solution.history]
+    above = [i for i, (_, error) in enumerate(curve) if not error <= case.wanted]
+    reached = above[-1] + 1 if above else 0
+    return {
+        "relative_l2": finite(case.error(solution)),
+        "seconds": round(solution.seconds + before, 2),
+        "seconds_to_wanted": curve[reached][0] if reached < len(curve) else None,
+        "parameters": solution.net.theta.numel(),
+        "steps": solution.steps,
+        "stopped_by": solution.stopped_by,
+        "loss": solution.loss,
+        "warnings": list(solution.warnings),
+        "curve": [(round(seconds, 3), finite(error)) for seconds, error in curve],
+    }
+
+
+def attempted(run: Run) -> Row:
+    """The row of a run in a process of its own; a process that fails or hangs makes a row that says so."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "row.json"
+        command = [sys.executable, "-m", "bench.tables.one", json.dumps(asdict(run)), str(out)]
+        process = subprocess.Popen(command, cwd=_TOP, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        try:
+            _, said = process.communicate(timeout=_PATIENCE * run.seconds + _MINUTE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return {"failure": f"not done after {_PATIENCE:g} times its limit and a minute"}
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
+        if out.exists():
+            found: Row = json.loads(out.read_text(encoding="utf-8"))
+            return found
+        last = (said.strip().splitlines() or ["no message"])[-1][:300]
+        return {"failure": f"exit status {process.returncode}: {last}"}
+
+
+class Results:
+    """The rows of a file, one a problem and network, with a run for each seed."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self.path, self.about = path, environment(threads)
+        self.rows: list[Row] = []
+        if path.exists():
+            self.rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+
+    def done(self, case: Case, run: Run) -> bool:
+        """Whether it is there, with these settings, and did not fail."""
+        row = self._row(case, run)
+        return any(
+            found["seed"] == run.seed and found["limit"] == run.seconds and "failure" not in found
+            for found in row["runs"]
+        )
+
+    def add(self, case: Case, run: Run, found: Row) -> Row:
+        """The row with the run, saved."""
+        row = self._row(case, run)
+        kept = [other for other in row["runs"] if other["seed"] != run.seed and other["limit"] == run.seconds]
+        about = {"seed": run.seed, "limit": run.seconds, "threads": run.threads, "commit": self.about["commit"]}
+        row["runs"] = sorted([*kept, {**about, **found}], key=lambda one: one["seed"])
+        row.update(summary(case, row["runs"]))
+        if row not in self.rows:
+            self.rows.append(row)
+        self.save()
+        return row
+
+    def save(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"command": "python -m bench.tables", **self.about, "rows": self.rows}, indent=1)
+        partial = self.path.with_name(self.path.name + ".partial")
+        partial.write_text(text + "\n", encoding="utf-8")
+        os.replace(partial, self.path)
+
+    def _row(self, case: Case, run: Run) -> Row:
+        settings = settings_of(case, run.network)
+        for row in self.rows:
+            if (row["problem"], row["network"]) == (case.name, run.network):
+                if row["settings"] != settings:
+                    row.update(settings=settings, runs=[])
+                return row
+        return {
+            "problem": case.name, "network": run.network, "settings": settings, "statement": case.statement,
+            "source": case.source, "published": asdict(case.published), "wanted": case.wanted, "within": case.seconds,
+            "lines": case.lines, "runs": [],
+        }  # fmt: skip
+
+
+def summary(case: Case, runs: Sequence[Row]) -> dict[str, Any]:
+    """Median and worst over seeds, and how they stand to what is wanted and to what is published."""
+    errors = [run["relative_l2"] for run in runs if run.get("relative_l2") is not None]
+    whole = len(errors) == len(runs)
+    worst = max(errors) if errors and whole else None
+    return {
+        "floor": case.floor(),
+        "median": median(errors) if errors else None,
+        "worst": worst,
+        "meets": worst is not None and worst <= case.wanted,
+        "beats": None if case.published.error is None else worst is not None and worst <= case.published.error,
+    }

@@ -91,10 +91,11 @@ class Solution(FitResult):
         losses = ", ".join(f"{name} {loss:.2e}" for name, loss in self.losses.items())
         found = "".join(f", {name} = {value:.6g}" for name, value in self.coefficients.items())
         asked = f", {self.described_quantities()}" if self.quantities else ""
+        bound = f", most of the time: {self.bound_by}" if self.bound_by else ""
         return (
             f"Solution of {self.problem.name} by {self.setup.method}, {self.net.structure.n_parameters} parameters, "
             f"{self.setup.optimizer}, {self.setup.dtype} ({self.setup.precision}): "
-            f"{known}{allowed}losses {losses}{found}{asked}; status: {self.status}"
+            f"{known}{allowed}losses {losses}{found}{asked}{bound}; status: {self.status}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -125,6 +126,8 @@ class Solution(FitResult):
             "notes": list(self.notes),
             "stopped_by": self.stopped_by,
             "solver": self.solver,
+            "bound_by": self.bound_by,
+            "seconds_by_part": {name: round(seconds, 3) for name, seconds in self.end.seconds_by_part.items()},
         }
 
 

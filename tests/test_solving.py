@@ -76,6 +76,7 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
         "part_rmse", "quantities", "coefficients", "loss",
         "held_out", "possible_errors",
         "status", "ended", "warnings", "notes", "stopped_by", "solver",
+        "bound_by", "seconds_by_part",
     ]  # fmt: skip
     assert (result["problem"], result["method"], result["steps"], result["status"]) == (
         "small", "psi", 30, solution.status,

@@ -270,12 +270,13 @@ class Backend(ABC):
     def add_gram(self, gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
         """gram += [J r]^T [J r], the lower triangle: J^T J, and in the last row J^T r and r^T r.
 
-        Entries above the diagonal are left unspecified.
+        Entries above the diagonal are left unspecified. A float64 gram of a float32 J sums in float64 what its
+        products, and sums of a few hundred rows of them at most, are in float32.
 
         Args:
-            gram: (n + 1, n + 1), changed in place.
-            jacobian: (M, n), float32 or float64; the others have its dtype and device.
-            r: (M,).
+            gram: (n + 1, n + 1), changed in place; of J's dtype, or float64.
+            jacobian: (M, n), float32 or float64; the others have its device.
+            r: (M,), of J's dtype.
         """
         check_gram(gram, jacobian, r)
         self._add_gram(gram, jacobian, r)

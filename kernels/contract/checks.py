@@ -137,5 +137,6 @@ def check_gram(gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
     if jacobian.dim() != 2:
         raise InputError(f"jacobian: expected shape (M, n), got {tuple(jacobian.shape)}")
     rows, n = jacobian.shape
-    check_like("gram", gram, jacobian, (n + 1, n + 1), "jacobian")
+    sums = gram.dtype if isinstance(gram, Tensor) and gram.dtype == torch.float64 else jacobian.dtype
+    check_like("gram", gram, jacobian.new_empty(0, dtype=sums), (n + 1, n + 1), "jacobian")
     check_like("r", r, jacobian, (rows,), "jacobian")

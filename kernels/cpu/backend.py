@@ -171,8 +171,8 @@ class CpuBackend(Backend, is_checked=False):
             return
         module, (rows, n) = loaded(), jacobian.shape
         jacobian, r = readable(jacobian), readable(r)
-        suffix = "_float32" if jacobian.dtype == torch.float32 else "_float64"
-        getattr(module, "gram" + suffix)(
+        name = "gram_float32" if jacobian.dtype == torch.float32 else "gram_float64"
+        getattr(module, name if gram.dtype == jacobian.dtype else f"{name}_in_float64")(
             module.isa(self._isa or chosen_instruction_set()), torch.get_num_threads(), jacobian.data_ptr(),
             r.data_ptr(), rows, n, gram.data_ptr(),
         )  # fmt: skip

@@ -9,7 +9,8 @@ _STRIP = 96
 
 
 def add_gram(gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
-    """gram += [J r]^T [J r], the lower triangle, for J (M, n) and r (M,)."""
+    """gram += [J r]^T [J r], the lower triangle, for J (M, n) and r (M,); in gram's dtype."""
+    jacobian, r = jacobian.to(gram.dtype), r.to(gram.dtype)
     n = jacobian.shape[1]
     # Strips of the lower triangle: all of J^T J would be twice the work. SciPy's BLAS has such a product too, but its
     # threads slow torch's down.

@@ -172,6 +172,8 @@ def _solve(options: argparse.Namespace) -> int:
             say(f"RMSE on {part}: {number_text(error)}")
         if solution.allowed:
             say(f"relative errors that the residuals allow: {solution.allowed}")
+        if solution.bound_by:
+            say(f"most of the steps' time: {solution.bound_by}")
         say(f"status: {solution.status} ({solution.stopped_by})")
     return 0
 

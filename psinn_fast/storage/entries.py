@@ -64,6 +64,11 @@ def numbers(where: str, value: Any, least: float = -math.inf, length: int | None
     return [number(f"{where}[{i}]", item, least) for i, item in enumerate(items(where, value, length))]
 
 
+def amounts(where: str, value: Any) -> dict[str, float]:
+    """Numbers of at least 0 by name."""
+    return {name: number(f"{where}.{name}", own, least=0) for name, own in fields(where, value, optional=None).items()}
+
+
 def boolean(where: str, value: Any) -> bool:
     """True or false; 0 and 1 are none."""
     return _in_a_file(lambda: checks.flag(where, value))

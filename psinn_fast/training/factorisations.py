@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..kernels.contract import Backend
 from .abort import look_up
+from .parts import part
 
 # Multiplications and additions that torch is given at once: about a second of a busy core.
 AT_ONCE = 1e10
@@ -22,13 +23,14 @@ _GRAM_ROWS = 128
 
 
 def add_gram_by_rows(engine: Backend, gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
-    """`Backend.add_gram`."""
+    """`Backend.add_gram`, a part of the rows after the other."""
     n = jacobian.shape[1]
     step = max(1, int(AT_ONCE / (n * n * _GRAM_ROWS))) * _GRAM_ROWS if n else len(r)
     for start in range(0, len(r), step):
         look_up()
         rows = slice(start, start + step)
-        engine.add_gram(gram, jacobian[rows], r[rows])
+        with part("J^T J"):
+            engine.add_gram(gram, jacobian[rows], r[rows])
 
 
 def outer_gram(a: Tensor) -> Tensor:
@@ -67,6 +69,16 @@ def cholesky(matrix: Tensor) -> tuple[Tensor, bool]:
         if start + _PANEL < n:
             matrix[below, own] = torch.linalg.solve_triangular(factor.T, matrix[below, own], upper=True, left=False)
     return matrix, True
+
+
+def solved_by_cholesky(factor: Tensor, right: Tensor) -> Tensor:
+    """(L L^T)^-1 right for L (n, n), of which the lower triangle is read, and right (n,).
+
+    By two triangular systems: of one right side they take a tenth of the time of torch.cholesky_solve.
+    """
+    forwards = torch.linalg.solve_triangular(factor, right[:, None], upper=False)
+    solution: Tensor = torch.linalg.solve_triangular(factor.T, forwards, upper=True)
+    return solution[:, 0]
 
 
 def updated_triangle(triangle: Tensor, rows: Tensor, is_diagonal: bool = False) -> Tensor:

@@ -1,9 +1,10 @@
 """Damped linear least squares, min_d |J d + r|^2 + damping |D d|^2, with J seen in row chunks only.
 
-M rows, n unknowns, D^2 = scale (n,). Four ways, chosen by size (`choose`):
+M rows, n unknowns, D^2 = scale (n,). Five ways, chosen by size and damping (`choose`):
 
     cholesky   J^T J + damping D^2; where it is numerically singular, its eigenvectors (eigh), or if it is large, a
                little more damping (shifted)
+    coarse     the same with products in float32, where their rounding errors are far below the damping; J^T r is exact
     qr         R of [J r], then R' of [R; sqrt(damping) D]: the condition number is not squared
     dual       J D^-2 J^T + damping, for more unknowns than rows
     cg         conjugate gradients, preconditioned by the diagonal; J is computed anew for every product, never kept
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from ..kernels.contract import Backend
 from .abort import look_up
-from .factorisations import add_gram_by_rows, cholesky, outer_gram, updated_triangle
+from .factorisations import add_gram_by_rows, cholesky, outer_gram, solved_by_cholesky, updated_triangle
 
 # Some rows: r (m,) and J (m, n), float64.
 Chunk = tuple[Tensor, Tensor]
@@ -31,6 +32,11 @@ LARGEST_EIGEN = 1_000
 _EPS = torch.finfo(torch.float64).eps
 # Below damping = SAFE * eps * n rounding errors of the Gram matrix of n unit columns weigh as much as the damping.
 _SAFE = 16.0
+# Products in float32 take half the time of many unknowns. Rounding errors of the Gram matrix of unit columns are then
+# about 1e-6 (the norm of its error), a hundredth of the least damping.
+_COARSE_UNKNOWNS, _COARSE_DAMPING = 1_000, 1e-4
+# No column of J may be longer or shorter in float32 by more than this part, nor be missing.
+_COARSE_ERROR = 1e-3
 _CG_ITERATIONS = 200
 _CG_TOLERANCE = 1e-3
 
@@ -60,15 +66,17 @@ class Equations(Protocol):
 
 
 def choose(rows: int, unknowns: int, damping: float) -> str:
-    """Which of the four: by the smaller side, and none that factors where both are too large.
+    """Which of the five: by the smaller side, and none that factors where both are too large.
 
     ``damping`` is relative to columns of unit length. Far below 1 the Gram matrix, whose condition number is that of J
-    squared, would blur the step by its rounding errors; then R is worth its price.
+    squared, would blur the step by its rounding errors; then R is worth its price. Near 1 float32 will do.
     """
     if min(rows, unknowns) > LARGEST_FACTORED:
         return "cg"
     if unknowns > rows:
         return "dual"
+    if unknowns >= _COARSE_UNKNOWNS and damping >= _COARSE_DAMPING:
+        return "coarse"
     return "qr" if damping < _SAFE * _EPS * unknowns else "cholesky"
 
 
@@ -83,27 +91,42 @@ def linearise(
             return DualEquations(chunks(), x)
         case "qr":
             return Triangular(chunks(), x)
+        case "coarse":
+            found = NormalEquations(engine, chunks(), x, torch.float32)
+            if found.is_sound:
+                return found
     return NormalEquations(engine, chunks(), x)
 
 
 class NormalEquations:
-    """J^T J, accumulated."""
+    """J^T J, accumulated in float64, with products in ``dtype``; ``is_sound``: float32 holds J well enough."""
 
-    def __init__(self, engine: Backend, chunks: Iterable[Chunk], x: Tensor) -> None:
-        self.name = "cholesky"
+    def __init__(self, engine: Backend, chunks: Iterable[Chunk], x: Tensor, dtype: torch.dtype = torch.float64) -> None:
         n = x.numel()
-        gram = x.new_zeros(n + 1, n + 1)
-        for r, jacobian in chunks:
-            add_gram_by_rows(engine, gram, jacobian, r)
-        self.gradient, self.square = gram[n, :n].clone(), float(gram[n, n])
-        self._gram = gram[:n, :n].tril()  # all that is looked at
-        self.diagonal = self._gram.diagonal().clone()
+        gram, self.is_sound = x.new_zeros(n + 1, n + 1), True
+        if dtype == torch.float64:
+            self.name = "cholesky"
+            for r, jacobian in chunks:
+                add_gram_by_rows(engine, gram, jacobian, r)
+            self.gradient, self.square = gram[n, :n].clone(), float(gram[n, n])
+            self.diagonal = gram.diagonal()[:n].clone()
+        else:
+            self.name, self.square = "coarse", 0.0
+            self.gradient, self.diagonal = torch.zeros_like(x), torch.zeros_like(x)
+            for r, jacobian in chunks:
+                add_gram_by_rows(engine, gram, jacobian.to(dtype), r.to(dtype))
+                self.gradient.addmv_(jacobian.T, r)
+                self.diagonal += torch.linalg.vector_norm(jacobian, dim=0).square()
+                self.square += float(r @ r)
+            off = (gram.diagonal()[:n] - self.diagonal).abs()
+            self.is_sound = bool((off <= _COARSE_ERROR * self.diagonal).all())  # false for NaN
+        self._gram = gram[:n, :n]  # of which the lower triangle is looked at
         self._apply: Callable[[Tensor], Tensor] = torch.zeros_like
 
     def damp(self, damping: float, scale: Tensor) -> None:
         self._root = scale.rsqrt()
         factor, is_definite = cholesky(self._damped(damping))
-        if not is_definite and bool(torch.isfinite(damped := self._damped(damping)).all()):
+        if not is_definite and bool(torch.isfinite(damped := self._damped(damping).tril_()).all()):
             if len(damped) <= LARGEST_EIGEN:
                 self.name = "eigh"
                 self._apply = partial(by_eigenvectors, *torch.linalg.eigh(damped))
@@ -112,7 +135,7 @@ class NormalEquations:
             while not is_definite:
                 factor, is_definite = cholesky(self._damped(damping + shift))
                 shift *= 10
-        self._apply = partial(_by_cholesky, factor)
+        self._apply = partial(solved_by_cholesky, factor)
 
     def _damped(self, damping: float) -> Tensor:
         """With columns of unit length: what Cholesky then loses depends on the problem, not on units."""
@@ -126,10 +149,6 @@ class NormalEquations:
 
     def solve(self, right: Tensor) -> Tensor:
         return self._apply(right * self._root) * self._root
-
-
-def _by_cholesky(factor: Tensor, right: Tensor) -> Tensor:
-    return torch.cholesky_solve(right[:, None], factor)[:, 0]
 
 
 def by_eigenvectors(values: Tensor, vectors: Tensor, right: Tensor) -> Tensor:
@@ -164,7 +183,7 @@ class Triangular:
 
     def solve(self, right: Tensor) -> Tensor:
         n = len(right)
-        return torch.cholesky_solve(right[:, None], self._factor[:n, :n], upper=True)[:, 0]
+        return solved_by_cholesky(self._factor[:n, :n].T, right)
 
 
 class DualEquations:
@@ -188,12 +207,12 @@ class DualEquations:
         self._factor = cholesky(kernel)[0]
 
     def step(self) -> Tensor:
-        dual = torch.cholesky_solve(self._residual[:, None], self._factor)[:, 0]
+        dual = solved_by_cholesky(self._factor, self._residual)
         return -(self._scaled.T @ dual) * self._root
 
     def solve(self, right: Tensor) -> Tensor:
         scaled = right * self._root
-        dual = torch.cholesky_solve((self._scaled @ scaled)[:, None], self._factor)[:, 0]
+        dual = solved_by_cholesky(self._factor, self._scaled @ scaled)
         return (scaled - self._scaled.T @ dual) / self._damping * self._root
 
 

@@ -149,11 +149,13 @@ class Optimizer(ABC):
 class Run(ABC):
     """A training under way, from `Optimizer.start`.
 
-    ``solver``: how equations were solved, if any were.
+    ``solver``: how equations were solved, if any were; ``seconds_by_part``: where the time of the steps went,
+    if that is known.
     """
 
     task: Task
     solver: str | None = None
+    seconds_by_part: Mapping[str, float] = {}
 
     @property
     @abstractmethod

@@ -19,6 +19,7 @@ from ..kernels.language.torch_program import slopes, undefined
 from ..kernels.network.plan import Plan
 from .abort import look_up
 from .least_squares import Chunk
+from .parts import part
 
 # Numbers of the Jacobian alive at once: 64 MB in float64.
 _CHUNK_NUMBERS = 1 << 23
@@ -53,8 +54,9 @@ class Residuals:
         step = self._points_at_once(term)
         for start in range(0, term.n_points, step):
             look_up()
-            part = term.part(slice(start, start + step))
-            parts.append(self._engine.residuals(self._plan, theta, coefficients, part))
+            some = term.part(slice(start, start + step))
+            with part("residuals"):
+                parts.append(self._engine.residuals(self._plan, theta, coefficients, some))
         return torch.cat(parts) if term.quadrature is None else torch.stack(parts).sum(0)
 
     def undefined(self, term: Term, x: Tensor) -> str | None:
@@ -115,8 +117,9 @@ class Residuals:
             for first in range(0, term.n_points, step):
                 look_up()
                 rows = slice(first, first + step)
-                part, s_part = term.part(rows), s_term[rows] if term.quadrature is None else s_term
-                found = self._engine.residuals_backward(self._plan, theta, coefficients, part, s_part)
+                some, s_some = term.part(rows), s_term[rows] if term.quadrature is None else s_term
+                with part("residuals"):
+                    found = self._engine.residuals_backward(self._plan, theta, coefficients, some, s_some)
                 theta_bar += found.theta
                 coefficients_bar += found.coefficients
         return torch.cat([theta_bar, coefficients_bar])
@@ -136,19 +139,19 @@ class Residuals:
 
     def _parts(self, i: int, x: Tensor) -> Iterator[Chunk]:
         term = self.terms[i]
-        theta, coefficients = self._split(x)
+        theta, coefficients = (own.to(self._precision) for own in self._split(x))
         step = max(1, _CHUNK_NUMBERS // (x.numel() * term.program.n_residuals))
         step = min(step, self._points_at_once(term))
         for start in range(0, term.n_points, step):
             look_up()
-            part = term.part(slice(start, start + step))
-            r, jacobian = self._engine.residual_jacobian(
-                self._plan, theta.to(self._precision), coefficients.to(self._precision), self._rounded(part)
-            )
+            some = term.part(slice(start, start + step))
+            with part("Jacobian"):
+                r, jacobian = self._engine.residual_jacobian(self._plan, theta, coefficients, self._rounded(some))
+                jacobian = jacobian.flatten(0, 1).double()
             if self._precision != torch.float64:
                 # Only J is rounded: r decides which steps are taken, and how small the loss becomes.
-                r = self.of_term(part, x)
-            yield r.flatten(), jacobian.flatten(0, 1).double()
+                r = self.of_term(some, x)
+            yield r.flatten(), jacobian
 
     def _points_at_once(self, term: Term) -> int:
         work = self._multiplications * len(term.program.channels) * term.program.n_sites

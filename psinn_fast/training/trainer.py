@@ -272,7 +272,7 @@ class Trainer:
     def _ending(self, run: Run, ended: str, stopped_by: str, loss: float) -> Ending:
         return Ending(
             ended, stopped_by, self._before + run.step, self._clock, loss, run.solver, at_work(self.engine),
-            self._products.coarsest(run.step),
+            self._products.coarsest(run.step), dict(run.seconds_by_part),
         )  # fmt: skip
 
     def _look(self, run: Run) -> None:

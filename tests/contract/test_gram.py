@@ -52,6 +52,23 @@ def test_float32_is_as_accurate_as_torch(backend: Backend) -> None:
     assert (gram.tril() - exact).norm() <= 2 * plain
 
 
+def test_float32_products_are_summed_in_float64(backend: Backend) -> None:
+    """Of more unknowns than make a large matrix, too, and added to what is there."""
+    for rows, n, most in ((4_000, 30, 6e-9), (259, 1_501, 2e-8)):
+        jacobian, r, _ = operands(rows, n, torch.float32)
+        before = torch.full((n + 1, n + 1), 1e6, dtype=torch.float64)
+        gram = before.clone()
+        backend.add_gram(gram, jacobian, r)
+        exact = expected(jacobian, r, before)
+        lengths = (exact - before.tril()).diagonal().sqrt()
+        off = ((gram.tril() - exact) / lengths / lengths[:, None]).norm()
+        assert off <= most * (n + 1)
+    with pytest.raises(InputError, match=r"r: expected torch\.float32 like jacobian"):
+        backend.add_gram(gram, jacobian, r.double())
+    with pytest.raises(InputError, match=r"gram: expected torch\.float64 like jacobian"):
+        backend.add_gram(gram.float(), jacobian.double(), r.double())
+
+
 def test_chunks_add_up_and_threads_do_not_matter(backend: Backend) -> None:
     jacobian, r, _ = operands(1_000, 90)
     results = []

@@ -304,7 +304,7 @@ constexpr Index GRAM_WORK_PER_THREAD = 500000;
 // A kind of work beside those of `Mode`.
 constexpr int GRAM = 100;
 
-template <class T>
+template <class T, class Sum>
 void gram(Isa isa, int threads, Address jacobian, Address r, Index rows, Index n, Address out) {
   py::gil_scoped_release release;
   const Engine<T>& use = engine<T>(isa);
@@ -318,8 +318,12 @@ void gram(Isa isa, int threads, Address jacobian, Address r, Index rows, Index n
   const auto started = std::chrono::steady_clock::now();
   share(static_cast<int>(taken), [&](int thread) {
     const Index first = blocks * thread / taken, last = blocks * (thread + 1) / taken;
-    use.gram(at<const T>(jacobian), at<const T>(r), rows, n, at<T>(out), first, last,
-             memory[static_cast<std::size_t>(thread)].template as<void>());
+    void* own = memory[static_cast<std::size_t>(thread)].template as<void>();
+    const T *j = at<const T>(jacobian), *residuals = at<const T>(r);
+    if constexpr (std::is_same_v<Sum, T>)
+      use.gram(j, residuals, rows, n, at<Sum>(out), first, last, own);
+    else
+      use.double_gram(j, residuals, rows, n, at<Sum>(out), first, last, own);
   });
   crew->took(static_cast<int>(taken), std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count(), work);
 }
@@ -350,7 +354,7 @@ void define(py::module_& module, const std::string& suffix) {
   module.def(("jets" + suffix).c_str(), &jets<T>);
   module.def(("jets_backward" + suffix).c_str(), &jets_backward<T>);
   module.def(("jacobian" + suffix).c_str(), &jacobian<T>);
-  module.def(("gram" + suffix).c_str(), &gram<T>);
+  module.def(("gram" + suffix).c_str(), &gram<T, T>);
   module.def(("peak" + suffix).c_str(), &peak<T>);
   module.def(("tanh" + suffix).c_str(), &tanh_of<T>);
 }
@@ -362,6 +366,7 @@ PYBIND11_MODULE(_native, module) {
   py::enum_<Isa>(module, "Isa");
   py::class_<Model>(module, "Model").def(py::init(&make_model));
   py::class_<RulesOf, std::shared_ptr<RulesOf>>(module, "Rules").def(py::init(&make_rules));
+  module.def("gram_float32_in_float64", &gram<float, double>);
   py::class_<ProgramOf>(module, "Program").def(py::init(&make_program));
   py::class_<Penalty>(module, "Penalty").def(py::init([](int kind, double strength, const std::vector<std::array<Index, 4>>& parts) {
     Penalty penalty;

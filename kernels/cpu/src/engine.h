@@ -220,10 +220,12 @@ struct Engine {
   void (*run)(const Network<T>&, const Term<T>&, const T* packed, const T* w, Index first, Index last, void* workspace,
               const Output<T>&, const Sums&, bool begin_step, bool end_step);
   void (*tanh)(const T* x, T* y, Index n);
-  // See gram.h; blocks of n columns and r, and the bytes that a thread needs for them.
+  // See gram.h; blocks of n columns and r, and the bytes that a thread needs for them. The sums are T or double.
   Index (*gram_blocks)(Index n);
   Index (*gram_workspace)(Index n);
   void (*gram)(const T* jacobian, const T* r, Index rows, Index n, T* out, Index first, Index last, void* workspace);
+  void (*double_gram)(const T* jacobian, const T* r, Index rows, Index n, double* out, Index first, Index last,
+                      void* workspace);
   // Multiply-adds per second of one core, the best of a short loop.
   double (*peak)(double seconds);
 };

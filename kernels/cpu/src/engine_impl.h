@@ -68,7 +68,8 @@ double peak(double seconds) {
 
 template <class T>
 constexpr psinn::Engine<T> table() {
-  return {LANES<T>, tile_points<T>, workspace<T>, run<T>, tanh_of<T>, gram_blocks<T>, gram_workspace<T>, gram<T>, peak<T>};
+  return {LANES<T>,       tile_points<T>,    workspace<T>, run<T>,          tanh_of<T>,
+          gram_blocks<T>, gram_workspace<T>, gram<T, T>,   gram<T, double>, peak<T>};
 }
 
 #define PSINN_JOIN(a, b) a##b

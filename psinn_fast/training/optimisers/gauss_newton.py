@@ -18,6 +18,7 @@ from ..abort import Aborted, abortable
 from ..checkpoint import Expectations
 from ..doubts import ALLOWED, between_points, loose, times_larger, undetermined
 from ..identity import options_of
+from ..parts import Spent
 from ..protocol import Doubts, Failure, Moment, Optimizer, Run, Task, other_weights
 from ..weighting import FixedWeights, TraceBalance, Weighting
 from .gauss_newton_settings import GaussNewtonSettings
@@ -122,7 +123,7 @@ class GaussNewtonRun(Run):
         self._is_compared = not self._others
         self._march = March(problem, net, options, engine, task.unseen, self._run.x)
         self._reason: str | None = None
-        self._last: Watched | None = None
+        self._spent = Spent()
 
     @property
     def step(self) -> int:
@@ -144,10 +145,14 @@ class GaussNewtonRun(Run):
     def solver(self) -> str | None:  # type: ignore[override]  # mypy wants it to be settable, which nothing needs
         return ", ".join(self._run.solvers) or None
 
+    @property
+    def seconds_by_part(self) -> Mapping[str, float]:  # type: ignore[override]  # as for the solver
+        return self._spent.seconds
+
     def advance(self, until: int, is_logged: bool) -> Moment:
         run, (tensors, numbers), windows, reason = self._run, self._run.saved(), vars(self._march).copy(), self._reason
         try:
-            with abortable(self.task.is_interrupted):
+            with abortable(self.task.is_interrupted), self._spent.counting():
                 return self._advanced(is_logged)
         except Aborted:  # half done: run and march are what they were before it
             self._run, self._reason = run, reason
@@ -232,19 +237,20 @@ class GaussNewtonRun(Run):
 
     def saved(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         (tensors, numbers), (march_tensors, march_numbers) = self._run.saved(), self._march.saved()
-        return {**tensors, **march_tensors}, {**numbers, **march_numbers, "compared": self._is_compared}
+        own = {"compared": self._is_compared, "spent": dict(self._spent.seconds)}
+        return {**tensors, **march_tensors}, {**numbers, **march_numbers, **own}
 
     def expected(self, numbers: Mapping[str, Any]) -> Expectations:
         run, march = self._run, self._march
         return Expectations(
             {**run.expected_tensors, **march.expected_tensors},
-            {**run.expected_numbers, **march.expected_numbers, "compared": entries.boolean},
+            {**run.expected_numbers, **march.expected_numbers, "compared": entries.boolean, "spent": entries.amounts},
         )
 
     def restore(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
         self._run = self._march.restore(tensors, numbers, self._run)
         self._run.restore(tensors, numbers)
-        self._is_compared = numbers["compared"]
+        self._is_compared, self._spent.seconds = numbers["compared"], dict(numbers["spent"])
 
 
 def _returned(run: Marquardt, last: Watched, step: int) -> tuple[str, ...]:

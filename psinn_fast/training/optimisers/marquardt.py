@@ -24,6 +24,7 @@ from ...storage import entries
 from ..checkpoint import Expected
 from ..doubts import NEGLIGIBLE
 from ..least_squares import Equations, linearise
+from ..parts import part
 from ..points.held_out import WATCHED, HeldOut
 from ..points.point_orbits import one_point_per_orbit
 from ..points.sampling import MOST_REFINED, Sampler
@@ -32,8 +33,10 @@ from ..residuals import Residuals
 from ..weighting import balanced, weight_column
 from .gauss_newton_settings import GaussNewtonSettings
 
-# "auto" draws this many points per unknown, but not fewer than that.
+# "auto" draws this many points per unknown, but not fewer than that; of many unknowns fewer, so that J^T J costs no
+# more multiply-adds than these, down to the smaller number per unknown.
 _POINTS_PER_UNKNOWN, _FEWEST_POINTS = 3, 1_000
+_AFFORDABLE, _LEAST_PER_UNKNOWN = 3.5e10, 0.75
 # After so many refusals in a row the damping has grown by more than float64 holds: there is no descent.
 _MOST_TRIALS = 40
 _LARGEST_DAMPING = 1e30
@@ -62,6 +65,12 @@ class Watched:
     loss: float
 
 
+def automatic_points(unknowns: int) -> int:
+    """How many points a step sees inside, and half as many on the boundary, for networks of so many unknowns."""
+    affordable = _AFFORDABLE / (0.75 * max(unknowns, 1) ** 3)
+    return max(_FEWEST_POINTS, int(unknowns * min(_POINTS_PER_UNKNOWN, max(_LEAST_PER_UNKNOWN, affordable))))
+
+
 class Marquardt:
     """After step ``step``, ``x`` = (theta, z) has residuals ``r``; ``good``: x and step of the last good J.
 
@@ -83,7 +92,7 @@ class Marquardt:
         self.problem = problem
         z = torch.tensor(problem.unknowns.start(starts, guessed=True), dtype=torch.float64, device=device)
         self.x = torch.cat([net.theta.detach().double(), z])
-        points: int | None = max(_FEWEST_POINTS, _POINTS_PER_UNKNOWN * self.x.numel())
+        points: int | None = automatic_points(self.x.numel())
         if options.points != "auto":
             points = options.points if isinstance(options.points, int) else None
         # With unknown coefficients the equation is weighed against measurements: its mean must not be biased.
@@ -149,9 +158,11 @@ class Marquardt:
         is_time = self._is_time_to_draw()
         hidden = self.watch() if is_time or self.step % _WATCH == 0 else 0.0
         if is_time or hidden > _URGENT * self.first_loss:
-            self._draw(hidden)
+            with part("points"):
+                self._draw(hidden)
         residuals = self.residuals
-        equations = linearise(self._engine, lambda: residuals.chunks(self.x), residuals.rows, self.x, self.damping)
+        with part("solution"):
+            equations = linearise(self._engine, lambda: residuals.chunks(self.x), residuals.rows, self.x, self.damping)
         if not math.isfinite(equations.square) or not bool(torch.isfinite(equations.diagonal).all()):
             raise Failure(self._failed_term(), self.step)
         self.good = self.x.clone(), self.step
@@ -170,10 +181,11 @@ class Marquardt:
         self._scale = torch.maximum(self._scale, equations.diagonal)
         scale = self._scale.clamp_min(_SCALE_FLOOR * float(self._scale.max()))
         for _ in range(_MOST_TRIALS):
-            equations.damp(self.damping, scale)
+            with part("solution"):
+                equations.damp(self.damping, scale)
+                d = equations.step()
             if equations.name not in self.solvers:
                 self.solvers.append(equations.name)
-            d = equations.step()
             size = float((d.square() * scale).sum().sqrt())
             if size <= options.tuning.step_tolerance * float((self.x.square() * scale).sum().sqrt()):
                 return "step"
@@ -351,7 +363,9 @@ class Marquardt:
             return self.x + d
         ahead, behind = (self.residuals.vector(self.x + h * d) for h in (_PROBE, -_PROBE))
         curvature = (ahead - 2 * self.r + behind) / _PROBE**2
-        a = -equations.solve(self.residuals.pull_back(self.x, curvature))
+        pulled_back = self.residuals.pull_back(self.x, curvature)
+        with part("solution"):
+            a = -equations.solve(pulled_back)
         if not float((a.square() * scale).sum().sqrt()) <= _CURVED * size:
             return None
         return self.x + d + a / 2

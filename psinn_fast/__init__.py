@@ -35,8 +35,10 @@ from .kernels.network.symbols import SymbolLayer
 from .language.calculus import div, grad, lap
 from .networks.accelerate import Acceleration, accelerate, restore
 from .networks.activations import Sine
+from .networks.ansatz import Ansatz
 from .networks.derivatives import Derivatives, derivatives
 from .networks.direct_sum import direct_sum
+from .networks.embedding import Embedding
 from .networks.equivariant import layer_from_group
 from .networks.groups import SignedPermutation, Symmetry, structure_from_group
 from .networks.layered import LayeredMLP, by_layers
@@ -105,6 +107,7 @@ __all__ = [
     "PDE",
     "Acceleration",
     "Adam",
+    "Ansatz",
     "Backend",
     "BackendLimit",
     "BackendUnavailable",
@@ -126,6 +129,7 @@ __all__ = [
     "DivergedError",
     "Domain",
     "Ellipse",
+    "Embedding",
     "Ending",
     "FitResult",
     "FixedWeights",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,11 +13,14 @@ from .kernels import checks, get_backend
 from .kernels.contract.precision import IEEE, check_precision
 from .kernels.errors import InputError, short
 from .kernels.language.activations import activation_of
+from .networks.ansatz import Ansatz
+from .networks.embedding import Embedding
 from .networks.groups import structure_from_group
 from .networks.mlp import MLP, PsiMLP
 from .networks.structure import Structure, check_layer_sizes
 from .problem.problem import Problem
 from .problems import as_problem
+from .scaling.known_ends import check_factor, check_periods
 from .scaling.natural_scales import natural_scales
 from .scaling.natural_units import check_scaling, in_natural_units, scaled
 from .training.first_weights import start_where_finite
@@ -42,6 +45,9 @@ class Network:
         device: where the network is trained: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
         activation: "tanh", "sin", "silu", "gelu" or "softplus"; None is tanh, or the structure's.
         precision: of products in float32, as for `PsiMLP`: the network's, and of training where `Options` say nothing.
+        embedding: what the first layer acts on instead of the coordinates; ``layers`` begin with the coordinates all
+            the same, those of a ``structure`` with its features.
+        ansatz: by which conditions hold exactly.
 
     Raises:
         InputError: options that are out of range, or have no effect beside the others.
@@ -55,6 +61,8 @@ class Network:
     device: torch.device | str = "cpu"
     precision: str = IEEE
     activation: str | None = None
+    embedding: Embedding | None = None
+    ansatz: Ansatz | None = None
 
     def __post_init__(self) -> None:
         checks.choice("method", self.method, METHODS)
@@ -74,6 +82,27 @@ class Network:
             object.__setattr__(self, name, value)
         if self.structure is not None and not isinstance(self.structure, Structure):
             raise InputError(f"structure: expected a Structure, got {short(self.structure)}")
+        for what, kind in (("embedding", Embedding), ("ansatz", Ansatz)):
+            if (own := getattr(self, what)) is not None and not isinstance(own, kind):
+                raise InputError(f"{what}: expected a pf.{kind.__name__}, got {short(own)}")
+        if self.embedding is not None and self.method == "pinn-post":
+            raise InputError("embedding: method 'pinn-post' sums a network of the coordinates over their symmetries")
+
+    def with_ends(self, structure: Structure, problem: Problem) -> Structure:
+        """A structure with the embedding and the ansatz; those that it has of its own stay where none is given.
+
+        Raises:
+            InputError: they do not fit the problem, or the structure.
+        """
+        if self.embedding is not None:
+            embedding = self.embedding.closed_form(problem.pde.coords)
+            check_periods(self.embedding.periods, problem)
+            structure = replace(structure, embedding=embedding)
+        if self.ansatz is not None:
+            ansatz = self.ansatz.closed_form(problem.pde.coords, problem.pde.fields)
+            check_factor(ansatz, problem)
+            structure = replace(structure, ansatz=ansatz)
+        return structure
 
     def check(self, problem: Problem) -> None:
         """
@@ -84,7 +113,7 @@ class Network:
             used = problem.recipe.structure if self.structure is None else self.structure
             if used is None:
                 raise InputError(f"structure: problem {problem.name!r} has no published one; give one, or run discover")
-            _check_ends("structure", (used.n_inputs, used.n_outputs), problem)
+            _check_ends("structure", (self.with_ends(used, problem).n_inputs, used.n_outputs), problem)
             return
         sizes = problem.default_layers if self.layers is None else self.layers
         _check_ends("layers", (sizes[0], sizes[-1]), problem)
@@ -141,7 +170,8 @@ def build_network(
     check_scaling(scaling)
     sizes = tuple(chosen.layers or problem.default_layers)
     if chosen.method == "pinn":
-        structure = Structure.dense(sizes)
+        first = sizes[0] if chosen.embedding is None else chosen.embedding.closed_form(problem.pde.coords).n_outputs
+        structure = Structure.dense((first, *sizes[1:]))
     elif chosen.method == "pinn-post":
         # N and its mirror images side by side, summed with their signs: itself a structure.
         structure = structure_from_group(
@@ -151,6 +181,7 @@ def build_network(
         given = chosen.structure or problem.recipe.structure
         assert given is not None
         structure = given.with_width(chosen.width or default_width(problem, given, by_newton))
+    structure = chosen.with_ends(structure, problem)
     if chosen.activation is not None:
         structure = structure.with_activation(chosen.activation)
     structure, start = scaled(structure, problem) if scaling else (structure, ())

@@ -22,11 +22,12 @@ from ..labels import labelled
 from ..language.channels import ChannelSet
 from ..language.regularizer import Regularizer
 from ..network.plan import Plan
-from ..reference.differentiable import differentiable_jets
+from ..reference.differentiable import differentiable_jets, point_gradient
 from ..reference.gram import add_gram
 from ..reference.jacobian import residual_jacobian
 from . import adam
 from .adam import AdamState
+from .ansatzes import with_ansatz, without_ansatz
 from .checks import check_gram, check_jets, check_like, check_loss, check_size, check_terms
 from .evaluation import Evaluation
 from .integrals import (
@@ -69,6 +70,11 @@ class Backend(ABC):
         deepest: the most layers that a network may have.
         most_channels: the most channels that a residual may read.
         activations: names of those that it computes (language/activations.py).
+        most_inputs: the most coordinates that points may have.
+        takes_embeddings: whether the first layer may act on functions of the coordinates (`Plan.embedding`).
+
+    No method with an underscore is given plans with an ansatz: terms and jets are those of the network itself then.
+    None is asked for gradients of points (``need_x``) that reach the network by an embedding.
     """
 
     name: str
@@ -78,6 +84,8 @@ class Backend(ABC):
     deepest: int | None = None
     most_channels: int | None = None
     activations: tuple[str, ...] = ("tanh",)
+    most_inputs: int = 4
+    takes_embeddings: bool = False
 
     def __init_subclass__(cls, is_checked: bool = True) -> None:
         if is_checked:
@@ -119,6 +127,11 @@ class Backend(ABC):
         if plan.activation not in self.activations:
             has = ", ".join(self.activations)
             return f"plan: backend {self.name!r} has the activation {has}, not {plan.activation!r}; {otherwise}"
+        if plan.embedding is not None and not self.takes_embeddings:
+            return f"plan: backend {self.name!r} takes coordinates, not embeddings of them; {otherwise}"
+        if plan.d_in > self.most_inputs:
+            most = self.most_inputs
+            return f"plan: backend {self.name!r} takes up to {most} coordinates, got {plan.d_in}; {otherwise}"
         if self.widest is not None and plan.widest > self.widest:
             return f"plan: backend {self.name!r} takes layers up to {self.widest} wide, got {plan.widest}; {otherwise}"
         if self.deepest is not None and len(plan.layers) > self.deepest:
@@ -133,7 +146,7 @@ class Backend(ABC):
     def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         """Value and derivatives of all outputs: x (N, d) -> (N, C, F), channels in the set's order."""
         check_request(self, plan, theta, x, channels)
-        return self._jets(plan, theta, x, channels)
+        return with_ansatz(plan, x, channels, self._jets(plan.bare, theta, x, channels))
 
     @labelled
     @torch.no_grad()
@@ -147,7 +160,11 @@ class Backend(ABC):
         check_jets(plan, theta, x, channels)
         check_like("grad", grad, theta, (x.shape[0], len(channels), plan.d_out))
         self._check_limits(plan, (channels,), theta)
-        return self._jets_backward(plan, theta, x, channels, grad, need_x)
+        if plan.is_network:
+            return self._jets_backward(plan, theta, x, channels, grad, need_x)
+        inner = grad if plan.ansatz is None else plan.ansatz.pulled_back(x, channels, grad)
+        theta_bar, _ = self._jets_backward(plan.bare, theta, x, channels, inner, False)
+        return theta_bar, point_gradient(plan, theta, x, channels, grad) if need_x else None
 
     @labelled
     def differentiable_jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
@@ -175,6 +192,7 @@ class Backend(ABC):
         """
         check_loss(plan, theta, coefficients, terms, weights, regularizer)
         self._check_limits(plan, (term.program.channels for term in terms), theta)
+        plan, terms = without_ansatz(plan, terms)
         if has_integrals(terms):
             return integral_loss(self, plan, theta, coefficients, terms, weights, regularizer)
         return self._loss_and_gradient(plan, theta, coefficients, terms, weights, regularizer)
@@ -187,6 +205,7 @@ class Backend(ABC):
         """Each term by itself: losses (T,) and their gradients (T, P + K), theta's part first; unweighted."""
         check_terms(plan, theta, coefficients, terms)
         self._check_limits(plan, (term.program.channels for term in terms), theta)
+        plan, terms = without_ansatz(plan, terms)
         if has_integrals(terms):
             return integral_gradients(self, plan, theta, coefficients, terms)
         return self._term_gradients(plan, theta, coefficients, terms)
@@ -211,6 +230,7 @@ class Backend(ABC):
             raise InputError(f"steps: expected a number >= 0, got {steps}")
         state.check()
         self._check_limits(plan, (term.program.channels for term in terms), state.theta)
+        plan, terms = without_ansatz(plan, terms)
         if has_integrals(terms):
             loss = partial(integral_loss, self, plan, terms=terms, weights=weights, regularizer=regularizer)
             return adam.train(state, loss, len(terms), steps)
@@ -222,6 +242,7 @@ class Backend(ABC):
         """r (n_rows, m) of the term: at its N points, or their sum by quadrature; unweighted."""
         check_terms(plan, theta, coefficients, [term])
         self._check_limits(plan, (term.program.channels,), theta)
+        plan, (term,) = without_ansatz(plan, [term])
         if term.quadrature is not None:
             return integral_residuals(self, plan, theta, coefficients, term)
         return self._residuals(plan, theta, coefficients, term)
@@ -242,9 +263,16 @@ class Backend(ABC):
         check_terms(plan, theta, coefficients, [term])
         check_like("s", s, theta, (term.n_rows, term.program.n_residuals))
         self._check_limits(plan, (term.program.channels,), theta)
+        by_points = None
+        if need_x and not plan.is_network:
+            by_points = self._point_gradient(plan, theta, coefficients, term, s)
+        plan, (term,) = without_ansatz(plan, [term])
+        need_x = need_x and by_points is None
         if term.quadrature is not None:
-            return integral_backward(self, plan, theta, coefficients, term, s, need_x, need_r)
-        return self._residuals_backward(plan, theta, coefficients, term, s, need_x, need_r)
+            found = integral_backward(self, plan, theta, coefficients, term, s, need_x, need_r)
+        else:
+            found = self._residuals_backward(plan, theta, coefficients, term, s, need_x, need_r)
+        return found if by_points is None else found._replace(points=by_points)
 
     @labelled
     @torch.no_grad()
@@ -261,9 +289,10 @@ class Backend(ABC):
         check_size(n, n * shape[0] * shape[1], theta)
         if n == 0:
             return theta.new_empty(0, shape[0]), theta.new_empty(0, *shape)
+        plan, (term,) = without_ansatz(plan, [term.part(rows)])
         if term.quadrature is not None:
-            return integral_jacobian(self, plan, theta, coefficients, term.part(rows))
-        return self._residual_jacobian(plan, theta, coefficients, term.part(rows))
+            return integral_jacobian(self, plan, theta, coefficients, term)
+        return self._residual_jacobian(plan, theta, coefficients, term)
 
     @labelled
     @torch.no_grad()
@@ -354,6 +383,19 @@ class Backend(ABC):
     def _add_gram(self, gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
         """`add_gram`. By default the reference's, in torch."""
         add_gram(gram, jacobian, r)
+
+    def _point_gradient(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor) -> Tensor:
+        """`PulledBack.points` of a plan with an ansatz or an embedding."""
+        jets = self.jets(plan, theta, term.points.flatten(0, 1), term.program.channels)
+        by_site = jets.view(term.points.shape[0], term.n_points, *jets.shape[1:]).transpose(1, 2)
+        at = Evaluation(term.program, by_site, term.points, term.columns, coefficients)
+        if term.quadrature is not None:
+            s = term.quadrature[:, None] * s
+        jets_bar = torch.zeros_like(by_site)
+        at.pull_back(list(s.unbind(1)), jets_bar)
+        grad = jets_bar.transpose(1, 2).flatten(0, 1)
+        found = point_gradient(plan, theta, term.points.flatten(0, 1), term.program.channels, grad)
+        return found.view(term.points.shape)
 
     def _evaluation(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> Evaluation:
         """The term's program at its points, with jets by `_jets`."""

@@ -14,12 +14,14 @@ from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, PulledBack, Term, TrainReport
 from ..contract.precision import IEEE
 from ..language.activations import ACTIVATIONS
-from ..language.channels import ChannelSet
+from ..language.channels import MAX_INPUTS, ChannelSet
+from ..language.closed_form import ClosedForm
 from ..language.regularizer import Regularizer
 from ..memory import readable
 from ..network.plan import Plan
+from ..reference.differentiable import point_gradient
 from .extension import chosen_instruction_set, loaded, why_not
-from .packing import packed_channels, packed_penalty, packed_plan, packed_program
+from .packing import is_embedded, packed_channels, packed_penalty, packed_plan, packed_program
 
 # Steps without a look at Ctrl-C.
 SLICE_SECONDS = 0.2
@@ -40,6 +42,8 @@ class CpuBackend(Backend, is_checked=False):
     # What the arrays in src/engine.h and src/tile.h hold; a width beyond this is a slip.
     widest, deepest, most_channels = 4096, 64, 85
     activations = tuple(ACTIVATIONS)
+    most_inputs = MAX_INPUTS
+    takes_embeddings = True
 
     def __init__(self, isa: str | None = None) -> None:
         self._isa = isa
@@ -55,7 +59,9 @@ class CpuBackend(Backend, is_checked=False):
         theta, x = readable(theta), readable(x)
         out = theta.new_empty(x.shape[0], len(channels), plan.d_out)
         if x.shape[0]:
-            engine("jets", packed_channels(channels), theta.data_ptr(), x.data_ptr(), x.shape[0], out.data_ptr())
+            points, keep = _points(plan, x[None], channels)
+            engine("jets", packed_channels(channels), theta.data_ptr(), points, out.data_ptr())
+            del keep
         return out
 
     def _jets_backward(
@@ -63,13 +69,16 @@ class CpuBackend(Backend, is_checked=False):
     ) -> tuple[Tensor, Tensor | None]:
         engine = self._engine(theta, plan)
         theta, x, grad = readable(theta), readable(x), readable(grad)
-        theta_bar = torch.zeros_like(theta)
-        x_bar = torch.zeros_like(x) if need_x else None
+        theta_bar, x_bar = torch.zeros_like(theta), None
+        if need_x:
+            x_bar = point_gradient(plan, theta, x, channels, grad) if is_embedded(plan) else torch.zeros_like(x)
         if x.shape[0]:
+            points, keep = _points(plan, x[None], channels)
             engine(
-                "jets_backward", packed_channels(channels), theta.data_ptr(), x.data_ptr(), x.shape[0],
-                grad.data_ptr(), theta_bar.data_ptr(), 0 if x_bar is None else x_bar.data_ptr(),
+                "jets_backward", packed_channels(channels), theta.data_ptr(), points, grad.data_ptr(),
+                theta_bar.data_ptr(), 0 if x_bar is None or is_embedded(plan) else x_bar.data_ptr(),
             )  # fmt: skip
+            del keep
         return theta_bar, x_bar
 
     def _loss_and_gradient(
@@ -83,7 +92,7 @@ class CpuBackend(Backend, is_checked=False):
     ) -> LossAndGradient:
         engine = self._engine(theta, plan)
         theta, coefficients = readable(theta), readable(coefficients)
-        native_terms, keep = _terms(terms, weights)
+        native_terms, keep = _terms(plan, terms, weights)
         losses, penalty = theta.new_empty(len(terms)), theta.new_empty(())
         theta_bar, coefficients_bar = torch.empty_like(theta), torch.empty_like(coefficients)
         engine(
@@ -107,7 +116,7 @@ class CpuBackend(Backend, is_checked=False):
         losses = state.theta.new_empty(steps, len(terms) + 1)
         if steps == 0:
             return TrainReport(losses, None)
-        native_terms, keep = _terms(terms, weights)
+        native_terms, keep = _terms(plan, terms, weights)
         penalty = packed_penalty(regularizer, plan)
         is_first = state.good is None
         if is_first:
@@ -137,9 +146,11 @@ class CpuBackend(Backend, is_checked=False):
     def _residuals_backward(
         self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor, need_x: bool, need_r: bool
     ) -> PulledBack:
+        if need_x and is_embedded(plan):
+            return super()._residuals_backward(plan, theta, coefficients, term, s, need_x, need_r)
         engine = self._engine(theta, plan)
         theta, coefficients, s = readable(theta), readable(coefficients), readable(s)
-        (native_term,), keep = _terms([term], theta.new_ones(1))
+        (native_term,), keep = _terms(plan, [term], theta.new_ones(1))
         theta_bar, coefficients_bar = torch.empty_like(theta), torch.empty_like(coefficients)
         x_bar = torch.empty_like(term.points, memory_format=torch.contiguous_format) if need_x else None
         r = theta.new_empty(term.n_points, term.program.n_residuals) if need_r else None
@@ -154,15 +165,15 @@ class CpuBackend(Backend, is_checked=False):
     def _residual_jacobian(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> tuple[Tensor, Tensor]:
         engine = self._engine(theta, plan)
         theta, coefficients = readable(theta), readable(coefficients)
-        points, columns = readable(term.points), readable(term.columns)
-        n, m = points.shape[1], term.program.n_residuals
+        columns, n, m = readable(term.columns), term.n_points, term.program.n_residuals
+        points, keep = _points(plan, term.points, term.program.channels)
         residuals = theta.new_empty(n, m)
         jacobian = theta.new_empty(n, m, plan.n_parameters + coefficients.numel())
         engine(
             "jacobian", packed_program(term.program), theta.data_ptr(), coefficients.data_ptr(),
-            coefficients.numel(), points.data_ptr(), n, columns.data_ptr(), residuals.data_ptr(),
-            jacobian.data_ptr(),
+            coefficients.numel(), points, columns.data_ptr(), residuals.data_ptr(), jacobian.data_ptr(),
         )  # fmt: skip
+        del keep
         return residuals, jacobian
 
     def _add_gram(self, gram: Tensor, jacobian: Tensor, r: Tensor) -> None:
@@ -209,12 +220,29 @@ class _in_place:
                 torch.autograd.graph.increment_version(tensor)
 
 
-def _terms(terms: Sequence[Term], weights: Tensor) -> tuple[list[tuple[Any, int, int, int, float]], list[Tensor]]:
+# Addresses of coordinates and features, and how many points there are.
+_Points = tuple[int, int, int]
+
+
+def _terms(
+    plan: Plan, terms: Sequence[Term], weights: Tensor
+) -> tuple[list[tuple[Any, _Points, int, float]], list[Tensor]]:
     """The terms for the extension, and the tensors that must live as long as it runs."""
     result, keep = [], []
     for term, weight in zip(terms, weights.tolist(), strict=True):
-        points, columns = readable(term.points), readable(term.columns)
-        keep += [points, columns]
-        program = packed_program(term.program)
-        result.append((program, points.data_ptr(), columns.data_ptr(), term.n_points, weight))
+        columns = readable(term.columns)
+        points, own = _points(plan, term.points, term.program.channels)
+        keep += [*own, columns]
+        result.append((packed_program(term.program), points, columns.data_ptr(), weight))
     return result, keep
+
+
+def _points(plan: Plan, given: Tensor, channels: ChannelSet) -> tuple[_Points, list[Tensor]]:
+    """Points (n_sites, N, d) for the extension, and the tensors that must live as long as it runs."""
+    points = readable(given)
+    if not is_embedded(plan):
+        return (points.data_ptr(), 0, points.shape[1]), [points]
+    embedding = plan.embedding or ClosedForm.identity(plan.d_in)
+    jets = [embedding.jets(own.double(), channels) for own in points]
+    features = torch.stack([own.permute(2, 0, 1) for own in jets]).to(points.dtype).contiguous()
+    return (points.data_ptr(), features.data_ptr(), points.shape[1]), [points, features]

@@ -24,6 +24,9 @@ from .extension import loaded
 # Shape, then row, column and value of each entry.
 Sparse = tuple[int, int, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
+# Of which a first layer has a form of its own.
+MOST_COORDINATES = 4
+
 _OPERATIONS = {name: number for number, name in enumerate(("const", *UNARY, *BINARY))}
 _PENALTIES = {"l2": 1, "l1": 2, "growl": 3}
 
@@ -49,8 +52,8 @@ def _sparse(linear: LinearMap) -> Sparse:
 
 
 def _pack_plan(plan: Plan) -> Any:
-    first, last = plan.layers[0], len(plan.layers) - 1
-    expansion, weight0 = _with_first_matrix(plan)
+    first, last, embedded = plan.layers[0], len(plan.layers) - 1, is_embedded(plan)
+    expansion, weight0 = (_sparse(plan.expansion), 0) if embedded else _with_first_matrix(plan)
     folds = plan.folds
     # Behind a hidden layer, orbits take over from its `post` and the next one's `pre` where they can.
     found = [orbits(plan, number) if number < last else None for number in range(last + 1)]
@@ -69,27 +72,34 @@ def _pack_plan(plan: Plan) -> Any:
                 [part.outputs.start, part.shape[0], part.inputs.start, part.shape[1], part.weight.start]
                 for part in layer.products
             ],
-            "pre": None if found[number - 1] or layer.pre is None else _sparse(layer.pre),
+            "pre": None if (number and found[number - 1]) or layer.pre is None else _sparse(layer.pre),
             "post": None if found[number] or layer.post is None else _sparse(layer.post),
             "orbits": packed[number],
         }
         for number, layer in enumerate(plan.layers)
-        if number > 0
+        if number > 0 or embedded
     ]
     return loaded().Model(
         {
             "d_in": plan.d_in,
             "d_out": plan.d_out,
-            "width0": first.fan_out,
+            "embedded": embedded,
+            "width0": first.fan_in if embedded else first.fan_out,
             "weight0": weight0,
-            "bias0": -1 if first.bias is None else first.bias.start,
-            "orbits": packed[0],
+            "bias0": -1 if embedded or first.bias is None else first.bias.start,
+            "orbits": [asdict(Orbit.single(first.fan_in))] if embedded else packed[0],
             "expansion": expansion,
             "activation": list(ACTIVATIONS).index(plan.activation),
             "folds": np.stack([folds.bias, folds.weight, folds.constant], 1).tolist(),
             "layers": layers,
         }
     )
+
+
+def is_embedded(plan: Plan) -> bool:
+    """The first layer is general and acts on jets that are given: of functions of the coordinates, or of more of
+    these than the first layer's own form takes (src/first_layer.h)."""
+    return plan.embedding is not None or plan.d_in > MOST_COORDINATES
 
 
 def _with_first_matrix(plan: Plan) -> tuple[Any, int]:

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, product
+from math import comb, prod
 from typing import NamedTuple
 
 from ..errors import InputError
 
 MAX_ORDER = 4
-MAX_INPUTS = 4
+MAX_INPUTS = 8
 
 MultiIndex = tuple[int, ...]
 
@@ -56,7 +57,7 @@ class ChannelSet:
     """An ordered set of channels, closed downwards: every derivative is there that the chain rule needs.
 
     Args:
-        n_inputs: number of coordinates, 1 to 4.
+        n_inputs: number of coordinates, 1 to 8.
         channels: the value first; build it with `closure`, which sorts and completes.
     """
 
@@ -68,7 +69,7 @@ class ChannelSet:
         """The smallest set that contains ``wanted``.
 
         Raises:
-            InputError: more than 4 inputs, an index of the wrong length, an order above 4, a Laplacian without axes.
+            InputError: more than 8 inputs, an index of the wrong length, an order above 4, a Laplacian without axes.
         """
         if not 1 <= n_inputs <= MAX_INPUTS:
             raise InputError(f"n_inputs: derivatives are available for 1 to {MAX_INPUTS} inputs, got {n_inputs}")
@@ -143,6 +144,22 @@ class ChannelSet:
         Faa di Bruno: one monomial per set partition of the differentiations, its factors the blocks' derivatives.
         """
         return tuple(dict(self._rule(channel)) for channel in self.channels)
+
+    @cached_property
+    def product_rule(self) -> tuple[tuple[tuple[float, int, int], ...], ...]:
+        """Leibniz: for h = a b, h_c = sum of n a_p b_q over the (n, p, q) in ``product_rule[c]``."""
+        return tuple(tuple(self._parts(channel)) for channel in self.channels)
+
+    def _parts(self, channel: Channel) -> Iterator[tuple[float, int, int]]:
+        if isinstance(channel, Laplacian):
+            whole = self.position(channel)
+            yield from ((1.0, whole, 0), (1.0, 0, whole))
+            for axis in channel.axes:
+                yield 2.0, (slope := self.position(_unit(self.n_inputs, axis))), slope
+            return
+        for part in product(*(range(order + 1) for order in channel)):
+            rest = tuple(order - own for order, own in zip(channel, part, strict=True))
+            yield float(prod(map(comb, channel, part))), self.position(part), self.position(rest)
 
     def _rule(self, channel: Channel) -> Iterator[tuple[int, tuple[Monomial, ...]]]:
         if isinstance(channel, Laplacian):

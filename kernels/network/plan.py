@@ -31,6 +31,9 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..language.activations import TANH, activation_of
+from ..language.channels import ChannelSet
+from ..language.closed_form import ClosedForm
+from .ansatz import Ansatz
 from .linear_map import LinearMap, add_in_order, is_kept, made_outside
 from .symbols import IntArray, SymbolLayer
 
@@ -134,7 +137,8 @@ class Plan:
     """A whole network, lowered. ``theta`` has ``n_parameters`` entries, the expanded vector w ``expansion.shape[0]``.
 
     ``weight_slices`` says where in theta the independent weights (no biases) of each layer lie, for regularisers;
-    ``dense_shapes`` their matrix shapes where the layer is dense, else None.
+    ``dense_shapes`` their matrix shapes where the layer is dense, else None. ``embedding``: what the first layer
+    acts on, made of the coordinates; None: these. ``ansatz``: what the outputs become.
     """
 
     layers: tuple[LayerPlan, ...]
@@ -144,9 +148,16 @@ class Plan:
     dense_shapes: tuple[tuple[int, int] | None, ...]
     folds: Folds = NO_FOLDS
     activation: str = TANH.name
+    embedding: ClosedForm | None = None
+    ansatz: Ansatz | None = None
 
     def __post_init__(self) -> None:
         activation_of(self.activation)
+        first, last = self.layers[0], self.layers[-1]
+        if self.embedding is not None and self.embedding.n_outputs != first.fan_in:
+            raise InputError(f"embedding: it gives {self.embedding.n_outputs} numbers, layer 1 takes {first.fan_in}")
+        if self.ansatz is not None and (found := self.ansatz.offset.n_outputs) != last.fan_out:
+            raise InputError(f"ansatz: it is one for {found} fields, the last layer gives {last.fan_out}")
         for number, (before, after) in enumerate(pairwise(self.layers), start=1):
             if before.fan_out != after.fan_in:
                 raise InputError(
@@ -159,7 +170,29 @@ class Plan:
 
     @property
     def d_in(self) -> int:
+        """How many coordinates a point has."""
+        return self.n_features if self.embedding is None else self.embedding.n_inputs
+
+    @property
+    def n_features(self) -> int:
+        """How many numbers the first layer acts on."""
         return self.layers[0].fan_in
+
+    @property
+    def is_network(self) -> bool:
+        """The first layer acts on the coordinates, and the last one gives the fields."""
+        return self.embedding is None and self.ansatz is None
+
+    @cached_property
+    def bare(self) -> Plan:
+        """Without ansatz."""
+        return self if self.ansatz is None else replace(self, ansatz=None)
+
+    def embedded(self, x: Tensor, channels: ChannelSet) -> Tensor | None:
+        """Jets of what the first layer acts on, (C, N, n_features) at points x (N, d); None: of the coordinates."""
+        if self.embedding is None:
+            return None
+        return self.embedding.jets(x.double(), channels).to(x.dtype)
 
     @property
     def d_out(self) -> int:
@@ -268,7 +301,7 @@ class Plan:
 
     def describe(self) -> str:
         """Per layer: neurons and multiplications per point and channel, expanded and in this plan; what was done."""
-        rows, n_in = [("layer", "neurons", "multiplications", "what was done")], self.d_in
+        rows, n_in = [("layer", "neurons", "multiplications", "what was done")], self.n_features
         for number, (layer, before) in enumerate(zip(self.layers, self.expanded_multiplications, strict=True), start=1):
             n_out = before // n_in
             counts = f"{n_out} -> {layer.fan_out}", f"{before} -> {layer.multiplications}"

@@ -11,7 +11,7 @@ from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, Term
 from ..contract.sums import batches, chunk_rows, losses_and_gradient
 from ..language.activations import ACTIVATIONS, activation_of
-from ..language.channels import ChannelSet
+from ..language.channels import MAX_INPUTS, ChannelSet
 from ..language.regularizer import Regularizer
 from ..network.plan import Plan
 from .activation_jet import IN_TORCH, ChainRule
@@ -29,14 +29,17 @@ class ReferenceBackend(Backend, is_checked=False):
 
     name = "reference"
     activations = tuple(ACTIVATIONS)
+    most_inputs = MAX_INPUTS
+    takes_embeddings = True
     # Of losses: how many numbers of a layer are alive at once; None for what suits a CPU.
     numbers: int | None = None
 
     def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         plan = plan.composed
         weights, activation = layer_weights(plan, plan.expand(theta)), activation_of(plan.activation)
-        chunks = _rows(plan, channels, x)
-        return torch.cat([forward(weights, x[rows], activation, channels)[0] for rows in chunks], 1).transpose(0, 1)
+        chunks = (x[rows] for rows in _rows(plan, channels, x))
+        jets = [forward(weights, own, activation, channels, embedded=plan.embedded(own, channels))[0] for own in chunks]
+        return torch.cat(jets, 1).transpose(0, 1)
 
     def _jets_backward(
         self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool
@@ -47,7 +50,8 @@ class ReferenceBackend(Backend, is_checked=False):
         weights, weights_bar = layer_weights(plan, w), layer_weights(plan, w_bar)
         x_bars = []
         for rows in _rows(plan, channels, x):
-            _, tape = forward(weights, x[rows], activation_of(plan.activation), channels)
+            embedded = plan.embedded(x[rows], channels)
+            _, tape = forward(weights, x[rows], activation_of(plan.activation), channels, embedded=embedded)
             u_bar = grad[rows].transpose(0, 1).contiguous()
             x_bars.append(backward(weights, tape, channels, u_bar, weights_bar, need_x))
         x_bar = torch.cat([part for part in x_bars if part is not None]) if need_x else None

@@ -9,7 +9,7 @@ from ..language.activations import Activation, activation_of
 from ..language.channels import ChannelSet
 from ..network.plan import Plan
 from .activation_jet import evaluate
-from .affine import layer_weights
+from .affine import LayerWeights, layer_weights
 
 
 def differentiable_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
@@ -18,17 +18,35 @@ def differentiable_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelS
     For second derivatives, forward mode and the transforms of torch.func. Nothing is changed in place, since
     torch.func.vmap has no rule for that.
     """
+    if plan.ansatz is not None:
+        return plan.ansatz.jets(x, channels, differentiable_jets(plan.bare, theta, x, channels))
     plan, activation = plan.composed, activation_of(plan.activation)
     first, *others = layer_weights(plan, plan.expand(theta))
-    # One row per channel: the first layer is affine in x, so that its first derivatives are constants.
-    columns = {c: first.weight[:, axis] for axis, c in channels.units}
-    zero = first.weight.new_zeros(first.weight.shape[0])
-    z = [_biased(x @ first.weight.T, first.bias), *(columns.get(c, zero) for c in range(1, len(channels)))]
-    for weight, bias in others:
+    embedded = plan.embedded(x, channels)
+    if embedded is not None:
+        z = _affine(first, embedded)
+    else:
+        # One row per channel: the first layer is affine in x, so that its first derivatives are constants.
+        columns = {c: first.weight[:, axis] for axis, c in channels.units}
+        zero = first.weight.new_zeros(first.weight.shape[0])
+        z = [_biased(x @ first.weight.T, first.bias), *(columns.get(c, zero) for c in range(1, len(channels)))]
+    for own in others:
         h = _activated(z, activation, channels)
-        value, *higher = (torch.stack([own.expand_as(h[0]) for own in h]) @ weight.T).unbind(0)
-        z = [_biased(value, bias), *higher]
+        z = _affine(own, torch.stack([row.expand_as(h[0]) for row in h]))
     return torch.stack([own.expand_as(z[0]) for own in z], 1)
+
+
+def _affine(layer: LayerWeights, h: Tensor) -> list[Tensor]:
+    value, *higher = (h @ layer.weight.T).unbind(0)
+    return [_biased(value, layer.bias), *higher]
+
+
+def point_gradient(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor) -> Tensor:
+    """The adjoint of `Backend.jets` for the points: grad (N, C, F) -> (N, d)."""
+    with torch.enable_grad():
+        own = x.detach().clone().requires_grad_()
+        (found,) = torch.autograd.grad(differentiable_jets(plan, theta.detach(), own, channels), own, grad)
+    return found
 
 
 def _biased(value: Tensor, bias: Tensor | None) -> Tensor:

@@ -20,7 +20,9 @@ def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Ter
     weights = layer_weights(plan, w)
     program, channels = term.program, term.program.channels
     n_sites, n = term.points.shape[:2]
-    jets, tape = forward(weights, term.points.flatten(0, 1), activation_of(plan.activation), channels)
+    x = term.points.flatten(0, 1)
+    activation, embedded = activation_of(plan.activation), plan.embedded(x, channels)
+    jets, tape = forward(weights, x, activation, channels, embedded=embedded)
     at = Evaluation(program, by_site(jets, n_sites), term.points, term.columns, coefficients)
     residuals = torch.stack(at.residuals(), 1)
     jacobian = theta.new_zeros(n, program.n_residuals, plan.n_parameters + coefficients.numel())

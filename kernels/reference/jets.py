@@ -49,13 +49,18 @@ def forward(
     channels: ChannelSet,
     first: int = 0,
     rule: ChainRule = IN_TORCH,
+    embedded: Tensor | None = None,
 ) -> tuple[Tensor, Tape]:
-    """Jets of all outputs, (C, N, F), for a network's layers and points x (N, d).
+    """Jets of all outputs, (C, N, F), for a network's layers and points x (N, d), or the jets ``embedded`` (C, N, m) of
+    what its first layer acts on.
 
     Of the outputs, only the channels from ``first`` on are computed (the others are zero): a PDE that reads nothing
     but the Laplacian spares the last layers the other channels. ``rule``: how hidden layers from the second on are
     computed.
     """
+    if embedded is not None:
+        tape = Tape(x, x, x, first if len(weights) > 1 else 0, (), [embedded], rule=rule, activation=activation)
+        return _behind(weights, embedded, tape, channels), tape
     n, last = x.shape[0], len(weights) - 1
     value = affine(weights[0], x)
     _add_bias(value, weights[0])
@@ -78,19 +83,24 @@ def forward(
         torch.mul(f[order], powers[run, None, :], out=h[run])
     # With one hidden layer there is nothing to spare.
     tape = Tape(x, seeds, powers, first if last > 1 else 0, f, [h], rule=rule, activation=activation)
+    return _behind(weights[1:], h, tape, channels), tape
 
-    for number in range(1, last):
-        z = _affine_jet(weights[number], h)
-        _add_bias(z[0], weights[number])
-        h, saved = rule.jet(z, activation, channels, tape.first if number == last - 1 else 0)
+
+def _behind(weights: Sequence[LayerWeights], h: Tensor, tape: Tape, channels: ChannelSet) -> Tensor:
+    """From jets h that general layers act on to those of the outputs; kept on the tape."""
+    *hidden, last = weights
+    for number, own in enumerate(hidden, start=1):
+        z = _affine_jet(own, h)
+        _add_bias(z[0], own)
+        h, saved = tape.rule.jet(z, tape.activation, channels, tape.first if number == len(hidden) else 0)
         tape.h.append(h)
         tape.z.append(z)
         tape.saved.append(saved)
-    u = _affine_jet(weights[last], h)
+    u = _affine_jet(last, h)
     if tape.first:
-        return torch.cat([u.new_zeros(tape.first, *u.shape[1:]), u]), tape
-    _add_bias(u[0], weights[last])
-    return u, tape
+        return torch.cat([u.new_zeros(tape.first, *u.shape[1:]), u])
+    _add_bias(u[0], last)
+    return u
 
 
 def backward(
@@ -105,21 +115,25 @@ def backward(
     """Adjoint of `forward` for the output adjoint u_bar (C, N, F).
 
     Adds to weights_bar, views of (n_w,), or with ``per_point`` of (N, n_w), one gradient per point (rows of a
-    Jacobian). Returns the gradient for x (N, d) when asked.
+    Jacobian). Returns the gradient for x (N, d) when asked, of networks that act on x itself.
     """
     last, first = len(weights) - 1, tape.first
+    # Of a network that acts on jets all layers are general, and what they act on is given.
+    ahead = last + 1 - len(tape.h)
     z_bar = u_bar[first:]
-    for number in range(last, 0, -1):
-        h, weight_bar = tape.h[number - 1], weights_bar[number].weight
+    for number in range(last, ahead - 1, -1):
+        h, weight_bar = tape.h[number - ahead], weights_bar[number].weight
         if number < last or first == 0:
             _add_bias_adjoint(z_bar[0], weights_bar[number], per_point)
         if per_point:
             add_weight_adjoint_per_point(weight_bar, h, z_bar)
         else:
             add_weight_adjoint(weight_bar, h.flatten(0, 1), z_bar.flatten(0, 1))
+        if number == 0:
+            return None
         h_bar = affine_input_adjoint(weights[number], z_bar.flatten(0, 1)).view_as(h)
-        if number > 1:
-            z, saved = tape.z[number - 2], tape.saved[number - 2]
+        if number > ahead:
+            z, saved = tape.z[number - ahead - 1], tape.saved[number - ahead - 1]
             z_bar = tape.rule.adjoint(z, saved, h_bar, tape.activation, channels, first if number == last else 0)
 
     if last == 0:

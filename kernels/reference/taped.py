@@ -28,7 +28,8 @@ class Taped:
         self._weights, self._weights_bar = layer_weights(plan, self._w), layer_weights(plan, self._w_bar)
 
     def forward(self, x: Tensor, channels: ChannelSet, first: int) -> tuple[Tensor, Any]:
-        return forward(self._weights, x, self._activation, channels, first, self._rule)
+        embedded = self._plan.embedded(x, channels)
+        return forward(self._weights, x, self._activation, channels, first, self._rule, embedded)
 
     def backward(self, tape: Any, channels: ChannelSet, jets_bar: Tensor) -> None:
         backward(self._weights, tape, channels, jets_bar, self._weights_bar)

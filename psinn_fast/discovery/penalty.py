@@ -35,7 +35,7 @@ class Penalty:
     """
 
     def __init__(self, regularizer: Regularizer, structure: Structure, copies: Sequence[FloatArray]) -> None:
-        counts = [np.ones(structure.n_inputs), *copies, np.ones(structure.n_outputs)]
+        counts = [np.ones(structure.n_features), *copies, np.ones(structure.n_outputs)]
         self._kind, self._smooth = regularizer.kind, _SMOOTH[regularizer.kind]
         self._strength = regularizer.strength
         groups, scales = [], []

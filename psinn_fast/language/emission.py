@@ -45,7 +45,7 @@ def emit(
     used = set().union(*(e.free_symbols for e in (*(definition for _, definition in steps), *residuals)))
     inputs = [s for s in meaning if s in used]
     trained = [s for s in inputs if isinstance(meaning[s], (Jet, Coefficient))]
-    emitter = _Emitter([*inputs, *r_bar])
+    emitter = Emitter([*inputs, *r_bar])
     if steps:
         backwards, adjoints = reverse(steps, list(zip(r_bar, residuals, strict=True)), trained)
         emitter.define([*steps, *backwards])
@@ -71,7 +71,7 @@ def emit(
     )
 
 
-class _Emitter:
+class Emitter:
     """Numbers values: equal expressions share a register; definitions are emitted when first needed."""
 
     def __init__(self, inputs: Sequence[sp.Symbol]) -> None:

@@ -21,6 +21,7 @@ from ..kernels.network.plan import Plan
 from .activations import FUNCTIONS, module_of
 from .changes import changed
 from .digests import EXTRA, digest, is_digest_of
+from .ends import features, fields
 from .evaluation import at_points
 from .initialisation import drawn
 from .recording import WATCHER
@@ -151,10 +152,10 @@ class PsiMLP(nn.Module):
     def _expanded(self, x: Tensor) -> Tensor:
         """By torch's own operations."""
         *hidden, (weight, bias) = self.structure.expand(self.theta)
-        activation = FUNCTIONS[self.structure.activation]
+        activation, h = FUNCTIONS[self.structure.activation], features(self.structure, x)
         for hidden_weight, hidden_bias in hidden:
-            x = activation(F.linear(x, hidden_weight, hidden_bias))
-        return F.linear(x, weight, bias)
+            h = activation(F.linear(h, hidden_weight, hidden_bias))
+        return fields(self.structure, x, F.linear(h, weight, bias))
 
     @overload
     def predict(self, points: Tensor) -> Tensor: ...
@@ -212,6 +213,8 @@ class PsiMLP(nn.Module):
     def to_sequential(self) -> nn.Sequential:
         """The expanded network as ordinary layers (a copy: training it does not keep the relations)."""
         check_network(self)
+        if not self.plan.is_network:
+            raise InputError("to_sequential: ordinary layers have no embedding and no ansatz; call the network itself")
         modules: list[nn.Module] = []
         for weight, bias in self.structure.expand(self.theta.detach()):
             modules += [ordinary_layer(weight, bias), module_of(self.structure.activation)]

@@ -18,6 +18,8 @@ from torch import Tensor
 from ..kernels import checks
 from ..kernels.errors import CheckpointError, InputError, short
 from ..kernels.language.activations import TANH, activation_of
+from ..kernels.language.closed_form import ClosedForm
+from ..kernels.network.ansatz import Ansatz
 from ..kernels.network.lowering.lowering import lower
 from ..kernels.network.plan import Plan, expanded_plan
 from ..kernels.network.symbols import MOST_WEIGHTS, SymbolLayer
@@ -48,6 +50,9 @@ class Structure:
         centre: one number per input; () is the origin.
         input_scale, output_scale: one positive number per input, per output; () is 1 each.
         activation: "tanh", "sin", "silu", "gelu" or "softplus".
+        embedding: features of the coordinates that the first layer acts on; centre, input scales and relations are
+            those of features then. None: the coordinates themselves.
+        ansatz: u = g + d N for known g and d; None: u = N.
 
     Raises:
         InputError: no layers, an unknown activation, the blocks of a layer do not match those of the next, a centre or
@@ -64,6 +69,8 @@ class Structure:
     input_scale: tuple[float, ...] = ()
     output_scale: tuple[float, ...] = ()
     activation: str = TANH.name
+    embedding: ClosedForm | None = None
+    ansatz: Ansatz | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -83,8 +90,9 @@ class Structure:
         if sum(layer.fan_in * layer.fan_out for layer in self.layers) > MOST_WEIGHTS:
             sizes = "-".join(map(str, self.layer_sizes))
             raise InputError(f"layers: a network may have up to {MOST_WEIGHTS} weights, {short(sizes)} has more")
-        object.__setattr__(self, "centre", _one_each("centre", self.centre, "input", self.n_inputs, 0.0))
-        for what, n in (("input", self.n_inputs), ("output", self.n_outputs)):
+        object.__setattr__(self, "centre", _one_each("centre", self.centre, "input", self.n_features, 0.0))
+        self._check_ends()
+        for what, n in (("input", self.n_features), ("output", self.n_outputs)):
             scales = _one_each(f"{what}_scale", getattr(self, f"{what}_scale"), what, n, 1.0, above=0)
             object.__setattr__(self, f"{what}_scale", scales)
             for group in getattr(self, f"tied_{what}s") if len(set(scales)) > 1 else ():
@@ -104,13 +112,30 @@ class Structure:
             activation=activation,
         )
 
+    def _check_ends(self) -> None:
+        if self.embedding is not None and self.embedding.n_outputs != self.n_features:
+            raise InputError(
+                f"embedding: it gives {self.embedding.n_outputs} features, the first layer takes {self.n_features}"
+            )
+        ends = self.n_inputs, self.n_outputs
+        if self.ansatz is not None and (found := (self.ansatz.offset.n_inputs, self.ansatz.offset.n_outputs)) != ends:
+            raise InputError(
+                f"ansatz: it has {found[0]} inputs and {found[1]} outputs, the network {ends[0]} and {ends[1]}"
+            )
+
     @property
     def layer_sizes(self) -> tuple[int, ...]:
-        """Sizes of the expanded network: inputs, hidden widths, outputs."""
+        """Sizes of the expanded network: inputs of its first layer, hidden widths, outputs."""
         return (self.layers[0].fan_in, *(layer.fan_out for layer in self.layers))
 
     @property
     def n_inputs(self) -> int:
+        """How many coordinates a point has."""
+        return self.n_features if self.embedding is None else self.embedding.n_inputs
+
+    @property
+    def n_features(self) -> int:
+        """How many numbers the first layer acts on: the coordinates, or what the embedding makes of them."""
         return self.layers[0].fan_in
 
     @property
@@ -147,7 +172,7 @@ class Structure:
     def tied_inputs(self) -> tuple[tuple[int, ...], ...]:
         """Groups of inputs whose weights in the first layer share parameters: what the relations may exchange."""
         index, sign = self.layers[0].weight_map()
-        return _groups([set(index[sign[:, i] != 0, i].tolist()) for i in range(self.n_inputs)])
+        return _groups([set(index[sign[:, i] != 0, i].tolist()) for i in range(self.n_features)])
 
     @cached_property
     def tied_outputs(self) -> tuple[tuple[int, ...], ...]:
@@ -167,16 +192,18 @@ class Structure:
     @cached_property
     def plan(self) -> Plan:
         """The network with every exact rewrite, as backends run it."""
-        if self.is_dense:
-            return self.expanded_plan
-        return lower(self.layers, self.activation).scaled(self.input_scale, self.output_scale).about(self.centre)
+        return self.expanded_plan if self.is_dense else self._in_frame(lower(self.layers, self.activation))
 
     @cached_property
     def expanded_plan(self) -> Plan:
         """Plan of the expanded network: w = E theta is all (W, b), layer after layer."""
-        return (
-            expanded_plan(self.layers, self.activation).scaled(self.input_scale, self.output_scale).about(self.centre)
-        )
+        return self._in_frame(expanded_plan(self.layers, self.activation))
+
+    def _in_frame(self, plan: Plan) -> Plan:
+        found = plan.scaled(self.input_scale, self.output_scale).about(self.centre)
+        if self.embedding is None and self.ansatz is None:
+            return found
+        return replace(found, embedding=self.embedding, ansatz=self.ansatz)
 
     def relation_matrix(self, layer: int, part: str = "weight") -> scipy.sparse.csr_array:
         """R of one layer: vec(W) = R theta (row-major vec), or b = R theta with ``part="bias"``.
@@ -208,7 +235,8 @@ class Structure:
     def expand(self, theta: Tensor) -> list[tuple[Tensor, Tensor]]:
         """(W, b) of every layer from theta, differentiable; zeros where there are no biases.
 
-        The layers act on x itself and give u itself: centre and scales are in the first and last (W, b).
+        The layers act on x itself, or on its features, and give u itself, or what an ansatz takes: centre and scales
+        are in the first and last (W, b).
         """
         if theta.shape != (self.n_parameters,):
             raise InputError(f"theta: expected shape ({self.n_parameters},), got {tuple(theta.shape)}")
@@ -268,6 +296,8 @@ class Structure:
             InputError: no ordering of 0, 1, ...
         """
         order = checks.integers("order", order, 0)
+        if self.embedding is not None or self.ansatz is not None:
+            raise InputError("order: a structure with an embedding or ansatz knows its coordinates; make those anew")
         if sorted(order) != list(range(self.n_inputs)):
             raise InputError(f"order: expected an ordering of 0..{self.n_inputs - 1}, got {short(list(order))}")
         first = self.layers[0]

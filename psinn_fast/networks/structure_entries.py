@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..kernels.errors import CheckpointError, InputError, short
 from ..kernels.network.symbols import SymbolLayer
 from ..storage import entries
+from .known_entries import ansatz_entries, ansatz_of, closed_form_entries, closed_form_of
 
 if TYPE_CHECKING:  # it imports this module
     from .structure import Structure
@@ -14,6 +16,7 @@ if TYPE_CHECKING:  # it imports this module
 SCHEMA, FIRST_SCHEMA = "psinn_fast.structure/2", "psinn_fast.structure/1"
 # What a file holds where it is not the default.
 _FRAME = ("centre", "input_scale", "output_scale")
+_KNOWN: dict[str, Callable[[str, Any], Any]] = {"embedding": closed_form_of, "ansatz": ansatz_of}
 
 
 def structure_entries(structure: Structure) -> dict[str, Any]:
@@ -30,7 +33,12 @@ def structure_entries(structure: Structure) -> dict[str, Any]:
     plain = structure.plain
     frame = {key: list(getattr(structure, key)) for key in _FRAME if getattr(structure, key) != getattr(plain, key)}
     head = {"schema": SCHEMA, "name": structure.name, "activation": structure.activation}
-    return {**head, **frame, "layers": layers}
+    known: dict[str, Any] = {}
+    if structure.embedding is not None:
+        known["embedding"] = closed_form_entries(structure.embedding)
+    if structure.ansatz is not None:
+        known["ansatz"] = ansatz_entries(structure.ansatz)
+    return {**head, **frame, **known, "layers": layers}
 
 
 def structure_arguments(data: Any) -> dict[str, Any]:
@@ -45,7 +53,7 @@ def structure_arguments(data: Any) -> dict[str, Any]:
         raise CheckpointError(f"structure: expected schema {SCHEMA!r}, got {short(found)}")
     # Before there was a choice, all were tanh.
     own = ("activation",) if found == SCHEMA else ()
-    data = entries.fields("structure", data, ("schema", "name", *own, "layers"), _FRAME)
+    data = entries.fields("structure", data, ("schema", "name", *own, "layers"), (*_FRAME, *_KNOWN))
     layers = [
         _layer(f"structure: layers[{i}]", layer)
         for i, layer in enumerate(entries.items("structure: layers", data["layers"]))
@@ -53,7 +61,8 @@ def structure_arguments(data: Any) -> dict[str, Any]:
     name = entries.text("structure: name", data["name"])
     frame = {key: tuple(entries.numbers(f"structure: {key}", data[key])) for key in _FRAME if key in data}
     activation = {key: entries.text(f"structure: {key}", data[key]) for key in own}
-    return {"layers": tuple(layers), "name": name, **activation, **frame}
+    known = {key: read(f"structure: {key}", data[key]) for key, read in _KNOWN.items() if key in data}
+    return {"layers": tuple(layers), "name": name, **activation, **frame, **known}
 
 
 def _layer(where: str, data: Any) -> SymbolLayer:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from ..domains import Domain
 from ..networks.structure import Structure
@@ -14,6 +15,8 @@ FloatArray = npt.NDArray[np.float64]
 
 # Coordinates that stay below the first, with a half-width not below the second, are of order 1.
 _FARTHEST, _NARROWEST = 4.0, 0.25
+# Points at which features are looked at.
+_PROBES = 2048
 
 
 def in_frame(structure: Structure, domain: Domain) -> Structure:
@@ -25,20 +28,39 @@ def in_frame(structure: Structure, domain: Domain) -> Structure:
     """
     if set(structure.input_scale) != {1.0}:
         return structure
-    centre, scale = np.array(structure.centre), np.ones(structure.n_inputs)
-    odd = (_reach(domain, centre) > _FARTHEST) | (domain.high - domain.low < 2 * _NARROWEST)
+    centre, scale = np.array(structure.centre), np.ones(structure.n_features)
+    low, high = _range(structure, domain)
+    middle = domain.centre if structure.embedding is None else (low + high) / 2
+    odd = (_reach(low, high, centre) > _FARTHEST) | (high - low < 2 * _NARROWEST)
     for group in map(list, structure.tied_inputs):
         if odd[group].any():
             step = np.zeros_like(centre)
-            step[group] = domain.centre[group] - centre[group]
+            step[group] = middle[group] - centre[group]
             if _may_move(structure, step):
                 centre = centre + step
-            scale[group] = _reach(domain, centre)[group].max()
+            scale[group] = _reach(low, high, centre)[group].max()
     return replace(structure, centre=tuple(centre.tolist()), input_scale=tuple(scale.tolist()))
 
 
-def _reach(domain: Domain, centre: FloatArray) -> FloatArray:
-    return np.maximum(abs(domain.low - centre), abs(domain.high - centre))
+def _range(structure: Structure, domain: Domain) -> tuple[FloatArray, FloatArray]:
+    """Between which numbers what the first layer acts on lies."""
+    if structure.embedding is None:
+        return domain.low, domain.high
+    found = features_in(structure, domain)
+    return found.min(0), found.max(0)
+
+
+def features_in(structure: Structure, domain: Domain) -> FloatArray:
+    """What the first layer acts on, at points all over the domain and at the corners of the box around it: (N, m)."""
+    corners = np.stack(np.meshgrid(*zip(domain.low, domain.high, strict=True), indexing="ij"), -1)
+    points = np.concatenate([np.array(domain.random(_PROBES, 0)), corners.reshape(-1, len(domain.low))])
+    if structure.embedding is None:
+        return points
+    return np.asarray(structure.embedding.values(torch.from_numpy(points)).numpy(), dtype=np.float64)
+
+
+def _reach(low: FloatArray, high: FloatArray, centre: FloatArray) -> FloatArray:
+    return np.asarray(np.maximum(abs(low - centre), abs(high - centre)), dtype=np.float64)
 
 
 def _may_move(structure: Structure, step: FloatArray) -> bool:

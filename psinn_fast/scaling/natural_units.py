@@ -14,7 +14,7 @@ from ..kernels.language.program import in_units
 from ..networks.mlp import PsiMLP
 from ..networks.structure import Structure
 from ..problem.problem import Problem
-from .frames import in_frame
+from .frames import features_in, in_frame
 from .natural_scales import Scales, float32_error, natural_scales
 
 SCALINGS = ("auto", None)
@@ -48,7 +48,9 @@ def scaled(structure: Structure, problem: Problem) -> tuple[Structure, tuple[flo
     framed = in_frame(structure, problem.domain)
     if set(structure.output_scale) == {1.0}:
         framed = replace(framed, output_scale=tuple(sizes.tolist()))
-    return framed, tuple(scales.start.tolist())
+    # What u = g + d N starts with is in g.
+    start = scales.start if structure.ansatz is None else 0 * scales.start
+    return framed, tuple(start.tolist())
 
 
 def in_natural_units(problem: Problem, scales: Scales) -> Problem:
@@ -124,15 +126,19 @@ def out_of_range(problem: Problem, net: PsiMLP, scales: Scales) -> str | None:
     """Why a network cannot see the coordinates of a problem's domain or reach its fields; None if it can."""
     layers = net.structure.expand(net.theta.detach().double())
     (first, bias), (last, last_bias) = layers[0], layers[-1]
-    x = torch.from_numpy(problem.domain.unseen_grid(_PROBES)).to(first)
+    embedded = net.structure.embedding is not None
+    seen = features_in(net.structure, problem.domain) if embedded else problem.domain.unseen_grid(_PROBES)
+    x = torch.from_numpy(seen).to(first)
     largest = float((x @ first.T + bias).abs().amax(0).median())
-    weights, widths = first.abs().amax(0).cpu().numpy(), problem.domain.high - problem.domain.low
+    weights = first.abs().amax(0).cpu().numpy()
+    widths = np.ptp(seen, 0) if embedded else problem.domain.high - problem.domain.low
     is_unseen = (weights * widths < _UNSEEN) & (weights > _UNSEEN)
-    unseen = [name for name, own in zip(problem.pde.coords, is_unseen, strict=True) if own]
+    names = [f"feature {i + 1}" for i in range(len(widths))] if embedded else problem.pde.coords
+    unseen = [name for name, own in zip(names, is_unseen, strict=True) if own]
     varies = last.abs().sum(1).cpu().numpy()
     reaches = varies + last_bias.abs().cpu().numpy()
     is_far = (scales.sizes + abs(scales.start) > _BEYOND_REACH * reaches) | (scales.sizes * _TOO_COARSE < varies)
-    is_far &= reaches > 0
+    is_far &= (reaches > 0) & (net.structure.ansatz is None)
     fields = [name for name, far in zip(problem.pde.fields, is_far, strict=True) if far]
     if len(layers) > 1 and largest > _SATURATED:
         fault = f"most of its first neurons are saturated on {problem.domain}"

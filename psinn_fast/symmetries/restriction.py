@@ -39,7 +39,7 @@ def restricted(structure: Structure, maps: SignedPermutation | Sequence[SignedPe
         advice = "; of a symmetry take its .map" if any(isinstance(g, Symmetry) for g in given) else ""
         example = "pf.SignedPermutation.flip(2, 1)"
         raise InputError(f"maps: expected SignedPermutations, e.g. {example}, got {short(maps)}{advice}")
-    n, hidden = structure.n_inputs, len(structure.layers) - 1
+    n, hidden = structure.n_features, len(structure.layers) - 1
     if n > _MOST_INPUTS or not hidden:
         found = f"{n} inputs, {hidden} hidden layers"
         raise InputError(f"structure: expected up to {_MOST_INPUTS} inputs and a hidden layer, got {found}")

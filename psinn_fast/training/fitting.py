@@ -6,6 +6,7 @@ import signal
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,12 +20,14 @@ from ..problem.checks.settings import check_coefficients
 from ..problem.checks.trivial_solution import trivial_solution
 from ..problem.problem import Problem
 from ..problems import as_problem
+from ..scaling.met_conditions import met_conditions
 from ..scaling.natural_units import as_trained
 from ..storage.files import as_path
 from ..symmetries.imposed import broken_symmetries
 from .callbacks import Callbacks
 from .checks import check_fits, check_regularizer, check_trainable, check_weighting, time_limit, training_precision
 from .earlier_run import check_replaceable
+from .exact_terms import terms_that_hold, without
 from .judging import judged
 from .optimisers.adam import Adam
 from .optimisers.named import chosen_optimizers
@@ -158,12 +161,16 @@ def trained(
         raise no_checkpoint(checkpoint)
     if options.resume is not True and checkpoint is not None:
         check_replaceable(as_path("checkpoint", checkpoint))
+    held = terms_that_hold(problem, net)
+    met = None if net.plan.is_network else partial(met_conditions, net.structure, problem.domain)
     known = (
-        *missing_conditions(problem, is_symmetric=not net.structure.is_dense),
+        *missing_conditions(problem, not net.structure.is_dense, met, held),
         *broken_symmetries(problem, net.structure),
     )
     problem = as_trained(problem, net, options.scaling)
     known += trivial_solution(problem)
+    problem = without(problem, held)
+    notes = (f"exact by construction: {', '.join(held)}",) if held else ()
     if isinstance(optimizers[0], Adam):
         for name, natural in problem.unknowns.far(coefficients).items():
             warnings.warn(
@@ -179,7 +186,7 @@ def trained(
     )  # fmt: skip
     line = say_that_it_compiles if options.progress else None
     with trainer.interrupt as interrupt, told_of_compiling(line):
-        result = judged(trainer.train(), problem, known)
+        result = judged(trainer.train(), problem, known, notes)
         try:
             callbacks.on_end(result)
         except KeyboardInterrupt:

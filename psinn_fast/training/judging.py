@@ -12,8 +12,9 @@ from .history import History
 from .result import FitResult, Verdict
 
 
-def judged(result: FitResult, problem: Problem, known: tuple[str, ...] = ()) -> FitResult:
-    """With what follows from the problem that was trained (`as_trained`); ``known``: from the one that was given."""
+def judged(result: FitResult, problem: Problem, known: tuple[str, ...] = (), notes: tuple[str, ...] = ()) -> FitResult:
+    """With what follows from the problem that was trained (`as_trained`); ``known`` warnings, and ``notes``: from the
+    one that was given."""
     natural, history, found = natural_losses(problem), result.history, result.verdict
     size = problem.total_loss(natural.losses)
     losses = zip(result.losses.items(), problem.loss_units, strict=True)
@@ -28,7 +29,7 @@ def judged(result: FitResult, problem: Problem, known: tuple[str, ...] = ()) -> 
         # At a bound no free number moves the coefficient: what its residuals allow is not known there.
         {name: error for name, error in found.possible_errors.items() if name not in pressed},
         (*found.warnings, *coverage(problem), *problem.unseen_sources, *known, *hardly_fell, *at_bounds),
-        (*idle, *found.notes, *trend(history, result.stopped_by, size)),
+        (*idle, *notes, *found.notes, *trend(history, result.stopped_by, size)),
     )
     return replace(result, verdict=verdict)
 

@@ -106,6 +106,7 @@ std::unique_ptr<Model> make_model(const py::dict& given) {
   spec.d_in = given["d_in"].cast<int>();
   spec.d_out = given["d_out"].cast<int>();
   spec.width0 = given["width0"].cast<int>();
+  spec.embedded = given["embedded"].cast<bool>();
   spec.weight0 = given["weight0"].cast<Index>();
   spec.bias0 = given["bias0"].cast<Index>();
   spec.activation = static_cast<Activation>(given["activation"].cast<int>());
@@ -220,14 +221,22 @@ std::unique_ptr<ProgramOf> make_program(const py::dict& given) {
   return program;
 }
 
-// (program, points, columns, N, weight)
-using TermTuple = std::tuple<const ProgramOf*, Address, Address, Index, double>;
+// (x, features or 0, N)
+using PointsTuple = std::tuple<Address, Address, Index>;
+
+template <class T>
+Points<T> points_of(const PointsTuple& given) {
+  return {at<const T>(std::get<0>(given)), at<const T>(std::get<1>(given)), std::get<2>(given)};
+}
+
+// (program, points, columns, weight)
+using TermTuple = std::tuple<const ProgramOf*, PointsTuple, Address, double>;
 
 template <class T>
 std::vector<TermData<T>> terms_of(const std::vector<TermTuple>& terms) {
   std::vector<TermData<T>> result;
-  for (const auto& [program, points, columns, n_points, weight] : terms)
-    result.push_back({program, at<const T>(points), at<const T>(columns), n_points, weight});
+  for (const auto& [program, points, columns, weight] : terms)
+    result.push_back({program, points_of<T>(points), at<const T>(columns), weight});
   return result;
 }
 
@@ -275,28 +284,28 @@ int train(const Model& model, Isa isa, int threads, const std::vector<TermTuple>
 }
 
 template <class T>
-void jets(const Model& model, Isa isa, int threads, const std::shared_ptr<RulesOf>& rules, Address theta, Address x, Index n,
-          Address out) {
+void jets(const Model& model, Isa isa, int threads, const std::shared_ptr<RulesOf>& rules, Address theta,
+          const PointsTuple& points, Address out) {
   py::gil_scoped_release release;
   const Rules view = rules->view();
-  Session<T>::jets(model, engine<T>(isa), threads, view, at<const T>(theta), at<const T>(x), n, at<T>(out));
+  Session<T>::jets(model, engine<T>(isa), threads, view, at<const T>(theta), points_of<T>(points), at<T>(out));
 }
 
 template <class T>
-void jets_backward(const Model& model, Isa isa, int threads, const std::shared_ptr<RulesOf>& rules, Address theta, Address x,
-                   Index n, Address grad, Address theta_bar, Address x_bar) {
+void jets_backward(const Model& model, Isa isa, int threads, const std::shared_ptr<RulesOf>& rules, Address theta,
+                   const PointsTuple& points, Address grad, Address theta_bar, Address x_bar) {
   py::gil_scoped_release release;
   const Rules view = rules->view();
-  Session<T>::jets_backward(model, engine<T>(isa), threads, view, at<const T>(theta), at<const T>(x), n, at<const T>(grad),
+  Session<T>::jets_backward(model, engine<T>(isa), threads, view, at<const T>(theta), points_of<T>(points), at<const T>(grad),
                             at<T>(theta_bar), at<T>(x_bar));
 }
 
 template <class T>
 void jacobian(const Model& model, Isa isa, int threads, const ProgramOf& program, Address theta, Address coefficients,
-              int n_coefficients, Address points, Index n, Address columns, Address residuals, Address out) {
+              int n_coefficients, const PointsTuple& points, Address columns, Address residuals, Address out) {
   py::gil_scoped_release release;
   Session<T>::jacobian(model, engine<T>(isa), threads, program, at<const T>(theta), at<const T>(coefficients), n_coefficients,
-                       at<const T>(points), n, at<const T>(columns), at<T>(residuals), at<T>(out));
+                       points_of<T>(points), at<const T>(columns), at<T>(residuals), at<T>(out));
 }
 
 // Below this many multiply-adds another thread costs more than it saves.

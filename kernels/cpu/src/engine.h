@@ -77,10 +77,12 @@ struct Layer {
   Orbits orbits;
 };
 
-// z = A x + b first, dense: with 1 to 4 inputs a structure saves nothing there.
+// z = A x + b first, dense: with 1 to 4 inputs a structure saves nothing there. Or, `embedded`, the first "layer" is
+// given: width0 functions of the coordinates, whose jets each term brings along, and all affine layers are in `layers`.
 template <class T>
 struct Network {
   int d_in, d_out, n_layers, width0;
+  bool embedded;
   Index weight0, bias0;  // in w; bias0 may be -1
   Orbits orbits0;
   const Layer<T>* layers;  // n_layers - 1
@@ -175,6 +177,7 @@ struct Term {
   const Program* program;  // null for operations 1 and 2
   const T* points;         // (n_sites, n_points, d_in)
   const T* columns;        // (n_points, n_columns)
+  const T* features;       // (n_sites, width0, n_channels, n_points), or null: see Network
   const T* powers;         // (width0, n_channels): see first_layer.h
   const T* coefficients;
   Index n_points;

@@ -167,7 +167,7 @@ NetworkOf<T>::NetworkOf(const NetworkSpec& spec) {
     widest = std::max({widest, own.fan_in, own.fan_out, own.n_slots, own.n_operands});
     layers_.push_back(layer);
   }
-  view = {spec.d_in, spec.d_out, static_cast<int>(spec.layers.size()) + 1, spec.width0, spec.weight0, spec.bias0,
+  view = {spec.d_in, spec.d_out, static_cast<int>(spec.layers.size()) + 1, spec.width0, spec.embedded, spec.weight0, spec.bias0,
           orbits_of(spec.orbits0, spec.activation), layers_.data(), spec.expansion.n_rows, n_packed, n_gradient, widest};
 }
 
@@ -299,7 +299,7 @@ void ProgramOf::finish() {
 
 template <class T>
 void first_powers(const Network<T>& net, const Rules& rules, const T* w, T* powers) {
-  for (int row = 0; row < net.width0; ++row) {
+  for (int row = 0; row < net.width0 && !net.embedded; ++row) {
     const T* a = w + net.weight0 + static_cast<Index>(row) * net.d_in;
     T* power = powers + static_cast<Index>(row) * rules.n_channels;
     std::fill(power, power + rules.n_channels, T(0));

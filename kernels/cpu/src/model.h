@@ -37,6 +37,7 @@ struct LayerSpec {
 
 struct NetworkSpec {
   int d_in, d_out, width0;
+  bool embedded;
   Index weight0, bias0;
   std::vector<Orbit> orbits0;
   std::vector<LayerSpec> layers;

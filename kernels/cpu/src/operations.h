@@ -93,7 +93,25 @@ struct Range {
   }
 
   void forward(int p) const {
-    for (int site = 0; site < term.n_sites; ++site) tile.forward(site * at.panels + p);
+    for (int site = 0; site < term.n_sites; ++site) {
+      if (net.embedded) load_features(site, site * at.panels + p);
+      tile.forward(site * at.panels + p);
+    }
+  }
+
+  // Where the network's first layer finds its inputs: rows of features, those channels that it needs.
+  void load_features(int site, int q) const {
+    const Index channels = term.rules->n_channels, n = panel_points();
+    const Index first = net.n_layers == 2 ? at.first : 0;
+    T* to = tile.layer_input(0, q);
+    for (Index f = 0; f < net.width0; ++f)
+      for (Index c = first; c < channels; ++c, to += n) {
+        const T* from = term.features + ((site * net.width0 + f) * channels + c) * term.n_points;
+        if (valid == n)
+          std::memcpy(to, from + start, static_cast<std::size_t>(n) * sizeof(T));
+        else
+          for (Index i = 0; i < n; ++i) to[i] = from[point(i)];
+      }
   }
 
   void load_points(int site, int p) const {
@@ -277,6 +295,7 @@ struct Range {
   }
 
   void flush_first() const {
+    if (net.embedded) return;
     const int d = net.d_in, n = term.rules->n_channels;
     for (int row = 0; row < net.width0; ++row) {
       const T* own = memory + at.first_sums + static_cast<Index>(row) * first_sums(d, n) * L;
@@ -350,6 +369,7 @@ struct Range {
         for (int row = 0; row < layer.fan_out; ++row)
           add_entry(rows, layer.bias + row, load<T>(tile.value_bar(l, q) + (static_cast<Index>(row) * at.sub + s) * L));
     }
+    if (net.embedded) return;
     const bool linear = net.n_layers == 1;
     const int first = last <= 0 ? at.first : 0;
     for (int row = 0; row < net.width0; ++row) {

@@ -116,21 +116,21 @@ Session<T>::Session(const Model& model, const Engine<T>& engine, int threads, st
   w_.resize(static_cast<std::size_t>(model.n_w()));
   packed_.resize(static_cast<std::size_t>(net_.n_packed));
   for (const TermData<T>& data : data_)
-    add_term(data.program->rules_view, &data.program->view, data.points, data.columns, data.n_points,
-             static_cast<T>(2 * data.weight / static_cast<double>(data.n_points)));
+    add_term(data.program->rules_view, &data.program->view, data.points, data.columns,
+             static_cast<T>(2 * data.weight / static_cast<double>(data.points.n)));
   output_.mode = Mode::loss;
   if (!data_.empty()) plan_lanes(threads, Mode::loss, 0);
 }
 
 template <class T>
-void Session<T>::add_term(const Rules& rules, const Program* program, const T* points, const T* columns, Index n_points,
-                          T factor) {
+void Session<T>::add_term(const Rules& rules, const Program* program, const Points<T>& points, const T* columns, T factor) {
   Term<T> term{};
   term.rules = &rules;
   term.program = program;
-  term.points = points;
+  term.points = points.x;
+  term.features = points.features;
   term.columns = columns;
-  term.n_points = n_points;
+  term.n_points = points.n;
   term.n_sites = program ? program->n_sites : 1;
   term.first_channel = program ? program->first_channel : 0;
   term.factor = factor;
@@ -346,9 +346,9 @@ Index Session<T>::train(AdamData<T>& adam, Index steps, double seconds, T* losse
 
 template <class T>
 void Session<T>::jets(const Model& model, const Engine<T>& engine, int threads, const Rules& rules, const T* theta,
-                      const T* x, Index n_points, T* out) {
+                      const Points<T>& points, T* out) {
   Session<T> own(model, engine, threads, {}, 0, nullptr);
-  own.add_term(rules, nullptr, x, nullptr, n_points, T(0));
+  own.add_term(rules, nullptr, points, nullptr, T(0));
   own.output_.mode = Mode::jets;
   own.output_.jets = out;
   own.plan_lanes(threads, Mode::jets, 0);
@@ -367,10 +367,10 @@ static int first_channel_of(const T* grad, Index n_points, int n, int fields) {
 
 template <class T>
 void Session<T>::jets_backward(const Model& model, const Engine<T>& engine, int threads, const Rules& rules, const T* theta,
-                               const T* x, Index n_points, const T* grad, T* theta_bar, T* x_bar) {
+                               const Points<T>& points, const T* grad, T* theta_bar, T* x_bar) {
   Session<T> own(model, engine, threads, {}, 0, nullptr);
-  own.add_term(rules, nullptr, x, nullptr, n_points, T(0));
-  own.terms_[0].first_channel = first_channel_of(grad, n_points, rules.n_channels, own.net_.d_out);
+  own.add_term(rules, nullptr, points, nullptr, T(0));
+  own.terms_[0].first_channel = first_channel_of(grad, points.n, rules.n_channels, own.net_.d_out);
   own.output_.mode = Mode::jets_backward;
   own.output_.jets = const_cast<T*>(grad);
   own.output_.x_bar = x_bar;
@@ -383,10 +383,10 @@ void Session<T>::jets_backward(const Model& model, const Engine<T>& engine, int 
 
 template <class T>
 void Session<T>::jacobian(const Model& model, const Engine<T>& engine, int threads, const ProgramOf& program, const T* theta,
-                          const T* coefficients, int n_coefficients, const T* points, Index n_points, const T* columns,
+                          const T* coefficients, int n_coefficients, const Points<T>& points, const T* columns,
                           T* residuals, T* out) {
   Session<T> own(model, engine, threads, {}, n_coefficients, nullptr);
-  own.add_term(program.rules_view, &program.view, points, columns, n_points, T(1));
+  own.add_term(program.rules_view, &program.view, points, columns, T(1));
   own.coefficients_ = coefficients;
   own.begin_step(theta);
   const Sparse map = model.point_map(own.w_.data());

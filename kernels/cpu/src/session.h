@@ -41,12 +41,19 @@ struct Penalty {
   double operator()(const T* theta, double* theta_bar) const;
 };
 
+// See Term: what its points are, by themselves and to an embedded network.
+template <class T>
+struct Points {
+  const T* x;
+  const T* features;
+  Index n;
+};
+
 template <class T>
 struct TermData {
   const ProgramOf* program;
-  const T* points;
+  Points<T> points;
   const T* columns;
-  Index n_points;
   double weight;
 };
 
@@ -75,22 +82,22 @@ class Session {
   // Up to `steps` steps or `seconds`; rows of losses and penalty; returns the number done. failure: as TrainReport.
   Index train(AdamData<T>& adam, Index steps, double seconds, T* losses, int* failure);
 
-  static void jets(const Model& model, const Engine<T>& engine, int threads, const Rules& rules, const T* theta, const T* x,
-                   Index n_points, T* out);
+  static void jets(const Model& model, const Engine<T>& engine, int threads, const Rules& rules, const T* theta,
+                   const Points<T>& points, T* out);
   static void jets_backward(const Model& model, const Engine<T>& engine, int threads, const Rules& rules, const T* theta,
-                            const T* x, Index n_points, const T* grad, T* theta_bar, T* x_bar);
+                            const Points<T>& points, const T* grad, T* theta_bar, T* x_bar);
   // J^T s of a term's residuals; x_bar: (n_sites, N, d_in) or null; residuals: (N, m) or null.
   void residuals_backward(const T* theta, const T* coefficients, const T* s, T* theta_bar, T* coefficients_bar, T* x_bar,
                           T* residuals);
   static void jacobian(const Model& model, const Engine<T>& engine, int threads, const ProgramOf& program, const T* theta,
-                       const T* coefficients, int n_coefficients, const T* points, Index n_points,
-                       const T* columns, T* residuals, T* out);
+                       const T* coefficients, int n_coefficients, const Points<T>& points, const T* columns,
+                       T* residuals, T* out);
 
  private:
   struct Task {
     Index first, last;
   };
-  void add_term(const Rules& rules, const Program* program, const T* points, const T* columns, Index n_points, T factor);
+  void add_term(const Rules& rules, const Program* program, const Points<T>& points, const T* columns, T factor);
   void plan_lanes(int threads, Mode mode, Index jacobian_columns);
   void begin_step(const T* theta);
   void work(int lane, int thread);

@@ -214,18 +214,23 @@ struct Tile {
     return memory + at.layers[l].value_bar + static_cast<Index>(q / at.panels) * net.layers[l].fan_out * at.sub * L;
   }
 
+  T* layer_input(int l, int q) const { return net.layers[l].pre.n_groups ? memory + at.scratch : operands(l, q); }
+
   void clear(T* start, Index vectors) const {
     for (Index v = 0; v < vectors; ++v) store<T>(start + v * L, Vec<T>{});
   }
 
-  // From x to u; keeps t, operands and z.
+  // From x to u, or from what `layer_input(0, q)` holds; keeps t, operands and z.
   void forward(int q) const {
     const int last = net.n_layers - 2;
     T* h = last < 0 ? u(q) : layer_input(0, q);
-    if (last <= 0)
+    if (net.embedded) {
+      // `layer_input` holds the features' jets.
+    } else if (last <= 0) {
       last_stages.first_forward(last_rule, net, w, term.powers, x(q), t(q), h);
-    else
+    } else {
       stages.first_forward(rule, net, w, term.powers, x(q), t(q), h);
+    }
     for (int l = 0; l <= last; ++l) {
       const Layer<T>& layer = net.layers[l];
       const int width = at.layers[l].width;
@@ -274,6 +279,7 @@ struct Tile {
         if (l != last) z_bar = copy(y, memory + at.slots, static_cast<Index>(layer.fan_out) * own.width);
         transform(layer.post_t, own.width, z_bar, y);
       }
+      if (l == 0 && net.embedded) return;
       // operands_bar = pre^T (sum of W^T y)
       T* target = l == 0 && !mixes_first() ? h_bar(q) : memory + at.scratch;
       T* inputs_bar = layer.pre_t.n_groups ? memory + at.slots : target;
@@ -305,6 +311,7 @@ struct Tile {
             gradient<T, false>(part.n_out, part.n_in, y, x, count, own.width, memory + at.gradient + part.gradient);
         }
       }
+      if (net.embedded) continue;
       const bool is_last = net.n_layers <= 2;
       (is_last ? last_stages : stages)
           .first_adjoint(is_last ? last_rule : rule, net, w, term.powers, count, x(q), at.x_step, t(q), at.t_step, h_bar(q),
@@ -319,8 +326,6 @@ struct Tile {
     std::memcpy(to, from, static_cast<std::size_t>(vectors * L) * sizeof(T));
     return to;
   }
-
-  T* layer_input(int l, int q) const { return net.layers[l].pre.n_groups ? memory + at.scratch : operands(l, q); }
 
   void add_bias(const Layer<T>& layer, int width, const T* bias, T* out) const {
     for (int row = 0; row < layer.fan_out; ++row)

@@ -8,7 +8,7 @@ trained without one of them has small residuals and is any of the solutions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +37,13 @@ _LINES, _PART = {0: 1, 1: 64, 2: 16, 3: 8}, 0.05
 _SAME = 1e-6
 
 
-def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[str, ...]:
+# At points of a face across an axis, (n, d): how many conditions a network meets there, all fields together.
+Met = Callable[[int, Points], npt.NDArray[np.int64]]
+
+
+def missing_conditions(
+    problem: Problem, is_symmetric: bool = False, met: Met | None = None, held: Sequence[str] = ()
+) -> tuple[str, ...]:
     """One text for each coordinate in which the equation is of higher order than there are conditions at its ends.
 
     Of a domain that is no box, one for the parts of its boundary on which there are fewer than needed (`bare_parts`).
@@ -48,9 +54,15 @@ def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[st
 
     Args:
         is_symmetric: whether the network is, about the centre, so that a condition may count at both ends.
+        met: conditions that the network meets whatever its weights.
+        held: names of the problem's conditions that are among these.
     """
     counted = [(i, condition) for i, condition in enumerate(problem.conditions) if condition.weight > 0]
-    others = [(i, condition) for i, condition in counted if condition.kind not in (EQUATION, INTEGRAL)]
+    others = [
+        (i, condition)
+        for i, condition in counted
+        if condition.kind not in (EQUATION, INTEGRAL) and condition.name not in held
+    ]
     # Along a line an integral is one condition; of several it is none for each of them.
     integrals = [problem.traced[i].program.n_residuals for i, c in counted if c.kind == INTEGRAL]
     equations = [condition for _, condition in counted if condition.kind == EQUATION]
@@ -71,6 +83,9 @@ def missing_conditions(problem: Problem, is_symmetric: bool = False) -> tuple[st
             low, high = (_covered(condition, domain, axis, end, lines) for end in ("low", "high"))
             ends = (low | high) if len(condition.sites) > 1 else low.astype(np.int64) + high
             counts += ends * problem.traced[i].program.n_residuals
+        if met is not None:
+            for end in (0.0, 1.0):
+                counts += met(axis, domain.from_unit(np.insert(lines, axis, end, axis=1)))
         counts += sum(integrals) if len(domain.coords) == 1 else 0
         counts *= 2 if is_symmetric else 1
         few = counts < order

@@ -1,0 +1,59 @@
+"""Embeddings and ansatzes as entries of a structure's file, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..kernels.errors import CheckpointError, InputError
+from ..kernels.language.closed_form import ClosedForm
+from ..kernels.language.program import Instruction
+from ..kernels.network.ansatz import Ansatz
+from ..storage import entries
+
+
+def closed_form_entries(form: ClosedForm) -> dict[str, Any]:
+    """Dictionaries and lists."""
+    instructions = [[op, a, b, value] for op, a, b, value in form.instructions]
+    return {"inputs": form.n_inputs, "instructions": instructions, "outputs": list(form.outputs)}
+
+
+def closed_form_of(where: str, data: Any) -> ClosedForm:
+    """
+    Raises:
+        CheckpointError: entries missing, unknown or of the wrong type, or code that reads what is not there.
+    """
+    parts = entries.fields(where, data, ("inputs", "instructions", "outputs"))
+    instructions = []
+    for number, item in enumerate(entries.items(f"{where}.instructions", parts["instructions"])):
+        own = f"{where}.instructions[{number}]"
+        values = entries.items(own, item)
+        if len(values) != 4:
+            raise CheckpointError(f"{own}: expected [operation, a, b, value], got {len(values)} entries")
+        a, b = (entries.integer(own, register, least=-1) for register in values[1:3])
+        instructions.append(Instruction(entries.text(own, values[0]), a, b, entries.number(own, values[3])))
+    try:
+        return ClosedForm(
+            entries.integer(f"{where}.inputs", parts["inputs"], least=1),
+            tuple(instructions),
+            tuple(entries.integers(f"{where}.outputs", parts["outputs"])),
+        )
+    except InputError as error:
+        raise CheckpointError(f"{where}.{error}") from None
+
+
+def ansatz_entries(ansatz: Ansatz) -> dict[str, Any]:
+    """Dictionaries and lists."""
+    return {name: known_entries(getattr(ansatz, name)) for name in ("offset", "factor")}
+
+
+def known_entries(known: Any) -> dict[str, Any]:
+    return closed_form_entries(known)
+
+
+def ansatz_of(where: str, data: Any) -> Ansatz:
+    """Raises: see `closed_form_of`."""
+    parts = entries.fields(where, data, ("offset", "factor"))
+    try:
+        return Ansatz(*(closed_form_of(f"{where}.{name}", parts[name]) for name in ("offset", "factor")))
+    except InputError as error:
+        raise CheckpointError(f"{where}.{error}") from None

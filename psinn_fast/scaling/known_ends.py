@@ -1,0 +1,63 @@
+"""Whether an embedding's periods and an ansatz's factors fit a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from ..kernels.errors import InputError
+from ..kernels.language.channels import ChannelSet
+from ..kernels.network.ansatz import Ansatz
+from ..problem.problem import Problem
+
+# Widths that differ by less are one.
+_CLOSE = 1e-9
+# Points inside at which factors are looked at, and which part of its largest value is zero there.
+_POINTS, _ZERO = 4096, 1e-12
+
+
+def check_periods(periods: Mapping[str, float], problem: Problem) -> None:
+    """
+    Raises:
+        InputError: a period that is none of the domain's: its width, a part of this, or more than it.
+    """
+    domain = problem.domain
+    for name, period in periods.items():
+        axis = problem.pde.coords.index(name)
+        width = float(domain.high[axis] - domain.low[axis])
+        waves = width / period
+        if waves > 1 + _CLOSE and abs(waves - round(waves)) > _CLOSE * waves:
+            raise InputError(
+                f"embedding: the period {period:g} of {name} does not match the domain, which is {width:g} wide; "
+                f"take {width:g}, or one that goes into it a whole number of times"
+            )
+
+
+def check_factor(ansatz: Ansatz, problem: Problem) -> None:
+    """
+    Raises:
+        InputError: a factor that is zero inside of the domain, where the network could then change nothing, or g or d
+            that has no value there.
+    """
+    points = torch.from_numpy(np.array(problem.domain.random(_POINTS, 0)))
+    value = ChannelSet.closure(points.shape[1], ())
+    for what, known in (("g", ansatz.offset), ("d", ansatz.factor)):
+        found = known.jets(points, value)[0]
+        if not bool(torch.isfinite(found).all()):
+            field = int((~torch.isfinite(found)).any(0).int().argmax())
+            at = points[(~torch.isfinite(found[:, field])).int().argmax()].tolist()
+            raise InputError(f"ansatz: {problem.pde.fields[field]}: {what} has no value inside of the domain, at {at}")
+    largest = found.abs().amax(0)
+    for field, name in enumerate(problem.pde.fields):
+        own = found[:, field]
+        changes = bool((own > 0).any()) and bool((own < 0).any())
+        zero = own.abs() <= _ZERO * largest[field]
+        if bool(zero.any()) or changes:
+            where = points[int(zero.int().argmax())] if bool(zero.any()) else points[int(own.argmin())]
+            sign = "is zero" if bool(zero.any()) else "changes its sign"
+            raise InputError(
+                f"ansatz: {name}: the factor of the network {sign} inside of the domain, near "
+                f"{tuple(round(x, 3) for x in where.tolist())}: what it multiplies could not be learned there"
+            )

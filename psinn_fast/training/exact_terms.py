@@ -1,0 +1,68 @@
+"""Terms that hold whatever the weights are, by the network's ansatz or embedding: there is nothing to train in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from ..kernels import get_backend
+from ..kernels.contract import Term
+from ..kernels.contract.registry import or_reference
+from ..kernels.errors import InputError
+from ..networks.initialisation import drawn
+from ..networks.mlp import PsiMLP
+from ..problem.problem import Problem
+from ..scaling.natural_scales import natural_losses
+
+# Residuals below this part of their natural size are rounding errors, of so many networks at so many points.
+_ROUNDING, _NETWORKS, _POINTS = 1e-9, 3, 128
+
+
+def terms_that_hold(problem: Problem, net: PsiMLP) -> tuple[str, ...]:
+    """Names of the terms that hold by the network's ansatz or embedding.
+
+    Raises:
+        InputError: a term that no weights change, and which does not hold; all terms hold.
+    """
+    if net.plan.is_network:
+        return ()
+    held = []
+    engine, terms = or_reference(get_backend("reference")), problem.terms(torch.float64)
+    coefficients = problem.initial_coefficients(torch.float64)
+    natural = natural_losses(problem).losses
+    for number, (term, size) in enumerate(zip(terms, natural, strict=True)):
+        found = [
+            engine.residuals(net.plan, drawn(net.structure, "default", (), seed), coefficients, _few(term))
+            for seed in range(_NETWORKS)
+        ]
+        small = _ROUNDING * (size**0.5 or 1.0)
+        if bool((torch.stack(found).abs() <= small).all()):
+            held.append(number)
+        elif all(bool(((own - found[0]).abs() <= small).all()) for own in found):
+            raise InputError(
+                f"ansatz: it fixes what term {term.name!r} reads, which is off by {float(found[0].abs().max()):.3g}, "
+                "and no weights change that; correct g, or let d differ from 0 there"
+            )
+    if len(held) == len(terms):
+        raise InputError("problem: all its terms hold by the ansatz, whatever the network: nothing is left to train")
+    return tuple(problem.term_names[number] for number in held)
+
+
+def without(problem: Problem, held: Sequence[str]) -> Problem:
+    """The problem without these terms: where a Jacobian is rounding errors, weighed like others these would be all that
+    training sees."""
+    if not held:
+        return problem
+    kept = [number for number, name in enumerate(problem.term_names) if name not in held]
+    entries = {name: tuple(getattr(problem, name)[number] for number in kept)
+               for name in ("conditions", "traced", "loss_units")}  # fmt: skip
+    return problem.altered(**entries)
+
+
+def _few(term: Term) -> Term:
+    """Some points of a term, all of an integral."""
+    if term.quadrature is not None or term.n_points <= _POINTS:
+        return term
+    rows = torch.linspace(0, term.n_points - 1, _POINTS).long()
+    return Term(term.name, term.program, term.points[:, rows].contiguous(), term.columns[rows].contiguous())

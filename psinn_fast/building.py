@@ -13,6 +13,7 @@ from .kernels import checks, get_backend
 from .kernels.contract.precision import IEEE, check_precision
 from .kernels.errors import InputError, short
 from .kernels.language.activations import activation_of
+from .kernels.network.wiring import PLAIN, WIRINGS
 from .networks.ansatz import Ansatz
 from .networks.embedding import Embedding
 from .networks.groups import structure_from_group
@@ -48,6 +49,7 @@ class Network:
         embedding: what the first layer acts on instead of the coordinates; ``layers`` begin with the coordinates all
             the same, those of a ``structure`` with its features.
         ansatz: by which conditions hold exactly.
+        wiring: of dense layers, "plain", "gated" or "residual" (`Structure`).
 
     Raises:
         InputError: options that are out of range, or have no effect beside the others.
@@ -63,6 +65,7 @@ class Network:
     activation: str | None = None
     embedding: Embedding | None = None
     ansatz: Ansatz | None = None
+    wiring: str = PLAIN
 
     def __post_init__(self) -> None:
         checks.choice("method", self.method, METHODS)
@@ -82,6 +85,9 @@ class Network:
             object.__setattr__(self, name, value)
         if self.structure is not None and not isinstance(self.structure, Structure):
             raise InputError(f"structure: expected a Structure, got {short(self.structure)}")
+        checks.choice("wiring", self.wiring, WIRINGS)
+        if self.wiring != PLAIN and self.method != "pinn":
+            raise InputError(f"wiring: {self.wiring} layers have no relations, method {self.method!r} has; use 'pinn'")
         for what, kind in (("embedding", Embedding), ("ansatz", Ansatz)):
             if (own := getattr(self, what)) is not None and not isinstance(own, kind):
                 raise InputError(f"{what}: expected a pf.{kind.__name__}, got {short(own)}")
@@ -171,7 +177,7 @@ def build_network(
     sizes = tuple(chosen.layers or problem.default_layers)
     if chosen.method == "pinn":
         first = sizes[0] if chosen.embedding is None else chosen.embedding.closed_form(problem.pde.coords).n_outputs
-        structure = Structure.dense((first, *sizes[1:]))
+        structure = Structure.dense((first, *sizes[1:]), wiring=chosen.wiring)
     elif chosen.method == "pinn-post":
         # N and its mirror images side by side, summed with their signs: itself a structure.
         structure = structure_from_group(

@@ -22,6 +22,7 @@ from ..labels import labelled
 from ..language.channels import ChannelSet
 from ..language.regularizer import Regularizer
 from ..network.plan import Plan
+from ..network.wiring import PLAIN
 from ..reference.differentiable import differentiable_jets, point_gradient
 from ..reference.gram import add_gram
 from ..reference.jacobian import residual_jacobian
@@ -71,6 +72,7 @@ class Backend(ABC):
         most_channels: the most channels that a residual may read.
         activations: names of those that it computes (language/activations.py).
         most_inputs: the most coordinates that points may have.
+        wirings: how layers may be wired (network/wiring.py).
         takes_embeddings: whether the first layer may act on functions of the coordinates (`Plan.embedding`).
 
     No method with an underscore is given plans with an ansatz: terms and jets are those of the network itself then.
@@ -85,6 +87,7 @@ class Backend(ABC):
     most_channels: int | None = None
     activations: tuple[str, ...] = ("tanh",)
     most_inputs: int = 4
+    wirings: tuple[str, ...] = (PLAIN,)
     takes_embeddings: bool = False
 
     def __init_subclass__(cls, is_checked: bool = True) -> None:
@@ -127,6 +130,9 @@ class Backend(ABC):
         if plan.activation not in self.activations:
             has = ", ".join(self.activations)
             return f"plan: backend {self.name!r} has the activation {has}, not {plan.activation!r}; {otherwise}"
+        if plan.wiring not in self.wirings:
+            has = " and ".join(self.wirings)
+            return f"plan: backend {self.name!r} takes {has} layers, not {plan.wiring} ones; {otherwise}"
         if plan.embedding is not None and not self.takes_embeddings:
             return f"plan: backend {self.name!r} takes coordinates, not embeddings of them; {otherwise}"
         if plan.d_in > self.most_inputs:

@@ -36,6 +36,7 @@ from ..language.closed_form import ClosedForm
 from .ansatz import Ansatz
 from .linear_map import LinearMap, add_in_order, is_kept, made_outside
 from .symbols import IntArray, SymbolLayer
+from .wiring import PLAIN, check_wiring, encoders
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ class Plan:
     ``weight_slices`` says where in theta the independent weights (no biases) of each layer lie, for regularisers;
     ``dense_shapes`` their matrix shapes where the layer is dense, else None. ``embedding``: what the first layer
     acts on, made of the coordinates; None: these. ``ansatz``: what the outputs become.
+    ``wiring``: how layers are connected (wiring.py).
     """
 
     layers: tuple[LayerPlan, ...]
@@ -150,19 +152,16 @@ class Plan:
     activation: str = TANH.name
     embedding: ClosedForm | None = None
     ansatz: Ansatz | None = None
+    wiring: str = PLAIN
 
     def __post_init__(self) -> None:
         activation_of(self.activation)
+        check_wiring(self.wiring, self.layers)
         first, last = self.layers[0], self.layers[-1]
         if self.embedding is not None and self.embedding.n_outputs != first.fan_in:
             raise InputError(f"embedding: it gives {self.embedding.n_outputs} numbers, layer 1 takes {first.fan_in}")
         if self.ansatz is not None and (found := self.ansatz.offset.n_outputs) != last.fan_out:
             raise InputError(f"ansatz: it is one for {found} fields, the last layer gives {last.fan_out}")
-        for number, (before, after) in enumerate(pairwise(self.layers), start=1):
-            if before.fan_out != after.fan_in:
-                raise InputError(
-                    f"layers: layer {number} gives {before.fan_out} values, layer {number + 1} takes {after.fan_in}"
-                )
 
     @property
     def n_parameters(self) -> int:
@@ -180,8 +179,13 @@ class Plan:
 
     @property
     def is_network(self) -> bool:
-        """The first layer acts on the coordinates, and the last one gives the fields."""
-        return self.embedding is None and self.ansatz is None
+        """Plain layers, of which the first acts on the coordinates and the last one gives the fields."""
+        return self.embedding is None and self.ansatz is None and self.wiring == PLAIN
+
+    @property
+    def on_inputs(self) -> range:
+        """Numbers of the layers that act on the inputs."""
+        return range(encoders(self.wiring) + 1)
 
     @cached_property
     def bare(self) -> Plan:
@@ -230,19 +234,25 @@ class Plan:
         return weight
 
     def about(self, centre: Sequence[float]) -> Plan:
-        """The plan whose first layer acts on x - centre: z = W x + (b - W centre).
+        """The plan whose layers on the inputs act on x - centre: z = W x + (b - W centre).
 
-        The new bias is linear in theta, so it is rows of E. Where the first layer had no bias, they are appended to w.
+        The new bias is linear in theta, so it is rows of E. Where such a layer had no bias, they are appended to w.
         """
         if not any(centre):
             return self
-        first, expansion = self.layers[0], self.expansion
+        plan = self
+        for number in self.on_inputs:
+            plan = plan._layer_about(number, centre)
+        return plan
+
+    def _layer_about(self, number: int, centre: Sequence[float]) -> Plan:
+        first, expansion = self.layers[number], self.expansion
         contraction = scipy.sparse.kron(scipy.sparse.identity(first.fan_out), np.asarray(centre)[None])
-        shift = -(contraction.tocsr() @ self.composed_matrix(0)).tocoo()
+        shift = -(contraction.tocsr() @ self.composed_matrix(number)).tocoo()
         bias = first.bias or slice(expansion.shape[0], expansion.shape[0] + first.fan_out)
         return replace(
             self,
-            layers=(replace(first, bias=bias), *self.layers[1:]),
+            layers=(*self.layers[:number], replace(first, bias=bias), *self.layers[number + 1 :]),
             expansion=LinearMap(
                 (max(expansion.shape[0], bias.stop), self.n_parameters),
                 np.concatenate([expansion.row, bias.start + shift.row]),
@@ -259,13 +269,14 @@ class Plan:
         """
         if all(scale == 1 for scale in (*inputs, *outputs)):
             return self
-        first, last, expansion = self.layers[0], self.layers[-1], self.expansion
+        last, expansion = self.layers[-1], self.expansion
         fields = np.asarray(outputs, dtype=np.float64)
-        operands = 1 / _one_scale("inputs", np.asarray(inputs, dtype=np.float64), first.pre)
         slots = _one_scale("outputs", fields, None if last.post is None else last.post.transposed)
         factor = np.ones(expansion.shape[0])
-        for product in first.products:
-            factor[product.weight] *= np.tile(operands[product.inputs], product.shape[0])
+        for first in (self.layers[number] for number in self.on_inputs):
+            operands = 1 / _one_scale("inputs", np.asarray(inputs, dtype=np.float64), first.pre)
+            for product in first.products:
+                factor[product.weight] *= np.tile(operands[product.inputs], product.shape[0])
         for product in last.products:
             factor[product.weight] *= slots[product.outputs].repeat(product.shape[1])
         if last.bias is not None:
@@ -327,7 +338,7 @@ def _one_scale(what: str, scales: npt.NDArray[np.float64], mixing: LinearMap | N
     return mixed
 
 
-def expanded_plan(layers: Sequence[SymbolLayer], activation: str = TANH.name) -> Plan:
+def expanded_plan(layers: Sequence[SymbolLayer], activation: str = TANH.name, wiring: str = PLAIN) -> Plan:
     """The expanded dense plan: one product per layer, gradients gathered back to theta through R^T."""
     if not layers:
         raise InputError("layers: a network needs at least one layer")
@@ -351,6 +362,7 @@ def expanded_plan(layers: Sequence[SymbolLayer], activation: str = TANH.name) ->
         tuple(slices),
         tuple((layer.fan_out, layer.fan_in) if layer.is_dense else None for layer in layers),
         activation=activation,
+        wiring=wiring,
     )
 
 

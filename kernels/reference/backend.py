@@ -10,13 +10,14 @@ from torch import Tensor
 from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, Term
 from ..contract.sums import batches, chunk_rows, losses_and_gradient
-from ..language.activations import ACTIVATIONS, activation_of
+from ..language.activations import ACTIVATIONS
 from ..language.channels import MAX_INPUTS, ChannelSet
 from ..language.regularizer import Regularizer
 from ..network.plan import Plan
+from ..network.wiring import WIRINGS
 from .activation_jet import IN_TORCH, ChainRule
 from .affine import layer_weights
-from .jets import backward, forward
+from .network import backward, forward
 from .taped import Taped
 
 
@@ -31,14 +32,14 @@ class ReferenceBackend(Backend, is_checked=False):
     activations = tuple(ACTIVATIONS)
     most_inputs = MAX_INPUTS
     takes_embeddings = True
+    wirings = WIRINGS
     # Of losses: how many numbers of a layer are alive at once; None for what suits a CPU.
     numbers: int | None = None
 
     def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         plan = plan.composed
-        weights, activation = layer_weights(plan, plan.expand(theta)), activation_of(plan.activation)
-        chunks = (x[rows] for rows in _rows(plan, channels, x))
-        jets = [forward(weights, own, activation, channels, embedded=plan.embedded(own, channels))[0] for own in chunks]
+        weights = layer_weights(plan, plan.expand(theta))
+        jets = [forward(plan, weights, x[rows], channels)[0] for rows in _rows(plan, channels, x)]
         return torch.cat(jets, 1).transpose(0, 1)
 
     def _jets_backward(
@@ -50,8 +51,7 @@ class ReferenceBackend(Backend, is_checked=False):
         weights, weights_bar = layer_weights(plan, w), layer_weights(plan, w_bar)
         x_bars = []
         for rows in _rows(plan, channels, x):
-            embedded = plan.embedded(x[rows], channels)
-            _, tape = forward(weights, x[rows], activation_of(plan.activation), channels, embedded=embedded)
+            _, tape = forward(plan, weights, x[rows], channels)
             u_bar = grad[rows].transpose(0, 1).contiguous()
             x_bars.append(backward(weights, tape, channels, u_bar, weights_bar, need_x))
         x_bar = torch.cat([part for part in x_bars if part is not None]) if need_x else None

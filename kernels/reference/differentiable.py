@@ -8,8 +8,10 @@ from torch import Tensor
 from ..language.activations import Activation, activation_of
 from ..language.channels import ChannelSet
 from ..network.plan import Plan
+from ..network.wiring import RESIDUAL, encoders
 from .activation_jet import evaluate
 from .affine import LayerWeights, layer_weights
+from .wired import product
 
 
 def differentiable_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
@@ -21,18 +23,31 @@ def differentiable_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelS
     if plan.ansatz is not None:
         return plan.ansatz.jets(x, channels, differentiable_jets(plan.bare, theta, x, channels))
     plan, activation = plan.composed, activation_of(plan.activation)
-    first, *others = layer_weights(plan, plan.expand(theta))
-    embedded = plan.embedded(x, channels)
-    if embedded is not None:
-        z = _affine(first, embedded)
-    else:
-        # One row per channel: the first layer is affine in x, so that its first derivatives are constants.
-        columns = {c: first.weight[:, axis] for axis, c in channels.units}
-        zero = first.weight.new_zeros(first.weight.shape[0])
-        z = [_biased(x @ first.weight.T, first.bias), *(columns.get(c, zero) for c in range(1, len(channels)))]
-    for own in others:
+    weights, embedded = layer_weights(plan, plan.expand(theta)), plan.embedded(x, channels)
+
+    def on_inputs(own: LayerWeights) -> list[Tensor]:
+        if embedded is not None:
+            return _affine(own, embedded)
+        # One row per channel: the layer is affine in x, so that its first derivatives are constants.
+        columns = {c: own.weight[:, axis] for axis, c in channels.units}
+        zero = own.weight.new_zeros(own.weight.shape[0])
+        return [_biased(x @ own.weight.T, own.bias), *(columns.get(c, zero) for c in range(1, len(channels)))]
+
+    def hidden(z: list[Tensor]) -> Tensor:
         h = _activated(z, activation, channels)
-        z = _affine(own, torch.stack([row.expand_as(h[0]) for row in h]))
+        return torch.stack([row.expand_as(h[0]) for row in h])
+
+    ahead = encoders(plan.wiring)
+    gates = [hidden(on_inputs(own)) for own in weights[:ahead]]
+    z = on_inputs(weights[ahead])
+    h: Tensor | None = None
+    for own in weights[ahead + 1 :]:
+        activated = hidden(z)
+        if gates:
+            h = gates[1] + product(activated, gates[0] - gates[1], channels)
+        else:
+            h = activated if h is None or plan.wiring != RESIDUAL else h + activated
+        z = _affine(own, h)
     return torch.stack([own.expand_as(z[0]) for own in z], 1)
 
 

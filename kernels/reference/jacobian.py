@@ -7,10 +7,9 @@ from torch import Tensor
 
 from ..contract.evaluation import Evaluation, by_site
 from ..contract.operations import Term
-from ..language.activations import activation_of
 from ..network.plan import Plan
 from .affine import layer_weights
-from .jets import backward, forward
+from .network import backward, forward
 
 
 def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> tuple[Tensor, Tensor]:
@@ -20,9 +19,7 @@ def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Ter
     weights = layer_weights(plan, w)
     program, channels = term.program, term.program.channels
     n_sites, n = term.points.shape[:2]
-    x = term.points.flatten(0, 1)
-    activation, embedded = activation_of(plan.activation), plan.embedded(x, channels)
-    jets, tape = forward(weights, x, activation, channels, embedded=embedded)
+    jets, tape = forward(plan, weights, term.points.flatten(0, 1), channels)
     at = Evaluation(program, by_site(jets, n_sites), term.points, term.columns, coefficients)
     residuals = torch.stack(at.residuals(), 1)
     jacobian = theta.new_zeros(n, program.n_residuals, plan.n_parameters + coefficients.numel())

@@ -10,7 +10,6 @@ from typing import Any, overload
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..devices import named_device
 from ..kernels import checks
@@ -18,10 +17,10 @@ from ..kernels.contract.precision import IEEE, check_precision
 from ..kernels.errors import InputError
 from ..kernels.language.activations import TANH
 from ..kernels.network.plan import Plan
-from .activations import FUNCTIONS, module_of
+from .activations import module_of
+from .by_torch import by_torch
 from .changes import changed
 from .digests import EXTRA, digest, is_digest_of
-from .ends import features, fields
 from .evaluation import at_points
 from .initialisation import drawn
 from .recording import WATCHER
@@ -151,11 +150,7 @@ class PsiMLP(nn.Module):
 
     def _expanded(self, x: Tensor) -> Tensor:
         """By torch's own operations."""
-        *hidden, (weight, bias) = self.structure.expand(self.theta)
-        activation, h = FUNCTIONS[self.structure.activation], features(self.structure, x)
-        for hidden_weight, hidden_bias in hidden:
-            h = activation(F.linear(h, hidden_weight, hidden_bias))
-        return fields(self.structure, x, F.linear(h, weight, bias))
+        return by_torch(self.structure, self.theta, x)
 
     @overload
     def predict(self, points: Tensor) -> Tensor: ...
@@ -214,7 +209,7 @@ class PsiMLP(nn.Module):
         """The expanded network as ordinary layers (a copy: training it does not keep the relations)."""
         check_network(self)
         if not self.plan.is_network:
-            raise InputError("to_sequential: ordinary layers have no embedding and no ansatz; call the network itself")
+            raise InputError("to_sequential: a sequence of layers has no embedding, ansatz or gates; use the network")
         modules: list[nn.Module] = []
         for weight, bias in self.structure.expand(self.theta.detach()):
             modules += [ordinary_layer(weight, bias), module_of(self.structure.activation)]
@@ -280,6 +275,7 @@ class MLP(PsiMLP):
         layers: sizes, inputs first, e.g. ``[2, 8, 8, 16, 1]``; or a structure without relations, for another centre or
             other scales than 0 and 1.
         activation: "tanh", "sin", "silu", "gelu" or "softplus"; None is tanh, or the structure's.
+        wiring: "plain", "gated" or "residual", see `Structure`; None is plain, or the structure's.
         init, start, seed, dtype, device, precision: as for `PsiMLP`.
     """
 
@@ -288,6 +284,7 @@ class MLP(PsiMLP):
         layers: Sequence[int] | Structure,
         activation: str | None = None,
         *,
+        wiring: str | None = None,
         init: str = "default",
         start: Sequence[float] = (),
         seed: int | None = None,
@@ -297,6 +294,7 @@ class MLP(PsiMLP):
     ) -> None:
         structure = layers if isinstance(layers, Structure) else Structure.dense(layers)
         structure = structure if activation is None else structure.with_activation(activation)
+        structure = structure if wiring is None else structure.with_wiring(wiring)
         if not structure.is_dense:
             raise InputError(f"structure: an MLP has no relations, {structure.name!r} has; use PsiMLP")
         super().__init__(structure, init=init, start=start, seed=seed, dtype=dtype, device=device, precision=precision)

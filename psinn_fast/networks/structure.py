@@ -23,6 +23,7 @@ from ..kernels.network.ansatz import Ansatz
 from ..kernels.network.lowering.lowering import lower
 from ..kernels.network.plan import Plan, expanded_plan
 from ..kernels.network.symbols import MOST_WEIGHTS, SymbolLayer
+from ..kernels.network.wiring import PLAIN, WIRINGS, check_wiring, encoders
 from ..storage import entries
 from ..storage.files import MOST_TEXT, BadJson, from_json, read_text, to_json, write_atomically
 from .blocks import single_columns
@@ -53,6 +54,9 @@ class Structure:
         embedding: features of the coordinates that the first layer acts on; centre, input scales and relations are
             those of features then. None: the coordinates themselves.
         ansatz: u = g + d N for known g and d; None: u = N.
+        wiring: "plain"; "gated": the first two layers make U and V of the inputs, and hidden layers blend these, H =
+            a(z) U + (1 - a(z)) V (Wang, Teng & Perdikaris 2021); "residual": hidden layers from the second on add
+            their input, H_l = H_(l-1) + a(z_l). Of dense layers only.
 
     Raises:
         InputError: no layers, an unknown activation, the blocks of a layer do not match those of the next, a centre or
@@ -71,6 +75,7 @@ class Structure:
     activation: str = TANH.name
     embedding: ClosedForm | None = None
     ansatz: Ansatz | None = None
+    wiring: str = PLAIN
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -81,12 +86,16 @@ class Structure:
             raise InputError(f"layers: a structure has at most {MOST_LAYERS}, got {len(self.layers)}")
         if not entries.is_line(self.name):
             raise InputError(f"name: expected {entries.A_LINE}, got {short(self.name)}")
-        for number, (before, after) in enumerate(pairwise(self.layers), start=1):
+        first = encoders(self.wiring)
+        for number, (before, after) in enumerate(pairwise(self.layers[first:]), start=first + 1):
             if before.rows != after.cols:
                 raise InputError(
                     f"layers: the blocks that layer {number} gives, {short(list(before.rows))}, "
                     f"do not fit those that layer {number + 1} takes, {short(list(after.cols))}"
                 )
+        check_wiring(self.wiring, self.layers)
+        if self.wiring != PLAIN and not self.is_dense:
+            raise InputError(f"wiring: {self.wiring} layers have no relations; this structure has some")
         if sum(layer.fan_in * layer.fan_out for layer in self.layers) > MOST_WEIGHTS:
             sizes = "-".join(map(str, self.layer_sizes))
             raise InputError(f"layers: a network may have up to {MOST_WEIGHTS} weights, {short(sizes)} has more")
@@ -103,14 +112,16 @@ class Structure:
                     )
 
     @classmethod
-    def dense(cls, layers: Sequence[int], name: str = "dense", activation: str = TANH.name) -> Structure:
-        """No relations: the ordinary MLP with the given layer sizes, e.g. ``[2, 8, 8, 16, 1]``."""
+    def dense(
+        cls, layers: Sequence[int], name: str = "dense", activation: str = TANH.name, wiring: str = PLAIN
+    ) -> Structure:
+        """No relations: the ordinary MLP with the given layer sizes, e.g. ``[2, 8, 8, 16, 1]``.
+
+        Of gated layers the sizes are without the two that make U and V, which are as wide as the hidden ones.
+        """
         sizes = check_layer_sizes(layers)
-        return cls(
-            tuple(SymbolLayer.of([[1]], [1], [n_out], [n_in]) for n_in, n_out in pairwise(sizes)),
-            name,
-            activation=activation,
-        )
+        own = [SymbolLayer.of([[1]], [1], [n_out], [n_in]) for n_in, n_out in pairwise(sizes)]
+        return cls((*own[:1] * encoders(wiring), *own), name, activation=activation, wiring=wiring)
 
     def _check_ends(self) -> None:
         if self.embedding is not None and self.embedding.n_outputs != self.n_features:
@@ -126,7 +137,7 @@ class Structure:
     @property
     def layer_sizes(self) -> tuple[int, ...]:
         """Sizes of the expanded network: inputs of its first layer, hidden widths, outputs."""
-        return (self.layers[0].fan_in, *(layer.fan_out for layer in self.layers))
+        return (self.layers[0].fan_in, *(layer.fan_out for layer in self.layers[encoders(self.wiring) :]))
 
     @property
     def n_inputs(self) -> int:
@@ -150,8 +161,7 @@ class Structure:
     @property
     def n_expanded(self) -> int:
         """Parameters of a dense network of the same layer sizes."""
-        sizes = self.layer_sizes
-        return sum(n_out * (n_in + 1) for n_in, n_out in pairwise(sizes))
+        return sum(layer.fan_out * (layer.fan_in + 1) for layer in self.layers)
 
     @property
     def is_dense(self) -> bool:
@@ -197,7 +207,7 @@ class Structure:
     @cached_property
     def expanded_plan(self) -> Plan:
         """Plan of the expanded network: w = E theta is all (W, b), layer after layer."""
-        return self._in_frame(expanded_plan(self.layers, self.activation))
+        return self._in_frame(expanded_plan(self.layers, self.activation, self.wiring))
 
     def _in_frame(self, plan: Plan) -> Plan:
         found = plan.scaled(self.input_scale, self.output_scale).about(self.centre)
@@ -277,11 +287,18 @@ class Structure:
                     layer.weight,
                     layer.bias,
                     layer.rows if number == last else tuple(width * n for n in layer.rows),
-                    layer.cols if number == 0 else tuple(width * n for n in layer.cols),
+                    layer.cols if number <= encoders(self.wiring) else tuple(width * n for n in layer.cols),
                 )
                 for number, layer in enumerate(self.layers)
             ),
         )
+
+    def with_wiring(self, wiring: str) -> Structure:
+        """The same sizes with layers connected otherwise. Raises: see `Structure`."""
+        if wiring == self.wiring:
+            return self
+        chain, first = self.layers[encoders(self.wiring) :], encoders(wiring) if wiring in WIRINGS else 0
+        return replace(self, layers=(*chain[:1] * first, *chain), wiring=wiring)
 
     def with_activation(self, activation: str) -> Structure:
         """The same relations with another activation."""

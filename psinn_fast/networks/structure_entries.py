@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..kernels.errors import CheckpointError, InputError, short
 from ..kernels.network.symbols import SymbolLayer
+from ..kernels.network.wiring import PLAIN
 from ..storage import entries
 from .known_entries import ansatz_entries, ansatz_of, closed_form_entries, closed_form_of
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:  # it imports this module
 SCHEMA, FIRST_SCHEMA = "psinn_fast.structure/2", "psinn_fast.structure/1"
 # What a file holds where it is not the default.
 _FRAME = ("centre", "input_scale", "output_scale")
-_KNOWN: dict[str, Callable[[str, Any], Any]] = {"embedding": closed_form_of, "ansatz": ansatz_of}
+_KNOWN: dict[str, Callable[[str, Any], Any]] = {
+    "embedding": closed_form_of, "ansatz": ansatz_of, "wiring": entries.text,
+}  # fmt: skip
 
 
 def structure_entries(structure: Structure) -> dict[str, Any]:
@@ -33,7 +36,7 @@ def structure_entries(structure: Structure) -> dict[str, Any]:
     plain = structure.plain
     frame = {key: list(getattr(structure, key)) for key in _FRAME if getattr(structure, key) != getattr(plain, key)}
     head = {"schema": SCHEMA, "name": structure.name, "activation": structure.activation}
-    known: dict[str, Any] = {}
+    known: dict[str, Any] = {} if structure.wiring == PLAIN else {"wiring": structure.wiring}
     if structure.embedding is not None:
         known["embedding"] = closed_form_entries(structure.embedding)
     if structure.ansatz is not None:

@@ -13,7 +13,7 @@ from .discovery.discover import discover
 from .discovery.extraction import DiscoveryError
 from .discovery.found import Discovery
 from .discovery.student import StudentSettings
-from .domains import Ball, Box, Cylinder, Disk, Domain, Ellipse, MeshDomain, Polygon, read_mesh
+from .domains import Ball, Box, Cylinder, Disk, Domain, Ellipse, MeshDomain, Polygon, distance, read_mesh
 from .fusing.fuse import fuse
 from .fusing.fused import Fused
 from .kernels import available_backends, get_backend, register_backend, unregister_backend
@@ -192,6 +192,7 @@ __all__ = [
     "derivatives",
     "direct_sum",
     "discover",
+    "distance",
     "div",
     "error_metrics",
     "field_symmetries",

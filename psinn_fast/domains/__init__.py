@@ -3,6 +3,7 @@
 from .beyond import how_far
 from .box import Box
 from .cornered import Cornered
+from .distance import distance
 from .domain import Domain
 from .meshes import MeshDomain, opened, read_mesh
 from .plane import Disk, Ellipse, Polygon
@@ -26,6 +27,7 @@ __all__ = [
     "Region",
     "check_shrunk",
     "common_step",
+    "distance",
     "how_far",
     "lies_on_boundary",
     "normals_of",

@@ -1,0 +1,83 @@
+"""Distances of parts of boundaries in closed form: zero on them, positive inside, smooth where they can be."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import sympy as sp
+
+import psinn_fast as pf
+from psinn_fast.kernels.errors import InputError
+
+SQUARE = pf.Polygon([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+NOTCHED = pf.Polygon([(0, 0), (2, 0), (2, 1), (1, 1), (1, 2), (0, 2)])
+DOMAINS: dict[str, pf.Domain] = {
+    "box": pf.Box(t=(0, 1), x=(-1, 3), y=(2, 5)),
+    "square with a hole": SQUARE - pf.Disk((0.3, 0.2), 0.3),
+    "notched": NOTCHED,
+    "notched, in time": NOTCHED * pf.Box(t=(0, 1)),
+    "half a disk": pf.Disk((0, 0), 1.0) & pf.Polygon([(-2, 0), (2, 0), (2, 2), (-2, 2)]),
+    "two disks": pf.Disk((0, 0), 1.0) | pf.Disk((1.2, 0), 0.8),
+    "tilted ellipse": pf.Ellipse((0.5, 0.1), (2, 1)).rotated(0.4),
+    "ball": pf.Ball((1, 0, 0), 2),
+}
+
+
+def _at(domain: pf.Domain, expression: sp.Expr, points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    values = sp.lambdify(sp.symbols(domain.coords, real=True), expression, "numpy")(*np.array(points).T)
+    return np.asarray(np.broadcast_to(values, len(points)))
+
+
+@pytest.mark.parametrize("domain", DOMAINS.values(), ids=DOMAINS)
+def test_distances(domain: pf.Domain) -> None:
+    whole = pf.distance(domain)
+    inside = np.array(domain.random(2000, 1))
+    assert _at(domain, whole, inside).min() > 0
+    assert 0.8 < _at(domain, whole, inside).max() < 1.2
+    for part in domain.parts:
+        own, on_part = pf.distance(domain, part), np.array(domain.boundary(40, part))
+        assert abs(_at(domain, whole, on_part)).max() < 1e-13
+        assert abs(_at(domain, own, on_part)).max() < 1e-13
+        # To first order: a step of h inwards makes it about h times something.
+        normals = domain.boundary(40, part).normals
+        assert normals is not None
+        steps = [_at(domain, own, on_part - h * np.array(normals)) for h in (1e-4, 2e-4)]
+        middle = slice(8, 32)
+        assert (abs(steps[1] / steps[0] - 2)[middle] < 0.02).mean() > 0.9
+        for other in set(domain.parts) - {part}:
+            elsewhere = np.array(domain.boundary(41, other))
+            assert np.median(_at(domain, own, elsewhere)) > 1e-4
+
+
+def test_smooth_where_it_can_be() -> None:
+    """Lines and circles whose continuation does not enter are polynomials."""
+    x, y = sp.symbols("x y", real=True)
+    hole = SQUARE - pf.Disk((0.0, 0.0), 0.5)
+    assert pf.distance(hole).is_polynomial(x, y)
+    assert not pf.distance(NOTCHED).is_polynomial(x, y)
+    assert pf.distance(NOTCHED, "edge1").is_polynomial(x, y)
+
+
+def test_in_an_ansatz() -> None:
+    """Dirichlet conditions hold to rounding before training, and are left out of it."""
+    domain = SQUARE - pf.Disk((0.3, 0.2), 0.3)
+    problem = pf.Problem(
+        "hole", pf.PDE("x y", "u", lambda u: u.lap + 1), domain,
+        [pf.Residual(domain.random(200, 0)), pf.Dirichlet(domain.boundary(100), u=0.0)],
+    )  # fmt: skip
+    network = pf.Network("pinn", layers=[2, 8, 1], ansatz=pf.Ansatz(u=lambda u: pf.distance(domain) * u))
+    net = pf.build_network(problem, network)
+    assert abs(net.predict(np.array(domain.boundary(300)))).max() < 1e-6
+    result = pf.fit(problem, net, pf.Adam(3), options=pf.Options(progress=False))
+    assert "exact by construction: dirichlet" in result.notes
+    assert list(result.losses) == ["residual"]
+
+
+def test_refusals() -> None:
+    with pytest.raises(InputError, match="part: expected one of"):
+        pf.distance(SQUARE, "rim")
+    with pytest.raises(InputError, match="domain: distances of Cylinder have no closed form"):
+        pf.distance(pf.Cylinder((0, 0, 0), (0, 0, 1), 1.0))
+    with pytest.raises(InputError, match="domain: expected a Domain"):
+        pf.distance("square")  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ import torch
 
 from psinn_fast.kernels.cpu.extension import chosen_instruction_set, why_not
 
-from . import cpu_memory, cpu_overhead, cpu_paper, cpu_peak, cpu_sets, cpu_steps, cpu_structures
+from . import cpu_activations, cpu_memory, cpu_overhead, cpu_paper, cpu_peak, cpu_sets, cpu_steps, cpu_structures
 from .environment import environment
 from .jax_peer import limit_threads
 from .section import Settings, attempt
@@ -25,6 +25,7 @@ SECTIONS = {
     "peak": cpu_peak,
     "structures": cpu_structures,
     "sets": cpu_sets,
+    "activations": cpu_activations,
     "overhead": cpu_overhead,
     "memory": cpu_memory,
     "paper": cpu_paper,

@@ -62,6 +62,14 @@ class Activation:
         return frozenset(node.func.id for tree in trees for node in ast.walk(tree)
                          if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))  # fmt: skip
 
+    @cached_property
+    def results(self) -> tuple[str, ...]:
+        """z and what calls functions, as far as a', ..., a^(5) need them: they follow from these without a call."""
+        calls = {name for name, line in self._lines.items() if _names(line) & _TORCH.keys()}
+        forms = {f"f{order}" for order in range(1, HIGHEST + 1)}
+        read = forms.union(*(_names(line) for _, line in self._needed(forms, calls)))
+        return tuple(name for name in ("z", *self._lines) if name in read & {"z", *calls})
+
     def to_keep(self) -> list[tuple[str, str]]:
         """(name, expression) of what leads from z to what is kept; none if that is z."""
         return self._needed({self.kept}, {"z"})
@@ -70,13 +78,20 @@ class Activation:
         """(name, expression) of what leads from what is kept to the forms of these orders, f0, f1, ..."""
         return self._needed({f"f{order}" for order in orders}, {self.kept})
 
+    def to_results(self) -> list[tuple[str, str]]:
+        """(name, expression) of what leads from z to ``results``."""
+        return self._needed(set(self.results), {"z"})
+
+    def from_results(self, orders: Collection[int]) -> list[tuple[str, str]]:
+        """(name, expression) of what leads from ``results`` to the forms of these orders."""
+        return self._needed({f"f{order}" for order in orders}, set(self.results))
+
     def _needed(self, wanted: set[str], given: set[str]) -> list[tuple[str, str]]:
         needed, waiting = set[str](), list(wanted - given)
         while waiting:
             name = waiting.pop()
             needed.add(name)
-            names = {node.id for node in ast.walk(ast.parse(self._lines[name])) if isinstance(node, ast.Name)}
-            waiting += names & self._lines.keys() - needed - given
+            waiting += _names(self._lines[name]) & self._lines.keys() - needed - given
         return [(name, line) for name, line in self._lines.items() if name in needed]
 
     def keep(self, z: Tensor) -> Tensor:
@@ -91,6 +106,10 @@ class Activation:
 
     def value(self, z: Tensor) -> Tensor:
         return self.derivatives(self.keep(z), 0)[0]
+
+
+def _names(line: str) -> set[str]:
+    return {node.id for node in ast.walk(ast.parse(line)) if isinstance(node, ast.Name)}
 
 
 def _softplus(z: Tensor) -> Tensor:

@@ -3,30 +3,9 @@
 // Vector c * sub + s of a row is channel c of the panel's s-th vector of points. h holds the channels from first() on.
 #pragma once
 
-#include "rules.h"
-#include "functions.h"
+#include "forms.h"
 
 namespace PSINN_NAMESPACE {
-
-// The rest of `derivatives_of`, compiled once: it takes longer than a call does.
-template <class T>
-__attribute__((noinline)) void other_derivatives(psinn::Activation kind, Vec<T> kept, int order, Vec<T>* f) {
-  derivatives<T>(kind, kept, order, f);
-}
-
-// f[k] = a^(k)(z) for k = 0..order <= 5, from what was kept of z. Nothing but tanh is inlined: no set of channels is
-// compiled for each activation.
-template <class T>
-PSINN_INLINE void derivatives_of(psinn::Activation kind, Vec<T> kept, int order, Vec<T>* f) {
-  if (__builtin_expect(kind == psinn::Activation::tanh, 1)) {
-    tanh_derivatives<T>(kept, order, f);
-  } else {
-    Vec<T> own[MOST_ORDER + 2];  // not f itself, which then would be in memory for tanh, too
-    other_derivatives<T>(kind, kept, order, own);
-    PSINN_UNROLL
-    for (int k = 0; k <= order; ++k) f[k] = own[k];
-  }
-}
 
 // The sum of a set's monomials FIRST..LAST - 1.
 template <class T, class Set, int FIRST, int LAST>
@@ -127,13 +106,10 @@ PSINN_INLINE void load_outputs_bar(const psinn::Orbit& orbit, int first, int n, 
   mix(orbit.mixing_after, first, n, h);
 }
 
-// h from the channels z of a neuron; what is kept of z[0].
+// h from the channels z of a neuron and f[k] = a^(k)(z[0]), k = 0..order; z[0] itself is not read.
 template <class T, class R>
-PSINN_INLINE Vec<T> jet_forward(psinn::Activation kind, const Vec<T>* z, Vec<T>* h) {
+PSINN_INLINE void jet_forward(const Vec<T>* f, const Vec<T>* z, Vec<T>* h) {
   using Set = typename R::Set;
-  Vec<T> f[MOST_ORDER + 2];
-  const Vec<T> kept = keep<T>(kind, z[0]);
-  derivatives_of<T>(kind, kept, R::order(), f);
   h[0] = f[0];
   each<1, R::channels()>([&](auto c) PSINN_LAMBDA { h[decltype(c)::value] = f[1] * z[decltype(c)::value]; });
   each<0, Set::n_parts>([&](auto i) PSINN_LAMBDA {
@@ -141,16 +117,13 @@ PSINN_INLINE Vec<T> jet_forward(psinn::Activation kind, const Vec<T>* z, Vec<T>*
     if constexpr (part.channel >= R::first())
       h[part.channel] += f[part.order] * evaluate<T, Set, part.first, part.last>(z);
   });
-  return kept;
 }
 
-// z_bar from h_bar, with what was kept in place of the value of z.
+// z_bar from h_bar and f[k], k = 1..order + 1.
 template <class T, class R>
-PSINN_INLINE void jet_adjoint(psinn::Activation kind, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
+PSINN_INLINE void jet_adjoint(const Vec<T>* f, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
   using Set = typename R::Set;
   constexpr int n = R::channels(), first = R::first();
-  Vec<T> f[MOST_ORDER + 2];
-  derivatives_of<T>(kind, z[0], R::order() + 1, f);
   PSINN_UNROLL_CHANNELS
   for (int c = 0; c < n; ++c) z_bar[c] = c >= first ? f[1] * h_bar[c] : Vec<T>{};
   if constexpr (n > 1) {
@@ -209,22 +182,73 @@ PSINN_INLINE void for_orbits(const psinn::Orbits& orbits, const Action& action) 
 }
 
 template <class T, class R>
-__attribute__((noinline)) Vec<T> shared_forward(psinn::Activation kind, const Vec<T>* z, Vec<T>* h) {
-  return jet_forward<T, R>(kind, z, h);
+__attribute__((noinline)) void shared_forward(const Vec<T>* f, const Vec<T>* z, Vec<T>* h) {
+  jet_forward<T, R>(f, z, h);
 }
 template <class T, class R>
-__attribute__((noinline)) void shared_adjoint(psinn::Activation kind, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
-  jet_adjoint<T, R>(kind, z, h_bar, z_bar);
+__attribute__((noinline)) void shared_adjoint(const Vec<T>* f, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
+  jet_adjoint<T, R>(f, z, h_bar, z_bar);
 }
 
+// a(z), a'(z), ... of an orbit's neurons k..k + count - 1, for the s-th vector of points: neuron after neuron, those of one
+// side by side.
+template <class T, int SIZE>
+struct OrbitForms {
+  const psinn::Orbits& orbits;
+  const psinn::Orbit& orbit;
+  int channels, sub, order;
+  T *z, *kept;
+  psinn::Activation kind = orbits.activation;
+  int more = psinn::N_KEPT[static_cast<int>(kind)] - 1;
+
+  Places<Vec<T>> values(int j, int k, int s) const {
+    const psinn::Index stride = static_cast<psinn::Index>(channels) * sub;
+    return {vectors<T>(z) + (orbit.slot[j] + k) * stride + s, stride};
+  }
+  Places<Vec<T>> rest(int j, int k, int s) const {
+    const psinn::Index stride = static_cast<psinn::Index>(sub) * more;
+    return {vectors<T>(kept) + (orbit.neuron[j] + k) * stride + s * more, stride};
+  }
+
+  // From slots to f[0..order], to what is kept alone if order is -1.
+  __attribute__((noinline)) void forward(int k, int count, int s, const T* bias, Vec<T>* f) const {
+    if (SIZE > 1 && orbit.mixing > 1)
+      for (int r = 0; r < count; ++r) {
+        Vec<T> own[SIZE][1];
+        for (int j = 0; j < SIZE; ++j) own[j][0] = *values(j, k, s)(r);
+        mix(orbit.mixing, 0, 1, own);
+        for (int j = 0; j < SIZE; ++j) *values(j, k, s)(r) = own[j][0];
+      }
+    const int forms = order + 1;
+    for (int j = 0; j < SIZE; ++j)
+      forms_forward<T>(kind, order, count, values(j, k, s), bias ? bias + orbit.neuron[j] + k : nullptr,
+                       rest(j, k, s), {f + j * forms, SIZE * forms});
+  }
+
+  // From what was kept to f[1..order + 1].
+  __attribute__((noinline)) void backward(int k, int count, int s, Vec<T>* f) const {
+    const int forms = order + 2;
+    for (int j = 0; j < SIZE; ++j)
+      forms_backward<T>(kind, order + 1, count, {values(j, k, s).start, values(j, k, s).step},
+                        {rest(j, k, s).start, rest(j, k, s).step}, {f + j * forms, SIZE * forms});
+  }
+};
+
 // z: slots, left as the pre-activations of the orbit's neurons in the order of its slots, with what is kept in place of
-// the value. h_c = sum_k a^(k)(z + bias) * (monomials in z's channels), mixed into the operands `out`.
+// the value, and in `kept` if that is more than a number. h_c = sum_k a^(k)(z + bias) * (monomials in z's channels), mixed
+// into the operands `out`.
 template <class T, class R>
-void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const T* bias, T* out) {
+void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const T* bias, T* kept, T* out) {
   for_orbits<R>(orbits, [&](const psinn::Orbit& orbit, auto size) {
-    constexpr int L = LANES<T>, SIZE = decltype(size)::value;
+    constexpr int L = LANES<T>, SIZE = decltype(size)::value, BLOCK = block_neurons(SIZE), FORMS = R::order() + 1;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
+    const bool inlined = is_inlined(orbits.activation);
+    const OrbitForms<T, SIZE> forms{orbits, orbit, n, sub, inlined ? -1 : R::order(), z, kept};
+    Vec<T> others[R::sub()][BLOCK][SIZE][FORMS];
     for (int k = 0; k < orbit.repeat; ++k) {
+      const int at = k % BLOCK, count = inlined ? orbit.repeat : orbit.repeat - k < BLOCK ? orbit.repeat - k : BLOCK;
+      if (k == 0 || (at == 0 && !inlined))
+        for (int s = 0; s < sub; ++s) forms.forward(k, count, s, bias, others[s][0][0]);
       T *slots[SIZE], *operands[SIZE];
       rows_of<SIZE>(orbit.slot, k, static_cast<psinn::Index>(n) * width, z, slots);
       rows_of<SIZE>(orbit.operand, k, static_cast<psinn::Index>(n - first) * width, out, operands);
@@ -232,22 +256,22 @@ void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const 
         Vec<T> zs[SIZE][R::capacity], hs[SIZE][R::capacity];
         PSINN_UNROLL
         for (int j = 0; j < SIZE; ++j) PSINN_UNROLL_CHANNELS
-          for (int c = 0; c < n; ++c) zs[j][c] = load<T>(slots[j] + s * L + c * width);
+          for (int c = 1; c < n; ++c) zs[j][c] = load<T>(slots[j] + s * L + c * width);
         if (SIZE > 1 && orbit.mixing > 1) {
-          mix(orbit.mixing, 0, n, zs);
+          mix(orbit.mixing, 1, n, zs);
           PSINN_UNROLL
           for (int j = 0; j < SIZE; ++j) PSINN_UNROLL_CHANNELS
             for (int c = 1; c < n; ++c) store<T>(slots[j] + s * L + c * width, zs[j][c]);
         }
         PSINN_UNROLL
         for (int j = 0; j < SIZE; ++j) {
-          zs[j][0] += bias ? bias[orbit.neuron[j] + k] : T(0);
-          Vec<T> kept;
+          Vec<T> f[FORMS];
+          forms_at<T, R::order()>(orbits.activation, slots[j] + s * L, kept, (orbit.neuron[j] + k) * sub + s,
+                                  others[s][at][j], f);
           if constexpr (is_shared<R, SIZE>)
-            kept = shared_forward<T, R>(orbits.activation, zs[j], hs[j]);
+            shared_forward<T, R>(f, zs[j], hs[j]);
           else
-            kept = jet_forward<T, R>(orbits.activation, zs[j], hs[j]);
-          store<T>(slots[j] + s * L, kept);
+            jet_forward<T, R>(f, zs[j], hs[j]);
         }
         store_operands<T, SIZE, R::capacity>(orbit, first, n, width, hs, operands, s * L);
       }
@@ -258,12 +282,19 @@ void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const 
 // From the adjoints of the operands to those of the slots, which replace z; bias_bar[neuron] += z_bar of the value, lane
 // by lane. value_bar, if not null: that z_bar for each point, neuron after neuron. `out`, the outputs, is not needed here.
 template <class T, class R>
-void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, const T* /*out*/, T* out_bar, T* bias_bar,
-                        T* value_bar) {
+void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, T* kept, const T* /*out*/, T* out_bar,
+                        T* bias_bar, T* value_bar) {
   for_orbits<R>(orbits, [&](const psinn::Orbit& orbit, auto size) {
-    constexpr int L = LANES<T>, SIZE = decltype(size)::value;
+    constexpr int L = LANES<T>, SIZE = decltype(size)::value, BLOCK = block_neurons(SIZE), FORMS = R::order() + 2;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
+    const OrbitForms<T, SIZE> forms{orbits, orbit, n, sub, R::order(), z, kept};
+    const bool inlined = is_inlined(orbits.activation);
+    Vec<T> others[R::sub()][BLOCK][SIZE][FORMS];
     for (int k = 0; k < orbit.repeat; ++k) {
+      const int at = k % BLOCK;
+      if (!inlined && at == 0)
+        for (int s = 0; s < sub; ++s)
+          forms.backward(k, orbit.repeat - k < BLOCK ? orbit.repeat - k : BLOCK, s, others[s][0][0]);
       T* slots[SIZE];
       const T* operands[SIZE];
       rows_of<SIZE>(orbit.slot, k, static_cast<psinn::Index>(n) * width, z, slots);
@@ -276,11 +307,14 @@ void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, const 
           Vec<T>(&out)[R::capacity] = outs[j];
           Vec<T> zs[R::capacity];
           PSINN_UNROLL_CHANNELS
-          for (int c = 0; c < n; ++c) zs[c] = load<T>(slots[j] + s * L + c * width);
+          for (int c = 1; c < n; ++c) zs[c] = load<T>(slots[j] + s * L + c * width);
+          Vec<T> f[FORMS];
+          forms_at<T, R::order() + 1>(orbits.activation, slots[j] + s * L, kept, (orbit.neuron[j] + k) * sub + s,
+                                      others[s][at][j], f);
           if constexpr (is_shared<R, SIZE>)
-            shared_adjoint<T, R>(orbits.activation, zs, hs[j], out);
+            shared_adjoint<T, R>(f, zs, hs[j], out);
           else
-            jet_adjoint<T, R>(orbits.activation, zs, hs[j], out);
+            jet_adjoint<T, R>(f, zs, hs[j], out);
           T* sum = bias_bar + (orbit.neuron[j] + k) * L;
           store<T>(sum, load<T>(sum) + out[0]);
           if (value_bar) store<T>(value_bar + static_cast<psinn::Index>(orbit.neuron[j] + k) * width + s * L, out[0]);

@@ -9,16 +9,14 @@
 
 namespace PSINN_NAMESPACE {
 
-// Repetitions of an orbit that go together.
-constexpr int repeats_per_block(int orbit_size) { return orbit_size == 4 ? 4 : 8; }
 // Planes, n channels of a neuron each, that a block takes: the slopes, h of each neuron, and the adjoints of these.
 constexpr int planes(int orbit_size) { return 2 * (1 + orbit_size); }
 
 inline psinn::Index block_vectors(const Rules& rules) {
   const int n = rules.n_channels;
-  return static_cast<psinn::Index>(planes(2)) * repeats_per_block(2) * n * points_per_panel(n);
+  return static_cast<psinn::Index>(planes(2)) * block_neurons(2) * n * points_per_panel(n);
 }
-static_assert(planes(4) * repeats_per_block(4) <= planes(2) * repeats_per_block(2), "the largest block is that of pairs");
+static_assert(planes(4) * block_neurons(4) <= planes(2) * block_neurons(2), "the largest block is that of pairs");
 
 // v: where the numbers lie, those of the next neuron `stride` further. Rows that make h are left out if h is given.
 template <class T, int N>
@@ -49,10 +47,11 @@ struct Block {
   static constexpr int L = LANES<T>;
   using Index = psinn::Index;
   const AnyRule& rule;
+  const psinn::Orbits& orbits;
   const psinn::Orbit& orbit;
   T* memory;
   int k, s;
-  psinn::Activation kind;
+  bool is_tanh = orbits.activation == psinn::Activation::tanh;
   Index n = rule.channels(), first = rule.first(), width = rule.sub() * L, stride = n * width;
   bool in_place = first == 0 && is_direct(orbit);  // h and its adjoint lie in the operands' rows
 
@@ -63,20 +62,19 @@ struct Block {
     return data + (numbers[j] + k) * stride + s * L;
   }
 
-  void forward(T* z, const T* bias, T* out) const {
-    mix_slots(z);
+  void forward(T* z, const T* bias, T* kept, T* out) const {
+    const int order = is_tanh ? 0 : rule.order();
+    Vec<T> f[REPEATS * SIZE * (MOST_ORDER + 1)];
+    OrbitForms<T, SIZE>{orbits, orbit, rule.channels(), rule.sub(), order, z, kept}.forward(k, REPEATS, s, bias, f);
+    mix_slots(z, 1);
     for (int j = 0; j < SIZE; ++j) {
       T *own = rows(z, orbit.slot, j), *h = in_place ? rows(out, orbit.operand, j) : plane(2 + j);
-      PSINN_UNROLL
       for (int r = 0; r < REPEATS; ++r) {
-        const Vec<T> kept = keep<T>(kind, load<T>(own + r * stride) + (bias ? bias[orbit.neuron[j] + k + r] : T(0)));
-        store<T>(own + r * stride, kept);
-        store<T>(h + r * stride, kept);
+        const Vec<T>* forms = f + (r * SIZE + j) * (order + 1);
+        store<T>(h + r * stride, forms[0]);
+        if (!is_tanh) by_parts(forms, own + r * stride, h + r * stride);
       }
-      if (kind == psinn::Activation::tanh)
-        run_forward(own, h, false);
-      else
-        for (int r = 0; r < REPEATS; ++r) by_parts(own + r * stride, h + r * stride);
+      if (is_tanh) run_forward(own, h, false);
     }
     if (in_place) return;
     for_operands(out, [&](T* const(&to)[SIZE], int at, int c) {
@@ -88,16 +86,20 @@ struct Block {
   }
 
   // out: what `forward` made, or null if that is gone. Destroys out_bar.
-  void adjoint(T* z, const T* out, T* out_bar, T* bias_bar, T* value_bar) const {
+  void adjoint(T* z, T* kept, const T* out, T* out_bar, T* bias_bar, T* value_bar) const {
+    Vec<T> f[REPEATS * SIZE * (MOST_ORDER + 2)];
+    if (!is_tanh)
+      OrbitForms<T, SIZE>{orbits, orbit, rule.channels(), rule.sub(), rule.order(), z, kept}.backward(k, REPEATS, s, f);
     if (!in_place) load_planes(out_bar);
     const bool has_outputs = in_place && out;
     for (int j = 0; j < SIZE; ++j) {
       T* own = rows(z, orbit.slot, j);
       T* h_bar = in_place ? rows(out_bar, orbit.operand, j) : plane(2 + SIZE + j);
-      if (kind == psinn::Activation::tanh)
+      if (is_tanh)
         run_adjoint(own, has_outputs ? const_cast<T*>(rows(out, orbit.operand, j)) : plane(2 + j), h_bar, has_outputs);
       else
-        for (int r = 0; r < REPEATS; ++r) by_parts_adjoint(own + r * stride, h_bar + r * stride);
+        for (int r = 0; r < REPEATS; ++r)
+          by_parts_adjoint(f + (r * SIZE + j) * (rule.order() + 2), own + r * stride, h_bar + r * stride);
       PSINN_UNROLL
       for (int r = 0; r < REPEATS; ++r) {
         const Index neuron = orbit.neuron[j] + k + r;
@@ -106,18 +108,15 @@ struct Block {
         if (value_bar) store<T>(value_bar + neuron * width + s * L, bar);
       }
     }
-    mix_slots(z);
+    mix_slots(z, 0);
   }
 
  private:
   using Numbers = T* [6 * MOST_CHANNELS];
 
   // Without a recurrence: h_c = sum_k a^(k)(z) (the monomials of part k), one neuron after the other.
-  void by_parts(const T* z, T* h) const {
+  void by_parts(const Vec<T>* f, const T* z, T* h) const {
     const Rules& rules = rule.rules;
-    Vec<T> f[MOST_ORDER + 2] = {};
-    derivatives_of<T>(kind, load<T>(z), rules.order, f);
-    store<T>(h, f[0]);
     for (Index c = 1; c < n; ++c) store<T>(h + c * width, f[1] * load<T>(z + c * width));
     for (int p = 0; p < rules.n_parts; ++p) {
       const Part& part = rules.parts[p];
@@ -127,14 +126,12 @@ struct Block {
   }
 
   // The adjoints of z take its place.
-  void by_parts_adjoint(T* z, const T* h_bar) const {
+  void by_parts_adjoint(const Vec<T>* f, T* z, const T* h_bar) const {
     const Rules& rules = rule.rules;
-    Vec<T> f[MOST_ORDER + 2] = {}, z_bar[MOST_CHANNELS] = {};
-    derivatives_of<T>(kind, load<T>(z), rules.order + 1, f);
-    Vec<T> weighted{};
+    Vec<T> z_bar[MOST_CHANNELS] = {}, weighted{};
     for (Index c = 0; c < n; ++c) z_bar[c] = f[1] * load<T>(h_bar + c * width);
     for (Index c = 1; c < n; ++c) weighted += load<T>(z + c * width) * load<T>(h_bar + c * width);
-    z_bar[0] += f[2] * weighted;
+    if (n > 1) z_bar[0] += f[2] * weighted;
     for (int p = 0; p < rules.n_parts; ++p) {
       const Part& part = rules.parts[p];
       const Vec<T> c_bar = load<T>(h_bar + part.channel * width), common = f[part.order] * c_bar;
@@ -191,10 +188,10 @@ struct Block {
     for (Index b = 0; b < rule.rules.n_slopes; ++b) v[2 * n + b] = slopes + b * width;
   }
 
-  void mix_slots(T* z) const {
+  void mix_slots(T* z, Index from) const {
     if (SIZE == 1 || orbit.mixing <= 1) return;
     for (int r = 0; r < REPEATS; ++r)
-      for (Index c = 0; c < n; ++c) {
+      for (Index c = from; c < n; ++c) {
         Vec<T> own[SIZE][1];
         PSINN_UNROLL
         for (int j = 0; j < SIZE; ++j) own[j][0] = load<T>(rows(z, orbit.slot, j) + r * stride + c * width);
@@ -235,10 +232,11 @@ struct Block {
 
 // action(block) for the neurons of an orbit from repetition k on, REPEATS at a time, the rest in smaller blocks.
 template <class T, int SIZE, int REPEATS, class Action>
-PSINN_INLINE void for_repeats(const AnyRule& rule, const psinn::Orbit& orbit, psinn::Activation kind, int k, int s, const Action& action) {
+PSINN_INLINE void for_repeats(const AnyRule& rule, const psinn::Orbits& orbits, const psinn::Orbit& orbit, int k, int s,
+                              const Action& action) {
   for (; k + REPEATS <= orbit.repeat; k += REPEATS)
-    action(Block<T, SIZE, REPEATS>{rule, orbit, static_cast<T*>(rule.block), k, s, kind});
-  if constexpr (REPEATS > 1) for_repeats<T, SIZE, REPEATS / 2>(rule, orbit, kind, k, s, action);
+    action(Block<T, SIZE, REPEATS>{rule, orbits, orbit, static_cast<T*>(rule.block), k, s});
+  if constexpr (REPEATS > 1) for_repeats<T, SIZE, REPEATS / 2>(rule, orbits, orbit, k, s, action);
 }
 
 template <class T, class Action>
@@ -246,19 +244,19 @@ void for_blocks(const AnyRule& rule, const psinn::Orbits& orbits, const Action& 
   for_orbits(orbits, [&](const psinn::Orbit& orbit, auto size) {
     constexpr int SIZE = decltype(size)::value;
     for (int s = 0; s < rule.sub(); ++s)
-      for_repeats<T, SIZE, repeats_per_block(SIZE)>(rule, orbit, orbits.activation, 0, s, action);
+      for_repeats<T, SIZE, block_neurons(SIZE)>(rule, orbits, orbit, 0, s, action);
   });
 }
 
 template <class T>
-void activation_forward(const AnyRule& rule, const psinn::Orbits& orbits, T* z, const T* bias, T* out) {
-  for_blocks<T>(rule, orbits, [&](const auto& block) { block.forward(z, bias, out); });
+void activation_forward(const AnyRule& rule, const psinn::Orbits& orbits, T* z, const T* bias, T* kept, T* out) {
+  for_blocks<T>(rule, orbits, [&](const auto& block) { block.forward(z, bias, kept, out); });
 }
 
 template <class T>
-void activation_adjoint(const AnyRule& rule, const psinn::Orbits& orbits, T* z, const T* out, T* out_bar, T* bias_bar,
-                        T* value_bar) {
-  for_blocks<T>(rule, orbits, [&](const auto& block) { block.adjoint(z, out, out_bar, bias_bar, value_bar); });
+void activation_adjoint(const AnyRule& rule, const psinn::Orbits& orbits, T* z, T* kept, const T* out, T* out_bar,
+                        T* bias_bar, T* value_bar) {
+  for_blocks<T>(rule, orbits, [&](const auto& block) { block.adjoint(z, kept, out, out_bar, bias_bar, value_bar); });
 }
 
 }  // namespace PSINN_NAMESPACE

@@ -10,71 +10,109 @@ namespace PSINN_NAMESPACE {
 using psinn::Index;
 using psinn::Network;
 
-template <class T, bool LINEAR>
-PSINN_INLINE void first_derivatives(psinn::Activation kind, Vec<T> z, int order, Vec<T>* f) {
-  if constexpr (LINEAR) {
-    f[0] = z;
-    for (int k = 1; k <= order; ++k) f[k] = broadcast<T>(T(k == 1));
-  } else {
-    derivatives_of<T>(kind, z, order, f);
+// How many numbers are kept of a pre-activation of the first layer: of a linear network, itself.
+template <class T>
+int kept_of(const Network<T>& net) {
+  return net.n_layers == 1 ? 1 : psinn::N_KEPT[static_cast<int>(net.orbits0.activation)];
+}
+
+// f[0..order] of the neurons row..row + count - 1 for the s-th vector of points, none if order is -1. What is kept goes to t.
+template <class T>
+__attribute__((noinline)) void first_forms(const Network<T>& net, int order, int row, int count, int s, int sub, const T* w,
+                                           const T* x, T* t, Places<Vec<T>> f) {
+  constexpr int L = LANES<T>;
+  const Index own = static_cast<Index>(row) * sub + s, more = kept_of(net) - 1;
+  const Places<Vec<T>> z{vectors<T>(t) + own, sub};
+  const T* bias = net.bias0 < 0 ? nullptr : w + net.bias0 + row;
+  for (int r = 0; r < count; ++r) {
+    const T* a = w + net.weight0 + static_cast<Index>(row + r) * net.d_in;
+    Vec<T> sum = a[0] * load<T>(x + s * L);
+    for (int i = 1; i < net.d_in; ++i) sum += a[i] * load<T>(x + (i * sub + s) * L);
+    *z(r) = sum;
+  }
+  if (net.n_layers > 1) {
+    Vec<T>* rest = vectors<T>(t) + static_cast<Index>(net.width0) * sub;
+    return forms_forward<T>(net.orbits0.activation, order, count, z, bias, {rest + own * more, sub * more}, f);
+  }
+  for (int r = 0; r < count; ++r) {
+    f(r)[0] = *z(r) + (bias ? bias[r] : T(0));
+    for (int k = 1; k <= order; ++k) f(r)[k] = broadcast<T>(T(k == 1));
   }
 }
 
-// action(number of inputs, is the network linear), both known at compile time. Known sets have first derivatives by
-// `n_units` of the inputs, and serve no linear networks.
+// f[1..order] of one neuron for the s-th vectors of `count` panels, from the first one's t.
+template <class T>
+__attribute__((noinline)) void first_forms_backward(const Network<T>& net, int order, int row, int count, int s, int sub,
+                                                    const T* t, Index t_step, Places<Vec<T>> f) {
+  const Vec<T>* first = vectors<T>(t);
+  const Index own = static_cast<Index>(row) * sub + s, step = t_step / LANES<T>;
+  const Index rest = static_cast<Index>(net.width0) * sub + own * (kept_of(net) - 1);
+  if (net.n_layers > 1)
+    return forms_backward<T>(net.orbits0.activation, order, count, {first + own, step}, {first + rest, step}, f);
+  for (int p = 0; p < count; ++p)
+    for (int k = 1; k <= order; ++k) f(p)[k] = broadcast<T>(T(k == 1));
+}
+
+// f[0..ORDER] of the i-th vector of a panel, in `own` or as `others` are.
+template <class T, class R, int ORDER>
+PSINN_INLINE const Vec<T>* first_forms_at(const Network<T>& net, int sub, const T* t, Index i, const Vec<T>* others,
+                                          Vec<T>* own) {
+  constexpr int L = LANES<T>;
+  if constexpr (!R::fixed) return others;
+  forms_at<T, ORDER>(net.orbits0.activation, t + i * L, t + static_cast<Index>(net.width0) * sub * L, i, others, own);
+  return own;
+}
+
+// action(number of inputs), known at compile time. Known sets have first derivatives by `n_units` of the inputs.
 template <class T, class R, class Action>
 PSINN_INLINE void with_inputs(const R&, const Network<T>& net, const Action& action) {
   each<1, 5>([&](auto d) PSINN_LAMBDA {
     constexpr int inputs = decltype(d)::value;
     if (net.d_in != inputs) return;
-    if constexpr (!R::fixed) {
-      if (net.n_layers == 1)
-        action(d, std::true_type{});
-      else
-        action(d, std::false_type{});
-    } else if constexpr (inputs >= R::Set::n_units) {
-      action(d, std::false_type{});
-    }
+    if constexpr (!R::fixed)
+      action(d);
+    else if constexpr (inputs >= R::Set::n_units)
+      action(d);
   });
 }
 
-// x: (d, sub) vectors; t: (width, sub), what is kept for the adjoint; out: operands, rows of (channels - first, sub).
+// x: (d, sub) vectors; t: (width, sub), what is kept for the adjoint, and behind that (width, sub, n) if it is n numbers more;
+// out: operands, rows of (channels - first, sub).
 template <class T, class R>
 void first_forward(const R& rule, const Network<T>& net, const T* w, const T* powers, const T* x, T* t, T* out) {
-  const bool linear = !R::fixed && net.n_layers == 1;
-  const psinn::Activation kind = net.orbits0.activation;
   for_orbits(net.orbits0, [&](const psinn::Orbit& orbit, auto size) {
-    constexpr int L = LANES<T>, SIZE = decltype(size)::value;
+    constexpr int L = LANES<T>, SIZE = decltype(size)::value, BLOCK = block_neurons(SIZE), FORMS = R::most_order + 1;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
-    for (int k = 0; k < orbit.repeat; ++k) {
-      T* operands[SIZE];
-      rows_of<SIZE>(orbit.operand, k, static_cast<Index>(n - first) * width, out, operands);
+    const bool inlined = R::fixed && is_inlined(net.orbits0.activation);
+    const int block = inlined ? orbit.repeat : BLOCK;
+    for (int k0 = 0; k0 < orbit.repeat; k0 += block) {
+      const int count = orbit.repeat - k0 < block ? orbit.repeat - k0 : block;
       for (int s = 0; s < sub; ++s) {
-        Vec<T> hs[SIZE][R::capacity];
-        PSINN_UNROLL
-        for (int j = 0; j < SIZE; ++j) {
-          const int row = orbit.neuron[j] + k;
-          const T* a = w + net.weight0 + static_cast<Index>(row) * net.d_in;
-          const T* power = powers + static_cast<Index>(row) * n;
-          Vec<T> z = broadcast<T>(net.bias0 < 0 ? T(0) : w[net.bias0 + row]), f[MOST_ORDER + 2];
-          for (int i = 0; i < net.d_in; ++i) z += a[i] * load<T>(x + i * width + s * L);
-          if (linear) {
-            first_derivatives<T, true>(kind, z, rule.order(), f);
-          } else {
-            z = keep<T>(kind, z);
-            first_derivatives<T, false>(kind, z, rule.order(), f);
-          }
-          store<T>(t + static_cast<Index>(row) * width + s * L, z);
-          if (!R::fixed && SIZE == 1 && is_direct(orbit)) {
-            for (int c = first; c < n; ++c)
-              store<T>(operands[j] + s * L + (c - first) * width, c ? f[rule.orders(c)] * power[c] : f[0]);
-            continue;
-          }
+        Vec<T> others[SIZE][BLOCK][FORMS];
+        for (int j = 0; j < SIZE; ++j)
+          first_forms<T>(net, inlined ? -1 : rule.order(), orbit.neuron[j] + k0, count, s, sub, w, x, t,
+                         {others[j][0], FORMS});
+        for (int r = 0; r < count; ++r) {
+          T* operands[SIZE];
+          rows_of<SIZE>(orbit.operand, k0 + r, static_cast<Index>(n - first) * width, out, operands);
+          Vec<T> hs[SIZE][R::capacity];
           PSINN_UNROLL
-          for (int c = first; c < n; ++c) hs[j][c] = c ? f[rule.orders(c)] * power[c] : f[0];
+          for (int j = 0; j < SIZE; ++j) {
+            const Index row = orbit.neuron[j] + k0 + r;
+            const T* power = powers + row * n;
+            Vec<T> own[FORMS];
+            const Vec<T>* f = first_forms_at<T, R, FORMS - 1>(net, sub, t, row * sub + s, others[j][inlined ? 0 : r], own);
+            if (!R::fixed && SIZE == 1 && is_direct(orbit)) {
+              for (int c = first; c < n; ++c)
+                store<T>(operands[j] + s * L + (c - first) * width, c ? f[rule.orders(c)] * power[c] : f[0]);
+              continue;
+            }
+            PSINN_UNROLL
+            for (int c = first; c < n; ++c) hs[j][c] = c ? f[rule.orders(c)] * power[c] : f[0];
+          }
+          if (R::fixed || SIZE > 1 || !is_direct(orbit))
+            store_operands<T, SIZE, R::capacity>(orbit, first, n, width, hs, operands, s * L);
         }
-        if (R::fixed || SIZE > 1 || !is_direct(orbit))
-          store_operands<T, SIZE, R::capacity>(orbit, first, n, width, hs, operands, s * L);
       }
     }
   });
@@ -109,10 +147,10 @@ inline int first_sums(int d, int channels) { return 1 + d + channels - 1; }
 template <class T, class R>
 void first_adjoint(const R& rule, const Network<T>& net, const T* w, const T* powers, int count, const T* x, Index x_step,
                    const T* t, Index t_step, const T* h_bar, Index h_step, T* sums, T* x_bar) {
-  with_inputs(rule, net, [&](auto inputs, auto is_linear) {
-    constexpr int L = LANES<T>, d = decltype(inputs)::value;
-    constexpr bool linear = decltype(is_linear)::value;
+  with_inputs(rule, net, [&](auto inputs) {
+    constexpr int L = LANES<T>, d = decltype(inputs)::value, BLOCK = block_neurons(1), FORMS = R::most_order + 2;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), n_sums = first_sums(d, n);
+    const bool inlined = R::fixed && is_inlined(net.orbits0.activation);
     for (int row = 0; row < net.width0; ++row) {
       const T* a = w + net.weight0 + static_cast<Index>(row) * d;
       const T* power = powers + static_cast<Index>(row) * n;
@@ -121,10 +159,17 @@ void first_adjoint(const R& rule, const Network<T>& net, const T* w, const T* po
       PSINN_UNROLL
       for (int i = 0; i < d; ++i) a_bar[i] = load<T>(own + (1 + i) * L);
       for (int c = 1; c < n; ++c) power_bar[c] = load<T>(own + (d + c) * L);
-      for (int p = 0; p < count; ++p)
+      Vec<T> others[R::most_sub][BLOCK][FORMS];
+      for (int p = 0; p < count; ++p) {
+        const int at = p % BLOCK;
+        if (!inlined && at == 0)
+          for (int s = 0; s < sub; ++s)
+            first_forms_backward<T>(net, rule.order() + 1, row, count - p < BLOCK ? count - p : BLOCK, s, sub,
+                                    t + p * t_step, t_step, {others[s][0], FORMS});
         for (int s = 0; s < sub; ++s) {
-          Vec<T> f[MOST_ORDER + 2], z_bar{};
-          first_derivatives<T, linear>(net.orbits0.activation, load<T>(t + p * t_step + (static_cast<Index>(row) * sub + s) * L), rule.order() + 1, f);
+          Vec<T> own_f[FORMS], z_bar{};
+          const Index i = static_cast<Index>(row) * sub + s;
+          const Vec<T>* f = first_forms_at<T, R, FORMS - 1>(net, sub, t + p * t_step, i, others[s][at], own_f);
           const T* hp = h_bar + p * h_step + (static_cast<Index>(row) * (n - first) * sub + s) * L;
           PSINN_UNROLL
           for (int c = first; c < n; ++c) {
@@ -147,6 +192,7 @@ void first_adjoint(const R& rule, const Network<T>& net, const T* w, const T* po
               store<T>(target, load<T>(target) + a[i] * z_bar);
             }
         }
+      }
       store<T>(own, b_bar);
       PSINN_UNROLL
       for (int i = 0; i < d; ++i) store<T>(own + (1 + i) * L, a_bar[i]);

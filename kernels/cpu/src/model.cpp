@@ -121,8 +121,8 @@ struct ValueAndSlope {
   double value, slope;
 };
 ValueAndSlope activated(Activation kind, double z) {
-  double f[2] = {};
-  derivatives<double>(kind, keep<double>(kind, z), 1, f);
+  double f[2] = {}, kept[MOST_KEPT];
+  with_activation(kind, [&](auto own) { own.template forward<double>(z, 1, kept, f); });
   return {f[0], f[1]};
 }
 }  // namespace one

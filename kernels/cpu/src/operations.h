@@ -370,17 +370,12 @@ struct Range {
           add_entry(rows, layer.bias + row, load<T>(tile.value_bar(l, q) + (static_cast<Index>(row) * at.sub + s) * L));
     }
     if (net.embedded) return;
-    const bool linear = net.n_layers == 1;
     const int first = last <= 0 ? at.first : 0;
     for (int row = 0; row < net.width0; ++row) {
       const T* a = tile.w + net.weight0 + static_cast<Index>(row) * d;
       const T* power = term.powers + static_cast<Index>(row) * n;
       Vec<T> f[MOST_ORDER + 2], z_bar{}, power_bar[MOST_CHANNELS] = {}, a_bar[4] = {};
-      const Vec<T> t = load<T>(tile.t(q) + (static_cast<Index>(row) * at.sub + s) * L);
-      if (linear)
-        first_derivatives<T, true>(net.orbits0.activation, t, term.rules->order + 1, f);
-      else
-        first_derivatives<T, false>(net.orbits0.activation, t, term.rules->order + 1, f);
+      first_forms_backward<T>(net, term.rules->order + 1, row, 1, s, at.sub, tile.t(q), 0, {f, 0});
       for (int c = first; c < n; ++c) {
         const Vec<T> h = load<T>(tile.h_bar(q) + ((static_cast<Index>(row) * (n - first) + c - first) * at.sub + s) * L);
         const int k = term.rules->orders[c];

@@ -20,7 +20,7 @@ constexpr int points_per_panel(int channels) { return channels >= 3 ? 1 : channe
 
 struct AnyRule {
   static constexpr bool fixed = false;
-  static constexpr int capacity = MOST_CHANNELS;
+  static constexpr int capacity = MOST_CHANNELS, most_order = MOST_ORDER, most_sub = points_per_panel(1);
   const Rules& rules;
   int first_channel;
   void* block;  // memory of any_activation.h
@@ -36,7 +36,7 @@ template <class S, int FIRST>
 struct FixedRule {
   using Set = S;
   static constexpr bool fixed = true;
-  static constexpr int capacity = Set::n_channels;
+  static constexpr int capacity = Set::n_channels, most_order = Set::order, most_sub = points_per_panel(Set::n_channels);
   static constexpr FixedRule of(const AnyRule&) { return {}; }
   static constexpr int channels() { return Set::n_channels; }
   static constexpr int sub() { return points_per_panel(Set::n_channels); }

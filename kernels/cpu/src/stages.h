@@ -14,8 +14,9 @@ struct Stages {
   void (*first_forward)(const AnyRule&, const Network<T>&, const T* w, const T* powers, const T* x, T* t, T* out);
   void (*first_adjoint)(const AnyRule&, const Network<T>&, const T* w, const T* powers, int count, const T* x, Index x_step,
                         const T* t, Index t_step, const T* h_bar, Index h_step, T* sums, T* x_bar);
-  void (*activation_forward)(const AnyRule&, const Orbits&, T* z, const T* bias, T* out);
-  void (*activation_adjoint)(const AnyRule&, const Orbits&, T* z, const T* out, T* out_bar, T* bias_bar, T* value_bar);
+  void (*activation_forward)(const AnyRule&, const Orbits&, T* z, const T* bias, T* kept, T* out);
+  void (*activation_adjoint)(const AnyRule&, const Orbits&, T* z, T* kept, const T* out, T* out_bar, T* bias_bar,
+                             T* value_bar);
 };
 
 template <class T, class R>
@@ -28,18 +29,18 @@ struct StagesOf {
                             Index x_step, const T* t, Index t_step, const T* h_bar, Index h_step, T* sums, T* x_bar) {
     PSINN_NAMESPACE::first_adjoint(R::of(rule), net, w, powers, count, x, x_step, t, t_step, h_bar, h_step, sums, x_bar);
   }
-  static void activation_forward(const AnyRule& rule, const Orbits& orbits, T* z, const T* bias, T* out) {
+  static void activation_forward(const AnyRule& rule, const Orbits& orbits, T* z, const T* bias, T* kept, T* out) {
     if (serves<R>(orbits))
-      PSINN_NAMESPACE::activation_forward(R::of(rule), orbits, z, bias, out);
+      PSINN_NAMESPACE::activation_forward(R::of(rule), orbits, z, bias, kept, out);
     else
-      PSINN_NAMESPACE::activation_forward(rule, orbits, z, bias, out);
+      PSINN_NAMESPACE::activation_forward(rule, orbits, z, bias, kept, out);
   }
-  static void activation_adjoint(const AnyRule& rule, const Orbits& orbits, T* z, const T* out, T* out_bar, T* bias_bar,
-                                 T* value_bar) {
+  static void activation_adjoint(const AnyRule& rule, const Orbits& orbits, T* z, T* kept, const T* out, T* out_bar,
+                                 T* bias_bar, T* value_bar) {
     if (serves<R>(orbits))
-      PSINN_NAMESPACE::activation_adjoint(R::of(rule), orbits, z, out, out_bar, bias_bar, value_bar);
+      PSINN_NAMESPACE::activation_adjoint(R::of(rule), orbits, z, kept, out, out_bar, bias_bar, value_bar);
     else
-      PSINN_NAMESPACE::activation_adjoint(rule, orbits, z, out, out_bar, bias_bar, value_bar);
+      PSINN_NAMESPACE::activation_adjoint(rule, orbits, z, kept, out, out_bar, bias_bar, value_bar);
   }
   static constexpr Stages<T> table{first_forward, first_adjoint, activation_forward, activation_adjoint};
 };

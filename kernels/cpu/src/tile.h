@@ -19,9 +19,9 @@ using psinn::Term;
 using psinn::Transform;
 
 // What one layer behind the first keeps per panel. x: its operands; z: its pre-activation, later the adjoint of its
-// slots (in the last layer only that). `width`: vectors per row of both.
+// slots (in the last layer only that). `width`: vectors per row of both. kept: what the activation keeps beside a number in z.
 struct LayerBuffers {
-  Index x, x_step, z, z_step, bias_bar, value_bar;
+  Index x, x_step, z, z_step, kept, kept_step, bias_bar, value_bar;
   int width;
 };
 
@@ -57,10 +57,11 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
   const int n = term.rules->n_channels;
   at.first = served_first(*term.rules, net.n_layers == 1, term.first_channel);
   at.sub = points_per_panel(n);
-  const int width = n * at.sub, out_width = (n - at.first) * at.sub;
-  Index per_panel = static_cast<Index>(net.width0) * (width + at.sub);
+  const int width = n * at.sub, out_width = (n - at.first) * at.sub, n_kept = kept_of(net);
+  Index per_panel = static_cast<Index>(net.width0) * (width + n_kept * at.sub);
   for (int l = 0; l < net.n_layers - 1; ++l)
-    per_panel += static_cast<Index>(net.layers[l].n_operands + net.layers[l].fan_out) * width;
+    per_panel += static_cast<Index>(net.layers[l].n_operands + net.layers[l].fan_out) * width +
+                 static_cast<Index>(net.layers[l].fan_out) * (n_kept - 1) * at.sub;
   at.resident = net.n_gradient * L * static_cast<Index>(sizeof(T)) <= RESIDENT_BYTES;
   const Index wanted = ((at.resident ? RESIDENT_VECTORS : GRADIENT_VECTORS) + width - 1) / width;
   const Index room = TILE_BYTES / (per_panel * L * static_cast<Index>(sizeof(T)) + 1);
@@ -80,8 +81,8 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
   at.x_step = net.d_in * at.sub * L;
   at.x = take(count * net.d_in * at.sub);
   at.x_bar = take(count * net.d_in * at.sub);
-  at.t_step = net.width0 * at.sub * L;
-  at.t = take(count * net.width0 * at.sub);
+  at.t_step = static_cast<Index>(net.width0) * n_kept * at.sub * L;
+  at.t = take(count * at.t_step / L);
   at.h_step = static_cast<Index>(net.width0) * (last <= 0 ? out_width : width) * L;
   at.h_bar = take(count * at.h_step / L);
   for (int l = 0; l <= last; ++l) {
@@ -93,6 +94,8 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
     own.x = take(count * layer.n_operands * own.width);
     own.z_step = static_cast<Index>(rows) * own.width * L;
     own.z = take(count * rows * own.width);
+    own.kept_step = l == last ? 0 : static_cast<Index>(layer.fan_out) * (n_kept - 1) * at.sub * L;
+    own.kept = take(count * own.kept_step / L);
     own.value_bar = mode == Mode::jacobian ? take(static_cast<Index>(term.n_sites) * layer.fan_out * at.sub) : 0;
   }
   at.u_step = net.d_out * out_width * L;
@@ -210,6 +213,7 @@ struct Tile {
   }
   T* operands(int l, int q) const { return memory + at.layers[l].x + q * at.layers[l].x_step; }
   T* z(int l, int q) const { return memory + at.layers[l].z + q * at.layers[l].z_step; }
+  T* kept(int l, int q) const { return memory + at.layers[l].kept + q * at.layers[l].kept_step; }
   T* value_bar(int l, int q) const {
     return memory + at.layers[l].value_bar + static_cast<Index>(q / at.panels) * net.layers[l].fan_out * at.sub * L;
   }
@@ -251,9 +255,9 @@ struct Tile {
       }
       h = layer_input(l + 1, q);
       if (l + 1 == last)
-        last_stages.activation_forward(last_rule, layer.orbits, out, bias, h);
+        last_stages.activation_forward(last_rule, layer.orbits, out, bias, kept(l, q), h);
       else
-        stages.activation_forward(rule, layer.orbits, out, bias, h);
+        stages.activation_forward(rule, layer.orbits, out, bias, kept(l, q), h);
     }
   }
 
@@ -268,9 +272,11 @@ struct Tile {
       T* values_bar = keep_values ? value_bar(l, q) : nullptr;
       const T* outputs = l == last || net.layers[l + 1].pre.n_groups ? nullptr : operands(l + 1, q);
       if (l + 1 == last)
-        last_stages.activation_adjoint(last_rule, layer.orbits, y, outputs, memory + at.scratch, memory + own.bias_bar, values_bar);
+        last_stages.activation_adjoint(last_rule, layer.orbits, y, kept(l, q), outputs, memory + at.scratch,
+                                       memory + own.bias_bar, values_bar);
       else if (l != last)
-        stages.activation_adjoint(rule, layer.orbits, y, outputs, memory + at.scratch, memory + own.bias_bar, values_bar);
+        stages.activation_adjoint(rule, layer.orbits, y, kept(l, q), outputs, memory + at.scratch, memory + own.bias_bar,
+                                  values_bar);
       else if (at.first == 0)
         add_bias_bar(layer, own, z_bar, values_bar);
       else if (keep_values)

@@ -1,0 +1,92 @@
+// a(z), a'(z), ... of many neurons together, compiled once for each activation. What depends on the channels (activation.h,
+// first_layer.h) reads them from memory, but for those that are inlined.
+#pragma once
+
+#include "functions.h"
+#include "rules.h"
+
+namespace PSINN_NAMESPACE {
+
+// Neurons of an orbit's place that go together.
+constexpr int block_neurons(int orbit_size) { return orbit_size == 4 ? 4 : 8; }
+
+// Vectors that lie `step` of them apart.
+template <class V>
+struct Places {
+  V* start;
+  psinn::Index step;
+  V* operator()(psinn::Index i) const { return start + i * step; }
+};
+
+template <class T>
+PSINN_INLINE Vec<T>* vectors(T* numbers) {
+  return reinterpret_cast<Vec<T>*>(numbers);
+}
+template <class T>
+PSINN_INLINE const Vec<T>* vectors(const T* numbers) {
+  return reinterpret_cast<const Vec<T>*>(numbers);
+}
+
+// Activations whose derivatives follow from what is kept by a few operations: these are done where the derivatives are used,
+// which costs less than to read them, and so they are compiled with every set of channels.
+constexpr bool is_inlined(psinn::Activation kind) {
+  return kind == psinn::Activation::tanh || kind == psinn::Activation::sin;
+}
+
+// f[0..ORDER] of one vector: by what is kept, `first` and the i-th of `more`, or as `others` are.
+template <class T, int ORDER>
+PSINN_INLINE void forms_at(psinn::Activation kind, const T* first, const T* more, psinn::Index i, const Vec<T>* others,
+                           Vec<T>* f) {
+  const auto from_kept = [&](auto own) PSINN_LAMBDA {
+    Vec<T> kept[own.n_kept];
+    kept[0] = load<T>(first);
+    PSINN_UNROLL
+    for (int k = 1; k < own.n_kept; ++k) kept[k] = load<T>(more + (i * (own.n_kept - 1) + k - 1) * LANES<T>);
+    f[0] = kept[0];
+    own.template backward<T>(kept, ORDER, f);
+  };
+  if (kind == psinn::Activation::tanh)
+    from_kept(Tanh{});
+  else if (kind == psinn::Activation::sin)
+    from_kept(Sin{});
+  else
+    PSINN_UNROLL
+    for (int k = 0; k <= ORDER; ++k) f[k] = others[k];
+}
+
+// f(i)[k] = a^(k)(z + bias) for k = 0..order. What is kept takes the place of z and, where it is more than a number, goes to
+// `more`.
+template <class T, class Own>
+__attribute__((noinline)) void forward_of(int order, int count, Places<Vec<T>> z, const T* bias, Places<Vec<T>> more,
+                                          Places<Vec<T>> f) {
+  for (int i = 0; i < count; ++i) {
+    Vec<T> kept[Own::n_kept];
+    Own::template forward<T>(bias ? *z(i) + bias[i] : *z(i), order, kept, f(i));
+    *z(i) = kept[0];
+    for (int k = 1; k < Own::n_kept; ++k) more(i)[k - 1] = kept[k];
+  }
+}
+template <class T>
+PSINN_INLINE void forms_forward(psinn::Activation kind, int order, int count, Places<Vec<T>> z, const T* bias,
+                                Places<Vec<T>> more, Places<Vec<T>> f) {
+  with_activation(kind, [&](auto own) PSINN_LAMBDA { forward_of<T, decltype(own)>(order, count, z, bias, more, f); });
+}
+
+// f(i)[k] = a^(k) for k = 1..order from what was kept.
+template <class T, class Own>
+__attribute__((noinline)) void backward_of(int order, int count, Places<const Vec<T>> first, Places<const Vec<T>> more,
+                                           Places<Vec<T>> f) {
+  for (int i = 0; i < count; ++i) {
+    Vec<T> kept[Own::n_kept];
+    kept[0] = *first(i);
+    for (int k = 1; k < Own::n_kept; ++k) kept[k] = more(i)[k - 1];
+    Own::template backward<T>(kept, order, f(i));
+  }
+}
+template <class T>
+PSINN_INLINE void forms_backward(psinn::Activation kind, int order, int count, Places<const Vec<T>> first,
+                                 Places<const Vec<T>> more, Places<Vec<T>> f) {
+  with_activation(kind, [&](auto own) PSINN_LAMBDA { backward_of<T, decltype(own)>(order, count, first, more, f); });
+}
+
+}  // namespace PSINN_NAMESPACE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch import Tensor
 from ..language.channels import ChannelSet
 from ..network.plan import Plan
 from .operations import Term
+from .remembered import OfPoints
+
+_COLUMNS = OfPoints()
 
 
 def with_ansatz(plan: Plan, x: Tensor, channels: ChannelSet, inner: Tensor) -> Tensor:
@@ -25,6 +29,7 @@ def without_ansatz(plan: Plan, terms: Sequence[Term]) -> tuple[Plan, Sequence[Te
     made = []
     for term in terms:
         program, wanted = ansatz.program(term.program)
-        more = ansatz.columns(term.points, program.channels, wanted)
+        make = partial(ansatz.columns, term.points, program.channels, wanted)
+        more = _COLUMNS((ansatz, program.channels, wanted), term.points, make)
         made.append(Term(term.name, program, term.points, torch.cat([term.columns, more], 1), term.quadrature))
     return plan.bare, made

@@ -13,6 +13,7 @@ from ..contract.adam import AdamState
 from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, PulledBack, Term, TrainReport
 from ..contract.precision import IEEE
+from ..contract.remembered import OfPoints
 from ..language.activations import ACTIVATIONS
 from ..language.channels import MAX_INPUTS, ChannelSet
 from ..language.closed_form import ClosedForm
@@ -220,6 +221,7 @@ class _in_place:
                 torch.autograd.graph.increment_version(tensor)
 
 
+_FEATURES = OfPoints()
 # Addresses of coordinates and features, and how many points there are.
 _Points = tuple[int, int, int]
 
@@ -243,6 +245,10 @@ def _points(plan: Plan, given: Tensor, channels: ChannelSet) -> tuple[_Points, l
     if not is_embedded(plan):
         return (points.data_ptr(), 0, points.shape[1]), [points]
     embedding = plan.embedding or ClosedForm.identity(plan.d_in)
-    jets = [embedding.jets(own.double(), channels) for own in points]
-    features = torch.stack([own.permute(2, 0, 1) for own in jets]).to(points.dtype).contiguous()
+
+    def made() -> Tensor:
+        jets = [embedding.jets(own.double(), channels) for own in points]
+        return torch.stack([own.permute(2, 0, 1) for own in jets]).to(points.dtype).contiguous()
+
+    features = _FEATURES((embedding, channels), points, made)
     return (points.data_ptr(), features.data_ptr(), points.shape[1]), [points, features]

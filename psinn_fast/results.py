@@ -21,7 +21,8 @@ RESULT_SCHEMA = "psinn_fast.result/1"
 class Setup:
     """How a network was trained: ``method`` ("psi", or "given" for a network of the user's), ``optimizer`` and
     ``weighting`` by name (None: none was asked for), ``backend`` that did the work ("cpu+reference" where
-    two did), ``dtype`` that was taken, ``seed``, ``precision`` that products had (`Ending`)."""
+    two did), ``dtype`` that was taken, ``seed``, ``precision`` that products had (`Ending`), ``chosen``: why these
+    optimisers were chosen, by "auto" (None: they were given)."""
 
     method: str
     optimizer: str
@@ -30,6 +31,7 @@ class Setup:
     dtype: str
     seed: int
     precision: str
+    chosen: str | None = None
 
 
 @dataclass(frozen=True, repr=False, kw_only=True)
@@ -91,10 +93,11 @@ class Solution(FitResult):
         losses = ", ".join(f"{name} {loss:.2e}" for name, loss in self.losses.items())
         found = "".join(f", {name} = {value:.6g}" for name, value in self.coefficients.items())
         asked = f", {self.described_quantities()}" if self.quantities else ""
+        chosen = f" (chosen: {self.setup.chosen})" if self.setup.chosen else ""
         bound = f", most of the time: {self.bound_by}" if self.bound_by else ""
         return (
             f"Solution of {self.problem.name} by {self.setup.method}, {self.net.structure.n_parameters} parameters, "
-            f"{self.setup.optimizer}, {self.setup.dtype} ({self.setup.precision}): "
+            f"{self.setup.optimizer}{chosen}, {self.setup.dtype} ({self.setup.precision}): "
             f"{known}{allowed}losses {losses}{found}{asked}{bound}; status: {self.status}"
         )
 
@@ -105,6 +108,7 @@ class Solution(FitResult):
             "problem": self.problem.name,
             "method": self.setup.method,
             "optimizer": self.setup.optimizer,
+            "optimizer_chosen": self.setup.chosen,
             "weighting": self.setup.weighting,
             "backend": self.setup.backend,
             "dtype": self.setup.dtype,

@@ -10,10 +10,14 @@ from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
+import torch
+
 from .building import Network, build_network, chosen_network
+from .console import complain
 from .devices import find_device
 from .kernels import checks, get_backend
 from .kernels.compiling import told_of_compiling
+from .kernels.contract.precision import IEEE
 from .kernels.errors import InputError, OutputWarning
 from .networks.mlp import PsiMLP
 from .networks.structure import Structure
@@ -30,8 +34,10 @@ from .training.doubts import Errors, Metric
 from .training.fitting import no_checkpoint, trained
 from .training.interrupt import InterruptFlag
 from .training.metrics import METRICS, ErrorMeter
+from .training.optimisers.adam import Adam
+from .training.optimisers.automatic import Asked, Automatic, against_gauss_newton, choose
 from .training.optimisers.gauss_newton import GaussNewton
-from .training.optimisers.named import chosen_optimizers
+from .training.optimisers.named import AUTO, chosen_optimizers
 from .training.options import Options, chosen_options
 from .training.progress import say_that_it_compiles
 from .training.protocol import Optimizer
@@ -45,7 +51,7 @@ GIVEN = "given"
 def solve(
     problem: Problem | str,
     network: PsiMLP | Network | Structure | str = "pinn",
-    optimizer: Optimizer | str | Sequence[Optimizer | str] = "adam",
+    optimizer: Optimizer | Automatic | str | Sequence[Optimizer | str] = AUTO,
     *,
     seconds: float | None = None,
     seed: int = 0,
@@ -59,9 +65,11 @@ def solve(
         problem: a `Problem`, or the name of a built-in one.
         network: ``"pinn"``, ``"pinn-post"`` or ``"psi"``, a structure, or a `Network` for other than the defaults; or a
             ready network, which is trained in place.
-        optimizer: ``"adam"`` (full batch), ``"gauss-newton"``, ``"adam+gauss-newton"``, ``"lbfgs"``, ``"ssbroyden"``;
-            settings for other than the defaults: ``pf.Adam(5_000, lr=1e-3)``, ``pf.GaussNewton(200)``; or a sequence of
-            them.
+        optimizer: ``"auto"``: Gauss-Newton where it can be taken, until it has converged; Adam where measurements are
+            noisy, or float32, a GPU, a weight penalty or another weighting is asked for; Adam, then L-BFGS for more
+            than 5,000 parameters; ``solution.setup.chosen`` says why. ``"adam"`` (full batch), ``"gauss-newton"``,
+            ``"adam+gauss-newton"``, ``"lbfgs"``, ``"ssbroyden"``; settings for other than the defaults:
+            ``pf.Adam(5_000, lr=1e-3)``, ``pf.GaussNewton(200)``; or a sequence of them.
         seconds: stop after this time.
         seed: of the initial weights, and of what optimisers given by name draw; everything else is deterministic.
         out: folder for the checkpoint and, at the end, on Ctrl-C or where an error ends training, what `save_solution`
@@ -79,12 +87,17 @@ def solve(
     """
     problem, seed, seconds = as_problem(problem), checks.seed("seed", seed), time_limit(seconds)
     options = chosen_options(options)
-    optimizers, chosen = chosen_optimizers(optimizer, problem, seed), chosen_weighting(weighting)
+    automatic = Automatic(seed=seed) if isinstance(optimizer, str) and optimizer == AUTO else optimizer
+    given = () if isinstance(automatic, Automatic) else chosen_optimizers(automatic, problem, seed)
+    chosen = chosen_weighting(weighting)
     if options.resume is True and out is None:
         raise InputError("resume: needs the output folder of the run to continue (out)")
     is_given = isinstance(network, PsiMLP)
     with told_of_compiling(say_that_it_compiles if options.progress else None):
-        net = network if isinstance(network, PsiMLP) else _built(problem, network, optimizers, options, seed)
+        if isinstance(automatic, Automatic):
+            net, (optimizers, why) = _chosen(automatic, problem, network, chosen, options, seed)
+        else:
+            net, optimizers, why = _built(problem, network, given, options, seed), given, None
     check_device(net)
     get_backend(options.backend, net.theta.device)  # one that is unknown, or cannot run
     for one in optimizers:
@@ -104,7 +117,7 @@ def solve(
         setup = Setup(
             method, "+".join(one.name for one in optimizers), chosen.name if chosen else None,
             result.end.backend, str(net.theta.dtype).removeprefix("torch."), seed,
-            result.end.precision,
+            result.end.precision, why,
         )  # fmt: skip
         found = {part.name: getattr(result, part.name) for part in fields(result)}
         metrics = _metrics(problem, net, errors, has_failed=result.ended == "failed")
@@ -161,14 +174,44 @@ def _quantities(problem: Problem, net: PsiMLP) -> Errors:
         return dict.fromkeys(problem.quantities)
 
 
+def _chosen(
+    automatic: Automatic,
+    problem: Problem,
+    network: PsiMLP | Network | Structure | str,
+    weighting: Weighting | None,
+    options: Options,
+    seed: int,
+) -> tuple[PsiMLP, tuple[tuple[Optimizer, ...], str]]:
+    """The untrained network, the optimisers that suit it, and why."""
+    if isinstance(network, PsiMLP):
+        device, dtype, precision = network.theta.device, network.theta.dtype, IEEE
+    else:
+        own = chosen_network(network)
+        own.check(problem)
+        device, dtype, precision = torch.device(own.device), own.dtype, own.precision  # type: ignore[assignment]  # a dtype, since it was checked
+    needs_float32 = options.precision is not None or precision != IEEE
+    asked = Asked(device, dtype, needs_float32, options.regularizer is not None, weighting)
+    against = against_gauss_newton(problem, asked)
+    net = _built(problem, network, (GaussNewton() if against is None else Adam(),), options, seed)
+    choice = choose(automatic, problem, against, net.theta.numel())
+    optimizers = chosen_optimizers(choice.optimizers, problem)
+    if against is None and not isinstance(optimizers[0], GaussNewton):
+        net = _built(problem, network, optimizers, options, seed)
+    if options.progress:
+        complain(f"optimizer: {'+'.join(one.name for one in optimizers)}: {choice.why}")
+    return net, (optimizers, choice.why)
+
+
 def _built(
     problem: Problem,
-    network: Network | Structure | str,
+    network: PsiMLP | Network | Structure | str,
     optimizers: Sequence[Optimizer],
     options: Options,
     seed: int,
 ) -> PsiMLP:
-    """The untrained network, of float64 where float32 is too coarse."""
+    """The untrained network, of float64 where float32 is too coarse; a ready one as it is."""
+    if isinstance(network, PsiMLP):
+        return network
     chosen = chosen_network(network)
     chosen.check(problem)
     find_device(chosen.device)

@@ -132,7 +132,7 @@ def test_terminated_run_saves_all_but_pictures(
 
     monkeypatch.setattr(fake, "train", terminated)
     monkeypatch.setattr("psinn_fast.training.fitting.get_backend", lambda *_: fake)
-    assert main([*FAST[:2], "--quiet", "--threads", "1", "--out", str(tmp_path)]) == 128 + number
+    assert main([*FAST[:2], "--optimizer", "adam", "--quiet", "--threads", "1", "--out", str(tmp_path)]) == 128 + number
     assert "continue with --resume" in capsys.readouterr().err
     pictures = {"solution.png", "loss.png", "structure.png", "R.png"} if number == signal.SIGINT else set()
     assert {path.name for path in tmp_path.iterdir()} == pictures | {

@@ -38,9 +38,10 @@ from ..solving import solve
 from ..storage.files import as_path, to_json
 from ..training.checkpoint import load_network
 from ..training.optimisers.adam import Adam
+from ..training.optimisers.automatic import Automatic
 from ..training.optimisers.gauss_newton import GaussNewton
 from ..training.optimisers.lbfgs import LBFGS
-from ..training.optimisers.named import WARMUP
+from ..training.optimisers.named import AUTO, WARMUP
 from ..training.optimisers.ss_broyden import SSBroyden
 from ..training.options import Options
 from .chosen import chosen_network, chosen_problem, integers
@@ -186,6 +187,7 @@ def _compile(options: argparse.Namespace) -> int:
         raise InputError("device: has no meaning beside --chip, which says what is compiled for; leave one of them out")
     options.device = options.device or "cuda"
     network, optimizers = chosen_network(problem, options), _optimizer(options)
+    assert not isinstance(optimizers, Automatic)  # which the parser of this command does not offer
     if options.chip is None:
         found = compile_kernels(problem, network, optimizers, *numbers)
     else:
@@ -294,16 +296,21 @@ def _profile(options: argparse.Namespace) -> int:
     return 0
 
 
-def _optimizer(options: argparse.Namespace) -> list[Adam | GaussNewton | LBFGS | SSBroyden]:
+def _optimizer(options: argparse.Namespace) -> Automatic | list[Adam | GaussNewton | LBFGS | SSBroyden]:
     """Of `solve`: what the options say of one optimiser, or of Adam and of what comes after it."""
-    first, _, second = options.optimizer.partition("+")
+    drops = () if options.milestones is None else integers("milestones", options.milestones)
+    name = options.optimizer
+    if name == AUTO and (options.lr is not None or drops):
+        name = "adam"  # which alone has them
+    first, _, second = name.partition("+")
     if options.warmup is not None and not second:
         raise InputError(f"warmup: has no meaning for optimizer {first!r}, only for 'adam+gauss-newton'")
-    drops = () if options.milestones is None else integers("milestones", options.milestones)
     if first != "adam" and (options.lr is not None or drops):
         raise InputError(f"{'milestones' if options.lr is None else 'lr'}: has no meaning for optimizer {first!r}")
-    last = second or first
     steps = {} if options.steps is None else {"steps": checks.integer("steps", options.steps, 0)}
+    if name == AUTO:
+        return Automatic(steps.get("steps"), options.seed or 0)
+    last = second or first
     kinds: dict[str, Callable[..., Adam | GaussNewton | LBFGS | SSBroyden]] = {
         "adam": partial(Adam, lr=options.lr, milestones=drops), "lbfgs": LBFGS, "ssbroyden": SSBroyden,
         "gauss-newton": partial(GaussNewton, seed=options.seed or 0),

@@ -15,7 +15,7 @@ from ..kernels.language.regularizer import KINDS
 from ..pipeline import TEACHER_STEPS
 from ..problems import PROBLEMS
 from ..reproduction.plan import N_SEEDS, SETTINGS
-from ..training.optimisers.named import OPTIMIZERS, WARMUP
+from ..training.optimisers.named import AUTO, OPTIMIZERS, WARMUP
 from ..training.weighting import WEIGHTINGS
 
 
@@ -41,13 +41,13 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     one = parsers.add_parser("solve", help="train one network on a problem")
     _common(one)
     network_options(one)
-    one.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="default: %(default)s")
+    one.add_argument("--optimizer", choices=(AUTO, *OPTIMIZERS), default=AUTO, help="default: %(default)s")
     one.add_argument("--warmup", type=int, metavar="N", help=f"Adam's part of adam+gauss-newton (default: {WARMUP})")
     one.add_argument("--milestones", metavar="N,N", help="steps at which the learning rate drops to a tenth")
     one.add_argument(
         "--weighting", choices=WEIGHTINGS, help="what the terms of the loss weigh (default: what the problem says)"
     )
-    one.add_argument("--dtype", choices=DTYPES, help="default: float32 for adam, else float64")
+    one.add_argument("--dtype", choices=DTYPES, help="default: float32 for adam, else float64; auto takes what it says")
     one.add_argument("--seconds", type=float, metavar="S", help="stop after this time")
     one.set_defaults(command=commands["solve"])
 

@@ -165,16 +165,17 @@ def test_gauss_newton_by_the_command_line(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_foreign_checkpoint_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["solve", "laplace", *FAST, "--out", str(tmp_path)]) == 0
-    assert main(["solve", "laplace", *FAST, "--out", str(tmp_path), "--resume", "--seed", "7"]) == 2
+    run = ["solve", "laplace", "--optimizer", "adam", *FAST, "--out", str(tmp_path)]
+    assert main([*run]) == 0
+    assert main([*run, "--resume", "--seed", "7"]) == 2
     assert "belongs to another run (seed: saved 0, now 7)" in capsys.readouterr().err
     (tmp_path / "checkpoint.safetensors").write_bytes(b"junk")
-    assert main(["solve", "laplace", *FAST, "--out", str(tmp_path), "--resume"]) == 2
+    assert main([*run, "--resume"]) == 2
     assert "cannot be read" in capsys.readouterr().err
 
 
 def test_interrupted_process_resumes_to_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
-    common = ["solve", "laplace", "--steps", "800", "--threads", "1", "--quiet"]
+    common = ["solve", "laplace", "--optimizer", "adam", "--steps", "800", "--threads", "1", "--quiet"]
     assert run_program(COMMAND_LINE, *common, "--out", str(tmp_path / "whole")).returncode == 0
     cut = tmp_path / "cut"
 
@@ -203,6 +204,6 @@ def test_training_that_fails_for_another_reason_is_one_line(
         raise MemoryError("no room")
 
     monkeypatch.setattr(type(get_backend()), "train", train)
-    assert main(["solve", "laplace", *FAST, "--out", str(tmp_path)]) == 1
+    assert main(["solve", "laplace", "--optimizer", "adam", *FAST, "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("psinn-fast: training by adam failed at step 0 (MemoryError: no room)")
     assert (tmp_path / "weights.safetensors").exists()

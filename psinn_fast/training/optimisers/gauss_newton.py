@@ -27,6 +27,7 @@ from .marquardt import Marquardt, Watched
 from .multi_start import COMPARED_AFTER, better_start, redrawn, wants_another_start
 
 _STARTS = 2
+_CONVERGED = "converged"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class GaussNewton(GaussNewtonSettings, Optimizer):
         tuning: what hardly anybody needs (`Tuning`).
 
     Results say why training ended (`FitResult.stopped_by`): "steps", "seconds", "interrupt", "loss target",
-    "gradient", "step" or "no descent" (no damping makes the loss smaller: rounding errors are reached).
+    "gradient", "step", "no descent" (no damping makes the loss smaller: rounding errors are reached) or "converged".
     """
 
     columns: ClassVar[tuple[str, ...]] = ("damping",)
@@ -177,7 +178,7 @@ class GaussNewtonRun(Run):
         elif march.is_due(run, self._reason):
             self._go_on_with(march.begin(run, self._reason))
             return Moment()
-        if self._reason is not None and not run.renew():
+        if self._reason is not None and not run.renew(takes_more=self._reason == _CONVERGED):
             return Moment(stopped_by=self._reason)
         self._reason = None
         try:
@@ -189,6 +190,8 @@ class GaussNewtonRun(Run):
             return Moment()
         moment = self._moment() if is_logged else Moment()
         self._reason = run.advance(equations)
+        if self._reason is None and not march.is_under_way and run.is_converged:
+            self._reason = _CONVERGED
         return moment
 
     def _go_on_with(self, run: Marquardt) -> None:

@@ -28,6 +28,9 @@ class Tuning:
         loss_target: stop where the loss, balanced and at the points drawn, is not above it.
         gradient_tolerance: stop where no column of J makes an angle with r whose cosine is larger.
         step_tolerance: stop where a step is shorter than this times the parameters, both scaled.
+        patience: stop, as "converged", where the loss at points held out has not become smaller in so many steps on one
+            draw, or is 1e-16 of the first one; if the network has adapted to its draw, go on with more points. None: do
+            not. It has no effect with unknown coefficients, which go on converging then, nor in windows of time.
     """
 
     starts: int | str = "auto"
@@ -37,6 +40,7 @@ class Tuning:
     loss_target: float | None = None
     gradient_tolerance: float = 1e-12
     step_tolerance: float = 1e-14
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         integer, number = checks.integer, checks.number
@@ -48,6 +52,7 @@ class Tuning:
             "loss_target": None if self.loss_target is None else number("loss_target", self.loss_target, least=0),
             "gradient_tolerance": number("gradient_tolerance", self.gradient_tolerance, least=0),
             "step_tolerance": number("step_tolerance", self.step_tolerance, least=0),
+            "patience": None if self.patience is None else integer("patience", self.patience, 1, other="None or "),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)

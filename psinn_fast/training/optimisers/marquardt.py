@@ -50,6 +50,8 @@ _ADAPTED = 5.0
 _URGENT = 1e-6
 # Weights are not worse than the best ones before their held-out loss is this many times larger: it scatters.
 _WORSE = 3.0
+# Errors of a hundred-millionth: a held-out loss of this part of the first one is small enough.
+_CONVERGED = 1e-16
 # Length of the finite differences along d, and the largest |a| / |d| at which the parabola is trusted.
 _PROBE = 0.1
 _CURVED = 0.75
@@ -136,6 +138,17 @@ class Marquardt:
     def weights(self) -> dict[str, float]:
         """What every term weighs, by its column in the history."""
         return dict(zip(map(weight_column, self.problem.term_names), self.residuals.weights, strict=True))
+
+    @property
+    def is_converged(self) -> bool:
+        """Whether nothing more is to be had, by `Tuning.patience`, at the points drawn."""
+        patience = self._options.tuning.patience
+        if patience is None or self._is_inverse:
+            return False
+        return (
+            self.step - max(self.best.step, self._drawn_at) >= patience
+            or self.best.loss <= _CONVERGED * self.first_loss
+        )
 
     def full_losses(self) -> list[float]:
         """The same at all of the problem's points, every term."""
@@ -228,10 +241,13 @@ class Marquardt:
         least = max(float(self.r @ self.r), NEGLIGIBLE * self.first_loss)
         return max((loss for loss in hidden if loss > least), default=0.0)
 
-    def renew(self) -> bool:
-        """Where there is no step to take: draw anew if the network has adapted to its draw, and say whether it had."""
+    def renew(self, takes_more: bool = False) -> bool:
+        """Where there is no step to take: draw anew, maybe more points, if the network has adapted to its draw. Returns
+        whether it had."""
         hidden = self.watch()
         if hidden:
+            if takes_more and hidden <= _URGENT * self.first_loss:
+                self._sampler.refine()
             self._draw(hidden)
         return hidden > 0
 

@@ -18,6 +18,7 @@ from .torch_optimizer import TorchOptimizer
 
 # Adam's steps before Gauss-Newton, if not said otherwise.
 WARMUP = 1_000
+AUTO = "auto"
 OPTIMIZERS = ("adam", "gauss-newton", "adam+gauss-newton", "lbfgs", "ssbroyden")
 _LR = 1e-3
 
@@ -56,6 +57,10 @@ def _named(given: Optimizer | str, seed: int) -> list[Optimizer]:
     }
     if isinstance(given, str) and given in named:
         return named[given]
+    if given == AUTO:
+        raise InputError(
+            f"optimizer: {AUTO!r} chooses for solve alone, by itself; name the optimisers here, e.g. 'gauss-newton'"
+        )
     if not isinstance(given, Optimizer):
         raise InputError(
             f"optimizer: expected one of {list(OPTIMIZERS)}, settings such as pf.Adam(1_000), pf.GaussNewton(), "

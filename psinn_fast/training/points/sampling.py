@@ -83,6 +83,11 @@ class Sampler:
         """Which terms `refine` gives other points."""
         return [not self._is_fixed and (own or more) for own, more in zip(self.redraws, self._regions, strict=True)]
 
+    @property
+    def counts(self) -> list[int]:
+        """How many points of each term a draw has."""
+        return [term.n_points if (own := self._count(i)) is None else own for i, term in enumerate(self.full)]
+
     def refine(self) -> None:
         self.refinement = min(self.refinement + 1, MOST_REFINED)
 

@@ -8,7 +8,7 @@ print(solution.metrics["relative_l2"])
 
 # Imported for what it sets, and before torch, which reads it as it is loaded.
 from . import _openmp  # noqa: F401
-from .building import Network, build_network
+from .building import Network, build_network, symmetric_structure
 from .discovery.discover import discover
 from .discovery.extraction import DiscoveryError
 from .discovery.found import Discovery
@@ -223,5 +223,6 @@ __all__ = [
     "solve",
     "structure_figure",
     "structure_from_group",
+    "symmetric_structure",
     "unregister_backend",
 ]

@@ -16,14 +16,15 @@ from .kernels.language.activations import activation_of
 from .kernels.network.wiring import PLAIN, WIRINGS
 from .networks.ansatz import Ansatz
 from .networks.embedding import Embedding
-from .networks.groups import structure_from_group
+from .networks.groups import Symmetry
 from .networks.mlp import MLP, PsiMLP
 from .networks.structure import Structure, check_layer_sizes
 from .problem.problem import Problem
 from .problems import as_problem
-from .scaling.known_ends import check_factor, check_periods
+from .scaling.known_ends import check_factor, check_features, check_periods
 from .scaling.natural_scales import natural_scales
 from .scaling.natural_units import check_scaling, in_natural_units, scaled
+from .symmetries.induced import structure_with_ends
 from .training.first_weights import start_where_finite
 from .widths import default_width
 
@@ -91,8 +92,20 @@ class Network:
         for what, kind in (("embedding", Embedding), ("ansatz", Ansatz)):
             if (own := getattr(self, what)) is not None and not isinstance(own, kind):
                 raise InputError(f"{what}: expected a pf.{kind.__name__}, got {short(own)}")
-        if self.embedding is not None and self.method == "pinn-post":
-            raise InputError("embedding: method 'pinn-post' sums a network of the coordinates over their symmetries")
+
+    def dense(self, problem: Problem, layers: Sequence[int] | None = None) -> Structure:
+        """No relations, with the embedding, the ansatz and the wiring.
+
+        Args:
+            layers: sizes, coordinates first; None: the problem's default.
+
+        Raises:
+            InputError: see `with_ends`.
+        """
+        first, *others = problem.default_layers if layers is None else layers
+        if self.embedding is not None:
+            first = self.embedding.closed_form(problem.pde.coords).n_outputs
+        return self.with_ends(Structure.dense((first, *others), wiring=self.wiring), problem)
 
     def with_ends(self, structure: Structure, problem: Problem) -> Structure:
         """A structure with the embedding and the ansatz; those that it has of its own stay where none is given.
@@ -103,6 +116,7 @@ class Network:
         if self.embedding is not None:
             embedding = self.embedding.closed_form(problem.pde.coords)
             check_periods(self.embedding.periods, problem)
+            check_features(embedding, problem)
             structure = replace(structure, embedding=embedding)
         if self.ansatz is not None:
             ansatz = self.ansatz.closed_form(problem.pde.coords, problem.pde.fields)
@@ -119,6 +133,11 @@ class Network:
             used = problem.recipe.structure if self.structure is None else self.structure
             if used is None:
                 raise InputError(f"structure: problem {problem.name!r} has no published one; give one, or run discover")
+            if self.structure is None and (self.embedding is not None or self.ansatz is not None):
+                raise InputError(
+                    f"structure: the published one of problem {problem.name!r} is of coordinates and of u itself; give "
+                    "one of features and of the network, pf.symmetric_structure(problem, embedding=..., ansatz=...)"
+                )
             _check_ends("structure", (self.with_ends(used, problem).n_inputs, used.n_outputs), problem)
             return
         sizes = problem.default_layers if self.layers is None else self.layers
@@ -127,6 +146,45 @@ class Network:
             raise InputError(f"method: 'pinn-post' needs a known symmetry, and problem {problem.name!r} states none")
         if self.method == "pinn-post" and len(sizes) < 3:
             raise InputError(f"layers: method 'pinn-post' needs a hidden layer, got {list(sizes)}")
+
+
+def symmetric_structure(
+    problem: Problem | str,
+    symmetries: Sequence[Symmetry] | None = None,
+    hidden: Sequence[int] = (1, 1),
+    representation: str = "regular",
+    *,
+    embedding: Embedding | None = None,
+    ansatz: Ansatz | None = None,
+    name: str | None = None,
+) -> Structure:
+    """The structure of networks N for which u = g + d N(phi) has symmetries of the coordinates.
+
+    A map g acts on features where phi(g x) = P phi(x) with a signed permutation P, about a common centre: of x -> -x a
+    cosine is even, a sine odd. N then has the symmetry under P, with the signs of u times those of d.
+
+    Args:
+        symmetries: of u, about the domain's centre; None: those that the problem states (``problem.symmetries``).
+        hidden, representation: as for `structure_from_group`.
+        embedding, ansatz: as for `Network`; the structure has them.
+
+    Raises:
+        InputError: no symmetries; maps that make of a feature none of the features; g or d that are neither even nor
+            odd, or of the wrong sign; a map that changes no feature and should change a sign.
+    """
+    problem = as_problem(problem)
+    own = problem.symmetries if symmetries is None else tuple(symmetries)
+    if not own or not all(isinstance(symmetry, Symmetry) for symmetry in own):
+        raise InputError(f"symmetries: expected pf.Symmetry of u, one or several, got {short(own)}")
+    expected = len(problem.pde.coords), len(problem.pde.fields)
+    for symmetry in own:
+        if (symmetry.map.size, len(symmetry.character)) != expected:
+            raise InputError(
+                f"symmetries: expected maps of {expected[0]} coordinates with signs of {expected[1]} fields, got "
+                f"{short(symmetry)}"
+            )
+    ends = Network(embedding=embedding, ansatz=ansatz).dense(problem)
+    return structure_with_ends(own, problem.domain, ends, hidden, representation, name)
 
 
 def chosen_network(network: Network | Structure | str) -> Network:
@@ -176,13 +234,13 @@ def build_network(
     check_scaling(scaling)
     sizes = tuple(chosen.layers or problem.default_layers)
     if chosen.method == "pinn":
-        first = sizes[0] if chosen.embedding is None else chosen.embedding.closed_form(problem.pde.coords).n_outputs
-        structure = Structure.dense((first, *sizes[1:]), wiring=chosen.wiring)
+        structure = chosen.dense(problem, sizes)
     elif chosen.method == "pinn-post":
         # N and its mirror images side by side, summed with their signs: itself a structure.
-        structure = structure_from_group(
-            problem.symmetries, sizes[1:-1], "average", f"{problem.name} PINN-post", tuple(problem.domain.centre)
-        )
+        structure = structure_with_ends(
+            problem.symmetries, problem.domain, chosen.dense(problem, sizes), sizes[1:-1], "average",
+            f"{problem.name} PINN-post",
+        )  # fmt: skip
     else:
         given = chosen.structure or problem.recipe.structure
         assert given is not None

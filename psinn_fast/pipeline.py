@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .building import Network
+from .building import Network, symmetric_structure
 from .devices import find_device
 from .discovery.discover import discover
 from .discovery.distillation import matching_width
@@ -95,8 +95,9 @@ def run_pipeline(
             ``"paper"``: the paper's full step counts and learning rate; or settings.
         discovery: ``tests``, ``steps`` and ``settings`` of `discover`.
         teacher_steps: of the L-BFGS that goes on with the teacher, if Adam trained it; None: 1,000.
-        network: its dtype and device are those of the networks that are compared; what teaches and discovers is small
-            and stays on the CPU, in float64.
+        network: its dtype, device, embedding and ansatz are those of the networks that are compared; what teaches and
+            discovers is small and stays on the CPU, in float64. With an embedding or an ansatz the published structure,
+            which is of coordinates and of u itself, is not compared.
         seconds: limit for each network's training.
         seed: of the first network; the others' follow.
         out: folder; each network gets a subfolder.
@@ -116,8 +117,10 @@ def run_pipeline(
     has_teacher = bool({"teacher", "student"} & set(asked.tests))
     used = _optimizer(problem, optimizer, seed)
     going_on = _teacher_steps(teacher_steps, isinstance(used, Adam), has_teacher)
-    if not isinstance(base, Network) or base != Network(dtype=base.dtype, device=base.device, precision=base.precision):
-        expected = "a Network with a dtype, a device and a precision alone"
+    if not isinstance(base, Network) or base != Network(
+        dtype=base.dtype, device=base.device, precision=base.precision, embedding=base.embedding, ansatz=base.ansatz
+    ):
+        expected = "a Network with a dtype, a device, a precision, an embedding and an ansatz alone"
         raise InputError(f"network: expected {expected}, got {short(network)}")
     get_backend(options.backend, find_device(base.device))
     if not callable(say):
@@ -146,21 +149,22 @@ def run_pipeline(
     rows = [(pinn, train(pinn, "pinn"))]
     with networks_of_the_library():  # all others, whose widths and precision follow from the PINN
         # The PINN is one teacher; another seed makes the second, whose difference from it is the noise.
-        teaching: dict[str, Any] = {}
+        ends = Network(embedding=base.embedding, ansatz=base.ansatz)
+        teaching: dict[str, Any] = {"teacher": ends}
         own_options = Options(backend=options.backend if has_teacher else "auto", progress=options.progress)
         if has_teacher:
             own_training = replace(options, resume=False, callbacks=(), precision=None)  # in float64
             teacher = make_teacher(rows[0][1], steps=going_on, options=own_training)
-            teaching = {"teacher": teacher, "seeds": 1, "seconds": seconds, "seed": seed + 1}
+            teaching = {"teacher": [teacher, ends], "seeds": 1, "seconds": seconds, "seed": seed + 1}
         found = discover(problem, **own, **teaching, options=own_options)
         say(found.report())
         if folder is not None:
             save_discovery(found, folder / "discovery")
-        if problem.symmetries:
+        if problem.symmetries and _allows(ends, problem, say):
             rows.append((post, train(post, "pinn-post")))
         width = matching_width(found.structure, rows[0][1].net.structure.n_parameters)
         rows.append((discovered, train(discovered, "psi", structure=found.structure, width=width)))
-        if problem.recipe.structure is not None:
+        if problem.recipe.structure is not None and ends == Network():
             rows.append((published, train(published, "psi")))
     result = PipelineResult(found, tuple(rows))
     if folder is not None:
@@ -180,6 +184,16 @@ def by_the_paper(paper: Paper, steps: int | None = None) -> Adam:
     """Adam as the paper trains, or for its first so many steps."""
     n = paper.steps if steps is None else steps
     return Adam(n, paper.lr, [milestone for milestone in paper.milestones if milestone < n])
+
+
+def _allows(ends: Network, problem: Problem, say: Callable[[str], None]) -> bool:
+    """Whether u may have the symmetries that the problem states."""
+    try:
+        symmetric_structure(problem, embedding=ends.embedding, ansatz=ends.ansatz)
+    except InputError as error:
+        say(f"{_LABELS[1]}: left out: {error}")
+        return False
+    return True
 
 
 def _place(label: str) -> str:

@@ -56,7 +56,7 @@ def _pack_plan(plan: Plan) -> Any:
     expansion, weight0 = (_sparse(plan.expansion), 0) if embedded else _with_first_matrix(plan)
     folds = plan.folds
     # Behind a hidden layer, orbits take over from its `post` and the next one's `pre` where they can.
-    found = [orbits(plan, number) if number < last else None for number in range(last + 1)]
+    found = [orbits(plan, number, number > 0 or embedded) if number < last else None for number in range(last + 1)]
     packed = [
         [asdict(orbit) for orbit in own or [Orbit.single(layer.fan_out)]]
         for own, layer in zip(found, plan.layers, strict=True)

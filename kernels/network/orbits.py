@@ -66,12 +66,14 @@ def mixing_matrix(size: int, mixing: int) -> Matrix:
     return np.asarray(np.kron(np.eye(size // mixing), walsh), dtype=np.float64)
 
 
-def orbits(plan: Plan, layer: int) -> list[Orbit] | None:
+def orbits(plan: Plan, layer: int, has_slots: bool | None = None) -> list[Orbit] | None:
     """The orbits of hidden layer ``layer``, or None if its neurons are mixed in any other way.
 
-    The first layer has no slots of its own: its ``post`` is part of its one dense matrix, so slots are neurons there.
+    Args:
+        has_slots: whether the layer has any of its own. None: all but the first, whose ``post`` is part of its one
+            dense matrix, so that slots are neurons there.
     """
-    post = plan.layers[layer].post if layer else None
+    post = plan.layers[layer].post if (layer > 0 if has_slots is None else has_slots) else None
     pre = plan.layers[layer + 1].pre
     n = plan.layers[layer].fan_out
     if post is None and pre is None:

@@ -15,10 +15,11 @@ from ..building import Network, build_network
 from ..domains import Domain
 from ..kernels import get_backend, networks_of_the_library
 from ..kernels.errors import InputError
-from ..networks.groups import SignedPermutation, Symmetry, close_group, structure_from_group, usual_representation
+from ..networks.groups import SignedPermutation, Symmetry, close_group, usual_representation
 from ..networks.structure import Structure
 from ..problem.problem import Problem
 from ..problems import as_problem
+from ..symmetries.induced import structure_with_ends, symmetries_of_network
 from ..symmetries.problem_symmetry import ProblemSymmetry, problem_symmetries
 from ..symmetries.symmetry_check import FoundSymmetry
 from ..training.options import Options
@@ -27,7 +28,7 @@ from .distillation import Distillation, distil, matching_width
 from .evidence import Evidence, accepted_group, weigh
 from .extraction import DiscoveryError
 from .found import Discovery, Trial
-from .given import Teacher, as_teachers, in_double, problem_of
+from .given import Teacher, in_double, problem_of, split_teachers
 from .options import TESTS, DiscoveryOptions, backend_and_progress, checked_options, tests_of_solution
 from .student import StudentSettings
 from .teachers import Trained
@@ -46,7 +47,7 @@ NEGLIGIBLE_LOSS = 1e-14
 @networks_of_the_library()
 def discover(
     problem: Problem | Domain | str,
-    teacher: Teacher | Sequence[Teacher] | None = None,
+    teacher: Teacher | Network | Sequence[Teacher | Network] | None = None,
     *,
     tests: str | Sequence[str] | None = None,
     seeds: int | None = None,
@@ -72,7 +73,9 @@ def discover(
         problem: up to 4 coordinates; or the name of a built-in one; or a domain, where it was solved elsewhere: then
             the given teachers are all there is, none are trained, and there is no trial.
         teacher: networks trained on the problem, by any library, or functions that take points (N, d) and give values
-            (N, F), one or several; their median is distilled, and they count as further teachers.
+            (N, F), one or several; their median is distilled, and they count as further teachers. A `Network` among
+            them, ``pf.Network(embedding=..., ansatz=...)``, says how networks are that are trained here, and which
+            ends the structure has: its relations are those of features and of N, such that u has the symmetries.
         tests: which of "problem", "teacher", "student" are made; None: all; of a domain, which has no equations, the
             last, and with several teachers the last two. With "problem" alone nothing is trained.
         seeds: dense networks to train, None: 2. With the teacher at least two must be there, whose differences are the
@@ -93,9 +96,10 @@ def discover(
             goes wrong (networks that diverge, students from which nothing can be read) is reported in ``notes``.
         KeyboardInterrupt: on Ctrl-C.
     """
-    given, is_solved = as_teachers(teacher), isinstance(problem, Domain)
+    (given, network), is_solved = split_teachers(teacher), isinstance(problem, Domain)
     problem = problem_of(problem, given) if isinstance(problem, Domain) else as_problem(problem)
     given = in_double(problem, given)
+    network.dense(problem)  # its embedding and ansatz fit the problem, or nothing is trained
     backend, progress = backend_and_progress(options)
     if is_solved:
         tests = tests_of_solution(tests, len(given), {"seeds": seeds, "steps": steps, "seconds": seconds})
@@ -110,7 +114,7 @@ def discover(
     clock, notes = _Clock(), list[str]()
     maps = problem.domain.symmetries()
     if not maps:
-        return Discovery(problem, _dense(problem), (), (), notes=(_NO_MAPS,), backend=backend)
+        return Discovery(problem, _dense(problem, network), (), (), notes=(_NO_MAPS,), backend=backend)
     on_problem: dict[SignedPermutation, list[ProblemSymmetry]] | None = None
     if "problem" in wanted:
         with clock("problem"):
@@ -121,7 +125,7 @@ def discover(
     trained: list[Trained] = []
     if {"teacher", "student"} & set(wanted) and not is_solved:
         with clock("teachers"):
-            trained, training["steps"], said = _teachers(problem, asked, training)
+            trained, training["steps"], said = _teachers(problem, asked, {**training, "ends": network})
         notes += said
     nets = [*given, *(found.net for found in trained)]
 
@@ -139,23 +143,24 @@ def discover(
             committee: list[Teacher] = [found.net for found in trained]
             subjects = [part for part in (given, committee) if part]
             subjects += [[net] for net in committee if len(committee) > 1]
-            distilled, said = _distilled(problem, subjects[: asked.distillations], asked, backend, progress)
+            of_ends = [[*subject, network] for subject in subjects[: asked.distillations]]
+            distilled, said = _distilled(problem, of_ends, asked, backend, progress)
         notes += said
         if distilled:
             on_students = [shown for found in distilled for shown in _votes(found)]
 
     evidence = accepted_group(_weighed(problem, maps, on_problem, on_teachers, on_students))
     group = tuple(FoundSymmetry(row.symmetry, row.text, row.effect or 0.0) for row in evidence if row.accepted)
-    structure, note = _structure(problem, [match.symmetry for match in group])
+    structure, note = _structure(problem, [match.symmetry for match in group], network)
     notes += note
 
     trial = None
-    if group and trained:
+    if group and trained and not structure.is_dense:
         with clock("trial"):
             trial, failures = trial_of(problem, structure, trained, range(seed, seed + 2 * seeds), training)
         notes += [f"structured, {failure}" for failure in failures]
         if trial.rejected:
-            evidence, group, structure = _withdrawn(evidence), (), _dense(problem)
+            evidence, group, structure = _withdrawn(evidence), (), _dense(problem, network)
     best = distilled[0] if distilled else None
     return Discovery(
         problem, structure, group, evidence, best, tuple(trained), trial, tuple(notes), clock.seconds, backend
@@ -209,7 +214,11 @@ def _teachers(
 
 
 def _distilled(
-    problem: Problem, subjects: Sequence[Sequence[Teacher]], asked: DiscoveryOptions, backend: str, progress: bool
+    problem: Problem,
+    subjects: Sequence[Sequence[Teacher | Network]],
+    asked: DiscoveryOptions,
+    backend: str,
+    progress: bool,
 ) -> tuple[list[Distillation], list[str]]:
     """What students of each of the ``subjects`` show, and why others show nothing."""
     found, notes = list[Distillation](), list[str]()
@@ -222,31 +231,38 @@ def _distilled(
     return found, notes
 
 
-def _structure(problem: Problem, group: Sequence[Symmetry]) -> tuple[Structure, list[str]]:
-    """That of the group, or of a subgroup of at most 16 elements, in the `usual_representation`."""
-    if not group:
-        return _dense(problem), []
-    used: list[Symmetry] = []
+def _structure(problem: Problem, group: Sequence[Symmetry], network: Network) -> tuple[Structure, list[str]]:
+    """That of the group, or of a subgroup of at most 16 elements, in the `usual_representation`.
+
+    What an embedding or an ansatz does not allow to u is left out, and said.
+    """
+    used, notes, ends = list[Symmetry](), list[str](), network.dense(problem)
     # Reflections first: they act by signs alone.
     for symmetry in sorted(group, key=lambda s: s.map.permutation != tuple(range(s.map.size))):
-        if len(close_group([*used, symmetry])) <= MOST_ELEMENTS:
-            used.append(symmetry)
+        if len(close_group([*used, symmetry])) > MOST_ELEMENTS:
+            continue
+        try:
+            if ends.has_ends:
+                symmetries_of_network([*used, symmetry], problem.domain, ends.embedding, ends.ansatz)
+        except InputError as error:
+            notes.append(f"structure: without {symmetry.map.describe(problem.pde.coords)}: {error}")
+            continue
+        used.append(symmetry)
+    if not used:
+        return _dense(problem, network), notes
     depth = max(1, len(problem.default_layers) - 2)
-    structure = structure_from_group(
-        used,
-        (1,) * depth,
-        usual_representation(depth),
-        f"{problem.name} (discovered)",
-        tuple(problem.domain.centre),
-    )
+    name = f"{problem.name} (discovered)"
+    structure = structure_with_ends(used, problem.domain, ends, (1,) * depth, usual_representation(depth), name)
+    if structure.is_dense:
+        return _dense(problem, network), [*notes, "structure: the embedding gives u its symmetries by itself"]
     size = len(close_group(used))
     if size <= len(group):
-        return structure, [f"structure: it has {size} of the {len(group) + 1} symmetries found, a subgroup"]
-    return structure, []
+        notes.append(f"structure: it has {size} of the {len(group) + 1} symmetries found, a subgroup")
+    return structure, notes
 
 
-def _dense(problem: Problem) -> Structure:
-    return Structure.dense(problem.default_layers, f"{problem.name} (dense)")
+def _dense(problem: Problem, network: Network) -> Structure:
+    return replace(network.dense(problem), name=f"{problem.name} (dense)")
 
 
 def trial_of(
@@ -283,7 +299,7 @@ def untrained_loss(problem: Problem, structure: Structure, backend: str) -> floa
 
 def _votes(found: Distillation) -> list[list[Symmetry]]:
     """What each student on which symmetries were tried shows; without trials, what was read from the one chosen."""
-    tried = [list(attempt.symmetries) for attempt in found.attempts if attempt.trials]
+    tried = [found.inputs.on_coordinates(attempt.symmetries) for attempt in found.attempts if attempt.trials]
     return tried or [[match.symmetry for match in found.symmetries]]
 
 

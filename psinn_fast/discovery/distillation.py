@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ..building import Network
 from ..kernels import networks_of_the_library
 from ..kernels.errors import InputError
 from ..networks.groups import SignedPermutation, Symmetry
@@ -18,14 +19,15 @@ from ..symmetries.symmetry_check import FoundSymmetry, find_symmetries, structur
 from ..training.metrics import evaluate
 from ..training.progress import TrainingProgress
 from .extraction import DiscoveryError, Extraction
-from .given import Teacher, as_teachers, check_teacher, values
+from .given import Teacher, check_teacher, split_teachers, values
+from .inputs import StudentInputs
 from .reading import MOST_RISE, SymmetryTrial, simplify, symmetrise, tie_clusters
 from .student import (
     Student,
     StudentSettings,
     converge,
+    imitated_points,
     imitation,
-    own_coordinates,
     points_per_axis,
     train_student,
 )
@@ -57,7 +59,7 @@ class Attempt:
 
     @property
     def symmetries(self) -> tuple[Symmetry, ...]:
-        """Those tried that cost next to nothing, about the domain's centre."""
+        """Those tried that cost next to nothing, about the centre of the student's inputs."""
         return tuple(trial.match.symmetry for trial in self.trials if trial.accepted)
 
 
@@ -66,7 +68,7 @@ class Distillation:
     """What was found.
 
     Attributes:
-        structure: block sizes 1, about the domain's centre.
+        structure: block sizes 1, about the domain's centre, or of an embedding's features.
         chosen: the attempt it was read from, with the student after symmetries and before clusters were tied;
             ``attempts``: all, with the students before both.
         tied: the student with the structure's ties, converged again.
@@ -75,7 +77,7 @@ class Distillation:
         teacher_symmetries: those of the teacher itself, within 5%.
         missed: symmetries of the teacher that the structure does not have.
         threshold: cut distance of the clustering, given or found.
-        coords: names of the inputs.
+        inputs: what the students saw.
         scatter: mean square of several teachers' distances from their median, of unit variance; 0 for one.
         trials: every symmetry tried on the chosen student, with what tying it cost.
     """
@@ -88,12 +90,17 @@ class Distillation:
     symmetries: tuple[FoundSymmetry, ...]
     teacher_symmetries: tuple[FoundSymmetry, ...]
     threshold: float
-    coords: tuple[str, ...]
+    inputs: StudentInputs
     scatter: float = 0.0
 
     @property
     def centre(self) -> tuple[float, ...]:
         return self.structure.centre
+
+    @property
+    def coords(self) -> tuple[str, ...]:
+        """Names of the students' inputs."""
+        return self.inputs.names
 
     @property
     def trials(self) -> tuple[SymmetryTrial, ...]:
@@ -136,7 +143,7 @@ class Distillation:
 @networks_of_the_library()
 def distil(
     problem: Problem | str,
-    teacher: Teacher | Sequence[Teacher],
+    teacher: Teacher | Network | Sequence[Teacher | Network],
     *,
     settings: StudentSettings | None = None,
     backend: str = "auto",
@@ -152,7 +159,9 @@ def distil(
     Args:
         problem: gives the domain on which the student imitates.
         teacher: a network trained on the problem, or a function (`Teacher`); or several, whose median is imitated,
-            point by point: what some of them alone have wrong, also a symmetry that they alone break, is not in it.
+            point by point: what some of them alone have wrong, also a symmetry that they alone break, is not in it. A
+            `Network` among them says with which embedding and ansatz students are: they see its features, up to 8, and
+            imitate N of u = g + d N.
         settings: of the students; None takes the problem's hidden sizes and the defaults.
         backend: see `available_backends`.
         progress: show a bar on stderr.
@@ -164,7 +173,8 @@ def distil(
     Source: Liu et al. 2025, doi 10.1038/s41467-025-64624-3; what is added, and why, is in docs/discovery.md.
     """
     problem = as_problem(problem)
-    nets = as_teachers(teacher)
+    nets, network = split_teachers(teacher)
+    inputs = StudentInputs(problem, network.dense(problem))
     for net in nets:
         check_teacher(problem, net)
     if not nets:
@@ -176,9 +186,9 @@ def distil(
     settings = settings or StudentSettings(problem.recipe.student_layers)
     threshold = settings.threshold
     cut = _MERGE if isinstance(threshold, str) else threshold
-    task, spread = imitation(problem, field, settings.grid)
-    sites = problem.domain.grid(settings.grid or points_per_axis(problem))
-    own = np.stack([values(net, sites, backend) for net in nets])
+    task, spread = imitation(problem, field, settings.grid, inputs)
+    sites = imitated_points(inputs, settings.grid)
+    own = np.stack([inputs.network(sites, values(net, sites, backend)) for net in nets])
     scatter = float((((own - np.median(own, axis=0)) / spread) ** 2).sum(-1).mean())
     attempts = []
     with TrainingProgress(f"{problem.name} students", settings.starts, progress) as bar:
@@ -190,7 +200,7 @@ def distil(
     extraction = chosen.extraction
     assert extraction is not None
     if threshold == "auto":
-        maps = problem.domain.symmetries()
+        maps = inputs.maps
         with TrainingProgress(f"{problem.name} symmetries", len(readable), progress) as bar:
             tried = _tried(task, readable, maps, settings, backend, scatter, bar)
         for before, after in zip(readable, tried, strict=False):
@@ -201,30 +211,27 @@ def distil(
         tied = converge(
             task, extraction.structure, extraction.weights, extraction.copies, settings, chosen.student.seed, backend
         )
-    centre = problem.domain.centre
     chosen = replace(chosen, extraction=extraction)
-    chosen, *every = (_about(centre, attempt) for attempt in (chosen, *attempts))
+    chosen, *every = (_of_coordinates(inputs, attempt) for attempt in (chosen, *attempts))
     assert chosen.extraction is not None
     structure = replace(chosen.extraction.structure, name=f"{problem.name} (discovered)")
     points = problem.domain.unseen_grid(points_per_axis(problem))
     target = field(points)
-    errors = [
-        float(
-            np.linalg.norm(evaluate(student.net, own_coordinates(problem.domain, points), backend) * spread - target)
-            / np.linalg.norm(target)
-        )
+    shown = [
+        inputs.fields(points, evaluate(student.net, inputs.seen(points), backend) * spread)
         for student in (chosen.student, tied)
     ]
+    errors = [float(np.linalg.norm(own - target) / np.linalg.norm(target)) for own in shown]
     return Distillation(
         structure,
         chosen,
         tuple(every),
         tied,
         (errors[0], errors[1]),
-        tuple(structure_symmetries(structure, problem.pde.coords)),
+        tuple(structure_symmetries(structure, problem.pde.coords, domain=problem.domain)),
         tuple(_teacher_symmetries(problem, field)),
         cut,
-        problem.pde.coords,
+        inputs,
         scatter,
     )
 
@@ -276,13 +283,12 @@ def _tried(
     return tried
 
 
-def _about(centre: FloatArray, attempt: Attempt) -> Attempt:
-    """The same, what was read in coordinates about the centre said in the domain's own."""
+def _of_coordinates(inputs: StudentInputs, attempt: Attempt) -> Attempt:
+    """The same, what was read in the students' inputs said in the domain's own."""
     extraction = attempt.extraction
     if extraction is None:
         return attempt
-    structure = replace(extraction.structure, centre=tuple(centre.tolist()))
-    return replace(attempt, extraction=replace(extraction, structure=structure))
+    return replace(attempt, extraction=replace(extraction, structure=inputs.of_network(extraction.structure)))
 
 
 def _readable(attempts: Sequence[Attempt]) -> list[Attempt]:

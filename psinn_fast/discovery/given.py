@@ -11,16 +11,17 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from ..building import Network
 from ..domains import Domain
 from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..language.derivative_names import time_of
 from ..networks.mlp import PsiMLP
 from ..problem.conditions import Data
-from ..problem.pde import PDE
 from ..problem.problem import Problem
 from ..training.checks import check_fits
 from ..training.metrics import evaluate
+from .student import pde_of_data
 
 FloatArray = npt.NDArray[np.float64]
 # A network of this library; any other torch module, and a NumPy function, that take points (N, d) and give (N, F).
@@ -65,6 +66,24 @@ def as_teachers(given: object) -> list[Teacher]:
     return several
 
 
+def split_teachers(given: object) -> tuple[list[Teacher], Network]:
+    """Teachers, and the `Network` among them: how those that are trained, students and structure are built.
+
+    Raises:
+        InputError: something else; several of these, or one that says more than an embedding and an ansatz.
+    """
+    several: list[Any] = [*given] if isinstance(given, (list, tuple)) else [given]
+    networks = [one for one in several if isinstance(one, Network)]
+    if len(networks) > 1:
+        raise InputError(f"teacher: expected one pf.Network, got {len(networks)}")
+    if any(one != Network(embedding=one.embedding, ansatz=one.ansatz) for one in networks):
+        raise InputError(
+            "teacher: of a pf.Network discovery takes the embedding and the ansatz alone; sizes and types are its own"
+        )
+    others = [one for one in several if one is not None and not isinstance(one, Network)]
+    return as_teachers(others), networks[0] if networks else Network()
+
+
 def check_teacher(problem: Problem, teacher: Teacher) -> None:
     """It has the problem's inputs and outputs.
 
@@ -103,8 +122,6 @@ def problem_of(domain: Domain, teachers: Sequence[Teacher]) -> Problem:
         raise InputError(f"teacher: expected equally many outputs of all, got {sizes}")
     if not np.isfinite(found).all():
         raise InputError("teacher: expected finite values in the domain, got NaN or infinity")
-    fields = ["u"] if sizes == [1] else [f"u{number + 1}" for number in range(sizes[0])]
-    targets = dict(zip(fields, np.median(found, axis=0).T, strict=True))
-    # No condition asks for the equation.
-    pde = PDE(domain.coords, fields, (lambda u: u) if sizes == [1] else (lambda u1: u1), time=time_of(domain.coords))
+    pde = pde_of_data(domain.coords, sizes[0], time_of(domain.coords))
+    targets = dict(zip(pde.fields, np.median(found, axis=0).T, strict=True))
     return Problem("solution", pde, domain, [Data(points, **targets)])

@@ -11,16 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from ..domains import Box, Domain
 from ..kernels import checks
 from ..kernels.errors import InputError
 from ..kernels.language.regularizer import Regularizer
+from ..language.names import Names
 from ..networks.mlp import MLP, PsiMLP
 from ..networks.structure import Structure
 from ..problem.conditions import Data
+from ..problem.pde import PDE
 from ..problem.problem import Problem
 from ..training.optimisers.lbfgs import LBFGS
 from ..training.optimisers.quasi_newton import minimised
+from .inputs import StudentInputs
 from .minimise import StudentLoss, gauss_newton, newton
 
 FloatArray = npt.NDArray[np.float64]
@@ -32,8 +34,6 @@ _NEWTON_STEPS = 25
 # L-BFGS steps per Gauss-Newton step.
 _LBFGS = 10
 _IMITATION_POINTS = 961
-# Half-widths of domains that students see as they are; else ratios of unequal ones as they see them.
-_NARROWEST, _WIDEST, _APART = 0.25, 4.0, 1.1
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class StudentSettings:
 
 @dataclass(frozen=True, eq=False)
 class Student:
-    """A trained student, float64, in coordinates of its own (`own_coordinates`).
+    """A trained student, float64, in inputs of its own (`StudentInputs`).
 
     Attributes:
         loss: imitation mean square (of the scaled target) plus penalty; ``mean_square``: the first alone.
@@ -115,41 +115,47 @@ def points_per_axis(problem: Problem) -> int:
     return round(math.pow(_IMITATION_POINTS, 1 / len(problem.pde.coords)))
 
 
-def own_coordinates(domain: Domain, points: FloatArray) -> FloatArray:
-    """Points as students see them: from the domain's centre, so that reflections about it can show in the weights.
-
-    Where a half-width is not between 1/4 and 4, they are in units of about the half-widths, equal ones alike and
-    unequal ones not: inputs that the problem cannot exchange must not look as if it could.
-    """
-    half = (domain.high - domain.low) / 2
-    if ((half >= _NARROWEST) & (half <= _WIDEST)).all():
-        return np.asarray(points - domain.centre)
-    ranks = np.array([int((np.unique(half) < own * (1 - 1e-9)).sum()) for own in half])
-    return np.asarray((points - domain.centre) / half * _APART**ranks)
-
-
 def imitation(
-    problem: Problem, teacher: Callable[[FloatArray], FloatArray], grid: int | None = None
+    problem: Problem,
+    teacher: Callable[[FloatArray], FloatArray],
+    grid: int | None = None,
+    inputs: StudentInputs | None = None,
 ) -> tuple[Problem, FloatArray]:
     """The student's problem: match the teacher on a grid; and the scales (F,).
 
-    Coordinates are `own_coordinates`. Every field is scaled to unit variance: otherwise the penalty would be too strong
-    for small solutions and too weak for large ones, and a factor on the output changes no relation.
+    Every field is scaled to unit variance: otherwise the penalty would be too strong for small solutions and too weak
+    for large ones, and a factor on the output changes no relation.
+
+    Args:
+        inputs: of the students; None: the coordinates.
 
     Raises:
         InputError: the teacher is constant or not finite.
     """
-    points = problem.domain.grid(grid or points_per_axis(problem))
-    values = teacher(points)
+    inputs = inputs or StudentInputs(problem, Structure.dense((len(problem.pde.coords), len(problem.pde.fields))))
+    points = imitated_points(inputs, grid)
+    values = inputs.network(points, teacher(points))
     spread = values.std(0)
     if not (np.isfinite(values).all() and (spread > 1e-12 * abs(values).max(0)).all()):
         raise InputError(f"teacher: nothing to imitate, its output has the standard deviations {spread.tolist()}")
-    targets = dict(zip(problem.pde.fields, (values / spread).T, strict=True))
-    half = own_coordinates(problem.domain, problem.domain.high)
-    box = Box(**{name: (-float(h), float(h)) for name, h in zip(problem.domain.coords, half, strict=True)})
-    data = Data(own_coordinates(problem.domain, points), **targets)
-    task = Problem(f"{problem.name} student", problem.pde.without_unknowns(), box, [data])
+    pde = (
+        problem.pde.without_unknowns() if inputs.names == problem.pde.coords else pde_of_data(inputs.names, len(spread))
+    )
+    targets = dict(zip(pde.fields, (values / spread).T, strict=True))
+    task = Problem(f"{problem.name} student", pde, inputs.box, [Data(inputs.seen(points), **targets)])
     return task, spread
+
+
+def imitated_points(inputs: StudentInputs, grid: int | None = None) -> FloatArray:
+    """Those of a grid of the domain at which students imitate, (N, d)."""
+    points = np.array(inputs.problem.domain.grid(grid or points_per_axis(inputs.problem)))
+    return np.asarray(points[inputs.is_imitated(points)])
+
+
+def pde_of_data(coords: Names, n_fields: int, time: str | None = None) -> PDE:
+    """Of fields of which values alone are known, u, or u1, u2, ...; no condition asks for its equation."""
+    fields = ["u"] if n_fields == 1 else [f"u{number + 1}" for number in range(n_fields)]
+    return PDE(coords, fields, (lambda u: u) if n_fields == 1 else (lambda u1: u1), time=time)
 
 
 def train_student(task: Problem, settings: StudentSettings, seed: int, backend: str = "auto") -> Student:

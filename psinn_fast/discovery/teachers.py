@@ -59,14 +59,18 @@ class Asymmetry:
     verdict: str
 
 
-def scaled_layers(problem: Problem, most: int = MOST_PARAMETERS) -> tuple[int, ...]:
-    """The problem's dense layers, hidden ones scaled down until the network has at most ``most`` parameters."""
+def scaled_layers(problem: Problem, most: int = MOST_PARAMETERS, n_features: int | None = None) -> tuple[int, ...]:
+    """The problem's dense layers, hidden ones scaled down until the network has at most ``most`` parameters.
+
+    Args:
+        n_features: what the first layer acts on; None: the coordinates.
+    """
     first, *hidden, last = problem.default_layers
     for percent in range(100, 0, -1):
-        sizes = (first, *(max(1, round(n * percent / 100)) for n in hidden), last)
-        if Structure.dense(sizes).n_parameters <= most:
+        inner = (*(max(1, round(n * percent / 100)) for n in hidden), last)
+        if Structure.dense((n_features or first, *inner)).n_parameters <= most:
             break
-    return sizes
+    return (first, *inner)
 
 
 def train(
@@ -79,11 +83,18 @@ def train(
     seconds: float | None,
     backend: str,
     progress: bool,
+    ends: Network | None = None,
 ) -> tuple[list[Trained], list[str]]:
-    """Gauss-Newton networks, dense ones without ``structure``; and a line for each that diverged."""
+    """Gauss-Newton networks, dense ones without ``structure``; and a line for each that diverged.
+
+    Args:
+        ends: whose embedding and ansatz dense networks get; a structure has its own.
+    """
     trained, failures = [], []
     if structure is None:
-        network = Network(layers=scaled_layers(problem), dtype="float64")
+        ends = ends or Network()
+        layers = scaled_layers(problem, n_features=ends.dense(problem).n_features)
+        network = Network(layers=layers, dtype="float64", embedding=ends.embedding, ansatz=ends.ansatz)
     else:
         network = Network("psi", structure=structure, width=width, dtype="float64")
     options = Options(backend=backend, progress=progress)
@@ -97,9 +108,9 @@ def train(
         except DivergedError as error:
             failures.append(f"seed {seed}: {error}")
             continue
-        trained.append(
-            Trained(net, seed, problem.total_loss(list(found.losses.values())), found.seconds, found.coefficients)
-        )
+        # Terms that hold by an ansatz were not trained.
+        losses = [found.losses.get(name, 0.0) for name in problem.term_names]
+        trained.append(Trained(net, seed, problem.total_loss(losses), found.seconds, found.coefficients))
     return trained, failures
 
 

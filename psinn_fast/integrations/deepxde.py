@@ -21,7 +21,7 @@ from ..kernels.contract.precision import IEEE
 from ..kernels.errors import InputError, short
 from ..networks.activations import FUNCTIONS, module_of
 from ..networks.changes import changed
-from ..networks.mlp import MLP, PsiMLP, check_network
+from ..networks.mlp import MLP, PsiMLP, check_network, refuse_more_than_layers
 from ..networks.structure import Structure
 
 try:
@@ -107,7 +107,7 @@ class PsiFNN(dde.nn.pytorch.NN):  # type: ignore[misc]  # DeepXDE has no types
 
     def to_fnn(self) -> Any:
         """A ``dde.nn.FNN`` of the same function, the expanded weights bit for bit; training it keeps no relations."""
-        check_network(self.network, "network")
+        refuse_more_than_layers(check_network(self.network, "network"), "to_fnn")
         theta = self.network.theta
         with torch.random.fork_rng(devices=[]):
             activation = FUNCTIONS[self.network.structure.activation]

@@ -19,7 +19,7 @@ from ..kernels.contract.precision import IEEE
 from ..kernels.errors import InputError, short
 from ..networks.activations import FUNCTIONS, kind_of, module_of
 from ..networks.changes import changed
-from ..networks.mlp import PsiMLP, check_network
+from ..networks.mlp import PsiMLP, check_network, refuse_more_than_layers
 from ..networks.structure import Structure
 
 try:
@@ -72,7 +72,7 @@ class PsiFeedForward(PsiMLP):
 
         Training it does not keep the relations. It has no biases if no layer of this one has.
         """
-        check_network(self)
+        refuse_more_than_layers(check_network(self), "to_feed_forward")
         inputs, *hidden, outputs = self.structure.layer_sizes
         has_bias = any(any(layer.bias) for layer in self.structure.layers) or any(self.structure.centre)
         with torch.random.fork_rng(devices=[]):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..kernels.errors import InputError, short
 from ..kernels.network.symbols import SymbolLayer
+from ..kernels.network.wiring import PLAIN
 from ..language.names import Names, split_names
 from .blocks import beside, reordered, single_columns, single_rows
 from .structure import Structure
@@ -34,7 +35,8 @@ def direct_sum(
 
     Raises:
         InputError: no parts; a field that no part has, or two have; a part with other outputs than fields; parts of
-            unequal inputs, depths, input scales, or, without a ``centre``, of unequal centres.
+            unequal inputs, embeddings, depths, input scales, or, without a ``centre``, of unequal centres; a part with
+            an ansatz, which is the sum's.
     """
     wanted = split_names(fields, "fields")
     named = _named(parts)
@@ -43,6 +45,16 @@ def direct_sum(
         raise InputError(f"parts: each of the fields {list(wanted)} must be in one part, got {owned}")
     structures = [part for _, part in named]
     _check_equal("numbers of inputs", [part.n_inputs for part in structures], "")
+    for names, part in named:
+        if part.ansatz is not None:
+            raise InputError(
+                f"parts: {names[0]!r} has an ansatz, which belongs to fields of the sum; give it there: "
+                "pf.Network(structure=..., ansatz=...)"
+            )
+        if part.wiring != PLAIN:
+            raise InputError(f"parts: {names[0]!r} has {part.wiring} layers; those of a sum are plain")
+    if len({part.embedding for part in structures}) > 1:
+        raise InputError("parts: their embeddings must be equal: all see the same inputs")
     _check_equal("hidden layers", [len(part.layers) - 1 for part in structures], "; build them of one depth")
     _check_equal("input scales", [part.input_scale for part in structures], "")
     _check_equal("activations", [part.activation for part in structures], "")
@@ -62,6 +74,7 @@ def direct_sum(
         structures[0].input_scale,
         tuple(scales[i] for i in order),
         structures[0].activation,
+        structures[0].embedding,
     )
 
 

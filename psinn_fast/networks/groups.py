@@ -14,6 +14,9 @@ from ..kernels.errors import InputError, short
 from ..kernels.network.symbols import SymbolLayer, renumber
 from .structure import Structure
 
+# Coordinates whose exchanges are looked for: five have 3,840 signed permutations, eight ten millions.
+MOST_EXCHANGED = 4
+
 
 @dataclass(frozen=True)
 class SignedPermutation:
@@ -95,11 +98,13 @@ class Symmetry:
 def maps_of_box(half_widths: Sequence[float] | npt.NDArray[np.float64]) -> Iterator[SignedPermutation]:
     """Every signed permutation about a box's centre that takes the box to itself, but the identity.
 
-    Reflections always do; coordinates can change places where their sides are equal (to 1e-5).
+    Reflections always do; coordinates can change places where their sides are equal (to 1e-5). Of more than four
+    coordinates, which have thousands and millions of exchanges, reflections alone.
     """
     sides = np.asarray(half_widths, dtype=np.float64)
     identity = SignedPermutation.identity(len(sides))
-    for order in permutations(range(len(sides))):
+    orders = permutations(range(len(sides))) if len(sides) <= MOST_EXCHANGED else [identity.permutation]
+    for order in orders:
         if np.allclose(sides[list(order)], sides):
             for signs in product((1, -1), repeat=len(sides)):
                 g = SignedPermutation(order, signs)

@@ -206,6 +206,8 @@ def _of_one_layer(layer: object) -> Structure:
         raise InputError(f"layer: expected a SymbolLayer or a Structure of one layer, got {type(layer).__name__}")
     if len(structure.layers) != 1:
         raise InputError(f"layer: the structure has {len(structure.layers)} layers; give one, structure.layers[k]")
+    if structure.has_ends:
+        raise InputError("layer: it has an embedding or an ansatz, which are a network's; give structure.layers[0]")
     if not structure.is_plain:
         raise InputError("layer: it is about a centre, or scaled; give structure.plain, and shift and scale x and y")
     return structure

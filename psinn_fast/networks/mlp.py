@@ -207,9 +207,7 @@ class PsiMLP(nn.Module):
 
     def to_sequential(self) -> nn.Sequential:
         """The expanded network as ordinary layers (a copy: training it does not keep the relations)."""
-        check_network(self)
-        if not self.plan.is_network:
-            raise InputError("to_sequential: a sequence of layers has no embedding, ansatz or gates; use the network")
+        refuse_more_than_layers(check_network(self), "to_sequential")
         modules: list[nn.Module] = []
         for weight, bias in self.structure.expand(self.theta.detach()):
             modules += [ordinary_layer(weight, bias), module_of(self.structure.activation)]
@@ -241,6 +239,8 @@ class PsiMLP(nn.Module):
         structure = structure or cls._unrelated(sizes, has_bias).with_activation(activation or TANH.name)
         if activation not in (None, structure.activation):
             raise InputError(f"structure: its activation is {structure.activation!r}, the network's {activation!r}")
+        if not structure.plan.is_network:
+            raise InputError("structure: a sequence of layers has no embedding, ansatz or gates, this structure has")
         if structure.layer_sizes != sizes:
             raise InputError(f"structure: it describes layers {structure.layer_sizes}, the network has {sizes}")
         weight = linears[0].weight
@@ -313,6 +313,15 @@ class MLP(PsiMLP):
     def _of(cls, structure: Structure, dtype: torch.dtype, device: torch.device) -> Self:
         # Its weights are replaced: nothing is drawn from torch's generator.
         return cls(structure, seed=0, dtype=dtype, device=device)
+
+
+def refuse_more_than_layers(net: PsiMLP, what: str) -> None:
+    """
+    Raises:
+        InputError: it is no chain of ordinary layers.
+    """
+    if not net.plan.is_network:
+        raise InputError(f"{what}: a sequence of layers has no embedding, ansatz or gates; use the network")
 
 
 def check_network(net: object, what: str = "net") -> PsiMLP:

@@ -169,6 +169,11 @@ class Structure:
         return all(layer.is_dense for layer in self.layers)
 
     @property
+    def has_ends(self) -> bool:
+        """An embedding before the first layer, or an ansatz behind the last one."""
+        return self.embedding is not None or self.ansatz is not None
+
+    @property
     def is_plain(self) -> bool:
         """The centre is the origin and all scales are 1."""
         return not any(self.centre) and all(scale == 1 for scale in (*self.input_scale, *self.output_scale))
@@ -211,7 +216,7 @@ class Structure:
 
     def _in_frame(self, plan: Plan) -> Plan:
         found = plan.scaled(self.input_scale, self.output_scale).about(self.centre)
-        if self.embedding is None and self.ansatz is None:
+        if not self.has_ends:
             return found
         return replace(found, embedding=self.embedding, ansatz=self.ansatz)
 
@@ -313,7 +318,7 @@ class Structure:
             InputError: no ordering of 0, 1, ...
         """
         order = checks.integers("order", order, 0)
-        if self.embedding is not None or self.ansatz is not None:
+        if self.has_ends:
             raise InputError("order: a structure with an embedding or ansatz knows its coordinates; make those anew")
         if sorted(order) != list(range(self.n_inputs)):
             raise InputError(f"order: expected an ordering of 0..{self.n_inputs - 1}, got {short(list(order))}")

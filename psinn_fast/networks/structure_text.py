@@ -18,6 +18,8 @@ def structure_text(structure: Structure) -> str:
     lines = [f"{structure.name}: {sizes}{activation}, {counts}"]
     if not structure.is_plain:
         lines.append(f"  {frame_text(structure)}")
+    if structure.has_ends:
+        lines.append(f"  {ends_text(structure)}")
     for number, (weight, bias) in enumerate(named_symbols(structure), start=1):
         rows = ", ".join("[" + ", ".join(row) + "]" for row in weight)
         lines.append(f"  W{number} = [{rows}]   b{number} = [{', '.join(bias)}]")
@@ -51,6 +53,16 @@ def frame_text(structure: Structure) -> str:
     inputs += [f"in units of {numbers(structure.input_scale)}"] if set(structure.input_scale) != {1.0} else []
     outputs = [f"outputs in units of {numbers(structure.output_scale)}"] if set(structure.output_scale) != {1.0} else []
     return ", ".join(([f"inputs {' '.join(inputs)}"] if inputs else []) + outputs)
+
+
+def ends_text(structure: Structure) -> str:
+    """Embedding and ansatz in words; empty for a network without."""
+    found = []
+    if structure.embedding is not None:
+        found.append(f"acts on {structure.n_features} features of {structure.n_inputs} coordinates")
+    if structure.ansatz is not None:
+        found.append("inside of an ansatz u = g + d N")
+    return ", ".join(found)
 
 
 def _letter(k: int, capital: bool) -> str:

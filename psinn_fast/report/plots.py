@@ -14,7 +14,7 @@ from ..domains import Domain
 from ..kernels.errors import InputError
 from ..networks.mlp import PsiMLP
 from ..networks.structure import Structure
-from ..networks.structure_text import frame_text, named_symbols
+from ..networks.structure_text import ends_text, frame_text, named_symbols
 from ..problem.problem import Problem
 from ..problems import as_problem
 from ..storage.files import write_atomically
@@ -197,7 +197,7 @@ def draw_structure(figure: FigureBase, structure: Structure) -> None:
         axis.set_aspect("equal")
         axis.axis("off")
         axis.set_title(f"W{number}, b{number}", fontsize=9)
-    about = "" if structure.is_plain else f", {frame_text(structure)}"
+    about = "".join(f", {text}" for text in (frame_text(structure), ends_text(structure)) if text)
     title = f"{structure.name}: {structure.n_parameters} of {structure.n_expanded} parameters{about}"
     figure.suptitle(title, fontsize=10, parse_math=False)
 

@@ -9,6 +9,7 @@ import torch
 
 from ..kernels.errors import InputError
 from ..kernels.language.channels import ChannelSet
+from ..kernels.language.closed_form import ClosedForm
 from ..kernels.network.ansatz import Ansatz
 from ..problem.problem import Problem
 
@@ -33,6 +34,19 @@ def check_periods(periods: Mapping[str, float], problem: Problem) -> None:
                 f"embedding: the period {period:g} of {name} does not match the domain, which is {width:g} wide; "
                 f"take {width:g}, or one that goes into it a whole number of times"
             )
+
+
+def check_features(embedding: ClosedForm, problem: Problem) -> None:
+    """
+    Raises:
+        InputError: a feature that has no value inside of the domain.
+    """
+    points = torch.from_numpy(np.array(problem.domain.random(_POINTS, 0)))
+    finite = torch.isfinite(embedding.values(points))
+    if not bool(finite.all()):
+        feature = int((~finite).any(0).int().argmax())
+        at = points[(~finite[:, feature]).int().argmax()].tolist()
+        raise InputError(f"embedding: feature {feature + 1} has no value inside of the domain, at {at}")
 
 
 def check_factor(ansatz: Ansatz, problem: Problem) -> None:

@@ -18,13 +18,15 @@ _SLIGHT = 1e-5
 def broken_symmetries(problem: Problem, structure: Structure) -> tuple[str, ...]:
     """One text on the symmetry of the structure that the problem breaks most plainly; () if it breaks none.
 
-    Only what the problem proves by itself, see `problem_symmetries`; about the structure's own centre. A field may
-    have a symmetry of its own (`direct_sum`): it counts as broken where the problem has it with no signs of the others.
+    Only what the problem proves by itself, see `problem_symmetries`; about the structure's own centre, with an
+    embedding or an ansatz about the domain's. A field may have a symmetry of its own (`direct_sum`): it counts as
+    broken where the problem has it with no signs of the others.
     """
-    if structure.is_dense:
+    if structure.is_dense and not structure.has_ends:
         return ()
-    own = [found.symmetry for found in structure_symmetries(structure, problem.pde.coords)]
-    broken = [row for row in judged_symmetries(problem, own, structure.centre) if _is_broken(row)]
+    domain = problem.domain
+    own = [found.symmetry for found in structure_symmetries(structure, problem.pde.coords, domain=domain)]
+    broken = [row for row in judged_symmetries(problem, own, _centre(problem, structure)) if _is_broken(row)]
     if broken:
         row = _plainest(broken)
         return (f"the structure has a symmetry that the problem breaks: {row.text}: {row.reason}",)
@@ -33,14 +35,15 @@ def broken_symmetries(problem: Problem, structure: Structure) -> tuple[str, ...]
 
 def _broken_of_fields(problem: Problem, structure: Structure, joint: Sequence[Symmetry]) -> tuple[str, ...]:
     fields, shared = problem.pde.fields, {symmetry.map for symmetry in joint}
-    for number, (field, found) in enumerate(field_symmetries(structure, problem.pde.coords, fields).items()):
+    of_fields = field_symmetries(structure, problem.pde.coords, fields, domain=problem.domain)
+    for number, (field, found) in enumerate(of_fields.items()):
         own = [match.symmetry for match in found if match.symmetry.map not in shared]
         # Of each map the rows of all signs that the other fields may have.
         judged = [
             judged_symmetries(
                 problem,
                 [Symmetry(of.map, signs) for signs in product((1, -1), repeat=len(fields)) if signs[number] == sign],
-                structure.centre,
+                _centre(problem, structure),
             )
             for of in own
             for sign in of.character
@@ -54,6 +57,11 @@ def _broken_of_fields(problem: Problem, structure: Structure, joint: Sequence[Sy
                 f"signs of its other fields: {row.reason}",
             )
     return ()
+
+
+def _centre(problem: Problem, structure: Structure) -> Sequence[float]:
+    """Of the maps under which a structure's networks have symmetries."""
+    return tuple(problem.domain.centre.tolist()) if structure.has_ends else structure.centre
 
 
 def _is_broken(row: ProblemSymmetry) -> bool:

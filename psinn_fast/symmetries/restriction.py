@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..kernels.errors import InputError, short
+from ..kernels.language.activations import activation_of
 from ..networks.groups import SignedPermutation, Symmetry, structure_from_group, usual_representation
 from ..networks.structure import Structure
 from .symmetry_check import structure_symmetries
@@ -23,8 +24,11 @@ def restricted(structure: Structure, maps: SignedPermutation | Sequence[SignedPe
     stay; relations for other reasons, such as blocks that are zero, do not: layers are those that `discover` makes of
     a group, with blocks of size 1 (`Structure.with_width` scales them).
 
+    With an embedding maps are those of its features, with an ansatz symmetries are those of the network within it;
+    both stay. `symmetric_structure` takes maps of the coordinates.
+
     Args:
-        structure: up to 4 inputs and at least one hidden layer.
+        structure: up to 4 inputs, or features, and at least one hidden layer.
         maps: one or several, about the structure's centre.
 
     Raises:
@@ -44,17 +48,19 @@ def restricted(structure: Structure, maps: SignedPermutation | Sequence[SignedPe
         found = f"{n} inputs, {hidden} hidden layers"
         raise InputError(f"structure: expected up to {_MOST_INPUTS} inputs and a hidden layer, got {found}")
     coords = [f"x{i + 1}" for i in range(n)]
-    own = {match.symmetry.map: match.symmetry for match in structure_symmetries(structure, coords)}
+    network = replace(structure, embedding=None, ansatz=None)
+    own = {match.symmetry.map: match.symmetry for match in structure_symmetries(network, coords)}
     for g in wanted:
         if g not in own:
             text = g.describe(coords) if g.size == n else f"a map of {g.size} inputs"
             there = "; ".join(other.describe(coords) for other in own) or "none"
             raise InputError(f"maps: expected symmetries of {structure.name!r}, which has {there}, got {text}")
+    # Neurons with signs of their own need an odd activation.
+    is_odd = activation_of(structure.activation).is_odd
     kept = structure_from_group(
         [own[g] for g in wanted],
         (1,) * hidden,
-        usual_representation(hidden),
+        usual_representation(hidden) if is_odd else "regular",
         f"{structure.name}, restricted",
-        structure.centre,
     )
-    return replace(kept, input_scale=structure.input_scale, output_scale=structure.output_scale)
+    return replace(structure, layers=kept.layers, name=kept.name)

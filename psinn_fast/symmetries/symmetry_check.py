@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,18 @@ import torch
 from ..domains import Box, Domain
 from ..kernels import checks
 from ..kernels.errors import InputError, short
-from ..kernels.language.activations import activation_of
+from ..kernels.language.channels import ChannelSet
+from ..kernels.network.ansatz import Known
 from ..language.names import Names, split_names
+from ..networks.by_torch import by_torch
 from ..networks.groups import Symmetry
 from ..networks.structure import Structure
+from ..scaling.frames import in_frame
 
 FloatArray = npt.NDArray[np.float64]
 N_POINTS = 256
+# What networks have whatever their weights, they have to rounding errors.
+_ALWAYS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def find_symmetries(
 
     Args:
         f: takes points (N, d), gives values (N, m).
-        domain: of up to 4 coordinates.
+        domain: of more than 4 coordinates only reflections are tried.
         tolerance: relative.
         seed: of the points.
 
@@ -54,11 +59,9 @@ def find_symmetries(
         What was found, by ascending error.
 
     Raises:
-        InputError: more than 4 coordinates, or values of the wrong shape or not finite.
+        InputError: values of the wrong shape or not finite.
     """
     d = len(domain.coords)
-    if d > 4:
-        raise InputError(f"domain: expected 1 to 4 coordinates, got {d}")
     tolerance, seed = checks.number("tolerance", tolerance, above=0), checks.seed("seed", seed)
     middle = domain.centre
     if domain.is_box:
@@ -87,61 +90,91 @@ def find_symmetries(
     return sorted(found, key=lambda match: match.error)
 
 
-def structure_symmetries(structure: Structure, coords: Sequence[str], *, seed: int = 0) -> list[FoundSymmetry]:
+def structure_symmetries(
+    structure: Structure, coords: Sequence[str], *, domain: Domain | None = None, seed: int = 0
+) -> list[FoundSymmetry]:
     """Symmetries about its centre that every network of the structure has, whatever its parameters.
 
-    Tested with random parameters at width 3: an accidental symmetry then has probability zero.
+    Tested with random parameters at width 3: an accidental symmetry then has probability zero. With an embedding or an
+    ansatz they are those of u as a function of the coordinates, about the centre of the ``domain``.
+
+    Raises:
+        InputError: an embedding or ansatz, and no domain.
     """
-    return _symmetries_of(_random_network(structure, coords, seed), coords, seed)
+    return _symmetries_of(structure, coords, range(structure.n_outputs), domain, seed)
 
 
 def field_symmetries(
-    structure: Structure, coords: Names, fields: Names, *, seed: int = 0
+    structure: Structure, coords: Names, fields: Names, *, domain: Domain | None = None, seed: int = 0
 ) -> dict[str, list[FoundSymmetry]]:
     """Symmetries about its centre that a structure gives each field by itself, in all of its networks.
 
     A field may have more of them than all fields have together: in a `direct_sum` each has those of its part.
 
     Args:
-        coords, fields: names of inputs, up to 4, and of outputs.
+        coords, fields: names of inputs and of outputs.
+        domain: for a structure with an embedding or an ansatz, whose u has its symmetries about a domain's centre.
         seed: of the random parameters and points at which it is seen.
 
     Raises:
-        InputError: more than 4 inputs, or other numbers of names than the structure has inputs and outputs.
+        InputError: other numbers of names than the structure has inputs and outputs; an embedding or ansatz, and no
+            domain.
     """
     coords, fields = split_names(coords, "coords"), split_names(fields, "fields")
     if not isinstance(structure, Structure):
         raise InputError(f"structure: expected a Structure, got {short(structure)}")
     if len(fields) != structure.n_outputs:
         raise InputError(f"fields: expected {structure.n_outputs} names, got {list(fields)}")
-    network = _random_network(structure, coords, seed)
-
-    def one(output: int) -> Callable[[FloatArray], FloatArray]:
-        return lambda points: network(points)[:, output : output + 1]
-
-    return {field: _symmetries_of(one(output), coords, seed) for output, field in enumerate(fields)}
+    return {field: _symmetries_of(structure, coords, [output], domain, seed) for output, field in enumerate(fields)}
 
 
 def _symmetries_of(
-    network: Callable[[FloatArray], FloatArray], coords: Sequence[str], seed: int
+    structure: Structure, coords: Sequence[str], outputs: Sequence[int], domain: Domain | None, seed: int
 ) -> list[FoundSymmetry]:
-    return find_symmetries(network, Box(**dict.fromkeys(coords, (-1.0, 1.0))), tolerance=1e-9, seed=seed)
-
-
-def _random_network(structure: Structure, coords: Sequence[str], seed: int) -> Callable[[FloatArray], FloatArray]:
-    """One of the structure's, about the origin."""
+    """Of some of a structure's outputs together."""
     if len(coords) != structure.n_inputs:
         raise InputError(f"coords: expected {structure.n_inputs} names, got {len(coords)}")
-    wide = structure.plain.with_width(3)
+    picked, embedding, ansatz = list(outputs), structure.embedding, structure.ansatz
+    network = _random_network(structure, seed)
+    if not structure.has_ends:
+        box = Box(**dict.fromkeys(coords, (-1.0, 1.0)))
+        return find_symmetries(lambda points: network(points)[:, picked], box, tolerance=_ALWAYS, seed=seed)
+    if domain is None or domain.coords != tuple(coords):
+        raise InputError(
+            f"domain: a structure with an embedding or an ansatz has symmetries about the centre of a domain; expected "
+            f"one of the coordinates {list(coords)}, got {short(domain)}"
+        )
+    frame = in_frame(structure, domain)
+    centre, scale = np.array(frame.centre), np.array(frame.input_scale)
+    value = ChannelSet.closure(structure.n_inputs, ())
+
+    def known(own: Known, points: FloatArray) -> FloatArray:
+        return np.asarray(own.jets(torch.from_numpy(np.array(points)), value)[0].numpy(), dtype=np.float64)
+
+    def changing(points: FloatArray) -> FloatArray:
+        """What weights change of u."""
+        found = network(((points if embedding is None else known(embedding, points)) - centre) / scale)
+        return (found if ansatz is None else known(ansatz.factor, points) * found)[:, picked]
+
+    found = find_symmetries(changing, domain, tolerance=_ALWAYS, seed=seed)
+    if ansatz is None:
+        return found
+    points = np.array(domain.random(N_POINTS, seed))
+    own = known(ansatz.offset, points)[:, picked]
+
+    def has_it(symmetry: Symmetry) -> bool:
+        image = known(ansatz.offset, domain.centre + symmetry.map(points - domain.centre))[:, picked]
+        return bool((abs(image - own * symmetry.character).max(0) <= _ALWAYS * abs(own).max(0)).all())
+
+    return [match for match in found if has_it(match.symmetry)]
+
+
+def _random_network(structure: Structure, seed: int) -> Callable[[FloatArray], FloatArray]:
+    """One of the structure's N, about the origin of what its first layer acts on."""
+    wide = replace(structure.plain.with_width(3), embedding=None, ansatz=None)
     theta = torch.randn(wide.n_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    layers = [(weight.numpy(), bias.numpy()) for weight, bias in wide.expand(theta)]
-    activation = activation_of(structure.activation)
 
     def network(points: FloatArray) -> FloatArray:
-        h = points
-        for weight, bias in layers[:-1]:
-            h = activation.value(torch.from_numpy(h @ weight.T + bias)).numpy()
-        weight, bias = layers[-1]
-        return np.asarray(h @ weight.T + bias, dtype=np.float64)
+        return np.asarray(by_torch(wide, theta, torch.from_numpy(np.array(points))).numpy(), dtype=np.float64)
 
     return network

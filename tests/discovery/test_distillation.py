@@ -26,10 +26,11 @@ from psinn_fast import (
 )
 from psinn_fast.discovery import distillation as module
 from psinn_fast.discovery.distillation import Distillation, distil
+from psinn_fast.discovery.inputs import in_units
 from psinn_fast.discovery.matching import Match
 from psinn_fast.discovery.minimise import StudentLoss
 from psinn_fast.discovery.reading import SymmetryTrial, simplify, symmetrise
-from psinn_fast.discovery.student import converge, fitted, imitation, own_coordinates, train_student
+from psinn_fast.discovery.student import converge, fitted, imitation, train_student
 
 QUICK = StudentSettings((4, 4), Regularizer("l2", 3e-3), grid=13, starts=3)
 EVEN_Y = Symmetry(SignedPermutation.flip(2, 1), (1,))
@@ -91,8 +92,9 @@ def test_students_imitate_on_about_as_many_points_whatever_the_inputs(coords: st
 )
 def test_students_see_coordinates_of_order_one(domain: Box, half_widths: list[float]) -> None:
     """About the centre; sides that the problem cannot exchange do not look equal."""
-    np.testing.assert_allclose(own_coordinates(domain, domain.high), half_widths, rtol=1e-12)
-    np.testing.assert_allclose(own_coordinates(domain, domain.low), [-h for h in half_widths], rtol=1e-12)
+    half = (domain.high - domain.low) / 2
+    for sign in (1, -1):
+        np.testing.assert_allclose(in_units(sign * half, half), np.multiply(sign, half_widths), rtol=1e-12)
 
 
 def test_imitation_does_not_depend_on_units() -> None:

@@ -95,12 +95,19 @@ def _tied() -> Structure:
     return structure_from_group([even], [5, 4])
 
 
+def _mixed() -> Structure:
+    """Two reflections of features: the first layer has neurons that are mixed behind its products."""
+    signs = [Symmetry(SignedPermutation.flip(4, axis), (1, -1)) for axis in (0, 2)]
+    return structure_from_group(signs, [6, 6])
+
+
 CASES = {
     "embedding": (Structure.dense([4, 9, 7, 2]), True, False),
     "ansatz": (Structure.dense([2, 9, 7, 2]), False, True),
     "both": (Structure.dense([4, 8, 2]), True, True),
     "both, no hidden layer": (Structure.dense([4, 2]), True, True),
     "tied": (_tied(), True, True),
+    "mixed": (_mixed(), True, True),
 }
 each_case = pytest.mark.parametrize(("structure", "embedded", "ansatz"), CASES.values(), ids=CASES)
 SETS: list[Sequence[Channel]] = [[(2, 0), (0, 2)], [(4, 0), (2, 2), Laplacian((0, 1))], [(0, 0)], [(0, 3)]]

@@ -213,13 +213,16 @@ def _conditions(given: object) -> list[Condition]:
 def _symmetries(given: object, ends: tuple[int, int], domain: Domain) -> tuple[Symmetry, ...]:
     symmetries = _items("symmetries", given)
     own_maps = {SignedPermutation.identity(ends[0]), *(domain.symmetries() if symmetries else ())}
+    sides = domain.high - domain.low
     for symmetry in symmetries:
         if not isinstance(symmetry, Symmetry) or (symmetry.map.size, len(symmetry.character)) != ends:
             raise InputError(
                 f"symmetries: expected Symmetry(map of {ends[0]} inputs, signs of {ends[1]} outputs), "
                 f"got {short(symmetry)}"
             )
-        if symmetry.map not in own_maps:
+        # Of many coordinates a box's exchanges are not listed.
+        is_exchange = domain.is_box and np.allclose(sides[list(symmetry.map.permutation)], sides)
+        if symmetry.map not in own_maps and not is_exchange:
             raise InputError(
                 f"symmetries: {symmetry.map.describe(domain.coords)} about its centre does not take {domain} to itself"
             )

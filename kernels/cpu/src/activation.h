@@ -106,10 +106,12 @@ PSINN_INLINE void load_outputs_bar(const psinn::Orbit& orbit, int first, int n, 
   mix(orbit.mixing_after, first, n, h);
 }
 
-// h from the channels z of a neuron and f[k] = a^(k)(z[0]), k = 0..order; z[0] itself is not read.
+// h from the channels z of a neuron and its forms to the set's order; z[0] itself is not read.
 template <class T, class R>
-PSINN_INLINE void jet_forward(const Vec<T>* f, const Vec<T>* z, Vec<T>* h) {
+PSINN_INLINE void jet_forward(const Forms<T>& forms, const Vec<T>* z, Vec<T>* h) {
   using Set = typename R::Set;
+  Vec<T> f[R::order() + 1];
+  forms.template get<R::order()>(f);
   h[0] = f[0];
   each<1, R::channels()>([&](auto c) PSINN_LAMBDA { h[decltype(c)::value] = f[1] * z[decltype(c)::value]; });
   each<0, Set::n_parts>([&](auto i) PSINN_LAMBDA {
@@ -119,11 +121,13 @@ PSINN_INLINE void jet_forward(const Vec<T>* f, const Vec<T>* z, Vec<T>* h) {
   });
 }
 
-// z_bar from h_bar and f[k], k = 1..order + 1.
+// z_bar from h_bar and the forms to one order more.
 template <class T, class R>
-PSINN_INLINE void jet_adjoint(const Vec<T>* f, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
+PSINN_INLINE void jet_adjoint(const Forms<T>& forms, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
   using Set = typename R::Set;
   constexpr int n = R::channels(), first = R::first();
+  Vec<T> f[R::order() + 2];
+  forms.template get<R::order() + 1>(f);
   PSINN_UNROLL_CHANNELS
   for (int c = 0; c < n; ++c) z_bar[c] = c >= first ? f[1] * h_bar[c] : Vec<T>{};
   if constexpr (n > 1) {
@@ -182,12 +186,12 @@ PSINN_INLINE void for_orbits(const psinn::Orbits& orbits, const Action& action) 
 }
 
 template <class T, class R>
-__attribute__((noinline)) void shared_forward(const Vec<T>* f, const Vec<T>* z, Vec<T>* h) {
-  jet_forward<T, R>(f, z, h);
+__attribute__((noinline)) void shared_forward(const Forms<T>& forms, const Vec<T>* z, Vec<T>* h) {
+  jet_forward<T, R>(forms, z, h);
 }
 template <class T, class R>
-__attribute__((noinline)) void shared_adjoint(const Vec<T>* f, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
-  jet_adjoint<T, R>(f, z, h_bar, z_bar);
+__attribute__((noinline)) void shared_adjoint(const Forms<T>& forms, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
+  jet_adjoint<T, R>(forms, z, h_bar, z_bar);
 }
 
 // a(z), a'(z), ... of an orbit's neurons k..k + count - 1, for the s-th vector of points: neuron after neuron, those of one
@@ -265,9 +269,7 @@ void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const 
         }
         PSINN_UNROLL
         for (int j = 0; j < SIZE; ++j) {
-          Vec<T> f[FORMS];
-          forms_at<T, R::order()>(orbits.activation, slots[j] + s * L, kept, (orbit.neuron[j] + k) * sub + s,
-                                  others[s][at][j], f);
+          const Forms<T> f{orbits.activation, slots[j] + s * L, kept, (orbit.neuron[j] + k) * sub + s, others[s][at][j]};
           if constexpr (is_shared<R, SIZE>)
             shared_forward<T, R>(f, zs[j], hs[j]);
           else
@@ -308,9 +310,7 @@ void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, T* kep
           Vec<T> zs[R::capacity];
           PSINN_UNROLL_CHANNELS
           for (int c = 1; c < n; ++c) zs[c] = load<T>(slots[j] + s * L + c * width);
-          Vec<T> f[FORMS];
-          forms_at<T, R::order() + 1>(orbits.activation, slots[j] + s * L, kept, (orbit.neuron[j] + k) * sub + s,
-                                      others[s][at][j], f);
+          const Forms<T> f{orbits.activation, slots[j] + s * L, kept, (orbit.neuron[j] + k) * sub + s, others[s][at][j]};
           if constexpr (is_shared<R, SIZE>)
             shared_adjoint<T, R>(f, zs, hs[j], out);
           else

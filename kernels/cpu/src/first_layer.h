@@ -16,7 +16,16 @@ int kept_of(const Network<T>& net) {
   return net.n_layers == 1 ? 1 : psinn::N_KEPT[static_cast<int>(net.orbits0.activation)];
 }
 
-// f[0..order] of the neurons row..row + count - 1 for the s-th vector of points, none if order is -1. What is kept goes to t.
+// action(number of inputs), known at compile time.
+template <class T, class Action>
+PSINN_INLINE void with_inputs(const Network<T>& net, const Action& action) {
+  each<1, 5>([&](auto d) PSINN_LAMBDA {
+    if (net.d_in == decltype(d)::value) action(d);
+  });
+}
+
+// f[0..order] of the neurons row..row + count - 1 for the s-th vector of points, none if order is -1; what is kept goes
+// to t.
 template <class T>
 __attribute__((noinline)) void first_forms(const Network<T>& net, int order, int row, int count, int s, int sub, const T* w,
                                            const T* x, T* t, Places<Vec<T>> f) {
@@ -24,18 +33,22 @@ __attribute__((noinline)) void first_forms(const Network<T>& net, int order, int
   const Index own = static_cast<Index>(row) * sub + s, more = kept_of(net) - 1;
   const Places<Vec<T>> z{vectors<T>(t) + own, sub};
   const T* bias = net.bias0 < 0 ? nullptr : w + net.bias0 + row;
-  for (int r = 0; r < count; ++r) {
-    const T* a = w + net.weight0 + static_cast<Index>(row + r) * net.d_in;
-    Vec<T> sum = a[0] * load<T>(x + s * L);
-    for (int i = 1; i < net.d_in; ++i) sum += a[i] * load<T>(x + (i * sub + s) * L);
-    *z(r) = sum;
-  }
+  with_inputs(net, [&](auto inputs) PSINN_LAMBDA {
+    constexpr int d = decltype(inputs)::value;
+    const T* a = w + net.weight0 + static_cast<Index>(row) * d;
+    for (int r = 0; r < count; ++r, a += d) {
+      Vec<T> sum = broadcast<T>(bias ? bias[r] : T(0));
+      PSINN_UNROLL
+      for (int i = 0; i < d; ++i) sum += a[i] * load<T>(x + (i * sub + s) * L);
+      *z(r) = sum;
+    }
+  });
   if (net.n_layers > 1) {
     Vec<T>* rest = vectors<T>(t) + static_cast<Index>(net.width0) * sub;
-    return forms_forward<T>(net.orbits0.activation, order, count, z, bias, {rest + own * more, sub * more}, f);
+    return forms_forward<T>(net.orbits0.activation, order, count, z, nullptr, {rest + own * more, sub * more}, f);
   }
   for (int r = 0; r < count; ++r) {
-    f(r)[0] = *z(r) + (bias ? bias[r] : T(0));
+    f(r)[0] = *z(r);
     for (int k = 1; k <= order; ++k) f(r)[k] = broadcast<T>(T(k == 1));
   }
 }
@@ -59,25 +72,13 @@ PSINN_INLINE const Vec<T>* first_forms_at(const Network<T>& net, int sub, const 
                                           Vec<T>* own) {
   constexpr int L = LANES<T>;
   if constexpr (!R::fixed) return others;
-  forms_at<T, ORDER>(net.orbits0.activation, t + i * L, t + static_cast<Index>(net.width0) * sub * L, i, others, own);
+  const T* more = t + static_cast<Index>(net.width0) * sub * L;
+  Forms<T>{net.orbits0.activation, t + i * L, more, i, others}.template get<ORDER>(own);
   return own;
 }
 
-// action(number of inputs), known at compile time. Known sets have first derivatives by `n_units` of the inputs.
-template <class T, class R, class Action>
-PSINN_INLINE void with_inputs(const R&, const Network<T>& net, const Action& action) {
-  each<1, 5>([&](auto d) PSINN_LAMBDA {
-    constexpr int inputs = decltype(d)::value;
-    if (net.d_in != inputs) return;
-    if constexpr (!R::fixed)
-      action(d);
-    else if constexpr (inputs >= R::Set::n_units)
-      action(d);
-  });
-}
-
-// x: (d, sub) vectors; t: (width, sub), what is kept for the adjoint, and behind that (width, sub, n) if it is n numbers more;
-// out: operands, rows of (channels - first, sub).
+// x: (d, sub) vectors; t: (width, sub), what is kept for the adjoint, and behind that (width, sub, n) if it is n numbers
+// more; out: operands, rows of (channels - first, sub).
 template <class T, class R>
 void first_forward(const R& rule, const Network<T>& net, const T* w, const T* powers, const T* x, T* t, T* out) {
   for_orbits(net.orbits0, [&](const psinn::Orbit& orbit, auto size) {
@@ -142,61 +143,77 @@ void outputs_bar(const psinn::Orbits& orbits, int width, const T* operands_bar, 
 // Numbers of vectors that a row accumulates: for b, for A (d), for power_c (all channels but the value).
 inline int first_sums(int d, int channels) { return 1 + d + channels - 1; }
 
-// From h_bar, all panels of a tile: adds to `sums` (width, first_sums) vectors, and to x_bar (d, sub) if not null.
-// Panels lie *_step numbers apart.
+// From h_bar, all panels of a tile: z_bar takes the place of what t holds first, and what power_c is due is added to `sums`
+// (width, first_sums). Panels lie *_step numbers apart.
 template <class T, class R>
-void first_adjoint(const R& rule, const Network<T>& net, const T* w, const T* powers, int count, const T* x, Index x_step,
-                   const T* t, Index t_step, const T* h_bar, Index h_step, T* sums, T* x_bar) {
-  with_inputs(rule, net, [&](auto inputs) {
-    constexpr int L = LANES<T>, d = decltype(inputs)::value, BLOCK = block_neurons(1), FORMS = R::most_order + 2;
-    const int n = rule.channels(), first = rule.first(), sub = rule.sub(), n_sums = first_sums(d, n);
-    const bool inlined = R::fixed && is_inlined(net.orbits0.activation);
+void first_adjoint(const R& rule, const Network<T>& net, const T* powers, int count, T* t, Index t_step, const T* h_bar,
+                   Index h_step, T* sums) {
+  constexpr int L = LANES<T>, BLOCK = block_neurons(1), FORMS = R::most_order + 2;
+  const int n = rule.channels(), first = rule.first(), sub = rule.sub();
+  const bool inlined = R::fixed && is_inlined(net.orbits0.activation);
+  for (int row = 0; row < net.width0; ++row) {
+    const T* power = powers + static_cast<Index>(row) * n;
+    T* own = sums + (static_cast<Index>(row) * first_sums(net.d_in, n) + net.d_in) * L;
+    Vec<T> power_bar[R::capacity], others[R::most_sub][BLOCK][FORMS];
+    for (int c = 1; c < n; ++c) power_bar[c] = load<T>(own + c * L);
+    for (int p = 0; p < count; ++p) {
+      const int at = p % BLOCK;
+      if (!inlined && at == 0)
+        for (int s = 0; s < sub; ++s)
+          first_forms_backward<T>(net, rule.order() + 1, row, count - p < BLOCK ? count - p : BLOCK, s, sub, t + p * t_step,
+                                  t_step, {others[s][0], FORMS});
+      for (int s = 0; s < sub; ++s) {
+        Vec<T> own_f[FORMS], z_bar{};
+        const Index i = static_cast<Index>(row) * sub + s;
+        const Vec<T>* f = first_forms_at<T, R, FORMS - 1>(net, sub, t + p * t_step, i, others[s][at], own_f);
+        const T* hp = h_bar + p * h_step + (static_cast<Index>(row) * (n - first) * sub + s) * L;
+        PSINN_UNROLL
+        for (int c = first; c < n; ++c) {
+          const Vec<T> h = load<T>(hp + (c - first) * sub * L);
+          const int k = rule.orders(c);
+          if (c) {
+            z_bar += (h * f[k + 1]) * power[c];
+            power_bar[c] += h * f[k];
+          } else {
+            z_bar += h * f[1];
+          }
+        }
+        store<T>(t + p * t_step + i * L, z_bar);
+      }
+    }
+    for (int c = 1; c < n; ++c) store<T>(own + c * L, power_bar[c]);
+  }
+}
+
+// From z_bar, all panels of a tile: adds what b and A are due to `sums`, and to x_bar (d, sub) if not null.
+template <class T>
+void inputs_adjoint(const Network<T>& net, int n_sums, const T* w, int count, int sub, const T* x, Index x_step,
+                    const T* z_bar, Index t_step, T* sums, T* x_bar) {
+  constexpr int L = LANES<T>;
+  with_inputs(net, [&](auto inputs) {
+    constexpr int d = decltype(inputs)::value;
     for (int row = 0; row < net.width0; ++row) {
       const T* a = w + net.weight0 + static_cast<Index>(row) * d;
-      const T* power = powers + static_cast<Index>(row) * n;
       T* own = sums + static_cast<Index>(row) * n_sums * L;
-      Vec<T> b_bar = load<T>(own), a_bar[d], power_bar[R::capacity];
+      Vec<T> b_bar = load<T>(own), a_bar[d];
       PSINN_UNROLL
       for (int i = 0; i < d; ++i) a_bar[i] = load<T>(own + (1 + i) * L);
-      for (int c = 1; c < n; ++c) power_bar[c] = load<T>(own + (d + c) * L);
-      Vec<T> others[R::most_sub][BLOCK][FORMS];
-      for (int p = 0; p < count; ++p) {
-        const int at = p % BLOCK;
-        if (!inlined && at == 0)
-          for (int s = 0; s < sub; ++s)
-            first_forms_backward<T>(net, rule.order() + 1, row, count - p < BLOCK ? count - p : BLOCK, s, sub,
-                                    t + p * t_step, t_step, {others[s][0], FORMS});
+      for (int p = 0; p < count; ++p)
         for (int s = 0; s < sub; ++s) {
-          Vec<T> own_f[FORMS], z_bar{};
-          const Index i = static_cast<Index>(row) * sub + s;
-          const Vec<T>* f = first_forms_at<T, R, FORMS - 1>(net, sub, t + p * t_step, i, others[s][at], own_f);
-          const T* hp = h_bar + p * h_step + (static_cast<Index>(row) * (n - first) * sub + s) * L;
+          const Vec<T> bar = load<T>(z_bar + p * t_step + (static_cast<Index>(row) * sub + s) * L);
+          const Index at = p * x_step + s * L;
+          b_bar += bar;
           PSINN_UNROLL
-          for (int c = first; c < n; ++c) {
-            const Vec<T> h = load<T>(hp + (c - first) * sub * L);
-            const int k = rule.orders(c);
-            if (c) {
-              z_bar += (h * f[k + 1]) * power[c];
-              power_bar[c] += h * f[k];
-            } else {
-              z_bar += h * f[1];
-            }
-          }
-          b_bar += z_bar;
-          const T* xp = x + p * x_step + s * L;
-          PSINN_UNROLL
-          for (int i = 0; i < d; ++i) a_bar[i] += z_bar * load<T>(xp + i * sub * L);
+          for (int i = 0; i < d; ++i) a_bar[i] += bar * load<T>(x + at + i * sub * L);
           if (x_bar)
             for (int i = 0; i < d; ++i) {
-              T* target = x_bar + p * x_step + (i * sub + s) * L;
-              store<T>(target, load<T>(target) + a[i] * z_bar);
+              T* target = x_bar + at + i * sub * L;
+              store<T>(target, load<T>(target) + a[i] * bar);
             }
         }
-      }
       store<T>(own, b_bar);
       PSINN_UNROLL
       for (int i = 0; i < d; ++i) store<T>(own + (1 + i) * L, a_bar[i]);
-      for (int c = 1; c < n; ++c) store<T>(own + (d + c) * L, power_bar[c]);
     }
   });
 }

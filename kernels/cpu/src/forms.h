@@ -27,35 +27,43 @@ PSINN_INLINE const Vec<T>* vectors(const T* numbers) {
   return reinterpret_cast<const Vec<T>*>(numbers);
 }
 
-// Activations whose derivatives follow from what is kept by a few operations: these are done where the derivatives are used,
-// which costs less than to read them, and so they are compiled with every set of channels.
+// Activations whose derivatives follow from what is kept by a few operations: these are done where the derivatives are
+// used, which costs less than to read them, and so they are compiled with every set of channels.
 constexpr bool is_inlined(psinn::Activation kind) {
   return kind == psinn::Activation::tanh || kind == psinn::Activation::sin;
 }
 
-// f[0..ORDER] of one vector: by what is kept, `first` and the i-th of `more`, or as `others` are.
-template <class T, int ORDER>
-PSINN_INLINE void forms_at(psinn::Activation kind, const T* first, const T* more, psinn::Index i, const Vec<T>* others,
-                           Vec<T>* f) {
-  const auto from_kept = [&](auto own) PSINN_LAMBDA {
-    Vec<T> kept[own.n_kept];
-    kept[0] = load<T>(first);
-    PSINN_UNROLL
-    for (int k = 1; k < own.n_kept; ++k) kept[k] = load<T>(more + (i * (own.n_kept - 1) + k - 1) * LANES<T>);
-    f[0] = kept[0];
-    own.template backward<T>(kept, ORDER, f);
-  };
-  if (kind == psinn::Activation::tanh)
-    from_kept(Tanh{});
-  else if (kind == psinn::Activation::sin)
-    from_kept(Sin{});
-  else
-    PSINN_UNROLL
-    for (int k = 0; k <= ORDER; ++k) f[k] = others[k];
-}
+// Where a(z), a'(z), ... of one vector are: in what is kept, `first` and the i-th of `more`, or at `others`.
+template <class T>
+struct Forms {
+  psinn::Activation kind;
+  const T *first, *more;
+  psinn::Index i;
+  const Vec<T>* others;
 
-// f(i)[k] = a^(k)(z + bias) for k = 0..order. What is kept takes the place of z and, where it is more than a number, goes to
-// `more`.
+  // f[0..ORDER].
+  template <int ORDER>
+  PSINN_INLINE void get(Vec<T>* f) const {
+    const auto from_kept = [&](auto own) PSINN_LAMBDA {
+      Vec<T> kept[own.n_kept];
+      kept[0] = load<T>(first);
+      PSINN_UNROLL
+      for (int k = 1; k < own.n_kept; ++k) kept[k] = load<T>(more + (i * (own.n_kept - 1) + k - 1) * LANES<T>);
+      f[0] = kept[0];
+      own.template backward<T>(kept, ORDER, f);
+    };
+    if (kind == psinn::Activation::tanh)
+      from_kept(Tanh{});
+    else if (kind == psinn::Activation::sin)
+      from_kept(Sin{});
+    else
+      PSINN_UNROLL
+      for (int k = 0; k <= ORDER; ++k) f[k] = others[k];
+  }
+};
+
+// f(i)[k] = a^(k)(z + bias) for k = 0..order. What is kept takes the place of z and, where it is more than a number, goes
+// to `more`.
 template <class T, class Own>
 __attribute__((noinline)) void forward_of(int order, int count, Places<Vec<T>> z, const T* bias, Places<Vec<T>> more,
                                           Places<Vec<T>> f) {

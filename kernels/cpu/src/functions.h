@@ -22,15 +22,20 @@ PSINN_INLINE Vec<T> turned(Vec<T> x, Int<T> signs) {
 // Whether any lane is larger than `largest` in magnitude.
 template <class T>
 PSINN_INLINE bool any_beyond(Vec<T> x, T largest) {
-  const Int<T> mask = magnitude<T>(x) > broadcast<T>(largest);
 #if defined(PSINN_AVX512)
-  return _mm512_movepi32_mask(reinterpret_cast<__m512i>(mask)) != 0;
-#elif defined(PSINN_AVX2)
+  if constexpr (sizeof(T) == 4)
+    return _mm512_cmp_ps_mask(magnitude<T>(x), broadcast<T>(largest), _CMP_GT_OQ) != 0;
+  else
+    return _mm512_cmp_pd_mask(magnitude<T>(x), broadcast<T>(largest), _CMP_GT_OQ) != 0;
+#else
+  const Int<T> mask = magnitude<T>(x) > broadcast<T>(largest);
+#if defined(PSINN_AVX2)
   return _mm256_movemask_epi8(reinterpret_cast<__m256i>(mask)) != 0;
 #else
   for (int l = 0; l < LANES<T>; ++l)
     if (mask[l]) return true;
   return false;
+#endif
 #endif
 }
 

@@ -12,8 +12,8 @@ using psinn::Orbits;
 template <class T>
 struct Stages {
   void (*first_forward)(const AnyRule&, const Network<T>&, const T* w, const T* powers, const T* x, T* t, T* out);
-  void (*first_adjoint)(const AnyRule&, const Network<T>&, const T* w, const T* powers, int count, const T* x, Index x_step,
-                        const T* t, Index t_step, const T* h_bar, Index h_step, T* sums, T* x_bar);
+  void (*first_adjoint)(const AnyRule&, const Network<T>&, const T* powers, int count, T* t, Index t_step, const T* h_bar,
+                        Index h_step, T* sums);
   void (*activation_forward)(const AnyRule&, const Orbits&, T* z, const T* bias, T* kept, T* out);
   void (*activation_adjoint)(const AnyRule&, const Orbits&, T* z, T* kept, const T* out, T* out_bar, T* bias_bar,
                              T* value_bar);
@@ -25,9 +25,9 @@ struct StagesOf {
                             T* out) {
     PSINN_NAMESPACE::first_forward(R::of(rule), net, w, powers, x, t, out);
   }
-  static void first_adjoint(const AnyRule& rule, const Network<T>& net, const T* w, const T* powers, int count, const T* x,
-                            Index x_step, const T* t, Index t_step, const T* h_bar, Index h_step, T* sums, T* x_bar) {
-    PSINN_NAMESPACE::first_adjoint(R::of(rule), net, w, powers, count, x, x_step, t, t_step, h_bar, h_step, sums, x_bar);
+  static void first_adjoint(const AnyRule& rule, const Network<T>& net, const T* powers, int count, T* t, Index t_step,
+                            const T* h_bar, Index h_step, T* sums) {
+    PSINN_NAMESPACE::first_adjoint(R::of(rule), net, powers, count, t, t_step, h_bar, h_step, sums);
   }
   static void activation_forward(const AnyRule& rule, const Orbits& orbits, T* z, const T* bias, T* kept, T* out) {
     if (serves<R>(orbits))

@@ -19,7 +19,7 @@ using psinn::Term;
 using psinn::Transform;
 
 // What one layer behind the first keeps per panel. x: its operands; z: its pre-activation, later the adjoint of its
-// slots (in the last layer only that). `width`: vectors per row of both. kept: what the activation keeps beside a number in z.
+// slots (in the last layer only that). `width`: vectors per row of both. kept: what is kept of z beside a number in it.
 struct LayerBuffers {
   Index x, x_step, z, z_step, kept, kept_step, bias_bar, value_bar;
   int width;
@@ -320,8 +320,10 @@ struct Tile {
       if (net.embedded) continue;
       const bool is_last = net.n_layers <= 2;
       (is_last ? last_stages : stages)
-          .first_adjoint(is_last ? last_rule : rule, net, w, term.powers, count, x(q), at.x_step, t(q), at.t_step, h_bar(q),
-                         at.h_step, memory + at.first_sums, need_x ? x_bar(q) : nullptr);
+          .first_adjoint(is_last ? last_rule : rule, net, term.powers, count, t(q), at.t_step, h_bar(q), at.h_step,
+                         memory + at.first_sums);
+      inputs_adjoint<T>(net, first_sums(net.d_in, term.rules->n_channels), w, count, at.sub, x(q), at.x_step, t(q),
+                        at.t_step, memory + at.first_sums, need_x ? x_bar(q) : nullptr);
     }
   }
 

@@ -24,6 +24,19 @@ def named_device(device: torch.device | str) -> torch.device:
     raise InputError(f"device: expected 'cpu', 'cuda' or e.g. 'cuda:1', got {short(device)}")
 
 
+def check_there(device: torch.device) -> None:
+    """
+    Raises:
+        InputError: torch can use NVIDIA GPUs here, and this is none of them.
+    """
+    if device.type != "cuda" or device.index is None or not torch.cuda.is_available():
+        return
+    count = torch.cuda.device_count()
+    if device.index >= count:
+        there = "only 'cuda:0' is there" if count == 1 else f"there are 'cuda:0' to 'cuda:{count - 1}'"
+        raise InputError(f"device: got '{device}', {there}")
+
+
 def computing_device(device: torch.device | str) -> torch.device:
     """The device of that name, of a type on which backends compute, whether it is there or not.
 

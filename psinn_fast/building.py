@@ -41,7 +41,7 @@ class Network:
             problem's known symmetries; ``"psi"``: a `PsiMLP`.
         layers: sizes of the dense network, inputs first; None takes the problem's.
         structure: for ``"psi"``; None takes the problem's published one.
-        width: for ``"psi"``, scales the structure; None: by the cost of a step (`default_width`).
+        width: for ``"psi"``, scales the structure, 1 takes it as it is; None: by the cost of a step (`default_width`).
         dtype: ``"float32"`` or ``"float64"``, or the types themselves; None: float32 where optimiser and problem can
             do with it, else float64.
         device: where the network is trained: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.

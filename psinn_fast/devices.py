@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .kernels.devices import computing_device, named_device
+from .kernels.devices import check_there, computing_device, named_device
 from .kernels.errors import InputError
 
 __all__ = ["find_device", "named_device"]
@@ -22,8 +22,5 @@ def find_device(device: torch.device | str) -> torch.device:
     if not torch.cuda.is_available():
         built = "" if torch.version.cuda else ": this torch is built without CUDA"
         raise InputError(f"device: got '{found}', but torch can use no GPU here{built}")
-    count = torch.cuda.device_count()
-    if found.index is not None and found.index >= count:
-        there = "only 'cuda:0' is there" if count == 1 else f"there are 'cuda:0' to 'cuda:{count - 1}'"
-        raise InputError(f"device: got '{found}', {there}")
+    check_there(found)
     return found

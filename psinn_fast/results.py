@@ -21,8 +21,8 @@ RESULT_SCHEMA = "psinn_fast.result/1"
 class Setup:
     """How a network was trained: ``method`` ("psi", or "given" for a network of the user's), ``optimizer`` and
     ``weighting`` by name (None: none was asked for), ``backend`` that did the work ("cpu+reference" where
-    two did), ``dtype`` that was taken, ``seed``, ``precision`` that products had (`Ending`), ``chosen``: why these
-    optimisers were chosen, by "auto" (None: they were given)."""
+    two did), ``dtype`` that was taken, ``seed``, ``precision`` that products had (`Ending`), ``activation`` of hidden
+    layers, ``chosen``: why these optimisers were chosen, by "auto" (None: they were given)."""
 
     method: str
     optimizer: str
@@ -31,6 +31,7 @@ class Setup:
     dtype: str
     seed: int
     precision: str
+    activation: str
     chosen: str | None = None
 
 
@@ -65,7 +66,8 @@ class Solution(FitResult):
         Raises:
             InputError: names or points that do not fit, an order above 4.
         """
-        return derivatives_at(self.net, points, wanted, self.problem.pde.coords, self.problem.pde.fields)
+        pde = self.problem.pde
+        return derivatives_at(self.net, points, wanted, pde.coords, pde.fields, pde.time)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -97,7 +99,7 @@ class Solution(FitResult):
         bound = f", most of the time: {self.bound_by}" if self.bound_by else ""
         return (
             f"Solution of {self.problem.name} by {self.setup.method}, {self.net.structure.n_parameters} parameters, "
-            f"{self.setup.optimizer}{chosen}, {self.setup.dtype} ({self.setup.precision}): "
+            f"{self.setup.activation}, {self.setup.optimizer}{chosen}, {self.setup.dtype} ({self.setup.precision}): "
             f"{known}{allowed}losses {losses}{found}{asked}{bound}; status: {self.status}"
         )
 
@@ -107,6 +109,7 @@ class Solution(FitResult):
             "schema": RESULT_SCHEMA,
             "problem": self.problem.name,
             "method": self.setup.method,
+            "activation": self.setup.activation,
             "optimizer": self.setup.optimizer,
             "optimizer_chosen": self.setup.chosen,
             "weighting": self.setup.weighting,

@@ -117,7 +117,7 @@ def solve(
         setup = Setup(
             method, "+".join(one.name for one in optimizers), chosen.name if chosen else None,
             result.end.backend, str(net.theta.dtype).removeprefix("torch."), seed,
-            result.end.precision, why,
+            result.end.precision, net.structure.activation, why,
         )  # fmt: skip
         found = {part.name: getattr(result, part.name) for part in fields(result)}
         metrics = _metrics(problem, net, errors, has_failed=result.ended == "failed")

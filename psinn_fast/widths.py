@@ -7,6 +7,7 @@ a network loses twice: by its price, and by what Gauss-Newton needs to find its 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -20,7 +21,8 @@ _PER_CHANNEL = 16
 
 
 def default_width(problem: Problem, structure: Structure, by_newton: bool) -> int:
-    """The problem's width, or less where Gauss-Newton's steps would cost too much.
+    """The problem's width, or less where Gauss-Newton's steps would cost too much; of a structure whose blocks are k
+    times as large already (one that `Structure.with_width` made, as solutions have it), a k-th of it.
 
     Without a width of the problem: for Gauss-Newton the largest that is affordable, P^2 + 16 C M <= 150,000 m max(d, 2)
     with P parameters, C channels of the costliest residual, M expanded weights, m fields, d coordinates; for Adam the
@@ -29,11 +31,11 @@ def default_width(problem: Problem, structure: Structure, by_newton: bool) -> in
     """
     if structure.is_dense:
         return 1
+    scaled_by = math.gcd(*(size for layer in structure.layers[:-1] for size in layer.rows)) or 1
+    usual = problem.recipe.width and max(1, problem.recipe.width // scaled_by)
     if not by_newton:
         dense = _multiplications(problem.default_layers)
-        return problem.recipe.width or _largest(
-            lambda n: _multiplications(structure.with_width(n).layer_sizes) <= dense
-        )
+        return usual or _largest(lambda n: _multiplications(structure.with_width(n).layer_sizes) <= dense)
     channels = max(len(traced.program.channels) for traced in problem.traced)
     budget = NEWTON_COST * len(problem.pde.fields) * max(len(problem.pde.coords), 2)
 
@@ -42,7 +44,7 @@ def default_width(problem: Problem, structure: Structure, by_newton: bool) -> in
         return wide.n_parameters**2 + _PER_CHANNEL * channels * _multiplications(wide.layer_sizes) <= budget
 
     affordable = _largest(is_affordable)
-    return min(affordable, problem.recipe.width) if problem.recipe.width else affordable
+    return min(affordable, usual) if usual else affordable
 
 
 def _largest(fits: Callable[[int], bool]) -> int:

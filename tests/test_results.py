@@ -22,6 +22,13 @@ def test_a_solution_is_called_with_points(solution: pf.Solution) -> None:
     assert torch.equal(solution(torch.tensor(points, dtype=torch.float64)), torch.from_numpy(found))
 
 
+@pytest.mark.parametrize("activation", ["tanh", "sin"])
+def test_results_say_the_activation(activation: str) -> None:
+    found = pf.solve("laplace", pf.Network("pinn", layers=[2, 4, 1], activation=activation), pf.Adam(1))
+    assert found.setup.activation == found.to_dict()["activation"] == activation
+    assert f"by pinn, 17 parameters, {activation}, adam, float32 (ieee)" in repr(found)
+
+
 def test_what_fit_gives_is_called_too() -> None:
     result = pf.fit("laplace", pf.MLP([2, 5, 1], seed=0), pf.Adam(1))
     assert np.array_equal(result([0.0, 1.0]), result.net.predict([0.0, 1.0]))

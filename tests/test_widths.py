@@ -63,6 +63,18 @@ def test_adam_takes_no_more_multiplications_than_the_dense_network() -> None:
     assert sizes == (2, 32, 32, 1)
 
 
+def test_blocks_that_are_scaled_already_are_not_scaled_again() -> None:
+    """The structure of a solution gives the network that was trained."""
+    problem = get_problem("burgers")
+    trained = build_network(problem, "psi").structure
+    assert build_network(problem, trained).structure == trained
+    assert problem.recipe.structure is not None
+    by_newton = default_width(problem, problem.recipe.structure, by_newton=True)
+    assert default_width(problem, problem.recipe.structure.with_width(by_newton), by_newton=True) == 1
+    for width, expected in ((2, 5), (5, 2), (7, 1), (10, 1), (20, 1)):
+        assert default_width(problem, problem.recipe.structure.with_width(width), by_newton=False) == expected
+
+
 def test_the_problems_own_width_counts_where_it_is_affordable() -> None:
     structure = discover(plain(), tests=("problem",)).structure
     assert default_width(plain(width=2), structure, by_newton=True) == 2

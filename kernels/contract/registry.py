@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import checks
 from ..cpu.backend import CpuBackend
-from ..devices import DEVICE_TYPES, computing_device
+from ..devices import DEVICE_TYPES, check_there, computing_device
 from ..errors import BackendLimit, BackendUnavailable, InputError, say_once, short
 from ..language.channels import ChannelSet
 from ..network.plan import Plan
@@ -128,12 +128,14 @@ def get_backend(name: str = "auto", device: torch.device | str | None = None, pr
             know no other take "ieee"; `Backend.products` says what they have.
 
     Raises:
-        InputError: no such backend, device or precision; a device that is neither the CPU nor an NVIDIA GPU.
+        InputError: no such backend, device or precision; a device that is neither the CPU nor an NVIDIA GPU, or not
+            among those that are here.
         BackendUnavailable: it cannot run here; the message says why.
     """
     precision = check_precision(precision)
     if device is not None:
         device = computing_device(device)
+        check_there(device)
     if name == "auto":
         kind = "cpu" if device is None else device.type
         found: list[Backend] = []

@@ -36,6 +36,9 @@ class Activation:
         steps: (name, expression) of what the forms share, in z and steps before.
         forms: a, a', ..., a^(5), in z, steps, and the forms before as f0, f1, ...
         kept: z, or the step from which all forms follow: what is kept for the way back.
+        far: |z| beyond which a neuron of the first layer hardly trains: it is straight there, or turns too often.
+        far_out: in a word, what such neurons are.
+        others: what else it is called, lower case.
 
     Expressions have numbers, names, + - *, and functions of one argument.
     """
@@ -46,6 +49,9 @@ class Activation:
     steps: tuple[tuple[str, str], ...]
     forms: tuple[str, ...]
     kept: str = "z"
+    far: float = 16.0
+    far_out: str = "straight"
+    others: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.forms) != HIGHEST + 1:
@@ -168,6 +174,7 @@ ACTIVATIONS = {
                 "f1 * (16 + (t * t) * (120 * (t * t) - 120))",
             ),
             kept="t",
+            far_out="saturated",
         ),
         Activation(
             "sin",
@@ -175,6 +182,9 @@ ACTIVATIONS = {
             zero=0.0,
             steps=(("s", "sin(z)"), ("c", "cos(z)")),
             forms=("s", "c", "-s", "-c", "s", "c"),
+            far=1000.0,
+            far_out="in their hundredth wave or later",
+            others=("sine",),
         ),
         Activation(
             "silu",
@@ -182,6 +192,7 @@ ACTIVATIONS = {
             zero=0.0,
             steps=_LOGISTIC,
             forms=("z * g", "g + z * g1", "2 * g1 + z * g2", "3 * g2 + z * g3", "4 * g3 + z * g4", "5 * g4 + z * g5"),
+            others=("swish",),
         ),
         # The normal distribution's density p and q = its integral: x q(x), whose derivatives have Hermite polynomials.
         Activation(
@@ -217,10 +228,17 @@ TANH = ACTIVATIONS["tanh"]
 def activation_of(name: object) -> Activation:
     """
     Raises:
-        InputError: none of that name; the message says which there are.
+        InputError: none of that name; the message says which there are, and which one may be meant.
     """
     found = ACTIVATIONS.get(name) if isinstance(name, str) else None
     if found is None:
-        advice = f"; write {name.lower()!r}" if isinstance(name, str) and name.lower() in ACTIVATIONS else ""
+        advice = f"; write activation={meant!r}" if (meant := _meant(name)) else ""
         raise InputError(f"activation: expected one of {list(ACTIVATIONS)}, got {short(name)}{advice}")
     return found
+
+
+def _meant(given: object) -> str | None:
+    """Which one a name of others, a function, a module or its class stands for."""
+    text = given if isinstance(given, str) else getattr(given, "__name__", type(given).__name__)
+    word = str(text).strip().lower()
+    return next((own.name for own in ACTIVATIONS.values() if word in (own.name, *own.others)), None)

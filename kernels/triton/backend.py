@@ -25,7 +25,7 @@ from . import machine
 from .borrowing import borrowed, on, remembered
 from .configuration import PRECISIONS, Configuration, chip_name, choose
 from .emission import Mode
-from .fitting import first_likely, no_room, smaller
+from .fitting import first_likely, needs_parameters, no_room, smaller
 from .layout import Layout, make_layout
 from .point_kernel import PointKernel, Weights
 from .schedule import grouped, make_schedule, single_group
@@ -110,7 +110,7 @@ class TritonBackend(Backend, is_checked=False):
         if stand_in is not None or self.unavailable_on(device) is not None:
             # What stands for a GPU has its limits; where nothing can run, that is what an operation will say.
             device = torch.device("cuda")
-        return super().supports(plan, channels, dtype, device)
+        return needs_parameters(self.name, plan) or super().supports(plan, channels, dtype, device)
 
     def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         network = self._network(plan, theta)

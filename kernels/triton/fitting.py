@@ -9,6 +9,7 @@ import torch
 
 from ..contract.precision import IEEE
 from ..errors import BackendLimit
+from ..network.plan import Plan
 from .configuration import Configuration
 from .layout import Layout
 from .shared_memory import least_shared
@@ -53,6 +54,13 @@ def first_likely(
     remedies += [remedy for remedy, other in others.items() if other != now and needed(*other) <= room]
     reason = f"it takes {needed(*now)} bytes of shared memory, and there are {room}"
     raise no_room(widest, dtype, reason, ", ".join(remedies))
+
+
+def needs_parameters(name: str, plan: Plan) -> str | None:
+    """Why the kernels of a backend do not take a plan: they read its first number where a weight is zero."""
+    if plan.n_parameters:
+        return None
+    return f"plan: backend {name!r} needs parameters, and this network has none; backend 'reference' takes any"
 
 
 def no_room(widest: int, dtype: torch.dtype, reason: str, remedies: str) -> BackendLimit:

@@ -23,6 +23,7 @@ from ..reference.backend import ReferenceBackend
 from ..reference.taped import Taped
 from . import machine
 from .borrowing import borrowed, on
+from .fitting import needs_parameters
 from .point_kernel import Gather
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class GemmBackend(ReferenceBackend, is_checked=False):
         return machine.why_not(device if device.type == "cuda" else None)
 
     def supports(self, plan: Plan, channels: Any, dtype: torch.dtype, device: torch.device) -> str | None:
+        if lacking := needs_parameters(self.name, plan):
+            return lacking
         if machine.stand_in() is not None and device.type == "cpu":
             return None
         return super().supports(plan, channels, dtype, device)

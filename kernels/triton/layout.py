@@ -264,7 +264,8 @@ def _turned(products: Sequence[Sequence[Tile]], boundaries: Sequence[Boundary]) 
 
 def _entries(layer: LayerPlan, operand: Block, slot: Block) -> tuple[IntArray, IntArray, IntArray]:
     """(operand within its block, slot within its block, index in w) of all weights between two blocks."""
-    parts = []
+    nothing = np.zeros(0, np.int64)
+    parts = [(nothing, nothing, nothing)]
     for product in layer.products:
         k = np.arange(max(operand.start, product.inputs.start), min(operand.end, product.inputs.stop))
         n = np.arange(max(slot.start, product.outputs.start), min(slot.end, product.outputs.stop))

@@ -127,9 +127,11 @@ def network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--structure", metavar="paper|FILE", help="for psi: the published structure or a structure.json"
     )
-    parser.add_argument("--width", type=int, metavar="N", help="for psi: scales the structure's blocks")
+    parser.add_argument("--width", type=int, metavar="N", help="for psi: scales the structure's blocks; 1: as they are")
     parser.add_argument("--layers", metavar="2,8,8,16,1", help="for pinn and pinn-post: layer sizes")
-    parser.add_argument("--activation", choices=list(ACTIVATIONS), help="of hidden layers (default: tanh)")
+    parser.add_argument(
+        "--activation", choices=list(ACTIVATIONS), help="of hidden layers (default: tanh, or --structure's)"
+    )
 
 
 def _device(parser: argparse.ArgumentParser, what: str) -> None:

@@ -42,13 +42,15 @@ if _BACKEND != "pytorch":
 # Of a state_dict of dde.nn.FNN: linears.0.weight, linears.0.bias, linears.1.weight, ...
 _LAYERS = "linears."
 # What DeepXDE calls an activation, or is given as one.
-_NAMES = {"tanh": "tanh", "sin": "sin", "silu": "silu", "swish": "silu", "gelu": "gelu"}
+_NAMES = {"tanh": "tanh", "sin": "sin", "silu": "silu", "swish": "silu", "gelu": "gelu", "softplus": "softplus"}
 _FUNCTIONS: dict[Callable[..., Tensor], str] = {
     torch.tanh: "tanh",
     nn.functional.tanh: "tanh",
     torch.sin: "sin",
     nn.functional.silu: "silu",
     nn.functional.gelu: "gelu",
+    nn.functional.softplus: "softplus",
+    FUNCTIONS["softplus"]: "softplus",
     **{getattr(dde.backend, name): name for name in ("tanh", "sin", "silu", "gelu")},
 }
 
@@ -161,7 +163,8 @@ class FNN(PsiFNN):
 
     Args:
         layer_sizes: inputs first, e.g. ``[2, 32, 32, 1]``.
-        activation: ``"tanh"``, ``"sin"``, ``"silu"`` (or ``"swish"``), ``"gelu"``, or these functions of torch.
+        activation: ``"tanh"``, ``"sin"``, ``"silu"`` (or ``"swish"``), ``"gelu"``, ``"softplus"``, or these functions
+            of torch.
         kernel_initializer: a name or function of DeepXDE's; biases are 0.
         regularization: as for ``dde.nn.FNN``.
         precision: as for `PsiMLP`.

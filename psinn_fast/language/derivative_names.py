@@ -28,6 +28,11 @@ def time_of(coords: Sequence[str], time: str | None = "auto") -> str | None:
     return None if time is None else normal(time)
 
 
+def undeclared_time(coords: Sequence[str]) -> str | None:
+    """The coordinate that may be time by its name, where none is called t."""
+    return None if "t" in coords else next((name for name in coords if name in TIMES), None)
+
+
 def spatial_axes(coords: Sequence[str], time: str | None = "auto") -> tuple[int, ...]:
     """The axes of all coordinates but time."""
     time = time_of(coords, time)

@@ -17,7 +17,7 @@ from ..kernels import kernels_for
 from ..kernels.contract.precision import IEEE, check_precision
 from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_INPUTS, ChannelSet
-from .activations import FUNCTIONS, name_of
+from .activations import FUNCTIONS, described, name_of
 from .fused_runs import FusedSequential, Leaf, Run, fuse, leaves, unfuse
 from .mlp import MLP, PsiMLP
 
@@ -54,7 +54,7 @@ def accelerate(model: nn.Module, *, precision: str = IEEE) -> Acceleration:
     """Replace every run of ``Linear, Tanh, ..., Linear`` in the model's Sequentials by one fused network, in place.
 
     A run is two Linear layers or more with a Tanh between each two, side by side in an ``nn.Sequential`` at any depth
-    (one in another counts as its layers), with 1 to 4 inputs, as the kernels take. It becomes an `MLP` (a `PsiMLP`
+    (one in another counts as its layers), with 1 to 8 inputs, as the kernels take. It becomes an `MLP` (a `PsiMLP`
     if a layer has no bias) of the same weights, dtype, device and ``requires_grad``; nested ``torch.autograd.grad`` of
     it goes through the kernels. The Sequential stays the same object, with its hooks and place, but is no list of
     layers any more: to index or go through it raises an error.
@@ -176,7 +176,7 @@ def _fused_runs(parts: Sequence[Leaf], uses: _Uses, precision: str) -> tuple[lis
             runs.append(Run(tuple(part.name for part in places), linears, made))
     for number, (name, module) in enumerate(parts):
         if isinstance(module, nn.Linear) and name not in tried:
-            near = [type(parts[other].module).__name__ for other in (number - 1, number + 1) if 0 <= other < len(parts)]
+            near = [described(parts[other].module) for other in (number - 1, number + 1) if 0 <= other < len(parts)]
             refused[name] = f"beside {' and '.join(near) or 'nothing'}; a run is Linear, Tanh, ..., Linear"
     return runs, refused
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Beyond it torch takes softplus(z) for z; at 20, which is its default, that is off by 2e-9.
-EXACT = 50.0
+# Beyond its threshold torch takes softplus(z) for z; at 20, which is its default, that is off by 2e-9.
+EXACT, DEFAULT = 50.0, 20.0
 
 
 class Sine(nn.Module):
@@ -45,8 +45,14 @@ _KINDS: dict[type[nn.Module], str] = {
     nn.GELU: "gelu",
     nn.Softplus: "softplus",
 }
-# What of a module has to be as it is here, or it is another function.
-_SETTINGS: dict[type[nn.Module], dict[str, Any]] = {nn.GELU: {"approximate": "none"}, nn.Softplus: {"beta": 1}}
+# By what settings a module is the function that the kernels have, and in words.
+_SETTINGS: dict[type[nn.Module], tuple[Callable[[Any], bool], str]] = {
+    nn.GELU: (lambda module: module.approximate == "none", "approximate='none'"),
+    nn.Softplus: (
+        lambda module: module.beta == 1 and module.threshold >= DEFAULT,
+        f"beta=1, threshold={DEFAULT:g} or more",
+    ),
+}
 
 
 def module_of(activation: str) -> nn.Module:
@@ -56,10 +62,27 @@ def module_of(activation: str) -> nn.Module:
 
 def name_of(module: nn.Module) -> str | None:
     """Of the activation that a module is; None for none of ours, as ``nn.GELU("tanh")``."""
-    kind = next((own for own in _KINDS if isinstance(module, own)), None)
-    if kind is None or any(getattr(module, name) != value for name, value in _SETTINGS.get(kind, {}).items()):
+    kind = _kind(module)
+    return None if kind is None or _settings_needed(module) else _KINDS[kind]
+
+
+def described(module: nn.Module) -> str:
+    """Its class; of an activation that its settings make another function, with these, and those that it needs."""
+    own, needed = type(module).__name__, _settings_needed(module)
+    return f"{own}({module.extra_repr()}) (known with {needed})" if needed else own
+
+
+def _kind(module: nn.Module) -> type[nn.Module] | None:
+    return next((own for own in _KINDS if isinstance(module, own)), None)
+
+
+def _settings_needed(module: nn.Module) -> str | None:
+    """Those that would make it the kernels' function; None where it has them, or there are none."""
+    kind = _kind(module)
+    if kind is None or kind not in _SETTINGS:
         return None
-    return _KINDS[kind]
+    is_ours, words = _SETTINGS[kind]
+    return None if is_ours(module) else words
 
 
 def kind_of(activation: str) -> type[nn.Module]:

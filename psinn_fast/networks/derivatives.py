@@ -13,9 +13,15 @@ from torch import Tensor
 
 from ..kernels import get_backend
 from ..kernels.contract.precision import check_precision
-from ..kernels.errors import InputError
+from ..kernels.errors import InputError, short
 from ..kernels.language.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
-from ..language.derivative_names import parse_derivative, refuse_ambiguous, spatial_axes
+from ..language.derivative_names import (
+    LAPLACIAN,
+    parse_derivative,
+    refuse_ambiguous,
+    spatial_axes,
+    undeclared_time,
+)
 from ..language.names import Names, normal, split_names, split_words
 from .evaluation import at_points
 from .jets import are_transformed, jets
@@ -60,6 +66,7 @@ def derivatives(
     *,
     coords: Names,
     fields: Names,
+    time: str | None = "auto",
     backend: str = "auto",
     precision: str | None = None,
 ) -> Derivatives[Tensor]:
@@ -69,10 +76,11 @@ def derivatives(
         net: a `PsiMLP` or `MLP` with d inputs and F outputs.
         points: (N, d), of the network's dtype and device.
         wanted: e.g. ``"u, u_x, u_xx, v_xy"``: field, underscore, coordinates to differentiate by (total order 0 to 4);
-            ``u_lap`` is the Laplacian over all coordinates but the one named t, as ``u.lap`` in a `PDE`; ``u_laptx``
-            over t and x.
+            ``u_lap`` is the Laplacian over all coordinates but ``time``, as ``u.lap`` in a `PDE`; ``u_laptx`` over t
+            and x.
         coords: names of the inputs, in order, e.g. ``"x y"``.
         fields: names of the outputs, in order, e.g. ``"u v"``.
+        time: the coordinate that ``u_lap`` leaves out; "auto": the one named t; None: there is none.
         backend: see `available_backends`.
         precision: of products in float32, at most that coarse: "ieee" or "tf32x3" (docs/triton.md); None: as the
             network has it.
@@ -88,15 +96,16 @@ def derivatives(
         times as long. Code compiled by `torch.compile` is differentiated once.
 
     Raises:
-        InputError: names, shapes, dtypes or devices that do not fit; an unknown derivative; an order above 4; a
-            precision that is none, or has no meaning in float64.
+        InputError: names, shapes, dtypes or devices that do not fit; an unknown derivative; ``u_lap`` by a coordinate
+            that is called tau or time, of which nobody said what it is; an order above 4; a precision that is none, or
+            has no meaning in float64.
         GradientError: a second derivative of compiled code, or forward mode in it; raised as it is computed. It is a
             RuntimeError, as torch's own is, which comes first where torch compiles the backward pass (all its
             backends but "eager").
     """
     check_network(net)
     precision = net.precision if precision is None else check_precision(precision, net.theta.dtype, "None or ")
-    asked, channels = _request(wanted, coords, fields, net.structure.n_inputs, net.structure.n_outputs)
+    asked, channels = _request(wanted, coords, fields, time, (net.structure.n_inputs, net.structure.n_outputs))
     if not torch.compiler.is_compiling() and (watcher := WATCHER.get()) is not None:
         if precision != net.precision:
             raise InputError(
@@ -131,21 +140,23 @@ def _computed(
 
 
 @overload
-def derivatives_at(net: PsiMLP, points: Tensor, wanted: Names, coords: Names, fields: Names) -> Derivatives[Tensor]: ...
+def derivatives_at(
+    net: PsiMLP, points: Tensor, wanted: Names, coords: Names, fields: Names, time: str | None
+) -> Derivatives[Tensor]: ...
 @overload
 def derivatives_at(
-    net: PsiMLP, points: npt.ArrayLike, wanted: Names, coords: Names, fields: Names
+    net: PsiMLP, points: npt.ArrayLike, wanted: Names, coords: Names, fields: Names, time: str | None
 ) -> Derivatives[npt.NDArray[Any]]: ...
 def derivatives_at(
-    net: PsiMLP, points: npt.ArrayLike | Tensor, wanted: Names, coords: Names, fields: Names
+    net: PsiMLP, points: npt.ArrayLike | Tensor, wanted: Names, coords: Names, fields: Names, time: str | None
 ) -> Derivatives[npt.NDArray[Any]] | Derivatives[Tensor]:
     """`derivatives` by NumPy, without a graph, some points at a time, see `PsiMLP.predict`: arrays (...)."""
     check_network(net)
-    asked, channels = _request(wanted, coords, fields, net.structure.n_inputs, net.structure.n_outputs)
+    asked, channels = _request(wanted, coords, fields, time, (net.structure.n_inputs, net.structure.n_outputs))
     names = [name for name, _, _ in asked]
 
     def columns(x: Tensor) -> Tensor:
-        found = derivatives(net, x, names, coords=coords, fields=fields)
+        found = derivatives(net, x, names, coords=coords, fields=fields, time=time)
         return torch.stack([found[name] for name in names], 1)
 
     values = at_points(net, points, columns, len(names), len(channels_of(channels)))
@@ -155,11 +166,13 @@ def derivatives_at(
 
 
 def _request(
-    wanted: Names, coords: Names, fields: Names, n_inputs: int, n_outputs: int
+    wanted: Names, coords: Names, fields: Names, time: str | None, sizes: tuple[int, int]
 ) -> tuple[tuple[tuple[str, int, int], ...], str]:
-    """(name, field, position of the channel) of each derivative, and the channels as text."""
+    """(name, field, position of the channel) of each derivative, and the channels as text; sizes: inputs, outputs."""
     words = split_words(wanted, "wanted"), split_words(coords, "coords"), split_words(fields, "fields")
-    return _read(*words, n_inputs, n_outputs)
+    if time is not None and not isinstance(time, str):
+        raise InputError(f"time: expected one of the coordinates {list(words[1])} or None, got {short(time)}")
+    return _read(*words, time, sizes)
 
 
 # What torch.compiler.assume_constant_result does, without importing the compiler and Triton, which takes a second.
@@ -169,29 +182,37 @@ _request._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 @lru_cache(maxsize=256)
 def _read(
-    wanted: tuple[str, ...], coords: tuple[str, ...], fields: tuple[str, ...], n_inputs: int, n_outputs: int
+    wanted: tuple[str, ...], coords: tuple[str, ...], fields: tuple[str, ...], time: str | None, sizes: tuple[int, int]
 ) -> tuple[tuple[tuple[str, int, int], ...], str]:
     coord_names, field_names = split_names(coords, "coords"), split_names(fields, "fields")
-    for what, names, size in (("coords", coord_names, n_inputs), ("fields", field_names, n_outputs)):
+    for what, names, size in (("coords", coord_names, sizes[0]), ("fields", field_names, sizes[1])):
         if len(names) != size:
             raise InputError(f"{what}: the network has {size}, got {len(names)} names {list(names)}")
-    asked = _parse(wanted, coord_names, field_names)
+    asked = _parse(wanted, coord_names, field_names, time)
     channels = ChannelSet.closure(len(coord_names), [channel for _, channel in asked.values()])
     found = tuple((name, field, channels.position(channel)) for name, (field, channel) in asked.items())
     return found, channels_text(channels)
 
 
-def _parse(names: tuple[str, ...], coords: tuple[str, ...], fields: tuple[str, ...]) -> dict[str, tuple[int, Channel]]:
+def _parse(
+    names: tuple[str, ...], coords: tuple[str, ...], fields: tuple[str, ...], time: str | None
+) -> dict[str, tuple[int, Channel]]:
     if not names:
         raise InputError("wanted: expected at least one derivative, e.g. 'u u_x'")
     refuse_ambiguous(coords)
-    spatial = spatial_axes(coords)
+    spatial = spatial_axes(coords, time)
     asked: dict[str, tuple[int, Channel]] = {}
     for name in map(normal, names):
         field, underscore, suffix = name.partition("_")
         channel = parse_derivative(suffix, coords, spatial)
         if field not in fields or channel is None or bool(underscore) != bool(suffix):
             raise InputError(f"wanted: {name!r} is no derivative of the fields {list(fields)} by {list(coords)}")
+        if suffix == LAPLACIAN and time == "auto" and (likely := undeclared_time(coords)):
+            axes = "".join(one for one in coords if one != likely)
+            raise InputError(
+                f"wanted: {name!r} leaves time out; is {likely!r} that? Say time={likely!r}, or time=None if it is "
+                f"not, or write {name}{axes}"
+            )
         if not isinstance(channel, Laplacian) and sum(channel) > MAX_ORDER:
             raise InputError(f"wanted: {name!r} has order {sum(channel)}; derivatives go up to order {MAX_ORDER}")
         asked[name] = (fields.index(field), channel)

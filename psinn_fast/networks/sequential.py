@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..kernels.errors import InputError
 from ..kernels.language.activations import TANH
-from .activations import kind_of, name_of
+from .activations import described, kind_of, name_of
 from .changes import changed
 from .structure import Structure
 
@@ -72,7 +72,7 @@ def linear_layers(network: nn.Sequential) -> tuple[list[nn.Linear], str | None]:
     linears = [module for module in modules[::2] if isinstance(module, nn.Linear)]
     found = {name_of(module) for module in modules[1::2]}
     if not linears or len(modules) % 2 == 0 or len(linears) != len(modules[::2]) or None in found or len(found) > 1:
-        names = ", ".join(map(_words, modules)) or type(network).__name__
+        names = ", ".join(map(described, modules)) or type(network).__name__
         raise InputError(
             "network: expected nn.Sequential(Linear, Tanh, ..., Linear), or pf.Sine, SiLU, GELU, Softplus in place of "
             f"every Tanh, got {names}"
@@ -85,12 +85,6 @@ def linear_layers(network: nn.Sequential) -> tuple[list[nn.Linear], str | None]:
             raise InputError(f"network{where}: {change}, which would be lost; give the layers alone")
     _refuse_unlike(linears)
     return linears, activation
-
-
-def _words(module: nn.Module) -> str:
-    """Its class; of an activation with settings that make it another function, with these."""
-    name = type(module).__name__
-    return f"{name}({module.extra_repr()})" if isinstance(module, (nn.GELU, nn.Softplus)) else name
 
 
 def _refuse_unlike(linears: Sequence[nn.Linear]) -> None:

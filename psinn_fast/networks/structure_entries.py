@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..kernels.errors import CheckpointError, InputError, short
+from ..kernels.language.activations import TANH
 from ..kernels.network.symbols import SymbolLayer
 from ..kernels.network.wiring import PLAIN
 from ..storage import entries
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # it imports this module
     from .structure import Structure
 
 SCHEMA, FIRST_SCHEMA = "psinn_fast.structure/2", "psinn_fast.structure/1"
+SCHEMAS = SCHEMA, FIRST_SCHEMA
 # What a file holds where it is not the default.
 _FRAME = ("centre", "input_scale", "output_scale")
 _KNOWN: dict[str, Callable[[str, Any], Any]] = {
@@ -23,7 +25,7 @@ _KNOWN: dict[str, Callable[[str, Any], Any]] = {
 
 
 def structure_entries(structure: Structure) -> dict[str, Any]:
-    """Dictionaries and lists."""
+    """Dictionaries and lists, in the first schema that can say it: digests of what it can say are as they were."""
     layers = [
         {
             "weight": [list(row) for row in layer.weight],
@@ -35,12 +37,14 @@ def structure_entries(structure: Structure) -> dict[str, Any]:
     ]
     plain = structure.plain
     frame = {key: list(getattr(structure, key)) for key in _FRAME if getattr(structure, key) != getattr(plain, key)}
-    head = {"schema": SCHEMA, "name": structure.name, "activation": structure.activation}
     known: dict[str, Any] = {} if structure.wiring == PLAIN else {"wiring": structure.wiring}
     if structure.embedding is not None:
         known["embedding"] = closed_form_entries(structure.embedding)
     if structure.ansatz is not None:
         known["ansatz"] = ansatz_entries(structure.ansatz)
+    if structure.activation == TANH.name and not known:
+        return {"schema": FIRST_SCHEMA, "name": structure.name, **frame, "layers": layers}
+    head = {"schema": SCHEMA, "name": structure.name, "activation": structure.activation}
     return {**head, **frame, **known, "layers": layers}
 
 
@@ -52,11 +56,11 @@ def structure_arguments(data: Any) -> dict[str, Any]:
         InputError: a layer whose entries do not fit each other.
     """
     found = data.get("schema") if isinstance(data, dict) else type(data).__name__
-    if found not in (SCHEMA, FIRST_SCHEMA):
+    if found not in SCHEMAS:
         raise CheckpointError(f"structure: expected schema {SCHEMA!r}, got {short(found)}")
     # Before there was a choice, all were tanh.
-    own = ("activation",) if found == SCHEMA else ()
-    data = entries.fields("structure", data, ("schema", "name", *own, "layers"), (*_FRAME, *_KNOWN))
+    own, more = (("activation",), _KNOWN) if found == SCHEMA else ((), {})
+    data = entries.fields("structure", data, ("schema", "name", *own, "layers"), (*_FRAME, *more))
     layers = [
         _layer(f"structure: layers[{i}]", layer)
         for i, layer in enumerate(entries.items("structure: layers", data["layers"]))
@@ -64,7 +68,7 @@ def structure_arguments(data: Any) -> dict[str, Any]:
     name = entries.text("structure: name", data["name"])
     frame = {key: tuple(entries.numbers(f"structure: {key}", data[key])) for key in _FRAME if key in data}
     activation = {key: entries.text(f"structure: {key}", data[key]) for key in own}
-    known = {key: read(f"structure: {key}", data[key]) for key, read in _KNOWN.items() if key in data}
+    known = {key: read(f"structure: {key}", data[key]) for key, read in more.items() if key in data}
     return {"layers": tuple(layers), "name": name, **activation, **frame, **known}
 
 

@@ -14,7 +14,7 @@ import sympy as sp
 from ..frozen import frozen
 from ..kernels.errors import InputError, short
 from ..kernels.language.channels import MAX_INPUTS
-from ..language.derivative_names import TIMES, refuse_ambiguous, spatial_axes, time_of
+from ..language.derivative_names import refuse_ambiguous, spatial_axes, time_of, undeclared_time
 from ..language.fields import Operator, SymbolicField, coordinate_symbols, refuse_taken
 from ..language.names import Names, normal, numbers_by_name, split_names
 from ..language.own_symbols import symbols_in
@@ -99,11 +99,10 @@ class PDE(Portable):
         twice = sorted({name for name in everything if everything.count(name) > 1})
         if twice:
             raise InputError(f"coords, fields, coefficients, unknown: the names {twice} are used twice")
-        likely = [name for name in self.coords if name in TIMES]
-        if time == "auto" and self.time is None and likely:
+        if time == "auto" and self.time is None and (likely := undeclared_time(self.coords)):
             warnings.warn(
-                f"PDE: {likely[0]!r} is taken for a coordinate of space: u.lap has its second derivative, there are "
-                f"no windows of time and no causal weights. Say time={likely[0]!r} if it is time, time=None if not",
+                f"PDE: {likely!r} is taken for a coordinate of space: u.lap has its second derivative, there are "
+                f"no windows of time and no causal weights. Say time={likely!r} if it is time, time=None if not",
                 stacklevel=2,
             )
         # What the function reads may change: a PDE means what it says now.

@@ -212,7 +212,7 @@ class Problem(Portable):
         Raises:
             InputError: a function fails, or gives no number; a network of other inputs and outputs.
         """
-        return measured(self.quantities, net, self.pde.coords, self.pde.fields)
+        return measured(self.quantities, net, self.pde.coords, self.pde.fields, self.pde.time)
 
     @property
     def default_layers(self) -> tuple[int, ...]:

@@ -61,7 +61,9 @@ def checked_quantities(given: object) -> dict[str, Quantity]:
     return found
 
 
-def measured(quantities: Mapping[str, Quantity], net: PsiMLP, coords: Names, fields: Names) -> dict[str, float | None]:
+def measured(
+    quantities: Mapping[str, Quantity], net: PsiMLP, coords: Names, fields: Names, time: str | None
+) -> dict[str, float | None]:
     """Of a network, by name; None for what is no finite number there.
 
     Raises:
@@ -69,7 +71,7 @@ def measured(quantities: Mapping[str, Quantity], net: PsiMLP, coords: Names, fie
     """
 
     def at(points: npt.ArrayLike, wanted: Names) -> Derivatives[npt.NDArray[Any]]:
-        return derivatives_at(net, np.asarray(points), wanted, coords, fields)
+        return derivatives_at(net, np.asarray(points), wanted, coords, fields, time)
 
     found: dict[str, float | None] = {}
     for name, quantity in quantities.items():

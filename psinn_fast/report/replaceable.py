@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..discovery.found import DISCOVERY_SCHEMA
 from ..kernels.errors import CheckpointError, InputError
-from ..networks.structure_entries import SCHEMA as STRUCTURE_SCHEMA
+from ..networks.structure_entries import SCHEMAS as STRUCTURE_SCHEMAS
 from ..results import RESULT_SCHEMA
 from ..storage.files import BadJson, from_json, read_text
 from ..storage.tensor_file import TensorFile
@@ -23,9 +23,9 @@ DISCOVERY = ("structure.json", "discovery.txt", "discovery.json", "discovery.png
 COMPARISON = ("comparison.json", "comparison.txt", "comparison.png", "overview.png")
 COMPARISON_SCHEMA = "psinn_fast.comparison/1"
 # Of files that say what they are.
-_SCHEMAS = {
-    CHECKPOINT: CHECKPOINT_SCHEMA, WEIGHTS: NETWORK_SCHEMA, "structure.json": STRUCTURE_SCHEMA,
-    "result.json": RESULT_SCHEMA, "discovery.json": DISCOVERY_SCHEMA, "comparison.json": COMPARISON_SCHEMA,
+_SCHEMAS: dict[str, tuple[str, ...]] = {
+    CHECKPOINT: (CHECKPOINT_SCHEMA,), WEIGHTS: (NETWORK_SCHEMA,), "structure.json": STRUCTURE_SCHEMAS,
+    "result.json": (RESULT_SCHEMA,), "discovery.json": (DISCOVERY_SCHEMA,), "comparison.json": (COMPARISON_SCHEMA,),
 }  # fmt: skip
 
 
@@ -56,17 +56,17 @@ def strangers(folder: Path, names: Iterable[str]) -> list[str]:
 
 
 def _says_it_is_ours(path: Path) -> bool:
-    schema = _SCHEMAS.get(path.name)
+    schemas = _SCHEMAS.get(path.name, ())
     if not path.is_file():
         return False
     try:
         if path.suffix == ".safetensors":
-            with TensorFile(path, str(schema)):
+            with TensorFile(path, schemas[0]):
                 return True
         if path.suffix == ".csv":
             with path.open(encoding="utf-8") as file:
                 return file.readline().startswith(",".join(COMMON_COLUMNS[:2]))
-        found = from_json(read_text(path)) if schema else None
+        found = from_json(read_text(path)) if schemas else None
     except (CheckpointError, BadJson, OSError, UnicodeDecodeError):
         return False
-    return isinstance(found, dict) and found.get("schema") == schema
+    return isinstance(found, dict) and found.get("schema") in schemas

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..kernels.errors import InputError
+from ..kernels.language.activations import activation_of
 from ..kernels.language.program import in_units
 from ..networks.mlp import PsiMLP
 from ..networks.structure import Structure
@@ -24,8 +25,8 @@ _ORDINARY, _CHOSEN = 30.0, 1e3
 _FLOAT32_ERROR = 1e-3
 # Points per axis at which a network's first layer is looked at.
 _PROBES = 6
-# A neuron with pre-activations beyond the first is saturated, an input that moves none by more than the second unseen.
-_SATURATED, _UNSEEN = 16.0, 1e-3
+# An input that moves no neuron by more than this is unseen.
+_UNSEEN = 1e-3
 # Outputs cannot reach fields this many times larger, nor be fine enough for fields this many times smaller.
 _BEYOND_REACH, _TOO_COARSE = 1e3, 1e5
 
@@ -140,8 +141,9 @@ def out_of_range(problem: Problem, net: PsiMLP, scales: Scales) -> str | None:
     is_far = (scales.sizes + abs(scales.start) > _BEYOND_REACH * reaches) | (scales.sizes * _TOO_COARSE < varies)
     is_far &= (reaches > 0) & (net.structure.ansatz is None)
     fields = [name for name, far in zip(problem.pde.fields, is_far, strict=True) if far]
-    if len(layers) > 1 and largest > _SATURATED:
-        fault = f"most of its first neurons are saturated on {problem.domain}"
+    activation = activation_of(net.structure.activation)
+    if len(layers) > 1 and largest > activation.far:
+        fault = f"most of its first neurons are {activation.far_out} on {problem.domain}"
     elif unseen:
         fault = f"its first layer hardly changes with {' and '.join(unseen)} on {problem.domain}"
     elif fields:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
+from ..kernels.language.activations import TANH, activation_of
 from ..networks.groups import Symmetry
 from ..networks.structure import Structure
 from ..problem.problem import Problem
@@ -31,6 +32,24 @@ def broken_symmetries(problem: Problem, structure: Structure) -> tuple[str, ...]
         row = _plainest(broken)
         return (f"the structure has a symmetry that the problem breaks: {row.text}: {row.reason}",)
     return _broken_of_fields(problem, structure, own)
+
+
+def lost_symmetries(problem: Problem, structure: Structure) -> tuple[str, ...]:
+    """A note on what the ties would give each field with an odd activation, and do not with the structure's own."""
+    if structure.is_dense or activation_of(structure.activation).is_odd:
+        return ()
+    coords, fields, domain = problem.pde.coords, problem.pde.fields, problem.domain
+    both = structure, structure.with_activation(TANH.name)
+    own, odd = (field_symmetries(one, coords, fields, domain=domain) for one in both)
+    texts = []
+    for field in fields:
+        kept = {match.symmetry for match in own[field]}
+        if lost := [match for match in odd[field] if match.symmetry not in kept]:
+            match = min(lost, key=lambda each: len(each.text))
+            texts.append(f"{field} {'even' if match.symmetry.character[0] > 0 else 'odd'} under {match.text}")
+    if not texts:
+        return ()
+    return (f"its ties need an odd activation, with {structure.activation} they do not make {' and '.join(texts)}",)
 
 
 def _broken_of_fields(problem: Problem, structure: Structure, joint: Sequence[Symmetry]) -> tuple[str, ...]:

@@ -24,14 +24,16 @@ from .weighting import Weighting
 def check_trainable(net: PsiMLP) -> None:
     """
     Raises:
-        InputError: theta is frozen, has hooks, or holds NaN or infinite numbers, from which no step leads anywhere; or
-            it is put together from parameters of each layer, or on a device where no backend computes.
+        InputError: theta is empty, frozen, has hooks, or holds NaN or infinite numbers, from which no step leads
+            anywhere; or it is put together from parameters of each layer, or on a device where no backend computes.
     """
     if not isinstance(net.theta, nn.Parameter):
         raise InputError(
             "net: its parameters are those of its layers, and here theta is trained as one; train it by optimisers of "
             "torch (net.parameter_groups()), or give net.joined()"
         )
+    if not net.theta.numel():
+        raise InputError("net: it has no parameters, all of its weights are zero: there is nothing to train")
     if not net.theta.requires_grad:
         raise InputError("net: its theta is frozen, and would be trained all the same; net.requires_grad_() frees it")
     if net.theta._backward_hooks:

@@ -23,7 +23,7 @@ from ..problems import as_problem
 from ..scaling.met_conditions import met_conditions
 from ..scaling.natural_units import as_trained
 from ..storage.files import as_path
-from ..symmetries.imposed import broken_symmetries
+from ..symmetries.imposed import broken_symmetries, lost_symmetries
 from .callbacks import Callbacks
 from .checks import check_fits, check_regularizer, check_trainable, check_weighting, time_limit, training_precision
 from .earlier_run import check_replaceable
@@ -171,6 +171,7 @@ def trained(
     known += trivial_solution(problem)
     problem = without(problem, held)
     notes = (f"exact by construction: {', '.join(held)}",) if held else ()
+    notes += lost_symmetries(problem, net.structure)
     if isinstance(optimizers[0], Adam):
         for name, natural in problem.unknowns.far(coefficients).items():
             warnings.warn(

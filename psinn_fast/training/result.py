@@ -55,7 +55,8 @@ class Verdict:
     the domain only, or lacks conditions; its points miss a source; the network has a symmetry that the problem breaks;
     a coefficient is at its bound, which may hide a better value.
     ``notes``: the loss was still falling, no step was taken, the weights returned are not the last ones, residuals are
-    larger between the points but allow small errors only, what errors Adam's residuals allow.
+    larger between the points but allow small errors only, what errors Adam's residuals allow, symmetries that the
+    structure would have with an odd activation only.
     """
 
     held_out: dict[str, float | None] = field(default_factory=dict)

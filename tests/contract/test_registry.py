@@ -113,6 +113,14 @@ def test_devices_by_name() -> None:
     assert type(registry.get_backend("auto", "cpu")) is type(registry.get_backend("auto", torch.device("cpu")))
 
 
+@pytest.mark.parametrize("name", ["auto", "reference", "triton"])
+def test_gpus_that_are_not_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(InputError, match="device: got 'cuda:7', there are 'cuda:0' to 'cuda:1'"):
+        registry.get_backend(name, "cuda:7")
+
+
 @pytest.mark.parametrize("name", ["auto", "reference"])
 def test_devices_on_which_nothing_computes(name: str) -> None:
     """Nothing is said of GPUs, and the reference does not stand in."""

@@ -207,7 +207,7 @@ def test_lbfgs_callbacks_saving_and_restoring(double: Any, tmp_path: Any, monkey
     np.testing.assert_array_equal(again.predict(points), value)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "sin", "swish", "gelu"])
+@pytest.mark.parametrize("activation", ["tanh", "sin", "swish", "gelu", torch.nn.functional.softplus])
 def test_weights_of_deepxde_and_back(library: Any, activation: str) -> None:
     dde = library.dde
     theirs = dde.nn.FNN([2, 8, 8, 3], activation, "Glorot uniform", regularization=["l2", 1e-3])
@@ -225,6 +225,13 @@ def test_weights_of_deepxde_and_back(library: Any, activation: str) -> None:
     fresh = library.FNN([2, 8, 8, 3], activation, "zeros")
     fresh.load_state_dict(theirs.state_dict())
     torch.testing.assert_close(fresh.network.theta, ours.network.theta, rtol=0, atol=0)
+
+
+def test_softplus_by_name(library: Any) -> None:
+    """DeepXDE knows the function alone."""
+    named, given = (library.FNN([2, 8, 1], one, "Glorot uniform") for one in ("softplus", torch.nn.functional.softplus))
+    assert named.network.structure == given.network.structure
+    assert library.FNN.from_fnn(named.to_fnn()).network.structure == named.network.structure
 
 
 def test_the_same_seed_draws_the_same_weights_and_leaves_the_same_generator(library: Any) -> None:

@@ -169,7 +169,7 @@ def test_any_network_of_the_library_takes_labelled_points() -> None:
     assert relative_error(u.tensor, net(labelled().tensor)) == 0
 
 
-@pytest.mark.parametrize("func", [nn.Tanh, nn.SiLU, nn.GELU, Sine])
+@pytest.mark.parametrize("func", [nn.Tanh, nn.SiLU, nn.GELU, nn.Softplus, Sine])
 def test_other_activations(func: type[nn.Module]) -> None:
     """From PINA and back, and by PINA's own state."""
     ours, x = FeedForward(2, 1, func=func), random_points(20, 2, dtype=torch.float32)
@@ -180,6 +180,16 @@ def test_other_activations(func: type[nn.Module]) -> None:
     again.load_state_dict(theirs.state_dict())
     assert torch.equal(again.theta, ours.theta)
     assert PsiFeedForward.from_feed_forward(theirs).structure == ours.structure
+
+
+@pytest.mark.parametrize(("func", "setting"), [(nn.Softplus, {"threshold": 0}), (nn.GELU, {"approximate": "tanh"})])
+def test_settings_that_make_it_another_function(func: type[nn.Module], setting: dict) -> None:
+    theirs = FeedForward(2, 1, func=func).to_feed_forward()
+    for module in theirs.modules():
+        if isinstance(module, func):
+            vars(module).update(setting)
+    with pytest.raises(InputError, match=rf"{func.__name__}\(.*\) \(known with"):
+        PsiFeedForward.from_feed_forward(theirs)
 
 
 @pytest.mark.parametrize(

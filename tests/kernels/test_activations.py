@@ -162,5 +162,7 @@ def test_a_backend_that_has_not_all() -> None:
     theta = torch.zeros(plan.n_parameters, dtype=FLOAT64)
     with pytest.raises(BackendLimit, match="backend 'own' has the activation tanh, not 'gelu'"):
         Own().jets(plan, theta, x, ChannelSet.closure(1, []))
-    with pytest.raises(InputError, match=r"activation: expected one of \['tanh', .*\], got 'Sin'; write 'sin'"):
+    with pytest.raises(
+        InputError, match=r"activation: expected one of \['tanh', .*\], got 'Sin'; write activation='sin'"
+    ):
         activation_of("Sin")

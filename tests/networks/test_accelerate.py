@@ -237,7 +237,7 @@ def left_alone() -> dict[str, tuple[nn.Module, str, str]]:
         "alone": (nn.Linear(2, 8), "", "the code of a forward"),
         "code": (by_code, "layers.0", "the code of a forward"),
         "own class": (Own(*layers(2, 8, 1)), "0", "it is in a Own"),
-        "inputs": (dense(5, 8, 1), "0", "it has 5 inputs, the kernels take 1 to 4"),
+        "inputs": (dense(9, 8, 1), "0", "it has 9 inputs, the kernels take 1 to 8"),
         "hook": (_with(lambda m: m[2].register_forward_hook(lambda *_: None)), "0", "2: it has hooks"),
         "hook of tanh": (_with(lambda m: m[1].register_forward_hook(lambda *_: None)), "0", "1: it has hooks"),
         "gradient's hook": (_with(lambda m: m[2].weight.register_hook(lambda g: g)), "0", "2.weight: it has hooks"),

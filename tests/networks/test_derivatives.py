@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from psinn_fast import PDE, Adam, Box, Options, Problem, Residual, solve
 from psinn_fast.kernels.contract import registry
 from psinn_fast.kernels.errors import BackendUnavailable, InputError
 from psinn_fast.kernels.reference.backend import ReferenceBackend
@@ -154,6 +155,30 @@ def test_laplacian_is_the_sum(which: str) -> None:
     parts = derivatives(net, x, pure, **names(structure))
     assert relative_error(total.u_lap, sum(parts.values())) < 1e-13
     assert relative_error(total.u_lapyx, parts.u_xx + parts.u_yy) < 1e-13
+
+
+@pytest.mark.parametrize("name", ["tau", "time"])
+def test_time_of_another_name_is_asked_for(name: str) -> None:
+    """Where the Laplacian leaves it out; a solution has its problem's."""
+    net, x = network(Structure.dense([2, 4, 1])), random_points(5, 2)
+    given = {"coords": f"x {name}", "fields": "u"}
+    with pytest.raises(
+        InputError, match=rf"'u_lap' leaves time out; is '{name}' that\? Say time='{name}', or .*u_lapx$"
+    ):
+        derivatives(net, x, "u u_lap", **given)
+    found = {time: derivatives(net, x, f"u_lap u_xx u_{name}{name}", **given, time=time) for time in (name, None)}
+    assert relative_error(found[name].u_lap, found[name].u_xx) < 1e-13
+    assert relative_error(found[None].u_lap, found[None].u_xx + found[None][f"u_{name}{name}"]) < 1e-13
+    assert relative_error(derivatives(net, x, "u_lapx", **given).u_lapx, found[name].u_lap) < 1e-13
+    for bad in ("t", 0, ["x"]):
+        with pytest.raises(InputError, match=r"time: expected one of the coordinates \['x', .*\] or None, got"):
+            derivatives(net, x, "u_lap", **given, time=bad)  # type: ignore[arg-type]  # no name at all
+    box = Box(**{"x": (0, 1), name: (0, 1)})
+    for time in (name, None):
+        pde = PDE(f"x {name}", "u", lambda u: u.lap, time=time)
+        problem = Problem("p", pde, box, [Residual(box.grid(3))])
+        solution = solve(problem, net, Adam(0), options=Options(scaling=None))
+        assert relative_error(solution.derivatives(x, "u_lap").u_lap, found[time].u_lap) < 1e-13
 
 
 def test_the_laplacian_leaves_time_out() -> None:

@@ -7,15 +7,19 @@ import json
 import pickle
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from helpers import relative_error
 from torch import nn
+from torch.nn import functional as F
 
 import psinn_fast as pf
 from psinn_fast.kernels.language.activations import ACTIVATIONS
 from psinn_fast.networks.activations import FUNCTIONS, module_of, name_of
+from psinn_fast.networks.digests import digest
 from psinn_fast.symmetries.symmetry_check import structure_symmetries
 
 FLOAT64 = torch.float64
@@ -80,13 +84,19 @@ def test_files(name: str, tmp_path: Path) -> None:
 
 
 def test_files_from_before() -> None:
-    """Of schema 1, when all were tanh."""
-    entries = pf.published_structure("laplace").to_entries()
-    assert entries.pop("activation") == "tanh"
-    entries["schema"] = "psinn_fast.structure/1"
-    assert pf.Structure.from_json(json.dumps(entries)) == pf.published_structure("laplace")
-    with pytest.raises(pf.CheckpointError, match="activation"):
-        pf.Structure.from_json(json.dumps(entries | {"schema": "psinn_fast.structure/2"}))
+    """Of schema 1, when all were tanh; and what such a structure is written as is the same as then."""
+    structure = pf.published_structure("laplace")
+    entries = structure.to_entries()
+    assert list(entries) == ["schema", "name", "layers"]
+    assert entries["schema"] == "psinn_fast.structure/1"
+    assert pf.Structure.from_json(json.dumps(entries)) == structure
+    later = entries | {"schema": "psinn_fast.structure/2"}
+    assert pf.Structure.from_json(json.dumps(later | {"activation": "tanh"})) == structure
+    for bad in (later, entries | {"activation": "tanh"}):
+        with pytest.raises(pf.CheckpointError, match="activation"):
+            pf.Structure.from_json(json.dumps(bad))
+    # Which state_dicts of that time say.
+    assert bytes(digest(structure.with_width(8)).tolist()).hex().startswith("7028a40453073041")
 
 
 @each_activation
@@ -132,11 +142,41 @@ def test_accelerated_runs_have_one_activation_each() -> None:
         ([nn.Linear(1, 2), nn.Tanh(), nn.Linear(2, 2), nn.SiLU(), nn.Linear(2, 1)], "got Linear, Tanh, Linear, SiLU"),
         ([nn.Linear(1, 2), nn.GELU("tanh"), nn.Linear(2, 1)], "GELU.approximate='tanh'"),
         ([nn.Linear(1, 2), nn.Softplus(beta=2), nn.Linear(2, 1)], "Softplus.beta=2"),
+        (
+            [nn.Linear(1, 2), nn.Softplus(threshold=0), nn.Linear(2, 1)],
+            r"Softplus\(beta=1.0, threshold=0\) \(known with beta=1, threshold=20 or more\)",
+        ),
     ],
 )
 def test_what_is_no_such_network(modules: list[nn.Module], words: str) -> None:
     with pytest.raises(pf.InputError, match=words):
         pf.MLP.from_sequential(nn.Sequential(*modules))
+    if isinstance(modules[1], (nn.GELU, nn.Softplus)):
+        report = pf.accelerate(nn.Sequential(*modules))
+        assert not report.fused
+        assert f"beside {type(modules[1]).__name__}({modules[1].extra_repr()}) (known with" in str(report)
+
+
+@pytest.mark.parametrize("threshold", [20, 20.0, 30.0, 50])
+def test_thresholds_that_change_nothing(threshold: float) -> None:
+    """torch takes softplus for z beyond them, where it is."""
+    given = nn.Sequential(nn.Linear(1, 4), nn.Softplus(threshold=threshold), nn.Linear(4, 1)).double()
+    x = torch.linspace(-60, 60, 200, dtype=FLOAT64)[:, None]
+    assert relative_error(pf.MLP.from_sequential(given)(x).detach(), given(x).detach()) < 1e-8
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("Sin", "sin"), ("sine", "sin"), ("swish", "silu"), (" GELU", "gelu"), (torch.sin, "sin"), (np.sin, "sin"),
+        (F.softplus, "softplus"), (nn.SiLU(), "silu"), (nn.SiLU, "silu"), (pf.Sine(), "sin"), (torch.tanh, "tanh"),
+        ("elu", None), ("gelu_tanh", None), (["sin"], None), (None, None), (nn.ReLU(), None), (torch.cos, None),
+    ],
+)  # fmt: skip
+def test_what_may_be_meant(given: Any, meant: str | None) -> None:
+    with pytest.raises(pf.InputError) as error:
+        pf.Structure.dense([2, 4, 1], activation=given)
+    assert str(error.value).partition("; ")[2] == (f"write activation={meant!r}" if meant else "")
 
 
 def test_bad_input() -> None:
@@ -146,7 +186,7 @@ def test_bad_input() -> None:
         lambda: pf.Network("pinn", activation="relu"),
         lambda: pf.published_structure("laplace").with_activation("relu"),
     ):
-        with pytest.raises(pf.InputError, match=r"activation: expected one of \['tanh', .*got 'relu'"):
+        with pytest.raises(pf.InputError, match=r"activation: expected one of \['tanh', .*got 'relu'$"):
             make()
     sin, tanh = (pf.structure_from_group([pf.Symmetry(pf.SignedPermutation.flip(2, 1), (1,))]) for _ in range(2))
     with pytest.raises(pf.InputError, match="activations"):

@@ -50,6 +50,16 @@ def test_a_run_may_be_repeated_and_resumed_in_its_folder(tmp_path: Path) -> None
     assert strangers(tmp_path, SOLUTION) == ["solution.png", "loss.png", "structure.png", "R.png"]
 
 
+def test_structures_of_both_schemas_are_ours(tmp_path: Path) -> None:
+    """A folder may have been written before structures had an activation, or be of another one now."""
+    for activation, schema in (("tanh", 1), ("sin", 2)):
+        pf.Structure.dense([2, 5, 1], activation=activation).save(tmp_path / "structure.json")
+        assert f'"psinn_fast.structure/{schema}"' in (tmp_path / "structure.json").read_text()
+        assert strangers(tmp_path, SOLUTION) == []
+    (tmp_path / "structure.json").write_text('{"schema": "psinn_fast.structure/3"}')
+    assert strangers(tmp_path, SOLUTION) == ["structure.json"]
+
+
 def test_what_came_meanwhile_is_left_and_said(tmp_path: Path) -> None:
     def interfere(progress: pf.Progress) -> None:
         (tmp_path / "result.json").write_text("mine")

@@ -45,7 +45,7 @@ from psinn_fast.kernels import get_backend
 from psinn_fast.networks.structure_text import frame_text
 from psinn_fast.scaling.frames import in_frame
 from psinn_fast.scaling.natural_scales import natural_scales
-from psinn_fast.scaling.natural_units import in_natural_units, scaled
+from psinn_fast.scaling.natural_units import in_natural_units, out_of_range, scaled
 from psinn_fast.symmetries.symmetry_check import structure_symmetries
 from psinn_fast.training.metrics import evaluate
 
@@ -288,6 +288,17 @@ def test_a_network_that_cannot_see_the_problem_is_warned_of(problem: Problem, me
     with pytest.warns(UserWarning, match=message):
         solve(problem, settings, Adam(1), options=Options(scaling=None))
     fit(problem, build_network(problem, settings), GaussNewton(1))
+
+
+@pytest.mark.parametrize(("activation", "words"), [("silu", "straight"), ("sin", "in their hundredth wave or later")])
+def test_other_activations_are_far_out_elsewhere(activation: str, words: str) -> None:
+    """Sines are not saturated by weights as large as those of a SIREN."""
+    net = MLP([1, 16, 16, 1], activation, seed=0, dtype=FLOAT64)
+    for far, is_said in ((10.0, False), (100.0, activation == "silu"), (1e5, True)):
+        problem = line(0, far, 0, 1)
+        found = out_of_range(problem, net, natural_scales(problem))
+        assert (found is not None) == is_said
+        assert found is None or f"net: most of its first neurons are {words} on Box" in found
 
 
 def test_what_is_no_reason_for_a_warning() -> None:

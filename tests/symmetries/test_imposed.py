@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import sympy as sp
 
 import psinn_fast as pf
-from psinn_fast.symmetries.imposed import broken_symmetries
+from psinn_fast.symmetries.imposed import broken_symmetries, lost_symmetries
 
 SQUARE = pf.Box(x=(-1, 1), y=(-1, 1))
 EVEN_Y = pf.Symmetry(pf.SignedPermutation.flip(2, 1), (1,))
@@ -48,6 +49,28 @@ BROKEN: dict[str, tuple[pf.Problem, pf.Structure, str]] = {
         tied(pf.Symmetry(ODD_X.map, (1,))), "residual: at",
     ),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("activation", ["tanh", "sin", "silu", "gelu", "softplus"])
+@pytest.mark.parametrize("kind", ["regular", "pooled", "signed", "average"])
+def test_ties_that_need_an_odd_activation(kind: str, activation: str) -> None:
+    """A note says what they do not give; those of "regular" and "average" hold with any."""
+    point = pf.Symmetry(pf.SignedPermutation.flip(2, 0, 1), (-1,))
+    structure = tied(point, kind=kind).with_activation(activation)
+    found = lost_symmetries(TILTED, structure)
+    assert bool(found) == (kind in ("pooled", "signed") and activation not in ("tanh", "sin"))
+    text = f"its ties need an odd activation, with {activation} they do not make u odd under x -> -x, y -> -y"
+    assert found in ((), (text,))
+
+
+def test_the_note_is_in_the_result() -> None:
+    structure = tied(pf.Symmetry(pf.SignedPermutation.flip(2, 0, 1), (-1,)), kind="signed").with_activation("silu")
+    result = pf.fit(TILTED, pf.PsiMLP(structure, width=3, seed=0), pf.Adam(1))
+    assert [note for note in result.notes if "with silu they do not make u odd" in note]
+    ends = pf.Ansatz(u=lambda u, x: 1 + x * u).closed_form(("x", "y"), ("u",))
+    (found,) = lost_symmetries(TILTED, replace(structure, ansatz=ends))
+    assert "u even under x -> -x, y -> -y" in found
+    assert lost_symmetries(TILTED, pf.Structure.dense([2, 4, 1], activation="silu")) == ()
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -42,6 +42,16 @@ def test_of_what_was_found_and_what_is_published() -> None:
     assert (pf.restricted(scaled, Y).input_scale, pf.restricted(scaled, Y).output_scale) == ((2.0, 3.0), (5.0,))
 
 
+@pytest.mark.parametrize("activation", ["sin", "silu", "softplus"])
+@pytest.mark.parametrize("kept", [X, Y, X @ Y])
+def test_with_another_activation(activation: str, kept: Any) -> None:
+    """Which stays, and with it the symmetry: three layers would be pooled with an odd one."""
+    whole = pf.structure_from_group(GROUP, (1, 1, 1)).with_activation(activation)
+    found = pf.restricted(whole, kept)
+    assert found.activation == activation
+    assert symmetries(found) == {kept: symmetries(whole)[kept]}
+
+
 @pytest.mark.parametrize(
     ("structure", "maps", "message"),
     [

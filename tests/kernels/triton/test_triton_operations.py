@@ -7,14 +7,22 @@ import torch
 from agreement import REFERENCE, agree, check_losses
 from cases import make
 from helpers import random_points
-from interpreted import IS_INTERPRETED
+from interpreted import IS_INSTALLED, IS_INTERPRETED
 from on_device import OnDevice
 from residual_programs import of_columns, on_network
 
+from psinn_fast.kernels.contract.registry import or_reference
+from psinn_fast.kernels.errors import BackendLimit
 from psinn_fast.kernels.language.activations import ACTIVATIONS
+from psinn_fast.kernels.language.channels import ChannelSet
 from psinn_fast.kernels.network.lowering.lowering import lower
+from psinn_fast.kernels.network.symbols import SymbolLayer
 from psinn_fast.networks.derivatives import derivatives
 from psinn_fast.networks.mlp import MLP
+
+if IS_INSTALLED:
+    from psinn_fast.kernels.triton.backend import TritonBackend
+    from psinn_fast.kernels.triton.gemm import GemmBackend
 
 NONE = torch.zeros(0, dtype=torch.float64)
 
@@ -33,6 +41,26 @@ def test_other_activations(backend: OnDevice, case: str, name: str) -> None:
     """Losses, gradients, Jacobians; blocks are padded with neurons whose value at 0 need not be 0."""
     structure, theta, coefficients, terms, _ = make(case, (7, 5), 21)
     check_losses(backend, lower(structure.layers, name), theta, coefficients, terms)
+
+
+@pytest.mark.parametrize(("name", "weight"), [("tanh", [[1]]), ("softplus", [[0]])])
+def test_networks_that_are_the_same_everywhere(backend: OnDevice, name: str, weight: list[list[int]]) -> None:
+    """The last layer is zero but for its bias, so that it has no products."""
+    first, last = SymbolLayer.of([[1, 2]], [1], rows=[3]), SymbolLayer.of([[0]], [1], cols=[2])
+    plan = lower([first, SymbolLayer.of(weight, [1], rows=[2], cols=[3]), last], name)
+    _, _, coefficients, terms, _ = make("laplace", (3,), 21)
+    theta = torch.linspace(-1, 1, plan.n_parameters, dtype=torch.float64)
+    check_losses(backend, plan, theta, coefficients, terms)
+
+
+def test_networks_without_parameters_are_left_to_the_reference(direct: TritonBackend, device: torch.device) -> None:
+    plan = lower([SymbolLayer.of([[0]], [0], rows=[3]), SymbolLayer.of([[0]], [0], cols=[3])])
+    theta, x = torch.zeros(0, device=device), torch.ones(4, 1, device=device)
+    for engine in (direct, GemmBackend()):
+        with pytest.raises(BackendLimit, match=f"'{engine.name}' needs parameters, and this network has none"):
+            engine.jets(plan, theta, x, ChannelSet.closure(1, []))
+        found = or_reference(engine).jets(plan, theta, x, ChannelSet.closure(1, []))
+        assert torch.equal(found, torch.zeros(4, 1, 1, device=device))
 
 
 def test_the_jacobian_in_parts(backend: OnDevice, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,8 @@ from .kernels.errors import (
 from .kernels.language.regularizer import Regularizer
 from .kernels.network.symbols import SymbolLayer
 from .language.calculus import div, grad, lap
+from .marching.march import MarchInterrupted, march
+from .marching.marched import Marched, MarchedWindow
 from .networks.accelerate import Acceleration, accelerate, restore
 from .networks.activations import Sine
 from .networks.ansatz import Ansatz
@@ -142,6 +144,9 @@ __all__ = [
     "InputError",
     "Integral",
     "LayeredMLP",
+    "MarchInterrupted",
+    "Marched",
+    "MarchedWindow",
     "Mean",
     "MeshDomain",
     "Network",
@@ -204,6 +209,7 @@ __all__ = [
     "lap",
     "layer_from_group",
     "load_network",
+    "march",
     "problem_symmetries",
     "published_structure",
     "read_mesh",

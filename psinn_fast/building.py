@@ -13,6 +13,7 @@ from .kernels import checks, get_backend
 from .kernels.contract.precision import IEEE, check_precision
 from .kernels.errors import InputError, short
 from .kernels.language.activations import activation_of
+from .kernels.network.ansatz import Ansatz as KnownAnsatz
 from .kernels.network.wiring import PLAIN, WIRINGS
 from .networks.ansatz import Ansatz
 from .networks.embedding import Embedding
@@ -229,7 +230,19 @@ def build_network(
         seed: of the initial weights.
         backend: which tries the residuals at these weights.
     """
-    chosen, problem = chosen_network(network), as_problem(problem)
+    return network_of(as_problem(problem), chosen_network(network), None, by_newton, scaling, seed, backend)
+
+
+def network_of(
+    problem: Problem,
+    chosen: Network,
+    known: KnownAnsatz | None,
+    by_newton: bool,
+    scaling: str | None,
+    seed: int,
+    backend: str,
+) -> PsiMLP:
+    """`build_network`, with an ansatz that is known already."""
     chosen.check(problem)
     check_scaling(scaling)
     sizes = tuple(chosen.layers or problem.default_layers)
@@ -246,6 +259,7 @@ def build_network(
         assert given is not None
         structure = given.with_width(chosen.width or default_width(problem, given, by_newton))
     structure = chosen.with_ends(structure, problem)
+    structure = structure if known is None else replace(structure, ansatz=known)
     if chosen.activation is not None:
         structure = structure.with_activation(chosen.activation)
     structure, start = scaled(structure, problem) if scaling else (structure, ())

@@ -66,11 +66,7 @@ class Ansatz:
     def jets(self, x: Tensor, channels: ChannelSet, inner: Tensor) -> Tensor:
         """Of u at points x (N, d), from those of the network: (N, C, F) -> (N, C, F)."""
         g, d = (own.jets(x.double(), channels).to(inner.dtype) for own in (self.offset, self.factor))
-        rows = [
-            reduce(torch.add, (n * (d[p] * inner[:, q]) for n, p, q in parts), g[c])
-            for c, parts in enumerate(channels.product_rule)
-        ]
-        return torch.stack(rows, 1)
+        return composed(g, d, channels, inner)
 
     def pulled_back(self, x: Tensor, channels: ChannelSet, grad: Tensor) -> Tensor:
         """The adjoint of `jets` for the network's: (N, C, F) -> (N, C, F)."""
@@ -95,6 +91,15 @@ class Ansatz:
         rows = [found[own.site, own.is_factor][own.channel, :, own.field] for own in wanted]
         empty = points.new_empty(0, points.shape[1], dtype=torch.float64)
         return torch.cat([empty, *(row[None] for row in rows)]).T.to(points.dtype).contiguous()
+
+
+def composed(g: Tensor, d: Tensor, channels: ChannelSet, inner: Tensor) -> Tensor:
+    """Jets of g + d N from those of g and d (C, N, F) and of N (N, C, F): (N, C, F)."""
+    rows = [
+        reduce(torch.add, (n * (d[p] * inner[:, q]) for n, p, q in parts), g[c])
+        for c, parts in enumerate(channels.product_rule)
+    ]
+    return torch.stack(rows, 1)
 
 
 @lru_cache(maxsize=256)

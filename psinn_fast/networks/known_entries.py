@@ -7,8 +7,9 @@ from typing import Any
 from ..kernels.errors import CheckpointError, InputError
 from ..kernels.language.closed_form import ClosedForm
 from ..kernels.language.program import Instruction
-from ..kernels.network.ansatz import Ansatz
+from ..kernels.network.ansatz import Ansatz, Known
 from ..storage import entries
+from .continuation import Continuation, known_continuation
 
 
 def closed_form_entries(form: ClosedForm) -> dict[str, Any]:
@@ -47,13 +48,31 @@ def ansatz_entries(ansatz: Ansatz) -> dict[str, Any]:
 
 
 def known_entries(known: Any) -> dict[str, Any]:
-    return closed_form_entries(known)
+    """Of a continuation which one it is: the networks that it consists of are in files of their own."""
+    return {"continues": known.digest} if isinstance(known, Continuation) else closed_form_entries(known)
+
+
+def known_of(where: str, data: Any) -> Known:
+    """
+    Raises:
+        CheckpointError: see `closed_form_of`; the continuation of networks that are not there.
+    """
+    if not isinstance(data, dict) or "continues" not in data:
+        return closed_form_of(where, data)
+    digest = entries.text(where, entries.fields(where, data, ("continues",))["continues"])
+    found = known_continuation(digest)
+    if found is None:
+        raise CheckpointError(
+            f"{where}: it continues the networks of earlier windows of time, which are in files beside this one; "
+            "pf.load_march(folder, problem) reads them all"
+        )
+    return found
 
 
 def ansatz_of(where: str, data: Any) -> Ansatz:
     """Raises: see `closed_form_of`."""
     parts = entries.fields(where, data, ("offset", "factor"))
     try:
-        return Ansatz(*(closed_form_of(f"{where}.{name}", parts[name]) for name in ("offset", "factor")))
+        return Ansatz(*(known_of(f"{where}.{name}", parts[name]) for name in ("offset", "factor")))
     except InputError as error:
         raise CheckpointError(f"{where}.{error}") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
 
+Points = npt.NDArray[np.float64]
 _RESOLUTION = 121
 # Distinct, light enough for black letters; symbols beyond twelve repeat colours but keep their letters.
 _COLOURS = (
@@ -47,9 +48,14 @@ def solution_figure(problem: Problem | str, net: PsiMLP, title: str = "", backen
     """See `draw_solution`."""
     problem = as_problem(problem)
     check_fits(problem, net)
+    return figure_of(problem, lambda points: evaluate(net, points, backend), title)
+
+
+def figure_of(problem: Problem, found: Callable[[Points], Points], title: str = "") -> Figure:
+    """`solution_figure` of any function of points (N, d) that gives (N, F)."""
     panels = 1 if problem.exact is None else 3
     figure = new_figure(4.2 * panels, panel_height(problem.domain, 4.2) * len(problem.pde.fields))
-    draw_solution(figure, problem, net, backend)
+    draw_values(figure, problem, found)
     figure.suptitle(title, parse_math=False)
     return figure
 
@@ -112,6 +118,11 @@ class Canvas:
 
 
 def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP, backend: str = "auto") -> None:
+    """See `draw_values`."""
+    draw_values(figure, problem, lambda points: evaluate(net, points, backend))
+
+
+def draw_values(figure: FigureBase, problem: Problem, of: Callable[[Points], Points]) -> None:
     """Per field a row: network, exact solution, error (the last two where the exact one is known).
 
     Two coordinates are drawn as images, one as a line; of three or four the first two, or those of a shape in a product
@@ -119,7 +130,7 @@ def draw_solution(figure: FigureBase, problem: Problem, net: PsiMLP, backend: st
     """
     canvas = Canvas(problem.domain, _RESOLUTION if problem.domain.is_box else 2 * _RESOLUTION)
     points = canvas.points
-    found = evaluate(net, points, backend)
+    found = of(points)
     panels = [("network", found)]
     if problem.exact is not None:
         exact = problem.exact_at(points)

@@ -24,7 +24,7 @@ def in_frame(structure: Structure, domain: Domain) -> Structure:
 
     Its relations hold about its own centre and between inputs of one scale: inputs that they tie get the largest h of
     them, and the centre becomes the domain's only where that changes no network of the structure into another one
-    (`_may_move`). A structure that has input scales keeps its centre and them.
+    (`may_move`). A structure that has input scales keeps its centre and them.
     """
     if set(structure.input_scale) != {1.0}:
         return structure
@@ -36,7 +36,7 @@ def in_frame(structure: Structure, domain: Domain) -> Structure:
         if odd[group].any():
             step = np.zeros_like(centre)
             step[group] = middle[group] - centre[group]
-            if _may_move(structure, step):
+            if may_move(structure, step):
                 centre = centre + step
             scale[group] = _reach(low, high, centre)[group].max()
     return replace(structure, centre=tuple(centre.tolist()), input_scale=tuple(scale.tolist()))
@@ -63,7 +63,7 @@ def _reach(low: FloatArray, high: FloatArray, centre: FloatArray) -> FloatArray:
     return np.asarray(np.maximum(abs(low - centre), abs(high - centre)), dtype=np.float64)
 
 
-def _may_move(structure: Structure, step: FloatArray) -> bool:
+def may_move(structure: Structure, step: FloatArray) -> bool:
     """Whether the relations allow the bias W step, whatever W is."""
     first = structure.layers[0]
     (index, sign), (bias, bias_sign) = first.weight_map(), first.bias_map()

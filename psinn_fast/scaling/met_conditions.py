@@ -25,8 +25,10 @@ def met_conditions(structure: Structure, domain: Domain, axis: int, points: Poin
     them at each end.
     """
     d, x = structure.n_inputs, torch.from_numpy(np.array(points))
-    channels = ChannelSet.closure(d, [tuple(_ORDERS * (i == axis) for i in range(d))])
-    if _is_periodic(structure, domain, axis, channels, x):
+    channels, lower = (
+        ChannelSet.closure(d, [tuple(order * (i == axis) for i in range(d))]) for order in (_ORDERS, _ORDERS - 1)
+    )
+    if _is_periodic(structure, domain, axis, lower, x):
         return np.full(len(points), 2 * structure.n_outputs, dtype=np.int64)
     if structure.ansatz is None:
         return np.zeros(len(points), dtype=np.int64)

@@ -64,23 +64,27 @@ class ErrorMeter:
             self._parts = {part: (np.array(points), _exact(problem, points)) for part, points in on_parts.items()}
 
     def __call__(self, net: PsiMLP) -> dict[str, Metric]:
+        return self.of(lambda points: evaluate(net, points, self._backend))
+
+    def of(self, found: Callable[[Points], Points]) -> dict[str, Metric]:
+        """Of any function of points (N, d) that gives (N, F)."""
         if not self._grids:
             return dict.fromkeys(METRICS, None)
-        inside, on_boundary = ((evaluate(net, points, self._backend) - exact, exact) for points, exact in self._grids)
+        inside, on_boundary = ((found(points) - exact, exact) for points, exact in self._grids)
         columns = [
             _errors(*(part[:, field] for part in (*inside, on_boundary[0]))) for field in range(len(self._fields))
         ]
-        found: dict[str, Metric] = {name: self._by_field([column[name] for column in columns]) for name in _ERRORS}
-        found["part_rmse"] = self._on_parts(net)
-        return found
+        metrics: dict[str, Metric] = {name: self._by_field([column[name] for column in columns]) for name in _ERRORS}
+        metrics["part_rmse"] = self._on_parts(found)
+        return metrics
 
-    def _on_parts(self, net: PsiMLP) -> Errors:
+    def _on_parts(self, found: Callable[[Points], Points]) -> Errors:
         """RMSE on each part of the boundary, by its name."""
-        found = {}
+        errors = {}
         for part, (points, exact) in self._parts.items():
-            error = evaluate(net, points, self._backend) - exact
-            found[part] = self._by_field([_rmse(column) for column in error.T])
-        return found
+            error = found(points) - exact
+            errors[part] = self._by_field([_rmse(column) for column in error.T])
+        return errors
 
     def _by_field(self, numbers: list[float | None]) -> Any:
         """The one number, or numbers by field name."""

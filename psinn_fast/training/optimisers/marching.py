@@ -13,28 +13,23 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
-from ...domains import Domain, Region, shrunk
 from ...kernels.contract import Backend
 from ...kernels.errors import CheckpointError
 from ...networks.mlp import PsiMLP
-from ...problem.conditions import DATA, Condition
 from ...problem.problem import Problem
 from ...storage import entries
 from ..checkpoint import Expected
 from ..doubts import ALLOWED, FREE
 from ..points.held_out import HeldOut
-from ..points.regions import columns_at
+from ..points.windows import cut, obstacle, times_of
 from ..protocol import Failure
 from ..stability import possible_errors
 from .gauss_newton_settings import GaussNewtonSettings
 from .marquardt import Marquardt
 from .multi_start import redrawn
 
-Points = npt.NDArray[np.float64]
 # Steps over all times, after which a run is left as it is if its residuals allow no larger errors than that.
 TRIALS = ((75, FREE), (150, FREE), (300, ALLOWED))
 # The first window; the most steps there, where the initial state is learnt, and in others; those between looks at
@@ -100,11 +95,8 @@ class March:
     @property
     def progress(self) -> str:
         """How far training has come."""
-        time = self.problem.pde.time
-        assert time is not None
-        axis = self.problem.domain.coords.index(time)
-        low, high = float(self.problem.domain.low[axis]), float(self.problem.domain.high[axis])
-        return f"up to {time} = {low + self.part * (high - low):.3g} of {high:.3g}"
+        _, low, high = times_of(self.problem)
+        return f"up to {self.problem.pde.time} = {low + self.part * (high - low):.3g} of {high:.3g}"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -270,75 +262,11 @@ class March:
 
 
 def is_initial_value_problem(problem: Problem) -> bool:
-    """Whether something holds at the first time, nothing at a single later one, all coefficients are known, and the
-    domain can be cut off at any time (`Domain.shrunk`)."""
-    time = problem.pde.time
-    if time is None or problem.pde.unknown:
-        return False
-    axis = problem.pde.coords.index(time)
-    low, high = problem.domain.low[axis], problem.domain.high[axis]
-    if shrunk(problem.domain, time, float(low), 1.0) is None:
-        return False
-    slack = 1e-9 * (high - low)
-    starts = False
-    for condition in problem.conditions:
-        if not condition.weight:
-            continue
-        times = [site[:, axis] for site in condition.sites]
-        if condition.quadrature is not None and times[0].max() - low > slack:  # it is not known of a part of its points
-            return False
-        if condition.kind == DATA or any(np.abs(own - times[0]).max() > slack for own in times):
-            return False
-        spans = [
-            (first[axis], last[axis])
-            for region in condition.regions
-            if region is not None
-            for first, last in region.extents
-        ] or [(times[0].min(), times[0].max())]
-        for first, last in spans:
-            if last - first <= slack:
-                if first - low > slack:
-                    return False
-                starts = True
-    return starts
+    """Whether it can be cut off at any time, see `obstacle`."""
+    return obstacle(problem) is None
 
 
 def until(problem: Problem, part: float) -> Problem:
     """The problem on the first ``part`` of its time. Points that stand for a region are moved, others are left out."""
-    time = problem.pde.time
-    assert time is not None
-    axis = problem.pde.coords.index(time)
-    start = float(problem.domain.low[axis])
-    window = shrunk(problem.domain, time, start, part)
-    assert window is not None
-    return problem.altered(
-        domain=window,
-        conditions=tuple(_until(condition, time, axis, start, window, part) for condition in problem.conditions),
-    )
-
-
-def _until(condition: Condition, time: str, axis: int, start: float, window: Domain, part: float) -> Condition:
-    def moved(points: Points) -> Points:
-        result = np.array(points)
-        result[:, axis] = start + part * (result[:, axis] - start)
-        return result
-
-    sites = tuple(map(moved, condition.sites))
-    regions = [_shrunk(region, time, start, part) for region in condition.regions]
-    columns = columns_at(condition, sites) if None not in regions else None
-    if columns is not None:
-        return replace(condition, sites=sites, columns=columns, regions=tuple(regions))
-    times = condition.sites[0][:, axis]
-    latest = max(float(window.high[axis]), np.sort(times)[:_EARLIEST][-1])
-    kept = times <= latest
-    return replace(
-        condition,
-        sites=tuple(site[kept] for site in condition.sites),
-        columns={name: column[kept] for name, column in condition.columns.items()},
-        regions=(None,) * len(condition.sites),
-    )
-
-
-def _shrunk(region: Region | None, time: str, start: float, part: float) -> Region | None:
-    domain = None if region is None else shrunk(region.domain, time, start, part)
-    return None if region is None or domain is None else replace(region, domain=domain)
+    _, low, high = times_of(problem)
+    return cut(problem, low, low + part * (high - low), _EARLIEST)

@@ -1,0 +1,276 @@
+"""`march`: a problem in time, window by window, each from exactly where the one before it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..building import Network, chosen_network, network_of
+from ..devices import find_device
+from ..kernels import checks
+from ..kernels.errors import DivergedError, InputError, TrainingError
+from ..networks.continuation import Continuation, Window
+from ..networks.initialisation import drawn
+from ..networks.mlp import PsiMLP
+from ..networks.structure import Structure
+from ..problem.problem import Problem
+from ..problems import as_problem
+from ..scaling.frames import may_move
+from ..training.checks import time_limit
+from ..training.fitting import trained
+from ..training.interrupt import Interrupted
+from ..training.optimisers.gauss_newton import GaussNewton
+from ..training.optimisers.named import chosen_optimizers
+from ..training.options import Options, chosen_options
+from ..training.points.windows import obstacle, times_of
+from ..training.protocol import Optimizer
+from ..training.result import TrainingInterrupted
+from .initial import initial_state, orders_in_time
+from .judge import Judge
+from .lengths import AUTO, Lengths, checked_edges
+from .marched import Marched, MarchedWindow
+from .windows import Windows
+
+# A window of given edges that is not solved to this part ends the march: what follows would mean nothing.
+_HOPELESS = 0.3
+# Weights of a last layer that began as u begin as a change of u.
+_CHANGE = 0.1
+_STEPS = 200
+
+
+class MarchInterrupted(Interrupted):
+    """Ctrl-C, SIGTERM or SIGHUP during a march; ``result``: the `Marched` of the windows that are done."""
+
+    def __init__(self, result: Marched, number: int) -> None:
+        super().__init__(f"march interrupted at {result.time} = {result.until:g}", number)
+        self.result = result
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.result, self.signal)
+
+
+def march(
+    problem: Problem | str,
+    network: Network | Structure | str = "pinn",
+    optimizer: Optimizer | str | Sequence[Optimizer | str] = "gauss-newton",
+    *,
+    windows: int | str | npt.ArrayLike = AUTO,
+    tolerance: float | None = 1e-5,
+    warm: bool = True,
+    seconds: float | None = None,
+    seed: int = 0,
+    options: Options | None = None,
+) -> Marched:
+    """Solve a problem in time window by window, with a network for each.
+
+    In a window from t_0 on, u = u(t_0, x) + (t - t_0) N for an equation of first order in time, u = u(t_0, x) +
+    (t - t_0) u_t(t_0, x) + (t - t_0)^2 N for one of second order (divided by the window's length to that power): what
+    the window before ended with holds exactly, and so does the initial condition, where it is in closed form. All is in
+    float64, since errors of windows add up.
+
+    Args:
+        problem: a `Problem` with a time, conditions at its first time, and none at a single later one.
+        network: as for `solve`; each window has one of its own. An ``ansatz`` holds in all of them, beside what they
+            begin with; an ``embedding`` is kept.
+        optimizer: as for `solve`, for each window; ``"gauss-newton"`` takes up to 200 steps.
+        windows: ``"auto"``: a window whose residual stays above the tolerance is halved, and the next ones are longer
+            where few steps were needed; a number of equal windows; or the times between them, first and last included.
+        tolerance: of each window's residual at points that training does not see, beside that of a state that does not
+            change; training of a window ends there. None: it goes on as long as the optimizer does.
+        warm: start from the weights of the window before.
+        seconds: stop after this time, with the windows that are done. Given windows share what is left of it equally.
+        seed: of the first window's weights, of all others without ``warm``, and of what optimisers given by name draw.
+        options: as for `solve`; a bar for each window with ``progress``.
+
+    Raises:
+        InputError: a problem that has no time or cannot be solved window by window (it says why), one without initial
+            condition, unknown coefficients, windows that do not cover the problem's times, a network in float32.
+        TrainingError: the shortest window has not been solved; ``error.result`` is a `Marched` up to it.
+        MarchInterrupted: on Ctrl-C, with ``result``.
+    """
+    problem, seed, seconds = as_problem(problem), checks.seed("seed", seed), time_limit(seconds)
+    options, chosen = chosen_options(options), _chosen(network)
+    if (reason := obstacle(problem)) is not None:
+        raise InputError(f"problem: {problem.name!r} cannot be marched through: {reason}")
+    if options.resume is not False:
+        raise InputError("options: resume: a march is resumed from its folder")
+    edges = checked_edges(windows, *times_of(problem)[1:])
+    if tolerance is not None:
+        tolerance = checks.number("tolerance", tolerance, above=0)
+    if edges is None and tolerance is None:
+        raise InputError("tolerance: windows='auto' needs one, by which they are longer or shorter")
+    optimizers = tuple(_for_windows(one) for one in chosen_optimizers(_default(optimizer, seed), problem, seed))
+    run = _March(problem, chosen, optimizers, tolerance, checks.flag("warm", warm), seed, options)
+    return run.through(Lengths(*times_of(problem)[1:], edges), seconds)
+
+
+@dataclass
+class _March:
+    """One under way; ``done``: its windows, and ``before``: the same as the next one knows them."""
+
+    problem: Problem
+    network: Network
+    optimizers: tuple[Optimizer, ...]
+    tolerance: float | None
+    warm: bool
+    seed: int
+    options: Options
+
+    def __post_init__(self) -> None:
+        self.network.check(self.problem)
+        find_device(self.network.device)
+        self.done: list[MarchedWindow] = []
+        self.before: list[Window] = []
+        self._reference = 0.0
+        state = initial_state(self.problem, orders_in_time(self.problem))
+        embedding = self.network.embedding
+        periods = {} if embedding is None else embedding.periods
+        self._windows = Windows(self.problem, state, self.network.ansatz, periods)
+        self._structure: Structure | None = None
+        self._most = sum(one.most_steps for one in self.optimizers)
+
+    def through(self, lengths: Lengths, seconds: float | None) -> Marched:
+        began = time.perf_counter()
+        _, start, high = times_of(self.problem)
+        start = self.done[-1].end if self.done else start
+        while start < high:
+            end = lengths.end(start)
+            left = None if seconds is None else seconds - (time.perf_counter() - began)
+            if left is not None and left <= 0:
+                return self._result("time limit")
+            share = None if left is None else left / lengths.left(start)
+            window: MarchedWindow | None = None
+            try:
+                window, reference = self._solved(start, end, share)
+            except TrainingInterrupted as stop:
+                raise MarchInterrupted(self._result("interrupted"), stop.signal) from stop
+            except DivergedError as error:
+                why = str(error)
+            else:
+                why = f"its residual is {window.residual:.1e}"
+                if self._will_do(window, lengths):
+                    self._add(window, reference)
+                    lengths.solved(start, end, window.steps / max(self._most, 1))
+                    start = end
+                    continue
+            if window is not None and window.stopped_by == "seconds":
+                return self._result("time limit")
+            if not lengths.failed(start, end):
+                wanted = self.tolerance if self.tolerance is not None and lengths.edges is None else _HOPELESS
+                raise self._failed(start, end, f"{why}, and should be {wanted:g}")
+        return self._result("done")
+
+    def _will_do(self, window: MarchedWindow, lengths: Lengths) -> bool:
+        if lengths.edges is not None:
+            return window.residual <= _HOPELESS
+        return self.tolerance is None or window.residual <= self.tolerance
+
+    def _solved(self, start: float, end: float, seconds: float | None) -> tuple[MarchedWindow, float]:
+        """The window, and the reference of its residual."""
+        net, problem = self._net(start, end)
+        judge = Judge(net, self.tolerance, self._reference)
+        own = replace(self.options, callbacks=(*self.options.callbacks, judge))  # type: ignore[misc]  # a tuple
+        title = f"{self.problem.name}, {problem.pde.time} = {start:.4g} to {end:.4g}"
+        # Errors are measured of all windows together: in each, those before it would be computed for every row.
+        posed = problem.altered(exact=None)
+        result = trained(posed, net, self.optimizers, None, seconds, None, None, own, title=title)
+        found = MarchedWindow(
+            start, end, net, judge.residual(result), result.steps, result.seconds, result.stopped_by,
+            dict(result.held_out), result.history,
+        )  # fmt: skip
+        return found, judge.reference
+
+    def _add(self, window: MarchedWindow, reference: float) -> None:
+        self.done.append(window)
+        self.before.append(Window.of(window.net, window.start, window.end))
+        self._reference = reference
+
+    def _net(self, start: float, end: float) -> tuple[PsiMLP, Problem]:
+        ansatz = self._windows.ansatz(self.before, start, end)
+        continued = ansatz.offset if ansatz is not None else None
+        before = continued if isinstance(continued, Continuation) else None
+        problem = self._windows.problem(before, start, end)
+        if self._structure is None:
+            bare = replace(self.network, ansatz=None, dtype=torch.float64)
+            by_newton = any(isinstance(one, GaussNewton) for one in self.optimizers)
+            net = network_of(problem, bare, ansatz, by_newton, self.options.scaling, self.seed, self.options.backend)
+            self._structure = net.structure
+            if not self.before:
+                return _framed(net, problem, self._structure, net.theta.detach()), problem
+        structure = replace(self._structure, ansatz=ansatz)
+        if self.before and self.warm:
+            theta = self._carried(end - start)
+        else:
+            theta = drawn(structure, "default", (), (self.seed + len(self.before)) % 2**31)
+        device = find_device(self.network.device)
+        return _framed(None, problem, structure, theta.to(device=device, dtype=torch.float64)), problem
+
+    def _carried(self, length: float) -> Tensor:
+        """The last window's weights, of an N that is as large as this window is long."""
+        last, theta = self.done[-1], self.done[-1].net.theta.detach().clone()
+        begins_with_u = len(self.done) == 1 and last.net.structure.ansatz is None
+        orders = {order for order in self._windows.orders if order}
+        factor = (length / (last.end - last.start)) ** max(orders) if len(orders) == 1 else 1.0
+        n = last.net.structure.layers[-1].n_parameters
+        theta[len(theta) - n :] *= _CHANGE if begins_with_u else factor
+        return theta
+
+    def _failed(self, start: float, end: float, why: str) -> TrainingError:
+        error = TrainingError(
+            f"march: the window from {self.problem.pde.time} = {start:.6g} to {end:.6g} is not solved: {why}; a "
+            "larger network, more steps or a larger tolerance would help. error.result is what is solved before"
+        )
+        error.result = self._result("failed")
+        return error
+
+    def _result(self, ended: str) -> Marched:
+        learned = tuple(
+            f"its first window learns the initial condition, since {reason}"
+            for reason in self._windows.learned.values()
+        )
+        return Marched(self.problem, tuple(self.done), self.tolerance, ended, learned)
+
+
+def _framed(made: PsiMLP | None, problem: Problem, structure: Structure, theta: Tensor) -> PsiMLP:
+    """The network with a time of its own, which runs from -1 to 1 in the window, where the first layer takes time as it
+    is and the relations allow it; a network ``made`` for the window is of its kind."""
+    axis, low, high = times_of(problem)
+    embedding = structure.embedding
+    outputs = tuple(range(structure.n_inputs)) if embedding is None else embedding.outputs
+    if axis in outputs:
+        own = outputs.index(axis)
+        centre, scale = list(structure.centre), list(structure.input_scale)
+        step = np.zeros(len(centre))
+        step[own] = (low + high) / 2 - centre[own]
+        is_free = all(own not in group or len(group) == 1 for group in structure.tied_inputs)
+        if is_free and may_move(structure, step):
+            centre[own], scale[own] = (low + high) / 2, (high - low) / 2
+            structure = replace(structure, centre=tuple(centre), input_scale=tuple(scale))
+    return PsiMLP.with_theta(structure, theta)
+
+
+def _chosen(network: object) -> Network:
+    if isinstance(network, PsiMLP):
+        raise InputError(
+            "network: a march makes one for each window; give its structure, net.structure, or pf.Network(...)"
+        )
+    chosen = chosen_network(network)  # type: ignore[arg-type]  # what else it may be is refused there
+    if chosen.dtype == torch.float32:
+        raise InputError("network: dtype: a march is in float64, since errors of its windows add up")
+    return chosen
+
+
+def _default(optimizer: Any, seed: int) -> Any:
+    return GaussNewton(_STEPS, seed=seed) if optimizer == "gauss-newton" else optimizer
+
+
+def _for_windows(optimizer: Optimizer) -> Optimizer:
+    """Windows of windows are none."""
+    return replace(optimizer, march=False) if isinstance(optimizer, GaussNewton) else optimizer

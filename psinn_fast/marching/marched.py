@@ -1,0 +1,233 @@
+"""What `march` gives: a network for each window of time, and together a solution at all times."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..kernels import checks
+from ..kernels.errors import InputError
+from ..language.names import Names
+from ..networks.derivatives import Derivatives, derivatives_at
+from ..networks.mlp import PsiMLP
+from ..problem.problem import Problem
+from ..report.plots import figure_of
+from ..training.doubts import Metric, inaccurate
+from ..training.history import History
+from ..training.metrics import ErrorMeter
+from ..training.points.windows import cut, times_of
+
+if TYPE_CHECKING:  # loaded only where something is drawn
+    from matplotlib.figure import Figure
+
+Points = npt.NDArray[np.float64]
+RESULT_SCHEMA = "psinn_fast.march_result/1"
+
+
+@dataclass(frozen=True)
+class MarchedWindow:
+    """A window of time that is done.
+
+    ``net`` gives u on times from ``start`` to ``end``; ``residual``: at points that training did not see, relative to
+    that of a state that does not change (docs/marching.md); ``history``, ``held_out``, ``steps``, ``seconds``,
+    ``stopped_by``: of its training, as in a `FitResult`.
+    """
+
+    start: float
+    end: float
+    net: PsiMLP = field(repr=False)
+    residual: float
+    steps: int
+    seconds: float
+    stopped_by: str
+    held_out: dict[str, float | None] = field(repr=False)
+    history: History = field(repr=False)
+
+
+@dataclass(frozen=True, repr=False)
+class Marched:
+    """What `march` found: ``windows`` in order of time, from the first time of the ``problem`` on.
+
+    ``ended``: "done", "time limit", "interrupted", or "failed"; but for "done" later times are missing.
+    ``tolerance``: of each window's residual. ``notes``: what else is to be said.
+    """
+
+    problem: Problem
+    windows: tuple[MarchedWindow, ...]
+    tolerance: float | None
+    ended: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def time(self) -> str:
+        """The name of the coordinate."""
+        return str(self.problem.pde.time)
+
+    @property
+    def until(self) -> float:
+        """The time that is reached."""
+        return self.windows[-1].end if self.windows else times_of(self.problem)[1]
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """The times between which the windows lie."""
+        return (times_of(self.problem)[1], *(window.end for window in self.windows))
+
+    @property
+    def steps(self) -> int:
+        return sum(window.steps for window in self.windows)
+
+    @property
+    def seconds(self) -> float:
+        """Of the windows' training."""
+        return sum(window.seconds for window in self.windows)
+
+    @property
+    def residual(self) -> float:
+        """The largest of all windows."""
+        return max((window.residual for window in self.windows), default=float("nan"))
+
+    @overload
+    def __call__(self, points: Tensor) -> Tensor: ...
+    @overload
+    def __call__(self, points: npt.ArrayLike) -> npt.NDArray[Any]: ...
+    def __call__(self, points: npt.ArrayLike | Tensor) -> npt.NDArray[Any] | Tensor:
+        """The fields at points (..., d), as of `Solution`: (..., F), in float64.
+
+        Raises:
+            InputError: points at times that the windows do not cover; otherwise as `PsiMLP.predict`.
+        """
+        given = self._given(points)
+        flat = given.reshape(-1, given.shape[-1])
+        found = np.empty((len(flat), len(self.problem.pde.fields)))
+        self._by_window(flat, lambda window, rows: _put(found, rows, window.net.predict(flat[rows])))
+        shaped = found.reshape(*given.shape[:-1], -1)
+        return torch.from_numpy(shaped).to(points.device) if isinstance(points, Tensor) else shaped
+
+    @overload
+    def derivatives(self, points: Tensor, wanted: Names) -> Derivatives[Tensor]: ...
+    @overload
+    def derivatives(self, points: npt.ArrayLike, wanted: Names) -> Derivatives[npt.NDArray[Any]]: ...
+    def derivatives(
+        self, points: npt.ArrayLike | Tensor, wanted: Names
+    ) -> Derivatives[npt.NDArray[Any]] | Derivatives[Tensor]:
+        """Values and derivatives at points (..., d), by names as for `Solution.derivatives`: (...) each.
+
+        Where two windows meet, those of the later one.
+
+        Raises:
+            InputError: as for a call; unknown names.
+        """
+        given, coords, fields = self._given(points), self.problem.pde.coords, self.problem.pde.fields
+        flat = given.reshape(-1, given.shape[-1])
+        found = dict[str, Points]()
+
+        def take(window: MarchedWindow, rows: npt.NDArray[np.bool_]) -> None:
+            for name, values in derivatives_at(window.net, flat[rows], wanted, coords, fields, self.time).items():
+                _put(found.setdefault(name, np.empty(len(flat))), rows, values)
+
+        self._by_window(flat, take)
+        shaped = {name: values.reshape(given.shape[:-1]) for name, values in found.items()}
+        if isinstance(points, Tensor):
+            return Derivatives({name: torch.from_numpy(values).to(points.device) for name, values in shaped.items()})
+        return Derivatives(shaped)
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """Errors as of `Solution`, over the times that are covered."""
+        return ErrorMeter(self.covered).of(lambda points: self(points))
+
+    @cached_property
+    def covered(self) -> Problem:
+        """The problem on the times that the windows cover.
+
+        Raises:
+            InputError: there is no window.
+        """
+        if not self.windows:
+            raise InputError(f"march: no window is done, so nothing is known behind {self.time} = {self.until:g}")
+        return cut(self.problem, times_of(self.problem)[1], self.until)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What speaks against trusting it."""
+        found = []
+        _, _, high = times_of(self.problem)
+        if self.until < high:
+            found.append(f"it came to {self.time} = {self.until:.6g} of {high:g}")
+        bad = [n for n, own in enumerate(self.windows, 1) if self.tolerance and not own.residual <= self.tolerance]
+        if bad:
+            worst = max(self.windows, key=lambda own: own.residual)
+            found.append(
+                f"the residual of {len(bad)} of {len(self.windows)} windows is above {self.tolerance:g}, at most "
+                f"{worst.residual:.1e} from {self.time} = {worst.start:.4g} to {worst.end:.4g}"
+            )
+        return (*found, *(inaccurate(self.metrics) if self.windows else ()))
+
+    @property
+    def status(self) -> str:
+        """``done``, or ``done, but`` what speaks against it."""
+        doubts = "; ".join([*self.warnings, *self.notes])
+        return f"{self.ended}, but {doubts}" if doubts else self.ended
+
+    def figure(self, title: str = "") -> Figure:
+        """The solution at the times that are covered, beside the exact one where that is known."""
+        return figure_of(self.covered, lambda points: self(points), title or f"{self.problem.name}, march")
+
+    def __repr__(self) -> str:
+        error = self.metrics["relative_l2"] if self.windows else None
+        known = "" if error is None else f"relative L2 {error if isinstance(error, dict) else format(error, '.3e')}, "
+        size = f"{self.windows[0].net.structure.n_parameters} parameters each, " if self.windows else ""
+        return (
+            f"March of {self.problem.name} in {len(self.windows)} windows, {size}{known}largest residual "
+            f"{self.residual:.1e}, {self.seconds:.1f} s; status: {self.status}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings."""
+        names = ("start", "end", "residual", "steps", "seconds", "stopped_by", "held_out")
+        return {
+            "schema": RESULT_SCHEMA,
+            "problem": self.problem.name,
+            "windows": [{name: getattr(window, name) for name in names} for window in self.windows],
+            "steps": self.steps,
+            "seconds": round(self.seconds, 3),
+            **(self.metrics if self.windows else {}),
+            "residual": self.residual,
+            "tolerance": self.tolerance,
+            "ended": self.ended,
+            "status": self.status,
+            "warnings": list(self.warnings),
+            "notes": list(self.notes),
+        }
+
+    def _given(self, points: npt.ArrayLike | Tensor) -> Points:
+        if isinstance(points, Tensor) and points.requires_grad:
+            raise InputError("points: they require grad, and a march has no graph; write points.detach()")
+        given, d = checks.numbers("points", points), len(self.problem.pde.coords)
+        if given.shape[-1:] != (d,):
+            raise InputError(f"points: expected shape (..., {d}), got {given.shape}")
+        return given
+
+    def _by_window(self, flat: Points, take: Callable[[MarchedWindow, npt.NDArray[np.bool_]], None]) -> None:
+        axis, low, high = times_of(self.problem)
+        times, slack = flat[:, axis], 1e-9 * (high - low)
+        if len(times) and not (times.min() >= low - slack and times.max() <= self.until + slack):
+            raise InputError(
+                f"points: expected {self.time} from {low:g} to {self.until:g}, where the windows are, got "
+                f"{times.min():.6g} to {times.max():.6g}"
+            )
+        number = np.clip(np.searchsorted(self.edges, times, side="right") - 1, 0, max(len(self.windows) - 1, 0))
+        for k in np.unique(number):
+            take(self.windows[k], number == k)
+
+
+def _put(found: Points, rows: npt.NDArray[np.bool_], values: Any) -> None:
+    found[rows] = values

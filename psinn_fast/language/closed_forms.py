@@ -70,4 +70,7 @@ def called_with(function: Callable[..., Any], known: Mapping[str, sp.Symbol], wh
     try:
         return function(**{name: known[normal(name)] for name in wanted})
     except Exception as error:  # the function is the user's: it may raise anything
-        raise InputError(f"{what}: the function failed on SymPy symbols ({type(error).__name__}: {error})") from error
+        advice = "; write it with SymPy's functions, sympy.sin" if "Symbol" in str(error) else ""
+        raise InputError(
+            f"{what}: the function failed on SymPy symbols ({type(error).__name__}: {error}){advice}"
+        ) from error

@@ -7,7 +7,7 @@ from typing import Any
 
 import sympy as sp
 
-from ..kernels.errors import InputError
+from ..kernels.errors import InputError, short
 from ..kernels.network import ansatz
 from ..language.closed_forms import called_with, closed_form
 from ..language.fields import coordinate_symbols
@@ -26,12 +26,15 @@ class Ansatz:
             named are the network's outputs.
 
     Raises:
-        InputError: no function for any field.
+        InputError: no function for any field, or something else.
     """
 
     def __init__(self, **fields: Callable[..., Any]) -> None:
         if not fields:
             raise InputError("Ansatz: expected a function for a field, e.g. pf.Ansatz(u=lambda u, t, x: x + t * u)")
+        for name, own in fields.items():
+            if not callable(own):
+                raise InputError(f"Ansatz: {name}: expected a function of {name} and coordinates, got {short(own)}")
         self.fields: Mapping[str, Callable[..., Any]] = {normal(name): own for name, own in fields.items()}
 
     def parts(self, coords: tuple[str, ...], fields: tuple[str, ...]) -> dict[str, tuple[sp.Expr, sp.Expr]]:

@@ -22,14 +22,16 @@ _POINTS, _ZERO = 4096, 1e-12
 def check_periods(periods: Mapping[str, float], problem: Problem) -> None:
     """
     Raises:
-        InputError: a period that is none of the domain's: its width, a part of this, or more than it.
+        InputError: a period that is none of the domain's: its width, a part of this, or, where no condition compares
+            the ends, more than it.
     """
     domain = problem.domain
     for name, period in periods.items():
         axis = problem.pde.coords.index(name)
         width = float(domain.high[axis] - domain.low[axis])
         waves = width / period
-        if waves > 1 + _CLOSE and abs(waves - round(waves)) > _CLOSE * waves:
+        is_whole = round(waves) >= 1 and abs(waves - round(waves)) <= _CLOSE * waves
+        if not is_whole and (waves > 1 or _has_partners(problem, axis, width)):
             raise InputError(
                 f"embedding: the period {period:g} of {name} does not match the domain, which is {width:g} wide; "
                 f"take {width:g}, or one that goes into it a whole number of times"
@@ -47,6 +49,16 @@ def check_features(embedding: ClosedForm, problem: Problem) -> None:
         feature = int((~finite).any(0).int().argmax())
         at = points[(~finite[:, feature]).int().argmax()].tolist()
         raise InputError(f"embedding: feature {feature + 1} has no value inside of the domain, at {at}")
+
+
+def _has_partners(problem: Problem, axis: int, width: float) -> bool:
+    """Whether a condition compares points at both ends of a coordinate."""
+    for condition in problem.conditions:
+        if len(condition.sites) == 2:
+            apart = np.abs(np.array(condition.sites[1]) - np.array(condition.sites[0]))[:, axis]
+            if (np.abs(apart - width) <= _CLOSE * width).all():
+                return True
+    return False
 
 
 def check_factor(ansatz: Ansatz, problem: Problem) -> None:

@@ -170,6 +170,8 @@ def trained(
     problem = as_trained(problem, net, options.scaling)
     known += trivial_solution(problem)
     problem = without(problem, held)
+    if net.structure.ansatz is not None and not held and len(problem.conditions) > 1:
+        known += ("no condition holds by the ansatz: is d zero where they are?",)
     notes = (f"exact by construction: {', '.join(held)}",) if held else ()
     notes += lost_symmetries(problem, net.structure)
     if isinstance(optimizers[0], Adam):

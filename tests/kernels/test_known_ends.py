@@ -34,6 +34,8 @@ from psinn_fast.networks.structure import Structure
 FLOAT64 = torch.float64
 BACKENDS = {"reference": ReferenceBackend()} | {f"cpu {isa}": CpuBackend(isa) for isa in instruction_sets()}
 each_backend = pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+# One instruction set suffices where the base class does the work.
+each_kind = pytest.mark.parametrize("backend", [ReferenceBackend(), CpuBackend()], ids=["reference", "cpu"])
 
 # (t, x) -> t, cos(3 x), sin(3 x), t^2 exp(-x)
 FEATURES = ClosedForm(
@@ -130,7 +132,7 @@ def _points(n: int, d: int = 2) -> Tensor:
     return torch.rand(n, d, dtype=FLOAT64, generator=torch.Generator().manual_seed(2)) + 0.2
 
 
-@each_backend
+@each_kind
 @each_case
 @pytest.mark.parametrize("wanted", SETS)
 def test_jets(backend: Backend, structure: Structure, embedded: bool, ansatz: bool, wanted: Sequence[Channel]) -> None:
@@ -187,7 +189,7 @@ def _program(channels: ChannelSet, n_sites: int = 1) -> Program:
 
 @each_backend
 @each_case
-@pytest.mark.parametrize("n_sites", [1, 2])
+@pytest.mark.parametrize("n_sites", [2])
 def test_losses(backend: Backend, structure: Structure, embedded: bool, ansatz: bool, n_sites: int) -> None:
     """Loss, gradient, Jacobian and a few steps of Adam of a residual with columns, coordinates and a coefficient."""
     plan, u = _made(structure, embedded, ansatz)
@@ -231,7 +233,7 @@ def test_losses(backend: Backend, structure: Structure, embedded: bool, ansatz: 
     assert relative_error(state.theta, other.theta) < 1e-10
 
 
-@each_backend
+@each_kind
 def test_pulled_back(backend: Backend) -> None:
     """J^T s with gradients of the points, also of integrals."""
     plan, _ = _made(*CASES["both"])
@@ -256,7 +258,7 @@ def test_pulled_back(backend: Backend) -> None:
     assert relative_error(found.points[0], right) < 1e-11
 
 
-@each_backend
+@each_kind
 @pytest.mark.parametrize("d", [5, 8])
 def test_many_coordinates(backend: Backend, d: int) -> None:
     structure = Structure.dense([d, 9, 8, 1])
@@ -279,7 +281,7 @@ def test_many_coordinates(backend: Backend, d: int) -> None:
 
 def test_closed_form() -> None:
     """Each function's derivatives to order 4, against torch's own."""
-    channels = ChannelSet.closure(2, [(4, 0), (3, 1), (2, 2), (1, 3), (0, 4), Laplacian((0, 1))])
+    channels = ChannelSet.closure(2, [(4, 0), (1, 3), Laplacian((0, 1))])
     by_torch: dict[str, Callable[[Tensor], Tensor]] = {"neg": torch.neg, "reciprocal": torch.reciprocal}
     names = ("sqrt", "exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "atan", "abs")
     for name in (*by_torch, *names):

@@ -11,11 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import psinn_fast as pf
-from psinn_fast.kernels.contract.registry import BACKENDS
+from psinn_fast.kernels.contract import Term
+from psinn_fast.kernels.contract.registry import BACKENDS, at_work, or_reference
 from psinn_fast.kernels.errors import BackendLimit, InputError
 from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.language.closed_form import ClosedForm
-from psinn_fast.kernels.language.program import Instruction
+from psinn_fast.kernels.language.program import Adjoint, Instruction, Jet, Program
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.networks.structure import Structure
 
@@ -94,25 +95,45 @@ def _nested(u: Tensor, x: Tensor, orders: tuple[int, ...]) -> Tensor:
 
 
 @each_wiring
-def test_training(wiring: str) -> None:
-    """Gauss-Newton, whose Jacobian is point by point, and Adam; the automatic backend says who does it."""
-    box = pf.Box(x=(0, 1), y=(0, 1))
-    problem = pf.Problem(
-        "wired", pf.PDE("x y", "u", lambda u, x, y: u.lap - 2), box,
-        [pf.Residual(box.random(60, 0)), pf.Dirichlet(box.boundary(40), u=lambda x, y: x**2)],
-        exact=lambda points: points[:, 0] ** 2,
+@embeddings
+def test_jacobian(wiring: str, embedding: ClosedForm | None) -> None:
+    """Point by point, of r = u_xx + v^2."""
+    structure, theta, x = _case(wiring, embedding)
+    channels = ChannelSet.closure(2, [(2, 0)])
+    xx, n = channels.position((2, 0)), 3
+    program = Program(
+        channels, 1, 0, (Jet(0, 0, xx), Jet(0, 1, 0), Adjoint(0)),
+        (Instruction("mul", 1, 1), Instruction("add", 0, n), Instruction("const", value=2.0),
+         Instruction("mul", n + 2, 1), Instruction("mul", n + 3, 2)),
+        2, (n + 1,), ((0, 2), (1, n + 4)),
     )  # fmt: skip
-    network = pf.Network("pinn", layers=[2, 6, 6, 1], wiring=wiring)
-    quiet = pf.Options(progress=False)
-    with pytest.warns(match=f"takes plain layers, not {wiring} ones"):
-        solution = pf.solve(problem, network, pf.GaussNewton(15), options=quiet)
-    assert solution.end.backend == "reference"
-    assert solution.metrics["relative_l2"] < 0.1
-    first = pf.build_network(problem, network)
-    again = pf.Structure.from_json(first.structure.to_json())
-    assert again == first.structure
+    term = Term("r", program, x[None, :9], torch.empty(9, 0, dtype=FLOAT64))
+
+    def r(weights: Tensor) -> Tensor:
+        own = x[:9].clone().requires_grad_()
+        value = _by_hand(wiring, structure, weights, own)
+        return _nested(value[:, :1], own, (2, 0)) + value[:, 1:] ** 2
+
+    none = theta.new_zeros(0)
+    engine = or_reference(pf.get_backend("auto"))
+    found, jacobian = engine.residual_jacobian(structure.plan, theta, none, term)
+    assert at_work(engine) == "reference"
+    assert relative_error(found, r(theta).detach()) < 1e-11
+    assert relative_error(jacobian, torch.autograd.functional.jacobian(r, theta)) < 1e-10
+    whole = REFERENCE.loss_and_gradient(structure.plan, theta, none, [term], torch.ones(1, dtype=FLOAT64))
+    assert relative_error(whole.theta, 2 * (found[..., None] * jacobian).sum((0, 1)) / 9) < 1e-11
+
+
+def test_networks() -> None:
+    """Made for a problem, written and read again."""
+    box = pf.Box(x=(0, 1), y=(0, 1))
+    problem = pf.Problem("wired", pf.PDE("x y", "u", lambda u: u.lap), box, [pf.Residual(box.random(60, 0))])
+    net = pf.build_network(problem, pf.Network("pinn", layers=[2, 6, 6, 1], wiring="gated"))
+    again = pf.Structure.from_json(net.structure.to_json())
+    assert again == net.structure
     assert again.layer_sizes == (2, 6, 6, 1)
     assert again.with_wiring("plain") == Structure.dense([2, 6, 6, 1])
+    assert pf.MLP([2, 6, 6, 1], wiring="residual").structure.wiring == "residual"
 
 
 def test_others_decline() -> None:

@@ -7,7 +7,7 @@ M rows, n unknowns, D^2 = scale (n,). Five ways, chosen by size and damping (`ch
     coarse     the same with products in float32, where their rounding errors are far below the damping; J^T r is exact
     qr         R of [J r], then R' of [R; sqrt(damping) D]: the condition number is not squared
     dual       J D^-2 J^T + damping, for more unknowns than rows
-    cg         conjugate gradients, preconditioned by the diagonal; J is computed anew for every product, never kept
+    cg         conjugate gradients, preconditioned by a sketch (conjugate_gradients.py)
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ from torch import Tensor
 
 from ..kernels.contract import Backend
 from .abort import look_up
+from .conjugate_gradients import Chunk, MatrixFree
 from .factorisations import add_gram_by_rows, cholesky, outer_gram, solved_by_cholesky, updated_triangle
-
-# Some rows: r (m,) and J (m, n), float64.
-Chunk = tuple[Tensor, Tensor]
 
 # Factorisations of larger matrices take minutes and gigabytes; eigenvectors fifty times as long.
 LARGEST_FACTORED = 8_000
@@ -37,8 +35,6 @@ _SAFE = 16.0
 _COARSE_UNKNOWNS, _COARSE_DAMPING = 1_000, 1e-4
 # No column of J may be longer or shorter in float32 by more than this part, nor be missing.
 _COARSE_ERROR = 1e-3
-_CG_ITERATIONS = 200
-_CG_TOLERANCE = 1e-3
 
 
 class Equations(Protocol):
@@ -86,7 +82,7 @@ def linearise(
     """The equations for the J and r given by ``chunks()``, by the method that `choose` names; ``x`` (n,)."""
     match choose(rows, x.numel(), damping):
         case "cg":
-            return MatrixFree(chunks, x)
+            return MatrixFree(chunks, rows, x)
         case "dual":
             return DualEquations(chunks(), x)
         case "qr":
@@ -214,44 +210,3 @@ class DualEquations:
         scaled = right * self._root
         dual = solved_by_cholesky(self._factor, self._scaled @ scaled)
         return (scaled - self._scaled.T @ dual) / self._damping * self._root
-
-
-class MatrixFree:
-    """Conjugate gradients; ``chunks()`` is called for every product with J^T J."""
-
-    def __init__(self, chunks: Callable[[], Iterator[Chunk]], x: Tensor) -> None:
-        self.name = "cg"
-        self._chunks = chunks
-        self.gradient, self.diagonal = torch.zeros_like(x), torch.zeros_like(x)
-        self.square = 0.0
-        for r, jacobian in chunks():
-            self.gradient.addmv_(jacobian.T, r)
-            self.diagonal += jacobian.square().sum(0)
-            self.square += float(r @ r)
-
-    def damp(self, damping: float, scale: Tensor) -> None:
-        self._damped = damping * scale
-
-    def step(self) -> Tensor:
-        return -self.solve(self.gradient)
-
-    def solve(self, right: Tensor) -> Tensor:
-        """To a thousandth of the right side, in the preconditioner's norm."""
-        inverse = 1 / (self.diagonal + self._damped)
-        x, residual = torch.zeros_like(right), right.clone()
-        direction = z = inverse * residual
-        product = float(residual @ z)
-        target = _CG_TOLERANCE**2 * product
-        for _ in range(_CG_ITERATIONS):
-            if product <= target:  # false for NaN, which then goes into x
-                break
-            image = self._damped * direction
-            for _, jacobian in self._chunks():
-                image.addmv_(jacobian.T, jacobian @ direction)
-            length = product / float(direction @ image)
-            x += length * direction
-            residual -= length * image
-            z = inverse * residual
-            before, product = product, float(residual @ z)
-            direction = z + (product / before) * direction
-        return x

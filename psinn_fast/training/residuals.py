@@ -18,7 +18,7 @@ from ..kernels.language.program import linear_in_jets
 from ..kernels.language.torch_program import slopes, undefined
 from ..kernels.network.plan import Plan
 from .abort import look_up
-from .least_squares import Chunk
+from .conjugate_gradients import Chunk
 from .parts import part
 
 # Numbers of the Jacobian alive at once: 64 MB in float64.

@@ -10,11 +10,11 @@ import torch
 from psinn_fast.kernels import get_backend
 from psinn_fast.training import factorisations
 from psinn_fast.training import least_squares as module
+from psinn_fast.training.conjugate_gradients import MatrixFree
 from psinn_fast.training.least_squares import (
     LARGEST_FACTORED,
     DualEquations,
     Equations,
-    MatrixFree,
     NormalEquations,
     Triangular,
     by_eigenvectors,
@@ -27,7 +27,7 @@ METHODS = {
     "cholesky": lambda chunks, x: NormalEquations(get_backend(), chunks(), x),
     "qr": lambda chunks, x: Triangular(chunks(), x),
     "dual": lambda chunks, x: DualEquations(chunks(), x),
-    "cg": MatrixFree,
+    "cg": lambda chunks, x: MatrixFree(chunks, sum(len(r) for r, _ in chunks()), x),
 }
 
 
@@ -55,7 +55,7 @@ def test_step_and_solve_equal_the_dense_solution(
 ) -> None:
     """Also in blocks, as large matrices are factored."""
     monkeypatch.setattr(factorisations, "AT_ONCE", at_once)
-    monkeypatch.setattr("psinn_fast.training.least_squares._CG_TOLERANCE", 1e-12)
+    monkeypatch.setattr("psinn_fast.training.conjugate_gradients._TOLERANCE", 1e-12)
     jacobian, r, scale = random_problem(*shape)
     damped = jacobian.T @ jacobian + 0.3 * torch.diag(scale)
     found = equations(method, jacobian, r)
@@ -243,24 +243,52 @@ def test_conjugate_gradients_need_one_product_where_their_preconditioner_is_exac
     sizes = torch.logspace(0, -6, 7, dtype=torch.float64)
     jacobian, r = torch.linalg.qr(random_problem(30, 7)[0]).Q * sizes, random_problem(30, 7)[1]
     chunks = Counted(jacobian, r)
-    found = MatrixFree(chunks, jacobian.new_zeros(7))
+    found = MatrixFree(chunks, 1 << 40, jacobian.new_zeros(7))
     found.damp(2.0, found.diagonal)
     step, asked = found.step(), chunks.asked
-    assert asked == 2  # for the gradient, and for the one product
+    assert asked == 3  # for the gradient, the sketch, and the one product
     assert torch.allclose(step, -(jacobian.T @ r) / (3 * sizes**2), rtol=1e-6)
+
+
+def test_conjugate_gradients_hold_a_jacobian_that_is_not_too_large() -> None:
+    jacobian, r, scale = random_problem(40, 9)
+    chunks = Counted(jacobian, r)
+    found = MatrixFree(chunks, 40, jacobian.new_zeros(9))
+    for damping in (0.3, 0.6):
+        found.damp(damping, scale)
+        found.step()
+    assert chunks.asked == 1
+
+
+def test_conjugate_gradients_take_few_products_where_a_sketch_holds_the_largest_eigenvalues(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Eigenvalues of J^T J that fall by a factor of two: 200 products by the diagonal alone do not reach 1e-3."""
+    monkeypatch.setattr("psinn_fast.training.conjugate_gradients._SKETCHED_PART", 4)
+    left, right = (torch.linalg.qr(random_problem(200, 200, seed)[0]).Q for seed in (0, 1))
+    jacobian = left * 2 ** (-0.5 * torch.arange(200, dtype=torch.float64)) @ right
+    chunks = Counted(jacobian, random_problem(200, 1)[1])
+    found = MatrixFree(chunks, 1 << 40, jacobian.new_zeros(200))
+    found.damp(1e-10, torch.ones(200, dtype=torch.float64))
+    asked = chunks.asked
+    step = found.step()
+    assert chunks.asked - asked <= 5
+    damped = jacobian.T @ jacobian + 1e-10 * torch.eye(200, dtype=torch.float64)
+    off = damped @ step + found.gradient
+    assert float(off.norm()) <= 1e-2 * float(found.gradient.norm())
 
 
 def test_conjugate_gradients_stop_relative_to_the_right_side() -> None:
     jacobian, r, scale = random_problem(40, 9)
     chunks = Counted(jacobian, r)
-    found = MatrixFree(chunks, jacobian.new_zeros(9))
+    found = MatrixFree(chunks, 1 << 40, jacobian.new_zeros(9))
     found.damp(0.3, scale)
     solutions, asked = [], []
     for size in (1.0, 2.0**40, 2.0**-40):
         before = chunks.asked
         solutions.append(found.solve(size * torch.ones_like(scale)) / size)
         asked.append(chunks.asked - before)
-    # Six products leave 9e-4 of the right side, four 1e-2; all nine would leave rounding errors.
-    assert asked == [6, 6, 6]
+    # Of nine unknowns, by a sketch of one; all nine products would leave rounding errors.
+    assert asked == [7, 7, 7]
     assert torch.equal(solutions[0], solutions[1])
     assert torch.equal(solutions[0], solutions[2])

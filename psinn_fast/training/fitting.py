@@ -163,7 +163,7 @@ def trained(
         check_replaceable(as_path("checkpoint", checkpoint))
     held = terms_that_hold(problem, net)
     met = None if net.plan.is_network else partial(met_conditions, net.structure, problem.domain)
-    known = (
+    known: tuple[str, ...] = (
         *missing_conditions(problem, not net.structure.is_dense, met, held),
         *broken_symmetries(problem, net.structure),
     )
@@ -172,7 +172,7 @@ def trained(
     problem = without(problem, held)
     if net.structure.ansatz is not None and not held and len(problem.conditions) > 1:
         known += ("no condition holds by the ansatz: is d zero where they are?",)
-    notes = (f"exact by construction: {', '.join(held)}",) if held else ()
+    notes: tuple[str, ...] = (f"exact by construction: {', '.join(held)}",) if held else ()
     notes += lost_symmetries(problem, net.structure)
     if isinstance(optimizers[0], Adam):
         for name, natural in problem.unknowns.far(coefficients).items():

@@ -6,7 +6,19 @@ import pytest
 import torch
 from small import small_laplace
 
-from psinn_fast import MLP, Adam, Network, Options, Problem, fit, solving
+from psinn_fast import (
+    MLP,
+    Adam,
+    GaussNewton,
+    Network,
+    Options,
+    Problem,
+    PsiMLP,
+    Structure,
+    SymbolLayer,
+    fit,
+    solving,
+)
 from psinn_fast.building import METHODS, build_network
 from psinn_fast.cli.commands import main
 from psinn_fast.devices import find_device
@@ -44,6 +56,13 @@ def test_good_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_networks_are_made_there(method: str) -> None:
     assert build_network(small_laplace(), Network(method, device="meta")).theta.device.type == "meta"
+
+
+@pytest.mark.parametrize("optimizer", [Adam(1), GaussNewton(1)])
+def test_networks_without_parameters_are_not_trained(optimizer: Adam | GaussNewton) -> None:
+    layers = SymbolLayer.of([[0, 0]], [0], rows=[3]), SymbolLayer.of([[0]], [0], cols=[3])
+    with pytest.raises(InputError, match="net: it has no parameters, all of its weights are zero"):
+        fit(small_laplace(), PsiMLP(Structure(layers)), optimizer)
 
 
 @pytest.mark.parametrize("place", ["meta", "mps"])

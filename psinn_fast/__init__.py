@@ -33,6 +33,7 @@ from .kernels.errors import (
 from .kernels.language.regularizer import Regularizer
 from .kernels.network.symbols import SymbolLayer
 from .language.calculus import div, grad, lap
+from .marching.files import load_march
 from .marching.march import MarchInterrupted, march
 from .marching.marched import Marched, MarchedWindow
 from .networks.accelerate import Acceleration, accelerate, restore
@@ -208,6 +209,7 @@ __all__ = [
     "grad",
     "lap",
     "layer_from_group",
+    "load_march",
     "load_network",
     "march",
     "problem_symmetries",

@@ -11,9 +11,13 @@ from ..problem.problem import Problem
 from ..training.callbacks import Progress
 from ..training.result import FitResult
 
+# Of the tolerance, at which training ends: other points that are held out, more of them, show other residuals.
+_ENOUGH = 0.5
+
 
 class Judge:
-    """A callback that ends the training of a window once its residual, held out, is ``tolerance`` of the reference.
+    """A callback that ends the training of a window once its residual, held out, is well below ``tolerance`` of the
+    reference.
 
     The reference is the residual of N = 0: of the window's initial state at all its times, in all windows so far the
     largest. All are roots of weighted sums of mean squares, in the problem's own units.
@@ -35,7 +39,7 @@ class Judge:
             return False
         held_out = progress.row["held_out"]
         reference = self._own_trained * max(1.0, (self._least / self._own) ** 2 if self._own else math.inf)
-        return bool(held_out <= self._tolerance**2 * reference)
+        return bool(held_out <= (_ENOUGH * self._tolerance) ** 2 * reference)
 
     @property
     def reference(self) -> float:

@@ -67,6 +67,17 @@ class Lengths:
             return self.high
         return start + min(self.length, left / 2 if left < 2 * self.length else self.length)
 
+    def check(self, start: float, end: float) -> None:
+        """
+        Raises:
+            InputError: a window that is none of those given.
+        """
+        if self.edges is not None and self.end(start) != end:
+            raise InputError(
+                f"windows: the march that goes on has one from {start:g} to {end:g}, and those given have none; give "
+                "those of the march, or 'auto'"
+            )
+
     def left(self, start: float) -> int:
         """How many windows there are from ``start`` on, this one included; 1 where that is not known."""
         return 1 if self.edges is None else sum(edge > start for edge in self.edges)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 from ..building import Network, chosen_network, network_of
 from ..devices import find_device
 from ..kernels import checks
-from ..kernels.errors import DivergedError, InputError, TrainingError
+from ..kernels.errors import CheckpointError, DivergedError, InputError, TrainingError
 from ..networks.continuation import Continuation, Window
 from ..networks.initialisation import drawn
 from ..networks.mlp import PsiMLP
@@ -24,7 +25,7 @@ from ..problem.problem import Problem
 from ..problems import as_problem
 from ..scaling.frames import may_move
 from ..training.checks import time_limit
-from ..training.fitting import trained
+from ..training.fitting import no_checkpoint, trained
 from ..training.interrupt import Interrupted
 from ..training.optimisers.gauss_newton import GaussNewton
 from ..training.optimisers.named import chosen_optimizers
@@ -32,6 +33,7 @@ from ..training.options import Options, chosen_options
 from ..training.points.windows import obstacle, times_of
 from ..training.protocol import Optimizer
 from ..training.result import TrainingInterrupted
+from .files import MarchFolder
 from .initial import initial_state, orders_in_time
 from .judge import Judge
 from .lengths import AUTO, Lengths, checked_edges
@@ -66,6 +68,7 @@ def march(
     warm: bool = True,
     seconds: float | None = None,
     seed: int = 0,
+    out: str | Path | None = None,
     options: Options | None = None,
 ) -> Marched:
     """Solve a problem in time window by window, with a network for each.
@@ -87,11 +90,16 @@ def march(
         warm: start from the weights of the window before.
         seconds: stop after this time, with the windows that are done. Given windows share what is left of it equally.
         seed: of the first window's weights, of all others without ``warm``, and of what optimisers given by name draw.
-        options: as for `solve`; a bar for each window with ``progress``.
+        out: folder; each window is written as it is done, and at the end what the march is as a whole, with a picture
+            (docs/marching.md#files). `load_march` reads it.
+        options: as for `solve`; a bar for each window with ``progress``. With ``resume=True`` the windows in ``out``
+            are not done again.
 
     Raises:
         InputError: a problem that has no time or cannot be solved window by window (it says why), one without initial
-            condition, unknown coefficients, windows that do not cover the problem's times, a network in float32.
+            condition, unknown coefficients, windows that do not cover the problem's times, a network in float32, a
+            folder that has another march.
+        CheckpointError: the folder's files cannot be read, or are of another problem or network.
         TrainingError: the shortest window has not been solved; ``error.result`` is a `Marched` up to it.
         MarchInterrupted: on Ctrl-C, with ``result``.
     """
@@ -99,16 +107,24 @@ def march(
     options, chosen = chosen_options(options), _chosen(network)
     if (reason := obstacle(problem)) is not None:
         raise InputError(f"problem: {problem.name!r} cannot be marched through: {reason}")
-    if options.resume is not False:
-        raise InputError("options: resume: a march is resumed from its folder")
+    if not isinstance(options.resume, bool) or (options.resume and out is None):
+        raise InputError("resume: a march goes on from its folder: out=..., options=pf.Options(resume=True)")
     edges = checked_edges(windows, *times_of(problem)[1:])
     if tolerance is not None:
         tolerance = checks.number("tolerance", tolerance, above=0)
     if edges is None and tolerance is None:
         raise InputError("tolerance: windows='auto' needs one, by which they are longer or shorter")
     optimizers = tuple(_for_windows(one) for one in chosen_optimizers(_default(optimizer, seed), problem, seed))
-    run = _March(problem, chosen, optimizers, tolerance, checks.flag("warm", warm), seed, options)
-    return run.through(Lengths(*times_of(problem)[1:], edges), seconds)
+    folder = None if out is None else MarchFolder(out)
+    run = _March(
+        problem, chosen, optimizers, tolerance, checks.flag("warm", warm), seed, replace(options, resume=False), folder
+    )
+    lengths = Lengths(*times_of(problem)[1:], edges)
+    if folder is not None and options.resume:
+        run.resume(lengths)
+    elif folder is not None:
+        folder.begin(problem)
+    return run.through(lengths, seconds)
 
 
 @dataclass
@@ -122,19 +138,41 @@ class _March:
     warm: bool
     seed: int
     options: Options
+    folder: MarchFolder | None
 
     def __post_init__(self) -> None:
         self.network.check(self.problem)
         find_device(self.network.device)
         self.done: list[MarchedWindow] = []
         self.before: list[Window] = []
-        self._reference = 0.0
         state = initial_state(self.problem, orders_in_time(self.problem))
         embedding = self.network.embedding
         periods = {} if embedding is None else embedding.periods
         self._windows = Windows(self.problem, state, self.network.ansatz, periods)
         self._structure: Structure | None = None
         self._most = sum(one.most_steps for one in self.optimizers)
+
+    def resume(self, lengths: Lengths) -> None:
+        """With the windows in the folder.
+
+        Raises:
+            InputError: there is no march in it, or its windows are others than those given.
+            CheckpointError: see `MarchFolder.load`; its networks are others.
+        """
+        assert self.folder is not None
+        if not self.folder.exists:
+            raise no_checkpoint(self.folder.path)
+        for window in self.folder.load(self.problem):
+            lengths.check(window.start, window.end)
+            expected, _ = self._net(window.start, window.end)
+            if window.net.structure.to_entries() != expected.structure.to_entries():
+                raise CheckpointError(
+                    f"{self.folder.path}: it is a march of other networks: {window.net.structure.name} "
+                    f"{window.net.structure.layer_sizes}, and not {expected.structure.layer_sizes}, or of another "
+                    "embedding or ansatz"
+                )
+            self._keep(window)
+            lengths.solved(window.start, window.end, window.steps / max(self._most, 1))
 
     def through(self, lengths: Lengths, seconds: float | None) -> Marched:
         began = time.perf_counter()
@@ -148,7 +186,7 @@ class _March:
             share = None if left is None else left / lengths.left(start)
             window: MarchedWindow | None = None
             try:
-                window, reference = self._solved(start, end, share)
+                window = self._solved(start, end, share)
             except TrainingInterrupted as stop:
                 raise MarchInterrupted(self._result("interrupted"), stop.signal) from stop
             except DivergedError as error:
@@ -156,7 +194,9 @@ class _March:
             else:
                 why = f"its residual is {window.residual:.1e}"
                 if self._will_do(window, lengths):
-                    self._add(window, reference)
+                    self._keep(window)
+                    if self.folder is not None:
+                        self.folder.add(self.problem, self.done)
                     lengths.solved(start, end, window.steps / max(self._most, 1))
                     start = end
                     continue
@@ -172,25 +212,22 @@ class _March:
             return window.residual <= _HOPELESS
         return self.tolerance is None or window.residual <= self.tolerance
 
-    def _solved(self, start: float, end: float, seconds: float | None) -> tuple[MarchedWindow, float]:
-        """The window, and the reference of its residual."""
+    def _solved(self, start: float, end: float, seconds: float | None) -> MarchedWindow:
         net, problem = self._net(start, end)
-        judge = Judge(net, self.tolerance, self._reference)
+        judge = Judge(net, self.tolerance, self.done[-1].reference if self.done else 0.0)
         own = replace(self.options, callbacks=(*self.options.callbacks, judge))  # type: ignore[misc]  # a tuple
         title = f"{self.problem.name}, {problem.pde.time} = {start:.4g} to {end:.4g}"
         # Errors are measured of all windows together: in each, those before it would be computed for every row.
         posed = problem.altered(exact=None)
         result = trained(posed, net, self.optimizers, None, seconds, None, None, own, title=title)
-        found = MarchedWindow(
-            start, end, net, judge.residual(result), result.steps, result.seconds, result.stopped_by,
+        return MarchedWindow(
+            start, end, net, judge.residual(result), judge.reference, result.steps, result.seconds, result.stopped_by,
             dict(result.held_out), result.history,
         )  # fmt: skip
-        return found, judge.reference
 
-    def _add(self, window: MarchedWindow, reference: float) -> None:
+    def _keep(self, window: MarchedWindow) -> None:
         self.done.append(window)
         self.before.append(Window.of(window.net, window.start, window.end))
-        self._reference = reference
 
     def _net(self, start: float, end: float) -> tuple[PsiMLP, Problem]:
         ansatz = self._windows.ansatz(self.before, start, end)
@@ -235,7 +272,10 @@ class _March:
             f"its first window learns the initial condition, since {reason}"
             for reason in self._windows.learned.values()
         )
-        return Marched(self.problem, tuple(self.done), self.tolerance, ended, learned)
+        result = Marched(self.problem, tuple(self.done), self.tolerance, ended, learned)
+        if self.folder is not None:
+            self.folder.conclude(result, pictures=ended in ("done", "time limit"))
+        return result
 
 
 def _framed(made: PsiMLP | None, problem: Problem, structure: Structure, theta: Tensor) -> PsiMLP:

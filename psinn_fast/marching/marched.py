@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -36,14 +37,15 @@ class MarchedWindow:
     """A window of time that is done.
 
     ``net`` gives u on times from ``start`` to ``end``; ``residual``: at points that training did not see, relative to
-    that of a state that does not change (docs/marching.md); ``history``, ``held_out``, ``steps``, ``seconds``,
-    ``stopped_by``: of its training, as in a `FitResult`.
+    ``reference``, that of a state that does not change, in the problem's units (docs/marching.md); ``history``,
+    ``held_out``, ``steps``, ``seconds``, ``stopped_by``: of its training, as in a `FitResult`.
     """
 
     start: float
     end: float
     net: PsiMLP = field(repr=False)
     residual: float
+    reference: float
     steps: int
     seconds: float
     stopped_by: str
@@ -176,6 +178,16 @@ class Marched:
         """``done``, or ``done, but`` what speaks against it."""
         doubts = "; ".join([*self.warnings, *self.notes])
         return f"{self.ended}, but {doubts}" if doubts else self.ended
+
+    def save(self, path: str | Path) -> None:
+        """Write a folder of files, as `march` does with ``out``; `load_march` reads it.
+
+        Raises:
+            InputError: it has a march already, or cannot be written to.
+        """
+        from .files import MarchFolder  # which knows what it reads
+
+        MarchFolder(path).save(self)
 
     def figure(self, title: str = "") -> Figure:
         """The solution at the times that are covered, beside the exact one where that is known."""

@@ -50,7 +50,7 @@ def marched() -> pf.Marched:
 
 @pytest.mark.trajectory
 def test_a_march_solves_the_problem_at_all_times(marched: pf.Marched) -> None:
-    assert marched.status == "done"
+    assert marched.ended == "done"
     assert marched.edges == (0.0, 0.3, 1.0)
     assert marched.metrics["relative_l2"] < 3e-3
     points = BOX.random(300, 1)

@@ -27,8 +27,23 @@ class Published:
     on: str = "not said"
 
 
+PINNACLE = "i207M/PINNacle, src/pde: relative L2 over all fields, 2,500 points (20,000 in three coordinates and more)"
+JAXPI = "PredictiveIntelligenceLab/jaxpi, examples: relative L2 on the reference's grid"
+GAUSS_NEWTON = pf.GaussNewton(100_000)
+
+
 def solved(problem: pf.Problem, network: pf.Network, optimizer: Any, seed: int, seconds: float) -> pf.Solution:
     return pf.solve(problem, network, replace(optimizer, seed=seed), seconds=seconds, seed=seed)
+
+
+def marched(**settings: Any) -> Callable[..., Any]:
+    """As `solved`, window by window of time, by ``pf.march``."""
+
+    def train(problem: pf.Problem, network: pf.Network, optimizer: Any, seed: int, seconds: float) -> Any:
+        chosen = replace(optimizer, seed=seed)
+        return pf.march(problem, network, chosen, seconds=seconds, seed=seed, **settings)  # type: ignore[attr-defined]
+
+    return train
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,7 @@ class Case:
     reference: Callable[[Points], Points]
     floor: Callable[[], float] = lambda: 0.0
     score: Callable[[Points, Points], float] = field(default=lambda found, true: relative(found, true))
-    train: Callable[..., pf.Solution] = field(default=solved)
+    train: Callable[..., Any] = field(default=solved)
     needs: str | None = None
 
     @property
@@ -71,7 +86,7 @@ class Case:
         """Of a user's code: the body of the problem's function, the network, the optimizer, `solve`."""
         return len(user_lines(self.problem)) + 3
 
-    def error(self, solution: pf.Solution) -> float:
+    def error(self, solution: Callable[[Points], Any]) -> float:
         points = self.points()
         true = np.asarray(self.reference(points))
         return self.score(np.asarray(solution(points)), true.reshape(len(points), -1))
@@ -104,8 +119,8 @@ def discovered(width: int | None = None, activation: str | None = None) -> Makes
     return network
 
 
-def dense(*hidden: int, activation: str = "tanh", fields: int = 1, inputs: int = 2) -> pf.Network:
-    return pf.Network("pinn", layers=[inputs, *hidden, fields], activation=activation)
+def dense(*hidden: int, activation: str = "tanh", fields: int = 1, inputs: int = 2, **ends: Any) -> pf.Network:
+    return pf.Network("pinn", layers=[inputs, *hidden, fields], activation=activation, **ends)
 
 
 def user_lines(function: Callable[..., object]) -> list[str]:

@@ -10,6 +10,7 @@ import sympy
 
 import psinn_fast as pf
 
+from .case import GAUSS_NEWTON, PINNACLE, Case, Published, cells, dense, discovered, grid
 from .holes import CENTRE, RADIUS, fitted, potential
 from .stored import stored
 
@@ -52,3 +53,44 @@ def with_holes(points: Points) -> Points:
 def outside_of_holes(points: Points) -> Points:
     """Those of the points that lie in no hole."""
     return points[np.all([np.hypot(*(points - hole).T) > RADIUS for hole in _HOLES], axis=0)]
+
+
+def _score_points() -> Points:
+    return outside_of_holes(cells((-0.5, 0.5, 101), (-0.5, 0.5, 101)))
+
+
+def _holes_floor() -> float:
+    """An error at the boundary bounds that inside, by the maximum principle."""
+    return float(stored(fitted)["error"] / np.sqrt((with_holes(_score_points()) ** 2).mean()))
+
+
+CASES = (
+    Case(
+        "Helmholtz",
+        "lap u + u = (1 - 17 pi^2) sin(pi x) sin(4 pi y) on (-1, 1)^2, u = 0 at the boundary",
+        "Wang, Teng & Perdikaris 2021, a1 = 1, a2 = 4: relative L2 on an even grid",
+        helmholtz,
+        {"dense": dense(20, 20, activation="sin"), "psi": discovered(activation="sin")},
+        GAUSS_NEWTON,
+        Published(1e-3, "Wang, Teng & Perdikaris (its order of magnitude)"),
+        1e-8,
+        60,
+        lambda: grid((-1.0, 1.0, 100), (-1.0, 1.0, 100)),
+        standing,
+    ),
+    Case(
+        "Laplace with four holes",
+        "lap u = 0 on (-1/2, 1/2)^2 less disks of radius 1/10 about (+-0.3, +-0.3), u = 1 on the sides, 0 on "
+        "the circles",
+        PINNACLE + " (Poisson2D_Classic)",
+        four_holes,
+        {"dense": dense(24, 24), "psi": discovered()},
+        GAUSS_NEWTON,
+        Published(1.2e-2, "PINNacle, NTK weights"),
+        1e-5,
+        120,
+        _score_points,
+        with_holes,
+        _holes_floor,
+    ),
+)

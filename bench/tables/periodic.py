@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import sympy
 
+import psinn_fast as pf
+
+from .case import GAUSS_NEWTON, JAXPI, Case, Published, dense, marched, relative
 from .spectral import Equation, at_points
 from .stored import stored
 
@@ -58,3 +65,123 @@ def reference(points: Points, name: str, finer: int = 1) -> Points:
     """u at points (N, 2) of (t, x)."""
     equation = SOLVED[name].equation
     return at_points(stored(table_of, name, finer)["u"], equation.low, equation.length, points)
+
+
+def floor(name: str, points: Points) -> float:
+    """How far the reference is from one of twice as many modes and steps."""
+    return relative(reference(points, name), reference(points, name, 2))
+
+
+def allen_cahn() -> pf.Problem:
+    box = pf.Box(t=(0, 1), x=(-1, 1))
+    conditions = [
+        pf.Residual(box.random(4000, seed=0)),
+        pf.Dirichlet(box.face("t", "low", 401), u=lambda t, x: x**2 * np.cos(np.pi * x), name="initial"),
+    ]
+    pde = pf.PDE("t x", "u", lambda u: u.t - 1e-4 * u.xx - 5 * (u - u**3))
+    return pf.Problem("allen-cahn", pde, box, conditions, exact=partial(reference, name="allen-cahn"))
+
+
+def even_and_periodic() -> pf.Embedding:
+    return pf.Embedding(lambda t, x: (t, sympy.cos(sympy.pi * x)))
+
+
+def with_its_kink() -> pf.Ansatz:
+    """u = exp(-10 t) (u0 + 1 + k) - 1 + t N, N the network.
+
+    The initial state has a kink at x = +-1, where u = -1. There small differences from -1 diffuse and decay like
+    exp(-10 t): what diffusion makes of the kink is known, k. The error function is replaced by tanh(1.1283792 z +
+    0.1009105 z^3), within 4e-4: what is left is smooth at t > 0.
+    """
+    pi = sympy.pi
+
+    def field(u: sympy.Expr, t: sympy.Expr, x: sympy.Expr) -> sympy.Expr:
+        distance, spread = 1 - sympy.Abs(x), sympy.sqrt(4e-4 * (t + 1e-12))
+        z = distance / spread
+        beyond = sympy.tanh(1.1283792 * z + 0.1009105 * z**3) - 1
+        kink = distance * beyond + spread / sympy.sqrt(pi) * sympy.exp(-(z**2))
+        return sympy.exp(-10 * t) * (x**2 * sympy.cos(pi * x) + 1 + 2 * kink) - 1 + t * u
+
+    return pf.Ansatz(u=field)
+
+
+def kdv() -> pf.Problem:
+    box = pf.Box(t=(0, 1), x=(-1, 1))
+    conditions = [
+        pf.Residual(box.random(4000, seed=0)),
+        pf.Dirichlet(box.face("t", "low", 401), u=lambda t, x: np.cos(np.pi * x), name="initial"),
+    ]
+    pde = pf.PDE("t x", "u", lambda u: u.t + u * u.x + 0.022**2 * u.xxx)
+    return pf.Problem("kdv", pde, box, conditions, exact=partial(reference, name="kdv"))
+
+
+def kuramoto_sivashinsky() -> pf.Problem:
+    box = pf.Box(t=(0, 1), x=(0, 2 * math.pi))
+    conditions = [
+        pf.Residual(box.random(4000, seed=0)),
+        pf.Dirichlet(box.face("t", "low", 401), u=lambda t, x: np.cos(x) * (1 + np.sin(x)), name="initial"),
+    ]
+    pde = pf.PDE("t x", "u", lambda u: u.t + 100 / 16 * u * u.x + 100 / 16**2 * u.xx + 100 / 16**4 * u.xxxx)
+    return pf.Problem("ks", pde, box, conditions, exact=partial(reference, name="kuramoto-sivashinsky"))
+
+
+def _case(name: str, statement: str, problem: Callable[[], pf.Problem], network: pf.Network, **others: Any) -> Case:
+    """Scored at the places and times that jaxpi's references have."""
+    equation, levels = SOLVED[name].equation, 201 if name == "allen-cahn" else 251
+    x = (equation.low, equation.low + equation.length, 513 if name == "kuramoto-sivashinsky" else 257)
+    points = partial(_without_end, levels, x)
+    return Case(
+        name,
+        statement,
+        JAXPI,
+        problem,
+        {"dense": network},
+        GAUSS_NEWTON,
+        points=points,
+        reference=partial(reference, name=name),
+        floor=lambda: floor(name, points()),
+        **others,
+    )
+
+
+def _without_end(levels: int, x: tuple[float, float, int]) -> Points:
+    low, high, n = x
+    places = low + (high - low) * np.arange(n - 1) / (n - 1)
+    t, where = np.meshgrid(np.linspace(0, 1, levels), places, indexing="ij")
+    return np.stack([t.ravel(), where.ravel()], 1)
+
+
+CASES = (
+    _case(
+        "allen-cahn",
+        "u_t = 1e-4 u_xx + 5 (u - u^3) on (0, 1) x (-1, 1), u = x^2 cos(pi x) at t = 0, periodic in x",
+        allen_cahn,
+        dense(20, 20, 20, embedding=even_and_periodic(), ansatz=with_its_kink()),
+        published=Published(1.2e-5, "PirateNet in PaddleScience"),
+        wanted=1e-6,
+        seconds=600,
+    ),
+    _case(
+        "kdv",
+        "u_t + u u_x + 0.022^2 u_xxx = 0 on (0, 1) x (-1, 1), u = cos(pi x) at t = 0, periodic in x",
+        kdv,
+        dense(24, 24, embedding=pf.Embedding.periodic(x=2.0, harmonics=4)),
+        published=Published(4.3e-4, "PirateNets"),
+        wanted=1e-5,
+        seconds=600,
+        train=marched(tolerance=1e-6),
+        needs=None if hasattr(pf, "march") else "pf.march",
+    ),
+    _case(
+        "kuramoto-sivashinsky",
+        "u_t + 100/16 u u_x + 100/16^2 u_xx + 100/16^4 u_xxxx = 0 on (0, 1) x (0, 2 pi), u = cos x (1 + sin x) at "
+        "t = 0, periodic in x",
+        kuramoto_sivashinsky,
+        dense(32, 32, embedding=pf.Embedding.periodic(x=2 * math.pi, harmonics=4)),
+        published=Published(1.6e-1, "jaxpi"),
+        wanted=1e-2,
+        seconds=1800,
+        train=marched(tolerance=1e-6),
+        needs=None if hasattr(pf, "march") else "pf.march",
+    ),
+)

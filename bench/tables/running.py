@@ -55,20 +55,29 @@ def trained(case: Case, run: Run) -> Row:
     network = made if isinstance(made, pf.Network) else made(problem)
     before = time.monotonic() - started
     solution = case.train(problem, network, case.optimizer, run.seed, run.seconds - before)
-    curve = [(row["seconds"] + before, row["relative_l2"]) for row in solution.history]
-    above = [i for i, (_, error) in enumerate(curve) if not error <= case.wanted]
+    curve = [(row["seconds"] + before, row["relative_l2"]) for row in getattr(solution, "history", ())]
+    error, spent = finite(case.error(solution)), round(solution.seconds + before, 2)
+    if not curve and error is not None:  # a march has no error until it is at its end
+        curve = [(spent, error)]
+    above = [i for i, (_, own) in enumerate(curve) if not own <= case.wanted]
     reached = above[-1] + 1 if above else 0
     return {
-        "relative_l2": finite(case.error(solution)),
-        "seconds": round(solution.seconds + before, 2),
+        "relative_l2": error,
+        "seconds": spent,
         "seconds_to_wanted": curve[reached][0] if reached < len(curve) else None,
-        "parameters": solution.net.theta.numel(),
+        "parameters": _parameters(solution),
         "steps": solution.steps,
-        "stopped_by": solution.stopped_by,
-        "loss": solution.loss,
-        "warnings": list(solution.warnings),
-        "curve": [(round(seconds, 3), finite(error)) for seconds, error in curve],
+        "ended": solution.ended,
+        "warnings": list(getattr(solution, "warnings", ())),
+        "curve": [(round(seconds, 3), finite(own)) for seconds, own in curve],
     }
+
+
+def _parameters(solution: Any) -> int:
+    """Of the network, or of those of all windows of time."""
+    windows = getattr(solution, "windows", None)
+    nets = [solution.net] if windows is None else [window.net for window in windows]
+    return sum(net.theta.numel() for net in nets)
 
 
 def attempted(run: Run) -> Row:

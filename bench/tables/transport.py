@@ -11,6 +11,8 @@ import numpy.typing as npt
 import psinn_fast as pf
 from psinn_fast.problems.burgers import cole_hopf
 
+from .case import GAUSS_NEWTON, JAXPI, PINNACLE, Case, Published, cells, dense, discovered, grid
+
 Points = npt.NDArray[np.float64]
 _WIDTH = math.pi / 4  # of the reaction's initial state
 
@@ -81,3 +83,97 @@ def burgers(nu: float) -> pf.Problem:
     ]
     pde = pf.PDE("t x", "u", lambda u, nu: u.t + u * u.x - nu * u.xx, {"nu": nu})
     return pf.Problem("burgers", pde, box, conditions, exact=partial(cole_hopf, nu=nu))
+
+
+_AXIS, _CIRCLE = (0.0, 1.0, 101), (0.0, 2 * math.pi, 101)
+_FORMERS = "AdityaLab/pinnsformer, demo notebooks: relative L2 on 101 x 101 points"
+# Of Cole-Hopf by the trapezoid rule from 30 digits of mpmath, at twelve places, for both viscosities.
+_ROUNDING = 3e-16
+
+
+def _burgers(name: str, nu: float, published: Published, wanted: float, seconds: float) -> Case:
+    return Case(
+        name,
+        f"u_t + u u_x = {name.partition('= ')[2]} u_xx on (0, 1) x (-1, 1), u = -sin(pi x) at t = 0, 0 at x = -1 and 1",
+        "Raissi, Perdikaris & Karniadakis 2019; relative L2 against Cole-Hopf on an even grid",
+        partial(burgers, nu),
+        {"dense": dense(20, 20, 20), "psi": discovered()},
+        GAUSS_NEWTON,
+        published,
+        wanted,
+        seconds,
+        lambda: grid((0.0, 1.0, 101), (-1.0, 1.0, 513)),
+        partial(cole_hopf, nu=nu),
+        lambda: _ROUNDING,
+    )
+
+
+CASES = (
+    Case(
+        "convection, beta = 50",
+        "u_t + 50 u_x = 0 on (0, 1) x (0, 2 pi), u = sin x at t = 0, periodic in x",
+        _FORMERS,
+        convection,
+        {"dense": dense(20, activation="sin")},
+        GAUSS_NEWTON,
+        Published(2.7e-2, "PINNsFormer", "a GPU, 1,060 s"),
+        1e-6,
+        120,
+        lambda: grid(_AXIS, _CIRCLE),
+        partial(convected, speed=50.0),
+    ),
+    Case(
+        "advection, speed 80",
+        "u_t + 80 u_x = 0 on (0, 1) x (0, 2 pi), u = sin x at t = 0, periodic in x",
+        JAXPI,
+        partial(convection, 80.0),
+        {"dense": dense(20, activation="sin")},
+        GAUSS_NEWTON,
+        Published(6.9e-4, "jaxpi"),
+        1e-6,
+        120,
+        lambda: grid((0.0, 1.0, 200), (0.0, 2 * math.pi, 128)),
+        partial(convected, speed=80.0),
+    ),
+    Case(
+        "reaction, rho = 5",
+        "u_t = 5 u (1 - u) on (0, 1) x (0, 2 pi), u = exp(-(x - pi)^2 / (2 (pi/4)^2)) at t = 0, u periodic in x",
+        _FORMERS,
+        reaction,
+        {"dense": dense(20, 20), "psi": discovered()},
+        GAUSS_NEWTON,
+        Published(3.0e-2, "PINNsFormer", "a GPU, 249 s"),
+        1e-6,
+        120,
+        lambda: grid(_AXIS, _CIRCLE),
+        reacted,
+    ),
+    Case(
+        "wave, beta = 3",
+        "u_tt = 4 u_xx on (0, 1)^2, u = sin(pi x) + sin(3 pi x) / 2 and u_t = 0 at t = 0, u = 0 at x = 0 and 1",
+        _FORMERS,
+        partial(wave, 3),
+        {"dense": dense(30, activation="sin"), "psi": discovered(activation="sin")},
+        GAUSS_NEWTON,
+        Published(5.8e-2, "PINNsFormer with NTK weights", "a GPU"),
+        1e-6,
+        120,
+        lambda: grid(_AXIS, _AXIS),
+        partial(swung, overtone=3),
+    ),
+    Case(
+        "wave, a = 4",
+        "u_tt = 4 u_xx on (0, 1)^2, u = sin(pi x) + sin(4 pi x) / 2 and u_t = 0 at t = 0, u = 0 at x = 0 and 1",
+        PINNACLE,
+        partial(wave, 4),
+        {"dense": dense(30, activation="sin")},
+        GAUSS_NEWTON,
+        Published(9.8e-2, "PINNacle, NTK weights"),
+        1e-6,
+        120,
+        lambda: cells((0.0, 1.0, 50), (0.0, 1.0, 50)),
+        partial(swung, overtone=4),
+    ),
+    _burgers("Burgers, nu = 0.01/pi", 0.01 / math.pi, Published(8e-9, "SSBroyden (Kiyani et al. 2025)"), 1e-7, 300),
+    _burgers("Burgers, nu = 0.01", 0.01, Published(1.9e-12, "DSGNAR (Webb et al. 2026)", "an H100, 144 s"), 1e-11, 600),
+)

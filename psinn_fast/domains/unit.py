@@ -18,7 +18,10 @@ Points = npt.NDArray[np.float64]
 OFFSET = (3 - math.sqrt(5)) / 2
 _MOST_POINTS = 50_000_000
 # Multiples of the powers 1/s, ..., 1/s^n, modulo 1, are spread evenly in n dimensions: s^(n + 1) = s + 1.
-_SPREAD = (1.618033988749895, 1.324717957244746, 1.2207440846057596)
+_SPREAD = (
+    1.618033988749895, 1.324717957244746, 1.2207440846057596, 1.1673039782614187, 1.1347241384015194,
+    1.1127756842787055, 1.0969815577985598,
+)  # fmt: skip
 
 
 def mesh(steps: Sequence[Points]) -> Points:
@@ -27,7 +30,7 @@ def mesh(steps: Sequence[Points]) -> Points:
 
 
 def even(n: int, d: int, offset: float = 0.5) -> Points:
-    """``n`` points of [0, 1]^d, d <= 4, without large gaps (Hammersley's): (i + offset) / n along the first axis, and
+    """``n`` points of [0, 1]^d, d <= 8, without large gaps (Hammersley's): (i + offset) / n along the first axis, and
     multiples of irrational numbers along the others."""
     if d == 0:
         return np.empty((n, 0))

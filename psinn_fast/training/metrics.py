@@ -22,8 +22,8 @@ from .doubts import Errors, Metric
 
 Points = npt.NDArray[np.float64]
 # Points per axis of the evaluation grid, by number of coordinates.
-_RESOLUTION = {1: 4001, 2: 201, 3: 41, 4: 17}
-_COARSE = {1: 501, 2: 41, 3: 13, 4: 7}
+_RESOLUTION = {1: 4001, 2: 201, 3: 41, 4: 17, 5: 9, 6: 6, 7: 5, 8: 4}
+_COARSE = {1: 501, 2: 41, 3: 13, 4: 7, 5: 5, 6: 4, 7: 3, 8: 3}
 
 _ERRORS = ("relative_l2", "rmse", "mse", "max_error", "boundary_rmse")
 METRICS = (*_ERRORS, "part_rmse")

@@ -37,7 +37,7 @@ _INSIDE, _ON_A_PART, _DIRECTIONS = 64, 16, 32
 _ZERO, _RADIUS, _ROUNDING = 1e-9, 1e4, 1e-12
 # Samples of a part, by the number of its parameters: points as near to one as samples to each other lie on the part, if
 # the way to them is across its normal, as the cosine of the angle says.
-_SAMPLES, _REACH, _POINT, _ACROSS = {0: 1, 1: 2048, 2: 4096, 3: 16384}, 1.5, 1e-6, 0.25
+_SAMPLES, _REACH, _POINT, _ACROSS = {0: 1, 1: 2048, 2: 4096, **dict.fromkeys(range(3, 8), 16384)}, 1.5, 1e-6, 0.25
 # Parts that share no more of their samples meet at an edge, whose points belong to neither.
 _EDGE = 0.1
 

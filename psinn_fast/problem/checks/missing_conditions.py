@@ -32,7 +32,7 @@ _INSIDE, _ON_A_FACE = 64, 16
 # A determinant of a smaller part of its largest is zero.
 _ZERO = 1e-9
 # Lines along each of the other coordinates, by their number; a smaller part of all lines is not worth a word.
-_LINES, _PART = {0: 1, 1: 64, 2: 16, 3: 8}, 0.05
+_LINES, _PART = {0: 1, 1: 64, 2: 16, 3: 8, 4: 5, 5: 4, 6: 3, 7: 3}, 0.05
 # Relative to the domain: points so near to a face lie on it.
 _SAME = 1e-6
 

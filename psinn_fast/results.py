@@ -67,7 +67,7 @@ class Solution(FitResult):
             InputError: names or points that do not fit, an order above 4.
         """
         pde = self.problem.pde
-        return derivatives_at(self.net, points, wanted, pde.coords, pde.fields, pde.time)
+        return derivatives_at(self.net, points, wanted, pde.coords, pde.fields, pde.time, pde.parameters)
 
     @property
     def warnings(self) -> tuple[str, ...]:

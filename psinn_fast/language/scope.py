@@ -37,15 +37,17 @@ class Scope:
 
     Args:
         coords: of the coordinates, in order.
-        spatial: the axes that are not time.
+        spatial: the axes that are neither time nor parameters.
         named: what a symbol of that name stands for: coordinates, unknown coefficients, numbers of known ones.
         own: the symbols of coordinates and unknown coefficients in the function's code; others: those of ``named``.
+        parameters: axes along which there are no derivatives.
     """
 
     coords: tuple[str, ...]
     spatial: tuple[int, ...]
     named: Mapping[str, sp.Expr]
     own: Mapping[str, sp.Symbol] = field(default_factory=dict)
+    parameters: tuple[int, ...] = ()
 
     @property
     def symbols(self) -> tuple[sp.Symbol, ...]:

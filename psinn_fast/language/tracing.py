@@ -12,7 +12,7 @@ from typing import Any
 import sympy as sp
 
 from ..kernels.errors import InputError
-from ..kernels.language.channels import ChannelSet
+from ..kernels.language.channels import Channel, ChannelSet, Laplacian
 from ..kernels.language.program import Coefficient, Column, Coordinate, Input, Jet, Program
 from .columns import Columns
 from .emission import emit
@@ -160,6 +160,8 @@ def _lowered(
     parts = with_jets((*(definition for _, definition in steps), *residuals))
     _refuse_strangers(expressions, {*columns, *coefficients, *places}, scope)
     jets = jets_of(parts)
+    for jet in jets:
+        _refuse_parameters(jet.channel, scope)
     channels = ChannelSet.closure(len(scope.coords), [jet.channel for jet in jets])
     lowered, hoisted = _hoist(parts, set(places), len(columns))
     lowered = tuple(part.xreplace(substitution) for part in lowered)
@@ -179,6 +181,17 @@ def _lowered(
     program = emit(steps, lowered[len(steps) :], meaning, channels, n_sites, len(columns) + len(hoisted))
     sources = Columns(tuple(hoisted.values()), places, where)
     return Traced(program, traced, sources, given.symbols, given.derivatives, given.equations)
+
+
+def _refuse_parameters(channel: Channel, scope: Scope) -> None:
+    along = channel.axes if isinstance(channel, Laplacian) else [i for i, order in enumerate(channel) if order]
+    for axis in scope.parameters:
+        if axis in along:
+            name = scope.coords[axis]
+            raise InputError(
+                f"there is no derivative along {name!r}, which is a parameter; leave it out of the PDE's parameters to "
+                "differentiate along it"
+            )
 
 
 def _refuse_strangers(expressions: Sequence[sp.Expr], known: set[sp.Symbol], scope: Scope) -> None:

@@ -141,22 +141,45 @@ def _computed(
 
 @overload
 def derivatives_at(
-    net: PsiMLP, points: Tensor, wanted: Names, coords: Names, fields: Names, time: str | None
+    net: PsiMLP,
+    points: Tensor,
+    wanted: Names,
+    coords: Names,
+    fields: Names,
+    time: str | None,
+    parameters: tuple[str, ...] = (),
 ) -> Derivatives[Tensor]: ...
 @overload
 def derivatives_at(
-    net: PsiMLP, points: npt.ArrayLike, wanted: Names, coords: Names, fields: Names, time: str | None
+    net: PsiMLP,
+    points: npt.ArrayLike,
+    wanted: Names,
+    coords: Names,
+    fields: Names,
+    time: str | None,
+    parameters: tuple[str, ...] = (),
 ) -> Derivatives[npt.NDArray[Any]]: ...
 def derivatives_at(
-    net: PsiMLP, points: npt.ArrayLike | Tensor, wanted: Names, coords: Names, fields: Names, time: str | None
+    net: PsiMLP,
+    points: npt.ArrayLike | Tensor,
+    wanted: Names,
+    coords: Names,
+    fields: Names,
+    time: str | None,
+    parameters: tuple[str, ...] = (),
 ) -> Derivatives[npt.NDArray[Any]] | Derivatives[Tensor]:
-    """`derivatives` by NumPy, without a graph, some points at a time, see `PsiMLP.predict`: arrays (...)."""
+    """`derivatives` by NumPy, without a graph, some points at a time, see `PsiMLP.predict`: arrays (...).
+
+    ``parameters``: coordinates that Laplacians leave out, as time.
+    """
     check_network(net)
-    asked, channels = _request(wanted, coords, fields, time, (net.structure.n_inputs, net.structure.n_outputs))
+    asked, channels = _request(
+        wanted, coords, fields, time, (net.structure.n_inputs, net.structure.n_outputs), parameters
+    )
     names = [name for name, _, _ in asked]
 
     def columns(x: Tensor) -> Tensor:
-        found = derivatives(net, x, names, coords=coords, fields=fields, time=time)
+        found = _computed(net, x, asked, channels, "auto", net.precision)
         return torch.stack([found[name] for name in names], 1)
 
     values = at_points(net, points, columns, len(names), len(channels_of(channels)))
@@ -166,13 +189,18 @@ def derivatives_at(
 
 
 def _request(
-    wanted: Names, coords: Names, fields: Names, time: str | None, sizes: tuple[int, int]
+    wanted: Names,
+    coords: Names,
+    fields: Names,
+    time: str | None,
+    sizes: tuple[int, int],
+    parameters: tuple[str, ...] = (),
 ) -> tuple[tuple[tuple[str, int, int], ...], str]:
     """(name, field, position of the channel) of each derivative, and the channels as text; sizes: inputs, outputs."""
     words = split_words(wanted, "wanted"), split_words(coords, "coords"), split_words(fields, "fields")
     if time is not None and not isinstance(time, str):
         raise InputError(f"time: expected one of the coordinates {list(words[1])} or None, got {short(time)}")
-    return _read(*words, time, sizes)
+    return _read(*words, time, sizes, parameters)
 
 
 # What torch.compiler.assume_constant_result does, without importing the compiler and Triton, which takes a second.
@@ -182,25 +210,34 @@ _request._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 @lru_cache(maxsize=256)
 def _read(
-    wanted: tuple[str, ...], coords: tuple[str, ...], fields: tuple[str, ...], time: str | None, sizes: tuple[int, int]
+    wanted: tuple[str, ...],
+    coords: tuple[str, ...],
+    fields: tuple[str, ...],
+    time: str | None,
+    sizes: tuple[int, int],
+    parameters: tuple[str, ...],
 ) -> tuple[tuple[tuple[str, int, int], ...], str]:
     coord_names, field_names = split_names(coords, "coords"), split_names(fields, "fields")
     for what, names, size in (("coords", coord_names, sizes[0]), ("fields", field_names, sizes[1])):
         if len(names) != size:
             raise InputError(f"{what}: the network has {size}, got {len(names)} names {list(names)}")
-    asked = _parse(wanted, coord_names, field_names, time)
+    asked = _parse(wanted, coord_names, field_names, time, parameters)
     channels = ChannelSet.closure(len(coord_names), [channel for _, channel in asked.values()])
     found = tuple((name, field, channels.position(channel)) for name, (field, channel) in asked.items())
     return found, channels_text(channels)
 
 
 def _parse(
-    names: tuple[str, ...], coords: tuple[str, ...], fields: tuple[str, ...], time: str | None
+    names: tuple[str, ...],
+    coords: tuple[str, ...],
+    fields: tuple[str, ...],
+    time: str | None,
+    parameters: tuple[str, ...],
 ) -> dict[str, tuple[int, Channel]]:
     if not names:
         raise InputError("wanted: expected at least one derivative, e.g. 'u u_x'")
     refuse_ambiguous(coords)
-    spatial = spatial_axes(coords, time)
+    spatial = [axis for axis in spatial_axes(coords, time) if coords[axis] not in parameters]
     asked: dict[str, tuple[int, Channel]] = {}
     for name in map(normal, names):
         field, underscore, suffix = name.partition("_")

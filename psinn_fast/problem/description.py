@@ -107,7 +107,8 @@ def _header(pde: PDE) -> str:
     fields = ", ".join(f"{field}({coords})" for field in pde.fields)
     space = [pde.coords[axis] for axis in pde.spatial]
     laplacian = f"; lap = {' + '.join(2 * name for name in space)}" if space else ""
-    return f"{fields}; {'no time' if pde.time is None else f'time {pde.time}'}{laplacian}"
+    parameters = f"; parameters {', '.join(pde.parameters)}" if pde.parameters else ""
+    return f"{fields}; {'no time' if pde.time is None else f'time {pde.time}'}{parameters}{laplacian}"
 
 
 def _derivatives(channels: ChannelSet, pde: PDE) -> str:

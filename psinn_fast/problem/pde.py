@@ -38,7 +38,7 @@ class PDE(Portable):
     """Residuals that vanish on the solution.
 
     Args:
-        coords: names of the coordinates, e.g. ``"x y"`` (1 to 4).
+        coords: names of the coordinates, e.g. ``"x y"`` (1 to 8).
         fields: names of the unknown functions, e.g. ``"u v p"``.
         residual: a function whose parameters are named after fields, coordinates and coefficients, in any order; it
             returns one expression, a list, or a mapping from names of equations to either, so that conditions can ask
@@ -49,10 +49,13 @@ class PDE(Portable):
         unknown: coefficients to be found, by name with the value they start from.
         time: the coordinate that is time, which ``u.lap`` leaves out; "auto": the one named t, if there is one; None:
             there is none.
+        parameters: coordinates that the solution depends on without derivatives, such as a viscosity over a range:
+            ``PDE("t x nu", "u", ..., parameters="nu")``. ``u.lap`` leaves them out, and their ends need no conditions.
 
     Raises:
-        InputError: unusable or clashing names, a parameter that is none of them, a coefficient that is not finite, a
-            time that is no coordinate, a residual function that fails or returns no residual.
+        InputError: unusable or clashing names, a parameter of the function that is none of them, a coefficient that is
+            not finite, a time or parameters that are no coordinates, a derivative along a parameter, a residual
+            function that fails or returns no residual.
 
     Example:
         ``PDE("t x", "u", lambda u, nu: u.t + u * u.x - nu * u.xx, unknown={"nu": 0.0})``
@@ -64,6 +67,7 @@ class PDE(Portable):
     coefficients: Mapping[str, float]
     unknown: Mapping[str, float]
     time: str | None
+    parameters: tuple[str, ...]
     _records = ("_meaning",)
 
     def __init__(
@@ -75,6 +79,7 @@ class PDE(Portable):
         unknown: Mapping[str, float] | None = None,
         *,
         time: str | None = "auto",
+        parameters: Names = (),
     ) -> None:
         values: dict[str, Any] = {
             "coords": split_names(coords, "coords"),
@@ -83,7 +88,14 @@ class PDE(Portable):
             "coefficients": frozen(_numbers({} if coefficients is None else coefficients, "coefficients")),
             "unknown": frozen(_numbers({} if unknown is None else unknown, "unknown")),
         }
+        values["parameters"] = split_names(parameters, "parameters") if parameters else ()
         values["time"] = time_of(values["coords"], time)
+        for name in values["parameters"]:
+            if name not in values["coords"] or name == values["time"]:
+                what = (
+                    "is the time" if name == values["time"] else f"is none of the coordinates {list(values['coords'])}"
+                )
+                raise InputError(f"parameters: {name!r} {what}")
         for name, value in values.items():
             object.__setattr__(self, name, value)
         if len(self.coords) > MAX_INPUTS:
@@ -99,7 +111,8 @@ class PDE(Portable):
         twice = sorted({name for name in everything if everything.count(name) > 1})
         if twice:
             raise InputError(f"coords, fields, coefficients, unknown: the names {twice} are used twice")
-        if time == "auto" and self.time is None and (likely := undeclared_time(self.coords)):
+        others = [name for name in self.coords if name not in self.parameters]
+        if time == "auto" and self.time is None and (likely := undeclared_time(others)):
             warnings.warn(
                 f"PDE: {likely!r} is taken for a coordinate of space: u.lap has its second derivative, there are "
                 f"no windows of time and no causal weights. Say time={likely!r} if it is time, time=None if not",
@@ -124,7 +137,8 @@ class PDE(Portable):
 
     def without_unknowns(self) -> PDE:
         """The same PDE with its unknown coefficients fixed where they start."""
-        return PDE(self.coords, self.fields, self.residual, {**self.coefficients, **self.unknown}, time=self.time)
+        known = {**self.coefficients, **self.unknown}
+        return PDE(self.coords, self.fields, self.residual, known, time=self.time, parameters=self.parameters)
 
     def __str__(self) -> str:
         return describe_pde(self)
@@ -192,15 +206,20 @@ class PDE(Portable):
 
     @property
     def spatial(self) -> tuple[int, ...]:
-        """The axes of all coordinates but time."""
-        return spatial_axes(self.coords, self.time)
+        """The axes of all coordinates but time and parameters."""
+        return tuple(axis for axis in spatial_axes(self.coords, self.time) if axis not in self._parameter_axes)
+
+    @property
+    def _parameter_axes(self) -> tuple[int, ...]:
+        return tuple(map(self.coords.index, self.parameters))
 
     @property
     def scope(self) -> Scope:
         """What names mean in residual functions."""
         numbers = {name: _exact(value) for name, value in self.coefficients.items()}
         symbols = (*self.coordinate_symbols(), *self.unknown_symbols())
-        return Scope(self.coords, self.spatial, {**numbers, **{symbol.name: symbol for symbol in symbols}})
+        named = {**numbers, **{symbol.name: symbol for symbol in symbols}}
+        return Scope(self.coords, self.spatial, named, parameters=self._parameter_axes)
 
     def _scope_of(self, function: Callable[..., Any], arguments: Sequence[str]) -> Scope:
         """With the symbols that a residual function's code holds; plain ones, where it has no parameter for them."""

@@ -31,6 +31,7 @@ from .checks.settings import (
     check_exact,
     check_known,
     check_names,
+    check_parameters,
     check_points,
     check_targets,
     check_use,
@@ -95,6 +96,7 @@ class Problem(Portable):
         object.__setattr__(self, "conditions", tuple(conditions))
         self.unknowns.start(guessed=True)  # a start that is not within its bounds is refused
         check_names(self)
+        check_parameters(self)
         _ = self.traced  # a condition that does not fit the PDE is refused here, not at the first step
         refuse_false_assumptions(self)
         check_use(self)

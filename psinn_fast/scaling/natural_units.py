@@ -25,6 +25,8 @@ _ORDINARY, _CHOSEN = 30.0, 1e3
 _FLOAT32_ERROR = 1e-3
 # Points per axis at which a network's first layer is looked at.
 _PROBES = 6
+# A grid of more coordinates would be large.
+_MOST_GRIDDED = 4
 # An input that moves no neuron by more than this is unseen.
 _UNSEEN = 1e-3
 # Outputs cannot reach fields this many times larger, nor be fine enough for fields this many times smaller.
@@ -128,7 +130,8 @@ def out_of_range(problem: Problem, net: PsiMLP, scales: Scales) -> str | None:
     layers = net.structure.expand(net.theta.detach().double())
     (first, bias), (last, last_bias) = layers[0], layers[-1]
     embedded = net.structure.embedding is not None
-    seen = features_in(net.structure, problem.domain) if embedded else problem.domain.unseen_grid(_PROBES)
+    is_grid = not embedded and len(problem.pde.coords) <= _MOST_GRIDDED
+    seen = problem.domain.unseen_grid(_PROBES) if is_grid else features_in(net.structure, problem.domain)
     x = torch.from_numpy(seen).to(first)
     largest = float((x @ first.T + bias).abs().amax(0).median())
     weights = first.abs().amax(0).cpu().numpy()

@@ -42,7 +42,7 @@ _LEFT = 0.6
 # Of the power method: less than a factor of two from the largest is near enough.
 _ITERATIONS = 12
 # Parts of more are not given up one by one; points by which a part is known, along each axis.
-_MOST_PARTS, _PER_PART = 12, {1: 1, 2: 100, 3: 15}
+_MOST_PARTS, _PER_PART = 12, {1: 1, 2: 100, 3: 15, 4: 5, 5: 4, 6: 3, 7: 2, 8: 2}
 
 # A term's number, and the part of the boundary on which its rows are, if it may be given up.
 Block = tuple[int, str]
@@ -154,7 +154,7 @@ def _parts(problem: Problem, number: int, term: Term) -> Parts:
     if not is_one_by_one or condition.kind in (EQUATION, DATA):
         return none
     points = term.points[0].cpu().numpy()
-    known = domain.unseen_parts(_PER_PART.get(points.shape[1], 5))
+    known = domain.unseen_parts(_PER_PART[points.shape[1]])
     names = np.repeat(np.array([*known], dtype=object), [len(own) for own in known.values()])
     nearest: Parts = names[cKDTree(np.concatenate([*known.values()])).query(points)[1]]
     nearest[~domain.on_boundary(points)] = ""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 
+from ..domains import Domain
 from ..kernels import get_backend
 from ..kernels.contract import Term
 from ..kernels.contract.registry import or_reference
 from ..kernels.errors import InputError
+from ..kernels.language.channels import ChannelSet
 from ..networks.initialisation import drawn
 from ..networks.mlp import PsiMLP
+from ..networks.structure import Structure
 from ..problem.problem import Problem
 from ..scaling.natural_scales import natural_losses
 
@@ -47,6 +51,14 @@ def terms_that_hold(problem: Problem, net: PsiMLP) -> tuple[str, ...]:
     if len(held) == len(terms):
         raise InputError("problem: all its terms hold by the ansatz, whatever the network: nothing is left to train")
     return tuple(problem.term_names[number] for number in held)
+
+
+def is_lifted(structure: Structure, domain: Domain) -> bool:
+    """Whether an ansatz has an offset, with which u = 0 is none of its functions."""
+    if structure.ansatz is None:
+        return False
+    points = torch.from_numpy(np.array(domain.random(_POINTS, 0)))
+    return bool(structure.ansatz.offset.jets(points, ChannelSet.closure(points.shape[1], ())).any())
 
 
 def without(problem: Problem, held: Sequence[str]) -> Problem:

@@ -27,7 +27,7 @@ from ..symmetries.imposed import broken_symmetries, lost_symmetries
 from .callbacks import Callbacks
 from .checks import check_fits, check_regularizer, check_trainable, check_weighting, time_limit, training_precision
 from .earlier_run import check_replaceable
-from .exact_terms import terms_that_hold, without
+from .exact_terms import is_lifted, terms_that_hold, without
 from .judging import judged
 from .optimisers.adam import Adam
 from .optimisers.named import chosen_optimizers
@@ -168,7 +168,8 @@ def trained(
         *broken_symmetries(problem, net.structure),
     )
     problem = as_trained(problem, net, options.scaling)
-    known += trivial_solution(problem)
+    if not is_lifted(net.structure, problem.domain):
+        known += trivial_solution(problem)
     problem = without(problem, held)
     if net.structure.ansatz is not None and not held and len(problem.conditions) > 1:
         known += ("no condition holds by the ansatz: is d zero where they are?",)

@@ -148,7 +148,10 @@ def test_without_normals() -> None:
         (lambda: Box(x=(0, 1)) * DISK, "both have the coordinate 'x'"),
         (lambda: DISK * DISK, "both have the coordinate 'x'"),
         (lambda: DISK * 2, "the product is of two domains, got 2"),
-        (lambda: DISK * Disk(coords="a b") * Box(t=(0, 1)), "up to 4 coordinates together, got 5"),
+        (
+            lambda: DISK * Disk(coords="a b") * Box(**dict.fromkeys("cdefg", (0, 1))),
+            "up to 8 coordinates together, got 9",
+        ),
         (lambda: HEATED.boundary(9, "x_low"), "expected one of"),
     ],
 )

@@ -17,7 +17,7 @@ from ...language.names import normal, numbers_by_name
 from ...language.own_symbols import symbols_in
 from ...networks.groups import SignedPermutation, Symmetry
 from ..bounds import Interval, checked_bounds
-from ..conditions import Condition
+from ..conditions import DATA, Condition
 from ..given_columns import ROOT, described
 from ..pde import PDE, parameters_of
 from ..pointwise import refuse_not_pointwise
@@ -55,6 +55,23 @@ def checked_settings(problem: Problem) -> dict[str, Any]:
         "bounds": _bounds(problem),
         "symmetries": _symmetries(problem.symmetries, ends, domain),
     }
+
+
+def check_parameters(problem: Problem) -> None:
+    """
+    Raises:
+        InputError: conditions on ends of a parameter, where a solution knows none.
+    """
+    ends = {f"{name}_{end}" for name in problem.pde.parameters for end in ("low", "high")}
+    for condition in problem.conditions:
+        for region in condition.regions:
+            own = () if region is None or condition.kind == DATA else region.parts
+            if found := sorted(ends.intersection(own)):
+                others = [part for part in problem.domain.parts if part not in ends]
+                raise InputError(
+                    f"{condition.name}: points: they lie on {found[0]!r}, an end of a parameter, where nothing is "
+                    f"given; name the parts: domain.boundary(n, {others})"
+                )
 
 
 def check_names(problem: Problem) -> None:

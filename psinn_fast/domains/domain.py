@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ..frozen import frozen, unchanging
 from ..kernels import checks
 from ..kernels.errors import InputError
+from ..kernels.language.channels import MAX_INPUTS
 from ..language.names import by_normal_names
 from ..networks.groups import SignedPermutation
 from . import combining
@@ -74,16 +75,14 @@ class Domain(Finished):
     high: Points
     parts: tuple[str, ...] = ()
     is_box = False
-    # Shapes of more are products, of which each factor is looked at by itself.
-    _most_coords = 4
 
     def __init__(self, /, **bounds: tuple[float, float]) -> None:
         kind = type(self).__name__
         if not bounds:
             raise InputError(f"{kind}: expected the bounds of at least one coordinate, e.g. x=(-1, 1)")
         named = by_normal_names(bounds, kind)
-        if len(named) > self._most_coords and not self.is_box:
-            raise InputError(f"{kind}: expected 1 to {self._most_coords} coordinates, got {len(named)}")
+        if len(named) > MAX_INPUTS and not self.is_box:
+            raise InputError(f"{kind}: expected 1 to {MAX_INPUTS} coordinates, got {len(named)}")
         ends = [checks.interval(name, interval) for name, interval in named.items()]
         low, high = (np.array([pair[i] for pair in ends]) for i in range(2))
         self._have(coords=tuple(named), low=frozen(low), high=frozen(high))

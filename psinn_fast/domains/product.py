@@ -63,7 +63,6 @@ class Product(Domain):
     """
 
     factors: tuple[Domain, ...]
-    _most_coords = MAX_INPUTS
 
     def __init__(self, *factors: Domain) -> None:
         bounds = {

@@ -217,8 +217,8 @@ def given(points: Any = None, normals: Any = None) -> Any:
         (lambda: type("Own", (Domain,), {})(x=(0, 1), y=(0, 1)), r"Own: it has no method contains\(points\)"),
         (lambda: type("Own", (Domain,), {})(x=(0, 1), y=(1, 1)), "y: expected a finite interval"),
         (
-            lambda: type("Own", (Domain,), {})(**dict.fromkeys("vwxyz", (0, 1))),
-            "Own: expected 1 to 4 coordinates, got 5",
+            lambda: type("Own", (Domain,), {})(**dict.fromkeys("rstuvwxyz", (0, 1))),
+            "Own: expected 1 to 8 coordinates, got 9",
         ),
         (
             lambda: type("Own", (Box,), {"contains": LShape.contains})(),

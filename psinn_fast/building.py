@@ -14,7 +14,6 @@ from .kernels.contract.precision import IEEE, check_precision
 from .kernels.errors import InputError, short
 from .kernels.language.activations import activation_of
 from .kernels.network.ansatz import Ansatz as KnownAnsatz
-from .kernels.network.wiring import PLAIN, WIRINGS
 from .networks.ansatz import Ansatz
 from .networks.embedding import Embedding
 from .networks.groups import Symmetry
@@ -51,7 +50,6 @@ class Network:
         embedding: what the first layer acts on instead of the coordinates; ``layers`` begin with the coordinates all
             the same, those of a ``structure`` with its features.
         ansatz: by which conditions hold exactly.
-        wiring: of dense layers, "plain", "gated" or "residual" (`Structure`).
 
     Raises:
         InputError: options that are out of range, or have no effect beside the others.
@@ -67,7 +65,6 @@ class Network:
     activation: str | None = None
     embedding: Embedding | None = None
     ansatz: Ansatz | None = None
-    wiring: str = PLAIN
 
     def __post_init__(self) -> None:
         checks.choice("method", self.method, METHODS)
@@ -87,15 +84,12 @@ class Network:
             object.__setattr__(self, name, value)
         if self.structure is not None and not isinstance(self.structure, Structure):
             raise InputError(f"structure: expected a Structure, got {short(self.structure)}")
-        checks.choice("wiring", self.wiring, WIRINGS)
-        if self.wiring != PLAIN and self.method != "pinn":
-            raise InputError(f"wiring: {self.wiring} layers have no relations, method {self.method!r} has; use 'pinn'")
         for what, kind in (("embedding", Embedding), ("ansatz", Ansatz)):
             if (own := getattr(self, what)) is not None and not isinstance(own, kind):
                 raise InputError(f"{what}: expected a pf.{kind.__name__}, got {short(own)}")
 
     def dense(self, problem: Problem, layers: Sequence[int] | None = None) -> Structure:
-        """No relations, with the embedding, the ansatz and the wiring.
+        """No relations, with the embedding and the ansatz.
 
         Args:
             layers: sizes, coordinates first; None: the problem's default.
@@ -106,7 +100,7 @@ class Network:
         first, *others = problem.default_layers if layers is None else layers
         if self.embedding is not None:
             first = self.embedding.closed_form(problem.pde.coords).n_outputs
-        return self.with_ends(Structure.dense((first, *others), wiring=self.wiring), problem)
+        return self.with_ends(Structure.dense((first, *others)), problem)
 
     def with_ends(self, structure: Structure, problem: Problem) -> Structure:
         """A structure with the embedding and the ansatz; those that it has of its own stay where none is given.

@@ -128,7 +128,7 @@ def test_networks() -> None:
     """Made for a problem, written and read again."""
     box = pf.Box(x=(0, 1), y=(0, 1))
     problem = pf.Problem("wired", pf.PDE("x y", "u", lambda u: u.lap), box, [pf.Residual(box.random(60, 0))])
-    net = pf.build_network(problem, pf.Network("pinn", layers=[2, 6, 6, 1], wiring="gated"))
+    net = pf.build_network(problem, Structure.dense([2, 6, 6, 1], wiring="gated"))
     again = pf.Structure.from_json(net.structure.to_json())
     assert again == net.structure
     assert again.layer_sizes == (2, 6, 6, 1)

@@ -52,6 +52,8 @@ _URGENT = 1e-6
 _WORSE = 3.0
 # Errors of a hundred-millionth: a held-out loss of this part of the first one is small enough.
 _CONVERGED = 1e-16
+# A loss is progress below this part of that at the last progress.
+_PROGRESS = 0.25
 # Length of the finite differences along d, and the largest |a| / |d| at which the parabola is trusted.
 _PROBE = 0.1
 _CURVED = 0.75
@@ -115,6 +117,8 @@ class Marquardt:
         self._is_inverse = bool(problem.pde.unknown)
         self.first_loss = math.nan
         self.latest = self.best = Watched(self.x, 0, math.inf, math.inf)
+        # The last step at which the held-out loss was so much smaller than the time before, and what it was.
+        self._progressed, self._level = 0, math.inf
 
     @property
     def theta(self) -> Tensor:
@@ -145,10 +149,7 @@ class Marquardt:
         patience = self._options.tuning.patience
         if patience is None or self._is_inverse:
             return False
-        return (
-            self.step - max(self.best.step, self._drawn_at) >= patience
-            or self.best.loss <= _CONVERGED * self.first_loss
-        )
+        return self.step - self._progressed >= patience or self.best.loss <= _CONVERGED * self.first_loss
 
     def full_losses(self) -> list[float]:
         """The same at all of the problem's points, every term."""
@@ -231,6 +232,8 @@ class Marquardt:
         self.latest = Watched(self.x, self.step, self.loss, self.held_out.total(unseen, losses))
         if self.latest.loss < self.best.loss:
             self.best = self.latest
+        if self.latest.loss < _PROGRESS * self._level:
+            self._progressed, self._level = self.step, self.latest.loss
         if self._is_inverse or self._options.resample is None or self.step == self._drawn_at:
             return 0.0
         hidden = [
@@ -249,6 +252,7 @@ class Marquardt:
             if takes_more and hidden <= _URGENT * self.first_loss:
                 self._sampler.refine()
             self._draw(hidden)
+            self._progressed = self.step  # on the new draw it has its steps again
         return hidden > 0
 
     def settle(self) -> Watched:
@@ -283,8 +287,9 @@ class Marquardt:
             "step": self.step, "damping": self.damping, "growth": self._growth, "drawn_at": self._drawn_at,
             "focused": self._is_focused, "weights": list(self.residuals.weights), "solvers": list(self.solvers),
             "refinement": self._sampler.refinement, "best_step": self.best.step,
+            "progressed": self._progressed,
         }  # fmt: skip
-        levels = torch.tensor([self.first_loss, self.best.loss], dtype=torch.float64)
+        levels = torch.tensor([self.first_loss, self.best.loss, self._level], dtype=torch.float64)
         own = {"x": self.x, "scale": self._scale, "r": self.r, "best_x": self.best.x.clone(), "levels": levels}
         return {**own, **drawn}, numbers
 
@@ -295,7 +300,7 @@ class Marquardt:
         # r and the scale are overwritten by a step that failed; x never is.
         own = {
             "x": Expected((n,)), "scale": Expected((n,), finite=False), "r": Expected((None,), finite=False),
-            "best_x": Expected((n,)), "levels": Expected((2,), finite=False),
+            "best_x": Expected((n,)), "levels": Expected((3,), finite=False),
         }  # fmt: skip
         drawn = {
             f"{part}.{i}": Expected(shape, optional=True)
@@ -316,6 +321,7 @@ class Marquardt:
             "drawn_at": partial(entries.integer, least=-1),
             "focused": entries.boolean, "weights": partial(entries.numbers, least=0, length=len(self.full)),
             "solvers": entries.texts, "best_step": entries.integer,
+            "progressed": entries.integer,
             "refinement": partial(entries.integer, most=MOST_REFINED),
         }  # fmt: skip
 
@@ -330,7 +336,8 @@ class Marquardt:
         self._drawn_at, self._is_focused = numbers["drawn_at"], numbers["focused"]
         self.solvers = list(numbers["solvers"])
         self.good = self.x.clone(), self.step
-        self.first_loss, best_loss = tensors["levels"].tolist()
+        self.first_loss, best_loss, self._level = tensors["levels"].tolist()
+        self._progressed = numbers["progressed"]
         self.best = Watched(tensors["best_x"].to(self.x.device), numbers["best_step"], math.nan, best_loss)
         self._sampler.refinement = numbers["refinement"]
         for i in range(len(self.full)):

@@ -113,8 +113,8 @@ def test_the_command_line_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.trajectory
 def test_patience() -> None:
-    """It ends where the held-out loss has not become four times smaller for so long; with more points if the first ones hid
-    what is left."""
+    """It ends where the held-out loss has not become four times smaller for so long; with more points if the first ones
+    hid what is left."""
     box = pf.Box(x=(-1, 1))
     ends = pf.Dirichlet([[-1.0], [1.0]], u=0.0)
     problem = pf.Problem(

@@ -254,7 +254,7 @@ def test_conjugate_gradients_solve_the_damped_equations(monkeypatch: pytest.Monk
 
     # Rounding errors add less than a thousandth to the tolerance.
     assert size(damped @ equations.step() + equations.gradient) <= 1.001e-3 * size(equations.gradient)
-    monkeypatch.setattr("psinn_fast.training.least_squares._CG_TOLERANCE", 1e-12)
+    monkeypatch.setattr("psinn_fast.training.conjugate_gradients._TOLERANCE", 1e-12)
     exact = -torch.linalg.solve(damped, equations.gradient)
     assert float((equations.step() - exact).norm()) <= 1e-8 * float(exact.norm())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,12 +12,16 @@ from ..kernels import checks
 from ..kernels.errors import InputError, short
 
 AUTO = "auto"
+# A window of given edges that is not solved to this part ends a march: what follows would mean nothing.
+HOPELESS = 0.3
 # The first window, the shortest and the longest that are tried, as parts of all times.
 _FIRST, SHORTEST, _LONGEST = 0.05, 1 / 4096, 0.5
-# A window with fewer of its steps taken than the first part makes the next one longer, one with more than the second
-# shorter.
-_EASY, _HARD = 0.35, 0.8
-_LONGER, _SHORTER = 1.5, 0.75
+# A window with fewer of its steps taken than this part makes the next one longer.
+_EASY, _LONGER = 0.35, 1.5
+# Half of a window whose residual is not so many times smaller shows that shorter ones do not help. It will do if it is
+# no more than this many times the tolerance: the state that it begins with, or the network, allows no less. So will
+# later ones that are not much worse.
+_HELPS, _WILL_DO, _ABOVE = 2.0, 10.0, 1.5
 # What is left is taken along if it is a smaller part of a window than this.
 _REST = 0.3
 
@@ -48,12 +53,16 @@ def checked_edges(windows: object, low: float, high: float) -> tuple[float, ...]
 
 @dataclass
 class Lengths:
-    """The window to try next, from ``start``; ``edges``: where they are given."""
+    """The window to try next; ``edges``: where they are given; ``tolerance`` of its residual; ``level``: what will do,
+    where shorter windows do not help; ``failed_residual``: of a window that is tried again, half as long."""
 
     low: float
     high: float
     edges: Sequence[float] | None
+    tolerance: float | None = None
+    level: float = 0.0
     length: float = field(init=False)
+    failed_residual: float = field(default=math.inf, init=False)
 
     def __post_init__(self) -> None:
         self.length = _FIRST * (self.high - self.low)
@@ -82,12 +91,23 @@ class Lengths:
         """How many windows there are from ``start`` on, this one included; 1 where that is not known."""
         return 1 if self.edges is None else sum(edge > start for edge in self.edges)
 
-    def solved(self, start: float, end: float, part: float) -> None:
-        """``part``: of the steps it might have taken."""
-        factor = _LONGER if part < _EASY else _SHORTER if part > _HARD else 1.0
-        self.length = min(factor * (end - start), _LONGEST * (self.high - self.low))
+    def will_do(self, residual: float) -> bool:
+        """Whether a window is taken."""
+        if self.edges is not None:
+            return residual <= HOPELESS
+        if self.tolerance is None or residual <= max(self.tolerance, self.level):
+            return True
+        return residual <= _WILL_DO * self.tolerance and residual > self.failed_residual / _HELPS
 
-    def failed(self, start: float, end: float) -> bool:
+    def solved(self, start: float, end: float, residual: float, part: float) -> None:
+        """``part``: of the steps it might have taken."""
+        longer = _LONGER if part < _EASY else 1.0
+        if self.tolerance is not None and residual > max(self.tolerance, self.level):
+            longer, self.level = 2.0, min(_ABOVE * residual, _WILL_DO * self.tolerance)
+        self.length = min(longer * (end - start), _LONGEST * (self.high - self.low))
+        self.failed_residual = math.inf
+
+    def failed(self, start: float, end: float, residual: float) -> bool:
         """Whether to try again, with half of the window."""
-        self.length = (end - start) / 2
+        self.length, self.failed_residual = (end - start) / 2, residual
         return self.edges is None and self.length >= SHORTEST * (self.high - self.low)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,12 +37,10 @@ from ..training.result import TrainingInterrupted
 from .files import MarchFolder
 from .initial import initial_state, orders_in_time
 from .judge import Judge
-from .lengths import AUTO, Lengths, checked_edges
+from .lengths import AUTO, HOPELESS, Lengths, checked_edges
 from .marched import Marched, MarchedWindow
 from .windows import Windows
 
-# A window of given edges that is not solved to this part ends the march: what follows would mean nothing.
-_HOPELESS = 0.3
 # Weights of a last layer that began as u begin as a change of u.
 _CHANGE = 0.1
 _STEPS = 200
@@ -83,8 +82,9 @@ def march(
         network: as for `solve`; each window has one of its own. An ``ansatz`` holds in all of them, beside what they
             begin with; an ``embedding`` is kept.
         optimizer: as for `solve`, for each window; ``"gauss-newton"`` takes up to 200 steps.
-        windows: ``"auto"``: a window whose residual stays above the tolerance is halved, and the next ones are longer
-            where few steps were needed; a number of equal windows; or the times between them, first and last included.
+        windows: ``"auto"``: a window whose residual stays above the tolerance is halved, unless that does not help, and
+            the next ones are longer where few steps were needed; a number of equal windows; or the times between them,
+            first and last included.
         tolerance: of each window's residual at points that training does not see, beside that of a state that does not
             change; training of a window ends there. None: it goes on as long as the optimizer does.
         warm: start from the weights of the window before.
@@ -119,7 +119,7 @@ def march(
     run = _March(
         problem, chosen, optimizers, tolerance, checks.flag("warm", warm), seed, replace(options, resume=False), folder
     )
-    lengths = Lengths(*times_of(problem)[1:], edges)
+    lengths = Lengths(*times_of(problem)[1:], edges, tolerance)
     if folder is not None and options.resume:
         run.resume(lengths)
     elif folder is not None:
@@ -172,7 +172,7 @@ class _March:
                     "embedding or ansatz"
                 )
             self._keep(window)
-            lengths.solved(window.start, window.end, window.steps / max(self._most, 1))
+            lengths.solved(window.start, window.end, window.residual, window.steps / max(self._most, 1))
 
     def through(self, lengths: Lengths, seconds: float | None) -> Marched:
         began = time.perf_counter()
@@ -193,24 +193,20 @@ class _March:
                 why = str(error)
             else:
                 why = f"its residual is {window.residual:.1e}"
-                if self._will_do(window, lengths):
+                if lengths.will_do(window.residual):
                     self._keep(window)
                     if self.folder is not None:
                         self.folder.add(self.problem, self.done)
-                    lengths.solved(start, end, window.steps / max(self._most, 1))
+                    lengths.solved(start, end, window.residual, window.steps / max(self._most, 1))
                     start = end
                     continue
             if window is not None and window.stopped_by == "seconds":
                 return self._result("time limit")
-            if not lengths.failed(start, end):
-                wanted = self.tolerance if self.tolerance is not None and lengths.edges is None else _HOPELESS
+            residual = math.inf if window is None else window.residual
+            if not lengths.failed(start, end, residual):
+                wanted = self.tolerance if self.tolerance is not None and lengths.edges is None else HOPELESS
                 raise self._failed(start, end, f"{why}, and should be {wanted:g}")
         return self._result("done")
-
-    def _will_do(self, window: MarchedWindow, lengths: Lengths) -> bool:
-        if lengths.edges is not None:
-            return window.residual <= _HOPELESS
-        return self.tolerance is None or window.residual <= self.tolerance
 
     def _solved(self, start: float, end: float, seconds: float | None) -> MarchedWindow:
         net, problem = self._net(start, end)
@@ -219,7 +215,7 @@ class _March:
         title = f"{self.problem.name}, {problem.pde.time} = {start:.4g} to {end:.4g}"
         # Errors are measured of all windows together: in each, those before it would be computed for every row.
         posed = problem.altered(exact=None)
-        result = trained(posed, net, self.optimizers, None, seconds, None, None, own, title=title)
+        result = trained(posed, net, self.optimizers, None, seconds, None, None, own, title=title, asks_errors=False)
         return MarchedWindow(
             start, end, net, judge.residual(result), judge.reference, result.steps, result.seconds, result.stopped_by,
             dict(result.held_out), result.history,

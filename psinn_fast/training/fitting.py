@@ -140,8 +140,10 @@ def trained(
     options: Options,
     identity: Mapping[str, Any] | None = None,
     title: str | None = None,
+    asks_errors: bool = True,
 ) -> FitResult:
-    """`fit`. ``identity``: what a checkpoint must agree in beside the rest; ``title``: of the progress bar."""
+    """`fit`. ``identity``: what a checkpoint must agree in beside the rest; ``title``: of the progress bar;
+    ``asks_errors``: see `Trainer`."""
     check_fits(problem, net)
     check_trainable(net)
     optimizers = chosen_optimizers(optimizer, problem)
@@ -187,6 +189,7 @@ def trained(
     trainer = Trainer(
         problem, net, optimizers, engine, options.backend, coefficients, options.regularizer, seconds, checkpoint,
         options.resume, identity or {}, options.progress, title or problem.name, callbacks, chosen,
+        asks_errors,
     )  # fmt: skip
     line = say_that_it_compiles if options.progress else None
     with trainer.interrupt as interrupt, told_of_compiling(line):

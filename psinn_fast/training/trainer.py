@@ -37,7 +37,7 @@ from .products import ALL, OWN, Products, checked
 from .progress import COMPILING, TrainingProgress, progress_note
 from .protocol import Failure, Moment, Optimizer, Run, Task
 from .result import Ending, FitResult, Verdict, give
-from .stability import errors_allowed
+from .stability import Allowed, errors_allowed
 from .weighting import FixedWeights, Weighting, WeightState, weight_column
 
 # What the trainer itself keeps in a checkpoint, beside the run's own.
@@ -64,6 +64,7 @@ class Trainer:
         progress: show a bar on stderr, headed by ``title``.
         callbacks: what is told of rows, checkpoints and the end.
         weighting: what the terms weigh; None: as each optimiser has it.
+        asks_errors: whether the verdict says which errors residuals allow, which takes as long as some thirty steps.
     """
 
     problem: Problem
@@ -81,6 +82,7 @@ class Trainer:
     title: str = ""
     callbacks: Callbacks = field(default_factory=lambda: Callbacks(()))
     weighting: Weighting | None = None
+    asks_errors: bool = True
 
     def __post_init__(self) -> None:
         own = dict.fromkeys(column for optimizer in self.optimizers for column in optimizer.columns)
@@ -253,9 +255,10 @@ class Trainer:
         *losses, _ = run.final_losses()
         self._write_back(run)
         held_out = unseen.losses(run.residual)
-        allowed = errors_allowed(
-            problem, self.engine, self.net, run.x, unseen, run.exact_terms(), run.task.is_interrupted
-        )
+        allowed = Allowed({}, {})
+        if self.asks_errors:
+            terms = run.exact_terms()
+            allowed = errors_allowed(problem, self.engine, self.net, run.x, unseen, terms, run.task.is_interrupted)
         self._file.conclude()
         total = problem.total_loss(losses)
         doubts = run.doubts(total, unseen.total(held_out, losses), allowed.errors)

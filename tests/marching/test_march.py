@@ -129,21 +129,37 @@ def test_fields_without_a_derivative_in_time_and_conditions_of_an_ansatz_hold() 
 
 
 def test_lengths_follow_how_hard_windows_are() -> None:
-    lengths = Lengths(0.0, 2.0, None)
+    lengths = Lengths(0.0, 2.0, None, 1e-3)
     assert lengths.end(0.0) == 0.1
-    lengths.solved(0.0, 0.1, part=0.1)
+    assert lengths.will_do(1e-3)
+    lengths.solved(0.0, 0.1, 1e-3, part=0.1)
     assert lengths.end(0.1) == pytest.approx(0.25)
-    lengths.solved(0.1, 0.25, part=0.5)
+    lengths.solved(0.1, 0.25, 1e-3, part=0.9)
     assert lengths.end(0.25) == pytest.approx(0.4)
-    lengths.solved(0.25, 0.4, part=0.9)
-    assert lengths.end(0.4) == pytest.approx(0.5125)
-    assert lengths.failed(0.4, 0.5)
-    assert lengths.end(0.4) == pytest.approx(0.45)
+    assert not lengths.will_do(3e-3)
+    assert lengths.failed(0.25, 0.4, 3e-3)
+    assert lengths.end(0.25) == pytest.approx(0.325)
+    assert lengths.will_do(1e-3)
+    lengths.solved(0.25, 0.325, 1e-3, part=0.9)
+    assert lengths.end(0.325) == pytest.approx(0.4)
     assert lengths.end(1.94) == 2.0
-    assert lengths.end(1.91) == pytest.approx(1.955)  # two equal ones
-    while lengths.failed(0.4, lengths.end(0.4)):
+    assert lengths.end(1.87) == pytest.approx(1.935)  # two equal ones
+    while lengths.failed(0.4, lengths.end(0.4), 1.0):
         pass
-    assert lengths.end(0.4) - 0.4 == pytest.approx(2 / 8192, rel=0.9)
+    assert lengths.end(0.4) - 0.4 == pytest.approx(2 / 4096, rel=0.6)
+
+
+def test_shorter_windows_that_do_not_help_are_not_tried_again() -> None:
+    lengths = Lengths(0.0, 2.0, None, 1e-3)
+    assert lengths.failed(0.0, 0.1, 4e-3)
+    assert not lengths.will_do(1.5e-3)  # half as long is better: go on
+    assert lengths.will_do(3e-3)
+    lengths.solved(0.0, 0.05, 3e-3, part=1.0)
+    assert lengths.end(0.05) == pytest.approx(0.15)
+    assert lengths.will_do(4e-3)
+    assert not lengths.will_do(6e-3)
+    assert lengths.failed(0.05, 0.15, 0.05)
+    assert not lengths.will_do(0.04)  # as bad, but too bad
 
 
 def test_a_window_that_is_not_solved_ends_a_march() -> None:

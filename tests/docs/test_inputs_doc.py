@@ -1,0 +1,27 @@
+"""docs/inputs.md: its code runs and does what it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PAGE = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
+
+
+def test_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    scope: dict[str, object] = {}
+    first, *others = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(first, "docs/inputs.md", "exec"), scope)
+    solution = scope["solution"]
+    assert "exact by construction: start, ends" in solution.status  # type: ignore[attr-defined]
+    t = np.linspace(0, 1, 9)
+    left, right = (solution(np.stack([t, 0 * t + x], 1)) for x in (-1.0, 1.0))  # type: ignore[operator]
+    np.testing.assert_allclose(left, right, atol=1e-12)
+    for block in others:
+        exec(compile(block, "docs/inputs.md", "exec"), scope)
+    printed = capsys.readouterr().out
+    assert "[[a, b, c], [a, b, -c]]" in printed
+    assert "embedding: x -> -x makes of feature 2 none of the features" in printed

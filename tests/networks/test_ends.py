@@ -1,0 +1,165 @@
+"""Networks with embeddings and ansatzes: values, derivatives, copies, files and training by the front end."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+from torch import Tensor
+
+import psinn_fast as pf
+from psinn_fast.problem.checks.missing_conditions import missing_conditions
+from psinn_fast.scaling.met_conditions import met_conditions
+
+BOX = pf.Box(t=(0, 1), x=(-1, 1))
+PERIODIC = pf.Embedding.periodic(x=2.0)
+START = pf.Ansatz(u=lambda u, t, x: sp.sin(sp.pi * x) + t * u)
+SILENT = pf.Options(progress=False)
+
+
+def advection() -> pf.Problem:
+    pde = pf.PDE("t x", "u", lambda u: u.t + 3 * u.x)
+    start = pf.Dirichlet(BOX.boundary(20, "t_low"), u=lambda t, x: np.sin(np.pi * x), name="start")
+    ends = pf.Periodic(BOX.boundary(9, "x_low"), BOX.boundary(9, "x_high"), "u", name="ends")
+    return pf.Problem("advection", pde, BOX, [pf.Residual(BOX.random(200, 0)), start, ends])
+
+
+def network(dtype: str = "float64") -> pf.PsiMLP:
+    chosen = pf.Network(layers=[2, 6, 6, 1], embedding=PERIODIC, ansatz=START, dtype=dtype)
+    return pf.build_network(advection(), chosen)
+
+
+def by_hand(net: pf.PsiMLP, x: Tensor) -> Tensor:
+    t, y = x[:, :1], x[:, 1:]
+    *hidden, (weight, bias) = net.structure.expand(net.theta)
+    h = torch.cat([t, torch.cos(np.pi * y), torch.sin(np.pi * y)], 1)
+    for w, b in hidden:
+        h = torch.tanh(h @ w.T + b)
+    return torch.sin(np.pi * y) + t * (h @ weight.T + bias)
+
+
+@pytest.mark.numerical
+def test_nested_gradients_to_order_four() -> None:
+    net, x = network(), torch.rand(40, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = []
+    for function in (net, lambda own: by_hand(net, own)):
+        own = x.clone().requires_grad_()
+        u = function(own)
+        orders = [u]
+        for axis in (1, 1, 0, 1):
+            u = torch.autograd.grad(u.sum(), own, create_graph=True)[0][:, axis : axis + 1]
+            orders.append(u)
+        loss = torch.cat(orders, 1).square().sum()
+        found.append([*orders, *torch.autograd.grad(loss, [net.theta, own])])
+    for own, right in zip(*found, strict=True):
+        assert float((own - right).detach().abs().max()) <= 1e-11 * float(right.detach().abs().max())
+
+
+@pytest.mark.numerical
+def test_other_ways_to_the_same_numbers() -> None:
+    net, x = network(), torch.rand(30, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    right = by_hand(net, x).detach()
+    torch.testing.assert_close(net(x).detach(), right, rtol=1e-13, atol=1e-14)
+    torch.testing.assert_close(torch.func.vmap(net)(x).detach(), right, rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(net.predict(x.numpy()), right.numpy(), rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(net.predict(x[0].numpy()), right[0].numpy(), rtol=1e-13, atol=1e-14)
+    hessian = torch.func.jacrev(torch.func.grad(lambda own: net(own[None])[0, 0]))(x[0])
+    found = pf.derivatives(net, x, "u_tt u_tx u_xx", coords="t x", fields="u")
+    expected = torch.stack([hessian[0, 0], hessian[0, 1], hessian[1, 1]])
+    given = torch.stack([found[name][0] for name in ("u_tt", "u_tx", "u_xx")])
+    torch.testing.assert_close(given.detach(), expected.detach(), rtol=1e-11, atol=1e-12)
+    single = network("float32")
+    torch.testing.assert_close(single(x.float()).detach(), by_hand(single, x.float()).detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_copies_and_files(tmp_path: Path) -> None:
+    net, x = network(), BOX.random(20, 3)
+    right = net.predict(x)
+    pf.save_network(tmp_path / "net.safetensors", net)
+    structure = pf.Structure.from_json(net.structure.to_json())
+    assert structure == net.structure
+    other = pf.PsiMLP(structure, dtype=torch.float64)
+    other.load_state_dict(net.state_dict())
+    copies = [
+        copy.deepcopy(net), pickle.loads(pickle.dumps(net)), pf.load_network(tmp_path / "net.safetensors"), other,
+        pf.by_layers(net),
+    ]  # fmt: skip
+    for own in copies:
+        np.testing.assert_array_equal(own.predict(x), right)
+    plain = pf.MLP([3, 6, 6, 1], dtype=torch.float64)
+    with pytest.raises(pf.InputError, match="another structure"):
+        plain.load_state_dict(net.state_dict())
+    with pytest.raises(pf.InputError, match="no embedding, ansatz or gates"):
+        net.to_sequential()
+    with pytest.raises(pf.InputError, match="no embedding, ansatz or gates"):
+        pf.PsiMLP.from_sequential(plain.to_sequential(), net.structure)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [pf.Adam(5), pf.LBFGS(5), pf.GaussNewton(3), pf.TorchOptimizer(torch.optim.SGD, steps=3, lr=1e-3)],
+    ids=lambda own: type(own).__name__,
+)
+def test_conditions_hold_before_during_and_after_training(optimizer: object) -> None:
+    net, t, x = network(), np.linspace(0, 1, 33), np.linspace(-1, 1, 33)
+    errors = []
+
+    def check(*_: object) -> None:
+        left, right = (net.predict(np.stack([t, 0 * t + end], 1)) for end in (-1.0, 1.0))
+        at_start = net.predict(np.stack([0 * x, x], 1))[:, 0] - np.sin(np.pi * x)
+        errors.append(max(abs(left - right).max(), abs(at_start).max()))
+
+    check()
+    result = pf.fit(advection(), net, optimizer, options=pf.Options(progress=False, callbacks=[check]))
+    check()
+    assert max(errors) < 1e-13
+    assert set(result.losses) == {"residual"}
+    assert "exact by construction: start, ends" in result.verdict.notes
+    assert not result.verdict.warnings or "condition" not in " ".join(result.verdict.warnings)
+
+
+def test_conditions_that_a_network_meets_are_not_missed() -> None:
+    own = advection()
+    bare = pf.Problem("bare", own.pde, BOX, [own.conditions[0]])
+    assert missing_conditions(bare)
+    structure = network().structure
+    assert missing_conditions(bare, met=lambda axis, points: met_conditions(structure, BOX, axis, points)) == ()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (pf.Network(embedding=pf.Embedding.periodic(x=1.5)), "period 1.5 of x does not match the domain"),
+        (pf.Network(embedding=pf.Embedding.periodic(y=2.0)), "'y' is none of the coordinates"),
+        (pf.Network(embedding=pf.Embedding(lambda y: y)), "its parameter 'y' is none of"),
+        (pf.Network(embedding=pf.Embedding(lambda x: (x, sp.log(x)))), "feature 2 has no value inside of the domain"),
+        (pf.Network(embedding=pf.Embedding(lambda x: (x, 2))), "feature 2 is the same everywhere"),
+        (pf.Network(ansatz=pf.Ansatz(v=lambda v: v)), "'v' is none of the fields"),
+        (pf.Network(ansatz=pf.Ansatz(u=lambda u, x: x * u)), "the factor of the network changes its sign inside"),
+        (pf.Network(ansatz=pf.Ansatz(u=lambda u: u**2)), "expected g . d u with g and d of the coordinates"),
+        (pf.Network(ansatz=pf.Ansatz(u=lambda x: x)), "does not depend on u, the network"),
+        (pf.Network("psi", structure=pf.Structure.dense([2, 3, 1]), embedding=PERIODIC), "it gives 3 features"),
+    ],
+)
+def test_refused(chosen: pf.Network, message: str) -> None:
+    with pytest.raises(pf.InputError, match=message):
+        pf.build_network(advection(), chosen)
+
+
+def test_an_ansatz_that_breaks_a_condition_is_refused() -> None:
+    wrong = pf.Network(layers=[2, 4, 1], ansatz=pf.Ansatz(u=lambda u, t, x: sp.cos(sp.pi * x) + t * u))
+    with pytest.raises(pf.InputError, match="it fixes what term 'start' reads, which is off by"):
+        pf.solve(advection(), wrong, pf.Adam(1), options=SILENT)
+
+
+def test_resuming(tmp_path: Path) -> None:
+    chosen = pf.Network(layers=[2, 6, 1], embedding=PERIODIC, ansatz=START)
+    whole = pf.solve(advection(), chosen, pf.Adam(6), options=SILENT)
+    pf.solve(advection(), chosen, pf.Adam(3), out=tmp_path, options=SILENT)
+    again = pf.solve(advection(), chosen, pf.Adam(6), out=tmp_path, options=pf.Options(progress=False, resume=True))
+    torch.testing.assert_close(again.net.theta, whole.net.theta, rtol=1e-6, atol=1e-7)

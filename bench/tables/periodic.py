@@ -96,8 +96,8 @@ def with_its_kink() -> pf.Ansatz:
     pi = sympy.pi
 
     def field(u: sympy.Expr, t: sympy.Expr, x: sympy.Expr) -> sympy.Expr:
-        distance, spread = 1 - sympy.Abs(x), sympy.sqrt(4e-4 * (t + 1e-12))
-        z = distance / spread
+        distance, spread = 1 - sympy.Abs(x), sympy.sqrt(4e-4 * (t + 1e-26))
+        z = sympy.Min(distance / spread, 8)
         beyond = sympy.tanh(1.1283792 * z + 0.1009105 * z**3) - 1
         kink = distance * beyond + spread / sympy.sqrt(pi) * sympy.exp(-(z**2))
         return sympy.exp(-10 * t) * (x**2 * sympy.cos(pi * x) + 1 + 2 * kink) - 1 + t * u

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import torch
@@ -86,6 +86,10 @@ class Continuation:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Continuation) and other.digest == self.digest
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Anew, so that it is known where it comes to.
+        return Continuation, (self.windows, self.axis, self.orders, self.offset)
+
     def __hash__(self) -> int:
         return hash(self.digest)
 
@@ -124,16 +128,19 @@ class Continuation:
     def _end(self, x: Tensor, channels: ChannelSet) -> dict[MultiIndex, Tensor]:
         """u, and u_t where a field is of second order, with the spatial derivatives that are needed, at the last end:
         (N, F) each."""
-        carried = self._carried(channels)
+        from .jets import are_transformed  # which knows structures, and these the entries of files
+
+        engine, carried = get_backend("auto", x.device), self._carried(channels)
+        is_led_back = (torch.is_grad_enabled() and x.requires_grad) or are_transformed(x)
+        compute = engine.differentiable_jets if is_led_back else engine.jets
         state: dict[MultiIndex, Tensor] | None = None
         for window in self.windows:
-            at = x.clone()
-            at[:, self.axis] = window.end
+            at = torch.cat([x[:, : self.axis], 0 * x[:, :1] + window.end, x[:, self.axis + 1 :]], 1)
             g, d = (own.jets(at, carried) for own in (window.offset, window.factor))
             if state is not None:
                 g = g + self._onward(state, at[:, self.axis] - window.start, carried)
             theta = window.theta.to(x.device)
-            inner = get_backend("auto", x.device).jets(window.plan, theta, at.contiguous(), carried)
+            inner = compute(window.plan, theta, at, carried)
             u = composed(g, d, carried, inner)
             state = {c: u[:, i] for i, c in enumerate(carried.channels) if not isinstance(c, Laplacian)}
         assert state is not None
@@ -154,17 +161,17 @@ class Continuation:
 
     def _onward(self, state: dict[MultiIndex, Tensor], elapsed: Tensor, channels: ChannelSet) -> Tensor:
         """The jets of u + elapsed u_t from those where elapsed is 0: (C, N, F)."""
-        rows = []
+        zero, rows = 0 * elapsed, []
         for channel in channels.channels:
-            row = elapsed.new_zeros(len(elapsed), self.n_outputs)
+            row = [zero] * self.n_outputs
             for index in _pure(channel, channels.n_inputs):
                 later = _later(index, self.axis)
                 for field, order in enumerate(self.orders):
                     if index[self.axis] < order:
-                        row[:, field] += state[index][:, field]
+                        row[field] = row[field] + state[index][:, field]
                     if index[self.axis] + 1 < order:
-                        row[:, field] += elapsed * state[later][:, field]
-            rows.append(row)
+                        row[field] = row[field] + elapsed * state[later][:, field]
+            rows.append(torch.stack(row, -1))
         return torch.stack(rows)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -284,3 +286,29 @@ def test_continuations_are_equal_by_what_they_are(marched: pf.Marched) -> None:
     assert own == Continuation(own.windows, own.axis, own.orders, own.offset)
     with pytest.raises(pf.InputError, match="each from where the one before it ends"):
         Continuation((), 0, (1,), own.offset)
+
+
+@pytest.mark.parametrize("n", [3, 300])
+def test_gradients_go_through_what_a_window_continues(marched: pf.Marched, n: int) -> None:
+    """Nested, by torch's transforms, and of derivatives: all see where the window before it ended."""
+    net = marched.windows[1].net
+    points = torch.from_numpy(np.array(BOX.random(n, 5))).requires_grad_()
+    wanted = pf.derivatives(net, points.detach(), "u_t u_x u_xx u_tx", coords="t x", fields="u")
+    (slope,) = torch.autograd.grad(net(points).sum(), points, create_graph=True)
+    (second,) = torch.autograd.grad(slope[:, 1].sum(), points)
+    (of_derivative,) = torch.autograd.grad(
+        pf.derivatives(net, points, "u_x", coords="t x", fields="u").u_x.sum(), points
+    )
+    rows = torch.func.vmap(torch.func.jacrev(net))(points.detach())
+    close = {"rtol": 1e-10, "atol": 1e-11}
+    torch.testing.assert_close(slope, torch.stack([wanted.u_t, wanted.u_x], 1), **close)
+    torch.testing.assert_close(second, torch.stack([wanted.u_tx, wanted.u_xx], 1), **close)
+    torch.testing.assert_close(of_derivative, second, **close)
+    torch.testing.assert_close(rows[:, 0], slope.detach(), **close)
+
+
+def test_marches_are_copied_and_pickled(marched: pf.Marched) -> None:
+    own = marched.windows[1].net
+    for net in (copy.deepcopy(own), pickle.loads(pickle.dumps(own))):
+        np.testing.assert_array_equal(net.predict([0.5, 0.2]), own.predict([0.5, 0.2]))
+        assert net.structure == own.structure

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..kernels.errors import InputError
 from ..kernels.language.channels import ChannelSet
@@ -17,6 +18,8 @@ from ..problem.problem import Problem
 _CLOSE = 1e-9
 # Points inside at which factors are looked at, and which part of its largest value is zero there.
 _POINTS, _ZERO = 4096, 1e-12
+# Where Newton's method starts, its steps, and what lies so near to the boundary is on it, of the domain's size.
+_STARTS, _NEWTON, _BESIDE = 64, 40, 1e-3
 
 
 def check_periods(periods: Mapping[str, float], problem: Problem) -> None:
@@ -61,6 +64,26 @@ def _has_partners(problem: Problem, axis: int, width: float) -> bool:
     return False
 
 
+def _touched(ansatz: Ansatz, problem: Problem, field: int, points: Tensor, values: Tensor) -> Tensor | None:
+    """A point (1, d) inside where a factor of one sign is zero all the same, as x^2 is; None: none was found.
+
+    By Newton's method for d = 0 from where it is smallest: on the boundary it may end.
+    """
+    n = points.shape[1]
+    channels = ChannelSet.closure(n, [tuple(int(i == axis) for i in range(n)) for axis in range(n)])
+    x, largest = points[values.abs().argsort()[:_STARTS]].clone(), float(values.abs().max())
+    for _ in range(_NEWTON):
+        jets = ansatz.factor.jets(x, channels)[:, :, field]
+        slope = jets[1:].T
+        step = jets[0][:, None] * slope / slope.square().sum(1, keepdim=True).clamp(min=1e-300)
+        x = torch.where(torch.isfinite(step), x - step, x)
+    domain = problem.domain
+    inside = domain.contains(x.numpy()) & ~domain.on_boundary(x.numpy(), _BESIDE)
+    found = ansatz.factor.jets(x, channels)[0, :, field].abs() <= _ZERO * largest
+    own = np.flatnonzero(inside & found.numpy())
+    return x[own[:1]] if len(own) else None
+
+
 def check_factor(ansatz: Ansatz, problem: Problem) -> None:
     """
     Raises:
@@ -80,6 +103,8 @@ def check_factor(ansatz: Ansatz, problem: Problem) -> None:
         own = found[:, field]
         changes = bool((own > 0).any()) and bool((own < 0).any())
         zero = own.abs() <= _ZERO * largest[field]
+        if not changes and not bool(zero.any()) and (touched := _touched(ansatz, problem, field, points, own)) is not None:
+            points, zero = torch.cat([points, touched]), torch.cat([zero, torch.tensor([True])])
         if bool(zero.any()) or changes:
             where = points[int(zero.int().argmax())] if bool(zero.any()) else points[int(own.argmin())]
             sign = "is zero" if bool(zero.any()) else "changes its sign"

@@ -19,7 +19,7 @@ _CLOSE = 1e-9
 # Points inside at which factors are looked at, and which part of its largest value is zero there.
 _POINTS, _ZERO = 4096, 1e-12
 # Where Newton's method starts, its steps, and what lies so near to the boundary is on it, of the domain's size.
-_STARTS, _NEWTON, _BESIDE = 64, 40, 1e-3
+_STARTS, _NEWTON, _BESIDE = 64, 40, 0.05
 
 
 def check_periods(periods: Mapping[str, float], problem: Problem) -> None:
@@ -65,9 +65,10 @@ def _has_partners(problem: Problem, axis: int, width: float) -> bool:
 
 
 def _touched(ansatz: Ansatz, problem: Problem, field: int, points: Tensor, values: Tensor) -> Tensor | None:
-    """A point (1, d) inside where a factor of one sign is zero all the same, as x^2 is; None: none was found.
+    """A point (d,) inside where a factor of one sign is zero all the same, as x^2 is; None: none was found.
 
-    By Newton's method for d = 0 from where it is smallest: on the boundary it may end.
+    By Newton's method for d = 0 from where it is smallest. It may end on the boundary, and near a corner a factor of
+    high order is as small as rounding errors.
     """
     n = points.shape[1]
     channels = ChannelSet.closure(n, [tuple(int(i == axis) for i in range(n)) for axis in range(n)])
@@ -81,7 +82,7 @@ def _touched(ansatz: Ansatz, problem: Problem, field: int, points: Tensor, value
     inside = domain.contains(x.numpy()) & ~domain.on_boundary(x.numpy(), _BESIDE)
     found = ansatz.factor.jets(x, channels)[0, :, field].abs() <= _ZERO * largest
     own = np.flatnonzero(inside & found.numpy())
-    return x[own[:1]] if len(own) else None
+    return x[own[0]] if len(own) else None
 
 
 def check_factor(ansatz: Ansatz, problem: Problem) -> None:
@@ -98,17 +99,16 @@ def check_factor(ansatz: Ansatz, problem: Problem) -> None:
             field = int((~torch.isfinite(found)).any(0).int().argmax())
             at = points[(~torch.isfinite(found[:, field])).int().argmax()].tolist()
             raise InputError(f"ansatz: {problem.pde.fields[field]}: {what} has no value inside of the domain, at {at}")
-    largest = found.abs().amax(0)
     for field, name in enumerate(problem.pde.fields):
         own = found[:, field]
-        changes = bool((own > 0).any()) and bool((own < 0).any())
-        zero = own.abs() <= _ZERO * largest[field]
-        if not changes and not bool(zero.any()) and (touched := _touched(ansatz, problem, field, points, own)) is not None:
-            points, zero = torch.cat([points, touched]), torch.cat([zero, torch.tensor([True])])
-        if bool(zero.any()) or changes:
-            where = points[int(zero.int().argmax())] if bool(zero.any()) else points[int(own.argmin())]
-            sign = "is zero" if bool(zero.any()) else "changes its sign"
-            raise InputError(
-                f"ansatz: {name}: the factor of the network {sign} inside of the domain, near "
-                f"{tuple(round(x, 3) for x in where.tolist())}: what it multiplies could not be learned there"
-            )
+        fault, where = "changes its sign", points[int(own.argmin())]
+        if not (bool((own > 0).any()) and bool((own < 0).any())):
+            fault, touched = "is zero", _touched(ansatz, problem, field, points, own)
+            if touched is None:
+                continue
+            where = touched
+        place = tuple(round(x, 3) for x in where.tolist())
+        raise InputError(
+            f"ansatz: {name}: the factor of the network {fault} inside of the domain, near {place}: what it multiplies "
+            "could not be learned there"
+        )

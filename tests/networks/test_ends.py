@@ -141,6 +141,7 @@ def test_conditions_that_a_network_meets_are_not_missed() -> None:
         (pf.Network(embedding=pf.Embedding(lambda x: (x, 2))), "feature 2 is the same everywhere"),
         (pf.Network(ansatz=pf.Ansatz(v=lambda v: v)), "'v' is none of the fields"),
         (pf.Network(ansatz=pf.Ansatz(u=lambda u, x: x * u)), "the factor of the network changes its sign inside"),
+        (pf.Network(ansatz=pf.Ansatz(u=lambda u, x: x**2 * u)), "the factor of the network is zero inside"),
         (pf.Network(ansatz=pf.Ansatz(u=lambda u: u**2)), "expected g . d u with g and d of the coordinates"),
         (pf.Network(ansatz=pf.Ansatz(u=lambda x: x)), "does not depend on u, the network"),
         (pf.Network("psi", structure=pf.Structure.dense([2, 3, 1]), embedding=PERIODIC), "it gives 3 features"),

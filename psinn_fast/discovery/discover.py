@@ -108,9 +108,7 @@ def discover(
         distillations=distillations, settings=settings, seconds=seconds, seed=seed, backend=backend,
     )  # fmt: skip
     wanted, seeds, steps, seed = asked.tests, asked.seeds, asked.steps, asked.seed
-    training: dict[str, Any] = {
-        "steps": steps, "seconds": asked.seconds, "backend": backend, "progress": progress,
-    }  # fmt: skip
+    training = dict[str, Any](steps=steps, seconds=asked.seconds, backend=backend, progress=progress)
     clock, notes = _Clock(), list[str]()
     maps = problem.domain.symmetries()
     if not maps:

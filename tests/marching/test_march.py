@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from waves import BOX, START, WAVES, advection, first, travelling
 
 import psinn_fast as pf
 from psinn_fast.marching.initial import initial_state
@@ -21,28 +22,11 @@ from psinn_fast.marching.windows import Windows
 from psinn_fast.networks.continuation import Continuation
 
 Points = npt.NDArray[np.float64]
-BOX = pf.Box(t=(0, 1), x=(-1, 1))
-START = BOX.face("t", "low", 21)
-WAVES = pf.Network("pinn", layers=[2, 6, 1], embedding=pf.Embedding.periodic(x=2.0))
-
-
-def travelling(points: Points) -> Points:
-    return np.asarray(np.sin(np.pi * (points[:, 1] - points[:, 0])))
 
 
 def decaying(points: Points) -> Points:
     u = np.exp(-(np.pi**2) * points[:, 0]) * np.sin(np.pi * points[:, 1])
     return np.stack([u, -(np.pi**2) * u], 1)
-
-
-def first(t: Points, x: Points) -> Points:
-    return np.asarray(np.sin(np.pi * x))
-
-
-def advection(*more: pf.Condition, box: pf.Box = BOX, **settings: Any) -> pf.Problem:
-    pde = pf.PDE("t x", "u", lambda u: u.t + u.x, **settings)
-    conditions = more or (pf.Dirichlet(START, u=first, name="initial"),)
-    return pf.Problem("advection", pde, box, [pf.Residual(box.random(200, 0)), *conditions], exact=travelling)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_march import START, WAVES, advection, first, travelling
+from waves import START, WAVES, advection, first, travelling
 
 import psinn_fast as pf
 from psinn_fast.marching.march import trained
@@ -22,7 +22,7 @@ POINTS = np.array([[0.1, 0.3], [0.3, -0.4], [0.9, 1.0]])
 CODE = """
 import sys; sys.path[:0] = {path!r}
 import psinn_fast as pf
-from test_march import advection
+from waves import advection
 print(pf.load_march({folder!r}, advection())({points}).tolist())
 pf.load_network({net!r})
 """

@@ -63,7 +63,7 @@ def test_discover(arguments: dict[str, Any], message: str, monkeypatch: pytest.M
         ({"discovery": {"settings": 5}}, "settings: expected StudentSettings, got 5"),
         ({"discovery": {"seeds": 5}}, "discovery: expected a mapping with some of ['tests', 'steps', 'settings'], got"),
         ({"seconds": math.nan}, "seconds: expected None or a number >= 0, got nan"),
-        ({"network": Network(layers=[2, 3, 1])}, "network: expected a Network with a dtype, a device and a prec"),
+        ({"network": Network(layers=[2, 3, 1])}, "network: expected a Network with a dtype, a device, a precision, an"),
         ({"options": Options(backend="gpu")}, "backend: expected one of"),
         ({"network": Network(device="meta")}, "device: expected"),
         ({"options": Options(resume=True)}, "resume: needs the output folder of the run to continue (out)"),

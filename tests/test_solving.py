@@ -71,8 +71,8 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "result.json").read_text())
     assert result == solution.to_dict()
     assert list(result) == [
-        "schema", "problem", "method", "optimizer", "optimizer_chosen", "weighting", "backend", "dtype", "precision",
-        "device", "seed", "parameters", "steps", "seconds", "relative_l2", "rmse", "mse", "max_error", "boundary_rmse",
+        "schema", "problem", "method", "activation", "optimizer", "optimizer_chosen", "weighting", "backend", "dtype",
+        "precision", "device", "seed", "parameters", "steps", "seconds", "relative_l2", "rmse", "mse", "max_error", "boundary_rmse",
         "part_rmse", "quantities", "coefficients", "loss",
         "held_out", "possible_errors",
         "status", "ended", "warnings", "notes", "stopped_by", "solver",

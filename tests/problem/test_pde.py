@@ -276,7 +276,7 @@ def test_bad_residuals(function: Callable[..., Any], message: str) -> None:
     [
         (("x y", "u", lambda u, v: u.x), r"residual: its parameter 'v' is neither a coordinate \['x', 'y'\], a field"),
         (("x y", "u", 3), "residual: expected a function, got int"),
-        (("x y z t s", "u", lambda u: u), "coords: derivatives are available for 1 to 4 coordinates, got 5"),
+        (("x y z t s a b c d", "u", lambda u: u), "coords: derivatives are available for 1 to 8 coordinates, got 9"),
         (("", "u", lambda u: u), "coords: expected at least one name and no name twice"),
         (("x x", "u", lambda u: u), "coords: expected at least one name and no name twice"),
         (("x", "u u", lambda u: u), "fields: expected at least one name and no name twice"),

@@ -195,6 +195,7 @@ def test_an_old_gpu_beside_a_new_one(machine: Callable[..., None], monkeypatch: 
     chips = {0: (7, 5), 1: (8, 9)}
     present = [0]
     monkeypatch.setattr(torch.cuda, "current_device", lambda: present[0])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: chips[torch.device(device).index])
     old, new, some = (torch.device(name) for name in ("cuda:0", "cuda:1", "cuda"))
     assert "too old" in str(registry.BACKENDS["triton"].unavailable_on(old))

@@ -265,7 +265,7 @@ def test_unknown_coefficients_keep_their_draws_and_last_weights(monkeypatch: pyt
 
 def test_an_adapted_run_without_a_step_to_take_draws_anew_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(Marquardt, "renew", lambda run: asked.append(run.step) or len(asked) < 3)
+    monkeypatch.setattr(Marquardt, "renew", lambda run, takes_more: asked.append(run.step) or len(asked) < 3)
     result = fit(
         small_laplace(),
         MLP([2, 6, 1], seed=0, dtype=FLOAT64),

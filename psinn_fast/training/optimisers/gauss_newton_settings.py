@@ -28,7 +28,7 @@ class Tuning:
         loss_target: stop where the loss, balanced and at the points drawn, is not above it.
         gradient_tolerance: stop where no column of J makes an angle with r whose cosine is larger.
         step_tolerance: stop where a step is shorter than this times the parameters, both scaled.
-        patience: stop, as "converged", where the loss at points held out has not become four times smaller in so many
+        patience: stop, as "converged", where the loss at points held out has not become smaller by 30 % in so many
             steps, or is 1e-16 of the first one; if the network has adapted to its draw, go on with more points. None:
             do not. It has no effect with unknown coefficients, which go on converging then, nor in windows of time.
     """

@@ -53,7 +53,7 @@ _WORSE = 3.0
 # Errors of a hundred-millionth: a held-out loss of this part of the first one is small enough.
 _CONVERGED = 1e-16
 # A loss is progress below this part of that at the last progress.
-_PROGRESS = 0.25
+_PROGRESS = 0.7
 # Length of the finite differences along d, and the largest |a| / |d| at which the parabola is trusted.
 _PROBE = 0.1
 _CURVED = 0.75

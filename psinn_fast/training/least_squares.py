@@ -193,11 +193,14 @@ class DualEquations:
         self.gradient = self._jacobian.T @ self._residual
         self.diagonal = self._jacobian.square().sum(0)
         self.square = float(self._residual @ self._residual)
+        self._scale = torch.empty_like(x[:0])
 
     def damp(self, damping: float, scale: Tensor) -> None:
-        self._damping, self._root = damping, scale.rsqrt()
-        self._scaled = self._jacobian * self._root
-        kernel = outer_gram(self._scaled)
+        if not torch.equal(scale, self._scale):  # another damping alone changes nothing but the diagonal
+            self._scale, self._root = scale.clone(), scale.rsqrt()
+            self._scaled = self._jacobian * self._root
+            self._kernel = outer_gram(self._scaled)
+        self._damping, kernel = damping, self._kernel.clone()
         # Rounding errors of the kernel's largest eigenvalues: without them Cholesky may fail on equal rows.
         kernel.diagonal().add_(damping + _EPS * float(kernel.diagonal().sum()))
         self._factor = cholesky(kernel)[0]

@@ -36,7 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = [
         (case, Run(case.name, network, seed, options.seconds or options.scale * case.seconds, options.threads))
         for case in chosen
-        if case.needs is None
         for network in case.networks
         if network in options.networks
         for seed in options.seeds
@@ -46,9 +45,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(
         f"{len(left)} runs of {len(plan)} are left, at most {limit / 60:.0f} minutes and what scores take", flush=True
     )
-    for case in chosen:
-        if case.needs is not None:
-            print(f"{case.name:24}left out: it needs {case.needs}")
     try:
         for case, run in left:
             print(line(results.add(case, run, attempted(run))), flush=True)

@@ -41,7 +41,7 @@ def marched(**settings: Any) -> Callable[..., Any]:
 
     def train(problem: pf.Problem, network: pf.Network, optimizer: Any, seed: int, seconds: float) -> Any:
         chosen = replace(optimizer, seed=seed)
-        return pf.march(problem, network, chosen, seconds=seconds, seed=seed, **settings)  # type: ignore[attr-defined]
+        return pf.march(problem, network, chosen, seconds=seconds, seed=seed, **settings)
 
     return train
 
@@ -62,7 +62,6 @@ class Case:
         floor: the reference's own relative error, measured; 0: a closed form.
         score: network's and reference's values (N, F) -> relative error.
         train: problem, network, optimizer, seed, seconds -> solution.
-        needs: what the library lacks for it, or None; such a row is said, and not run.
     """
 
     name: str
@@ -79,7 +78,6 @@ class Case:
     floor: Callable[[], float] = lambda: 0.0
     score: Callable[[Points, Points], float] = field(default=lambda found, true: relative(found, true))
     train: Callable[..., Any] = field(default=solved)
-    needs: str | None = None
 
     @property
     def lines(self) -> int:

@@ -35,7 +35,7 @@ def cavity() -> pf.Problem:
 def _navier_stokes(u: object, v: object, p: object, nu: object) -> list[object]:
     flow = sympy.Matrix([u, v])
     inertia = [flow.dot(pf.grad(own)) for own in (u, v)]
-    return [pf.div(flow), inertia[0] + p.x - nu * u.lap, inertia[1] + p.y - nu * v.lap]  # type: ignore[attr-defined, operator]
+    return [pf.div(flow), inertia[0] + p.x - nu * u.lap, inertia[1] + p.y - nu * v.lap]  # type: ignore[attr-defined, operator]  # SymPy ships no types
 
 
 def uneven_cavity() -> pf.Problem:

@@ -170,7 +170,6 @@ CASES = (
         wanted=1e-5,
         seconds=600,
         train=marched(tolerance=1e-6),
-        needs=None if hasattr(pf, "march") else "pf.march",
     ),
     _case(
         "kuramoto-sivashinsky",
@@ -182,6 +181,5 @@ CASES = (
         wanted=1e-2,
         seconds=1800,
         train=marched(tolerance=1e-6),
-        needs=None if hasattr(pf, "march") else "pf.march",
     ),
 )

@@ -392,12 +392,10 @@ class Backend(ABC):
 
     def _point_gradient(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, s: Tensor) -> Tensor:
         """`PulledBack.points` of a plan with an ansatz or an embedding."""
-        jets = self.jets(plan, theta, term.points.flatten(0, 1), term.program.channels)
-        by_site = jets.view(term.points.shape[0], term.n_points, *jets.shape[1:]).transpose(1, 2)
-        at = Evaluation(term.program, by_site, term.points, term.columns, coefficients)
+        at = self._evaluation(plan, theta, coefficients, term)
         if term.quadrature is not None:
             s = term.quadrature[:, None] * s
-        jets_bar = torch.zeros_like(by_site)
+        jets_bar = torch.zeros_like(at.jets)
         at.pull_back(list(s.unbind(1)), jets_bar)
         grad = jets_bar.transpose(1, 2).flatten(0, 1)
         found = point_gradient(plan, theta, term.points.flatten(0, 1), term.program.channels, grad)
@@ -405,7 +403,8 @@ class Backend(ABC):
 
     def _evaluation(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> Evaluation:
         """The term's program at its points, with jets by `_jets`."""
-        jets = self._jets(plan, theta, term.points.flatten(0, 1), term.program.channels)
+        x, channels = term.points.flatten(0, 1), term.program.channels
+        jets = with_ansatz(plan, x, channels, self._jets(plan.bare, theta, x, channels))
         by_site = jets.view(term.points.shape[0], term.n_points, *jets.shape[1:]).transpose(1, 2)
         return Evaluation(term.program, by_site, term.points, term.columns, coefficients)
 

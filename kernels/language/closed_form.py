@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import InputError
 from .activations import TANH
 from .channels import ChannelSet
-from .program import BINARY, UNARY, Instruction
+from .program import UNARY, Instruction, arity
 
 # By position in the channel set; what is not there is zero at all points.
 _Jet = dict[int, Tensor]
@@ -40,9 +40,7 @@ class ClosedForm:
 
     def __post_init__(self) -> None:
         for position, (op, a, b, _) in enumerate(self.instructions, start=self.n_inputs):
-            if op != "const" and op not in UNARY and op not in BINARY:
-                raise InputError(f"instructions: unknown operation {op!r}")
-            if any(not 0 <= register < position for register in (a, b)[: self._arity(op)]):
+            if any(not 0 <= register < position for register in (a, b)[: arity(op)]):
                 raise InputError(f"instructions: {op} reads a register that is not computed yet")
         if any(not 0 <= register < self.n_inputs + len(self.instructions) for register in self.outputs):
             raise InputError("outputs: a register that is not there")
@@ -51,10 +49,6 @@ class ClosedForm:
     def identity(cls, n: int) -> ClosedForm:
         """The coordinates themselves."""
         return cls(n, (), tuple(range(n)))
-
-    @staticmethod
-    def _arity(op: str) -> int:
-        return 0 if op == "const" else 1 if op in UNARY else 2
 
     @property
     def n_outputs(self) -> int:
@@ -80,7 +74,7 @@ class ClosedForm:
         """Of each output: the axes that it depends on."""
         axes = [frozenset((axis,)) for axis in range(self.n_inputs)]
         for op, a, b, _ in self.instructions:
-            operands = (a, b)[: self._arity(op)]
+            operands = (a, b)[: arity(op)]
             axes.append(frozenset[int]().union(*(axes[register] for register in operands)))
         return tuple(axes[register] for register in self.outputs)
 
@@ -112,7 +106,7 @@ def _applied(instruction: Instruction, registers: Sequence[_Jet], x: Tensor, cha
     other = registers[b]
     match op:
         case "add":
-            return {c: z[c] + other[c] if c in z and c in other else z.get(c, other.get(c)) for c in z | other}  # type: ignore[misc]  # one has it
+            return {**z, **other, **{c: z[c] + other[c] for c in z.keys() & other.keys()}}
         case "gt":
             return {0: (z[0] > other[0]).to(x.dtype)}
         case "max" | "min":

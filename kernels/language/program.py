@@ -67,6 +67,18 @@ class Instruction(NamedTuple):
     value: float = 0.0
 
 
+def arity(op: str) -> int:
+    """How many registers an operation reads.
+
+    Raises:
+        InputError: an unknown operation.
+    """
+    found = 0 if op == "const" else 1 if op in UNARY else 2 if op in BINARY else -1
+    if found < 0:
+        raise InputError(f"instructions: unknown operation {op!r}")
+    return found
+
+
 @dataclass(frozen=True)
 class Program:
     """r = residuals of one point, and gradients = sum_i (dL/dr_i) dr_i/d(input).
@@ -94,10 +106,7 @@ class Program:
     def __post_init__(self) -> None:
         start = len(self.inputs)
         for position, (op, a, b, _) in enumerate(self.instructions):
-            arity = 0 if op == "const" else 1 if op in UNARY else 2 if op in BINARY else -1
-            if arity < 0:
-                raise InputError(f"instructions: unknown operation {op!r}")
-            if any(not 0 <= register < start + position for register in (a, b)[:arity]):
+            if any(not 0 <= register < start + position for register in (a, b)[: arity(op)]):
                 raise InputError(f"instructions[{position}]: {op} reads a register that is not computed yet")
 
     @property

@@ -127,12 +127,13 @@ class Marched:
         Raises:
             InputError: as for a call; unknown names.
         """
-        given, coords, fields = self._given(points), self.problem.pde.coords, self.problem.pde.fields
+        given, pde = self._given(points), self.problem.pde
+        names = pde.coords, pde.fields, self.time, pde.parameters
         flat = given.reshape(-1, given.shape[-1])
         found = dict[str, Points]()
 
         def take(window: MarchedWindow, rows: npt.NDArray[np.bool_]) -> None:
-            for name, values in derivatives_at(window.net, flat[rows], wanted, coords, fields, self.time).items():
+            for name, values in derivatives_at(window.net, flat[rows], wanted, *names).items():
                 _put(found.setdefault(name, np.empty(len(flat))), rows, values)
 
         self._by_window(flat, take)

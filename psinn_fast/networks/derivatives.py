@@ -147,7 +147,7 @@ def derivatives_at(
     coords: Names,
     fields: Names,
     time: str | None,
-    parameters: tuple[str, ...] = (),
+    parameters: tuple[str, ...],
 ) -> Derivatives[Tensor]: ...
 @overload
 def derivatives_at(
@@ -157,7 +157,7 @@ def derivatives_at(
     coords: Names,
     fields: Names,
     time: str | None,
-    parameters: tuple[str, ...] = (),
+    parameters: tuple[str, ...],
 ) -> Derivatives[npt.NDArray[Any]]: ...
 def derivatives_at(
     net: PsiMLP,
@@ -166,7 +166,7 @@ def derivatives_at(
     coords: Names,
     fields: Names,
     time: str | None,
-    parameters: tuple[str, ...] = (),
+    parameters: tuple[str, ...],
 ) -> Derivatives[npt.NDArray[Any]] | Derivatives[Tensor]:
     """`derivatives` by NumPy, without a graph, some points at a time, see `PsiMLP.predict`: arrays (...).
 

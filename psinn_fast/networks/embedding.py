@@ -34,7 +34,6 @@ class Embedding:
 
     function: Callable[..., Any]
     periods: Mapping[str, float] = field(default_factory=dict, init=False)
-    text: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -55,9 +54,8 @@ class Embedding:
         if not own:
             raise InputError("periods: expected at least one, e.g. pf.Embedding.periodic(x=2.0)")
         n = checks.integer("harmonics", harmonics, 1)
-        made = cls(_of_all(lambda symbols: _waves(symbols, own, n)))
+        made = cls(_OfAll(lambda symbols: _waves(symbols, own, n)))
         object.__setattr__(made, "periods", own)
-        object.__setattr__(made, "text", f"periodic({', '.join(f'{k}={v:g}' for k, v in own.items())})")
         return made
 
     @classmethod
@@ -81,9 +79,8 @@ class Embedding:
             phases = [sp.Add(*(sp.Float(float(w), 17) * x for w, x in zip(row, inner, strict=True))) for row in b]
             return [wave(phase) for phase in phases for wave in (sp.cos, sp.sin)]
 
-        made = cls(_of_all(features))
+        made = cls(_OfAll(features))
         object.__setattr__(made, "periods", dict(of.periods) if of is not None else {})
-        object.__setattr__(made, "text", f"fourier({n}, {scale:g})")
         return made
 
     def expressions(self, coords: tuple[str, ...]) -> list[sp.Expr]:
@@ -117,10 +114,6 @@ class _OfAll:
 
     def __call__(self, **symbols: sp.Symbol) -> list[sp.Expr]:
         return self.make(symbols)
-
-
-def _of_all(make: Callable[[Mapping[str, sp.Symbol]], list[sp.Expr]]) -> _OfAll:
-    return _OfAll(make)
 
 
 def _waves(symbols: Mapping[str, sp.Symbol], periods: Mapping[str, float], harmonics: int) -> list[sp.Expr]:

@@ -214,7 +214,7 @@ class Problem(Portable):
         Raises:
             InputError: a function fails, or gives no number; a network of other inputs and outputs.
         """
-        return measured(self.quantities, net, self.pde.coords, self.pde.fields, self.pde.time)
+        return measured(self.quantities, net, self.pde.coords, self.pde.fields, self.pde.time, self.pde.parameters)
 
     @property
     def default_layers(self) -> tuple[int, ...]:

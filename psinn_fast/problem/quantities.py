@@ -62,7 +62,12 @@ def checked_quantities(given: object) -> dict[str, Quantity]:
 
 
 def measured(
-    quantities: Mapping[str, Quantity], net: PsiMLP, coords: Names, fields: Names, time: str | None
+    quantities: Mapping[str, Quantity],
+    net: PsiMLP,
+    coords: Names,
+    fields: Names,
+    time: str | None,
+    parameters: tuple[str, ...],
 ) -> dict[str, float | None]:
     """Of a network, by name; None for what is no finite number there.
 
@@ -71,7 +76,7 @@ def measured(
     """
 
     def at(points: npt.ArrayLike, wanted: Names) -> Derivatives[npt.NDArray[Any]]:
-        return derivatives_at(net, np.asarray(points), wanted, coords, fields, time)
+        return derivatives_at(net, np.asarray(points), wanted, coords, fields, time, parameters)
 
     found: dict[str, float | None] = {}
     for name, quantity in quantities.items():

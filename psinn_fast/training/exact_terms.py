@@ -10,7 +10,6 @@ import torch
 from ..domains import Domain
 from ..kernels import get_backend
 from ..kernels.contract import Term
-from ..kernels.contract.registry import or_reference
 from ..kernels.errors import InputError
 from ..kernels.language.channels import ChannelSet
 from ..networks.initialisation import drawn
@@ -32,7 +31,7 @@ def terms_that_hold(problem: Problem, net: PsiMLP) -> tuple[str, ...]:
     if net.plan.is_network:
         return ()
     held = []
-    engine, terms = or_reference(get_backend("reference")), problem.terms(torch.float64)
+    engine, terms = get_backend("reference"), problem.terms(torch.float64)
     coefficients = problem.initial_coefficients(torch.float64)
     natural = natural_losses(problem).losses
     for number, (term, size) in enumerate(zip(terms, natural, strict=True)):

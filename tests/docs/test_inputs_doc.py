@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import psinn_fast as pf
+
 PAGE = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
 
 
@@ -16,9 +18,10 @@ def test_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     first, *others = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(compile(first, "docs/inputs.md", "exec"), scope)
     solution = scope["solution"]
-    assert "exact by construction: start, ends" in solution.status  # type: ignore[attr-defined]
+    assert isinstance(solution, pf.Solution)
+    assert "exact by construction: start, ends" in solution.status
     t = np.linspace(0, 1, 9)
-    left, right = (solution(np.stack([t, 0 * t + x], 1)) for x in (-1.0, 1.0))  # type: ignore[operator]
+    left, right = (solution(np.stack([t, 0 * t + x], 1)) for x in (-1.0, 1.0))
     np.testing.assert_allclose(left, right, atol=1e-12)
     for block in others:
         exec(compile(block, "docs/inputs.md", "exec"), scope)

@@ -108,7 +108,7 @@ def test_what_is_no_point_is_refused(points: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         NET.predict(points)
     with pytest.raises(InputError, match=message):
-        derivatives_at(NET, points, "u_x", "x y", "u v", None)
+        derivatives_at(NET, points, "u_x", "x y", "u v", None, ())
 
 
 def test_numbers_that_the_networks_dtype_cannot_hold_are_refused() -> None:
@@ -119,7 +119,7 @@ def test_numbers_that_the_networks_dtype_cannot_hold_are_refused() -> None:
 
 def test_derivatives_by_name() -> None:
     names = "v u_x, u_xy v_lap u_xxxx"
-    found = derivatives_at(NET, POINTS.reshape(5, 6, 2), names, "x y", "u v", None)
+    found = derivatives_at(NET, POINTS.reshape(5, 6, 2), names, "x y", "u v", None, ())
     expected = derivatives(NET, torch.tensor(POINTS), names, coords="x y", fields="u v")
     assert list(found) == list(expected)
     for name, values in found.items():
@@ -127,14 +127,14 @@ def test_derivatives_by_name() -> None:
         # The channels are the same: so is every operation.
         assert np.array_equal(values, expected[name].detach().numpy().reshape(5, 6))
     assert found.v_lap is found["v_lap"]
-    as_tensors = derivatives_at(NET, torch.tensor(POINTS), names, "x y", "u v", None)
+    as_tensors = derivatives_at(NET, torch.tensor(POINTS), names, "x y", "u v", None, ())
     assert all(torch.equal(as_tensors[name], expected[name].detach()) for name in found)
     assert not as_tensors.v.requires_grad
 
 
 def test_derivatives_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = derivatives_at(NET, POINTS, "u_xx", "x y", "u v", None)
+    whole = derivatives_at(NET, POINTS, "u_xx", "x y", "u v", None, ())
     monkeypatch.setattr(evaluation, "_NUMBERS", 9 * 3 * 4)
     np.testing.assert_allclose(
-        derivatives_at(NET, POINTS, "u_xx", "x y", "u v", None).u_xx, whole.u_xx, rtol=0, atol=1e-14
+        derivatives_at(NET, POINTS, "u_xx", "x y", "u v", None, ()).u_xx, whole.u_xx, rtol=0, atol=1e-14
     )

@@ -1,12 +1,13 @@
 """Damped linear least squares, min_d |J d + r|^2 + damping |D d|^2, with J seen in row chunks only.
 
-M rows, n unknowns, D^2 = scale (n,). Five ways, chosen by size and damping (`choose`):
+M rows, n unknowns, D^2 = scale (n,). Six ways, chosen by size and damping (`choose`):
 
     cholesky   J^T J + damping D^2; where it is numerically singular, its eigenvectors (eigh), or if it is large, a
                little more damping (shifted)
     coarse     the same with products in float32, where their rounding errors are far below the damping; J^T r is exact
     qr         R of [J r], then R' of [R; sqrt(damping) D]: the condition number is not squared
     dual       J D^-2 J^T + damping, for more unknowns than rows
+    coarse dual   the same with products in float32, and the factor where damping is large, refined in float64
     cg         conjugate gradients, preconditioned by a sketch (conjugate_gradients.py)
 """
 
@@ -35,6 +36,12 @@ _SAFE = 16.0
 _COARSE_UNKNOWNS, _COARSE_DAMPING = 1_000, 1e-4
 # No column of J may be longer or shorter in float32 by more than this part, nor be missing.
 _COARSE_ERROR = 1e-3
+# Refinement ends where the residual of the dual equations has fallen by this.
+_REFINED = 1e-8
+# Cholesky in float32 errs by less than the damping where that is this part of the kernel's trace.
+_FACTORED_COARSELY = 4 * torch.finfo(torch.float32).eps
+# Numbers scaled between two looks at Ctrl-C.
+_SCALED_AT_ONCE = 1 << 23
 
 
 class Equations(Protocol):
@@ -62,16 +69,17 @@ class Equations(Protocol):
 
 
 def choose(rows: int, unknowns: int, damping: float) -> str:
-    """Which of the five: by the smaller side, and none that factors where both are too large.
+    """Which of the six: by the smaller side, and none that factors where both are too large.
 
     ``damping`` is relative to columns of unit length. Far below 1 the Gram matrix, whose condition number is that of J
     squared, would blur the step by its rounding errors; then R is worth its price. Near 1 float32 will do.
     """
     if min(rows, unknowns) > LARGEST_FACTORED:
         return "cg"
+    is_coarse = min(rows, unknowns) >= _COARSE_UNKNOWNS and damping >= _COARSE_DAMPING
     if unknowns > rows:
-        return "dual"
-    if unknowns >= _COARSE_UNKNOWNS and damping >= _COARSE_DAMPING:
+        return "coarse dual" if is_coarse else "dual"
+    if is_coarse:
         return "coarse"
     return "qr" if damping < _SAFE * _EPS * unknowns else "cholesky"
 
@@ -84,7 +92,9 @@ def linearise(
         case "cg":
             return MatrixFree(chunks, rows, x)
         case "dual":
-            return DualEquations(chunks(), x)
+            return DualEquations(chunks(), rows, x)
+        case "coarse dual":
+            return DualEquations(chunks(), rows, x, torch.float32)
         case "qr":
             return Triangular(chunks(), x)
         case "coarse":
@@ -183,33 +193,83 @@ class Triangular:
 
 
 class DualEquations:
-    """All of J, which has few rows, and the kernel J D^-2 J^T."""
+    """All of J, which has few rows, and the kernel K = J D^-2 J^T.
 
-    def __init__(self, chunks: Iterable[Chunk], x: Tensor) -> None:
-        self.name = "dual"
-        parts = list(chunks)
-        self._residual = torch.cat([r for r, _ in parts])
-        self._jacobian = torch.cat([jacobian for _, jacobian in parts])
-        self.gradient = self._jacobian.T @ self._residual
-        self.diagonal = self._jacobian.square().sum(0)
+    In float32 K + damping is but a preconditioner: residuals in float64 refine what it solves (Higham 2002, section
+    12). Where they do not fall, K is computed in float64.
+    """
+
+    def __init__(self, chunks: Iterable[Chunk], rows: int, x: Tensor, dtype: torch.dtype = torch.float64) -> None:
+        self.name, self._dtype = "dual" if dtype == torch.float64 else "coarse dual", dtype
+        self._residual, self._jacobian = x.new_empty(rows), x.new_empty(rows, len(x))
+        self.gradient, self.diagonal = torch.zeros_like(x), torch.zeros_like(x)
+        start = 0
+        for r, jacobian in chunks:
+            stop = start + len(r)
+            self._residual[start:stop], self._jacobian[start:stop] = r, jacobian
+            self.gradient.addmv_(jacobian.T, r)
+            self.diagonal += torch.linalg.vector_norm(jacobian, dim=0).square()
+            start = stop
         self.square = float(self._residual @ self._residual)
         self._scale = torch.empty_like(x[:0])
 
     def damp(self, damping: float, scale: Tensor) -> None:
         if not torch.equal(scale, self._scale):  # another damping alone changes nothing but the diagonal
             self._scale, self._root = scale.clone(), scale.rsqrt()
-            self._scaled = self._jacobian * self._root
-            self._kernel = outer_gram(self._scaled)
-        self._damping, kernel = damping, self._kernel.clone()
-        # Rounding errors of the kernel's largest eigenvalues: without them Cholesky may fail on equal rows.
-        kernel.diagonal().add_(damping + _EPS * float(kernel.diagonal().sum()))
-        self._factor = cholesky(kernel)[0]
+            self._kernel = self._outer_gram()
+        self._damping = damping
+        self._factorise()
 
     def step(self) -> Tensor:
-        dual = solved_by_cholesky(self._factor, self._residual)
-        return -(self._scaled.T @ dual) * self._root
+        return -(self._jacobian.T @ self._solved(self._residual)) * self._root.square()
 
     def solve(self, right: Tensor) -> Tensor:
         scaled = right * self._root
-        dual = solved_by_cholesky(self._factor, self._scaled @ scaled)
-        return (scaled - self._scaled.T @ dual) / self._damping * self._root
+        dual = self._solved(self._jacobian @ (scaled * self._root))
+        return (scaled - (self._jacobian.T @ dual) * self._root) / self._damping * self._root
+
+    def _outer_gram(self) -> Tensor:
+        rows, n = self._jacobian.shape
+        scaled, step = self._jacobian.new_empty(rows, n, dtype=self._dtype), max(1, _SCALED_AT_ONCE // n)
+        for start in range(0, rows, step):
+            look_up()
+            torch.mul(self._jacobian[start : start + step], self._root, out=scaled[start : start + step])
+        return outer_gram(scaled)
+
+    def _factorise(self) -> None:
+        trace = float(self._kernel.diagonal().sum())
+        if self._dtype == torch.float32 and self._damping >= _FACTORED_COARSELY * trace:
+            self.factor, is_definite = self._cholesky(torch.float32, self._damping)
+            if is_definite:
+                return
+        # Rounding errors of the kernel's largest eigenvalues: without them Cholesky may fail on equal rows.
+        self.factor, is_definite = self._cholesky(torch.float64, self._damping + _EPS * trace)
+        if not is_definite and self._dtype == torch.float32:
+            self._in_double()
+
+    def _cholesky(self, dtype: torch.dtype, damping: float) -> tuple[Tensor, bool]:
+        damped = self._kernel.to(dtype, copy=True)
+        damped.diagonal().add_(damping)
+        return cholesky(damped)
+
+    def _in_double(self) -> None:
+        self.name, self._dtype = "dual", torch.float64
+        self._kernel = self._outer_gram()
+        self._factorise()
+
+    def _solved(self, right: Tensor) -> Tensor:
+        """(K + damping)^-1 right, by the factor alone or refined."""
+        if self._dtype == torch.float64:
+            return solved_by_cholesky(self.factor, right)
+        found, left = torch.zeros_like(right), right
+        length = wanted = float(right.norm())
+        while not length <= _REFINED * wanted:  # true for NaN
+            look_up()
+            found = found + solved_by_cholesky(self.factor, left.to(self.factor.dtype)).double()
+            spread = self._jacobian.T @ found * self._root.square()
+            left = right - self._jacobian @ spread - self._damping * found
+            before, length = length, float(left.norm())
+            if not length <= before / 2:
+                self._in_double()
+                return self._solved(right)
+        return found

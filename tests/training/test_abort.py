@@ -56,7 +56,7 @@ def network() -> PsiMLP:
     return MLP([2, 6, 6, 1], seed=1, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("solver", ["cholesky", "qr", "dual", "cg"])
+@pytest.mark.parametrize("solver", ["cholesky", "qr", "dual", "coarse dual", "cg"])
 def test_any_look_can_be_the_last(solver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Weights, history and checkpoint are those of the iteration before: a resumed run ends as an uninterrupted one."""
     monkeypatch.setattr(least_squares, "choose", lambda *_: solver)

@@ -32,14 +32,20 @@ JAXPI = "PredictiveIntelligenceLab/jaxpi, examples: relative L2 on the reference
 GAUSS_NEWTON = pf.GaussNewton(100_000)
 
 
-def solved(problem: pf.Problem, network: pf.Network, optimizer: Any, seed: int, seconds: float) -> pf.Solution:
-    return pf.solve(problem, network, replace(optimizer, seed=seed), seconds=seconds, seed=seed)
+def solved(
+    problem: pf.Problem, network: pf.Network, optimizer: Any, seed: int, seconds: float, wanted: float
+) -> pf.Solution:
+    """Training ends at the limit, where it converges, or at half of what is wanted, by the history's own error."""
+    options = pf.Options(callbacks=lambda progress: progress.row["relative_l2"] <= wanted / 2)
+    return pf.solve(problem, network, replace(optimizer, seed=seed), seconds=seconds, seed=seed, options=options)
 
 
 def marched(**settings: Any) -> Callable[..., Any]:
-    """As `solved`, window by window of time, by ``pf.march``."""
+    """As `solved`, window by window of time, by ``pf.march``, which knows no error on the way."""
 
-    def train(problem: pf.Problem, network: pf.Network, optimizer: Any, seed: int, seconds: float) -> Any:
+    def train(
+        problem: pf.Problem, network: pf.Network, optimizer: Any, seed: int, seconds: float, wanted: float
+    ) -> Any:
         chosen = replace(optimizer, seed=seed)
         return pf.march(problem, network, chosen, seconds=seconds, seed=seed, **settings)
 
@@ -61,7 +67,7 @@ class Case:
         reference: the solution there, (N,) or (N, F).
         floor: the reference's own relative error, measured; 0: a closed form.
         score: network's and reference's values (N, F) -> relative error.
-        train: problem, network, optimizer, seed, seconds -> solution.
+        train: problem, network, optimizer, seed, seconds, wanted -> solution.
     """
 
     name: str

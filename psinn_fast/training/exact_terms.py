@@ -1,4 +1,5 @@
-"""Terms that hold whatever the weights are, by the network's ansatz or embedding: there is nothing to train in them."""
+"""Terms that hold whatever the weights are, by the network's ansatz, embedding or relations: there is nothing to train in
+them."""
 
 from __future__ import annotations
 
@@ -23,12 +24,12 @@ _ROUNDING, _NETWORKS, _POINTS = 1e-9, 3, 128
 
 
 def terms_that_hold(problem: Problem, net: PsiMLP) -> tuple[str, ...]:
-    """Names of the terms that hold by the network's ansatz or embedding.
+    """Names of the terms that hold by the network's ansatz, embedding or relations, such as periodicity of what is even.
 
     Raises:
-        InputError: a term that no weights change, and which does not hold; all terms hold.
+        InputError: a term that no weights change behind an ansatz or embedding, and which does not hold; all terms hold.
     """
-    if net.plan.is_network:
+    if net.plan.is_network and net.structure.is_dense:
         return ()
     held = []
     engine, terms = get_backend("reference"), problem.terms(torch.float64)
@@ -42,13 +43,15 @@ def terms_that_hold(problem: Problem, net: PsiMLP) -> tuple[str, ...]:
         small = _ROUNDING * (size**0.5 or 1.0)
         if bool((torch.stack(found).abs() <= small).all()):
             held.append(number)
-        elif all(bool(((own - found[0]).abs() <= small).all()) for own in found):
+        elif not net.plan.is_network and all(bool(((own - found[0]).abs() <= small).all()) for own in found):
             raise InputError(
                 f"ansatz: it fixes what term {term.name!r} reads, which is off by {float(found[0].abs().max()):.3g}, "
                 "and no weights change that; correct g, or let d differ from 0 there"
             )
     if len(held) == len(terms):
-        raise InputError("problem: all its terms hold by the ansatz, whatever the network: nothing is left to train")
+        raise InputError(
+            "problem: all its terms hold by the network's making, whatever its weights: nothing is left to train"
+        )
     return tuple(problem.term_names[number] for number in held)
 
 

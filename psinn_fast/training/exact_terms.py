@@ -1,5 +1,4 @@
-"""Terms that hold whatever the weights are, by the network's ansatz, embedding or relations: there is nothing to train in
-them."""
+"""Terms that hold whatever the weights are, by the network's ansatz, embedding or relations: nothing is to be trained."""
 
 from __future__ import annotations
 
@@ -24,10 +23,10 @@ _ROUNDING, _NETWORKS, _POINTS = 1e-9, 3, 128
 
 
 def terms_that_hold(problem: Problem, net: PsiMLP) -> tuple[str, ...]:
-    """Names of the terms that hold by the network's ansatz, embedding or relations, such as periodicity of what is even.
+    """Names of the terms that hold by the network's ansatz, embedding or relations: what is even is periodic.
 
     Raises:
-        InputError: a term that no weights change behind an ansatz or embedding, and which does not hold; all terms hold.
+        InputError: behind an ansatz or embedding, a term that no weights change, and which does not hold; all hold.
     """
     if net.plan.is_network and net.structure.is_dense:
         return ()

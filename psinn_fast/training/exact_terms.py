@@ -1,4 +1,4 @@
-"""Terms that hold whatever the weights are, by the network's ansatz, embedding or relations: nothing is to be trained."""
+"""Terms that hold whatever the weights are, by ansatz, embedding or relations: there is nothing to train in them."""
 
 from __future__ import annotations
 

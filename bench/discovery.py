@@ -93,7 +93,8 @@ class Bench:
         if before is not None and before.distillation is not None:
             seconds, nets = before.seconds["teachers"], [trained.net for trained in before.teachers]
         else:
-            trained = pf.solve(problem, "pinn", pf.GaussNewton(self.iterations, seed=seed), seed=seed)
+            network = case.network or "pinn"
+            trained = pf.solve(problem, network, pf.GaussNewton(self.iterations, seed=seed), seed=seed)
             seconds, nets = trained.seconds, [trained.net]
         started = time.perf_counter()
         if before is not None and before.distillation is not None and threshold == "auto":
@@ -119,7 +120,7 @@ class Bench:
         if {"teacher", "student"} & set(self.tests):
             tiny |= {"steps": self.iterations} if self.quick else {}
             tiny["seed"] = seed
-        found = pf.discover(problem, tests=self.tests, **tiny)
+        found = pf.discover(problem, case.network, tests=self.tests, **tiny)
         self.found[case.name, seed] = found
         return {
             "seconds": time.perf_counter() - started,

@@ -16,9 +16,12 @@ import sympy as sp
 
 from psinn_fast import (
     PDE,
+    Ansatz,
     Box,
     Dirichlet,
     Disk,
+    Embedding,
+    Network,
     Periodic,
     Problem,
     Recipe,
@@ -39,15 +42,18 @@ class Case:
 
     Args:
         name: in tables.
-        kind: "paper", "new" or "control" (no symmetry, or only part of what it might seem to have).
+        kind: "paper", "new", "ends" (networks behind an embedding, within an ansatz) or "control" (no symmetry, or only
+            part of what it might seem to have).
         make: the problem.
         generators: of its symmetry about the domain's centre; none: it has no symmetry.
+        network: its embedding and ansatz are those of all networks.
     """
 
     name: str
     kind: str
     make: Callable[[], Problem]
     generators: tuple[Symmetry, ...] = ()
+    network: Network | None = None
 
     @property
     def group(self) -> frozenset[Symmetry]:
@@ -257,6 +263,58 @@ def channel_off_axis() -> Problem:
     )
 
 
+def heat_ring(shift: float = 0.0) -> Problem:
+    """u_t = 0.05 u_xx on [0, 1] x [-1, 1], periodic in x: odd in x without a shift s, without symmetry with one.
+
+    u = sin(pi (x - s)) + 0.3 sin(2 pi (x - s)) at t = 0.
+    """
+
+    def exact(t: FloatArray, x: FloatArray) -> FloatArray:
+        waves = [(k, c * np.exp(-0.05 * (k * math.pi) ** 2 * t)) for k, c in ((1, 1.0), (2, 0.3))]
+        return np.asarray(sum(c * np.sin(k * math.pi * (x - shift)) for k, c in waves))
+
+    box = Box(t=(0, 1), x=(-1, 1))
+    return Problem(
+        "heat-ring",
+        PDE("t x", "u", lambda u: u.t - 0.05 * u.xx),
+        box,
+        [
+            Residual(box.grid(31)),
+            Dirichlet(box.face("t", "low", 31), u=exact, name="initial"),
+            Periodic(box.face("x", "low", 31), box.face("x", "high", 31), "u u_x"),
+        ],
+        exact=lambda points: exact(*points.T)[:, None],
+        recipe=Recipe(layers=(2, 16, 16, 1), student=(10, 10, 10)),
+    )
+
+
+def ring_ends(shift: float = 0.0) -> Network:
+    """Exact period and initial state."""
+
+    def field(u: sp.Expr, t: sp.Expr, x: sp.Expr) -> sp.Expr:
+        angle = sp.pi * (x - shift)
+        return sp.sin(angle) + sp.Rational(3, 10) * sp.sin(2 * angle) + t * u
+
+    return Network(embedding=Embedding.periodic(x=2.0), ansatz=Ansatz(u=field))
+
+
+def pillow() -> Problem:
+    """u_xx + u_yy = f on [-1, 1]^2, u = 0 at the walls: even under the swap and under the joint reflection.
+
+    u = (1 - x^2) (1 - y^2) (1 + x y / 2).
+    """
+
+    def exact(x: FloatArray, y: FloatArray) -> FloatArray:
+        return np.asarray((1 - x**2) * (1 - y**2) * (1 + x * y / 2))
+
+    x, y = sp.symbols("x y")
+    solution = (1 - x**2) * (1 - y**2) * (1 + x * y / 2)
+    source = solution.diff(x, 2) + solution.diff(y, 2)
+    box = Box(x=(-1, 1), y=(-1, 1))
+    return _dirichlet_problem("pillow", PDE("x y", "u", lambda u: u.lap - source), box, exact, 31)
+
+
+_ZERO_AT_WALLS = Network(ansatz=Ansatz(u=lambda u, x, y: (1 - x**2) * (1 - y**2) * u))
 _BURGERS = (_odd(2, 1),)
 CASES: tuple[Case, ...] = (
     Case("laplace", "paper", partial(get_problem, "laplace"), (_even(2, 1), _odd(2, 0))),
@@ -270,6 +328,9 @@ CASES: tuple[Case, ...] = (
     Case("heat-plate", "new", heat_plate, (_even(3, 1), _odd(3, 2))),
     Case("sound", "new", sound, (Symmetry(SignedPermutation.flip(2, 1), (1, -1)),)),
     Case("bent-plate", "new", bent_plate, (Symmetry(_SWAP, (-1,)), _odd(2, 0, 1))),
+    Case("heat-ring", "ends", heat_ring, (_odd(2, 1),), ring_ends()),
+    Case("pillow", "ends", pillow, (Symmetry(_SWAP, (1,)), _even(2, 0, 1)), _ZERO_AT_WALLS),
+    Case("heat-ring-shifted", "control", partial(heat_ring, 0.3), network=ring_ends(0.3)),
     Case("laplace-asymmetric", "control", laplace_asymmetric),
     Case("poisson-random", "control", poisson_random),
     Case("burgers-shifted", "control", burgers_shifted),

@@ -113,12 +113,12 @@ def cells(*axes: tuple[float, float, int]) -> Points:
     return grid(*inner)
 
 
-def discovered(width: int | None = None, activation: str | None = None) -> Makes:
+def discovered(width: int | None = None, activation: str | None = None, **ends: Any) -> Makes:
     """A Psi-NN with what `discover` finds that the problem has, without training."""
 
     def network(problem: pf.Problem) -> pf.Network:
-        found = pf.discover(problem, tests="problem")
-        return pf.Network("psi", structure=found.structure, width=width, activation=activation)
+        found = pf.discover(problem, pf.Network(**ends) if ends else None, tests="problem")
+        return pf.Network("psi", structure=found.structure, width=width, activation=activation, **ends)
 
     return network
 

@@ -14,11 +14,14 @@ import sympy
 
 import psinn_fast as pf
 
-from .case import GAUSS_NEWTON, JAXPI, Case, Published, dense, marched, relative
+from .case import JAXPI, Case, Published, dense, marched, relative
 from .spectral import Equation, at_points
 from .stored import stored
 
 Points = npt.NDArray[np.float64]
+_SMALL = 1e-3
+# Shorter at first, where the kink diffuses.
+_WINDOWS = [0, 0.001, 0.003, 0.006, 0.01, 0.02, 0.04, 0.07, *np.arange(2, 10) / 20, *np.arange(5, 11) / 10]
 
 
 @dataclass(frozen=True)
@@ -76,33 +79,31 @@ def allen_cahn() -> pf.Problem:
     box = pf.Box(t=(0, 1), x=(-1, 1))
     conditions = [
         pf.Residual(box.random(4000, seed=0)),
-        pf.Dirichlet(box.face("t", "low", 401), u=lambda t, x: x**2 * np.cos(np.pi * x), name="initial"),
+        pf.Dirichlet(box.face("t", "low", 201), u=smoothed, name="initial"),
     ]
     pde = pf.PDE("t x", "u", lambda u: u.t - 1e-4 * u.xx - 5 * (u - u**3))
     return pf.Problem("allen-cahn", pde, box, conditions, exact=partial(reference, name="allen-cahn"))
 
 
-def even_and_periodic() -> pf.Embedding:
-    return pf.Embedding(lambda t, x: (t, sympy.cos(sympy.pi * x)))
+def smoothed(t: Points, x: Points) -> Points:
+    """x^2 cos(pi x), whose kink at x = +-1 is replaced within a small length, with the same mean. What diffuses in a
+    time of 1e-2 is no different; the reference has the kink."""
+    wave = np.cos(np.pi * x / 2)
+    bent = np.tanh(wave / _SMALL)
+    return np.asarray(
+        x**2 * np.cos(np.pi * x) + 4 / np.pi * (wave * (bent - 1) + np.pi**2 / 24 * _SMALL * (1 - bent**2))
+    )
 
 
-def with_its_kink() -> pf.Ansatz:
-    """u = exp(-10 t) (u0 + 1 + k) - 1 + t N, N the network.
+def near_the_ends() -> pf.Embedding:
+    """Even and periodic coordinates, one of which resolves all lengths from 1 to the small one at x = +-1."""
 
-    The initial state has a kink at x = +-1, where u = -1. There small differences from -1 diffuse and decay like
-    exp(-10 t): what diffusion makes of the kink is known, k. The error function is replaced by tanh(1.1283792 z +
-    0.1009105 z^3), within 4e-4: what is left is smooth at t > 0.
-    """
-    pi = sympy.pi
+    def features(t: sympy.Expr, x: sympy.Expr) -> tuple[sympy.Expr, ...]:
+        squared = (1 + sympy.cos(sympy.pi * x)) / 2
+        near = 2 * sympy.log(1 + squared / _SMALL**2) / math.log(1 + 1 / _SMALL**2) - 1
+        return t, *(sympy.cos(k * sympy.pi * x) for k in (1, 2, 3)), near
 
-    def field(u: sympy.Expr, t: sympy.Expr, x: sympy.Expr) -> sympy.Expr:
-        distance, spread = 1 - sympy.Abs(x), sympy.sqrt(4e-4 * (t + 1e-26))
-        z = sympy.Min(distance / spread, 8)
-        beyond = sympy.tanh(1.1283792 * z + 0.1009105 * z**3) - 1
-        kink = distance * beyond + spread / sympy.sqrt(pi) * sympy.exp(-(z**2))
-        return sympy.exp(-10 * t) * (x**2 * sympy.cos(pi * x) + 1 + 2 * kink) - 1 + t * u
-
-    return pf.Ansatz(u=field)
+    return pf.Embedding(features)
 
 
 def kdv() -> pf.Problem:
@@ -136,7 +137,6 @@ def _case(name: str, statement: str, problem: Callable[[], pf.Problem], network:
         JAXPI,
         problem,
         {"dense": network},
-        GAUSS_NEWTON,
         points=points,
         reference=partial(reference, name=name),
         floor=lambda: floor(name, points()),
@@ -156,20 +156,23 @@ CASES = (
         "allen-cahn",
         "u_t = 1e-4 u_xx + 5 (u - u^3) on (0, 1) x (-1, 1), u = x^2 cos(pi x) at t = 0, periodic in x",
         allen_cahn,
-        dense(20, 20, 20, embedding=even_and_periodic(), ansatz=with_its_kink()),
+        dense(24, 24, embedding=near_the_ends()),
+        optimizer=pf.GaussNewton(250),
         published=Published(1.2e-5, "PirateNet in PaddleScience"),
         wanted=1e-6,
         seconds=600,
+        train=marched(windows=_WINDOWS, tolerance=5e-6),
     ),
     _case(
         "kdv",
         "u_t + u u_x + 0.022^2 u_xxx = 0 on (0, 1) x (-1, 1), u = cos(pi x) at t = 0, periodic in x",
         kdv,
         dense(24, 24, embedding=pf.Embedding.periodic(x=2.0, harmonics=4)),
+        optimizer=pf.GaussNewton(150),
         published=Published(4.3e-4, "PirateNets"),
         wanted=1e-5,
         seconds=600,
-        train=marched(tolerance=1e-6),
+        train=marched(tolerance=3e-5),
     ),
     _case(
         "kuramoto-sivashinsky",
@@ -177,6 +180,7 @@ CASES = (
         "t = 0, periodic in x",
         kuramoto_sivashinsky,
         dense(32, 32, embedding=pf.Embedding.periodic(x=2 * math.pi, harmonics=4)),
+        optimizer=pf.GaussNewton(250),
         published=Published(1.6e-1, "jaxpi"),
         wanted=1e-2,
         seconds=1800,

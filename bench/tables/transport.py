@@ -166,7 +166,7 @@ CASES = (
         "u_tt = 4 u_xx on (0, 1)^2, u = sin(pi x) + sin(4 pi x) / 2 and u_t = 0 at t = 0, u = 0 at x = 0 and 1",
         PINNACLE,
         partial(wave, 4),
-        {"dense": dense(30, activation="sin")},
+        {"dense": dense(60, activation="sin")},
         GAUSS_NEWTON,
         Published(9.8e-2, "PINNacle, NTK weights"),
         1e-6,

@@ -203,14 +203,18 @@ ACTIVATIONS = {
                 ("y", "z * z"),
                 ("p", "0.3989422804014327 * exp(-0.5 * y)"),
                 ("q", "0.5 + 0.5 * erf(0.7071067811865476 * z)"),
+                # Powers of z times p in this order: where p is 0 they are, too, however large z.
+                ("p1", "p * z"),
+                ("p2", "p1 * z"),
+                ("p3", "p2 * z"),
             ),
             forms=(
                 "z * q",
-                "q + z * p",
-                "p * (2 - y)",
-                "p * z * (y - 4)",
-                "p * (y * (7 - y) - 4)",
-                "p * z * (y * (y - 11) + 18)",
+                "q + p1",
+                "2 * p - p2",
+                "p3 - 4 * p1",
+                "7 * p2 - p3 * z - 4 * p",
+                "p3 * z * z - 11 * p3 + 18 * p1",
             ),
         ),
         Activation(

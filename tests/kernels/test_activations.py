@@ -128,6 +128,29 @@ def test_large_and_small_numbers(isa: str, name: str, dtype: torch.dtype) -> Non
     assert bad.isnan().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, FLOAT64])
+@pytest.mark.parametrize("name", ["tanh", "silu", "gelu", "softplus"])
+@pytest.mark.parametrize("backend", BACKENDS.values(), ids=BACKENDS)
+def test_huge_numbers_are_far_out(backend: Backend, name: str, dtype: torch.dtype) -> None:
+    """Straight to the last bit: no product of a vanishing derivative with what is huge. sin has no such place."""
+    layers = (SymbolLayer.of([[1]], [0]), SymbolLayer.of([[1]], [0]))
+    plan, theta = lower(layers, name), torch.ones(2, dtype=dtype)
+    channels = ChannelSet.closure(1, [(4,)])
+    size = torch.logspace(3, 37, 200, dtype=FLOAT64).to(dtype)
+    for x in (size, -size):
+        found = backend.jets(plan, theta, x[:, None], channels)[..., 0]
+        up, is_bounded = x > 0, name == "tanh"
+        value = torch.sign(x) if is_bounded else torch.where(up, x, 0.0)
+        slope = torch.zeros_like(x) if is_bounded else torch.where(up, 1.0, 0.0)
+        assert torch.equal(found, torch.stack([value, slope, *[torch.zeros_like(x)] * 3], 1))
+        for order in (2, 3, 4):
+            grad = torch.zeros(len(x), 5, 1, dtype=dtype)
+            grad[:, order] = 1
+            theta_bar, x_bar = backend.jets_backward(plan, theta, x[:, None], channels, grad, True)
+            assert not theta_bar.any()
+            assert not x_bar.any()
+
+
 @each_activation
 def test_ties(name: str) -> None:
     """Equal neurons become one; opposite ones only where the activation is odd; always the same function."""

@@ -162,16 +162,19 @@ struct Gelu {
     const V f0 = z * q;
     f[0] = f0;
     if (order < 1) return;
-    const V f1 = q + z * p;
+    const V p1 = p * z;
+    const V f1 = q + p1;
     f[1] = f1;
     if (order < 2) return;
-    const V f2 = p * (T(2) - y);
+    const V p2 = p1 * z;
+    const V f2 = T(2) * p - p2;
     f[2] = f2;
     if (order < 3) return;
-    const V f3 = p * z * (y - T(4));
+    const V p3 = p2 * z;
+    const V f3 = p3 - T(4) * p1;
     f[3] = f3;
     if (order < 4) return;
-    const V f4 = p * (y * (T(7) - y) - T(4));
+    const V f4 = T(7) * p2 - p3 * z - T(4) * p;
     f[4] = f4;
   }
   template <class T, class V>
@@ -180,20 +183,22 @@ struct Gelu {
     const V p = kept[1];
     const V q = kept[2];
     if (order < 1) return;
-    const V f1 = q + z * p;
+    const V p1 = p * z;
+    const V f1 = q + p1;
     f[1] = f1;
     if (order < 2) return;
-    const V y = z * z;
-    const V f2 = p * (T(2) - y);
+    const V p2 = p1 * z;
+    const V f2 = T(2) * p - p2;
     f[2] = f2;
     if (order < 3) return;
-    const V f3 = p * z * (y - T(4));
+    const V p3 = p2 * z;
+    const V f3 = p3 - T(4) * p1;
     f[3] = f3;
     if (order < 4) return;
-    const V f4 = p * (y * (T(7) - y) - T(4));
+    const V f4 = T(7) * p2 - p3 * z - T(4) * p;
     f[4] = f4;
     if (order < 5) return;
-    const V f5 = p * z * (y * (y - T(11)) + T(18));
+    const V f5 = p3 * z * z - T(11) * p3 + T(18) * p1;
     f[5] = f5;
   }
 };

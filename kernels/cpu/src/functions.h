@@ -47,21 +47,21 @@ PSINN_INLINE Vec<T> polynomial(const T (&c)[N], Vec<T> x) {
   return sum;
 }
 
-// e^x for x <= 0, with what tanh.h does; below the smallest normal number it stays there. NaN stays NaN.
+// e^x for x <= 0, with what tanh.h does; 0 below the smallest normal number, so that a huge number times it is 0, too.
+// NaN stays NaN.
 template <class T>
 PSINN_INLINE Vec<T> exp(Vec<T> x) {
   using C = TanhConstants<T>;
   constexpr auto one = static_cast<decltype(Int<T>{}[0] + 0)>(1);
   const Vec<T> least = broadcast<T>(T(sizeof(T) == 4 ? -87.3 : -708.3));
-  const Vec<T> y = x < least ? least : x;
-  const Vec<T> shifted = y * T(1.44269504088896340736) + C::shift;
+  const Vec<T> shifted = x * T(1.44269504088896340736) + C::shift;
   const Vec<T> n = shifted - C::shift;
-  const Vec<T> r = (y - n * C::ln2_high) - n * C::ln2_low;
+  const Vec<T> r = (x - n * C::ln2_high) - n * C::ln2_low;
   Vec<T> q = broadcast<T>(C::c[C::terms - 1]);
   PSINN_UNROLL
   for (int k = C::terms - 2; k >= 0; --k) q = q * r + C::c[k];
   const Vec<T> power = reinterpret_cast<Vec<T>>((reinterpret_cast<Int<T>>(shifted) + one * C::bias) << C::mantissa);
-  return ((r * r) * q + r) * power + power;
+  return x < least ? Vec<T>{} : ((r * r) * q + r) * power + power;
 }
 
 // 1 / (1 + e^-x), to all digits for x << 0, too.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -40,16 +40,20 @@ def solved(
     return pf.solve(problem, network, replace(optimizer, seed=seed), seconds=seconds, seed=seed, options=options)
 
 
-def marched(**settings: Any) -> Callable[..., Any]:
+@dataclass(frozen=True)
+class Marched:
     """As `solved`, window by window of time, by ``pf.march``, which knows no error on the way."""
 
-    def train(
-        problem: pf.Problem, network: pf.Network, optimizer: Any, seed: int, seconds: float, wanted: float
+    tolerance: float
+    windows: Sequence[float] | str = "auto"
+
+    def __call__(
+        self, problem: pf.Problem, network: pf.Network, optimizer: Any, seed: int, seconds: float, wanted: float
     ) -> Any:
         chosen = replace(optimizer, seed=seed)
-        return pf.march(problem, network, chosen, seconds=seconds, seed=seed, **settings)
-
-    return train
+        return pf.march(
+            problem, network, chosen, seconds=seconds, seed=seed, tolerance=self.tolerance, windows=self.windows
+        )
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Case:
         floor: the reference's own relative error, measured; 0: a closed form.
         score: network's and reference's values (N, F) -> relative error.
         train: problem, network, optimizer, seed, seconds, wanted -> solution.
+        besides: functions that a user writes beside these, such as those of embeddings.
     """
 
     name: str
@@ -84,11 +89,22 @@ class Case:
     floor: Callable[[], float] = lambda: 0.0
     score: Callable[[Points, Points], float] = field(default=lambda found, true: relative(found, true))
     train: Callable[..., Any] = field(default=solved)
+    besides: tuple[Callable[..., object], ...] = ()
 
     @property
     def lines(self) -> int:
-        """Of a user's code: the body of the problem's function, the network, the optimizer, `solve`."""
-        return len(user_lines(self.problem)) + 3
+        """Of a user's code: bodies of functions, the network, the optimizer, `solve`."""
+        return sum(len(user_lines(own)) for own in (self.problem, *self.besides)) + 3
+
+    def settings(self, network: str) -> str:
+        """What a row is made with: one of other settings is made anew."""
+        made = self.networks[network]
+        if isinstance(made, pf.Network) and made.embedding is not None:  # functions say nothing in text
+            coords = self.problem().pde.coords
+            text = f"{replace(made, embedding=None)!r}, embedding {made.embedding.expressions(coords)}"
+        else:
+            text = repr(made)
+        return "; ".join([text, repr(self.optimizer), *([repr(self.train)] if self.train is not solved else [])])
 
     def error(self, solution: Callable[[Points], Any]) -> float:
         points = self.points()
@@ -113,14 +129,16 @@ def cells(*axes: tuple[float, float, int]) -> Points:
     return grid(*inner)
 
 
-def discovered(width: int | None = None, activation: str | None = None, **ends: Any) -> Makes:
-    """A Psi-NN with what `discover` finds that the problem has, without training."""
+@dataclass(frozen=True)
+class Discovered:
+    """Makes a Psi-NN with what `discover` finds that the problem has, without training."""
 
-    def network(problem: pf.Problem) -> pf.Network:
-        found = pf.discover(problem, pf.Network(**ends) if ends else None, tests="problem")
-        return pf.Network("psi", structure=found.structure, width=width, activation=activation, **ends)
+    width: int | None = None
+    activation: str | None = None
 
-    return network
+    def __call__(self, problem: pf.Problem) -> pf.Network:
+        found = pf.discover(problem, tests="problem")
+        return pf.Network("psi", structure=found.structure, width=self.width, activation=self.activation)
 
 
 def dense(*hidden: int, activation: str = "tanh", fields: int = 1, inputs: int = 2, **ends: Any) -> pf.Network:

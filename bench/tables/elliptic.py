@@ -10,7 +10,7 @@ import sympy
 
 import psinn_fast as pf
 
-from .case import GAUSS_NEWTON, PINNACLE, Case, Published, cells, dense, discovered, grid
+from .case import GAUSS_NEWTON, PINNACLE, Case, Discovered, Published, cells, dense, grid
 from .holes import CENTRE, RADIUS, fitted, potential
 from .stored import stored
 
@@ -79,7 +79,7 @@ CASES = (
         "lap u + u = (1 - 17 pi^2) sin(pi x) sin(4 pi y) on (-1, 1)^2, u = 0 at the boundary",
         "Wang, Teng & Perdikaris 2021, a1 = 1, a2 = 4: relative L2 on an even grid",
         helmholtz,
-        {"dense": dense(20, 20, activation="sin"), "psi": discovered(activation="sin")},
+        {"dense": dense(20, 20, activation="sin"), "psi": Discovered(activation="sin")},
         GAUSS_NEWTON,
         Published(1e-3, "Wang, Teng & Perdikaris (its order of magnitude)"),
         1e-8,
@@ -93,7 +93,7 @@ CASES = (
         "the circles",
         PINNACLE + " (Poisson2D_Classic)",
         four_holes,
-        {"dense": dense(24, 24, embedding=_about_the_holes()), "psi": discovered()},
+        {"dense": dense(24, 24, embedding=_about_the_holes()), "psi": Discovered()},
         GAUSS_NEWTON,
         Published(1.2e-2, "PINNacle, NTK weights"),
         1e-5,
@@ -101,5 +101,6 @@ CASES = (
         _score_points,
         with_holes,
         _holes_floor,
+        besides=(_about_the_holes,),
     ),
 )

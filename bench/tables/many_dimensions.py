@@ -10,7 +10,7 @@ import sympy
 
 import psinn_fast as pf
 
-from .case import GAUSS_NEWTON, PINNACLE, Case, Published, dense, discovered
+from .case import GAUSS_NEWTON, PINNACLE, Case, Discovered, Published, dense
 
 Points = npt.NDArray[np.float64]
 _NAMES = [f"x{k}" for k in range(1, 6)]
@@ -102,7 +102,7 @@ CASES = (
         "lap u + pi^2 / 4 sum_i sin(pi x_i / 2) = 0 on (0, 1)^5, u = sum_i sin(pi x_i / 2) at the boundary",
         PINNACLE,
         poisson,
-        {"dense": dense(20, activation="sin", inputs=5), "psi": discovered()},
+        {"dense": dense(20, activation="sin", inputs=5), "psi": Discovered()},
         GAUSS_NEWTON,
         Published(4.7e-4, "PINNacle, L-BFGS"),
         1e-6,
@@ -116,7 +116,7 @@ CASES = (
         "exp(|x|^2 / 2 + t) at t = 0, and its normal derivative at |x| = 1 is that",
         PINNACLE,
         heat,
-        {"dense": dense(20, 20, inputs=6), "psi": discovered()},
+        {"dense": dense(20, 20, inputs=6), "psi": Discovered()},
         GAUSS_NEWTON,
         Published(1.2e-4, "PINNacle, L-BFGS"),
         1e-6,

@@ -14,14 +14,25 @@ import sympy
 
 import psinn_fast as pf
 
-from .case import JAXPI, Case, Published, dense, marched, relative
+from .case import JAXPI, Case, Marched, Published, dense, relative
 from .spectral import Equation, at_points
 from .stored import stored
 
 Points = npt.NDArray[np.float64]
 _SMALL = 1e-3
 # Shorter at first, where the kink diffuses.
-_WINDOWS = [0, 0.001, 0.003, 0.006, 0.01, 0.02, 0.04, 0.07, *np.arange(2, 10) / 20, *np.arange(5, 11) / 10]
+_WINDOWS = (
+    0,
+    1e-3,
+    3e-3,
+    6e-3,
+    0.01,
+    0.02,
+    0.04,
+    0.07,
+    *(k / 20 for k in range(2, 10)),
+    *(k / 10 for k in range(5, 11)),
+)
 
 
 @dataclass(frozen=True)
@@ -161,7 +172,8 @@ CASES = (
         published=Published(1.2e-5, "PirateNet in PaddleScience"),
         wanted=1e-6,
         seconds=600,
-        train=marched(windows=_WINDOWS, tolerance=5e-6),
+        train=Marched(5e-6, _WINDOWS),
+        besides=(smoothed, near_the_ends),
     ),
     _case(
         "kdv",
@@ -172,7 +184,7 @@ CASES = (
         published=Published(4.3e-4, "PirateNets"),
         wanted=1e-5,
         seconds=600,
-        train=marched(tolerance=3e-5),
+        train=Marched(3e-5),
     ),
     _case(
         "kuramoto-sivashinsky",
@@ -184,6 +196,6 @@ CASES = (
         published=Published(1.6e-1, "jaxpi"),
         wanted=1e-2,
         seconds=1800,
-        train=marched(tolerance=1e-6),
+        train=Marched(1e-6),
     ),
 )

@@ -39,13 +39,6 @@ class Run:
     threads: int
 
 
-def settings_of(case: Case, network: str) -> str:
-    """What a row was made with: a row of other settings is made anew."""
-    made = case.networks[network]
-    text = repr(made) if isinstance(made, pf.Network) else f"{network}: discovered"
-    return f"{text}; {case.optimizer!r}"
-
-
 def trained(case: Case, run: Run) -> Row:
     """What a run gives: error, when it was below what is wanted for good, and the curve on the way."""
     torch.set_num_threads(run.threads)
@@ -140,17 +133,18 @@ class Results:
         os.replace(partial, self.path)
 
     def _row(self, case: Case, run: Run) -> Row:
-        settings = settings_of(case, run.network)
-        for row in self.rows:
-            if (row["problem"], row["network"]) == (case.name, run.network):
-                if row["settings"] != settings:
-                    row.update(settings=settings, runs=[])
-                return row
-        return {
+        settings = case.settings(run.network)
+        said = {
             "problem": case.name, "network": run.network, "settings": settings, "statement": case.statement,
             "source": case.source, "published": asdict(case.published), "wanted": case.wanted, "within": case.seconds,
-            "lines": case.lines, "runs": [],
+            "lines": case.lines,
         }  # fmt: skip
+        for row in self.rows:
+            if (row["problem"], row["network"]) == (case.name, run.network):
+                kept = row["runs"] if row["settings"] == settings else []
+                row.update(said, runs=kept)
+                return row
+        return {**said, "runs": []}
 
 
 def summary(case: Case, runs: Sequence[Row]) -> dict[str, Any]:

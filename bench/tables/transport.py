@@ -11,7 +11,7 @@ import numpy.typing as npt
 import psinn_fast as pf
 from psinn_fast.problems.burgers import cole_hopf
 
-from .case import GAUSS_NEWTON, JAXPI, PINNACLE, Case, Published, cells, dense, discovered, grid
+from .case import GAUSS_NEWTON, JAXPI, PINNACLE, Case, Discovered, Published, cells, dense, grid
 
 Points = npt.NDArray[np.float64]
 _WIDTH = math.pi / 4  # of the reaction's initial state
@@ -97,7 +97,7 @@ def _burgers(name: str, nu: float, published: Published, wanted: float, seconds:
         f"u_t + u u_x = {name.partition('= ')[2]} u_xx on (0, 1) x (-1, 1), u = -sin(pi x) at t = 0, 0 at x = -1 and 1",
         "Raissi, Perdikaris & Karniadakis 2019; relative L2 against Cole-Hopf on an even grid",
         partial(burgers, nu),
-        {"dense": dense(20, 20, 20), "psi": discovered()},
+        {"dense": dense(20, 20, 20), "psi": Discovered()},
         GAUSS_NEWTON,
         published,
         wanted,
@@ -140,7 +140,7 @@ CASES = (
         "u_t = 5 u (1 - u) on (0, 1) x (0, 2 pi), u = exp(-(x - pi)^2 / (2 (pi/4)^2)) at t = 0, u periodic in x",
         _FORMERS,
         reaction,
-        {"dense": dense(20, 20), "psi": discovered()},
+        {"dense": dense(20, 20), "psi": Discovered()},
         GAUSS_NEWTON,
         Published(3.0e-2, "PINNsFormer", "a GPU, 249 s"),
         1e-6,
@@ -153,7 +153,7 @@ CASES = (
         "u_tt = 4 u_xx on (0, 1)^2, u = sin(pi x) + sin(3 pi x) / 2 and u_t = 0 at t = 0, u = 0 at x = 0 and 1",
         _FORMERS,
         partial(wave, 3),
-        {"dense": dense(30, activation="sin"), "psi": discovered(activation="sin")},
+        {"dense": dense(30, activation="sin"), "psi": Discovered(activation="sin")},
         GAUSS_NEWTON,
         Published(5.8e-2, "PINNsFormer with NTK weights", "a GPU"),
         1e-6,

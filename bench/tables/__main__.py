@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"argument problems: no problem has {name!r} in its name; there are {', '.join(known)}")
     chosen = [case for case in CASES if not options.problems or any(name in case.name for name in options.problems)]
     results = Results(options.out, options.threads)
+    results.describe(CASES)
     if options.markdown or options.picture:
         print(markdown(results.rows), end="") if options.markdown else picture(
             results.rows, options.out.with_suffix(".png")

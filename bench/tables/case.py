@@ -23,8 +23,8 @@ class Published:
     """The best relative L2 error that is published, by whom, on what; None: none is."""
 
     error: float | None
-    by: str
-    on: str = "not said"
+    by: str = ""
+    on: str = ""
 
 
 PINNACLE = "i207M/PINNacle, src/pde: relative L2 over all fields, 2,500 points (20,000 in three coordinates and more)"
@@ -105,6 +105,18 @@ class Case:
         else:
             text = repr(made)
         return "; ".join([text, repr(self.optimizer), *([repr(self.train)] if self.train is not solved else [])])
+
+    def described(self, network: str) -> str:
+        """The network in a few words: layers, activation, what stands before it, and whether it marches in time."""
+        made = self.networks[network]
+        if isinstance(made, Discovered):
+            words = ["Psi-NN", made.activation or "tanh"]
+        else:
+            assert isinstance(made, pf.Network)
+            assert made.layers is not None
+            words = ["-".join(map(str, made.layers)), made.activation or "tanh"]
+            words += ["embedding"] if made.embedding is not None else []
+        return ", ".join([*words, *(["march"] if isinstance(self.train, Marched) else [])])
 
     def error(self, solution: Callable[[Points], Any]) -> float:
         points = self.points()

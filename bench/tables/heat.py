@@ -155,6 +155,6 @@ CASES = (
     ),
     _inverse("Poisson-inverse", 0.1, Published(2.5e-2, "PINNacle"), 1e-3),
     _inverse("heat-inverse", 0.1, Published(5.3e-2, "PINNacle"), 1e-3),
-    _inverse("Poisson-inverse, exact data", 0.0, Published(None, "nobody"), 1e-3),
-    _inverse("heat-inverse, exact data", 0.0, Published(None, "nobody"), 1e-3),
+    _inverse("Poisson-inverse, exact data", 0.0, Published(None), 1e-3),
+    _inverse("heat-inverse, exact data", 0.0, Published(None), 1e-3),
 )

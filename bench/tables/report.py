@@ -23,26 +23,36 @@ def line(row: Row) -> str:
 
 
 def markdown(rows: Sequence[Row]) -> str:
+    """Problems in the order of the rows, a line for each network; bold: at or below what is wanted, in time."""
     head = (
-        "| problem | network | parameters | lines | seconds | median | worst | floor | wanted | published |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| problem | network | parameters | lines | seconds | error | wanted | published | floor |",
+        "|---|---|---|---|---|---|---|---|---|",
     )
     return "\n".join([*head, *map(_markdown, rows)]) + "\n"
 
 
 def _markdown(row: Row) -> str:
     good = [run for run in row["runs"] if "failure" not in run]
-    parameters = ", ".join(sorted({f"{run['parameters']:,}" for run in good}))
-    longest = max((run["seconds"] for run in good), default=math.nan)
+    parameters = " to ".join(f"{n:,}" for n in sorted({min(_sizes(good)), max(_sizes(good))})) if good else "-"
+    seconds = f"{max((run['seconds'] for run in good), default=math.nan):.0f} of {row['within']:g}"
+    error = f"{_number(row['median'])}, {_number(row['worst'])}"
     published = row["published"]
-    best = "none" if published["error"] is None else f"{published['error']:.1e}"
-    worst, floor = _number(row["worst"]), _number(row["floor"]) if row["floor"] else "exact"
+    best = "none" if published["error"] is None else _short(published["error"])
+    best += f" ({', '.join(words)})" if (words := [published[key] for key in ("by", "on") if published[key]]) else ""
     entries = (
-        row["problem"], row["network"], parameters, str(row["lines"]), f"{longest:.0f} of {row['within']:g}",
-        _number(row["median"]), f"**{worst}**" if row["meets"] else worst, floor,
-        f"{row['wanted']:.0e}", f"{best}, {published['by']} ({published['on']})",
+        row["problem"], row["described"], parameters, str(row["lines"]), seconds,
+        f"**{error}**" if row["meets"] else error, _short(row["wanted"]), best,
+        _number(row["floor"]) if row["floor"] else "exact",
     )  # fmt: skip
     return f"| {' | '.join(entries)} |"
+
+
+def _sizes(runs: Sequence[Row]) -> list[int]:
+    return [run["parameters"] for run in runs]
+
+
+def _short(value: float) -> str:
+    return f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-")
 
 
 def picture(rows: Sequence[Row], path: Path) -> None:

@@ -107,7 +107,7 @@ class Results:
 
     def done(self, case: Case, run: Run) -> bool:
         """Whether it is there, with these settings, and did not fail."""
-        row = self._row(case, run)
+        row = self._row(case, run.network)
         return any(
             found["seed"] == run.seed and found["limit"] == run.seconds and "failure" not in found
             for found in row["runs"]
@@ -115,7 +115,7 @@ class Results:
 
     def add(self, case: Case, run: Run, found: Row) -> Row:
         """The row with the run, saved."""
-        row = self._row(case, run)
+        row = self._row(case, run.network)
         kept = [other for other in row["runs"] if other["seed"] != run.seed and other["limit"] == run.seconds]
         about = {"seed": run.seed, "limit": run.seconds, "threads": run.threads, "commit": self.about["commit"]}
         row["runs"] = sorted([*kept, {**about, **found}], key=lambda one: one["seed"])
@@ -132,16 +132,21 @@ class Results:
         partial.write_text(text + "\n", encoding="utf-8")
         os.replace(partial, self.path)
 
-    def _row(self, case: Case, run: Run) -> Row:
-        settings = case.settings(run.network)
+    def describe(self, cases: Sequence[Case]) -> None:
+        """Rows as the cases are now, and in their order; runs with other settings are dropped."""
+        known = {(row["problem"], row["network"]): row for row in self.rows}
+        places = [(case, network) for case in cases for network in case.networks]
+        self.rows = [self._row(case, name) for case, name in places if (case.name, name) in known]
+
+    def _row(self, case: Case, network: str) -> Row:
         said = {
-            "problem": case.name, "network": run.network, "settings": settings, "statement": case.statement,
+            "problem": case.name, "network": network, "settings": case.settings(network), "statement": case.statement,
             "source": case.source, "published": asdict(case.published), "wanted": case.wanted, "within": case.seconds,
-            "lines": case.lines,
+            "lines": case.lines, "described": case.described(network),
         }  # fmt: skip
         for row in self.rows:
-            if (row["problem"], row["network"]) == (case.name, run.network):
-                kept = row["runs"] if row["settings"] == settings else []
+            if (row["problem"], row["network"]) == (case.name, network):
+                kept = row["runs"] if row["settings"] == said["settings"] else []
                 row.update(said, runs=kept)
                 return row
         return {**said, "runs": []}

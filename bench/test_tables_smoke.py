@@ -17,7 +17,7 @@ from psinn_fast.problems.burgers import cole_hopf
 
 from .section import Row
 from .tables import __main__ as tables
-from .tables import cavity_flow, elliptic, heat, holes, many_dimensions, periodic, running, stored, transport
+from .tables import cavity_flow, elliptic, heat, holes, many_dimensions, periodic, report, running, stored, transport
 from .tables.case import Case, cells, grid, relative
 from .tables.registry import CASES
 from .tables.running import Run
@@ -258,3 +258,13 @@ def test_smoke_tables_trains() -> None:
 
 def test_smoke_tables_points_of_cells() -> None:
     assert cells((0.0, 1.0, 2), (0.0, 2.0, 1)).tolist() == [[0.25, 1.0], [0.75, 1.0]]
+
+
+def test_smoke_tables_docs_have_the_table_of_the_file() -> None:
+    """docs/tables.md is updated by hand from ``python -m bench.tables --markdown``."""
+    top = Path(__file__).parents[1]
+    rows = json.loads(tables.OUT.read_text(encoding="utf-8"))["rows"]
+    assert report.markdown(rows) in (top / "docs" / "tables.md").read_text(encoding="utf-8")
+    for row in rows:
+        for case in (case for case in CASES if case.name == row["problem"]):
+            assert row["settings"] == case.settings(row["network"])

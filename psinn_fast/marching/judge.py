@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from ..kernels import get_backend
 from ..networks.mlp import PsiMLP
 from ..problem.problem import Problem
+from ..scaling.natural_scales import natural_losses
 from ..training.callbacks import Progress
 from ..training.result import FitResult
 
 # Of the tolerance, at which training ends: other points that are held out, more of them, show other residuals.
 _ENOUGH = 0.5
+# Of the residual of random states as large as u, which change by their size in the window: the least that counts as a
+# change. What is smaller beside it than the tolerance changes u by a thousandth of the tolerance.
+_LEAST_CHANGE = 1e-3
 
 
 class Judge:
@@ -20,7 +24,8 @@ class Judge:
     reference.
 
     The reference is the residual of N = 0: of the window's initial state at all its times, in all windows so far the
-    largest. All are roots of weighted sums of mean squares, in the problem's own units.
+    largest; of a state that hardly changes, a thousandth of what random states would have. All are roots of weighted
+    sums of mean squares, in the problem's own units.
 
     Args:
         tolerance: None: training is never ended.
@@ -67,8 +72,10 @@ class Judge:
             float(engine.residuals(self._net.plan, theta, none, term).square().sum(1).mean())
             for term in problem.terms(theta.dtype, theta.device)
         ]
-        self._trained, self._own_trained = problem, problem.total_loss(found)
-        self._own = math.sqrt(_total(problem, problem.losses_as_given(found)))
+        at_least = [_LEAST_CHANGE**2 * loss for loss in natural_losses(problem).losses]
+        self._trained = problem
+        self._own_trained = max(problem.total_loss(own) for own in (found, at_least))
+        self._own = max(math.sqrt(_total(problem, problem.losses_as_given(own))) for own in (found, at_least))
 
 
 def _total(problem: Problem, losses: Mapping[str, float | None]) -> float:

@@ -48,6 +48,24 @@ def test_a_march_solves_the_problem_at_all_times(marched: pf.Marched) -> None:
     assert torch.equal(tensor.view(-1, 1), torch.from_numpy(marched(points)))
 
 
+@pytest.mark.trajectory
+def test_a_steady_state_stays() -> None:
+    """Its own change, to which residuals are compared, is zero: that of states as large stands for it."""
+    box = pf.Box(t=(0, 1), x=(0, 1))
+    conditions = [
+        pf.Residual(box.random(200, seed=0)),
+        pf.Dirichlet(box.face("t", "low", 21), u=lambda t, x: x, name="initial"),
+        pf.Dirichlet(box.face("x", "low", 11), u=0.0, name="left"),
+        pf.Dirichlet(box.face("x", "high", 11), u=1.0, name="right"),
+    ]
+    problem = pf.Problem("steady", pf.PDE("t x", "u", lambda u: u.t - u.xx), box, conditions)
+    found = pf.march(problem, pf.Network("pinn", layers=[2, 6, 1]), pf.GaussNewton(40), windows=2, tolerance=1e-2)
+    assert found.ended == "done"
+    assert all(window.residual < 1e-2 and window.steps < 40 for window in found.windows)
+    points = box.random(50, 1)
+    assert np.abs(found(points)[:, 0] - points[:, 1]).max() < 1e-4
+
+
 def test_each_window_begins_exactly_where_the_one_before_it_ended(marched: pf.Marched) -> None:
     x = np.linspace(-1, 1, 33)
     points = np.stack([np.zeros(33), x], 1)

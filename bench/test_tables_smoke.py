@@ -207,7 +207,7 @@ def test_smoke_tables_goes_on_where_it_stopped(here: list[Run], tmp_path: Path, 
     assert not list(tmp_path.rglob("*.partial"))
     capsys.readouterr()
     assert tables.main(["--out", str(out), "--markdown"]) == 0
-    assert "| reaction, rho = 5 | dense | 501 |" in capsys.readouterr().out
+    assert "| reaction, rho = 5 | 2-20-20-1, tanh | 501 |" in capsys.readouterr().out
     assert tables.main(["--out", str(out), "--picture"]) == 0
     assert out.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
 

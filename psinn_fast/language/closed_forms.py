@@ -53,7 +53,7 @@ def _renamed(given: object, coords: tuple[str, ...], what: str) -> sp.Expr:
 
 
 def called_with(function: Callable[..., Any], known: Mapping[str, sp.Symbol], what: str) -> Any:
-    """What a function gives for the symbols that its parameters are named after.
+    """What a function gives for the symbols that its parameters are named after; ``*x`` has all that it does not name.
 
     Raises:
         InputError: no function, parameters that are not known, a function that fails.
@@ -64,11 +64,18 @@ def called_with(function: Callable[..., Any], known: Mapping[str, sp.Symbol], wh
         parameters = inspect.signature(function).parameters
     except ValueError:
         raise InputError(f"{what}: {function!r} does not tell its parameters' names; wrap it in a lambda") from None
-    wanted = [name for name, own in parameters.items() if name in known or own.default is own.empty]
+    is_open = any(own.kind is own.VAR_POSITIONAL for own in parameters.values())
+    named = {name: own for name, own in parameters.items() if own.kind is not own.VAR_POSITIONAL}
+    wanted = [name for name, own in named.items() if name in known or own.default is own.empty]
     if unknown := [name for name in wanted if normal(name) not in known]:
         raise InputError(f"{what}: its parameter {unknown[0]!r} is none of {list(known)}")
     try:
-        return function(**{name: known[normal(name)] for name in wanted})
+        if not is_open:
+            return function(**{name: known[normal(name)] for name in wanted})
+        first = [name for name in wanted if named[name].kind is not inspect.Parameter.KEYWORD_ONLY]
+        others = [known[name] for name in known if name not in map(normal, wanted)]
+        later = {name: known[normal(name)] for name in wanted if name not in first}
+        return function(*(known[normal(name)] for name in first), *others, **later)
     except Exception as error:  # the function is the user's: it may raise anything
         advice = "; write it with SymPy's functions, sympy.sin" if "Symbol" in str(error) else ""
         raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -164,3 +165,16 @@ def test_resuming(tmp_path: Path) -> None:
     pf.solve(advection(), chosen, pf.Adam(3), out=tmp_path, options=SILENT)
     again = pf.solve(advection(), chosen, pf.Adam(6), out=tmp_path, options=pf.Options(progress=False, resume=True))
     torch.testing.assert_close(again.net.theta, whole.net.theta, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (lambda t, *x: (t, sum(own**2 for own in x)), "[t, x1**2 + x2**2]"),
+        (lambda *x: x, "[t, x1, x2]"),
+        (lambda t, *x, x1: (x1, *x, t), "[x1, x2, t]"),
+        (lambda x2, scale=2: scale * x2, "[2*x2]"),
+    ],
+)
+def test_functions_may_name_all_that_is_left(function: Callable[..., object], expected: str) -> None:
+    assert str(pf.Embedding(function).expressions(("t", "x1", "x2"))) == expected

@@ -85,7 +85,7 @@ def heat_inverse(noise: float = 0.1) -> pf.Problem:
     walls = [part for part in box.parts if not part.startswith("t")]
     conditions = [
         pf.Residual(box.random(4000, seed=0)),
-        pf.Data(places, u=values, weight=0.01),
+        pf.Data(places, u=values),
         *(pf.Dirichlet(box.boundary(11, wall), a=2.0, name=f"a at {wall}") for wall in walls),
     ]
     pde = pf.PDE("t x y", "u a", lambda u, a: [u.t - pf.div(a * pf.grad(u)) - source, a.t])
@@ -126,7 +126,7 @@ def _inverse(name: str, noise: float, published: Published, wanted: float) -> Ca
         statement,
         PINNACLE,
         partial(heat_inverse if is_heat else poisson_inverse, noise),
-        {"dense": dense(12, 12, fields=2, inputs=3) if is_heat else dense(8, 8, fields=2)},
+        {"dense": dense(20, 20, fields=2, inputs=3) if is_heat else dense(8, 8, fields=2)},
         GAUSS_NEWTON,
         published,
         wanted,

@@ -261,10 +261,11 @@ def test_smoke_tables_points_of_cells() -> None:
 
 
 def test_smoke_tables_docs_have_the_table_of_the_file() -> None:
-    """docs/tables.md is updated by hand from ``python -m bench.tables --markdown``."""
+    """docs/tables.md and README.md are updated by hand from ``python -m bench.tables --markdown``."""
     top = Path(__file__).parents[1]
     rows = json.loads(tables.OUT.read_text(encoding="utf-8"))["rows"]
     assert report.markdown(rows) in (top / "docs" / "tables.md").read_text(encoding="utf-8")
+    assert report.in_short(rows) in (top / "README.md").read_text(encoding="utf-8")
     for row in rows:
         for case in (case for case in CASES if case.name == row["problem"]):
             assert row["settings"] == case.settings(row["network"])

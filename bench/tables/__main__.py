@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..options import at_least_one, not_negative, positive
 from .registry import CASES
-from .report import line, markdown, picture
+from .report import in_short, line, markdown, picture
 from .running import Results, Run, attempted
 
 OUT = Path(__file__).parents[1] / "results" / "tables.json"
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = Results(options.out, options.threads)
     results.describe(CASES)
     if options.markdown or options.picture:
-        print(markdown(results.rows), end="") if options.markdown else picture(
+        print(markdown(results.rows), in_short(results.rows), sep="\n", end="") if options.markdown else picture(
             results.rows, options.out.with_suffix(".png")
         )
         return 0
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scale", type=positive, default=1.0, help="factor on the problems' own seconds")
     parser.add_argument("--threads", type=at_least_one, default=2)
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--markdown", action="store_true", help="print the table of the file, train nothing")
+    parser.add_argument("--markdown", action="store_true", help="print the tables of docs and README, train nothing")
     parser.add_argument("--picture", action="store_true", help="draw the file's rows beside it, train nothing")
     return parser
 

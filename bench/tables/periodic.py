@@ -51,17 +51,17 @@ class Solved:
 
 
 SOLVED = {
-    "allen-cahn": Solved(
+    "Allen-Cahn": Solved(
         Equation(
             -1.0, 2.0, lambda k: 5 - 1e-4 * k**2, lambda u: -5 * u**3, False, lambda x: x**2 * np.cos(math.pi * x)
         ),
         modes=2048, steps=4000, levels=1000, kept=2048,
     ),
-    "kdv": Solved(
+    "Korteweg-de Vries": Solved(
         Equation(-1.0, 2.0, lambda k: 1j * 0.022**2 * k**3, lambda u: -(u**2) / 2, True, lambda x: np.cos(math.pi * x)),
         modes=1024, steps=20_000, levels=1000, kept=1024,
     ),
-    "kuramoto-sivashinsky": Solved(
+    "Kuramoto-Sivashinsky": Solved(
         Equation(
             0.0, 2 * math.pi, lambda k: 100 / 16**2 * k**2 - 100 / 16**4 * k**4, lambda u: -100 / 32 * u**2, True,
             lambda x: np.cos(x) * (1 + np.sin(x)),
@@ -93,7 +93,7 @@ def allen_cahn() -> pf.Problem:
         pf.Dirichlet(box.face("t", "low", 201), u=smoothed, name="initial"),
     ]
     pde = pf.PDE("t x", "u", lambda u: u.t - 1e-4 * u.xx - 5 * (u - u**3))
-    return pf.Problem("allen-cahn", pde, box, conditions, exact=partial(reference, name="allen-cahn"))
+    return pf.Problem("allen-cahn", pde, box, conditions, exact=partial(reference, name="Allen-Cahn"))
 
 
 def smoothed(t: Points, x: Points) -> Points:
@@ -124,7 +124,7 @@ def kdv() -> pf.Problem:
         pf.Dirichlet(box.face("t", "low", 401), u=lambda t, x: np.cos(np.pi * x), name="initial"),
     ]
     pde = pf.PDE("t x", "u", lambda u: u.t + u * u.x + 0.022**2 * u.xxx)
-    return pf.Problem("kdv", pde, box, conditions, exact=partial(reference, name="kdv"))
+    return pf.Problem("kdv", pde, box, conditions, exact=partial(reference, name="Korteweg-de Vries"))
 
 
 def kuramoto_sivashinsky() -> pf.Problem:
@@ -134,13 +134,13 @@ def kuramoto_sivashinsky() -> pf.Problem:
         pf.Dirichlet(box.face("t", "low", 401), u=lambda t, x: np.cos(x) * (1 + np.sin(x)), name="initial"),
     ]
     pde = pf.PDE("t x", "u", lambda u: u.t + 100 / 16 * u * u.x + 100 / 16**2 * u.xx + 100 / 16**4 * u.xxxx)
-    return pf.Problem("ks", pde, box, conditions, exact=partial(reference, name="kuramoto-sivashinsky"))
+    return pf.Problem("ks", pde, box, conditions, exact=partial(reference, name="Kuramoto-Sivashinsky"))
 
 
 def _case(name: str, statement: str, problem: Callable[[], pf.Problem], network: pf.Network, **others: Any) -> Case:
     """Scored at the places and times that jaxpi's references have."""
-    equation, levels = SOLVED[name].equation, 201 if name == "allen-cahn" else 251
-    x = (equation.low, equation.low + equation.length, 513 if name == "kuramoto-sivashinsky" else 257)
+    equation, levels = SOLVED[name].equation, 201 if name == "Allen-Cahn" else 251
+    x = (equation.low, equation.low + equation.length, 513 if name == "Kuramoto-Sivashinsky" else 257)
     points = partial(_without_end, levels, x)
     return Case(
         name,
@@ -164,7 +164,7 @@ def _without_end(levels: int, x: tuple[float, float, int]) -> Points:
 
 CASES = (
     _case(
-        "allen-cahn",
+        "Allen-Cahn",
         "u_t = 1e-4 u_xx + 5 (u - u^3) on (0, 1) x (-1, 1), u = x^2 cos(pi x) at t = 0, periodic in x",
         allen_cahn,
         dense(24, 24, embedding=near_the_ends()),
@@ -176,7 +176,7 @@ CASES = (
         besides=(smoothed, near_the_ends),
     ),
     _case(
-        "kdv",
+        "Korteweg-de Vries",
         "u_t + u u_x + 0.022^2 u_xxx = 0 on (0, 1) x (-1, 1), u = cos(pi x) at t = 0, periodic in x",
         kdv,
         dense(24, 24, embedding=pf.Embedding.periodic(x=2.0, harmonics=4)),
@@ -187,7 +187,7 @@ CASES = (
         train=Marched(3e-5),
     ),
     _case(
-        "kuramoto-sivashinsky",
+        "Kuramoto-Sivashinsky",
         "u_t + 100/16 u u_x + 100/16^2 u_xx + 100/16^4 u_xxxx = 0 on (0, 1) x (0, 2 pi), u = cos x (1 + sin x) at "
         "t = 0, periodic in x",
         kuramoto_sivashinsky,

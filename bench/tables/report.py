@@ -47,6 +47,25 @@ def _markdown(row: Row) -> str:
     return f"| {' | '.join(entries)} |"
 
 
+_IN_SHORT = (
+    "advection, speed 80", "convection, beta = 50", "reaction, rho = 5", "Korteweg-de Vries", "Helmholtz",
+    "Laplace with four holes", "heat, multi-scale",
+)  # fmt: skip
+
+
+def in_short(rows: Sequence[Row]) -> str:
+    """README's: some problems, the network whose worst seed is best."""
+    lines = ["| problem | network | worst error of three seeds | seconds | published best |", "|---|---|---|---|---|"]
+    for name in _IN_SHORT:
+        own = [row for row in rows if row["problem"] == name and row["worst"] is not None]
+        if own:
+            row = min(own, key=lambda row: row["worst"])
+            seconds = max(run["seconds"] for run in row["runs"])
+            published = f"{_short(row['published']['error'])}, {row['published']['by']}"
+            lines.append(f"| {name} | {row['described']} | {_number(row['worst'])} | {seconds:.0f} | {published} |")
+    return "\n".join(lines) + "\n"
+
+
 def _sizes(runs: Sequence[Row]) -> list[int]:
     return [run["parameters"] for run in runs]
 
@@ -56,23 +75,47 @@ def _short(value: float) -> str:
 
 
 def picture(rows: Sequence[Row], path: Path) -> None:
+    """Error against seconds, a panel a problem; a march has its error at the end alone."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     names = list(dict.fromkeys(row["problem"] for row in rows))
     columns = min(4, len(names))
     lines = math.ceil(len(names) / columns)
-    figure = Figure(figsize=(3.2 * columns, 2.7 * lines), layout="constrained")
+    figure = Figure(figsize=(3.2 * columns, 2.7 * lines + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    axes = figure.subplots(lines, columns, squeeze=False, sharex=True).ravel()
     for axis, name in zip(axes, names, strict=False):
-        for row in (row for row in rows if row["problem"] == name):
+        own = [row for row in rows if row["problem"] == name]
+        for row in own:
             _curves(axis, row)
-        axis.set(title=name, xscale="log", yscale="log", xlabel="seconds", ylabel="relative L2 error")
-        axis.legend(fontsize=6)
+        axis.set(title=name, xscale="log", yscale="log", ylabel="relative L2 error", ylim=_range(own))
+        axis.tick_params(labelbottom=True)
+        axis.set_xlabel("seconds")
     for axis in axes[len(names) :]:
         axis.remove()
+    lines_of = {line.get_label(): line for axis in axes[: len(names)] for line in axis.get_lines()}
+    known = [label for label in (*_COLOURS, *_MARKS) if label in lines_of]
+    figure.legend([lines_of[label] for label in known], known, loc="outside lower center", ncols=len(known))
     figure.savefig(path, dpi=120)
+
+
+_MARKS = {"wanted": "-", "published": "--", "floor": ":"}
+
+
+def _marks(row: Row) -> dict[str, float | None]:
+    return {"wanted": row["wanted"], "published": row["published"]["error"], "floor": row["floor"]}
+
+
+def _curve(run: Row) -> list[tuple[float, float]]:
+    return [(seconds, error) for seconds, error in run.get("curve", ()) if error and seconds]
+
+
+def _range(rows: Sequence[Row]) -> tuple[float, float]:
+    """From below all errors and what is wanted, and above them; floors may lie far below."""
+    errors = [error for row in rows for run in row["runs"] for _, error in _curve(run)]
+    wanted = [value for row in rows for name, value in _marks(row).items() if value and name != "floor"]
+    return min(*errors, *wanted) / 3, min(3.0, 3 * max(*errors, *wanted))
 
 
 def _curves(axis: object, row: Row) -> None:
@@ -80,19 +123,14 @@ def _curves(axis: object, row: Row) -> None:
     from matplotlib.axes import Axes
 
     assert isinstance(axis, Axes)
-    label: str | None = row["network"]
-    for run in (run for run in row["runs"] if "curve" in run):
-        known = [(seconds, error) for seconds, error in run["curve"] if error and seconds]
-        axis.plot(*zip(*known, strict=True), color=_COLOURS.get(row["network"], "C2"), linewidth=0.9, label=label)
-        label = None
-    marks = [
-        (row["wanted"], "-", "wanted"),
-        (row["published"]["error"], "--", "published"),
-        (row["floor"], ":", "floor"),
-    ]
-    for value, style, name in marks:
-        if value and name not in axis.get_legend_handles_labels()[1]:
-            axis.axhline(value, linestyle=style, color="0.5", linewidth=0.8, label=name)
+    colour = _COLOURS.get(row["network"], "C2")
+    for run in row["runs"]:
+        if known := _curve(run):
+            seconds, errors = zip(*known, strict=True)
+            axis.plot(seconds, errors, color=colour, linewidth=0.9, marker="o", markersize=2.5, label=row["network"])
+    for name, value in _marks(row).items():
+        if value:
+            axis.axhline(value, linestyle=_MARKS[name], color="0.5", linewidth=0.8, label=name)
 
 
 def _error(run: Row) -> str:

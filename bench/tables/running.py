@@ -136,7 +136,8 @@ class Results:
         """Rows as the cases are now, and in their order; runs with other settings are dropped."""
         known = {(row["problem"], row["network"]): row for row in self.rows}
         places = [(case, network) for case in cases for network in case.networks]
-        self.rows = [self._row(case, name) for case, name in places if (case.name, name) in known]
+        rows = [self._row(case, name) for case, name in places if (case.name, name) in known]
+        self.rows = [row for row in rows if row["runs"]]
 
     def _row(self, case: Case, network: str) -> Row:
         said = {

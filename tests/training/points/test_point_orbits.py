@@ -14,10 +14,13 @@ from psinn_fast import (
     MLP,
     PDE,
     Adam,
+    Ansatz,
     Box,
     Data,
     Dirichlet,
+    Embedding,
     GaussNewton,
+    Network,
     Options,
     Periodic,
     Problem,
@@ -25,9 +28,11 @@ from psinn_fast import (
     Residual,
     SignedPermutation,
     Symmetry,
+    build_network,
     fit,
     get_problem,
     structure_from_group,
+    symmetric_structure,
 )
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState
@@ -92,6 +97,21 @@ def test_three_inputs_and_a_permutation() -> None:
     ((everything, kept),) = check_same(problem, make_net(turn))
     # Burnside: 5 points on the axis stay where they are.
     assert (everything, kept) == (125, (125 + 2 * 5) // 3)
+
+
+def test_behind_an_embedding_and_within_an_ansatz() -> None:
+    """Odd in x: cosines stay, sines change their signs; u has the symmetry, which N has in features."""
+    box, odd = Box(t=(0, 1), x=(-1, 1)), Symmetry(SignedPermutation.flip(2, 1), (-1,))
+    problem = Problem("ring", PDE("t x", "u", lambda u: u.t - u.xx + u * u.x), box, [Residual(box.grid(9))])
+    ends = {
+        "embedding": Embedding.periodic(x=2.0, harmonics=2),
+        "ansatz": Ansatz(u=lambda u, t, x: sp.sin(sp.pi * x) + t * u),
+    }
+    structure = symmetric_structure(problem, [odd], (2, 2), **ends)
+    net = build_network(problem, Network("psi", structure=structure, width=3, dtype="float64", **ends))
+    assert check_same(problem, net) == [(81, 9 * 4 + 1)]  # at x = 0 an odd residual is zero: these are one orbit
+    tilted = Problem("tilted", PDE("t x", "u", lambda u: u.t - u.xx + u.x), box, [Residual(box.grid(9))])
+    assert check_same(tilted, net) == [(81, 81)]
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..kernels.language.activations import TANH
+from ..kernels.network.wiring import GATED, PLAIN, RESIDUAL
 
 if TYPE_CHECKING:  # it imports this module
     from .structure import Structure
+
+
+_WIRED = {
+    GATED: "gated: W1 and W2 make U and V of the inputs, which hidden layers blend",
+    RESIDUAL: "residual: hidden layers from the second on add what goes into them",
+}
 
 
 def structure_text(structure: Structure) -> str:
@@ -20,6 +27,8 @@ def structure_text(structure: Structure) -> str:
         lines.append(f"  {frame_text(structure)}")
     if structure.has_ends:
         lines.append(f"  {ends_text(structure)}")
+    if structure.wiring != PLAIN:
+        lines.append(f"  {_WIRED[structure.wiring]}")
     for number, (weight, bias) in enumerate(named_symbols(structure), start=1):
         rows = ", ".join("[" + ", ".join(row) + "]" for row in weight)
         lines.append(f"  W{number} = [{rows}]   b{number} = [{', '.join(bias)}]")

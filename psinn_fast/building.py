@@ -110,9 +110,9 @@ class Network:
         """
         if self.embedding is not None:
             embedding = self.embedding.closed_form(problem.pde.coords)
-            check_periods(self.embedding.periods, problem)
             check_features(embedding, problem)
             structure = replace(structure, embedding=embedding)
+        check_periods(structure.embedding, problem)
         if self.ansatz is not None:
             ansatz = self.ansatz.closed_form(problem.pde.coords, problem.pde.fields)
             check_factor(ansatz, problem)

@@ -29,7 +29,7 @@ from .results import Setup, Solution
 from .scaling.natural_units import float32_suffices
 from .storage.files import as_path
 from .training.abort import abortable
-from .training.checks import check_device, check_regularizer, time_limit, training_precision
+from .training.checks import check_device, check_meets, check_regularizer, time_limit, training_precision
 from .training.doubts import Errors, Metric
 from .training.fitting import no_checkpoint, trained
 from .training.interrupt import InterruptFlag
@@ -98,6 +98,7 @@ def solve(
             net, (optimizers, why) = _chosen(automatic, problem, network, chosen, options, seed)
         else:
             net, optimizers, why = _built(problem, network, given, options, seed), given, None
+    check_meets(problem, net)
     check_device(net)
     get_backend(options.backend, net.theta.device)  # one that is unknown, or cannot run
     for one in optimizers:

@@ -29,6 +29,7 @@ class ClosedForm:
         n_inputs: d.
         instructions: registers are numbered: first the coordinates, then one per instruction (`Program` has the same).
         outputs: the registers of the results.
+        periods: (axis, period) after which all results were made to repeat; no code reads them.
 
     Raises:
         InputError: operations that are unknown, or read what is not computed yet.
@@ -37,6 +38,7 @@ class ClosedForm:
     n_inputs: int
     instructions: tuple[Instruction, ...]
     outputs: tuple[int, ...]
+    periods: tuple[tuple[int, float], ...] = ()
 
     def __post_init__(self) -> None:
         for position, (op, a, b, _) in enumerate(self.instructions, start=self.n_inputs):

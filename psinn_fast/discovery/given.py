@@ -19,7 +19,7 @@ from ..language.derivative_names import time_of
 from ..networks.mlp import PsiMLP
 from ..problem.conditions import Data
 from ..problem.problem import Problem
-from ..training.checks import check_fits
+from ..training.checks import check_meets
 from ..training.metrics import evaluate
 from .student import pde_of_data
 
@@ -85,13 +85,13 @@ def split_teachers(given: object) -> tuple[list[Teacher], Network]:
 
 
 def check_teacher(problem: Problem, teacher: Teacher) -> None:
-    """It has the problem's inputs and outputs.
+    """It has the problem's inputs and outputs, and no other periods.
 
     Raises:
         InputError: it does not.
     """
     if isinstance(teacher, PsiMLP):
-        check_fits(problem, teacher, "teacher")
+        check_meets(problem, teacher, "teacher")
         return
     found, expected = values(teacher, problem.domain.random(_TRIED, 0)).shape[1], len(problem.pde.fields)
     if found != expected:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,8 @@ class Embedding:
         """cos(2 pi k x / L) and sin(2 pi k x / L), k = 1, ..., harmonics, for each coordinate x of period L.
 
         ``pf.Embedding.periodic(x=2.0)``; other coordinates stay as they are. u and all its derivatives are then
-        periodic to rounding, whatever the weights (Dong & Ni 2021).
+        periodic to rounding, whatever the weights (Dong & Ni 2021). L is the domain's width, or goes into it a whole
+        number of times; where a network meets a problem whose domain it does not fit, it is refused.
 
         Raises:
             InputError: no period, periods that are not positive numbers, harmonics below 1.
@@ -103,7 +104,8 @@ class Embedding:
         for number, axes in enumerate(found.reads, start=1):
             if not axes:
                 raise InputError(f"embedding: feature {number} is the same everywhere; biases do that")
-        return found
+        periods = sorted((coords.index(name), period) for name, period in self.periods.items())
+        return replace(found, periods=tuple(periods))
 
 
 @dataclass(frozen=True)

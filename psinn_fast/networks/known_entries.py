@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from ..kernels.errors import CheckpointError, InputError
@@ -15,7 +16,8 @@ from .continuation import Continuation, known_continuation
 def closed_form_entries(form: ClosedForm) -> dict[str, Any]:
     """Dictionaries and lists."""
     instructions = [[op, a, b, value] for op, a, b, value in form.instructions]
-    return {"inputs": form.n_inputs, "instructions": instructions, "outputs": list(form.outputs)}
+    known = {"inputs": form.n_inputs, "instructions": instructions, "outputs": list(form.outputs)}
+    return {**known, "periods": [list(pair) for pair in form.periods]} if form.periods else known
 
 
 def closed_form_of(where: str, data: Any) -> ClosedForm:
@@ -23,7 +25,7 @@ def closed_form_of(where: str, data: Any) -> ClosedForm:
     Raises:
         CheckpointError: entries missing, unknown or of the wrong type, or code that reads what is not there.
     """
-    parts = entries.fields(where, data, ("inputs", "instructions", "outputs"))
+    parts = entries.fields(where, data, ("inputs", "instructions", "outputs"), ("periods",))
     instructions = []
     for number, item in enumerate(entries.items(f"{where}.instructions", parts["instructions"])):
         own = f"{where}.instructions[{number}]"
@@ -37,9 +39,19 @@ def closed_form_of(where: str, data: Any) -> ClosedForm:
             entries.integer(f"{where}.inputs", parts["inputs"], least=1),
             tuple(instructions),
             tuple(entries.integers(f"{where}.outputs", parts["outputs"])),
+            tuple(_periods(f"{where}.periods", parts.get("periods", []), parts["inputs"])),
         )
     except InputError as error:
         raise CheckpointError(f"{where}.{error}") from None
+
+
+def _periods(where: str, data: Any, n_inputs: int) -> Iterator[tuple[int, float]]:
+    for pair in entries.items(where, data):
+        axis, period = pair if isinstance(pair, list) and len(pair) == 2 else (None, None)
+        found = entries.integer(where, axis, most=n_inputs - 1), entries.number(where, period)
+        if not found[1] > 0:
+            raise CheckpointError(f"{where}: expected periods > 0, got {found[1]:g}")
+        yield found
 
 
 def ansatz_entries(ansatz: Ansatz) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,22 +20,20 @@ _POINTS, _ZERO = 4096, 1e-12
 _STARTS, _NEWTON, _BESIDE = 64, 40, 0.05
 
 
-def check_periods(periods: Mapping[str, float], problem: Problem) -> None:
+def check_periods(embedding: ClosedForm | None, problem: Problem) -> None:
     """
     Raises:
-        InputError: a period that is none of the domain's: its width, a part of this, or, where no condition compares
-            the ends, more than it.
+        InputError: a period that is neither the width of the domain nor goes into it a whole number of times.
     """
     domain = problem.domain
-    for name, period in periods.items():
-        axis = problem.pde.coords.index(name)
-        width = float(domain.high[axis] - domain.low[axis])
+    for axis, period in () if embedding is None else embedding.periods:
+        name, width = problem.pde.coords[axis], float(domain.high[axis] - domain.low[axis])
         waves = width / period
-        is_whole = round(waves) >= 1 and abs(waves - round(waves)) <= _CLOSE * waves
-        if not is_whole and (waves > 1 or _has_partners(problem, axis, width)):
+        if round(waves) < 1 or abs(waves - round(waves)) > _CLOSE * waves:
+            longer = "; longer waves are an embedding of your own, pf.Embedding(lambda ...: ...)" if waves < 1 else ""
             raise InputError(
-                f"embedding: the period {period:g} of {name} does not match the domain, which is {width:g} wide; "
-                f"take {width:g}, or one that goes into it a whole number of times"
+                f"embedding: the period {period:.10g} of {name} does not match the domain, which is {width:.10g} wide; "
+                f"take {width:.10g}, or one that goes into it a whole number of times{longer}"
             )
 
 
@@ -52,16 +48,6 @@ def check_features(embedding: ClosedForm, problem: Problem) -> None:
         feature = int((~finite).any(0).int().argmax())
         at = points[(~finite[:, feature]).int().argmax()].tolist()
         raise InputError(f"embedding: feature {feature + 1} has no value inside of the domain, at {at}")
-
-
-def _has_partners(problem: Problem, axis: int, width: float) -> bool:
-    """Whether a condition compares points at both ends of a coordinate."""
-    for condition in problem.conditions:
-        if len(condition.sites) == 2:
-            apart = np.abs(np.array(condition.sites[1]) - np.array(condition.sites[0]))[:, axis]
-            if (np.abs(apart - width) <= _CLOSE * width).all():
-                return True
-    return False
 
 
 def _touched(ansatz: Ansatz, problem: Problem, field: int, points: Tensor, values: Tensor) -> Tensor | None:

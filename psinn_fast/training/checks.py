@@ -14,6 +14,7 @@ from ..kernels.errors import InputError, short
 from ..kernels.language.regularizer import Regularizer
 from ..networks.mlp import PsiMLP, check_network
 from ..problem.problem import Problem
+from ..scaling.known_ends import check_periods
 from ..storage.files import from_json, to_json
 from .checkpoint import Expectations
 from .history import COMMON_COLUMNS
@@ -67,6 +68,16 @@ def check_fits(problem: Problem, net: object, what: str = "net") -> None:
             f"{what}: problem {problem.name!r} has {expected[0]} inputs and {expected[1]} outputs, "
             f"the network {net.structure.n_inputs} and {net.structure.n_outputs}"
         )
+
+
+def check_meets(problem: Problem, net: object, what: str = "net") -> None:
+    """`check_fits` of a network for the problem itself, in which it has no other periods.
+
+    Raises:
+        InputError: it does not fit, or a period of its embedding is no part of the domain's width.
+    """
+    check_fits(problem, net, what)
+    check_periods(check_network(net, what).structure.embedding, problem)
 
 
 def check_regularizer(regularizer: Regularizer | None, net: PsiMLP, optimizer: Optimizer) -> None:

@@ -25,16 +25,24 @@ from ..scaling.natural_units import as_trained
 from ..storage.files import as_path
 from ..symmetries.imposed import broken_symmetries, lost_symmetries
 from .callbacks import Callbacks
-from .checks import check_fits, check_regularizer, check_trainable, check_weighting, time_limit, training_precision
+from .checks import (
+    check_fits,
+    check_meets,
+    check_regularizer,
+    check_trainable,
+    check_weighting,
+    time_limit,
+    training_precision,
+)
 from .earlier_run import check_replaceable
-from .exact_terms import is_lifted, terms_that_hold, without
+from .exact_terms import is_lifted, is_zero_somewhere, terms_that_hold, without
 from .judging import judged
 from .optimisers.adam import Adam
 from .optimisers.named import chosen_optimizers
 from .options import Options, chosen_options
 from .progress import say_that_it_compiles
 from .protocol import Optimizer
-from .result import FitResult, TrainingInterrupted, give
+from .result import EXACT, FitResult, TrainingInterrupted, give
 from .trainer import Trainer
 from .weighting import Weighting, chosen_weighting
 from .weighting.weighed import check_columns
@@ -92,6 +100,7 @@ def fit(
     problem = as_problem(problem)
     if net is None:
         raise InputError("net: expected a PsiMLP or MLP, got None; build_network(problem, ...) makes one")
+    check_meets(problem, net)
     optimizer = "adam" if optimizer is None else optimizer
     # What else it may be is refused there.
     return trained(
@@ -173,9 +182,10 @@ def trained(
     if not is_lifted(net.structure, problem.domain):
         known += trivial_solution(problem)
     problem = without(problem, held)
-    if net.structure.ansatz is not None and not held and len(problem.conditions) > 1:
+    has_conditions = len(problem.conditions) > 1
+    if net.structure.ansatz is not None and has_conditions and not (held or is_zero_somewhere(net.structure, problem)):
         known += ("no condition holds by the ansatz: is d zero where they are?",)
-    notes: tuple[str, ...] = (f"exact by construction: {', '.join(held)}",) if held else ()
+    notes: tuple[str, ...] = (f"{EXACT}{', '.join(held)}",) if held else ()
     notes += lost_symmetries(problem, net.structure)
     if isinstance(optimizers[0], Adam):
         for name, natural in problem.unknowns.far(coefficients).items():

@@ -17,6 +17,9 @@ from .history import History
 from .interrupt import Interrupted
 from .parts import bound_by
 
+# How a note begins that names terms which hold whatever the weights are.
+EXACT = "exact by construction: "
+
 
 @dataclass(frozen=True)
 class Ending:
@@ -141,9 +144,11 @@ class FitResult:
 
     @property
     def status(self) -> str:
-        """``done``, or ``done, but the residual between the points is 1e5 times larger``."""
-        doubts = "; ".join([*self.warnings, *self.notes])
-        return f"{self.ended}, but {doubts}" if doubts else self.ended
+        """``done``, or ``done, but the residual between the points is 1e5 times larger``, then what holds exactly:
+        ``done; exact by construction: walls``."""
+        exact = [note for note in self.notes if note.startswith(EXACT)]
+        doubts = "; ".join([*self.warnings, *(note for note in self.notes if note not in exact)])
+        return "; ".join([f"{self.ended}, but {doubts}" if doubts else self.ended, *exact])
 
 
 def give(error: BaseException, result: FitResult) -> None:

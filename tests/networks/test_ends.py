@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -135,7 +136,12 @@ def test_conditions_that_a_network_meets_are_not_missed() -> None:
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        (pf.Network(embedding=pf.Embedding.periodic(x=1.5)), "period 1.5 of x does not match the domain"),
+        (pf.Network(embedding=pf.Embedding.periodic(x=1.5)), "period 1.5 of x does not match the domain, which is 2 w"),
+        (pf.Network(embedding=pf.Embedding.periodic(x=3.0)), "one that goes into it .* longer waves are an embedding"),
+        (
+            pf.Network(embedding=pf.Embedding.fourier(4, of=pf.Embedding.periodic(x=3.0))),
+            "period 3 of x does not match",
+        ),
         (pf.Network(embedding=pf.Embedding.periodic(y=2.0)), "'y' is none of the coordinates"),
         (pf.Network(embedding=pf.Embedding(lambda y: y)), "its parameter 'y' is none of"),
         (pf.Network(embedding=pf.Embedding(lambda x: (x, sp.log(x)))), "feature 2 has no value inside of the domain"),
@@ -157,6 +163,45 @@ def test_an_ansatz_that_breaks_a_condition_is_refused() -> None:
     wrong = pf.Network(layers=[2, 4, 1], ansatz=pf.Ansatz(u=lambda u, t, x: sp.cos(sp.pi * x) + t * u))
     with pytest.raises(pf.InputError, match="it fixes what term 'start' reads, which is off by"):
         pf.solve(advection(), wrong, pf.Adam(1), options=SILENT)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda problem, net: pf.fit(problem, net, pf.Adam(1), options=SILENT),
+        lambda problem, net: pf.solve(problem, net, pf.Adam(1), options=SILENT),
+        lambda problem, net: pf.solve(problem, copy.deepcopy(net), pf.Adam(1), options=SILENT),
+        lambda problem, net: pf.fit(problem, pickle.loads(pickle.dumps(net)), pf.Adam(1), options=SILENT),
+        lambda problem, net: pf.build_network(problem, pf.Structure.from_json(net.structure.to_json())),
+        lambda problem, net: pf.solve(problem, pf.Network(embedding=pf.Embedding.periodic(x=3.0)), pf.Adam(1)),
+        lambda problem, net: pf.march(
+            problem, pf.Network(layers=[2, 4, 1], embedding=pf.Embedding.periodic(x=3.0)), pf.Adam(1), windows=2
+        ),
+        lambda problem, net: pf.discover(problem, net),
+        lambda problem, net: pf.discover(problem, pf.Network(embedding=pf.Embedding.periodic(x=3.0))),
+        lambda problem, net: pf.symmetric_structure(
+            problem, [pf.Symmetry(pf.SignedPermutation.flip(2, 1), (-1,))], embedding=pf.Embedding.periodic(x=3.0)
+        ),
+    ],
+)
+def test_periods_of_another_domain_are_refused_everywhere(use: Callable[[pf.Problem, pf.PsiMLP], object]) -> None:
+    """Also where no condition compares the ends, and for networks that were made for a domain which they fit."""
+    own, wide = advection(), pf.Box(t=(0, 1), x=(0, 3))
+    open_ends = pf.Problem("open", own.pde, BOX, own.conditions[:2])
+    other = pf.Problem("wide", own.pde, wide, [pf.Residual(wide.random(20, 0))])
+    net = pf.build_network(other, pf.Network(layers=[2, 3, 1], embedding=pf.Embedding.periodic(x=3.0)))
+    with pytest.raises(pf.InputError, match="the period 3 of x does not match the domain, which is 2 wide"):
+        use(open_ends, net)
+
+
+def test_periods_are_part_of_files() -> None:
+    text = network().structure.to_json()
+    assert pf.Structure.from_json(text).embedding == PERIODIC.closed_form(("t", "x"))
+    entries = json.loads(text)
+    for wrong in ([[2, 2.0]], [[1, 0.0]], [[1]], [[1, "2"]]):
+        entries["embedding"]["periods"] = wrong
+        with pytest.raises(pf.CheckpointError, match="periods"):
+            pf.Structure.from_json(json.dumps(entries))
 
 
 def test_resuming(tmp_path: Path) -> None:

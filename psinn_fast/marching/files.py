@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from ..training.points.windows import times_of
 from .marched import Marched, MarchedWindow
 
 MARCH_SCHEMA, WINDOW_SCHEMA = "psinn_fast.march/1", "psinn_fast.march_window/1"
+_MARCH_ENTRIES = ("schema", "ended", "windows", "tolerance", "notes", "foreseen", "identity")
+# Of a march whose process was ended.
+_UNENDED = ("begun", "under way")
 MARCH, RESULT, PICTURE = "march.json", "result.json", "march.png"
 _PATTERN = "window-*.safetensors"
 _ENTRIES = (
@@ -44,6 +48,7 @@ class MarchFolder:
 
     def __init__(self, path: str | Path) -> None:
         self._path = as_path("out", path)
+        self._written = 0  # windows
 
     @property
     def path(self) -> Path:
@@ -53,8 +58,9 @@ class MarchFolder:
     def exists(self) -> bool:
         return (self._path / MARCH).is_file()
 
-    def begin(self, problem: Problem) -> None:
-        """
+    def begin(self, march: Marched) -> None:
+        """``march``: no window of it is written yet.
+
         Raises:
             InputError: there is a march already, or the folder cannot be written to.
         """
@@ -65,24 +71,24 @@ class MarchFolder:
             )
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-            self._write(problem, (), "begun")
+            self._write(replace(march, windows=()), "begun")
         except OSError as error:
             raise InputError(f"out: cannot write to the folder {self._path} ({error.strerror or error})") from None
 
-    def add(self, problem: Problem, windows: Sequence[MarchedWindow]) -> None:
-        """The last window, and that it is done. What cannot be written is said in an `OutputWarning`."""
+    def add(self, march: Marched) -> None:
+        """The windows that are new, and that they are done. What cannot be written is said in an `OutputWarning`."""
         try:
-            _write_window(self._path / _name(len(windows)), windows[-1])
-            self._write(problem, windows, "under way")
+            self._write(march, "under way")
         except OSError as error:
             warnings.warn(f"{self._path}: a window cannot be written ({error}); the march goes on", OutputWarning, 3)
 
-    def conclude(self, result: Marched, pictures: bool) -> None:
-        """What is known of it in the end. What cannot be written is said in an `OutputWarning`."""
+    def conclude(self, result: Marched, pictures: bool, is_over: Callable[[], bool] = lambda: False) -> None:
+        """What is known of it in the end, the picture unless it ``is_over`` by then. What cannot be written is said in
+        an `OutputWarning`."""
         try:
-            self._write(result.problem, result.windows, result.ended)
+            self._write(result, result.ended)
             write_atomically(self._path / RESULT, to_json(result.to_dict()) + "\n")
-            if pictures and result.windows:
+            if pictures and result.windows and not is_over():
                 save_figure(result.figure(), self._path / PICTURE)
         except Exception as error:  # of drawing any: a picture is not worth what was trained
             warnings.warn(f"{self._path}: results cannot be written ({one_line(error)})", OutputWarning, 3)
@@ -93,13 +99,11 @@ class MarchFolder:
         Raises:
             InputError: see `begin`.
         """
-        self.begin(result.problem)
-        for number in range(1, len(result.windows) + 1):
-            self.add(result.problem, result.windows[:number])
+        self.begin(result)
         self.conclude(result, pictures=True)
 
-    def load(self, problem: Problem) -> tuple[MarchedWindow, ...]:
-        """The windows that are done.
+    def load(self, problem: Problem) -> Marched:
+        """What is done, and what is known of it.
 
         Raises:
             CheckpointError: files that cannot be read, are damaged, of another problem, or do not continue each other.
@@ -109,9 +113,9 @@ class MarchFolder:
             data = from_json(read_text(where))
         except (OSError, UnicodeDecodeError, BadJson) as error:
             raise CheckpointError(f"{where}: cannot be read ({one_line(error)})") from None
-        parts = entries.fields(str(where), data, ("schema", "ended", "identity", "windows"))
-        if parts["schema"] != MARCH_SCHEMA:
+        if entries.fields(str(where), data, ("schema",), None)["schema"] != MARCH_SCHEMA:
             raise CheckpointError(f"{where}: expected schema {MARCH_SCHEMA!r}")
+        parts = entries.fields(str(where), data, _MARCH_ENTRIES)
         count = entries.integer(f"{where}: windows", parts["windows"])
         windows, before = list[MarchedWindow](), list[Window]()
         axis, start, _ = times_of(problem)
@@ -128,14 +132,28 @@ class MarchFolder:
             saved = entries.fields("identity", parts["identity"], (), None)
             if different := list(differences(saved, _identity(problem, windows))):
                 raise CheckpointError(f"{where}: it belongs to another problem ({'; '.join(different[:6])})")
-        return tuple(windows)
+        self._written = count
+        ended, tolerance = entries.text("ended", parts["ended"]), parts["tolerance"]
+        return Marched(
+            problem, tuple(windows),
+            None if tolerance is None else entries.number("tolerance", tolerance, 0.0),
+            "interrupted" if ended in _UNENDED else ended,
+            tuple(entries.texts("notes", parts["notes"])), tuple(entries.texts("foreseen", parts["foreseen"])),
+        )  # fmt: skip
 
-    def _write(self, problem: Problem, windows: Sequence[MarchedWindow], ended: str) -> None:
+    def _write(self, march: Marched, ended: str) -> None:
+        """First the windows that are not there, then that they are."""
+        for number in range(self._written, len(march.windows)):
+            _write_window(self._path / _name(number + 1), march.windows[number])
+            self._written = number + 1
         data = {
             "schema": MARCH_SCHEMA,
             "ended": ended,
-            "windows": len(windows),
-            "identity": _identity(problem, windows),
+            "windows": len(march.windows),
+            "tolerance": march.tolerance,
+            "notes": list(march.notes),
+            "foreseen": list(march.foreseen),
+            "identity": _identity(march.problem, march.windows),
         }
         write_atomically(self._path / MARCH, to_json(data) + "\n")
 
@@ -153,9 +171,7 @@ def load_march(path: str | Path, problem: Problem | str) -> Marched:
     problem, folder = as_problem(problem), MarchFolder(path)
     if not folder.exists:
         raise CheckpointError(f"{path}: there is no {MARCH} in it")
-    windows = folder.load(problem)
-    _, _, high = times_of(problem)
-    return Marched(problem, windows, None, "done" if windows and windows[-1].end == high else "interrupted")
+    return folder.load(problem)
 
 
 def _name(number: int) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,10 @@ from ..problem.problem import Problem
 from ..problems import as_problem
 from ..scaling.frames import may_move
 from ..training.checks import time_limit
+from ..training.exact_terms import terms_that_hold
 from ..training.fitting import no_checkpoint, trained
-from ..training.interrupt import Interrupted
+from ..training.foreseen import foreseen
+from ..training.interrupt import Interrupted, InterruptFlag
 from ..training.optimisers.gauss_newton import GaussNewton
 from ..training.optimisers.named import chosen_optimizers
 from ..training.options import Options, chosen_options
@@ -47,10 +51,12 @@ _STEPS = 200
 
 
 class MarchInterrupted(Interrupted):
-    """Ctrl-C, SIGTERM or SIGHUP during a march; ``result``: the `Marched` of the windows that are done."""
+    """Ctrl-C, SIGTERM or SIGHUP during a march, or while it was made ready or written; ``result``: the `Marched` of the
+    windows that are done."""
 
     def __init__(self, result: Marched, number: int) -> None:
-        super().__init__(f"march interrupted at {result.time} = {result.until:g}", number)
+        what = "interrupted after the march, which ended" if result.ended == "done" else "march interrupted"
+        super().__init__(f"{what} at {result.time} = {result.until:g}", number)
         self.result = result
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -101,30 +107,32 @@ def march(
             folder that has another march.
         CheckpointError: the folder's files cannot be read, or are of another problem or network.
         TrainingError: the shortest window has not been solved; ``error.result`` is a `Marched` up to it.
-        MarchInterrupted: on Ctrl-C, with ``result``.
+        MarchInterrupted: on Ctrl-C, with ``result``, at most a moment later.
     """
-    problem, seed, seconds = as_problem(problem), checks.seed("seed", seed), time_limit(seconds)
-    options, chosen = chosen_options(options), _chosen(network)
-    if (reason := obstacle(problem)) is not None:
-        raise InputError(f"problem: {problem.name!r} cannot be marched through: {reason}")
-    if not isinstance(options.resume, bool) or (options.resume and out is None):
-        raise InputError("resume: a march goes on from its folder: out=..., options=pf.Options(resume=True)")
-    edges = checked_edges(windows, *times_of(problem)[1:])
-    if tolerance is not None:
-        tolerance = checks.number("tolerance", tolerance, above=0)
-    if edges is None and tolerance is None:
-        raise InputError("tolerance: windows='auto' needs one, by which they are longer or shorter")
-    optimizers = tuple(_for_windows(one) for one in chosen_optimizers(_default(optimizer, seed), problem, seed))
-    folder = None if out is None else MarchFolder(out)
-    run = _March(
-        problem, chosen, optimizers, tolerance, checks.flag("warm", warm), seed, replace(options, resume=False), folder
-    )
-    lengths = Lengths(*times_of(problem)[1:], edges, tolerance)
-    if folder is not None and options.resume:
-        run.resume(lengths)
-    elif folder is not None:
-        folder.begin(problem)
-    return run.through(lengths, seconds)
+    with InterruptFlag() as interrupt:  # while all of it is made ready as well
+        problem, seed, seconds = as_problem(problem), checks.seed("seed", seed), time_limit(seconds)
+        options, chosen = chosen_options(options), _chosen(network)
+        if (reason := obstacle(problem)) is not None:
+            raise InputError(f"problem: {problem.name!r} cannot be marched through: {reason}")
+        if not isinstance(options.resume, bool) or (options.resume and out is None):
+            raise InputError("resume: a march goes on from its folder: out=..., options=pf.Options(resume=True)")
+        edges = checked_edges(windows, *times_of(problem)[1:])
+        if tolerance is not None:
+            tolerance = checks.number("tolerance", tolerance, above=0)
+        if edges is None and tolerance is None:
+            raise InputError("tolerance: windows='auto' needs one, by which they are longer or shorter")
+        optimizers = tuple(_for_windows(one) for one in chosen_optimizers(_default(optimizer, seed), problem, seed))
+        folder = None if out is None else MarchFolder(out)
+        run = _March(
+            problem, chosen, optimizers, tolerance, checks.flag("warm", warm), seed, replace(options, resume=False),
+            folder, interrupt,
+        )  # fmt: skip
+        lengths = Lengths(*times_of(problem)[1:], edges, tolerance)
+        if folder is not None and options.resume:
+            run.resume(lengths)
+        elif folder is not None:
+            folder.begin(Marched(problem, (), tolerance, "begun"))
+        return run.through(lengths, seconds)
 
 
 @dataclass
@@ -139,6 +147,7 @@ class _March:
     seed: int
     options: Options
     folder: MarchFolder | None
+    interrupt: InterruptFlag
 
     def __post_init__(self) -> None:
         self.network.check(self.problem)
@@ -150,6 +159,7 @@ class _March:
         periods = {} if embedding is None else embedding.periods
         self._windows = Windows(self.problem, state, self.network.ansatz, periods)
         self._structure: Structure | None = None
+        self._foreseen: tuple[str, ...] = ()
         self._most = sum(one.most_steps for one in self.optimizers)
 
     def resume(self, lengths: Lengths) -> None:
@@ -162,7 +172,7 @@ class _March:
         assert self.folder is not None
         if not self.folder.exists:
             raise no_checkpoint(self.folder.path)
-        for window in self.folder.load(self.problem):
+        for window in self.folder.load(self.problem).windows:
             lengths.check(window.start, window.end)
             expected, _ = self._net(window.start, window.end)
             if window.net.structure.to_entries() != expected.structure.to_entries():
@@ -175,20 +185,36 @@ class _March:
             lengths.solved(window.start, window.end, window.residual, window.steps / max(self._most, 1))
 
     def through(self, lengths: Lengths, seconds: float | None) -> Marched:
+        """
+        Raises:
+            TrainingError, MarchInterrupted: see `march`.
+        """
+        try:
+            result = self._all(lengths, seconds)
+            if self.folder is not None:
+                self.folder.conclude(result, pictures=True, is_over=lambda: self.interrupt.raised)
+        except KeyboardInterrupt as stop:  # the first signal, of which a window or the loop knows; or a second one
+            number = getattr(stop, "signal", None) or self.interrupt.signal or signal.SIGINT
+            raise self._interrupted(number) from stop
+        if self.interrupt.signal is not None:
+            raise MarchInterrupted(result, self.interrupt.signal)
+        return result
+
+    def _all(self, lengths: Lengths, seconds: float | None) -> Marched:
         began = time.perf_counter()
         _, start, high = times_of(self.problem)
         start = self.done[-1].end if self.done else start
         while start < high:
             end = lengths.end(start)
             left = None if seconds is None else seconds - (time.perf_counter() - began)
+            if self.interrupt.raised:
+                raise KeyboardInterrupt
             if left is not None and left <= 0:
                 return self._result("time limit")
             share = None if left is None else left / lengths.left(start)
             window: MarchedWindow | None = None
             try:
                 window = self._solved(start, end, share)
-            except TrainingInterrupted as stop:
-                raise MarchInterrupted(self._result("interrupted"), stop.signal) from stop
             except DivergedError as error:
                 why = str(error)
             else:
@@ -196,17 +222,27 @@ class _March:
                 if lengths.will_do(window.residual):
                     self._keep(window)
                     if self.folder is not None:
-                        self.folder.add(self.problem, self.done)
+                        self.folder.add(self._result("under way"))
                     lengths.solved(start, end, window.residual, window.steps / max(self._most, 1))
                     start = end
                     continue
             if window is not None and window.stopped_by == "seconds":
                 return self._result("time limit")
             residual = math.inf if window is None else window.residual
+            if self.interrupt.raised:
+                raise KeyboardInterrupt
             if not lengths.failed(start, end, residual):
                 wanted = self.tolerance if self.tolerance is not None and lengths.edges is None else HOPELESS
                 raise self._failed(start, end, f"{why}, and should be {wanted:g}")
         return self._result("done")
+
+    def _interrupted(self, number: int) -> MarchInterrupted:
+        _, _, high = times_of(self.problem)
+        result = self._result("done" if self.done and self.done[-1].end == high else "interrupted")
+        if self.folder is not None:
+            with InterruptFlag(raised=number), suppress(KeyboardInterrupt):  # a second one ends what is left of this
+                self.folder.conclude(result, pictures=False)
+        return MarchInterrupted(result, number)
 
     def _solved(self, start: float, end: float, seconds: float | None) -> MarchedWindow:
         net, problem = self._net(start, end)
@@ -215,7 +251,14 @@ class _March:
         title = f"{self.problem.name}, {problem.pde.time} = {start:.4g} to {end:.4g}"
         # Errors are measured of all windows together: in each, those before it would be computed for every row.
         posed = problem.altered(exact=None)
-        result = trained(posed, net, self.optimizers, None, seconds, None, None, own, title=title, asks_errors=False)
+        try:
+            result = trained(
+                posed, net, self.optimizers, None, seconds, None, None, own, title=title, asks_errors=False
+            )
+        except TrainingInterrupted as stop:
+            if stop.result.ended != "done":
+                raise
+            self.interrupt.signal, result = stop.signal, stop.result  # it came after the last step
         return MarchedWindow(
             start, end, net, judge.residual(result), judge.reference, result.steps, result.seconds, result.stopped_by,
             dict(result.held_out), result.history,
@@ -235,6 +278,8 @@ class _March:
             by_newton = any(isinstance(one, GaussNewton) for one in self.optimizers)
             net = network_of(problem, bare, ansatz, by_newton, self.options.scaling, self.seed, self.options.backend)
             self._structure = net.structure
+            # Of the problem at all times: in a window all is given that is given at its start.
+            self._foreseen = foreseen(self.problem, net, terms_that_hold(problem, net))
             if not self.before:
                 return _framed(net, problem, self._structure, net.theta.detach()), problem
         structure = replace(self._structure, ansatz=ansatz)
@@ -256,11 +301,14 @@ class _March:
         return theta
 
     def _failed(self, start: float, end: float, why: str) -> TrainingError:
+        advice = "; ".join([*self._foreseen, "a larger network, more steps or a larger tolerance would help"])
         error = TrainingError(
-            f"march: the window from {self.problem.pde.time} = {start:.6g} to {end:.6g} is not solved: {why}; a "
-            "larger network, more steps or a larger tolerance would help. error.result is what is solved before"
+            f"march: the window from {self.problem.pde.time} = {start:.6g} to {end:.6g} is not solved: {why}; "
+            f"{advice}. error.result is what is solved before"
         )
         error.result = self._result("failed")
+        if self.folder is not None:
+            self.folder.conclude(error.result, pictures=False)
         return error
 
     def _result(self, ended: str) -> Marched:
@@ -268,10 +316,7 @@ class _March:
             f"its first window learns the initial condition, since {reason}"
             for reason in self._windows.learned.values()
         )
-        result = Marched(self.problem, tuple(self.done), self.tolerance, ended, learned)
-        if self.folder is not None:
-            self.folder.conclude(result, pictures=ended in ("done", "time limit"))
-        return result
+        return Marched(self.problem, tuple(self.done), self.tolerance, ended, learned, self._foreseen)
 
 
 def _framed(made: PsiMLP | None, problem: Problem, structure: Structure, theta: Tensor) -> PsiMLP:

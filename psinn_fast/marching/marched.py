@@ -58,7 +58,8 @@ class Marched:
     """What `march` found: ``windows`` in order of time, from the first time of the ``problem`` on.
 
     ``ended``: "done", "time limit", "interrupted", or "failed"; but for "done" later times are missing.
-    ``tolerance``: of each window's residual. ``notes``: what else is to be said.
+    ``tolerance``: of each window's residual. ``foreseen``: warnings that hold whatever was trained, such as that
+    boundary conditions are missing; ``notes``: what else is to be said.
     """
 
     problem: Problem
@@ -66,6 +67,7 @@ class Marched:
     tolerance: float | None
     ended: str
     notes: tuple[str, ...] = ()
+    foreseen: tuple[str, ...] = ()
 
     @property
     def time(self) -> str:
@@ -108,9 +110,9 @@ class Marched:
         """
         given = self._given(points)
         flat = given.reshape(-1, given.shape[-1])
-        found = np.empty((len(flat), len(self.problem.pde.fields)))
+        found = np.empty((len(flat), n_fields := len(self.problem.pde.fields)))
         self._by_window(flat, lambda window, rows: _put(found, rows, window.net.predict(flat[rows])))
-        shaped = found.reshape(*given.shape[:-1], -1)
+        shaped = found.reshape(*given.shape[:-1], n_fields)
         return torch.from_numpy(shaped).to(points.device) if isinstance(points, Tensor) else shaped
 
     @overload
@@ -155,16 +157,17 @@ class Marched:
             InputError: there is no window.
         """
         if not self.windows:
-            raise InputError(f"march: no window is done, so nothing is known behind {self.time} = {self.until:g}")
+            raise self._nothing()
         return cut(self.problem, times_of(self.problem)[1], self.until)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What speaks against trusting it."""
-        found = []
+        found = list[str]()
         _, _, high = times_of(self.problem)
         if self.until < high:
             found.append(f"it came to {self.time} = {self.until:.6g} of {high:g}")
+        found += self.foreseen
         bad = [n for n, own in enumerate(self.windows, 1) if self.tolerance and not own.residual <= self.tolerance]
         if bad:
             worst = max(self.windows, key=lambda own: own.residual)
@@ -229,6 +232,9 @@ class Marched:
             raise InputError(f"points: expected shape (..., {d}), got {given.shape}")
         return given
 
+    def _nothing(self) -> InputError:
+        return InputError(f"march: no window is done, so nothing is known behind {self.time} = {self.until:g}")
+
     def _by_window(self, flat: Points, take: Callable[[MarchedWindow, npt.NDArray[np.bool_]], None]) -> None:
         axis, low, high = times_of(self.problem)
         times, slack = flat[:, axis], 1e-9 * (high - low)
@@ -237,8 +243,11 @@ class Marched:
                 f"points: expected {self.time} from {low:g} to {self.until:g}, where the windows are, got "
                 f"{times.min():.6g} to {times.max():.6g}"
             )
-        number = np.clip(np.searchsorted(self.edges, times, side="right") - 1, 0, max(len(self.windows) - 1, 0))
-        for k in np.unique(number):
+        if not self.windows:
+            raise self._nothing()
+        number = np.clip(np.searchsorted(self.edges, times, side="right") - 1, 0, len(self.windows) - 1)
+        # Of no points one window says what there is no value of.
+        for k in np.unique(number) if len(number) else (0,):
             take(self.windows[k], number == k)
 
 

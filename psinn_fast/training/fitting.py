@@ -6,7 +6,6 @@ import signal
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,15 +14,13 @@ from ..kernels import get_backend
 from ..kernels.compiling import told_of_compiling
 from ..kernels.errors import InputError
 from ..networks.mlp import PsiMLP
-from ..problem.checks.missing_conditions import missing_conditions
 from ..problem.checks.settings import check_coefficients
 from ..problem.checks.trivial_solution import trivial_solution
 from ..problem.problem import Problem
 from ..problems import as_problem
-from ..scaling.met_conditions import met_conditions
 from ..scaling.natural_units import as_trained
 from ..storage.files import as_path
-from ..symmetries.imposed import broken_symmetries, lost_symmetries
+from ..symmetries.imposed import lost_symmetries
 from .callbacks import Callbacks
 from .checks import (
     check_fits,
@@ -36,6 +33,7 @@ from .checks import (
 )
 from .earlier_run import check_replaceable
 from .exact_terms import is_lifted, is_zero_somewhere, terms_that_hold, without
+from .foreseen import foreseen
 from .judging import judged
 from .optimisers.adam import Adam
 from .optimisers.named import chosen_optimizers
@@ -173,11 +171,7 @@ def trained(
     if options.resume is not True and checkpoint is not None:
         check_replaceable(as_path("checkpoint", checkpoint))
     held = terms_that_hold(problem, net)
-    met = None if net.plan.is_network else partial(met_conditions, net.structure, problem.domain)
-    known: tuple[str, ...] = (
-        *missing_conditions(problem, not net.structure.is_dense, met, held),
-        *broken_symmetries(problem, net.structure),
-    )
+    known = foreseen(problem, net, held)
     problem = as_trained(problem, net, options.scaling)
     if not is_lifted(net.structure, problem.domain):
         known += trivial_solution(problem)

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from types import FrameType, TracebackType
+from types import FrameType, MethodType, TracebackType
 from typing import Any
 
 # What a user, an init system, a terminal that goes sends. Windows has no SIGHUP.
@@ -27,8 +27,9 @@ class InterruptFlag:
 
     After that, SIGINT interrupts at once (KeyboardInterrupt) and SIGTERM ends the process at once; one more SIGHUP,
     which terminals and shells both send, changes nothing. Signals that are ignored, as SIGHUP is under nohup, stay so.
-    Outside the main thread Python allows no signal handlers. There the flag is raised, as by SIGTERM, when the
-    interpreter exits: a daemon thread that still computed then would abort the process.
+    One that begins within another that is raised is raised, too. Outside the main thread Python allows no signal
+    handlers. There the flag is raised, as by SIGTERM, when the interpreter exits: a daemon thread that still computed
+    then would abort the process.
 
     Args:
         raised: start as after that signal, to finish what is left to do.
@@ -48,6 +49,9 @@ class InterruptFlag:
                 # None: a handler that Python did not install, and could not put back.
                 if signal.getsignal(number) not in (signal.SIG_IGN, None):
                     self._previous[number] = signal.signal(number, self._handle)
+            outer = [own.__self__ for own in self._previous.values() if isinstance(own, MethodType)]
+            asked = [own.signal for own in outer if isinstance(own, InterruptFlag) and own.raised]
+            self.signal = asked[0] if asked and not self.raised else self.signal
         elif threading.current_thread().daemon:  # for others the interpreter waits
             ELSEWHERE[self] = threading.current_thread()
             if _is_leaving:
@@ -82,8 +86,10 @@ def _leave() -> None:
     global _is_leaving
     _is_leaving = True
     until = time.monotonic() + _PATIENCE
-    for flag, thread in list(ELSEWHERE.items()):
+    flags = list(ELSEWHERE.items())
+    for flag, _ in flags:  # all before any is waited for: one thread may have several
         if flag.signal is None:
             flag.signal = signal.SIGTERM
+    for _, thread in flags:
         if thread is not threading.current_thread():
             thread.join(max(0.0, until - time.monotonic()))

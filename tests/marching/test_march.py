@@ -216,6 +216,41 @@ def test_a_march_ends_by_seconds_and_by_signals(monkeypatch: pytest.MonkeyPatch)
     assert caught.value.signal == 15
 
 
+@pytest.mark.parametrize(
+    ("network", "order", "warning"),
+    [
+        (WAVES, 1, None),
+        (WAVES, 2, None),
+        (pf.Network(layers=[2, 4, 1]), 1, "of order 1 in x, with no condition at its ends"),
+        (pf.Network(layers=[2, 4, 1], embedding=pf.Embedding.fourier(4)), 2, "of order 2 in x, with no condition"),
+        (pf.Network(layers=[2, 4, 1], ansatz=pf.Ansatz(u=lambda u, x: (1 + x) * u)), 1, None),
+        (pf.Network(layers=[2, 4, 1], ansatz=pf.Ansatz(u=lambda u, x: (1 + x) * u)), 2, "with only 1 condition"),
+        (pf.Network(layers=[2, 4, 1], ansatz=pf.Ansatz(u=lambda u, x: (1 - x**2) * u)), 2, None),
+    ],
+)
+def test_missing_boundary_conditions_are_said(network: pf.Network, order: int, warning: str | None) -> None:
+    """As `solve` says it: no residual does. Of all times, by the network's ansatz and embedding."""
+    pde = pf.PDE("t x", "u", lambda u: u.t - u.xx) if order == 2 else pf.PDE("t x", "u", lambda u: u.t + u.x)
+    problem = pf.Problem("open", pde, BOX, [pf.Residual(BOX.random(60, 0)), INITIAL])
+    with pytest.raises(pf.TrainingError) as caught:
+        pf.march(problem, network, pf.GaussNewton(0), windows=1)
+    result = caught.value.result
+    found = [text for text in result.warnings if "at its ends" in text]
+    assert len(found) == (warning is not None)
+    assert warning is None or (warning in found[0] and found[0] in result.status and found[0] in str(caught.value))
+
+
+def test_points_may_be_none(marched: pf.Marched) -> None:
+    assert marched(np.zeros((0, 2))).shape == (0, 1)
+    assert marched(np.zeros((3, 0, 2))).shape == (3, 0, 1)
+    assert marched(torch.zeros(0, 2)).shape == (0, 1)
+    assert marched.derivatives(np.zeros((0, 2)), "u_t u_xx").u_xx.shape == (0,)
+    nothing = pf.march(advection(), WAVES, pf.GaussNewton(60), seconds=1e-9)
+    for points in ([0.0, 0.0], np.zeros((0, 2))):
+        with pytest.raises(pf.InputError, match="no window is done"):
+            nothing(points)
+
+
 MEASURED = pf.Data([[0.5, 0.0]], u=0.1)
 LATER = pf.Dirichlet([[0.5, -1.0], [0.5, 1.0]], u=0.1)
 WALL = pf.Dirichlet(BOX.face("x", "low", 5), u=0.0)

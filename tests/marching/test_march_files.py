@@ -45,6 +45,7 @@ def test_what_is_read_is_what_was_written(marched: tuple[pf.Marched, Path]) -> N
     assert found.edges == result.edges
     assert found.windows[1].history.rows[0] == pytest.approx(result.windows[1].history.rows[0], nan_ok=True)
     assert found.ended == "done"
+    assert (found.status, found.tolerance) == (result.status, result.tolerance)
     for window in ("window-0002.safetensors", "window-0003.safetensors"):
         assert (folder / window).stat().st_size < 60_000  # none holds those before it
 
@@ -100,6 +101,27 @@ def test_a_march_is_saved_by_hand(marched: tuple[pf.Marched, Path], tmp_path: Pa
     np.testing.assert_array_equal(pf.load_march(tmp_path / "copy", advection())(POINTS), result(POINTS))
     with pytest.raises(pf.InputError, match="has the windows of a march"):
         result.save(tmp_path / "copy")
+
+
+def test_what_speaks_against_a_march_is_kept(tmp_path: Path) -> None:
+    """Tolerance, what is missing, what is learned, and how it ended."""
+    table = pf.Dirichlet(START, u=np.sin(np.pi * START[:, 1]), name="initial")
+    network = pf.Network("pinn", layers=[2, 6, 1])
+    problem = advection(table)
+    given = {"windows": 2, "tolerance": 1e-9, "out": tmp_path / "run"}
+    result = pf.march(problem, network, pf.GaussNewton(20), **given)
+    for part in ("windows is above 1e-09", "with no condition at its ends", "learns the initial condition"):
+        assert part in result.status
+    assert pf.load_march(tmp_path / "run", problem).status == result.status
+    result.save(tmp_path / "copy")
+    found = pf.load_march(tmp_path / "copy", problem)
+    assert (found.status, found.warnings, found.notes) == (result.status, result.warnings, result.notes)
+    with pytest.raises(pf.TrainingError) as caught:
+        pf.march(problem, network, pf.GaussNewton(0), windows=1, out=tmp_path / "failed")
+    found = pf.load_march(tmp_path / "failed", problem)
+    assert (found.ended, found.status) == ("failed", caught.value.result.status)
+    result = pf.march(problem, network, seconds=1e-9, out=tmp_path / "late")
+    assert pf.load_march(tmp_path / "late", problem).status == result.status
 
 
 def test_files_that_do_not_belong_together_are_refused(marched: tuple[pf.Marched, Path], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sympy as sp
 from ..kernels.errors import InputError, short
 from ..kernels.language.closed_form import ClosedForm
 from .emission import Emitter
+from .exact_numbers import with_exact_numbers
 from .fields import coordinate_symbols
 from .names import normal
 
@@ -49,6 +50,7 @@ def _renamed(given: object, coords: tuple[str, ...], what: str) -> sp.Expr:
     strangers = sorted({symbol.name for symbol in expression.free_symbols if normal(symbol.name) not in named})
     if strangers:
         raise InputError(f"{what}: {strangers[0]!r} is none of the coordinates {list(coords)}")
+    expression = with_exact_numbers(expression)
     return expression.xreplace({symbol: named[normal(symbol.name)] for symbol in expression.free_symbols})
 
 

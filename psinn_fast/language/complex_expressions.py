@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sympy as sp
 
+from .exact_numbers import is_zero
+
 # Of more operations SymPy's simplification takes minutes.
 _LARGE = 200
 
@@ -38,10 +40,10 @@ def _real(e: sp.Expr) -> sp.Expr | None:
     if not e.has(sp.I):
         return e
     real, imaginary = e.as_real_imag()
-    if not _is_zero(imaginary):
+    if not _vanishes(imaginary):
         real, imaginary = sp.expand(e, complex=True).as_real_imag()
-    return real if _is_zero(imaginary) and not real.has(sp.I, sp.re, sp.im) else None
+    return real if _vanishes(imaginary) and not real.has(sp.I, sp.re, sp.im) else None
 
 
-def _is_zero(e: sp.Expr) -> bool:
-    return bool(e == 0 or sp.expand(e) == 0 or (sp.count_ops(e) <= _LARGE and sp.simplify(e) == 0))
+def _vanishes(e: sp.Expr) -> bool:
+    return is_zero(e) or is_zero(sp.expand(e)) or (sp.count_ops(e) <= _LARGE and is_zero(sp.simplify(e)))

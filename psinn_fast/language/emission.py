@@ -11,6 +11,8 @@ import sympy as sp
 from ..kernels.errors import InputError
 from ..kernels.language.channels import ChannelSet
 from ..kernels.language.program import Adjoint, Coefficient, Input, Instruction, Jet, Program
+from .disjunction import Disjunction
+from .exact_numbers import is_zero
 from .exponentials import WholeExp
 from .steps import Definition, reverse, slope
 
@@ -105,7 +107,7 @@ class Emitter:
                     f"the number {e} in a residual is too large; write it into the exponential that it belongs to, "
                     "e.g. exp(a*(x - 1)) with an integer a, or choose other units"
                 )
-            if value == 0 != e:
+            if value == 0 and not is_zero(e):
                 raise InputError(f"the number {e} in a residual is too small, and would be 0; choose other units")
             return self._add("const", value=value)
         if isinstance(e, sp.Add):
@@ -120,6 +122,11 @@ class Emitter:
             return self._add("gt", self.register(e.args[0]), self._add("const", value=0.0))
         if isinstance(e, WholeExp):
             return self._add("exp", self.register(e.args[0]))
+        if isinstance(e, Disjunction):
+            a, b, least = map(self.register, e.args)
+            squares = self._add("add", self._add("mul", a, a), self._add("mul", b, b))
+            root = self._add("sqrt", self._add("max", squares, least))
+            return self._add("add", self._add("add", a, b), root)
         if e.func in _FUNCTIONS:
             return self._add(_FUNCTIONS[e.func], self.register(e.args[0]))
         others = ("Heaviside", "Max", "Min", "sqrt")

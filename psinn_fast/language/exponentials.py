@@ -9,6 +9,8 @@ from typing import Any
 
 import sympy as sp
 
+from .exact_numbers import is_zero
+
 # Larger numbers, and smaller ones than one over this, are put into exponents.
 _LARGE = 1e30
 
@@ -47,4 +49,4 @@ def _joined(product: sp.Expr) -> sp.Expr:
 
 
 def _is_far(number: sp.Number) -> bool:
-    return bool(number.is_finite and number != 0 and not 1 / _LARGE <= abs(number) <= _LARGE)
+    return bool(number.is_finite and not is_zero(number) and not 1 / _LARGE <= abs(number) <= _LARGE)

@@ -14,6 +14,7 @@ from ..kernels.errors import InputError
 from . import algorithms as algorithms  # guards SymPy
 from .comparisons import CASES
 from .complex_expressions import real_form
+from .exact_numbers import with_exact_numbers
 from .fields import SymbolicField
 from .names import equation_names
 from .scope import Scope, carried_out, entered
@@ -55,7 +56,7 @@ def _named_items(returned: Any) -> Iterator[tuple[str, Any]]:
 def _plain(name: str, item: Any, scope: Scope) -> sp.Expr:
     """Errors begin with the equation's name."""
     try:
-        return _evaluated(scope.bound(_expression(item)), scope)
+        return _evaluated(with_exact_numbers(scope.bound(_expression(item))), scope)
     except InputError as error:
         raise InputError(f"equation {name!r}: {error}" if name else str(error)) from error.__cause__
 

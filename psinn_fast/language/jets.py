@@ -9,6 +9,7 @@ import sympy as sp
 
 from ..kernels.language.channels import Channel, ChannelSet, Laplacian, MultiIndex, channel_order
 from .derivative_names import derivative_name
+from .exact_numbers import is_zero
 from .fields import SymbolicField
 
 
@@ -109,6 +110,6 @@ def _replace_sum(expression: sp.Expr, parts: Sequence[sp.Symbol], total: sp.Symb
         return expression
     slopes = [sp.diff(expression, part) for part in parts]
     linear = not any(slope.has(*parts) for slope in slopes)
-    if linear and all(sp.expand(slope - slopes[0]) == 0 for slope in slopes[1:]):
+    if linear and all(is_zero(sp.expand(slope - slopes[0])) for slope in slopes[1:]):
         return expression.subs(dict.fromkeys(parts, 0)) + slopes[0] * total
     return None

@@ -12,6 +12,7 @@ import torch
 from ..kernels.language.channels import ChannelSet
 from ..kernels.network.ansatz import Ansatz as KnownAnsatz
 from ..language.closed_forms import closed_form
+from ..language.exact_numbers import is_zero
 from ..networks.ansatz import Ansatz
 from ..networks.continuation import Continuation, Window
 from ..problem.conditions import Condition, Dirichlet
@@ -108,6 +109,6 @@ class Windows:
         """Whether the user's ansatz has the initial state already."""
         _, d = self._own[k]
         t, low = self._time, sp.Float(self._low, 17)
-        return all(sp.simplify(sp.diff(d, t, j).subs(t, low)) == 0 for j in range(self.orders[k])) and bool(
+        return all(is_zero(sp.simplify(sp.diff(d, t, j).subs(t, low))) for j in range(self.orders[k])) and bool(
             self.orders[k]
         )

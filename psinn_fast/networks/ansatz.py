@@ -10,6 +10,7 @@ import sympy as sp
 from ..kernels.errors import InputError, short
 from ..kernels.network import ansatz
 from ..language.closed_forms import called_with, closed_form
+from ..language.exact_numbers import with_exact_numbers
 from ..language.fields import coordinate_symbols
 from ..language.names import normal
 
@@ -54,7 +55,7 @@ class Ansatz:
         if not isinstance(found, sp.Expr):
             raise InputError(f"{what}: expected an expression, got {type(found).__name__}")
         own = {symbol: known[normal(symbol.name)] for symbol in found.free_symbols if normal(symbol.name) in known}
-        found = found.xreplace(own)
+        found = with_exact_numbers(found.xreplace(own))
         factor = sp.diff(found, network)
         if factor.has(network):
             raise InputError(f"{what}: expected g + d {name} with g and d of the coordinates, got {found}")

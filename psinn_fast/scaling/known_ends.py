@@ -65,7 +65,9 @@ def _touched(ansatz: Ansatz, problem: Problem, field: int, points: Tensor, value
         step = jets[0][:, None] * slope / slope.square().sum(1, keepdim=True).clamp(min=1e-300)
         x = torch.where(torch.isfinite(step), x - step, x)
     domain = problem.domain
-    inside = domain.contains(x.numpy()) & ~domain.on_boundary(x.numpy(), _BESIDE)
+    # What is thinner than that is only seen from nearby.
+    beside = domain.on_boundary(x.numpy(), _BESIDE) | domain.on_boundary(x.numpy())
+    inside = domain.contains(x.numpy()) & ~beside
     found = ansatz.factor.jets(x, channels)[0, :, field].abs() <= _ZERO * largest
     own = np.flatnonzero(inside & found.numpy())
     return x[own[0]] if len(own) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +20,10 @@ from ..language.closed_forms import closed_form
 from ..language.jets import SymbolicJet
 from ..language.tracing import column_symbol
 from ..problem.conditions import EQUATION, Condition
+from ..problem.given_columns import normal_column
 from ..problem.problem import Problem
 from ..training.points.windows import SAME, is_initial, times_of
+from .given import Given, refuse_contradictions
 
 Points = npt.NDArray[np.float64]
 # Of the width along each coordinate: points this near to its ends reach them.
@@ -36,16 +38,6 @@ class Part(NamedTuple):
 
     field: str
     order: int
-
-
-@dataclass(frozen=True)
-class Given:
-    """A residual of a condition at the first time, c (part - value) = 0: ``value`` in the coordinates' symbols, None
-    where it is in no closed form."""
-
-    condition: int
-    residual: int
-    value: sp.Expr | None
 
 
 def orders_in_time(problem: Problem) -> tuple[int, ...]:
@@ -79,7 +71,7 @@ def initial_state(problem: Problem, orders: tuple[int, ...]) -> dict[Part, Given
     """What is given at the first time for each field and, where it is of second order, its derivative in time.
 
     Raises:
-        InputError: nothing is.
+        InputError: nothing is, or two conditions say different things.
     """
     axis, low, high = times_of(problem)
     found = dict[Part, list[Given]]()
@@ -103,18 +95,19 @@ def initial_state(problem: Problem, orders: tuple[int, ...]) -> dict[Part, Given
                 f"an equation of order {orders[problem.pde.fields.index(field)]} in {time} needs: "
                 f"{kind}(box.face({time!r}, 'low', 101), {what})"
             )
+    for part, own in found.items():
+        refuse_contradictions(problem, part.field + f"_{time}" * part.order, own)
     # Of several, each is of a part of the places alone.
     return {
-        part: own[0] if len(own) == 1 else Given(own[0].condition, own[0].residual, None)
-        for part, own in found.items()
-        if part in needed
+        part: own[0] if len(own) == 1 else replace(own[0], value=None) for part, own in found.items() if part in needed
     }
 
 
 def _given(problem: Problem, number: int, axis: int, low: float) -> dict[Part, Given]:
     condition, traced = problem.conditions[number], problem.traced[number]
     found = {}
-    for i, residual in enumerate(traced.residuals):
+    normals = _constant_normals(condition)
+    for i, residual in enumerate(own.xreplace(normals) for own in traced.residuals):
         jets = [symbol for symbol in residual.free_symbols if isinstance(symbol, SymbolicJet)]
         if len(jets) != 1 or len(condition.sites) > 1 or condition.quadrature is not None:
             continue
@@ -129,8 +122,18 @@ def _given(problem: Problem, number: int, axis: int, low: float) -> dict[Part, G
         is_known = _covers(problem, condition, axis) and all(columns.get(s, s) is not None for s in value.free_symbols)
         symbol = problem.pde.coordinate_symbols()[axis]
         closed = value.xreplace(columns).subs(symbol, low) if is_known else None
-        found[Part(jet.field, order)] = Given(number, i, closed)
+        found[Part(jet.field, order)] = Given(number, i, closed, value)
     return found
+
+
+def _constant_normals(condition: Condition) -> dict[sp.Symbol, sp.Expr]:
+    """Of the first time's face the normal is -t: there a derivative along it is one in time."""
+    names = {normal_column(axis) for axis in range(condition.sites[0].shape[1])}
+    return {
+        column_symbol(i): sp.nsimplify(float(column[0]), rational=True)
+        for i, (name, column) in enumerate(condition.columns.items())
+        if name in names and (column == column[0]).all()
+    }
 
 
 def _only_in_time(channel: Channel, axis: int) -> int | None:

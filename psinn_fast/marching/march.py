@@ -103,7 +103,8 @@ def march(
 
     Raises:
         InputError: a problem that has no time or cannot be solved window by window (it says why), one without initial
-            condition, unknown coefficients, windows that do not cover the problem's times, a network in float32, a
+            condition or with contradictory ones, an ansatz whose d has a zero at the first time that cannot be divided
+            out, unknown coefficients, windows that do not cover the problem's times, a network in float32, a
             folder that has another march.
         CheckpointError: the folder's files cannot be read, or are of another problem or network.
         TrainingError: the shortest window has not been solved; ``error.result`` is a `Marched` up to it.
@@ -151,6 +152,12 @@ class _March:
 
     def __post_init__(self) -> None:
         self.network.check(self.problem)
+        given = self.network.structure
+        if given is not None and given.ansatz is not None and self.network.ansatz is None:
+            raise InputError(
+                "network: its structure has an ansatz of its own, which windows cannot be made of; give it beside the "
+                "structure: pf.Network('psi', structure=..., ansatz=pf.Ansatz(...))"
+            )
         find_device(self.network.device)
         self.done: list[MarchedWindow] = []
         self.before: list[Window] = []

@@ -12,13 +12,14 @@ import torch
 from ..kernels.language.channels import ChannelSet
 from ..kernels.network.ansatz import Ansatz as KnownAnsatz
 from ..language.closed_forms import closed_form
-from ..language.exact_numbers import is_zero
 from ..networks.ansatz import Ansatz
 from ..networks.continuation import Continuation, Window
 from ..problem.conditions import Condition, Dirichlet
 from ..problem.problem import Problem
 from ..training.points.windows import cut, is_initial, times_of
-from .initial import Given, Part, orders_in_time, unfit
+from .given import Given
+from .initial import Part, orders_in_time, unfit
+from .zeros import without_zeros, zeros_at_first
 
 # Of the conditions of a window; fewer points say nothing of it.
 FEWEST = 10
@@ -33,6 +34,12 @@ class Windows:
 
     Attributes:
         learned: by field, why its initial state is not exact but learned.
+
+    Where d of the user's ansatz vanishes at the first time, g has what is known there, and windows have d without its
+    zeros: each has those of its own at its start.
+
+    Raises:
+        InputError: see `without_zeros`.
     """
 
     def __init__(
@@ -45,7 +52,12 @@ class Windows:
         self.orders = orders_in_time(problem)
         parts = {} if own is None else own.parts(self._coords, self._fields)
         self._own = [parts.get(field, (sp.S.Zero, sp.S.One)) for field in self._fields]
-        self._met = [self._holds(k) for k in range(len(self._fields))]
+        self._later = [d for _, d in self._own]
+        self._met = [False] * len(self._fields)
+        for k, (field, (_, d), order) in enumerate(zip(self._fields, self._own, self.orders, strict=True)):
+            if order and (zeros := zeros_at_first(d, problem)):
+                self._later[k] = without_zeros(field, d, zeros, problem)
+                self._met[k] = zeros >= order
         reasons = {
             field: unfit(field, state, problem, periods)
             for field, order, met in zip(self._fields, self.orders, self._met, strict=True)
@@ -96,19 +108,14 @@ class Windows:
     def _pair(self, k: int, is_first: bool, start: float, end: float) -> tuple[sp.Expr, sp.Expr]:
         """g, without what the windows before it give, and d."""
         (g, d), order, field = self._own[k], self.orders[k], self._fields[k]
-        if not order or (is_first and (self._met[k] or field in self.learned)):
+        if not order or (is_first and field in self.learned):
             return g, d
         t, elapsed = self._time, self._time - sp.Float(start, 17)
+        change = (elapsed / sp.Float(end - start, 17)) ** order * self._later[k]
+        if is_first and self._met[k]:
+            return g, change
         offset = g - sum(elapsed**j * sp.diff(g, t, j).subs(t, sp.Float(start, 17)) for j in range(order))
         if is_first:
             values = [self._state[Part(field, j)].value for j in range(order)]
             offset += sum(elapsed**j * value for j, value in enumerate(values))
-        return offset, (elapsed / sp.Float(end - start, 17)) ** order * d
-
-    def _holds(self, k: int) -> bool:
-        """Whether the user's ansatz has the initial state already."""
-        _, d = self._own[k]
-        t, low = self._time, sp.Float(self._low, 17)
-        return all(is_zero(sp.simplify(sp.diff(d, t, j).subs(t, low))) for j in range(self.orders[k])) and bool(
-            self.orders[k]
-        )
+        return offset, change

@@ -1,0 +1,108 @@
+"""What a march begins with: of ansatzes that vanish there, of conditions on the velocity, of contradictory ones."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy as sp
+from waves import BOX, START, advection, first
+
+import psinn_fast as pf
+from psinn_fast.marching.initial import Part, initial_state, orders_in_time
+from psinn_fast.marching.windows import Windows
+
+INITIAL = pf.Dirichlet(START, u=first)
+
+
+def stepwise(problem: pf.Problem, **fields: Any) -> list[str]:
+    """What the first window and a later one are made of: g, without what is continued, and d."""
+    state = initial_state(problem, orders_in_time(problem))
+    windows = Windows(problem, state, pf.Ansatz(**fields), {})
+    return [str(part) for first in (True, False) for part in windows._pair(0, first, 1.0 - first, 2.0 - first)]
+
+
+WAVE = pf.PDE("t x", "u", lambda u: u.tt - u.xx)
+STILL = pf.Residual(START, lambda u: u.t, name="still")
+
+
+@pytest.mark.parametrize(
+    ("d", "rest"),
+    [
+        (lambda t, x: t * (1 - x**2), lambda x: 1 - x**2),
+        (lambda t, x: t - t * x**2, lambda x: 1 - x**2),
+        (lambda t, x: t**2 * (1 - x**2), lambda x: 1 - x**2),
+        (lambda t, x: sp.tanh(5 * t) - sp.tanh(5 * t) * x**2, lambda x: 1 - x**2),
+        (lambda t, x: sp.sqrt(t) * (1 - x**2), lambda x: 1 - x**2),
+        (lambda t, x: 3 * t, lambda x: 3 + 0 * x),
+        (lambda t, x: 1 - x**2, lambda x: 1 - x**2),
+    ],
+)
+@pytest.mark.parametrize("is_wave", [False, True])
+def test_windows_have_the_ansatz_without_its_zeros_at_the_first_time(d: Any, rest: Any, is_wave: bool) -> None:
+    pde = WAVE if is_wave else pf.PDE("t x", "u", lambda u: u.t - u.xx)
+    problem = pf.Problem("own", pde, BOX, [pf.Residual(BOX.random(20, 0)), INITIAL, *([STILL] if is_wave else [])])
+    x = sp.Symbol("x", real=True)
+    found = stepwise(problem, u=lambda u, t, x: sp.sin(sp.pi * x) + d(t, x) * u)
+    t = sp.Symbol("t", real=True)
+    for k, start in ((0, 0), (1, 1)):
+        own = [sp.sympify(part, locals={"t": t, "x": x}) for part in found[2 * k : 2 * k + 2]]
+        for at in ((start + 0.3, 0.4), (start + 0.8, -0.7)):
+            offset, factor = (float(part.subs({t: at[0], x: at[1]})) for part in own)
+            assert factor == pytest.approx((at[0] - start) ** (1 + is_wave) * float(rest(at[1])))
+            assert offset == pytest.approx(math.sin(math.pi * at[1]) if not k else 0.0, abs=1e-14)
+
+
+def test_an_ansatz_whose_zeros_at_the_first_time_stay_is_refused() -> None:
+    problem = pf.Problem("own", WAVE, BOX, [pf.Residual(BOX.random(20, 0)), INITIAL, STILL])
+    for d in (lambda t, x: 1 - sp.exp(-t * (2 + x)), lambda t, x: sp.sin(7 * t) * (1 - x**2)):
+        with pytest.raises(pf.InputError, match=r"ansatz: u: its factor d .*vanishes at the first time, t = 0"):
+            stepwise(problem, u=lambda u, t, x, d=d: d(t, x) * u)
+    structure = pf.Network(ansatz=pf.Ansatz(u=lambda u, x: (1 - x**2) * u)).dense(problem, (2, 4, 1))
+    with pytest.raises(pf.InputError, match="its structure has an ansatz of its own"):
+        pf.march(problem, structure)
+
+
+@pytest.mark.parametrize("start", [START, BOX.boundary(21, "t_low"), None])
+def test_a_neumann_condition_at_the_first_time_is_a_velocity(start: Any) -> None:
+    """Its outward normal is -t."""
+    points = np.array(START)
+    own = pf.Neumann(*((points, [-1.0, 0.0]) if start is None else (start,)), u=lambda t, x: -3 * np.cos(np.pi * x))
+    problem = pf.Problem("wave", WAVE, BOX, [pf.Residual(BOX.random(20, 0)), INITIAL, own])
+    value = initial_state(problem, (2,))[Part("u", 1)].value
+    assert value is not None
+    assert float(value.subs(sp.Symbol("x", real=True), 0.25)) == pytest.approx(3 * math.cos(math.pi / 4))
+
+
+LEFT, RIGHT = (START[START[:, 1] * side >= 0] for side in (-1, 1))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (pf.Dirichlet(BOX.face("t", "low", 17), u=lambda t, x: 2 * first(t, x), name="b"), "'initial' and 'b'"),
+        (pf.Dirichlet(START, u=np.ones(21), name="b"), "'initial' and 'b'"),
+        (pf.Residual(RIGHT, lambda u: 2 * u - 1, name="b"), "'initial' and 'b'"),
+        (pf.Dirichlet(BOX.face("t", "low", 17), u=lambda t, x: 1.001 * first(t, x), name="b"), None),
+        (pf.Dirichlet(START, u=first(START[:, 0], START[:, 1]), name="b"), None),
+    ],
+)
+def test_contradictory_initial_conditions_are_refused(other: pf.Condition, message: str | None) -> None:
+    problem = advection(pf.Dirichlet(START, u=first, name="initial"), other)
+    if message is None:
+        assert initial_state(problem, (1,))[Part("u", 0)].value is None
+        return
+    with pytest.raises(pf.InputError, match=f"contradict each other: where it begins, {message} say that u is"):
+        initial_state(problem, (1,))
+
+
+def test_initial_conditions_of_several_places_do_not_contradict_each_other() -> None:
+    halves = [pf.Dirichlet(half, u=value, name="half") for half, value in ((LEFT, 0.0), (RIGHT, 1.0))]
+    assert initial_state(advection(*halves), (1,))[Part("u", 0)].value is None
+    decay = pf.PDE("t", "u", lambda u: u.t + u)
+    line = pf.Box(t=(0, 1))
+    twice = [pf.Dirichlet([[0.0]], u=value, name=name) for name, value in (("a", 1.0), ("b", 2.0))]
+    with pytest.raises(pf.InputError, match="'a' and 'b' say that u is 1 and 2"):
+        pf.march(pf.Problem("decay", decay, line, [pf.Residual(line.random(9, 0)), *twice]))

@@ -15,6 +15,7 @@ from ..kernels.contract import Term
 from ..kernels.errors import InputError
 from ..kernels.language.channels import ChannelSet
 from ..kernels.language.program import Jet
+from ..kernels.network.ansatz import Ansatz
 from ..networks.initialisation import drawn
 from ..networks.mlp import PsiMLP
 from ..networks.structure import Structure
@@ -30,13 +31,13 @@ _DOUBLE, _SINGLE = 2.0**-49, 2.0**-20
 # Numbers of fewer bits than float32 has are whole ones, halves and the like, in either precision.
 _BITS = 16
 # Points at a time, those of regions beside the given ones, and neurons of random fields.
-_CHUNK, _OTHERS, _NEURONS = 1024, 256, 16
+_CHUNK, _OTHERS, _NEURONS = 4096, 256, 16
 # Residuals of random networks that differ by this part of the range do so by no rounding errors.
 _VARIES = 1e-3
 # A corner of a wall, where a factor is zero by chance, is less than this part of its points.
 _PART = 0.1
-# Factors of networks below this leave nothing of them.
-_FAINT = 1e-6
+# Factors of networks below this leave nothing of them; what may be a rounding error of numbers of order 1.
+_FAINT, _TINY = 1e-6, 1e-14
 
 
 def terms_that_hold(problem: Problem, net: PsiMLP) -> tuple[str, ...]:
@@ -124,12 +125,16 @@ class _Seen:
         """By how much it does not hold; 0: by rounding errors."""
         return float(torch.where(self.residuals.abs() <= small, 0.0, self.residuals.abs()).max())
 
-    def where(self) -> str:
-        """The point where it is off most."""
+    @property
+    def worst(self) -> Tensor | None:
+        """The point (d,) where it is off most; None: it is one of a sum."""
         if self.term.quadrature is not None:
-            return ""
-        worst = int(self.residuals.abs().amax((0, 2)).argmax())
-        return f" at ({', '.join(f'{x:.6g}' for x in self.term.points[0, self.rows[worst]].tolist())})"
+            return None
+        return self.term.points[0, self.rows[self.residuals.abs().amax((0, 2)).argmax()]]
+
+    @property
+    def where(self) -> str:
+        return "" if self.worst is None else f" at ({', '.join(f'{x:.6g}' for x in self.worst.tolist())})"
 
 
 class _Probe:
@@ -191,19 +196,32 @@ class _Probe:
             assert between is not None
             return (
                 f"{what}: term {term.name!r} holds at its {term.n_points} points whatever the weights are, and not "
-                f"between them, where it is off by {between.off(small):.3g}{between.where()}: give it more points, or "
+                f"between them, where it is off by {between.off(small):.3g}{between.where}: give it more points, or "
                 "correct what is known"
             )
-        where = f"off by {off:.3g}{given.where()}"
+        where = f"off by {off:.3g}{given.where}"
         fixed = f"{what}: it fixes what term {term.name!r} reads, which is {where}, and no weights change that"
+        if off < _TINY:
+            fixed += " (if it is a rounding error, give 0.0 there)"
         if ansatz is None:
             return f"{fixed}; take another embedding, or leave out the term"
-        points = torch.from_numpy(np.array(self._problem.domain.random(_CHUNK, 0)))
-        factors = ansatz.factor.jets(points, ChannelSet.closure(points.shape[1], ()))[0].abs().amax(0)
-        for field, largest in zip(self._problem.pde.fields, factors.tolist(), strict=True):
-            if largest < _FAINT:
-                return f"{fixed}: d of {field} is at most {largest:.2g} in the domain; scale it, d / {largest:.2g}"
-        return f"{fixed}; correct g, or let d differ from 0 there"
+        return f"{fixed}; {self._advice(given, ansatz)}"
+
+    def _advice(self, given: _Seen, ansatz: Ansatz) -> str:
+        """Which of g and d to change."""
+        channels = ChannelSet.closure(given.term.points.shape[2], ())
+        inside = torch.from_numpy(np.array(self._problem.domain.random(_CHUNK, 0)))
+        largest = ansatz.factor.jets(inside, channels)[0].abs().amax(0)
+        fields = sorted({own.field for own in given.term.program.inputs if isinstance(own, Jet)})
+        for field in fields:
+            if largest[field] < _FAINT:
+                size = f"{float(largest[field]):.2g}"
+                return f"d of {self._problem.pde.fields[field]} is at most {size} in the domain: scale it, d / {size}"
+        if given.worst is not None:
+            here = ansatz.factor.jets(given.worst[None], channels)[0, 0].abs()
+            if bool((here[fields] > _ROUNDING * largest[fields]).all()):
+                return "correct g, or what the term asks for"
+        return "correct g, or let d differ from 0 there"
 
     def _residuals(self, term: Term, is_free: bool = False) -> Tensor:
         """(networks, rows, m)."""

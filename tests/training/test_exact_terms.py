@@ -158,10 +158,17 @@ def test_refusals_say_what_to_do() -> None:
     narrow = pf.Box(t=(0, 1), x=(0, width))
     start = pf.Dirichlet(narrow.boundary(9, "t_low"), u=lambda t, x: np.sin(np.pi * x / width), name="start")
     small = pf.Ansatz(u=lambda u, t, x: sp.sin(sp.pi * x / width) + t * x * (width - x) * u)
-    with pytest.raises(pf.InputError, match=r"d of u is at most 2\.5e-13 in the domain; scale it, d / 2\.5e-13"):
+    with pytest.raises(pf.InputError, match=r"d of u is at most 2\.5e-13 in the domain: scale it, d / 2\.5e-13"):
         held(heat(start, box=narrow, width=width), small)
     scaled = pf.Ansatz(u=lambda u, t, x: sp.sin(sp.pi * x / width) + t * x * (width - x) / width**2 * u)
     assert held(heat(start, box=narrow, width=width), scaled) == ("start",)
+    ends = pf.Periodic(BOX.boundary(9, "x_low"), BOX.boundary(9, "x_high"), "u", name="ends")
+    with pytest.raises(pf.InputError, match=r"'ends' reads, which is off by 1 at .*; correct g, or what the term asks"):
+        held(heat(ends), pf.Ansatz(u=lambda u, x: x + u), pf.Embedding.periodic(x=1.0))
+    corners = np.array([[0.0, 0.0], [0.0, 1.0]])
+    zeros = pf.Dirichlet(corners, u=np.sin(np.pi * corners[:, 1]), name="zeros")
+    with pytest.raises(pf.InputError, match=r"off by 1\.22e-16 at .* give 0\.0 there"):
+        held(heat(zeros, SIDES), WALLS)
     slope = pf.Residual(BOX.boundary(9, "x_low"), lambda u: u.x - 1, name="slope")
     with pytest.raises(pf.InputError, match=r"embedding: it fixes what term 'slope' reads.*take another embedding"):
         held(heat(slope), None, pf.Embedding(lambda t, x: (t, sp.cos(sp.pi * x))))

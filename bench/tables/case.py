@@ -35,7 +35,7 @@ GAUSS_NEWTON = pf.GaussNewton(100_000)
 def solved(
     problem: pf.Problem, network: pf.Network, optimizer: Any, seed: int, seconds: float, wanted: float
 ) -> pf.Solution:
-    """Training ends at the limit, where it converges, or at half of what is wanted, by the history's own error."""
+    """Training ends at the limit, where it converges, or at half of ``wanted``, by the history's own error."""
     options = pf.Options(callbacks=lambda progress: progress.row["relative_l2"] <= wanted / 2)
     return pf.solve(problem, network, replace(optimizer, seed=seed), seconds=seconds, seed=seed, options=options)
 
@@ -71,7 +71,7 @@ class Case:
         reference: the solution there, (N,) or (N, F).
         floor: the reference's own relative error, measured; 0: a closed form.
         score: network's and reference's values (N, F) -> relative error.
-        train: problem, network, optimizer, seed, seconds, wanted -> solution.
+        train: problem, network, optimizer, seed, seconds, wanted (and below what is published) -> solution.
         besides: functions that a user writes beside these, such as those of embeddings.
     """
 
@@ -92,6 +92,11 @@ class Case:
     besides: tuple[Callable[..., object], ...] = ()
 
     @property
+    def enough(self) -> float:
+        """What is wanted, and published."""
+        return self.wanted if self.published.error is None else min(self.wanted, self.published.error)
+
+    @property
     def lines(self) -> int:
         """Of a user's code: bodies of functions, the network, the optimizer, `solve`."""
         return sum(len(user_lines(own)) for own in (self.problem, *self.besides)) + 3
@@ -110,7 +115,8 @@ class Case:
         """The network in a few words: layers, activation, what stands before it, and whether it marches in time."""
         made = self.networks[network]
         if isinstance(made, Discovered):
-            words = ["Psi-NN", made.activation or "tanh"]
+            depth = [] if made.hidden is None else [f"{made.hidden} hidden layers"]
+            words = ["Psi-NN", *depth, made.activation or "tanh"]
         else:
             assert isinstance(made, pf.Network)
             assert made.layers is not None
@@ -143,14 +149,22 @@ def cells(*axes: tuple[float, float, int]) -> Points:
 
 @dataclass(frozen=True)
 class Discovered:
-    """Makes a Psi-NN with what `discover` finds that the problem has, without training."""
+    """Makes a Psi-NN with what `discover` finds that the problem has, without training.
+
+    ``hidden``: how many hidden layers, None: as many as the discovered structure has.
+    """
 
     width: int | None = None
     activation: str | None = None
+    hidden: int | None = None
 
     def __call__(self, problem: pf.Problem) -> pf.Network:
         found = pf.discover(problem, tests="problem")
-        return pf.Network("psi", structure=found.structure, width=self.width, activation=self.activation)
+        structure = found.structure
+        if self.hidden is not None:
+            group = [match.symmetry for match in found.group]
+            structure = pf.symmetric_structure(problem, group, (structure.layer_sizes[1],) * self.hidden)
+        return pf.Network("psi", structure=structure, width=self.width, activation=self.activation)
 
 
 def dense(*hidden: int, activation: str = "tanh", fields: int = 1, inputs: int = 2, **ends: Any) -> pf.Network:

@@ -47,7 +47,7 @@ def trained(case: Case, run: Run) -> Row:
     started = time.monotonic()
     network = made if isinstance(made, pf.Network) else made(problem)
     before = time.monotonic() - started
-    solution = case.train(problem, network, case.optimizer, run.seed, run.seconds - before, case.wanted)
+    solution = case.train(problem, network, case.optimizer, run.seed, run.seconds - before, case.enough)
     curve = [(row["seconds"] + before, row["relative_l2"]) for row in getattr(solution, "history", ())]
     error, spent = finite(case.error(solution)), round(solution.seconds + before, 2)
     if not curve and error is not None:  # a march has no error until it is at its end

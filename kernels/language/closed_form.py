@@ -183,6 +183,6 @@ def _derivatives(name: str, z: Tensor, order: int) -> Sequence[Tensor]:
 
 def _power(z: Tensor, exponent: Tensor, order: int) -> list[Tensor]:
     """z^p and its derivatives. Those of a polynomial end, also at z = 0."""
-    p = float(exponent.flatten()[0])
+    p = float(exponent.flatten()[0]) if exponent.numel() else 1.0  # of no points
     factors = accumulate(range(order), lambda factor, k: factor * (p - k), initial=1.0)
     return [factor * z ** (p - k) if factor else torch.zeros_like(z) for k, factor in enumerate(factors)]

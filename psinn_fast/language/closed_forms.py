@@ -79,7 +79,8 @@ def called_with(function: Callable[..., Any], known: Mapping[str, sp.Symbol], wh
         later = {name: known[normal(name)] for name in wanted if name not in first}
         return function(*(known[normal(name)] for name in first), *others, **later)
     except Exception as error:  # the function is the user's: it may raise anything
-        advice = "; write it with SymPy's functions, sympy.sin" if "Symbol" in str(error) else ""
+        is_foreign = any(name in str(error) for name in ("Symbol", "ufunc", "must be Tensor", "Cannot convert", "_sin"))
+        advice = "; write it with SymPy's functions, such as sympy.sin" if is_foreign else ""
         raise InputError(
             f"{what}: the function failed on SymPy symbols ({type(error).__name__}: {error}){advice}"
         ) from error

@@ -30,7 +30,12 @@ class Ansatz:
         InputError: no function for any field, or something else.
     """
 
-    def __init__(self, **fields: Callable[..., Any]) -> None:
+    def __init__(self, *nameless: object, **fields: Callable[..., Any]) -> None:
+        if nameless:
+            raise InputError(
+                "Ansatz: expected a function for each field by its name, e.g. pf.Ansatz(u=lambda u, t, x: x + t * u), "
+                f"got {short(nameless[0])}"
+            )
         if not fields:
             raise InputError("Ansatz: expected a function for a field, e.g. pf.Ansatz(u=lambda u, t, x: x + t * u)")
         for name, own in fields.items():

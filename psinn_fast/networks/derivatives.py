@@ -67,6 +67,7 @@ def derivatives(
     coords: Names,
     fields: Names,
     time: str | None = "auto",
+    parameters: Names = (),
     backend: str = "auto",
     precision: str | None = None,
 ) -> Derivatives[Tensor]:
@@ -81,6 +82,8 @@ def derivatives(
         coords: names of the inputs, in order, e.g. ``"x y"``.
         fields: names of the outputs, in order, e.g. ``"u v"``.
         time: the coordinate that ``u_lap`` leaves out; "auto": the one named t; None: there is none.
+        parameters: coordinates that ``u_lap`` leaves out, too, those of the `PDE`: a network cannot tell which of its
+            inputs are. `Solution.derivatives` knows them.
         backend: see `available_backends`.
         precision: of products in float32, at most that coarse: "ieee" or "tf32x3" (docs/triton.md); None: as the
             network has it.
@@ -105,7 +108,9 @@ def derivatives(
     """
     check_network(net)
     precision = net.precision if precision is None else check_precision(precision, net.theta.dtype, "None or ")
-    asked, channels = _request(wanted, coords, fields, time, (net.structure.n_inputs, net.structure.n_outputs))
+    asked, channels = _request(
+        wanted, coords, fields, time, (net.structure.n_inputs, net.structure.n_outputs), parameters
+    )
     if not torch.compiler.is_compiling() and (watcher := WATCHER.get()) is not None:
         if precision != net.precision:
             raise InputError(
@@ -194,13 +199,13 @@ def _request(
     fields: Names,
     time: str | None,
     sizes: tuple[int, int],
-    parameters: tuple[str, ...] = (),
+    parameters: Names = (),
 ) -> tuple[tuple[tuple[str, int, int], ...], str]:
     """(name, field, position of the channel) of each derivative, and the channels as text; sizes: inputs, outputs."""
     words = split_words(wanted, "wanted"), split_words(coords, "coords"), split_words(fields, "fields")
     if time is not None and not isinstance(time, str):
         raise InputError(f"time: expected one of the coordinates {list(words[1])} or None, got {short(time)}")
-    return _read(*words, time, sizes, parameters)
+    return _read(*words, time, sizes, split_words(parameters, "parameters") if parameters else ())
 
 
 # What torch.compiler.assume_constant_result does, without importing the compiler and Triton, which takes a second.
@@ -218,10 +223,13 @@ def _read(
     parameters: tuple[str, ...],
 ) -> tuple[tuple[tuple[str, int, int], ...], str]:
     coord_names, field_names = split_names(coords, "coords"), split_names(fields, "fields")
+    left_out = split_names(parameters, "parameters") if parameters else ()
+    if unknown := [name for name in left_out if name not in coord_names]:
+        raise InputError(f"parameters: {unknown[0]!r} is none of the coordinates {list(coord_names)}")
     for what, names, size in (("coords", coord_names, sizes[0]), ("fields", field_names, sizes[1])):
         if len(names) != size:
             raise InputError(f"{what}: the network has {size}, got {len(names)} names {list(names)}")
-    asked = _parse(wanted, coord_names, field_names, time, parameters)
+    asked = _parse(wanted, coord_names, field_names, time, left_out)
     channels = ChannelSet.closure(len(coord_names), [channel for _, channel in asked.values()])
     found = tuple((name, field, channels.position(channel)) for name, (field, channel) in asked.items())
     return found, channels_text(channels)
@@ -242,6 +250,8 @@ def _parse(
     for name in map(normal, names):
         field, underscore, suffix = name.partition("_")
         channel = parse_derivative(suffix, coords, spatial)
+        if suffix == LAPLACIAN and not spatial:
+            raise InputError(f"wanted: {name!r} has no coordinates left: all but time are parameters")
         if field not in fields or channel is None or bool(underscore) != bool(suffix):
             raise InputError(f"wanted: {name!r} is no derivative of the fields {list(fields)} by {list(coords)}")
         if suffix == LAPLACIAN and time == "auto" and (likely := undeclared_time(coords)):

@@ -50,6 +50,10 @@ class Embedding:
         Raises:
             InputError: no period, periods that are not positive numbers, harmonics below 1.
         """
+        if periods is not None and not isinstance(periods, Mapping):
+            raise InputError(
+                f"periods: expected numbers by coordinate, e.g. pf.Embedding.periodic(x=2.0), got {short(periods)}"
+            )
         given = {**(periods or {}), **more}
         own = {name: checks.number(f"periods: {name}", value, above=0) for name, value in given.items()}
         if not own:
@@ -70,8 +74,13 @@ class Embedding:
             of: features to take instead of the coordinates, ``of=pf.Embedding.periodic(x=2.0)``.
 
         Raises:
-            InputError: n below 1, a scale that is not positive.
+            InputError: n below 1, a scale that is not positive, features that are no `Embedding`.
         """
+        if of is not None and not isinstance(of, Embedding):
+            raise InputError(
+                f"of: expected a pf.Embedding, e.g. pf.Embedding.periodic(x=2.0), or None for the coordinates, got "
+                f"{short(of)}"
+            )
         n, scale, seed = checks.integer("n", n, 1), checks.number("scale", scale, above=0), checks.seed("seed", seed)
 
         def features(symbols: Mapping[str, sp.Symbol]) -> list[sp.Expr]:

@@ -11,6 +11,7 @@ from ..kernels.language.channels import ChannelSet
 from ..kernels.language.closed_form import ClosedForm
 from ..kernels.network.ansatz import Ansatz
 from ..problem.problem import Problem
+from .poles import pole_of
 
 # Widths that differ by less are one.
 _CLOSE = 1e-9
@@ -40,14 +41,14 @@ def check_periods(embedding: ClosedForm | None, problem: Problem) -> None:
 def check_features(embedding: ClosedForm, problem: Problem) -> None:
     """
     Raises:
-        InputError: a feature that has no value inside of the domain.
+        InputError: a feature that has no value inside of the domain, or on its boundary.
     """
-    points = torch.from_numpy(np.array(problem.domain.random(_POINTS, 0)))
-    finite = torch.isfinite(embedding.values(points))
-    if not bool(finite.all()):
-        feature = int((~finite).any(0).int().argmax())
-        at = points[(~finite[:, feature]).int().argmax()].tolist()
-        raise InputError(f"embedding: feature {feature + 1} has no value inside of the domain, at {at}")
+    if (pole := pole_of(embedding, problem.domain, problem.pde.coords)) is not None:
+        feature, at = pole
+        raise InputError(
+            f"embedding: feature {feature + 1} has no value inside of the domain or on its boundary, at {at}: divide "
+            "by, and take logarithms of, what is not zero there"
+        )
 
 
 def _touched(ansatz: Ansatz, problem: Problem, field: int, points: Tensor, values: Tensor) -> Tensor | None:
@@ -80,13 +81,14 @@ def check_factor(ansatz: Ansatz, problem: Problem) -> None:
             that has no value there.
     """
     points = torch.from_numpy(np.array(problem.domain.random(_POINTS, 0)))
-    value = ChannelSet.closure(points.shape[1], ())
     for what, known in (("g", ansatz.offset), ("d", ansatz.factor)):
-        found = known.jets(points, value)[0]
-        if not bool(torch.isfinite(found).all()):
-            field = int((~torch.isfinite(found)).any(0).int().argmax())
-            at = points[(~torch.isfinite(found[:, field])).int().argmax()].tolist()
-            raise InputError(f"ansatz: {problem.pde.fields[field]}: {what} has no value inside of the domain, at {at}")
+        if (pole := pole_of(known, problem.domain, problem.pde.coords)) is not None:
+            field, at = pole
+            raise InputError(
+                f"ansatz: {problem.pde.fields[field]}: {what} has no value inside of the domain or on its boundary, at "
+                f"{at}: divide by, and take logarithms of, what is not zero there"
+            )
+    found = ansatz.factor.jets(points, ChannelSet.closure(points.shape[1], ()))[0]
     for field, name in enumerate(problem.pde.fields):
         own = found[:, field]
         fault, where = "changes its sign", points[int(own.argmin())]

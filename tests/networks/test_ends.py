@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -223,3 +224,66 @@ def test_resuming(tmp_path: Path) -> None:
 )
 def test_functions_may_name_all_that_is_left(function: Callable[..., object], expected: str) -> None:
     assert str(pf.Embedding(function).expressions(("t", "x1", "x2"))) == expected
+
+
+def test_what_has_no_name_is_refused() -> None:
+    wrong: list[tuple[Callable[..., object], tuple[object, ...], str]] = [
+        (pf.Embedding.periodic, ("x",), "periods: expected numbers by coordinate"),
+        (pf.Embedding.periodic, (2.0,), "periods: expected numbers by coordinate"),
+        (lambda of: pf.Embedding.fourier(4, of=of), ("x",), "of: expected a pf.Embedding"),
+        (lambda of: pf.Embedding.fourier(4, of=of), (lambda x: x,), "of: expected a pf.Embedding"),
+        (pf.Ansatz, (lambda u, x: x * u,), "Ansatz: expected a function for each field by its name"),
+    ]
+    for function, args, message in wrong:
+        with pytest.raises(pf.InputError, match=message):
+            function(*args)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (pf.Embedding(lambda t, x: (t, 1 / x)), "feature 2 has no value .* at t = .*, x = "),
+        (pf.Embedding(lambda t, x: (t, (x - 0.25) ** -2)), "feature 2 has no value .* at t = .*, x = 0.25"),
+        (pf.Embedding(lambda t, x: (x, sp.log(t))), "feature 2 has no value .* at t = 0, x = "),
+        (pf.Embedding(lambda t, x: (t, sp.tan(sp.pi * x))), "feature 2 has no value .* x = -?0.5"),
+        (pf.Embedding(lambda t, x: (t, sp.sin(x) / x)), "feature 2 has no value"),
+        (pf.Embedding(lambda t, x: (t, sp.sqrt(x + 1), 1 / (x + 1.1), x / (t**2 + 1e-4), (x + 2) ** 1.3)), None),
+        (pf.Ansatz(u=lambda u, t: u / t), "ansatz: u: d has no value .* at t = 0, x = "),
+        (pf.Ansatz(u=lambda u, t, x: 1 / (t - x) + u), "ansatz: u: g has no value"),
+        (pf.Ansatz(u=lambda u, x: u / (1 + x**2)), None),
+    ],
+)  # fmt: skip
+def test_ends_are_finite_in_the_domain(chosen: pf.Embedding | pf.Ansatz, message: str | None) -> None:
+    """Also where no random point lies: at zeros of what they divide by, and on the boundary."""
+    own = pf.Problem("bare", pf.PDE("t x", "u", lambda u: u.t + u.x), BOX, [pf.Residual(BOX.random(9, seed=0))])
+    what = {"embedding" if isinstance(chosen, pf.Embedding) else "ansatz": chosen}
+    network = pf.Network(layers=[2, 3, 1], **what)  # type: ignore[arg-type]
+    if message is None:
+        net = pf.build_network(own, network)
+        assert np.isfinite(net.predict(BOX.random(9, seed=1))).all()
+        assert net.predict(np.zeros((0, 2))).shape == (0, 1)
+        return
+    with pytest.raises(pf.InputError, match=message):
+        pf.build_network(own, network)
+
+
+@pytest.mark.parametrize("function", [lambda x: np.sin(x), lambda x: torch.sin(x), lambda x: math.sin(x)])
+def test_functions_of_other_libraries_are_named(function: Callable[..., object]) -> None:
+    with pytest.raises(pf.InputError, match="write it with SymPy's functions"):
+        pf.Embedding(function).expressions(("t", "x"))
+    with pytest.raises(pf.InputError, match="write it with SymPy's functions"):
+        pf.Ansatz(u=lambda u, x: function(x) * u).parts(("t", "x"), ("u",))
+
+
+def test_derivatives_with_parameters() -> None:
+    """Laplacians leave them out, as those of a solution do."""
+    net, x = pf.MLP([3, 5, 1], dtype=torch.float64), torch.rand(7, 3, dtype=torch.float64)
+    asked = "u_lap u_xx u_nunu"
+    plain = pf.derivatives(net, x, asked, coords="t x nu", fields="u")
+    found = pf.derivatives(net, x, asked, coords="t x nu", fields="u", parameters="nu")
+    torch.testing.assert_close(found.u_lap, plain.u_xx)
+    torch.testing.assert_close(plain.u_lap, plain.u_xx + plain.u_nunu)
+    refused = [("mu", "'mu' is none of the coordinates"), ("x nu", "no coordinates left"), (2, "parameters: expected")]
+    for given, message in refused:
+        with pytest.raises(pf.InputError, match=message):
+            pf.derivatives(net, x, "u_lap", coords="t x nu", fields="u", parameters=given)  # type: ignore[arg-type]

@@ -1,0 +1,74 @@
+"""Poles of closed forms: places of a domain at which they have no value, though no random point ever hits them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..domains.domain import Domain
+from ..kernels.language.channels import ChannelSet
+from ..kernels.language.closed_form import ClosedForm
+from ..kernels.language.program import Instruction
+from ..kernels.network.ansatz import Known
+
+# Points inside that are looked at, and on each part of the boundary.
+_POINTS, _ON_PARTS = 4096, 64
+# Where Newton's method starts, its steps, and which part of the largest value is zero.
+_STARTS, _NEWTON, _ZERO = 64, 60, 1e-12
+# Values that are so many times the largest one at random points are those beside a pole.
+_BEYOND = 1e6
+
+
+def pole_of(known: Known, domain: Domain, coords: Sequence[str]) -> tuple[int, str] | None:
+    """An output that is not finite somewhere in a domain, or on its boundary, and where, as text; None: none was found.
+
+    Looked at are points inside and on the boundary, and zeros of what is divided by, or taken logarithms of.
+    """
+    inside = torch.from_numpy(np.array(domain.random(_POINTS, 0)))
+    value = ChannelSet.closure(len(coords), ())
+    values = known.jets(inside, value)[0]
+    largest = torch.where(torch.isfinite(values), values, 0.0).abs().amax(0)
+    points = [inside, *(torch.from_numpy(np.array(domain.boundary(_ON_PARTS, part))) for part in domain.parts)]
+    divisors = _divisors(known) if isinstance(known, ClosedForm) else ClosedForm(len(coords), (), ())
+    for register in divisors.outputs:
+        near = _zeros(ClosedForm(len(coords), divisors.instructions, (register,)), inside)
+        points.append(near[torch.from_numpy(domain.contains(near.numpy()))])
+    for own in filter(len, points):
+        found = known.jets(own, value)[0]
+        is_pole = ~torch.isfinite(found) | (found.abs() > _BEYOND * largest.clamp(min=1e-300))
+        for row, output in torch.nonzero(is_pole)[:1].tolist():
+            return output, ", ".join(f"{name} = {x:.3g}" for name, x in zip(coords, own[row].tolist(), strict=True))
+    return None
+
+
+def _divisors(known: ClosedForm) -> ClosedForm:
+    """What is divided by, or taken logarithms of, as outputs."""
+    instructions, found = list(known.instructions), list[int]()
+    for op, a, b, _ in known.instructions:
+        if op in ("reciprocal", "log", "pow"):
+            found.append(a)
+        elif op == "div":
+            found.append(b)
+        elif op == "tan":
+            instructions.append(Instruction("cos", a, -1, 0.0))
+            found.append(known.n_inputs + len(instructions) - 1)
+    return ClosedForm(known.n_inputs, tuple(instructions), tuple(dict.fromkeys(found)))
+
+
+def _zeros(divisor: ClosedForm, points: Tensor) -> Tensor:
+    """(K, d): zeros of a function, by Newton's method from where it is smallest; digits of rounding are left off."""
+    n = points.shape[1]
+    channels = ChannelSet.closure(n, [tuple(int(i == axis) for i in range(n)) for axis in range(n)])
+    sizes = divisor.values(points)[:, 0].abs()
+    x = points[sizes.argsort()[:_STARTS]].clone()
+    for _ in range(_NEWTON):
+        jets = divisor.jets(x, channels)[:, :, 0]
+        slope = jets[1:].T
+        step = jets[0][:, None] * slope / slope.square().sum(1, keepdim=True).clamp(min=1e-300)
+        x = torch.where(torch.isfinite(step), x - step, x)
+    scale = (points.amax(0) - points.amin(0)) * 1e-9
+    x = torch.cat([x, (x / scale).round() * scale])
+    return x[divisor.values(x)[:, 0].abs() <= _ZERO * sizes[torch.isfinite(sizes)].amax()]

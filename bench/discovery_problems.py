@@ -301,14 +301,14 @@ def ring_ends(shift: float = 0.0) -> Network:
 def pillow() -> Problem:
     """u_xx + u_yy = f on [-1, 1]^2, u = 0 at the walls: even under the swap and under the joint reflection.
 
-    u = (1 - x^2) (1 - y^2) (1 + x y / 2).
+    u = (1 - x^2) (1 - y^2) (1 + 2 x y).
     """
 
     def exact(x: FloatArray, y: FloatArray) -> FloatArray:
-        return np.asarray((1 - x**2) * (1 - y**2) * (1 + x * y / 2))
+        return np.asarray((1 - x**2) * (1 - y**2) * (1 + 2 * x * y))
 
     x, y = sp.symbols("x y")
-    solution = (1 - x**2) * (1 - y**2) * (1 + x * y / 2)
+    solution = (1 - x**2) * (1 - y**2) * (1 + 2 * x * y)
     source = solution.diff(x, 2) + solution.diff(y, 2)
     box = Box(x=(-1, 1), y=(-1, 1))
     return _dirichlet_problem("pillow", PDE("x y", "u", lambda u: u.lap - source), box, exact, 31)

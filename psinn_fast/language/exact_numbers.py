@@ -27,9 +27,10 @@ def with_exact_numbers(expression: sp.Expr) -> sp.Expr:
 
 def is_whole(number: sp.Float) -> bool:
     """Whether a float is an integer that it has all digits of."""
-    return bool(number.is_finite and abs(number) < _LARGEST and is_zero(number - int(number)))
+    value = float(number)  # of infinities and NaN none is an integer
+    return value.is_integer() and abs(value) < _LARGEST and is_zero(number - int(value))
 
 
 def is_zero(expression: sp.Expr) -> bool:
     """Whether it is written as 0 or 0.0."""
-    return bool(expression == 0 or expression == 0.0)
+    return bool(expression.is_Number) and not expression

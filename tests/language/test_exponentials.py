@@ -119,7 +119,7 @@ def test_ordinary_numbers_stay_where_they_are() -> None:
 
 def test_it_is_shown_and_copied_as_it_is_trained() -> None:
     pde = pf.PDE("x", "u", lambda u, x: u.x - sp.exp(-1e4 * (x - 1)) * u)
-    assert "exp(10000.0 - 10000.0*x)" in str(pde)
+    assert "exp(10000.0 - 10000*x)" in str(pde)
     traced = pde.traced()
     copied = pickle.loads(pickle.dumps(traced))
     assert copied.program == traced.program

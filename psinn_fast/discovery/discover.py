@@ -40,9 +40,8 @@ MOST_ELEMENTS = 16
 # The structured network's loss may be this much larger than the dense one's; seeds alone differ by more than 3.
 TOLERATED_LOSS = 10.0
 _NO_MAPS = "no signed permutation takes the domain to itself, so nothing was trained"
-# An asymmetry of 1e-4, the least noise that teachers count with, costs 1e-8 of the untrained network's loss. Far below
-# it a larger loss speaks against no symmetry, only of a slower training.
-NEGLIGIBLE_LOSS = 1e-10
+# Losses below this part of the untrained network's are rounding errors of no consequence.
+NEGLIGIBLE_LOSS = 1e-14
 
 
 @networks_of_the_library()

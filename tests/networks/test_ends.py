@@ -257,7 +257,7 @@ def test_ends_are_finite_in_the_domain(chosen: pf.Embedding | pf.Ansatz, message
     """Also where no random point lies: at zeros of what they divide by, and on the boundary."""
     own = pf.Problem("bare", pf.PDE("t x", "u", lambda u: u.t + u.x), BOX, [pf.Residual(BOX.random(9, seed=0))])
     what = {"embedding" if isinstance(chosen, pf.Embedding) else "ansatz": chosen}
-    network = pf.Network(layers=[2, 3, 1], **what)  # type: ignore[arg-type]
+    network = pf.Network(layers=[2, 3, 1], **what)  # type: ignore[arg-type]  # one dict holds either
     if message is None:
         net = pf.build_network(own, network)
         assert np.isfinite(net.predict(BOX.random(9, seed=1))).all()
@@ -286,4 +286,4 @@ def test_derivatives_with_parameters() -> None:
     refused = [("mu", "'mu' is none of the coordinates"), ("x nu", "no coordinates left"), (2, "parameters: expected")]
     for given, message in refused:
         with pytest.raises(pf.InputError, match=message):
-            pf.derivatives(net, x, "u_lap", coords="t x nu", fields="u", parameters=given)  # type: ignore[arg-type]
+            pf.derivatives(net, x, "u_lap", coords="t x nu", fields="u", parameters=given)  # type: ignore[arg-type]  # wrong types are the test

@@ -37,7 +37,7 @@ from .marching.files import load_march
 from .marching.march import MarchInterrupted, march
 from .marching.marched import Marched, MarchedWindow
 from .networks.accelerate import Acceleration, accelerate, restore
-from .networks.activations import Sine
+from .networks.activations import Adaptive, Sine
 from .networks.ansatz import Ansatz
 from .networks.derivatives import Derivatives, derivatives
 from .networks.direct_sum import direct_sum
@@ -110,6 +110,7 @@ __all__ = [
     "PDE",
     "Acceleration",
     "Adam",
+    "Adaptive",
     "Ansatz",
     "Backend",
     "BackendLimit",

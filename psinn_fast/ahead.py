@@ -108,5 +108,5 @@ def compile_for_chip(
     precision = check_precision(net.precision if precision is None else precision, net.theta.dtype)
     trained = as_trained(problem, net, scaling)
     terms = one_point_per_orbit(trained, net, trained.terms(net.theta.dtype), get_backend())
-    compile_for(chip, net.plan, terms, len(trained.pde.unknown), precision)
+    compile_for(chip, net.plan.without_slopes, terms, len(trained.pde.unknown), precision)
     return Compiled(1, time.perf_counter() - began)

@@ -14,6 +14,7 @@ from .kernels.contract.precision import IEEE, check_precision
 from .kernels.errors import InputError, short
 from .kernels.language.activations import activation_of
 from .kernels.network.ansatz import Ansatz as KnownAnsatz
+from .networks.activations import Adaptive
 from .networks.ansatz import Ansatz
 from .networks.embedding import Embedding
 from .networks.groups import Symmetry
@@ -45,7 +46,7 @@ class Network:
         dtype: ``"float32"`` or ``"float64"``, or the types themselves; None: float32 where optimiser and problem can
             do with it, else float64.
         device: where the network is trained: ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-        activation: "tanh", "sin", "silu", "gelu" or "softplus"; None is tanh, or the structure's.
+        activation: "tanh", "sin", "silu", "gelu" or "softplus", or `Adaptive`; None is tanh, or the structure's.
         precision: of products in float32, as for `PsiMLP`: the network's, and of training where `Options` say nothing.
         embedding: what the first layer acts on instead of the coordinates; ``layers`` begin with the coordinates all
             the same, those of a ``structure`` with its features.
@@ -62,7 +63,7 @@ class Network:
     dtype: torch.dtype | str | None = None
     device: torch.device | str = "cpu"
     precision: str = IEEE
-    activation: str | None = None
+    activation: str | Adaptive | None = None
     embedding: Embedding | None = None
     ansatz: Ansatz | None = None
 
@@ -78,7 +79,7 @@ class Network:
             "device": named_device(self.device),
         }
         check_precision(self.precision, checked["dtype"])
-        if self.activation is not None:
+        if self.activation is not None and not isinstance(self.activation, Adaptive):
             activation_of(self.activation)
         for name, value in checked.items():
             object.__setattr__(self, name, value)

@@ -93,7 +93,8 @@ class Solution(FitResult):
         known = "" if error is None else f"relative L2 {error if isinstance(error, dict) else format(error, '.3e')}, "
         allowed = f"residuals allow {self.allowed}, " if self.allowed else ""
         losses = ", ".join(f"{name} {loss:.2e}" for name, loss in self.losses.items())
-        found = "".join(f", {name} = {value:.6g}" for name, value in self.coefficients.items())
+        learned = {**self.coefficients, **self.net.learned}
+        found = "".join(f", {name} = {value:.6g}" for name, value in learned.items())
         asked = f", {self.described_quantities()}" if self.quantities else ""
         chosen = f" (chosen: {self.setup.chosen})" if self.setup.chosen else ""
         bound = f", most of the time: {self.bound_by}" if self.bound_by else ""
@@ -124,6 +125,7 @@ class Solution(FitResult):
             **self.metrics,
             "quantities": self.quantities,
             "coefficients": self.coefficients,
+            "learned": self.net.learned,
             "loss": self.losses,
             "held_out": self.held_out,
             "possible_errors": self.possible_errors,

@@ -73,7 +73,7 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
     assert list(result) == [
         "schema", "problem", "method", "activation", "optimizer", "optimizer_chosen", "weighting", "backend", "dtype",
         "precision", "device", "seed", "parameters", "steps", "seconds", "relative_l2", "rmse", "mse", "max_error",
-        "boundary_rmse", "part_rmse", "quantities", "coefficients", "loss",
+        "boundary_rmse", "part_rmse", "quantities", "coefficients", "learned", "loss",
         "held_out", "possible_errors",
         "status", "ended", "warnings", "notes", "stopped_by", "solver",
         "bound_by", "seconds_by_part",

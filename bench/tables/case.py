@@ -120,7 +120,7 @@ class Case:
         else:
             assert isinstance(made, pf.Network)
             assert made.layers is not None
-            words = ["-".join(map(str, made.layers)), made.activation or "tanh"]
+            words = ["-".join(map(str, made.layers)), str(made.activation or "tanh")]
             words += ["embedding"] if made.embedding is not None else []
         return ", ".join([*words, *(["march"] if isinstance(self.train, Marched) else [])])
 

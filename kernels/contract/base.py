@@ -29,6 +29,7 @@ from ..reference.jacobian import residual_jacobian
 from . import adam
 from .adam import AdamState
 from .ansatzes import with_ansatz, without_ansatz
+from .by_weights import by_weights
 from .checks import check_gram, check_jets, check_like, check_loss, check_size, check_terms
 from .evaluation import Evaluation
 from .integrals import (
@@ -76,6 +77,7 @@ class Backend(ABC):
         takes_embeddings: whether the first layer may act on functions of the coordinates (`Plan.embedding`).
 
     No method with an underscore is given plans with an ansatz: terms and jets are those of the network itself then.
+    Nor with slopes: theta is that of the weights as they are multiplied then.
     None is asked for gradients of points (``need_x``) that reach the network by an embedding.
     """
 
@@ -149,6 +151,7 @@ class Backend(ABC):
 
     @labelled
     @torch.no_grad()
+    @by_weights
     def jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         """Value and derivatives of all outputs: x (N, d) -> (N, C, F), channels in the set's order."""
         check_request(self, plan, theta, x, channels)
@@ -156,6 +159,7 @@ class Backend(ABC):
 
     @labelled
     @torch.no_grad()
+    @by_weights
     def jets_backward(
         self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet, grad: Tensor, need_x: bool = False
     ) -> tuple[Tensor, Tensor | None]:
@@ -173,6 +177,7 @@ class Backend(ABC):
         return theta_bar, point_gradient(plan, theta, x, channels, grad) if need_x else None
 
     @labelled
+    @by_weights
     def differentiable_jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         """What `jets` gives, as a function of theta and x whose every derivative torch knows, and slower.
 
@@ -183,6 +188,7 @@ class Backend(ABC):
 
     @labelled
     @torch.no_grad()
+    @by_weights
     def loss_and_gradient(
         self,
         plan: Plan,
@@ -205,6 +211,7 @@ class Backend(ABC):
 
     @labelled
     @torch.no_grad()
+    @by_weights
     def term_gradients(
         self, plan: Plan, theta: Tensor, coefficients: Tensor, terms: Sequence[Term]
     ) -> tuple[Tensor, Tensor]:
@@ -237,6 +244,9 @@ class Backend(ABC):
         state.check()
         self._check_limits(plan, (term.program.channels for term in terms), state.theta)
         plan, terms = without_ansatz(plan, terms)
+        if plan.slopes is not None:
+            by_step = partial(self.loss_and_gradient, plan, terms=terms, weights=weights, regularizer=regularizer)
+            return adam.train(state, by_step, len(terms), steps)
         if has_integrals(terms):
             loss = partial(integral_loss, self, plan, terms=terms, weights=weights, regularizer=regularizer)
             return adam.train(state, loss, len(terms), steps)
@@ -244,6 +254,7 @@ class Backend(ABC):
 
     @labelled
     @torch.no_grad()
+    @by_weights
     def residuals(self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term) -> Tensor:
         """r (n_rows, m) of the term: at its N points, or their sum by quadrature; unweighted."""
         check_terms(plan, theta, coefficients, [term])
@@ -255,6 +266,7 @@ class Backend(ABC):
 
     @labelled
     @torch.no_grad()
+    @by_weights
     def residuals_backward(
         self,
         plan: Plan,
@@ -282,6 +294,7 @@ class Backend(ABC):
 
     @labelled
     @torch.no_grad()
+    @by_weights
     def residual_jacobian(
         self, plan: Plan, theta: Tensor, coefficients: Tensor, term: Term, rows: slice = slice(None)
     ) -> tuple[Tensor, Tensor]:

@@ -49,6 +49,10 @@ class Regularizer:
         if theta.shape != (plan.n_parameters,):
             raise InputError(f"theta: expected shape ({plan.n_parameters},), got {tuple(theta.shape)}")
         theta = theta.detach()
+        if plan.slopes is not None:  # it is one of weights alone
+            n = plan.slopes.number
+            value, gradient = self.value_and_gradient(plan.without_slopes, theta[n:])
+            return value, torch.cat([torch.zeros_like(theta[:n]), gradient])
         if self.kind == "growl":
             return self._growl(plan, theta)
         member = membership(plan, theta)

@@ -35,6 +35,7 @@ from ..language.channels import ChannelSet
 from ..language.closed_form import ClosedForm
 from .ansatz import Ansatz
 from .linear_map import LinearMap, add_in_order, is_kept, made_outside
+from .slopes import Slopes
 from .symbols import IntArray, SymbolLayer
 from .wiring import PLAIN, check_wiring, encoders
 
@@ -137,6 +138,9 @@ NO_FOLDS = Folds(_EMPTY, _EMPTY, _EMPTY)
 class Plan:
     """A whole network, lowered. ``theta`` has ``n_parameters`` entries, the expanded vector w ``expansion.shape[0]``.
 
+    ``slopes``: those of hidden layers are parameters, too, the first of theta; all else that is said here of theta is
+    then said of that of `without_slopes`, whose plan backends get.
+
     ``weight_slices`` says where in theta the independent weights (no biases) of each layer lie, for regularisers;
     ``dense_shapes`` their matrix shapes where the layer is dense, else None. ``embedding``: what the first layer
     acts on, made of the coordinates; None: these. ``ansatz``: what the outputs become.
@@ -153,6 +157,7 @@ class Plan:
     embedding: ClosedForm | None = None
     ansatz: Ansatz | None = None
     wiring: str = PLAIN
+    slopes: Slopes | None = None
 
     def __post_init__(self) -> None:
         activation_of(self.activation)
@@ -165,7 +170,7 @@ class Plan:
 
     @property
     def n_parameters(self) -> int:
-        return self.expansion.shape[1]
+        return self.expansion.shape[1] + (0 if self.slopes is None else self.slopes.number)
 
     @property
     def d_in(self) -> int:
@@ -191,6 +196,11 @@ class Plan:
     def bare(self) -> Plan:
         """Without ansatz."""
         return self if self.ansatz is None else replace(self, ansatz=None)
+
+    @cached_property
+    def without_slopes(self) -> Plan:
+        """The plan of theta' = `Slopes.apply` (theta)."""
+        return self if self.slopes is None else replace(self, slopes=None)
 
     def embedded(self, x: Tensor, channels: ChannelSet) -> Tensor | None:
         """Jets of what the first layer acts on, (C, N, n_features) at points x (N, d); None: of the coordinates."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ..kernels import checks
+from ..kernels.language.activations import TANH, activation_of
 
 # Beyond its threshold torch takes softplus(z) for z; at 20, which is its default, that is off by 2e-9.
 EXACT, DEFAULT = 50.0, 20.0
@@ -18,6 +22,32 @@ class Sine(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return torch.sin(z)
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """An activation with trained slopes: hidden layers a(n s_l (W_l h + b_l)), one s_l for each of them.
+
+    s_l starts at 1/n, so that the network begins as one without slopes, and is trained with the weights; n says how
+    fast, since a step of Adam changes n s_l by n times as much. ``activation=pf.Adaptive("tanh", 5.0)`` where networks
+    take an activation. All backends compute such networks; relations stay, since a common factor keeps them.
+
+    Args:
+        activation: "tanh", "sin", "silu", "gelu" or "softplus".
+        factor: n.
+
+    Raises:
+        InputError: another activation; a factor that is no positive number.
+
+    Source: Jagtap, Kawaguchi & Karniadakis 2020, doi 10.1098/rspa.2020.0334 (without its slope recovery term).
+    """
+
+    activation: str = TANH.name
+    factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        activation_of(self.activation)
+        object.__setattr__(self, "factor", checks.number("factor", self.factor, above=0))
 
 
 def _softplus(z: Tensor) -> Tensor:

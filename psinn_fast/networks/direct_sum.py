@@ -53,6 +53,11 @@ def direct_sum(
             )
         if part.wiring != PLAIN:
             raise InputError(f"parts: {names[0]!r} has {part.wiring} layers; those of a sum are plain")
+        if part.slope_factor is not None:
+            raise InputError(
+                f"parts: {names[0]!r} has trained slopes; a sum has one for each of its layers: give it these, "
+                "direct_sum(...).with_activation(pf.Adaptive(...))"
+            )
     if len({part.embedding for part in structures}) > 1:
         raise InputError("parts: their embeddings must be equal: all see the same inputs")
     _check_equal("hidden layers", [len(part.layers) - 1 for part in structures], "; build them of one depth")

@@ -20,15 +20,17 @@ _LARGEST_SEED = 2**63 - 1
 def drawn(structure: Structure, init: str, start: tuple[float, ...], seed: int | None) -> Tensor:
     """theta in float64, on the CPU, see `PsiMLP`; without a seed by torch's global generator."""
     with torch.device("cpu"):  # whatever torch's default device is
-        return _uniform(structure, init, seed) + start_biases(structure, start)
+        ahead = torch.tensor([*structure.ahead.values()], dtype=torch.float64)
+        return torch.cat([ahead, _uniform(structure, init, seed)]) + start_biases(structure, start)
 
 
 def _uniform(structure: Structure, init: str, seed: int | None) -> Tensor:
+    """Weights and biases, layer after layer."""
     checks.choice("init", init, INITS)
     generator = None
     if seed is not None:
         generator = torch.Generator().manual_seed(checks.integer("seed", seed, 0, most=_LARGEST_SEED))
-    theta = torch.empty(structure.n_parameters, dtype=torch.float64).uniform_(-1, 1, generator=generator)
+    theta = torch.empty(structure.n_independent, dtype=torch.float64).uniform_(-1, 1, generator=generator)
     bounds, sizes = [], []
     for layer in structure.layers:
         found = [*_weight_bounds(layer, init), *_bias_bounds(layer, init)]

@@ -18,30 +18,38 @@ class LayeredMLP(PsiMLP):
     """A `PsiMLP` whose independent weights and biases are parameters layer by layer, made by `by_layers`.
 
     ``layers[k].weight`` and ``layers[k].bias`` are vectors, of which ``theta`` is the concatenation. So the relations
-    hold exactly here, too, and the kernels compute values, derivatives and gradients. A layer is frozen by
-    ``layers[k].requires_grad_(False)``. `fit`, which trains theta as one, refuses it: train it by optimisers of torch,
-    then take `joined`.
+    hold exactly here, too, and the kernels compute values, derivatives and gradients. Trained slopes come first, the
+    parameter ``ahead`` (None without). A layer is frozen by ``layers[k].requires_grad_(False)``. `fit`, which trains
+    theta as one, refuses it: train it by optimisers of torch, then take `joined`.
     """
 
+    ahead: nn.Parameter | None
     layers: nn.ModuleList
 
     @property
     def theta(self) -> Tensor:  # type: ignore[override]  # read alone: what is trained are its parts
-        return torch.cat([parameter for layer in self.layers for parameter in layer.parameters()])
+        return torch.cat(self._parts())
 
     def _hold(self, theta: Tensor) -> None:
-        pieces = torch.split(theta, [layer.n_parameters for layer in self.structure.layers])
+        n = len(self.structure.ahead)
+        ahead, *pieces = torch.split(theta, [n, *(layer.n_parameters for layer in self.structure.layers)])
+        self.register_parameter("ahead", nn.Parameter(ahead.clone()) if n else None)
         self.layers = nn.ModuleList(map(_Layer, self.structure.layers, pieces))
+
+    def _parts(self) -> list[Tensor]:
+        return [*([] if self.ahead is None else [self.ahead]), *self.layers.parameters()]
 
     @torch.no_grad()
     def _set_theta(self, theta: Tensor) -> None:
-        own = list(self.layers.parameters())
+        own = self._parts()
         for parameter, values in zip(own, torch.split(theta, [parameter.numel() for parameter in own]), strict=True):
             parameter.copy_(values)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """One group of parameters a layer, inputs first, for optimisers of torch: ``groups[0]["lr"] = 1e-4``."""
-        return [{"params": list(layer.parameters())} for layer in self.layers]
+        """One group of parameters a layer, inputs first, for optimisers of torch: ``groups[0]["lr"] = 1e-4``; where
+        there are slopes, one more of these at the end."""
+        by_layer = [{"params": list(layer.parameters())} for layer in self.layers]
+        return by_layer if self.ahead is None else [*by_layer, {"params": [self.ahead]}]
 
     def joined(self) -> PsiMLP:
         """The network with the one parameter theta, a copy: an `MLP` where there are no relations."""

@@ -17,7 +17,7 @@ from ..kernels.contract.precision import IEEE, check_precision
 from ..kernels.errors import InputError
 from ..kernels.language.activations import TANH
 from ..kernels.network.plan import Plan
-from .activations import module_of
+from .activations import Adaptive, module_of
 from .by_torch import by_torch
 from .changes import changed
 from .digests import EXTRA, digest, is_digest_of
@@ -125,6 +125,14 @@ class PsiMLP(nn.Module):
     @torch.no_grad()
     def _set_theta(self, theta: Tensor) -> None:
         self.theta.copy_(theta)
+
+    @property
+    def learned(self) -> dict[str, float]:
+        """What is trained besides weights and biases, by name: the slopes n s_l of an `Adaptive` activation."""
+        values = self.theta.detach()[: len(self.structure.ahead)].tolist()
+        slopes = self.plan.slopes
+        factors = [] if slopes is None else [slopes.factor] * slopes.number
+        return {name: value * factor for name, value, factor in zip(self.structure.ahead, values, factors, strict=True)}
 
     def reset_parameters(self, seed: int | None = None) -> None:
         """Draw theta anew, in place, by the ``init`` and ``start`` it was made with; ``seed`` is that of `PsiMLP`."""
@@ -274,7 +282,7 @@ class MLP(PsiMLP):
     Args:
         layers: sizes, inputs first, e.g. ``[2, 8, 8, 16, 1]``; or a structure without relations, for another centre or
             other scales than 0 and 1.
-        activation: "tanh", "sin", "silu", "gelu" or "softplus"; None is tanh, or the structure's.
+        activation: "tanh", "sin", "silu", "gelu" or "softplus", or `Adaptive`; None is tanh, or the structure's.
         wiring: "plain", "gated" or "residual", see `Structure`; None is plain, or the structure's.
         init, start, seed, dtype, device, precision: as for `PsiMLP`.
     """
@@ -282,7 +290,7 @@ class MLP(PsiMLP):
     def __init__(
         self,
         layers: Sequence[int] | Structure,
-        activation: str | None = None,
+        activation: str | Adaptive | None = None,
         *,
         wiring: str | None = None,
         init: str = "default",

@@ -19,7 +19,8 @@ FIT_TOLERANCE = 1e-5
 
 @torch.no_grad()
 def independent_weights(linears: Sequence[nn.Linear], structure: Structure, what: str = "network") -> Tensor:
-    """theta of a structure, already scaled, that makes it these layers; where one has no bias, that is 0.
+    """theta of a structure, already scaled, that makes it these layers; where one has no bias, that is 0. Slopes are as
+    they start.
 
     Raises:
         InputError: their weights break the relations, by more than 1e-5 of the largest.
@@ -37,7 +38,7 @@ def independent_weights(linears: Sequence[nn.Linear], structure: Structure, what
     given[0] = first * inputs, bias + first @ centre
     last, bias = given[-1]
     given[-1] = last / outputs[:, None], bias / outputs
-    tied = structure.plain
+    tied = structure.plain.without_slopes
     uses = torch.bincount(torch.from_numpy(tied.expanded_plan.expansion.col), minlength=tied.n_parameters)
     theta = tied.expand_adjoint(given) / uses.to(weight)
     misfit = max(
@@ -50,7 +51,7 @@ def independent_weights(linears: Sequence[nn.Linear], structure: Structure, what
             f"{what}: its weights do not satisfy the relations of {structure.name!r}: they are off by up to "
             f"{misfit:.3g} (largest weight {largest:.3g})"
         )
-    return theta
+    return torch.cat([theta.new_tensor([*structure.ahead.values()]), theta])
 
 
 def ordinary_layer(weight: Tensor, bias: Tensor | None) -> nn.Linear:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,16 @@ from ..kernels.language.closed_form import ClosedForm
 from ..kernels.network.ansatz import Ansatz
 from ..kernels.network.lowering.lowering import lower
 from ..kernels.network.plan import Plan, expanded_plan
+from ..kernels.network.slopes import Slopes
 from ..kernels.network.symbols import MOST_WEIGHTS, SymbolLayer
 from ..kernels.network.wiring import PLAIN, WIRINGS, check_wiring, encoders
 from ..storage import entries
 from ..storage.files import MOST_TEXT, BadJson, from_json, read_text, to_json, write_atomically
+from .activations import Adaptive
 from .blocks import single_columns
 from .structure_entries import structure_arguments, structure_entries
 from .structure_text import structure_text
+from .tied_numbers import one_each, overlapping
 
 MOST_LAYERS = 1000
 
@@ -57,11 +59,12 @@ class Structure:
         wiring: "plain"; "gated": the first two layers make U and V of the inputs, and hidden layers blend these, H =
             a(z) U + (1 - a(z)) V (Wang, Teng & Perdikaris 2021); "residual": hidden layers from the second on add
             their input, H_l = H_(l-1) + a(z_l). Of dense layers only.
+        slope_factor: n of hidden layers a(n s_l z) with trained slopes s_l, see `Adaptive`; None: a(z).
 
     Raises:
-        InputError: no layers, an unknown activation, the blocks of a layer do not match those of the next, a centre or
-            scales of the wrong length, not finite or not positive, or unequal scales of inputs (outputs) that the
-            relations tie.
+        InputError: no layers, an unknown activation, slopes without a hidden layer, the blocks of a layer do not match
+            those of the next, a centre or scales of the wrong length, not finite or not positive, or unequal scales of
+            inputs (outputs) that the relations tie.
 
     Hidden block sizes are multiples of a unit; `with_width` scales them, so a structure found on a small network
     serves a wide one.
@@ -76,6 +79,7 @@ class Structure:
     embedding: ClosedForm | None = None
     ansatz: Ansatz | None = None
     wiring: str = PLAIN
+    slope_factor: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
@@ -96,13 +100,18 @@ class Structure:
         check_wiring(self.wiring, self.layers)
         if self.wiring != PLAIN and not self.is_dense:
             raise InputError(f"wiring: {self.wiring} layers have no relations; this structure has some")
+        if self.slope_factor is not None:
+            factor = checks.number("slope_factor", self.slope_factor, above=0)
+            object.__setattr__(self, "slope_factor", factor)
+            if len(self.layers) == 1:
+                raise InputError("slope_factor: slopes are those of hidden layers, and there is none")
         if sum(layer.fan_in * layer.fan_out for layer in self.layers) > MOST_WEIGHTS:
             sizes = "-".join(map(str, self.layer_sizes))
             raise InputError(f"layers: a network may have up to {MOST_WEIGHTS} weights, {short(sizes)} has more")
-        object.__setattr__(self, "centre", _one_each("centre", self.centre, "input", self.n_features, 0.0))
+        object.__setattr__(self, "centre", one_each("centre", self.centre, "input", self.n_features, 0.0))
         self._check_ends()
         for what, n in (("input", self.n_features), ("output", self.n_outputs)):
-            scales = _one_each(f"{what}_scale", getattr(self, f"{what}_scale"), what, n, 1.0, above=0)
+            scales = one_each(f"{what}_scale", getattr(self, f"{what}_scale"), what, n, 1.0, above=0)
             object.__setattr__(self, f"{what}_scale", scales)
             for group in getattr(self, f"tied_{what}s") if len(set(scales)) > 1 else ():
                 if len({scales[i] for i in group}) > 1:
@@ -113,7 +122,7 @@ class Structure:
 
     @classmethod
     def dense(
-        cls, layers: Sequence[int], name: str = "dense", activation: str = TANH.name, wiring: str = PLAIN
+        cls, layers: Sequence[int], name: str = "dense", activation: str | Adaptive = TANH.name, wiring: str = PLAIN
     ) -> Structure:
         """No relations: the ordinary MLP with the given layer sizes, e.g. ``[2, 8, 8, 16, 1]``.
 
@@ -121,7 +130,7 @@ class Structure:
         """
         sizes = check_layer_sizes(layers)
         own = [SymbolLayer.of([[1]], [1], [n_out], [n_in]) for n_in, n_out in pairwise(sizes)]
-        return cls((*own[:1] * encoders(wiring), *own), name, activation=activation, wiring=wiring)
+        return cls((*own[:1] * encoders(wiring), *own), name, **_chosen(activation), wiring=wiring)
 
     def _check_ends(self) -> None:
         if self.embedding is not None and self.embedding.n_outputs != self.n_features:
@@ -155,8 +164,19 @@ class Structure:
 
     @cached_property
     def n_parameters(self) -> int:
-        """Independent parameters: the length of theta."""
+        """The length of theta: `ahead`, then the independent weights and biases of layer after layer."""
+        return len(self.ahead) + self.n_independent
+
+    @cached_property
+    def n_independent(self) -> int:
+        """Independent weights and biases."""
         return sum(layer.n_parameters for layer in self.layers)
+
+    @cached_property
+    def ahead(self) -> dict[str, float]:
+        """By name, what the first parameters of theta, which are no weights, start at: slopes s_l, at 1/n."""
+        n_slopes = 0 if self.slope_factor is None else len(self.layers) - 1
+        return {f"slope {number + 1}": 1 / (self.slope_factor or 1.0) for number in range(n_slopes)}
 
     @property
     def n_expanded(self) -> int:
@@ -187,13 +207,13 @@ class Structure:
     def tied_inputs(self) -> tuple[tuple[int, ...], ...]:
         """Groups of inputs whose weights in the first layer share parameters: what the relations may exchange."""
         index, sign = self.layers[0].weight_map()
-        return _groups([set(index[sign[:, i] != 0, i].tolist()) for i in range(self.n_features)])
+        return overlapping([set(index[sign[:, i] != 0, i].tolist()) for i in range(self.n_features)])
 
     @cached_property
     def tied_outputs(self) -> tuple[tuple[int, ...], ...]:
         """Groups of outputs whose weights or biases in the last layer share parameters."""
         (index, sign), (bias, bias_sign) = self.layers[-1].weight_map(), self.layers[-1].bias_map()
-        return _groups(
+        return overlapping(
             [{*index[i, sign[i] != 0].tolist(), *bias[i : i + 1][bias_sign[i : i + 1] != 0].tolist()}
              for i in range(self.n_outputs)]
         )  # fmt: skip
@@ -216,9 +236,13 @@ class Structure:
 
     def _in_frame(self, plan: Plan) -> Plan:
         found = plan.scaled(self.input_scale, self.output_scale).about(self.centre)
-        if not self.has_ends:
+        slopes = None
+        if self.slope_factor is not None:
+            counts = [0, *(layer.n_parameters for layer in self.layers[:-1])]
+            slopes = Slopes(self.slope_factor, tuple(accumulate(counts)))
+        if slopes is None and not self.has_ends:
             return found
-        return replace(found, embedding=self.embedding, ansatz=self.ansatz)
+        return replace(found, embedding=self.embedding, ansatz=self.ansatz, slopes=slopes)
 
     def relation_matrix(self, layer: int, part: str = "weight") -> scipy.sparse.csr_array:
         """R of one layer: vec(W) = R theta (row-major vec), or b = R theta with ``part="bias"``.
@@ -239,7 +263,7 @@ class Structure:
         layer %= len(self.layers)
         spec = self.layers[layer]
         index, sign = spec.weight_map() if part == "weight" else spec.bias_map()
-        start = sum(before.n_parameters for before in self.layers[:layer])
+        start = len(self.ahead) + sum(before.n_parameters for before in self.layers[:layer])
         flat_sign = sign.ravel()
         row = np.flatnonzero(flat_sign)
         col = index.ravel()[row] + start
@@ -251,12 +275,12 @@ class Structure:
         """(W, b) of every layer from theta, differentiable; zeros where there are no biases.
 
         The layers act on x itself, or on its features, and give u itself, or what an ansatz takes: centre and scales
-        are in the first and last (W, b).
+        are in the first and last (W, b), slopes in those of hidden layers.
         """
         if theta.shape != (self.n_parameters,):
             raise InputError(f"theta: expected shape ({self.n_parameters},), got {tuple(theta.shape)}")
         plan = self.expanded_plan
-        w = plan.expansion.apply(theta)
+        w = plan.expansion.apply(theta if plan.slopes is None else plan.slopes.apply(theta))
         expanded = []
         for layer in plan.layers:
             (product,) = layer.products
@@ -265,8 +289,14 @@ class Structure:
         return expanded
 
     def expand_adjoint(self, gradients: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        """R^T: gradients with respect to every (W, b) gathered to the gradient with respect to theta."""
+        """R^T: gradients with respect to every (W, b) gathered to the gradient with respect to theta.
+
+        Raises:
+            InputError: other shapes; a structure with slopes, on which they depend.
+        """
         plan = self.expanded_plan
+        if plan.slopes is not None:
+            raise InputError("gradients: those of theta depend on the slopes; torch.autograd of expand(theta) has them")
         if len(gradients) != len(plan.layers):
             raise InputError(f"gradients: expected one (dW, db) per layer ({len(plan.layers)}), got {len(gradients)}")
         parts = []
@@ -305,9 +335,14 @@ class Structure:
         chain, first = self.layers[encoders(self.wiring) :], encoders(wiring) if wiring in WIRINGS else 0
         return replace(self, layers=(*chain[:1] * first, *chain), wiring=wiring)
 
-    def with_activation(self, activation: str) -> Structure:
-        """The same relations with another activation."""
-        return replace(self, activation=activation)
+    def with_activation(self, activation: str | Adaptive) -> Structure:
+        """The same relations with another activation; trained slopes are those of an `Adaptive` one alone."""
+        return replace(self, **_chosen(activation))
+
+    @cached_property
+    def without_slopes(self) -> Structure:
+        """The same relations, hidden layers a(z)."""
+        return self if self.slope_factor is None else replace(self, slope_factor=None)
 
     def with_inputs(self, order: Sequence[int]) -> Structure:
         """The same networks of inputs in another order: input i of the new one is input ``order[i]`` of this one.
@@ -387,18 +422,11 @@ class Structure:
             raise type(error)(f"structure file {path}: {error}") from None
 
 
-def _one_each(
-    name: str, given: Sequence[float], each: str, n: int, default: float, above: float = -math.inf
-) -> tuple[float, ...]:
-    """One number for each input or output; the default where none are given."""
-    try:
-        found = tuple(checks.number(name, value, above=above) for value in given) or (default,) * n
-    except (TypeError, ValueError):  # InputError, too
-        found = ()
-    if len(found) != n:
-        kind = "finite" if above == -math.inf else "positive finite"
-        raise InputError(f"{name}: expected {n} {kind} numbers, one per {each}, got {short(given)}")
-    return found
+def _chosen(activation: str | Adaptive) -> dict[str, Any]:
+    """What a structure of that activation says."""
+    if isinstance(activation, Adaptive):
+        return {"activation": activation.activation, "slope_factor": activation.factor}
+    return {"activation": activation, "slope_factor": None}
 
 
 def check_layer_sizes(layers: Sequence[int]) -> tuple[int, ...]:
@@ -411,13 +439,3 @@ def check_layer_sizes(layers: Sequence[int]) -> tuple[int, ...]:
         shown = short(layers)
         raise InputError(f"layers: expected at least two positive integers, e.g. [2, 8, 8, 1], got {shown}")
     return sizes
-
-
-def _groups(parameters: Sequence[set[int]]) -> tuple[tuple[int, ...], ...]:
-    """Numbers of sets that overlap, also by way of others."""
-    groups: list[tuple[tuple[int, ...], set[int]]] = []
-    for i, own in enumerate(parameters):
-        touched = [group for group in groups if group[1] & own]
-        members = (*(j for group in touched for j in group[0]), i)
-        groups = [group for group in groups if group not in touched] + [(members, own.union(*(g[1] for g in touched)))]
-    return tuple(sorted(tuple(sorted(members)) for members, _ in groups))

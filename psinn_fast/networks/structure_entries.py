@@ -21,6 +21,7 @@ SCHEMAS = SCHEMA, FIRST_SCHEMA
 _FRAME = ("centre", "input_scale", "output_scale")
 _KNOWN: dict[str, Callable[[str, Any], Any]] = {
     "embedding": closed_form_of, "ansatz": ansatz_of, "wiring": entries.text,
+    "slope_factor": entries.number,
 }  # fmt: skip
 
 
@@ -38,6 +39,8 @@ def structure_entries(structure: Structure) -> dict[str, Any]:
     plain = structure.plain
     frame = {key: list(getattr(structure, key)) for key in _FRAME if getattr(structure, key) != getattr(plain, key)}
     known: dict[str, Any] = {} if structure.wiring == PLAIN else {"wiring": structure.wiring}
+    if structure.slope_factor is not None:
+        known["slope_factor"] = structure.slope_factor
     if structure.embedding is not None:
         known["embedding"] = closed_form_entries(structure.embedding)
     if structure.ansatz is not None:

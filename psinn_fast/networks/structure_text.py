@@ -20,13 +20,16 @@ _WIRED = {
 def structure_text(structure: Structure) -> str:
     """E.g. ``W1 = [[a, b], [a, -b]]   b1 = [c, c]``, one line per layer."""
     sizes = "-".join(map(str, structure.layer_sizes))
-    counts = f"{structure.n_parameters} independent of {structure.n_expanded} expanded parameters"
+    counts = f"{structure.n_independent} independent of {structure.n_expanded} expanded parameters"
     activation = "" if structure.activation == TANH.name else f", {structure.activation}"
     lines = [f"{structure.name}: {sizes}{activation}, {counts}"]
     if not structure.is_plain:
         lines.append(f"  {frame_text(structure)}")
     if structure.has_ends:
         lines.append(f"  {ends_text(structure)}")
+    if structure.slope_factor is not None:
+        name = structure.activation
+        lines.append(f"  slopes: hidden layers {name}({structure.slope_factor:g} s (W h + b)), each s is trained")
     if structure.wiring != PLAIN:
         lines.append(f"  {_WIRED[structure.wiring]}")
     for number, (weight, bias) in enumerate(named_symbols(structure), start=1):

@@ -209,7 +209,7 @@ def draw_structure(figure: FigureBase, structure: Structure) -> None:
         axis.axis("off")
         axis.set_title(f"W{number}, b{number}", fontsize=9)
     about = "".join(f", {text}" for text in (frame_text(structure), ends_text(structure)) if text)
-    title = f"{structure.name}: {structure.n_parameters} of {structure.n_expanded} parameters{about}"
+    title = f"{structure.name}: {structure.n_independent} of {structure.n_expanded} parameters{about}"
     figure.suptitle(title, fontsize=10, parse_math=False)
 
 

@@ -171,7 +171,8 @@ def _symmetries_of(
 
 def _random_network(structure: Structure, seed: int) -> Callable[[FloatArray], FloatArray]:
     """One of the structure's N, about the origin of what its first layer acts on."""
-    wide = replace(structure.plain.with_width(3), embedding=None, ansatz=None)
+    # Slopes make no other functions.
+    wide = replace(structure.plain.without_slopes.with_width(3), embedding=None, ansatz=None)
     theta = torch.randn(wide.n_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
     def network(points: FloatArray) -> FloatArray:

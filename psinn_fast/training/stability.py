@@ -188,6 +188,7 @@ class _Beside:
 
     def __init__(self, engine: Backend, plan: Plan, x: Tensor, n_coefficients: int, structure: Structure) -> None:
         self._engine, self._own, self._x = engine, Residuals(engine, plan, [], []), x
+        structure = structure.without_slopes
         width, sizes = 1, [structure.with_width(k).n_parameters for k in (1, 2)]
         while sizes[-2] < sizes[-1] <= CHANGED_BESIDE:
             width += 1

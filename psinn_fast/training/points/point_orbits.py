@@ -62,9 +62,10 @@ def one_point_per_orbit(problem: Problem, net: PsiMLP, terms: Sequence[Term], en
 def residual_sizes(problem: Problem, net: PsiMLP, engine: Backend, device: torch.device) -> list[FloatArray]:
     """Per term |r| (draws, N) of random networks, with random coefficients; NaN where it is not finite."""
     terms = problem.terms(torch.float64, device)
-    residuals = Residuals(or_reference(engine), net.plan, terms, [1.0] * len(terms))
+    plan = net.plan.without_slopes  # the same functions, of weights that no factor makes large
+    residuals = Residuals(or_reference(engine), plan, terms, [1.0] * len(terms))
     rng = np.random.default_rng(0)
-    n_theta, n_unknown = net.plan.n_parameters, len(problem.pde.unknown)
+    n_theta, n_unknown = plan.n_parameters, len(problem.pde.unknown)
     draws = [
         torch.from_numpy(np.concatenate([rng.standard_normal(n_theta), rng.uniform(0.5, 1.5, n_unknown)])).to(device)
         for _ in range(_DRAWS)

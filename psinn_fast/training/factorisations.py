@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..kernels.contract import Backend
 from .abort import look_up
-from .parts import part
+from .parts import part, reached
 
 # Multiplications and additions that torch is given at once: about a second of a busy core.
 AT_ONCE = 1e10
@@ -66,8 +66,10 @@ def cholesky(matrix: Tensor) -> tuple[Tensor, bool]:
         matrix[own, own] = factor
         if int(failed):
             return matrix, False
+        reached(1 - (1 - start / n) ** 3)
         if start + _PANEL < n:
             matrix[below, own] = torch.linalg.solve_triangular(factor.T, matrix[below, own], upper=True, left=False)
+    reached(0.0)
     return matrix, True
 
 

@@ -9,15 +9,33 @@ from contextvars import ContextVar
 
 # What seconds spent in none of the parts belong to.
 OTHER = "other"
+# Of shorter steps nothing is said on the way.
+_LONG = 1.0
 
 
 class Spent:
-    """Seconds by part, ``seconds``; those of a part within another count for the inner one alone."""
+    """Seconds by part, ``seconds``; those of a part within another count for the inner one alone.
+
+    Another thread may ask at any time what is ``under_way``.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._open = [OTHER]
-        self._since = 0.0
+        self._since = self._begun = 0.0
+        self._share = 0.0
+
+    @property
+    def under_way(self) -> str:
+        """Of a step that takes more than a second: its part, how much of that is done, and seconds so far."""
+        begun, share = self._begun, self._share
+        seconds = time.perf_counter() - begun if begun else 0.0
+        if seconds < _LONG:
+            return ""
+        return self._open[-1] + (f" {share:.0%}" if share else "") + f", {seconds:.0f} s"
+
+    def reached(self, share: float) -> None:
+        self._share = share
 
     def enter(self, part: str) -> None:
         self._book()
@@ -38,12 +56,14 @@ class Spent:
     def counting(self) -> Iterator[None]:
         """Within this context `part` books here."""
         token = _SPENT.set(self)
-        self._since = 0.0
+        self._since = self._share = 0.0
         self._book()
+        self._begun = self._since
         try:
             yield
         finally:
             self._book()
+            self._begun = 0.0
             _SPENT.reset(token)
 
 
@@ -62,6 +82,13 @@ def part(name: str) -> Iterator[None]:
         yield
     finally:
         spent.leave()
+
+
+def reached(share: float) -> None:
+    """How much of what is under way is done, from 0 to 1; 0: that is not known."""
+    spent = _SPENT.get()
+    if spent is not None:
+        spent.reached(share)
 
 
 def bound_by(seconds: Mapping[str, float]) -> str:

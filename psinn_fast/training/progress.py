@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO, cast
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 COMPILING = "compiling kernels"
 
 
-def _bar(stream: TextIO) -> Progress:
+def _bar(stream: TextIO, under_way: Callable[[], str]) -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text
@@ -29,12 +30,17 @@ def _bar(stream: TextIO) -> Progress:
         def render(self, task: Task) -> Text:
             return Text(f"{task.speed:.0f}/s" if task.speed else "")
 
+    class Step(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(under_way())
+
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),
         TextColumn("{task.completed:.0f}/{task.total:.0f}"),
         Rate(),
         TextColumn("{task.fields[note]}"),
+        Step(),
         TimeRemainingColumn(),
         console=Console(file=cast(TextIO, Forgiving(stream))),
     )
@@ -50,10 +56,13 @@ def progress_note(loss: float, error: float, hidden: str | None) -> str:
 
 
 class TrainingProgress:
-    """``with TrainingProgress("laplace psi", steps, shown=True) as bar: bar.update(step, note)``."""
+    """``with TrainingProgress("laplace psi", steps, shown=True) as bar: bar.update(step, note)``.
 
-    def __init__(self, title: str, steps: int, shown: bool) -> None:
-        self._bar = _bar(sys.stderr) if shown and sys.stderr is not None else None
+    ``under_way()``: what a long step is at, asked ten times a second by the thread that draws.
+    """
+
+    def __init__(self, title: str, steps: int, shown: bool, under_way: Callable[[], str] = str) -> None:
+        self._bar = _bar(sys.stderr, under_way) if shown and sys.stderr is not None else None
         if self._bar is not None:
             self._task = self._bar.add_task(title, total=steps, note="")
 

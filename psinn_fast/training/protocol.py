@@ -150,12 +150,13 @@ class Run(ABC):
     """A training under way, from `Optimizer.start`.
 
     ``solver``: how equations were solved, if any were; ``seconds_by_part``: where the time of the steps went,
-    if that is known.
+    if that is known; ``under_way``: what a long step is at, asked by another thread.
     """
 
     task: Task
     solver: str | None = None
     seconds_by_part: Mapping[str, float] = {}
+    under_way: str = ""
 
     @property
     @abstractmethod

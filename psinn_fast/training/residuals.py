@@ -19,7 +19,7 @@ from ..kernels.language.torch_program import slopes, undefined
 from ..kernels.network.plan import Plan
 from .abort import look_up
 from .conjugate_gradients import Chunk
-from .parts import part
+from .parts import part, reached
 
 # Numbers of the Jacobian alive at once: 64 MB in float64.
 _CHUNK_NUMBERS = 1 << 23
@@ -91,10 +91,14 @@ class Residuals:
 
     def chunks(self, x: Tensor) -> Iterator[Chunk]:
         """(r, J) of consecutive rows, in the order of `vector`."""
+        done = 0
         for i in self._active:
             scale = self._scale(i)
             for r, jacobian in self._term_chunks(i, x):
                 yield r * scale, jacobian.mul_(scale)
+                done += len(r)
+                reached(done / self.rows)
+        reached(0.0)
 
     def traces(self, x: Tensor) -> list[float]:
         """Every term's mean over rows of |dr/dx|^2, unweighted; 0 for terms that weigh nothing."""

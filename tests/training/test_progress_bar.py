@@ -67,3 +67,9 @@ def test_kernels_that_are_compiled(
     # What is compiled behind the bar, or before it, has a line of its own, once in a process.
     line = "compiling kernels: the first run of a network and problem takes longer"
     assert capsys.readouterr().err.count(line) == is_shown
+
+
+def test_the_bar_asks_what_a_long_step_is_at(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.TrainingProgress("wave", 10, True, lambda: "J^T J 40%, 4 s") as bar:
+        bar.update(3, "loss 1.00e-03")
+    assert "J^T J 40%, 4 s" in capsys.readouterr().err

@@ -150,6 +150,10 @@ class GaussNewtonRun(Run):
     def seconds_by_part(self) -> Mapping[str, float]:  # type: ignore[override]  # as for the solver
         return self._spent.seconds
 
+    @property
+    def under_way(self) -> str:  # type: ignore[override]  # as for the solver
+        return self._spent.under_way
+
     def advance(self, until: int, is_logged: bool) -> Moment:
         run, (tensors, numbers), windows, reason = self._run, self._run.saved(), vars(self._march).copy(), self._reason
         try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from safetensors.torch import load_file
 from small import decay, network, small_laplace
 
 from psinn_fast import MLP, PDE, Box, Dirichlet, DivergedError, GaussNewton, Problem, Residual, Tuning, fit
-from psinn_fast.training import history, trainer
+from psinn_fast.training import factorisations, history, parts, residuals, trainer
 from psinn_fast.training.least_squares import Equations
 from psinn_fast.training.optimisers import gauss_newton, marching
 from psinn_fast.training.optimisers.marquardt import Failure, Marquardt
@@ -23,8 +26,9 @@ FLOAT64 = torch.float64
 class Shown(TrainingProgress):
     """Keeps what it is given, and shows nothing."""
 
-    def __init__(self, title: str, steps: int, shown: bool) -> None:
+    def __init__(self, title: str, steps: int, shown: bool, under_way: Callable[[], str]) -> None:
         super().__init__(title, steps, shown=False)
+        self.under_way = under_way
         self.title, self.most, self.rows = title, steps, list[tuple[int, str]]()
         made.append(self)
 
@@ -50,6 +54,19 @@ def test_title_iterations_and_losses_are_shown() -> None:
     assert again == rows[-1]  # when nothing is compiled any more
     assert [step for step, _ in rows] == [1, 2, 3]
     assert [note.split("  ")[0] for _, note in rows] == [f"loss {loss:.2e}" for loss in result.history["loss"][:3]]
+
+
+@pytest.mark.parametrize("module", [residuals, factorisations], ids=["rows of J", "Cholesky"])
+def test_what_a_long_step_is_at_is_shown(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that draws asks while a step is under way: part, share of it, seconds of the step."""
+    seen = list[str]()
+    monkeypatch.setattr(module, "look_up", lambda: seen.append(made[0].under_way()))
+    monkeypatch.setattr(parts, "_LONG", 0.0)
+    monkeypatch.setattr(factorisations, "AT_ONCE", 1.0)
+    monkeypatch.setattr(factorisations, "_PANEL", 8)
+    fit(small_laplace(), network(), GaussNewton(1))
+    assert any(re.fullmatch(r"solution \d+%, \d+ s", text) for text in seen), seen
+    assert made[0].under_way() == ""
 
 
 def test_other_starts_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:

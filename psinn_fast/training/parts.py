@@ -29,8 +29,7 @@ class Spent:
     def under_way(self) -> str:
         """Of a step that takes more than a second: its part, how much of that is done, and seconds so far."""
         begun, share = self._begun, self._share
-        seconds = time.perf_counter() - begun if begun else 0.0
-        if seconds < _LONG:
+        if not begun or (seconds := time.perf_counter() - begun) < _LONG:
             return ""
         return self._open[-1] + (f" {share:.0%}" if share else "") + f", {seconds:.0f} s"
 

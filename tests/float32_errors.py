@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import torch
 from agreement import REFERENCE
-from cases import make, plain_losses, some_weights
+from cases import CASES, make, plain_losses, some_weights
 from helpers import random_points, random_theta, relative_error
 from torch import Tensor
 
-from psinn_fast.kernels.contract import Backend
+from psinn_fast.kernels.contract import Backend, Term
 from psinn_fast.kernels.language.channels import ChannelSet
 from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.networks.structure import Structure
@@ -53,9 +54,26 @@ def losses_errors(backend: Backend, case: str, hidden: tuple[int, ...], n: int, 
     return ours, theirs
 
 
+def jacobian_errors(backend: Backend, structure: Structure, case: str, n: int, seeds: int) -> Errors:
+    """Relative errors of residuals and their Jacobian, term after term."""
+    (terms, _, coefficients), (exact_terms, _, _) = CASES[case].build(n, torch.float32), CASES[case].build(n)
+    ours, theirs = torch.zeros(seeds, 2 * len(terms)), torch.zeros(seeds, 2 * len(terms))
+
+    def everything(b: Backend, of: Sequence[Term], theta: Tensor) -> list[Tensor]:
+        return [part for own in of for part in b.residual_jacobian(structure.plan, theta, coefficients.to(theta), own)]
+
+    for seed in range(seeds):
+        theta = random_theta(structure, seed, torch.float32)
+        exact = everything(REFERENCE, exact_terms, theta.double())
+        for errors, b in ((ours, backend), (theirs, REFERENCE)):
+            found = everything(b, terms, theta)
+            errors[seed] = torch.tensor([relative_error(a, e) for a, e in zip(found, exact, strict=True)])
+    return ours, theirs
+
+
 def jets_errors(backend: Backend, structure: Structure, channels: ChannelSet, n: int, seeds: int) -> Errors:
     """Relative errors of jets, theta's gradient, x's gradient; weights, points and adjoints are new for each seed."""
-    plan, ours, theirs = lower(structure.layers), torch.zeros(seeds, 3), torch.zeros(seeds, 3)
+    plan, ours, theirs = structure.plan, torch.zeros(seeds, 3), torch.zeros(seeds, 3)
     for seed in range(seeds):
         theta, x = random_theta(structure, seed).float(), random_points(n, plan.d_in, seed).float()
         grad = random_points(n * len(channels), plan.d_out, seed + 1).float().view(n, len(channels), plan.d_out)

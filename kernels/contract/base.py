@@ -170,7 +170,7 @@ class Backend(ABC):
         check_jets(plan, theta, x, channels)
         check_like("grad", grad, theta, (x.shape[0], len(channels), plan.d_out))
         self._check_limits(plan, (channels,), theta)
-        if plan.is_network:
+        if not plan.has_ends:
             return self._jets_backward(plan, theta, x, channels, grad, need_x)
         inner = grad if plan.ansatz is None else plan.ansatz.pulled_back(x, channels, grad)
         theta_bar, _ = self._jets_backward(plan.bare, theta, x, channels, inner, False)
@@ -282,7 +282,7 @@ class Backend(ABC):
         check_like("s", s, theta, (term.n_rows, term.program.n_residuals))
         self._check_limits(plan, (term.program.channels,), theta)
         by_points = None
-        if need_x and not plan.is_network:
+        if need_x and plan.has_ends:
             by_points = self._point_gradient(plan, theta, coefficients, term, s)
         plan, (term,) = without_ansatz(plan, [term])
         need_x = need_x and by_points is None

@@ -20,6 +20,7 @@ from ..language.closed_form import ClosedForm
 from ..language.regularizer import Regularizer
 from ..memory import readable
 from ..network.plan import Plan
+from ..network.wiring import WIRINGS
 from ..reference.differentiable import point_gradient
 from .extension import chosen_instruction_set, loaded, why_not
 from .packing import is_embedded, packed_channels, packed_penalty, packed_plan, packed_program
@@ -45,6 +46,7 @@ class CpuBackend(Backend, is_checked=False):
     activations = tuple(ACTIVATIONS)
     most_inputs = MAX_INPUTS
     takes_embeddings = True
+    wirings = WIRINGS
 
     def __init__(self, isa: str | None = None) -> None:
         self._isa = isa

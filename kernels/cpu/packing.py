@@ -13,13 +13,16 @@ import scipy.sparse
 
 from ..language.activations import ACTIVATIONS
 from ..language.channels import ChannelSet, channel_order
+from ..language.jet_product import JetProduct
 from ..language.program import BINARY, UNARY, Adjoint, Coefficient, Column, Coordinate, Jet, Program
 from ..language.recurrence import Recurrence
 from ..language.regularizer import Regularizer
 from ..network.linear_map import LinearMap
 from ..network.orbits import Orbit, orbits
-from ..network.plan import Plan
+from ..network.plan import LayerPlan, Plan
+from ..network.wiring import PLAIN, WIRINGS
 from .extension import loaded
+from .stacking import stacked
 
 # Shape, then row, column and value of each entry.
 Sparse = tuple[int, int, npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]
@@ -52,14 +55,17 @@ def _sparse(linear: LinearMap) -> Sparse:
 
 
 def _pack_plan(plan: Plan) -> Any:
-    first, last, embedded = plan.layers[0], len(plan.layers) - 1, is_embedded(plan)
-    expansion, weight0 = (_sparse(plan.expansion), 0) if embedded else _with_first_matrix(plan)
+    # Layers that are joined have no relations, and so nothing to gain from other than one product each.
+    plan = plan if plan.wiring == PLAIN else plan.composed
+    stack, expansion = stacked(plan)
+    first, last, embedded = stack[0], len(stack) - 1, is_embedded(plan)
+    packed_expansion, weight0 = (_sparse(expansion), 0) if embedded else _with_first_matrix(plan, first, expansion)
     folds = plan.folds
     # Behind a hidden layer, orbits take over from its `post` and the next one's `pre` where they can.
-    found = [orbits(plan, number, number > 0 or embedded) if number < last else None for number in range(last + 1)]
+    found = [orbits(stack, number, number > 0 or embedded) if number < last else None for number in range(last + 1)]
     packed = [
         [asdict(orbit) for orbit in own or [Orbit.single(layer.fan_out)]]
-        for own, layer in zip(found, plan.layers, strict=True)
+        for own, layer in zip(found, stack, strict=True)
     ]
     layers = [
         {
@@ -76,7 +82,7 @@ def _pack_plan(plan: Plan) -> Any:
             "post": None if found[number] or layer.post is None else _sparse(layer.post),
             "orbits": packed[number],
         }
-        for number, layer in enumerate(plan.layers)
+        for number, layer in enumerate(stack)
         if number > 0 or embedded
     ]
     return loaded().Model(
@@ -88,7 +94,8 @@ def _pack_plan(plan: Plan) -> Any:
             "weight0": weight0,
             "bias0": -1 if embedded or first.bias is None else first.bias.start,
             "orbits": [asdict(Orbit.single(first.fan_in))] if embedded else packed[0],
-            "expansion": expansion,
+            "expansion": packed_expansion,
+            "wiring": WIRINGS.index(plan.wiring),
             "activation": list(ACTIVATIONS).index(plan.activation),
             "folds": np.stack([folds.bias, folds.weight, folds.constant], 1).tolist(),
             "layers": layers,
@@ -102,13 +109,12 @@ def is_embedded(plan: Plan) -> bool:
     return plan.embedding is not None or plan.d_in > MOST_COORDINATES
 
 
-def _with_first_matrix(plan: Plan) -> tuple[Any, int]:
+def _with_first_matrix(plan: Plan, layer: LayerPlan, expansion: LinearMap) -> tuple[Any, int]:
     """E, and where in w = E theta the first layer's matrix A = post blockdiag(W) pre lies, row-major.
 
     The kernels run the first layer as one dense matrix: with at most four inputs a structure spares nothing there.
     A is linear in w, so where it is not a product of the plan already, its entries are appended to w.
     """
-    layer, expansion = plan.layers[0], plan.expansion
     single = len(layer.products) == 1 and layer.products[0].shape == (layer.fan_out, layer.fan_in)
     if single and layer.pre is None and layer.post is None:
         return _sparse(expansion), layer.products[0].weight.start
@@ -120,7 +126,8 @@ def _pack_channels(channels: ChannelSet) -> Any:
     def monomials(items: Any) -> list[tuple[float, list[int]]]:
         return [(item.coefficient, list(item.factors)) for item in items]
 
-    leading, recurrence = set(map(id, channels.leading)), Recurrence.of(channels)
+    leading, recurrence, product = set(map(id, channels.leading)), Recurrence.of(channels), JetProduct.of(channels)
+    chain = (*recurrence.forward, *recurrence.adjoint)
     return loaded().Rules(
         {
             "orders": [channel_order(channel) for channel in channels.channels],
@@ -138,13 +145,15 @@ def _pack_channels(channels: ChannelSet) -> Any:
             ],
             "n_slopes": recurrence.n_slopes,
             "n_forward_rows": len(recurrence.forward),
+            "n_rows": len(chain),
+            "n_product_rows": len(chain) + len(product.forward),
             "rows": [
                 (
                     row.result,
                     row.adds,
                     [(own.a, own.b, factor) for own, factor in zip(row.products, row.factors(), strict=True)],
                 )
-                for row in (*recurrence.forward, *recurrence.adjoint)
+                for row in (*chain, *product.forward, *product.adjoint)
             ],
         }
     )

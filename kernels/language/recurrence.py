@@ -12,7 +12,7 @@ and their adjoint, the same list read backwards, twice as many; Faa di Bruno's m
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
 from math import comb, prod
@@ -35,6 +35,10 @@ class Row(NamedTuple):
     result: int
     adds: bool
     products: tuple[Product, ...]
+
+    @classmethod
+    def of(cls, result: int, adds: bool, products: Iterable[Product]) -> Row:
+        return cls(result, adds, tuple(sorted(products, key=lambda own: -abs(own.coefficient))))
 
     def factors(self) -> tuple[float, ...]:
         """By which to multiply the sum of v[a] * v[b] so far after each of the products; mostly 1."""
@@ -87,7 +91,7 @@ class _Recurrence:
                 waiting.remove(index)
                 rows.append(self._slope(index))
             products = [Product(c, self._w[b], channels.position(z)) for c, b, z in rule]
-            rows.append(_row(self._h[channel], False, products))
+            rows.append(Row.of(self._h[channel], False, products))
         adjoint = _adjoint([self._slope(value), *rows], 2 * n + len(self._w), n, self._h[value], self._w[value])
         return Recurrence(n, len(self._w), tuple(rows), adjoint)
 
@@ -113,11 +117,7 @@ class _Recurrence:
         for c in product(*(range(order + 1) for order in index)):
             pair = self._h[c], self._h[tuple(order - own for order, own in zip(index, c, strict=True))]
             sums[min(pair), max(pair)] -= _binomial(index, c)
-        return _row(self._w[index], False, [Product(float(total), *pair) for pair, total in sums.items()])
-
-
-def _row(result: int, adds: bool, products: list[Product]) -> Row:
-    return Row(result, adds, tuple(sorted(products, key=lambda own: -abs(own.coefficient))))
+        return Row.of(self._w[index], False, [Product(float(total), *pair) for pair, total in sums.items()])
 
 
 def _binomial(index: MultiIndex, part: MultiIndex) -> int:
@@ -138,10 +138,10 @@ def _adjoint(rows: list[Row], n_numbers: int, n_channels: int, h0: int, w0: int)
     made = [row.result for row in rows]
     order = [*reversed(made), h0]
     bars = [
-        _row(n_numbers + number, number < 2 * n_channels, parts.get(number, []))
+        Row.of(n_numbers + number, number < 2 * n_channels, parts.get(number, []))
         for number in order
         if number >= 2 * n_channels or number in parts
     ]
-    inputs = [_row(n_numbers, False, [Product(1.0, n_numbers + h0, w0)])]
-    inputs += [_row(n_numbers + c, False, parts.get(c, [])) for c in range(1, n_channels)]
+    inputs = [Row.of(n_numbers, False, [Product(1.0, n_numbers + h0, w0)])]
+    inputs += [Row.of(n_numbers + c, False, parts.get(c, [])) for c in range(1, n_channels)]
     return (*bars, *inputs)

@@ -8,7 +8,7 @@ once, nearly always with additions only, and what lies between is never stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 
@@ -18,7 +18,7 @@ import scipy.sparse
 import scipy.sparse.csgraph
 
 from .linear_map import LinearMap
-from .plan import Plan
+from .plan import LayerPlan
 
 SIZES = (1, 2, 4)
 
@@ -66,16 +66,16 @@ def mixing_matrix(size: int, mixing: int) -> Matrix:
     return np.asarray(np.kron(np.eye(size // mixing), walsh), dtype=np.float64)
 
 
-def orbits(plan: Plan, layer: int, has_slots: bool | None = None) -> list[Orbit] | None:
+def orbits(layers: Sequence[LayerPlan], layer: int, has_slots: bool | None = None) -> list[Orbit] | None:
     """The orbits of hidden layer ``layer``, or None if its neurons are mixed in any other way.
 
     Args:
         has_slots: whether the layer has any of its own. None: all but the first, whose ``post`` is part of its one
             dense matrix, so that slots are neurons there.
     """
-    post = plan.layers[layer].post if (layer > 0 if has_slots is None else has_slots) else None
-    pre = plan.layers[layer + 1].pre
-    n = plan.layers[layer].fan_out
+    post = layers[layer].post if (layer > 0 if has_slots is None else has_slots) else None
+    pre = layers[layer + 1].pre
+    n = layers[layer].fan_out
     if post is None and pre is None:
         return [Orbit.single(n)]
     after = scipy.sparse.identity(n, format="csr") if post is None else _summed(post)

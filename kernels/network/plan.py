@@ -183,9 +183,14 @@ class Plan:
         return self.layers[0].fan_in
 
     @property
+    def has_ends(self) -> bool:
+        """There is an embedding or an ansatz."""
+        return self.embedding is not None or self.ansatz is not None
+
+    @property
     def is_network(self) -> bool:
         """Plain layers, of which the first acts on the coordinates and the last one gives the fields."""
-        return self.embedding is None and self.ansatz is None and self.wiring == PLAIN
+        return not self.has_ends and self.wiring == PLAIN
 
     @property
     def on_inputs(self) -> range:

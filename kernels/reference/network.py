@@ -43,8 +43,8 @@ def backward(
     need_x: bool = False,
     per_point: bool = False,
 ) -> Tensor | None:
-    """See `jets.backward`; the gradient for x only of plain networks that act on x itself."""
+    """See `jets.backward`; the gradient for x only of networks that act on x itself."""
     if isinstance(tape, jets.Tape):
         return jets.backward(weights, tape, channels, u_bar, weights_bar, need_x, per_point)
-    wired.backward(weights, tape, channels, u_bar, weights_bar, per_point)
-    return None
+    inputs_bar = wired.backward(weights, tape, channels, u_bar, weights_bar, per_point)
+    return inputs_bar[0] if need_x else None  # x is the value of its jet, whose derivatives are constants

@@ -72,8 +72,8 @@ def backward(
     u_bar: Tensor,
     weights_bar: Sequence[LayerWeights],
     per_point: bool = False,
-) -> None:
-    """Adjoint of `forward`; adds to weights_bar, see `jets.backward`."""
+) -> Tensor:
+    """Adjoint of `forward`: the gradient for the inputs' jets; adds to weights_bar, see `jets.backward`."""
     h_bar = _affine_adjoint(weights[-1], weights_bar[-1], tape.last, u_bar, per_point)
     gates_bar = [torch.zeros_like(h_bar) for _ in tape.gates]
 
@@ -91,8 +91,7 @@ def backward(
         else:
             past = h_bar if own is not tape.layers[0] else torch.zeros_like(own.h)
             h_bar = through(own, h_bar) + past
-    for gate, gate_bar in zip(tape.gates, gates_bar, strict=True):
-        through(gate, gate_bar)
+    return sum((through(gate, own) for gate, own in zip(tape.gates, gates_bar, strict=True)), h_bar)
 
 
 def product(a: Tensor, b: Tensor, channels: ChannelSet) -> Tensor:

@@ -160,11 +160,11 @@ def make_layout(plan: Plan, dtype: torch.dtype = torch.float32) -> Layout:
     A network of one layer has no boundary; its one matrix is in ``outputs``, as if the inputs were operands.
     """
     reads_w = len(plan.folds) > 0
-    found = [None if reads_w else orbits(plan, layer) for layer in range(len(plan.layers) - 1)]
+    found = [None if reads_w else orbits(plan.layers, layer) for layer in range(len(plan.layers) - 1)]
     is_single = len(plan.layers) == 1
     if is_single or any(own is None or sum(orbit.size for orbit in own) > MOST_BLOCKS for own in found):
         plan = plan.composed
-        found = [orbits(plan, layer) for layer in range(len(plan.layers) - 1)]
+        found = [orbits(plan.layers, layer) for layer in range(len(plan.layers) - 1)]
     packer, least = _Packer(plan, reads_w), LEAST[dtype]
     boundaries = []
     for layer, own in zip(plan.layers, found, strict=False):

@@ -1,4 +1,4 @@
-"""The recurrence gives what the chain rule gives, and so does its adjoint."""
+"""Rows of products of two numbers: the recurrence gives what the chain rule gives, the product Leibniz' rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import torch
 
 from psinn_fast.kernels.language.activations import TANH
 from psinn_fast.kernels.language.channels import Channel, ChannelSet, Laplacian
+from psinn_fast.kernels.language.jet_product import JetProduct
 from psinn_fast.kernels.language.recurrence import Recurrence, Row
+from psinn_fast.kernels.reference import wired
 from psinn_fast.kernels.reference.activation_jet import adjoint, jet
 
 SETS: dict[str, tuple[int, list[Channel]]] = {
@@ -49,6 +51,20 @@ def test_it_is_the_chain_rule(name: str) -> None:
     v[numbers + n : numbers + 2 * n] = h_bar[..., 0]
     run(recurrence.adjoint, v)
     torch.testing.assert_close(v[numbers : numbers + n], z_bar[..., 0], rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_products_of_jets(name: str) -> None:
+    channels = ChannelSet.closure(*SETS[name])
+    rows, n = JetProduct.of(channels), len(channels)
+    a, b, c, b_bar, c_bar = torch.randn(5, n, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    v = torch.cat([a, b, c, torch.full_like(a, torch.nan), b_bar, c_bar])
+    run(rows.forward, v)
+    torch.testing.assert_close(v[2 * n : 3 * n], c + wired.product(a, b, channels), rtol=1e-12, atol=1e-12)
+    run(rows.adjoint, v)
+    torch.testing.assert_close(v[3 * n : 4 * n], wired.product_adjoint(b, c_bar, channels), rtol=1e-12, atol=1e-12)
+    right = b_bar + wired.product_adjoint(a, c_bar, channels)
+    torch.testing.assert_close(v[4 * n : 5 * n], right, rtol=1e-12, atol=1e-12)
 
 
 def test_factors_make_the_coefficients() -> None:

@@ -1,4 +1,4 @@
-"""Gated and residual layers: the reference against nested autograd of the formulas, others decline."""
+"""Gated and residual layers: the reference against nested autograd of the formulas; who does not have them declines."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 from helpers import relative_error
 from torch import Tensor
 from torch.nn import functional as F
+from toy_backend import Toy
 
 import psinn_fast as pf
 from psinn_fast.kernels.contract import Term
-from psinn_fast.kernels.contract.registry import BACKENDS, at_work, or_reference
 from psinn_fast.kernels.errors import BackendLimit, InputError
 from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.language.closed_form import ClosedForm
@@ -115,9 +115,7 @@ def test_jacobian(wiring: str, embedding: ClosedForm | None) -> None:
         return _nested(value[:, :1], own, (2, 0)) + value[:, 1:] ** 2
 
     none = theta.new_zeros(0)
-    engine = or_reference(pf.get_backend("auto"))
-    found, jacobian = engine.residual_jacobian(structure.plan, theta, none, term)
-    assert at_work(engine) == "reference"
+    found, jacobian = REFERENCE.residual_jacobian(structure.plan, theta, none, term)
     assert relative_error(found, r(theta).detach()) < 1e-11
     assert relative_error(jacobian, torch.autograd.functional.jacobian(r, theta)) < 1e-10
     whole = REFERENCE.loss_and_gradient(structure.plan, theta, none, [term], torch.ones(1, dtype=FLOAT64))
@@ -136,12 +134,13 @@ def test_networks() -> None:
     assert pf.MLP([2, 6, 6, 1], wiring="residual").structure.wiring == "residual"
 
 
-def test_others_decline() -> None:
-    structure, theta, x = _case("gated", None)
-    for name, backend in BACKENDS.items():
-        if name != "reference" and (backend.device_types is None or "cpu" in backend.device_types):
-            with pytest.raises(BackendLimit, match="takes plain layers, not gated ones; backend 'reference' takes any"):
-                backend.jets(structure.plan, theta, x, ChannelSet.closure(2, []))
+@each_wiring
+def test_who_does_not_have_them_declines(wiring: str) -> None:
+    structure, theta, x = _case(wiring, None)
+    channels = ChannelSet.closure(2, [])
+    match = f"takes plain layers, not {wiring} ones; backend 'reference' takes any"
+    with pytest.raises(BackendLimit, match=match):
+        Toy().jets(structure.plan, theta, x, channels)
 
 
 def test_refusals() -> None:

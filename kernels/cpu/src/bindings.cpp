@@ -107,6 +107,7 @@ std::unique_ptr<Model> make_model(const py::dict& given) {
   spec.d_out = given["d_out"].cast<int>();
   spec.width0 = given["width0"].cast<int>();
   spec.embedded = given["embedded"].cast<bool>();
+  spec.wiring = static_cast<Wiring>(given["wiring"].cast<int>());
   spec.weight0 = given["weight0"].cast<Index>();
   spec.bias0 = given["bias0"].cast<Index>();
   spec.activation = static_cast<Activation>(given["activation"].cast<int>());
@@ -181,6 +182,8 @@ std::shared_ptr<RulesOf> make_rules(const py::dict& given) {
   }
   rules->n_slopes = given["n_slopes"].cast<int>();
   rules->n_forward_rows = given["n_forward_rows"].cast<int>();
+  rules->n_rows = given["n_rows"].cast<int>();
+  rules->n_product_rows = given["n_product_rows"].cast<int>();
   for (const py::handle item : given["rows"].cast<py::list>()) {
     const auto own = item.cast<py::tuple>();  // result, adds, [(a, b, factor)]
     RecurrenceRow row{own[0].cast<int>(), own[1].cast<bool>(), static_cast<int>(rules->products.size()), 0};

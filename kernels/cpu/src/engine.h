@@ -77,12 +77,17 @@ struct Layer {
   Orbits orbits;
 };
 
+// How hidden layers are connected (kernels/network/wiring.py). Of a gated network the three layers on the inputs come as one,
+// whose neurons are those of U, of V and of the first hidden layer.
+enum class Wiring : int { plain, gated, residual };
+
 // z = A x + b first, dense: with 1 to 4 inputs a structure saves nothing there. Or, `embedded`, the first "layer" is
 // given: width0 functions of the coordinates, whose jets each term brings along, and all affine layers are in `layers`.
 template <class T>
 struct Network {
   int d_in, d_out, n_layers, width0;
   bool embedded;
+  Wiring wiring;
   Index weight0, bias0;  // in w; bias0 may be -1
   Orbits orbits0;
   const Layer<T>* layers;  // n_layers - 1
@@ -119,7 +124,7 @@ struct RecurrenceRow {
   int first, last;  // products
 };
 
-// The chain rule h = a(z) for a channel set; see kernels/language/channels.py, which computes it.
+// The chain rule h = a(z) and the product rule for a channel set; see kernels/language/channels.py, which computes them.
 struct Rules {
   int n_channels, order, n_parts, n_leading, n_units;
   const int* orders;   // per channel
@@ -129,8 +134,9 @@ struct Rules {
   const int* unit_channels;
   const Monomial* monomials;
   const Partial* partials;
-  // The same as a recurrence: rows of the forward pass, then those of its adjoint.
-  int n_slopes, n_forward_rows, n_rows;
+  // The chain rule as a recurrence: rows of the forward pass, then those of its adjoint. From row n_rows on, the same of a
+  // product (kernels/language/jet_product.py): rows of c += a b, from n_product_rows on those of the adjoint.
+  int n_slopes, n_forward_rows, n_rows, n_product_rows, n_all_rows;
   const RecurrenceRow* rows;
   const RecurrenceProduct* products;
   int known_set;  // its number in sets.h, or -1

@@ -167,8 +167,8 @@ NetworkOf<T>::NetworkOf(const NetworkSpec& spec) {
     widest = std::max({widest, own.fan_in, own.fan_out, own.n_slots, own.n_operands});
     layers_.push_back(layer);
   }
-  view = {spec.d_in, spec.d_out, static_cast<int>(spec.layers.size()) + 1, spec.width0, spec.embedded, spec.weight0, spec.bias0,
-          orbits_of(spec.orbits0, spec.activation), layers_.data(), spec.expansion.n_rows, n_packed, n_gradient, widest};
+  view = {spec.d_in, spec.d_out, static_cast<int>(spec.layers.size()) + 1, spec.width0, spec.embedded, spec.wiring, spec.weight0,
+          spec.bias0, orbits_of(spec.orbits0, spec.activation), layers_.data(), spec.expansion.n_rows, n_packed, n_gradient, widest};
 }
 
 Model::Model(NetworkSpec given) : spec(std::move(given)), transposed_(spec.expansion.transposed()) {
@@ -279,7 +279,7 @@ void Model::pack(const T* w, T* packed) const {
 Rules RulesOf::view() const {
   return {static_cast<int>(orders.size()), order, static_cast<int>(parts.size()), static_cast<int>(leading.size()),
           static_cast<int>(unit_axes.size()), orders.data(), parts.data(), leading.data(), unit_axes.data(),
-          unit_channels.data(), monomials.data(), partials.data(), n_slopes, n_forward_rows,
+          unit_channels.data(), monomials.data(), partials.data(), n_slopes, n_forward_rows, n_rows, n_product_rows,
           static_cast<int>(rows.size()), rows.data(), products.data(), known_set, serves_last_alone};
 }
 

@@ -38,6 +38,7 @@ struct LayerSpec {
 struct NetworkSpec {
   int d_in, d_out, width0;
   bool embedded;
+  Wiring wiring;
   Index weight0, bias0;
   std::vector<Orbit> orbits0;
   std::vector<LayerSpec> layers;
@@ -105,7 +106,7 @@ class RulesOf {
   std::vector<Partial> partials;
   std::vector<RecurrenceRow> rows;
   std::vector<RecurrenceProduct> products;
-  int order = 0, n_slopes = 0, n_forward_rows = 0, known_set = -1;
+  int order = 0, n_slopes = 0, n_forward_rows = 0, n_rows = 0, n_product_rows = 0, known_set = -1;
   bool serves_last_alone = false;
   Rules view() const;
   void finish();  // when all else is there

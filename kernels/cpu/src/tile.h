@@ -5,9 +5,11 @@
 // (a periodic condition compares two points) has a panel for each: panel site * panels + p.
 #pragma once
 
+#include "joins.h"
 #include "products.h"
 #include "residual.h"
 #include "stages.h"
+#include "transforms.h"
 
 namespace PSINN_NAMESPACE {
 
@@ -16,12 +18,13 @@ using psinn::Mode;
 using psinn::Output;
 using psinn::Sums;
 using psinn::Term;
-using psinn::Transform;
+using psinn::Wiring;
 
 // What one layer behind the first keeps per panel. x: its operands; z: its pre-activation, later the adjoint of its
 // slots (in the last layer only that). `width`: vectors per row of both. kept: what is kept of z beside a number in it.
+// activated: its activations, where a gated network blends them into the next layer's operands.
 struct LayerBuffers {
-  Index x, x_step, z, z_step, kept, kept_step, bias_bar, value_bar;
+  Index x, x_step, z, z_step, kept, kept_step, bias_bar, value_bar, activated;
   int width;
 };
 
@@ -32,7 +35,7 @@ struct Layout {
   int sub, panels, first;
   bool resident;  // see gradient_block
   Index x, x_step, x_bar, t, t_step, h_bar, h_step, u, u_step, u_bar, scratch, slots, first_sums, gradient, squares,
-      registers, jacobian, block, numbers;
+      registers, jacobian, block, gates, gates_bar, numbers;
   LayerBuffers layers[MOST_LAYERS];
 };
 
@@ -55,7 +58,8 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
   constexpr Index L = LANES<T>;
   Layout at{};
   const int n = term.rules->n_channels;
-  at.first = served_first(*term.rules, net.n_layers == 1, term.first_channel);
+  // Where layers are joined, all channels are computed everywhere.
+  at.first = net.wiring == Wiring::plain ? served_first(*term.rules, net.n_layers == 1, term.first_channel) : 0;
   at.sub = points_per_panel(n);
   const int width = n * at.sub, out_width = (n - at.first) * at.sub, n_kept = kept_of(net);
   Index per_panel = static_cast<Index>(net.width0) * (width + n_kept * at.sub);
@@ -97,6 +101,7 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
     own.kept_step = l == last ? 0 : static_cast<Index>(layer.fan_out) * (n_kept - 1) * at.sub * L;
     own.kept = take(count * own.kept_step / L);
     own.value_bar = mode == Mode::jacobian ? take(static_cast<Index>(term.n_sites) * layer.fan_out * at.sub) : 0;
+    own.activated = net.wiring == Wiring::gated ? take(static_cast<Index>(term.n_sites) * layer.fan_out * width) : 0;
   }
   at.u_step = net.d_out * out_width * L;
   at.u = take(static_cast<Index>(term.n_sites) * net.d_out * out_width);
@@ -108,82 +113,13 @@ Layout make_layout(const psinn::Network<T>& net, const Term<T>& term, Mode mode,
   at.registers = take(term.program ? static_cast<Index>(term.program->n_registers) * at.sub : 0);
   at.jacobian = take(jacobian_columns);
   at.block = take(block_vectors(*term.rules));
+  if (net.wiring == Wiring::gated) {
+    const Index gates = static_cast<Index>(GATES) * net.layers[last].n_operands * width;
+    at.gates = net.embedded ? at.layers[0].activated : take(term.n_sites * gates);
+    at.gates_bar = net.embedded ? take(gates) : 0;
+  }
   at.numbers = end;
   return at;
-}
-
-template <class T, int INPUTS, int OUTPUTS, int VECTORS>
-PSINN_INLINE void transform_group(const psinn::Group<T>& group, Index stride, const T* in, T* out) {
-  constexpr int L = LANES<T>;
-  const T* from[INPUTS];
-  T* to[OUTPUTS];
-  Vec<T> c[OUTPUTS][INPUTS];
-  PSINN_UNROLL
-  for (int k = 0; k < INPUTS; ++k) from[k] = in + group.in[k] * stride;
-  PSINN_UNROLL
-  for (int r = 0; r < OUTPUTS; ++r) {
-    to[r] = out + group.out[r] * stride;
-    PSINN_UNROLL
-    for (int k = 0; k < INPUTS; ++k) c[r][k] = broadcast<T>(group.coefficient[r * INPUTS + k]);
-  }
-  for (int repeat = 0; repeat < group.repeat; ++repeat) {
-    PSINN_UNROLL
-    for (int v = 0; v < VECTORS; ++v) {
-      Vec<T> x[INPUTS];
-      PSINN_UNROLL
-      for (int k = 0; k < INPUTS; ++k) x[k] = load<T>(from[k] + v * L);
-      PSINN_UNROLL
-      for (int r = 0; r < OUTPUTS; ++r) {
-        Vec<T> sum = c[r][0] * x[0];
-        PSINN_UNROLL
-        for (int k = 1; k < INPUTS; ++k) sum += c[r][k] * x[k];
-        store<T>(to[r] + v * L, sum);
-      }
-    }
-    PSINN_UNROLL
-    for (int k = 0; k < INPUTS; ++k) from[k] += stride;
-    PSINN_UNROLL
-    for (int r = 0; r < OUTPUTS; ++r) to[r] += stride;
-  }
-}
-
-// Singles, pairs and quadruples, the transforms of Z2 and Z2 x Z2, in registers; other groups row by row.
-template <class T, int VECTORS>
-PSINN_INLINE void transform_vectors(const psinn::Group<T>& group, Index stride, const T* in, T* out) {
-  constexpr int L = LANES<T>;
-  switch (8 * group.n_in + group.n_out) {
-    case 8 * 2 + 2: return transform_group<T, 2, 2, VECTORS>(group, stride, in, out);
-    case 8 * 2 + 1: return transform_group<T, 2, 1, VECTORS>(group, stride, in, out);
-    case 8 * 1 + 2: return transform_group<T, 1, 2, VECTORS>(group, stride, in, out);
-    case 8 * 1 + 1: return transform_group<T, 1, 1, VECTORS>(group, stride, in, out);
-    case 8 * 4 + 4: return transform_group<T, 4, 4, VECTORS>(group, stride, in, out);
-    case 8 * 4 + 1: return transform_group<T, 4, 1, VECTORS>(group, stride, in, out);
-    case 8 * 1 + 4: return transform_group<T, 1, 4, VECTORS>(group, stride, in, out);
-  }
-  for (int repeat = 0; repeat < group.repeat; ++repeat, in += stride, out += stride)
-    for (int r = 0; r < group.n_out; ++r)
-      for (int v = 0; v < VECTORS; ++v) {
-        Vec<T> sum{};
-        for (int k = 0; k < group.n_in; ++k)
-          sum += group.coefficient[r * group.n_in + k] * load<T>(in + group.in[k] * stride + v * L);
-        store<T>(out + group.out[r] * stride + v * L, sum);
-      }
-}
-
-// out = M in for rows of `width` vectors; groups cover all rows of out.
-template <class T>
-void transform(const Transform<T>& map, int width, const T* in, T* out) {
-  constexpr int L = LANES<T>;
-  const Index stride = static_cast<Index>(width) * L;
-  for (int g = 0; g < map.n_groups; ++g) {
-    const psinn::Group<T>& group = map.groups[g];
-    for (int v = 0; v < width; v += BLOCK_VECTORS) {
-      if (width - v >= BLOCK_VECTORS)
-        transform_vectors<T, BLOCK_VECTORS>(group, stride, in + v * L, out + v * L);
-      else
-        for (int rest = v; rest < width; ++rest) transform_vectors<T, 1>(group, stride, in + rest * L, out + rest * L);
-    }
-  }
 }
 
 // The passes through the network. `stages` of a hidden layer; of the last one, which may leave out the channels that no
@@ -219,6 +155,17 @@ struct Tile {
   }
 
   T* layer_input(int l, int q) const { return net.layers[l].pre.n_groups ? memory + at.scratch : operands(l, q); }
+  // Of hidden layers l, -1 being the first one in its own form.
+  bool is_on_inputs(int l) const { return l == (net.embedded ? 0 : -1); }
+  T* gates(int q) const {
+    return memory + at.gates + q / at.panels * GATES * joined().numbers();
+  }
+  T* gates_bar(int q) const { return net.embedded ? memory + at.gates_bar : h_bar(q); }
+  // Where the activations go.
+  T* activated(int l, int q) const {
+    if (net.wiring != Wiring::gated) return layer_input(l + 1, q);
+    return is_on_inputs(l) ? gates(q) : memory + at.layers[l].activated + q / at.panels * joined().numbers();
+  }
 
   void clear(T* start, Index vectors) const {
     for (Index v = 0; v < vectors; ++v) store<T>(start + v * L, Vec<T>{});
@@ -227,7 +174,7 @@ struct Tile {
   // From x to u, or from what `layer_input(0, q)` holds; keeps t, operands and z.
   void forward(int q) const {
     const int last = net.n_layers - 2;
-    T* h = last < 0 ? u(q) : layer_input(0, q);
+    T* h = last < 0 ? u(q) : net.embedded ? layer_input(0, q) : activated(-1, q);
     if (net.embedded) {
       // `layer_input` holds the features' jets.
     } else if (last <= 0) {
@@ -235,6 +182,7 @@ struct Tile {
     } else {
       stages.first_forward(rule, net, w, term.powers, x(q), t(q), h);
     }
+    if (net.wiring != Wiring::plain && !net.embedded) join(-1, q);
     for (int l = 0; l <= last; ++l) {
       const Layer<T>& layer = net.layers[l];
       const int width = at.layers[l].width;
@@ -253,30 +201,33 @@ struct Tile {
         if (bias && at.first == 0) add_bias(layer, width, bias, out);
         break;
       }
-      h = layer_input(l + 1, q);
+      h = activated(l, q);
       if (l + 1 == last)
         last_stages.activation_forward(last_rule, layer.orbits, out, bias, kept(l, q), h);
       else
         stages.activation_forward(rule, layer.orbits, out, bias, kept(l, q), h);
+      if (net.wiring != Wiring::plain) join(l, q);
     }
   }
 
   // From u_bar to h_bar of the first layer; leaves the adjoints of the slots in z, sums those of the biases.
   void backward(int q, bool keep_values) const {
     const int last = net.n_layers - 2;
+    if (net.wiring == Wiring::gated) clear(gates_bar(q), (GATES - 1) * joined().numbers() / L);
     for (int l = last; l >= 0; --l) {
       const Layer<T>& layer = net.layers[l];
       const LayerBuffers& own = at.layers[l];
       T* y = z(l, q);
       T* z_bar = l == last ? u_bar(q) : y;
       T* values_bar = keep_values ? value_bar(l, q) : nullptr;
-      const T* outputs = l == last || net.layers[l + 1].pre.n_groups ? nullptr : operands(l + 1, q);
+      const bool is_plain = net.wiring == Wiring::plain;
+      const T* outputs = l == last || net.layers[l + 1].pre.n_groups || !is_plain ? nullptr : operands(l + 1, q);
+      T* out_bar = l == last || is_plain ? memory + at.scratch : join_adjoint(l, q);
       if (l + 1 == last)
-        last_stages.activation_adjoint(last_rule, layer.orbits, y, kept(l, q), outputs, memory + at.scratch,
-                                       memory + own.bias_bar, values_bar);
+        last_stages.activation_adjoint(last_rule, layer.orbits, y, kept(l, q), outputs, out_bar, memory + own.bias_bar,
+                                       values_bar);
       else if (l != last)
-        stages.activation_adjoint(rule, layer.orbits, y, kept(l, q), outputs, memory + at.scratch, memory + own.bias_bar,
-                                  values_bar);
+        stages.activation_adjoint(rule, layer.orbits, y, kept(l, q), outputs, out_bar, memory + own.bias_bar, values_bar);
       else if (at.first == 0)
         add_bias_bar(layer, own, z_bar, values_bar);
       else if (keep_values)
@@ -287,16 +238,23 @@ struct Tile {
       }
       if (l == 0 && net.embedded) return;
       // operands_bar = pre^T (sum of W^T y)
-      T* target = l == 0 && !mixes_first() ? h_bar(q) : memory + at.scratch;
+      T* target = l == 0 && !mixes_first() && net.wiring != Wiring::gated ? h_bar(q) : memory + at.scratch;
       T* inputs_bar = layer.pre_t.n_groups ? memory + at.slots : target;
-      if (!layer.operands_once) clear(inputs_bar, static_cast<Index>(layer.n_operands) * own.width);
+      // What went past this layer comes back beside what went through it.
+      const bool is_passed = net.wiring == Wiring::residual && l != last;
+      const bool accumulate = !layer.operands_once || is_passed;
+      if (is_passed)
+        copy(memory + at.slots, inputs_bar, static_cast<Index>(layer.n_operands) * own.width);
+      else if (accumulate)
+        clear(inputs_bar, static_cast<Index>(layer.n_operands) * own.width);
       for (int p = 0; p < layer.n_products; ++p) {
         const psinn::Product& part = layer.products[p];
         product<T>(part.n_in, part.n_out, packed + part.packed_t, y + static_cast<Index>(part.out) * own.width * L, own.width,
-                   inputs_bar + static_cast<Index>(part.in) * own.width * L, !layer.operands_once);
+                   inputs_bar + static_cast<Index>(part.in) * own.width * L, accumulate);
       }
       if (layer.pre_t.n_groups) transform(layer.pre_t, own.width, inputs_bar, target);
     }
+    if (net.wiring == Wiring::gated) join_adjoint(-1, q);
     if (!mixes_first()) return;
     outputs_bar(net.orbits0, static_cast<int>(at.h_step / L) / net.width0, memory + at.scratch, h_bar(q));
   }
@@ -328,6 +286,43 @@ struct Tile {
   }
 
  private:
+  // Jets of hidden layers that are joined, which are of one width.
+  JetProduct<T> joined() const { return {*term.rules, at.sub, net.layers[net.n_layers - 2].n_operands}; }
+
+  // From the activations of hidden layer l to its outputs, the operands of the next one.
+  void join(int l, int q) const {
+    const JetProduct<T> jets = joined();
+    T* h = operands(l + 1, q);
+    if (net.wiring == Wiring::residual) {
+      if (!is_on_inputs(l)) add_to(h, operands(l, q), jets.numbers());
+      return;
+    }
+    T* own = gates(q);
+    if (is_on_inputs(l)) subtract_from(own, own + jets.numbers(), jets.numbers());  // U - V in place of U
+    blend(jets, gated_by(l, q), own, h);
+  }
+
+  // From the adjoint of the outputs, in `scratch`, to that of the activations; where it is. What goes past a residual layer
+  // is then in `slots`.
+  T* join_adjoint(int l, int q) const {
+    const JetProduct<T> jets = joined();
+    T *h_bar = memory + at.scratch, *slots = memory + at.slots;
+    if (net.wiring == Wiring::residual) {
+      copy(h_bar, slots, jets.numbers() / L);
+      return h_bar;
+    }
+    T *bar = gates_bar(q), *a_bar = is_on_inputs(l) ? bar + (GATES - 1) * jets.numbers() : slots;
+    blend_adjoint(jets, gated_by(l, q), gates(q), h_bar, a_bar, bar);
+    if (!is_on_inputs(l)) return a_bar;
+    subtract_from(bar + jets.numbers(), bar, jets.numbers());
+    return bar;
+  }
+
+  // The activations by which a gated layer blends U and V.
+  const T* gated_by(int l, int q) const {
+    return is_on_inputs(l) ? gates(q) + (GATES - 1) * joined().numbers() : activated(l, q);
+  }
+
   bool mixes_first() const { return net.orbits0.count > 1 || net.orbits0.items[0].size > 1; }
 
   T* copy(const T* from, T* to, Index vectors) const {

@@ -91,9 +91,9 @@ def test_both_ways_of_mixing_are_run() -> None:
     for group in GROUPS.values():
         plan = lower(structure_from_group(group, [8, 3, 8], "regular").layers)
         for layer in range(3):
-            for orbit in orbits(plan, layer) or ():
+            for orbit in orbits(plan.layers, layer) or ():
                 kinds.add((orbit.size, orbit.mixing, orbit.mixing_after, bool(orbit.sums)))
-            if orbits(plan, layer) is None:
+            if orbits(plan.layers, layer) is None:
                 kinds.add("transforms")
     assert {"transforms", (2, 2, 1, True), (2, 2, 2, False), (4, 2, 1, True), (4, 4, 4, False)} <= kinds
 
@@ -103,7 +103,7 @@ def test_orbits_in_any_order(backend: CpuBackend, group: str) -> None:
     """Neurons shuffled: the orbits are scattered, and each is on its own."""
     structure = structure_from_group(GROUPS[group], [8, 8], "regular")
     plan = shuffled(lower(structure.layers))
-    found = orbits(plan, 1)
+    found = orbits(plan.layers, 1)
     assert found is not None
     assert len(found) > 1
     check_tied(backend, structure, plan, 6)

@@ -53,7 +53,7 @@ def hidden(plan: Plan) -> range:
 def test_groups(group: list, width: int) -> None:
     plan = lower(structure_from_group(group, [8, width, 8], "regular").layers)
     for layer in hidden(plan):
-        found = orbits(plan, layer)
+        found = orbits(plan.layers, layer)
         if found is not None:
             assert_complete(plan, layer, found)
         else:
@@ -65,7 +65,7 @@ def test_groups(group: list, width: int) -> None:
 def test_published(name: str) -> None:
     plan = lower(published_structure(name).with_width(5).layers)
     for layer in hidden(plan):
-        found = orbits(plan, layer)
+        found = orbits(plan.layers, layer)
         assert found is not None
         assert_complete(plan, layer, found)
 
@@ -75,15 +75,15 @@ def test_published(name: str) -> None:
 def test_planted_relations(seed: int) -> None:
     plan = lower(planted_structure(seed).layers)
     for layer in hidden(plan):
-        found = orbits(plan, layer)
+        found = orbits(plan.layers, layer)
         if found is not None:
             assert_complete(plan, layer, found)
 
 
 def test_neurons_that_are_not_mixed() -> None:
     plan = expanded_plan(Structure.dense((2, 7, 3, 1)).layers)
-    assert orbits(plan, 0) == [Orbit.single(7)]
-    assert orbits(plan, 1) == [Orbit.single(3)]
+    assert orbits(plan.layers, 0) == [Orbit.single(7)]
+    assert orbits(plan.layers, 1) == [Orbit.single(3)]
 
 
 def with_pre(pre: np.ndarray) -> Plan:
@@ -107,7 +107,7 @@ def with_pre(pre: np.ndarray) -> Plan:
 )
 def test_sums(pre: np.ndarray) -> None:
     plan = with_pre(pre)
-    found = orbits(plan, 0)
+    found = orbits(plan.layers, 0)
     assert found is not None
     assert any(orbit.sums for orbit in found)
     assert_complete(plan, 0, found)
@@ -124,4 +124,4 @@ def test_sums(pre: np.ndarray) -> None:
     ids=["three at once", "three operands of two", "a neuron nobody reads", "a factor that float32 rounds"],
 )
 def test_other_maps_are_left_alone(pre: np.ndarray) -> None:
-    assert orbits(with_pre(pre), 0) is None
+    assert orbits(with_pre(pre).layers, 0) is None

@@ -14,6 +14,7 @@ from .devices import find_device
 from .discovery.discover import discover
 from .discovery.distillation import matching_width
 from .discovery.found import Discovery
+from .discovery.given import check_known
 from .discovery.options import TESTS, checked_options
 from .kernels import checks, get_backend, networks_of_the_library
 from .kernels.errors import InputError, short
@@ -122,6 +123,7 @@ def run_pipeline(
     ):
         expected = "a Network with a dtype, a device, a precision, an embedding and an ansatz alone"
         raise InputError(f"network: expected {expected}, got {short(network)}")
+    check_known(base)
     get_backend(options.backend, find_device(base.device))
     if not callable(say):
         raise InputError(f"say: expected a function of a text, got {short(say)}")

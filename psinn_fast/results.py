@@ -93,8 +93,8 @@ class Solution(FitResult):
         known = "" if error is None else f"relative L2 {error if isinstance(error, dict) else format(error, '.3e')}, "
         allowed = f"residuals allow {self.allowed}, " if self.allowed else ""
         losses = ", ".join(f"{name} {loss:.2e}" for name, loss in self.losses.items())
-        learned = {**self.coefficients, **self.net.learned}
-        found = "".join(f", {name} = {value:.6g}" for name, value in learned.items())
+        learned = (*self.coefficients.items(), *self.net.learned.items())
+        found = "".join(f", {name} = {value:.6g}" for name, value in learned)
         asked = f", {self.described_quantities()}" if self.quantities else ""
         chosen = f" (chosen: {self.setup.chosen})" if self.setup.chosen else ""
         bound = f", most of the time: {self.bound_by}" if self.bound_by else ""

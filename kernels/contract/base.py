@@ -75,6 +75,7 @@ class Backend(ABC):
         most_inputs: the most coordinates that points may have.
         wirings: how layers may be wired (network/wiring.py).
         takes_embeddings: whether the first layer may act on functions of the coordinates (`Plan.embedding`).
+        trains_embeddings: whether these may have unknown numbers (`Plan.unknown`).
 
     No method with an underscore is given plans with an ansatz: terms and jets are those of the network itself then.
     Nor with slopes: theta is that of the weights as they are multiplied then.
@@ -91,6 +92,7 @@ class Backend(ABC):
     most_inputs: int = 4
     wirings: tuple[str, ...] = (PLAIN,)
     takes_embeddings: bool = False
+    trains_embeddings: bool = False
 
     def __init_subclass__(cls, is_checked: bool = True) -> None:
         if is_checked:
@@ -137,6 +139,8 @@ class Backend(ABC):
             return f"plan: backend {self.name!r} takes {has} layers, not {plan.wiring} ones; {otherwise}"
         if plan.embedding is not None and not self.takes_embeddings:
             return f"plan: backend {self.name!r} takes coordinates, not embeddings of them; {otherwise}"
+        if plan.unknown is not None and not self.trains_embeddings:
+            return f"plan: backend {self.name!r} takes embeddings without unknown numbers; {otherwise}"
         if plan.d_in > self.most_inputs:
             most = self.most_inputs
             return f"plan: backend {self.name!r} takes up to {most} coordinates, got {plan.d_in}; {otherwise}"

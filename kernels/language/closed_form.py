@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from itertools import accumulate
 
@@ -27,9 +27,11 @@ class ClosedForm:
 
     Args:
         n_inputs: d.
-        instructions: registers are numbered: first the coordinates, then one per instruction (`Program` has the same).
+        instructions: registers are numbered: first the coordinates, then the unknown numbers, then one per instruction
+            (`Program` has coordinates and instructions likewise).
         outputs: the registers of the results.
         periods: (axis, period) after which all results were made to repeat; no code reads them.
+        unknown: (name, start) of numbers that are trained, the same at all points.
 
     Raises:
         InputError: operations that are unknown, or read what is not computed yet.
@@ -39,12 +41,13 @@ class ClosedForm:
     instructions: tuple[Instruction, ...]
     outputs: tuple[int, ...]
     periods: tuple[tuple[int, float], ...] = ()
+    unknown: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        for position, (op, a, b, _) in enumerate(self.instructions, start=self.n_inputs):
+        for position, (op, a, b, _) in enumerate(self.instructions, start=self.n_given):
             if any(not 0 <= register < position for register in (a, b)[: arity(op)]):
                 raise InputError(f"instructions: {op} reads a register that is not computed yet")
-        if any(not 0 <= register < self.n_inputs + len(self.instructions) for register in self.outputs):
+        if any(not 0 <= register < self.n_given + len(self.instructions) for register in self.outputs):
             raise InputError("outputs: a register that is not there")
 
     @classmethod
@@ -56,16 +59,34 @@ class ClosedForm:
     def n_outputs(self) -> int:
         return len(self.outputs)
 
-    def jets(self, x: Tensor, channels: ChannelSet) -> Tensor:
-        """Values and derivatives at points x (N, d): (C, N, n_outputs); torch differentiates them to any order."""
-        found = self._jets(x, channels)
+    @property
+    def n_given(self) -> int:
+        """How many registers no instruction writes."""
+        return self.n_inputs + len(self.unknown)
+
+    @cached_property
+    def elsewhere(self) -> tuple[ClosedForm, ...]:
+        """The same functions with other unknown numbers: what holds for these, too, holds for all. None without any."""
+        factors = (1.1, 0.87) if self.unknown else ()
+        return tuple(
+            replace(self, unknown=tuple((name, start * factor if start else factor) for name, start in self.unknown))
+            for factor in factors
+        )
+
+    def jets(self, x: Tensor, channels: ChannelSet, unknown: Tensor | None = None) -> Tensor:
+        """Values and derivatives at points x (N, d): (C, N, n_outputs); torch differentiates them to any order.
+
+        Args:
+            unknown: the numbers of these names, (K,), or for each point (N, K); None: where they start.
+        """
+        found = self._jets(x, channels, unknown)
         zero = x.new_zeros(())
         rows = [torch.stack([jet.get(c, zero).expand(x.shape[0]) for jet in found], -1) for c in range(len(channels))]
         return torch.stack(rows)
 
-    def values(self, x: Tensor) -> Tensor:
-        """At points x (N, d): (N, n_outputs)."""
-        return self.jets(x, ChannelSet.closure(self.n_inputs, ()))[0]
+    def values(self, x: Tensor, unknown: Tensor | None = None) -> Tensor:
+        """At points x (N, d): (N, n_outputs); ``unknown``: as for `jets`."""
+        return self.jets(x, ChannelSet.closure(self.n_inputs, ()), unknown)[0]
 
     def support(self, channels: ChannelSet) -> tuple[frozenset[int], ...]:
         """Of each output: which channels are not zero at all points, whatever these are."""
@@ -74,17 +95,31 @@ class ClosedForm:
     @cached_property
     def reads(self) -> tuple[frozenset[int], ...]:
         """Of each output: the axes that it depends on."""
-        axes = [frozenset((axis,)) for axis in range(self.n_inputs)]
+        return tuple(frozenset(axis for axis in own if axis < self.n_inputs) for own in self._reads)
+
+    @cached_property
+    def unread(self) -> tuple[str, ...]:
+        """Unknown numbers on which no output depends."""
+        read = frozenset[int]().union(*self._reads)
+        return tuple(name for k, (name, _) in enumerate(self.unknown) if self.n_inputs + k not in read)
+
+    @cached_property
+    def _reads(self) -> tuple[frozenset[int], ...]:
+        axes = [frozenset((register,)) for register in range(self.n_given)]
         for op, a, b, _ in self.instructions:
             operands = (a, b)[: arity(op)]
             axes.append(frozenset[int]().union(*(axes[register] for register in operands)))
         return tuple(axes[register] for register in self.outputs)
 
-    def _jets(self, x: Tensor, channels: ChannelSet) -> list[_Jet]:
+    def _jets(self, x: Tensor, channels: ChannelSet, unknown: Tensor | None = None) -> list[_Jet]:
         one = x.new_ones(())
+        if unknown is None:
+            unknown = x.new_tensor([start for _, start in self.unknown])
         registers: list[_Jet] = [
             {0: x[:, axis], **{c: one for own, c in channels.units if own == axis}} for axis in range(self.n_inputs)
         ]
+        # At each point one: a power by a number without points is taken for a constant.
+        registers += [{0: own.expand(x.shape[0])} for own in unknown.unbind(-1)]
         for instruction in self.instructions:
             registers.append(_applied(instruction, registers, x, channels))
         return [registers[register] for register in self.outputs]

@@ -143,7 +143,8 @@ class Plan:
 
     ``weight_slices`` says where in theta the independent weights (no biases) of each layer lie, for regularisers;
     ``dense_shapes`` their matrix shapes where the layer is dense, else None. ``embedding``: what the first layer
-    acts on, made of the coordinates; None: these. ``ansatz``: what the outputs become.
+    acts on, made of the coordinates; None: these. ``unknown``: where in w the numbers lie that it does not know, the
+    first of theta. ``ansatz``: what the outputs become.
     ``wiring``: how layers are connected (wiring.py).
     """
 
@@ -158,6 +159,7 @@ class Plan:
     ansatz: Ansatz | None = None
     wiring: str = PLAIN
     slopes: Slopes | None = None
+    unknown: slice | None = None
 
     def __post_init__(self) -> None:
         activation_of(self.activation)
@@ -207,11 +209,35 @@ class Plan:
         """The plan of theta' = `Slopes.apply` (theta)."""
         return self if self.slopes is None else replace(self, slopes=None)
 
-    def embedded(self, x: Tensor, channels: ChannelSet) -> Tensor | None:
-        """Jets of what the first layer acts on, (C, N, n_features) at points x (N, d); None: of the coordinates."""
+    def with_embedding(self, embedding: ClosedForm) -> Plan:
+        """The plan whose first layer acts on these features; their unknown numbers go to the front of theta, the end of
+        w."""
+        n, expansion = len(embedding.unknown), self.expansion
+        if not n:
+            return replace(self, embedding=embedding)
+        n_w, n_theta = expansion.shape
+        return replace(
+            self,
+            expansion=LinearMap(
+                (n_w + n, n_theta + n),
+                np.concatenate([expansion.row, n_w + np.arange(n)]),
+                np.concatenate([n + expansion.col, np.arange(n)]),
+                np.concatenate([expansion.coefficient, np.ones(n)]),
+            ),
+            weight_slices=tuple(slice(n + part.start, n + part.stop) for part in self.weight_slices),
+            embedding=embedding,
+            unknown=slice(n_w, n_w + n),
+        )
+
+    def embedded(self, x: Tensor, channels: ChannelSet, unknown: Tensor | None = None) -> Tensor | None:
+        """Jets of what the first layer acts on, (C, N, n_features) at points x (N, d); None: of the coordinates.
+
+        ``unknown``: w[self.unknown], or the same for each point, (N, K).
+        """
         if self.embedding is None:
             return None
-        return self.embedding.jets(x.double(), channels).to(x.dtype)
+        given = None if unknown is None else unknown.double()
+        return self.embedding.jets(x.double(), channels, given).to(x.dtype)
 
     @property
     def d_out(self) -> int:
@@ -399,7 +425,8 @@ def _composed(plan: Plan) -> Plan:
     n_w = plan.expansion.shape[0]
     biases = [np.arange(n_w)[layer.bias] for layer in plan.layers if layer.bias is not None]
     folds = plan.folds
-    rest = np.unique(np.concatenate([folds.bias, folds.weight, folds.constant, *biases]))
+    others = [] if plan.unknown is None else [np.arange(n_w)[plan.unknown]]
+    rest = np.unique(np.concatenate([folds.bias, folds.weight, folds.constant, *biases, *others]))
     moved = np.zeros(n_w, dtype=np.int64)
     moved[rest] = starts[-1] + np.arange(rest.size)
     layers = []
@@ -412,9 +439,11 @@ def _composed(plan: Plan) -> Plan:
         layers.append(replace(layer, n_slots=layer.fan_out, products=(whole,), bias=bias, pre=None, post=None))
     parts = [plan.composed_matrix(number) for number in range(len(plan.layers))]
     entries = scipy.sparse.vstack([*parts, plan.expansion.sparse()[rest]], format="csr").tocoo()
+    n_rows = entries.shape[0]  # what is unknown is last, as before
     return replace(
         plan,
         layers=tuple(layers),
         expansion=LinearMap(entries.shape, entries.row, entries.col, entries.data),
         folds=Folds(moved[folds.bias], moved[folds.weight], moved[folds.constant]),
+        unknown=None if plan.unknown is None else slice(n_rows - len(others[0]), n_rows),
     )

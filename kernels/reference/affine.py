@@ -20,15 +20,23 @@ class LayerWeights(NamedTuple):
     bias: Tensor | None
 
 
-def layer_weights(plan: Plan, w: Tensor) -> list[LayerWeights]:
+class Weights(NamedTuple):
+    """Views of all that w has, or of its gradient: ``layers``, and ``unknown`` (..., K), numbers of the embedding."""
+
+    layers: list[LayerWeights]
+    unknown: Tensor | None
+
+
+def cut(plan: Plan, w: Tensor) -> Weights:
     """Cut w once per step; ``plan`` is composed, so each layer has one product."""
-    return [
+    layers = [
         LayerWeights(
             w[..., layer.products[0].weight].view(*w.shape[:-1], layer.fan_out, layer.fan_in),
             None if layer.bias is None else w[..., layer.bias],
         )
         for layer in plan.layers
     ]
+    return Weights(layers, None if plan.unknown is None else w[..., plan.unknown])
 
 
 def affine(w: LayerWeights, h: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from ..language.regularizer import Regularizer
 from ..network.plan import Plan
 from ..network.wiring import WIRINGS
 from .activation_jet import IN_TORCH, ChainRule
-from .affine import layer_weights
+from .affine import cut
 from .network import backward, forward
 from .taped import Taped
 
@@ -31,14 +31,14 @@ class ReferenceBackend(Backend, is_checked=False):
     name = "reference"
     activations = tuple(ACTIVATIONS)
     most_inputs = MAX_INPUTS
-    takes_embeddings = True
+    takes_embeddings = trains_embeddings = True
     wirings = WIRINGS
     # Of losses: how many numbers of a layer are alive at once; None for what suits a CPU.
     numbers: int | None = None
 
     def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         plan = plan.composed
-        weights = layer_weights(plan, plan.expand(theta))
+        weights = cut(plan, plan.expand(theta))
         jets = [forward(plan, weights, x[rows], channels)[0] for rows in _rows(plan, channels, x)]
         return torch.cat(jets, 1).transpose(0, 1)
 
@@ -48,7 +48,7 @@ class ReferenceBackend(Backend, is_checked=False):
         plan = plan.composed
         w = plan.expand(theta)
         w_bar = torch.zeros_like(w)
-        weights, weights_bar = layer_weights(plan, w), layer_weights(plan, w_bar)
+        weights, weights_bar = cut(plan, w), cut(plan, w_bar)
         x_bars = []
         for rows in _rows(plan, channels, x):
             _, tape = forward(plan, weights, x[rows], channels)

@@ -10,7 +10,7 @@ from ..language.channels import ChannelSet
 from ..network.plan import Plan
 from ..network.wiring import RESIDUAL, encoders
 from .activation_jet import evaluate
-from .affine import LayerWeights, layer_weights
+from .affine import LayerWeights, cut
 from .wired import product
 
 
@@ -23,7 +23,8 @@ def differentiable_jets(plan: Plan, theta: Tensor, x: Tensor, channels: ChannelS
     if plan.ansatz is not None:
         return plan.ansatz.jets(x, channels, differentiable_jets(plan.bare, theta, x, channels))
     plan, activation = plan.composed, activation_of(plan.activation)
-    weights, embedded = layer_weights(plan, plan.expand(theta)), plan.embedded(x, channels)
+    weights, unknown = cut(plan, plan.expand(theta))
+    embedded = plan.embedded(x, channels, unknown)
 
     def on_inputs(own: LayerWeights) -> list[Tensor]:
         if embedded is not None:

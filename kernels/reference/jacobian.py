@@ -8,7 +8,7 @@ from torch import Tensor
 from ..contract.evaluation import Evaluation, by_site
 from ..contract.operations import Term
 from ..network.plan import Plan
-from .affine import layer_weights
+from .affine import cut
 from .network import backward, forward
 
 
@@ -16,7 +16,7 @@ def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Ter
     """r (N, m) and J (N, m, P + K) of one term, for any plan."""
     plan = plan.composed
     w = plan.expand(theta)
-    weights = layer_weights(plan, w)
+    weights = cut(plan, w)
     program, channels = term.program, term.program.channels
     n_sites, n = term.points.shape[:2]
     jets, tape = forward(plan, weights, term.points.flatten(0, 1), channels)
@@ -29,7 +29,7 @@ def residual_jacobian(plan: Plan, theta: Tensor, coefficients: Tensor, term: Ter
         for k, value in at.pull_back(r_bar, by_site(jets_bar, n_sites)):
             jacobian[:, i, plan.n_parameters + k] = value
         w_bar = theta.new_zeros(n_sites * n, plan.expansion.shape[0])
-        backward(weights, tape, channels, jets_bar, layer_weights(plan, w_bar), per_point=True)
+        backward(weights, tape, channels, jets_bar, cut(plan, w_bar), per_point=True)
         per_residual = w_bar.view(n_sites, n, -1).sum(0)
         jacobian[:, i, : plan.n_parameters] = plan.pull_back_rows(w, per_residual)
     return residuals, jacobian

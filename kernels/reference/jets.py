@@ -115,7 +115,7 @@ def backward(
     """Adjoint of `forward` for the output adjoint u_bar (C, N, F).
 
     Adds to weights_bar, views of (n_w,), or with ``per_point`` of (N, n_w), one gradient per point (rows of a
-    Jacobian). Returns the gradient for x (N, d) when asked, of networks that act on x itself.
+    Jacobian). Returns the gradient for x (N, d), or for jets that were given instead, (C, N, m), when asked.
     """
     last, first = len(weights) - 1, tape.first
     # Of a network that acts on jets all layers are general, and what they act on is given.
@@ -130,7 +130,7 @@ def backward(
         else:
             add_weight_adjoint(weight_bar, h.flatten(0, 1), z_bar.flatten(0, 1))
         if number == 0:
-            return None
+            return affine_input_adjoint(weights[0], z_bar.flatten(0, 1)).view_as(h) if need_x else None
         h_bar = affine_input_adjoint(weights[number], z_bar.flatten(0, 1)).view_as(h)
         if number > ahead:
             z, saved = tape.z[number - ahead - 1], tape.saved[number - ahead - 1]

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..language.channels import ChannelSet
 from ..network.plan import Plan
 from .activation_jet import IN_TORCH, ChainRule
-from .affine import layer_weights
+from .affine import cut
 from .network import backward, forward
 
 
@@ -23,7 +23,7 @@ class Taped:
     def __init__(self, plan: Plan, theta: Tensor, rule: ChainRule = IN_TORCH) -> None:
         self._plan, self._w, self._rule = plan, plan.expand(theta), rule
         self._w_bar = torch.zeros_like(self._w)
-        self._weights, self._weights_bar = layer_weights(plan, self._w), layer_weights(plan, self._w_bar)
+        self._weights, self._weights_bar = cut(plan, self._w), cut(plan, self._w_bar)
 
     def forward(self, x: Tensor, channels: ChannelSet, first: int) -> tuple[Tensor, Any]:
         return forward(self._plan, self._weights, x, channels, first, self._rule)

@@ -70,7 +70,8 @@ def split_teachers(given: object) -> tuple[list[Teacher], Network]:
     """Teachers, and the `Network` among them: how those that are trained, students and structure are built.
 
     Raises:
-        InputError: something else; several of these, or one that says more than an embedding and an ansatz.
+        InputError: something else; several of these, or one that says more than an embedding of known features and an
+            ansatz.
     """
     several: list[Any] = [*given] if isinstance(given, (list, tuple)) else [given]
     networks = [one for one in several if isinstance(one, Network)]
@@ -80,8 +81,22 @@ def split_teachers(given: object) -> tuple[list[Teacher], Network]:
         raise InputError(
             "teacher: of a pf.Network discovery takes the embedding and the ansatz alone; sizes and types are its own"
         )
+    for one in networks:
+        check_known(one)
     others = [one for one in several if one is not None and not isinstance(one, Network)]
     return as_teachers(others), networks[0] if networks else Network()
+
+
+def check_known(network: Network) -> None:
+    """
+    Raises:
+        InputError: its embedding has numbers that are to be found: teachers would not agree on what students see.
+    """
+    for name in () if network.embedding is None else network.embedding.unknown:
+        raise InputError(
+            f"embedding: discovery takes known features, and {name!r} is to be found; solve the problem first, and "
+            "give what net.learned says"
+        )
 
 
 def check_teacher(problem: Problem, teacher: Teacher) -> None:

@@ -16,19 +16,24 @@ from .fields import coordinate_symbols
 from .names import normal
 
 
-def closed_form(expressions: Sequence[sp.Expr], coords: tuple[str, ...], what: str) -> ClosedForm:
+def closed_form(
+    expressions: Sequence[sp.Expr], coords: tuple[str, ...], what: str, unknown: Mapping[str, float] | None = None
+) -> ClosedForm:
     """The code of expressions in the coordinates' symbols, a user's own of the same names among them.
 
     Args:
         expressions: one for each output.
         coords: names of the coordinates, in order.
         what: names the argument in error messages.
+        unknown: numbers that are trained, by name, with the values they start from.
 
     Raises:
-        InputError: other symbols than the coordinates, functions that have no code here, numbers that are not finite.
+        InputError: other symbols than these, functions that have no code here, numbers that are not finite.
     """
-    symbols = coordinate_symbols(coords)
-    own = [_renamed(expression, coords, what) for expression in expressions]
+    started = tuple((unknown or {}).items())
+    names = (*coords, *(name for name, _ in started))
+    symbols = coordinate_symbols(names)
+    own = [_renamed(expression, names, what) for expression in expressions]
     emitter = Emitter(symbols)
     replacements, reduced = sp.cse(own, symbols=sp.numbered_symbols("_t"), order="none")
     emitter.define(replacements)
@@ -36,7 +41,7 @@ def closed_form(expressions: Sequence[sp.Expr], coords: tuple[str, ...], what: s
         outputs = tuple(emitter.register(expression) for expression in reduced)
     except (InputError, TypeError, ValueError) as error:
         raise InputError(f"{what}: {str(error).replace(' in a residual', '')}") from None
-    return ClosedForm(len(coords), tuple(emitter.instructions), outputs)
+    return ClosedForm(len(coords), tuple(emitter.instructions), outputs, unknown=started)
 
 
 def _renamed(given: object, coords: tuple[str, ...], what: str) -> sp.Expr:

@@ -14,7 +14,7 @@ from .structure import Structure
 def by_torch(structure: Structure, theta: Tensor, x: Tensor) -> Tensor:
     """u at points x (..., d): (..., F)."""
     *hidden, last = structure.expand(theta)
-    activation, inputs = FUNCTIONS[structure.activation], _features(structure, x)
+    activation, inputs = FUNCTIONS[structure.activation], _features(structure, theta, x)
     ahead = encoders(structure.wiring)
     gates = [activation(F.linear(inputs, *own)) for own in hidden[:ahead]]
     h = inputs
@@ -27,11 +27,13 @@ def by_torch(structure: Structure, theta: Tensor, x: Tensor) -> Tensor:
     return _fields(structure, x, F.linear(h, *last))
 
 
-def _features(structure: Structure, x: Tensor) -> Tensor:
+def _features(structure: Structure, theta: Tensor, x: Tensor) -> Tensor:
     """What the first layer acts on: (..., n_features)."""
     if structure.embedding is None:
         return x
-    found = structure.embedding.values(x.reshape(-1, x.shape[-1]).double())
+    last = len(structure.ahead)
+    unknown = theta[last - len(structure.embedding.unknown) : last].double()
+    found = structure.embedding.values(x.reshape(-1, x.shape[-1]).double(), unknown)
     return found.to(x.dtype).view(*x.shape[:-1], structure.n_features)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,8 +15,11 @@ from ..kernels.errors import InputError, short
 from ..kernels.language.closed_form import ClosedForm
 from ..language.closed_forms import called_with, closed_form
 from ..language.fields import coordinate_symbols
+from ..language.names import Names, normal, split_names
 
 _MOST_FEATURES = 4096
+# What an unknown period is called.
+_PERIOD = "period of {}"
 
 
 @dataclass(frozen=True)
@@ -26,29 +30,46 @@ class Embedding:
     exactly, to order 4. Relations of a structure are those of features: of x -> -x a cosine is even, a sine odd.
 
     Args:
-        function: of coordinates, by their names, any of them; gives a SymPy expression, or several.
+        function: of coordinates, by their names, any of them, and of all that is unknown; gives a SymPy expression, or
+            several.
+        unknown: numbers to be found, by name with the value they start from, as for `PDE`: parameters of the network,
+            which every optimiser trains with the weights. ``net.learned`` has them.
 
     Raises:
-        InputError: no function.
+        InputError: no function; names that are none, values that are no finite numbers.
     """
 
     function: Callable[..., Any]
+    unknown: Mapping[str, float] = field(default_factory=dict)
     periods: Mapping[str, float] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise InputError(f"function: expected one of the coordinates, got {short(self.function)}")
+        if not isinstance(self.unknown, Mapping):
+            raise InputError(f"unknown: expected numbers by name, e.g. {{'L': 2.0}}, got {short(self.unknown)}")
+        if self.unknown:
+            names = split_names(list(self.unknown), "unknown")
+            values = (checks.number(f"unknown: {name}", value) for name, value in self.unknown.items())
+            object.__setattr__(self, "unknown", dict(zip(names, values, strict=True)))
 
     @classmethod
-    def periodic(cls, periods: Mapping[str, float] | None = None, *, harmonics: int = 1, **more: float) -> Embedding:
+    def periodic(
+        cls, periods: Mapping[str, float] | None = None, *, harmonics: int = 1, unknown: Names = (), **more: float
+    ) -> Embedding:
         """cos(2 pi k x / L) and sin(2 pi k x / L), k = 1, ..., harmonics, for each coordinate x of period L.
 
         ``pf.Embedding.periodic(x=2.0)``; other coordinates stay as they are. u and all its derivatives are then
         periodic to rounding, whatever the weights (Dong & Ni 2021). L is the domain's width, or goes into it a whole
         number of times; where a network meets a problem whose domain it does not fit, it is refused.
 
+        Args:
+            unknown: coordinates whose periods are to be found, from where they start: ``periodic(x=2.0, unknown="x")``.
+                They need not fit the domain, and no condition holds by them.
+
         Raises:
-            InputError: no period, periods that are not positive numbers, harmonics below 1.
+            InputError: no period, periods that are not positive numbers, harmonics below 1, an unknown one that has no
+                start.
         """
         if periods is not None and not isinstance(periods, Mapping):
             raise InputError(
@@ -58,9 +79,12 @@ class Embedding:
         own = {name: checks.number(f"periods: {name}", value, above=0) for name, value in given.items()}
         if not own:
             raise InputError("periods: expected at least one, e.g. pf.Embedding.periodic(x=2.0)")
-        n = checks.integer("harmonics", harmonics, 1)
-        made = cls(_OfAll(lambda symbols: _waves(symbols, own, n)))
-        object.__setattr__(made, "periods", own)
+        n, found = checks.integer("harmonics", harmonics, 1), split_names(unknown, "unknown") if unknown else ()
+        if missing := [name for name in found if name not in own]:
+            raise InputError(f"unknown: {missing[0]!r} has no period to start from; give one, {missing[0]}=2.0")
+        made = cls(_OfAll(lambda symbols: _waves(symbols, own, n, found)))
+        object.__setattr__(made, "periods", {name: period for name, period in own.items() if name not in found})
+        object.__setattr__(made, "unknown", {_PERIOD.format(name): own[name] for name in found})
         return made
 
     @classmethod
@@ -91,14 +115,25 @@ class Embedding:
 
         made = cls(_OfAll(features))
         object.__setattr__(made, "periods", dict(of.periods) if of is not None else {})
+        object.__setattr__(made, "unknown", dict(of.unknown) if of is not None else {})
         return made
 
     def expressions(self, coords: tuple[str, ...]) -> list[sp.Expr]:
-        """The features, in the coordinates' symbols."""
+        """The features, in the symbols of coordinates and of what is unknown."""
         symbols = dict(zip(coords, coordinate_symbols(coords), strict=True))
         if isinstance(self.function, _OfAll):
             return self.function.make(symbols)
-        found = called_with(self.function, symbols, "embedding")
+        names = tuple(self.unknown)
+        if twice := [name for name in names if name in coords]:
+            raise InputError(f"unknown: {twice[0]!r} is a coordinate; give the number another name")
+        parameters = [*map(normal, inspect.signature(self.function).parameters)] if names else []
+        if missing := [name for name in names if name not in parameters]:
+            raise InputError(
+                f"unknown: {missing[0]!r} is no parameter of the embedding's function; expected one of that name, "
+                f"e.g. lambda {', '.join([*coords, *names])}: ..."
+            )
+        known = {**symbols, **dict(zip(names, coordinate_symbols(names), strict=True))}
+        found = called_with(self.function, known, "embedding")
         return list(found) if isinstance(found, (Sequence, sp.Tuple, sp.MatrixBase)) else [found]
 
     def closed_form(self, coords: tuple[str, ...]) -> ClosedForm:
@@ -107,12 +142,14 @@ class Embedding:
             InputError: it is of coordinates that are not there; no features, or more than 4096; one that is the same
                 everywhere.
         """
-        found = closed_form(self.expressions(coords), coords, "embedding")
+        found = closed_form(self.expressions(coords), coords, "embedding", self.unknown)
         if not 1 <= found.n_outputs <= _MOST_FEATURES:
             raise InputError(f"embedding: expected 1 to {_MOST_FEATURES} features, got {found.n_outputs}")
         for number, axes in enumerate(found.reads, start=1):
             if not axes:
                 raise InputError(f"embedding: feature {number} is the same everywhere; biases do that")
+        if found.unread:
+            raise InputError(f"unknown: no feature depends on {found.unread[0]!r}; leave it out")
         periods = sorted((coords.index(name), period) for name, period in self.periods.items())
         return replace(found, periods=tuple(periods))
 
@@ -127,7 +164,9 @@ class _OfAll:
         return self.make(symbols)
 
 
-def _waves(symbols: Mapping[str, sp.Symbol], periods: Mapping[str, float], harmonics: int) -> list[sp.Expr]:
+def _waves(
+    symbols: Mapping[str, sp.Symbol], periods: Mapping[str, float], harmonics: int, unknown: Collection[str]
+) -> list[sp.Expr]:
     if missing := [name for name in periods if name not in symbols]:
         raise InputError(f"embedding: {missing[0]!r} is none of the coordinates {list(symbols)}")
     features: list[sp.Expr] = []
@@ -135,6 +174,7 @@ def _waves(symbols: Mapping[str, sp.Symbol], periods: Mapping[str, float], harmo
         if name not in periods:
             features.append(x)
             continue
-        phase = 2 * sp.pi * x / sp.nsimplify(periods[name], rational=True)
+        (own,) = coordinate_symbols((_PERIOD.format(name),))
+        phase = 2 * sp.pi * x / (own if name in unknown else sp.nsimplify(periods[name], rational=True))
         features += [wave(k * phase) for k in range(1, harmonics + 1) for wave in (sp.cos, sp.sin)]
     return features

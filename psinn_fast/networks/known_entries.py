@@ -17,7 +17,8 @@ def closed_form_entries(form: ClosedForm) -> dict[str, Any]:
     """Dictionaries and lists."""
     instructions = [[op, a, b, value] for op, a, b, value in form.instructions]
     known = {"inputs": form.n_inputs, "instructions": instructions, "outputs": list(form.outputs)}
-    return {**known, "periods": [list(pair) for pair in form.periods]} if form.periods else known
+    more = {name: [list(pair) for pair in getattr(form, name)] for name in ("periods", "unknown")}
+    return {**known, **{name: pairs for name, pairs in more.items() if pairs}}
 
 
 def closed_form_of(where: str, data: Any) -> ClosedForm:
@@ -25,7 +26,7 @@ def closed_form_of(where: str, data: Any) -> ClosedForm:
     Raises:
         CheckpointError: entries missing, unknown or of the wrong type, or code that reads what is not there.
     """
-    parts = entries.fields(where, data, ("inputs", "instructions", "outputs"), ("periods",))
+    parts = entries.fields(where, data, ("inputs", "instructions", "outputs"), ("periods", "unknown"))
     instructions = []
     for number, item in enumerate(entries.items(f"{where}.instructions", parts["instructions"])):
         own = f"{where}.instructions[{number}]"
@@ -40,6 +41,7 @@ def closed_form_of(where: str, data: Any) -> ClosedForm:
             tuple(instructions),
             tuple(entries.integers(f"{where}.outputs", parts["outputs"])),
             tuple(_periods(f"{where}.periods", parts.get("periods", []), parts["inputs"])),
+            tuple(_unknown(f"{where}.unknown", parts.get("unknown", []))),
         )
     except InputError as error:
         raise CheckpointError(f"{where}.{error}") from None
@@ -52,6 +54,12 @@ def _periods(where: str, data: Any, n_inputs: int) -> Iterator[tuple[int, float]
         if not found[1] > 0:
             raise CheckpointError(f"{where}: expected periods > 0, got {found[1]:g}")
         yield found
+
+
+def _unknown(where: str, data: Any) -> Iterator[tuple[str, float]]:
+    for pair in entries.items(where, data):
+        name, start = pair if isinstance(pair, list) and len(pair) == 2 else (None, None)
+        yield entries.text(where, name), entries.number(where, start)
 
 
 def ansatz_entries(ansatz: Ansatz) -> dict[str, Any]:

@@ -18,9 +18,10 @@ class LayeredMLP(PsiMLP):
     """A `PsiMLP` whose independent weights and biases are parameters layer by layer, made by `by_layers`.
 
     ``layers[k].weight`` and ``layers[k].bias`` are vectors, of which ``theta`` is the concatenation. So the relations
-    hold exactly here, too, and the kernels compute values, derivatives and gradients. Trained slopes come first, the
-    parameter ``ahead`` (None without). A layer is frozen by ``layers[k].requires_grad_(False)``. `fit`, which trains
-    theta as one, refuses it: train it by optimisers of torch, then take `joined`.
+    hold exactly here, too, and the kernels compute values, derivatives and gradients. Slopes and unknown numbers of an
+    embedding come first, the parameter ``ahead`` (None without). A layer is frozen by
+    ``layers[k].requires_grad_(False)``. `fit`, which trains theta as one, refuses it: train it by optimisers of torch,
+    then take `joined`.
     """
 
     ahead: nn.Parameter | None
@@ -47,7 +48,7 @@ class LayeredMLP(PsiMLP):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """One group of parameters a layer, inputs first, for optimisers of torch: ``groups[0]["lr"] = 1e-4``; where
-        there are slopes, one more of these at the end."""
+        there is one, ``ahead`` at the end."""
         by_layer = [{"params": list(layer.parameters())} for layer in self.layers]
         return by_layer if self.ahead is None else [*by_layer, {"params": [self.ahead]}]
 

@@ -128,10 +128,11 @@ class PsiMLP(nn.Module):
 
     @property
     def learned(self) -> dict[str, float]:
-        """What is trained besides weights and biases, by name: the slopes n s_l of an `Adaptive` activation."""
+        """By name what is trained besides weights and biases: slopes n s_l (`Adaptive`), numbers of an `Embedding`."""
         values = self.theta.detach()[: len(self.structure.ahead)].tolist()
         slopes = self.plan.slopes
         factors = [] if slopes is None else [slopes.factor] * slopes.number
+        factors += [1.0] * (len(values) - len(factors))
         return {name: value * factor for name, value, factor in zip(self.structure.ahead, values, factors, strict=True)}
 
     def reset_parameters(self, seed: int | None = None) -> None:

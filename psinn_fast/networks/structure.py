@@ -174,9 +174,11 @@ class Structure:
 
     @cached_property
     def ahead(self) -> dict[str, float]:
-        """By name, what the first parameters of theta, which are no weights, start at: slopes s_l, at 1/n."""
+        """By name, what the first parameters of theta, which are no weights, start at: slopes s_l, at 1/n, then the
+        unknown numbers of an embedding."""
         n_slopes = 0 if self.slope_factor is None else len(self.layers) - 1
-        return {f"slope {number + 1}": 1 / (self.slope_factor or 1.0) for number in range(n_slopes)}
+        slopes = {f"slope {number + 1}": 1 / (self.slope_factor or 1.0) for number in range(n_slopes)}
+        return slopes if self.embedding is None else {**slopes, **dict(self.embedding.unknown)}
 
     @property
     def n_expanded(self) -> int:
@@ -236,13 +238,13 @@ class Structure:
 
     def _in_frame(self, plan: Plan) -> Plan:
         found = plan.scaled(self.input_scale, self.output_scale).about(self.centre)
-        slopes = None
+        n_unknown = 0
+        if self.embedding is not None:
+            found, n_unknown = found.with_embedding(self.embedding), len(self.embedding.unknown)
         if self.slope_factor is not None:
-            counts = [0, *(layer.n_parameters for layer in self.layers[:-1])]
-            slopes = Slopes(self.slope_factor, tuple(accumulate(counts)))
-        if slopes is None and not self.has_ends:
-            return found
-        return replace(found, embedding=self.embedding, ansatz=self.ansatz, slopes=slopes)
+            counts = (n_unknown, *(layer.n_parameters for layer in self.layers[:-1]))
+            found = replace(found, slopes=Slopes(self.slope_factor, tuple(accumulate(counts))))
+        return found if self.ansatz is None else replace(found, ansatz=self.ansatz)
 
     def relation_matrix(self, layer: int, part: str = "weight") -> scipy.sparse.csr_array:
         """R of one layer: vec(W) = R theta (row-major vec), or b = R theta with ``part="bias"``.
@@ -309,6 +311,8 @@ class Structure:
             parts.append(grad_w.reshape(-1))
             if layer.bias:
                 parts.append(grad_b)
+        if plan.unknown is not None:
+            parts.append(parts[0].new_zeros(len(self.ahead)))
         return plan.expansion.transpose(torch.cat(parts))
 
     def with_width(self, width: int) -> Structure:

@@ -71,7 +71,9 @@ def ends_text(structure: Structure) -> str:
     """Embedding and ansatz in words; empty for a network without."""
     found = []
     if structure.embedding is not None:
-        found.append(f"acts on {structure.n_features} features of {structure.n_inputs} coordinates")
+        names = " and ".join(name for name, _ in structure.embedding.unknown)
+        unknown = f", with {names} to be found" if names else ""
+        found.append(f"acts on {structure.n_features} features of {structure.n_inputs} coordinates{unknown}")
     if structure.ansatz is not None:
         found.append("inside of an ansatz u = g + d N")
     return ", ".join(found)

@@ -43,7 +43,7 @@ def met_conditions(structure: Structure, domain: Domain, axis: int, points: Poin
 def _is_periodic(structure: Structure, domain: Domain, axis: int, channels: ChannelSet, x: torch.Tensor) -> bool:
     if structure.embedding is None:
         return False
-    known: list[Known] = [structure.embedding]
+    known: list[Known] = [structure.embedding, *structure.embedding.elsewhere]
     if structure.ansatz is not None:
         known += [structure.ansatz.offset, structure.ansatz.factor]
     low, high = x.clone(), x.clone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ def pole_of(known: Known, domain: Domain, coords: Sequence[str]) -> tuple[int, s
     points = [inside, *(torch.from_numpy(np.array(domain.boundary(_ON_PARTS, part))) for part in domain.parts)]
     divisors = _divisors(known) if isinstance(known, ClosedForm) else ClosedForm(len(coords), (), ())
     for register in divisors.outputs:
-        near = _zeros(ClosedForm(len(coords), divisors.instructions, (register,)), inside)
+        near = _zeros(replace(divisors, outputs=(register,)), inside)
         points.append(near[torch.from_numpy(domain.contains(near.numpy()))])
     for own in filter(len, points):
         found = known.jets(own, value)[0]
@@ -54,8 +55,8 @@ def _divisors(known: ClosedForm) -> ClosedForm:
             found.append(b)
         elif op == "tan":
             instructions.append(Instruction("cos", a, -1, 0.0))
-            found.append(known.n_inputs + len(instructions) - 1)
-    return ClosedForm(known.n_inputs, tuple(instructions), tuple(dict.fromkeys(found)))
+            found.append(known.n_given + len(instructions) - 1)
+    return replace(known, instructions=tuple(instructions), outputs=tuple(dict.fromkeys(found)))
 
 
 def _zeros(divisor: ClosedForm, points: Tensor) -> Tensor:

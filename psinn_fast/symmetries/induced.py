@@ -69,6 +69,11 @@ def action_of(
     images = domain.centre + g(points - domain.centre)
     features = embedding or ClosedForm.identity(len(domain.coords))
     p, shift = _on_features(text, _values(features, points), _values(features, images))
+    for other in features.elsewhere:
+        found, apart = _on_features(text, _values(other, points), _values(other, images))
+        if found != p or not np.allclose(apart, shift, rtol=0, atol=_EQUAL):
+            names = " and ".join(name for name, _ in other.unknown)
+            raise InputError(f"embedding: what {text} makes of its features depends on {names}, which is to be found")
     signs: tuple[int, ...] = (1,) * n_fields
     offsets: tuple[tuple[int, ...], ...] = ((1, -1),) * n_fields
     if ansatz is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from ..domains import Box, Domain
 from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..kernels.language.channels import ChannelSet
+from ..kernels.language.closed_form import ClosedForm
 from ..kernels.network.ansatz import Known
 from ..language.names import Names, split_names
 from ..networks.by_torch import by_torch
@@ -151,20 +153,24 @@ def _symmetries_of(
     def known(own: Known, points: FloatArray) -> FloatArray:
         return np.asarray(own.jets(torch.from_numpy(np.array(points)), value)[0].numpy(), dtype=np.float64)
 
-    def changing(points: FloatArray) -> FloatArray:
+    def changing(points: FloatArray, features: ClosedForm | None) -> FloatArray:
         """What weights change of u."""
-        found = network(((points if embedding is None else known(embedding, points)) - centre) / scale)
+        found = network(((points if features is None else known(features, points)) - centre) / scale)
         return (found if ansatz is None else known(ansatz.factor, points) * found)[:, picked]
 
-    found = find_symmetries(changing, domain, tolerance=_ALWAYS, seed=seed)
+    found = find_symmetries(partial(changing, features=embedding), domain, tolerance=_ALWAYS, seed=seed)
+    for other in () if embedding is None else embedding.elsewhere:
+        own = find_symmetries(partial(changing, features=other), domain, tolerance=_ALWAYS, seed=seed)
+        kept = {match.symmetry for match in own}
+        found = [match for match in found if match.symmetry in kept]
     if ansatz is None:
         return found
     points = np.array(domain.random(N_POINTS, seed))
-    own = known(ansatz.offset, points)[:, picked]
+    offset = known(ansatz.offset, points)[:, picked]
 
     def has_it(symmetry: Symmetry) -> bool:
         image = known(ansatz.offset, domain.centre + symmetry.map(points - domain.centre))[:, picked]
-        return bool((abs(image - own * symmetry.character).max(0) <= _ALWAYS * abs(own).max(0)).all())
+        return bool((abs(image - offset * symmetry.character).max(0) <= _ALWAYS * abs(offset).max(0)).all())
 
     return [match for match in found if has_it(match.symmetry)]
 

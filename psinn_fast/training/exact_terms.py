@@ -152,7 +152,7 @@ class _Probe:
         fields = replace(in_frame(plain, problem.domain), output_scale=own.output_scale)
         self._fields = fields.plan
         self._theta = {
-            is_free: [drawn(structure, "default", (), seed) for seed in range(_NETWORKS)]
+            is_free: [_drawn(structure, seed) for seed in range(_NETWORKS)]
             for is_free, structure in ((False, own), (True, fields))
         }
 
@@ -228,6 +228,16 @@ class _Probe:
         plan = self._fields if is_free else self._net.plan
         pairs = zip(self._theta[is_free], self._coefficients, strict=True)
         return torch.stack([self._engine.residuals(plan, theta, free, term) for theta, free in pairs])
+
+
+def _drawn(structure: Structure, seed: int) -> Tensor:
+    """theta of a random network; unknown numbers of its embedding are where they start in one of them alone."""
+    theta = drawn(structure, "default", (), seed)
+    if structure.embedding is not None and structure.embedding.unknown:
+        form = (structure.embedding, *structure.embedding.elsewhere)[seed]
+        last = len(structure.ahead)
+        theta[last - len(form.unknown) : last] = torch.tensor([value for _, value in form.unknown]).double()
+    return theta
 
 
 def _rows(term: Term) -> Iterator[Tensor]:

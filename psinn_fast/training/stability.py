@@ -195,7 +195,8 @@ class _Beside:
             sizes.append(structure.with_width(width + 1).n_parameters)
         net = PsiMLP(structure, width, seed=0, dtype=x.dtype, device=x.device)
         self._plan = net.plan
-        self._y = torch.cat([_NONLINEAR * net.theta.detach(), x[x.numel() - n_coefficients :]])
+        theta, n_ahead = net.theta.detach(), len(structure.ahead)
+        self._y = torch.cat([theta[:n_ahead], _NONLINEAR * theta[n_ahead:], x[x.numel() - n_coefficients :]])
         self._chosen = chosen_unknowns(net.theta.numel(), 0, CHANGED_BESIDE, CHANGED_BESIDE).to(x.device)
         self.size, self.n_unknowns = self._chosen.numel(), self._y.numel()
 

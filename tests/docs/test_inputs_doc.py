@@ -13,6 +13,8 @@ import psinn_fast as pf
 PAGE = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.trajectory
+@pytest.mark.filterwarnings("ignore:backend 'cpu' is not used:RuntimeWarning")
 def test_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     scope: dict[str, object] = {}
     first, *others = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -25,6 +27,10 @@ def test_the_page(capsys: pytest.CaptureFixture[str]) -> None:
     np.testing.assert_allclose(left, right, atol=1e-12)
     for block in others:
         exec(compile(block, "docs/inputs.md", "exec"), scope)
+    found = scope["found"]
+    assert isinstance(found, pf.Solution)
+    assert abs(found.net.learned["period of x"] - 1.7) < 1e-4
+    assert abs(found.coefficients["w"] - (2 * np.pi / 1.7) ** 2) < 1e-2
     printed = capsys.readouterr().out
     assert "[[a, b, c], [a, b, -c]]" in printed
     assert "embedding: x -> -x makes of feature 2 none of the features" in printed

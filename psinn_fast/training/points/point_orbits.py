@@ -66,10 +66,13 @@ def residual_sizes(problem: Problem, net: PsiMLP, engine: Backend, device: torch
     residuals = Residuals(or_reference(engine), plan, terms, [1.0] * len(terms))
     rng = np.random.default_rng(0)
     n_theta, n_unknown = plan.n_parameters, len(problem.pde.unknown)
-    draws = [
-        torch.from_numpy(np.concatenate([rng.standard_normal(n_theta), rng.uniform(0.5, 1.5, n_unknown)])).to(device)
-        for _ in range(_DRAWS)
-    ]
+    # Numbers of an embedding are near their start, where it has values; at it relations may hold by chance.
+    start = np.array([start or 1.0 for start in net.structure.without_slopes.ahead.values()])
+    draws = []
+    for _ in range(_DRAWS):
+        ahead, weights = start * rng.uniform(0.8, 1.2, len(start)), rng.standard_normal(n_theta - len(start))
+        x = np.concatenate([ahead, weights, rng.uniform(0.5, 1.5, n_unknown)])
+        draws.append(torch.from_numpy(x).to(device))
     sizes = [
         np.stack([residuals.of_term(term, x).square().sum(1).sqrt().cpu().numpy() for x in draws]) for term in terms
     ]

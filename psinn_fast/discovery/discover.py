@@ -42,6 +42,9 @@ TOLERATED_LOSS = 10.0
 _NO_MAPS = "no signed permutation takes the domain to itself, so nothing was trained"
 # Losses below this part of the untrained network's are rounding errors of no consequence.
 NEGLIGIBLE_LOSS = 1e-14
+# With a symmetry that the solution lacks, the loss stalls at what the asymmetry costs; a slow one goes on.
+# Where none is good enough, the best has up to so many times the steps, while each doubling divides its loss by this.
+LONGEST, STILL_FALLING = 4, 2.0
 
 
 @networks_of_the_library()
@@ -80,7 +83,7 @@ def discover(
             last, and with several teachers the last two. With "problem" alone nothing is trained.
         seeds: dense networks to train, None: 2. With the teacher at least two must be there, whose differences are the
             noise; those of one seed and the same layers hardly differ. The trial trains up to twice as many structured
-            ones.
+            ones, and the best of them for up to four times the steps where none is good enough.
         steps: of Gauss-Newton, for each network, None: 80. Where the dense ones differ by more than 1 % after
             that, twice as many are trained, twice as long.
         distillations: how many are made, None: 1: of the given teacher if there is one, then of all trained ones
@@ -266,21 +269,35 @@ def _dense(problem: Problem, network: Network) -> Structure:
 def trial_of(
     problem: Problem, structure: Structure, dense: Sequence[Trained], seeds: Sequence[int], training: dict[str, Any]
 ) -> tuple[Trial, list[str]]:
-    """Structured networks, one after the other, until one is good enough: some seeds end in a bad minimum."""
+    """Structured networks, one after the other, until one is good enough: some seeds end in a bad minimum.
+
+    Where none is, the best is trained again for longer, while that helps.
+    """
     n_dense = dense[0].net.structure.n_parameters
     wide = structure.with_width(matching_width(structure, n_dense))
     dense_losses = tuple(found.loss for found in dense)
     typical = math.exp(sum(math.log(max(loss, sys.float_info.min)) for loss in dense_losses) / len(dense_losses))
     allowed = TOLERATED_LOSS * typical + NEGLIGIBLE_LOSS * untrained_loss(problem, wide, training["backend"])
-    losses, failures = list[float](), list[str]()
+    found, longer, failures = list[Trained](), list[float](), list[str]()
     for seed in seeds:
         trained, failed = teachers.train(problem, [seed], structure=wide, width=1, **training)
-        losses += [found.loss for found in trained]
+        found += trained
         failures += failed
-        if losses and min(losses) <= allowed:
+        if found and min(own.loss for own in found) <= allowed:
             break
-    rejected = not losses or min(losses) > allowed
-    return Trial((wide.n_parameters, n_dense), training["steps"], tuple(losses), dense_losses, rejected), failures
+    loss, seed = min(((own.loss, own.seed) for own in found), default=(math.inf, 0))
+    steps, most = 2 * training["steps"], LONGEST * training["steps"]
+    while found and loss > allowed and steps <= most:
+        trained, failed = teachers.train(problem, [seed], structure=wide, width=1, **{**training, "steps": steps})
+        longer += [own.loss for own in trained]
+        failures += failed
+        if not trained or longer[-1] > loss / STILL_FALLING:
+            break
+        loss, steps = longer[-1], 2 * steps
+    losses = tuple(own.loss for own in found)
+    rejected = min([*losses, *longer], default=math.inf) > allowed
+    parameters = wide.n_parameters, n_dense
+    return Trial(parameters, training["steps"], losses, dense_losses, rejected, tuple(longer)), failures
 
 
 def untrained_loss(problem: Problem, structure: Structure, backend: str) -> float:

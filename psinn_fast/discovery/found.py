@@ -22,7 +22,8 @@ class Trial:
     """Structured against dense networks: the problem's own loss at all points, per seed, after equal steps.
 
     ``rejected``: no structured loss is within 10 times the geometric mean of the dense ones. ``parameters``: of the
-    structured and of the dense network.
+    structured and of the dense network. ``longer``: where no structured network was good enough after these steps,
+    the losses of the best seed after twice and four times as many.
     """
 
     parameters: tuple[int, int]
@@ -30,12 +31,14 @@ class Trial:
     structured: tuple[float, ...]
     dense: tuple[float, ...]
     rejected: bool
+    longer: tuple[float, ...] = ()
 
     def text(self) -> str:
         structured, dense = (", ".join(f"{loss:.1e}" for loss in own) for own in (self.structured, self.dense))
+        further = "".join(f", {loss:.1e} after {self.steps * 2**k}" for k, loss in enumerate(self.longer, 1))
         verdict = "rejected, more than 10 times the dense loss" if self.rejected else "kept"
         return (
-            f"trial, loss after {self.steps} Gauss-Newton steps: structured {structured} "
+            f"trial, loss after {self.steps} Gauss-Newton steps: structured {structured}{further} "
             f"({self.parameters[0]} parameters), dense {dense} ({self.parameters[1]} parameters): {verdict}"
         )
 

@@ -174,6 +174,35 @@ def test_a_wrong_structure_is_rejected_by_the_trial() -> None:
 
 
 @pytest.mark.trajectory
+def test_a_structure_that_trains_slowly_is_kept() -> None:
+    """Its loss after the trial's steps is far above the dense one's, and falls when it has more."""
+    problem, training = small_laplace(), {"steps": 30, "seconds": None, "backend": "auto", "progress": False}
+    dense, _ = train(problem, [0], **{**training, "steps": 40})
+    trial, _ = trial_of(problem, structure_from_group([EVEN_Y], (1, 1)), dense, [2], training)
+    assert min(trial.structured) > 10 * trial.dense[0]
+    assert not trial.rejected
+    assert trial.longer[-1] < 10 * trial.dense[0]
+    assert f"{trial.longer[0]:.1e} after 60" in trial.text()
+
+
+@pytest.mark.trajectory
+@pytest.mark.parametrize("asymmetry", [1e-2, 3e-3])
+def test_a_small_asymmetry_is_not_taken_for_slow_training(asymmetry: float) -> None:
+    """u = x^3 - 3 x y^2 and so much of x y, which is odd in y: no even network has less than its mean square."""
+    box = Box(x=(-1, 1), y=(-1, 1))
+    points = box.boundary(11)
+    given = Dirichlet(points, u=lambda x, y: x**3 - 3 * x * y**2 + asymmetry * x * y)
+    problem = replace(small_laplace(), conditions=[Residual(box.grid(11)), given], symmetries=[], exact=None)
+    training = {"steps": 40, "seconds": None, "backend": "auto", "progress": False}
+    dense, _ = train(problem, [0], **{**training, "steps": 80})
+    trial, _ = trial_of(problem, structure_from_group([EVEN_Y], (1, 1)), dense, [2], training)
+    assert trial.rejected
+    assert trial.longer
+    x, y = np.asarray(points).T
+    assert min(*trial.structured, *trial.longer) > 0.99 * asymmetry**2 * np.mean((x * y) ** 2)
+
+
+@pytest.mark.trajectory
 def test_a_rejected_structure_gives_way_to_the_dense_one(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = ProblemSymmetry(Symmetry(FLIP_Y, (-1,)), "y -> -y", "holds", "so it says", 0.0)
     others = [ProblemSymmetry(Symmetry(g, (c,)), "", "broken", "", 1.0)

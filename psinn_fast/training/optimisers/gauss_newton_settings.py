@@ -30,7 +30,8 @@ class Tuning:
         step_tolerance: stop where a step is shorter than this times the parameters, both scaled.
         patience: stop, as "converged", where the loss at points held out has not become smaller by 30 % in so many
             steps, or is 1e-16 of the first one; if the network has adapted to its draw, go on with more points. None:
-            do not. It has no effect with unknown coefficients, which go on converging then, nor in windows of time.
+            do not. It has no effect with unknown coefficients or measurements, from which coefficients and fields go
+            on converging then, nor in windows of time.
     """
 
     starts: int | str = "auto"

@@ -19,6 +19,7 @@ from torch import Tensor
 from ...kernels.contract import Backend, Term
 from ...kernels.errors import CheckpointError
 from ...networks.mlp import PsiMLP
+from ...problem.conditions import DATA
 from ...problem.problem import Problem
 from ...storage import entries
 from ..checkpoint import Expected
@@ -115,6 +116,8 @@ class Marquardt:
         self.held_out = HeldOut(problem, WATCHED, device=device)
         # Unknown coefficients go on converging while the residual grows between the points (docs/optimisers.md).
         self._is_inverse = bool(problem.pde.unknown)
+        # So do fields that are known by measurements of others, while the loss is that of the measurements.
+        self._is_measured = any(own.kind == DATA and own.weight for own in problem.conditions)
         self.first_loss = math.nan
         self.latest = self.best = Watched(self.x, 0, math.inf, math.inf)
         # The last step at which the held-out loss was so much smaller than the time before, and what it was.
@@ -147,7 +150,7 @@ class Marquardt:
     def is_converged(self) -> bool:
         """Whether nothing more is to be had, by `Tuning.patience`, at the points drawn."""
         patience = self._options.tuning.patience
-        if patience is None or self._is_inverse:
+        if patience is None or self._is_inverse or self._is_measured:
             return False
         return self.step - self._progressed >= patience or self.best.loss <= _CONVERGED * self.first_loss
 

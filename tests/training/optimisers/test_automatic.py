@@ -130,3 +130,17 @@ def test_patience() -> None:
     assert best > 0.6 * min(loss for loss, step in known if step <= found.steps - 30)
     with pytest.raises(pf.InputError, match="patience: expected None or an integer >= 1, got 0"):
         Tuning(patience=0)
+
+
+@pytest.mark.trajectory
+@pytest.mark.parametrize("is_measured", [False, True])
+def test_measured_fields_go_on_while_the_loss_stands_still(is_measured: bool) -> None:
+    """A conductivity that is known by u alone converges long after the loss has."""
+    box = pf.Box(x=(-1, 1))
+    pde = pf.PDE("x", "u a", lambda u, a: a * u.xx + a.x * u.x)
+    places = box.grid(15)
+    given = pf.Data if is_measured else pf.Dirichlet
+    known = [given(places, u=places[:, 0]), pf.Dirichlet([[-1.0], [1.0]], a=1.0)]
+    problem = pf.Problem("rod", pde, box, [pf.Residual(places), *known])
+    found = pf.solve(problem, pf.Network(layers=[1, 3, 2]), pf.GaussNewton(60, tuning=Tuning(patience=5)))
+    assert (found.stopped_by == "converged") is not is_measured

@@ -32,7 +32,9 @@ def pole_of(known: Known, domain: Domain, coords: Sequence[str]) -> tuple[int, s
     value = ChannelSet.closure(len(coords), ())
     values = known.jets(inside, value)[0]
     largest = torch.where(torch.isfinite(values), values, 0.0).abs().amax(0)
-    points = [inside, *(torch.from_numpy(np.array(domain.boundary(_ON_PARTS, part))) for part in domain.parts)]
+    # Of a box so many along each axis.
+    count = max(2, min(_ON_PARTS, int(_POINTS ** (1 / max(1, len(coords) - 1))))) if domain.is_box else _ON_PARTS
+    points = [inside, *(torch.from_numpy(np.array(domain.boundary(count, part))) for part in domain.parts)]
     divisors = _divisors(known) if isinstance(known, ClosedForm) else ClosedForm(len(coords), (), ())
     for register in divisors.outputs:
         near = _zeros(replace(divisors, outputs=(register,)), inside)

@@ -287,3 +287,19 @@ def test_derivatives_with_parameters() -> None:
     for given, message in refused:
         with pytest.raises(pf.InputError, match=message):
             pf.derivatives(net, x, "u_lap", coords="t x nu", fields="u", parameters=given)  # type: ignore[arg-type]  # wrong types are the test
+
+
+@pytest.mark.parametrize("n", [5, 8])
+def test_ends_are_looked_at_in_many_coordinates(n: int) -> None:
+    """A grid of each face, whose points must not grow like a power of the coordinates."""
+    names = [f"x{number}" for number in range(1, n + 1)]
+    box = pf.Box(**{name: (0, 1) for name in names})
+    wall = pf.Dirichlet(box.boundary(2, "x1_low"), u=0.0)
+    pde = pf.PDE(" ".join(names), "u", lambda u: u.lap)
+    problem = pf.Problem("box", pde, box, [pf.Residual(box.random(20, seed=0)), wall])
+    features = pf.Embedding(lambda *x: (*x, sp.sin(x[0])))
+    chosen = pf.Network(layers=[n, 3, 1], embedding=features, ansatz=pf.Ansatz(u=lambda u, x1: x1 * u))
+    assert pf.solve(problem, chosen, pf.GaussNewton(1), options=SILENT).verdict.notes[-1].endswith("dirichlet")
+    for wrong in (lambda u, x1: x1 * u / (1 - x1), lambda u, x1, x2: x1 * u / x2):
+        with pytest.raises(pf.InputError, match="d has no value inside of the domain or on its boundary"):
+            pf.build_network(problem, pf.Network(layers=[n, 3, 1], ansatz=pf.Ansatz(u=wrong)))

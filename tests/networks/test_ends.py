@@ -293,7 +293,7 @@ def test_derivatives_with_parameters() -> None:
 def test_ends_are_looked_at_in_many_coordinates(n: int) -> None:
     """A grid of each face, whose points must not grow like a power of the coordinates."""
     names = [f"x{number}" for number in range(1, n + 1)]
-    box = pf.Box(**{name: (0, 1) for name in names})
+    box = pf.Box(**dict.fromkeys(names, (0, 1)))
     wall = pf.Dirichlet(box.boundary(2, "x1_low"), u=0.0)
     pde = pf.PDE(" ".join(names), "u", lambda u: u.lap)
     problem = pf.Problem("box", pde, box, [pf.Residual(box.random(20, seed=0)), wall])

@@ -93,7 +93,8 @@ def march(
             first and last included.
         tolerance: of each window's residual at points that training does not see, beside that of a state that does not
             change; training of a window ends there. None: it goes on as long as the optimizer does.
-        warm: start from the weights of the window before.
+        warm: start from the weights of the window before. A given window that is not solved so is tried again from
+            new ones.
         seconds: stop after this time, with the windows that are done. Given windows share what is left of it equally.
         seed: of the first window's weights, of all others without ``warm``, and of what optimisers given by name draw.
         out: folder; each window is written as it is done, and at the end what the march is as a whole, with a picture
@@ -166,6 +167,7 @@ class _March:
         periods = {} if embedding is None else embedding.periods
         self._windows = Windows(self.problem, state, self.network.ansatz, periods)
         self._structure: Structure | None = None
+        self._is_new = False  # whether the weights before it are not what the next window starts from
         self._foreseen: tuple[str, ...] = ()
         self._most = sum(one.most_steps for one in self.optimizers)
 
@@ -231,8 +233,11 @@ class _March:
                     if self.folder is not None:
                         self.folder.add(self._result("under way"))
                     lengths.solved(start, end, window.residual, window.steps / max(self._most, 1))
-                    start = end
+                    start, self._is_new = end, False
                     continue
+            if lengths.edges is not None and self.before and self.warm and not self._is_new:
+                self._is_new = True
+                continue
             if window is not None and window.stopped_by == "seconds":
                 return self._result("time limit")
             residual = math.inf if window is None else window.residual
@@ -290,7 +295,7 @@ class _March:
             if not self.before:
                 return _framed(net, problem, self._structure, net.theta.detach()), problem
         structure = replace(self._structure, ansatz=ansatz)
-        if self.before and self.warm:
+        if self.before and self.warm and not self._is_new:
             theta = self._carried(end - start)
         else:
             theta = drawn(structure, "default", (), (self.seed + len(self.before)) % 2**31)

@@ -6,7 +6,6 @@ import copy
 import math
 import pickle
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -18,9 +17,8 @@ from waves import BOX, START, WAVES, advection, first, travelling
 
 import psinn_fast as pf
 from psinn_fast.marching.initial import initial_state
+from psinn_fast.marching.judge import Judge
 from psinn_fast.marching.lengths import Lengths
-from psinn_fast.marching.march import _March
-from psinn_fast.marching.marched import MarchedWindow
 from psinn_fast.marching.windows import Windows
 from psinn_fast.networks.continuation import Continuation
 
@@ -180,17 +178,19 @@ def test_a_window_that_is_not_solved_ends_a_march() -> None:
 @pytest.mark.parametrize("good", [2, 3, 9])
 def test_a_given_window_is_tried_again_from_new_weights(good: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the weights of the window before lead nowhere; only once."""
-    own, nets = _March._solved, list[torch.Tensor]()
+    nets = list[torch.Tensor]()
 
-    def solved(march: _March, start: float, end: float, seconds: float | None) -> MarchedWindow:
-        found = own(march, start, end, seconds)
-        nets.append(found.net.theta.detach())
-        return replace(found, residual=0.1 if len(nets) == 1 or len(nets) >= good else 0.5, stopped_by="seconds")
+    def residual(judge: Judge, result: pf.FitResult) -> float:
+        nets.append(result.net.theta.detach())
+        return 0.1 if len(nets) == 1 or len(nets) >= good else 0.5
 
-    monkeypatch.setattr(_March, "_solved", solved)
-    found = pf.march(advection(), WAVES, pf.GaussNewton(0), windows=2, seconds=60)
+    monkeypatch.setattr(Judge, "residual", residual)
+    if good > 3:
+        with pytest.raises(pf.TrainingError, match="is not solved: its residual is 5.0e-01"):
+            pf.march(advection(), WAVES, pf.GaussNewton(0), windows=2)
+    else:
+        assert pf.march(advection(), WAVES, pf.GaussNewton(0), windows=2).ended == "done"
     assert len(nets) == min(good, 3)
-    assert (found.ended, len(found.windows)) == (("done", 2) if good <= 3 else ("time limit", 1))
     torch.testing.assert_close(nets[0], nets[1])  # of one length
     assert good == 2 or not torch.equal(nets[1], nets[2])
 

@@ -186,7 +186,7 @@ def test_a_given_window_is_tried_again_from_new_weights(good: int, monkeypatch: 
 
     monkeypatch.setattr(Judge, "residual", residual)
     if good > 3:
-        with pytest.raises(pf.TrainingError, match="is not solved: its residual is 5.0e-01"):
+        with pytest.raises(pf.TrainingError, match=r"is not solved: its residual is 5\.0e-01"):
             pf.march(advection(), WAVES, pf.GaussNewton(0), windows=2)
     else:
         assert pf.march(advection(), WAVES, pf.GaussNewton(0), windows=2).ended == "done"

@@ -22,7 +22,7 @@ from .networks.mlp import MLP, PsiMLP
 from .networks.structure import Structure, check_layer_sizes
 from .problem.problem import Problem
 from .problems import as_problem
-from .scaling.known_ends import check_factor, check_features, check_periods
+from .scaling.known_ends import check_factor, check_features, check_numbers, check_periods
 from .scaling.natural_scales import natural_scales
 from .scaling.natural_units import check_scaling, in_natural_units, scaled
 from .symmetries.induced import structure_with_ends
@@ -114,6 +114,7 @@ class Network:
             check_features(embedding, problem)
             structure = replace(structure, embedding=embedding)
         check_periods(structure.embedding, problem)
+        check_numbers(structure.ahead, problem)
         if self.ansatz is not None:
             ansatz = self.ansatz.closed_form(problem.pde.coords, problem.pde.fields)
             check_factor(ansatz, problem)

@@ -1,6 +1,8 @@
-"""Whether an embedding's periods and an ansatz's factors fit a problem."""
+"""Whether an embedding's periods and numbers and an ansatz's factors fit a problem."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ from ..kernels.errors import InputError
 from ..kernels.language.channels import ChannelSet
 from ..kernels.language.closed_form import ClosedForm
 from ..kernels.network.ansatz import Ansatz
+from ..problem.checks.settings import HISTORY_COLUMNS
 from ..problem.problem import Problem
 from .poles import pole_of
 
@@ -35,6 +38,36 @@ def check_periods(embedding: ClosedForm | None, problem: Problem) -> None:
             raise InputError(
                 f"embedding: the period {period:.10g} of {name} does not match the domain, which is {width:.10g} wide; "
                 f"take {width:.10g}, or one that goes into it a whole number of times{longer}"
+            )
+
+
+def check_numbers(names: Iterable[str], problem: Problem) -> None:
+    """What a network learns besides weights, ``names``, is not what the problem has by the same name.
+
+    Raises:
+        InputError: the equation has an unknown or a coefficient of that name, a coordinate or a field, the problem a
+            condition, or histories a column.
+    """
+    pde = problem.pde
+    kinds = (
+        ("unknown", pde.unknown), ("coefficient", pde.coefficients), ("coordinate", pde.coords), ("field", pde.fields)
+    )  # fmt: skip
+    for name in names:
+        for kind, taken in kinds:
+            if name in taken:
+                article = "an" if kind == "unknown" else "a"
+                raise InputError(
+                    f"embedding: unknown: the equation has {article} {kind} {name!r} of its own; an embedding's number "
+                    "is another one: name it differently"
+                )
+        if name in problem.term_names:
+            raise InputError(
+                f"conditions: {name!r} is the name of a number that the network learns; histories have both: name the "
+                "condition, or the number, differently"
+            )
+        if name in HISTORY_COLUMNS:
+            raise InputError(
+                f"embedding: unknown: the name {name!r} has another meaning in histories; choose another one"
             )
 
 

@@ -14,7 +14,7 @@ from ..kernels.errors import InputError, short
 from ..kernels.language.regularizer import Regularizer
 from ..networks.mlp import PsiMLP, check_network
 from ..problem.problem import Problem
-from ..scaling.known_ends import check_periods
+from ..scaling.known_ends import check_numbers, check_periods
 from ..storage.files import from_json, to_json
 from .checkpoint import Expectations
 from .history import COMMON_COLUMNS
@@ -60,7 +60,7 @@ def check_device(net: PsiMLP) -> None:
 
 
 def check_fits(problem: Problem, net: object, what: str = "net") -> None:
-    """It is one of the library's networks, and has the problem's inputs and outputs."""
+    """It is one of the library's networks, has the problem's inputs and outputs, and numbers of other names."""
     net = check_network(net, what)
     expected = (len(problem.pde.coords), len(problem.pde.fields))
     if (net.structure.n_inputs, net.structure.n_outputs) != expected:
@@ -68,6 +68,7 @@ def check_fits(problem: Problem, net: object, what: str = "net") -> None:
             f"{what}: problem {problem.name!r} has {expected[0]} inputs and {expected[1]} outputs, "
             f"the network {net.structure.n_inputs} and {net.structure.n_outputs}"
         )
+    check_numbers(net.structure.ahead, problem)
 
 
 def check_meets(problem: Problem, net: object, what: str = "net") -> None:

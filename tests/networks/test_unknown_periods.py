@@ -185,3 +185,51 @@ def test_refusals() -> None:
     for run in (pf.discover, lambda one, network: pf.run_pipeline(one, network=network)):
         refused("discovery takes known features, and 'period of x' is to be found",
                 lambda run=run: run(problem(-2.0, 2.0), pf.Network(embedding=FOUND)))  # fmt: skip
+
+
+def named(name: str) -> pf.Embedding:
+    function = {
+        "w": lambda t, x, w: (t, x, sp.sin(w * x)),
+        "c": lambda t, x, c: (t, x, sp.sin(c * x)),
+        "u": lambda t, x, u: (t, x, sp.sin(u * x)),
+        "data": lambda t, x, data: (t, x, sp.sin(data * x)),
+        "loss": lambda t, x, loss: (t, x, sp.sin(loss * x)),
+    }[name]
+    return pf.Embedding(function, unknown={name: 4.0})
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("w", "the equation has an unknown 'w' of its own; an embedding's number is another one: name it differently"),
+        ("c", "the equation has a coefficient 'c' of its own"),
+        ("u", "the equation has a field 'u' of its own"),
+        ("data", "conditions: 'data' is the name of a number that the network learns"),
+        ("loss", "unknown: the name 'loss' has another meaning in histories"),
+    ],
+)
+def test_names_that_the_problem_has_are_refused(name: str, message: str) -> None:
+    """Two numbers of one name would be trained, and nobody could tell which is which."""
+    box = pf.Box(t=(0, 1), x=(0, 4))
+    pde = pf.PDE("t x", "u", lambda u, w, c: u.t + w * u.x + c * u, unknown={"w": 1.0}, coefficients={"c": 2.0})
+    points = box.random(20, 0)
+    conditions = [pf.Residual(points), pf.Data(points, u=wave(points)[:, 0], name="data")]
+    own, network = pf.Problem("own", pde, box, conditions), pf.Network(layers=[2, 4, 1], embedding=named(name))
+    net = pf.PsiMLP(structure(named(name)), seed=0)
+    for run in (
+        lambda: pf.solve(own, network, pf.Adam(1), options=QUIET),
+        lambda: pf.build_network(own, network),
+        lambda: pf.solve(own, pf.Network("psi", structure=net.structure), pf.Adam(1), options=QUIET),
+        lambda: pf.fit(own, net, pf.Adam(1), options=QUIET),
+    ):
+        refused(message, run)
+
+
+def test_conditions_have_no_names_of_slopes() -> None:
+    own = problem(0.0, 4.0, pf.Dirichlet(pf.Box(t=(0, 1), x=(0, 4)).face("x", "low", 5), u=0.0, name="slope 1"))
+    network = pf.Network(layers=[2, 4, 1], activation=pf.Adaptive("tanh", 5.0))
+    refused(
+        "'slope 1' is the name of a number that the network learns",
+        lambda: pf.solve(own, network, pf.Adam(1), options=QUIET),
+    )
+    pf.build_network(own, pf.Network(layers=[2, 4, 1]))

@@ -45,7 +45,9 @@ class Embedding:
 
     def __post_init__(self) -> None:
         if not callable(self.function):
-            raise InputError(f"function: expected one of the coordinates, got {short(self.function)}")
+            raise InputError(
+                f"function: expected a function of coordinates, e.g. lambda t, x: ..., got {short(self.function)}"
+            )
         if not isinstance(self.unknown, Mapping):
             raise InputError(f"unknown: expected numbers by name, e.g. {{'L': 2.0}}, got {short(self.unknown)}")
         if self.unknown:

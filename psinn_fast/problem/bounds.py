@@ -37,7 +37,10 @@ def checked_bounds(bounds: object, unknown: Sequence[str]) -> dict[str, Interval
     checked = {}
     for name, pair in by_normal_names(bounds, "bounds").items():
         if name not in unknown:
-            raise InputError(f"bounds: the unknown coefficients are {list(unknown)}, got {name!r}")
+            raise InputError(
+                f"bounds: the unknown coefficients are {list(unknown)}, got {name!r}; numbers of an embedding take no "
+                "bounds"
+            )
         try:
             low, high = pair
         except (TypeError, ValueError):

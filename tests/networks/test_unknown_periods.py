@@ -233,3 +233,10 @@ def test_conditions_have_no_names_of_slopes() -> None:
         lambda: pf.solve(own, network, pf.Adam(1), options=QUIET),
     )
     pf.build_network(own, pf.Network(layers=[2, 4, 1]))
+
+
+def test_numbers_of_embeddings_take_no_bounds() -> None:
+    own = problem()
+    refused("got 'period of x'; numbers of an embedding take no bounds", lambda: pf.Problem(
+        "own", own.pde, own.domain, own.conditions, bounds={"period of x": (1, 2)}))  # fmt: skip
+    refused("function: expected a function of coordinates, e.g. lambda t, x: ..., got 3", lambda: pf.Embedding(3))

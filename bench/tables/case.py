@@ -45,7 +45,7 @@ class Marched:
     """As `solved`, window by window of time, by ``pf.march``, which knows no error on the way."""
 
     tolerance: float
-    windows: Sequence[float] | str = "auto"
+    windows: Sequence[float] | int | str = "auto"
 
     def __call__(
         self, problem: pf.Problem, network: pf.Network, optimizer: Any, seed: int, seconds: float, wanted: float
@@ -104,12 +104,18 @@ class Case:
     def settings(self, network: str) -> str:
         """What a row is made with: one of other settings is made anew."""
         made = self.networks[network]
-        if isinstance(made, pf.Network) and made.embedding is not None:  # functions say nothing in text
-            coords = self.problem().pde.coords
-            text = f"{replace(made, embedding=None)!r}, embedding {made.embedding.expressions(coords)}"
-        else:
-            text = repr(made)
+        assert isinstance(made, (pf.Network, Discovered))
+        text = ", ".join([repr(replace(made, embedding=None, ansatz=None)), *self._ends(made)])
         return "; ".join([text, repr(self.optimizer), *([repr(self.train)] if self.train is not solved else [])])
+
+    def _ends(self, made: pf.Network | Discovered) -> list[str]:
+        """Functions, which say nothing in text."""
+        pde, found = self.problem().pde, []
+        if made.embedding is not None:
+            found.append(f"embedding {made.embedding.expressions(pde.coords)}")
+        if made.ansatz is not None:
+            found.append(f"ansatz {made.ansatz.parts(pde.coords, pde.fields)}")
+        return found
 
     def described(self, network: str) -> str:
         """The network in a few words: layers, activation, what stands before it, and whether it marches in time."""
@@ -121,7 +127,7 @@ class Case:
             assert isinstance(made, pf.Network)
             assert made.layers is not None
             words = ["-".join(map(str, made.layers)), str(made.activation or "tanh")]
-            words += ["embedding"] if made.embedding is not None else []
+        words += [name for name in ("embedding", "ansatz") if getattr(made, name) is not None]
         return ", ".join([*words, *(["march"] if isinstance(self.train, Marched) else [])])
 
     def error(self, solution: Callable[[Points], Any]) -> float:
@@ -151,19 +157,24 @@ def cells(*axes: tuple[float, float, int]) -> Points:
 class Discovered:
     """Makes a Psi-NN with what `discover` finds that the problem has, without training.
 
-    ``hidden``: how many hidden layers, None: as many as the discovered structure has.
+    ``hidden``: how many hidden layers, None: as many as the discovered structure has. An ``embedding`` and an
+    ``ansatz`` are the structure's.
     """
 
     width: int | None = None
     activation: str | None = None
     hidden: int | None = None
+    embedding: pf.Embedding | None = field(default=None, repr=False)
+    ansatz: pf.Ansatz | None = field(default=None, repr=False)
 
     def __call__(self, problem: pf.Problem) -> pf.Network:
-        found = pf.discover(problem, tests="problem")
+        found = pf.discover(problem, pf.Network(embedding=self.embedding, ansatz=self.ansatz), tests="problem")
         structure = found.structure
         if self.hidden is not None:
             group = [match.symmetry for match in found.group]
-            structure = pf.symmetric_structure(problem, group, (structure.layer_sizes[1],) * self.hidden)
+            structure = pf.symmetric_structure(
+                problem, group, (structure.layer_sizes[1],) * self.hidden, embedding=self.embedding, ansatz=self.ansatz
+            )
         return pf.Network("psi", structure=structure, width=self.width, activation=self.activation)
 
 

@@ -191,11 +191,11 @@ CASES = (
         "u_t + 100/16 u u_x + 100/16^2 u_xx + 100/16^4 u_xxxx = 0 on (0, 1) x (0, 2 pi), u = cos x (1 + sin x) at "
         "t = 0, periodic in x",
         kuramoto_sivashinsky,
-        dense(32, 32, embedding=pf.Embedding.periodic(x=2 * math.pi, harmonics=4)),
-        optimizer=pf.GaussNewton(250),
+        dense(48, embedding=pf.Embedding.periodic(x=2 * math.pi, harmonics=8)),
+        optimizer=pf.GaussNewton(500),
         published=Published(1.6e-1, "jaxpi"),
         wanted=1e-2,
         seconds=1800,
-        train=Marched(1e-6),
+        train=Marched(1e-6, 100),
     ),
 )

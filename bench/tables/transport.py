@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
+import sympy
 
 import psinn_fast as pf
 from psinn_fast.problems.burgers import cole_hopf
@@ -74,9 +75,13 @@ def swung(points: Points, overtone: int) -> Points:
 
 
 def burgers(nu: float) -> pf.Problem:
+    """With points about the front at x = 0 as well."""
     box = pf.Box(t=(0, 1), x=(-1, 1))
+    front = box.random(2000, seed=1)
+    front[:, 1] = 0.03 * np.sinh(front[:, 1] * np.arcsinh(1 / 0.03))
     conditions = [
         pf.Residual(box.random(4000, seed=0)),
+        pf.Residual(front, name="front"),
         pf.Dirichlet(box.face("t", "low", 201), u=lambda t, x: -np.sin(np.pi * x), name="initial"),
         pf.Dirichlet(box.face("x", "low", 101), u=0.0, name="left"),
         pf.Dirichlet(box.face("x", "high", 101), u=0.0, name="right"),
@@ -112,13 +117,23 @@ _FORMERS = "AdityaLab/pinnsformer, demo notebooks: relative L2 on 101 x 101 poin
 _ROUNDING = 3e-16
 
 
+def at_the_front(delta: float) -> dict[str, pf.Embedding | pf.Ansatz]:
+    """The coordinates, and one that resolves the front, which is about ``delta`` wide; what is known at the start and
+    at the ends."""
+    embedding = pf.Embedding(lambda t, x: (t, x, x / sympy.sqrt(x**2 + delta**2)))
+    return {
+        "embedding": embedding,
+        "ansatz": pf.Ansatz(u=lambda u, t, x: -sympy.sin(sympy.pi * x) + t * (1 - x**2) * u),
+    }
+
+
 def _burgers(name: str, nu: float, published: Published, wanted: float, seconds: float) -> Case:
     return Case(
         name,
         f"u_t + u u_x = {name.partition('= ')[2]} u_xx on (0, 1) x (-1, 1), u = -sin(pi x) at t = 0, 0 at x = -1 and 1",
         "Raissi, Perdikaris & Karniadakis 2019; relative L2 against Cole-Hopf on an even grid",
         partial(burgers, nu),
-        {"dense": dense(20, 20, 20), "psi": Discovered(width=6, hidden=3)},
+        {"dense": dense(20, 20, 20, **at_the_front(2 * nu)), "psi": Discovered(8, hidden=3, **at_the_front(2 * nu))},
         GAUSS_NEWTON,
         published,
         wanted,
@@ -126,6 +141,7 @@ def _burgers(name: str, nu: float, published: Published, wanted: float, seconds:
         lambda: grid((0.0, 1.0, 101), (-1.0, 1.0, 513)),
         partial(cole_hopf, nu=nu),
         lambda: _ROUNDING,
+        besides=(at_the_front,),
     )
 
 

@@ -196,6 +196,6 @@ CASES = (
         published=Published(1.6e-1, "jaxpi"),
         wanted=1e-2,
         seconds=1800,
-        train=Marched(1e-6, 100),
+        train=Marched(5e-5, 100),
     ),
 )

@@ -168,11 +168,11 @@ CASES = (
         "u_t = 1e-4 u_xx + 5 (u - u^3) on (0, 1) x (-1, 1), u = x^2 cos(pi x) at t = 0, periodic in x",
         allen_cahn,
         dense(24, 24, embedding=near_the_ends()),
-        optimizer=pf.GaussNewton(250),
+        optimizer=pf.GaussNewton(500),
         published=Published(1.2e-5, "PirateNet in PaddleScience"),
         wanted=1e-6,
         seconds=600,
-        train=Marched(5e-6, _WINDOWS),
+        train=Marched(2e-6, _WINDOWS),
         besides=(smoothed, near_the_ends),
     ),
     _case(

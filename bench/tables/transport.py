@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -117,23 +118,23 @@ _FORMERS = "AdityaLab/pinnsformer, demo notebooks: relative L2 on 101 x 101 poin
 _ROUNDING = 3e-16
 
 
-def at_the_front(delta: float) -> dict[str, pf.Embedding | pf.Ansatz]:
-    """The coordinates, and one that resolves the front, which is about ``delta`` wide; what is known at the start and
-    at the ends."""
-    embedding = pf.Embedding(lambda t, x: (t, x, x / sympy.sqrt(x**2 + delta**2)))
-    return {
-        "embedding": embedding,
-        "ansatz": pf.Ansatz(u=lambda u, t, x: -sympy.sin(sympy.pi * x) + t * (1 - x**2) * u),
-    }
+def front(x: sympy.Expr, nu: sympy.Expr | float) -> sympy.Expr:
+    """Odd, and as steep at x = 0 as the front, which is about 2 nu wide."""
+    return x / sympy.sqrt(x**2 + 4 * nu**2)
+
+
+def exact_ends() -> pf.Ansatz:
+    return pf.Ansatz(u=lambda u, t, x: -sympy.sin(sympy.pi * x) + t * (1 - x**2) * u)
 
 
 def _burgers(name: str, nu: float, published: Published, wanted: float, seconds: float) -> Case:
+    ends: Any = {"embedding": pf.Embedding(lambda t, x: (t, x, front(x, nu))), "ansatz": exact_ends()}
     return Case(
         name,
         f"u_t + u u_x = {name.partition('= ')[2]} u_xx on (0, 1) x (-1, 1), u = -sin(pi x) at t = 0, 0 at x = -1 and 1",
         "Raissi, Perdikaris & Karniadakis 2019; relative L2 against Cole-Hopf on an even grid",
         partial(burgers, nu),
-        {"dense": dense(20, 20, 20, **at_the_front(2 * nu)), "psi": Discovered(8, hidden=3, **at_the_front(2 * nu))},
+        {"dense": dense(20, 20, 20, **ends), "psi": Discovered(8, hidden=3, **ends)},
         GAUSS_NEWTON,
         published,
         wanted,
@@ -141,9 +142,11 @@ def _burgers(name: str, nu: float, published: Published, wanted: float, seconds:
         lambda: grid((0.0, 1.0, 101), (-1.0, 1.0, 513)),
         partial(cole_hopf, nu=nu),
         lambda: _ROUNDING,
-        besides=(at_the_front,),
+        besides=(front, exact_ends),
     )
 
+
+_ALL: Any = {"embedding": pf.Embedding(lambda t, x, nu: (t, x, nu, front(x, nu))), "ansatz": exact_ends()}
 
 CASES = (
     Case(
@@ -219,7 +222,7 @@ CASES = (
         "t = 0, 0 at x = -1 and 1",
         "no table: one network for all viscosities; relative L2 against Cole-Hopf, 19 of them",
         burgers_of_viscosity,
-        {"dense": dense(20, 20, 20, inputs=3), "psi": Discovered(width=6, hidden=3)},
+        {"dense": dense(20, 20, 20, inputs=3, **_ALL), "psi": Discovered(6, hidden=3, **_ALL)},
         GAUSS_NEWTON,
         Published(None),
         1e-4,
@@ -227,5 +230,6 @@ CASES = (
         lambda: grid((0.0, 1.0, 41), (-1.0, 1.0, 257), (0.005, 0.05, 19)),
         with_its_viscosity,
         lambda: _ROUNDING,
+        besides=(front, exact_ends),
     ),
 )

@@ -19,20 +19,9 @@ from .spectral import Equation, at_points
 from .stored import stored
 
 Points = npt.NDArray[np.float64]
-_SMALL = 1e-3
+_SMALL = 2e-3
 # Shorter at first, where the kink diffuses.
-_WINDOWS = (
-    0,
-    1e-3,
-    3e-3,
-    6e-3,
-    0.01,
-    0.02,
-    0.04,
-    0.07,
-    *(k / 20 for k in range(2, 10)),
-    *(k / 10 for k in range(5, 11)),
-)
+_WINDOWS = (0, 1e-3, 3e-3, 6e-3, 0.01, 0.02, 0.04, 0.07, *(k / 20 for k in range(2, 21)))
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ def _markdown(row: Row) -> str:
     good = [run for run in row["runs"] if "failure" not in run]
     parameters = " to ".join(f"{n:,}" for n in sorted({min(_sizes(good)), max(_sizes(good))})) if good else "-"
     seconds = f"{max((run['seconds'] for run in good), default=math.nan):.0f} of {row['within']:g}"
+    seconds += ", one thread" if good and all(run["threads"] == 1 for run in good) else ""
     error = f"{_number(row['median'])}, {_number(row['worst'])}"
     published = row["published"]
     best = "none" if published["error"] is None else _short(published["error"])

@@ -127,8 +127,8 @@ def _inverse(name: str, noise: float, published: Published, wanted: float) -> Ca
         PINNACLE,
         partial(heat_inverse if is_heat else poisson_inverse, noise),
         {"dense": dense(20, 20, fields=2, inputs=3) if is_heat else dense(8, 8, fields=2)},
-        # The noise is reached in a fraction of the time.
-        pf.GaussNewton(100_000, tuning=pf.Tuning(patience=100)),
+        # More steps would fit the noise.
+        pf.GaussNewton(500) if noise else GAUSS_NEWTON,
         published,
         wanted,
         300,

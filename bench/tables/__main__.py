@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in options.problems:
         if not any(name in other for other in known):
             parser.error(f"argument problems: no problem has {name!r} in its name; there are {', '.join(known)}")
-    chosen = [case for case in CASES if not options.problems or any(name in case.name for name in options.problems)]
+    meant = {name: [name] if name in known else [own for own in known if name in own] for name in options.problems}
+    chosen = [case for case in CASES if not options.problems or any(case.name in own for own in meant.values())]
     results = Results(options.out, options.threads)
     results.describe(CASES)
     if options.markdown or options.picture:
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.tables", description=__doc__)
-    parser.add_argument("problems", nargs="*", help="parts of names, such as Burgers; all if there are none")
+    parser.add_argument("problems", nargs="*", help="names, or parts of them such as Burgers; all if there are none")
     parser.add_argument("--networks", nargs="+", choices=("dense", "psi"), default=["dense", "psi"])
     parser.add_argument("--seeds", nargs="+", type=not_negative, default=[0, 1, 2])
     parser.add_argument("--seconds", type=positive, help="of each run, in place of the problem's own")

@@ -256,6 +256,12 @@ def test_smoke_tables_trains() -> None:
     assert row["curve"]
 
 
+def test_smoke_tables_curves_keep_their_ends() -> None:
+    curve = [(1.0, 5.0), (1.01, 4.0), (1.06, 3.0), (1.07, 2.0)]
+    assert running.thinned(curve) == [(1.0, 5.0), (1.06, 3.0), (1.07, 2.0)]
+    assert running.thinned([]) == []
+
+
 def test_smoke_tables_points_of_cells() -> None:
     assert cells((0.0, 1.0, 2), (0.0, 2.0, 1)).tolist() == [[0.25, 1.0], [0.75, 1.0]]
 

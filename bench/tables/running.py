@@ -25,6 +25,8 @@ from .case import Case, finite
 
 # A run is given up where it takes this many times its limit and a minute: references, verdicts and scores take time.
 _PATIENCE, _MINUTE = 2.0, 60.0
+# Points of a curve that lie closer show nothing.
+_LATER = 1.05
 _TOP = Path(__file__).parents[2]
 
 
@@ -62,8 +64,17 @@ def trained(case: Case, run: Run) -> Row:
         "steps": solution.steps,
         "ended": solution.ended,
         "warnings": list(getattr(solution, "warnings", ())),
-        "curve": [(round(seconds, 3), finite(own)) for seconds, own in curve],
+        "curve": [(round(seconds, 3), finite(own)) for seconds, own in thinned(curve)],
     }
+
+
+def thinned(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Its ends, and what is a twentieth later than the last one kept."""
+    kept = list(curve[:1])
+    for point in curve[1:]:
+        if point[0] >= _LATER * kept[-1][0] or point == curve[-1]:
+            kept.append(point)
+    return kept
 
 
 def _parameters(solution: Any) -> int:

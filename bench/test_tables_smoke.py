@@ -231,13 +231,15 @@ def test_smoke_tables_cavity_flow_meets_its_conditions() -> None:
 
 
 def test_smoke_tables_kink_of_allen_cahn() -> None:
-    """What training starts from is flat at the ends, the reference's within a small length of them, and of its mean."""
+    """What training starts from is flat at the ends, where it has the value, and has the mean of the reference's, from which
+    it differs within a small length."""
     x = 1 - np.logspace(0, -6, 20_001)
     start = x**2 * np.cos(math.pi * x)
     found = periodic.smoothed(0 * x, x)
     off = abs(found - start)
     assert off.max() < 2e-3
-    assert off[x < 0.99].max() < 1e-12
+    assert off[-1] < 3e-6
+    assert off[x < 0.98].max() < 1e-12
     assert abs(np.diff(found)[-1] / np.diff(x)[-1]) < 0.01 < 1.9 < abs(np.diff(start)[-1] / np.diff(x)[-1])
     assert abs(trapezoid(found - start, x)) < 1e-2 * trapezoid(off, x)
 

@@ -110,7 +110,9 @@ class Case:
 
     def _ends(self, made: pf.Network | Discovered) -> list[str]:
         """Functions, which say nothing in text."""
-        pde, found = self.problem().pde, []
+        if made.embedding is None and made.ansatz is None:
+            return []
+        pde, found = self.problem().pde, list[str]()
         if made.embedding is not None:
             found.append(f"embedding {made.embedding.expressions(pde.coords)}")
         if made.ansatz is not None:

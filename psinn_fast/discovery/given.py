@@ -27,6 +27,8 @@ FloatArray = npt.NDArray[np.float64]
 # A network of this library; any other torch module, and a NumPy function, that take points (N, d) and give (N, F).
 Teacher: TypeAlias = PsiMLP | nn.Module | Callable[[FloatArray], Any]
 _TRIED = 16
+# What discovery takes of a `Network`.
+_ENDS = ("embedding", "ansatz")
 # Of the grid on which a problem made of teachers has their values.
 _POINTS = 961
 
@@ -77,11 +79,13 @@ def split_teachers(given: object) -> tuple[list[Teacher], Network]:
     networks = [one for one in several if isinstance(one, Network)]
     if len(networks) > 1:
         raise InputError(f"teacher: expected one pf.Network, got {len(networks)}")
-    if any(one != Network(embedding=one.embedding, ansatz=one.ansatz) for one in networks):
-        raise InputError(
-            "teacher: of a pf.Network discovery takes the embedding and the ansatz alone; sizes and types are its own"
-        )
     for one in networks:
+        said = [name for name, own in vars(one).items() if name not in _ENDS and own != getattr(Network(), name)]
+        if said:
+            raise InputError(
+                f"teacher: of a pf.Network discovery takes the embedding and the ansatz alone, not {', '.join(said)}: "
+                "sizes, types and activation are its own"
+            )
         check_known(one)
     others = [one for one in several if one is not None and not isinstance(one, Network)]
     return as_teachers(others), networks[0] if networks else Network()

@@ -86,6 +86,8 @@ def called_with(function: Callable[..., Any], known: Mapping[str, sp.Symbol], wh
     except Exception as error:  # the function is the user's: it may raise anything
         is_foreign = any(name in str(error) for name in ("Symbol", "ufunc", "must be Tensor", "Cannot convert", "_sin"))
         advice = "; write it with SymPy's functions, such as sympy.sin" if is_foreign else ""
+        if is_foreign and isinstance(error, AttributeError):
+            advice += ", and without derivatives: u.x belongs to equations"
         raise InputError(
             f"{what}: the function failed on SymPy symbols ({type(error).__name__}: {error}){advice}"
         ) from error

@@ -22,7 +22,7 @@ from ..problem.problem import Problem
 from ..report.plots import figure_of
 from ..training.doubts import Metric, inaccurate
 from ..training.history import History
-from ..training.metrics import ErrorMeter
+from ..training.metrics import METRICS, ErrorMeter
 from ..training.points.windows import cut, times_of
 
 if TYPE_CHECKING:  # loaded only where something is drawn
@@ -146,7 +146,9 @@ class Marched:
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
-        """Errors as of `Solution`, over the times that are covered."""
+        """Errors as of `Solution`, over the times that are covered; None of each where no window is done."""
+        if not self.windows:
+            return dict.fromkeys(METRICS, None)
         return ErrorMeter(self.covered).of(lambda points: self(points))
 
     @cached_property

@@ -267,6 +267,7 @@ def test_points_may_be_none(marched: pf.Marched) -> None:
     assert marched(torch.zeros(0, 2)).shape == (0, 1)
     assert marched.derivatives(np.zeros((0, 2)), "u_t u_xx").u_xx.shape == (0,)
     nothing = pf.march(advection(), WAVES, pf.GaussNewton(60), seconds=1e-9)
+    assert nothing.metrics["relative_l2"] is None
     for points in ([0.0, 0.0], np.zeros((0, 2))):
         with pytest.raises(pf.InputError, match="no window is done"):
             nothing(points)

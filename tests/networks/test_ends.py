@@ -152,6 +152,7 @@ def test_conditions_that_a_network_meets_are_not_missed() -> None:
         (pf.Network(ansatz=pf.Ansatz(u=lambda u, x: x**2 * u)), "the factor of the network is zero inside"),
         (pf.Network(ansatz=pf.Ansatz(u=lambda u: u**2)), "expected g . d u with g and d of the coordinates"),
         (pf.Network(ansatz=pf.Ansatz(u=lambda x: x)), "does not depend on u, the network"),
+        (pf.Network(ansatz=pf.Ansatz(u=lambda u, x: u.x)), "and without derivatives: u.x belongs to equations"),
         (pf.Network("psi", structure=pf.Structure.dense([2, 3, 1]), embedding=PERIODIC), "it gives 3 features"),
     ],
 )

@@ -145,7 +145,7 @@ def test_discovery_gives_structures_of_features() -> None:
     own = {m.symmetry for m in structure_symmetries(found.structure, "xy", domain=problem().domain)}
     assert own == {EVEN_Y}
     assert any("without x -> -x: ansatz: field 1: its factor d" in note for note in found.notes)
-    with pytest.raises(pf.InputError, match="takes the embedding and the ansatz alone"):
+    with pytest.raises(pf.InputError, match="takes the embedding and the ansatz alone, not method, width: "):
         pf.discover(problem(), pf.Network(width=3, method="psi"), tests="problem")
 
 

@@ -123,12 +123,20 @@ def front(x: sympy.Expr, nu: sympy.Expr | float) -> sympy.Expr:
     return x / sympy.sqrt(x**2 + 4 * nu**2)
 
 
+def with_front(nu: float) -> pf.Embedding:
+    return pf.Embedding(lambda t, x: (t, x, front(x, nu)))
+
+
+def with_front_of_all() -> pf.Embedding:
+    return pf.Embedding(lambda t, x, nu: (t, x, nu, front(x, nu)))
+
+
 def exact_ends() -> pf.Ansatz:
     return pf.Ansatz(u=lambda u, t, x: -sympy.sin(sympy.pi * x) + t * (1 - x**2) * u)
 
 
 def _burgers(name: str, nu: float, published: Published, wanted: float, seconds: float) -> Case:
-    ends: Any = {"embedding": pf.Embedding(lambda t, x: (t, x, front(x, nu))), "ansatz": exact_ends()}
+    ends: Any = {"embedding": with_front(nu), "ansatz": exact_ends()}
     return Case(
         name,
         f"u_t + u u_x = {name.partition('= ')[2]} u_xx on (0, 1) x (-1, 1), u = -sin(pi x) at t = 0, 0 at x = -1 and 1",
@@ -142,11 +150,11 @@ def _burgers(name: str, nu: float, published: Published, wanted: float, seconds:
         lambda: grid((0.0, 1.0, 101), (-1.0, 1.0, 513)),
         partial(cole_hopf, nu=nu),
         lambda: _ROUNDING,
-        besides=(front, exact_ends),
+        besides=(front, with_front, exact_ends),
     )
 
 
-_ALL: Any = {"embedding": pf.Embedding(lambda t, x, nu: (t, x, nu, front(x, nu))), "ansatz": exact_ends()}
+_ALL: Any = {"embedding": with_front_of_all(), "ansatz": exact_ends()}
 
 CASES = (
     Case(
@@ -230,6 +238,6 @@ CASES = (
         lambda: grid((0.0, 1.0, 41), (-1.0, 1.0, 257), (0.005, 0.05, 19)),
         with_its_viscosity,
         lambda: _ROUNDING,
-        besides=(front, exact_ends),
+        besides=(front, with_front_of_all, exact_ends),
     ),
 )

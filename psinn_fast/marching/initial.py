@@ -82,7 +82,7 @@ def initial_state(problem: Problem, orders: tuple[int, ...]) -> dict[Part, Given
                     f"problem: condition {condition.name!r} holds at the first time and at later ones; make it two, so "
                     "that later windows of time have the latter alone"
                 )
-            for part, given in _given(problem, number, axis, low).items():
+            for part, given in given_by(problem, number, axis, low).items():
                 found.setdefault(part, []).append(given)
     needed = [Part(field, k) for field, n in zip(problem.pde.fields, orders, strict=True) for k in range(n)]
     time = problem.pde.time
@@ -103,7 +103,8 @@ def initial_state(problem: Problem, orders: tuple[int, ...]) -> dict[Part, Given
     }
 
 
-def _given(problem: Problem, number: int, axis: int, low: float) -> dict[Part, Given]:
+def given_by(problem: Problem, number: int, axis: int, low: float) -> dict[Part, Given]:
+    """What a condition says that fields, or their derivatives in time, are: those it says in one residual each."""
     condition, traced = problem.conditions[number], problem.traced[number]
     found = {}
     normals = _constant_normals(condition)

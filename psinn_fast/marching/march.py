@@ -38,6 +38,7 @@ from ..training.options import Options, chosen_options
 from ..training.points.windows import obstacle, times_of
 from ..training.protocol import Optimizer
 from ..training.result import TrainingInterrupted
+from .corners import corner_jumps
 from .files import MarchFolder
 from .initial import initial_state, orders_in_time
 from .judge import Judge
@@ -167,6 +168,7 @@ class _March:
         periods = {} if embedding is None else embedding.periods
         self._windows = Windows(self.problem, state, self.network.ansatz, periods)
         self._structure: Structure | None = None
+        self._jumps = corner_jumps(self.problem, state)
         self._is_new = False  # whether the weights before it are not what the next window starts from
         self._foreseen: tuple[str, ...] = ()
         self._most = sum(one.most_steps for one in self.optimizers)
@@ -291,7 +293,8 @@ class _March:
             net = network_of(problem, bare, ansatz, by_newton, self.options.scaling, self.seed, self.options.backend)
             self._structure = net.structure
             # Of the problem at all times: in a window all is given that is given at its start.
-            self._foreseen = foreseen(self.problem, net, terms_that_hold(problem, net))
+            own = foreseen(self.problem, net, terms_that_hold(problem, net))
+            self._foreseen = (*self._jumps, *own)
             if not self.before:
                 return _framed(net, problem, self._structure, net.theta.detach()), problem
         structure = replace(self._structure, ansatz=ansatz)
@@ -313,7 +316,9 @@ class _March:
         return theta
 
     def _failed(self, start: float, end: float, why: str) -> TrainingError:
-        advice = "; ".join([*self._foreseen, "a larger network, more steps or a larger tolerance would help"])
+        # Of a jump a larger network makes nothing smaller.
+        more = [] if self._jumps else ["a larger network, more steps or a larger tolerance would help"]
+        advice = "; ".join([*self._foreseen, *more])
         error = TrainingError(
             f"march: the window from {self.problem.pde.time} = {start:.6g} to {end:.6g} is not solved: {why}; "
             f"{advice}. error.result is what is solved before"

@@ -37,7 +37,7 @@ class Adaptive:
         factor: n.
 
     Raises:
-        InputError: another activation; a factor that is no positive number.
+        InputError: another activation; a factor that is no number from 1e-30 to below 1e30.
 
     Source: Jagtap, Kawaguchi & Karniadakis 2020, doi 10.1098/rspa.2020.0334 (without its slope recovery term).
     """
@@ -47,7 +47,7 @@ class Adaptive:
 
     def __post_init__(self) -> None:
         activation_of(self.activation)
-        object.__setattr__(self, "factor", checks.number("factor", self.factor, above=0))
+        object.__setattr__(self, "factor", checks.number("factor", self.factor, least=1e-30, below=1e30))
 
 
 def _softplus(z: Tensor) -> Tensor:

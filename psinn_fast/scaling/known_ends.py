@@ -80,7 +80,7 @@ def check_features(embedding: ClosedForm, problem: Problem) -> None:
         feature, at = pole
         raise InputError(
             f"embedding: feature {feature + 1} has no value inside of the domain or on its boundary, at {at}: divide "
-            "by, and take logarithms of, what is not zero there"
+            "by, and take logarithms of, what is not zero there, and keep exponentials in the range of numbers"
         )
 
 
@@ -119,7 +119,8 @@ def check_factor(ansatz: Ansatz, problem: Problem) -> None:
             field, at = pole
             raise InputError(
                 f"ansatz: {problem.pde.fields[field]}: {what} has no value inside of the domain or on its boundary, at "
-                f"{at}: divide by, and take logarithms of, what is not zero there"
+                f"{at}: divide by, and take logarithms of, what is not zero there, and keep exponentials in the range "
+                "of numbers"
             )
     found = ansatz.factor.jets(points, ChannelSet.closure(points.shape[1], ()))[0]
     for field, name in enumerate(problem.pde.fields):

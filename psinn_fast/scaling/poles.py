@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ _POINTS, _ON_PARTS = 4096, 64
 _STARTS, _NEWTON, _ZERO = 64, 60, 1e-12
 # Values that are so many times the largest one at random points are those beside a pole.
 _BEYOND = 1e6
+# So far from a zero, of the domain's size, logarithms still grow, by as much from each of these to the next; less than
+# this part of the largest value is rounding.
+_NEARER, _ROUNDING = (1e-3, 1e-5, 1e-7), 1e-6
 
 
 def pole_of(known: Known, domain: Domain, coords: Sequence[str]) -> tuple[int, str] | None:
@@ -39,12 +43,27 @@ def pole_of(known: Known, domain: Domain, coords: Sequence[str]) -> tuple[int, s
     for register in divisors.outputs:
         near = _zeros(replace(divisors, outputs=(register,)), inside)
         points.append(near[torch.from_numpy(domain.contains(near.numpy()))])
+        for row, output in torch.nonzero(_grows(known, points[-1], domain, largest))[:1].tolist():
+            return output, _place(coords, points[-1][row])
     for own in filter(len, points):
         found = known.jets(own, value)[0]
         is_pole = ~torch.isfinite(found) | (found.abs() > _BEYOND * largest.clamp(min=1e-300))
         for row, output in torch.nonzero(is_pole)[:1].tolist():
-            return output, ", ".join(f"{name} = {x:.3g}" for name, x in zip(coords, own[row].tolist(), strict=True))
+            return output, _place(coords, own[row])
     return None
+
+
+def _place(coords: Sequence[str], point: Tensor) -> str:
+    return ", ".join(f"{name} = {x:.3g}" for name, x in zip(coords, point.tolist(), strict=True))
+
+
+def _grows(known: Known, near: Tensor, domain: Domain, largest: Tensor) -> Tensor:
+    """(K, n_outputs): which outputs grow towards which points without end, as logarithms do, finite beside them."""
+    size, value = torch.from_numpy(np.array(domain.high - domain.low)), ChannelSet.closure(near.shape[1], ())
+    away = size * torch.linspace(1, 0.6, near.shape[1], dtype=near.dtype)  # along no line that users would think of
+    values = [known.jets(near + distance * away, value)[0] for distance in _NEARER]
+    first, second = ((own - before).abs() for before, own in pairwise(values))
+    return (second > 0.9 * first) & (second > _ROUNDING * largest)
 
 
 def _divisors(known: ClosedForm) -> ClosedForm:

@@ -29,7 +29,8 @@ class History:
     A row holds the step, seconds of training before it, what the optimiser adds (``lr``, ``damping``), the total loss,
     the same at points that training does not see (``held_out``; NaN where it was not looked at), every term
     (without its weight, but with those that its condition gives its points), the weight penalty, unknown coefficients,
-    and the relative L2 error (NaN where it is not known), all at that step's weights, before their update.
+    the relative L2 error (NaN where it is not known), and what the network learns besides weights (``net.learned``),
+    all at that step's weights, before their update.
     """
 
     def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[float]] = ()) -> None:
@@ -39,9 +40,13 @@ class History:
             raise InputError(f"columns: expected 'step' first and rows of {len(self.columns)} numbers")
 
     @classmethod
-    def of(cls, own: Sequence[str], terms: Sequence[str], coefficients: Sequence[str]) -> History:
-        """An empty one for optimisers with columns of their ``own``, and for a problem's terms and coefficients."""
-        return cls(("step", "seconds", *own, "loss", "held_out", *terms, "penalty", *coefficients, "relative_l2"))
+    def of(
+        cls, own: Sequence[str], terms: Sequence[str], coefficients: Sequence[str], learned: Sequence[str]
+    ) -> History:
+        """An empty one for optimisers with columns of their ``own``, for a problem's terms and coefficients, and for
+        what a network learns besides weights."""
+        columns = ("step", "seconds", *own, "loss", "held_out", *terms, "penalty", *coefficients, "relative_l2")
+        return cls((*columns, *learned))
 
     @property
     def terms(self) -> tuple[str, ...]:

@@ -88,7 +88,8 @@ class Trainer:
         own = dict.fromkeys(column for optimizer in self.optimizers for column in optimizer.columns)
         if self.weighting is not None and not self.weighting.is_fixed:
             own |= dict.fromkeys(map(weight_column, self.problem.term_names))
-        self._history = History.of(tuple(own), self.problem.term_names, tuple(self.problem.pde.unknown))
+        unknown, learned = tuple(self.problem.pde.unknown), tuple(self.net.structure.ahead)
+        self._history = History.of(tuple(own), self.problem.term_names, unknown, learned)
         self._file = Checkpoint(self.checkpoint, self._history, self._identity)
         self._measure = coarse_relative_l2(self.problem, self.backend)
         # To be entered by who calls `train`.
@@ -293,6 +294,7 @@ class Trainer:
         self._history.append(
             step=self._before + step, seconds=self._clock, loss=total, penalty=penalty, relative_l2=error,
             held_out=moment.held_out, **moment.values, **self.problem.losses_as_given(terms), **coefficients,
+            **self.net.learned,
         )  # fmt: skip
         row = dict(zip(self._history.columns, self._history.rows[-1], strict=True))
         self._stop = self._call(partial(self.callbacks.on_row, Progress(row, self.net, self.problem, self._history)))

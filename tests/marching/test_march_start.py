@@ -11,6 +11,7 @@ import sympy as sp
 from waves import BOX, START, advection, first
 
 import psinn_fast as pf
+from psinn_fast.marching.corners import corner_jumps
 from psinn_fast.marching.initial import Part, initial_state, orders_in_time
 from psinn_fast.marching.windows import Windows
 
@@ -106,3 +107,45 @@ def test_initial_conditions_of_several_places_do_not_contradict_each_other() -> 
     twice = [pf.Dirichlet([[0.0]], u=value, name=name) for name, value in (("a", 1.0), ("b", 2.0))]
     with pytest.raises(pf.InputError, match="'a' and 'b' say that u is 1 and 2"):
         pf.march(pf.Problem("decay", decay, line, [pf.Residual(line.random(9, 0)), *twice]))
+
+
+def heated(left: Any, start: Any, until: float = 1.0) -> pf.Problem:
+    """Heat in a rod that begins with ``start``, its left end at ``left``."""
+    wall = BOX.face("x", "low", 21)
+    pde = pf.PDE("t x", "u", lambda u: u.t - u.xx)
+    conditions = [
+        pf.Residual(BOX.random(60, 0)),
+        pf.Dirichlet(START, u=start, name="initial"),
+        pf.Dirichlet(wall[wall[:, 0] <= until], u=left, name="left"),
+        pf.Dirichlet(BOX.face("x", "high", 21), u=0.0, name="right"),
+    ]
+    return pf.Problem("rod", pde, BOX, conditions)
+
+
+@pytest.mark.parametrize(
+    ("left", "start", "said"),
+    [
+        (1.0, 0.0, "it is 0 by 'initial' and 1 by 'left'"),
+        (lambda t, x: 2 + t, lambda t, x: 5 * (1 - x**2), "it is 0 by 'initial' and 2 by 'left'"),
+        (1.0, lambda t, x: (1 - x) / 2, None),
+        (lambda t, x: np.tanh(50 * t), 0.0, None),
+        (lambda t, x: 1e-3 + 0 * t, lambda t, x: 1 - x**2, None),
+    ],
+)
+def test_walls_that_contradict_the_initial_state_in_a_corner_are_named(left: Any, start: Any, said: str | None) -> None:
+    problem = heated(left, start)
+    found = corner_jumps(problem, initial_state(problem, orders_in_time(problem)))
+    assert len(found) == (said is not None)
+    if said is not None:
+        assert f"u jumps at t = 0, x = -1: {said}" in found[0]
+
+
+def test_a_march_that_fails_by_a_jump_asks_for_no_larger_network() -> None:
+    network = pf.Network(layers=[2, 4, 1])
+    with pytest.raises(pf.TrainingError, match="u jumps at t = 0, x = -1") as caught:
+        pf.march(heated(1.0, 0.0), network, pf.GaussNewton(2), windows=2, tolerance=1e-3)
+    assert "larger network" not in str(caught.value)
+    with pytest.raises(pf.TrainingError, match="larger network"):
+        pf.march(
+            heated(0.0, lambda t, x: 50 * np.sin(np.pi * x)), network, pf.GaussNewton(1), windows=1, tolerance=1e-9
+        )

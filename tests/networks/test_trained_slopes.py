@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -192,7 +193,8 @@ def test_march() -> None:
 
 def test_refusals() -> None:
     refused("activation: expected one of ['tanh'", lambda: pf.Adaptive("relu"))
-    refused("factor: expected a finite number > 0, got 0", lambda: pf.Adaptive("tanh", 0.0))
+    for factor in (0.0, 1e-300, 1e300, -5.0):
+        refused("factor: expected a finite number >= 1e-30 and < 1e+30, got", partial(pf.Adaptive, "tanh", factor))
     refused("slopes are those of hidden layers, and there is none", lambda: pf.MLP([2, 1], ADAPTIVE))
     own, other = (pf.Structure.dense([2, 3, 1], activation=name) for name in (ADAPTIVE, "tanh"))
     refused("'u' has trained slopes", lambda: pf.direct_sum({"u": own, "v": other}, "u v"))

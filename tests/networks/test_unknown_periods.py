@@ -240,3 +240,13 @@ def test_numbers_of_embeddings_take_no_bounds() -> None:
     refused("got 'period of x'; numbers of an embedding take no bounds", lambda: pf.Problem(
         "own", own.pde, own.domain, own.conditions, bounds={"period of x": (1, 2)}))  # fmt: skip
     refused("function: expected a function of coordinates, e.g. lambda t, x: ..., got 3", lambda: pf.Embedding(3))
+
+
+def test_histories_have_what_a_network_learns() -> None:
+    embedding = pf.Embedding.periodic(x=1.5, unknown="x")
+    network = pf.Network(layers=[2, 4, 1], embedding=embedding, activation=pf.Adaptive("tanh", 5.0))
+    solution = pf.solve(problem(), network, pf.Adam(3), options=pf.Options(progress=False, backend="reference"))
+    assert solution.history.columns[-2:] == ("slope 1", "period of x")
+    for name, value in solution.net.learned.items():
+        start, *_, end = solution.history[name]
+        assert end == pytest.approx(value, rel=1e-6) != start

@@ -107,8 +107,8 @@ PSINN_INLINE void load_outputs_bar(const psinn::Orbit& orbit, int first, int n, 
 }
 
 // h from the channels z of a neuron and its forms to the set's order; z[0] itself is not read.
-template <class T, class R>
-PSINN_INLINE void jet_forward(const Forms<T>& forms, const Vec<T>* z, Vec<T>* h) {
+template <class R, class T, class Own>
+PSINN_INLINE void jet_forward(const Forms<T, Own>& forms, const Vec<T>* z, Vec<T>* h) {
   using Set = typename R::Set;
   Vec<T> f[R::order() + 1];
   forms.template get<R::order()>(f);
@@ -122,8 +122,8 @@ PSINN_INLINE void jet_forward(const Forms<T>& forms, const Vec<T>* z, Vec<T>* h)
 }
 
 // z_bar from h_bar and the forms to one order more.
-template <class T, class R>
-PSINN_INLINE void jet_adjoint(const Forms<T>& forms, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
+template <class R, class T, class Own>
+PSINN_INLINE void jet_adjoint(const Forms<T, Own>& forms, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
   using Set = typename R::Set;
   constexpr int n = R::channels(), first = R::first();
   Vec<T> f[R::order() + 2];
@@ -150,10 +150,12 @@ PSINN_INLINE void jet_adjoint(const Forms<T>& forms, const Vec<T>* z, const Vec<
   });
 }
 
-// Orbits of several neurons with more channels than fit into registers share one copy, which halves what there is to
-// compile. With very many they are left to the rule for any set.
+// More channels than fit into registers. Orbits of several neurons share one copy then, which halves what there is to
+// compile, and activations are chosen for each vector. With very many they are left to the rule for any set.
+template <class R>
+constexpr bool is_large = R::capacity > 6;
 template <class R, int SIZE>
-constexpr bool is_shared = SIZE > 1 && R::capacity > 6;
+constexpr bool is_shared = SIZE > 1 && is_large<R>;
 template <class R, int SIZE>
 constexpr bool is_served = SIZE == 1 || R::capacity <= 15;
 
@@ -185,13 +187,22 @@ PSINN_INLINE void for_orbits(const psinn::Orbits& orbits, const Action& action) 
   });
 }
 
-template <class T, class R>
-__attribute__((noinline)) void shared_forward(const Forms<T>& forms, const Vec<T>* z, Vec<T>* h) {
-  jet_forward<T, R>(forms, z, h);
+// action(formulas of the activation).
+template <class R, class Action>
+PSINN_INLINE void with_formulas(psinn::Activation kind, const Action& action) {
+  if constexpr (is_large<R>)
+    action(AnyActivation{kind});
+  else
+    with_inlined(kind, action);
 }
-template <class T, class R>
-__attribute__((noinline)) void shared_adjoint(const Forms<T>& forms, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
-  jet_adjoint<T, R>(forms, z, h_bar, z_bar);
+
+template <class R, class T, class Own>
+__attribute__((noinline)) void shared_forward(const Forms<T, Own>& forms, const Vec<T>* z, Vec<T>* h) {
+  jet_forward<R>(forms, z, h);
+}
+template <class R, class T, class Own>
+__attribute__((noinline)) void shared_adjoint(const Forms<T, Own>& forms, const Vec<T>* z, const Vec<T>* h_bar, Vec<T>* z_bar) {
+  jet_adjoint<R>(forms, z, h_bar, z_bar);
 }
 
 // a(z), a'(z), ... of an orbit's neurons k..k + count - 1, for the s-th vector of points: neuron after neuron, those of one
@@ -241,12 +252,12 @@ struct OrbitForms {
 // z: slots, left as the pre-activations of the orbit's neurons in the order of its slots, with what is kept in place of
 // the value, and in `kept` if that is more than a number. h_c = sum_k a^(k)(z + bias) * (monomials in z's channels), mixed
 // into the operands `out`.
-template <class T, class R>
-void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const T* bias, T* kept, T* out) {
+template <class Own, class T, class R>
+PSINN_INLINE void forward_by(Own own, const R& rule, const psinn::Orbits& orbits, T* z, const T* bias, T* kept, T* out) {
   for_orbits<R>(orbits, [&](const psinn::Orbit& orbit, auto size) {
     constexpr int L = LANES<T>, SIZE = decltype(size)::value, BLOCK = block_neurons(SIZE), FORMS = R::order() + 1;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
-    const bool inlined = is_inlined(orbits.activation);
+    const bool inlined = is_inlined(own);
     const OrbitForms<T, SIZE> forms{orbits, orbit, n, sub, inlined ? -1 : R::order(), z, kept};
     Vec<T> others[R::sub()][BLOCK][SIZE][FORMS];
     for (int k = 0; k < orbit.repeat; ++k) {
@@ -269,28 +280,32 @@ void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const 
         }
         PSINN_UNROLL
         for (int j = 0; j < SIZE; ++j) {
-          const Forms<T> f{orbits.activation, slots[j] + s * L, kept, (orbit.neuron[j] + k) * sub + s, others[s][at][j]};
+          const Forms<T, Own> f{own, slots[j] + s * L, kept, (orbit.neuron[j] + k) * sub + s, others[s][at][j]};
           if constexpr (is_shared<R, SIZE>)
-            shared_forward<T, R>(f, zs[j], hs[j]);
+            shared_forward<R>(f, zs[j], hs[j]);
           else
-            jet_forward<T, R>(f, zs[j], hs[j]);
+            jet_forward<R>(f, zs[j], hs[j]);
         }
         store_operands<T, SIZE, R::capacity>(orbit, first, n, width, hs, operands, s * L);
       }
     }
   });
 }
+template <class T, class R>
+void activation_forward(const R& rule, const psinn::Orbits& orbits, T* z, const T* bias, T* kept, T* out) {
+  with_formulas<R>(orbits.activation, [&](auto own) PSINN_LAMBDA { forward_by(own, rule, orbits, z, bias, kept, out); });
+}
 
 // From the adjoints of the operands to those of the slots, which replace z; bias_bar[neuron] += z_bar of the value, lane
 // by lane. value_bar, if not null: that z_bar for each point, neuron after neuron. `out`, the outputs, is not needed here.
-template <class T, class R>
-void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, T* kept, const T* /*out*/, T* out_bar,
-                        T* bias_bar, T* value_bar) {
+template <class Own, class T, class R>
+PSINN_INLINE void adjoint_by(Own own, const R& rule, const psinn::Orbits& orbits, T* z, T* kept, T* out_bar, T* bias_bar,
+                             T* value_bar) {
   for_orbits<R>(orbits, [&](const psinn::Orbit& orbit, auto size) {
     constexpr int L = LANES<T>, SIZE = decltype(size)::value, BLOCK = block_neurons(SIZE), FORMS = R::order() + 2;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
     const OrbitForms<T, SIZE> forms{orbits, orbit, n, sub, R::order(), z, kept};
-    const bool inlined = is_inlined(orbits.activation);
+    const bool inlined = is_inlined(own);
     Vec<T> others[R::sub()][BLOCK][SIZE][FORMS];
     for (int k = 0; k < orbit.repeat; ++k) {
       const int at = k % BLOCK;
@@ -310,11 +325,11 @@ void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, T* kep
           Vec<T> zs[R::capacity];
           PSINN_UNROLL_CHANNELS
           for (int c = 1; c < n; ++c) zs[c] = load<T>(slots[j] + s * L + c * width);
-          const Forms<T> f{orbits.activation, slots[j] + s * L, kept, (orbit.neuron[j] + k) * sub + s, others[s][at][j]};
+          const Forms<T, Own> f{own, slots[j] + s * L, kept, (orbit.neuron[j] + k) * sub + s, others[s][at][j]};
           if constexpr (is_shared<R, SIZE>)
-            shared_adjoint<T, R>(f, zs, hs[j], out);
+            shared_adjoint<R>(f, zs, hs[j], out);
           else
-            jet_adjoint<T, R>(f, zs, hs[j], out);
+            jet_adjoint<R>(f, zs, hs[j], out);
           T* sum = bias_bar + (orbit.neuron[j] + k) * L;
           store<T>(sum, load<T>(sum) + out[0]);
           if (value_bar) store<T>(value_bar + static_cast<psinn::Index>(orbit.neuron[j] + k) * width + s * L, out[0]);
@@ -325,6 +340,13 @@ void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, T* kep
           for (int c = 0; c < n; ++c) store<T>(slots[j] + s * L + c * width, outs[j][c]);
       }
     }
+  });
+}
+template <class T, class R>
+void activation_adjoint(const R& rule, const psinn::Orbits& orbits, T* z, T* kept, const T* /*out*/, T* out_bar,
+                        T* bias_bar, T* value_bar) {
+  with_formulas<R>(orbits.activation, [&](auto own) PSINN_LAMBDA {
+    adjoint_by(own, rule, orbits, z, kept, out_bar, bias_bar, value_bar);
   });
 }
 

@@ -73,7 +73,7 @@ PSINN_INLINE const Vec<T>* first_forms_at(const Network<T>& net, int sub, const 
   constexpr int L = LANES<T>;
   if constexpr (!R::fixed) return others;
   const T* more = t + static_cast<Index>(net.width0) * sub * L;
-  Forms<T>{net.orbits0.activation, t + i * L, more, i, others}.template get<ORDER>(own);
+  Forms<T, AnyActivation>{{net.orbits0.activation}, t + i * L, more, i, others}.template get<ORDER>(own);
   return own;
 }
 
@@ -84,7 +84,7 @@ void first_forward(const R& rule, const Network<T>& net, const T* w, const T* po
   for_orbits(net.orbits0, [&](const psinn::Orbit& orbit, auto size) {
     constexpr int L = LANES<T>, SIZE = decltype(size)::value, BLOCK = block_neurons(SIZE), FORMS = R::most_order + 1;
     const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
-    const bool inlined = R::fixed && is_inlined(net.orbits0.activation);
+    const bool inlined = R::fixed && is_inlined(AnyActivation{net.orbits0.activation});
     const int block = inlined ? orbit.repeat : BLOCK;
     for (int k0 = 0; k0 < orbit.repeat; k0 += block) {
       const int count = orbit.repeat - k0 < block ? orbit.repeat - k0 : block;
@@ -150,7 +150,7 @@ void first_adjoint(const R& rule, const Network<T>& net, const T* powers, int co
                    Index h_step, T* sums) {
   constexpr int L = LANES<T>, BLOCK = block_neurons(1), FORMS = R::most_order + 2;
   const int n = rule.channels(), first = rule.first(), sub = rule.sub();
-  const bool inlined = R::fixed && is_inlined(net.orbits0.activation);
+  const bool inlined = R::fixed && is_inlined(AnyActivation{net.orbits0.activation});
   for (int row = 0; row < net.width0; ++row) {
     const T* power = powers + static_cast<Index>(row) * n;
     T* own = sums + (static_cast<Index>(row) * first_sums(net.d_in, n) + net.d_in) * L;
@@ -192,29 +192,40 @@ void inputs_adjoint(const Network<T>& net, int n_sums, const T* w, int count, in
   constexpr int L = LANES<T>;
   with_inputs(net, [&](auto inputs) {
     constexpr int d = decltype(inputs)::value;
-    for (int row = 0; row < net.width0; ++row) {
+    // Sums of two rows at a time: the additions of one wait for each other.
+    const auto add = [&](int row, auto number) {
+      constexpr int ROWS = decltype(number)::value;
       const T* a = w + net.weight0 + static_cast<Index>(row) * d;
       T* own = sums + static_cast<Index>(row) * n_sums * L;
-      Vec<T> b_bar = load<T>(own), a_bar[d];
+      const Index next = static_cast<Index>(n_sums) * L;
+      Vec<T> total[ROWS][1 + d];
       PSINN_UNROLL
-      for (int i = 0; i < d; ++i) a_bar[i] = load<T>(own + (1 + i) * L);
+      for (int r = 0; r < ROWS; ++r) PSINN_UNROLL
+        for (int i = 0; i <= d; ++i) total[r][i] = load<T>(own + r * next + i * L);
       for (int p = 0; p < count; ++p)
         for (int s = 0; s < sub; ++s) {
-          const Vec<T> bar = load<T>(z_bar + p * t_step + (static_cast<Index>(row) * sub + s) * L);
+          const T* z = z_bar + p * t_step + (static_cast<Index>(row) * sub + s) * L;
           const Index at = p * x_step + s * L;
-          b_bar += bar;
           PSINN_UNROLL
-          for (int i = 0; i < d; ++i) a_bar[i] += bar * load<T>(x + at + i * sub * L);
-          if (x_bar)
-            for (int i = 0; i < d; ++i) {
-              T* target = x_bar + at + i * sub * L;
-              store<T>(target, load<T>(target) + a[i] * bar);
-            }
+          for (int r = 0; r < ROWS; ++r) {
+            const Vec<T> bar = load<T>(z + r * sub * L);
+            total[r][0] += bar;
+            PSINN_UNROLL
+            for (int i = 0; i < d; ++i) total[r][1 + i] += bar * load<T>(x + at + i * sub * L);
+            if (x_bar)
+              for (int i = 0; i < d; ++i) {
+                T* target = x_bar + at + i * sub * L;
+                store<T>(target, load<T>(target) + a[r * d + i] * bar);
+              }
+          }
         }
-      store<T>(own, b_bar);
       PSINN_UNROLL
-      for (int i = 0; i < d; ++i) store<T>(own + (1 + i) * L, a_bar[i]);
-    }
+      for (int r = 0; r < ROWS; ++r) PSINN_UNROLL
+        for (int i = 0; i <= d; ++i) store<T>(own + r * next + i * L, total[r][i]);
+    };
+    int row = 0;
+    for (; row + 1 < net.width0; row += 2) add(row, std::integral_constant<int, 2>{});
+    if (row < net.width0) add(row, std::integral_constant<int, 1>{});
   });
 }
 

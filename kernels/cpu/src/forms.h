@@ -27,16 +27,41 @@ PSINN_INLINE const Vec<T>* vectors(const T* numbers) {
   return reinterpret_cast<const Vec<T>*>(numbers);
 }
 
-// Activations whose derivatives follow from what is kept by a few operations: these are done where the derivatives are
-// used, which costs less than to read them, and so they are compiled with every set of channels.
-constexpr bool is_inlined(psinn::Activation kind) {
-  return kind == psinn::Activation::tanh || kind == psinn::Activation::sin;
+// Activations that are not inlined, in place of their formulas.
+struct Others {};
+
+// action(an activation's formulas, or Others). Activations whose derivatives follow from what is kept by a few operations
+// are inlined: there reading derivatives costs more.
+template <class Action>
+PSINN_INLINE void with_inlined(psinn::Activation kind, const Action& action) {
+  if (kind == psinn::Activation::tanh)
+    action(Tanh{});
+  else if (kind == psinn::Activation::sin)
+    action(Sin{});
+  else
+    action(Others{});
+}
+
+// In place of the formulas, where they are chosen for each vector: less code, which costs small sets of channels a tenth.
+struct AnyActivation {
+  psinn::Activation kind;
+};
+
+template <class Own>
+constexpr bool is_inlined(Own) {
+  return true;
+}
+constexpr bool is_inlined(Others) { return false; }
+inline bool is_inlined(AnyActivation any) {
+  bool inlined = false;
+  with_inlined(any.kind, [&](auto own) PSINN_LAMBDA { inlined = is_inlined(own); });
+  return inlined;
 }
 
 // Where a(z), a'(z), ... of one vector are: in what is kept, `first` and the i-th of `more`, or at `others`.
-template <class T>
+template <class T, class Own>
 struct Forms {
-  psinn::Activation kind;
+  Own own;
   const T *first, *more;
   psinn::Index i;
   const Vec<T>* others;
@@ -44,21 +69,21 @@ struct Forms {
   // f[0..ORDER].
   template <int ORDER>
   PSINN_INLINE void get(Vec<T>* f) const {
-    const auto from_kept = [&](auto own) PSINN_LAMBDA {
-      Vec<T> kept[own.n_kept];
-      kept[0] = load<T>(first);
-      PSINN_UNROLL
-      for (int k = 1; k < own.n_kept; ++k) kept[k] = load<T>(more + (i * (own.n_kept - 1) + k - 1) * LANES<T>);
-      f[0] = kept[0];
-      own.template backward<T>(kept, ORDER, f);
-    };
-    if (kind == psinn::Activation::tanh)
-      from_kept(Tanh{});
-    else if (kind == psinn::Activation::sin)
-      from_kept(Sin{});
-    else
+    if constexpr (std::is_same_v<Own, AnyActivation>) {
+      with_inlined(own.kind, [&](auto chosen) PSINN_LAMBDA {
+        Forms<T, decltype(chosen)>{chosen, first, more, i, others}.template get<ORDER>(f);
+      });
+    } else if constexpr (std::is_same_v<Own, Others>) {
       PSINN_UNROLL
       for (int k = 0; k <= ORDER; ++k) f[k] = others[k];
+    } else {
+      Vec<T> kept[Own::n_kept];
+      kept[0] = load<T>(first);
+      PSINN_UNROLL
+      for (int k = 1; k < Own::n_kept; ++k) kept[k] = load<T>(more + (i * (Own::n_kept - 1) + k - 1) * LANES<T>);
+      f[0] = kept[0];
+      Own::template backward<T>(kept, ORDER, f);
+    }
   }
 };
 

@@ -177,7 +177,7 @@ def minimised(
     """
     with InterruptFlag() as interrupt:
         task = Task(
-            problem, net, get_backend(backend, net.theta.device), None, regularizer, History.of((), (), ()),
+            problem, net, get_backend(backend, net.theta.device), None, regularizer, History.of((), (), (), ()),
             lambda: interrupt.raised, lambda: interrupt.raised, lambda step, note: None,
         )  # fmt: skip
         run = settings.start(task)

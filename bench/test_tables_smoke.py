@@ -6,18 +6,33 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import sympy
 from scipy.integrate import trapezoid
 
+import psinn_fast as pf
 from psinn_fast.problems.burgers import cole_hopf
 
 from .section import Row
 from .tables import __main__ as tables
-from .tables import cavity_flow, elliptic, heat, holes, many_dimensions, periodic, report, running, stored, transport
+from .tables import (
+    cavity,
+    cavity_flow,
+    elliptic,
+    heat,
+    holes,
+    many_dimensions,
+    periodic,
+    report,
+    running,
+    stored,
+    transport,
+)
 from .tables.case import Case, cells, grid, relative
 from .tables.registry import CASES
 from .tables.running import Run
@@ -228,6 +243,41 @@ def test_smoke_tables_cavity_flow_meets_its_conditions() -> None:
     box = (0.3, 0.35), (0.3, 0.35)
     u, v = (Around(lambda points: cavity_flow.flow_at(points, 3, 0, **found), *box, field=k) for k in (0, 1))
     assert abs(u.d(0) + v.d(1)).max() < 0.05
+
+
+class Derivatives:
+    """Of an expression, by names as equations have them: psi.xxy."""
+
+    def __init__(self, expression: sympy.Expr) -> None:
+        self.expression = expression
+
+    def __getattr__(self, name: str) -> sympy.Expr:
+        return self.expression.diff(*map(sympy.Symbol, name))
+
+
+def test_smoke_tables_vorticity_equation() -> None:
+    """Kovasznay's flow solves the Navier-Stokes equations."""
+    x, y, nu = sympy.Symbol("x"), sympy.Symbol("y"), sympy.Rational(1, 40)
+    rate = 1 / (2 * nu) - sympy.sqrt(1 / (4 * nu**2) + 4 * sympy.pi**2)
+    psi = y - sympy.exp(rate * x) * sympy.sin(2 * sympy.pi * y) / (2 * sympy.pi)
+    for own, viscosity, is_solved in ((psi, nu, True), (psi, 2 * nu, False), (psi + x * y**2, nu, False)):
+        residual = cavity.vorticity_equation(Derivatives(own), viscosity)
+        assert (abs(residual.subs({x: 0.3, y: 0.2}).evalf()) < 1e-10) == is_solved
+
+
+def test_smoke_tables_stream_function_keeps_the_walls() -> None:
+    """Whatever the network: u = 1 on the lid but for a thousandth of it, 0 elsewhere, and no flow through walls."""
+    case = next(case for case in CASES if case.name == "cavity, Re = 1000")
+    net = pf.build_network(case.problem(), replace(case.networks["dense"], dtype="float64"))
+    sides = np.linspace(0, 1, 41)
+    lid, floor = (cavity.velocities(net, np.stack([sides, 0 * sides + y], 1)) for y in (1.0, 0.0))
+    left, right = (cavity.velocities(net, np.stack([0 * sides + x, sides], 1)) for x in (0.0, 1.0))
+    assert lid[1:-1, 0] == pytest.approx(1, abs=5e-3)
+    assert max(abs(own).max() for own in (lid[:, 1], floor, left, right)) < 1e-12
+    points = cavity.in_corners()
+    assert case.problem().domain.contains(points).all()
+    distance = np.sqrt((1 - points[:, 1]) ** 2 + np.minimum(points[:, 0], 1 - points[:, 0]) ** 2)
+    assert np.quantile(distance, [0, 0.5, 1]) == pytest.approx([0.002, 0.02, 0.2], rel=0.2)
 
 
 def test_smoke_tables_kink_of_allen_cahn() -> None:

@@ -80,8 +80,8 @@ def vorticity_equation(psi: Any, nu: Any) -> Any:
 
 
 def away_from_corners(x: Points, y: Points) -> Points:
-    """Third derivatives of the velocity are like 1 / r^3 in the lid's corners: squares of residuals weigh r^6 there. In the
-    others eddies are ever smaller, and none of them moves the rest: r^4."""
+    """Third derivatives of the velocity are like 1 / r^3 in the lid's corners: squares of residuals weigh r^6 there. In
+    the others eddies are ever smaller, and none of them moves the rest: r^4."""
     upper, lower = ((y - own) ** 2 + np.minimum(x, 1 - x) ** 2 for own in (1, 0))
     return np.asarray((upper / (upper + 0.1**2)) ** 3 * (lower / (lower + 0.1**2)) ** 2)
 

@@ -16,6 +16,7 @@ from ..kernels.errors import InputError
 from ..networks.mlp import PsiMLP
 from ..problem.checks.settings import check_coefficients
 from ..problem.checks.trivial_solution import trivial_solution
+from ..problem.conditions import EQUATION
 from ..problem.problem import Problem
 from ..problems import as_problem
 from ..scaling.natural_units import as_trained
@@ -176,7 +177,7 @@ def trained(
     if not is_lifted(net.structure, problem.domain):
         known += trivial_solution(problem)
     problem = without(problem, held)
-    has_conditions = len(problem.conditions) > 1
+    has_conditions = any(condition.kind != EQUATION for condition in problem.conditions)
     if net.structure.ansatz is not None and has_conditions and not (held or is_zero_somewhere(net.structure, problem)):
         known += ("no condition holds by the ansatz: is d zero where they are?",)
     notes: tuple[str, ...] = (f"{EXACT}{', '.join(held)}",) if held else ()

@@ -187,6 +187,13 @@ def test_a_condition_that_holds_in_part_is_one() -> None:
         assert ("no condition holds by the ansatz" not in status) == is_met
 
 
+def test_equations_alone_miss_no_condition_by_an_ansatz() -> None:
+    """Also of more than one: points of their own, as in a corner."""
+    problem = heat(pf.Residual(BOX.random(9, 1), name="corner"))
+    net = pf.build_network(problem, pf.Network(layers=[2, 4, 1], ansatz=START_AND_WALLS))
+    assert "no condition holds" not in pf.fit(problem, net, pf.Adam(1)).status
+
+
 def test_what_holds_is_no_reproach() -> None:
     problem = heat(START, SIDES)
     result = pf.fit(

@@ -50,7 +50,8 @@ def _markdown(row: Row) -> str:
 
 _IN_SHORT = (
     "advection, speed 80", "convection, beta = 50", "reaction, rho = 5", "Korteweg-de Vries", "Helmholtz",
-    "Laplace with four holes", "heat, multi-scale", "Allen-Cahn", "Kuramoto-Sivashinsky", "Burgers, nu = 0.01/pi",
+    "Laplace with four holes", "heat, multi-scale", "Allen-Cahn", "Kuramoto-Sivashinsky", "cavity, Re = 100",
+    "Burgers, nu = 0.01/pi",
 )  # fmt: skip
 
 

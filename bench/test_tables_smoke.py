@@ -268,7 +268,9 @@ def test_smoke_tables_vorticity_equation() -> None:
 def test_smoke_tables_stream_function_keeps_the_walls() -> None:
     """Whatever the network: u = 1 on the lid but for a thousandth of it, 0 elsewhere, and no flow through walls."""
     case = next(case for case in CASES if case.name == "cavity, Re = 1000")
-    net = pf.build_network(case.problem(), replace(case.networks["dense"], dtype="float64"))
+    made = case.networks["dense"]
+    assert isinstance(made, pf.Network)
+    net = pf.build_network(case.problem(), replace(made, dtype="float64"))
     sides = np.linspace(0, 1, 41)
     lid, floor = (cavity.velocities(net, np.stack([sides, 0 * sides + y], 1)) for y in (1.0, 0.0))
     left, right = (cavity.velocities(net, np.stack([0 * sides + x, sides], 1)) for x in (0.0, 1.0))

@@ -61,7 +61,7 @@ def _clash(problem: Problem, one: Given, other: Given) -> tuple[float, float] | 
     is_shared = is_same if columns is None else distance <= max(_NEAR * usual, _SAME)
     if columns is None:
         columns = {name: column[nearest] for name, column in second.columns.items()}
-    pair = values_of(one, problem, points, condition.columns), values_of(other, problem, points, columns)
+    pair = _values(one, problem, points, condition.columns), _values(other, problem, points, columns)
     difference = np.abs(pair[0] - pair[1])
     size = max(np.abs(own[is_shared]).max(initial=0.0) for own in pair)
     differs = difference > ALLOWED * size
@@ -87,8 +87,7 @@ def _nearest(problem: Problem, points: Points, theirs: Points) -> tuple[Points, 
     return distance, nearest, usual
 
 
-def values_of(given: Given, problem: Problem, points: Points, columns: Mapping[str, Points]) -> Points:
-    """What is given at these points, which have these columns."""
+def _values(given: Given, problem: Problem, points: Points, columns: Mapping[str, Points]) -> Points:
     symbols = [*problem.pde.coordinate_symbols(), *(column_symbol(i) for i in range(len(columns)))]
     found = sp.lambdify(symbols, given.by_columns, "numpy")(*points.T, *columns.values())
     return np.broadcast_to(np.asarray(found, dtype=np.float64), len(points))

@@ -82,7 +82,7 @@ def initial_state(problem: Problem, orders: tuple[int, ...]) -> dict[Part, Given
                     f"problem: condition {condition.name!r} holds at the first time and at later ones; make it two, so "
                     "that later windows of time have the latter alone"
                 )
-            for part, given in given_by(problem, number, axis, low).items():
+            for part, given in _given(problem, number, axis, low).items():
                 found.setdefault(part, []).append(given)
     needed = [Part(field, k) for field, n in zip(problem.pde.fields, orders, strict=True) for k in range(n)]
     time = problem.pde.time
@@ -103,11 +103,10 @@ def initial_state(problem: Problem, orders: tuple[int, ...]) -> dict[Part, Given
     }
 
 
-def given_by(problem: Problem, number: int, axis: int, low: float) -> dict[Part, Given]:
-    """What a condition says that fields, or their derivatives in time, are: those it says in one residual each."""
+def _given(problem: Problem, number: int, axis: int, low: float) -> dict[Part, Given]:
     condition, traced = problem.conditions[number], problem.traced[number]
     found = {}
-    normals = _constant_normals(condition)
+    normals = constant_normals(condition)
     for i, residual in enumerate(own.xreplace(normals) for own in traced.residuals):
         jets = [symbol for symbol in residual.free_symbols if isinstance(symbol, SymbolicJet)]
         if len(jets) != 1 or len(condition.sites) > 1 or condition.quadrature is not None:
@@ -119,7 +118,7 @@ def given_by(problem: Problem, number: int, axis: int, low: float) -> dict[Part,
         value = (
             sp.expand(-residual.subs(jet, 0)) / slope if slope.is_number else sp.cancel(-residual.subs(jet, 0) / slope)
         )
-        columns = _columns(condition, problem)
+        columns = columns_of(condition, problem)
         is_known = _covers(problem, condition, axis) and all(columns.get(s, s) is not None for s in value.free_symbols)
         symbol = problem.pde.coordinate_symbols()[axis]
         closed = value.xreplace(columns).subs(symbol, low) if is_known else None
@@ -127,7 +126,7 @@ def given_by(problem: Problem, number: int, axis: int, low: float) -> dict[Part,
     return found
 
 
-def _constant_normals(condition: Condition) -> dict[sp.Symbol, sp.Expr]:
+def constant_normals(condition: Condition) -> dict[sp.Symbol, sp.Expr]:
     """Of the first time's face the normal is -t: there a derivative along it is one in time."""
     names = {normal_column(axis) for axis in range(condition.sites[0].shape[1])}
     return {
@@ -145,7 +144,7 @@ def _only_in_time(channel: Channel, axis: int) -> int | None:
     return order if order <= 1 and sum(channel) == order else None
 
 
-def _columns(condition: Condition, problem: Problem) -> dict[sp.Symbol, sp.Expr | None]:
+def columns_of(condition: Condition, problem: Problem) -> dict[sp.Symbol, sp.Expr | None]:
     """By the symbol of each of a condition's columns, what it is of the coordinates; None: in no closed form."""
     found = dict[sp.Symbol, "sp.Expr | None"]()
     axis, low, _ = times_of(problem)

@@ -14,7 +14,7 @@ from ..kernels.language.closed_form import ClosedForm
 from ..kernels.network.ansatz import Ansatz
 from ..problem.checks.settings import HISTORY_COLUMNS
 from ..problem.problem import Problem
-from .poles import pole_of
+from .poles import place_of, pole_of
 
 # Widths that differ by less are one.
 _CLOSE = 1e-9
@@ -22,6 +22,8 @@ _CLOSE = 1e-9
 _POINTS, _ZERO = 4096, 1e-12
 # Where Newton's method starts, its steps, and what lies so near to the boundary is on it, of the domain's size.
 _STARTS, _NEWTON, _BESIDE = 64, 40, 0.05
+# Halvings of what is between two points of different signs.
+_HALVINGS = 50
 
 
 def check_periods(embedding: ClosedForm | None, problem: Problem) -> None:
@@ -125,14 +127,26 @@ def check_factor(ansatz: Ansatz, problem: Problem) -> None:
     found = ansatz.factor.jets(points, ChannelSet.closure(points.shape[1], ()))[0]
     for field, name in enumerate(problem.pde.fields):
         own = found[:, field]
-        fault, where = "changes its sign", points[int(own.argmin())]
-        if not (bool((own > 0).any()) and bool((own < 0).any())):
+        if bool((own > 0).any()) and bool((own < 0).any()):
+            fault, where = "changes its sign", _crossing(ansatz, field, points, own)
+        else:
             fault, touched = "is zero", _touched(ansatz, problem, field, points, own)
             if touched is None:
                 continue
             where = touched
-        place = tuple(round(x, 3) for x in where.tolist())
         raise InputError(
-            f"ansatz: {name}: the factor of the network {fault} inside of the domain, near {place}: what it multiplies "
-            "could not be learned there"
+            f"ansatz: {name}: the factor of the network {fault} inside of the domain, near "
+            f"{place_of(problem.pde.coords, where)}: what it multiplies could not be learned there"
         )
+
+
+def _crossing(ansatz: Ansatz, field: int, points: Tensor, values: Tensor) -> Tensor:
+    """(d,): where a factor changes its sign, between the point where it is least above zero and the nearest below."""
+    above, below = points[values > 0], points[values < 0]
+    high = above[values[values > 0].argmin()]
+    low = below[(below - high).square().sum(1).argmin()]
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        is_above = bool(ansatz.factor.jets(middle[None], ChannelSet.closure(len(middle), ()))[0, 0, field] > 0)
+        low, high = (low, middle) if is_above else (middle, high)
+    return high

@@ -44,16 +44,17 @@ def pole_of(known: Known, domain: Domain, coords: Sequence[str]) -> tuple[int, s
         near = _zeros(replace(divisors, outputs=(register,)), inside)
         points.append(near[torch.from_numpy(domain.contains(near.numpy()))])
         for row, output in torch.nonzero(_grows(known, points[-1], domain, largest))[:1].tolist():
-            return output, _place(coords, points[-1][row])
+            return output, place_of(coords, points[-1][row])
     for own in filter(len, points):
         found = known.jets(own, value)[0]
         is_pole = ~torch.isfinite(found) | (found.abs() > _BEYOND * largest.clamp(min=1e-300))
         for row, output in torch.nonzero(is_pole)[:1].tolist():
-            return output, _place(coords, own[row])
+            return output, place_of(coords, own[row])
     return None
 
 
-def _place(coords: Sequence[str], point: Tensor) -> str:
+def place_of(coords: Sequence[str], point: Tensor) -> str:
+    """A point (d,) as text: x = 0.5, y = 1."""
     return ", ".join(f"{name} = {x:.3g}" for name, x in zip(coords, point.tolist(), strict=True))
 
 

@@ -153,6 +153,10 @@ def test_conditions_that_a_network_meets_are_not_missed() -> None:
         (pf.Network(embedding=pf.Embedding(lambda x: (x, 2))), "feature 2 is the same everywhere"),
         (pf.Network(ansatz=pf.Ansatz(v=lambda v: v)), "'v' is none of the fields"),
         (pf.Network(ansatz=pf.Ansatz(u=lambda u, x: x * u)), "the factor of the network changes its sign inside"),
+        (
+            pf.Network(ansatz=pf.Ansatz(u=lambda u, t, x: (0.3 - t) * u)),
+            "the factor of the network changes its sign inside of the domain, near t = 0.3, x = ",
+        ),
         (pf.Network(ansatz=pf.Ansatz(u=lambda u, x: x**2 * u)), "the factor of the network is zero inside"),
         (pf.Network(ansatz=pf.Ansatz(u=lambda u: u**2)), "expected g . d u with g and d of the coordinates"),
         (pf.Network(ansatz=pf.Ansatz(u=lambda x: x)), "does not depend on u, the network"),

@@ -34,7 +34,7 @@ BOTH = [LBFGS(400), SSBroyden(400)]
 
 def started(problem: Problem, net: MLP, settings: QuasiNewton, backend: str = "auto") -> QuasiNewtonRun:
     engine = get_backend(backend, net.theta.device)
-    nothing = History.of((), (), ())
+    nothing = History.of((), (), (), ())
     return settings.start(
         Task(problem, net, engine, None, None, nothing, lambda: False, lambda: False, lambda *said: None)
     )

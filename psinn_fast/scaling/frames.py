@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from ..domains import Domain
+from ..kernels.errors import InputError
 from ..networks.structure import Structure
 
 FloatArray = npt.NDArray[np.float64]
@@ -25,6 +26,9 @@ def in_frame(structure: Structure, domain: Domain) -> Structure:
     Its relations hold about its own centre and between inputs of one scale: inputs that they tie get the largest h of
     them, and the centre becomes the domain's only where that changes no network of the structure into another one
     (`may_move`). A structure that has input scales keeps its centre and them.
+
+    Raises:
+        InputError: a feature of its embedding that is the same at all points of the domain.
     """
     if set(structure.input_scale) != {1.0}:
         return structure
@@ -39,6 +43,11 @@ def in_frame(structure: Structure, domain: Domain) -> Structure:
             if may_move(structure, step):
                 centre = centre + step
             scale[group] = _reach(low, high, centre)[group].max()
+    if not scale.all():
+        raise InputError(
+            f"embedding: feature {int(scale.argmin()) + 1} is the same at all {_PROBES} points of the domain that were "
+            "looked at; biases do that, and what is so narrow no network sees"
+        )
     return replace(structure, centre=tuple(centre.tolist()), input_scale=tuple(scale.tolist()))
 
 

@@ -150,6 +150,10 @@ def test_conditions_that_a_network_meets_are_not_missed() -> None:
             pf.Network(embedding=pf.Embedding(lambda t, x: (t, x, sp.log((t - 0.3) ** 2 + (x - sp.sqrt(2) / 5) ** 2)))),
             "feature 3 has no value inside of the domain or on its boundary, at t = 0.3, x = 0.283",
         ),
+        (
+            pf.Network(embedding=pf.Embedding(lambda x: (x, sp.Heaviside(x - 0.5) - sp.Heaviside(x - 0.50001)))),
+            "feature 2 is the same at all 2048 points",
+        ),
         (pf.Network(embedding=pf.Embedding(lambda x: (x, 2))), "feature 2 is the same everywhere"),
         (pf.Network(ansatz=pf.Ansatz(v=lambda v: v)), "'v' is none of the fields"),
         (pf.Network(ansatz=pf.Ansatz(u=lambda u, x: x * u)), "the factor of the network changes its sign inside"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +77,7 @@ def _jumps(
     axis, _, _ = times_of(problem)
     orders = dict(zip(problem.pde.fields, orders_in_time(problem), strict=True))
     coords = problem.pde.coordinate_symbols()
-    columns, normals = columns_of(condition, problem), constant_normals(condition)
+    normals = constant_normals(condition)
     for residual in (own.xreplace(normals) for own in traced.residuals):
         jets = jets_of([residual])
         left = min((orders[jet.field] - _order_in_time(jet, axis) for jet in jets), default=0)
@@ -85,6 +85,7 @@ def _jumps(
             continue
         values = {jet: _derivative(known[jet.field], jet, coords) for jet in jets}
         yield from _beyond(problem, condition, begins, residual, values, is_rate=False)
+        columns = columns_of(condition, problem) if left > 1 else {}
         if left > 1 and all(columns[symbol] is not None for symbol in residual.free_symbols & columns.keys()):
             time = coords[axis]
             rates = {jet: value.diff(time) for jet, value in values.items()}
@@ -122,18 +123,28 @@ def _beyond(
     everywhere[:, axis] = low
     own, sizes = [], []
     for jet in jets:
-        at = sp.lambdify(coords, values[jet], "numpy")
-        own.append(np.broadcast_to(np.asarray(at(*condition.sites[jet.site][begins].T), float), begins.sum()))
-        over = np.broadcast_to(np.asarray(at(*everywhere.T), float), _PLACES)
+        own.append(_numbers(values[jet], coords, condition.sites[jet.site][begins].T))
+        over = _numbers(values[jet], coords, everywhere.T)
         is_value = not isinstance(jet.channel, Laplacian) and not any(jet.channel)
         sizes.append(np.ptp(over) if is_value else np.abs(over).max())
     symbols = [*jets, *(column_symbol(i) for i in range(len(condition.columns))), *coords]
     given = [*own, *(column[begins] for column in condition.columns.values()), *condition.sites[0][begins].T]
-    slopes = [np.abs(sp.lambdify(symbols, residual.diff(jet), "numpy")(*given)) for jet in jets]
-    r = np.broadcast_to(np.asarray(sp.lambdify(symbols, residual, "numpy")(*given), float), begins.sum())
+    slopes = [np.abs(_numbers(residual.diff(jet), symbols, given)) for jet in jets]
+    r = _numbers(residual, symbols, given)
     scale = sum((slope * size for slope, size in zip(slopes, sizes, strict=True)), start=np.zeros(len(r)))
     rounding = sum((slope * np.abs(value) for slope, value in zip(slopes, own, strict=True)), start=np.zeros(len(r)))
     beyond = np.where(np.abs(r) > np.maximum(ALLOWED * scale, _ROUNDING * rounding), np.abs(r), 0.0)
     if np.isfinite(beyond).all() and beyond.any():
         worst = int(np.argmax(beyond))
         yield _Jump(float(r[worst]), condition.sites[0][begins][worst], is_rate)
+
+
+def _numbers(expression: sp.Expr, symbols: Sequence[sp.Symbol], given: Sequence[Points] | Points) -> Points:
+    """(N,), NaN, of which nothing is said, where NumPy and SciPy have none: of a jump's derivative, for instance."""
+    n = len(given[0])
+    try:
+        with np.errstate(all="ignore"):
+            found = sp.lambdify(symbols, expression, ["scipy", "numpy"])(*given)
+        return np.broadcast_to(np.asarray(found, dtype=np.float64), n)
+    except (NameError, TypeError):
+        return np.full(n, np.nan)

@@ -25,7 +25,7 @@ HEAT = pf.Problem("heat", pf.PDE("t x", "u", lambda u: u.t - u.xx), BOX, [pf.Res
 
 
 def _warnings(problem: pf.Problem, **ends: object) -> tuple[str, ...]:
-    return unseen_kinks(problem, pf.Network(**ends).dense(problem))  # type: ignore[arg-type]  # one dict
+    return unseen_kinks(problem, pf.Network(**ends).dense(problem))  # type: ignore[arg-type]  # keywords of a dict have one type, here object
 
 
 @pytest.mark.parametrize(

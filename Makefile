@@ -11,7 +11,7 @@ OUT    ?= results/laplace
 export GOMP_SPINCOUNT ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help solve test test-all-isa test-perturbed mutants emulate lint types format bench wheel test-wheel sanitize clean
+.PHONY: help solve test test-all-isa test-perturbed mutants emulate lint types format bench wheel test-wheel sanitize docs docs-serve tree clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -53,13 +53,30 @@ lint: $(READY) types  ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(READY)
-	@# mypy does not follow package_dir, so it is shown the tree as it installs.
+# What reads sources, as mypy and the documentation's reference, does not follow package_dir: it gets the tree as it installs.
+tree:
 	@rm -rf build/types && mkdir -p build/types/psinn_fast
 	@ln -s $(CURDIR)/psinn_fast/* $(CURDIR)/kernels build/types/psinn_fast/
 	@ln -s $(CURDIR)/bench $(CURDIR)/examples build/types/
+
+types: $(READY) tree
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p psinn_fast -p bench -p examples
 	cd build/types && ../../$(BIN)/lint-imports ../../pyproject.toml --no-cache
+
+# The extra's requirements alone: to install the package again would compile its kernels again.
+DOCS := $(VENV)/.docs
+$(DOCS): $(READY)
+	$(BIN)/python -c "from importlib.metadata import requires; print(*(line.partition(';')[0] for line in \
+		requires('psinn_fast') if line.endswith('extra == \"docs\"')), sep='\n')" > $@.txt
+	$(BIN)/pip install --quiet -c constraints.txt -r $@.txt
+	@touch $@
+
+docs: $(DOCS) tree  ## the documentation in build/site; a broken link or example is an error
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto tests/docs/test_links.py tests/docs/test_pages.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-serve: $(DOCS) tree  ## the documentation on http://127.0.0.1:8000, built again as it is written
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 format: $(READY)  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .
@@ -79,7 +96,7 @@ test-wheel: wheel  ## the test suite against the installed wheel, in an environm
 	build/wheel/bin/pip install --quiet -c constraints.txt "psinn_fast[dev] @ file://$$(ls $(CURDIR)/dist/*.whl)"
 	@# Not from here: the sources must not be importable beside the wheel.
 	@rm -rf build/wheel-tests && mkdir -p build/wheel-tests
-	@cp -r tests bench docs examples conftest.py pyproject.toml README.md Makefile build/wheel-tests/
+	@cp -r tests bench docs examples conftest.py pyproject.toml mkdocs.yml README.md Makefile build/wheel-tests/
 	cd build/wheel-tests && ../wheel/bin/python -m pytest tests -p no:cacheprovider
 
 # gcc's runtime libraries must be loaded before Python's own; leaks are Python's and torch's at exit, not ours.

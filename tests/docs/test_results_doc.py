@@ -14,7 +14,7 @@ import torch
 import psinn_fast as pf
 
 TEXT = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
-(SCRIPT,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+SCRIPT, BY_LAYERS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 @pytest.mark.trajectory
@@ -32,6 +32,11 @@ def test_a_solution_is_evaluated_saved_and_loaded(tmp_path: Path, monkeypatch: p
         *(path.name for path in Path("results/again").iterdir()), "checkpoint.safetensors",
     }  # fmt: skip
     assert pf.error_metrics(scope["net"], "laplace") == solution.metrics
+    before = scope["net"].to_sequential()
+    exec(compile(BY_LAYERS, "results.md", "exec"), scope)
+    after = scope["net"].to_sequential()
+    assert torch.equal(after[0].weight, before[0].weight)
+    assert not torch.equal(after[-1].weight, before[-1].weight)
 
 
 @pytest.mark.parametrize("part", [pf.Ending, pf.Verdict, pf.Setup])

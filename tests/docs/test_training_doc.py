@@ -17,12 +17,20 @@ import psinn_fast as pf
 pytestmark = pytest.mark.verdict
 
 TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
-_, EVERYTHING, PATIENCE, SCHEDULE, OPTIMIZER, MOMENTUM = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+CALLS, EVERYTHING, PATIENCE, SCHEDULE, OPTIMIZER, MOMENTUM = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def run(text: str, **scope: Any) -> dict[str, Any]:
     exec(compile(text, "training.md", "exec"), scope)
     return scope
+
+
+@pytest.mark.trajectory
+def test_the_two_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = run(CALLS)
+    assert (found["solution"].steps, found["result"].steps) == (200, 10)
+    assert {path.name for path in tmp_path.iterdir()} == {"results", "run.safetensors"}
 
 
 @pytest.mark.trajectory

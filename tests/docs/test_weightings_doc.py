@@ -23,9 +23,13 @@ def test_it_names_every_weighting_and_how_often_it_is_updated() -> None:
 
 @pytest.mark.trajectory
 def test_the_weighting_of_ones_own_trains() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     names: dict[str, object] = {"__name__": __name__}
-    exec(code, names)
+    given, own = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    exec(given, names)
+    solution = names["solution"]
+    assert isinstance(solution, pf.Solution)
+    assert solution.setup.weighting == "gradient-norms"
+    exec(own, names)
     result = names["result"]
     assert isinstance(result, pf.FitResult)
     weights = result.history["weight_residual"]

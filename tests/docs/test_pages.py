@@ -1,0 +1,67 @@
+"""Code of the pages runs, and prints what they say: of all that have no test of their own, in a few steps each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from doc_examples import examples
+
+import psinn_fast as pf
+from psinn_fast.training.optimisers import automatic
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = [page for page in sorted(DOCS.rglob("*.md")) if "```python\n" in page.read_text(encoding="utf-8")]
+# Pages whose numbers are looked at have a module each.
+OWN = {DOCS / f"{path.stem[len('test_') : -len('_doc')]}.md" for path in Path(__file__).parent.glob("test_*_doc.py")}
+GENERAL = [page for page in PAGES if page not in OWN]
+# Pages with code that is shown and cannot be run here, with the reason.
+SKETCHES = {"integrations.md": "PhysicsNeMo is not installed"}
+FEW_STEPS = 12
+
+
+@pytest.fixture
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in (pf.Adam, pf.GaussNewton, pf.LBFGS, pf.SSBroyden, pf.TorchOptimizer):
+        monkeypatch.setattr(kind, "__init__", in_few_steps(kind.__init__))
+    monkeypatch.setattr(automatic, "_STEPS", FEW_STEPS)
+    monkeypatch.setattr(automatic, "_FEWEST_STEPS", FEW_STEPS)
+
+
+def in_few_steps(made: Any) -> Any:
+    def init(self: Any, *arguments: Any, **keywords: Any) -> None:
+        made(self, *arguments, **keywords)
+        object.__setattr__(self, "steps", FEW_STEPS if self.steps is None else min(self.steps, FEW_STEPS))
+
+    return init
+
+
+@pytest.mark.usefixtures("_few_steps")
+@pytest.mark.parametrize("page", GENERAL, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_the_code_of_a_page_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "page"}
+    for code, printed in examples(page.read_text(encoding="utf-8")):
+        exec(compile(code, page.name, "exec"), names)
+        said = capsys.readouterr().out
+        assert printed is None or said == printed
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_no_code_is_hidden_from_the_tests(page: Path) -> None:
+    """By another name of its language, or as an indented block."""
+    text = page.read_text(encoding="utf-8")
+    others = re.findall(r"^ *```(?:py|python3|pycon|Python)\b(?!thon\n).*$", text, re.MULTILINE)
+    assert not others or page.name in SKETCHES
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert re.findall(r"^ +```python.*$|^    (?:import|from \w+ import|.*\bpf\.\w+\().*$", prose, re.MULTILINE) == []
+
+
+def test_what_a_block_prints_is_found() -> None:
+    text = "```python\na\n```\n\ntext\n\n```python\nb\n```\n\nIt prints\n\n```\nc\n```\n\n```\nd\n```\n"
+    assert list(examples(text)) == [("a\n", None), ("b\n", "c\n")]

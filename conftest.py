@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 
 from psinn_fast import PsiMLP
 from psinn_fast.kernels.contract import registry
+from psinn_fast.pictures import figures
 from psinn_fast.training import stability
 from psinn_fast.training.result import FitResult
 
@@ -113,7 +114,7 @@ _is_drawn = [False]
 @pytest.fixture(scope="session", autouse=True)
 def _pictures_are_blank() -> Iterator[None]:
     """Figures are made, but rendered, which takes seconds a run, by tests marked ``pictures`` only."""
-    draw, empty = Figure.savefig, io.BytesIO()
+    draw, make, empty = Figure.savefig, figures.png_of, io.BytesIO()
     draw(Figure(figsize=(0.1, 0.1)), empty)
 
     def savefig(figure: Figure, file: Any, **options: Any) -> None:
@@ -122,8 +123,12 @@ def _pictures_are_blank() -> Iterator[None]:
         else:
             file.write(empty.getvalue())
 
+    def png_of(figure: Figure) -> bytes:
+        return make(figure) if _is_drawn[0] else empty.getvalue()
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", savefig)
+        patch.setattr(figures, "png_of", png_of)
         yield
 
 

@@ -76,7 +76,8 @@ def line(row: Row) -> str:
 
 def picture(names: Sequence[str], path: Path, scale: float, threads: int) -> None:
     """A row for each problem of two coordinates: the network and its error on the domain."""
-    from psinn_fast.report.plots import Canvas, new_figure, save_figure
+    from psinn_fast.pictures.canvas import Canvas
+    from psinn_fast.pictures.figures import new_figure, save_figure
     from psinn_fast.training.metrics import evaluate
 
     plane = [name for name in names if len(PROBLEMS[name]().pde.coords) == 2]

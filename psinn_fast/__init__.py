@@ -49,6 +49,9 @@ from .networks.linear import PsiLinear
 from .networks.mlp import MLP, PsiMLP
 from .networks.published import published_structure
 from .networks.structure import Structure
+from .pictures.figures import save_figure
+from .pictures.solution import solution_figure
+from .pictures.structures import relation_matrix_figure, structure_figure
 from .pipeline import run_pipeline
 from .problem.conditions import Condition, Data, Dirichlet, Neumann, Periodic, Residual
 from .problem.integrals import Integral, Mean
@@ -61,7 +64,6 @@ from .problem.table import Table
 from .problem.table_files import read_table
 from .problems import get_problem
 from .report.output import save_discovery, save_solution
-from .report.plots import relation_matrix_figure, save_figure, solution_figure, structure_figure
 from .reproduction.reproduce import Reproduction, reproduce
 from .results import Setup, Solution
 from .solving import solve

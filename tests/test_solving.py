@@ -38,8 +38,9 @@ from psinn_fast import (
 from psinn_fast.building import build_network
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.errors import say_once
+from psinn_fast.pictures.figures import save_figure
+from psinn_fast.pictures.solution import solution_figure
 from psinn_fast.pipeline import comparison_table
-from psinn_fast.report.plots import save_figure, solution_figure
 from psinn_fast.training.metrics import error_metrics, evaluate
 
 

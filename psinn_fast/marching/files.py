@@ -13,9 +13,9 @@ from ..networks.continuation import Continuation, Window
 from ..networks.known_entries import closed_form_entries, closed_form_of
 from ..networks.mlp import PsiMLP
 from ..networks.structure import Structure
+from ..pictures.figures import save_figure
 from ..problem.problem import Problem
 from ..problems import as_problem
-from ..report.plots import save_figure
 from ..storage import entries
 from ..storage.files import BadJson, as_path, from_json, read_text, to_json, write_atomically
 from ..storage.tensor_file import TensorFile, write_tensors

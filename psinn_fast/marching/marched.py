@@ -18,8 +18,8 @@ from ..kernels.errors import InputError
 from ..language.names import Names
 from ..networks.derivatives import Derivatives, derivatives_at
 from ..networks.mlp import PsiMLP
+from ..pictures.solution import figure_of
 from ..problem.problem import Problem
-from ..report.plots import figure_of
 from ..training.doubts import Metric, inaccurate
 from ..training.history import History
 from ..training.metrics import METRICS, ErrorMeter

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..kernels import networks_of_the_library
+from ..pictures.canvas import Canvas, largest
+from ..pictures.figures import new_figure
+from ..pictures.solution import ERRORS, VALUES
+from ..pictures.structures import draw_structure
 from ..training.metrics import evaluate
-from .plots import Canvas, draw_structure, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase
@@ -64,7 +67,8 @@ def draw_images(figure: FigureBase, discovery: Discovery, maps: list[int]) -> No
     problem, net = discovery.problem, discovery.teachers[0].net
     canvas, centre = Canvas(problem.domain, _RESOLUTION), problem.domain.centre
     own, fields = evaluate(net, canvas.points, discovery.backend), problem.pde.fields
-    axes = iter(figure.subplots(len(maps) * len(fields), 3, squeeze=False))
+    axes = figure.subplots(len(maps) * len(fields), 3, squeeze=False)
+    rows = iter(axes)
     for evidence in (discovery.evidence[number] for number in maps):
         images = centre + evidence.symmetry.map(canvas.points - centre)
         mapped = evaluate(net, images, discovery.backend) * evidence.symmetry.character
@@ -72,14 +76,21 @@ def draw_images(figure: FigureBase, discovery: Discovery, maps: list[int]) -> No
             values, image = own[:, number], mapped[:, number]
             title = f"{'' if chi > 0 else '-'}{field}(g x), g: {evidence.text}"
             panels = ((field, values), (title, image), ("difference", values - image))
-            for axis, (text, shown) in zip(next(axes), panels, strict=True):
+            row = next(rows)
+            for axis, (text, shown) in zip(row, panels, strict=True):
                 axis.set_title(text, fontsize=10)
                 if len(canvas.mesh) == 1:
                     axis.plot(canvas.mesh[0], canvas.image(shown))
                     axis.set_xlabel(problem.pde.coords[0])
                     continue
-                limit = float(np.abs(shown if text == "difference" else values).max()) or 1.0
-                canvas.draw(axis, shown, "RdBu_r" if text == "difference" else "viridis", -limit, limit)
+                limit = largest(shown if text == "difference" else values)
+                colours = ERRORS if text == "difference" else VALUES
+                drawn = canvas.draw(axis, shown, colours, -limit, limit, with_bar=text == "difference")
+                if text == title:  # one scale for u and its image
+                    figure.colorbar(drawn, ax=row[:2].tolist())
+    if len(canvas.mesh) == 2:
+        for axis in axes.flat:
+            axis.label_outer()
 
 
 def _shown_maps(discovery: Discovery) -> list[int]:

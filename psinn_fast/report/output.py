@@ -18,20 +18,17 @@ from ..discovery.found import Discovery
 from ..kernels import get_backend
 from ..kernels.errors import InputError, OutputWarning, one_line
 from ..networks.structure import Structure
+from ..pictures.figures import save_figure
+from ..pictures.flow import flow_figure, is_flow
+from ..pictures.histories import history_figure
+from ..pictures.overview import overview_figure
+from ..pictures.solution import solution_figure
+from ..pictures.structures import relation_matrix_figure, structure_figure
 from ..results import Solution
 from ..storage.files import as_path, to_json, try_to_write, write_atomically
 from ..training.abort import Aborted, look_up
 from ..training.checkpoint import WEIGHTS, save_network
 from .evidence_plot import discovery_figure
-from .flow_plot import flow_figure, is_flow
-from .plots import (
-    history_figure,
-    overview_figure,
-    relation_matrix_figure,
-    save_figure,
-    solution_figure,
-    structure_figure,
-)
 from .replaceable import COMPARISON, COMPARISON_SCHEMA, DISCOVERY, FLOW, SOLUTION, strangers
 
 if TYPE_CHECKING:  # loaded only where something is drawn

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..kernels.errors import InputError
+from ..pictures.figures import new_figure, save_figure
 from ..problem.problem import Problem
-from ..report.plots import new_figure, save_figure
 from .blocks import Picture
 from .cases import Case
 from .comparison import quantities

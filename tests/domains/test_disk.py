@@ -13,7 +13,7 @@ import torch
 
 import psinn_fast as pf
 from psinn_fast import PDE, Dirichlet, Disk, InputError, Neumann, Problem, Residual
-from psinn_fast.report.plots import Canvas
+from psinn_fast.pictures.canvas import Canvas
 from psinn_fast.training.identity import differences, run_identity
 from psinn_fast.training.metrics import ErrorMeter
 from psinn_fast.training.points.held_out import HeldOut

@@ -14,7 +14,7 @@ import pytest
 
 import psinn_fast as pf
 from psinn_fast import PDE, Dirichlet, InputError, MeshDomain, Neumann, Problem, Residual, read_mesh
-from psinn_fast.report.plots import Canvas
+from psinn_fast.pictures.canvas import Canvas
 
 TRIANGLES = np.array([[0, 1, 3], [1, 4, 3], [1, 2, 4], [2, 5, 4]])  # of [0, 2] x [0, 1]
 NODES = np.array([[0, 0], [1, 0], [2, 0], [0, 1], [1, 1], [2, 1]], dtype=float)

@@ -18,9 +18,10 @@ from psinn_fast import PDE, Box, Data, Dirichlet, Domain, InputError, Neumann, P
 from psinn_fast.discovery.distillation import distil
 from psinn_fast.discovery.student import StudentSettings
 from psinn_fast.discovery.teachers import asymmetries
+from psinn_fast.pictures.canvas import Canvas
+from psinn_fast.pictures.solution import solution_figure
 from psinn_fast.problem.checks.coverage import coverage
 from psinn_fast.problem.checks.missing_conditions import missing_conditions
-from psinn_fast.report.plots import Canvas, solution_figure
 from psinn_fast.symmetries.symmetry_check import find_symmetries
 from psinn_fast.training.identity import differences, run_identity
 from psinn_fast.training.metrics import ErrorMeter

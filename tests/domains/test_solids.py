@@ -14,8 +14,8 @@ from domains.shapes import LShape
 
 import psinn_fast as pf
 from psinn_fast import PDE, Ball, Box, Cylinder, Dirichlet, Disk, Domain, InputError, Problem, Residual
+from psinn_fast.pictures.canvas import Canvas
 from psinn_fast.problem.checks.missing_conditions import missing_conditions
-from psinn_fast.report.plots import Canvas
 
 PI = math.pi
 CUBE = Box(x=(-1, 1), y=(-1, 1), z=(-1, 1))

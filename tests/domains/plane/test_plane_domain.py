@@ -10,7 +10,7 @@ import torch
 
 import psinn_fast as pf
 from psinn_fast import Box, Dirichlet, Disk, Domain, Ellipse, InputError, Neumann, Polygon, Problem, Residual
-from psinn_fast.report.plots import Canvas
+from psinn_fast.pictures.canvas import Canvas
 from psinn_fast.training.identity import differences, run_identity
 from psinn_fast.training.metrics import ErrorMeter
 

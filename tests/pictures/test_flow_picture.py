@@ -9,8 +9,9 @@ import pytest
 
 import psinn_fast as pf
 from psinn_fast.kernels.errors import InputError
-from psinn_fast.report.flow_plot import flow_figure, is_flow
-from psinn_fast.report.plots import Canvas, panel_height, save_figure
+from psinn_fast.pictures.canvas import Canvas, panel_height
+from psinn_fast.pictures.figures import save_figure
+from psinn_fast.pictures.flow import flow_figure, is_flow
 
 pytestmark = pytest.mark.pictures
 

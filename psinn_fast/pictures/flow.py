@@ -13,7 +13,8 @@ from ..problem.problem import Problem
 from ..problems import as_problem
 from ..training.checks import check_fits
 from ..training.metrics import evaluate
-from .plots import Canvas, new_figure, panel_height
+from .canvas import Canvas, panel_height
+from .figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

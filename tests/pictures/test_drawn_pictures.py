@@ -12,13 +12,10 @@ from small import small_laplace
 from psinn_fast import PDE, Adam, Box, Network, Problem, Residual, published_structure, solve
 from psinn_fast.building import build_network
 from psinn_fast.networks.structure_text import named_symbols
-from psinn_fast.report.plots import (
-    overview_figure,
-    relation_matrix_figure,
-    save_figure,
-    solution_figure,
-    structure_figure,
-)
+from psinn_fast.pictures.figures import save_figure
+from psinn_fast.pictures.overview import overview_figure
+from psinn_fast.pictures.solution import solution_figure
+from psinn_fast.pictures.structures import relation_matrix_figure, structure_figure
 
 pytestmark = pytest.mark.pictures
 

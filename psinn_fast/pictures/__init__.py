@@ -1,0 +1,1 @@
+"""Pictures: solutions, losses, structures, flows. Only drawing imports matplotlib."""

@@ -1,0 +1,40 @@
+"""Training as curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..training.history import History
+from .figures import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def history_figure(histories: Mapping[str, History], terms: bool = False) -> Figure:
+    """Total loss, relative L2 error and unknown coefficients against the step, one curve per run.
+
+    Dots are the loss at points that training does not see. With ``terms``, every loss term as well. Error and
+    coefficients are left out where there are none.
+    """
+    first = next(iter(histories.values()))
+    names, coefficients = first.terms, first.coefficients
+    has_error = not np.isnan(first["relative_l2"]).all()
+    panels = ["loss", *(["relative_l2"] if has_error else []), *coefficients]
+    figure = new_figure(5 * len(panels), 4)
+    for axis, column in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for label, history in histories.items():
+            (curve,) = axis.plot(history["step"], history[column], label=label)
+            if column == "loss":
+                axis.plot(history["step"], history["held_out"], ".", color=curve.get_color())
+            for term in names if terms and column == "loss" else ():
+                axis.plot(history["step"], history[term], label=term, linewidth=0.7)
+        axis.set_yscale("linear" if column in coefficients else "log")
+        axis.set_xlabel("step")
+        axis.set_ylabel(column)
+        axis.grid(alpha=0.3)
+    figure.axes[0].legend(fontsize="small")
+    return figure

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # Pixels per inch.
 DPI = 110
+# Inches, of an entry of a legend.
+_LABEL = 1.6
 # Numbers along an axis, about: each costs a millisecond, and more than these are a comb.
 _TICKS = 5
 
@@ -28,6 +30,19 @@ def new_figure(width: float, height: float, layout: Literal["constrained", "comp
 def few_ticks(axis: Axes) -> None:
     """On both linear axes."""
     axis.locator_params(nbins=_TICKS)
+
+
+def one_legend(figure: Figure) -> None:
+    """Of the curves of all axes, below them; each label once."""
+    found = {}
+    for axis in figure.axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if found:
+        across = min(len(found), max(2, round(figure.get_figwidth() / _LABEL)))
+        figure.legend(
+            list(found.values()), list(found), loc="outside lower center", ncols=across, fontsize="small", frameon=False
+        )
 
 
 def png_of(figure: Figure) -> bytes:

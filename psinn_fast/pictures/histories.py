@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..training.history import History
-from .figures import new_figure
+from .figures import new_figure, one_legend
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+LOSS, ERROR = "loss (weighted mean squares)", "relative L2 error"
+BETWEEN = "at unseen points"
 
 
 def history_figure(histories: Mapping[str, History], terms: bool = False) -> Figure:
@@ -29,12 +32,12 @@ def history_figure(histories: Mapping[str, History], terms: bool = False) -> Fig
         for label, history in histories.items():
             (curve,) = axis.plot(history["step"], history[column], label=label)
             if column == "loss":
-                axis.plot(history["step"], history["held_out"], ".", color=curve.get_color())
+                axis.plot(history["step"], history["held_out"], ".", color=curve.get_color(), label=BETWEEN)
             for term in names if terms and column == "loss" else ():
                 axis.plot(history["step"], history[term], label=term, linewidth=0.7)
         axis.set_yscale("linear" if column in coefficients else "log")
         axis.set_xlabel("step")
-        axis.set_ylabel(column)
+        axis.set_ylabel({"loss": LOSS, "relative_l2": ERROR}.get(column, column))
         axis.grid(alpha=0.3)
-    figure.axes[0].legend(fontsize="small")
+    one_legend(figure)
     return figure

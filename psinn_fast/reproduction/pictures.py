@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..kernels.errors import InputError
-from ..pictures.figures import new_figure, save_figure
+from ..pictures.figures import new_figure, one_legend, save_figure
+from ..pictures.histories import ERROR, LOSS
 from ..problem.problem import Problem
 from .blocks import Picture
 from .cases import Case
@@ -36,7 +37,7 @@ def draw_losses(records: Records, case: Case, problem: Problem) -> Picture:
             _curve(axis, records, record, "step", "loss")
         axis.set_title(SETTINGS[setting], fontsize=10)
         axis.set_xlabel("step")
-        axis.set_ylabel("loss")
+        axis.set_ylabel(LOSS)
     last = axes[-1]
     name = next(iter(problem.true_coefficients), "relative_l2")
     for record in records.runs:
@@ -45,13 +46,13 @@ def draw_losses(records: Records, case: Case, problem: Problem) -> Picture:
     for setting in settings:
         last.plot([], [], color="grey", linestyle=_STYLES[setting], label=SETTINGS[setting])
     last.set_title("error against the time", fontsize=10)
-    last.set_xlabel("seconds")
-    last.set_ylabel(f"relative error of {name}" if problem.true_coefficients else "relative L2")
+    last.set_xlabel("time of training, seconds")
+    last.set_ylabel(f"relative error of {name}" if problem.true_coefficients else ERROR)
     last.set_xscale("log")
     for axis in axes:
         axis.set_yscale("log")
         axis.grid(alpha=0.3)
-        axis.legend(fontsize="small")
+    one_legend(figure)
     path = PICTURES / f"{case.key}-losses.png"
     (records.folder / PICTURES).mkdir(exist_ok=True)
     save_figure(figure, records.folder / path)
@@ -59,14 +60,19 @@ def draw_losses(records: Records, case: Case, problem: Problem) -> Picture:
 
 
 def _curve(axis: Axes, records: Records, record: Record, across: str, up: str, true: float | None = None) -> None:
-    """``true``: draw the relative error of a coefficient from it."""
+    """``true``: draw the relative error of a coefficient from it.
+
+    Against the time, curves start at the first step: when the untrained network was looked at says nothing, and on a
+    logarithmic axis it would take decades.
+    """
     try:
         rows = read_history(records.folder / record.place / HISTORY)
     except InputError:  # said among what is missing
         return
     label, setting, is_first = record.run["method"], record.run["setting"], record.run["seed"] == 0
-    values = [(row[across], row[up] if true is None else abs(row[up] - true) / abs(true)) for row in rows]
-    points = [(x, y) for x, y in values if math.isfinite(y) and y > 0 and (across == "step" or x > 0)]
+    taken = [row for row in rows if across == "step" or row["step"] > 0]
+    values = [(row[across], row[up] if true is None else abs(row[up] - true) / abs(true)) for row in taken]
+    points = [(x, y) for x, y in values if math.isfinite(y) and y > 0]
     if not points:
         return
     axis.plot(

@@ -10,7 +10,7 @@ from psinn_fast.reproduction import pictures
 from psinn_fast.reproduction.cases import CASES
 from psinn_fast.reproduction.records import Record, Records
 
-ROWS = "step,seconds,loss,relative_l2,nu\n0,0,1.0,0.9,0.0\n10,0.5,0.1,nan,0.1\n20,1.0,0.01,0.1,0.01\n"
+ROWS = "step,seconds,loss,relative_l2,nu\n0,0.001,1.0,0.9,0.0\n10,0.5,0.1,nan,0.1\n20,1.0,0.01,0.1,0.01\n"
 
 
 def records(folder: Path, case: str) -> Records:
@@ -36,10 +36,15 @@ def test_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) ->
     paper, ours, both = figure.axes
     assert [line.get_ydata().tolist() for line in paper.lines] == [[1.0, 0.1, 0.01]] * 2
     assert [line.get_label() for line in ours.lines] == ["Psi-NN, discovered R"]
-    # The error is nowhere at time 0, nor where it is not known; of a coefficient it is relative.
+    # The error begins with the first step, and is nowhere where it is not known; of a coefficient it is relative.
     expected = [0.1] if number == 0 else pytest.approx([abs(nu * 100 * 3.14159265 - 1) for nu in (0.1, 0.01)], rel=1e-6)
     assert [line.get_ydata().tolist() for line in both.lines] == [*[expected] * 3, [], []]
-    assert both.get_ylabel() == ("relative L2" if number == 0 else "relative error of nu")
+    assert both.get_ylabel() == ("relative L2 error" if number == 0 else "relative error of nu")
+    assert [axis.get_xlabel() for axis in figure.axes] == ["step", "step", "time of training, seconds"]
+    (legend,) = figure.legends
+    assert [axis.get_legend() for axis in figure.axes] == [None] * 3
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["PINN", "Psi-NN, discovered R", "Adam, as in the paper", "Gauss-Newton"]
 
 
 def test_fields_are_those_of_the_discovered_structure(tmp_path: Path) -> None:

@@ -1,22 +1,16 @@
 // The activation of a jet and its adjoint for channel sets that are not known at compile time. tanh goes by the recurrence
 // of kernels/language/recurrence.py: rows of products of two numbers. A block of neurons goes through each row together,
 // which hides what reading the row costs, and works where the numbers lie: z, h and their adjoints in the panel, the
-// slopes in a memory of its own, where an orbit's h go, too, if its operands are not its outputs. Other activations go by
-// the chain rule's parts.
+// slopes in a memory of its own, where h goes, too, if not all its channels are wanted. Other activations go by the chain
+// rule's parts.
 #pragma once
 
 #include "activation.h"
 
 namespace PSINN_NAMESPACE {
 
-// Planes, n channels of a neuron each, that a block takes: the slopes, h of each neuron, and the adjoints of these.
-constexpr int planes(int orbit_size) { return 2 * (1 + orbit_size); }
-
-inline psinn::Index block_vectors(const Rules& rules) {
-  const int n = rules.n_channels;
-  return static_cast<psinn::Index>(planes(2)) * block_neurons(2) * n * points_per_panel(n);
-}
-static_assert(planes(4) * block_neurons(4) <= planes(2) * block_neurons(2), "the largest block is that of pairs");
+// Planes, n channels of a block's neurons each: the slopes, h, and the adjoints of these.
+constexpr int PLANES = 4;
 
 // v: where the numbers lie, those of the next neuron `stride` further. Rows that make h are left out if h is given.
 template <class T, int N>
@@ -41,74 +35,51 @@ PSINN_INLINE void run_rows(const Rules& rules, int first, int last, bool has_out
   }
 }
 
-// Repetitions k..k + REPEATS - 1 of an orbit of SIZE neurons, the s-th vector of points.
-template <class T, int SIZE, int REPEATS>
+// Neurons r..r + REPEATS - 1, the s-th vector of points.
+template <class T, int REPEATS>
 struct Block {
   static constexpr int L = LANES<T>;
   using Index = psinn::Index;
   const AnyRule& rule;
-  const psinn::Orbits& orbits;
-  const psinn::Orbit& orbit;
-  T* memory;
-  int k, s;
-  bool is_tanh = orbits.activation == psinn::Activation::tanh;
+  const Neurons<T>& neurons;
+  int r, s;
+  bool is_tanh = neurons.kind == psinn::Activation::tanh;
   Index n = rule.channels(), first = rule.first(), width = rule.sub() * L, stride = n * width;
-  bool in_place = first == 0 && is_direct(orbit);  // h and its adjoint lie in the operands' rows
+  bool in_place = first == 0;  // all channels of h are wanted
 
-  T* plane(int number) const { return memory + number * REPEATS * stride + s * L; }
-  // The rows of the j-th neuron's repetitions.
-  template <class P>
-  P* rows(P* data, const int* numbers, int j) const {
-    return data + (numbers[j] + k) * stride + s * L;
-  }
+  T* plane(int number) const { return static_cast<T*>(rule.block) + number * REPEATS * stride + s * L; }
+  T* z() const { return neurons.z + r * stride + s * L; }
+  // Of the i-th neuron, from the first channel wanted on.
+  T* h(int i) const { return neurons.h + (r + i) * (n - first) * width + s * L; }
+  const Vec<T>* forms(int i, Index count) const { return neurons.forms + (s * BLOCK + r + i) * count; }
 
-  void forward(T* z, const T* bias, T* kept, T* out) const {
-    const int order = is_tanh ? 0 : rule.order();
-    Vec<T> f[REPEATS * SIZE * (MOST_ORDER + 1)];
-    OrbitForms<T, SIZE>{orbits, orbit, rule.channels(), rule.sub(), order, z, kept}.forward(k, REPEATS, s, bias, f);
-    mix_slots(z, 1);
-    for (int j = 0; j < SIZE; ++j) {
-      T *own = rows(z, orbit.slot, j), *h = in_place ? rows(out, orbit.operand, j) : plane(2 + j);
-      for (int r = 0; r < REPEATS; ++r) {
-        const Vec<T>* forms = f + (r * SIZE + j) * (order + 1);
-        store<T>(h + r * stride, forms[0]);
-        if (!is_tanh) by_parts(forms, own + r * stride, h + r * stride);
-      }
-      if (is_tanh) run_forward(own, h, false);
+  void forward() const {
+    T* own = in_place ? h(0) : plane(1);
+    for (int i = 0; i < REPEATS; ++i) {
+      const Vec<T>* f = forms(i, rule.order() + 1);
+      store<T>(own + i * stride, is_tanh ? load<T>(z() + i * stride) : f[0]);
+      if (!is_tanh) by_parts(f, z() + i * stride, own + i * stride);
     }
+    if (is_tanh) run_forward(z(), own, false);
     if (in_place) return;
-    for_operands(out, [&](T* const(&to)[SIZE], int at, int c) {
-      Vec<T> own[SIZE][1];
-      PSINN_UNROLL
-      for (int j = 0; j < SIZE; ++j) own[j][0] = load<T>(plane(2 + j) + at + c * width);
-      store_operands<T, SIZE, 1>(orbit, 0, 1, 0, own, to, 0);
-    });
+    for (int i = 0; i < REPEATS; ++i)
+      for (Index c = first; c < n; ++c) store<T>(h(i) + (c - first) * width, load<T>(own + i * stride + c * width));
   }
 
-  // out: what `forward` made, or null if that is gone. Destroys out_bar.
-  void adjoint(T* z, T* kept, const T* out, T* out_bar, T* bias_bar, T* value_bar) const {
-    Vec<T> f[REPEATS * SIZE * (MOST_ORDER + 2)];
-    if (!is_tanh)
-      OrbitForms<T, SIZE>{orbits, orbit, rule.channels(), rule.sub(), rule.order(), z, kept}.backward(k, REPEATS, s, f);
-    if (!in_place) load_planes(out_bar);
-    const bool has_outputs = in_place && out;
-    for (int j = 0; j < SIZE; ++j) {
-      T* own = rows(z, orbit.slot, j);
-      T* h_bar = in_place ? rows(out_bar, orbit.operand, j) : plane(2 + SIZE + j);
-      if (is_tanh)
-        run_adjoint(own, has_outputs ? const_cast<T*>(rows(out, orbit.operand, j)) : plane(2 + j), h_bar, has_outputs);
-      else
-        for (int r = 0; r < REPEATS; ++r)
-          by_parts_adjoint(f + (r * SIZE + j) * (rule.order() + 2), own + r * stride, h_bar + r * stride);
-      PSINN_UNROLL
-      for (int r = 0; r < REPEATS; ++r) {
-        const Index neuron = orbit.neuron[j] + k + r;
-        const Vec<T> bar = load<T>(own + r * stride);
-        store<T>(bias_bar + neuron * L, load<T>(bias_bar + neuron * L) + bar);
-        if (value_bar) store<T>(value_bar + neuron * width + s * L, bar);
-      }
-    }
-    mix_slots(z, 0);
+  // Destroys the adjoints of h.
+  void adjoint() const {
+    if (!in_place)
+      for (int i = 0; i < REPEATS; ++i)
+        for (Index c = 0; c < n; ++c)
+          store<T>(plane(2) + i * stride + c * width, c < first ? Vec<T>{} : load<T>(h(i) + (c - first) * width));
+    T* h_bar = in_place ? h(0) : plane(2);
+    const bool has_outputs = in_place && neurons.outputs;
+    if (is_tanh)
+      run_adjoint(z(), has_outputs ? const_cast<T*>(neurons.outputs) + r * stride + s * L : plane(1), h_bar, has_outputs);
+    else
+      for (int i = 0; i < REPEATS; ++i)
+        by_parts_adjoint(forms(i, rule.order() + 2), z() + i * stride, h_bar + i * stride);
+    for (int i = 0; i < REPEATS; ++i) neurons.add_value_bar(r + i, s, rule.sub(), load<T>(z() + i * stride));
   }
 
  private:
@@ -176,7 +147,7 @@ struct Block {
     place(z, h, plane(0), v);
     v[n] = z;
     run_forward(v, has_outputs);
-    place(z, h_bar, plane(1), v + 2 * n + rule.rules.n_slopes);
+    place(z, h_bar, plane(3), v + 2 * n + rule.rules.n_slopes);
     run_rows<T, REPEATS>(rule.rules, rule.rules.n_forward_rows, rule.rules.n_rows, false, v, stride);
   }
 
@@ -187,76 +158,25 @@ struct Block {
     }
     for (Index b = 0; b < rule.rules.n_slopes; ++b) v[2 * n + b] = slopes + b * width;
   }
-
-  void mix_slots(T* z, Index from) const {
-    if (SIZE == 1 || orbit.mixing <= 1) return;
-    for (int r = 0; r < REPEATS; ++r)
-      for (Index c = from; c < n; ++c) {
-        Vec<T> own[SIZE][1];
-        PSINN_UNROLL
-        for (int j = 0; j < SIZE; ++j) own[j][0] = load<T>(rows(z, orbit.slot, j) + r * stride + c * width);
-        mix(orbit.mixing, 0, 1, own);
-        PSINN_UNROLL
-        for (int j = 0; j < SIZE; ++j) store<T>(rows(z, orbit.slot, j) + r * stride + c * width, own[j][0]);
-      }
-  }
-
-  // action(channel c of the operands, of the repetition whose rows in the planes start at `at`, c) for those that there are.
-  template <class Action>
-  PSINN_INLINE void for_operands(T* data, const Action& action) const {
-    for (int r = 0; r < REPEATS; ++r)
-      for (Index c = first; c < n; ++c) {
-        T* operands[SIZE];
-        PSINN_UNROLL
-        for (int j = 0; j < SIZE; ++j)
-          operands[j] = data + ((orbit.operand[j] + k + r) * (n - first) + c - first) * width + s * L;
-        action(operands, static_cast<int>(r * stride), static_cast<int>(c));
-      }
-  }
-
-  void load_planes(T* out_bar) const {
-    for (int j = 0; j < SIZE; ++j)
-      for (int r = 0; r < REPEATS; ++r)
-        for (Index c = 0; c < first; ++c) store<T>(plane(2 + SIZE + j) + r * stride + c * width, Vec<T>{});
-    for_operands(out_bar, [&](T* const(&from)[SIZE], int at, int c) {
-      const T* operands[SIZE];
-      PSINN_UNROLL
-      for (int j = 0; j < SIZE; ++j) operands[j] = from[j];
-      Vec<T> own[SIZE][1];
-      load_outputs_bar<T, SIZE, 1>(orbit, 0, 1, 0, operands, 0, own);
-      PSINN_UNROLL
-      for (int j = 0; j < SIZE; ++j) store<T>(plane(2 + SIZE + j) + at + c * width, own[j][0]);
-    });
-  }
 };
 
-// action(block) for the neurons of an orbit from repetition k on, REPEATS at a time, the rest in smaller blocks.
-template <class T, int SIZE, int REPEATS, class Action>
-PSINN_INLINE void for_repeats(const AnyRule& rule, const psinn::Orbits& orbits, const psinn::Orbit& orbit, int k, int s,
-                              const Action& action) {
-  for (; k + REPEATS <= orbit.repeat; k += REPEATS)
-    action(Block<T, SIZE, REPEATS>{rule, orbits, orbit, static_cast<T*>(rule.block), k, s});
-  if constexpr (REPEATS > 1) for_repeats<T, SIZE, REPEATS / 2>(rule, orbits, orbit, k, s, action);
-}
-
-template <class T, class Action>
-void for_blocks(const AnyRule& rule, const psinn::Orbits& orbits, const Action& action) {
-  for_orbits(orbits, [&](const psinn::Orbit& orbit, auto size) {
-    constexpr int SIZE = decltype(size)::value;
-    for (int s = 0; s < rule.sub(); ++s)
-      for_repeats<T, SIZE, block_neurons(SIZE)>(rule, orbits, orbit, 0, s, action);
-  });
+// action(block) for all neurons, REPEATS at a time, the rest in smaller blocks.
+template <int REPEATS, class T, class Action>
+PSINN_INLINE void for_blocks(const AnyRule& rule, const Neurons<T>& neurons, int r, int s, const Action& action) {
+  for (; r + REPEATS <= neurons.count; r += REPEATS) action(Block<T, REPEATS>{rule, neurons, r, s});
+  if constexpr (REPEATS > 1) for_blocks<REPEATS / 2>(rule, neurons, r, s, action);
 }
 
 template <class T>
-void activation_forward(const AnyRule& rule, const psinn::Orbits& orbits, T* z, const T* bias, T* kept, T* out) {
-  for_blocks<T>(rule, orbits, [&](const auto& block) { block.forward(z, bias, kept, out); });
+void any_jets_forward(const AnyRule& rule, const Neurons<T>& neurons) {
+  for (int s = 0; s < rule.sub(); ++s)
+    for_blocks<BLOCK>(rule, neurons, 0, s, [](const auto& block) { block.forward(); });
 }
 
 template <class T>
-void activation_adjoint(const AnyRule& rule, const psinn::Orbits& orbits, T* z, T* kept, const T* out, T* out_bar,
-                        T* bias_bar, T* value_bar) {
-  for_blocks<T>(rule, orbits, [&](const auto& block) { block.adjoint(z, kept, out, out_bar, bias_bar, value_bar); });
+void any_jets_adjoint(const AnyRule& rule, const Neurons<T>& neurons) {
+  for (int s = 0; s < rule.sub(); ++s)
+    for_blocks<BLOCK>(rule, neurons, 0, s, [](const auto& block) { block.adjoint(); });
 }
 
 }  // namespace PSINN_NAMESPACE

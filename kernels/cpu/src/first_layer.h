@@ -3,11 +3,13 @@
 // the activation is left out.
 #pragma once
 
+#include <cstring>
+
 #include "any_activation.h"
+#include "orbits.h"
 
 namespace PSINN_NAMESPACE {
 
-using psinn::Index;
 using psinn::Network;
 
 // How many numbers are kept of a pre-activation of the first layer: of a linear network, itself.
@@ -66,77 +68,46 @@ __attribute__((noinline)) void first_forms_backward(const Network<T>& net, int o
     for (int k = 1; k <= order; ++k) f(p)[k] = broadcast<T>(T(k == 1));
 }
 
-// f[0..ORDER] of the i-th vector of a panel, in `own` or as `others` are.
-template <class T, class R, int ORDER>
-PSINN_INLINE const Vec<T>* first_forms_at(const Network<T>& net, int sub, const T* t, Index i, const Vec<T>* others,
+// f[0..FORMS - 1] of the i-th vector of a panel, in `own` or as `others` are.
+template <class T, class R, int FORMS>
+PSINN_INLINE const Vec<T>* first_forms_at(psinn::Activation kind, const T* z, const T* kept, Index i, const Vec<T>* others,
                                           Vec<T>* own) {
-  constexpr int L = LANES<T>;
   if constexpr (!R::fixed) return others;
-  const T* more = t + static_cast<Index>(net.width0) * sub * L;
-  Forms<T, AnyActivation>{{net.orbits0.activation}, t + i * L, more, i, others}.template get<ORDER>(own);
+  Forms<T, AnyActivation>{{kind}, z, kept, i, others}.template get<FORMS - 1>(own);
   return own;
 }
 
-// x: (d, sub) vectors; t: (width, sub), what is kept for the adjoint, and behind that (width, sub, n) if it is n numbers
-// more; out: operands, rows of (channels - first, sub).
+// h of neurons whose values are known: rows of (channels - first, sub). powers: of all neurons.
 template <class T, class R>
-void first_forward(const R& rule, const Network<T>& net, const T* w, const T* powers, const T* x, T* t, T* out) {
-  for_orbits(net.orbits0, [&](const psinn::Orbit& orbit, auto size) {
-    constexpr int L = LANES<T>, SIZE = decltype(size)::value, BLOCK = block_neurons(SIZE), FORMS = R::most_order + 1;
-    const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
-    const bool inlined = R::fixed && is_inlined(AnyActivation{net.orbits0.activation});
-    const int block = inlined ? orbit.repeat : BLOCK;
-    for (int k0 = 0; k0 < orbit.repeat; k0 += block) {
-      const int count = orbit.repeat - k0 < block ? orbit.repeat - k0 : block;
-      for (int s = 0; s < sub; ++s) {
-        Vec<T> others[SIZE][BLOCK][FORMS];
-        for (int j = 0; j < SIZE; ++j)
-          first_forms<T>(net, inlined ? -1 : rule.order(), orbit.neuron[j] + k0, count, s, sub, w, x, t,
-                         {others[j][0], FORMS});
-        for (int r = 0; r < count; ++r) {
-          T* operands[SIZE];
-          rows_of<SIZE>(orbit.operand, k0 + r, static_cast<Index>(n - first) * width, out, operands);
-          Vec<T> hs[SIZE][R::capacity];
-          PSINN_UNROLL
-          for (int j = 0; j < SIZE; ++j) {
-            const Index row = orbit.neuron[j] + k0 + r;
-            const T* power = powers + row * n;
-            Vec<T> own[FORMS];
-            const Vec<T>* f = first_forms_at<T, R, FORMS - 1>(net, sub, t, row * sub + s, others[j][inlined ? 0 : r], own);
-            if (!R::fixed && SIZE == 1 && is_direct(orbit)) {
-              for (int c = first; c < n; ++c)
-                store<T>(operands[j] + s * L + (c - first) * width, c ? f[rule.orders(c)] * power[c] : f[0]);
-              continue;
-            }
-            PSINN_UNROLL
-            for (int c = first; c < n; ++c) hs[j][c] = c ? f[rule.orders(c)] * power[c] : f[0];
-          }
-          if (R::fixed || SIZE > 1 || !is_direct(orbit))
-            store_operands<T, SIZE, R::capacity>(orbit, first, n, width, hs, operands, s * L);
-        }
-      }
+void first_rows(const AnyRule& any, const T* powers, const Neurons<T>& neurons) {
+  constexpr int L = LANES<T>, FORMS = R::most_order + 1;
+  const auto& rule = R::of(any);
+  const int n = rule.channels(), first = rule.first(), sub = rule.sub(), width = sub * L;
+  const T* z = neurons.z;
+  const T* power = powers + neurons.number * n;
+  T* out = neurons.h;
+  for (int r = 0; r < neurons.count; ++r, z += width, power += n, out += (n - first) * width)
+    for (int s = 0; s < sub; ++s) {
+      Vec<T> own[FORMS];
+      const Vec<T>* others = neurons.forms + (s * BLOCK + r) * (rule.order() + 1);
+      const Vec<T>* f = first_forms_at<T, R, FORMS>(neurons.kind, z + s * L, neurons.kept, (neurons.number + r) * sub + s,
+                                                    others, own);
+      PSINN_UNROLL
+      for (int c = first; c < n; ++c)
+        store<T>(out + s * L + (c - first) * width, c ? f[rule.orders(c)] * power[c] : f[0]);
     }
-  });
 }
 
 // h_bar, neuron after neuron, from the adjoints of the operands; rows of `width` vectors.
 template <class T>
-void outputs_bar(const psinn::Orbits& orbits, int width, const T* operands_bar, T* h_bar) {
-  for_orbits(orbits, [&](const psinn::Orbit& orbit, auto size) {
+void outputs_bar(const psinn::Orbits& orbits, int width, T* operands_bar, T* memory, T* h_bar) {
+  for_repeats<T>(orbits, false, [&](const auto& repeats, auto size) {
     constexpr int L = LANES<T>, SIZE = decltype(size)::value;
-    const Index stride = static_cast<Index>(width) * L;
-    for (int k = 0; k < orbit.repeat; ++k) {
-      const T* from[SIZE];
-      T* to[SIZE];
-      rows_of<SIZE>(orbit.operand, k, stride, operands_bar, from);
-      rows_of<SIZE>(orbit.neuron, k, stride, h_bar, to);
-      for (int v = 0; v < width; ++v) {
-        Vec<T> hs[SIZE][1];
-        load_outputs_bar<T, SIZE, 1>(orbit, 0, 1, 0, from, v * L, hs);
-        PSINN_UNROLL
-        for (int j = 0; j < SIZE; ++j) store<T>(to[j] + v * L, hs[j][0]);
-      }
-    }
+    repeats.to_outputs(width, operands_bar, memory);
+    for (int j = 0; j < SIZE; ++j)
+      std::memcpy(h_bar + (repeats.orbit.neuron[j] + repeats.k) * static_cast<Index>(width) * L,
+                  repeats.outputs(j, width, operands_bar, memory),
+                  static_cast<std::size_t>(repeats.count) * width * L * sizeof(T));
   });
 }
 
@@ -146,11 +117,13 @@ inline int first_sums(int d, int channels) { return 1 + d + channels - 1; }
 // From h_bar, all panels of a tile: z_bar takes the place of what t holds first, and what power_c is due is added to `sums`
 // (width, first_sums). Panels lie *_step numbers apart.
 template <class T, class R>
-void first_adjoint(const R& rule, const Network<T>& net, const T* powers, int count, T* t, Index t_step, const T* h_bar,
+void first_adjoint(const AnyRule& any, const Network<T>& net, const T* powers, int count, T* t, Index t_step, const T* h_bar,
                    Index h_step, T* sums) {
-  constexpr int L = LANES<T>, BLOCK = block_neurons(1), FORMS = R::most_order + 2;
+  constexpr int L = LANES<T>, FORMS = R::most_order + 2;
+  const auto& rule = R::of(any);
   const int n = rule.channels(), first = rule.first(), sub = rule.sub();
-  const bool inlined = R::fixed && is_inlined(AnyActivation{net.orbits0.activation});
+  const psinn::Activation kind = net.orbits0.activation;
+  const bool inlined = R::fixed && is_inlined(AnyActivation{kind});
   for (int row = 0; row < net.width0; ++row) {
     const T* power = powers + static_cast<Index>(row) * n;
     T* own = sums + (static_cast<Index>(row) * first_sums(net.d_in, n) + net.d_in) * L;
@@ -162,10 +135,12 @@ void first_adjoint(const R& rule, const Network<T>& net, const T* powers, int co
         for (int s = 0; s < sub; ++s)
           first_forms_backward<T>(net, rule.order() + 1, row, count - p < BLOCK ? count - p : BLOCK, s, sub, t + p * t_step,
                                   t_step, {others[s][0], FORMS});
+      const T* kept = t + p * t_step + static_cast<Index>(net.width0) * sub * L;
       for (int s = 0; s < sub; ++s) {
         Vec<T> own_f[FORMS], z_bar{};
         const Index i = static_cast<Index>(row) * sub + s;
-        const Vec<T>* f = first_forms_at<T, R, FORMS - 1>(net, sub, t + p * t_step, i, others[s][at], own_f);
+        T* z = t + p * t_step + i * L;
+        const Vec<T>* f = first_forms_at<T, R, FORMS>(kind, z, kept, i, others[s][at], own_f);
         const T* hp = h_bar + p * h_step + (static_cast<Index>(row) * (n - first) * sub + s) * L;
         PSINN_UNROLL
         for (int c = first; c < n; ++c) {
@@ -178,7 +153,7 @@ void first_adjoint(const R& rule, const Network<T>& net, const T* powers, int co
             z_bar += h * f[1];
           }
         }
-        store<T>(t + p * t_step + i * L, z_bar);
+        store<T>(z, z_bar);
       }
     }
     for (int c = 1; c < n; ++c) store<T>(own + c * L, power_bar[c]);

@@ -9,6 +9,7 @@ namespace PSINN_NAMESPACE {
 
 // Neurons of an orbit's place that go together.
 constexpr int block_neurons(int orbit_size) { return orbit_size == 4 ? 4 : 8; }
+constexpr int BLOCK = block_neurons(1);
 
 // Vectors that lie `step` of them apart.
 template <class V>
@@ -53,9 +54,7 @@ constexpr bool is_inlined(Own) {
 }
 constexpr bool is_inlined(Others) { return false; }
 inline bool is_inlined(AnyActivation any) {
-  bool inlined = false;
-  with_inlined(any.kind, [&](auto own) PSINN_LAMBDA { inlined = is_inlined(own); });
-  return inlined;
+  return any.kind == psinn::Activation::tanh || any.kind == psinn::Activation::sin;
 }
 
 // Where a(z), a'(z), ... of one vector are: in what is kept, `first` and the i-th of `more`, or at `others`.
@@ -120,6 +119,35 @@ template <class T>
 PSINN_INLINE void forms_backward(psinn::Activation kind, int order, int count, Places<const Vec<T>> first,
                                  Places<const Vec<T>> more, Places<Vec<T>> f) {
   with_activation(kind, [&](auto own) PSINN_LAMBDA { backward_of<T, decltype(own)>(order, count, first, more, f); });
+}
+
+// Neurons whose rows lie one after the other.
+template <class T>
+struct Neurons {
+  psinn::Activation kind;
+  int count;
+  psinn::Index number;  // of the first one
+  T* z;                 // rows of all channels; in place of the value what is kept of it
+  const T* kept;        // what is kept beside that, of all neurons
+  T* h;                 // rows of the outputs, or of their adjoints
+  const T* outputs;     // the outputs beside adjoints, or null
+  // a(z), a'(z), ..., if they are not inlined: of neuron r and vector s from [(s BLOCK + r) FORMS] on, with FORMS the
+  // set's order and 1 forwards, 2 backwards. At most BLOCK neurons then.
+  const Vec<T>* forms;
+  T *bias_bar, *value_bar;  // of all neurons
+
+  void add_value_bar(int r, int s, int sub, Vec<T> bar) const {
+    constexpr int L = LANES<T>;
+    T* sum = bias_bar + (number + r) * L;
+    store<T>(sum, load<T>(sum) + bar);
+    if (value_bar) store<T>(value_bar + ((number + r) * sub + s) * L, bar);
+  }
+};
+
+// Those of the r-th neuron and the s-th vector of points, of which z is the value's row.
+template <int FORMS, class T, class Own>
+PSINN_INLINE Forms<T, Own> forms_of(Own own, const Neurons<T>& neurons, const T* z, int r, int s, int sub) {
+  return {own, z, neurons.kept, (neurons.number + r) * sub + s, neurons.forms + (s * BLOCK + r) * FORMS};
 }
 
 }  // namespace PSINN_NAMESPACE

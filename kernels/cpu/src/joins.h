@@ -25,7 +25,7 @@ void subtract_from(T* to, const T* from, psinn::Index numbers) {
 // Jets of `rows` features: c += a b and its adjoint.
 template <class T>
 struct JetProduct {
-  static constexpr int L = LANES<T>, BLOCK = block_neurons(1), JETS = 6;  // a, b, c, their adjoints
+  static constexpr int L = LANES<T>, JETS = 6;  // a, b, c, their adjoints
   using Index = psinn::Index;
   const Rules& rules;
   int sub;

@@ -6,44 +6,26 @@
 
 namespace PSINN_NAMESPACE {
 
-using psinn::Orbits;
-
 // See the functions of these names. A fixed rule knows what the rule given here says.
 template <class T>
 struct Stages {
-  void (*first_forward)(const AnyRule&, const Network<T>&, const T* w, const T* powers, const T* x, T* t, T* out);
+  void (*first_rows)(const AnyRule&, const T* powers, const Neurons<T>&);
   void (*first_adjoint)(const AnyRule&, const Network<T>&, const T* powers, int count, T* t, Index t_step, const T* h_bar,
                         Index h_step, T* sums);
-  void (*activation_forward)(const AnyRule&, const Orbits&, T* z, const T* bias, T* kept, T* out);
-  void (*activation_adjoint)(const AnyRule&, const Orbits&, T* z, T* kept, const T* out, T* out_bar, T* bias_bar,
-                             T* value_bar);
+  void (*jets_forward)(const AnyRule&, const Neurons<T>&);
+  void (*jets_adjoint)(const AnyRule&, const Neurons<T>&);
+  bool is_fixed;
 };
 
 template <class T, class R>
-struct StagesOf {
-  static void first_forward(const AnyRule& rule, const Network<T>& net, const T* w, const T* powers, const T* x, T* t,
-                            T* out) {
-    PSINN_NAMESPACE::first_forward(R::of(rule), net, w, powers, x, t, out);
-  }
-  static void first_adjoint(const AnyRule& rule, const Network<T>& net, const T* powers, int count, T* t, Index t_step,
-                            const T* h_bar, Index h_step, T* sums) {
-    PSINN_NAMESPACE::first_adjoint(R::of(rule), net, powers, count, t, t_step, h_bar, h_step, sums);
-  }
-  static void activation_forward(const AnyRule& rule, const Orbits& orbits, T* z, const T* bias, T* kept, T* out) {
-    if (serves<R>(orbits))
-      PSINN_NAMESPACE::activation_forward(R::of(rule), orbits, z, bias, kept, out);
-    else
-      PSINN_NAMESPACE::activation_forward(rule, orbits, z, bias, kept, out);
-  }
-  static void activation_adjoint(const AnyRule& rule, const Orbits& orbits, T* z, T* kept, const T* out, T* out_bar,
-                                 T* bias_bar, T* value_bar) {
-    if (serves<R>(orbits))
-      PSINN_NAMESPACE::activation_adjoint(R::of(rule), orbits, z, kept, out, out_bar, bias_bar, value_bar);
-    else
-      PSINN_NAMESPACE::activation_adjoint(rule, orbits, z, kept, out, out_bar, bias_bar, value_bar);
-  }
-  static constexpr Stages<T> table{first_forward, first_adjoint, activation_forward, activation_adjoint};
-};
+constexpr Stages<T> stages_for() {
+  if constexpr (R::fixed)
+    return {first_rows<T, R>, first_adjoint<T, R>, jets_forward<T, R>, jets_adjoint<T, R>, true};
+  else
+    return {first_rows<T, R>, first_adjoint<T, R>, any_jets_forward<T>, any_jets_adjoint<T>, false};
+}
+template <class T, class R>
+constexpr Stages<T> stages_table = stages_for<T, R>();
 
 #if defined(PSINN_GENERIC)
 constexpr bool knows_sets = false;
@@ -62,9 +44,9 @@ inline int served_first(const Rules& rules, bool is_linear, int first) {
 
 template <class T, class... Set>
 const Stages<T>& known_stages(int number, bool is_last_alone, psinn::sets::SetList<Set...>) {
-  static constexpr const Stages<T>* whole[] = {&StagesOf<T, FixedRule<Set, 0>>::table...};
+  static constexpr const Stages<T>* whole[] = {&stages_table<T, FixedRule<Set, 0>>...};
   static constexpr const Stages<T>* last_alone[] = {
-      &StagesOf<T, FixedRule<Set, Set::serves_last_alone ? Set::n_channels - 1 : 0>>::table...};
+      &stages_table<T, FixedRule<Set, Set::serves_last_alone ? Set::n_channels - 1 : 0>>...};
   return *(is_last_alone ? last_alone : whole)[number];
 }
 
@@ -72,7 +54,7 @@ template <class T>
 const Stages<T>& stages_of(const Rules& rules, bool is_linear, int first) {
   if constexpr (knows_sets)
     if (is_known(rules, is_linear)) return known_stages<T>(rules.known_set, first > 0, psinn::sets::All{});
-  return StagesOf<T, AnyRule>::table;
+  return stages_table<T, AnyRule>;
 }
 
 }  // namespace PSINN_NAMESPACE

@@ -8,7 +8,7 @@
 #include "joins.h"
 #include "products.h"
 #include "residual.h"
-#include "stages.h"
+#include "layers.h"
 #include "transforms.h"
 
 namespace PSINN_NAMESPACE {
@@ -178,9 +178,9 @@ struct Tile {
     if (net.embedded) {
       // `layer_input` holds the features' jets.
     } else if (last <= 0) {
-      last_stages.first_forward(last_rule, net, w, term.powers, x(q), t(q), h);
+      last_steps(net.orbits0).first_forward(net, w, term.powers, x(q), t(q), h);
     } else {
-      stages.first_forward(rule, net, w, term.powers, x(q), t(q), h);
+      steps(net.orbits0).first_forward(net, w, term.powers, x(q), t(q), h);
     }
     if (net.wiring != Wiring::plain && !net.embedded) join(-1, q);
     for (int l = 0; l <= last; ++l) {
@@ -202,10 +202,7 @@ struct Tile {
         break;
       }
       h = activated(l, q);
-      if (l + 1 == last)
-        last_stages.activation_forward(last_rule, layer.orbits, out, bias, kept(l, q), h);
-      else
-        stages.activation_forward(rule, layer.orbits, out, bias, kept(l, q), h);
+      (l + 1 == last ? last_steps(layer.orbits) : steps(layer.orbits)).forward(out, bias, kept(l, q), h);
       if (net.wiring != Wiring::plain) join(l, q);
     }
   }
@@ -223,11 +220,9 @@ struct Tile {
       const bool is_plain = net.wiring == Wiring::plain;
       const T* outputs = l == last || net.layers[l + 1].pre.n_groups || !is_plain ? nullptr : operands(l + 1, q);
       T* out_bar = l == last || is_plain ? memory + at.scratch : join_adjoint(l, q);
-      if (l + 1 == last)
-        last_stages.activation_adjoint(last_rule, layer.orbits, y, kept(l, q), outputs, out_bar, memory + own.bias_bar,
-                                       values_bar);
-      else if (l != last)
-        stages.activation_adjoint(rule, layer.orbits, y, kept(l, q), outputs, out_bar, memory + own.bias_bar, values_bar);
+      if (l != last)
+        (l + 1 == last ? last_steps(layer.orbits) : steps(layer.orbits))
+            .adjoint(y, kept(l, q), outputs, out_bar, memory + own.bias_bar, values_bar);
       else if (at.first == 0)
         add_bias_bar(layer, own, z_bar, values_bar);
       else if (keep_values)
@@ -256,7 +251,7 @@ struct Tile {
     }
     if (net.wiring == Wiring::gated) join_adjoint(-1, q);
     if (!mixes_first()) return;
-    outputs_bar(net.orbits0, static_cast<int>(at.h_step / L) / net.width0, memory + at.scratch, h_bar(q));
+    outputs_bar(net.orbits0, static_cast<int>(at.h_step / L) / net.width0, memory + at.scratch, memory + at.block, h_bar(q));
   }
 
   // Adds the gradients of the weights of all panels in use: to gradient and first_sums, and to x_bar if asked for.
@@ -286,6 +281,9 @@ struct Tile {
   }
 
  private:
+  LayerSteps<T> steps(const psinn::Orbits& orbits) const { return {stages, rule, orbits}; }
+  LayerSteps<T> last_steps(const psinn::Orbits& orbits) const { return {last_stages, last_rule, orbits}; }
+
   // Jets of hidden layers that are joined, which are of one width.
   JetProduct<T> joined() const { return {*term.rules, at.sub, net.layers[net.n_layers - 2].n_operands}; }
 

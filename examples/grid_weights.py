@@ -1,4 +1,4 @@
-"""Relative errors of integrals by the grids of several domains: the table in docs/domains.md.
+"""Relative errors of integrals by the grids of several domains: the table in docs/conditions.md.
 
 python -m examples.grid_weights
 """

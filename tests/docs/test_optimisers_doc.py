@@ -1,4 +1,4 @@
-"""The example of docs/optimisers.md runs as it stands, and its loss falls."""
+"""The examples of docs/optimisers.md run as they stand, and their losses fall."""
 
 from __future__ import annotations
 
@@ -9,8 +9,20 @@ from typing import Any
 import pytest
 import torch
 
+from psinn_fast.training.optimisers import automatic
+
 TEXT = (Path(__file__).parents[2] / "docs" / "optimisers.md").read_text(encoding="utf-8")
-(EXAMPLE,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+CHOSEN, EXAMPLE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+@pytest.mark.trajectory
+def test_one_is_chosen_and_two_are_chained(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(automatic, "_STEPS", 30)
+    monkeypatch.setattr(automatic, "_FEWEST_STEPS", 30)
+    scope: dict[str, Any] = {}
+    exec(compile(CHOSEN, "optimisers.md", "exec"), scope)
+    assert capsys.readouterr().out.startswith("gauss-newton because of 321 unknowns")
+    assert scope["chained"].setup.optimizer == "adam+gauss-newton"
 
 
 @pytest.mark.trajectory

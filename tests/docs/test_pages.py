@@ -15,8 +15,11 @@ from psinn_fast.training.optimisers import automatic
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [page for page in sorted(DOCS.rglob("*.md")) if "```python\n" in page.read_text(encoding="utf-8")]
-# Pages whose numbers are looked at have a module each.
-OWN = {DOCS / f"{path.stem[len('test_') : -len('_doc')]}.md" for path in Path(__file__).parent.glob("test_*_doc.py")}
+# Modules that look at a page's numbers name it in their first line.
+FIRST_LINES = [
+    path.read_text(encoding="utf-8").partition("\n")[0] for path in Path(__file__).parent.glob("test_*_doc.py")
+]
+OWN = {ROOT / page for line in FIRST_LINES for page in re.findall(r"docs/[\w/-]+\.md", line)}
 GENERAL = [page for page in PAGES if page not in OWN]
 # Pages with code that is shown and cannot be run here, with the reason.
 SKETCHES = {"integrations.md": "PhysicsNeMo is not installed"}

@@ -1,4 +1,4 @@
-"""The scripts of docs/training.md run as they stand."""
+"""The scripts of docs/training.md and docs/extending/optimiser.md run as they stand."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ import psinn_fast as pf
 
 pytestmark = pytest.mark.verdict
 
-TEXT = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
-CALLS, EVERYTHING, PATIENCE, SCHEDULE, OPTIMIZER, MOMENTUM = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT, EXTENDING = ((DOCS / page).read_text(encoding="utf-8") for page in ("training.md", "extending/optimiser.md"))
+CALLS, EVERYTHING, PATIENCE, SCHEDULE = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+OPTIMIZER, MOMENTUM = re.findall(r"```python\n(.*?)```", EXTENDING, re.DOTALL)
 
 
 def run(text: str, **scope: Any) -> dict[str, Any]:

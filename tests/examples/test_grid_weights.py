@@ -1,4 +1,4 @@
-"""The table of docs/domains.md is what the example prints."""
+"""The table of docs/conditions.md is what the example prints."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from examples import grid_weights
 
-DOCS = (Path(__file__).parents[2] / "docs" / "domains.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parents[2] / "docs" / "conditions.md").read_text(encoding="utf-8")
 
 
 def test_the_table_of_the_docs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Gauss-Newton: `Marquardt` steps, other starts, windows of time (docs/optimisers.md)."""
+"""Gauss-Newton: `Marquardt` steps, other starts, windows of time (docs/gauss-newton.md)."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class Marquardt:
         self._use(self.full, problem.weights(torch.float64).tolist())
         self.r = self.x.new_empty(0)
         self.held_out = HeldOut(problem, WATCHED, device=device)
-        # Unknown coefficients go on converging while the residual grows between the points (docs/optimisers.md).
+        # Unknown coefficients go on converging while the residual grows between the points (docs/gauss-newton.md).
         self._is_inverse = bool(problem.pde.unknown)
         # So do fields that are known by measurements of others, while the loss is that of the measurements.
         self._is_measured = any(own.kind == DATA and own.weight for own in problem.conditions)

@@ -13,8 +13,8 @@ from ..first_weights import start_where_finite
 from ..protocol import Failure
 from .marquardt import Marquardt
 
-# By then a start that finds no way has a loss some thousand times that of the others (docs/optimisers.md). Starts that
-# do find theirs differ by up to about 30, and the one ahead is not always the one that ends better.
+# By then a start that finds no way has a loss some thousand times that of the others (docs/gauss-newton.md). Starts
+# that do find theirs differ by up to about 30, and the one ahead is not always the one that ends better.
 COMPARED_AFTER = 75
 CLEARLY_WORSE = 100.0
 # Reasons to end that another start may not meet.

@@ -151,7 +151,7 @@ def test_ssbroyden_refuses_networks_too_large_for_its_matrix() -> None:
 
 @pytest.mark.trajectory
 def test_self_scaling_goes_further_than_limited_memory() -> None:
-    """At equal steps; in the runs of docs/optimisers.md 30 times and more."""
+    """At equal steps; in the runs of docs/quasi-newton.md 30 times and more."""
     losses = [
         fit(small_laplace(), MLP([2, 6, 1], seed=1, dtype=torch.float64), settings(600)).loss
         for settings in (LBFGS, SSBroyden)

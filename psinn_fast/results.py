@@ -19,10 +19,19 @@ RESULT_SCHEMA = "psinn_fast.result/1"
 
 @dataclass(frozen=True)
 class Setup:
-    """How a network was trained: ``method`` ("psi", or "given" for a network of the user's), ``optimizer`` and
-    ``weighting`` by name (None: none was asked for), ``backend`` that did the work ("cpu+reference" where
-    two did), ``dtype`` that was taken, ``seed``, ``precision`` that products had (`Ending`), ``activation`` of hidden
-    layers, ``chosen``: why these optimisers were chosen, by "auto" (None: they were given)."""
+    """How a network was trained.
+
+    Attributes:
+        method: "psi", for instance, or "given" for a network of the user's.
+        optimizer: by name.
+        weighting: by name; None: none was asked for.
+        backend: which one did the work ("cpu+reference" where two did).
+        dtype: that was taken.
+        seed: of the first weights.
+        precision: that products had (`Ending`).
+        activation: of hidden layers.
+        chosen: why these optimisers were chosen, by "auto"; None: they were given.
+    """
 
     method: str
     optimizer: str
@@ -37,12 +46,15 @@ class Setup:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class Solution(FitResult):
-    """What `solve` found: a `FitResult` with the problem, how it was trained, and ``metrics``, see `error_metrics`.
-
-    ``metrics["quantities"]``: where the problem has any (`Recipe`), what they are for the network; None for one that is
-    no finite number.
+    """What `solve` found: a `FitResult` with the problem, and how it was trained.
 
     Printed, it says what was trained, how accurate it is where that is known, and ``status``.
+
+    Attributes:
+        problem: that was solved.
+        setup: how.
+        metrics: errors, see `error_metrics`. ``metrics["quantities"]``: where the problem has any (`Recipe`), what they
+            are for the network; None for one that is no finite number.
     """
 
     problem: Problem

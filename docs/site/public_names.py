@@ -1,4 +1,4 @@
-"""Names in docstrings, `Problem` in single backticks, lead to their place in the reference."""
+"""In docstrings, `Problem` in single backticks leads to its place in the reference, docs/files.md to that page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import griffe
 
 NAME = re.compile(r"(?<![`\[])`([A-Za-z]\w*)`(?!`)")
+PAGE = re.compile(r"\bdocs/([\w/-]+)\.md(#[\w-]+)?")
 
 
 class PublicNames(griffe.Extension):
@@ -16,7 +17,8 @@ class PublicNames(griffe.Extension):
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         if obj.docstring is not None:
-            obj.docstring.value = NAME.sub(self._linked, obj.docstring.value)
+            named = NAME.sub(self._linked, obj.docstring.value)
+            obj.docstring.value = PAGE.sub(r"[\1](../\1.md\2)", named)
 
     def _linked(self, match: re.Match[str]) -> str:
         name = match[1]

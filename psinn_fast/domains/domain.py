@@ -211,7 +211,7 @@ class Domain(Finished):
         of points which training draws in place of them. A mean over them weighs places by that density.
 
         Args:
-            ratio: >= 1, how many times denser they are at the part than far away.
+            ratio: a number >= 1, how many times denser they are at the part than far away.
             reach: by default a tenth of the longest side of the bounds; in a product, of those of the part's factor.
         """
         return graded(self, n, seed, part, ratio, reach)

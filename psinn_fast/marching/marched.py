@@ -36,9 +36,12 @@ RESULT_SCHEMA = "psinn_fast.march_result/1"
 class MarchedWindow:
     """A window of time that is done.
 
-    ``net`` gives u on times from ``start`` to ``end``; ``residual``: at points that training did not see, relative to
-    ``reference``, that of a state that does not change, in the problem's units (docs/marching.md); ``history``,
-    ``held_out``, ``steps``, ``seconds``, ``stopped_by``: of its training, as in a `FitResult`.
+    Attributes:
+        start, end: times between which ``net`` gives u.
+        net: the window's network.
+        residual: at points that training did not see, relative to ``reference`` (docs/marching.md).
+        reference: that of a state that does not change, in the problem's units.
+        steps, seconds, stopped_by, held_out, history: of its training, as in a `FitResult`.
     """
 
     start: float
@@ -55,11 +58,15 @@ class MarchedWindow:
 
 @dataclass(frozen=True, repr=False)
 class Marched:
-    """What `march` found: ``windows`` in order of time, from the first time of the ``problem`` on.
+    """What `march` found.
 
-    ``ended``: "done", "time limit", "interrupted", or "failed"; but for "done" later times are missing.
-    ``tolerance``: of each window's residual. ``foreseen``: warnings that hold whatever was trained, such as that
-    boundary conditions are missing; ``notes``: what else is to be said.
+    Attributes:
+        problem: that was marched through.
+        windows: in order of time, from its first time on.
+        tolerance: of each window's residual.
+        ended: "done", "time limit", "interrupted", or "failed"; but for "done" later times are missing.
+        notes: what else is to be said.
+        foreseen: warnings that hold whatever was trained, such as that boundary conditions are missing.
     """
 
     problem: Problem

@@ -25,15 +25,21 @@ EXACT = "exact by construction: "
 class Ending:
     """Where training ended.
 
-    ``ended``: "done", "time limit", "interrupted", "stopped" (by a callback), or, in the result that an error carries,
-    "diverged" or "failed"; ``stopped_by``: "steps", "seconds", "interrupt", "callback NAME", what the optimiser found,
-    what was not finite, or the error; ``loss``: the weighted total at the final weights, as it was minimised, without a
-    weight penalty (NaN if it has none); ``solver``: how Gauss-Newton solved its equations, in order of first use;
-    ``backend``: which one did the work, e.g. "cpu", or "reference" where a network is beyond what "auto" would take;
-    ``precision`` that its products had: "ieee", also of all that were in float64, "tf32x3", or, by torch's own
-    operations, what torch was told; the coarsest of all steps taken, also before the run was resumed;
-    ``seconds_by_part``: where the time of the last optimiser's steps went, by Gauss-Newton ("Jacobian", "J^T J",
-    "solution", "residuals", "points", "other"), empty by others.
+    Attributes:
+        ended: "done", "time limit", "interrupted", "stopped" (by a callback), or, in the result that an error carries,
+            "diverged" or "failed".
+        stopped_by: "steps", "seconds", "interrupt", "callback NAME", what the optimiser found, what was not finite, or
+            the error.
+        steps: of all optimisers, those before a resumption included.
+        seconds: likewise.
+        loss: the weighted total at the final weights, as it was minimised, without a weight penalty; NaN if it has
+            none.
+        solver: how Gauss-Newton solved its equations, in order of first use.
+        backend: which one did the work, e.g. "cpu", or "reference" where a network is beyond what "auto" would take.
+        precision: that its products had: "ieee", also of all that were in float64, "tf32x3", or, by torch's own
+            operations, what torch was told; the coarsest of all steps taken, also before the run was resumed.
+        seconds_by_part: where the time of the last optimiser's steps went, by Gauss-Newton ("Jacobian", "J^T J",
+            "solution", "residuals", "points", "other"), empty by others.
     """
 
     ended: str
@@ -51,15 +57,16 @@ class Ending:
 class Verdict:
     """How far a result can be trusted.
 
-    ``held_out``: by term, its loss at points that training did not see (`HeldOut`); None where there are none.
-    ``possible_errors``: by field and unknown coefficient, the relative errors that the residuals left over allow
-    (`training.stability`); empty where they are not known, and none of coefficients that are at their bounds.
-    ``warnings``: losses at unseen points are much larger, or a loss hardly fell; the equation is asked for in a part of
-    the domain only, or lacks conditions; its points miss a source; the network has a symmetry that the problem breaks;
-    a coefficient is at its bound, which may hide a better value.
-    ``notes``: the loss was still falling, no step was taken, the weights returned are not the last ones, residuals are
-    larger between the points but allow small errors only, what errors Adam's residuals allow, symmetries that the
-    structure would have with an odd activation only.
+    Attributes:
+        held_out: by term, its loss at points that training did not see (`HeldOut`); None where there are none.
+        possible_errors: by field and unknown coefficient, the relative errors that the residuals left over allow
+            (`training.stability`); empty where they are not known, and none of coefficients that are at their bounds.
+        warnings: losses at unseen points are much larger, or a loss hardly fell; the equation is asked for in a part of
+            the domain only, or lacks conditions; its points miss a source; the network has a symmetry that the problem
+            breaks; a coefficient is at its bound, which may hide a better value.
+        notes: the loss was still falling, no step was taken, the weights returned are not the last ones, residuals are
+            larger between the points but allow small errors only, what errors Adam's residuals allow, symmetries that
+            the structure would have with an odd activation only.
     """
 
     held_out: dict[str, float | None] = field(default_factory=dict)
@@ -72,13 +79,19 @@ class Verdict:
 class FitResult:
     """What training found: the network, and what is known of it.
 
-    ``net``: the network that was trained; ``losses``: by term, without its weight but with those that its condition
-    gives its points, at the network's final weights; ``coefficients``: the unknown ones, found; ``history``: rows as
-    training went on; ``end`` and ``verdict``: where it ended, and how far it can be trusted, whose entries are
-    attributes of the result too; ``snapshot``: where training was, for ``Options(resume=result)``; None where the state
-    of an optimiser of the user's own could not be saved. ``status`` says how it ended and what speaks against it.
+    The entries of ``end`` and ``verdict`` are attributes of the result, too. The result that an error carries
+    (``error.result``) is not judged: its verdict is empty.
 
-    The result that an error carries (``error.result``) is not judged: its verdict is empty.
+    Attributes:
+        net: the network that was trained.
+        losses: by term, without its weight but with those that its condition gives its points, at the network's final
+            weights.
+        coefficients: the unknown ones, found.
+        history: rows as training went on.
+        end: where it ended.
+        verdict: how far it can be trusted.
+        snapshot: where training was, for ``Options(resume=result)``; None where the state of an optimiser of the user's
+            own could not be saved.
     """
 
     net: PsiMLP = field(repr=False)

@@ -53,7 +53,7 @@ class Disk(PlaneDomain):
 
     Args:
         centre: two numbers.
-        radius: > 0.
+        radius: a number > 0.
         coords: names of the two coordinates, in the PDE's order.
 
     Raises:

@@ -24,7 +24,7 @@ class Ball(Domain):
 
     Args:
         centre: three numbers.
-        radius: > 0.
+        radius: a number > 0.
         coords: names of the three coordinates, in the PDE's order.
 
     Raises:

@@ -25,7 +25,7 @@ class Cylinder(Domain):
 
     Args:
         start, end: the middles of both disks, three numbers each.
-        radius: > 0.
+        radius: a number > 0.
         coords: names of the three coordinates, in the PDE's order.
 
     Raises:

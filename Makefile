@@ -73,7 +73,8 @@ $(DOCS): $(READY)
 
 docs: $(DOCS) tree  ## the documentation in build/site; a broken link or example is an error
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto tests/docs/test_links.py tests/docs/test_pages.py
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@# Not --quiet: warnings that are not shown are none for --strict.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 docs-serve: $(DOCS) tree  ## the documentation on http://127.0.0.1:8000, built again as it is written
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve

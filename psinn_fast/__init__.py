@@ -50,6 +50,7 @@ from .networks.mlp import MLP, PsiMLP
 from .networks.published import published_structure
 from .networks.structure import Structure
 from .pictures.figures import save_figure
+from .pictures.loss_map import loss_map_figure
 from .pictures.solution import solution_figure
 from .pictures.structures import relation_matrix_figure, structure_figure
 from .pipeline import run_pipeline
@@ -214,6 +215,7 @@ __all__ = [
     "layer_from_group",
     "load_march",
     "load_network",
+    "loss_map_figure",
     "march",
     "problem_symmetries",
     "published_structure",

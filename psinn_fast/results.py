@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, cast, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import numpy.typing as npt
 from torch import Tensor
 
 from .language.names import Names
 from .networks.derivatives import Derivatives, derivatives_at
+from .pictures.animation import Animation, animate
+from .pictures.canvas import Points
+from .pictures.show import shown
+from .pictures.slices import At
 from .problem.problem import Problem
 from .training.doubts import Metric, inaccurate
+from .training.metrics import evaluate
 from .training.result import FitResult
+
+if TYPE_CHECKING:  # loaded only where something is drawn
+    from matplotlib.figure import Figure
 
 RESULT_SCHEMA = "psinn_fast.result/1"
 
@@ -81,6 +90,54 @@ class Solution(FitResult):
         pde = self.problem.pde
         return derivatives_at(self.net, points, wanted, pde.coords, pde.fields, pde.time, pde.parameters)
 
+    def show(self, fields: Names | None = None, at: At | None = None) -> Figure:
+        """The fields, their errors where the exact solution is known, where the residuals are, and the history.
+
+        Args:
+            fields: by name, ``"u p"``; None: all.
+            at: values of coordinates, which are not drawn then: ``{"t": 0.3}``, or several of one, ``{"t": [0, 1]}``.
+
+        Returns:
+            A matplotlib figure, which notebooks show, and `save_figure` writes.
+
+        Raises:
+            InputError: other fields or coordinates, values beyond the domain.
+        """
+        title = f"{self.problem.name}, {self.setup.method}, step {self.steps}"
+        return shown(self.problem, self.net, self.coefficients, self.history, title, fields, at)
+
+    def animate(
+        self,
+        along: str,
+        path: str | Path,
+        *,
+        fields: Names | None = None,
+        at: At | None = None,
+        frames: int = 40,
+        fps: float = 10.0,
+    ) -> Animation:
+        """An animated GIF of the fields, and of exact solution and error where this is known, ``along`` a coordinate,
+        such as time, over two others or one. Colours and axes mean the same in all frames.
+
+        Args:
+            path: of the file, ``.gif``.
+            fields: by name; None: all.
+            at: one value each of other coordinates, which are not drawn then.
+            frames: how many, 2 to 1,000.
+            fps: frames a second.
+
+        Returns:
+            Where the file is; notebooks show it.
+
+        Raises:
+            InputError: another coordinate or field, no coordinate left to draw, numbers out of range, another suffix.
+            OSError: the file cannot be written.
+        """
+        return animate(self.problem, self._found, along, path, fields=fields, at=at, frames=frames, fps=fps)
+
+    def _found(self, points: Points) -> Points:
+        return evaluate(self.net, points)
+
     @property
     def warnings(self) -> tuple[str, ...]:
         return *super().warnings, *inaccurate(self.metrics)
@@ -115,6 +172,21 @@ class Solution(FitResult):
             f"{self.setup.activation}, {self.setup.optimizer}{chosen}, {self.setup.dtype} ({self.setup.precision}): "
             f"{known}{allowed}losses {losses}{found}{asked}{bound}; status: {self.status}"
         )
+
+    def _heading(self) -> tuple[str, str]:
+        return f"Solution of {self.problem.name}", f"by {self.setup.method}, {super()._heading()[1]}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        setup, error = self.setup, self.metrics["relative_l2"]
+        by_field = error if isinstance(error, dict) else {"": error}
+        known = ", ".join(f"{name} {value:.3e}".strip() for name, value in by_field.items() if value is not None)
+        chosen = f" (chosen: {setup.chosen})" if setup.chosen else ""
+        return [
+            ("relative L2 error", known),
+            ("optimiser", f"{setup.optimizer}{chosen}, {setup.dtype} ({setup.precision}), seed {setup.seed}"),
+            ("weighting", setup.weighting or ""),
+            ("quantities", self.described_quantities() if self.quantities else ""),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, as ``--json`` prints them."""

@@ -78,8 +78,8 @@ def test_occupied_names_cost_no_result(tmp_path: Path, capsys: pytest.CaptureFix
     assert "status: done" in printed.out
     written = {path.name for path in tmp_path.iterdir() if path.is_file()}
     assert written == {
-        "weights.safetensors", "structure.json", "history.csv", "checkpoint.safetensors", "loss.png", "structure.png",
-        "R.png",
+        "weights.safetensors", "structure.json", "history.csv", "checkpoint.safetensors", "loss.png", "loss_map.png",
+        "structure.png", "R.png",
     }  # fmt: skip
 
 
@@ -134,7 +134,9 @@ def test_terminated_run_saves_all_but_pictures(
     monkeypatch.setattr("psinn_fast.training.fitting.get_backend", lambda *_: fake)
     assert main([*FAST[:2], "--optimizer", "adam", "--quiet", "--threads", "1", "--out", str(tmp_path)]) == 128 + number
     assert "continue with --resume" in capsys.readouterr().err
-    pictures = {"solution.png", "loss.png", "structure.png", "R.png"} if number == signal.SIGINT else set()
+    pictures = (
+        {"solution.png", "loss.png", "loss_map.png", "structure.png", "R.png"} if number == signal.SIGINT else set()
+    )
     assert {path.name for path in tmp_path.iterdir()} == pictures | {
         "checkpoint.safetensors", "weights.safetensors", "structure.json", "result.json", "history.csv",
     }  # fmt: skip

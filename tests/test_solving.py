@@ -84,7 +84,7 @@ def test_solution_reports_and_saves_everything(tmp_path: Path) -> None:
     )  # fmt: skip
     assert solution.ended == "done"
     assert set(result["loss"]) == {"residual", "dirichlet"}
-    for name in ("solution.png", "loss.png", "structure.png", "R.png"):
+    for name in ("solution.png", "loss.png", "loss_map.png", "structure.png", "R.png"):
         assert (tmp_path / name).read_bytes()[:4] == b"\x89PNG"
     assert torch.equal(load_network(tmp_path / "weights.safetensors").theta, solution.net.theta)
     assert Structure.load(tmp_path / "structure.json") == solution.net.structure

@@ -18,6 +18,8 @@ from ..kernels.errors import InputError
 from ..language.names import Names
 from ..networks.derivatives import Derivatives, derivatives_at
 from ..networks.mlp import PsiMLP
+from ..pictures.animation import Animation, animate
+from ..pictures.slices import At
 from ..pictures.solution import figure_of
 from ..problem.problem import Problem
 from ..training.doubts import Metric, inaccurate
@@ -205,6 +207,21 @@ class Marched:
     def figure(self, title: str = "") -> Figure:
         """The solution at the times that are covered, beside the exact one where that is known."""
         return figure_of(self.covered, lambda points: self(points), title or f"{self.problem.name}, march")
+
+    def animate(
+        self,
+        along: str,
+        path: str | Path,
+        *,
+        fields: Names | None = None,
+        at: At | None = None,
+        frames: int = 40,
+        fps: float = 10.0,
+    ) -> Animation:
+        """As `Solution.animate`, over the times that are covered."""
+        return animate(
+            self.covered, lambda points: self(points), along, path, fields=fields, at=at, frames=frames, fps=fps
+        )
 
     def __repr__(self) -> str:
         error = self.metrics["relative_l2"] if self.windows else None

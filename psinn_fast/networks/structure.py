@@ -29,6 +29,7 @@ from ..storage.files import MOST_TEXT, BadJson, from_json, read_text, to_json, w
 from .activations import Adaptive
 from .blocks import single_columns
 from .structure_entries import structure_arguments, structure_entries
+from .structure_html import structure_html
 from .structure_text import structure_text
 from .tied_numbers import one_each, overlapping
 
@@ -371,6 +372,10 @@ class Structure:
     def __str__(self) -> str:
         """E.g. ``W1 = [[a, b], [a, -b]]   b1 = [c, c]``, one line per layer."""
         return structure_text(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: blocks of one colour are the same symbol, hatched ones have a minus sign."""
+        return structure_html(self)
 
     def to_entries(self) -> dict[str, Any]:
         """What `to_json` writes, as dictionaries and lists."""

@@ -19,23 +19,35 @@ _WIRED = {
 
 def structure_text(structure: Structure) -> str:
     """E.g. ``W1 = [[a, b], [a, -b]]   b1 = [c, c]``, one line per layer."""
-    sizes = "-".join(map(str, structure.layer_sizes))
-    counts = f"{structure.n_independent} independent of {structure.n_expanded} expanded parameters"
-    activation = "" if structure.activation == TANH.name else f", {structure.activation}"
-    lines = [f"{structure.name}: {sizes}{activation}, {counts}"]
-    if not structure.is_plain:
-        lines.append(f"  {frame_text(structure)}")
-    if structure.has_ends:
-        lines.append(f"  {ends_text(structure)}")
-    if structure.slope_factor is not None:
-        name = structure.activation
-        lines.append(f"  slopes: hidden layers {name}({structure.slope_factor:g} s (W h + b)), each s is trained")
-    if structure.wiring != PLAIN:
-        lines.append(f"  {_WIRED[structure.wiring]}")
+    name, about = structure_heading(structure)
+    lines = [f"{name}: {about}", *(f"  {text}" for text in structure_remarks(structure))]
     for number, (weight, bias) in enumerate(named_symbols(structure), start=1):
         rows = ", ".join("[" + ", ".join(row) + "]" for row in weight)
         lines.append(f"  W{number} = [{rows}]   b{number} = [{', '.join(bias)}]")
     return "\n".join(lines)
+
+
+def structure_heading(structure: Structure) -> tuple[str, str]:
+    """Its name, and its sizes and numbers of parameters."""
+    sizes = "-".join(map(str, structure.layer_sizes))
+    counts = f"{structure.n_independent} independent of {structure.n_expanded} expanded parameters"
+    activation = "" if structure.activation == TANH.name else f", {structure.activation}"
+    return structure.name, f"{sizes}{activation}, {counts}"
+
+
+def structure_remarks(structure: Structure) -> list[str]:
+    """What else there is to say: frame, ends, slopes, wiring; nothing of a plain structure."""
+    found = []
+    if not structure.is_plain:
+        found.append(frame_text(structure))
+    if structure.has_ends:
+        found.append(ends_text(structure))
+    if structure.slope_factor is not None:
+        name = structure.activation
+        found.append(f"slopes: hidden layers {name}({structure.slope_factor:g} s (W h + b)), each s is trained")
+    if structure.wiring != PLAIN:
+        found.append(_WIRED[structure.wiring])
+    return found
 
 
 def named_symbols(structure: Structure) -> list[tuple[list[list[str]], list[str]]]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from ..storage.files import write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 # Pixels per inch.
 DPI = 110
@@ -27,19 +28,19 @@ def new_figure(width: float, height: float, layout: Literal["constrained", "comp
     return Picture(figsize=(width, height), dpi=DPI, layout=layout)
 
 
-def few_ticks(axis: Axes) -> None:
-    """On both linear axes."""
-    axis.locator_params(nbins=_TICKS)
+def few_ticks(axis: Axes, which: Literal["both", "x", "y"] = "both") -> None:
+    """On linear axes."""
+    axis.locator_params(which, nbins=_TICKS)
 
 
-def one_legend(figure: Figure) -> None:
+def one_legend(figure: Figure | SubFigure) -> None:
     """Of the curves of all axes, below them; each label once."""
-    found = {}
+    found: dict[str, Artist] = {}
     for axis in figure.axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     if found:
-        across = min(len(found), max(2, round(figure.get_figwidth() / _LABEL)))
+        across = min(len(found), max(2, round(figure.bbox.width / figure.dpi / _LABEL)))
         figure.legend(
             list(found.values()), list(found), loc="outside lower center", ncols=across, fontsize="small", frameon=False
         )

@@ -38,14 +38,11 @@ def slices_of(problem: Problem, at: At | None = None, most: int = 3) -> Slices:
         InputError: no coordinates, values beyond the domain, several values of more than one, or all of them given.
     """
     pde, domain = problem.pde, problem.domain
-    given = _given(problem, at)
-    time = [i for i, name in enumerate(pde.coords) if name == pde.time]
-    parameters = [pde.coords.index(name) for name in pde.parameters]
-    first = pde.spatial if domain.is_box else domain.pictured_axes
-    order = [i for i in dict.fromkeys([*first, *pde.spatial, *time, *parameters]) if i not in given]
+    given = checked_at(problem, at)
+    order = [i for i in _order(problem) if i not in given]
     if not order:
         raise InputError(f"at: all of the coordinates {list(pde.coords)} have values; leave out the one to draw along")
-    axes, left = tuple(sorted(order[:2])), sorted(order[2:], key=lambda i: i not in time)
+    axes, left = tuple(sorted(order[:2])), sorted(order[2:], key=lambda i: pde.coords[i] != pde.time)
     several = [i for i, values in given.items() if len(values) > 1]
     if len(several) > 1:
         names = [pde.coords[i] for i in several]
@@ -58,6 +55,20 @@ def slices_of(problem: Problem, at: At | None = None, most: int = 3) -> Slices:
     parts = (_PLACES if left[0] in pde.spatial else _TIMES)[most]
     low, high = domain.low[left[0]], domain.high[left[0]]
     return Slices(axes, tuple({**fixed, left[0]: float(low + part * (high - low))} for part in parts))
+
+
+def drawn_axes(problem: Problem) -> tuple[int, ...]:
+    """The one or two coordinates that are drawn where nothing else is asked for."""
+    return tuple(sorted(_order(problem)[:2]))
+
+
+def _order(problem: Problem) -> list[int]:
+    """All coordinates, those first that are drawn first."""
+    pde, domain = problem.pde, problem.domain
+    time = [i for i, name in enumerate(pde.coords) if name == pde.time]
+    parameters = [pde.coords.index(name) for name in pde.parameters]
+    first = pde.spatial if domain.is_box else domain.pictured_axes
+    return list(dict.fromkeys([*first, *pde.spatial, *time, *parameters]))
 
 
 def times_of(problem: Problem) -> tuple[float, float, float]:
@@ -82,8 +93,12 @@ def fields_of(problem: Problem, fields: object) -> tuple[int, ...]:
     return tuple(own.index(str(name)) for name in names)
 
 
-def _given(problem: Problem, at: object) -> dict[int, list[float]]:
-    """By number of the coordinate, at least one value each."""
+def checked_at(problem: Problem, at: object) -> dict[int, list[float]]:
+    """By number of the coordinate, at least one value each.
+
+    Raises:
+        InputError: no mapping, no coordinate, no numbers, or numbers beyond the domain.
+    """
     if at is None:
         return {}
     coords, domain = problem.pde.coords, problem.domain

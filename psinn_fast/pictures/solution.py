@@ -28,7 +28,8 @@ WIDTH = 4.2
 # Of all fields together: each row takes some 0.1 s.
 _MOST_ROWS = 6
 _TIMES = "#1b4965", "#c1666b", "#d4a017"
-_EXACT: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 1.6}
+EXACT_LINE: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 1.6}
+ERROR_LINE: dict[str, Any] = {"color": "#b2182b"}
 VALUES, ERRORS = "viridis", "RdBu_r"
 
 
@@ -132,9 +133,9 @@ def _draw_lines(figure: FigureBase, problem: Problem, views: Sequence[View], fie
             first.set_ylabel(field)
             for axis in second:
                 assert view.exact is not None
-                _draw_line(first, view, view.exact[:, number], {"label": "exact", **_EXACT})
+                _draw_line(first, view, view.exact[:, number], {"label": "exact", **EXACT_LINE})
                 first.legend(fontsize="small")
-                _draw_line(axis, view, view.found[:, number] - view.exact[:, number], {"color": "#b2182b"})
+                _draw_line(axis, view, view.found[:, number] - view.exact[:, number], ERROR_LINE)
                 axis.set_title(f"{field}: error{place}")
             for axis in (first, *second):
                 axis.set_xlabel(problem.pde.coords[view.canvas.axes[0]])
@@ -195,7 +196,7 @@ def _draw_profiles(axis: Axes, problem: Problem, found: Found, number: int) -> N
         _draw_line(axis, view, view.found[:, number], {"color": colour, "label": view.canvas.place})
         if view.exact is not None:
             _draw_line(
-                axis, view, view.exact[:, number], {**_EXACT, "label": "exact" if colour == _TIMES[-1] else None}
+                axis, view, view.exact[:, number], {**EXACT_LINE, "label": "exact" if colour == _TIMES[-1] else None}
             )
     axis.set_xlabel(coords[1 - time])
     axis.set_ylabel(problem.pde.fields[number])

@@ -10,18 +10,13 @@ import numpy.typing as npt
 
 from ..kernels.errors import InputError
 from ..networks.structure import Structure
+from ..networks.structure_html import COLOURS
 from ..networks.structure_text import ends_text, frame_text, named_symbols
 from .figures import few_ticks, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, FigureBase
-
-# Distinct, light enough for black letters; symbols beyond twelve repeat colours but keep their letters.
-_COLOURS = (
-    "#8ecae6", "#ffb703", "#90be6d", "#f28482", "#cdb4db", "#e9c46a",
-    "#84a59d", "#ffafcc", "#a8dadc", "#d4a373", "#b7e4c7", "#bdb2ff",
-)  # fmt: skip
 
 
 def _check_structure(structure: object) -> None:
@@ -79,7 +74,7 @@ def relation_matrix_figure(structure: Structure) -> Figure:
 def _draw_blocks(axis: Axes, symbols: Sequence[Sequence[int]], names: Sequence[Sequence[str]], left: float) -> None:
     for i, row in enumerate(symbols):
         for j, symbol in enumerate(row):
-            colour = _COLOURS[(abs(symbol) - 1) % len(_COLOURS)] if symbol else "white"
+            colour = COLOURS[(abs(symbol) - 1) % len(COLOURS)] if symbol else "white"
             box = axis.fill(
                 *_square(left + j, i),
                 facecolor=colour,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,21 +26,41 @@ if TYPE_CHECKING:  # they import this module
     from .problem import Problem
 
 
+@dataclass(frozen=True)
+class Row:
+    """What is said of a condition: its ``name``, ``equations``, how many ``points`` of what ``kind``, its ``weight``,
+    and the ``derivatives`` that it needs."""
+
+    name: str
+    equations: tuple[str, ...]
+    points: str
+    kind: str
+    weight: str
+    derivatives: str
+
+
 def describe_pde(pde: PDE) -> str:
     """Fields and coordinates, what the Laplacian is, the residuals as traced, coefficients."""
     try:
         traced = pde.traced()
-        lines = [*_residuals(traced)]
-        lines.append(f"    {_derivatives(traced.program.channels, pde)}")
+        lines = [*equation_lines(traced), _derivatives(traced.program.channels, pde)]
     except InputError as error:
-        lines = [f"    refused: {error}"]
-    return "\n".join([_header(pde), *lines, *_coefficients(pde)])
+        lines = [f"refused: {error}"]
+    return "\n".join([header_line(pde), *(f"    {line}" for line in lines), *coefficient_lines(pde)])
 
 
 def describe_problem(problem: Problem) -> str:
     """As `describe_pde`, for every term, with points and weights."""
+    lines = [f"problem {problem.name!r} on {problem.domain}", header_line(problem.pde)]
+    for row in condition_rows(problem):
+        lines.append(f"{row.name}: {row.weight}, {row.points} {row.kind}")
+        lines += [f"    {line}" for line in (*row.equations, row.derivatives)]
+    return "\n".join([*lines, *coefficient_lines(problem.pde), *start_lines(problem)])
+
+
+def condition_rows(problem: Problem) -> Iterator[Row]:
+    """One for each term."""
     pde = problem.pde
-    lines = [f"problem {problem.name!r} on {problem.domain}", _header(pde)]
     for condition, traced in zip(problem.conditions, problem.traced, strict=True):
         kind = _kind(condition, problem.domain) + (
             f"; {steps_text(condition.sites)}" if len(condition.sites) > 1 else ""
@@ -48,25 +69,28 @@ def describe_problem(problem: Problem) -> str:
         weight = "weights by point" if ROOT in condition.columns else f"weight {condition.weight:g}"
         if isinstance(condition.targets.get(ROOT), CornerRoots):
             weight = f"weight {condition.weight:g}, less at re-entrant corners"
-        lines.append(f"{condition.name}: {weight}, {n} {what} {kind}")
-        lines += _residuals(traced, _shown_columns(condition, pde), _summed(condition))
-        lines.append(f"    {_derivatives(traced.program.channels, pde)}")
+        equations = tuple(equation_lines(traced, _shown_columns(condition, pde), _summed(condition)))
+        yield Row(condition.name, equations, f"{n} {what}", kind, weight, _derivatives(traced.program.channels, pde))
+
+
+def start_lines(problem: Problem) -> list[str]:
+    """Where unknown coefficients start, and between what they stay."""
     guesses = [f"{name} from {value:.15g}" for name, value in problem.guess.items()]
     bounds = [f"{name} in {list(interval)}" for name, interval in problem.bounds.items()]
-    return "\n".join([
-        *lines,
-        *_coefficients(pde),
+    return [
         *([f"Gauss-Newton starts {', '.join(guesses)}"] if guesses else []),
         *([f"bounds: {', '.join(bounds)}"] if bounds else []),
-    ])  # fmt: skip
+    ]
 
 
-def _residuals(traced: Traced, meaning: Mapping[sp.Symbol, sp.Expr] | None = None, summed: str = "") -> Iterator[str]:
+def equation_lines(
+    traced: Traced, meaning: Mapping[sp.Symbol, sp.Expr] | None = None, summed: str = ""
+) -> Iterator[str]:
     """One line each, with the names of the equations where they have any; ``summed``: which sum of them vanishes."""
     names = traced.equations or ("",) * traced.program.n_residuals
     for name, text in zip(names, traced.texts(meaning), strict=True):
         shown = f"{summed} of {text} = 0" if summed else f"{text} = 0"
-        yield f"    {name}: {shown}" if name else f"    {shown}"
+        yield f"{name}: {shown}" if name else shown
 
 
 def _summed(condition: Condition) -> str:
@@ -102,7 +126,8 @@ def _place(region: Region, domain: Domain) -> str:
     return region.text if same else f"{region.text} of another {type(own).__name__}"
 
 
-def _header(pde: PDE) -> str:
+def header_line(pde: PDE) -> str:
+    """Fields and coordinates, which of these are time and parameters, what the Laplacian is."""
     coords = ", ".join(pde.coords)
     fields = ", ".join(f"{field}({coords})" for field in pde.fields)
     space = [pde.coords[axis] for axis in pde.spatial]
@@ -116,7 +141,8 @@ def _derivatives(channels: ChannelSet, pde: PDE) -> str:
     return f"order {channels.order}: {', '.join(names)}"
 
 
-def _coefficients(pde: PDE) -> list[str]:
+def coefficient_lines(pde: PDE) -> list[str]:
+    """Known and unknown ones, with their values."""
     known = [f"{name} = {value:.15g}" for name, value in pde.coefficients.items()]
     unknown = [f"{name}, from {value:.15g}" for name, value in pde.unknown.items()]
     return [

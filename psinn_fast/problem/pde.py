@@ -22,6 +22,7 @@ from ..language.scope import Scope, entered
 from ..language.tracing import Called, Traced, called, lowered
 from ..portable import Portable
 from .description import describe_pde
+from .description_html import pde_html
 from .meaning import Meaning
 
 # A field of such a name could not be given a target: `Dirichlet(points, weight=0.0)`.
@@ -142,6 +143,10 @@ class PDE(Portable):
 
     def __str__(self) -> str:
         return describe_pde(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return pde_html(self)
 
     @cached_property
     def given(self) -> Called:

@@ -42,6 +42,7 @@ from .checks.unseen_sources import unseen_sources
 from .conditions import Condition
 from .corners import towards_corners
 from .description import describe_problem
+from .description_html import problem_html
 from .meaning import same_numbers
 from .pde import PDE
 from .quantities import Quantity, measured
@@ -168,6 +169,10 @@ class Problem(Portable):
 
     def __str__(self) -> str:
         return self.describe()
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return problem_html(self)
 
     @cached_property
     def traced(self) -> tuple[Traced, ...]:

@@ -21,6 +21,7 @@ from ..networks.structure import Structure
 from ..pictures.figures import save_figure
 from ..pictures.flow import flow_figure, is_flow
 from ..pictures.histories import history_figure
+from ..pictures.loss_map import loss_map_figure
 from ..pictures.overview import overview_figure
 from ..pictures.solution import solution_figure
 from ..pictures.structures import relation_matrix_figure, structure_figure
@@ -29,15 +30,15 @@ from ..storage.files import as_path, to_json, try_to_write, write_atomically
 from ..training.abort import Aborted, look_up
 from ..training.checkpoint import WEIGHTS, save_network
 from .evidence_plot import discovery_figure
-from .replaceable import COMPARISON, COMPARISON_SCHEMA, DISCOVERY, FLOW, SOLUTION, strangers
+from .replaceable import COMPARISON, COMPARISON_SCHEMA, DISCOVERY, FLOW, LOSS_MAP, SOLUTION, strangers
 
 if TYPE_CHECKING:  # loaded only where something is drawn
     from matplotlib.figure import Figure
 
 
 def save_solution(solution: Solution, out: str | Path, pictures: bool = True) -> None:
-    """weights.safetensors, structure.json, result.json, history.csv; solution.png, loss.png, structure.png, R.png;
-    of a plane flow in another domain than a box flow.png.
+    """weights.safetensors, structure.json, result.json, history.csv; solution.png, loss.png, loss_map.png (where the
+    residuals are), structure.png, R.png; of a plane flow in another domain than a box flow.png.
 
     Raises:
         InputError: it is no `Solution`, or ``out`` no path.
@@ -57,6 +58,7 @@ def save_solution(solution: Solution, out: str | Path, pictures: bool = True) ->
                 folder.draw(FLOW, lambda: flow_figure(solution.problem, solution.net, title, _backend(solution)))
             if len(solution.history):
                 folder.draw("loss.png", lambda: history_figure({solution.setup.method: solution.history}, terms=True))
+            folder.draw(LOSS_MAP, lambda: _loss_map(solution))
             _draw_structure(folder, solution.net.structure)
 
 
@@ -127,6 +129,11 @@ def _existing(folder: Path) -> Path:
 
 def _unwritable(folder: Path, error: OSError) -> InputError:
     return InputError(f"out: cannot write to the folder {folder} ({error.strerror or error})")
+
+
+def _loss_map(solution: Solution) -> Figure:
+    name = f"{solution.problem.name}, where the loss is"
+    return loss_map_figure(solution.problem, solution.net, solution.coefficients, name, _backend(solution))
 
 
 def _backend(solution: Solution) -> str:

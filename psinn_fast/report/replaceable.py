@@ -17,7 +17,8 @@ from ..training.history import COMMON_COLUMNS
 CHECKPOINT = "checkpoint.safetensors"
 PICTURES_OF_STRUCTURES = ("structure.png", "R.png")
 RESULTS = (WEIGHTS, "structure.json", "result.json", "history.csv")
-SOLUTION = (CHECKPOINT, *RESULTS, "solution.png", "loss.png", *PICTURES_OF_STRUCTURES)
+LOSS_MAP = "loss_map.png"
+SOLUTION = (CHECKPOINT, *RESULTS, "solution.png", "loss.png", LOSS_MAP, *PICTURES_OF_STRUCTURES)
 FLOW = "flow.png"
 DISCOVERY = ("structure.json", "discovery.txt", "discovery.json", "discovery.png", *PICTURES_OF_STRUCTURES)
 COMPARISON = ("comparison.json", "comparison.txt", "comparison.png", "overview.png")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.errors import InputError
+from ..markup import Markup, block, sparkline, table, title
 
 # Those of every history.
 COMMON_COLUMNS = ("step", "seconds", "loss", "held_out", "penalty", "relative_l2")
@@ -75,6 +76,18 @@ class History:
         index = self.columns.index(column)
         return [row[index] for row in self.rows]
 
+    def _repr_html_(self) -> str:
+        """For notebooks: a curve of every column, with its first and last value."""
+        columns = [name for name in self.columns if name not in ("step", "seconds")]
+        return block(title("History", f"{len(self)} rows, {self.span()}"), curves(self, columns))
+
+    def span(self) -> str:
+        """E.g. "steps 0 to 100 in 1.2 s"."""
+        if not self.rows:
+            return "no step"
+        seconds = f" in {self['seconds'][-1]:.3g} s" if "seconds" in self.columns else ""
+        return f"steps {self['step'][0]:.0f} to {self['step'][-1]:.0f}{seconds}"
+
     def append(self, **values: float) -> None:
         """Add a row; columns not given become NaN. A row of the same or a later step is replaced."""
         row = tuple(float(values.get(column, math.nan)) for column in self.columns)
@@ -104,3 +117,15 @@ class History:
 
     def to_tensor(self) -> Tensor:
         return torch.tensor(self.rows, dtype=torch.float64).reshape(len(self.rows), len(self.columns))
+
+
+def curves(history: History, columns: Sequence[str]) -> Markup:
+    """A row for each of the columns that has numbers: a curve against the step, its first and last value."""
+    rows = []
+    for name in columns:
+        values = history[name]
+        known = [value for value in values if math.isfinite(value)]
+        if known and (len(set(known)) > 1 or known[0]):
+            ends = f"{known[0]:.3g} → {known[-1]:.3g}"
+            rows.append((name, sparkline(history["step"], values, f"{name}: {ends}"), ends))
+    return table(rows)

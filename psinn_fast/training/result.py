@@ -11,9 +11,10 @@ import numpy.typing as npt
 from torch import Tensor
 
 from ..kernels.contract.precision import IEEE
+from ..markup import badge, block, table, title
 from ..networks.mlp import PsiMLP
 from .checkpoint import Snapshot
-from .history import History
+from .history import History, curves
 from .interrupt import Interrupted
 from .parts import bound_by
 
@@ -154,6 +155,33 @@ class FitResult:
     @property
     def notes(self) -> tuple[str, ...]:
         return self.verdict.notes
+
+    def _repr_html_(self) -> str:
+        """For notebooks: status, facts, and curves of the loss and, where it is known, the error."""
+        name, about = self._heading()
+        found = [*self.coefficients.items(), *self.net.learned.items()]
+        rows = [
+            *self._facts(),
+            ("losses", ", ".join(f"{term} {loss:.2e}" for term, loss in self.losses.items())),
+            ("found", ", ".join(f"{term} = {value:.6g}" for term, value in found)),
+            ("steps", f"{self.steps} in {self.seconds:.3g} s on {self.end.backend}, ended by {self.stopped_by}"),
+            ("residuals allow", ", ".join(f"{term} {error:.1e}" for term, error in self.possible_errors.items())),
+        ]
+        return block(
+            title(name, about),
+            badge(self.status, is_good=not self.warnings and self.ended == "done"),
+            table([row for row in rows if row[1]]),
+            curves(self.history, [column for column in ("loss", "relative_l2") if column in self.history.columns]),
+        )
+
+    def _heading(self) -> tuple[str, str]:
+        structure = self.net.structure
+        sizes = "-".join(map(str, structure.layer_sizes))
+        return "Result", f"{sizes}, {structure.n_parameters} parameters, {structure.activation}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """What else there is to say, by name."""
+        return []
 
     @property
     def status(self) -> str:

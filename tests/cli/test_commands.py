@@ -64,7 +64,7 @@ def test_solve_table_files_and_structure_file(tmp_path: Path, capsys: pytest.Cap
     assert "the paper's L2 errors: PINN 1.159e-03" in text
     assert {path.name for path in out.iterdir()} == {
         "result.json", "weights.safetensors", "structure.json", "history.csv", "checkpoint.safetensors",
-        "solution.png", "loss.png", "structure.png", "R.png",
+        "solution.png", "loss.png", "loss_map.png", "structure.png", "R.png",
     }  # fmt: skip
 
 

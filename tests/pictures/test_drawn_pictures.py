@@ -35,7 +35,7 @@ def test_solution_pictures(tmp_path: Path, d: int, known: bool) -> None:
     problem = Problem("p", pde, box, [Residual(box.grid(3))], exact=exact)
     with np.errstate(all="ignore"):  # the relative error of a solution that is zero
         solve(problem, Network(layers=[d, 3, len(pde.fields)]), Adam(2), out=tmp_path)
-    for name in ("solution.png", "loss.png", "structure.png", "R.png"):
+    for name in ("solution.png", "loss.png", "loss_map.png", "structure.png", "R.png"):
         assert (tmp_path / name).stat().st_size > 1000
 
 

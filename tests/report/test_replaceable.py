@@ -47,7 +47,7 @@ def test_a_run_may_be_repeated_and_resumed_in_its_folder(tmp_path: Path) -> None
         (tmp_path / name).unlink()
     assert strangers(tmp_path, SOLUTION) == []  # pictures are ours beside a checkpoint
     (tmp_path / "checkpoint.safetensors").unlink()
-    assert strangers(tmp_path, SOLUTION) == ["solution.png", "loss.png", "structure.png", "R.png"]
+    assert strangers(tmp_path, SOLUTION) == ["solution.png", "loss.png", "loss_map.png", "structure.png", "R.png"]
 
 
 def test_structures_of_both_schemas_are_ours(tmp_path: Path) -> None:

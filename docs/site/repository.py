@@ -54,7 +54,7 @@ def _target(source: str, link: str) -> str:
 
 def _in_site(path: str) -> str:
     if path.startswith("docs/"):
-        return re.sub(r"\.ipynb$", ".md", path.removeprefix("docs/"))
+        return path.removeprefix("docs/")
     return f"repository/{path}.md" if Path(path).suffix in CODE else f"repository/{path}"
 
 

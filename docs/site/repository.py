@@ -38,6 +38,8 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 def on_page_markdown(text: str, *, page: Page, **_: Any) -> str:
     source = page.file.src_uri
     own = source.removeprefix("repository/") if source.startswith("repository/") else f"docs/{source}"
+    if not own.startswith("docs/"):
+        page.meta["search"] = {"exclude": True}  # or the changelog would be what is found first
 
     def in_site(match: re.Match[str]) -> str:
         target = _target(own, match[2])
@@ -66,5 +68,5 @@ def _file(path: str, config: MkDocsConfig) -> File:
     return File.generated(
         config,
         _in_site(path),
-        content=f"---\nsearch:\n  exclude: true\n---\n# {path}\n\n````{language}\n{code}\n````\n",
+        content=f"# {path}\n\n````{language}\n{code}\n````\n",
     )

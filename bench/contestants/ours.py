@@ -1,0 +1,85 @@
+"""psinn_fast: a problem as its users write it, trained by `train`, or iterated by Gauss-Newton."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import sympy
+import torch
+
+import psinn_fast as pf
+from psinn_fast.kernels import get_backend
+from psinn_fast.kernels.contract import AdamState
+
+from ..suite.case import Array, Case, Data
+from ..suite.contestant import BETAS, EPSILON, LEARNING_RATE
+
+_WAVE = 2 * np.pi
+
+# The residuals of `suite/equations.py` in the language of this library.
+EQUATIONS: dict[str, Callable[..., Any]] = {
+    "laplace": lambda u: u.lap,
+    "poisson": lambda u, x, y: u.lap + 2 * np.pi**2 * sympy.sin(np.pi * x) * sympy.sin(np.pi * y),
+    "helmholtz": lambda u, x, y: u.lap + _WAVE**2 * (u + sympy.sin(_WAVE * x) * sympy.sin(_WAVE * y)),
+    "burgers": lambda u: u.t + u * u.x - 0.01 / np.pi * u.xx,
+    "korteweg-de vries": lambda u: u.t + u * u.x + 0.0025 * u.xxx,
+    "biharmonic": lambda u: u.xxxx + 2 * u.xxyy + u.yyyy - 1,
+    "transport": lambda u: u.x + u.y,
+    "laplace 1d": lambda u: u.xx,
+    "laplace 3d": lambda u: u.lap,
+    "heat 3d": lambda u: u.t - u.lap,
+}
+
+_EVEN = pf.Symmetry(pf.SignedPermutation.flip(2, 1), (1,))
+_ODD = pf.Symmetry(pf.SignedPermutation.flip(2, 0), (-1,))
+
+
+def _structure(case: Case) -> pf.Structure:
+    """As wide as the dense network: a layer of n neurons has blocks of n / 2 or n / 4 of the group's elements."""
+    hidden, least = case.layers[1:-1], min(case.layers[1:-1])
+    generators = {"even in y": [_EVEN], "even in y, odd in x": [_EVEN, _ODD]}[case.structure or ""]
+    units = [width // least for width in hidden]
+    return pf.structure_from_group(generators, units).with_width(least // 2 ** len(generators))
+
+
+class Ours:
+    def __init__(self, case: Case, data: Data) -> None:
+        dtype = getattr(torch, case.dtype)
+        equation = data.equation
+        pde = pf.PDE(" ".join(equation.coordinates), "u", EQUATIONS[case.equation])
+        box = pf.Box(**dict(zip(equation.coordinates, equation.box, strict=True)))
+        conditions = [
+            pf.Residual(torch.from_numpy(data.points)),
+            pf.Dirichlet(torch.from_numpy(data.edge), u=data.values, name="edge"),
+        ]
+        problem = pf.Problem("bench", pde, box, conditions)
+        self.net = self._network(case, data).to(dtype)
+        self._backend, self._terms = get_backend(case.backend), problem.terms(dtype)
+        theta = self.net.theta.detach().clone()
+        self._weights = theta.new_ones(len(self._terms))
+        self._state = AdamState(theta, theta.new_empty(0), LEARNING_RATE, betas=BETAS, eps=EPSILON)
+
+    @staticmethod
+    def _network(case: Case, data: Data) -> pf.PsiMLP:
+        if case.structure is not None:
+            return pf.PsiMLP(_structure(case), seed=0)
+        modules: list[torch.nn.Module] = []
+        for weight, bias in data.weights:
+            linear = torch.nn.Linear(*weight.shape[::-1])
+            with torch.no_grad():
+                linear.weight.copy_(torch.from_numpy(weight))
+                linear.bias.copy_(torch.from_numpy(bias))
+            modules += [linear, torch.nn.Tanh()]
+        return pf.MLP.from_sequential(torch.nn.Sequential(*modules[:-1]))
+
+    def loss_and_gradient(self) -> tuple[float, Array]:
+        state = self._state
+        found = self._backend.loss_and_gradient(
+            self.net.plan, state.theta, state.coefficients, self._terms, self._weights
+        )
+        return float(found.losses @ self._weights.to(found.losses)), found.theta.double().numpy()
+
+    def steps(self, count: int) -> None:
+        self._backend.train(self.net.plan, self._state, self._terms, self._weights, count)

@@ -1,0 +1,236 @@
+"""The step in torch: nested autograd, Taylor mode by hand, torch.compile, make_fx, torch.func."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..suite.case import Array, Case, Data
+from ..suite.contestant import BETAS, EPSILON, LEARNING_RATE
+from . import chain_rule
+
+
+class TorchStep:
+    """``nn.Sequential``, a loss, its gradient by autograd, and torch's fused Adam."""
+
+    def __init__(self, case: Case, data: Data) -> None:
+        self.data, self.equation, dtype = data, data.equation, getattr(torch, case.dtype)
+        keep_freed_memory()
+
+        def tensor(array: Array) -> Tensor:
+            return torch.from_numpy(array).to(dtype)
+
+        modules: list[nn.Module] = []
+        for weight, bias in data.weights:
+            linear = nn.Linear(*weight.shape[::-1], dtype=dtype)
+            linear.weight, linear.bias = nn.Parameter(tensor(weight)), nn.Parameter(tensor(bias))
+            modules += [linear, nn.Tanh()]
+        self.net = nn.Sequential(*modules[:-1])
+        self.x, self.edge = tensor(data.points), tensor(data.edge)
+        self.values = tensor(data.values)[:, None]
+        self.columns = [self.x[:, axis, None] for axis in range(self.x.shape[1])]
+        self.optimizer = torch.optim.Adam(self.net.parameters(), LEARNING_RATE, BETAS, EPSILON, fused=True)
+
+    @property
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        return [(module.weight, module.bias) for module in self.net if isinstance(module, nn.Linear)]
+
+    def loss(self) -> Tensor:
+        residual = self.equation.residual(torch, self.columns, self.derivatives())
+        return residual.square().mean() + (self.net(self.edge) - self.values).square().mean()
+
+    def derivatives(self) -> Mapping[str, Tensor]:
+        raise NotImplementedError
+
+    def loss_and_gradient(self) -> tuple[float, Array]:
+        loss = self.loss()
+        gradients = torch.autograd.grad(loss, list(self.net.parameters()))
+        return float(loss.detach()), _flat(gradients)
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            self.optimizer.zero_grad(set_to_none=True)
+            self.loss().backward()
+            self.optimizer.step()
+
+
+def _flat(gradients: Sequence[Tensor]) -> Array:
+    return torch.cat([gradient.detach().double().flatten() for gradient in gradients]).numpy()
+
+
+def keep_freed_memory() -> None:
+    """Spare page faults, which otherwise come and go with the state of the heap: glibc returns freed memory above
+    twice the largest block freed so far, so one large block is freed here."""
+    torch.empty(31 << 20, dtype=torch.uint8)
+
+
+class Nested(TorchStep):
+    """The usual PINN: torch.autograd.grad of the gradient."""
+
+    def __init__(self, case: Case, data: Data) -> None:
+        super().__init__(case, data)
+        self.x.requires_grad_()
+
+    def derivatives(self) -> Mapping[str, Tensor]:
+        return nested(self.equation, self.net, self.x)
+
+
+def nested(equation: Any, net: Callable[[Tensor], Tensor], x: Tensor) -> dict[str, Tensor]:
+    found = {"": net(x)}
+    columns: dict[str, Tensor] = {}
+
+    def derivative(name: str) -> Tensor:
+        if name in found:
+            return found[name]
+        below = name[:-1]
+        if below not in columns:
+            (columns[below],) = torch.autograd.grad(derivative(below).sum(), x, create_graph=True)
+        axis = equation.coordinates.index(name[-1])
+        found[name] = columns[below][:, axis, None]
+        return found[name]
+
+    out = {"u": found[""]}
+    for need in equation.needs:
+        if need == "lap":
+            out[need] = sum(
+                (derivative(2 * equation.coordinates[axis]) for axis in equation.space[1:]),
+                start=derivative(2 * equation.coordinates[equation.space[0]]),
+            )
+        else:
+            out[need] = derivative(need)
+    return out
+
+
+class Taylor(TorchStep):
+    """By hand, features first, which is the faster way in eager torch."""
+
+    def derivatives(self) -> Mapping[str, Tensor]:
+        return chain_rule.derivatives(torch, self.equation, self.layers, self.x, features_first=True)
+
+    def loss(self) -> Tensor:
+        return taylor_loss(self.layers, self.x, self.edge, self.values, self.equation, True)
+
+
+def taylor_loss(layers: Any, x: Tensor, edge: Tensor, values: Tensor, equation: Any, features_first: bool) -> Tensor:
+    columns = [x[:, axis] for axis in range(x.shape[1])]
+    d = chain_rule.derivatives(torch, equation, layers, x, features_first)
+    residual = equation.residual(torch, columns, {name: value.flatten() for name, value in d.items()})
+    misfit = chain_rule.values(torch, layers, edge, features_first).flatten() - values.flatten()
+    return residual.square().mean() + misfit.square().mean()
+
+
+class CompiledTaylor(TorchStep):
+    """The same loss in torch.compile, with its way back; Adam fused. The faster of points and features first is
+    taken."""
+
+    TRIAL = 10
+
+    def __init__(self, case: Case, data: Data) -> None:
+        super().__init__(case, data)
+        best = np.inf
+        for features_first in (True, False):
+            compiled = torch.compile(taylor_loss, dynamic=False)
+
+            def loss(compiled: Any = compiled, features_first: bool = features_first) -> Tensor:
+                found: Tensor = compiled(self.layers, self.x, self.edge, self.values, self.equation, features_first)
+                return found
+
+            for _ in range(3):
+                loss().backward()
+            started = time.perf_counter()
+            for _ in range(self.TRIAL):
+                loss().backward()
+            if (seconds := time.perf_counter() - started) < best:
+                best, self._loss = seconds, loss
+            self.optimizer.zero_grad(set_to_none=True)
+
+    def loss(self) -> Tensor:
+        return self._loss()
+
+
+class MakeFx(TorchStep):
+    """Nested autograd and its way back traced by make_fx into one graph, then compiled: torch.compile alone refuses
+    double backward (pytorch issue 91469)."""
+
+    def __init__(self, case: Case, data: Data) -> None:
+        super().__init__(case, data)
+        from torch.fx.experimental.proxy_tensor import make_fx
+
+        shapes = [parameter.shape for parameter in self.net.parameters()]
+
+        def whole(parameters: list[Tensor], x: Tensor, edge: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+            x = x.detach().requires_grad_()
+            own = [parameter.detach().requires_grad_() for parameter in parameters]
+            layers = list(zip(own[::2], own[1::2], strict=True))
+
+            def net(points: Tensor) -> Tensor:
+                return chain_rule.values(torch, layers, points, False)
+
+            columns = [x[:, axis, None] for axis in range(x.shape[1])]
+            residual = self.equation.residual(torch, columns, nested(self.equation, net, x))
+            loss = residual.square().mean() + (net(edge) - values).square().mean()
+            return (loss, *torch.autograd.grad(loss, own))
+
+        self._parameters = list(self.net.parameters())
+        example = [torch.empty(shape, dtype=self.x.dtype).uniform_(-1, 1) for shape in shapes]
+        graph = make_fx(whole)(example, self.x, self.edge, self.values)
+        self._whole = torch.compile(graph, dynamic=False)
+
+    def _loss_and_gradients(self) -> tuple[Tensor, Sequence[Tensor]]:
+        with torch.no_grad():
+            loss, *gradients = self._whole(self._parameters, self.x, self.edge, self.values)
+        return loss, gradients
+
+    def loss_and_gradient(self) -> tuple[float, Array]:
+        loss, gradients = self._loss_and_gradients()
+        return float(loss), _flat(gradients)
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            for parameter, gradient in zip(self._parameters, self._loss_and_gradients()[1], strict=True):
+                parameter.grad = gradient
+            self.optimizer.step()
+
+
+class Func(TorchStep):
+    """torch.func: vmap of forward over reverse at each point."""
+
+    def derivatives(self) -> Mapping[str, Tensor]:
+        from torch.func import functional_call, grad, jvp, vmap
+
+        parameters: dict[str, Tensor] = dict(self.net.named_parameters())
+        equation = self.equation
+
+        def u(point: Tensor) -> Tensor:
+            found: Tensor = functional_call(self.net, parameters, (point,))
+            return found.squeeze(-1)
+
+        def along(function: Callable[[Tensor], Tensor], axis: int) -> Callable[[Tensor], Tensor]:
+            def derivative(point: Tensor) -> Tensor:
+                direction = torch.zeros_like(point)
+                direction[axis] = 1
+                return jvp(function, (point,), (direction,))[1]
+
+            return derivative
+
+        def of(name: str) -> Callable[[Tensor], Tensor]:
+            axis = equation.coordinates.index(name[0])
+            gradient = grad(u)
+            function: Callable[[Tensor], Tensor] = lambda point: gradient(point)[axis]  # noqa: E731
+            for letter in name[1:]:
+                function = along(function, equation.coordinates.index(letter))
+            return function
+
+        def everything(point: Tensor) -> dict[str, Tensor]:
+            out = {"u": u(point)}
+            for need in equation.needs:
+                names = [2 * equation.coordinates[axis] for axis in equation.space] if need == "lap" else [need]
+                out[need] = sum((of(name)(point) for name in names[1:]), start=of(names[0])(point))
+            return out
+
+        return {name: value[:, None] for name, value in vmap(everything)(self.x).items()}

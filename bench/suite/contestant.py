@@ -1,0 +1,68 @@
+"""What every contestant is, and which there are: by name, without importing their libraries."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Protocol
+
+from .case import Array, Case, Data
+
+LEARNING_RATE = 1e-3
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+
+
+class NotServed(Exception):
+    """A contestant has no means for this case: it takes no part, which is no failure."""
+
+
+class Contestant(Protocol):
+    """A training step of one case, from its initial weights. Gradients in the order of `case.flat`."""
+
+    def loss_and_gradient(self) -> tuple[float, Array]: ...
+
+    def steps(self, count: int) -> None:
+        """That many steps; returns when they are done."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """``module``: of `bench.contestants`, with ``make``. ``library``: what it needs beside numpy, by its package's
+    name.
+
+    ``tied``: whether it knows tied networks (`Case.structure`).
+    """
+
+    name: str
+    title: str
+    module: str
+    make: str
+    library: str
+    tied: bool = False
+
+    def build(self, case: Case, data: Data) -> Contestant:
+        make = getattr(importlib.import_module(f"bench.contestants.{self.module}"), self.make)
+        found: Contestant = make(case, data)
+        return found
+
+
+ENTRIES = {
+    entry.name: entry
+    for entry in (
+        Entry("ours", "psinn_fast", "ours", "Ours", "psinn_fast", tied=True),
+        Entry("yardstick", "fixed multiply-adds", "yardstick", "Yardstick", "numpy", tied=True),
+        Entry("nested", "torch, nested autograd", "torch_peers", "Nested", "torch"),
+        Entry("taylor", "torch, Taylor by hand", "torch_peers", "Taylor", "torch"),
+        Entry("compiled", "torch.compile, Taylor by hand", "torch_peers", "CompiledTaylor", "torch"),
+        Entry("make_fx", "make_fx + torch.compile, nested", "torch_peers", "MakeFx", "torch"),
+        Entry("func", "torch.func", "torch_peers", "Func", "torch"),
+        Entry("jet", "jet-for-pytorch", "jet_peer", "Jet", "jet-for-pytorch"),
+        Entry("jax", "JAX jit, Taylor by hand", "jax_peers", "Taylor", "jax"),
+        Entry("jax nested", "JAX jit, nested", "jax_peers", "Nested", "jax"),
+        Entry("folx", "folx, forward Laplacian", "jax_peers", "Folx", "folx"),
+        Entry("deepxde", "DeepXDE", "deepxde_peer", "DeepXDE", "deepxde"),
+        Entry("pina", "PINA", "pina_peer", "PINA", "pina-mathlab"),
+        Entry("jinns", "jinns", "jinns_peer", "Jinns", "jinns"),
+        Entry("physicsnemo", "PhysicsNeMo", "physicsnemo_peer", "PhysicsNeMo", "nvidia-physicsnemo"),
+    )
+}

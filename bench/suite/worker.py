@@ -1,0 +1,108 @@
+"""One contestant on one case, in a process of its own: commands come as lines of JSON, answers go back so.
+
+``python -m bench.suite.worker '{"contestant": ..., "case": {...}, "threads": 1}'``. Commands: {"do": "check"}: loss
+and gradient at the initial weights; {"do": "steps", "count": n}: seconds; {"do": "memory"}: MiB beyond what was
+resident, at the peak of a few steps; {"do": "versions"}. Importing a library or building a contestant may fail: that
+is an answer, too.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .case import Case, Data
+from .contestant import ENTRIES, Contestant, Entry, NotServed
+
+STATUS, FORGET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def _kibibytes(field: str) -> int:
+    (line,) = (line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith(field + ":"))
+    return int(line.split()[1])
+
+
+def peak_memory(contestant: Contestant) -> float | None:
+    """None where the system cannot forget an earlier peak."""
+    try:
+        FORGET_PEAK.write_text("5", encoding="utf-8")
+        resident = _kibibytes("VmRSS")
+    except OSError:
+        return None
+    contestant.steps(3)
+    return max(_kibibytes("VmHWM") - resident, 0) / 1024
+
+
+def limit_threads(threads: int) -> None:
+    """XLA's pool has NPROC threads, torch's and BLAS's are OpenMP's; read once, when they are imported."""
+    os.environ.update(
+        OMP_NUM_THREADS=str(threads),
+        NPROC=str(threads),
+        MKL_NUM_THREADS=str(threads),
+        OPENBLAS_NUM_THREADS=str(threads),
+    )
+
+
+def answer(contestant: Contestant, library: str, command: dict[str, Any]) -> dict[str, Any]:
+    what = command["do"]
+    if what == "check":
+        loss, gradient = contestant.loss_and_gradient()
+        return {"loss": loss, "gradient": gradient.tolist()}
+    if what == "steps":
+        started = time.perf_counter()
+        contestant.steps(command["count"])
+        return {"seconds": time.perf_counter() - started}
+    if what == "memory":
+        return {"mebibytes": peak_memory(contestant)}
+    versions = {name: _version(name) for name in {"torch", "numpy", "jax", library} if _version(name)}
+    return {"versions": {"python": platform.python_version(), **versions}}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def serve(entry: Entry, case: Case, commands: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Answers; the first one says whether the contestant is ready. After a failure there are no more."""
+    try:
+        contestant = entry.build(case, Data.of(case))
+        yield {"ready": True}
+        for line in commands:
+            yield answer(contestant, entry.library, json.loads(line))
+    except ModuleNotFoundError as error:
+        yield {"absent": f"{entry.library} is not installed: no module {error.name!r}"}
+    except NotServed as error:
+        yield {"absent": str(error)}
+    except Exception as error:  # any failure of a peer is a row
+        traceback.print_exc()
+        yield {"failure": _reason(error)}
+
+
+def main() -> None:
+    request = json.loads(sys.argv[1])
+    limit_threads(request["threads"])
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what libraries print goes to stderr
+    for found in serve(ENTRIES[request["contestant"]], Case.from_json(request["case"]), sys.stdin):
+        print(json.dumps(found), file=answers, flush=True)
+
+
+def _reason(error: Exception) -> str:
+    """Type and first line: compilers' messages go on for pages."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]
+
+
+if __name__ == "__main__":
+    main()

@@ -30,7 +30,8 @@ class Entry:
     """``module``: of `bench.contestants`, with ``make``. ``library``: what it needs beside numpy, by its package's
     name.
 
-    ``tied``: whether it knows tied networks (`Case.structure`).
+    ``tied``: whether it knows tied networks (`Case.structure`). ``least_steps``: in one call of `Contestant.steps`, for
+    what the library does at the beginning and the end of each to be a few hundredths of it at most.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Entry:
     make: str
     library: str
     tied: bool = False
+    least_steps: int = 1
 
     def build(self, case: Case, data: Data) -> Contestant:
         make = getattr(importlib.import_module(f"bench.contestants.{self.module}"), self.make)
@@ -60,8 +62,8 @@ ENTRIES = {
         Entry("jax", "JAX jit, Taylor by hand", "jax_peers", "Taylor", "jax"),
         Entry("jax nested", "JAX jit, nested", "jax_peers", "Nested", "jax"),
         Entry("folx", "folx, forward Laplacian", "jax_peers", "Folx", "folx"),
-        Entry("deepxde", "DeepXDE", "deepxde_peer", "DeepXDE", "deepxde"),
-        Entry("pina", "PINA", "pina_peer", "PINA", "pina-mathlab"),
+        Entry("deepxde", "DeepXDE", "deepxde_peer", "DeepXDE", "deepxde", least_steps=50),
+        Entry("pina", "PINA", "pina_peer", "PINA", "pina-mathlab", least_steps=200),
         Entry("jinns", "jinns", "jinns_peer", "Jinns", "jinns"),
         Entry("physicsnemo", "PhysicsNeMo", "physicsnemo_peer", "PhysicsNeMo", "nvidia-physicsnemo"),
     )

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from bench.__main__ import main
+from bench.suite import measure as measure_module
+from bench.suite import results
 from bench.suite.case import Case, Data
+from bench.suite.compare import compare
 from bench.suite.contestant import ENTRIES
 from bench.suite.equations import EQUATIONS
+from bench.suite.machine import describe
+from bench.suite.measure import Settings, measure
 from bench.suite.worker import serve
 
 # Others need packages that the tests' environment lacks, or compile for long.
@@ -62,3 +72,80 @@ def test_a_contestant_that_raises_says_so_and_stops() -> None:
 def test_a_missing_library_is_named() -> None:
     (only,) = serve(ENTRIES["jet"], tiny("laplace"), [])
     assert only["absent"].startswith("jet-for-pytorch is not installed")
+
+
+QUICK = Settings(rounds=2, seconds=0.001, jobs=2)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A file of results of a step with a peer, and rows of growth made of its numbers."""
+    case = replace(tiny("laplace", contestants=("ours", "yardstick", "taylor", "jet")), group="step")
+    rows = measure(case, QUICK, {})
+    own = next(row for row in rows if row["contestant"] == "ours")
+    for depth in range(1, 7):
+        grown = {
+            "seconds": {key: depth * value for key, value in own["seconds"].items()},
+            "layers": [2, *[4] * depth, 1],
+        }
+        rows.append(
+            {**own, "group": "depth", "case": f"depth {depth}", "multiply_adds": depth * own["multiply_adds"], **grown}
+        )
+    path = tmp_path_factory.mktemp("bench") / "tiny.json"
+    results.save(path, {"suite": "tiny", "command": "pytest", "load": 0.0, **describe(1)}, rows)
+    return results.read(path) | {"path": path}
+
+
+def test_rows_of_a_case(measured: dict[str, Any]) -> None:
+    by_name = {row["contestant"]: row for row in measured["rows"] if row["group"] == "step"}
+    assert "absent" in by_name["jet"]
+    for name in ("ours", "taylor"):
+        assert by_name[name]["error_float64"] < 1e-9
+        assert by_name[name]["seconds"]["p10"] > 0
+    assert by_name["ours"]["over_ours"]["median"] == 1
+    assert by_name["ours"]["multiply_adds"] > 0
+
+
+def test_a_slower_kernel_is_caught_and_noise_of_one_peer_is_not(measured: dict[str, Any]) -> None:
+    assert compare(measured, measured)[1] is False
+    slower = copy.deepcopy(measured)
+    for row in slower["rows"]:
+        if row["contestant"] != "ours" and "over_ours" in row:
+            row["over_ours"]["median"] /= 1.3
+    lines, is_worse = compare(measured, slower)
+    assert is_worse
+    assert any(line.startswith("SLOWER 1.30 times") for line in lines)
+    other = {**copy.deepcopy(measured), "cpu": "another"}
+    assert compare(measured, other)[0][0].startswith("warning: cpu differs")
+    failing = copy.deepcopy(measured)
+    failing["rows"][0]["failure"] = "killed"
+    assert compare(measured, failing)[1] is True
+
+
+def test_a_wrong_contestant_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = measure_module._difference
+    monkeypatch.setattr(measure_module, "_difference", lambda found, expected: right(found, expected) + 1e-8)
+    (row,) = measure(tiny("laplace", contestants=("ours",)), QUICK, {})
+    assert row["failure"].startswith("wrong: loss or gradient is off by")
+    assert "seconds" not in row
+
+
+def test_the_report_has_pictures_and_all_rows(measured: dict[str, Any], tmp_path: Path) -> None:
+    assert main(["report", str(measured["path"]), "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert {path.stem for path in tmp_path.glob("*.png")} >= {"steps", "growth", "memory"}
+    assert page.count("<img") == len(list(tmp_path.glob("*.png")))
+    assert "no module" in page
+
+
+@pytest.mark.parametrize(
+    ("text", "says"), [(None, "No such file"), ("[]", "not a file of results"), ("{", "is not JSON")]
+)
+def test_other_files_are_refused(
+    text: str | None, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.json"
+    if text is not None:
+        path.write_text(text)
+    assert main(["report", str(path)]) == 2
+    assert says in capsys.readouterr().err

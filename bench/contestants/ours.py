@@ -12,6 +12,7 @@ import torch
 import psinn_fast as pf
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState
+from psinn_fast.kernels.language.program import Jet
 
 from ..suite.case import Array, Case, Data
 from ..suite.contestant import BETAS, EPSILON, LEARNING_RATE
@@ -30,6 +31,15 @@ EQUATIONS: dict[str, Callable[..., Any]] = {
     "laplace 1d": lambda u: u.xx,
     "laplace 3d": lambda u: u.lap,
     "heat 3d": lambda u: u.t - u.lap,
+}
+
+# Of torch; Sine is ours.
+MODULES: dict[str, Callable[[], torch.nn.Module]] = {
+    "tanh": torch.nn.Tanh,
+    "sin": pf.Sine,
+    "silu": torch.nn.SiLU,
+    "gelu": torch.nn.GELU,
+    "softplus": torch.nn.Softplus,
 }
 
 _EVEN = pf.Symmetry(pf.SignedPermutation.flip(2, 1), (1,))
@@ -65,13 +75,14 @@ class Ours:
     def _network(case: Case, data: Data) -> pf.PsiMLP:
         if case.structure is not None:
             return pf.PsiMLP(_structure(case), seed=0)
+        activation = MODULES[case.activation]
         modules: list[torch.nn.Module] = []
         for weight, bias in data.weights:
             linear = torch.nn.Linear(*weight.shape[::-1])
             with torch.no_grad():
                 linear.weight.copy_(torch.from_numpy(weight))
                 linear.bias.copy_(torch.from_numpy(bias))
-            modules += [linear, torch.nn.Tanh()]
+            modules += [linear, activation()]
         return pf.MLP.from_sequential(torch.nn.Sequential(*modules[:-1]))
 
     def loss_and_gradient(self) -> tuple[float, Array]:
@@ -83,3 +94,17 @@ class Ours:
 
     def steps(self, count: int) -> None:
         self._backend.train(self.net.plan, self._state, self._terms, self._weights, count)
+
+    def work(self) -> dict[str, Any]:
+        """Of one step, in products of matrices alone: forward, and backward by inputs and by weights. Hidden layers
+        count for every channel, the last one for those that are read; all else as nothing.
+        """
+        plan, total, most = self.net.plan, 0, 0
+        _, *hidden, last = plan.layers
+        for term in self._terms:
+            channels = len(term.program.channels)
+            read = sum(isinstance(source, Jet) for source in term.program.inputs)
+            products = channels * sum(layer.multiplications for layer in hidden) + read * last.multiplications
+            total += 3 * term.n_points * products
+            most = max(most, channels)
+        return {"multiply_adds": total, "channels": most, "parameters": self.net.theta.numel()}

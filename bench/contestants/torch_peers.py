@@ -180,6 +180,7 @@ class MakeFx(TorchStep):
         example = [torch.empty(shape, dtype=self.x.dtype).uniform_(-1, 1) for shape in shapes]
         graph = make_fx(whole)(example, self.x, self.edge, self.values)
         self._whole = torch.compile(graph, dynamic=False)
+        self._loss_and_gradients()
 
     def _loss_and_gradients(self) -> tuple[Tensor, Sequence[Tensor]]:
         with torch.no_grad():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from .case import Array, Case, Data
 
@@ -23,6 +23,13 @@ class Contestant(Protocol):
 
     def steps(self, count: int) -> None:
         """That many steps; returns when they are done."""
+
+
+@runtime_checkable
+class KnowsWork(Protocol):
+    """A contestant that can say what a step of it is: columns for its row."""
+
+    def work(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)

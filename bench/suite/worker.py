@@ -2,12 +2,13 @@
 
 ``python -m bench.suite.worker '{"contestant": ..., "case": {...}, "threads": 1}'``. Commands: {"do": "check"}: loss
 and gradient at the initial weights; {"do": "steps", "count": n}: seconds; {"do": "memory"}: MiB beyond what was
-resident, at the peak of a few steps; {"do": "versions"}. Importing a library or building a contestant may fail: that
-is an answer, too.
+resident, at the peak of a few steps; {"do": "about"}: versions, and the work of a step where the contestant knows it.
+Importing a library or building a contestant may fail: that is an answer, too.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import json
 import os
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .case import Case, Data
-from .contestant import ENTRIES, Contestant, Entry, NotServed
+from .contestant import ENTRIES, Contestant, Entry, KnowsWork, NotServed
 
 STATUS, FORGET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -30,15 +31,20 @@ def _kibibytes(field: str) -> int:
     return int(line.split()[1])
 
 
-def peak_memory(contestant: Contestant) -> float | None:
-    """None where the system cannot forget an earlier peak."""
-    try:
-        FORGET_PEAK.write_text("5", encoding="utf-8")
-        resident = _kibibytes("VmRSS")
-    except OSError:
-        return None
-    contestant.steps(3)
-    return max(_kibibytes("VmHWM") - resident, 0) / 1024
+class Memory:
+    """MiB of resident memory at the peak of all steps, beyond what was resident when the contestant was ready."""
+
+    def __init__(self) -> None:
+        self._resident: int | None = None
+        try:
+            ctypes.CDLL(None).malloc_trim(0)  # what trials freed goes back to the system, so that steps take it anew
+            FORGET_PEAK.write_text("5", encoding="utf-8")
+            self._resident = _kibibytes("VmRSS")
+        except (OSError, AttributeError):
+            pass  # a system that cannot forget an earlier peak, or another C library
+
+    def mebibytes(self) -> float | None:
+        return None if self._resident is None else max(_kibibytes("VmHWM") - self._resident, 0) / 1024
 
 
 def limit_threads(threads: int) -> None:
@@ -51,7 +57,7 @@ def limit_threads(threads: int) -> None:
     )
 
 
-def answer(contestant: Contestant, library: str, command: dict[str, Any]) -> dict[str, Any]:
+def answer(contestant: Contestant, memory: Memory, library: str, command: dict[str, Any]) -> dict[str, Any]:
     what = command["do"]
     if what == "check":
         loss, gradient = contestant.loss_and_gradient()
@@ -61,9 +67,10 @@ def answer(contestant: Contestant, library: str, command: dict[str, Any]) -> dic
         contestant.steps(command["count"])
         return {"seconds": time.perf_counter() - started}
     if what == "memory":
-        return {"mebibytes": peak_memory(contestant)}
-    versions = {name: _version(name) for name in {"torch", "numpy", "jax", library} if _version(name)}
-    return {"versions": {"python": platform.python_version(), **versions}}
+        return {"mebibytes": memory.mebibytes()}
+    versions = {name: found for name in sorted({"torch", "numpy", "jax", library}) if (found := _version(name))}
+    work = contestant.work() if isinstance(contestant, KnowsWork) else {}
+    return {"versions": {"python": platform.python_version(), **versions}, **work}
 
 
 def _version(package: str) -> str | None:
@@ -77,9 +84,10 @@ def serve(entry: Entry, case: Case, commands: Iterable[str]) -> Iterator[dict[st
     """Answers; the first one says whether the contestant is ready. After a failure there are no more."""
     try:
         contestant = entry.build(case, Data.of(case))
+        memory = Memory()
         yield {"ready": True}
         for line in commands:
-            yield answer(contestant, entry.library, json.loads(line))
+            yield answer(contestant, memory, entry.library, json.loads(line))
     except ModuleNotFoundError as error:
         yield {"absent": f"{entry.library} is not installed: no module {error.name!r}"}
     except NotServed as error:

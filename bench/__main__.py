@@ -1,0 +1,129 @@
+"""``python -m bench run quick|cpu|gpu``, ``compare A.json B.json``, ``report FILE``, ``list``: see README.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .options import at_least_one, positive
+from .suite import results
+from .suite.compare import TOLERANCE, compare
+from .suite.machine import describe, load
+from .suite.measure import Row, Settings, measure
+from .suite.registry import cases
+
+SUITES = ("quick", "cpu", "gpu")
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.suite == "gpu":
+        from .gpu.suite import main as on_gpu
+
+        return on_gpu([])
+    chosen = [case for case in cases(options.suite) if all(word in case.name for word in options.only)]
+    if not chosen:
+        print(
+            f"--only {' '.join(options.only)}: no case has these words; `python -m bench list` names them",
+            file=sys.stderr,
+        )
+        return 2
+    settings = Settings(options.rounds, options.seconds, options.threads)
+    out = options.out or Path("results") / "bench" / f"{options.suite}.json"
+    about = {
+        "suite": options.suite,
+        "command": f"python -m bench run {options.suite}",
+        "load": load(),
+        **describe(options.threads),
+    }
+    rows: list[Row] = []
+    checked: dict[tuple[str, str], Row] = {}
+    for number, case in enumerate(chosen, 1):
+        print(f"[{number}/{len(chosen)}] {case.name}", flush=True)
+        found = measure(case, settings, checked)
+        print("\n".join(map(_line, found)), flush=True)
+        rows += found
+        results.save(out, about, rows)
+    print(f"written: {out}")
+    return int(any("failure" in row for row in rows))
+
+
+def _line(row: Row) -> str:
+    name = f"    {row['contestant']:12}"
+    if "absent" in row:
+        return f"{name}-   {row['absent']}"
+    if "failure" in row:
+        return f"{name}FAILED {row['failure']}"
+    seconds, ratio = row["seconds"], row.get("over_ours", {"median": float("nan")})
+    share = f"  {row['share_of_peak']:.0%} of peak" if "share_of_peak" in row else ""
+    spread = f"({seconds['p10'] * 1e3:.3f} to {seconds['p90'] * 1e3:.3f})"
+    return f"{name}{seconds['median'] * 1e3:10.3f} ms {spread:22}{ratio['median']:8.2f} of ours{share}"
+
+
+def _compare(options: argparse.Namespace) -> int:
+    lines, is_worse = compare(results.read(options.before), results.read(options.after), options.tolerance)
+    print("\n".join(lines))
+    return int(is_worse)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from .suite.report import model_of, write
+
+    found = results.read(options.file)
+    model = model_of(found)
+    if model is not None:
+        print(f"Model: {model}")
+        for case, deviation in model.deviations.items():
+            print(f"    {deviation:5.2f} of the model  {case}")
+    print(f"written: {write(found, options.out or options.file.with_suffix(''))}")
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    for case in cases(options.suite):
+        print(f"{case.name}: {', '.join(case.contestants)}")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    commands = found.add_subparsers(required=True)
+    run = commands.add_parser("run", help="measure a suite")
+    run.add_argument("suite", choices=SUITES)
+    run.add_argument("--only", nargs="+", default=[], metavar="WORD", help="cases whose names have all these words")
+    run.add_argument("--rounds", type=at_least_one, default=Settings.rounds)
+    run.add_argument("--seconds", type=positive, default=Settings.seconds, help="of a turn")
+    run.add_argument("--threads", type=at_least_one, default=Settings.threads)
+    run.add_argument("--out", type=Path, default=None)
+    run.set_defaults(action=_run)
+    compared = commands.add_parser("compare", help="exit status 1 if the second file is slower")
+    compared.add_argument("before", type=Path)
+    compared.add_argument("after", type=Path)
+    compared.add_argument("--tolerance", type=positive, default=TOLERANCE)
+    compared.set_defaults(action=_compare)
+    reported = commands.add_parser("report", help="one page of HTML, and its pictures as PNGs")
+    reported.add_argument("file", type=Path)
+    reported.add_argument("--out", type=Path, default=None, help="the folder; by default named as the file is")
+    reported.set_defaults(action=_report)
+    listed = commands.add_parser("list", help="the cases of a suite")
+    listed.add_argument("suite", choices=("quick", "cpu"), nargs="?", default="quick")
+    listed.set_defaults(action=_list)
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        status: int = options.action(options)
+    except results.Unreadable as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: what was measured is in the file", file=sys.stderr)
+        return 130
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

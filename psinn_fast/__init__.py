@@ -50,6 +50,7 @@ from .networks.mlp import MLP, PsiMLP
 from .networks.published import published_structure
 from .networks.structure import Structure
 from .pictures.figures import save_figure
+from .pictures.live import LivePlot
 from .pictures.loss_map import loss_map_figure
 from .pictures.solution import solution_figure
 from .pictures.structures import relation_matrix_figure, structure_figure
@@ -149,6 +150,7 @@ __all__ = [
     "InputError",
     "Integral",
     "LayeredMLP",
+    "LivePlot",
     "MarchInterrupted",
     "Marched",
     "MarchedWindow",

@@ -39,7 +39,8 @@ class Options:
             training goes on without any file: that of an earlier run, or of what ended it (``stop.result`` of a
             `TrainingInterrupted`, ``error.result``). On one thread the weights are those of an uninterrupted run, bit
             for bit.
-        progress: show a bar on stderr.
+        progress: show a bar on stderr; in a notebook a line below the cell, which is replaced; where stderr is no
+            terminal a line now and then, at most one in ten seconds, later one in a minute.
         callbacks: a `Callback`, or a function of a `Progress`, or several of them; None: none.
     """
 

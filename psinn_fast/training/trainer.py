@@ -219,7 +219,7 @@ class Trainer:
         title = self.title if len(self.optimizers) == 1 else f"{self.title} {optimizer.name}"
         note = ""
         with (
-            TrainingProgress(title, most, self.progress, lambda: run.under_way) as self._bar,
+            TrainingProgress(title, most, self.progress, lambda: run.under_way, run.step) as self._bar,
             told_of_compiling(partial(self._bar.say_at_once, COMPILING) if self.progress else None),
         ):
             if run.step:  # it is resumed, and may have nothing left to do

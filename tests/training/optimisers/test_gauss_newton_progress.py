@@ -26,7 +26,7 @@ FLOAT64 = torch.float64
 class Shown(TrainingProgress):
     """Keeps what it is given, and shows nothing."""
 
-    def __init__(self, title: str, steps: int, shown: bool, under_way: Callable[[], str]) -> None:
+    def __init__(self, title: str, steps: int, shown: bool, under_way: Callable[[], str], first: int) -> None:
         super().__init__(title, steps, shown=False)
         self.under_way = under_way
         self.title, self.most, self.rows = title, steps, list[tuple[int, str]]()

@@ -1,0 +1,29 @@
+"""Notebooks: whether this is one, and outputs of its cells that are replaced. Without IPython there are none."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+
+def in_notebook() -> bool:
+    """Whether the code runs in the kernel of a notebook, whose cells show what is displayed."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None
+
+
+class Cell:
+    """One output of the cell that runs, in the place where it was first shown."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, contents: Mapping[str, Any]) -> None:
+        """In place of what was there; ``contents`` by MIME type."""
+        if self._handle is None:
+            from IPython.display import display
+
+            self._handle = display(dict(contents), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(dict(contents), raw=True)

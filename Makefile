@@ -11,7 +11,7 @@ OUT    ?= results/laplace
 export GOMP_SPINCOUNT ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help solve test test-all-isa test-perturbed mutants emulate lint types format bench wheel test-wheel sanitize docs docs-serve tree clean
+.PHONY: help solve test test-all-isa test-perturbed mutants emulate lint types format bench wheel test-wheel sanitize docs docs-serve gallery tree clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -78,6 +78,9 @@ docs: $(DOCS) tree  ## the documentation in build/site; a broken link or example
 
 docs-serve: $(DOCS) tree  ## the documentation on http://127.0.0.1:8000, built again as it is written
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
+
+gallery: $(READY)  ## execute the scripts of examples/gallery to the notebooks of docs/gallery; NAMES="heat ..." takes some
+	OMP_NUM_THREADS=1 $(BIN)/python -m examples.notebooks $(NAMES)
 
 format: $(READY)  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .

@@ -45,5 +45,8 @@ def test_derivatives_have_the_problems_names(solution: pf.Solution) -> None:
     for name, expected in (("u", u[:, 0]), ("u_t", u_t), ("u_xx", u_xx)):
         # Other orders of the same sums.
         np.testing.assert_allclose(found[name], expected.detach().numpy(), rtol=0, atol=1e-13)
+    one = solution.derivatives(points[0], "u_t").u_t
+    assert one.shape == ()
+    np.testing.assert_allclose(one, found.u_t[0], rtol=0, atol=1e-13)
     with pytest.raises(pf.InputError, match=r"wanted: 'u_y' is no derivative of the fields \['u'\] by \['t', 'x'\]"):
         solution.derivatives(points, "u_y")

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Generic, TypeVar, overload
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -190,7 +189,7 @@ def derivatives_at(
     values = at_points(net, points, columns, len(names), len(channels_of(channels)))
     if isinstance(values, Tensor):
         return Derivatives({name: column.contiguous() for name, column in zip(names, values.unbind(-1), strict=True)})
-    return Derivatives({name: np.ascontiguousarray(values[..., i]) for i, name in enumerate(names)})
+    return Derivatives({name: values[..., i].copy() for i, name in enumerate(names)})
 
 
 def _request(

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 from doc_examples import examples
-
-import psinn_fast as pf
-from psinn_fast.training.optimisers import automatic
+from few_steps import train_in_few_steps
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -26,28 +24,12 @@ SKETCHES = {"integrations.md": "PhysicsNeMo is not installed"}
 FEW_STEPS = 12
 
 
-@pytest.fixture
-def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in (pf.Adam, pf.GaussNewton, pf.LBFGS, pf.SSBroyden, pf.TorchOptimizer):
-        monkeypatch.setattr(kind, "__init__", in_few_steps(kind.__init__))
-    monkeypatch.setattr(automatic, "_STEPS", FEW_STEPS)
-    monkeypatch.setattr(automatic, "_FEWEST_STEPS", FEW_STEPS)
-
-
-def in_few_steps(made: Any) -> Any:
-    def init(self: Any, *arguments: Any, **keywords: Any) -> None:
-        made(self, *arguments, **keywords)
-        object.__setattr__(self, "steps", FEW_STEPS if self.steps is None else min(self.steps, FEW_STEPS))
-
-    return init
-
-
-@pytest.mark.usefixtures("_few_steps")
 @pytest.mark.parametrize("page", GENERAL, ids=lambda page: page.relative_to(DOCS).as_posix())
 def test_the_code_of_a_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    train_in_few_steps(monkeypatch, FEW_STEPS)
     names: dict[str, Any] = {"__name__": "page"}
     for code, printed in examples(page.read_text(encoding="utf-8")):
         exec(compile(code, page.name, "exec"), names)

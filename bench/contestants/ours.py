@@ -10,9 +10,9 @@ import sympy
 import torch
 
 import psinn_fast as pf
+from psinn_fast.cli.step_parts import multiply_adds
 from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState
-from psinn_fast.kernels.language.program import Jet
 
 from ..suite.case import Array, Case, Data
 from ..suite.contestant import BETAS, EPSILON, LEARNING_RATE
@@ -96,15 +96,9 @@ class Ours:
         self._backend.train(self.net.plan, self._state, self._terms, self._weights, count)
 
     def work(self) -> dict[str, Any]:
-        """Of one step, in products of matrices alone: forward, and backward by inputs and by weights. Hidden layers
-        count for every channel, the last one for those that are read; all else as nothing.
-        """
-        plan, total, most = self.net.plan, 0, 0
-        _, *hidden, last = plan.layers
-        for term in self._terms:
-            channels = len(term.program.channels)
-            read = sum(isinstance(source, Jet) for source in term.program.inputs)
-            products = channels * sum(layer.multiplications for layer in hidden) + read * last.multiplications
-            total += 3 * term.n_points * products
-            most = max(most, channels)
-        return {"multiply_adds": total, "channels": most, "parameters": self.net.theta.numel()}
+        """Of one step, and what else its cost grows with."""
+        return {
+            "multiply_adds": multiply_adds(self.net.plan, self._terms),
+            "channels": max(len(term.program.channels) for term in self._terms),
+            "parameters": self.net.theta.numel(),
+        }

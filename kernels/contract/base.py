@@ -11,7 +11,8 @@ gives the same bits.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -44,6 +45,7 @@ from .operations import LossAndGradient, PulledBack, Term, TrainReport
 from .precision import torch_products
 from .returned import reason, with_checked_results
 from .sums import ByOperations, Network, batches, losses_and_gradient
+from .watching import Watched
 
 # Public names of the operations.
 OPERATIONS = (
@@ -121,6 +123,11 @@ class Backend(ABC):
         By default as torch's own operations are, which is what is inherited.
         """
         return torch_products(dtype, device)
+
+    @contextmanager
+    def watched(self, dtype: torch.dtype) -> Iterator[Watched]:
+        """Steps of `train` within this context say where their time goes. By default no backend knows."""
+        yield Watched()
 
     def supports(self, plan: Plan, channels: ChannelSet, dtype: torch.dtype, device: torch.device) -> str | None:
         """None, or which limit is exceeded and what would work, as the text of an error that names the argument.

@@ -23,6 +23,7 @@ from ..triton.gemm import GemmBackend
 from .base import OPERATIONS, Backend
 from .precision import IEEE, PRECISIONS, check_precision, coarsest
 from .returned import reason
+from .watching import Watched
 
 _REFERENCE = ReferenceBackend()
 # In order of preference for "auto".
@@ -268,6 +269,11 @@ class WithFallback(Backend, is_checked=False):
 
     def products(self, dtype: torch.dtype, device: torch.device) -> str:
         return self.first.products(dtype, device)
+
+    @contextmanager
+    def watched(self, dtype: torch.dtype) -> Iterator[Watched]:
+        with self.first.watched(dtype) as found:
+            yield found
 
     def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         return self.jets(plan, theta, x, channels)

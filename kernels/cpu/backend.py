@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from ..contract.base import Backend
 from ..contract.operations import LossAndGradient, PulledBack, Term, TrainReport
 from ..contract.precision import IEEE
 from ..contract.remembered import OfPoints
+from ..contract.watching import Watched
 from ..language.activations import ACTIVATIONS
 from ..language.channels import MAX_INPUTS, ChannelSet
 from ..language.closed_form import ClosedForm
@@ -27,6 +29,8 @@ from .packing import is_embedded, packed_channels, packed_penalty, packed_plan, 
 
 # Steps without a look at Ctrl-C.
 SLICE_SECONDS = 0.2
+# For which the machine's multiply-adds are measured.
+PEAK_SECONDS = 0.05
 
 
 class CpuBackend(Backend, is_checked=False):
@@ -56,6 +60,20 @@ class CpuBackend(Backend, is_checked=False):
 
     def products(self, dtype: torch.dtype, device: torch.device) -> str:
         return IEEE
+
+    @contextmanager
+    def watched(self, dtype: torch.dtype) -> Iterator[Watched]:
+        module, found = loaded(), Watched()
+        watch = module.Watch()
+        watch.start()
+        try:
+            yield found
+        finally:
+            watch.stop()
+            found.seconds, found.steps = watch.seconds()
+            peak = module.peak_float32 if dtype == torch.float32 else module.peak_float64
+            isa = module.isa(self._isa or chosen_instruction_set())
+            found.multiply_adds_per_second = peak(isa, torch.get_num_threads(), PEAK_SECONDS)
 
     def _jets(self, plan: Plan, theta: Tensor, x: Tensor, channels: ChannelSet) -> Tensor:
         engine = self._engine(theta, plan)

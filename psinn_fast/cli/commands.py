@@ -28,6 +28,7 @@ from ..kernels import checks
 from ..kernels.contract.precision import IEEE
 from ..kernels.errors import CheckpointWarning, DivergedError, InputError, OutputWarning, PsinnFastError, TrainingError
 from ..kernels.language.regularizer import Regularizer
+from ..pictures.figures import save_figure
 from ..pipeline import compared_by_adam, comparison_table, number_text, run_pipeline
 from ..problem.problem import Problem
 from ..problems import parse_number
@@ -292,6 +293,8 @@ def _profile(options: argparse.Namespace) -> int:
         value = getattr(options, name)
         words += [] if value is None else [f"--{name}", str(value)]
     lines = further(shlex.join(words), device)
+    if options.picture is not None:
+        save_figure(found.flame(), options.picture)
     say(to_json(found.to_dict() | {"further": lines}) if options.json else "\n".join([found.report(), "", *lines]))
     return 0
 

@@ -96,6 +96,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     where.add_argument("--dtype", choices=DTYPES, help="default: float32")
     precision_option(where)
     where.add_argument("--steps", type=int, default=200, metavar="N", help="of Adam, in a call (default: %(default)s)")
+    where.add_argument("--picture", metavar="FILE.png", help="where a step's time goes, as bars on top of each other")
     where.add_argument("--trace", metavar="FILE", help="the timeline as JSON, for ui.perfetto.dev")
     where.set_defaults(command=commands["profile"])
     return made

@@ -8,21 +8,28 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from ..kernels import BY_TRITON, at_work, check_compiler, get_backend
-from ..kernels.contract import AdamState, Backend
+from ..kernels.contract import AdamState, Backend, Term
 from ..kernels.contract.precision import check_precision
 from ..kernels.errors import InputError
 from ..kernels.labels import PREFIX
 from ..networks.mlp import PsiMLP
+from ..pictures.flame import Whole, flame
 from ..problem.problem import Problem
 from ..scaling.natural_units import as_trained
+from ..symmetries.problem_symmetry import problem_symmetries
 from ..training.points.point_orbits import one_point_per_orbit
+from .advice import advice
+from .step_parts import PYTHON, Parts, Spared, iteration_parts, step_parts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Calls of each operation that are timed, and once more while the profiler watches.
 CALLS = 5
@@ -33,6 +40,12 @@ MOST_LINES = 15
 LR = 1e-3
 TRAIN = "train, a step"
 Work = dict[str, Callable[[], object]]
+# What encloses the parts of a step.
+GROUPS = {
+    "through the network": ("points", "first layer", "products", "relations", "activations", "residuals"),
+    "gradients": ("weight gradients", "sums"),
+    "once a step": ("packing", "waiting", "reduction", "optimiser", PYTHON),
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +61,8 @@ class Timed:
 @dataclass(frozen=True)
 class Profile:
     """What was timed. ``operations``: wall time, no profiler; ``kernels``: by the profiler, on a GPU what ran there,
-    on a CPU torch's operations and ours, each without what it calls."""
+    on a CPU torch's operations and ours, each without what it calls. ``step``: of training, by part, where the backend
+    counts that; ``iteration``: of Gauss-Newton."""
 
     device: str
     backend: str
@@ -56,6 +70,10 @@ class Profile:
     points: int
     operations: tuple[Timed, ...]
     kernels: tuple[Timed, ...]
+    spared: Spared
+    step: Parts | None = None
+    iteration: Parts | None = None
+    advice: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -63,19 +81,56 @@ class Profile:
     def report(self) -> str:
         where = "kernels on the GPU" if self.device != "cpu" else "torch's operations and ours on the CPU"
         head = f"{self.parameters} parameters, {self.points:,} points, backend {self.backend}, {self.device}"
-        return "\n".join(
-            [head, "", *_table("operation (wall time, no profiler)", self.operations), "",
-             *_table(f"{where} (by torch.profiler)", self.kernels)]
-        )  # fmt: skip
+        lines = [head, "", *_table("operation (wall time, no profiler)", self.operations), ""]
+        if self.step is not None:
+            lines += [*_parts_table("a step of training, by part", self.step), ""]
+        if self.iteration is not None:
+            lines += [*_parts_table("an iteration of Gauss-Newton, float64", self.iteration), ""]
+        lines += [*self._spared(), *self.advice, ""]
+        return "\n".join([*lines, *_table(f"{where} (by torch.profiler)", self.kernels)])
+
+    def _spared(self) -> list[str]:
+        (written, computed), (every, folded) = self.spared.multiplications, self.spared.points
+        return [
+            f"Multiplications per point and channel: {written} written out, {computed} computed (R, shared products).",
+            f"Points: {every:,} given, {folded:,} computed (one of each orbit of the network's symmetry).",
+        ]
+
+    def flame(self) -> Figure:
+        """A picture of ``step`` and ``iteration``.
+
+        Raises:
+            InputError: neither is there.
+        """
+        wholes: list[Whole] = []
+        if self.step is not None:
+            groups = {
+                group: {name: self.step.seconds[name] for name in names if name in self.step.seconds}
+                for group, names in GROUPS.items()
+            }
+            wholes.append(("a step of training", groups))
+        if self.iteration is not None:
+            parts = dict(sorted(self.iteration.seconds.items(), key=lambda item: -item[1]))
+            wholes.append(("an iteration of Gauss-Newton", {"all": parts}))
+        if not wholes:
+            raise InputError(f"picture: backend {self.backend!r} does not say where a step's time goes")
+        return flame(wholes)
 
 
 def profiled(
-    problem: Problem, net: PsiMLP, backend: str, precision: str, *, steps: int, trace: str | Path | None = None
+    problem: Problem,
+    net: PsiMLP,
+    backend: str,
+    precision: str,
+    *,
+    steps: int,
+    trace: str | Path | None = None,
+    iterations: bool = True,
 ) -> Profile:
     """Times what training and evaluation ask of a backend, as `fit` asks it: in natural units, a point per orbit.
 
     Compiling and recording of graphs come first and are not timed. ``trace``: a file for the timeline, in Chrome's
-    format, which Perfetto shows.
+    format, which Perfetto shows. ``iterations``: whether those of Gauss-Newton are timed, too.
 
     Raises:
         BackendUnavailable, BackendLimit: the backend cannot do it.
@@ -90,7 +145,8 @@ def profiled(
     engine = get_backend(backend, device, check_precision(precision, net.theta.dtype))
     if engine.name in BY_TRITON:  # else Triton's interpreter would be timed
         check_compiler()
-    work, points = _operations(problem, net, engine, steps)
+    asked = _Asked.of(problem, net, engine)
+    work = asked.work(steps)
     for run in work.values():
         run()
     seconds = {name: median(_seconds(run, device) for _ in range(CALLS)) for name, run in work.items()}
@@ -103,32 +159,86 @@ def profiled(
         _finish(device)
     if trace is not None:
         watched.export_chrome_trace(str(trace))
-    parts = {name: steps if name == TRAIN else 1 for name in work}
-    operations = tuple(Timed(name, CALLS * parts[name], 1e6 * own / parts[name]) for name, own in seconds.items())
+    counts = {name: steps if name == TRAIN else 1 for name in work}
+    operations = tuple(Timed(name, CALLS * counts[name], 1e6 * own / counts[name]) for name, own in seconds.items())
     kernels = on_gpu(watched.events()) if device.type == "cuda" else on_cpu(watched.key_averages())
-    return Profile(str(device), at_work(engine), net.theta.numel(), points, operations, kernels)
+    step = asked.step_parts(steps)
+    iteration = iteration_parts(problem, net, backend) if iterations else None
+    said = tuple(asked.advice(step)) if step is not None else ()
+    names = str(device), at_work(engine)
+    return Profile(*names, net.theta.numel(), asked.points, operations, kernels, asked.spared, step, iteration, said)
 
 
-def _operations(problem: Problem, net: PsiMLP, engine: Backend, steps: int) -> tuple[Work, int]:
-    """What is timed, by name, and the number of points that all terms have."""
-    problem = as_trained(problem, net, "auto")
-    plan, theta = net.plan, net.theta.detach()
-    like = theta.dtype, theta.device
-    terms = one_point_per_orbit(problem, net, problem.terms(*like), engine)
-    weights, coefficients = problem.weights(*like), problem.initial_coefficients(*like)
-    state = AdamState(theta.clone(), coefficients.clone(), LR)
-    largest = max(terms, key=lambda term: term.n_points if term.quadrature is None else 0)
-    rows = slice(0, JACOBIAN_ROWS)
-    x, channels = largest.points[0], largest.program.channels
-    work: Work = {
-        TRAIN: lambda: engine.train(plan, state, terms, weights, steps),
-        "loss_and_gradient": lambda: engine.loss_and_gradient(plan, theta, coefficients, terms, weights),
-        f"residual_jacobian, {min(JACOBIAN_ROWS, largest.n_points):,} points": lambda: engine.residual_jacobian(
-            plan, theta, coefficients, largest, rows
-        ),
-        f"jets, {largest.n_points:,} points": lambda: engine.jets(plan, theta, x, channels),
-    }
-    return work, sum(term.n_points for term in terms)
+@dataclass(frozen=True)
+class _Asked:
+    """What training asks of a backend. ``every``: points before one of each orbit is taken."""
+
+    problem: Problem
+    net: PsiMLP
+    engine: Backend
+    terms: Sequence[Term]
+    every: int
+
+    @classmethod
+    def of(cls, problem: Problem, net: PsiMLP, engine: Backend) -> _Asked:
+        problem = as_trained(problem, net, "auto")
+        given = problem.terms(net.theta.dtype, net.theta.device)
+        terms = one_point_per_orbit(problem, net, given, engine)
+        return cls(problem, net, engine, terms, sum(term.n_points for term in given))
+
+    @property
+    def points(self) -> int:
+        return sum(term.n_points for term in self.terms)
+
+    @property
+    def spared(self) -> Spared:
+        plan = self.net.plan
+        computed = sum(layer.multiplications for layer in plan.layers)
+        return Spared((sum(plan.expanded_multiplications), computed), (self.every, self.points))
+
+    def _state(self) -> AdamState:
+        like = self.net.theta.dtype, self.net.theta.device
+        return AdamState(self.net.theta.detach().clone(), self.problem.initial_coefficients(*like).clone(), LR)
+
+    def _weights(self) -> torch.Tensor:
+        return self.problem.weights(self.net.theta.dtype, self.net.theta.device)
+
+    def step_parts(self, steps: int) -> Parts | None:
+        return step_parts(self.engine, self.net.plan, self._state(), self.terms, self._weights(), steps)
+
+    def advice(self, step: Parts) -> list[str]:
+        net = self.net
+        symmetries = (
+            sum(found.verdict == "holds" and found.text != "identity" for found in problem_symmetries(self.problem))
+            if net.structure.is_dense
+            else 0
+        )
+        is_float64 = net.theta.dtype == torch.float64
+        return advice(step, self.spared, symmetries, net.structure.is_dense, is_float64, torch.get_num_threads())
+
+    def work(self, steps: int) -> Work:
+        """What is timed, by name."""
+        engine, plan, theta, terms, weights = (
+            self.engine,
+            self.net.plan,
+            self.net.theta.detach(),
+            self.terms,
+            self._weights(),
+        )
+        state, largest = (
+            self._state(),
+            max(self.terms, key=lambda term: term.n_points if term.quadrature is None else 0),
+        )
+        coefficients, rows = state.coefficients.clone(), slice(0, JACOBIAN_ROWS)
+        x, channels = largest.points[0], largest.program.channels
+        return {
+            TRAIN: lambda: engine.train(plan, state, terms, weights, steps),
+            "loss_and_gradient": lambda: engine.loss_and_gradient(plan, theta, coefficients, terms, weights),
+            f"residual_jacobian, {min(JACOBIAN_ROWS, largest.n_points):,} points": lambda: engine.residual_jacobian(
+                plan, theta, coefficients, largest, rows
+            ),
+            f"jets, {largest.n_points:,} points": lambda: engine.jets(plan, theta, x, channels),
+        }
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:
@@ -174,6 +284,17 @@ def _table(title: str, rows: Sequence[Timed]) -> list[str]:
         lines.append(f"{row.name[:55]:56}{row.calls:>8}{row.microseconds:>12.1f}{share:>8}".rstrip())
     left = len(rows) - MOST_LINES
     return [*lines, f"and {left} more"] if left > 0 else lines
+
+
+def _parts_table(title: str, parts: Parts) -> list[str]:
+    rows = sorted(parts.seconds.items(), key=lambda item: -item[1])
+    head = f"{title:56}{'us':>20}{'share':>8}"
+    lines = [f"{name:56}{1e6 * own:>20.1f}{own / parts.total:>8.1%}" for name, own in rows if own > 0]
+    last = [f"{'all':56}{1e6 * parts.total:>20.1f}"]
+    if parts.share_of_peak is not None:
+        last.append(f"Products alone run at {parts.share_of_peak:.0%} of this machine's multiply-adds.")
+        last.append(f"Watching added {parts.overhead:+.1%} to the time of a step.")
+    return [head, *lines, *last]
 
 
 def further(network: str, device: torch.device) -> list[str]:

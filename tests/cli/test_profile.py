@@ -11,8 +11,10 @@ import pytest
 import torch
 from torch._C._autograd import DeviceType
 
+from psinn_fast.cli.advice import advice
 from psinn_fast.cli.commands import main
-from psinn_fast.cli.profiling import Profile, Timed, further, on_gpu
+from psinn_fast.cli.profiling import GROUPS, Profile, Timed, further, on_gpu
+from psinn_fast.cli.step_parts import UNKNOWN, Parts, Spared
 from psinn_fast.kernels import get_backend
 
 FAST = ["--steps", "2", "--layers", "2,3,1"]
@@ -46,11 +48,65 @@ def test_on_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_report_is_for_people() -> None:
     kernels = [Timed(f"kernel {number}", 1, 9.0 - number, 0.05) for number in range(20)]
-    report = Profile("cuda:0", "triton", 321, 5455, (Timed("train, a step", 1000, 12.34),), tuple(kernels)).report()
+    spared = Spared((560, 304), (10605, 5455))
+    timed = (Timed("train, a step", 1000, 12.34),)
+    found = Profile("cuda:0", "triton", 321, 5455, timed, tuple(kernels), spared, iteration=Parts({"J^T J": 3e-3}))
+    report = found.report()
+    assert "Multiplications per point and channel: 560 written out, 304 computed" in report
+    assert re.search(r"iteration of Gauss-Newton.*\nJ\^T J +3000\.0 +100\.0%\n", report)
     assert "321 parameters, 5,455 points, backend triton, cuda:0" in report
     assert re.search(r"train, a step +1000 +12\.3\n", report)
     assert re.search(r"kernels on the GPU.*\nkernel 0 +1 +9\.0 +5\.0%\n", report)
     assert report.endswith("and 5 more")
+
+
+needs_kernels = pytest.mark.skipif(get_backend().name != "cpu", reason="the C++ kernels were not built, or not chosen")
+
+
+@needs_kernels
+def test_parts_of_a_step_and_of_an_iteration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They are all of a step; a tied network says what its relations spare; there is a picture."""
+    picture = tmp_path / "flame.png"
+    arguments = ["profile", "laplace", "--method", "psi", "--width", "4", "--steps", "5", "--threads", "1", "--json"]
+    assert main([*arguments, "--picture", str(picture)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    step = found["step"]["seconds"]
+    assert set(step) == {name for names in GROUPS.values() for name in names}
+    assert all(seconds >= 0 for seconds in step.values())
+    for name in ("first layer", "products", "relations", "activations", "residuals", "weight gradients", "optimiser"):
+        assert step[name] > 0
+    assert 0 < found["step"]["share_of_peak"] < 1
+    written, computed = found["spared"]["multiplications"]
+    every, folded = found["spared"]["points"]
+    assert written > computed
+    assert every == 10_605
+    assert folded < every
+    assert {"J^T J", "Jacobian", "solution"} <= set(found["iteration"]["seconds"])
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+
+
+@needs_kernels
+def test_what_is_counted_is_what_a_clock_around_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of more steps, more of the time is that of the kernels: parts grow, and Python's share falls."""
+    shares = []
+    for steps in ("1", "200"):
+        assert main(["profile", "laplace", "--steps", steps, "--threads", "1", "--json"]) == 0
+        seconds = json.loads(capsys.readouterr().out)["step"]["seconds"]
+        shares.append(seconds["Python"] / sum(seconds.values()))
+    assert shares[1] < 0.05
+    assert shares[1] < shares[0]
+
+
+def test_advice_follows_the_parts() -> None:
+    nothing = Spared((10, 10), (10, 10))
+    assert advice(Parts({"products": 1.0}, share_of_peak=0.2), nothing, 0, True, False, 1) == []
+    (symmetric,) = advice(Parts({"products": 1.0}), nothing, 3, True, False, 1)
+    assert symmetric.startswith("The problem has 3 symmetries")
+    (waiting,) = advice(Parts({"products": 1.0, "waiting": 0.3}), nothing, 0, True, False, 2)
+    assert "--threads 1" in waiting
+    (spared,) = advice(Parts({"products": 1.0}), Spared((20, 10), (8, 4)), 0, False, False, 1)
+    assert "4 times fewer" in spared
+    assert Parts({"products": 0.9, UNKNOWN: 0.1}).accounted == pytest.approx(0.9)
 
 
 @pytest.mark.parametrize(

@@ -358,6 +358,42 @@ void tanh_of(Isa isa, Address x, Address y, Index n) {
   engine<T>(isa).tanh(at<const T>(x), at<T>(y), n);
 }
 
+// What steps of `train` book their time in.
+class Watch {
+ public:
+  void start() { profile() = &own_; }
+  void stop() { profile() = nullptr; }
+  ~Watch() { stop(); }
+
+  // Seconds by part, of all steps; and how many these were.
+  py::tuple seconds() const {
+    static constexpr const char* names[] = {"first layer", "products", "relations", "activations", "residuals",
+                                            "points",      "weight gradients", "sums"};
+    static_assert(sizeof(names) / sizeof(*names) == PARTS, "a name for each part");
+    const Counters& own = own_.counters;
+    std::int64_t watched = 0, tiles = 0;
+    for (int i = 0; i < PANEL_PARTS; ++i) watched += own.part[i];
+    for (int i = PANEL_PARTS; i < PARTS; ++i) tiles += own.part[i];
+    const double all = static_cast<double>(std::max<std::int64_t>(own.panels + tiles, 1));
+    py::dict found;
+    for (int i = 0; i < PARTS; ++i) {
+      const double ticks = static_cast<double>(own.part[i]);
+      const double share = i < PANEL_PARTS ? ticks / static_cast<double>(std::max<std::int64_t>(watched, 1)) *
+                                                 static_cast<double>(own.panels) / all
+                                           : ticks / all;
+      found[names[i]] = share * own_.panels;
+    }
+    found["packing"] = own_.packing;
+    found["waiting"] = own_.waiting;
+    found["reduction"] = own_.reduction;
+    found["optimiser"] = own_.update;
+    return py::make_tuple(found, own_.steps);
+  }
+
+ private:
+  Profile own_;
+};
+
 template <class T>
 void define(py::module_& module, const std::string& suffix) {
   module.def(("loss_and_gradient" + suffix).c_str(), &loss_and_gradient<T>);
@@ -374,6 +410,11 @@ void define(py::module_& module, const std::string& suffix) {
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
+  py::class_<Watch>(module, "Watch")
+      .def(py::init<>())
+      .def("start", &Watch::start)
+      .def("stop", &Watch::stop)
+      .def("seconds", &Watch::seconds);
   module.doc() = "Fused CPU kernels; use psinn_fast.kernels.cpu.backend.";
   py::enum_<Isa>(module, "Isa");
   py::class_<Model>(module, "Model").def(py::init(&make_model));

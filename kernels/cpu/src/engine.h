@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "counters.h"
+
 namespace psinn {
 
 #include "activations.h"
@@ -214,6 +216,7 @@ struct Sums {
   double* w;             // n_w
   double* coefficients;  // n_coefficients
   double* squares;       // of this term's residuals
+  Counters* counters;    // or null
 };
 
 // The compiled code of one instruction set for one number type.

@@ -28,7 +28,7 @@ struct Range {
              stages_of<T>(*term.rules, net.n_layers == 1, at.first),
              {*term.rules, 0, memory + at.block},
              {*term.rules, at.first, memory + at.block},
-             net, term, at, packed, w, memory} {}
+             net, term, at, packed, w, memory, sums.counters} {}
 
   // begin, end: the first and last range of a step on this thread; between them the weights' sums stay where they are.
   void run(Index first, Index last, bool begin_step, bool end_step) {
@@ -36,25 +36,42 @@ struct Range {
     if (begin_step) clear_weight_sums();
     clear_first_sums();
     tile.clear(memory + at.squares, 1);
+    psinn::Counters* counters = sums.counters;
+    const std::int64_t started = counters ? psinn::ticks() : 0;
     for (Index number = first; number < last; ++number) {
+      const std::int64_t tile_started = counters ? psinn::ticks() : 0;
       const Index begin = number * at.panels * panel_points();
       int count = 0;
       for (; count < at.panels && begin + count * panel_points() < term.n_points; ++count) {
         start = begin + count * panel_points();
         valid = term.n_points - start < panel_points() ? term.n_points - start : panel_points();
-        panel(count);
+        if (counters && counters->watches_next())
+          panel<true>(count);
+        else
+          panel<false>(count);
+      }
+      if (counters) {
+        counters->begin();
+        counters->panels += counters->last - tile_started;
       }
       if (!has_gradient) continue;
       if (output.mode == Mode::loss && !output.s) flush_squares();
       tile.gradients(count, output.x_bar != nullptr);
+      if (counters) counters->book(psinn::Where::weight_gradients);
       if (output.x_bar) store_x_bar(begin, count);
       if ((number - first + 1) % (FLUSH_PANELS / at.panels) == 0) {
         flush_weights();
         flush_first();
+        if (counters) counters->book(psinn::Where::sums);
       }
     }
+    if (counters) counters->begin();
     if (has_gradient) flush_first();
     if (has_gradient && end_step) flush_weights();
+    if (counters) {
+      counters->book(psinn::Where::sums);
+      counters->all += counters->last - started;
+    }
   }
 
  private:
@@ -65,13 +82,17 @@ struct Range {
   // Lanes beyond the last point repeat it: their results are dropped, and they are as finite as it is.
   Index point(Index i) const { return start + (i < valid ? i : valid - 1); }
 
+  template <bool COUNTS>
   void panel(int p) const {
+    const psinn::Booking<COUNTS> book{sums.counters};
+    if (COUNTS) sums.counters->begin();
     for (int site = 0; site < term.n_sites; ++site) load_points(site, p);
     if (output.mode == Mode::jacobian) {
       jacobian(p);
       return;
     }
-    forward(p);
+    book(psinn::Where::rest);
+    forward<COUNTS>(p);
     switch (output.mode) {
       case Mode::jets:
         copy_jets<false>(tile.u(p));
@@ -86,16 +107,19 @@ struct Range {
         residuals_bar();
         adjoint(p);
     }
+    book(psinn::Where::residual);
     for (int site = 0; site < term.n_sites; ++site) {
       if (output.x_bar) tile.clear(tile.x_bar(site * at.panels + p), net.d_in * at.sub);
-      tile.backward(site * at.panels + p, NO_VALUES);
+      tile.template backward<COUNTS>(site * at.panels + p, NO_VALUES);
     }
+    book(psinn::Where::rest);
   }
 
+  template <bool COUNTS>
   void forward(int p) const {
     for (int site = 0; site < term.n_sites; ++site) {
       if (net.embedded) load_features(site, site * at.panels + p);
-      tile.forward(site * at.panels + p);
+      tile.template forward<COUNTS>(site * at.panels + p);
     }
   }
 
@@ -315,7 +339,7 @@ struct Range {
     const Index columns = output.jacobian_columns;
     T* rows = memory + at.jacobian;
     for (int i = 0; i < m; ++i) {
-      forward(p);
+      forward<false>(p);
       residuals(p);
       for (int k = 0; k < program.n_inputs; ++k)
         if (program.inputs[k].source == psinn::Source::adjoint)
@@ -323,7 +347,7 @@ struct Range {
       for (Index lane = 0; lane < valid; ++lane)
         output.residuals[(start + lane) * m + i] = reg(program.residuals[i])[lane];
       adjoint(p);
-      for (int site = 0; site < term.n_sites; ++site) tile.backward(site * at.panels + p, VALUES);
+      for (int site = 0; site < term.n_sites; ++site) tile.template backward<false>(site * at.panels + p, VALUES);
       for (int s = 0; s * L < valid; ++s) {
         tile.clear(rows, columns);
         for (int k = 0; k < program.n_gradients; ++k) {

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -197,6 +198,11 @@ void Session<T>::begin_step(const T* theta) {
   }
 }
 
+std::atomic<Profile*>& profile() {
+  static std::atomic<Profile*> own{nullptr};
+  return own;
+}
+
 template <class T>
 void Session<T>::work(int lane, int thread) {
   double* own = sums_.data() + sums_step_ * lane;
@@ -206,7 +212,7 @@ void Session<T>::work(int lane, int thread) {
   const auto first = static_cast<std::size_t>(std::find_if_not(tasks.begin(), tasks.end(), is_empty) - tasks.begin());
   const auto after = static_cast<std::size_t>(tasks.rend() - std::find_if_not(tasks.rbegin(), tasks.rend(), is_empty));
   for (std::size_t t = first; t < after; ++t) {
-    const Sums sums{own, own + model_.n_w(), own + model_.n_w() + n_coefficients_ + t};
+    const Sums sums{own, own + model_.n_w(), own + model_.n_w() + n_coefficients_ + t, lane == 0 ? counters_ : nullptr};
     engine_.run(net_, terms_[t], packed_.data(), w_.data(), tasks[t].first, tasks[t].last,
                 workspaces_[static_cast<std::size_t>(thread)].template as<void>(), output_, sums, t == first,
                 t + 1 == after);
@@ -277,10 +283,25 @@ Index Session<T>::train(AdamData<T>& adam, Index steps, double seconds, T* losse
   *failure = NO_FAILURE;
   Index done = 0;
   bool go_on = steps > 0;
-  if (go_on) begin_step(adam.theta);
+  Profile* watched = profile();
+  counters_ = watched ? &watched->counters : nullptr;
+  Clock::time_point last = started;
+  // What happened since it was called last goes to this part of the profile.
+  const auto book = [&](double Profile::*part) {
+    if (!watched) return;
+    const auto now = Clock::now();
+    watched->*part += std::chrono::duration<double>(now - last).count();
+    last = now;
+  };
+  const auto begin = [&] {
+    begin_step(adam.theta);
+    book(&Profile::packing);
+  };
+  if (go_on) begin();
 
   const auto update = [&] {
     reduce();
+    book(&Profile::reduction);
     const double penalty = penalty_ ? (*penalty_)(adam.theta, theta_bar_.data()) : 0.0;
     T* row = losses + done * n_rows;
     for (int t = 0; t < n_rows; ++t) {
@@ -316,8 +337,10 @@ Index Session<T>::train(AdamData<T>& adam, Index steps, double seconds, T* losse
       parameter += scale * m[k] / (std::sqrt(v[k] * inverse2) + eps);
     }
     ++done;
+    if (watched) ++watched->steps;
     go_on = done < steps && seconds_since(started) < seconds;
-    if (go_on) begin_step(adam.theta);
+    book(&Profile::update);
+    if (go_on) begin();
   };
 
   while (go_on) {
@@ -330,9 +353,12 @@ Index Session<T>::train(AdamData<T>& adam, Index steps, double seconds, T* losse
     Team& team = *lease;
     team.run([&](int thread) {
       while (!is_over) {
+        if (thread == 0) book(&Profile::waiting);
         work_share(thread, threads);
+        if (thread == 0) book(&Profile::panels);
         team.barrier();
         if (thread == 0) {
+          book(&Profile::waiting);
           update();
           is_over = !go_on || seconds_since(began) >= round;
         }

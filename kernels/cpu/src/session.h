@@ -1,6 +1,7 @@
 // One call of an operation: lanes of points, threads that take them, the sum of their gradients, and Adam.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -71,6 +72,9 @@ struct AdamData {
 
 constexpr int NO_FAILURE = -1;
 
+// Where steps of `train` book their time, or null.
+std::atomic<Profile*>& profile();
+
 template <class T>
 class Session {
  public:
@@ -114,6 +118,7 @@ class Session {
   Output<T> output_{};
   int n_lanes_ = 1, n_coefficients_ = 0;
   std::shared_ptr<Crew> crew_;
+  Counters* counters_ = nullptr;
   double amount_ = 0;  // of work, in one call or step
   std::vector<std::vector<Task>> tasks_;  // [lane][term]
   std::vector<Buffer> workspaces_;  // of threads, of which there are at most as many as lanes

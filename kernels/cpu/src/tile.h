@@ -135,6 +135,7 @@ struct Tile {
   const T* packed;
   const T* w;
   T* memory;
+  psinn::Counters* counters;
 
   T* x(int q) const { return memory + at.x + q * at.x_step; }
   T* x_bar(int q) const { return memory + at.x_bar + q * at.x_step; }
@@ -172,7 +173,9 @@ struct Tile {
   }
 
   // From x to u, or from what `layer_input(0, q)` holds; keeps t, operands and z.
+  template <bool COUNTS>
   void forward(int q) const {
+    const psinn::Booking<COUNTS> book{counters};
     const int last = net.n_layers - 2;
     T* h = last < 0 ? u(q) : net.embedded ? layer_input(0, q) : activated(-1, q);
     if (net.embedded) {
@@ -183,10 +186,14 @@ struct Tile {
       steps(net.orbits0).first_forward(net, w, term.powers, x(q), t(q), h);
     }
     if (net.wiring != Wiring::plain && !net.embedded) join(-1, q);
+    book(psinn::Where::first_layer);
     for (int l = 0; l <= last; ++l) {
       const Layer<T>& layer = net.layers[l];
       const int width = at.layers[l].width;
-      if (layer.pre.n_groups) transform(layer.pre, width, h, operands(l, q));
+      if (layer.pre.n_groups) {
+        transform(layer.pre, width, h, operands(l, q));
+        book(psinn::Where::relations);
+      }
       T* out = l == last ? u(q) : z(l, q);
       T* slots = layer.post.n_groups ? memory + at.slots : out;
       if (!layer.slots_once) clear(slots, static_cast<Index>(layer.n_slots) * width);
@@ -195,7 +202,11 @@ struct Tile {
         product<T>(own.n_out, own.n_in, packed + own.packed, operands(l, q) + static_cast<Index>(own.in) * width * L, width,
                    slots + static_cast<Index>(own.out) * width * L, !layer.slots_once);
       }
-      if (layer.post.n_groups) transform(layer.post, width, slots, out);
+      book(psinn::Where::products);
+      if (layer.post.n_groups) {
+        transform(layer.post, width, slots, out);
+        book(psinn::Where::relations);
+      }
       const T* bias = layer.bias < 0 ? nullptr : w + layer.bias;
       if (l == last) {
         if (bias && at.first == 0) add_bias(layer, width, bias, out);
@@ -204,11 +215,14 @@ struct Tile {
       h = activated(l, q);
       (l + 1 == last ? last_steps(layer.orbits) : steps(layer.orbits)).forward(out, bias, kept(l, q), h);
       if (net.wiring != Wiring::plain) join(l, q);
+      book(psinn::Where::activation);
     }
   }
 
   // From u_bar to h_bar of the first layer; leaves the adjoints of the slots in z, sums those of the biases.
+  template <bool COUNTS>
   void backward(int q, bool keep_values) const {
+    const psinn::Booking<COUNTS> book{counters};
     const int last = net.n_layers - 2;
     if (net.wiring == Wiring::gated) clear(gates_bar(q), (GATES - 1) * joined().numbers() / L);
     for (int l = last; l >= 0; --l) {
@@ -227,9 +241,11 @@ struct Tile {
         add_bias_bar(layer, own, z_bar, values_bar);
       else if (keep_values)
         clear(values_bar, static_cast<Index>(layer.fan_out) * at.sub);
+      book(psinn::Where::activation);
       if (layer.post_t.n_groups) {
         if (l != last) z_bar = copy(y, memory + at.slots, static_cast<Index>(layer.fan_out) * own.width);
         transform(layer.post_t, own.width, z_bar, y);
+        book(psinn::Where::relations);
       }
       if (l == 0 && net.embedded) return;
       // operands_bar = pre^T (sum of W^T y)
@@ -247,11 +263,16 @@ struct Tile {
         product<T>(part.n_in, part.n_out, packed + part.packed_t, y + static_cast<Index>(part.out) * own.width * L, own.width,
                    inputs_bar + static_cast<Index>(part.in) * own.width * L, accumulate);
       }
-      if (layer.pre_t.n_groups) transform(layer.pre_t, own.width, inputs_bar, target);
+      book(psinn::Where::products);
+      if (layer.pre_t.n_groups) {
+        transform(layer.pre_t, own.width, inputs_bar, target);
+        book(psinn::Where::relations);
+      }
     }
     if (net.wiring == Wiring::gated) join_adjoint(-1, q);
     if (!mixes_first()) return;
     outputs_bar(net.orbits0, static_cast<int>(at.h_step / L) / net.width0, memory + at.scratch, memory + at.block, h_bar(q));
+    book(psinn::Where::relations);
   }
 
   // Adds the gradients of the weights of all panels in use: to gradient and first_sums, and to x_bar if asked for.

@@ -16,18 +16,21 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]+)")
+# Links of notebooks stand in them as in pages.
+PAGES = (".md", ".ipynb")
 # Shown as pages of code, since browsers offer them to be saved.
 CODE = {".py": "python", ".h": "cpp", ".cpp": "cpp", ".toml": "toml"}
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
-    waiting = [f"docs/{file.src_uri}" for file in files if file.is_documentation_page()] + ["CHANGELOG.md"]
+    sources = (file.src_uri for file in files if file.src_uri.endswith(PAGES))
+    waiting = [*(f"docs/{source}" for source in sources), "CHANGELOG.md"]
     seen = set(waiting)
     while waiting:
         source = waiting.pop()
         if not source.startswith("docs/"):
             files.append(_file(source, config))
-        if source.endswith(".md"):
+        if source.endswith(PAGES):
             found = {_target(source, link) for _, link in LINK.findall((ROOT / source).read_text(encoding="utf-8"))}
             new = {target for target in found - seen if (ROOT / target).is_file() and not target.startswith("docs/")}
             waiting += sorted(new)

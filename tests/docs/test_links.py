@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -9,12 +10,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/**/*.md")]
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/**/*.ipynb"), *ROOT.glob("bench/**/*.md")]
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
-def prose(text: str) -> str:
-    """The text without its blocks of code, and without code in lines."""
+def prose(page: Path) -> str:
+    """A page's text without its blocks of code, and without code in lines."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".ipynb":
+        text = "\n\n".join(
+            "".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"
+        )
     return re.sub(r"`[^`\n]*`", "", re.sub(r"^(`{3,}).*?^\1`*$", "", text, flags=re.MULTILINE | re.DOTALL))
 
 
@@ -36,7 +42,7 @@ def anchors(page: Path) -> frozenset[str]:
 
 def broken(page: Path) -> list[str]:
     found = []
-    for target, name in LINK.findall(prose(page.read_text(encoding="utf-8"))):
+    for target, name in LINK.findall(prose(page)):
         path = page.parent / target if target else page
         if not path.exists() or (name and path.suffix == ".md" and name not in anchors(path.resolve())):
             found.append(f"{target}#{name}" if name else target)

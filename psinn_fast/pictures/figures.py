@@ -59,7 +59,8 @@ def png_of(figure: Figure) -> bytes:
             figure.set_layout_engine("none")
         drawn.print_png(contents)  # type: ignore[no-untyped-call]  # of matplotlib's
     finally:
-        figure.set_layout_engine(layout)
+        if layout is not None:
+            figure.set_layout_engine(layout)
         figure.dpi = dpi
         figure.set_canvas(canvas)
     return contents.getvalue()

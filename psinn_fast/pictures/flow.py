@@ -69,7 +69,7 @@ def _draw_fields(figure: FigureBase, problem: Problem, net: PsiMLP, backend: str
     above, below = figure.subplots(2, 1)
     speed = np.hypot(u, v)
     canvas.draw(above, speed, "viridis", 0.0, float(speed.max()))
-    lines = {"color": "white", "linewidth": 0.5, "density": 1.6, "arrowsize": 0.6}
+    lines = {"color": "white", "linewidth": 0.5, "density": 1.3, "arrowsize": 0.6}
     above.streamplot(x, y, canvas.image(u).T, canvas.image(v).T, **lines)
     above.set_xlim(x[0], x[-1])
     above.set_ylim(y[0], y[-1])

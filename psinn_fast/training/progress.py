@@ -182,6 +182,8 @@ class InCell(_Line):
 
 
 def _clock(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2g} s"
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from small import small_laplace
 
 from psinn_fast import PDE, Adam, Box, Network, Problem, Residual, published_structure, solve
 from psinn_fast.building import build_network
 from psinn_fast.networks.structure_text import named_symbols
-from psinn_fast.pictures.figures import save_figure
+from psinn_fast.pictures.figures import png_of, save_figure
 from psinn_fast.pictures.overview import overview_figure
 from psinn_fast.pictures.solution import solution_figure
 from psinn_fast.pictures.structures import relation_matrix_figure, structure_figure
@@ -61,3 +64,23 @@ def test_names_are_no_formulas(tmp_path: Path) -> None:
     save_figure(structure_figure(structure), tmp_path / "s.png")
     problem = small_laplace()
     save_figure(solution_figure(problem, build_network(problem, "pinn"), "5 $ per $x^_$"), tmp_path / "u.png")
+
+
+def plain(layout: Any) -> Figure:
+    figure = Figure(layout=layout)
+    for axis in figure.subplots(1, 2):
+        axis.plot([0, 1e6], [0, 1])
+        axis.set_ylabel("y")
+    return figure
+
+
+@pytest.mark.parametrize("layout", ["solution", "constrained", "compressed", "tight", None])
+def test_a_png_is_what_savefig_gives_and_the_figure_stays_as_it_was(layout: Any) -> None:
+    problem = small_laplace()
+    net = build_network(problem, "pinn")
+    one, other = (solution_figure(problem, net) if layout == "solution" else plain(layout) for _ in range(2))
+    before = one.canvas, one.dpi, one.get_layout_engine()
+    made, expected = png_of(one), io.BytesIO()
+    assert (one.canvas, one.dpi, one.get_layout_engine()) == before
+    other.savefig(expected, dpi=110, format="png")
+    assert made == expected.getvalue()

@@ -26,6 +26,14 @@ class Contestant(Protocol):
 
 
 @runtime_checkable
+class Prepares(Protocol):
+    """A contestant that compiles for each number of steps: not while they are timed."""
+
+    def prepare(self, count: int) -> bool:
+        """Whether there was anything to do."""
+
+
+@runtime_checkable
 class KnowsWork(Protocol):
     """A contestant that can say what a step of it is: columns for its row."""
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .case import Case
+from .contestant import ENTRIES
 from .machine import peak
 from .process import Failed, Process
 
@@ -120,7 +121,7 @@ def _take_turns(case: Case, settings: Settings, processes: dict[str, Process], r
             rows[name]["loss"] = found["loss"]
         process.ask("steps", count=WARM_UP)
         once = process.ask("steps", count=WARM_UP)["seconds"] / WARM_UP
-        counts[name] = max(1, round(settings.seconds / max(once, 1e-7)))
+        counts[name] = max(ENTRIES[name].least_steps, round(settings.seconds / max(once, 1e-7)))
 
     def turn(name: str) -> None:
         processes[name].ask("steps", count=WARM_UP)  # the caches were another's until now

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .case import Case, Data
-from .contestant import ENTRIES, Contestant, Entry, KnowsWork, NotServed
+from .contestant import ENTRIES, Contestant, Entry, KnowsWork, NotServed, Prepares
 
 STATUS, FORGET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -35,6 +35,9 @@ class Memory:
     """MiB of resident memory at the peak of all steps, beyond what was resident when the contestant was ready."""
 
     def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
         self._resident: int | None = None
         try:
             ctypes.CDLL(None).malloc_trim(0)  # what trials freed goes back to the system, so that steps take it anew
@@ -63,6 +66,8 @@ def answer(contestant: Contestant, memory: Memory, library: str, command: dict[s
         loss, gradient = contestant.loss_and_gradient()
         return {"loss": loss, "gradient": gradient.tolist()}
     if what == "steps":
+        if isinstance(contestant, Prepares) and contestant.prepare(command["count"]):
+            memory.start()
         started = time.perf_counter()
         contestant.steps(command["count"])
         return {"seconds": time.perf_counter() - started}

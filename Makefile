@@ -22,34 +22,43 @@ $(READY): pyproject.toml setup.py constraints.txt $(KERNELS)
 	$(PYTHON) -m venv $(VENV)
 	@# Without an NVIDIA driver the CPU build of torch is wanted: several GB smaller. Where the package index
 	@# has no build of that label (macOS, a plain mirror), its default build of the same version serves.
-	@if command -v nvidia-smi >/dev/null || ! $(BIN)/pip install --quiet "torch==$(TORCH)+cpu" '$(TRITON)'; then \
+	@if command -v nvidia-smi >/dev/null || ! $(BIN)/pip install --quiet "torch==$(TORCH)+cpu"; then \
 		$(BIN)/pip install --quiet "torch==$(TORCH)"; fi
-	$(BIN)/pip install --quiet -c constraints.txt -e ".[dev]"
+	$(BIN)/pip install --quiet -c constraints.txt -e .
+	@touch $@
+
+# What tests and tools need beside the library, and what the documentation does.
+DEV  := $(VENV)/.dev
+DOCS := $(VENV)/.docs
+$(DEV) $(DOCS): $(VENV)/.%: $(READY)
+	@$(BIN)/python .ci/extra.py $* > $@.txt
+	@if [ $* = dev ] && ! command -v nvidia-smi >/dev/null; then echo '$(TRITON)' >> $@.txt; fi
+	$(BIN)/pip install --quiet -c constraints.txt -r $@.txt
 	@touch $@
 
 solve: $(READY)  ## from the Laplace problem to R and a trained Psi-NN, beside PINN and PINN-post
 	$(BIN)/psinn-fast run laplace --optimizer gauss-newton --steps 100 --out $(OUT)
 
-test: $(READY)  ## the test suite, on all processors
+test: $(DEV)  ## the test suite, on all processors
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
-test-all-isa: $(READY)  ## what computes, under every instruction set of this machine and on the reference backend
+test-all-isa: $(DEV)  ## what computes, under every instruction set of this machine and on the reference backend
 	OMP_NUM_THREADS=1 $(BIN)/python tests/variants.py -m numerical
 
-test-perturbed: $(READY)  ## what follows training, in the same ways, from five perturbed starts each
+test-perturbed: $(DEV)  ## what follows training, in the same ways, from five perturbed starts each
 	OMP_NUM_THREADS=1 $(BIN)/python tests/variants.py -m trajectory --draws 1,2,3,4,5
 
-mutants: $(READY)  ## whether the tests notice faults made in FILES="kernels/network/lowering/lowering.py ..."
+mutants: $(DEV)  ## whether the tests notice faults made in FILES="kernels/network/lowering/lowering.py ..."
 	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants.py $(FILES)
 
-emulate: $(READY)  ## the Triton kernels as compiled for three chips, on the CPU: operations, training, the shipped networks
+emulate: $(DEV)  ## the Triton kernels as compiled for three chips, on the CPU: operations, training, the shipped networks
 	@for chip in 80 89 90; do PSINN_FAST_EMULATE=$$chip OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -k triton \
 		tests/contract/test_operations.py tests/contract/test_train_against_reference.py \
 		tests/kernels/triton/test_triton_training.py tests/kernels/triton/test_triton_tiles.py \
 		tests/kernels/triton/test_triton_gemm.py || exit 1; done
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.emulator --precision ieee --chips 90
 
-lint: $(READY) types  ## ruff (lint and format) and mypy
+lint: $(DEV) types  ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
@@ -59,19 +68,11 @@ tree:
 	@ln -s $(CURDIR)/psinn_fast/* $(CURDIR)/kernels build/types/psinn_fast/
 	@ln -s $(CURDIR)/bench $(CURDIR)/examples build/types/
 
-types: $(READY) tree
+types: $(DEV) tree
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p psinn_fast -p bench -p examples
 	cd build/types && ../../$(BIN)/lint-imports ../../pyproject.toml --no-cache
 
-# The extra's requirements alone: to install the package again would compile its kernels again.
-DOCS := $(VENV)/.docs
-$(DOCS): $(READY)
-	$(BIN)/python -c "from importlib.metadata import requires; print(*(line.partition(';')[0] for line in \
-		requires('psinn_fast') if line.endswith('extra == \"docs\"')), sep='\n')" > $@.txt
-	$(BIN)/pip install --quiet -c constraints.txt -r $@.txt
-	@touch $@
-
-docs: $(DOCS) tree  ## the documentation in build/site; a broken link or example is an error
+docs: $(DEV) $(DOCS) tree  ## the documentation in build/site; a broken link or example is an error
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto tests/docs/test_links.py tests/docs/test_pages.py
 	@# Not --quiet: warnings that are not shown are none for --strict.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -79,14 +80,14 @@ docs: $(DOCS) tree  ## the documentation in build/site; a broken link or example
 docs-serve: $(DOCS) tree  ## the documentation on http://127.0.0.1:8000, built again as it is written
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
-gallery: $(READY)  ## execute the scripts of examples/gallery to the notebooks of docs/gallery; NAMES="heat ..." takes some
+gallery: $(DEV)  ## execute the scripts of examples/gallery to the notebooks of docs/gallery; NAMES="heat ..." takes some
 	OMP_NUM_THREADS=1 $(BIN)/python -m examples.notebooks $(NAMES)
 
-format: $(READY)  ## rewrite the sources in the project's format
+format: $(DEV)  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)  ## benchmarks (quiet machine, please)
+bench: $(DEV)  ## benchmarks (quiet machine, please)
 	$(BIN)/python -m pytest bench --benchmark-only
 
 wheel: $(READY)  ## build a wheel into dist/
@@ -105,7 +106,7 @@ dist: $(READY)  ## source distribution, this platform's wheel, and one without c
 	PSINN_FAST_PURE=1 $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	@ls -l dist
 
-test-versions: $(READY)  ## other versions of Python, torch and numpy, each in an environment of its own (minutes, gigabytes)
+test-versions: $(DEV)  ## other versions of Python, torch and numpy, each in an environment of its own (minutes, gigabytes)
 	$(BIN)/python tests/versions.py
 
 test-wheel: wheel  ## the test suite against the installed wheel, in an environment of its own
@@ -120,7 +121,7 @@ test-wheel: wheel  ## the test suite against the installed wheel, in an environm
 
 # gcc's runtime libraries must be loaded before Python's own; leaks are Python's and torch's at exit, not ours.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1 -fno-omit-frame-pointer
-sanitize: $(READY)  ## the kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer
+sanitize: $(DEV)  ## the kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@rm -rf build/sanitize build/lib* build/temp* && mkdir -p build/sanitize
 	PSINN_FAST_CXXFLAGS="$(SANITIZE)" $(BIN)/pip install --quiet --no-deps --target build/sanitize .
 	cd build/sanitize && cp -r $(CURDIR)/tests $(CURDIR)/bench $(CURDIR)/pyproject.toml . && \

@@ -42,11 +42,12 @@ class Failed(Exception):
 
 
 def interpreter(version: str) -> str | None:
-    """On the path, or where pyenv keeps it."""
-    if found := shutil.which(f"python{version}"):
-        return found
+    """The first that runs, on the path or where pyenv keeps it, whose names of other versions run nothing."""
     kept = sorted(Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python"))
-    return str(kept[-1]) if kept else None
+    for found in (shutil.which(f"python{version}"), *map(str, reversed(kept))):
+        if found and subprocess.run([found, "--version"], capture_output=True, check=False).returncode == 0:
+            return found
+    return None
 
 
 def _run(*command: str | Path, cwd: Path | None = None) -> str:

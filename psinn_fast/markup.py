@@ -48,6 +48,11 @@ def lines(texts: Iterable[str], font: str = "inherit") -> Markup:
     return Markup("".join(f'<div style="font-family:{font}">{html(text)}</div>' for text in texts))
 
 
+def preformatted(text: str) -> Markup:
+    """Lines whose columns stand below each other."""
+    return Markup(f'<pre style="font-size:12px;line-height:1.35;margin:4px 0;color:inherit">{html(text)}</pre>')
+
+
 def table(rows: Iterable[Sequence[str]], header: Sequence[str] = ()) -> Markup:
     """Of cells, text or `Markup`; lines of a text stay lines."""
     head = "".join(f'<th style="{_CELL};opacity:0.7">{html(cell)}</th>' for cell in header)

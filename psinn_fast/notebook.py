@@ -9,8 +9,16 @@ from typing import Any
 
 def in_notebook() -> bool:
     """Whether the code runs in the kernel of a notebook, whose cells show what is displayed."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return getattr(shell, "kernel", None) is not None
+    return getattr(_shell(), "kernel", None) is not None
+
+
+def cell_number() -> int | None:
+    """Of the cell that runs; None where this is no notebook."""
+    return getattr(_shell(), "execution_count", None) if in_notebook() else None
+
+
+def _shell() -> Any:
+    return getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
 
 
 class Cell:

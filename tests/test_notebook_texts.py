@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 from psinn_fast import (
@@ -16,6 +17,8 @@ from psinn_fast import (
     Box,
     Data,
     Dirichlet,
+    Discovery,
+    GaussNewton,
     History,
     Network,
     Options,
@@ -23,7 +26,10 @@ from psinn_fast import (
     Residual,
     Structure,
     SymbolLayer,
+    discover,
     fit,
+    get_problem,
+    march,
     published_structure,
     solve,
 )
@@ -108,6 +114,34 @@ def test_results_and_histories() -> None:
     result = fit("laplace", MLP([2, 4, 1]), Adam(1), options=QUIET)
     assert "2-4-1, 17 parameters, tanh" in text_of(result)
     assert text_of(History(["step", "loss"])) == "History 0 rows, no step"
+
+
+def test_discoveries() -> None:
+    found = discover("laplace", tests="problem")
+    text = text_of(found)
+    for part in ("Discovery of laplace", "x -> -x (odd)", "independent of"):
+        assert part in text
+    assert len(list(parsed(found).iter("rect"))) > 4
+    dense = Discovery(get_problem("laplace"), Structure.dense([2, 4, 1]), (), (), notes=(EVIL,))
+    assert "no symmetry, the structure is dense" in text_of(dense)
+    assert "no map was tested" in text_of(dense)
+    assert EVIL not in dense._repr_html_()
+
+
+def test_marches() -> None:
+    box = Box(t=(0, 1), x=(0, 1))
+    problem = Problem("decay", PDE("t x", "u", lambda u: u.t + u), box, [
+        Residual(box.grid(7)), Dirichlet(box.boundary(20, "t_low"), u=1.0),
+    ], exact=lambda points: np.exp(-points[:, 0]))  # fmt: skip
+    marched = march(problem, Network(layers=[2, 4, 1]), GaussNewton(6), windows=2)
+    text = text_of(marched)
+    for part in ("March of decay 2 windows", "0 to 0.5", "0.5 to 1", "relative L2 error", "residual"):
+        assert part in text
+    assert len(list(parsed(marched).iter("tr"))) == 3
+    figure = marched.figure(at={"t": [0.25, 0.75]})
+    assert [axis.get_title() for axis in figure.axes[::2]] == ["u at t = 0.25", "u at t = 0.75"]
+    values = np.asarray(figure.axes[2].lines[0].get_ydata())
+    np.testing.assert_allclose(values[0], marched([0.75, 0.0])[0], rtol=1e-6)
 
 
 def test_curves() -> None:

@@ -6,8 +6,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..markup import Markup, badge, block, lines, preformatted, title
 from ..networks.groups import Symmetry
 from ..networks.structure import Structure
+from ..networks.structure_html import structure_html
 from ..problem.problem import Problem
 from ..symmetries.symmetry_check import FoundSymmetry
 from .distillation import Distillation
@@ -78,11 +80,23 @@ class Discovery:
         structure = str(self.structure).splitlines()[0]
         return f"Discovery of {self.problem.name}: symmetries {maps}; {structure}; report() says why"
 
+    def _repr_html_(self) -> str:
+        """For notebooks: the structure in colour, and the evidence."""
+        found = "; ".join(f"{match.text} ({parity(match.symmetry)})" for match in self.group)
+        trial = [] if self.trial is None else [self.trial.text()]
+        return block(
+            title(f"Discovery of {self.problem.name}"),
+            badge(found or "no symmetry, the structure is dense", is_good=bool(self.group)),
+            Markup(structure_html(self.structure)),
+            preformatted(evidence_table(self.evidence) if self.evidence else "no map was tested"),
+            lines([*trial, *self.notes]),
+        )
+
     def report(self) -> str:
         """The finding in words: R, the evidence table, what was compared, what went wrong."""
         centre = ", ".join(f"{c:g}" for c in self.problem.domain.centre)
         found = "; ".join(f"{match.text} ({parity(match.symmetry)})" for match in self.group)
-        lines = [
+        said = [
             f"{self.problem.name}: {found or 'no symmetry, the structure is dense'}",
             str(self.structure),
             "",
@@ -92,15 +106,15 @@ class Discovery:
         ]
         if self.teachers:
             losses = ", ".join(f"{teacher.loss:.1e}" for teacher in self.teachers)
-            lines.append(f"teachers: {len(self.teachers)}, losses {losses}")
+            said.append(f"teachers: {len(self.teachers)}, losses {losses}")
         if self.trial is not None:
-            lines.append(self.trial.text())
-        lines += self.notes
+            said.append(self.trial.text())
+        said += self.notes
         if self.seconds:
-            lines.append("seconds: " + ", ".join(f"{part} {seconds:.1f}" for part, seconds in self.seconds.items()))
+            said.append("seconds: " + ", ".join(f"{part} {seconds:.1f}" for part, seconds in self.seconds.items()))
         if self.distillation is not None:
-            lines += ["", "distillation:", self.distillation.report()]
-        return "\n".join(lines)
+            said += ["", "distillation:", self.distillation.report()]
+        return "\n".join(said)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings."""

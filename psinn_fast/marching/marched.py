@@ -16,6 +16,7 @@ from torch import Tensor
 from ..kernels import checks
 from ..kernels.errors import InputError
 from ..language.names import Names
+from ..markup import badge, block, lines, table, title
 from ..networks.derivatives import Derivatives, derivatives_at
 from ..networks.mlp import PsiMLP
 from ..pictures.animation import Animation, animate
@@ -204,9 +205,17 @@ class Marched:
 
         MarchFolder(path).save(self)
 
-    def figure(self, title: str = "") -> Figure:
-        """The solution at the times that are covered, beside the exact one where that is known."""
-        return figure_of(self.covered, lambda points: self(points), title or f"{self.problem.name}, march")
+    def figure(self, title: str = "", *, fields: Names | None = None, at: At | None = None) -> Figure:
+        """The solution at the times that are covered, beside the exact one where that is known.
+
+        Args:
+            fields, at: as for `Solution.show`.
+
+        Raises:
+            InputError: no window; otherwise as `Solution.show`.
+        """
+        named = title or f"{self.problem.name}, march"
+        return figure_of(self.covered, lambda points: self(points), named, fields, at)
 
     def animate(
         self,
@@ -230,6 +239,23 @@ class Marched:
         return (
             f"March of {self.problem.name} in {len(self.windows)} windows, {size}{known}largest residual "
             f"{self.residual:.1e}, {self.seconds:.1f} s; status: {self.status}"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks: status, error, and a row for every window."""
+        error = self.metrics["relative_l2"] if self.windows else None
+        by_field = error if isinstance(error, dict) else {"": error}
+        known = ", ".join(f"{name} {value:.3e}".strip() for name, value in by_field.items() if value is not None)
+        rows = [
+            (f"{own.start:.4g} to {own.end:.4g}", f"{own.residual:.1e}", f"{own.steps} in {own.seconds:.3g} s")
+            for own in self.windows
+        ]
+        about = f"{len(self.windows)} windows, largest residual {self.residual:.1e}, {self.seconds:.3g} s"
+        return block(
+            title(f"March of {self.problem.name}", about),
+            badge(self.status, is_good=not self.warnings and self.ended == "done"),
+            lines([f"relative L2 error {known}"] if known else []),
+            table(rows, (self.time, "residual", "steps")),
         )
 
     def to_dict(self) -> dict[str, Any]:

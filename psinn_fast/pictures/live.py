@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..kernels import checks
 from ..kernels.errors import InputError, OutputWarning, one_line, short
 from ..networks.mlp import PsiMLP
-from ..notebook import Cell, in_notebook
+from ..notebook import Cell, cell_number, in_notebook
 from ..problem.problem import Problem
 from ..storage.files import as_path, write_atomically
 from ..training.callbacks import Callback, Progress
@@ -35,8 +35,9 @@ _ROW, _PANEL = 3.4, 4.2
 class LivePlot(Callback):
     """Draws losses and errors while training goes on, and of problems of one or two coordinates the fields, too.
 
-    In a notebook below the cell, in place of the picture before; with ``path`` into a PNG file. A picture that cannot
-    be drawn or written is said in an `OutputWarning`, and training goes on without.
+    In a notebook below the cell, in place of the picture before, also of an earlier training in that cell; with
+    ``path`` into a PNG file. A picture that cannot be drawn or written is said in an `OutputWarning`, and training goes
+    on without.
 
     Args:
         path: of the file, ``.png``, which is replaced; needed where this is no notebook.
@@ -57,6 +58,7 @@ class LivePlot(Callback):
         if self._path is not None and self._path.suffix.lower() != ".png":
             raise InputError(f"path: expected a name that ends in .png, got {short(str(path))}")
         self._problem: Problem | None = None
+        self._cell, self._number = Cell(), cell_number()
         self._every = checks.number("every", every, least=0)
         self._budget = checks.number("budget", budget, above=0, below=1)
         self._begin()
@@ -78,8 +80,9 @@ class LivePlot(Callback):
             self._draw(self._problem, result.net, result.history)
 
     def _begin(self) -> None:
-        self._cell, self._works = Cell(), True
-        self._problem = None
+        if self._number is None or cell_number() != self._number:
+            self._cell, self._number = Cell(), cell_number()
+        self._problem, self._works = None, True
         self._spent, self._last_took = 0.0, FIRST_TAKES
         self._began = self._drawn = time.perf_counter()
 

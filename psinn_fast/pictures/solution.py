@@ -10,6 +10,7 @@ import numpy as np
 
 from ..domains import Domain
 from ..kernels.errors import InputError
+from ..language.names import Names
 from ..networks.mlp import PsiMLP
 from ..problem.problem import Problem
 from ..problems import as_problem
@@ -33,18 +34,47 @@ ERROR_LINE: dict[str, Any] = {"color": "#b2182b"}
 VALUES, ERRORS = "viridis", "RdBu_r"
 
 
-def solution_figure(problem: Problem | str, net: PsiMLP, title: str = "", backend: str = "auto") -> Figure:
-    """See `draw_views`."""
+def solution_figure(
+    problem: Problem | str,
+    net: PsiMLP,
+    title: str = "",
+    backend: str = "auto",
+    *,
+    fields: Names | None = None,
+    at: At | None = None,
+) -> Figure:
+    """Per field a row: network, exact solution, error (the last two where the exact one is known).
+
+    Two coordinates are drawn as images, with profiles at three times if one of them is time; one as a line. Of more,
+    there are rows for three times, or for three values of a third coordinate, and what is left is at its centre.
+
+    Args:
+        fields: by name, ``"u p"``; None: all.
+        at: values of coordinates, which are not drawn then: ``{"t": 0.3}``, or several of one, ``{"t": [0, 1]}``.
+
+    Raises:
+        InputError: other fields or coordinates, values beyond the domain.
+    """
     problem = as_problem(problem)
     check_fits(problem, net)
-    return figure_of(problem, lambda points: evaluate(net, points, backend), title)
+    return figure_of(problem, lambda points: evaluate(net, points, backend), title, fields, at)
 
 
-def figure_of(problem: Problem, found: Found, title: str = "") -> Figure:
-    """`draw_views` of any function of points (N, d) that gives (N, F)."""
-    views = views_of(problem, found)
-    figure = new_figure(*size_of(problem, views), "compressed" if views[0].canvas.is_shape else "constrained")
-    draw_views(figure, problem, found, views)
+def figure_of(problem: Problem, found: Found, title: str = "", fields: object = None, at: At | None = None) -> Figure:
+    """`draw_views` of any function of points (N, d) that gives (N, F).
+
+    Args:
+        fields: names of fields; None: all.
+        at: values of coordinates, which are not drawn then (`slices_of`).
+
+    Raises:
+        InputError: other fields or coordinates, values beyond the domain.
+    """
+    numbers = fields_of(problem, fields)
+    views = views_of(problem, found, at, n_fields=len(numbers))
+    size = size_of(problem, views, len(numbers))
+    figure = new_figure(*size, "compressed" if views[0].canvas.is_shape else "constrained")
+    draw_views(figure, problem, found, views, numbers)
     figure.suptitle(title, parse_math=False)
     return figure
 
@@ -108,11 +138,7 @@ def size_of(problem: Problem, views: Sequence[View], n_fields: int = 0) -> tuple
 def draw_views(
     figure: FigureBase, problem: Problem, found: Found, views: Sequence[View], fields: Sequence[int] | None = None
 ) -> None:
-    """Per field a row: network, exact solution, error (the last two where the exact one is known).
-
-    Two coordinates are drawn as images, with profiles at three times if one of them is time; one as a line. Of more,
-    there are rows for three times, or for three values of a third coordinate, and what is left is at its centre.
-    """
+    """Rows of fields, each of slices; see `solution_figure`."""
     fields = fields_of(problem, None) if fields is None else fields
     if views[0].is_line:
         _draw_lines(figure, problem, views, fields)

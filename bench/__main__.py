@@ -1,4 +1,4 @@
-"""``python -m bench run quick|cpu|gpu``, ``compare A.json B.json``, ``report FILE``, ``list``: see README.md."""
+"""``python -m bench run quick|cpu|gpu``, ``compare A.json B.json``, ``report FILE``, ``publish``: see README.md."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .suite import results
 from .suite.compare import TOLERANCE, compare
 from .suite.machine import describe, load
 from .suite.measure import Row, Settings, measure
+from .suite.process import TOP
 from .suite.registry import cases
 
 SUITES = ("quick", "cpu", "gpu")
@@ -80,6 +81,19 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _publish(options: argparse.Namespace) -> int:
+    from .suite import publish
+
+    if options.check:
+        wrong = publish.stale()
+        for page in wrong:
+            print(f"{page.relative_to(TOP)}: its numbers are not those of the results: python -m bench publish")
+        return int(bool(wrong))
+    for page in publish.write():
+        print(f"written: {page.relative_to(TOP)}")
+    return 0
+
+
 def _list(options: argparse.Namespace) -> int:
     for case in cases(options.suite):
         print(f"{case.name}: {', '.join(case.contestants)}")
@@ -106,6 +120,9 @@ def parser() -> argparse.ArgumentParser:
     reported.add_argument("file", type=Path)
     reported.add_argument("--out", type=Path, default=None, help="the folder; by default named as the file is")
     reported.set_defaults(action=_report)
+    published = commands.add_parser("publish", help="write the numbers of README and documentation from the results")
+    published.add_argument("--check", action="store_true", help="exit status 1 if they are others")
+    published.set_defaults(action=_publish)
     listed = commands.add_parser("list", help="the cases of a suite")
     listed.add_argument("suite", choices=("quick", "cpu"), nargs="?", default="quick")
     listed.set_defaults(action=_list)

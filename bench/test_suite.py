@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
+from bench import __main__ as main_module
 from bench.__main__ import main
 from bench.suite import measure as measure_module
-from bench.suite import results
+from bench.suite import publish, results
 from bench.suite.case import Case, Data
 from bench.suite.compare import compare
 from bench.suite.contestant import ENTRIES
@@ -149,3 +151,28 @@ def test_other_files_are_refused(
         path.write_text(text)
     assert main(["report", str(path)]) == 2
     assert says in capsys.readouterr().err
+
+
+def test_published_numbers_are_those_of_the_results() -> None:
+    assert publish.stale() == []
+
+
+def test_numbers_of_a_page_are_written_and_their_age_is_seen(
+    measured: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "README.md"
+    block = f"<!-- numbers: {{}} {measured['path']} -->\nold\n<!-- end of numbers -->\n"
+    page.write_text("before\n" + block.format("steps") + "between\n" + block.format("model") + "behind\n")
+    monkeypatch.setattr(publish, "pages", lambda: iter([page]))
+    monkeypatch.setattr(main_module, "TOP", tmp_path)
+    assert main(["publish", "--check"]) == 1
+    assert "README.md: its numbers are not those of the results: " in capsys.readouterr().out
+    assert main(["publish"]) == 0
+    assert main(["publish", "--check"]) == 0
+    text = page.read_text()
+    assert "| psinn_fast" in text
+    assert "torch, Taylor by hand" in text
+    assert "steps of psinn_fast; " in text
+    assert re.search(r"between\n<!-- numbers: model .* -->\nA step takes .* cases lie within \d+%\.\n<!-- end", text)
+    assert text.startswith("before\n")
+    assert text.endswith("behind\n")

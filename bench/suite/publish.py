@@ -1,0 +1,126 @@
+"""Numbers in README and documentation, made from files of results: ``python -m bench publish``, ``--check`` in CI.
+
+A page says where numbers stand by a comment, and the command writes what is between it and the next one:
+
+    <!-- numbers: steps bench/results/suite/quick.json -->
+    <!-- end of numbers -->
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..tables import report as tables
+from .contestant import ENTRIES
+from .model import fit
+from .process import TOP
+from .results import is_good, read
+
+Row = dict[str, Any]
+
+_BLOCK = re.compile(r"(<!-- numbers: (?P<name>[\w-]+) (?P<file>\S+) -->\n)(?P<text>.*?)(<!-- end of numbers -->)", re.S)
+
+
+def pages() -> Iterator[Path]:
+    yield TOP / "README.md"
+    yield from sorted((TOP / "docs").rglob("*.md"))
+
+
+def published(text: str) -> str:
+    """The page with its numbers as the files of results have them now.
+
+    Raises:
+        KeyError: numbers of a name that is not known; OSError, Unreadable: a file that is not there.
+    """
+    return _BLOCK.sub(lambda found: found[1] + NUMBERS[found["name"]](TOP / found["file"]) + found[5], text)
+
+
+def stale() -> list[Path]:
+    """Pages whose numbers are not those of the files."""
+    return [page for page in pages() if published(text := page.read_text(encoding="utf-8")) != text]
+
+
+def write() -> list[Path]:
+    """Puts that right; the pages changed."""
+    changed = stale()
+    for page in changed:
+        page.write_text(published(page.read_text(encoding="utf-8")), encoding="utf-8")
+    return changed
+
+
+def _steps(path: Path) -> str:
+    """A row for each case with peers: ours in milliseconds, each peer in steps of ours."""
+    results = read(path)
+    cases = dict.fromkeys(row["case"] for row in results["rows"] if row["group"] == "step")
+    names = [
+        name
+        for name in ENTRIES
+        if name not in ("ours", "yardstick")
+        and any(row["contestant"] == name and row["group"] == "step" and is_good(row) for row in results["rows"])
+    ]
+    lines = ["| contestant | " + " | ".join(case.removeprefix("step, ") for case in cases) + " |"]
+    lines.append("|---|" + "---|" * len(cases))
+    by = {(row["case"], row["contestant"]): row for row in results["rows"]}
+    own = [f"**{1e3 * by[case, 'ours']['seconds']['median']:.3g} ms**" for case in cases]
+    lines.append(f"| psinn_fast {_versions(results, 'ours')} | " + " | ".join(own) + " |")
+    fastest = [min(by[case, name]["over_ours"]["median"] for name in names if _has(by, case, name)) for case in cases]
+
+    def cell(case: str, name: str, best: float) -> str:
+        if not _has(by, case, name):
+            return ""
+        ratio = by[case, name]["over_ours"]["median"]
+        return f"**{ratio:.2g}**" if ratio == best else f"{ratio:.2g}"
+
+    for name in sorted(names, key=lambda name: _first(by, cases, name)):
+        cells = (cell(case, name, best) for case, best in zip(cases, fastest, strict=True))
+        lines.append(f"| {ENTRIES[name].title} {_versions(results, name)} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", _machine(results), ""])
+
+
+def _has(by: dict[tuple[str, str], Row], case: str, name: str) -> bool:
+    return "over_ours" in by.get((case, name), {}) and is_good(by[case, name])
+
+
+def _first(by: dict[tuple[str, str], Row], cases: Sequence[str] | dict[str, None], name: str) -> float:
+    return next(float(by[case, name]["over_ours"]["median"]) for case in cases if _has(by, case, name))
+
+
+def _versions(results: Row, name: str) -> str:
+    """Of the library that the contestant is named after."""
+    for row in results["rows"]:
+        if row["contestant"] == name and "versions" in row:
+            found: dict[str, str] = row["versions"]
+            return found.get(ENTRIES[name].library, "").partition("+")[0]
+    return ""
+
+
+def _machine(results: Row) -> str:
+    how = "medians of alternating rounds, each contestant checked against nested autograd in float64 first"
+    where = f"{results['cpu']}, {results['threads']} thread(s), {results['instruction_set']}, float32"
+    made = f"`{results['command']}`, commit {results['commit']}, {results['date'][:10]}"
+    return f"Steps of each contestant in steps of psinn_fast; {where}, {how} ({made})."
+
+
+def _model(path: Path) -> str:
+    results = read(path)
+    model = fit(results["rows"])
+    if model is None:
+        return "Too few rows for a model of the cost.\n"
+    worst = max(abs(value - 1) for value in model.deviations.values())
+    return f"{str(model)[0].upper()}{str(model)[1:]}; all of {len(model.deviations)} cases lie within {worst:.0%}.\n"
+
+
+def _tables_rows(path: Path) -> list[Row]:
+    rows: list[Row] = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    return rows
+
+
+NUMBERS: dict[str, Callable[[Path], str]] = {
+    "steps": _steps,
+    "model": _model,
+    "problems": lambda path: tables.in_short(_tables_rows(path)),
+}

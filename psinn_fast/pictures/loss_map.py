@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 # Along an axis of a map, and of a curve.
 _BINS, _ON_A_LINE = 28, 64
+# Parameters; of larger networks residuals are looked at in so many points, which take long enough.
+_LARGE, _OF_LARGE = 20_000, 4_096
 # Parts of the mean below this are all one colour.
 _LEAST = 1e-2
 _COLOURS, _BAR = "magma", "#457b9d"
@@ -78,7 +80,8 @@ def loss_map(
     device = net.theta.device
     free = torch.tensor(trained.unknowns.start(found, guessed=True), dtype=torch.float64, device=device)
     residual = residual_of(get_backend(backend, device), net.plan, net.theta.detach().double(), free)
-    held = HeldOut(trained, REPORTED, torch.float64, device)
+    count = REPORTED if net.theta.numel() <= _LARGE else _OF_LARGE
+    held = HeldOut(trained, count, torch.float64, device)
     own = trained.terms(torch.float64, device) if None in held.terms else held.terms
     points, shares, terms = list[Points](), list[Points](), dict[str, float]()
     for given, condition, term, traced in zip(own, trained.conditions, held.terms, trained.traced, strict=True):

@@ -69,7 +69,7 @@ def test_a_notebook_shows_one_picture_a_cell(monkeypatch: pytest.MonkeyPatch, dr
     monkeypatch.setattr(live, "cell_number", lambda: cells[0])
     plot = greedy(None)
     while cells:
-        fit(small_laplace(5), network(), Adam(3), options=Options(callbacks=plot))
+        fit(small_laplace(5), network(), Adam(1), options=Options(callbacks=plot))
         del cells[0]
     assert len({cell for cell, _ in shown}) == 2
     assert len(shown) == len(drawn) > 2

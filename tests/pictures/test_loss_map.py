@@ -99,6 +99,11 @@ def test_maps(name: str, tmp_path: Path) -> None:
         assert np.isnan(image[image.shape[0] // 2, image.shape[1] // 2])
 
 
+def test_large_networks_have_fewer_points() -> None:
+    problem = Problem("p", POISSON, SQUARE, [Residual(SQUARE.grid(9))])
+    assert len(loss_map(problem, MLP([2, 150, 150, 1])).points) == 4_096
+
+
 def test_of_the_problems_of_the_library() -> None:
     problem = get_problem("burgers-inverse")
     net = MLP([2, 4, 1])

@@ -119,7 +119,8 @@ def test_values_are_those_of_the_slices(name: str, tmp_path: Path) -> None:
     pde, domain, axes, places = CASES[name]
     problem = problem_of(pde, domain, lambda points: points.sum(1) - 1)
     figure = figure_of(problem, lambda points: points.sum(1)[:, None], "a title of $")
-    save_figure(figure, tmp_path / "u.png")
+    if name in ("line", "time", "disk in time"):
+        save_figure(figure, tmp_path / "u.png")
     if len(axes) == 1:
         assert [len(axis.lines) for axis in figure.axes] == [2, 1]
         return

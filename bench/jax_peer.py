@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -93,11 +92,6 @@ def why_no_jax(platform: str = "cpu") -> str | None:
     if jax.default_backend() != platform:
         return f"JAX would use {jax.default_backend()!r}, not {platform!r}; JAX_PLATFORMS chooses"
     return None
-
-
-def limit_threads(threads: int) -> None:
-    """XLA's thread pool has NPROC threads; read once, when JAX is used first."""
-    os.environ["NPROC"] = str(threads)
 
 
 def jax_candidates(case: Case) -> dict[str, Callable[[], Step]]:

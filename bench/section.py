@@ -1,4 +1,4 @@
-"""What the sections of `bench.cpu` share: settings, and failures that stay in their row."""
+"""What studies share: rows, failures that stay in their row, and runs over seeds."""
 
 from __future__ import annotations
 

@@ -14,11 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from psinn_fast.kernels.cpu.extension import why_not
-
 from . import (
     accuracy,
-    cpu,
     cylinder,
     flow_step,
     gauss_newton,
@@ -29,9 +26,8 @@ from . import (
 )
 from .cases import Case
 from .check import WrongPeer, check
-from .peers import PEERS, OursStep, TaylorStep, TrainStep
-from .ratios import main
-from .section import Settings, run_python
+from .peers import PEERS, OursStep
+from .section import run_python
 
 
 def _has_triton() -> bool:
@@ -54,32 +50,6 @@ def _same_threads_afterwards() -> object:
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
-
-
-def run(folder: Path) -> tuple[int, dict]:
-    out = folder / "nested" / "step.json"
-    code = main(["--rounds", "3", "--block", "2", "--threads", "1", "--out", str(out)], [TINY])
-    return code, json.loads(out.read_text())
-
-
-def test_smoke_ratios(tmp_path: Path) -> None:
-    code, result = run(tmp_path)
-    assert code == 0
-    assert result["threads"] == 1
-    (row,) = result["rows"]
-    assert set(row["milliseconds_per_step"]) == set(PEERS)
-    assert set(row["ratio"]) == {"ours/taylor", "ours/nested"}
-    for spread in (*row["milliseconds_per_step"].values(), *row["ratio"].values()):
-        assert 0 < spread["p10"] <= spread["median"] <= spread["p90"] < math.inf
-    assert str(tmp_path) not in json.dumps(result)
-
-
-def test_smoke_a_wrong_peer_is_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = TaylorStep.laplacian
-    monkeypatch.setattr(TaylorStep, "laplacian", lambda self: right(self) * 1.001)
-    code, result = run(tmp_path)
-    assert code == 1
-    assert "taylor" in result["rows"][0]["failure"]
 
 
 @pytest.mark.parametrize("peer", PEERS)
@@ -123,42 +93,6 @@ def test_smoke_accuracy_runs_every_case(tmp_path: Path, monkeypatch: pytest.Monk
     rows = json.loads(out.read_text())["rows"]
     assert [(row["problem"], row["method"]) for row in rows][:2] == [("laplace", "psi"), ("laplace", "pinn")]
     assert all(math.isfinite(row["median_relative_l2"]) for row in rows)
-
-
-@pytest.mark.skipif(why_not() is not None, reason="the C++ kernels were not built")
-def test_smoke_cpu_runs_every_section(tmp_path: Path) -> None:
-    out = tmp_path / "nested" / "cpu.json"
-    assert cpu.main(["--quick", "--rounds", "2", "--block", "2", "--threads", "1", "--out", str(out)]) == 0
-    sections = json.loads(out.read_text())["sections"]
-    assert tuple(sections) == cpu.BY_DEFAULT
-    (step,) = sections["steps"]["rows"]
-    assert step["speedup_over_nested"]["median"] > 0
-    assert set(step["peers"]) == {"taylor", "compiled", "jax", "nested"}
-    assert all("absent" in step["peers"][name] for name in ("compiled", "jax"))
-    assert all(row["multiplications"]["lowered"] > 0 for row in sections["structures"]["rows"])
-
-
-@pytest.mark.skipif(why_not() is not None, reason="the C++ kernels were not built")
-def test_smoke_cpu_a_failure_stays_in_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = TrainStep.loss_and_gradient
-
-    def wrong_if_large(self: TrainStep) -> tuple[float, Tensor]:
-        loss, gradient = right(self)
-        large = gradient.numel() > 2000 and gradient.dtype == torch.float32  # the reference stays right
-        return loss, gradient * (1.001 if large else 1)
-
-    def broken(settings: Settings) -> list:
-        raise RuntimeError("no peak here")
-
-    monkeypatch.setattr(TrainStep, "loss_and_gradient", wrong_if_large)
-    monkeypatch.setattr(cpu.cpu_peak, "run", broken)
-    out = tmp_path / "cpu.json"
-    sections = ["--sections", "peak", "structures", "steps"]
-    assert cpu.main(["--quick", "--rounds", "1", "--block", "1", "--threads", "1", "--out", str(out), *sections]) == 1
-    found = json.loads(out.read_text())["sections"]
-    assert "no peak here" in found["peak"]["failure"]
-    assert all("gradient off" in row["failure"] for row in found["structures"]["rows"])
-    assert "failure" not in found["steps"]["rows"][0]
 
 
 @pytest.mark.skipif(not _has_triton(), reason="Triton is not installed")

@@ -17,15 +17,20 @@ import torch
 
 from bench import __main__ as main_module
 from bench.__main__ import main
+from bench.contestants.structures import STRUCTURES, structure_of
 from bench.suite import measure as measure_module
 from bench.suite import publish, results
 from bench.suite.case import Case, Data
+from bench.suite.channel_sets import CHANNEL_SETS
 from bench.suite.compare import compare
-from bench.suite.contestant import ENTRIES
+from bench.suite.contestant import ENTRIES, KnowsWork
 from bench.suite.equations import EQUATIONS
 from bench.suite.machine import describe
-from bench.suite.measure import Settings, measure
+from bench.suite.measure import CHECKED_STEPS, Found, Settings, judge, measure, reference_of
+from bench.suite.process import Failed
+from bench.suite.registry import cases
 from bench.suite.worker import serve
+from psinn_fast.kernels.language.activations import ACTIVATIONS
 
 # Others need packages that the tests' environment lacks, or compile for long.
 CHEAP = ("ours", "taylor", "func", "deepxde", "pina")
@@ -76,14 +81,25 @@ def test_a_missing_library_is_named() -> None:
     assert only["absent"].startswith("jet-for-pytorch is not installed")
 
 
-QUICK = Settings(rounds=2, seconds=0.001, jobs=2)
+def found(name: str, case: Case) -> Found:
+    """What `measure` finds in a process of its own, here."""
+    commands = ({"do": "check"}, {"do": "steps", "count": CHECKED_STEPS}, {"do": "check"})
+    answers = list(serve(ENTRIES[name], case, map(json.dumps, commands)))
+    if len(answers) < 1 + len(commands):
+        raise Failed(answers[-1])
+    return Found(answers[1]["loss"], np.array(answers[1]["gradient"]), answers[-1]["loss"])
+
+
+QUICK = Settings(rounds=2, seconds=0.001, jobs=1)
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A file of results of a step with a peer, and rows of growth made of its numbers."""
     case = replace(tiny("laplace", contestants=("ours", "yardstick", "taylor", "jet")), group="step")
-    rows = measure(case, QUICK, {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure_module, "_found", found)
+        rows = measure(case, QUICK, {})
     own = next(row for row in rows if row["contestant"] == "ours")
     for depth in range(1, 7):
         grown = {
@@ -125,11 +141,63 @@ def test_a_slower_kernel_is_caught_and_noise_of_one_peer_is_not(measured: dict[s
 
 
 def test_a_wrong_contestant_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = measure_module._difference
-    monkeypatch.setattr(measure_module, "_difference", lambda found, expected: right(found, expected) + 1e-8)
+    right = measure_module.judge
+    spoilt = lambda found, expected: right(replace(found, loss=found.loss * (1 + 1e-8)), expected)  # noqa: E731
+    monkeypatch.setattr(measure_module, "_found", found)
+    monkeypatch.setattr(measure_module, "judge", spoilt)
     (row,) = measure(tiny("laplace", contestants=("ours",)), QUICK, {})
     assert row["failure"].startswith("wrong: loss or gradient is off by")
     assert "seconds" not in row
+
+
+def test_wrong_gradients_and_missing_steps_are_seen() -> None:
+    right = found("nested", tiny("laplace"))
+    assert judge(found("ours", tiny("laplace")), right)["error_float64"] < 1e-12
+    assert "gradient is off by 1.0e-03" in judge(replace(right, gradient=right.gradient * 1.001), right)["failure"]
+    assert "off by nan" in judge(replace(right, gradient=right.gradient * np.nan), right)["failure"]
+    assert "after 3 steps" in judge(replace(right, stepped=right.loss), right)["failure"]
+
+
+def test_every_case_of_quick_is_one_of_cpu() -> None:
+    names = [case.name for case in cases("cpu")]
+    assert len(set(names)) == len(names)
+    assert {case.name for case in cases("quick")} < set(names)
+    assert {case.activation for case in cases("cpu")} == set(ACTIVATIONS)
+    assert {case.structure for case in cases("cpu")} == {None, *STRUCTURES}
+
+
+def test_cases_go_through_json() -> None:
+    case = tiny("laplace", threads=2)
+    assert Case.from_json(json.loads(json.dumps(case.to_json()))) == case
+    assert case.name.endswith("float64, 2 threads")
+
+
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [
+        ("u", 1), ("u x y lap", 4), ("u x y xx yy", 5), ("u x y xx lap", 5), ("u t x xx xxt", 6),
+        ("order 2, 3 inputs", 10), ("order 4, 4 inputs", 70),
+    ],
+)  # fmt: skip
+def test_channel_sets_are_read_whole(name: str, channels: int) -> None:
+    case = Case("test", name, (len(CHANNEL_SETS[name].coordinates), 5, 4, 1), 20, edge=6, dtype="float64")
+    assert judge(found("ours", case), found("nested", case))["error_float64"] < 1e-12
+    ours = ENTRIES["ours"].build(case, Data.of(case))
+    assert isinstance(ours, KnowsWork)
+    assert ours.work()["channels"] == channels
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_tied_networks_equal_those_written_out(name: str) -> None:
+    layers = (2, 32, 48, 32, 1) if name == "burgers (published)" else (2, 32, 32, 32, 1)
+    case = replace(tiny("burgers", structure=name), layers=layers)
+    who, reference = reference_of(case)
+    assert judge(found("step by step", case), found(who, reference))["error_float64"] < 1e-12
+
+
+def test_a_structure_that_is_not_as_wide_is_refused() -> None:
+    with pytest.raises(ValueError, match="the case says"):
+        structure_of(replace(tiny("laplace", structure="poisson (published)"), layers=(2, 16, 16, 16, 1)))
 
 
 def test_the_report_has_pictures_and_all_rows(measured: dict[str, Any], tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from psinn_fast.kernels import get_backend
 from psinn_fast.kernels.contract import AdamState
 
 from ..suite.case import Array, Case, Data
+from ..suite.channel_sets import CHANNEL_SETS, weighted
 from ..suite.contestant import BETAS, EPSILON, LEARNING_RATE
+from .structures import structure_of
 
 _WAVE = 2 * np.pi
 
@@ -32,6 +34,10 @@ EQUATIONS: dict[str, Callable[..., Any]] = {
     "laplace 3d": lambda u: u.lap,
     "heat 3d": lambda u: u.t - u.lap,
 }
+EQUATIONS |= {
+    name: lambda u, needs=own.needs: weighted(needs, {"u": u, **{need: getattr(u, need) for need in needs}})
+    for name, own in CHANNEL_SETS.items()
+}
 
 # Of torch; Sine is ours.
 MODULES: dict[str, Callable[[], torch.nn.Module]] = {
@@ -41,17 +47,6 @@ MODULES: dict[str, Callable[[], torch.nn.Module]] = {
     "gelu": torch.nn.GELU,
     "softplus": torch.nn.Softplus,
 }
-
-_EVEN = pf.Symmetry(pf.SignedPermutation.flip(2, 1), (1,))
-_ODD = pf.Symmetry(pf.SignedPermutation.flip(2, 0), (-1,))
-
-
-def _structure(case: Case) -> pf.Structure:
-    """As wide as the dense network: a layer of n neurons has blocks of n / 2 or n / 4 of the group's elements."""
-    hidden, least = case.layers[1:-1], min(case.layers[1:-1])
-    generators = {"even in y": [_EVEN], "even in y, odd in x": [_EVEN, _ODD]}[case.structure or ""]
-    units = [width // least for width in hidden]
-    return pf.structure_from_group(generators, units).with_width(least // 2 ** len(generators))
 
 
 class Ours:
@@ -66,6 +61,9 @@ class Ours:
         ]
         problem = pf.Problem("bench", pde, box, conditions)
         self.net = self._network(case, data).to(dtype)
+        # What is compared with the reference is every rewriting, too.
+        structure = self.net.structure
+        self.plan = structure.expanded_plan if case.backend == "reference" else self.net.plan
         self._backend, self._terms = get_backend(case.backend), problem.terms(dtype)
         theta = self.net.theta.detach().clone()
         self._weights = theta.new_ones(len(self._terms))
@@ -74,7 +72,7 @@ class Ours:
     @staticmethod
     def _network(case: Case, data: Data) -> pf.PsiMLP:
         if case.structure is not None:
-            return pf.PsiMLP(_structure(case), seed=0)
+            return pf.PsiMLP(structure_of(case), seed=0)
         activation = MODULES[case.activation]
         modules: list[torch.nn.Module] = []
         for weight, bias in data.weights:
@@ -87,18 +85,24 @@ class Ours:
 
     def loss_and_gradient(self) -> tuple[float, Array]:
         state = self._state
-        found = self._backend.loss_and_gradient(
-            self.net.plan, state.theta, state.coefficients, self._terms, self._weights
-        )
+        found = self._backend.loss_and_gradient(self.plan, state.theta, state.coefficients, self._terms, self._weights)
         return float(found.losses @ self._weights.to(found.losses)), found.theta.double().numpy()
 
     def steps(self, count: int) -> None:
-        self._backend.train(self.net.plan, self._state, self._terms, self._weights, count)
+        self._backend.train(self.plan, self._state, self._terms, self._weights, count)
 
     def work(self) -> dict[str, Any]:
         """Of one step, and what else its cost grows with."""
         return {
-            "multiply_adds": multiply_adds(self.net.plan, self._terms),
+            "multiply_adds": multiply_adds(self.plan, self._terms),
             "channels": max(len(term.program.channels) for term in self._terms),
             "parameters": self.net.theta.numel(),
         }
+
+
+class StepByStep(Ours):
+    """Each step a call of its own, as in a loop of one's own."""
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            super().steps(1)

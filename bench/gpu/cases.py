@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from bench.cases import Case
-from bench.cpu_structures import EVEN_IN_Y, ODD_IN_X
+from bench.contestants.structures import EVEN_IN_Y, ODD_IN_X
 from psinn_fast.networks.groups import structure_from_group
 from psinn_fast.networks.published import published_structure
 from psinn_fast.networks.structure import Structure

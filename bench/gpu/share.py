@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 
 from bench.cases import Case
-from bench.cpu_peak import multiply_adds_per_point
 from bench.timing import spread
+from psinn_fast.cli.step_parts import multiply_adds as multiply_adds_of
 
 from .cases import case_of, key_of, sizes, structures
 from .clock import time_blocks
@@ -27,13 +27,12 @@ def _share(case: Case, settings: Settings, done: Mapping[str, Row]) -> Row:
     """Counted as on the CPU: the products of hidden layers, forward and backward; at least the points are read."""
     step, peak = ours(case), multiply_adds(settings)
     times = time_blocks({"ours": step, "peak": peak}, settings)
-    per_point = multiply_adds_per_point(case.network().plan, case.terms()[0])
-    needed = per_point * case.points
+    needed = multiply_adds_of(case.network().plan, case.terms()[:1])
     row: Row = {
         "network": case.name,
         "points": case.points,
         "microseconds_per_step": spread(times["ours"] * 1e6),
-        "multiply_adds_per_point": per_point,
+        "multiply_adds_per_point": needed / case.points,
         "peak_multiply_adds_per_second": spread(peak.per_step / times["peak"]),
         # Within one round: both meet the same clock rate.
         "share_of_peak": spread(needed / times["ours"] / (peak.per_step / times["peak"])),

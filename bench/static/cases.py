@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from bench.cpu_structures import CASES as TIED
+from bench.contestants.structures import STRUCTURES
 from psinn_fast.kernels.contract import Term
 from psinn_fast.networks.structure import Structure
 from psinn_fast.problems import get_problem
@@ -48,7 +48,10 @@ def _dense(*layers: int) -> Callable[[], Structure]:
     return partial(Structure.dense, layers)
 
 
-_TIED = {(name, problem): make for name, make, _, problem in TIED}
+def _tied(name: str) -> Callable[[], Structure]:
+    return partial(STRUCTURES[name], (2, 32, 32, 32, 1))
+
+
 WIDE, BURGERS = "dense 2-32-32-32-1", "dense 2-32-32-32-1, burgers"
 EVEN_ODD = "even and odd, regular"
 
@@ -56,17 +59,15 @@ CASES = (
     StaticCase("dense 2-8-8-16-1", _dense(2, 8, 8, 16, 1), chips=CHIPS),
     StaticCase("dense 2-16-16-16-1", _dense(2, 16, 16, 16, 1), chips=CHIPS),
     StaticCase(WIDE, _dense(2, 32, 32, 32, 1), chips=CHIPS),
-    StaticCase("psi laplace", _TIED["laplace", "laplace"], dense=WIDE, bar=0.65, chips=CHIPS),
-    StaticCase("psi poisson", _TIED["poisson", "laplace"], dense=WIDE, bar=0.65, chips=CHIPS),
-    StaticCase(EVEN_ODD, _TIED[EVEN_ODD, "laplace"], dense=WIDE, bar=0.5, chips=CHIPS),
-    StaticCase(
-        "psi burgers, 12 + 12 + 8", _TIED["burgers, 12 + 12 + 8", "laplace"], dense=WIDE, bar=0.65, chips=MAIN_CHIPS
-    ),
-    StaticCase("even and odd, signed", _TIED["even and odd, signed", "laplace"], dense=WIDE, bar=0.5, chips=MAIN_CHIPS),
+    StaticCase("psi laplace", _tied("laplace (published)"), dense=WIDE, bar=0.65, chips=CHIPS),
+    StaticCase("psi poisson", _tied("poisson (published)"), dense=WIDE, bar=0.65, chips=CHIPS),
+    StaticCase(EVEN_ODD, _tied("even in y, odd in x"), dense=WIDE, bar=0.5, chips=CHIPS),
+    StaticCase("psi burgers, 12 + 12 + 8", _tied("burgers, 12 + 12 + 8"), dense=WIDE, bar=0.65, chips=MAIN_CHIPS),
+    StaticCase("even and odd, signed", _tied("even in y, odd in x, signed"), dense=WIDE, bar=0.5, chips=MAIN_CHIPS),
     StaticCase(BURGERS, _dense(2, 32, 32, 32, 1), "burgers", chips=MAIN_CHIPS),
     StaticCase(
         "psi burgers, 12 + 12 + 8, burgers",
-        _TIED["burgers, 12 + 12 + 8", "burgers"],
+        _tied("burgers, 12 + 12 + 8"),
         "burgers",
         dense=BURGERS,
         bar=0.65,
@@ -74,7 +75,7 @@ CASES = (
     ),
     StaticCase("dense 2-16-16-16-1", _dense(2, 16, 16, 16, 1), precision="tf32x3", chips=MAIN_CHIPS),
     StaticCase(WIDE, _dense(2, 32, 32, 32, 1), precision="tf32x3", chips=MAIN_CHIPS),
-    StaticCase("psi laplace", _TIED["laplace", "laplace"], precision="tf32x3", dense=WIDE),
+    StaticCase("psi laplace", _tied("laplace (published)"), precision="tf32x3", dense=WIDE),
     StaticCase("dense 2-16-16-16-1", _dense(2, 16, 16, 16, 1), dtype=torch.float64, chips=MAIN_CHIPS),
     StaticCase("dense 2-64-64-64-1", _dense(2, 64, 64, 64, 1), chips=MAIN_CHIPS),
     StaticCase("dense 2-64-64-64-1", _dense(2, 64, 64, 64, 1), precision="tf32x3", chips=(80,)),

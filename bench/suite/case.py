@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .channel_sets import CHANNEL_SETS
 from .equations import EQUATIONS, Equation
 
 Array = npt.NDArray[np.float64]
@@ -22,10 +23,12 @@ class Case:
 
     Args:
         group: what the case is for, a section of the report.
+        equation: a name of `EQUATIONS` or `CHANNEL_SETS`.
         layers: widths, inputs and outputs included; of a tied network those of the dense one that it stands in for.
-        structure: name of a tied network that `ours` knows (`contestants/ours.py`), or None.
+        structure: name of a tied network (`contestants/structures.py`), or None.
         optimiser: "adam", or "gauss-newton" for one iteration of it.
-        contestants: who takes part, beside the yardstick; the first one is what others are divided by.
+        threads: None for as many as the run has.
+        contestants: who takes part; where `ours` does, others are divided by it.
     """
 
     group: str
@@ -39,12 +42,15 @@ class Case:
     activation: str = "tanh"
     optimiser: str = "adam"
     backend: str = "cpu"
+    threads: int | None = None
 
     @property
     def name(self) -> str:
         network = "-".join(map(str, self.layers))
         unusual = ((self.activation, "tanh"), (self.optimiser, "adam"), (self.dtype, "float32"), (self.backend, "cpu"))
         extra = [self.structure, *(own for own, usual in unusual if own != usual)]
+        if self.threads is not None:
+            extra.append(f"{self.threads} threads" if self.threads > 1 else "1 thread")
         words = [self.group, self.equation, network, f"{self.points} points", *(word for word in extra if word)]
         return ", ".join(words)
 
@@ -69,7 +75,7 @@ class Data:
 
     @classmethod
     def of(cls, case: Case) -> Data:
-        equation, random = EQUATIONS[case.equation], np.random.default_rng(0)
+        equation, random = (EQUATIONS | CHANNEL_SETS)[case.equation], np.random.default_rng(0)
         low, high = np.array(equation.box).T
         points = random.uniform(low, high, (case.points, len(low)))
         edge = random.uniform(low, high, (case.edge, len(low)))

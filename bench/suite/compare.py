@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
+from .contestant import ENTRIES
 from .results import is_good
 
 TOLERANCE = 1.15
@@ -21,14 +22,26 @@ def _rows(results: Found) -> dict[tuple[str, str], Found]:
     return {(row["case"], row["contestant"]): row for row in results["rows"] if "over_ours" in row}
 
 
+def _is_own(contestant: str) -> bool:
+    return ENTRIES[contestant].library == "psinn_fast"
+
+
 def changes(before: Found, after: Found) -> dict[str, dict[str, float]]:
-    """By case and contestant: how many times longer our step takes, in that contestant's steps."""
+    """By case, and by what of ours but `ours` takes part: how many times longer our step takes, in the steps of each
+    contestant that is not ours."""
     old, new = _rows(before), _rows(after)
     found: dict[str, dict[str, float]] = {}
-    for (case, contestant), row in new.items():
-        if contestant != "ours" and (case, contestant) in old:
-            ratio = old[case, contestant]["over_ours"]["median"] / row["over_ours"]["median"]
-            found.setdefault(case, {})[contestant] = ratio
+    for case, own in new:
+        if not _is_own(own) or (case, own) not in old:
+            continue
+        name = case if own == "ours" else f"{case}, {own}"
+        for other, peer in new:
+            if other == case and not _is_own(peer) and (case, peer) in old:
+                now, then = (
+                    rows[case, own]["over_ours"]["median"] / rows[case, peer]["over_ours"]["median"]
+                    for rows in (new, old)
+                )
+                found.setdefault(name, {})[peer] = now / then
     return found
 
 

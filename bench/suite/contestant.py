@@ -67,6 +67,7 @@ ENTRIES = {
     entry.name: entry
     for entry in (
         Entry("ours", "psinn_fast", "ours", "Ours", "psinn_fast", tied=True),
+        Entry("step by step", "psinn_fast, a call for each step", "ours", "StepByStep", "psinn_fast", tied=True),
         Entry("yardstick", "fixed multiply-adds", "yardstick", "Yardstick", "numpy", tied=True),
         Entry("nested", "torch, nested autograd", "torch_peers", "Nested", "torch"),
         Entry("taylor", "torch, Taylor by hand", "torch_peers", "Taylor", "torch"),

@@ -31,7 +31,7 @@ class Equation:
 
     @property
     def order(self) -> int:
-        return max(2 if need == "lap" else len(need) for need in self.needs)
+        return max((2 if need == "lap" else len(need) for need in self.needs), default=0)
 
     @property
     def space(self) -> tuple[int, ...]:

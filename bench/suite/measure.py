@@ -21,6 +21,8 @@ Row = dict[str, Any]
 CHECKED_POINTS, CHECKED_EDGE = 512, 60
 # Relative, of the loss and of the gradient's L2 norm. What is timed, in its own precision, is looked at again.
 FLOAT64_TOLERANCE, FLOAT32_TOLERANCE = 1e-9, 1e-3
+# And of the loss after a few steps, that those are steps of the same optimiser.
+CHECKED_STEPS, STEPS_TOLERANCE = 3, 1e-6
 YARDSTICK = "yardstick"
 WARM_UP = 2
 
@@ -45,7 +47,7 @@ def measure(case: Case, settings: Settings, checked: dict[tuple[str, str], Row])
         if "failure" in row or "absent" in row:
             continue
         try:
-            processes[name] = Process(name, case, settings.threads)
+            processes[name] = Process(name, case, case.threads or settings.threads)
         except Failed as why:
             row |= why.row
     _take_turns(case, settings, processes, rows)
@@ -54,13 +56,14 @@ def measure(case: Case, settings: Settings, checked: dict[tuple[str, str], Row])
     return list(rows.values())
 
 
-def _kind(case: Case) -> Case:
+def kind_of(case: Case) -> Case:
     """Cases of one kind are checked once: sizes and precision make no other code of a contestant."""
-    return replace(case, group="check", points=CHECKED_POINTS, edge=CHECKED_EDGE, dtype="float64", contestants=())
+    size = replace(case, points=CHECKED_POINTS, edge=CHECKED_EDGE, threads=None)
+    return replace(size, group="check", dtype="float64", contestants=())
 
 
 def _check_all(case: Case, settings: Settings, checked: dict[tuple[str, str], Row], rows: Mapping[str, Row]) -> None:
-    kind = _kind(case)
+    kind = kind_of(case)
     missing = [name for name in rows if name != YARDSTICK and (name, kind.name) not in checked]
     with ThreadPoolExecutor(settings.jobs) as pool:
         for name, found in zip(missing, pool.map(lambda name: check(name, kind), missing), strict=True):
@@ -73,33 +76,53 @@ def _check_all(case: Case, settings: Settings, checked: dict[tuple[str, str], Ro
 def check(name: str, kind: Case) -> Row:
     """The errors of loss and gradient in float64, relative, or why there are none."""
     try:
-        error = _difference(_gradient(name, kind), _expected(kind))
+        found, expected = _found(name, kind), _expected(kind)
     except Failed as why:
         return why.row
+    return judge(found, expected)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Loss and gradient at the initial weights, and the loss after `CHECKED_STEPS` steps."""
+
+    loss: float
+    gradient: npt.NDArray[np.float64]
+    stepped: float
+
+
+def judge(found: Found, expected: Found) -> Row:
+    gradient = float(np.linalg.norm(found.gradient - expected.gradient) / np.linalg.norm(expected.gradient))
+    error = float(np.maximum(abs(found.loss / expected.loss - 1), gradient))  # NaN where one is
     if not error <= FLOAT64_TOLERANCE:
         return {"failure": f"wrong: loss or gradient is off by {error:.1e} in float64"}
+    moved = abs(found.stepped / expected.stepped - 1)
+    if not moved <= STEPS_TOLERANCE:
+        return {"failure": f"wrong: after {CHECKED_STEPS} steps the loss is off by {moved:.1e} in float64"}
     return {"error_float64": error}
 
 
-def _gradient(name: str, case: Case) -> tuple[float, npt.NDArray[np.float64]]:
+def _found(name: str, case: Case) -> Found:
     process = Process(name, case, 1)
     try:
         found = process.ask("check")
+        process.ask("steps", count=CHECKED_STEPS)
+        stepped = process.ask("check")["loss"]
     finally:
         process.close()
-    return found["loss"], np.array(found["gradient"])
+    return Found(found["loss"], np.array(found["gradient"]), stepped)
+
+
+def reference_of(kind: Case) -> tuple[str, Case]:
+    """Who says what is right: nested autograd, which knows nothing of us; of tied networks, other activations and
+    other optimisers than Adam our own reference, plain torch on the network written out."""
+    plain = kind.structure is None and kind.activation == "tanh" and kind.optimiser == "adam"
+    return ("nested", kind) if plain else ("ours", replace(kind, backend="reference"))
 
 
 @cache
-def _expected(case: Case) -> tuple[float, npt.NDArray[np.float64]]:
-    """Nested autograd knows nothing of us; of tied networks, and other activations, our own reference, plain torch."""
-    plain = case.structure is None and case.activation == "tanh"
-    return _gradient("nested", case) if plain else _gradient("ours", replace(case, backend="reference"))
-
-
-def _difference(found: tuple[float, Any], expected: tuple[float, Any]) -> float:
-    gradient = np.linalg.norm(found[1] - expected[1]) / np.linalg.norm(expected[1])
-    return max(abs(found[0] / expected[0] - 1), float(gradient))
+def _expected(kind: Case) -> Found:
+    return _found(*reference_of(kind))
 
 
 def _take_turns(case: Case, settings: Settings, processes: dict[str, Process], rows: Mapping[str, Row]) -> None:
@@ -141,7 +164,7 @@ def _take_turns(case: Case, settings: Settings, processes: dict[str, Process], r
     for name in list(processes):
         attempt(name, lambda name=name: finish(name))
     if seconds:
-        top = peak(case.dtype, settings.threads)
+        top = peak(case.dtype, case.threads or settings.threads)
         own = np.array(seconds.get("ours", []))
         for name, values in seconds.items():
             rows[name] |= _numbers(np.array(values), own, rows[name], top)

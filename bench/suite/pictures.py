@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .channel_sets import LAPLACIAN
 from .contestant import ENTRIES
 from .model import Model
 from .results import is_good
@@ -145,20 +146,52 @@ def roofline(rows: Sequence[Row], about: Row) -> Figure | None:
 
 def relations(rows: Sequence[Row]) -> Figure | None:
     """What R saves: our step with tied weights in steps of the dense network of the same width."""
+
+    def network(row: Row) -> tuple[Any, ...]:
+        return row["equation"], tuple(row["layers"])
+
     found = ours(rows, "relations")
-    dense = {tuple(row["layers"]): row["seconds"]["median"] for row in found if row["structure"] is None}
-    tied = [row for row in found if row["structure"] is not None and tuple(row["layers"]) in dense]
+    dense = {network(row): row for row in found if row["structure"] is None}
+    tied = [row for row in found if row["structure"] is not None and network(row) in dense]
     if not tied:
         return None
     figure = Figure((8, 1.2 + 0.4 * len(tied)), layout="constrained")
     ax = figure.subplots()
-    values = [row["seconds"]["median"] / dense[tuple(row["layers"])] for row in tied]
-    ax.barh([f"{_network(row)}, {row['structure']}" for row in tied], values, color=OWN)
+    values = [row["seconds"]["median"] / dense[network(row)]["seconds"]["median"] for row in tied]
+
+    def label(row: Row) -> str:
+        orbit = dense[network(row)]["points"] // row["points"]
+        folded = f", one point of {orbit}" if orbit > 1 else ""
+        return f"{_network(row)}, {row['equation']}, {row['structure']}{folded}"
+
+    ax.barh([label(row) for row in tied], values, color=OWN)
     for position, value in enumerate(values):
         ax.annotate(f" {value:.2f}", (value, position), va="center", fontsize=9)
     ax.axvline(1, color=MODEL, linestyle="--")
-    ax.set(xlim=(0, 1.1), xlabel="time of a step, in steps of the dense network of the same width, at equal points")
+    ax.set(xlim=(0, 1.1), xlabel="time of a step, in steps of the dense network of the same width, at all points")
     ax.invert_yaxis()
+    return figure
+
+
+def channel_sets(rows: Sequence[Row]) -> Figure | None:
+    """A step's time for each channel, in that of the Laplacian's set, by width."""
+    found = ours(rows, "sets")
+    names = list(dict.fromkeys(row["equation"] for row in found))
+    widths = sorted({row["layers"][1] for row in found if row["equation"] == LAPLACIAN})
+    if not widths:
+        return None
+    figure = Figure((8, 1.5 + 0.22 * len(names)), layout="constrained")
+    ax = figure.subplots()
+    for marker, width in zip("osD^v<>", widths, strict=False):
+        each = {
+            row["equation"]: row["seconds"]["median"] / row["channels"] for row in found if row["layers"][1] == width
+        }
+        ax.plot([each[name] / each[LAPLACIAN] for name in each], [*each], marker, label=f"width {width}", alpha=0.8)
+    ax.axvline(1, color=MODEL, linestyle="--")
+    ax.set(xlim=(0, None), xlabel=f"time of a step for each channel, in that of {LAPLACIAN}")
+    ax.tick_params("y", labelsize=7)
+    ax.invert_yaxis()
+    ax.legend(fontsize=8)
     return figure
 
 

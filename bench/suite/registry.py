@@ -6,6 +6,7 @@ Cases with peers say how fast we are; those with the yardstick alone how our tim
 from __future__ import annotations
 
 from .case import Case
+from .channel_sets import CHANNEL_SETS
 
 # Ours comes first: the others are divided by it.
 EVERYONE = (
@@ -17,7 +18,12 @@ ALONE = ("ours", "yardstick")
 
 SMALL, LARGE, DEEP = (2, 8, 8, 16, 1), (2, 32, 32, 32, 1), (2, 20, 20, 20, 20, 1)
 MEDIUM = (2, 16, 16, 16, 1)
+WIDE, THREE_BLOCKS = (2, 64, 64, 64, 64, 1), (2, 32, 48, 32, 1)
 POINTS = 10_000
+
+EVEN, EVEN_AND_ODD = "even in y", "even in y, odd in x"
+PUBLISHED = ("laplace (published)", "poisson (published)", "burgers, 12 + 12 + 8", "burgers, 11 + 11 + 10")
+ACTIVATIONS, FLOATS = ("tanh", "sin", "silu", "gelu", "softplus"), ("float32", "float64")
 
 _BY_INPUTS = {1: "laplace 1d", 2: "laplace", 3: "laplace 3d", 4: "heat 3d"}
 _BY_ORDER = {1: "transport", 2: "laplace", 3: "korteweg-de vries", 4: "biharmonic"}
@@ -52,23 +58,59 @@ def _growth(quick: bool) -> list[Case]:
 
 
 def _relations(quick: bool) -> list[Case]:
-    """What R saves, at equal points; the dense network of the same width first."""
+    """What R saves, beside dense networks of the same widths; last on one point of each orbit, where `fit` trains."""
+
+    def case(layers: tuple[int, ...], structure: str | None, equation: str = "laplace", orbit: int = 1) -> Case:
+        return Case("relations", equation, layers, POINTS // orbit, ALONE, edge=Case.edge // orbit, structure=structure)
+
     networks = (LARGE,) if quick else (MEDIUM, LARGE, (2, 64, 64, 64, 1))
-    structures = (None, "even in y", "even in y, odd in x")
-    return [
-        Case("relations", "laplace", layers, POINTS, ALONE, structure=structure)
-        for layers in networks
-        for structure in structures
-    ]
+    found = [case(layers, name) for layers in networks for name in (None, EVEN, EVEN_AND_ODD)]
+    if quick:
+        return found
+    found += [case(LARGE, name) for name in (f"{EVEN_AND_ODD}, signed", *PUBLISHED)]
+    found += [case(THREE_BLOCKS, name) for name in (None, "burgers (published)")]
+    found += [case(LARGE, name, "burgers") for name in (None, "burgers, 12 + 12 + 8")]
+    found += [case(THREE_BLOCKS, name, "burgers") for name in (None, "burgers (published)")]
+    return [*found, case(LARGE, EVEN, orbit=2), case(LARGE, EVEN_AND_ODD, orbit=4)]
 
 
 def _variants(quick: bool) -> list[Case]:
-    cases = [Case("precision", "laplace", MEDIUM, POINTS, ALONE, dtype=dtype) for dtype in ("float32", "float64")]
-    activations = ("tanh", "sin") if quick else ("tanh", "sin", "silu", "gelu", "softplus")
-    return cases + [Case("activation", "laplace", MEDIUM, POINTS, ALONE, activation=name) for name in activations]
+    found = [Case("precision", "laplace", MEDIUM, POINTS, ALONE, dtype=dtype) for dtype in ("float32", "float64")]
+    if quick:
+        return found + [Case("activation", "laplace", MEDIUM, POINTS, ALONE, activation=own) for own in ("tanh", "sin")]
+    sizes = [(MEDIUM, "float32"), *((layers, dtype) for layers in (SMALL, LARGE, WIDE) for dtype in FLOATS)]
+    return found + [
+        Case("activation", "laplace", layers, POINTS, ALONE, dtype=dtype, activation=own)
+        for layers, dtype in sizes
+        for own in ACTIVATIONS
+    ]
+
+
+def _overhead(quick: bool) -> list[Case]:
+    """What a step costs whatever the points: of one point in each term, and of few points called for one by one."""
+    found = [Case("overhead", "laplace", SMALL, 256, ("ours", "yardstick", "step by step"))]
+    return found + [Case("overhead", "laplace", layers, 1, ALONE, edge=1) for layers in (SMALL, LARGE)]
+
+
+def _threads() -> list[Case]:
+    """Which share of the machine's multiply-adds a step reaches, and what the second thread brings."""
+    return [
+        Case("threads", "laplace", (2, w, w, w, 1), POINTS, ALONE, threads=threads)
+        for w in (8, 16, 32, 64)
+        for threads in (1, 2)
+    ]
+
+
+def _sets() -> list[Case]:
+    return [
+        Case("sets", name, (len(equation.coordinates), w, w, w, 1), POINTS, ALONE, edge=1)
+        for w in (8, 32, 64)
+        for name, equation in CHANNEL_SETS.items()
+    ]
 
 
 def cases(suite: str) -> list[Case]:
     """Of "quick" or "cpu"."""
     quick = suite == "quick"
-    return [*_peers(quick), *_growth(quick), *_relations(quick), *_variants(quick)]
+    found = [*_peers(quick), *_growth(quick), *_relations(quick), *_variants(quick), *_overhead(quick)]
+    return found if quick else [*found, *_threads(), *_sets()]

@@ -46,6 +46,7 @@ def sections(results: Row) -> list[tuple[str, str, Callable[[], Figure | None]]]
         ("points", "Time and time per point against the number of points.", lambda: pictures.per_point(rows)),
         ("growth", "Time of a step against width, depth, order and inputs." + said, grown),
         ("relations", "What the relation matrix R saves.", lambda: pictures.relations(rows)),
+        ("sets", "Time for each channel of sets of derivatives.", lambda: pictures.channel_sets(rows)),
         ("roofline", "Multiply-adds of products a second: what the machine can do at most, and what steps reach. First "
          "layer, activation, residual and optimiser count as nothing, so that no step can reach it.",
          lambda: pictures.roofline(rows, results)),

@@ -11,7 +11,7 @@ OUT    ?= results/laplace
 export GOMP_SPINCOUNT ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help solve test test-all-isa test-perturbed test-versions mutants emulate lint types format bench wheel dist test-wheel sanitize docs docs-serve gallery tree clean
+.PHONY: help solve test test-all-isa test-perturbed test-versions mutants emulate lint types format bench bench-env bench-env-jet wheel dist test-wheel sanitize docs docs-serve gallery tree clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -90,6 +90,33 @@ format: $(DEV)  ## rewrite the sources in the project's format
 bench: $(DEV)  ## benchmarks (quiet machine, please)
 	$(BIN)/python -m pytest bench --benchmark-only
 
+# Contestants of the benchmark suite (bench/README.md). The environment's packages come first, then those of .venv.
+BENCH    := .venv-bench
+JET      := $(BENCH)-jet
+JET_PYTHON ?= $(firstword $(foreach python,python3.14 python3.13 python3.12,$(shell $(python) -c "print('$(python)')" 2>/dev/null)))
+INSTALL  := $(BENCH)/bin/pip install --quiet
+PHYSICSNEMO := nvidia-physicsnemo==2.2.2
+LIMIT    := $(shell command -v timeout >/dev/null && echo timeout 120)
+PURELIB  := -c "import sysconfig; print(sysconfig.get_path('purelib'))"
+
+bench-env: $(READY)  ## other libraries for the benchmarks in .venv-bench, which shares torch and psinn_fast with .venv
+	@rm -rf $(BENCH) && $(BIN)/python -m venv $(BENCH)
+	@# addsitedir, not a path alone: an editable install is itself a .pth file.
+	@echo "import site; site.addsitedir('$$($(BIN)/python $(PURELIB))')" > $$($(BENCH)/bin/python $(PURELIB))/shared.pth
+	@# Together, which is quicker; one by one where one of them cannot be had.
+	@$(LIMIT) sh -c '$(INSTALL) -c constraints.txt -r bench/requirements.txt || sed "s/#.*//" bench/requirements.txt | \
+		while read -r line; do test -z "$$line" || $(INSTALL) -c constraints.txt "$$line" || echo "not installed: $$line"; done; \
+		$(INSTALL) --no-deps $(PHYSICSNEMO) || echo "not installed: $(PHYSICSNEMO)"' \
+		|| echo "given up after two minutes: what is missing is absent in the results"
+	@if ! $(BENCH)/bin/python -c "import sys; sys.exit(sys.version_info < (3, 12))"; then \
+		echo "jet-for-pytorch needs Python 3.12: \`make bench-env-jet\` makes $(JET) with it, and with a torch of its own of up to 3 GB"; fi
+
+bench-env-jet:  ## jet-for-pytorch and a torch of its own in .venv-bench-jet, by JET_PYTHON, a Python from 3.12 on
+	@test -n "$(JET_PYTHON)" || { echo "no Python from 3.12 on is on the path; name one: make $@ JET_PYTHON=..."; exit 1; }
+	@rm -rf $(JET) && $(JET_PYTHON) -m venv $(JET)
+	@$(JET)/bin/pip install --quiet "torch==$(TORCH)+cpu" || $(JET)/bin/pip install --quiet "torch==$(TORCH)"
+	$(JET)/bin/pip install --quiet numpy "$$(sed -n 's/^\(jet-for-pytorch==[^;]*\).*/\1/p' bench/requirements.txt)"
+
 wheel: $(READY)  ## build a wheel into dist/
 	@rm -rf dist build/lib* build/temp* build/bdist*
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
@@ -130,4 +157,4 @@ sanitize: $(DEV)  ## the kernels' tests under AddressSanitizer and UndefinedBeha
 	@rm -rf build/lib* build/temp*
 
 clean:  ## remove everything that make created
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis
+	rm -rf $(VENV) $(BENCH) $(JET) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis

@@ -11,7 +11,7 @@ from .channel_sets import CHANNEL_SETS
 # Ours comes first: the others are divided by it.
 EVERYONE = (
     "ours", "yardstick", "nested", "taylor", "compiled", "make_fx", "func", "jet",
-    "jax", "jax nested", "folx", "deepxde", "pina", "jinns",
+    "jax", "jax nested", "folx", "deepxde", "pina", "physicsnemo", "jinns",
 )  # fmt: skip
 FASTEST = ("ours", "yardstick", "nested", "taylor", "compiled", "jax")
 ALONE = ("ours", "yardstick")

@@ -47,7 +47,8 @@ _MEAN = "relative to the mean"
 @dataclass(frozen=True)
 class LossMap:
     """``points`` (N, d) inside, and the ``shares`` (N,) that their squared residuals have in all of these, with
-    weights; ``terms``: what each term has of the whole loss, by name, and equation where there are several."""
+    weights; ``terms``: what each term has of the whole loss, by name, and equation where there are several. NaN where
+    residuals are no numbers."""
 
     points: Points
     shares: Points
@@ -56,14 +57,15 @@ class LossMap:
     @property
     def half(self) -> float:
         """The smallest part of the points on which half of the squared residuals are."""
-        most = np.cumsum(np.sort(self.shares)[::-1])
+        most = np.cumsum(np.sort(np.nan_to_num(self.shares))[::-1])
         return float(np.searchsorted(most, most[-1] / 2) + 1) / len(most) if len(most) and most[-1] > 0 else np.nan
 
 
 def loss_map(
     problem: Problem | str, net: PsiMLP, coefficients: Mapping[str, float] | None = None, backend: str = "auto"
 ) -> LossMap:
-    """
+    """Where the squared residuals of a network are, and what each term has of the loss.
+
     Residuals are those at unseen points (`HeldOut`), in the units that they are trained in; at a term's own points
     where it has no others.
 
@@ -88,17 +90,18 @@ def loss_map(
         if not condition.weight or (term := given if term is None else term) is None:
             continue
         squares = residual(term).double().square().cpu().numpy() * (condition.weight / max(1, term.n_rows))
-        squares[~np.isfinite(squares)] = 0.0
+        squares[~np.isfinite(squares)] = np.nan
         names = traced.equations if len(traced.equations) == squares.shape[1] else ()
         for name, share in zip(names or ("",), squares.sum(0) if names else [squares.sum()], strict=True):
-            terms[f"{condition.name}: {name}" if name else condition.name] = float(share)
+            key = f"{condition.name}: {name}" if name else condition.name
+            terms[key] = terms.get(key, 0.0) + float(share)  # an equation may have several residuals
         region = condition.regions[0]
         is_inside = condition.kind in (EQUATION, INSIDE) if region is None else region.is_solid
         if is_inside and condition.kind != DATA and term.quadrature is None:
             points.append(term.points[0].double().cpu().numpy())
             shares.append(squares.sum(1))
     inside = np.concatenate(shares) if shares else np.empty(0)
-    total, whole = float(inside.sum()) or 1.0, sum(terms.values()) or 1.0
+    total, whole = float(np.nansum(inside)) or 1.0, float(np.nansum([*terms.values()])) or 1.0
     places = np.concatenate(points) if points else np.empty((0, len(problem.pde.coords)))
     return LossMap(places, inside / total, {name: share / whole for name, share in terms.items()})
 
@@ -203,11 +206,12 @@ def _draw_curves(axis: Axes, problem: Problem, found: LossMap, numbers: tuple[in
 def _draw_terms(axis: Axes, found: LossMap) -> None:
     names = list(found.terms)
     parts = [100 * found.terms[name] for name in names]
-    bars = axis.barh(range(len(names)), parts, color=_BAR, height=0.6)
-    axis.bar_label(bars, [f" {part:.3g} %" for part in parts], fontsize=8)
+    widths = np.nan_to_num(parts)
+    bars = axis.barh(range(len(names)), widths, color=_BAR, height=0.6)
+    axis.bar_label(bars, [" no number" if np.isnan(part) else f" {part:.3g} %" for part in parts], fontsize=8)
     axis.set_yticks(range(len(names)), names, fontsize=8, parse_math=False)
     axis.set_ylim(max(len(names), _MOST_BARS_WIDE) - 0.5, -0.5)
-    axis.set_xlim(0, 1.25 * max([*parts, 1e-300]))
+    axis.set_xlim(0, 1.25 * float(widths.max(initial=0.0)) or 100.0)
     few_ticks(axis, "x")
     axis.set_xlabel("part of the weighted loss, %")
     axis.set_title("by term", fontsize=10)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 
 from psinn_fast import MLP, PDE, Box, Data, Dirichlet, Disk, Domain, Problem, Residual, get_problem, loss_map_figure
@@ -37,7 +38,7 @@ def test_residuals_are_where_the_source_is() -> None:
 
 
 def test_equations_are_told_apart_and_points_as_given_are_taken() -> None:
-    pde = PDE("x y", "u v", lambda u, v, x: {"first": u.lap - 1, "second": v.lap - 2 * x})
+    pde = PDE("x y", "u v", lambda u, v, x: {"first": [u.lap - 1, v.x], "second": v.lap - 2 * x})
     rng = np.random.default_rng(0)
     measured = Data(rng.uniform(0.1, 0.9, (7, 2)), u=1.0, name="measured")
     problem = Problem("p", pde, SQUARE, [Residual(SQUARE.grid(9)), measured])
@@ -97,6 +98,22 @@ def test_maps(name: str, tmp_path: Path) -> None:
         image = np.ma.filled(drawn[0].images[0].get_array(), np.nan)
         assert np.isnan(image[0, 0])
         assert np.isnan(image[image.shape[0] // 2, image.shape[1] // 2])
+
+
+def test_residuals_that_are_no_numbers() -> None:
+    """sqrt(x) where x is negative, on one half of the domain."""
+    pde = PDE("x y", "u", lambda u, x: u.lap - sp.sqrt(x + u))
+    problem = Problem("p", pde, SQUARE, [Residual(SQUARE.grid(9)), Dirichlet(SQUARE.boundary(8), u=1.0)])
+    net = zero(problem)
+    found = loss_map(problem, net)
+    assert (np.isnan(found.shares) == (found.points[:, 0] < 0)).all()
+    assert np.nansum(found.shares) == pytest.approx(1)
+    assert np.isnan(found.terms["residual"])
+    assert found.terms["dirichlet"] == 1
+    figure = loss_map_figure(problem, net)
+    assert [text.get_text() for text in figure.axes[1].texts] == [" no number", " 100 %"]
+    torch.nn.init.constant_(net.theta, float("nan"))
+    loss_map_figure(problem, net)
 
 
 def test_large_networks_have_fewer_points() -> None:

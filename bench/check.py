@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
 import torch
 
-from .cases import Case
-from .peers import NestedAutogradStep, Step, TrainStep
+from .training_step import Step
 
 # float32 against float64. Adam divides by small second moments, so parameters differ more than gradients do.
 GRADIENT_TOLERANCE = 1e-4
 PARAMETER_TOLERANCE = 1e-3
 CHECKED_STEPS = 10
-# With more, nested autograd would take tens of GB in float64; the reference backend works in chunks.
-MOST_NESTED_POINTS = 200_000
 
 
 class WrongPeer(AssertionError):
@@ -36,26 +32,12 @@ class Expected(NamedTuple):
         return cls(loss, gradient, reference.parameters())
 
 
-@cache
-def expected_of(case: Case) -> Expected:
-    """In float64, by nested autograd or, with very many points, by the reference backend."""
-    if case.points <= MOST_NESTED_POINTS:
-        return Expected.of(NestedAutogradStep(case, torch.float64))
-    net = case.network().double()
-    return Expected.of(TrainStep(net.plan, net.theta, case.terms(torch.float64), lr=case.lr))
-
-
-def check(step: Step, case: Case) -> float:
+def compare(step: Step, expected: Expected, name: str) -> float:
     """Relative error (L2) of a fresh peer's gradient; afterwards the peer has made ten steps.
 
     Raises:
         WrongPeer: loss, gradient, or the parameters after ten steps are off.
     """
-    return compare(step, expected_of(case), case.name)
-
-
-def compare(step: Step, expected: Expected, name: str) -> float:
-    """`check` against something else than a case."""
     loss, gradient = step.loss_and_gradient()
     error = _relative(gradient, expected.gradient)
     if not abs(loss - expected.loss) <= GRADIENT_TOLERANCE * expected.loss:

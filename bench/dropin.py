@@ -28,9 +28,9 @@ import psinn_fast as pf
 
 from .check import GRADIENT_TOLERANCE, WrongPeer
 from .environment import environment
-from .peers import TrainStep
 from .section import Row, attempt
 from .timing import alternate, at_least, at_most, cell, keep_freed_memory, spread
+from .training_step import TrainStep
 
 WAYS = ("sequential", "layer", "derivatives", "fuse", "fuse and fit", "train")
 # Steps of a problem that one of a fused loss may cost, and how many times faster than nn.Sequential it should be.

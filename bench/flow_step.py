@@ -26,9 +26,9 @@ from psinn_fast.training.points.point_orbits import one_point_per_orbit
 
 from .check import Expected, compare
 from .environment import environment
-from .peers import Step, TorchStep, TrainStep
 from .section import Row
 from .timing import at_least, at_most, cell, spread, time_steps
+from .training_step import Step, TorchStep, TrainStep
 
 POINTS = 20_486
 PINN = (2, 40, 40, 40, 3)

@@ -18,7 +18,7 @@ from psinn_fast.kernels.contract import Term
 from psinn_fast.training.least_squares import linearise
 from psinn_fast.training.residuals import Residuals
 
-from .cases import thinned
+from .gpu.laplace.case import thinned
 from .section import Row, Settings, attempt
 from .timing import alternate, at_least
 

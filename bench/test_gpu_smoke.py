@@ -23,15 +23,18 @@ import torch
 
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 
-from .check import check
-from .compiled import FormStep, WholeStep
-from .formulations import FORMULATIONS
+from .check import WrongPeer
 from .gpu import counters, first, sanitizer, steps, suite, worker
 from .gpu.bars import bars
 from .gpu.cases import case_of, structures
 from .gpu.checkout import ROOT, link_tree
 from .gpu.expected import NAMES, emulated, estimated
 from .gpu.jobs import NO_TIME, Job, run_jobs
+from .gpu.laplace.case import Case
+from .gpu.laplace.check import check
+from .gpu.laplace.compiled import FormStep, WholeStep
+from .gpu.laplace.eager import NestedAutogradStep, OursStep
+from .gpu.laplace.formulations import FORMULATIONS
 from .gpu.lines import Lines
 from .gpu.peers import INNER_STEPS, CapturedStep
 from .gpu.pytest_rows import FIRST
@@ -251,6 +254,35 @@ def test_smoke_gpu_a_captured_peer_starts_where_it_started(
     step.steps(count)
     twin.steps(10 + count)
     torch.testing.assert_close(step.parameters(), twin.parameters())
+
+
+TINY = Case("tiny", (2, 8, 8, 16, 1), points=50, edge_points=5)
+
+
+@pytest.mark.parametrize(
+    "make", [OursStep, NestedAutogradStep, lambda case: FormStep(case, FORMULATIONS["features first"])]
+)
+def test_smoke_gpu_peers_are_right(make: Callable[[Case], Any]) -> None:
+    assert check(make(TINY), TINY) < 1e-5
+
+
+@pytest.mark.parametrize(("factor", "says"), [(1.001, "gradient off"), (math.nan, "gradient off by nan")])
+def test_smoke_gpu_the_check_sees_a_wrong_gradient(factor: float, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = OursStep.loss_and_gradient
+
+    def wrong(self: OursStep) -> tuple[float, torch.Tensor]:
+        loss, gradient = right(self)
+        return loss, factor * gradient
+
+    monkeypatch.setattr(OursStep, "loss_and_gradient", wrong)
+    with pytest.raises(WrongPeer, match=says):
+        check(OursStep(TINY), TINY)
+
+
+def test_smoke_gpu_the_check_sees_missing_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OursStep, "steps", lambda self, count: None)
+    with pytest.raises(WrongPeer, match="steps"):
+        check(OursStep(TINY), TINY)
 
 
 def test_smoke_gpu_bars_and_table() -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import re
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from bench import __main__ as main_module
 from bench.__main__ import main
@@ -25,25 +22,15 @@ from bench.suite.channel_sets import CHANNEL_SETS
 from bench.suite.compare import compare
 from bench.suite.contestant import ENTRIES, KnowsWork
 from bench.suite.equations import EQUATIONS
+from bench.suite.here import found
 from bench.suite.machine import describe
-from bench.suite.measure import CHECKED_STEPS, Found, Settings, judge, measure, reference_of
-from bench.suite.process import Failed
+from bench.suite.measure import Settings, judge, measure, reference_of
 from bench.suite.registry import cases
 from bench.suite.worker import serve
 from psinn_fast.kernels.language.activations import ACTIVATIONS
 
 # Others need packages that the tests' environment lacks, or compile for long.
 CHEAP = ("ours", "taylor", "func", "deepxde", "pina")
-
-
-@pytest.fixture(autouse=True)
-def _deepxde_is_as_before() -> Iterator[None]:
-    """Its settings are of the process, and those of torch with them."""
-    yield
-    if (dde := sys.modules.get("deepxde")) is not None:
-        dde.config.set_default_float("float32")
-        dde.config.set_default_autodiff("reverse")
-        torch.set_default_device(None)
 
 
 def tiny(equation: str, **changes: object) -> Case:
@@ -53,6 +40,7 @@ def tiny(equation: str, **changes: object) -> Case:
 
 # torch.func still uses what torch itself has deprecated.
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+@pytest.mark.usefixtures("deepxde_as_before")
 @pytest.mark.parametrize("equation", EQUATIONS)
 def test_contestants_agree_in_float64(equation: str) -> None:
     case = tiny(equation)
@@ -79,15 +67,6 @@ def test_a_contestant_that_raises_says_so_and_stops() -> None:
 def test_a_missing_library_is_named() -> None:
     (only,) = serve(ENTRIES["jet"], tiny("laplace"), [])
     assert only["absent"].startswith("jet-for-pytorch is not installed")
-
-
-def found(name: str, case: Case) -> Found:
-    """What `measure` finds in a process of its own, here."""
-    commands = ({"do": "check"}, {"do": "steps", "count": CHECKED_STEPS}, {"do": "check"})
-    answers = list(serve(ENTRIES[name], case, map(json.dumps, commands)))
-    if len(answers) < 1 + len(commands):
-        raise Failed(answers[-1])
-    return Found(answers[1]["loss"], np.array(answers[1]["gradient"]), answers[-1]["loss"])
 
 
 QUICK = Settings(rounds=2, seconds=0.001, jobs=1)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from .peers import Step
+from .training_step import Step
 
 WARM_UP_STEPS = 5
 

@@ -8,7 +8,6 @@ from functools import cache, partial
 import torch
 from torch import Tensor
 
-from bench.cases import Case
 from psinn_fast.kernels.contract import AdamState, Backend
 from psinn_fast.kernels.language.channels import ChannelSet
 from psinn_fast.kernels.reference.backend import ReferenceBackend
@@ -16,6 +15,7 @@ from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.networks.mlp import PsiMLP
 
 from .cases import case_of
+from .laplace.case import Case
 from .lines import Row
 from .settings import Settings, Task
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 
-from bench.cases import Case
 from bench.contestants.structures import EVEN_IN_Y, ODD_IN_X
 from psinn_fast.networks.groups import structure_from_group
 from psinn_fast.networks.published import published_structure
 from psinn_fast.networks.structure import Structure
 
+from .laplace.case import Case
 from .settings import Settings
 
 POINTS = (10_201, 1_000_000, 100_000, 1_000)

@@ -11,12 +11,12 @@ from functools import partial
 
 import torch
 
-from bench.cases import Case
 from psinn_fast.kernels.contract import AdamState, Backend
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.kernels.triton.backend import TritonBackend
 
 from .cases import case_of
+from .laplace.case import Case
 from .lines import Row
 from .settings import Settings, Task
 

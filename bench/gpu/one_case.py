@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 import torch
 
-from bench.cases import Case
 from psinn_fast.kernels.triton.backend import TritonBackend
 
 from .accuracy import KERNELS, outcome
 from .cases import case_of, structures
+from .laplace.case import Case
 from .settings import Settings
 
 

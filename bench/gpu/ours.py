@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from bench.cases import Case
-from bench.peers import OursStep
 from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.kernels.triton.gemm import GemmBackend
 
 from .cases import BY_FUSED, BY_PRODUCTS
+from .laplace.case import Case
+from .laplace.eager import OursStep
 
 
 @lru_cache(maxsize=4)

@@ -1,4 +1,4 @@
-"""The peers at their best on a GPU; each in the formulations of bench/formulations.py."""
+"""The peers at their best on a GPU; each in the formulations of laplace/formulations.py."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from bench.cases import Case
-from bench.compiled import FormStep, WholeStep
-from bench.formulations import FORMULATIONS, Formulation
-from bench.jax_peer import JaxStep, why_no_jax
-from bench.peers import NestedAutogradStep, Step
+from bench.training_step import Step
 
+from .laplace.case import Case
+from .laplace.compiled import FormStep, WholeStep
+from .laplace.eager import NestedAutogradStep
+from .laplace.formulations import FORMULATIONS, Formulation
+from .laplace.jax_peer import JaxStep, why_no_jax
 from .settings import Settings
 
 # Steps of a peer in one graph, and of JAX in one loop.

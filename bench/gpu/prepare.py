@@ -7,13 +7,13 @@ from functools import partial
 
 import torch
 
-from bench.cases import Case
-from bench.peers import OursStep
 from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.kernels.triton.configuration import Configuration, Entry
 
 from .cases import case_of, cases, key_of
 from .counters import KERNELS
+from .laplace.case import Case
+from .laplace.eager import OursStep
 from .lines import Row
 from .one_case import residual
 from .peers import Make, families

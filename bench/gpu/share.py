@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from bench.cases import Case
 from bench.timing import spread
 from psinn_fast.cli.step_parts import multiply_adds as multiply_adds_of
 
 from .cases import case_of, key_of, sizes, structures
 from .clock import time_blocks
+from .laplace.case import Case
 from .lines import Row
 from .machine import multiply_adds
 from .ours import ours

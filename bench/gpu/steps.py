@@ -8,13 +8,13 @@ from functools import partial
 import numpy as np
 import torch
 
-from bench.cases import Case
-from bench.check import check, expected_of
 from bench.timing import spread
 
 from .cases import BY_FUSED, BY_PRODUCTS, FUSED_WIDER, WIDER, case_of, cases, key_of, sizes, structures
 from .clock import time_blocks
 from .expected import chip, estimated
+from .laplace.case import Case
+from .laplace.check import check, expected_of
 from .lines import Row
 from .ours import ours
 from .peers import Make, families, why_absent

@@ -13,16 +13,17 @@ from functools import partial
 import numpy as np
 import torch
 
-from bench.cases import Case
-from bench.check import compare, expected_of
-from bench.peers import TrainStep
+from bench.check import compare
 from bench.section import reason
+from bench.training_step import TrainStep
 from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.kernels.triton.configuration import Configuration, Entry, chip_name, save_entry, signature
 from psinn_fast.kernels.triton.layout import make_layout
 
 from .cases import WIDER, case_of, key_of, sizes, structures
 from .clock import seconds_of
+from .laplace.case import Case
+from .laplace.check import expected_of
 from .lines import Row
 from .settings import Settings, Task
 

@@ -54,9 +54,3 @@ def scattered(term: Term, count: int) -> Term:
     n_sites, _, d = term.points.shape
     points = torch.empty(n_sites, count, d).uniform_(-1, 1, generator=torch.Generator().manual_seed(0))
     return replace(term, points=points.to(term.points), columns=term.columns.new_empty(count, 0))
-
-
-CASES = (
-    Case("laplace-8-8-16", (2, 8, 8, 16, 1)),
-    Case("laplace-32-32-32", (2, 32, 32, 32, 1)),
-)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .cases import Case
-from .formulations import FORMULATIONS, Formulation, loss
-from .peers import EagerStep, Step
+from .case import Case
+from .eager import EagerStep
+from .formulations import Formulation, loss
 
 BETAS, EPS = (0.9, 0.999), 1e-8
 
@@ -92,7 +91,3 @@ def why_no_jax(platform: str = "cpu") -> str | None:
     if jax.default_backend() != platform:
         return f"JAX would use {jax.default_backend()!r}, not {platform!r}; JAX_PLATFORMS chooses"
     return None
-
-
-def jax_candidates(case: Case) -> dict[str, Callable[[], Step]]:
-    return {name: partial(JaxStep, case, form) for name, form in FORMULATIONS.items()}

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .cases import Case
-from .formulations import FORMULATIONS, Formulation, loss
-from .peers import ByTorch, EagerStep, Step
+from .case import Case
+from .eager import ByTorch, EagerStep
+from .formulations import Formulation, loss
 
 BETAS, EPS = (0.9, 0.999), 1e-8
 
@@ -103,22 +103,3 @@ def _adam_step(
         m.mul_(BETAS[0]).add_(g, alpha=1 - BETAS[0])
         v.mul_(BETAS[1]).addcmul_(g, g, value=1 - BETAS[1])
         theta.sub_(lr * (m / unbias_1) / ((v / unbias_2).sqrt() + EPS))
-
-
-def compiled_candidates(case: Case) -> dict[str, Callable[[], Step]]:
-    """Ways to compile the step, by name.
-
-    With only the loss compiled, mode "max-autotune-no-cudagraphs" and the option for fast math changed nothing beyond
-    3 %; with the whole step compiled they were not tried to the end, since they take minutes.
-    """
-    torch._dynamo.config.recompile_limit = 1000  # all candidates share their functions' code
-    candidates: dict[str, Callable[[], Step]] = {}
-    for name, form in FORMULATIONS.items():
-        candidates[f"{name}, loss"] = partial(FormStep, case, form, {})
-        candidates[f"{name}, whole step"] = partial(WholeStep, case, form, {})
-    return candidates
-
-
-def eager_candidates(case: Case) -> dict[str, Callable[[], Step]]:
-    """Formulations in eager torch, besides `peers.TaylorStep`."""
-    return {name: partial(FormStep, case, form) for name, form in FORMULATIONS.items()}

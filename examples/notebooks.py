@@ -30,11 +30,13 @@ PAGES = ROOT / "docs" / "gallery"
 GALLERY = {
     "Equations": (
         "laplace_symmetry", "poisson_exact_conditions", "burgers_shock", "helmholtz_sine", "kdv_solitons",
-        "cavity_flow", "poisson_5d", "parametric_viscosity",
+        "schroedinger_breather", "clamped_plate", "cavity_flow", "poisson_5d", "parametric_viscosity",
     ),
     "Long times": ("advection_periodic", "wave_march", "predator_prey"),
     "Geometry": ("heat_plate_with_hole", "stress_around_hole", "mesh_from_file"),
-    "Unknown numbers": ("inverse_diffusivity", "pendulum_from_csv", "quantum_oscillator"),
+    "Unknown numbers and functions": (
+        "inverse_diffusivity", "pendulum_from_csv", "quantum_oscillator", "unknown_conductivity",
+    ),
     "Code for PyTorch": ("pytorch_loop",),
 }  # fmt: skip
 NAMES = tuple(name for names in GALLERY.values() for name in names)

@@ -49,7 +49,7 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained
 for field, name in enumerate(["hares", "foxes"]):
     (curve,) = left.plot(t, found[:, field], label=name)
     left.plot(t[::10], reference[::10, field], ".", color=curve.get_color())
-left.set(title="dots: Runge-Kutta", xlabel="t", ylabel="number")
+left.set(title="numbers (dots: Runge-Kutta)", xlabel="t", ylabel="animals")
 left.legend()
 right.plot(*found.T)
 right.set(title="every orbit is closed", xlabel="hares", ylabel="foxes")

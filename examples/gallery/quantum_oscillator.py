@@ -48,6 +48,14 @@ reference = eigh_tridiagonal(diagonal, beside, eigvals_only=True, select="i", se
     0
 ]
 print(f"E = {solution.coefficients['E']:.6f}, finite differences: {reference:.6f}")
+
+# %% [markdown]
+# `show` draws what was found, where its residuals are, and how the training went.
+
+# %%
+solution.show()
+
+# %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
 left.plot(x, np.abs(solution(x[:, None])))
 left.set(title="ground state", xlabel="x", ylabel="|psi|")

@@ -62,6 +62,6 @@ left.set(title="u (grey: ends of windows)", xlabel="t", ylabel="x")
 figure.colorbar(image)
 for row in [0, 25, 50, 100]:
     right.plot(x, u[row], label=f"t = {t[row]:.2f}")
-right.set(title="the string at four times", xlabel="x", ylabel="u", ylim=(-1, 1.2))
-right.legend(ncols=4, fontsize="small", loc="upper center")
+right.set(title="the string at four times", xlabel="x", ylabel="u", ylim=(-1, 1.5))
+right.legend(ncols=2, fontsize="small", loc="upper right")
 plt.show()

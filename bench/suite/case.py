@@ -3,7 +3,7 @@ follow."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -76,14 +76,21 @@ class Data:
     @classmethod
     def of(cls, case: Case) -> Data:
         equation, random = (EQUATIONS | CHANNEL_SETS)[case.equation], np.random.default_rng(0)
-        low, high = np.array(equation.box).T
-        points = random.uniform(low, high, (case.points, len(low)))
-        edge = random.uniform(low, high, (case.edge, len(low)))
-        for share, (axis, end) in zip(np.array_split(edge, len(equation.sides)), equation.sides, strict=True):
-            share[:, axis] = equation.box[axis][end]  # a view
-        # float32 holds them exactly, so that all precisions work on the same numbers.
-        points, edge = (array.astype(np.float32).astype(np.float64) for array in (points, edge))
+        points, edge = scattered(equation.box, equation.sides, case.points, case.edge, random)
         return cls(equation, points, edge, equation.values(*edge.T) + np.zeros(len(edge)), _glorot(case.layers, random))
+
+
+def scattered(
+    box: Sequence[tuple[float, float]], sides: Sequence[tuple[int, int]], n: int, on_sides: int, random: Any
+) -> tuple[Array, Array]:
+    """Uniform points in a box, and on its sides in equal shares; float32 holds them exactly, so that all precisions
+    work on the same numbers."""
+    low, high = np.array(box).T
+    points, edge = (random.uniform(low, high, (count, len(low))) for count in (n, on_sides))
+    for share, (axis, end) in zip(np.array_split(edge, len(sides)), sides, strict=True):
+        share[:, axis] = box[axis][end]  # a view
+    points, edge = (array.astype(np.float32).astype(np.float64) for array in (points, edge))
+    return points, edge
 
 
 def _glorot(layers: tuple[int, ...], random: np.random.Generator) -> list[tuple[Array, Array]]:

@@ -73,9 +73,13 @@ def answer(contestant: Contestant, memory: Memory, library: str, command: dict[s
         return {"seconds": time.perf_counter() - started}
     if what == "memory":
         return {"mebibytes": memory.mebibytes()}
-    versions = {name: found for name in sorted({"torch", "numpy", "jax", library}) if (found := _version(name))}
     work = contestant.work() if isinstance(contestant, KnowsWork) else {}
-    return {"versions": {"python": platform.python_version(), **versions}, **work}
+    return {"versions": versions(library), **work}
+
+
+def versions(library: str) -> dict[str, str]:
+    known = {name: found for name in sorted({"torch", "numpy", "jax", library}) if (found := _version(name))}
+    return {"python": platform.python_version(), **known}
 
 
 def _version(package: str) -> str | None:
@@ -99,7 +103,7 @@ def serve(entry: Entry, case: Case, commands: Iterable[str]) -> Iterator[dict[st
         yield {"absent": str(error)}
     except Exception as error:  # any failure of a peer is a row
         traceback.print_exc()
-        yield {"failure": _reason(error)}
+        yield {"failure": reason(error)}
 
 
 def main() -> None:
@@ -111,7 +115,7 @@ def main() -> None:
         print(json.dumps(found), file=answers, flush=True)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Type and first line: compilers' messages go on for pages."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]

@@ -28,23 +28,25 @@ def schroedinger(u, v):
     return [-v.t + u.xx / 2 + intensity * u, u.t + v.xx / 2 + intensity * v]
 
 
-def exact(points):
-    wave = breather(*points.T)
-    return np.stack([wave.real, wave.imag], axis=1)
+def real(t, x):
+    return breather(t, x).real
+
+
+def imaginary(t, x):
+    return breather(t, x).imag
 
 
 box = pf.Box(t=(0, np.pi / 2), x=(-4, 4))
-parts = {"u": lambda t, x: breather(t, x).real, "v": lambda t, x: breather(t, x).imag}
 problem = pf.Problem(
     "breather",
     pf.PDE("t x", "u v", schroedinger),
     box,
     [
         pf.Residual(box.random(4000, seed=0)),
-        pf.Dirichlet(box.boundary(101, "t_low"), **parts, name="start"),
-        pf.Dirichlet(box.boundary(101, ["x_low", "x_high"]), **parts, name="ends"),
+        pf.Dirichlet(box.boundary(101, "t_low"), u=real, v=imaginary, name="start"),
+        pf.Dirichlet(box.boundary(101, ["x_low", "x_high"]), u=real, v=imaginary, name="ends"),
     ],
-    exact=exact,
+    exact=lambda points: np.stack([real(*points.T), imaginary(*points.T)], axis=1),
 )
 
 # %% [markdown]

@@ -24,9 +24,8 @@ from psinn_fast.problems import parse_number
 from psinn_fast.training.metrics import error_metrics
 from psinn_fast.training.protocol import Optimizer
 
-from . import gauss_newton_iteration
 from .environment import environment
-from .section import Row, Settings, attempt
+from .section import Row, attempt
 
 # By name, of a seed; more steps than the time allows: histories have a row for every 400th part of them.
 SETTINGS: dict[str, Callable[[int], Optimizer]] = {
@@ -152,9 +151,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases = [case for case in CASES if case.problem in options.problems]
     result: Row = {"threads": options.threads, "scale": options.scale, **environment(), "rows": []}
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    settings = Settings(rounds=options.rounds, threads=options.threads, quick=options.scale < 0.1)
-    result["iteration"] = gauss_newton_iteration.run(settings)
-    print(gauss_newton_iteration.table(result["iteration"]))
     for case in cases:
         for optimizer in options.optimizers:
             for method in options.methods:
@@ -189,8 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--methods", nargs="+", choices=("psi", "pinn"), default=["psi", "pinn"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--peer-seeds", type=int, default=5, help="of all but Gauss-Newton on a Psi-NN")
-    parser.add_argument("--rounds", type=int, default=7, help="of the timing of one iteration")
-    parser.add_argument("--scale", type=float, default=1.0, help="factor on all times; below 0.1 also tiny sizes")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on all times")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "time_to_accuracy.json")
     return parser

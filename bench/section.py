@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -16,25 +15,6 @@ from statistics import median
 from typing import Any
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """``block``: steps per round where peers take part. ``quick``: tiny sizes, only to see that everything runs."""
-
-    rounds: int = 15
-    block: int = 20
-    threads: int = 2
-    quick: bool = False
-    backend: str = "cpu"
-
-    @property
-    def own_block(self) -> int:
-        """Steps per round among our own steps, which take a fraction of a peer's: a round should not be noise."""
-        return 5 * self.block
-
-    def points(self, full: int) -> int:
-        return min(full, 50) if self.quick else full
 
 
 def attempt(row: Row, measure: Callable[[], Row]) -> Row:

@@ -151,13 +151,11 @@ def test_smoke_rows_are_saved_after_each_case(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
 def test_smoke_time_to_accuracy(tmp_path: Path) -> None:
     out = tmp_path / "tta.json"
-    arguments = ["--problems", "laplace", "--seeds", "1", "--rounds", "1", "--scale", "0.01", "--threads", "1"]
+    arguments = ["--problems", "laplace", "--seeds", "1", "--scale", "0.01", "--threads", "1"]
     assert gauss_newton.main([*arguments, "--out", str(out)]) == 0
     result = json.loads(out.read_text())
     assert {row["optimizer"] for row in result["rows"]} == set(gauss_newton.OPTIMIZERS)
     assert all(math.isfinite(row["median_error"]) for row in result["rows"])
-    (iteration,) = result["iteration"]
-    assert iteration["difference"] < 1e-6
     assert out.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -20,7 +20,7 @@ from bench.suite import publish, results
 from bench.suite.case import Case, Data
 from bench.suite.channel_sets import CHANNEL_SETS
 from bench.suite.compare import compare
-from bench.suite.contestant import ENTRIES, KnowsWork
+from bench.suite.contestant import ENTRIES, KnowsWork, NotServed
 from bench.suite.equations import EQUATIONS
 from bench.suite.here import found
 from bench.suite.machine import describe
@@ -172,6 +172,36 @@ def test_tied_networks_equal_those_written_out(name: str) -> None:
     case = replace(tiny("burgers", structure=name), layers=layers)
     who, reference = reference_of(case)
     assert judge(found("step by step", case), found(who, reference))["error_float64"] < 1e-12
+
+
+OWN = ("layer", "derivatives", "fuse", "fuse and fit")
+
+
+@pytest.mark.parametrize(
+    ("equation", "structure", "optimiser", "names"),
+    [
+        ("poisson", None, "adam", OWN),
+        ("biharmonic", None, "adam", OWN),
+        ("burgers", "even in y", "adam", OWN),
+        ("burgers", None, "gauss-newton", ("ours", "func")),
+        ("laplace", "even in y", "gauss-newton", ("ours",)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+def test_loops_and_iterations_agree(
+    equation: str, structure: str | None, optimiser: str, names: tuple[str, ...]
+) -> None:
+    case = replace(tiny(equation, structure=structure, optimiser=optimiser), layers=(2, 4, 4, 1))
+    who, reference = reference_of(case)
+    right = found(who, reference)
+    for name in names:
+        assert judge(found(name, case), right)["error_float64"] < 1e-12
+
+
+def test_who_has_no_means_takes_no_part() -> None:
+    for case in (tiny("laplace", optimiser="gauss-newton"), tiny("laplace", structure="even in y")):
+        with pytest.raises(NotServed, match="torch, Taylor by hand has no"):
+            ENTRIES["taylor"].build(case, Data.of(case))
 
 
 def test_a_structure_that_is_not_as_wide_is_refused() -> None:

@@ -49,6 +49,20 @@ MODULES: dict[str, Callable[[], torch.nn.Module]] = {
 }
 
 
+def network_of(case: Case, data: Data) -> pf.PsiMLP:
+    if case.structure is not None:
+        return pf.PsiMLP(structure_of(case), seed=0)
+    activation = MODULES[case.activation]
+    modules: list[torch.nn.Module] = []
+    for weight, bias in data.weights:
+        linear = torch.nn.Linear(*weight.shape[::-1])
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(weight))
+            linear.bias.copy_(torch.from_numpy(bias))
+        modules += [linear, activation()]
+    return pf.MLP.from_sequential(torch.nn.Sequential(*modules[:-1]))
+
+
 class Ours:
     def __init__(self, case: Case, data: Data) -> None:
         dtype = getattr(torch, case.dtype)
@@ -60,7 +74,7 @@ class Ours:
             pf.Dirichlet(torch.from_numpy(data.edge), u=data.values, name="edge"),
         ]
         problem = pf.Problem("bench", pde, box, conditions)
-        self.net = self._network(case, data).to(dtype)
+        self.net = network_of(case, data).to(dtype)
         # What is compared with the reference is every rewriting, too.
         structure = self.net.structure
         self.plan = structure.expanded_plan if case.backend == "reference" else self.net.plan
@@ -68,20 +82,6 @@ class Ours:
         theta = self.net.theta.detach().clone()
         self._weights = theta.new_ones(len(self._terms))
         self._state = AdamState(theta, theta.new_empty(0), LEARNING_RATE, betas=BETAS, eps=EPSILON)
-
-    @staticmethod
-    def _network(case: Case, data: Data) -> pf.PsiMLP:
-        if case.structure is not None:
-            return pf.PsiMLP(structure_of(case), seed=0)
-        activation = MODULES[case.activation]
-        modules: list[torch.nn.Module] = []
-        for weight, bias in data.weights:
-            linear = torch.nn.Linear(*weight.shape[::-1])
-            with torch.no_grad():
-                linear.weight.copy_(torch.from_numpy(weight))
-                linear.bias.copy_(torch.from_numpy(bias))
-            modules += [linear, activation()]
-        return pf.MLP.from_sequential(torch.nn.Sequential(*modules[:-1]))
 
     def loss_and_gradient(self) -> tuple[float, Array]:
         state = self._state

@@ -30,7 +30,7 @@ class TorchStep:
             linear = nn.Linear(*weight.shape[::-1], dtype=dtype)
             linear.weight, linear.bias = nn.Parameter(tensor(weight)), nn.Parameter(tensor(bias))
             modules += [linear, nn.Tanh()]
-        self.net = nn.Sequential(*modules[:-1])
+        self.net: nn.Module = nn.Sequential(*modules[:-1])
         self.x, self.edge = tensor(data.points), tensor(data.edge)
         self.values = tensor(data.values)[:, None]
         self.columns = [self.x[:, axis, None] for axis in range(self.x.shape[1])]
@@ -38,7 +38,7 @@ class TorchStep:
 
     @property
     def layers(self) -> list[tuple[Tensor, Tensor]]:
-        return [(module.weight, module.bias) for module in self.net if isinstance(module, nn.Linear)]
+        return [(module.weight, module.bias) for module in self.net.children() if isinstance(module, nn.Linear)]
 
     def loss(self) -> Tensor:
         residual = self.equation.residual(torch, self.columns, self.derivatives())
@@ -202,9 +202,14 @@ class Func(TorchStep):
     """torch.func: vmap of forward over reverse at each point."""
 
     def derivatives(self) -> Mapping[str, Tensor]:
-        from torch.func import functional_call, grad, jvp, vmap
-
         parameters: dict[str, Tensor] = dict(self.net.named_parameters())
+        found = torch.func.vmap(lambda point: self.at(parameters, point))(self.x)
+        return {name: value[:, None] for name, value in found.items()}
+
+    def at(self, parameters: dict[str, Tensor], point: Tensor) -> dict[str, Tensor]:
+        """u and derivatives at one point, ()."""
+        from torch.func import functional_call, grad, jvp
+
         equation = self.equation
 
         def u(point: Tensor) -> Tensor:
@@ -227,11 +232,8 @@ class Func(TorchStep):
                 function = along(function, equation.coordinates.index(letter))
             return function
 
-        def everything(point: Tensor) -> dict[str, Tensor]:
-            out = {"u": u(point)}
-            for need in equation.needs:
-                names = [2 * equation.coordinates[axis] for axis in equation.space] if need == "lap" else [need]
-                out[need] = sum((of(name)(point) for name in names[1:]), start=of(names[0])(point))
-            return out
-
-        return {name: value[:, None] for name, value in vmap(everything)(self.x).items()}
+        out = {"u": u(point)}
+        for need in equation.needs:
+            names = [2 * equation.coordinates[axis] for axis in equation.space] if need == "lap" else [need]
+            out[need] = sum((of(name)(point) for name in names[1:]), start=of(names[0])(point))
+        return out

@@ -22,21 +22,17 @@ def _rows(results: Found) -> dict[tuple[str, str], Found]:
     return {(row["case"], row["contestant"]): row for row in results["rows"] if "over_ours" in row}
 
 
-def _is_own(contestant: str) -> bool:
-    return ENTRIES[contestant].library == "psinn_fast"
-
-
 def changes(before: Found, after: Found) -> dict[str, dict[str, float]]:
     """By case, and by what of ours but `ours` takes part: how many times longer our step takes, in the steps of each
     contestant that is not ours."""
     old, new = _rows(before), _rows(after)
     found: dict[str, dict[str, float]] = {}
     for case, own in new:
-        if not _is_own(own) or (case, own) not in old:
+        if not ENTRIES[own].is_own or (case, own) not in old:
             continue
         name = case if own == "ours" else f"{case}, {own}"
         for other, peer in new:
-            if other == case and not _is_own(peer) and (case, peer) in old:
+            if other == case and not ENTRIES[peer].is_own and (case, peer) in old:
                 now, then = (
                     rows[case, own]["over_ours"]["median"] / rows[case, peer]["over_ours"]["median"]
                     for rows in (new, old)

@@ -46,7 +46,8 @@ class Entry:
     name.
 
     ``tied``: whether it knows tied networks (`Case.structure`). ``least_steps``: in one call of `Contestant.steps`, for
-    what the library does at the beginning and the end of each to be a few hundredths of it at most.
+    what the library does at the beginning and the end of each to be a few hundredths of it at most. ``iteration``:
+    module and maker where `Case.optimiser` is "gauss-newton".
     """
 
     name: str
@@ -56,9 +57,25 @@ class Entry:
     library: str
     tied: bool = False
     least_steps: int = 1
+    iteration: tuple[str, str] | None = None
+
+    @property
+    def is_own(self) -> bool:
+        return self.library == "psinn_fast"
 
     def build(self, case: Case, data: Data) -> Contestant:
-        make = getattr(importlib.import_module(f"bench.contestants.{self.module}"), self.make)
+        """
+        Raises:
+            NotServed: it has no such optimiser, or no tied networks.
+        """
+        if case.structure is not None and not self.tied:
+            raise NotServed(f"{self.title} has no tied networks")
+        module, name = self.module, self.make
+        if case.optimiser == "gauss-newton":
+            if self.iteration is None:
+                raise NotServed(f"{self.title} has no Gauss-Newton here")
+            module, name = self.iteration
+        make = getattr(importlib.import_module(f"bench.contestants.{module}"), name)
         found: Contestant = make(case, data)
         return found
 
@@ -66,14 +83,28 @@ class Entry:
 ENTRIES = {
     entry.name: entry
     for entry in (
-        Entry("ours", "psinn_fast", "ours", "Ours", "psinn_fast", tied=True),
+        Entry(
+            "ours", "psinn_fast", "ours", "Ours", "psinn_fast", tied=True, iteration=("gauss_newton", "OurIteration")
+        ),
         Entry("step by step", "psinn_fast, a call for each step", "ours", "StepByStep", "psinn_fast", tied=True),
-        Entry("yardstick", "fixed multiply-adds", "yardstick", "Yardstick", "numpy", tied=True),
+        Entry("layer", "torch, our layers", "torch_loops", "Layer", "psinn_fast", tied=True),
+        Entry("derivatives", "torch, pf.derivatives", "torch_loops", "Derivatives", "psinn_fast", tied=True),
+        Entry("fuse", "torch, pf.fuse", "torch_loops", "Fuse", "psinn_fast", tied=True),
+        Entry("fuse and fit", "psinn_fast, pf.fuse", "torch_loops", "FuseAndFit", "psinn_fast", tied=True),
+        Entry(
+            "yardstick",
+            "fixed multiply-adds",
+            "yardstick",
+            "Yardstick",
+            "numpy",
+            tied=True,
+            iteration=("yardstick", "Yardstick"),
+        ),
         Entry("nested", "torch, nested autograd", "torch_peers", "Nested", "torch"),
         Entry("taylor", "torch, Taylor by hand", "torch_peers", "Taylor", "torch"),
         Entry("compiled", "torch.compile, Taylor by hand", "torch_peers", "CompiledTaylor", "torch"),
         Entry("make_fx", "make_fx + torch.compile, nested", "torch_peers", "MakeFx", "torch"),
-        Entry("func", "torch.func", "torch_peers", "Func", "torch"),
+        Entry("func", "torch.func", "torch_peers", "Func", "torch", iteration=("gauss_newton", "TorchIteration")),
         Entry("jet", "jet-for-pytorch", "jet_peer", "Jet", "jet-for-pytorch"),
         Entry("jax", "JAX jit, Taylor by hand", "jax_peers", "Taylor", "jax"),
         Entry("jax nested", "JAX jit, nested", "jax_peers", "Nested", "jax"),

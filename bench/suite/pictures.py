@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,11 +39,11 @@ def _error_bars(rows: Sequence[Row], of: Callable[[dict[str, float]], float], ke
     return np.abs(np.stack([middle - low, high - middle]))
 
 
-def steps(rows: Sequence[Row]) -> Figure | None:
-    """Bars of each peer's step in steps of ours, a panel a case."""
+def steps(rows: Sequence[Row], groups: Collection[str] = ("step",)) -> Figure | None:
+    """Bars of each contestant's step in steps of ours, a panel a case."""
     by_case: dict[str, list[Row]] = {}
     for row in rows:
-        if row["group"] == "step" and is_good(row) and row["contestant"] != "yardstick" and "over_ours" in row:
+        if row["group"] in groups and is_good(row) and row["contestant"] != "yardstick" and "over_ours" in row:
             by_case.setdefault(row["case"], []).append(row)
     if not by_case:
         return None
@@ -53,7 +53,7 @@ def steps(rows: Sequence[Row]) -> Figure | None:
     for ax, (case, found) in zip(axes, by_case.items(), strict=True):
         found = sorted(found, key=lambda row: row["over_ours"]["median"])
         values = [row["over_ours"]["median"] for row in found]
-        colors = [OWN if row["contestant"] == "ours" else PEERS for row in found]
+        colors = [OWN if ENTRIES[row["contestant"]].is_own else PEERS for row in found]
         bars = _error_bars(found, lambda spread: spread["median"], "over_ours")
         ax.barh([ENTRIES[row["contestant"]].title for row in found], values, xerr=bars, color=colors, ecolor="#333333")
         for position, row in enumerate(found):

@@ -15,6 +15,7 @@ EVERYONE = (
 )  # fmt: skip
 FASTEST = ("ours", "yardstick", "nested", "taylor", "compiled", "jax")
 ALONE = ("ours", "yardstick")
+LOOPS = ("ours", "yardstick", "layer", "derivatives", "fuse", "fuse and fit")
 
 SMALL, LARGE, DEEP = (2, 8, 8, 16, 1), (2, 32, 32, 32, 1), (2, 20, 20, 20, 20, 1)
 MEDIUM = (2, 16, 16, 16, 1)
@@ -92,6 +93,35 @@ def _overhead(quick: bool) -> list[Case]:
     return found + [Case("overhead", "laplace", layers, 1, ALONE, edge=1) for layers in (SMALL, LARGE)]
 
 
+def _loops(quick: bool) -> list[Case]:
+    """Training loops of torch, and what they take with our layers, derivatives, fused losses in them."""
+    with_torch = (*LOOPS, "nested")
+    found = [Case("loops", "laplace", LARGE, POINTS, with_torch)]
+    if quick:
+        return found
+    found += [Case("loops", "laplace", layers, POINTS, with_torch) for layers in (SMALL, WIDE)]
+    found += [Case("loops", "laplace", layers, 100, with_torch) for layers in (SMALL, LARGE, WIDE)]
+    found += [Case("loops", "laplace", LARGE, points, LOOPS, structure=EVEN) for points in (POINTS, 100)]
+    return [*found, Case("loops", "biharmonic", LARGE, POINTS, with_torch)]
+
+
+def _iterations() -> list[Case]:
+    """One iteration of Gauss-Newton: Jacobian, normal equations, solved step; dense and tied."""
+    return [
+        Case(
+            "iteration",
+            "laplace",
+            SMALL,
+            POINTS,
+            others,
+            dtype="float64",
+            structure=structure,
+            optimiser="gauss-newton",
+        )
+        for structure, others in ((None, (*ALONE, "func")), (EVEN, ALONE))
+    ]
+
+
 def _threads() -> list[Case]:
     """Which share of the machine's multiply-adds a step reaches, and what the second thread brings."""
     return [
@@ -112,5 +142,5 @@ def _sets() -> list[Case]:
 def cases(suite: str) -> list[Case]:
     """Of "quick" or "cpu"."""
     quick = suite == "quick"
-    found = [*_peers(quick), *_growth(quick), *_relations(quick), *_variants(quick), *_overhead(quick)]
-    return found if quick else [*found, *_threads(), *_sets()]
+    found = [*_peers(quick), *_growth(quick), *_relations(quick), *_variants(quick), *_overhead(quick), *_loops(quick)]
+    return found if quick else [*found, *_iterations(), *_threads(), *_sets()]

@@ -43,6 +43,8 @@ def sections(results: Row) -> list[tuple[str, str, Callable[[], Figure | None]]]
         ("steps", "One training step against every peer, medians of alternating rounds, bars from the 10th to the 90th "
          "percentile. Loss and gradient of each were compared with nested autograd in float64 first.",
          lambda: pictures.steps(rows)),
+        ("loops", "Training loops of torch with our layers, derivatives or fused losses in them; iterations of "
+         "Gauss-Newton.", lambda: pictures.steps(rows, ("loops", "iteration"))),
         ("points", "Time and time per point against the number of points.", lambda: pictures.per_point(rows)),
         ("growth", "Time of a step against width, depth, order and inputs." + said, grown),
         ("relations", "What the relation matrix R saves.", lambda: pictures.relations(rows)),

@@ -14,6 +14,7 @@ from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
+import scipy.linalg
 import scipy.sparse
 import scipy.sparse.csgraph
 
@@ -61,8 +62,7 @@ class Orbit:
 
 def mixing_matrix(size: int, mixing: int) -> Matrix:
     """Blocks of ``mixing`` x ``mixing`` Walsh-Hadamard matrices on the diagonal; 1: the identity."""
-    bits = np.arange(mixing)
-    walsh = np.where(np.bitwise_count(bits[:, None] & bits) % 2, -1.0, 1.0)
+    walsh = scipy.linalg.hadamard(mixing, dtype=np.float64)
     return np.asarray(np.kron(np.eye(size // mixing), walsh), dtype=np.float64)
 
 

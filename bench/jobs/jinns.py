@@ -1,5 +1,5 @@
-"""jinns, by Adam and by its natural gradient. `jinns.solve` tells nothing on its way, so it is called for a few steps
-at a time, and compiled once."""
+"""jinns, by Adam and by its natural gradient, in float64, without which that does not converge. `jinns.solve` tells
+nothing on its way, so it is called for a few steps at a time, and compiled once."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ EQUATIONS = {"laplace": Laplace, "poisson": Poisson, "burgers": Burgers, "helmho
 
 
 def solve(given: Given, equation: Any) -> Any:
+    jax.config.update("jax_enable_x64", given.optimiser == "natural gradient")
     key = jax.random.PRNGKey(0)
     layers: list[Any] = []
     for fan_in, fan_out in zip(given.layers, given.layers[1:], strict=False):
@@ -57,9 +58,11 @@ def solve(given: Given, equation: Any) -> Any:
     params = jinns.parameters.Params(nn_params=initial, eq_params={})
     low, high = zip(*given.posed.box, strict=True)
     mesh = CubicMeshPDEStatio(key=key, n=len(given.points), dim=2, min_pts=low, max_pts=high)
-    data = eqx.tree_at(lambda mesh: mesh.omega, mesh, jnp.asarray(given.points))
+    data = eqx.tree_at(lambda mesh: mesh.omega, mesh, jnp.asarray(given.points, dtype=float))
     edge = DataGeneratorObservations(
-        key=key, observed_pinn_in=jnp.asarray(given.edge), observed_values=jnp.asarray(given.values)
+        key=key,
+        observed_pinn_in=jnp.asarray(given.edge, dtype=float),
+        observed_values=jnp.asarray(given.values, dtype=float),
     )
     weights = LossWeightsPDEStatio(dyn_loss=1.0, observations=1.0)
     loss = LossPDEStatio(u=u, dynamic_loss=equation(), params=params, loss_weights=weights)

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+BENCH  := .venv-bench
 TORCH  := $(shell sed -n 's/^torch==//p' constraints.txt)
 # A CUDA build of torch brings its own Triton; beside the CPU build this one runs in its interpreter, for the tests.
 TRITON := triton==3.6.0; platform_system == "Linux" and platform_machine == "x86_64"
@@ -87,11 +88,11 @@ format: $(DEV)  ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV)  ## benchmarks (quiet machine, please)
-	$(BIN)/python -m pytest bench --benchmark-only
+bench: $(DEV) $(BENCH)/.ready  ## the quick suite beside other libraries, and its report (ten minutes of a quiet machine, please)
+	$(BIN)/python -m bench run quick --out results/bench/quick.json; found=$$?; \
+		$(BIN)/python -m bench report results/bench/quick.json && exit $$found
 
 # Contestants of the benchmark suite (bench/README.md). The environment's packages come first, then those of .venv.
-BENCH    := .venv-bench
 JET      := $(BENCH)-jet
 JET_PYTHON ?= $(firstword $(foreach python,python3.14 python3.13 python3.12,$(shell $(python) -c "print('$(python)')" 2>/dev/null)))
 INSTALL  := $(BENCH)/bin/pip install --quiet
@@ -99,7 +100,9 @@ PHYSICSNEMO := nvidia-physicsnemo==2.2.2
 LIMIT    := $(shell command -v timeout >/dev/null && echo timeout 120)
 PURELIB  := -c "import sysconfig; print(sysconfig.get_path('purelib'))"
 
-bench-env: $(READY)  ## other libraries for the benchmarks in .venv-bench, which shares torch and psinn_fast with .venv
+bench-env: $(BENCH)/.ready  ## other libraries for the benchmarks in .venv-bench, which shares torch and psinn_fast with .venv
+
+$(BENCH)/.ready: $(READY) bench/requirements.txt
 	@rm -rf $(BENCH) && $(BIN)/python -m venv $(BENCH)
 	@# addsitedir, not a path alone: an editable install is itself a .pth file.
 	@echo "import site; site.addsitedir('$$($(BIN)/python $(PURELIB))')" > $$($(BENCH)/bin/python $(PURELIB))/shared.pth
@@ -110,6 +113,7 @@ bench-env: $(READY)  ## other libraries for the benchmarks in .venv-bench, which
 		|| echo "given up after two minutes: what is missing is absent in the results"
 	@if ! $(BENCH)/bin/python -c "import sys; sys.exit(sys.version_info < (3, 12))"; then \
 		echo "jet-for-pytorch needs Python 3.12: \`make bench-env-jet\` makes $(JET) with it, and with a torch of its own of up to 3 GB"; fi
+	@touch $@
 
 bench-env-jet:  ## jet-for-pytorch and a torch of its own in .venv-bench-jet, by JET_PYTHON, a Python from 3.12 on
 	@test -n "$(JET_PYTHON)" || { echo "no Python from 3.12 on is on the path; name one: make $@ JET_PYTHON=..."; exit 1; }

@@ -114,7 +114,7 @@ def test_what_it_lacks_is_inherited(toy: Toy) -> None:
 def test_operations_are_all_that_is_public() -> None:
     """Or the automatic choice would not hand them on."""
     public = {name for name, value in vars(pf.Backend).items() if inspect.isfunction(value) and name[0] != "_"}
-    assert public == {*OPERATIONS, "unavailable", "unavailable_on", "supports", "with_precision", "products"}
+    assert public == {*OPERATIONS, "unavailable", "unavailable_on", "supports", "with_precision", "products", "watched"}
 
 
 def test_automatic_only_if_asked_for() -> None:

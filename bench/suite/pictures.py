@@ -102,11 +102,12 @@ def growth(rows: Sequence[Row], model: Model | None) -> Figure | None:
         )
         if model is not None:
             ax.plot(x, [1e3 * model.predict(row) for row in found], "--", color=MODEL, label="model")
-        ax.set(xlabel=label, ylabel="a step, ms", ylim=(0, None))
+        ax.set(xlabel=label, ylabel="a step, ms")
         if name == "width":
-            ax.set(xscale="log", yscale="log", ylim=(None, None))
+            ax.set(xscale="log", yscale="log")
         else:
             ax.set_xticks(x)
+            ax.set_ylim(0)
         ax.legend(fontsize=8)
     figure.suptitle(f"Growth at {found[0]['points']} points", fontsize=10)
     return figure

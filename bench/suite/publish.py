@@ -22,7 +22,9 @@ from .results import is_good, read
 
 Row = dict[str, Any]
 
-_BLOCK = re.compile(r"(<!-- numbers: (?P<name>[\w-]+) (?P<file>\S+) -->\n)(?P<text>.*?)(<!-- end of numbers -->)", re.S)
+_BLOCK = re.compile(
+    r"(<!-- numbers: (?P<name>[\w-]+) (?P<files>[^>]+?) -->\n)(?P<text>.*?)(<!-- end of numbers -->)", re.S
+)
 
 
 def pages() -> Iterator[Path]:
@@ -36,7 +38,11 @@ def published(text: str) -> str:
     Raises:
         KeyError: numbers of a name that is not known; OSError, Unreadable: a file that is not there.
     """
-    return _BLOCK.sub(lambda found: found[1] + NUMBERS[found["name"]](TOP / found["file"]) + found[5], text)
+
+    def again(found: re.Match[str]) -> str:
+        return found[1] + NUMBERS[found["name"]](*(TOP / name for name in found["files"].split())) + found[5]
+
+    return _BLOCK.sub(again, text)
 
 
 def stale() -> list[Path]:
@@ -119,7 +125,41 @@ def _tables_rows(path: Path) -> list[Row]:
     return rows
 
 
-NUMBERS: dict[str, Callable[[Path], str]] = {
+def _headline(suite: Path, published_tables: Path) -> str:
+    """Three numbers: a step against its peers, what relations save, problems against published errors."""
+    rows = [row for row in read(suite)["rows"] if is_good(row) and "seconds" in row]
+    peers = [row for row in rows if row["group"] == "step" and row["contestant"] not in ("ours", "yardstick")]
+    by_case: dict[str, list[tuple[float, str]]] = {}
+    for row in peers:
+        by_case.setdefault(row["case"], []).append((row["over_ours"]["median"], ENTRIES[row["contestant"]].title))
+    fastest = [min(found) for found in by_case.values()]
+    nested = [row["over_ours"]["median"] for row in peers if row["contestant"] == "nested"]
+    ours = {row["structure"]: row["seconds"]["median"] for row in rows
+            if row["group"] == "relations" and row["contestant"] == "ours"}  # fmt: skip
+    tied = min(seconds / ours[None] for name, seconds in ours.items() if name)
+    best: dict[str, bool] = {}
+    for row in _tables_rows(published_tables):
+        bar, worst = row["published"]["error"], row["worst"]
+        if bar is not None:
+            best[row["problem"]] = best.get(row["problem"], False) or (worst is not None and worst < bar)
+    names = ", ".join(dict.fromkeys(name for _, name in fastest))
+    least = _range([value for value, _ in fastest])
+    lines = (
+        f"**{least} times** as fast as the fastest other step ({names}), {_range(nested)} times nested autograd, "
+        "on one thread.",
+        f"**{tied:.2g}** of the dense step's time with two symmetries, at equal points; a quarter of these are enough.",
+        f"**{sum(best.values())} of {len(best)}** problems of the field below the best published error, on two cores.",
+    )
+    return "".join(f"- {line}\n" for line in lines)
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.2g}", f"{max(values):.2g}"
+    return low if low == high else f"{low} to {high}"
+
+
+NUMBERS: dict[str, Callable[..., str]] = {
+    "headline": _headline,
     "steps": _steps,
     "model": _model,
     "problems": lambda path: tables.in_short(_tables_rows(path)),

@@ -18,6 +18,11 @@ from psinn_fast.machine import processor_name
 PREFIXES = ("OMP_", "GOMP_", "MKL_", "KMP_", "MALLOC_", "GLIBC_TUNABLES")
 
 
+def variables() -> dict[str, str]:
+    """Those of the environment."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(PREFIXES)}
+
+
 def environment(threads: int | None = None) -> dict[str, Any]:
     """Processor, threads (None: torch's), versions, relevant environment variables, commit, date."""
     return {
@@ -26,7 +31,7 @@ def environment(threads: int | None = None) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
-        "variables": {name: value for name, value in sorted(os.environ.items()) if name.startswith(PREFIXES)},
+        "variables": variables(),
         "commit": _git("rev-parse", "HEAD"),
         "dirty": bool(_git("status", "--porcelain")),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

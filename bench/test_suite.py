@@ -35,7 +35,7 @@ CHEAP = ("ours", "taylor", "func", "deepxde", "pina")
 
 def tiny(equation: str, **changes: object) -> Case:
     layers = (len(EQUATIONS[equation].coordinates), 5, 4, 1)
-    return Case("test", equation, layers, 30, edge=12, **{"dtype": "float64", **changes})  # type: ignore[arg-type]
+    return Case("test", equation, layers, 30, edge=12, **{"dtype": "float64", **changes})  # type: ignore[arg-type]  # any of its fields
 
 
 # torch.func still uses what torch itself has deprecated.
@@ -121,7 +121,10 @@ def test_a_slower_kernel_is_caught_and_noise_of_one_peer_is_not(measured: dict[s
 
 def test_a_wrong_contestant_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     right = measure_module.judge
-    spoilt = lambda found, expected: right(replace(found, loss=found.loss * (1 + 1e-8)), expected)  # noqa: E731
+
+    def spoilt(found: Any, expected: Any) -> Any:
+        return right(replace(found, loss=found.loss * (1 + 1e-8)), expected)
+
     monkeypatch.setattr(measure_module, "_found", found)
     monkeypatch.setattr(measure_module, "judge", spoilt)
     (row,) = measure(tiny("laplace", contestants=("ours",)), QUICK, {})

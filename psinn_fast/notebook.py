@@ -32,6 +32,6 @@ class Cell:
         if self._handle is None:
             from IPython.display import display
 
-            self._handle = display(dict(contents), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(dict(contents), raw=True, display_id=True)  # type: ignore[no-untyped-call]  # of IPython's
         else:
             self._handle.update(dict(contents), raw=True)

@@ -227,7 +227,11 @@ class Func(TorchStep):
         def of(name: str) -> Callable[[Tensor], Tensor]:
             axis = equation.coordinates.index(name[0])
             gradient = grad(u)
-            function: Callable[[Tensor], Tensor] = lambda point: gradient(point)[axis]  # noqa: E731
+
+            def first(point: Tensor) -> Tensor:
+                return gradient(point)[axis]
+
+            function: Callable[[Tensor], Tensor] = first
             for letter in name[1:]:
                 function = along(function, equation.coordinates.index(letter))
             return function

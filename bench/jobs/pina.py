@@ -50,9 +50,9 @@ def solve(given: Given, equation: Any) -> Any:
     inside, edge = (LabelTensor(torch.from_numpy(points), names) for points in (given.points, given.edge))
 
     class Problem(SpatialProblem):
-        output_variables: Any = ["u"]  # noqa: RUF012
+        output_variables: Any = ["u"]  # noqa: RUF012 (PINA asks for attributes of the class)
         spatial_domain: Any = CartesianDomain(box)
-        conditions: Any = {  # noqa: RUF012
+        conditions: Any = {  # noqa: RUF012 (likewise)
             "inside": Condition(input=inside, equation=Equation(equation)),
             "edge": Condition(input=edge, target=LabelTensor(torch.from_numpy(given.values), ["u"])),
         }

@@ -42,7 +42,7 @@ class KnowsWork(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """``module``: of `bench.contestants`, with ``make``. ``library``: what it needs beside numpy, by its package's
+    """``module``: of `bench.contestants`, with ``make``. ``package``: what it needs beside numpy, by its package's
     name.
 
     ``tied``: whether it knows tied networks (`Case.structure`). ``least_steps``: in one call of `Contestant.steps`, for
@@ -54,14 +54,14 @@ class Entry:
     title: str
     module: str
     make: str
-    library: str
+    package: str
     tied: bool = False
     least_steps: int = 1
     iteration: tuple[str, str] | None = None
 
     @property
     def is_own(self) -> bool:
-        return self.library == "psinn_fast"
+        return self.package == "psinn_fast"
 
     def build(self, case: Case, data: Data) -> Contestant:
         """

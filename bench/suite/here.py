@@ -16,7 +16,7 @@ from .worker import serve
 
 def is_installed(contestant: str) -> bool:
     try:
-        importlib.metadata.version(ENTRIES[contestant].library)
+        importlib.metadata.version(ENTRIES[contestant].package)
     except importlib.metadata.PackageNotFoundError:
         return False
     return True

@@ -81,7 +81,7 @@ def job(request: dict[str, Any]) -> Row:
         }
     except ModuleNotFoundError as error:
         return {"absent": f"{LIBRARIES[request['contestant']]} is not installed: no module {error.name!r}"}
-    except Exception as error:  # any failure of a peer is a row
+    except Exception as error:  # a library's program may raise anything, and is a row
         traceback.print_exc()
         return {"failure": reason(error)}
 

@@ -14,8 +14,8 @@ import numpy as np
 from psinn_fast.kernels.cpu.extension import chosen_instruction_set, native
 from psinn_fast.machine import commit, processor_name
 
-# Settings of the threading and memory libraries that change timings.
-PREFIXES = ("OMP_", "GOMP_", "MKL_", "KMP_", "MALLOC_", "GLIBC_TUNABLES")
+from ..environment import variables
+
 _PEAK_SECONDS, _BYTES, _COPIES = 0.2, 64 << 20, 8
 
 
@@ -29,7 +29,7 @@ def describe(threads: int) -> dict[str, Any]:
         "multiply_adds_per_second": {dtype: peak(dtype, threads) for dtype in ("float32", "float64")},
         "bytes_per_second": bandwidth(),
         "compiler": _compiler(),
-        "variables": {name: value for name, value in sorted(os.environ.items()) if name.startswith(PREFIXES)},
+        "variables": variables(),
         "commit": commit(),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }

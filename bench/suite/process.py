@@ -52,7 +52,7 @@ class Process:
         request = json.dumps({"contestant": contestant, "case": case.to_json(), "threads": threads})
         path = os.pathsep.join(filter(None, [str(TOP), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
-            [interpreter(ENTRIES[contestant].library), "-W", "ignore", "-m", "bench.suite.worker", request],
+            [interpreter(ENTRIES[contestant].package), "-W", "ignore", "-m", "bench.suite.worker", request],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=TOP,
             env={**os.environ, "PYTHONPATH": path},
         )  # fmt: skip

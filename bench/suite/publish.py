@@ -100,7 +100,7 @@ def _versions(results: Row, name: str) -> str:
     for row in results["rows"]:
         if row["contestant"] == name and "versions" in row:
             found: dict[str, str] = row["versions"]
-            return found.get(ENTRIES[name].library, "").partition("+")[0]
+            return found.get(ENTRIES[name].package, "").partition("+")[0]
     return ""
 
 

@@ -96,12 +96,12 @@ def serve(entry: Entry, case: Case, commands: Iterable[str]) -> Iterator[dict[st
         memory = Memory()
         yield {"ready": True}
         for line in commands:
-            yield answer(contestant, memory, entry.library, json.loads(line))
+            yield answer(contestant, memory, entry.package, json.loads(line))
     except ModuleNotFoundError as error:
-        yield {"absent": f"{entry.library} is not installed: no module {error.name!r}"}
+        yield {"absent": f"{entry.package} is not installed: no module {error.name!r}"}
     except NotServed as error:
         yield {"absent": str(error)}
-    except Exception as error:  # any failure of a peer is a row
+    except Exception as error:  # a library may raise anything, and is a row
         traceback.print_exc()
         yield {"failure": reason(error)}
 

@@ -202,7 +202,8 @@ def _images(figure: Figure, update: Update, views: Sequence[View]) -> Iterator[I
     for view in views:
         update(view)
         canvas.draw()  # type: ignore[no-untyped-call]  # of matplotlib's
-        yield Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
+        drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]  # of matplotlib's
+        yield Image.fromarray(drawn).convert("RGB")
 
 
 def _gif(images: list[Image], fps: float) -> bytes:

@@ -93,6 +93,9 @@ class JaxStep:
 
 
 class Taylor(JaxStep):
+    """Points first and features first; one product for all channels stacked took 1.7 to 3.6 times the better of these
+    on each of three machines (results/cpu_zen3.json, cpu_zen4.json, cpu_xeon.json)."""
+
     def ways(self) -> list[Derivatives]:
         return [
             lambda layers, x, first=first: chain_rule.derivatives(jnp, self.equation, layers, x, first)

@@ -16,6 +16,8 @@ from .suite.process import TOP
 from .suite.registry import cases
 
 SUITES = ("quick", "cpu", "gpu")
+# What two runs must share for their rows to be those of one.
+RESUMED = ("suite", "commit", "cpu", "processors", "threads", "instruction_set", "variables", "rounds", "seconds")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -37,11 +39,16 @@ def _run(options: argparse.Namespace) -> int:
         "command": f"python -m bench run {options.suite}",
         "load": load(),
         **describe(options.threads),
+        "rounds": settings.rounds,
+        "seconds": settings.seconds,
     }
-    rows: list[Row] = []
+    rows: list[Row] = results.earlier(out, about, RESUMED) if options.resume else []
+    done = {row["case"] for row in rows}
     checked: dict[tuple[str, str], Row] = {}
     for number, case in enumerate(chosen, 1):
-        print(f"[{number}/{len(chosen)}] {case.name}", flush=True)
+        print(f"[{number}/{len(chosen)}] {case.name}{', measured before' if case.name in done else ''}", flush=True)
+        if case.name in done:
+            continue
         found = measure(case, settings, checked)
         print("\n".join(map(_line, found)), flush=True)
         rows += found
@@ -110,6 +117,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--seconds", type=positive, default=Settings.seconds, help="of a turn")
     run.add_argument("--threads", type=at_least_one, default=Settings.threads)
     run.add_argument("--out", type=Path, default=None)
+    run.add_argument("--resume", action="store_true", help="keep the cases that an interrupted run has in its file")
     run.set_defaults(action=_run)
     compared = commands.add_parser("compare", help="exit status 1 if the second file is slower")
     compared.add_argument("before", type=Path)
@@ -137,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted: what was measured is in the file", file=sys.stderr)
+        print("interrupted: what was measured is in the file; --resume goes on from there", file=sys.stderr)
         return 130
     return status
 

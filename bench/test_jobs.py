@@ -44,6 +44,20 @@ def test_every_job_is_a_row(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     rows = json.loads(out.read_text())["rows"]
     assert [(row["group"], row["optimiser"]) for row in rows] == [("jobs", "adam"), ("jobs", "default")]
 
+    ran: list[str] = []
+
+    def failing(request: dict[str, Any]) -> dict[str, Any]:
+        ran.append(request["problem"])
+        return {"failure": "not run"}
+
+    monkeypatch.setattr(jobs, "in_a_process", failing)
+    same = ["--contestants", "ours", *sizes, "--out", str(out), "--resume"]
+    assert jobs.main(["--problems", "laplace", *same]) == 0
+    assert not ran
+    assert jobs.main(["--problems", "laplace", "poisson", *same]) == 1
+    assert ran == ["poisson", "poisson"]
+    assert jobs.main(["--problems", "laplace", *same, "--threads", "2"]) == 2
+
 
 def test_a_job_that_takes_too_long_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "GRACE", 0.01)

@@ -103,6 +103,30 @@ def test_rows_of_a_case(measured: dict[str, Any]) -> None:
     assert by_name["ours"]["multiply_adds"] > 0
 
 
+def test_an_interrupted_run_is_gone_on_with(
+    measured: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = (tiny(name, contestants=("ours",)) for name in ("laplace", "poisson"))
+    (row,) = (row for row in measured["rows"] if row["group"] == "step" and row["contestant"] == "ours")
+    begun: list[str] = []
+
+    def interrupted(case: Case, *_: Any) -> list[dict[str, Any]]:
+        begun.append(case.name)
+        if case == two and begun.count(two.name) == 1:
+            raise KeyboardInterrupt
+        return [{**row, "case": case.name}]
+
+    monkeypatch.setattr(main_module, "cases", lambda suite: [one, two])
+    monkeypatch.setattr(main_module, "measure", interrupted)
+    run = ["run", "quick", "--out", str(tmp_path / "rows.json")]
+    assert main(run) == 130
+    assert main([*run, "--resume"]) == 0
+    assert begun == [one.name, two.name, two.name]
+    assert [found["case"] for found in results.read(tmp_path / "rows.json")["rows"]] == [one.name, two.name]
+    assert main([*run, "--resume", "--rounds", "3"]) == 2
+    assert "its rounds is 9, that of this run 3" in capsys.readouterr().err
+
+
 def test_a_slower_kernel_is_caught_and_noise_of_one_peer_is_not(measured: dict[str, Any]) -> None:
     assert compare(measured, measured)[1] is False
     slower = copy.deepcopy(measured)

@@ -124,6 +124,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--edge", type=at_least_one, default=400, help="points of the boundary")
     found.add_argument("--threads", type=at_least_one, default=1)
     found.add_argument("--out", type=Path, default=Path("results") / "bench" / "jobs.json")
+    found.add_argument("--resume", action="store_true", help="keep the jobs that an interrupted run has in its file")
     return found
 
 
@@ -137,18 +138,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     from .machine import describe, load
 
-    about = {"suite": "jobs", "command": "python -m bench.suite.jobs", "load": load(), **describe(options.threads)}
     common = {key: getattr(options, key) for key in ("steps", "seconds", "points", "edge", "threads")}
-    rows: list[Row] = []
+    about = {
+        "suite": "jobs",
+        "command": f"python -m bench.suite.jobs --steps {options.steps} --seconds {options.seconds:g}",
+        "load": load(),
+        **describe(options.threads),
+        **common,
+    }
+    try:
+        rows = results.earlier(options.out, about, ("suite", "commit", "cpu", *common)) if options.resume else []
+        _all(options, common, about, rows)
+    except results.Unreadable as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: jobs that ended are in the file; --resume goes on from there", file=sys.stderr)
+        return 130
+    print(f"written: {options.out}")
+    return int(any("failure" in row for row in rows))
+
+
+def _all(options: argparse.Namespace, common: Row, about: Row, rows: list[Row]) -> None:
+    """Adds a row for each job that has none, and saves after each."""
+    done = {(row["problem"], row["contestant"], row["optimiser"]) for row in rows}
     for problem in options.problems:
         for contestant in options.contestants:
             for optimiser in OPTIMISERS.get(contestant, ("adam",)):
+                if (problem, contestant, optimiser) in done:
+                    continue
                 what = {"problem": problem, "contestant": contestant, "optimiser": optimiser}
                 rows.append({"group": "jobs", **what, **in_a_process({**common, **what})})
                 print(_line(rows[-1]), flush=True)
-                results.save(options.out, {**about, **common}, rows)
-    print(f"written: {options.out}")
-    return int(any("failure" in row for row in rows))
+                results.save(options.out, about, rows)
 
 
 if __name__ == "__main__":

@@ -38,5 +38,24 @@ def read(path: Path) -> dict[str, Any]:
     return found
 
 
+def earlier(path: Path, about: Mapping[str, Any], same: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of an interrupted run, to go on from; none where there is no file yet.
+
+    Raises:
+        Unreadable: the file is of another kind, or of a run that differs in one of the keys ``same``.
+    """
+    if not path.exists():
+        return []
+    found = read(path)
+    for key in same:
+        if found.get(key) != about[key]:
+            raise Unreadable(
+                f"{path} cannot be resumed: its {key} is {found.get(key)!r}, that of this run {about[key]!r}; "
+                "run without --resume, or with another --out"
+            )
+    rows: list[dict[str, Any]] = found["rows"]
+    return rows
+
+
 def is_good(row: Mapping[str, Any]) -> bool:
     return "failure" not in row and "absent" not in row

@@ -15,14 +15,11 @@ import torch
 from . import (
     accuracy,
     cylinder,
-    flow_step,
     gauss_newton,
     geometry,
-    layers,
     section,
     statuses,
 )
-from .check import WrongPeer
 from .section import run_python
 
 
@@ -157,25 +154,3 @@ def test_smoke_time_to_accuracy(tmp_path: Path) -> None:
     assert {row["optimizer"] for row in result["rows"]} == set(gauss_newton.OPTIMIZERS)
     assert all(math.isfinite(row["median_error"]) for row in result["rows"])
     assert out.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
-
-
-def test_smoke_layers(tmp_path: Path) -> None:
-    assert (
-        layers.main(["--quick", "--rounds", "2", "--block", "1", "--threads", "1", "--out", str(tmp_path / "l.json")])
-        == 0
-    )
-    *tied, model = json.loads((tmp_path / "l.json").read_text())["rows"]
-    assert [row["chosen"] for row in tied] == ["torch", "torch"]
-    assert model["gradient_error"] < 1e-10
-
-
-def test_smoke_flow_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "flow.json"
-    assert flow_step.main(["--points", "40", "--rounds", "1", "--block", "1", "--out", str(out)]) == 0
-    result = json.loads(out.read_text())
-    assert max(result["gradient_error"].values()) < 1e-5
-    assert set(result["psi_over_dense"]) == {"psi", "psi, one point per orbit"}
-    loss = flow_step.NestedFlowStep.misfits
-    monkeypatch.setattr(flow_step.NestedFlowStep, "misfits", lambda self: 1.001 * loss(self))
-    with pytest.raises(WrongPeer):
-        flow_step.contestants(flow_step.flow_problem(40))

@@ -6,10 +6,10 @@ from __future__ import annotations
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from .suite.case import Case, Data
-from .suite.contestant import ENTRIES
+from .suite.case import Case
+from .suite.contestant import ENTRIES, YARDSTICK
 from .suite.here import found, is_installed
-from .suite.measure import YARDSTICK, judge, kind_of, reference_of
+from .suite.measure import judge, kind_of, reference_of
 from .suite.process import Failed
 from .suite.registry import cases
 
@@ -39,4 +39,4 @@ def test_step(case: Case, contestant: str, benchmark: BenchmarkFixture) -> None:
     entry = ENTRIES[contestant]
     count = max(STEPS, entry.least_steps)
     benchmark.extra_info["steps_per_round"] = count
-    benchmark.pedantic(entry.build(case, Data.of(case)).steps, args=(count,), rounds=ROUNDS, warmup_rounds=1)
+    benchmark.pedantic(entry.build(case).steps, args=(count,), rounds=ROUNDS, warmup_rounds=1)

@@ -17,14 +17,15 @@ from bench.__main__ import main
 from bench.contestants.structures import STRUCTURES, structure_of
 from bench.suite import measure as measure_module
 from bench.suite import publish, results
-from bench.suite.case import Case, Data
+from bench.suite.case import Case
 from bench.suite.channel_sets import CHANNEL_SETS
 from bench.suite.compare import compare
-from bench.suite.contestant import ENTRIES, KnowsWork, NotServed
+from bench.suite.contestant import ENTRIES, YARDSTICK, KnowsWork, NotServed
 from bench.suite.equations import EQUATIONS
 from bench.suite.here import found
 from bench.suite.machine import describe
 from bench.suite.measure import Settings, judge, measure, reference_of
+from bench.suite.posed import POSED
 from bench.suite.registry import cases
 from bench.suite.worker import serve
 from psinn_fast.kernels.language.activations import ACTIVATIONS
@@ -44,7 +45,7 @@ def tiny(equation: str, **changes: object) -> Case:
 @pytest.mark.parametrize("equation", EQUATIONS)
 def test_contestants_agree_in_float64(equation: str) -> None:
     case = tiny(equation)
-    loss, gradient = ENTRIES["nested"].build(case, Data.of(case)).loss_and_gradient()
+    loss, gradient = ENTRIES["nested"].build(case).loss_and_gradient()
     answered = []
     for name in CHEAP:
         *_, last = serve(ENTRIES[name], case, ['{"do": "check"}'])
@@ -169,7 +170,8 @@ def test_every_case_of_quick_is_one_of_cpu() -> None:
     assert len(set(names)) == len(names)
     assert {case.name for case in cases("quick")} < set(names)
     assert {case.activation for case in cases("cpu")} == set(ACTIVATIONS)
-    assert {case.structure for case in cases("cpu")} == {None, *STRUCTURES}
+    assert {case.structure for case in cases("cpu") if case.equation not in POSED} == {None, *STRUCTURES}
+    assert {case.equation for case in cases("cpu")} >= {*EQUATIONS, *CHANNEL_SETS, *POSED}
 
 
 def test_cases_go_through_json() -> None:
@@ -188,7 +190,7 @@ def test_cases_go_through_json() -> None:
 def test_channel_sets_are_read_whole(name: str, channels: int) -> None:
     case = Case("test", name, (len(CHANNEL_SETS[name].coordinates), 5, 4, 1), 20, edge=6, dtype="float64")
     assert judge(found("ours", case), found("nested", case))["error_float64"] < 1e-12
-    ours = ENTRIES["ours"].build(case, Data.of(case))
+    ours = ENTRIES["ours"].build(case)
     assert isinstance(ours, KnowsWork)
     assert ours.work()["channels"] == channels
 
@@ -201,7 +203,43 @@ def test_tied_networks_equal_those_written_out(name: str) -> None:
     assert judge(found("step by step", case), found(who, reference))["error_float64"] < 1e-12
 
 
-OWN = ("layer", "derivatives", "fuse", "fuse and fit")
+FLOW = (2, 4, 5, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("equation", "layers", "structure", "names"),
+    [
+        ("linear layer", (8, 8), "one symmetry", ("ours", "gathered", "products", "linear")),
+        ("linear layer", (8, 8), "two symmetries", ("products",)),
+        ("cylinder", FLOW, None, ("ours",)),
+        ("cylinder", FLOW, "flow (published)", ("ours", "one point per orbit")),
+    ],
+)
+def test_posed_problems_agree(
+    equation: str, layers: tuple[int, ...], structure: str | None, names: tuple[str, ...]
+) -> None:
+    case = Case("test", equation, layers, 20, dtype="float64", structure=structure)
+    right = found(*reference_of(case))
+    for name in names:
+        assert judge(found(name, case), right)["error_float64"] < 1e-12
+    with pytest.raises(NotServed, match="takes no part in"):
+        ENTRIES["taylor"].build(case)
+    ENTRIES[YARDSTICK].build(case).steps(1)
+
+
+def test_who_takes_part_in_posed_problems_only_says_so() -> None:
+    with pytest.raises(NotServed, match=r"nn\.Linear takes no part in laplace"):
+        ENTRIES["linear"].build(tiny("laplace"))
+
+
+def test_the_rule_of_a_layer_is_in_its_row() -> None:
+    for points, chosen in ((10, "gathered"), (10_000, "products")):
+        ours = ENTRIES["ours"].build(Case("test", "linear layer", (256, 256), points, structure="one symmetry"))
+        assert isinstance(ours, KnowsWork)
+        assert ours.work() == {"chosen": chosen}
+
+
+OWN = ("layer", "accelerate", "derivatives", "fuse", "fuse and fit")
 
 
 @pytest.mark.parametrize(
@@ -209,7 +247,7 @@ OWN = ("layer", "derivatives", "fuse", "fuse and fit")
     [
         ("poisson", None, "adam", OWN),
         ("biharmonic", None, "adam", OWN),
-        ("burgers", "even in y", "adam", OWN),
+        ("burgers", "even in y", "adam", ("layer", *OWN[2:])),
         ("burgers", None, "gauss-newton", ("ours", "func")),
         ("laplace", "even in y", "gauss-newton", ("ours",)),
     ],
@@ -228,7 +266,7 @@ def test_loops_and_iterations_agree(
 def test_who_has_no_means_takes_no_part() -> None:
     for case in (tiny("laplace", optimiser="gauss-newton"), tiny("laplace", structure="even in y")):
         with pytest.raises(NotServed, match="torch, Taylor by hand has no"):
-            ENTRIES["taylor"].build(case, Data.of(case))
+            ENTRIES["taylor"].build(case)
 
 
 def test_a_structure_that_is_not_as_wide_is_refused() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 import psinn_fast as pf
 from psinn_fast.cli.step_parts import multiply_adds
 from psinn_fast.kernels import get_backend
-from psinn_fast.kernels.contract import AdamState
+from psinn_fast.kernels.contract import AdamState, Term
 
 from ..suite.case import Array, Case, Data
 from ..suite.channel_sets import CHANNEL_SETS, weighted
@@ -63,24 +63,18 @@ def network_of(case: Case, data: Data) -> pf.PsiMLP:
     return pf.MLP.from_sequential(torch.nn.Sequential(*modules[:-1]))
 
 
-class Ours:
-    def __init__(self, case: Case, data: Data) -> None:
+class OurStep:
+    """``terms``: None for those of the problem."""
+
+    def __init__(self, case: Case, net: pf.PsiMLP, problem: pf.Problem, terms: Sequence[Term] | None = None) -> None:
         dtype = getattr(torch, case.dtype)
-        equation = data.equation
-        pde = pf.PDE(" ".join(equation.coordinates), "u", EQUATIONS[case.equation])
-        box = pf.Box(**dict(zip(equation.coordinates, equation.box, strict=True)))
-        conditions = [
-            pf.Residual(torch.from_numpy(data.points)),
-            pf.Dirichlet(torch.from_numpy(data.edge), u=data.values, name="edge"),
-        ]
-        problem = pf.Problem("bench", pde, box, conditions)
-        self.net = network_of(case, data).to(dtype)
+        self.net = net.to(dtype)
         # What is compared with the reference is every rewriting, too.
         structure = self.net.structure
         self.plan = structure.expanded_plan if case.backend == "reference" else self.net.plan
-        self._backend, self._terms = get_backend(case.backend), problem.terms(dtype)
+        self._backend, self._terms = get_backend(case.backend), terms or problem.terms(dtype)
         theta = self.net.theta.detach().clone()
-        self._weights = theta.new_ones(len(self._terms))
+        self._weights = problem.weights().to(theta)
         self._state = AdamState(theta, theta.new_empty(0), LEARNING_RATE, betas=BETAS, eps=EPSILON)
 
     def loss_and_gradient(self) -> tuple[float, Array]:
@@ -98,6 +92,18 @@ class Ours:
             "channels": max(len(term.program.channels) for term in self._terms),
             "parameters": self.net.theta.numel(),
         }
+
+
+class Ours(OurStep):
+    def __init__(self, case: Case, data: Data) -> None:
+        equation = data.equation
+        pde = pf.PDE(" ".join(equation.coordinates), "u", EQUATIONS[case.equation])
+        box = pf.Box(**dict(zip(equation.coordinates, equation.box, strict=True)))
+        conditions = [
+            pf.Residual(torch.from_numpy(data.points)),
+            pf.Dirichlet(torch.from_numpy(data.edge), u=data.values, name="edge"),
+        ]
+        super().__init__(case, network_of(case, data), pf.Problem("bench", pde, box, conditions))
 
 
 class StepByStep(Ours):

@@ -1,11 +1,11 @@
-"""psinn_fast in training loops of torch: the layers swapped and nothing else, `derivatives`, `fuse`."""
+"""psinn_fast in training loops of torch: the layers swapped and nothing else, `accelerate`, `derivatives`, `fuse`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import psinn_fast as pf
 from psinn_fast.kernels import get_backend
@@ -28,6 +28,33 @@ class Layer(TorchStep):
 
     def derivatives(self) -> Mapping[str, Tensor]:
         return nested(self.equation, self.net, self.x)
+
+
+class Accelerate(TorchStep):
+    """The code of `torch_peers.Nested`, of a model that has been through `pf.accelerate`."""
+
+    def __init__(self, case: Case, data: Data) -> None:
+        super().__init__(case, data)
+        del self.optimizer  # of weights that the model will not have
+        self.net = Whole(self.net)
+        pf.accelerate(self.net)
+        self.optimizer = torch.optim.Adam(self.net.parameters(), LEARNING_RATE, BETAS, EPSILON, fused=True)
+        self.x.requires_grad_()
+
+    def derivatives(self) -> Mapping[str, Tensor]:
+        return nested(self.equation, self.net, self.x)
+
+
+class Whole(nn.Module):
+    """A model with a Sequential in it."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.inner(x)
+        return found
 
 
 class Derivatives(Layer):

@@ -16,8 +16,29 @@ from ..suite.contestant import BETAS, EPSILON, LEARNING_RATE
 from . import chain_rule
 
 
-class TorchStep:
-    """``nn.Sequential``, a loss, its gradient by autograd, and torch's fused Adam."""
+class TorchLoop:
+    """A loss of a module, its gradient by autograd, and a step of an optimiser."""
+
+    net: nn.Module
+    optimizer: torch.optim.Optimizer
+
+    def loss(self) -> Tensor:
+        raise NotImplementedError
+
+    def loss_and_gradient(self) -> tuple[float, Array]:
+        loss = self.loss()
+        gradients = torch.autograd.grad(loss, list(self.net.parameters()))
+        return float(loss.detach()), flattened(gradients)
+
+    def steps(self, count: int) -> None:
+        for _ in range(count):
+            self.optimizer.zero_grad(set_to_none=True)
+            self.loss().backward()
+            self.optimizer.step()
+
+
+class TorchStep(TorchLoop):
+    """``nn.Sequential`` of a case on its data, with torch's fused Adam."""
 
     def __init__(self, case: Case, data: Data) -> None:
         self.data, self.equation, dtype = data, data.equation, getattr(torch, case.dtype)
@@ -31,7 +52,7 @@ class TorchStep:
             linear = nn.Linear(*weight.shape[::-1], dtype=dtype)
             linear.weight, linear.bias = nn.Parameter(tensor(weight)), nn.Parameter(tensor(bias))
             modules += [linear, nn.Tanh()]
-        self.net: nn.Module = nn.Sequential(*modules[:-1])
+        self.net = nn.Sequential(*modules[:-1])
         self.x, self.edge = tensor(data.points), tensor(data.edge)
         self.values = tensor(data.values)[:, None]
         self.columns = [self.x[:, axis, None] for axis in range(self.x.shape[1])]
@@ -48,19 +69,8 @@ class TorchStep:
     def derivatives(self) -> Mapping[str, Tensor]:
         raise NotImplementedError
 
-    def loss_and_gradient(self) -> tuple[float, Array]:
-        loss = self.loss()
-        gradients = torch.autograd.grad(loss, list(self.net.parameters()))
-        return float(loss.detach()), _flat(gradients)
 
-    def steps(self, count: int) -> None:
-        for _ in range(count):
-            self.optimizer.zero_grad(set_to_none=True)
-            self.loss().backward()
-            self.optimizer.step()
-
-
-def _flat(gradients: Sequence[Tensor]) -> Array:
+def flattened(gradients: Sequence[Tensor]) -> Array:
     return torch.cat([gradient.detach().double().flatten() for gradient in gradients]).numpy()
 
 
@@ -167,7 +177,7 @@ class CompiledTaylor(TorchStep):
             loss = float(self._step(*state))
         for parameter, value in zip(state[0], before, strict=True):
             parameter.copy_(value)
-        return loss, _flat(state[1]) / (1 - BETAS[0])
+        return loss, flattened(state[1]) / (1 - BETAS[0])
 
     def steps(self, count: int) -> None:
         _steps(self._step, self._state, count)
@@ -241,7 +251,7 @@ class MakeFx(TorchStep):
 
     def loss_and_gradient(self) -> tuple[float, Array]:
         loss, gradients = self._loss_and_gradients()
-        return float(loss), _flat(gradients)
+        return float(loss), flattened(gradients)
 
     def steps(self, count: int) -> None:
         for _ in range(count):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..suite.case import Array, Case, Data
+from ..suite.case import Array, Case
 
 SIZE, REPEATS = 64, 40
 
 
 class Yardstick:
-    def __init__(self, case: Case, data: Data) -> None:
+    def __init__(self, case: Case) -> None:
         self._a = np.random.default_rng(0).random((SIZE, SIZE)).astype(case.dtype)
         self._out = np.empty_like(self._a)
 

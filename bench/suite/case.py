@@ -23,9 +23,9 @@ class Case:
 
     Args:
         group: what the case is for, a section of the report.
-        equation: a name of `EQUATIONS` or `CHANNEL_SETS`.
+        equation: a name of `EQUATIONS`, `CHANNEL_SETS` or `POSED`.
         layers: widths, inputs and outputs included; of a tied network those of the dense one that it stands in for.
-        structure: name of a tied network (`contestants/structures.py`), or None.
+        structure: name of a tied network (`contestants/structures.py`, or of the posed problem's own), or None.
         optimiser: "adam", or "gauss-newton" for one iteration of it.
         threads: None for as many as the run has.
         contestants: who takes part; where `ours` does, others are divided by it.

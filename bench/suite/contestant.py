@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from .case import Array, Case, Data
+from .posed import POSED
 
 LEARNING_RATE = 1e-3
 BETAS, EPSILON = (0.9, 0.999), 1e-8
+# Knows no problem, and is the same in all.
+YARDSTICK = "yardstick"
 
 
 class NotServed(Exception):
@@ -42,8 +45,8 @@ class KnowsWork(Protocol):
 
 @dataclass(frozen=True)
 class Entry:
-    """``module``: of `bench.contestants`, with ``make``. ``package``: what it needs beside numpy, by its package's
-    name.
+    """``module``: of `bench.contestants`, with ``make``; empty for those that take part in problems of `POSED` only.
+    ``package``: what it needs beside numpy, by its package's name.
 
     ``tied``: whether it knows tied networks (`Case.structure`). ``least_steps``: in one call of `Contestant.steps`, for
     what the library does at the beginning and the end of each to be a few hundredths of it at most. ``iteration``:
@@ -63,11 +66,20 @@ class Entry:
     def is_own(self) -> bool:
         return self.package == "psinn_fast"
 
-    def build(self, case: Case, data: Data) -> Contestant:
+    def build(self, case: Case) -> Contestant:
         """
         Raises:
-            NotServed: it has no such optimiser, or no tied networks.
+            NotServed: it has no such optimiser, or no tied networks, or no such problem.
         """
+        found: Contestant
+        if (posed := POSED.get(case.equation)) is not None and self.name != YARDSTICK:
+            makers = importlib.import_module(f"bench.contestants.{posed.module}").CONTESTANTS
+            if self.name not in makers:
+                raise NotServed(f"{self.title} takes no part in {case.equation}")
+            found = makers[self.name](case)
+            return found
+        if not self.module:
+            raise NotServed(f"{self.title} takes no part in {case.equation}")
         if case.structure is not None and not self.tied:
             raise NotServed(f"{self.title} has no tied networks")
         module, name = self.module, self.make
@@ -76,7 +88,7 @@ class Entry:
                 raise NotServed(f"{self.title} has no Gauss-Newton here")
             module, name = self.iteration
         make = getattr(importlib.import_module(f"bench.contestants.{module}"), name)
-        found: Contestant = make(case, data)
+        found = make(case) if self.name == YARDSTICK else make(case, Data.of(case))
         return found
 
 
@@ -87,12 +99,17 @@ ENTRIES = {
             "ours", "psinn_fast", "ours", "Ours", "psinn_fast", tied=True, iteration=("gauss_newton", "OurIteration")
         ),
         Entry("step by step", "psinn_fast, a call for each step", "ours", "StepByStep", "psinn_fast", tied=True),
+        Entry("one point per orbit", "psinn_fast, one point of each orbit", "", "", "psinn_fast"),
+        Entry("gathered", "PsiLinear, W put together", "", "", "psinn_fast"),
+        Entry("products", "PsiLinear, fewer products", "", "", "psinn_fast"),
+        Entry("linear", "nn.Linear", "", "", "torch"),
+        Entry("accelerate", "torch, pf.accelerate", "torch_loops", "Accelerate", "psinn_fast"),
         Entry("layer", "torch, our layers", "torch_loops", "Layer", "psinn_fast", tied=True),
         Entry("derivatives", "torch, pf.derivatives", "torch_loops", "Derivatives", "psinn_fast", tied=True),
         Entry("fuse", "torch, pf.fuse", "torch_loops", "Fuse", "psinn_fast", tied=True),
         Entry("fuse and fit", "psinn_fast, pf.fuse", "torch_loops", "FuseAndFit", "psinn_fast", tied=True),
         Entry(
-            "yardstick",
+            YARDSTICK,
             "fixed multiply-adds",
             "yardstick",
             "Yardstick",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..tables import report as tables
+from . import step_tables
 from .contestant import ENTRIES
 from .model import fit
 from .process import TOP
@@ -162,5 +163,6 @@ NUMBERS: dict[str, Callable[..., str]] = {
     "headline": _headline,
     "steps": _steps,
     "model": _model,
+    "flow": step_tables.flow,
     "problems": lambda path: tables.in_short(_tables_rows(path)),
 }

@@ -5,6 +5,8 @@ Cases with peers say how fast we are; those with the yardstick alone how our tim
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .case import Case
 from .channel_sets import CHANNEL_SETS
 
@@ -16,6 +18,7 @@ EVERYONE = (
 FASTEST = ("ours", "yardstick", "nested", "taylor", "compiled", "jax")
 ALONE = ("ours", "yardstick")
 LOOPS = ("ours", "yardstick", "layer", "derivatives", "fuse", "fuse and fit")
+WAYS = ("ours", "gathered", "products", "linear")
 
 SMALL, LARGE, DEEP = (2, 8, 8, 16, 1), (2, 32, 32, 32, 1), (2, 20, 20, 20, 20, 1)
 MEDIUM = (2, 16, 16, 16, 1)
@@ -95,7 +98,7 @@ def _overhead(quick: bool) -> list[Case]:
 
 def _loops(quick: bool) -> list[Case]:
     """Training loops of torch, and what they take with our layers, derivatives, fused losses in them."""
-    with_torch = (*LOOPS, "nested")
+    with_torch = (*LOOPS, "accelerate", "nested")
     found = [Case("loops", "laplace", LARGE, POINTS, with_torch)]
     if quick:
         return found
@@ -139,8 +142,25 @@ def _sets() -> list[Case]:
     ]
 
 
+def _layers() -> list[Case]:
+    """Tied linear layers by both ways that ours has, and by its rule, beside nn.Linear of the same weights."""
+    return [
+        Case("layers", "linear layer", (w, w), points, WAYS, edge=0, structure=structure)
+        for structure in ("one symmetry", "two symmetries")
+        for w in (32, 64, 128, 256)
+        for points in (100, 1_000, 10_000)
+    ]
+
+
+def _flow() -> list[Case]:
+    """The flow past a cylinder at the paper's number of points: its PINN, its Psi-NN, the layers of that untied."""
+    narrow, wide = (2, 40, 40, 40, 3), (2, 80, 100, 40, 3)
+    dense = [Case("flow", "cylinder", layers, 20_486, ("ours", "nested")) for layers in (narrow, wide)]
+    return [*dense, replace(dense[1], contestants=(*ALONE, "one point per orbit"), structure="flow (published)")]
+
+
 def cases(suite: str) -> list[Case]:
     """Of "quick" or "cpu"."""
     quick = suite == "quick"
     found = [*_peers(quick), *_growth(quick), *_relations(quick), *_variants(quick), *_overhead(quick), *_loops(quick)]
-    return found if quick else [*found, *_iterations(), *_threads(), *_sets()]
+    return found if quick else [*found, *_iterations(), *_threads(), *_sets(), *_layers(), *_flow()]

@@ -45,6 +45,9 @@ def sections(results: Row) -> list[tuple[str, str, Callable[[], Figure | None]]]
          lambda: pictures.steps(rows)),
         ("loops", "Training loops of torch with our layers, derivatives or fused losses in them; iterations of "
          "Gauss-Newton.", lambda: pictures.steps(rows, ("loops", "iteration"))),
+        ("layers", "Tied linear layers, forwards and backwards, beside nn.Linear of the same weights.",
+         lambda: pictures.steps(rows, ("layers",))),
+        ("flow", "A step on the flow past a cylinder.", lambda: pictures.steps(rows, ("flow",))),
         ("points", "Time and time per point against the number of points.", lambda: pictures.per_point(rows)),
         ("growth", "Time of a step against width, depth, order and inputs." + said, grown),
         ("relations", "What the relation matrix R saves.", lambda: pictures.relations(rows)),

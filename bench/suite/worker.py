@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .case import Case, Data
+from .case import Case
 from .contestant import ENTRIES, Contestant, Entry, KnowsWork, NotServed, Prepares
 
 STATUS, FORGET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -92,7 +92,7 @@ def _version(package: str) -> str | None:
 def serve(entry: Entry, case: Case, commands: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Answers; the first one says whether the contestant is ready. After a failure there are no more."""
     try:
-        contestant = entry.build(case, Data.of(case))
+        contestant = entry.build(case)
         memory = Memory()
         yield {"ready": True}
         for line in commands:

@@ -38,11 +38,8 @@ def test_it_names_every_setting() -> None:
         pf.get_problem("cylinder", {name: 1})
 
 
-def test_errors_and_step_times_are_those_of_the_results() -> None:
-    study, steps = (
-        json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("cylinder_gauss_newton", "flow_step")
-    )
+def test_errors_are_those_of_the_results() -> None:
+    study = json.loads((ROOT / "bench" / "results" / "cylinder_gauss_newton.json").read_text(encoding="utf-8"))
     found = []
     for row in study["rows"]:
         for number in range(2):
@@ -55,5 +52,3 @@ def test_errors_and_step_times_are_those_of_the_results() -> None:
     )
     for line, values in zip(lines, found, strict=True):
         assert [float(number) for number in line] == pytest.approx(values, rel=0.06)
-    times = [float(time) for time in re.findall(r"(\d+) ms", TEXT)]
-    assert times == [round(found["median"]) for found in steps["milliseconds_per_step"].values()]

@@ -145,10 +145,11 @@ test-wheel: wheel  ## the test suite against the installed wheel, in an environm
 	@if command -v nvidia-smi >/dev/null || ! build/wheel/bin/pip install --quiet "torch==$(TORCH)+cpu" '$(TRITON)'; then \
 		build/wheel/bin/pip install --quiet "torch==$(TORCH)"; fi
 	build/wheel/bin/pip install --quiet -c constraints.txt "psinn_fast[dev] @ file://$$(ls $(CURDIR)/dist/*.whl)"
-	@# Not from here: the sources must not be importable beside the wheel.
+	@# Not from here: psinn_fast must not be importable beside the wheel. Links of pages lead to its sources.
 	@rm -rf build/wheel-tests && mkdir -p build/wheel-tests
-	@cp -r tests bench docs examples conftest.py pyproject.toml mkdocs.yml README.md Makefile build/wheel-tests/
-	cd build/wheel-tests && ../wheel/bin/python -m pytest tests -p no:cacheprovider
+	@cp -r tests bench docs examples kernels conftest.py pyproject.toml mkdocs.yml README.md Makefile build/wheel-tests/
+	cd build/wheel-tests && OMP_NUM_THREADS=1 ../wheel/bin/python -m pytest tests -n auto -p no:cacheprovider \
+		--ignore tests/docs/test_links.py
 
 # gcc's runtime libraries must be loaded before Python's own; leaks are Python's and torch's at exit, not ours.
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1 -fno-omit-frame-pointer

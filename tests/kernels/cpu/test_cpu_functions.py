@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 
-import psinn_fast.kernels
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.language.activations import ACTIVATIONS, HIGHEST, activation_of
 from psinn_fast.kernels.language.channels import ChannelSet
@@ -16,11 +16,11 @@ from psinn_fast.kernels.network.lowering.lowering import lower
 from psinn_fast.kernels.network.symbols import SymbolLayer
 
 FLOAT64 = torch.float64
-SOURCES = psinn_fast.kernels.__path__[0] + "/cpu/src/"
+SOURCES = Path(__file__).parents[3] / "kernels" / "cpu" / "src"
 
 
 def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, f"{SOURCES}{name}.py")
+    spec = importlib.util.spec_from_file_location(name, SOURCES / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -33,8 +33,7 @@ def script(name: str) -> ModuleType:
 )
 def test_headers_are_what_the_scripts_print(name: str, header: str, capsys: pytest.CaptureFixture[str]) -> None:
     script(name).main()
-    with open(SOURCES + header, encoding="utf-8") as file:
-        assert capsys.readouterr().out == file.read()
+    assert capsys.readouterr().out == (SOURCES / header).read_text(encoding="utf-8")
 
 
 def test_what_is_kept() -> None:

@@ -12,7 +12,6 @@ from agreement import agree, check_jets
 from helpers import random_points, random_theta
 from tied import GROUPS
 
-import psinn_fast.kernels
 from psinn_fast.kernels.cpu.backend import CpuBackend
 from psinn_fast.kernels.language.channels import ChannelSet, Laplacian
 from psinn_fast.kernels.network.lowering.lowering import lower
@@ -21,7 +20,7 @@ from psinn_fast.kernels.reference.backend import ReferenceBackend
 from psinn_fast.networks.groups import structure_from_group
 from psinn_fast.networks.structure import Structure
 
-SOURCES = Path(psinn_fast.kernels.__file__).resolve().parent / "cpu" / "src"
+SOURCES = Path(__file__).parents[3] / "kernels" / "cpu" / "src"
 
 
 def make_sets() -> ModuleType:

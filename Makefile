@@ -156,7 +156,7 @@ SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=undefined -O1 -fn
 sanitize: $(DEV)  ## the kernels' tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@rm -rf build/sanitize build/lib* build/temp* && mkdir -p build/sanitize
 	PSINN_FAST_CXXFLAGS="$(SANITIZE)" $(BIN)/pip install --quiet --no-deps --target build/sanitize .
-	cd build/sanitize && cp -r $(CURDIR)/tests $(CURDIR)/bench $(CURDIR)/pyproject.toml . && \
+	cd build/sanitize && cp -r $(addprefix $(CURDIR)/,tests bench kernels conftest.py pyproject.toml) . && \
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
 	PYTHONPATH=. $(CURDIR)/$(BIN)/python -m pytest tests/kernels/cpu tests/contract -k cpu -q -n auto -p no:cacheprovider
 	@rm -rf build/lib* build/temp*

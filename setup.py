@@ -71,7 +71,7 @@ def kernels():
     """The extension module. ``optional``: a failure to build it is a warning."""
     extra = shlex.split(os.environ.get("PSINN_FAST_CXXFLAGS", ""))
     names = [*(reversed(INSTRUCTION_SETS) if IS_X86 else ()), "engine_baseline.cpp"]
-    names += ["bindings.cpp", "session.cpp", "model.cpp", "team.cpp", "crew.cpp"]
+    names += ["bindings.cpp", "session.cpp", "buffer.cpp", "model.cpp", "team.cpp", "crew.cpp"]
     return Extension(
         "psinn_fast.kernels.cpu._native",
         sources=[str(SOURCES / name) for name in names],

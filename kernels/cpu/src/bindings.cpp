@@ -367,26 +367,8 @@ class Watch {
 
   // Seconds by part, of all steps; and how many these were.
   py::tuple seconds() const {
-    static constexpr const char* names[] = {"first layer", "products", "relations", "activations", "residuals",
-                                            "points",      "weight gradients", "sums"};
-    static_assert(sizeof(names) / sizeof(*names) == PARTS, "a name for each part");
-    const Counters& own = own_.counters;
-    std::int64_t watched = 0, tiles = 0;
-    for (int i = 0; i < PANEL_PARTS; ++i) watched += own.part[i];
-    for (int i = PANEL_PARTS; i < PARTS; ++i) tiles += own.part[i];
-    const double all = static_cast<double>(std::max<std::int64_t>(own.panels + tiles, 1));
     py::dict found;
-    for (int i = 0; i < PARTS; ++i) {
-      const double ticks = static_cast<double>(own.part[i]);
-      const double share = i < PANEL_PARTS ? ticks / static_cast<double>(std::max<std::int64_t>(watched, 1)) *
-                                                 static_cast<double>(own.panels) / all
-                                           : ticks / all;
-      found[names[i]] = share * own_.panels;
-    }
-    found["packing"] = own_.packing;
-    found["waiting"] = own_.waiting;
-    found["reduction"] = own_.reduction;
-    found["optimiser"] = own_.update;
+    for (const auto& [name, seconds] : seconds_by_part(own_)) found[name] = seconds;
     return py::make_tuple(found, own_.steps);
   }
 

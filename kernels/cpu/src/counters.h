@@ -5,7 +5,10 @@
 // happens once per tile or step is timed each time.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <x86intrin.h>
@@ -77,5 +80,28 @@ struct Profile {
   double packing = 0, panels = 0, waiting = 0, reduction = 0, update = 0;
   std::int64_t steps = 0;
 };
+
+// Seconds by part, of all steps.
+inline std::vector<std::pair<const char*, double>> seconds_by_part(const Profile& profile) {
+  static constexpr const char* names[] = {"first layer", "products", "relations", "activations", "residuals",
+                                          "points",      "weight gradients", "sums"};
+  static_assert(sizeof(names) / sizeof(*names) == PARTS, "a name for each part");
+  const Counters& own = profile.counters;
+  std::int64_t watched = 0, tiles = 0;
+  for (int i = 0; i < PANEL_PARTS; ++i) watched += own.part[i];
+  for (int i = PANEL_PARTS; i < PARTS; ++i) tiles += own.part[i];
+  const double all = static_cast<double>(std::max<std::int64_t>(own.panels + tiles, 1));
+  const double panels = static_cast<double>(own.panels) / static_cast<double>(std::max<std::int64_t>(watched, 1));
+  std::vector<std::pair<const char*, double>> found;
+  for (int i = 0; i < PARTS; ++i) {
+    const double ticks = static_cast<double>(own.part[i]) * (i < PANEL_PARTS ? panels : 1);
+    found.emplace_back(names[i], ticks / all * profile.panels);
+  }
+  found.emplace_back("packing", profile.packing);
+  found.emplace_back("waiting", profile.waiting);
+  found.emplace_back("reduction", profile.reduction);
+  found.emplace_back("optimiser", profile.update);
+  return found;
+}
 
 }  // namespace psinn

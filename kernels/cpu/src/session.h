@@ -5,29 +5,13 @@
 #include <memory>
 #include <vector>
 
+#include "buffer.h"
 #include "crew.h"
 #include "engine.h"
 #include "model.h"
 #include "team.h"
 
 namespace psinn {
-
-// Memory aligned to pages, taken from and returned to a small store; its contents are arbitrary.
-class Buffer {
- public:
-  explicit Buffer(Index bytes);
-  ~Buffer();
-  Buffer(Buffer&& other) noexcept : data_(other.data_), bytes_(other.bytes_) { other.data_ = nullptr; }
-  Buffer(const Buffer&) = delete;
-  template <class T>
-  T* as() const {
-    return static_cast<T*>(data_);
-  }
-
- private:
-  void* data_;
-  Index bytes_;
-};
 
 // kernels/language/regularizer.py, on theta; growl needs the matrix shapes.
 struct Penalty {

@@ -141,14 +141,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Example:
-    """``points`` inside, and ``edge`` on each of the other domains. ``is_barred``: whether a factor is promised."""
+    """``points`` inside, and ``edge`` on each of the other domains."""
 
     name: str
     problem: Callable[[], BaseProblem]
     layers: tuple[int, ...]
     points: int
     edge: int
-    is_barred: bool = True
 
     def run(
         self,
@@ -159,7 +158,19 @@ class Example:
         solver: Callable[..., BaseSolver] = PhysicsInformedSingleModelSolver,
         checkpoint: Path | None = None,
     ) -> Run:
-        """PINA's solver and trainer, with ``network(inputs, outputs, layers=hidden)``; one seed, one run."""
+        """PINA's solver and trainer, one seed, one run."""
+        solving, found = self.solver(network, share, layers, solver), Steps()
+        trainer = train(solving, steps, found, checkpoint)
+        return Run(trainer, found.losses, (found.seconds[-1] - found.seconds[0]) / max(1, steps - 1))
+
+    def solver(
+        self,
+        network: Callable[..., Any],
+        share: float = 1.0,
+        layers: tuple[int, ...] = (),
+        kind: Callable[..., BaseSolver] = PhysicsInformedSingleModelSolver,
+    ) -> BaseSolver:
+        """With ``network(inputs, outputs, layers=hidden)`` on that share of the usual points; one seed, one solver."""
         torch.manual_seed(0)
         problem = self.problem()
         inputs, *hidden, outputs = layers or self.layers
@@ -167,22 +178,26 @@ class Example:
         for name in problem.domains:
             most = self.points if name == "inside" else self.edge
             problem.discretise_domain(max(4, round(share * most)), "random", domains=name)
-        solving, found = solver(problem, model), Steps()
-        quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
-        with warnings.catch_warnings():
-            # Lightning's, of settings of PINA and of torch that it will not have for long.
-            warnings.simplefilter("ignore")
-            trainer = Trainer(solving, max_epochs=steps, accelerator="cpu", callbacks=[found], **quiet)
-            trainer.train(ckpt_path=checkpoint, weights_only=False)
-        return Run(trainer, found.losses, (found.seconds[-1] - found.seconds[0]) / max(1, steps - 1))
+        return kind(problem, model)
+
+
+def train(solver: BaseSolver, steps: int, callback: Callback, checkpoint: Path | None = None) -> Trainer:
+    """All points are one batch: an epoch is a step."""
+    quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    with warnings.catch_warnings():
+        # Lightning's, of settings of PINA and of torch that it will not have for long.
+        warnings.simplefilter("ignore")
+        trainer = Trainer(solver, max_epochs=steps, accelerator="cpu", callbacks=[callback], **quiet)
+        trainer.train(ckpt_path=checkpoint, weights_only=False)
+    return trainer
 
 
 # Lightning says at every run which devices it found, and that it ended.
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
 
 EXAMPLES = (
-    Example("poisson", Poisson, (2, 32, 32, 32, 1), 10_000, 250),
-    Example("burgers", Burgers, (2, *[20] * 8, 1), 10_000, 200),
+    Example("Poisson", Poisson, (2, 32, 32, 32, 1), 10_000, 250),
+    Example("Burgers", Burgers, (2, *[20] * 8, 1), 10_000, 200),
     Example("heat, inverse", HeatInverse, (2, 32, 32, 32, 1), 10_000, 200),
-    Example("poisson, few points", Poisson, (2, 32, 32, 32, 1), 400, 20, is_barred=False),
+    Example("Poisson, few points", Poisson, (2, 32, 32, 32, 1), 400, 20),
 )

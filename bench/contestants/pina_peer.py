@@ -90,6 +90,9 @@ class Kept(Callback):
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
         self.loss = float(outputs["loss"])
 
+    def flat(self) -> Array:
+        return np.concatenate([gradient.ravel() for gradient in self.gradients])
+
 
 class PINA:
     """Each call of `steps` is a run of the trainer, in which an epoch is a step; it starts Adam anew."""

@@ -13,6 +13,8 @@ LEARNING_RATE = 1e-3
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 # Knows no problem, and is the same in all.
 YARDSTICK = "yardstick"
+# What they compute is nothing to compare.
+UNCHECKED = (YARDSTICK, "without kernels")
 
 
 class NotServed(Exception):
@@ -34,6 +36,15 @@ class Prepares(Protocol):
 
     def prepare(self, count: int) -> bool:
         """Whether there was anything to do."""
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """A contestant whose library does much before its first step and after its last, which is no part of a step: it
+    says itself what the steps of its last call took."""
+
+    @property
+    def seconds(self) -> float: ...
 
 
 @runtime_checkable
@@ -100,6 +111,7 @@ ENTRIES = {
         ),
         Entry("step by step", "psinn_fast, a call for each step", "ours", "StepByStep", "psinn_fast", tied=True),
         Entry("one point per orbit", "psinn_fast, one point of each orbit", "", "", "psinn_fast"),
+        Entry("without kernels", "psinn_fast, kernels that take no time", "", "", "psinn_fast"),
         Entry("gathered", "PsiLinear, W put together", "", "", "psinn_fast"),
         Entry("products", "PsiLinear, fewer products", "", "", "psinn_fast"),
         Entry("linear", "nn.Linear", "", "", "torch"),

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .case import Case
-from .contestant import ENTRIES, YARDSTICK
+from .contestant import ENTRIES, UNCHECKED, YARDSTICK
 from .machine import peak
 from .posed import POSED
 from .process import Failed, Process
@@ -64,12 +64,12 @@ def kind_of(case: Case) -> Case:
 
 def _check_all(case: Case, settings: Settings, checked: dict[tuple[str, str], Row], rows: Mapping[str, Row]) -> None:
     kind = kind_of(case)
-    missing = [name for name in rows if name != YARDSTICK and (name, kind.name) not in checked]
+    missing = [name for name in rows if name not in UNCHECKED and (name, kind.name) not in checked]
     with ThreadPoolExecutor(settings.jobs) as pool:
         for name, found in zip(missing, pool.map(lambda name: check(name, kind), missing), strict=True):
             checked[name, kind.name] = found
     for name in rows:
-        if name != YARDSTICK:
+        if name not in UNCHECKED:
             rows[name].update(checked[name, kind.name])
 
 
@@ -127,6 +127,12 @@ def _expected(kind: Case) -> Found:
     return _found(*reference_of(kind))
 
 
+def least_steps(name: str, case: Case) -> int:
+    """In one call, for what is not of the steps to be little."""
+    posed = POSED.get(case.equation)
+    return ENTRIES[name].least_steps if posed is None or posed.least_steps is None else posed.least_steps
+
+
 def _take_turns(case: Case, settings: Settings, processes: dict[str, Process], rows: Mapping[str, Row]) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in processes}
     counts: dict[str, int] = {}
@@ -146,7 +152,7 @@ def _take_turns(case: Case, settings: Settings, processes: dict[str, Process], r
             rows[name]["loss"] = found["loss"]
         process.ask("steps", count=WARM_UP)
         once = process.ask("steps", count=WARM_UP)["seconds"] / WARM_UP
-        counts[name] = max(ENTRIES[name].least_steps, round(settings.seconds / max(once, 1e-7)))
+        counts[name] = max(least_steps(name, case), round(settings.seconds / max(once, 1e-7)))
 
     def turn(name: str) -> None:
         processes[name].ask("steps", count=WARM_UP)  # the caches were another's until now

@@ -164,5 +164,6 @@ NUMBERS: dict[str, Callable[..., str]] = {
     "steps": _steps,
     "model": _model,
     "flow": step_tables.flow,
+    "integrations": step_tables.integrations,
     "problems": lambda path: tables.in_short(_tables_rows(path)),
 }

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from .case import Case
 from .channel_sets import CHANNEL_SETS
+from .posed import IN_DEEPXDE, IN_PINA
 
 # Ours comes first: the others are divided by it.
 EVERYONE = (
@@ -159,8 +160,17 @@ def _flow() -> list[Case]:
     return [*dense, replace(dense[1], contestants=(*ALONE, "one point per orbit"), structure="flow (published)")]
 
 
+def _integrations() -> list[Case]:
+    """Training by other libraries with their network and with ours."""
+    return [
+        Case("integrations", name, layers, points, ("ours", "without kernels", library), edge=0)
+        for library, problems in (("deepxde", IN_DEEPXDE), ("pina", IN_PINA))
+        for name, (layers, points) in problems.items()
+    ]
+
+
 def cases(suite: str) -> list[Case]:
     """Of "quick" or "cpu"."""
     quick = suite == "quick"
     found = [*_peers(quick), *_growth(quick), *_relations(quick), *_variants(quick), *_overhead(quick), *_loops(quick)]
-    return found if quick else [*found, *_iterations(), *_threads(), *_sets(), *_layers(), *_flow()]
+    return found if quick else [*found, *_iterations(), *_threads(), *_sets(), *_layers(), *_flow(), *_integrations()]

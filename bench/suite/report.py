@@ -48,6 +48,8 @@ def sections(results: Row) -> list[tuple[str, str, Callable[[], Figure | None]]]
         ("layers", "Tied linear layers, forwards and backwards, beside nn.Linear of the same weights.",
          lambda: pictures.steps(rows, ("layers",))),
         ("flow", "A step on the flow past a cylinder.", lambda: pictures.steps(rows, ("flow",))),
+        ("integrations", "Steps of DeepXDE and PINA, with their network and with ours, one line changed; and what of "
+         "ours no kernel can shorten.", lambda: pictures.steps(rows, ("integrations",))),
         ("points", "Time and time per point against the number of points.", lambda: pictures.per_point(rows)),
         ("growth", "Time of a step against width, depth, order and inputs." + said, grown),
         ("relations", "What the relation matrix R saves.", lambda: pictures.relations(rows)),

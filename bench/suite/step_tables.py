@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .posed import IN_DEEPXDE, IN_PINA
 from .results import is_good, read
 
 Row = dict[str, Any]
@@ -66,3 +67,47 @@ def _earlier(about: Mapping[str, Any]) -> Times:
     }
     psi = found["psi"], found["psi, one point per orbit"]
     return {**dense, (UNTIED, True, "ours"): psi[0], (UNTIED, True, "one point per orbit"): psi[1]}
+
+
+def integrations(suite: Path, earlier: Path) -> str:
+    """Steps of DeepXDE and PINA: their network, ours, what no kernel shortens."""
+    found: dict[str, dict[str, float]] = {}
+    for row in rows_of(suite, "integrations"):
+        who = {"ours": "ours", "without kernels": "without"}.get(row["contestant"], "theirs")
+        found.setdefault(row["equation"].lower(), {})[who] = 1e3 * row["seconds"]["median"]
+        if who == "theirs":
+            found[row["equation"].lower()]["faster"] = row["over_ours"]["median"]
+    problems = IN_DEEPXDE | IN_PINA
+    if all(len(found.get(name.lower(), ())) == len(_INTEGRATION) for name in problems):
+        about, how = read(suite), "`python -m bench run cpu --only integrations`"
+    else:
+        about = json.loads(earlier.read_text(encoding="utf-8"))
+        found, how = _earlier_integrations(about["rows"]), f"by a script of before ({earlier.name})"
+    lines = [
+        "| problem | their network | ours | of which not in kernels | times faster |",
+        "|---|---|---|---|---|",
+    ]
+    for name, (layers, _) in problems.items():
+        cells = (_short(found[name.lower()][who]) for who in _INTEGRATION)
+        lines.append(f"| {name}, {_name(layers[1:-1])} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", f"In milliseconds. Measured {how}; {made(about)}.", ""])
+
+
+_INTEGRATION = ("theirs", "ours", "without", "faster")
+
+
+def _earlier_integrations(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    return {
+        f"{row['library']}: {row['case']}".lower(): {
+            **{
+                who: row["milliseconds"][own]["median"]
+                for who, own in (("theirs", "theirs"), ("ours", "ours"), ("without", "without_kernels"))
+            },
+            "faster": row["speedup"]["median"],
+        }
+        for row in rows
+    }
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .case import Case
-from .contestant import ENTRIES, Contestant, Entry, KnowsWork, NotServed, Prepares
+from .contestant import ENTRIES, Clocked, Contestant, Entry, KnowsWork, NotServed, Prepares
 
 STATUS, FORGET_PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -70,7 +70,8 @@ def answer(contestant: Contestant, memory: Memory, library: str, command: dict[s
             memory.start()
         started = time.perf_counter()
         contestant.steps(command["count"])
-        return {"seconds": time.perf_counter() - started}
+        taken = time.perf_counter() - started
+        return {"seconds": contestant.seconds if isinstance(contestant, Clocked) else taken}
     if what == "memory":
         return {"mebibytes": memory.mebibytes()}
     work = contestant.work() if isinstance(contestant, KnowsWork) else {}
@@ -98,7 +99,8 @@ def serve(entry: Entry, case: Case, commands: Iterable[str]) -> Iterator[dict[st
         for line in commands:
             yield answer(contestant, memory, entry.package, json.loads(line))
     except ModuleNotFoundError as error:
-        yield {"absent": f"{entry.package} is not installed: no module {error.name!r}"}
+        missing = "" if entry.is_own else f"{entry.package} is not installed: "
+        yield {"absent": f"{missing}no module {error.name!r}"}
     except NotServed as error:
         yield {"absent": str(error)}
     except Exception as error:  # a library may raise anything, and is a row

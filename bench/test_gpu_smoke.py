@@ -23,10 +23,10 @@ import torch
 
 from psinn_fast.kernels.reference.backend import ReferenceBackend
 
-from .check import WrongPeer
 from .gpu import counters, first, sanitizer, steps, suite, worker
 from .gpu.bars import bars
 from .gpu.cases import case_of, structures
+from .gpu.check import WrongPeer
 from .gpu.checkout import ROOT, link_tree
 from .gpu.expected import NAMES, emulated, estimated
 from .gpu.jobs import NO_TIME, Job, run_jobs

@@ -8,6 +8,8 @@ the third, each with those below it. Written plainly where a compiler follows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Any
 
 from ..suite.contestant import NotServed
@@ -30,9 +32,15 @@ def channels_of(equation: Equation) -> list[str]:
 
 
 def derivatives(
-    xp: Any, equation: Equation, layers: Sequence[tuple[Any, Any]], x: Any, features_first: bool
+    xp: Any,
+    equation: Equation,
+    layers: Sequence[tuple[Any, Any]],
+    x: Any,
+    features_first: bool,
+    *,
+    with_value: bool = True,
 ) -> Channels:
-    """u and the channels, (N, 1) or (1, N).
+    """u, unless it is not asked for, and the channels, (N, 1) or (1, N).
 
     Raises:
         NotServed: there are no formulas for one of them.
@@ -59,7 +67,8 @@ def derivatives(
         h = activated(xp, {"u": affine(weight, bias, h["u"]), **z}, names, space)
     last, bias = others[-1]
     read = {name for name in names if name in equation.needs}
-    return {"u": affine(last, bias, h["u"]), **{name: product(last, h[name]) for name in read}}
+    found = {"u": affine(last, bias, h["u"])} if with_value else {}
+    return found | {name: product(last, h[name]) for name in read}
 
 
 def values(xp: Any, layers: Sequence[tuple[Any, Any]], x: Any, features_first: bool) -> Any:
@@ -83,7 +92,7 @@ def activated(xp: Any, z: Channels, names: Sequence[str], space: Sequence[str]) 
     t2 = -2 * t * t1
     for name in names:
         if name == "lap":
-            squares = sum(z[axis] * z[axis] for axis in space)
+            squares = reduce(add, (z[axis] * z[axis] for axis in space))
             out[name] = t2 * squares + (t1 * z[name] if name in z else 0)
         elif len(name) == 1:
             out[name] = t1 * z[name]

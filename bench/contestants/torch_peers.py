@@ -206,13 +206,25 @@ def adam_step(
         return value, value
 
     gradients, value = torch.func.grad(loss, has_aux=True)(parameters)
+    adam(parameters, first, second, done, gradients)
+    return value
+
+
+def adam(
+    parameters: Sequence[Tensor],
+    first: Sequence[Tensor],
+    second: Sequence[Tensor],
+    done: Tensor,
+    gradients: Sequence[Tensor],
+    rate: float = LEARNING_RATE,
+) -> None:
+    """Of plain operations, for compilers; in place."""
     done.add_(1)
     bias_1, bias_2 = 1 - BETAS[0] ** done, 1 - BETAS[1] ** done
     for parameter, m, v, gradient in zip(parameters, first, second, gradients, strict=True):
         m.mul_(BETAS[0]).add_(gradient, alpha=1 - BETAS[0])
         v.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
-        parameter.sub_(LEARNING_RATE * (m / bias_1) / ((v / bias_2).sqrt() + EPSILON))
-    return value
+        parameter.sub_(rate * (m / bias_1) / ((v / bias_2).sqrt() + EPSILON))
 
 
 class MakeFx(TorchStep):

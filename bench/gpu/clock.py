@@ -9,9 +9,8 @@ from typing import Protocol
 
 import torch
 
-from bench.timing import WARM_UP_STEPS, Seconds, alternate
-
 from .settings import Settings
+from .timing import WARM_UP_STEPS, Seconds, alternate
 
 MOST_STEPS = 20_000
 

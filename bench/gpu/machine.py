@@ -9,12 +9,12 @@ from importlib import metadata
 import torch
 
 from bench.environment import environment
-from bench.timing import spread
 
 from .clock import finish, seconds_of, time_blocks
 from .fma import MultiplyAdds
 from .lines import Row
 from .settings import Settings, Task
+from .timing import spread
 
 COPY_BYTES = 1 << 30
 SEEN = "name,driver_version,clocks.max.sm,clocks.max.mem,power.limit,memory.total"

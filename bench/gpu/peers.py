@@ -9,14 +9,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from bench.training_step import Step
-
 from .laplace.case import Case
 from .laplace.compiled import FormStep, WholeStep
 from .laplace.eager import NestedAutogradStep
 from .laplace.formulations import FORMULATIONS, Formulation
 from .laplace.jax_peer import JaxStep, why_no_jax
 from .settings import Settings
+from .training_step import Step
 
 # Steps of a peer in one graph, and of JAX in one loop.
 INNER_STEPS = 20

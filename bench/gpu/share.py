@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from bench.timing import spread
 from psinn_fast.cli.step_parts import multiply_adds as multiply_adds_of
 
 from .cases import case_of, key_of, sizes, structures
@@ -15,6 +14,7 @@ from .lines import Row
 from .machine import multiply_adds
 from .ours import ours
 from .settings import Settings, Task
+from .timing import spread
 
 
 def tasks(settings: Settings) -> list[Task]:

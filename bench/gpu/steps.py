@@ -8,8 +8,6 @@ from functools import partial
 import numpy as np
 import torch
 
-from bench.timing import spread
-
 from .cases import BY_FUSED, BY_PRODUCTS, FUSED_WIDER, WIDER, case_of, cases, key_of, sizes, structures
 from .clock import time_blocks
 from .expected import chip, estimated
@@ -19,6 +17,7 @@ from .lines import Row
 from .ours import ours
 from .peers import Make, families, why_absent
 from .settings import Settings, Task
+from .timing import spread
 from .tuning import networks
 
 # A call of `train` costs more than its steps; training calls it rarely.

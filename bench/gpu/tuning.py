@@ -13,19 +13,19 @@ from functools import partial
 import numpy as np
 import torch
 
-from bench.check import compare
 from bench.section import reason
-from bench.training_step import TrainStep
 from psinn_fast.kernels.triton.backend import TritonBackend
 from psinn_fast.kernels.triton.configuration import Configuration, Entry, chip_name, save_entry, signature
 from psinn_fast.kernels.triton.layout import make_layout
 
 from .cases import WIDER, case_of, key_of, sizes, structures
+from .check import compare
 from .clock import seconds_of
 from .laplace.case import Case
 from .laplace.check import expected_of
 from .lines import Row
 from .settings import Settings, Task
+from .training_step import TrainStep
 
 # (points per tile, warps), and programs per processor. The first of each is what the library takes untuned.
 SHAPES = ((16, 4), (32, 4), (16, 2), (32, 8), (64, 8))

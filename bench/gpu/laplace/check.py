@@ -6,9 +6,8 @@ from functools import cache
 
 import torch
 
-from bench.check import Expected, compare
-from bench.training_step import Step, TrainStep
-
+from ..check import Expected, compare
+from ..training_step import Step, TrainStep
 from .case import Case
 from .eager import NestedAutogradStep
 

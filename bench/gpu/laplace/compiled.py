@@ -9,11 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.contestants.torch_peers import adam
+from bench.suite.contestant import BETAS
+
 from .case import Case
 from .eager import ByTorch, EagerStep
 from .formulations import Formulation, loss
-
-BETAS, EPS = (0.9, 0.999), 1e-8
 
 
 class FormStep(EagerStep):
@@ -97,9 +98,4 @@ def _adam_step(
     lr: float,
 ) -> None:
     _, gradients = value_and_gradient(flat, data)
-    done.add_(1)
-    unbias_1, unbias_2 = 1 - BETAS[0] ** done, 1 - BETAS[1] ** done
-    for theta, m, v, g in zip(flat, first, second, gradients, strict=True):
-        m.mul_(BETAS[0]).add_(g, alpha=1 - BETAS[0])
-        v.mul_(BETAS[1]).addcmul_(g, g, value=1 - BETAS[1])
-        theta.sub_(lr * (m / unbias_1) / ((v / unbias_2).sqrt() + EPS))
+    adam(flat, first, second, done, gradients, lr)

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.training_step import TorchStep, TrainStep
+from bench.contestants.torch_peers import nested
+from bench.suite.equations import EQUATIONS
 from psinn_fast.kernels.contract import Backend
 from psinn_fast.networks.mlp import PsiMLP
 
+from ..training_step import TorchStep, TrainStep
 from .case import Case
 
 
@@ -88,9 +90,4 @@ class NestedAutogradStep(EagerStep):
         self.x.requires_grad_()
 
     def laplacian(self) -> Tensor:
-        u = self.net(self.x)
-        (grad_u,) = torch.autograd.grad(u.sum(), self.x, create_graph=True)
-        second = (
-            torch.autograd.grad(grad_u[:, axis].sum(), self.x, create_graph=True)[0][:, axis] for axis in range(2)
-        )
-        return sum(second, start=u.new_zeros(()))
+        return nested(EQUATIONS["laplace"], self.net, self.x)["lap"]

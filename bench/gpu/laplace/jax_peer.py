@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.suite.contestant import BETAS, EPSILON
+
 from .case import Case
 from .eager import EagerStep
 from .formulations import Formulation, loss
-
-BETAS, EPS = (0.9, 0.999), 1e-8
 
 
 class JaxStep:
@@ -48,7 +48,7 @@ class JaxStep:
             second = jax.tree.map(lambda v, g: BETAS[1] * v + (1 - BETAS[1]) * g * g, second, gradient)
             unbias_1, unbias_2 = 1 - BETAS[0] ** done, 1 - BETAS[1] ** done
             layers = jax.tree.map(
-                lambda p, m, v: p - case.lr * (m / unbias_1) / (jnp.sqrt(v / unbias_2) + EPS), layers, first, second
+                lambda p, m, v: p - case.lr * (m / unbias_1) / (jnp.sqrt(v / unbias_2) + EPSILON), layers, first, second
             )
             return layers, first, second, done
 

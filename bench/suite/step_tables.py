@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .posed import IN_DEEPXDE, IN_PINA
-from .results import is_good, read
+from .results import Unreadable, is_good, read
 
 Row = dict[str, Any]
 # By network's layers, whether it is tied, and contestant.
@@ -27,12 +27,22 @@ def rows_of(path: Path, group: str) -> list[Row]:
     return [row for row in read(path)["rows"] if row["group"] == group and is_good(row)]
 
 
+def _file_of_before(path: Path | None, suite: Path, group: str) -> Row:
+    """
+    Raises:
+        Unreadable: there is none.
+    """
+    if path is None:
+        raise Unreadable(f"{suite} has not all rows of {group}: python -m bench run cpu --only {group}")
+    return {"name": path.name, **json.loads(path.read_text(encoding="utf-8"))}
+
+
 def made(about: Mapping[str, Any]) -> str:
     where = f"{about['cpu']}, {about['threads']} thread(s)"
     return f"{where}, commit {about['commit'][:12]}, {about['date'][:10]}"
 
 
-def flow(suite: Path, earlier: Path) -> str:
+def flow(suite: Path, earlier: Path | None = None) -> str:
     """A step of Adam on the cylinder's flow: nested autograd, ours, dense and tied."""
     times: Times = {
         (tuple(row["layers"]), row["structure"] is not None, row["contestant"]): row["seconds"]["median"]
@@ -41,8 +51,8 @@ def flow(suite: Path, earlier: Path) -> str:
     if times.keys() >= FLOW:
         about, how = read(suite), "`python -m bench run cpu --only flow`"
     else:
-        about = json.loads(earlier.read_text(encoding="utf-8"))
-        times, how = _earlier(about), f"by a script of before ({earlier.name})"
+        about = _file_of_before(earlier, suite, "flow")
+        times, how = _earlier(about), f"by a script of before ({about['name']})"
     cells = {key: f"{1e3 * seconds:.0f} ms" for key, seconds in times.items()}
     lines = [
         "| network | nested autograd | psinn_fast |",
@@ -69,7 +79,7 @@ def _earlier(about: Mapping[str, Any]) -> Times:
     return {**dense, (UNTIED, True, "ours"): psi[0], (UNTIED, True, "one point per orbit"): psi[1]}
 
 
-def integrations(suite: Path, earlier: Path) -> str:
+def integrations(suite: Path, earlier: Path | None = None) -> str:
     """Steps of DeepXDE and PINA: their network, ours, what no kernel shortens."""
     found: dict[str, dict[str, float]] = {}
     for row in rows_of(suite, "integrations"):
@@ -81,8 +91,8 @@ def integrations(suite: Path, earlier: Path) -> str:
     if all(len(found.get(name.lower(), ())) == len(_INTEGRATION) for name in problems):
         about, how = read(suite), "`python -m bench run cpu --only integrations`"
     else:
-        about = json.loads(earlier.read_text(encoding="utf-8"))
-        found, how = _earlier_integrations(about["rows"]), f"by a script of before ({earlier.name})"
+        about = _file_of_before(earlier, suite, "integrations")
+        found, how = _earlier_integrations(about["rows"]), f"by a script of before ({about['name']})"
     lines = [
         "| problem | their network | ours | of which not in kernels | times faster |",
         "|---|---|---|---|---|",

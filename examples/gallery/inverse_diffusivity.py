@@ -48,6 +48,14 @@ problem = pf.Problem(
 solution = pf.solve(problem, pf.Network(layers=[2, 16, 16, 1]))
 print(solution.setup.chosen)
 print(f"a = {solution.coefficients['a']:.4f}, the truth is {truth}")
+print(f"residuals allow a relative error of {solution.possible_errors['a']:.1e}")
+print(f"the truth is off by {abs(truth - solution.coefficients['a']) / truth:.1e}")
+
+# %% [markdown]
+# What residuals allow is no error bar: it says how well the network solves the equation, and
+# leaves out the noise of the data. With noise as large as here the truth mostly lies outside of
+# it, by far. An error bar, the uncertainty that the noise leaves in $a$, comes from refits on
+# redrawn noise ([how](../guides/inverse.md#error-bars)).
 
 # %%
 x = np.linspace(0, 1, 101)

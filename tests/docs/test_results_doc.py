@@ -14,7 +14,7 @@ import torch
 import psinn_fast as pf
 
 TEXT = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
-SCRIPT, PICTURES, BY_LAYERS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+SCRIPT, SAVED, PICTURES, BY_LAYERS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 @pytest.mark.trajectory
@@ -32,6 +32,9 @@ def test_a_solution_is_evaluated_saved_and_loaded(tmp_path: Path, monkeypatch: p
         *(path.name for path in Path("results/again").iterdir()), "checkpoint.safetensors",
     }  # fmt: skip
     assert pf.error_metrics(scope["net"], "laplace") == solution.metrics
+    exec(compile(SAVED, "results.md", "exec"), scope)
+    assert scope["k"] == pytest.approx(2, rel=0.01)
+    assert scope["v"].predict([[1.0]]).item() == pytest.approx(np.exp(-2), rel=0.01)
     exec(compile(PICTURES, "results.md", "exec"), scope)
     assert Path("all.png").exists()
     assert Path("heat.gif").read_bytes().startswith(b"GIF89a")

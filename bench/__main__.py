@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .options import at_least_one, positive
+from .options import above_one, at_least_one, positive
 from .suite import results
+from .suite.case import Case
 from .suite.compare import TOLERANCE, compare
 from .suite.machine import describe, load
 from .suite.measure import Row, Settings, measure
@@ -34,17 +35,29 @@ def _run(options: argparse.Namespace) -> int:
         return 2
     settings = Settings(options.rounds, options.seconds, options.threads)
     out = options.out or Path("results") / "bench" / f"{options.suite}.json"
+    results.check_writable(out)
     about = {
         "suite": options.suite,
-        "command": f"python -m bench run {options.suite}",
+        "command": command_of(options),
         "load": load(),
         **describe(options.threads),
         "rounds": settings.rounds,
         "seconds": settings.seconds,
     }
     rows: list[Row] = results.earlier(out, about, RESUMED) if options.resume else []
-    done = {row["case"] for row in rows}
-    checked: dict[tuple[str, str], Row] = {}
+    try:
+        _measure(chosen, settings, rows, lambda: results.save(out, about, rows))
+    except KeyboardInterrupt:
+        kept = f"{len({row['case'] for row in rows})} cases are in {out}; --resume goes on from there"
+        print(f"interrupted: {kept if rows else 'nothing was measured yet'}", file=sys.stderr)
+        return 130
+    print(f"written: {out}")
+    return int(any("failure" in row for row in rows))
+
+
+def _measure(chosen: Sequence[Case], settings: Settings, rows: list[Row], save: Callable[[], None]) -> None:
+    """Adds the rows of each case that has none, and saves after each."""
+    done, checked = {row["case"] for row in rows}, dict[tuple[str, str], Row]()
     for number, case in enumerate(chosen, 1):
         print(f"[{number}/{len(chosen)}] {case.name}{', measured before' if case.name in done else ''}", flush=True)
         if case.name in done:
@@ -52,9 +65,17 @@ def _run(options: argparse.Namespace) -> int:
         found = measure(case, settings, checked)
         print("\n".join(map(_line, found)), flush=True)
         rows += found
-        results.save(out, about, rows)
-    print(f"written: {out}")
-    return int(any("failure" in row for row in rows))
+        save()
+
+
+def command_of(options: argparse.Namespace) -> str:
+    """What makes the same file again; where it lies is nobody's business."""
+    words = ["python -m bench run", options.suite]
+    words += ["--only", *options.only] if options.only else []
+    for name in ("rounds", "seconds", "threads"):
+        if (value := getattr(options, name)) != getattr(Settings, name):
+            words += [f"--{name}", f"{value:g}"]
+    return " ".join(words)
 
 
 def _line(row: Row) -> str:
@@ -84,7 +105,12 @@ def _report(options: argparse.Namespace) -> int:
         print(f"Model: {model}")
         for case, deviation in model.deviations.items():
             print(f"    {deviation:5.2f} of the model  {case}")
-    print(f"written: {write(found, options.out or options.file.with_suffix(''))}")
+    folder = options.out or options.file.with_suffix("")
+    try:
+        page = write(found, folder)
+    except OSError as error:
+        raise results.Unreadable(f"--out {folder}: no folder can be written there ({error.strerror})") from None
+    print(f"written: {page}")
     return 0
 
 
@@ -122,7 +148,7 @@ def parser() -> argparse.ArgumentParser:
     compared = commands.add_parser("compare", help="exit status 1 if the second file is slower")
     compared.add_argument("before", type=Path)
     compared.add_argument("after", type=Path)
-    compared.add_argument("--tolerance", type=positive, default=TOLERANCE)
+    compared.add_argument("--tolerance", type=above_one, default=TOLERANCE, help="how many times slower is too much")
     compared.set_defaults(action=_compare)
     reported = commands.add_parser("report", help="one page of HTML, and its pictures as PNGs")
     reported.add_argument("file", type=Path)
@@ -145,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted: what was measured is in the file; --resume goes on from there", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return 130
     return status
 

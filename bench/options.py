@@ -20,13 +20,12 @@ def not_negative(text: str) -> int:
 
 def positive(text: str) -> float:
     """A finite number > 0."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = math.nan
-    if not 0 < found < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a finite number > 0, got {text!r}")
-    return found
+    return _number(text, 0)
+
+
+def above_one(text: str) -> float:
+    """A finite number > 1."""
+    return _number(text, 1)
 
 
 def result_folder(text: str) -> Path:
@@ -44,6 +43,16 @@ def check_cases(parser: argparse.ArgumentParser, given: Sequence[str] | None, kn
         if name not in known:
             names = ", ".join(map(repr, sorted(known)))
             parser.error(f"argument --cases: invalid choice: {name!r} (choose from {names})")
+
+
+def _number(text: str, above: int) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not above < found < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a finite number > {above}, got {text!r}")
+    return found
 
 
 def _integer(text: str, least: int) -> int:

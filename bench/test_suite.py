@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import re
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from bench.suite.here import found
 from bench.suite.machine import describe
 from bench.suite.measure import Settings, judge, measure, reference_of
 from bench.suite.posed import POSED
+from bench.suite.process import Process
 from bench.suite.registry import cases
 from bench.suite.worker import serve
 from psinn_fast.kernels.language.activations import ACTIVATIONS
@@ -130,18 +134,108 @@ def test_an_interrupted_run_is_gone_on_with(
 
 def test_a_slower_kernel_is_caught_and_noise_of_one_peer_is_not(measured: dict[str, Any]) -> None:
     assert compare(measured, measured)[1] is False
-    slower = copy.deepcopy(measured)
+    steady = narrowed(measured, 1.01)
+    slower = copy.deepcopy(steady)
     for row in slower["rows"]:
         if row["contestant"] != "ours" and "over_ours" in row:
-            row["over_ours"]["median"] /= 1.3
-    lines, is_worse = compare(measured, slower)
+            row["over_ours"] = {key: value / 1.3 for key, value in row["over_ours"].items()}
+    lines, is_worse = compare(steady, slower)
     assert is_worse
     assert any(line.startswith("SLOWER 1.30 times") for line in lines)
+    lines, is_worse = compare(narrowed(measured, 1.4), narrowed(slower, 1.4))
+    assert not is_worse
+    assert any(line.startswith("measure again, the rounds differ as much: 1.30 times") for line in lines)
     other = {**copy.deepcopy(measured), "cpu": "another"}
     assert compare(measured, other)[0][0].startswith("warning: cpu differs")
     failing = copy.deepcopy(measured)
     failing["rows"][0]["failure"] = "killed"
     assert compare(measured, failing)[1] is True
+
+
+def narrowed(results: dict[str, Any], factor: float) -> dict[str, Any]:
+    """With percentiles so far from the median."""
+    found = copy.deepcopy({key: value for key, value in results.items() if key != "path"})
+    for row in found["rows"]:
+        if row["contestant"] != "ours" and "over_ours" in row:
+            median = row["over_ours"]["median"]
+            row["over_ours"] |= {"p10": median / factor, "p90": median * factor}
+    return found
+
+
+@pytest.mark.parametrize("how", ["case", "row", "absent"])
+def test_what_is_gone_is_seen(how: str, measured: dict[str, Any]) -> None:
+    after = copy.deepcopy(measured)
+    (own,) = (row for row in after["rows"] if row["group"] == "step" and row["contestant"] == "ours")
+    if how == "absent":
+        own["absent"] = "not built"
+    else:
+        after["rows"] = [
+            row for row in after["rows"] if row["case"] != own["case"] or (how == "row" and row is not own)
+        ]
+    lines, is_worse = compare(measured, after)
+    assert is_worse
+    assert any(line.startswith(f"GONE: ours in {own['case']}") for line in lines)
+
+
+def test_other_versions_and_busy_machines_are_said(measured: dict[str, Any]) -> None:
+    after = copy.deepcopy(measured) | {"load": 5.0}
+    for row in after["rows"]:
+        if "versions" in row:
+            row["versions"]["numpy"] = "0.1"
+    lines, _ = compare(measured, after)
+    assert any(re.fullmatch(r"warning: numpy was \S+, is 0.1", line) for line in lines)
+    assert "warning: the machine of the second file was busy before (load 5)" in lines
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda found: found.pop("suite"), "does not say its suite"),
+        (lambda found: found["rows"].append(3), "3 is no row"),
+        (lambda found: found["rows"][0].pop("case"), "it has no case"),
+        (lambda found: found["rows"][0].update(contestant="martian"), "no contestant is called 'martian'"),
+        (lambda found: found["rows"][0]["seconds"].update(median=0), "its seconds are no positive numbers"),
+        (lambda found: found["rows"][0]["over_ours"].update(median=float("nan")), "its over_ours are no positive"),
+        (lambda found: found["rows"][0]["over_ours"].update(p10="1"), "its over_ours are no positive"),
+    ],
+)
+def test_damaged_files_are_refused(
+    spoil: Any, says: str, measured: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = copy.deepcopy({key: value for key, value in measured.items() if key != "path"})
+    spoil(found)
+    path = tmp_path / "spoilt.json"
+    path.write_text(json.dumps(found))
+    assert main(["compare", str(measured["path"]), str(path)]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_written_nothing_is_measured(
+    monkeypatch: pytest.MonkeyPatch, measured: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(main_module, "measure", lambda *_: pytest.fail("it was measured"))
+    for out in (tmp_path, measured["path"] / "below.json"):
+        assert main(["run", "quick", "--out", str(out)]) == 2
+        assert "no file can be written there" in capsys.readouterr().err
+    assert main(["report", str(measured["path"]), "--out", str(measured["path"])]) == 2
+    assert "no folder can be written there" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_of_a_file_is_the_one_that_made_it() -> None:
+    def command(*words: str) -> str:
+        return main_module.command_of(main_module.parser().parse_args(["run", "quick", *words]))
+
+    assert command() == "python -m bench run quick"
+    assert command("--only", "step", "2-8", "--rounds", "2", "--out", "/x") == (
+        "python -m bench run quick --only step 2-8 --rounds 2"
+    )
+
+
+def test_a_headline_needs_all_peers(measured: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="the headline needs all peers; jet, step"):
+        publish.NUMBERS["headline"](measured["path"], Path())
+    assert "| not there |" in publish.NUMBERS["steps"](measured["path"])
 
 
 def test_a_wrong_contestant_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +257,26 @@ def test_wrong_gradients_and_missing_steps_are_seen() -> None:
     assert "gradient is off by 1.0e-03" in judge(replace(right, gradient=right.gradient * 1.001), right)["failure"]
     assert "off by nan" in judge(replace(right, gradient=right.gradient * np.nan), right)["failure"]
     assert "after 3 steps" in judge(replace(right, stepped=right.loss), right)["failure"]
+
+
+def test_a_gradient_of_another_length_is_wrong() -> None:
+    right = measure_module.Found(1.0, np.ones(3), 1.0)
+    row = judge(replace(right, gradient=np.ones(2)), right)
+    assert row == {"failure": "wrong: its gradient and the right one have 2 and 3 numbers"}
+
+
+def test_a_child_that_holds_the_pipes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import subprocess, sys, time; subprocess.Popen(['sleep', '30']); print('{}', flush=True); time.sleep(30)"
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        "bench.suite.process.subprocess.Popen", lambda _, **how: popen([sys.executable, "-c", code], **how)
+    )
+    monkeypatch.setattr("bench.suite.process.CLOSING", 0.2)
+    monkeypatch.setattr("bench.suite.process.interpreter", lambda _: sys.executable)
+    process = Process("ours", tiny("laplace"), 1)
+    started = time.monotonic()
+    process.close()
+    assert time.monotonic() - started < 5
 
 
 def test_every_case_of_quick_is_one_of_cpu() -> None:
@@ -299,18 +413,28 @@ def test_published_numbers_are_those_of_the_results() -> None:
     assert publish.stale() == []
 
 
+@pytest.mark.pictures
 def test_numbers_of_a_page_are_written_and_their_age_is_seen(
     measured: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "README.md"
     block = f"<!-- numbers: {{}} {measured['path']} -->\nold\n<!-- end of numbers -->\n"
     page.write_text("before\n" + block.format("steps") + "between\n" + block.format("model") + "behind\n")
+    picture = tmp_path / "docs" / "memory.png"
     monkeypatch.setattr(publish, "pages", lambda: iter([page]))
+    monkeypatch.setattr(publish, "PICTURES", {picture: (measured["path"], "memory")})
     monkeypatch.setattr(main_module, "TOP", tmp_path)
     assert main(["publish", "--check"]) == 1
-    assert "README.md: its numbers are not those of the results: " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "README.md: its numbers are not those of the results: " in said
+    assert "memory.png: its numbers are not those of the results: " in said
     assert main(["publish"]) == 0
     assert main(["publish", "--check"]) == 0
+    assert publish.source_of(picture) == publish.digest(measured["path"])
+    other = tmp_path / "other.json"
+    other.write_text(measured["path"].read_text() + "\n")
+    monkeypatch.setattr(publish, "PICTURES", {picture: (other, "memory")})
+    assert publish.stale() == [picture]
     text = page.read_text()
     assert "| psinn_fast" in text
     assert "torch, Taylor by hand" in text

@@ -24,7 +24,7 @@ from typing import Any
 from ..jobs.posed import PROBLEMS, Given, Posed
 from ..options import at_least_one, positive
 from . import results
-from .process import TOP, interpreter
+from .process import interpreter, run_whole
 from .worker import limit_threads, reason, versions
 
 Row = dict[str, Any]
@@ -88,13 +88,8 @@ def job(request: dict[str, Any]) -> Row:
 
 def in_a_process(request: dict[str, Any]) -> Row:
     command = [interpreter(LIBRARIES[request["contestant"]]), "-W", "ignore", "-m", "bench.suite.jobs", "--one"]
-    path = os.pathsep.join(filter(None, [str(TOP), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path}
     try:
-        found = subprocess.run(
-            [*command, json.dumps(request)], capture_output=True, text=True, cwd=TOP, env=environment, check=False,
-            timeout=request["seconds"] + GRACE,
-        )  # fmt: skip
+        found = run_whole([*command, json.dumps(request)], request["seconds"] + GRACE)
     except subprocess.TimeoutExpired:
         return {"failure": f"not done within {request['seconds'] + GRACE:g} s"}
     if found.returncode or not found.stdout.strip():
@@ -138,6 +133,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     from .machine import describe, load
 
+    try:
+        results.check_writable(options.out)
+    except results.Unreadable as error:
+        print(error, file=sys.stderr)
+        return 2
     common = {key: getattr(options, key) for key in ("steps", "seconds", "points", "edge", "threads")}
     about = {
         "suite": "jobs",

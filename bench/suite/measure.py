@@ -92,6 +92,9 @@ class Found:
 
 
 def judge(found: Found, expected: Found) -> Row:
+    if found.gradient.shape != expected.gradient.shape:
+        shapes = " and ".join(str(each.gradient.size) for each in (found, expected))
+        return {"failure": f"wrong: its gradient and the right one have {shapes} numbers"}
     gradient = float(np.linalg.norm(found.gradient - expected.gradient) / np.linalg.norm(expected.gradient))
     error = float(np.maximum(abs(found.loss / expected.loss - 1), gradient))  # NaN where one is
     if not error <= FLOAT64_TOLERANCE:

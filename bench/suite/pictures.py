@@ -43,26 +43,44 @@ def steps(rows: Sequence[Row], groups: Collection[str] = ("step",)) -> Figure | 
     """Bars of each contestant's step in steps of ours, a panel a case."""
     by_case: dict[str, list[Row]] = {}
     for row in rows:
-        if row["group"] in groups and is_good(row) and row["contestant"] != "yardstick" and "over_ours" in row:
+        if row["group"] in groups and row["contestant"] != "yardstick" and ("over_ours" in row or not is_good(row)):
             by_case.setdefault(row["case"], []).append(row)
+    by_case = {case: found for case, found in by_case.items() if any(map(is_good, found))}
     if not by_case:
         return None
-    n = len(by_case)
-    figure = Figure((8, sum(0.9 + 0.28 * len(found) for found in by_case.values())), layout="constrained")
-    axes = figure.subplots(n, 1, squeeze=False, height_ratios=[len(found) + 2 for found in by_case.values()])[:, 0]
-    for ax, (case, found) in zip(axes, by_case.items(), strict=True):
-        found = sorted(found, key=lambda row: row["over_ours"]["median"])
-        values = [row["over_ours"]["median"] for row in found]
-        colors = [OWN if ENTRIES[row["contestant"]].is_own else PEERS for row in found]
-        bars = _error_bars(found, lambda spread: spread["median"], "over_ours")
-        ax.barh([ENTRIES[row["contestant"]].title for row in found], values, xerr=bars, color=colors, ecolor="#333333")
-        for position, row in enumerate(found):
-            text = f" {row['over_ours']['median']:.3g}x, {row['seconds']['median'] * 1e3:.3g} ms"
-            ax.annotate(text, (row["over_ours"]["p90"], position), va="center", fontsize=8)
-        ax.set(xscale="log", xlim=(0.7, 4 * max(values)), title=case, xlabel="time of a step, in steps of psinn_fast")
-        ax.title.set_fontsize(10)
-        ax.invert_yaxis()
+    # Beyond a few panels in two columns, panels of equally many bars beside each other.
+    columns = 1 if len(by_case) < 5 else 2
+    panels = sorted(by_case.items(), key=lambda item: -len(item[1])) if columns > 1 else list(by_case.items())
+    bars_in = [len(panels[k][1]) for k in range(0, len(panels), columns)]
+    figure = Figure((8 * columns, sum(0.9 + 0.28 * n for n in bars_in)), layout="constrained")
+    grid = figure.subplots(len(bars_in), columns, squeeze=False, height_ratios=[n + 2 for n in bars_in])
+    for ax in grid.flat[len(panels) :]:
+        ax.set_visible(False)
+    for ax, (case, found) in zip(grid.flat, panels, strict=False):
+        _bars(ax, case, found)
     return figure
+
+
+def _bars(ax: Axes, case: str, rows: Sequence[Row]) -> None:
+    """Who has no time stands last, with the reason."""
+    found = sorted(filter(is_good, rows), key=lambda row: row["over_ours"]["median"])
+    without = [row for row in rows if not is_good(row)]
+    titles = [ENTRIES[row["contestant"]].title for row in (*found, *without)]
+    colors = [OWN if ENTRIES[row["contestant"]].is_own else PEERS for row in found]
+    values = [row["over_ours"]["median"] for row in found]
+    bars = _error_bars(found, lambda spread: spread["median"], "over_ours")
+    ax.barh(range(len(found)), values, xerr=bars, color=colors, ecolor="#333333")
+    for position, row in enumerate(found):
+        text = f" {row['over_ours']['median']:.3g}x, {row['seconds']['median'] * 1e3:.3g} ms"
+        ax.annotate(text, (row["over_ours"]["p90"], position), va="center", fontsize=8)
+    for position, row in enumerate(without, len(found)):
+        why = f"failed: {row['failure']}" if "failure" in row else row["absent"]
+        ax.annotate(f" {why[:90]}", (0, position), va="center", fontsize=7, color="#8a2d20")
+    ax.set_yticks(range(len(titles)), titles)
+    widest = max(row["over_ours"]["p90"] for row in found)
+    ax.set(xlim=(0, 1.35 * widest), title=case, xlabel="time of a step, in steps of psinn_fast")
+    ax.title.set_fontsize(10)
+    ax.invert_yaxis()
 
 
 def per_point(rows: Sequence[Row]) -> Figure | None:
@@ -75,10 +93,11 @@ def per_point(rows: Sequence[Row]) -> Figure | None:
     left.errorbar(points, [1e3 * row["seconds"]["median"] for row in found], color=OWN, marker="o",
                   yerr=1e3 * _error_bars(found, lambda spread: spread["median"], "seconds"))  # fmt: skip
     left.set(xscale="log", yscale="log", xlabel="collocation points", ylabel="a step, ms")
-    right.plot(
-        points, [1e9 * row["seconds"]["median"] / (row["points"] + row["edge"]) for row in found], "o-", color=OWN
-    )
-    right.set(xscale="log", xlabel="collocation points", ylabel="a step, ns per point", ylim=(0, None))
+    each = np.array([1e9 / (row["points"] + row["edge"]) for row in found])
+    median = each * [row["seconds"]["median"] for row in found]
+    bars = each * _error_bars(found, lambda spread: spread["median"], "seconds")
+    right.errorbar(points, median, bars, color=OWN, marker="o")
+    right.set(xscale="log", xlabel="collocation points", ylabel="a step, ns per point", ylim=(0, 1.2 * max(median)))
     figure.suptitle(f"Growth with the points: {_network(found[0])}, {found[0]['equation']}", fontsize=10)
     return figure
 
@@ -116,12 +135,15 @@ def growth(rows: Sequence[Row], model: Model | None) -> Figure | None:
 def roofline(rows: Sequence[Row], about: Row) -> Figure | None:
     """Multiply-adds a second against those for each byte of points and data that a step reads: far right of where
     memory would bind, since nothing else that grows with the points is stored."""
-    tops, bytes_per_second = about["multiply_adds_per_second"], about["bytes_per_second"]
+    tops, bytes_per_second, threads = (
+        about[key] for key in ("multiply_adds_per_second", "bytes_per_second", "threads")
+    )
     found = [
         row
         for row in rows
         if row["contestant"] == "ours" and is_good(row) and row.get("share_of_peak") and row["dtype"] == "float32"
-    ]
+        and row["group"] != "overhead" and (row["threads"] or threads) == threads
+    ]  # fmt: skip
     if not found or not tops["float32"]:
         return None
     figure = Figure((8, 4), layout="constrained")
@@ -145,31 +167,37 @@ def roofline(rows: Sequence[Row], about: Row) -> Figure | None:
     return figure
 
 
-def relations(rows: Sequence[Row]) -> Figure | None:
-    """What R saves: our step with tied weights in steps of the dense network of the same width."""
+def dense_of(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Each row of a tied network, with that of the dense one of the same widths."""
 
     def network(row: Row) -> tuple[Any, ...]:
         return row["equation"], tuple(row["layers"])
 
-    found = ours(rows, "relations")
-    dense = {network(row): row for row in found if row["structure"] is None}
-    tied = [row for row in found if row["structure"] is not None and network(row) in dense]
+    dense = {network(row): row for row in rows if row["structure"] is None}
+    return [(row, dense[network(row)]) for row in rows if row["structure"] is not None and network(row) in dense]
+
+
+def relations(rows: Sequence[Row]) -> Figure | None:
+    """What R saves: our step with tied weights in steps of the dense network of the same width."""
+
+    tied = dense_of(ours(rows, "relations"))
     if not tied:
         return None
     figure = Figure((8, 1.2 + 0.4 * len(tied)), layout="constrained")
     ax = figure.subplots()
-    values = [row["seconds"]["median"] / dense[network(row)]["seconds"]["median"] for row in tied]
+    values = [row["seconds"]["median"] / dense["seconds"]["median"] for row, dense in tied]
 
-    def label(row: Row) -> str:
-        orbit = dense[network(row)]["points"] // row["points"]
+    def label(row: Row, dense: Row) -> str:
+        orbit = dense["points"] // row["points"]
         folded = f", one point of {orbit}" if orbit > 1 else ""
         return f"{_network(row)}, {row['equation']}, {row['structure']}{folded}"
 
-    ax.barh([label(row) for row in tied], values, color=OWN)
+    ax.barh([label(row, dense) for row, dense in tied], values, color=OWN)
     for position, value in enumerate(values):
         ax.annotate(f" {value:.2f}", (value, position), va="center", fontsize=9)
     ax.axvline(1, color=MODEL, linestyle="--")
-    ax.set(xlim=(0, 1.1), xlabel="time of a step, in steps of the dense network of the same width, at all points")
+    ax.set(xlim=(0, 1.1), xlabel="time of a step, in steps of the dense network", title="What relations save")
+    ax.title.set_fontsize(10)
     ax.invert_yaxis()
     return figure
 
@@ -226,7 +254,9 @@ def memory(rows: Sequence[Row]) -> Figure | None:
         right.barh(
             [ENTRIES[row["contestant"]].title for row in shown], [row["peak_mebibytes"] for row in shown], color=colors
         )
-        right.set(xlabel="MiB beyond what is resident", title=first)
+        for position, row in enumerate(shown):
+            right.annotate(f" {row['peak_mebibytes']:.3g}", (row["peak_mebibytes"], position), va="center", fontsize=7)
+        right.set(xlabel="MiB beyond what is resident", title=first, xlim=(0, 1.2 * right.get_xlim()[1]))
         right.title.set_fontsize(8)
         right.tick_params("y", labelsize=7)
         right.invert_yaxis()

@@ -8,7 +8,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,8 @@ TOP = Path(__file__).parents[2]
 # Beside the interpreter of this process; `make bench-env` makes them.
 OTHERS = (".venv-bench", ".venv-bench-jet")
 SECONDS = 180.0
+# Until the pipes of a process that was killed are at their end, which a child of its own may hold open.
+CLOSING = 2.0
 
 Answer = dict[str, Any]
 
@@ -44,17 +46,43 @@ def interpreter(library: str) -> str:
     return sys.executable
 
 
+def run_whole(command: Sequence[str], seconds: float) -> subprocess.CompletedProcess[str]:
+    """A process from here, to its end.
+
+    Raises:
+        subprocess.TimeoutExpired: that takes longer; it is ended.
+    """
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=TOP, env=_variables()
+    )
+    try:
+        out, errors = process.communicate(timeout=seconds)
+    except BaseException:
+        process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=CLOSING)
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, out, errors)
+
+
+def _variables() -> dict[str, str]:
+    """The sources are found from here."""
+    path = os.pathsep.join(filter(None, [str(TOP), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
 class Process:
     """One contestant on one case. Where it fails, raises or takes too long, `Failed`, and the process is ended."""
 
     def __init__(self, contestant: str, case: Case, threads: int) -> None:
         self.contestant = contestant
         request = json.dumps({"contestant": contestant, "case": case.to_json(), "threads": threads})
-        path = os.pathsep.join(filter(None, [str(TOP), os.environ.get("PYTHONPATH")]))
+        python = interpreter(ENTRIES[contestant].package)
+        self._environment = Path(python).parents[1].name
         self._process = subprocess.Popen(
-            [interpreter(ENTRIES[contestant].package), "-W", "ignore", "-m", "bench.suite.worker", request],
+            [python, "-W", "ignore", "-m", "bench.suite.worker", request],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=TOP,
-            env={**os.environ, "PYTHONPATH": path},
+            env=_variables(),
         )  # fmt: skip
         self._lines: queue.Queue[str] = queue.Queue()
         self._errors: list[str] = []
@@ -88,6 +116,7 @@ class Process:
                 if code < 0
                 else f"exit status {code}"
             )
+            last = last or f"without a word; does the Python of {self._environment} run?"
             raise Failed({"failure": f"the process ended ({how}) {last}"[:300]})
         found: Answer = json.loads(line)
         if "failure" in found or "absent" in found:
@@ -98,7 +127,7 @@ class Process:
     def close(self) -> None:
         self._process.kill()
         for reader in self._readers:
-            reader.join()
+            reader.join(CLOSING)
         if self._process.stdin is not None:
             with suppress(BrokenPipeError):
                 self._process.stdin.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -57,7 +58,9 @@ def sections(results: Row) -> list[tuple[str, str, Callable[[], Figure | None]]]
         ("roofline", "Multiply-adds of products a second: what the machine can do at most, and what steps reach. First "
          "layer, activation, residual and optimiser count as nothing, so that no step can reach it.",
          lambda: pictures.roofline(rows, results)),
-        ("memory", "Memory at the peak of a step.", lambda: pictures.memory(rows)),
+        ("memory", "Memory at the peak of a step, beyond what the process held before. What compilation left in the "
+         "heap is used again unseen: of contestants that compile this is the least that it can be.",
+         lambda: pictures.memory(rows)),
         ("accuracy", "Error at unseen points against the time of training.", lambda: pictures.accuracy(rows)),
     ]  # fmt: skip
 
@@ -70,10 +73,9 @@ def write(results: Row, folder: Path) -> Path:
         figure = draw()
         if figure is None:
             continue
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110)
-        (folder / f"{name}.png").write_bytes(buffer.getvalue())
-        data = base64.b64encode(buffer.getvalue()).decode()
+        png = png_of(figure, results)
+        (folder / f"{name}.png").write_bytes(png)
+        data = base64.b64encode(png).decode()
         caption = f"{escape(text)} <small>{escape(_made_by(results))}</small>"
         parts.append(
             f'<figure><img alt="{escape(name)}" src="data:image/png;base64,{data}">'
@@ -86,6 +88,16 @@ def write(results: Row, folder: Path) -> Path:
         f"{head}<title>psinn_fast benchmarks</title><style>{_STYLE}</style>{''.join(parts)}</html>", encoding="utf-8"
     )
     return page
+
+
+def png_of(figure: Figure, results: Row, metadata: dict[str, str] | None = None) -> bytes:
+    """With what made it written below, so that a picture alone says it."""
+    versions = ", ".join(f"{name} {version}" for name, version in _versions(results).items())
+    lines = textwrap.wrap(f"{_made_by(results)}; {versions}", 190)
+    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=5, color="#555555")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata=metadata)
+    return buffer.getvalue()
 
 
 def _made_by(results: Row) -> str:

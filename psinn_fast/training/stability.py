@@ -50,6 +50,9 @@ _POINTS, _PER_UNKNOWN, _WORK, _NUMBERS = 16_384, 8, 1.5e10, 4e8
 _FEW = 64
 # Points at which fields are compared, and the directions that are tried at other points.
 _FIELD_POINTS, _DIRECTIONS = 1_024, 64
+# Changes found at the first points may be thin ones, which others do not confirm. Those of a coefficient are therefore
+# sought with the weights held back as well: |J v|^2 + (a part of J's longest column times |v|)^2 <= 1, by these parts.
+_HELD_BACK = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 # A field of a smaller part of its natural size than one over this is zero, which no error can be relative to; a
 # coefficient, which is more often small.
 _ORDINARY, _UNUSUAL = 30.0, 100.0
@@ -124,13 +127,17 @@ def _hidden_and_changes(
         blocks = [rows[:, : own.size] for rows in blocks]
         without = Without(problem, first, blocks, [own.vector(term) for term in first], losses)
     triangle = torch.linalg.qr(torch.cat([jacobian, floor * torch.eye(n).to(jacobian)]), mode="r").R
+    steady = _steady(triangle, [own.size - len(own.free) + i for i in range(len(own.free))], longest)
     found, moved = dict[str, float](), dict[str, dict[str, float]]()
     for name, changes in _changes(problem, spaces, terms):
         # The changes that are largest where |J v| = 1 at the first points; of their span, the largest at all points.
         _, _, best = torch.linalg.svd(
             torch.linalg.solve_triangular(triangle, changes, upper=True, left=False), full_matrices=False
         )
-        v = torch.linalg.solve_triangular(triangle, best[:_DIRECTIONS].T, upper=True)
+        best = best[:_DIRECTIONS].T
+        if name not in problem.pde.fields:
+            best = torch.linalg.qr(torch.cat([triangle @ steady, best], 1)).Q
+        v = torch.linalg.solve_triangular(triangle, best, upper=True)
         parts = zip(spaces, v.split([space.size for space in spaces]), strict=True)
         by_space = [torch.cat([rows @ part for rows in space.rows(second, weights)]) for space, part in parts]
         seen = torch.stack(by_space).sum(0)
@@ -163,6 +170,20 @@ def errors_allowed(
         return Allowed({}, {})
     errors = {name: error + max(moved[name].values(), default=0.0) for name, error in (hidden or {}).items()}
     return Allowed(errors, contested(moved))
+
+
+def _steady(triangle: Tensor, chosen: Sequence[int], longest: float) -> Tensor:
+    """(n, changes): each coefficient alone, then what moves it furthest where weights are held back by h, from much to
+    little, (J^T J + h^2)^-1 e. The one change that is largest at the first points alone would not do: where it is a
+    thin one, it is nearly none at all points, though the coefficient by itself may move much further."""
+    eye = torch.eye(len(triangle)).to(triangle)
+    alone, gram = eye[:, list(chosen)], triangle.T @ triangle
+    changes = [alone]
+    for part in _HELD_BACK if chosen else ():
+        held = torch.linalg.cholesky(gram + (part * longest) ** 2 * eye)
+        changes.append(torch.cholesky_solve(alone, held))
+    found = torch.cat(changes, 1)
+    return torch.div(found, torch.linalg.vector_norm(found, dim=0))
 
 
 class _Own:

@@ -187,6 +187,24 @@ def test_a_coefficient_that_nothing_determines_is_told_even_at_zero(start: float
     assert any("do not determine c" in warning for warning in result.warnings)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_coefficient_can_move_at_least_as_far_as_alone(seed: int) -> None:
+    """A change of D alone changes the residuals by u_xx; of what the first points leave free, others confirm little."""
+    box, decay = Box(t=(0, 1), x=(0, 1)), 0.3 * np.pi**2
+    places = np.array(box.random(40, seed=1))
+    conditions = [
+        Residual(box.random(500, seed=0)),
+        Dirichlet(box.boundary(41, ["x_low", "x_high"]), u=0.0),
+        Data(places, u=np.exp(-decay * places[:, 0]) * np.sin(np.pi * places[:, 1])),
+    ]
+    pde = PDE("t x", "u", lambda u, D: u.t - D * u.xx, unknown={"D": 1.0})
+    rod = Problem("rod", pde, box, conditions, bounds={"D": (0, None)})
+    solution = solve(rod, Network(layers=[2, 12, 12, 1]), GaussNewton(15), seed=seed)
+    values, d = solution.derivatives(np.array(box.random(8192, seed=7)), "u_t u_xx"), solution.coefficients["D"]
+    alone = math.sqrt(np.mean((values.u_t - d * values.u_xx) ** 2) / np.mean(values.u_xx**2)) / d
+    assert 0.9 * alone < solution.possible_errors["D"] < 30 * alone
+
+
 @pytest.mark.parametrize(
     ("start", "guess", "bounds", "unit", "expected"),
     [

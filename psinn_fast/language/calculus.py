@@ -8,6 +8,7 @@ from typing import Any
 import sympy as sp
 
 from ..kernels.errors import InputError
+from .cartesian import use
 from .fields import SymbolicField
 from .names import Names, normal, split_names
 from .scope import current_scope
@@ -78,6 +79,7 @@ def _axes(coords: Axes, what: str) -> tuple[sp.Symbol, ...]:
     if coords is None:
         if not scope.spatial:
             raise InputError(f"{what}: there is no spatial coordinate, only {scope.coords[0]}")
+        use(what)
         return tuple(symbols[axis] for axis in scope.spatial)
     is_list = not isinstance(coords, (str, set, frozenset, Mapping))
     names = split_names([str(name) for name in coords] if is_list else coords, f"{what}: coords")

@@ -12,7 +12,7 @@ from .names import normal
 
 LAPLACIAN = "lap"
 # What a time may be called. Only t is one without being declared: others stand for other quantities as well.
-TIMES = ("t", "tau", "time")
+TIMES = ("t", "tau", "time", "T")
 
 
 def time_of(coords: Sequence[str], time: str | None = "auto") -> str | None:

@@ -11,6 +11,7 @@ import sympy as sp
 
 from ..kernels.errors import InputError
 from ..kernels.language.channels import MAX_ORDER, Channel, Laplacian, MultiIndex
+from .cartesian import use
 from .derivative_names import LAPLACIAN, chains, derivative_name, laplacian, parse_derivative
 from .names import normal
 
@@ -170,6 +171,8 @@ class SymbolicField(sp.Expr):  # type: ignore[misc]  # SymPy ships no types
                 f"{self.name}.{name}: not a derivative; the coordinates are {', '.join(self.coords)} "
                 f"(write {self.name}.{first}, {self.name}.{first * 2}, {self.name}.{LAPLACIAN})"
             )
+        if name == LAPLACIAN:
+            use("u.lap")
         return self._times(channel, name)
 
     def _times(self, channel: Channel, name: str) -> SymbolicField:

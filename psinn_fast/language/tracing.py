@@ -14,6 +14,7 @@ import sympy as sp
 from ..kernels.errors import InputError
 from ..kernels.language.channels import Channel, ChannelSet, Laplacian
 from ..kernels.language.program import Coefficient, Column, Coordinate, Input, Jet, Program
+from .cartesian import shorthands
 from .columns import Columns
 from .emission import emit
 from .exponentials import whole
@@ -37,6 +38,7 @@ class Traced:
     ``symbols``: the user's own that stood for coordinates or coefficients.
     ``derivatives``: what the residual function differentiates, and by which symbols.
     ``equations``: of each residual, the name of its equation; () where they have none.
+    ``shorthands``: those for Cartesian coordinates that the residual function uses (`cartesian`).
     ``columns``: the columns given by the user (targets) come first in the program, these after them.
     """
 
@@ -46,6 +48,7 @@ class Traced:
     symbols: tuple[sp.Symbol, ...]
     derivatives: tuple[tuple[sp.Expr, tuple[sp.Symbol, ...]], ...]
     equations: tuple[str, ...]
+    shorthands: tuple[str, ...]
 
     def texts(self, meaning: Mapping[sp.Symbol, sp.Expr] | None = None) -> list[str]:
         """The residuals as text, large ones in outline; ``meaning``: what to show for a symbol."""
@@ -60,6 +63,7 @@ class Called:
     symbols: tuple[sp.Symbol, ...]
     derivatives: tuple[tuple[sp.Expr, tuple[sp.Symbol, ...]], ...]
     equations: tuple[str, ...]
+    shorthands: tuple[str, ...]
 
     def only(self, names: Sequence[str], where: str) -> Called:
         """The equations of these names, in the function's order, and the derivatives that may be in them.
@@ -78,7 +82,7 @@ class Called:
             for differentiated, variables in self.derivatives
             if (own := _fields_in(differentiated)) & fields or not own
         )
-        return Called(expressions, self.symbols, tuple(derivatives), equations)
+        return Called(expressions, self.symbols, tuple(derivatives), equations, self.shorthands)
 
 
 def _fields_in(*expressions: sp.Expr) -> set[str]:
@@ -96,10 +100,11 @@ def called(function: Callable[[], Any], scope: Scope, where: str) -> Called:
     Raises:
         InputError: the function fails, or returns what is no residual.
     """
-    with _named(where), deeper, recorded() as record:
+    with _named(where), deeper, recorded() as record, shorthands() as used:
         equations, expressions = zip(*expressions_of(function, scope), strict=True)
         symbols = tuple(sorted(record.symbols, key=str))
-        return Called(expressions, symbols, tuple(record.derivatives), equations if any(equations) else ())
+        named = equations if any(equations) else ()
+        return Called(expressions, symbols, tuple(record.derivatives), named, tuple(used))
 
 
 def lowered(
@@ -180,7 +185,7 @@ def _lowered(
     meaning.update({symbol: Coefficient(i) for i, symbol in enumerate(coefficients)})
     program = emit(steps, lowered[len(steps) :], meaning, channels, n_sites, len(columns) + len(hoisted))
     sources = Columns(tuple(hoisted.values()), places, where)
-    return Traced(program, traced, sources, given.symbols, given.derivatives, given.equations)
+    return Traced(program, traced, sources, given.symbols, given.derivatives, given.equations, given.shorthands)
 
 
 def _refuse_parameters(channel: Channel, scope: Scope) -> None:

@@ -14,6 +14,7 @@ from ..kernels import get_backend
 from ..kernels.contract.precision import check_precision
 from ..kernels.errors import InputError, short
 from ..kernels.language.channels import MAX_ORDER, Channel, ChannelSet, Laplacian
+from ..language.cartesian import misread
 from ..language.derivative_names import (
     LAPLACIAN,
     parse_derivative,
@@ -99,8 +100,8 @@ def derivatives(
 
     Raises:
         InputError: names, shapes, dtypes or devices that do not fit; an unknown derivative; ``u_lap`` by a coordinate
-            that is called tau or time, of which nobody said what it is; an order above 4; a precision that is none, or
-            has no meaning in float64.
+            that is called tau or time, of which nobody said what it is, or over such as r and theta, where it would be
+            Cartesian; an order above 4; a precision that is none, or has no meaning in float64.
         GradientError: a second derivative of compiled code, or forward mode in it; raised as it is computed. It is a
             RuntimeError, as torch's own is, which comes first where torch compiles the backward pass (all its
             backends but "eager").
@@ -259,6 +260,9 @@ def _parse(
                 f"wanted: {name!r} leaves time out; is {likely!r} that? Say time={likely!r}, or time=None if it is "
                 f"not, or write {name}{axes}"
             )
+        if suffix == LAPLACIAN and (text := misread([name], [coords[axis] for axis in spatial])):
+            axes = "".join(coords[axis] for axis in spatial)
+            raise InputError(f"wanted: {text}. If that is meant, write {name}{axes}")
         if not isinstance(channel, Laplacian) and sum(channel) > MAX_ORDER:
             raise InputError(f"wanted: {name!r} has order {sum(channel)}; derivatives go up to order {MAX_ORDER}")
         asked[name] = (fields.index(field), channel)

@@ -14,6 +14,7 @@ import sympy as sp
 from ..frozen import frozen
 from ..kernels.errors import InputError, short
 from ..kernels.language.channels import MAX_INPUTS
+from ..language.cartesian import misread
 from ..language.derivative_names import refuse_ambiguous, spatial_axes, time_of, undeclared_time
 from ..language.fields import Operator, SymbolicField, coordinate_symbols, refuse_taken
 from ..language.names import Names, normal, numbers_by_name, split_names
@@ -45,7 +46,8 @@ class PDE(Portable):
             returns one expression, a list, or a mapping from names of equations to either, so that conditions can ask
             for some of them (`Residual`). It is called once, when the PDE is made: what it reads may change later and
             changes nothing. Fields carry their derivatives as attributes: ``u.x``, ``u.xy``,
-            ``u.xxyy``, ``u.lap``. Use SymPy's functions (``sympy.sin``).
+            ``u.xxyy``, ``u.lap``, which is Cartesian: over r and theta it is u_rr + u_thetatheta, and a warning
+            says how the polar one is written. Use SymPy's functions (``sympy.sin``).
         coefficients: known numbers by name.
         unknown: coefficients to be found, by name with the value they start from.
         time: the coordinate that is time, which ``u.lap`` leaves out; "auto": the one named t, if there is one; None:
@@ -120,6 +122,8 @@ class PDE(Portable):
                 stacklevel=2,
             )
         # What the function reads may change: a PDE means what it says now.
+        if text := self.misread(self.given.shorthands):
+            warnings.warn(f"PDE: {text}", stacklevel=2)
         if taken := [name for name in self.equations if name in everything]:
             raise InputError(
                 f"residual: the name {taken[0]!r} of an equation is a field's, coordinate's or coefficient's; call it "
@@ -208,6 +212,16 @@ class PDE(Portable):
                     f"{list(self.fields)} nor a coefficient {[*self.coefficients, *self.unknown]}{advice}"
                 )
         return tuple(name for name in parameters if name in known)
+
+    def misread(self, shorthands: Sequence[str]) -> str | None:
+        """What shorthands that a residual function uses mean, where the coordinates seem to be polar, or the like."""
+        names = [self.coords[axis] for axis in self.spatial]
+        if text := misread(shorthands, names):
+            text += (
+                f". If that is meant, name the coordinates: u.lap{''.join(names)}, or {' '.join(names)!r} as the "
+                "last argument of pf.lap, pf.grad, pf.div"
+            )
+        return text
 
     @property
     def spatial(self) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from itertools import count
@@ -39,7 +39,7 @@ from .checks.settings import (
 )
 from .checks.unseen_jumps import refuse_unseen_jumps
 from .checks.unseen_sources import unseen_sources
-from .conditions import Condition
+from .conditions import EQUATION, Condition
 from .corners import towards_corners
 from .description import describe_problem
 from .description_html import problem_html
@@ -109,7 +109,7 @@ class Problem(Portable):
         refuse_unseen_jumps(self)
         if self.exact is not None:
             self.__dict__["_exact"] = check_exact(self)
-        for text in self.unseen_sources:
+        for text in (*self._misread(), *self.unseen_sources):
             warnings.warn(text, stacklevel=3)  # where the problem is made
 
     @classmethod
@@ -177,6 +177,12 @@ class Problem(Portable):
     @cached_property
     def traced(self) -> tuple[Traced, ...]:
         return tuple(condition.traced(self.pde, self.unknowns) for condition in self.conditions)
+
+    def _misread(self) -> Iterator[str]:
+        """Warnings of conditions whose own residuals use Cartesian shorthands where coordinates seem to be others."""
+        for condition, traced in zip(self.conditions, self.traced, strict=True):
+            if condition.kind != EQUATION and (text := self.pde.misread(traced.shorthands)):
+                yield f"term {condition.name!r}: {text}"
 
     @cached_property
     def unseen_sources(self) -> tuple[str, ...]:

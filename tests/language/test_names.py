@@ -124,7 +124,7 @@ def test_ambiguous_coordinates(coords: str, message: str) -> None:
 )
 def test_coordinates_that_are_not_ambiguous(coords: str) -> None:
     names = coords.split()
-    pde = pf.PDE(coords, "u", lambda u: [getattr(u, names[0] + names[-1]), u.lap])
+    pde = pf.PDE(coords, "u", lambda u: [getattr(u, names[0] + names[-1]), getattr(u, "lap" + "".join(names))])
     assert len(pde.traced().residuals) == 2
 
 

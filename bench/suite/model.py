@@ -40,9 +40,15 @@ class Model:
         return float(np.array(_features(row)) @ self.seconds)
 
     def __str__(self) -> str:
-        parts = [f"{1e9 * value:.4g} ns for each {name}" for name, value in zip(TERMS, self.seconds, strict=True)]
+        once, *others = self.seconds
+        parts = [
+            f"{1e12 * value:.3g} ps for each {name}" for name, value in zip(TERMS[1:], others, strict=True) if value
+        ]
         worst = max(self.deviations.items(), key=lambda item: abs(np.log(item[1])))
-        return f"a step takes {'; '.join(parts)}. Furthest from it: {worst[0]}, {worst[1]:.2f} times what it says"
+        return (
+            f"a step takes {1e6 * once:.3g} us by itself, and at each point {' and '.join(parts)}. "
+            f"Furthest from it: {worst[0]}, {worst[1]:.2f} times what it says"
+        )
 
 
 def fit(rows: Sequence[Row]) -> Model | None:

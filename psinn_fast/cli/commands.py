@@ -36,7 +36,7 @@ from ..report.output import check_writable, save_discovery
 from ..report.replaceable import DISCOVERY, check_no_strangers
 from ..reproduction.reproduce import PAGE, reproduce
 from ..solving import solve
-from ..storage.files import as_path, to_json
+from ..storage.files import as_path, to_json, writable_file
 from ..training.checkpoint import load_network
 from ..training.optimisers.adam import Adam
 from ..training.optimisers.automatic import Automatic
@@ -286,6 +286,8 @@ def _profile(options: argparse.Namespace) -> int:
     net = build_network(problem, chosen_network(problem, options), seed=options.seed or 0, backend=options.backend)
     steps = checks.integer("steps", options.steps, 1)
     precision = options.precision or IEEE
+    if options.picture is not None:
+        writable_file("picture", options.picture)
     found = profiled(problem, net, options.backend, precision, steps=steps, trace=options.trace)
     words = [options.problem]
     words += [word for item in options.set for word in ("--set", item)]

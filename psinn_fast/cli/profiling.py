@@ -23,6 +23,7 @@ from ..networks.mlp import PsiMLP
 from ..pictures.flame import Whole, flame
 from ..problem.problem import Problem
 from ..scaling.natural_units import as_trained
+from ..storage.files import writable_file
 from ..symmetries.problem_symmetry import problem_symmetries
 from ..training.points.point_orbits import one_point_per_orbit
 from .advice import advice
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 CALLS = 5
 # Rows of a Jacobian at most: those of all points may take gigabytes.
 JACOBIAN_ROWS = 1000
+# What watching may be seen to add: it adds a hundredth, and what a busy machine takes comes to that.
+CREDIBLE = 0.1
 # Lines of a table.
 MOST_LINES = 15
 LR = 1e-3
@@ -137,10 +140,7 @@ def profiled(
         InputError: ``trace`` cannot be written; a precision that networks of float64 do not have.
     """
     if trace is not None:  # known before the work, not after it
-        try:
-            Path(trace).touch()
-        except OSError as error:
-            raise InputError(f"trace: cannot write to {trace} ({error.strerror})") from error
+        writable_file("trace", trace)
     device = net.theta.device
     engine = get_backend(backend, device, check_precision(precision, net.theta.dtype))
     if engine.name in BY_TRITON:  # else Triton's interpreter would be timed
@@ -293,7 +293,9 @@ def _parts_table(title: str, parts: Parts) -> list[str]:
     last = [f"{'all':56}{1e6 * parts.total:>20.1f}"]
     if parts.share_of_peak is not None:
         last.append(f"Products alone run at {parts.share_of_peak:.0%} of this machine's multiply-adds.")
-        last.append(f"Watching added {parts.overhead:+.1%} to the time of a step.")
+        added = f"Watching added {parts.overhead:+.1%} to the time of a step"
+        doubt = "" if abs(parts.overhead) <= CREDIBLE else ", which it cannot: the machine is busy, measure again"
+        last.append(f"{added}{doubt}.")
     return [head, *lines, *last]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..kernels import checks
 from ..kernels.errors import InputError, short
 from ..problem.problem import Problem
-from ..storage.files import as_path, write_atomically
+from ..storage.files import writable_file, write_atomically
 from .canvas import Points, largest, limits, panel_height
 from .figures import few_ticks, new_figure
 from .slices import At, checked_at, fields_of
@@ -73,10 +73,10 @@ def animate(
         fps: frames a second.
 
     Raises:
-        InputError: another coordinate or field, no coordinate left to draw, numbers out of range, another suffix.
-        OSError: the file cannot be written.
+        InputError: another coordinate or field, no coordinate left to draw, numbers out of range, another suffix, or
+            no file can be written there.
     """
-    target, numbers = as_path("path", path), fields_of(problem, fields)
+    target, numbers = writable_file("path", path), fields_of(problem, fields)
     if target.suffix.lower() != ".gif":
         raise InputError(f"path: animations are GIFs, so expected a name that ends in .gif, got {short(str(path))}")
     frames = checks.integer("frames", frames, 2, most=_MOST_FRAMES)

@@ -37,6 +37,22 @@ def as_path(what: str, path: object) -> Path:
     return Path(path)
 
 
+def writable_file(what: str, path: object) -> Path:
+    """A path where a file can be written, known before the work that it is to hold.
+
+    Raises:
+        InputError: there is a folder of that name, none to hold it, or it may not be written.
+    """
+    target = as_path(what, path)
+    try:
+        _check_replaceable(target)
+        try_to_write(target.parent)
+    except OSError as error:
+        why = f"there is no folder {target.parent}" if isinstance(error, FileNotFoundError) else error.strerror or error
+        raise InputError(f"{what}: cannot write to {target} ({why})") from None
+    return target
+
+
 def open_regular(path: str | Path) -> int:
     """A file descriptor for reading; pipes, devices and folders are refused, and none is waited for.
 

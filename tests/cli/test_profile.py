@@ -114,6 +114,8 @@ def test_advice_follows_the_parts() -> None:
     [
         (["--steps", "0"], "steps: expected an integer >= 1, got 0"),
         (["--trace", "/proc/nowhere/trace.json"], "trace: cannot write to /proc/nowhere/trace.json"),
+        (["--trace", "/proc"], "trace: cannot write to /proc (Is a directory)"),
+        (["--picture", "nowhere/a.png"], "picture: cannot write to nowhere/a.png (there is no folder nowhere)"),
         (["--device", "gpu"], "device: expected 'cpu', 'cuda' or e.g. 'cuda:1', got 'gpu'"),
         (["--backend", "gpu"], "backend: expected one of"),
         (["--method", "psi", "--layers", "2,3,1"], "layers: has no meaning for method 'psi'"),

@@ -83,6 +83,7 @@ def test_lines_and_other_axes(tmp_path: Path) -> None:
     [
         ("s", "u.gif", {}, "along: expected one of the coordinates"),
         ("t", "u.mp4", {}, "path: animations are GIFs"),
+        ("t", "nowhere/u.gif", {}, "there is no folder"),
         ("t", "u.gif", {"frames": 1}, "frames: expected an integer from 2"),
         ("t", "u.gif", {"fps": 0}, "fps: expected a finite number > 0"),
         ("t", "u.gif", {"fields": "w"}, "fields: expected some of"),

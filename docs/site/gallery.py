@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+NOTEBOOK = re.compile(r"(\]\([^)\s]*gallery/\w+)\.ipynb\)")
 GALLERY = Path(__file__).parents[1] / "gallery"
 
 
@@ -27,7 +29,11 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(text: str, *, page: Page, **_: Any) -> str:
-    return text.replace(".ipynb)", ".md)") if page.file.src_uri == "gallery/index.md" else text
+    source = page.file.src_uri
+    if source == "gallery/index.md":
+        return text.replace(".ipynb)", ".md)")
+    # Pages of the gallery offer their own notebooks.
+    return text if source.startswith("gallery/") else NOTEBOOK.sub(r"\1.md)", text)
 
 
 def page_of(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, bytes]]:

@@ -49,7 +49,8 @@ class PDE(Portable):
             ``u.xxyy``, ``u.lap``, which is Cartesian: over r and theta it is u_rr + u_thetatheta, and a warning
             says how the polar one is written. Use SymPy's functions (``sympy.sin``).
         coefficients: known numbers by name.
-        unknown: coefficients to be found, by name with the value they start from.
+        unknown: coefficients to be found, by name with the value they start from: a plausible one, rather too large
+                than too small for viscosities and diffusivities, not zero.
         time: the coordinate that is time, which ``u.lap`` leaves out; "auto": the one named t, if there is one; None:
             there is none.
         parameters: coordinates that the solution depends on without derivatives, such as a viscosity over a range:
@@ -61,7 +62,7 @@ class PDE(Portable):
             function that fails or returns no residual.
 
     Example:
-        ``PDE("t x", "u", lambda u, nu: u.t + u * u.x - nu * u.xx, unknown={"nu": 0.0})``
+        ``PDE("t x", "u", lambda u, nu: u.t + u * u.x - nu * u.xx, unknown={"nu": 0.1})``
     """
 
     coords: tuple[str, ...]

@@ -35,7 +35,7 @@ def read_points(path: str | Path, columns: Names | None = None, *, skip_missing:
             they were. Otherwise the first one is an error.
 
     Raises:
-        InputError: meshio is not installed (``pip install "psinn-fast[mesh]"``); the file cannot be read, or has no
+        InputError: meshio is not installed (extra ``psinn_fast[mesh]``); the file cannot be read, or has no
             points; what it knows of them is not finite, or has the names of coordinates; it has no such column.
     """
     where, wanted = as_path("path", path), wanted_columns(columns)

@@ -19,7 +19,7 @@ class TensorBoard(Callback):
         folder: where the events go, one file a training.
 
     Raises:
-        InputError: the package ``tensorboard`` is not installed (``pip install psinn_fast[tensorboard]``).
+        InputError: the package ``tensorboard`` is not installed (extra ``psinn_fast[tensorboard]``).
     """
 
     def __init__(self, folder: str | Path) -> None:

@@ -33,6 +33,7 @@ def test_what_is_printed(names: dict[str, Any]) -> None:
     ("name", "residuals"),
     [
         ("conductor", ["x**2*y**2*u_lap + 2*x**2*y*u_y + 2*x*y**2*u_x + u_lap + 1"]),
+        ("polar", ["u_rr + u_r/r + u_thetatheta/r**2"]),
         ("plate", ["w_xxxx + 2*w_xxyy + w_yyyy - 2"]),
         ("porous", ["u_t - 3*u**2*u_xx - 6*u*u_x**2"]),
         ("channel", ["u_x + v_y", "u*u_x + v*u_y + p_x - 0.01*u_lap", "u*v_x + v*v_y + p_y - 0.01*v_lap"]),

@@ -47,7 +47,7 @@ def read_mesh(path: str | Path, coords: Names | None = None) -> MeshDomain:
         coords: names of the coordinates, in the PDE's order; None: "x y" or "x y z".
 
     Raises:
-        InputError: meshio is not installed (``pip install "psinn-fast[mesh]"``); the file cannot be read, or has other
+        InputError: meshio is not installed (extra ``psinn_fast[mesh]``); the file cannot be read, or has other
             cells (quadrilaterals, hexahedra), no cells that fill a domain, cells without volume or over each other,
             nodes that are NaN or at one place, or on an edge of another cell (hanging nodes), pieces that touch and do
             not share their nodes, an edge in two groups, a group of edges on the boundary and others within, or called

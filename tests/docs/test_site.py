@@ -22,3 +22,10 @@ def test_every_page_is_in_the_navigation() -> None:
     assert len(pages) == len(set(pages))
     found = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")}
     assert {page for page in found if not page.startswith("gallery/")} <= set(pages)
+
+
+def test_a_readme_is_the_index_of_a_section_of_its_own() -> None:
+    """MkDocs makes it the index of the section that it stands in, whose title would lead to it."""
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2].splitlines()
+    before = [navigation[i - 1].strip() for i, line in enumerate(navigation) if line.endswith("README.md")]
+    assert before == ["- Benchmarks:"]

@@ -53,9 +53,9 @@ print(f"the truth is off by {abs(truth - solution.coefficients['a']) / truth:.1e
 
 # %% [markdown]
 # What residuals allow is no error bar: it says how well the network solves the equation, and
-# leaves out the noise of the data. With noise as large as here the truth mostly lies outside of
-# it, by far. An error bar, the uncertainty that the noise leaves in $a$, comes from refits on
-# redrawn noise ([how](../guides/inverse.md#error-bars)).
+# leaves out the noise of the data. Other draws of the noise put the truth outside of it. An error
+# bar, the uncertainty that the noise leaves in $a$, comes from refits on redrawn noise
+# ([how](../guides/inverse.md#error-bars)).
 
 # %%
 x = np.linspace(0, 1, 101)

@@ -26,6 +26,7 @@ from ..portable import Portable
 from .bounds import Interval, Unknowns
 from .checks.assumptions import refuse_false_assumptions
 from .checks.dependence import check_dependence
+from .checks.factors import refuse_factors
 from .checks.inward_normals import refuse_inward_normals
 from .checks.settings import (
     check_exact,
@@ -74,7 +75,8 @@ class Problem(Portable):
 
     Raises:
         InputError: coordinates that do not match, no conditions, a condition that does not fit the PDE, points outside
-            the domain, an exact solution of a wrong shape, settings that are no numbers in their range.
+            the domain, unknown coefficients that multiply whole equations, an exact solution of a wrong shape, settings
+            that are no numbers in their range.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Problem(Portable):
         check_points(self)
         refuse_inward_normals(self)
         check_dependence(self)
+        refuse_factors(self)
         refuse_unseen_jumps(self)
         if self.exact is not None:
             self.__dict__["_exact"] = check_exact(self)

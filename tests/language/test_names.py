@@ -52,7 +52,7 @@ def test_coefficients_fields_and_coordinates(own: str, declared: str) -> None:
 
 def test_boxes_conditions_and_problems() -> None:
     pde = pf.PDE(
-        f"{MICRO} x", PHI_SYMBOL, eval(f"lambda {PHI}, {EPSILON}: {PHI}.x * {EPSILON}"), unknown={EPSILON_SYMBOL: 2.0}
+        f"{MICRO} x", PHI_SYMBOL, eval(f"lambda {PHI}, {EPSILON}: {PHI}.x - {EPSILON}"), unknown={EPSILON_SYMBOL: 2.0}
     )
     box = pf.Box(**{MICRO: (0, 1), "x": (0, 1)})
     assert box.coords == (MU, "x")

@@ -121,7 +121,7 @@ def test_columns_are_computed_in_float64() -> None:
 
 
 def test_initial_coefficients() -> None:
-    pde = PDE("x y", "u", lambda u, a, b: u.x * a + b, unknown={"b": 2.0, "a": -1.0})
+    pde = PDE("x y", "u", lambda u, a, b: u.x + u * a + b, unknown={"b": 2.0, "a": -1.0})
     problem = Problem("p", pde, BOX, [Residual(POINTS)])
     assert problem.initial_coefficients(torch.float64).tolist() == [2.0, -1.0]
 

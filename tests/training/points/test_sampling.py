@@ -262,7 +262,7 @@ def test_which_terms_are_boundary_terms() -> None:
         Residual(edge), Residual(edge, lambda u: u.x), Dirichlet(edge, u=0.0), Data(edge, u=0.0), Data(inside, u=0.0),
     ]  # fmt: skip
     known = Problem("p", PDE("x y", "u", lambda u: u.lap), box, conditions)
-    unknown = Problem("p", PDE("x y", "u", lambda u, a: a * u.lap, unknown={"a": 1.0}), box, conditions)
+    unknown = Problem("p", PDE("x y", "u", lambda u, a: u.lap - a, unknown={"a": 1.0}), box, conditions)
     boundary = [[is_boundary_term(problem, c) for c in problem.conditions] for problem in (known, unknown)]
     assert boundary[0] == [False, True, True, True, True, True, True, False, False]
     assert boundary[1] == [False, False, False, False, True, True, True, False, False]

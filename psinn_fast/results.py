@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast, overload
 import numpy.typing as npt
 from torch import Tensor
 
+from .domains import Domain
 from .language.names import Names
 from .networks.derivatives import Derivatives, derivatives_at
 from .pictures.animation import Animation, animate
@@ -79,7 +80,8 @@ class Solution(FitResult):
     ) -> Derivatives[npt.NDArray[Any]] | Derivatives[Tensor]:
         """Values and derivatives at points (..., d), named by the problem's fields and coordinates: arrays (...).
 
-        Without a graph, some points at a time; for tensors tensors, see `PsiMLP.predict`.
+        Without a graph, some points at a time; for tensors tensors, see `PsiMLP.predict`. A warning where some are
+        outside of the domain.
 
         Args:
             wanted: e.g. ``"u u_x u_lap"``, as for `psinn_fast.derivatives`.
@@ -88,7 +90,9 @@ class Solution(FitResult):
             InputError: names or points that do not fit, an order above 4.
         """
         pde = self.problem.pde
-        return derivatives_at(self.net, points, wanted, pde.coords, pde.fields, pde.time, pde.parameters)
+        found = derivatives_at(self.net, points, wanted, pde.coords, pde.fields, pde.time, pde.parameters)
+        self._warn_of_outside(points)
+        return found
 
     def show(self, fields: Names | None = None, at: At | None = None) -> Figure:
         """The fields, their errors where the exact solution is known, where the residuals are, and the history.
@@ -137,6 +141,10 @@ class Solution(FitResult):
 
     def _found(self, points: Points) -> Points:
         return evaluate(self.net, points)
+
+    @property
+    def domain(self) -> Domain:
+        return self.problem.domain
 
     @property
     def warnings(self) -> tuple[str, ...]:

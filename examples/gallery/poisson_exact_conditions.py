@@ -43,9 +43,9 @@ print(f"relative error that the residuals allow: {solution.possible_errors['u']:
 # %%
 x = np.linspace(-1, 1, 201)
 points = np.stack(np.meshgrid(x, x), axis=-1)
-u = np.where(
-    membrane.contains(points.reshape(-1, 2)).reshape(201, 201), solution(points)[..., 0], np.nan
-)
+is_inside = membrane.contains(points.reshape(-1, 2)).reshape(201, 201)
+u = np.full((201, 201), np.nan)
+u[is_inside] = solution(points[is_inside])[:, 0]
 figure, axis = plt.subplots(figsize=(5, 4), layout="constrained")
 image = axis.contourf(x, x, u, 20)
 axis.set(title="deflection u of the membrane", xlabel="x", ylabel="y", aspect="equal")

@@ -24,6 +24,7 @@ from ..pictures.slices import At
 from ..pictures.solution import figure_of
 from ..problem.problem import Problem
 from ..training.doubts import Metric, inaccurate
+from ..training.extrapolation import warn_of_outside
 from ..training.history import History
 from ..training.metrics import METRICS, ErrorMeter
 from ..training.points.windows import cut, times_of
@@ -113,16 +114,15 @@ class Marched:
     @overload
     def __call__(self, points: npt.ArrayLike) -> npt.NDArray[Any]: ...
     def __call__(self, points: npt.ArrayLike | Tensor) -> npt.NDArray[Any] | Tensor:
-        """The fields at points (..., d), as of `Solution`: (..., F), in float64.
+        """The fields at points (..., d), as of `Solution`: (..., F), in float64; a warning likewise.
 
         Raises:
             InputError: points at times that the windows do not cover; otherwise as `PsiMLP.predict`.
         """
         given = self._given(points)
-        flat = given.reshape(-1, given.shape[-1])
-        found = np.empty((len(flat), n_fields := len(self.problem.pde.fields)))
-        self._by_window(flat, lambda window, rows: _put(found, rows, window.net.predict(flat[rows])))
-        shaped = found.reshape(*given.shape[:-1], n_fields)
+        found = self._found(given.reshape(-1, given.shape[-1]))
+        self._warn_of_outside(given)
+        shaped = found.reshape(*given.shape[:-1], found.shape[-1])
         return torch.from_numpy(shaped).to(points.device) if isinstance(points, Tensor) else shaped
 
     @overload
@@ -149,6 +149,7 @@ class Marched:
                 _put(found.setdefault(name, np.empty(len(flat))), rows, values)
 
         self._by_window(flat, take)
+        self._warn_of_outside(given)
         shaped = {name: values.reshape(given.shape[:-1]) for name, values in found.items()}
         if isinstance(points, Tensor):
             return Derivatives({name: torch.from_numpy(values).to(points.device) for name, values in shaped.items()})
@@ -159,7 +160,7 @@ class Marched:
         """Errors as of `Solution`, over the times that are covered; None of each where no window is done."""
         if not self.windows:
             return dict.fromkeys(METRICS, None)
-        return ErrorMeter(self.covered).of(lambda points: self(points))
+        return ErrorMeter(self.covered).of(self._found)
 
     @cached_property
     def covered(self) -> Problem:
@@ -215,7 +216,7 @@ class Marched:
             InputError: no window; otherwise as `Solution.show`.
         """
         named = title or f"{self.problem.name}, march"
-        return figure_of(self.covered, lambda points: self(points), named, fields, at)
+        return figure_of(self.covered, self._found, named, fields, at)
 
     def animate(
         self,
@@ -228,9 +229,7 @@ class Marched:
         fps: float = 10.0,
     ) -> Animation:
         """As `Solution.animate`, over the times that are covered."""
-        return animate(
-            self.covered, lambda points: self(points), along, path, fields=fields, at=at, frames=frames, fps=fps
-        )
+        return animate(self.covered, self._found, along, path, fields=fields, at=at, frames=frames, fps=fps)
 
     def __repr__(self) -> str:
         error = self.metrics["relative_l2"] if self.windows else None
@@ -275,6 +274,17 @@ class Marched:
             "warnings": list(self.warnings),
             "notes": list(self.notes),
         }
+
+    def _found(self, flat: Points) -> Points:
+        """The fields at points (N, d): (N, F)."""
+        found = np.empty((len(flat), len(self.problem.pde.fields)))
+        self._by_window(flat, lambda window, rows: _put(found, rows, window.net.predict(flat[rows])))
+        return found
+
+    def _warn_of_outside(self, points: Points) -> None:
+        """Once for a call of what calls this."""
+        may_repeat = self.windows[0].net.structure.embedding is not None
+        warn_of_outside(self.problem.domain, points, self._found, may_repeat, stacklevel=3)
 
     def _given(self, points: npt.ArrayLike | Tensor) -> Points:
         if isinstance(points, Tensor) and points.requires_grad:

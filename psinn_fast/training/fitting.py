@@ -132,9 +132,10 @@ def _fitted(
     except BaseException as error:  # Ctrl-C as well
         if isinstance(reached := getattr(error, "result", None), FitResult):
             fused.set_coefficients(reached.coefficients)
+            reached.on(None)
         raise
     fused.set_coefficients(result.coefficients)
-    return result
+    return result.on(None)  # that of the problem is made of the loss's points
 
 
 def trained(

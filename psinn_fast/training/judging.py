@@ -31,7 +31,7 @@ def judged(result: FitResult, problem: Problem, known: tuple[str, ...] = (), not
         (*found.warnings, *coverage(problem), *problem.unseen_sources, *known, *hardly_fell, *at_bounds),
         (*idle, *notes, *found.notes, *trend(history, result.stopped_by, size)),
     )
-    return replace(result, verdict=verdict)
+    return replace(result, verdict=verdict).on(result.domain)
 
 
 def losses_unsolved(problem: Problem, natural: NaturalLosses, history: History) -> dict[str, float]:

@@ -10,10 +10,12 @@ from typing import Any, overload
 import numpy.typing as npt
 from torch import Tensor
 
+from ..domains import Domain
 from ..kernels.contract.precision import IEEE
 from ..markup import badge, block, table, title
 from ..networks.mlp import PsiMLP
 from .checkpoint import Snapshot
+from .extrapolation import warn_of_outside
 from .history import History, curves
 from .interrupt import Interrupted
 from .parts import bound_by
@@ -108,8 +110,26 @@ class FitResult:
     @overload
     def __call__(self, points: npt.ArrayLike) -> npt.NDArray[Any]: ...
     def __call__(self, points: npt.ArrayLike | Tensor) -> npt.NDArray[Any] | Tensor:
-        """The fields at points (..., d): (..., F), see `PsiMLP.predict`."""
-        return self.net.predict(points)
+        """The fields at points (..., d): (..., F), see `PsiMLP.predict`. Warns of points outside of the domain."""
+        found = self.net.predict(points)
+        self._warn_of_outside(points)
+        return found
+
+    @property
+    def domain(self) -> Domain | None:
+        """Where the problem lives, outside of which points are warned of; None where it is not known."""
+        return self.__dict__.get("_domain")
+
+    def on(self, domain: Domain | None) -> FitResult:
+        """The same result, with its domain."""
+        self.__dict__["_domain"] = domain
+        return self
+
+    def _warn_of_outside(self, points: npt.ArrayLike | Tensor) -> None:
+        """Once for a call of what calls this."""
+        if self.domain is not None:
+            may_repeat = self.net.structure.embedding is not None
+            warn_of_outside(self.domain, points, self.net.predict, may_repeat, stacklevel=3)
 
     @property
     def ended(self) -> str:

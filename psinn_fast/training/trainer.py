@@ -271,7 +271,7 @@ class Trainer:
         return FitResult(
             net=self.net, losses=problem.losses_as_given(losses), coefficients=run.coefficients, history=self._history,
             end=end, verdict=verdict, snapshot=snapshot,
-        )  # fmt: skip
+        ).on(problem.domain)  # fmt: skip
 
     def _ending(self, run: Run, ended: str, stopped_by: str, loss: float) -> Ending:
         return Ending(
@@ -332,7 +332,7 @@ class Trainer:
         result = FitResult(
             net=self.net, losses=self.problem.losses_as_given(losses), coefficients=run.coefficients,
             history=self._history, end=end, verdict=Verdict(), snapshot=snapshot,
-        )  # fmt: skip
+        ).on(self.problem.domain)  # fmt: skip
         give(error, result)
         if snapshot is not None and isinstance(error, PsinnFastError) and not isinstance(error, CallbackError):
             try:

@@ -14,6 +14,7 @@ from ..kernels import get_backend
 from ..kernels.compiling import told_of_compiling
 from ..kernels.errors import InputError
 from ..networks.mlp import PsiMLP
+from ..problem.checks.factors import fields_as_factors
 from ..problem.checks.settings import check_coefficients
 from ..problem.checks.trivial_solution import trivial_solution
 from ..problem.conditions import EQUATION
@@ -174,8 +175,10 @@ def trained(
         check_replaceable(as_path("checkpoint", checkpoint))
     held = terms_that_hold(problem, net)
     known = foreseen(problem, net, held)
+    is_free = not is_lifted(net.structure, problem.domain)
+    known += fields_as_factors(problem) if is_free else ()
     problem = as_trained(problem, net, options.scaling)
-    if not is_lifted(net.structure, problem.domain):
+    if is_free:
         known += trivial_solution(problem)
     problem = without(problem, held)
     has_conditions = any(condition.kind != EQUATION for condition in problem.conditions)

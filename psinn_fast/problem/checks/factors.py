@@ -24,6 +24,7 @@ from ...language.expressions import short
 from ...language.fields import SymbolicField
 from ...language.jets import SymbolicJet
 from ..bounds import Interval
+from ..conditions import EQUATION
 
 if TYPE_CHECKING:
     from ..problem import Problem
@@ -44,10 +45,9 @@ def refuse_factors(problem: Problem) -> None:
     Raises:
         InputError: names the coefficients, a residual that they multiply, and what to do instead.
     """
-    if not problem.pde.unknown or not _factors(list(_residuals(problem, _POINTS))):
-        return
-    residuals = list(_residuals(problem, None))
-    for names in _smallest(residuals, _factors(residuals)):
+    unknown = list(problem.pde.unknown)
+    residuals, factors = _found(problem, unknown)
+    for names in _smallest(residuals, [name for name in unknown if name in factors]):
         own = [r for r in residuals if r.names & set(names)]
         is_excluded = any(_excludes_zero(problem.unknowns.interval(name)) for name in names)
         have_one_factor = all(r.is_power(names) for r in own)
@@ -55,28 +55,53 @@ def refuse_factors(problem: Problem) -> None:
             raise InputError(_text(problem, own[0], names, is_excluded, have_one_factor))
 
 
+def fields_as_factors(problem: Problem) -> tuple[str, ...]:
+    """One text if fields multiply every equation of another one, as k does in (k u_x)_x = 0, and no condition says that
+    they are not zero; () otherwise."""
+    pde = problem.pde
+    if len(pde.fields) < 2:
+        return ()
+    residuals, factors = _found(problem, [*pde.unknown, *pde.fields])
+    free, lost = list[str](), set[str]()
+    for name in pde.fields:
+        equations = [r for r in residuals if r.is_equation and name in r.names]
+        if name not in factors and equations and all(r.names & factors for r in equations):
+            free.append(name)
+            lost |= {other for r in equations for other in r.names & factors}
+    if not lost.intersection(pde.fields):
+        return ()
+    zero = " = ".join(name for name in (*pde.unknown, *pde.fields) if name in lost)
+    return (f"{zero} = 0 solves the equations for any {', '.join(free)}: a condition has to exclude that solution",)
+
+
 @dataclass(frozen=True)
 class _Residual:
-    """One of a term that counts. ``names``: of the unknown coefficients in it; ``starts``: of all, by name."""
+    """One of a term that counts. ``names``: of the unknown coefficients and fields in it; ``starts``: of all unknown
+    coefficients, by name; ``fields``: all names."""
 
     text: str
     names: frozenset[str]
-    has_fields: bool
+    is_equation: bool
     number: int
     term: Term
-    n_fields: int
+    fields: tuple[str, ...]
     starts: dict[str, float]
 
+    @property
+    def has_fields(self) -> bool:
+        return not self.names.isdisjoint(self.fields)
+
     def values(self, names: Collection[str] = (), factor: float = 1.0) -> Tensor:
-        """In all draws, with the coefficients of these names multiplied by a factor."""
+        """In all draws, with the coefficients and fields of these names multiplied by a factor."""
         generator = torch.Generator().manual_seed(0)
         program, n, (low, high) = self.term.program, self.term.n_points, _SIZES
         sizes = low + (high - low) * torch.rand(len(self.starts), dtype=torch.float64, generator=generator)
         for i, (name, start) in enumerate(self.starts.items()):
             sizes[i] *= (-1.0 if start < 0 else 1.0) * (factor if name in names else 1.0)
-        shape = program.n_sites, len(program.channels), n, self.n_fields
+        shape = program.n_sites, len(program.channels), n, len(self.fields)
         jets = torch.randn(shape, dtype=torch.float64, generator=generator)
         jets *= torch.logspace(*_ORDERS, _DRAWS, dtype=torch.float64).repeat_interleave(n // _DRAWS)[:, None]
+        jets *= torch.tensor([factor if name in names else 1.0 for name in self.fields], dtype=torch.float64)
         found = torch_program(program).residuals(jets, self.term.points, self.term.columns, sizes)
         return torch.as_tensor(found[self.number], dtype=torch.float64).expand(n)
 
@@ -97,41 +122,48 @@ class _Residual:
         return bool(((ratio - ratio.median()).abs() <= _ROUNDING * ratio.median().abs()).all())
 
 
+def _found(problem: Problem, candidates: Sequence[str]) -> tuple[list[_Residual], set[str]]:
+    """All residuals, and S, of these names; no residuals where S is empty."""
+    if not candidates or not _factors(list(_residuals(problem, _POINTS)), candidates):
+        return [], set()
+    residuals = list(_residuals(problem, None))
+    return residuals, _factors(residuals, candidates)
+
+
 def _residuals(problem: Problem, most: int | None) -> Iterator[_Residual]:
-    """With unknown coefficients, of terms that count, at so many points of each, or at all."""
+    """Of terms that count, at so many points of each, or at all."""
     pde = problem.pde
     # Of the coefficients themselves, not of the free numbers behind those with bounds.
     bounded = bool(problem.bounds)
     plain = problem.altered(traced=tuple(c.traced(pde) for c in problem.conditions)) if bounded else problem
     symbols = pde.unknown_symbols()
     for number, (condition, traced) in enumerate(zip(problem.conditions, plain.traced, strict=True)):
-        named = [frozenset(s.name for s in symbols if r.has(s)) for r in traced.residuals]
-        if not condition.weight or not any(named):
+        if not condition.weight:
             continue
         n = len(condition.sites[0])
         index = np.unique(np.linspace(0, n - 1, min(n, most or n)).round().astype(np.int64))
         index = np.tile(index, _DRAWS)
         given = {name: column[index] for name, column in condition.columns.items()}
         term = plain.term_at(number, [points[index] for points in condition.sites], given, torch.float64)
-        for i, (residual, names) in enumerate(zip(traced.residuals, named, strict=True)):
-            if names:
-                text = f"{short(residual)} of term {condition.name!r}"
-                has_fields = residual.has(SymbolicJet, SymbolicField)
-                yield _Residual(text, names, has_fields, i, term, len(pde.fields), dict(pde.unknown))
+        for i, residual in enumerate(traced.residuals):
+            names = {symbol.name for symbol in symbols if residual.has(symbol)}
+            names |= {jet.field for jet in residual.atoms(SymbolicJet, SymbolicField)}
+            text, is_equation = f"{short(residual)} of term {condition.name!r}", condition.kind == EQUATION
+            yield _Residual(text, frozenset(names), is_equation, i, term, pde.fields, dict(pde.unknown))
 
 
-def _factors(residuals: Sequence[_Residual]) -> set[str]:
-    """The largest set S."""
-    found = {name for r in residuals for name in r.names}
+def _factors(residuals: Sequence[_Residual], candidates: Sequence[str]) -> set[str]:
+    """The largest set S of these."""
+    found = set(candidates)
     found -= {name for name in found if any(name in r.names and r.is_singular(name) for r in residuals)}
     while leaving := [r for r in residuals if r.names & found and not r.vanishes(found)]:
         found -= leaving[0].names
     return found
 
 
-def _smallest(residuals: Sequence[_Residual], factors: set[str]) -> Iterator[list[str]]:
-    """Parts of S that are such sets: single ones, else those that share residuals, in the order of the PDE."""
-    left = [name for r in residuals[:1] for name in r.starts if name in factors]
+def _smallest(residuals: Sequence[_Residual], left: list[str]) -> Iterator[list[str]]:
+    """Parts of S that are such sets: single ones, else those that share residuals, in their order."""
+    factors = set(left)
     for name in left:
         if all(r.vanishes([name]) for r in residuals if name in r.names):
             yield [name]

@@ -1,4 +1,4 @@
-"""Unknown coefficients whose zero solves an equation for any field are refused, others are not."""
+"""Unknown coefficients whose zero solves an equation for any field are refused, such fields are told; no others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from psinn_fast import PDE, Box, Condition, Data, InputError, Problem, Residual
+from psinn_fast import PDE, Box, Condition, Data, Dirichlet, GaussNewton, InputError, Network, Problem, Residual, solve
+from psinn_fast.problem.checks.factors import fields_as_factors
 
 BOX = Box(t=(0, 1), x=(0, 1))
 INSIDE, WALL = BOX.random(100, seed=0), BOX.boundary(9, "x_low")
@@ -91,3 +92,44 @@ def test_equations_with_a_term_free_of_them_are_not(residual: Callable[..., obje
 def test_a_condition_that_fixes_one_of_them_is_enough() -> None:
     assert problem(heat, "rho k", [Residual(START, lambda rho: rho - 1, name="known")])
     assert problem(lambda u: u.t - u.xx, "c", [Residual(WALL, lambda u, c: u.x + c * u, name="wall")])
+
+
+def of_fields(
+    residual: Callable[..., object], conditions: Sequence[Condition] = (), unknown: Mapping[str, float] | None = None
+) -> tuple[str, ...]:
+    pde = PDE("t x", "u v", residual, unknown=unknown)
+    return fields_as_factors(Problem("rod", pde, BOX, [Residual(INSIDE), Data(READ, u=READ[:, 1]), *conditions]))
+
+
+def test_fields_that_multiply_every_equation_are_told() -> None:
+    (text,) = of_fields(lambda u, v: v.x * u.x + v * u.xx)
+    assert text == "v = 0 solves the equations for any u: a condition has to exclude that solution"
+    (text,) = of_fields(lambda u, v, rho: rho * u.t - v.x * u.x - v * u.xx, unknown={"rho": 1.0})
+    assert text.startswith("rho = v = 0 solves the equations for any u: ")
+    assert of_fields(lambda u, v: v * u.xx, [Dirichlet(WALL, v=0.0)])
+
+
+@pytest.mark.parametrize(
+    "residual",
+    [
+        lambda u, v: v.x * u.x + v * u.xx + 1,
+        lambda u, v: u.t - v.x * u.x - v * u.xx,
+        lambda u, v: [v * u.xx, u.t - u.xx],
+        lambda u, v: [u.t - u.xx, v.t - v.xx],
+        lambda u, v: [u.t - u.xx - v, v.t],
+    ],
+)
+def test_fields_of_other_equations_are_not(residual: Callable[..., object]) -> None:
+    assert not of_fields(residual)
+
+
+def test_fields_that_a_condition_gives_are_not() -> None:
+    assert not of_fields(lambda u, v: v * u.xx, [Dirichlet(WALL, v=1.0)])
+    assert not fields_as_factors(Problem("one", PDE("t x", "u", lambda u: u.t - u.xx), BOX, [Residual(INSIDE)]))
+
+
+def test_training_tells_of_such_fields() -> None:
+    pde = PDE("t x", "u v", lambda u, v: v.x * u.x + v * u.xx)
+    rod = Problem("rod", pde, BOX, [Residual(INSIDE), Data(READ, u=READ[:, 1])])
+    solution = solve(rod, Network(layers=[2, 4, 2]), GaussNewton(1))
+    assert any(warning.startswith("v = 0 solves the equations for any u") for warning in solution.warnings)

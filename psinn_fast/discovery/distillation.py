@@ -63,7 +63,7 @@ class Attempt:
         return tuple(trial.match.symmetry for trial in self.trials if trial.accepted)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Distillation:
     """What was found.
 
@@ -92,6 +92,10 @@ class Distillation:
     threshold: float
     inputs: StudentInputs
     scatter: float = 0.0
+
+    def __repr__(self) -> str:
+        structure = str(self.structure).splitlines()[0]
+        return f"Distillation: symmetries {_names(self.symmetries)}; {structure}; report() says why"
 
     @property
     def centre(self) -> tuple[float, ...]:
@@ -317,9 +321,4 @@ def _teacher_symmetries(problem: Problem, teacher: Callable[[FloatArray], FloatA
 
 
 def _names(found: Sequence[FoundSymmetry]) -> str:
-    return "; ".join(f"{match.text} ({_parity(match)})" for match in found) or "none"
-
-
-def _parity(match: FoundSymmetry) -> str:
-    words = ["even" if sign > 0 else "odd" for sign in match.symmetry.character]
-    return words[0] if len(set(words)) == 1 else ", ".join(words)
+    return "; ".join(f"{match.text} ({match.symmetry.parity})" for match in found) or "none"

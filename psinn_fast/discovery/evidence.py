@@ -8,14 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..kernels.errors import InputError
+from ..markup import badge, block, table
 from ..networks.groups import Symmetry, close_group
 from ..symmetries import problem_symmetry
 from ..symmetries.problem_symmetry import ProblemSymmetry
 from . import teachers
 from .teachers import Asymmetry
 
+HEADER = ("map", "sign", "problem", "teachers: effect", "noise", "students", "", "why")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Evidence:
     """One map about the domain's centre with the signs that fit best. None: that test was not made.
 
@@ -39,10 +42,34 @@ class Evidence:
     accepted: bool = False
     reason: str = ""
 
+    def __repr__(self) -> str:
+        return f"{self.text} ({self.symmetry.parity}): {self.verdict}{self.reason and ', since ' + self.reason}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return block(badge(repr(self), is_good=self.accepted))
+
+    @property
+    def verdict(self) -> str:
+        return "accepted" if self.accepted else "rejected"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings."""
         plain = {name: value for name, value in vars(self).items() if name not in ("symmetry", "text")}
         return {"map": self.text, "character": list(self.symmetry.character), **plain}
+
+
+class EvidenceTable(tuple[Evidence, ...]):
+    """Rows of evidence, which print as `evidence_table`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return evidence_table(self) if self else "no map was tested"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        return block(table(cells_of(self), HEADER) if self else str(self))
 
 
 def weigh(
@@ -114,26 +141,28 @@ def accepted_group(rows: Sequence[Evidence]) -> tuple[Evidence, ...]:
 
 def evidence_table(rows: Sequence[Evidence]) -> str:
     """Columns: map, signs, problem, asymmetry of the teachers against their noise, students, verdict and why."""
-    header = ("map", "sign", "problem", "teachers: effect", "noise", "students", "", "why")
-    cells = [header]
-    for row in rows:
-        signs = "".join("+" if sign > 0 else "-" for sign in row.symmetry.character)
-        cells.append(
-            (
-                row.text,
-                signs,
-                row.problem or "-",
-                _number(row.effect),
-                _number(row.noise),
-                "-" if row.students is None else f"{row.agreeing} of {row.students}",
-                "accepted" if row.accepted else "rejected",
-                row.reason,
-            )
-        )
-    widths = [max(len(line[i]) for line in cells) for i in range(len(header))]
+    cells = [HEADER, *cells_of(rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(HEADER))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
     )
+
+
+def cells_of(rows: Sequence[Evidence]) -> list[tuple[str, ...]]:
+    """As many a row as `HEADER` has."""
+    return [
+        (
+            row.text,
+            "".join("+" if sign > 0 else "-" for sign in row.symmetry.character),
+            row.problem or "-",
+            _number(row.effect),
+            _number(row.noise),
+            "-" if row.students is None else f"{row.agreeing} of {row.students}",
+            row.verdict,
+            row.reason,
+        )
+        for row in rows
+    ]
 
 
 def _signs(problem: Sequence[ProblemSymmetry] | None, teacher: Asymmetry | None, votes: list[Symmetry]) -> Symmetry:

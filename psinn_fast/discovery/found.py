@@ -7,19 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..markup import Markup, badge, block, lines, preformatted, title
-from ..networks.groups import Symmetry
 from ..networks.structure import Structure
 from ..networks.structure_html import structure_html
 from ..problem.problem import Problem
 from ..symmetries.symmetry_check import FoundSymmetry
 from .distillation import Distillation
-from .evidence import Evidence, evidence_table
+from .evidence import Evidence, EvidenceTable
 from .teachers import Trained
 
 DISCOVERY_SCHEMA = "psinn_fast.discovery/1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trial:
     """Structured against dense networks: the problem's own loss at all points, per seed, after equal steps.
 
@@ -34,6 +33,9 @@ class Trial:
     dense: tuple[float, ...]
     rejected: bool
     longer: tuple[float, ...] = ()
+
+    def __repr__(self) -> str:
+        return self.text()
 
     def text(self) -> str:
         structured, dense = (", ".join(f"{loss:.1e}" for loss in own) for own in (self.structured, self.dense))
@@ -55,7 +57,7 @@ class Discovery:
             dense layers where none was accepted.
         group: the accepted symmetries but the identity; maps are about the domain's centre, ``error`` is the teachers'
             asymmetry (0 where there is none).
-        evidence: a row per map, also of those that were rejected.
+        evidence: an `Evidence` per map, also of those that were rejected; prints as a table.
         distillation: of the given teacher, or of the trained ones together, or None.
         teachers: the trained networks, the best first.
         trial: structured against dense, or None where nothing was to be compared.
@@ -75,6 +77,9 @@ class Discovery:
     seconds: dict[str, float] = field(default_factory=dict)
     backend: str = "auto"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "evidence", EvidenceTable(self.evidence))
+
     def __repr__(self) -> str:
         maps = ", ".join(match.text for match in self.group) or "none"
         structure = str(self.structure).splitlines()[0]
@@ -82,26 +87,26 @@ class Discovery:
 
     def _repr_html_(self) -> str:
         """For notebooks: the structure in colour, and the evidence."""
-        found = "; ".join(f"{match.text} ({parity(match.symmetry)})" for match in self.group)
+        found = "; ".join(f"{match.text} ({match.symmetry.parity})" for match in self.group)
         trial = [] if self.trial is None else [self.trial.text()]
         return block(
             title(f"Discovery of {self.problem.name}"),
             badge(found or "no symmetry, the structure is dense", is_good=bool(self.group)),
             Markup(structure_html(self.structure)),
-            preformatted(evidence_table(self.evidence) if self.evidence else "no map was tested"),
+            preformatted(str(self.evidence)),
             lines([*trial, *self.notes]),
         )
 
     def report(self) -> str:
         """The finding in words: R, the evidence table, what was compared, what went wrong."""
         centre = ", ".join(f"{c:g}" for c in self.problem.domain.centre)
-        found = "; ".join(f"{match.text} ({parity(match.symmetry)})" for match in self.group)
+        found = "; ".join(f"{match.text} ({match.symmetry.parity})" for match in self.group)
         said = [
             f"{self.problem.name}: {found or 'no symmetry, the structure is dense'}",
             str(self.structure),
             "",
             f"evidence, maps about ({centre}):",
-            evidence_table(self.evidence) if self.evidence else "no map was tested",
+            str(self.evidence),
             "",
         ]
         if self.teachers:
@@ -138,9 +143,3 @@ class Discovery:
             "seconds": {part: round(seconds, 3) for part, seconds in self.seconds.items()},
             "distillation": None if self.distillation is None else self.distillation.report(),
         }
-
-
-def parity(symmetry: Symmetry) -> str:
-    """``even`` or ``odd``, for each output where they differ."""
-    words = ["even" if sign > 0 else "odd" for sign in symmetry.character]
-    return words[0] if len(set(words)) == 1 else ", ".join(words)

@@ -12,7 +12,7 @@ from ..kernels.errors import InputError, short
 from ..kernels.language.closed_form import ClosedForm
 from .emission import Emitter
 from .exact_numbers import with_exact_numbers
-from .fields import coordinate_symbols
+from .fields import NOT_CALLED, coordinate_symbols
 from .names import normal
 
 
@@ -88,6 +88,8 @@ def called_with(function: Callable[..., Any], known: Mapping[str, sp.Symbol], wh
         advice = "; write it with SymPy's functions, such as sympy.sin" if is_foreign else ""
         if is_foreign and isinstance(error, AttributeError):
             advice += ", and without derivatives: u.x belongs to equations"
+        if "not callable" in str(error):
+            advice = f"; {NOT_CALLED}"
         raise InputError(
             f"{what}: the function failed on SymPy symbols ({type(error).__name__}: {error}){advice}"
         ) from error

@@ -15,7 +15,7 @@ from . import algorithms as algorithms  # guards SymPy
 from .comparisons import CASES
 from .complex_expressions import real_form
 from .exact_numbers import with_exact_numbers
-from .fields import SymbolicField
+from .fields import NOT_CALLED, SymbolicField
 from .names import equation_names
 from .scope import Scope, carried_out, entered
 from .steps import readable
@@ -195,7 +195,7 @@ def _advice(error: Exception) -> str:
     if isinstance(error, AttributeError) and "has no attribute" in text:
         return "only fields carry derivatives as attributes; write sympy.diff(expression, x) or psinn_fast.grad"
     if "not callable" in text:
-        return "fields are written without their coordinates: u, not u(x, y)"
+        return NOT_CALLED
     if isinstance(error, RecursionError):
         return "the expression is nested too deeply"
     return "use SymPy's functions, e.g. sympy.sin, on fields and coordinates"

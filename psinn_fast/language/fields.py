@@ -17,6 +17,11 @@ from .names import normal
 
 # Attributes of a field that are no derivatives, beside those of every SymPy function.
 _OTHERS = ("name", "field", "coords", "spatial", "operator", "site")
+# What is said where symbols are called with coordinates, as functions of these are.
+NOT_CALLED = (
+    "fields and expressions are written without their coordinates: u, not u(x, y); pf.distance(domain) * u, not "
+    "pf.distance(domain)(x, y) * u"
+)
 
 
 class UnknownDerivative(InputError, AttributeError):

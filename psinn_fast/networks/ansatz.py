@@ -38,9 +38,14 @@ class Ansatz:
             )
         if not fields:
             raise InputError("Ansatz: expected a function for a field, e.g. pf.Ansatz(u=lambda u, t, x: x + t * u)")
-        for name, own in fields.items():
+        given: Mapping[str, object] = fields
+        for name, own in given.items():
             if not callable(own):
-                raise InputError(f"Ansatz: {name}: expected a function of {name} and coordinates, got {short(own)}")
+                is_factor = isinstance(own, sp.Expr)
+                advice = f"; if it is the factor d, write {name}=lambda {name}: d * {name}" if is_factor else ""
+                raise InputError(
+                    f"Ansatz: {name}: expected a function of {name} and coordinates, got {short(own)}{advice}"
+                )
         self.fields: Mapping[str, Callable[..., Any]] = {normal(name): own for name, own in fields.items()}
 
     def parts(self, coords: tuple[str, ...], fields: tuple[str, ...]) -> dict[str, tuple[sp.Expr, sp.Expr]]:

@@ -94,6 +94,12 @@ class Symmetry:
         if not self.character or any(sign not in (1, -1) for sign in self.character):
             raise InputError(f"character: expected one +1 or -1 per output, got {self.character}")
 
+    @property
+    def parity(self) -> str:
+        """``even`` or ``odd``, for each output where they differ."""
+        words = ["even" if sign > 0 else "odd" for sign in self.character]
+        return words[0] if len(set(words)) == 1 else ", ".join(words)
+
 
 def maps_of_box(half_widths: Sequence[float] | npt.NDArray[np.float64]) -> Iterator[SignedPermutation]:
     """Every signed permutation about a box's centre that takes the box to itself, but the identity.

@@ -28,7 +28,7 @@ N_POINTS = 256
 _ALWAYS = 1e-9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FoundSymmetry:
     """A map g with f(g x) = chi f(x), chi = +1 or -1 per output.
 
@@ -41,6 +41,9 @@ class FoundSymmetry:
     symmetry: Symmetry
     text: str
     error: float
+
+    def __repr__(self) -> str:
+        return f"{self.text} ({self.symmetry.parity}) to {self.error:.1e}"
 
 
 def find_symmetries(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from psinn_fast import SignedPermutation, Symmetry
-from psinn_fast.discovery.evidence import Evidence, accepted_group, evidence_table, weigh
+from psinn_fast.discovery.evidence import Evidence, EvidenceTable, accepted_group, evidence_table, weigh
 from psinn_fast.discovery.teachers import Asymmetry
 from psinn_fast.symmetries.problem_symmetry import ProblemSymmetry
 
@@ -168,3 +168,15 @@ def test_table() -> None:
     # Columns begin at one place.
     assert header.index("problem") == first.index("holds")
     assert header.index("why") == first.index(reason) == second.index("because")
+
+
+def test_evidence_prints_in_words() -> None:
+    row = weigh("x -> -x", on_problem("holds"), on_teachers("supported"), None)
+    assert str(row) == "x -> -x (odd): accepted, since the problem has it, the teachers show it"
+    assert str([Evidence(EVEN_Y, "y -> -y")]) == "[y -> -y (even): rejected]"
+    rows = EvidenceTable([row, Evidence(EVEN_Y, "y -> -y", reason="a < b")])
+    assert str(rows) == evidence_table(rows)
+    assert str(EvidenceTable()) == "no map was tested"
+    assert "a &lt; b" in rows._repr_html_()
+    assert rows._repr_html_().count("<tr") == 3
+    assert "accepted, since" in row._repr_html_()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -141,3 +143,15 @@ def test_refusals() -> None:
         pf.distance(pf.Cylinder((0, 0, 0), (0, 0, 1), 1.0))
     with pytest.raises(InputError, match="domain: expected a Domain"):
         pf.distance("square")  # type: ignore[arg-type]
+
+
+def test_factors_are_not_called_with_coordinates() -> None:
+    """They are expressions; errors say how these are written."""
+    edge, said = pf.distance(SQUARE), re.escape("pf.distance(domain) * u, not pf.distance(domain)(x, y) * u")
+    called = pf.Ansatz(u=lambda u, x, y: edge(x, y) * u)  # type: ignore[operator]
+    with pytest.raises(InputError, match=f"ansatz: u: .*{said}$"):
+        called.parts(("x", "y"), ("u",))
+    with pytest.raises(InputError, match=f"residual: .*{said}$"):
+        pf.PDE("x y", "u", lambda u, x, y: u.lap + edge(x, y))  # type: ignore[operator]
+    with pytest.raises(InputError, match=r"Ansatz: u: expected a function .*write u=lambda u: d \* u"):
+        pf.Ansatz(u=edge)  # type: ignore[arg-type]

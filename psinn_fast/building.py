@@ -68,6 +68,9 @@ class Network:
     ansatz: Ansatz | None = None
 
     def __post_init__(self) -> None:
+        method: object = self.method
+        if isinstance(method, (list, tuple)):
+            raise InputError(f"method: expected one of {list(METHODS)}; for sizes write layers={list(method)}")
         checks.choice("method", self.method, METHODS)
         for name, methods in (("structure", ("psi",)), ("width", ("psi",)), ("layers", ("pinn", "pinn-post"))):
             if getattr(self, name) is not None and self.method not in methods:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any
 
 from ..building import DTYPES, METHODS
@@ -31,6 +32,7 @@ def parser(commands: Mapping[str, Callable[[argparse.Namespace], int]]) -> argpa
     made = _Unabbreviated(
         prog="psinn-fast", description="Train small networks on PDEs: PINNs, and Psi-NNs with tied weights."
     )
+    made.add_argument("--version", action="version", version=f"%(prog)s {metadata.version('psinn_fast')}")
     parsers = made.add_subparsers(required=True, metavar="COMMAND")
 
     doctor = parsers.add_parser("doctor", help="what this machine offers: versions, backends, threads")

@@ -84,7 +84,8 @@ def split_teachers(given: object) -> tuple[list[Teacher], Network]:
         if said:
             raise InputError(
                 f"teacher: of a pf.Network discovery takes the embedding and the ansatz alone, not {', '.join(said)}: "
-                "sizes, types and activation are its own"
+                "settings=pf.StudentSettings(hidden=(8, 8)) sets the sizes of students, the problem's "
+                "recipe=pf.Recipe(layers=[2, 8, 8, 1]) those of other networks; types and activation are its own"
             )
         check_known(one)
     others = [one for one in several if one is not None and not isinstance(one, Network)]

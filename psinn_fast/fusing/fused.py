@@ -65,11 +65,17 @@ class Fused:
     def __str__(self) -> str:
         return self.describe()
 
-    def __call__(self) -> Tensor:
+    def __call__(self, *given: object) -> Tensor:
         """
         Raises:
-            InputError: a tensor has changed through which operations went that were not recorded.
+            InputError: anything ``given``, for the points are those of `fuse`; a tensor has changed through which
+                operations went that were not recorded.
         """
+        if given:
+            raise InputError(
+                "a fused loss takes no arguments: it is of the network and the tensors that it was fused for; change "
+                "these in place, points.data.copy_(new_points), or fuse again for other numbers of points"
+            )
         self._follow()
         theta = self.net.theta
         if self._terms is None or self._terms[1].dtype != theta.dtype or self._terms[1].device != theta.device:

@@ -190,6 +190,8 @@ def _as_factors(cases: sp.Piecewise) -> sp.Expr:
 
 def _advice(error: Exception) -> str:
     text = str(error)
+    if "for ^" in text:
+        return "^ is no power in Python; write x**2"
     if "truth value" in text:
         return f"a field has no value yet that an if or a comparison could use; {CASES}"
     if isinstance(error, AttributeError) and "has no attribute" in text:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
@@ -12,8 +14,9 @@ import numpy.typing as npt
 
 from ..domains import Cornered, region_of
 from ..kernels import checks
-from ..kernels.errors import InputError
+from ..kernels.errors import InputError, one_line
 from ..language.names import by_normal_names
+from ..language.scope import package
 
 Points = npt.NDArray[np.float64]
 # How far from 1 the length of a normal may be: rounding errors of float32.
@@ -173,5 +176,26 @@ def _values(function: Callable[..., Any], points: Points, what: str) -> Any:
     except Exception as error:  # the function is the user's: it may raise anything
         raise InputError(
             f"{what}: the function failed on arrays of {len(points)} numbers, one for each coordinate "
-            f"({type(error).__name__}: {error})"
+            f"({type(error).__name__}: {one_line(error)}){_advice(error, function, points.shape[1])}"
         ) from error
+
+
+def _advice(error: Exception, function: Callable[..., Any], d: int) -> str:
+    """What to write instead of what a target's function did, as far as that is known."""
+    try:
+        needed = [p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty]
+    except (TypeError, ValueError):
+        needed = []
+    if isinstance(error, TypeError) and len(needed) > d:
+        normals = [name for name in needed if name.startswith("n_")]
+        if not normals:
+            return f"; it is called with the {d} coordinates alone"
+        return (
+            f"; targets get the {d} coordinates alone, no {' and '.join(normals)}: write the condition as a residual, "
+            f"pf.Residual(points, lambda u, {', '.join(needed)}: ...), or give one number for each point"
+        )
+    if "bitwise_xor" in str(error) or "for ^" in str(error):
+        return "; ^ is no power in Python, write x**2"
+    if any(package(frame) == "sympy" for frame, _ in walk_tb(error.__traceback__)):
+        return "; conditions take NumPy's functions, e.g. numpy.sin, residuals SymPy's"
+    return ""

@@ -25,6 +25,7 @@ from .checkpoint import Expectations
 from .doubts import ALLOWED_OF_ADAM, between_points, loose, undetermined
 from .history import History
 from .points.held_out import REPORTED, HeldOut, residual_of
+from .setting_names import refuse_unknown_settings
 from .weighting import FixedWeights, Weighting, WeightState
 
 
@@ -114,6 +115,10 @@ class Optimizer(ABC):
     needs_float64: ClassVar[bool] = False
     # Whether its loss may have a weight penalty.
     takes_penalty: ClassVar[bool] = True
+
+    def __new__(cls, *_: Any, **settings: Any) -> Optimizer:
+        refuse_unknown_settings(cls, settings)
+        return super().__new__(cls)
 
     @property
     @abstractmethod

@@ -63,8 +63,8 @@ def _named(given: Optimizer | str, seed: int) -> list[Optimizer]:
         )
     if not isinstance(given, Optimizer):
         raise InputError(
-            f"optimizer: expected one of {list(OPTIMIZERS)}, settings such as pf.Adam(1_000), pf.GaussNewton(), "
-            f"pf.TorchOptimizer(torch.optim.AdamW, 1_000), or a list of them, got {short(given)}"
+            f"optimizer: expected one of {list(OPTIMIZERS)}, for solve also {AUTO!r}, settings such as pf.Adam(1_000), "
+            f"pf.GaussNewton(), pf.TorchOptimizer(torch.optim.AdamW, 1_000), or a list of them, got {short(given)}"
         )
     return [given]
 

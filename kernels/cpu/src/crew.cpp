@@ -16,8 +16,10 @@ namespace {
 constexpr std::size_t TRIALS = 6;
 // Rounds of many parts: long beside the waking of threads, short beside what a bad choice costs until it is found.
 constexpr double TRIAL_SECONDS = 5e-3, ROUND_SECONDS = 5e-2;
-// Other sizes are tried again, since the machine may have changed, in this part of the time.
-constexpr double TRYING_PART = 0.01;
+// Other sizes are tried again, since the machine may have changed, in this part of the time; at first, and after another
+// choice, in the larger one, halved each time: new threads may share a core for a tenth of a second, until the system
+// moves them, and what is found then is wrong.
+constexpr double TRYING_PART = 0.01, AT_FIRST = 0.25;
 // Amounts of work within a factor of two that are told apart.
 constexpr double AMOUNTS = 4;
 constexpr std::size_t MOST_CREWS = 512;
@@ -45,6 +47,8 @@ double median_but_first(std::vector<double> times) {
 
 }  // namespace
 
+Crew::Crew(int most) : most_(most), best_(most), rival_(most / 2), part_(AT_FIRST) {}
+
 int Crew::size() {
   if (most_ == 1 || takes_all.load(std::memory_order_relaxed)) return most_;
   std::lock_guard<std::mutex> lock(mutex_);
@@ -61,7 +65,7 @@ void Crew::took(int size, double seconds, double work) {
   std::lock_guard<std::mutex> lock(mutex_);
   if (!rival_) {
     since_ += seconds;
-    if (since_ * TRYING_PART > trying_) challenge();
+    if (since_ * part_ > trying_) challenge();
     return;
   }
   trying_ += seconds;
@@ -73,7 +77,7 @@ void Crew::judge() {
   const bool is_won = median_but_first(times_[1]) < median_but_first(times_[0]);
   times_[0].clear();
   times_[1].clear();
-  if (is_won) best_ = rival_;
+  if (is_won) best_ = rival_, part_ = AT_FIRST;
   rival_ = !is_won ? 0 : is_halving_ ? best_ / 2 : best_ < most_ ? std::min(2 * best_, most_) : 0;
 }
 
@@ -81,6 +85,7 @@ void Crew::challenge() {
   is_halving_ = best_ == 1 ? false : best_ == most_ ? true : !is_halving_;
   rival_ = is_halving_ ? best_ / 2 : std::min(2 * best_, most_);
   trying_ = since_ = 0;
+  part_ = std::max(part_ / 2, TRYING_PART);
 }
 
 std::shared_ptr<Crew> crew_for(int kind, int most, double work) {

@@ -13,7 +13,7 @@ namespace psinn {
 
 class Crew {
  public:
-  explicit Crew(int most) : most_(most), best_(most), rival_(most / 2) {}
+  explicit Crew(int most);
   // Of the next round.
   int size();
   // So many threads did a round of so much work in this time.
@@ -31,6 +31,7 @@ class Crew {
   bool is_halving_ = true;  // whether rivals are smaller
   std::array<std::vector<double>, 2> times_;  // of best and rival, per unit of work
   double trying_ = 0, since_ = 0;             // seconds spent in the trials, and after them
+  double part_;                               // of the time that trials may take
 };
 
 // The crew for a kind of work and about its amount, as batches of a size or nearly so have; at most so many threads.

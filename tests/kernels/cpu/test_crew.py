@@ -54,6 +54,14 @@ def test_others_are_tried_seldom_and_taken_when_the_machine_has_changed() -> Non
     assert rounds(crew, lambda size: 1 / size, 3_000)[-1] == 2
 
 
+def test_a_wrong_beginning_does_not_last() -> None:
+    """New threads may share a core for a while: two are then as slow as one, or slower."""
+    crew, new = loaded().Crew(2), iter([3.0] * 6)
+    sizes = rounds(crew, lambda size: 1.0 if size == 1 else next(new, 0.55), 200)
+    assert sizes[20] == 1
+    assert sizes[-1] == 2
+
+
 @pytest.fixture
 def three_threads() -> Iterator[Callable[[bool], None]]:
     torch.set_num_threads(3)

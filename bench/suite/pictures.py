@@ -154,16 +154,16 @@ def roofline(rows: Sequence[Row], about: Row) -> Figure | None:
         intensities = [row["multiply_adds"] / count for row, count in zip(own, read, strict=True)]
         rates = [1e-9 * row["multiply_adds"] / row["seconds"]["median"] for row in own]
         ax.plot(intensities, rates, marker, label=group, alpha=0.8)
-    intensity = np.geomspace(0.1, 2 * ax.get_xlim()[1], 200)
+    intensity = np.geomspace(1, 2 * ax.get_xlim()[1], 200)
     roof = np.minimum(tops["float32"], intensity * bytes_per_second) * 1e-9
-    ax.plot(intensity, roof, color="black", label="the machine's multiply-adds, float32")
+    ax.plot(intensity, roof, color="black", label="the machine, float32")
     ax.set(
         xscale="log",
         yscale="log",
         xlabel="multiply-adds of products, per byte read",
         ylabel="1e9 multiply-adds a second",
     )
-    ax.legend(fontsize=8, ncols=2)
+    figure.legend(loc="outside right center", fontsize=8)
     return figure
 
 
@@ -196,7 +196,8 @@ def relations(rows: Sequence[Row]) -> Figure | None:
     for position, value in enumerate(values):
         ax.annotate(f" {value:.2f}", (value, position), va="center", fontsize=9)
     ax.axvline(1, color=MODEL, linestyle="--")
-    ax.set(xlim=(0, 1.1), xlabel="time of a step, in steps of the dense network", title="What relations save")
+    widest = max(1.0, *values)
+    ax.set(xlim=(0, 1.15 * widest), xlabel="time of a step, in steps of the dense network", title="What relations save")
     ax.title.set_fontsize(10)
     ax.invert_yaxis()
     return figure
@@ -237,29 +238,27 @@ def memory(rows: Sequence[Row]) -> Figure | None:
     if not own and not peers:
         return None
     figure = Figure((8, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    axes = list(figure.subplots(1, 1 + bool(own and peers), squeeze=False).flat)
+    what = "MiB beyond what is resident"
     if own:
-        left.plot([row["points"] for row in own], [row["peak_mebibytes"] for row in own], "o-", color=OWN)
-    left.set(
-        xscale="log",
-        xlabel="collocation points",
-        ylabel="MiB beyond what is resident",
-        title="psinn_fast",
-        ylim=(-0.5, None),
-    )
+        taken = [row["peak_mebibytes"] for row in own]
+        axes[0].plot([row["points"] for row in own], taken, "o-", color=OWN)
+        axes[0].set(xscale="log", xlabel="collocation points", ylabel=what, title="psinn_fast")
+        axes[0].set_ylim(0, 1.5 * max(*taken, 1.0))
     if peers:
         first = peers[0]["case"]
         shown = [row for row in peers if row["case"] == first]
         colors = [OWN if row["contestant"] == "ours" else PEERS for row in shown]
-        right.barh(
-            [ENTRIES[row["contestant"]].title for row in shown], [row["peak_mebibytes"] for row in shown], color=colors
-        )
-        for position, row in enumerate(shown):
-            right.annotate(f" {row['peak_mebibytes']:.3g}", (row["peak_mebibytes"], position), va="center", fontsize=7)
-        right.set(xlabel="MiB beyond what is resident", title=first, xlim=(0, 1.2 * right.get_xlim()[1]))
-        right.title.set_fontsize(8)
-        right.tick_params("y", labelsize=7)
-        right.invert_yaxis()
+        values = [row["peak_mebibytes"] for row in shown]
+        ax = axes[-1]
+        ax.barh([ENTRIES[row["contestant"]].title for row in shown], values, color=colors)
+        for position, value in enumerate(values):
+            ax.annotate(f" {value:.3g}", (value, position), va="center", fontsize=7)
+        ax.set(xlabel=what, title=first, xlim=(0, 1.2 * max(values)))
+        ax.tick_params("y", labelsize=7)
+        ax.invert_yaxis()
+    for ax in axes:
+        ax.title.set_fontsize(8)
     return figure
 
 
@@ -277,7 +276,7 @@ def accuracy(rows: Sequence[Row]) -> Figure | None:
             color = labelled[label].get_color() if label in labelled else f"C{len(labelled)}"
             (labelled[label],) = ax.plot(*np.array(row["history"]).T, color=color, label=label)
         ax.set(xscale="log", yscale="log", xlabel="seconds", ylabel="relative L2 error", title=problem)
-    figure.legend(labelled.values(), labelled.keys(), loc="outside lower center", ncols=3, fontsize=8)
+    figure.legend(labelled.values(), labelled.keys(), loc="outside upper center", ncols=3, fontsize=8)
     return figure
 
 

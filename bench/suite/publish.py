@@ -224,8 +224,13 @@ def _range(values: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+_OF_QUICK, _OF_CPU = ("steps", "memory"), ("points", "growth", "relations", "roofline")
 # Where a picture is, the file that it is drawn from, and its name in the report.
-PICTURES = {DRAWN / "steps.png": (RESULTS / "quick.json", "steps")}
+PICTURES = {
+    **{DRAWN / f"{name}.png": (RESULTS / "cpu.json", name) for name in _OF_CPU},
+    **{DRAWN / f"{name}.png": (RESULTS / "quick.json", name) for name in _OF_QUICK},
+    DRAWN / "accuracy.png": (RESULTS / "jobs.json", "accuracy"),
+}
 
 NUMBERS: dict[str, Callable[..., str]] = {
     "headline": _headline,

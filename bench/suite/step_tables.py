@@ -1,9 +1,8 @@
-"""Tables of pages about steps of single problems: from a file of the suite, where it has them, or an earlier one."""
+"""Tables of pages about steps of single problems."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +19,13 @@ FLOW = {(layers, False, name) for layers in (PINN, UNTIED) for name in ("nested"
 }
 
 
-def rows_of(path: Path, group: str) -> list[Row]:
-    """Of the suite's file, whole ones; none where there is no such file."""
-    if not path.exists():
-        return []
-    return [row for row in read(path)["rows"] if row["group"] == group and is_good(row)]
+def rows_of(results: Row, group: str) -> list[Row]:
+    """Those that were measured."""
+    return [row for row in results["rows"] if row["group"] == group and is_good(row)]
 
 
-def _file_of_before(path: Path | None, suite: Path, group: str) -> Row:
-    """
-    Raises:
-        Unreadable: there is none.
-    """
-    if path is None:
-        raise Unreadable(f"{suite} has not all rows of {group}: python -m bench run cpu --only {group}")
-    return {"name": path.name, **json.loads(path.read_text(encoding="utf-8"))}
+def _not_all(suite: Path, group: str) -> Unreadable:
+    return Unreadable(f"{suite} has not all rows of {group}: python -m bench run cpu --only {group}")
 
 
 def made(about: Mapping[str, Any]) -> str:
@@ -42,17 +33,15 @@ def made(about: Mapping[str, Any]) -> str:
     return f"{where}, commit {about['commit'][:12]}, {about['date'][:10]}"
 
 
-def flow(suite: Path, earlier: Path | None = None) -> str:
+def flow(suite: Path) -> str:
     """A step of Adam on the cylinder's flow: nested autograd, ours, dense and tied."""
+    results = read(suite)
     times: Times = {
         (tuple(row["layers"]), row["structure"] is not None, row["contestant"]): row["seconds"]["median"]
-        for row in rows_of(suite, "flow")
+        for row in rows_of(results, "flow")
     }
-    if times.keys() >= FLOW:
-        about, how = read(suite), "`python -m bench run cpu --only flow`"
-    else:
-        about = _file_of_before(earlier, suite, "flow")
-        times, how = _earlier(about), f"by a script of before ({about['name']})"
+    if not times.keys() >= FLOW:
+        raise _not_all(suite, "flow")
     cells = {key: f"{1e3 * seconds:.0f} ms" for key, seconds in times.items()}
     lines = [
         "| network | nested autograd | psinn_fast |",
@@ -63,36 +52,25 @@ def flow(suite: Path, earlier: Path | None = None) -> str:
         f"| Psi-NN, published, at all points | | {cells[UNTIED, True, 'ours']} |",
         f"| Psi-NN as `fit` trains it: at one point of each orbit | | {cells[UNTIED, True, 'one point per orbit']} |",
     ]
-    return "\n".join([*lines, "", f"Measured {how}; {made(about)}.", ""])
+    return "\n".join([*lines, "", f"Measured by `python -m bench run cpu --only flow`; {made(results)}.", ""])
 
 
 def _name(layers: tuple[int, ...]) -> str:
     return "-".join(map(str, layers))
 
 
-def _earlier(about: Mapping[str, Any]) -> Times:
-    found = {name: 1e-3 * spread["median"] for name, spread in about["milliseconds_per_step"].items()}
-    dense: dict[tuple[tuple[int, ...], bool, str], float] = {
-        (layers, False, who): found[f"{who} {_name(layers)}"] for layers in (PINN, UNTIED) for who in ("nested", "ours")
-    }
-    psi = found["psi"], found["psi, one point per orbit"]
-    return {**dense, (UNTIED, True, "ours"): psi[0], (UNTIED, True, "one point per orbit"): psi[1]}
-
-
-def integrations(suite: Path, earlier: Path | None = None) -> str:
+def integrations(suite: Path) -> str:
     """Steps of DeepXDE and PINA: their network, ours, what no kernel shortens."""
+    results = read(suite)
     found: dict[str, dict[str, float]] = {}
-    for row in rows_of(suite, "integrations"):
+    for row in rows_of(results, "integrations"):
         who = {"ours": "ours", "without kernels": "without"}.get(row["contestant"], "theirs")
         found.setdefault(row["equation"].lower(), {})[who] = 1e3 * row["seconds"]["median"]
         if who == "theirs":
             found[row["equation"].lower()]["faster"] = row["over_ours"]["median"]
     problems = IN_DEEPXDE | IN_PINA
-    if all(len(found.get(name.lower(), ())) == len(_INTEGRATION) for name in problems):
-        about, how = read(suite), "`python -m bench run cpu --only integrations`"
-    else:
-        about = _file_of_before(earlier, suite, "integrations")
-        found, how = _earlier_integrations(about["rows"]), f"by a script of before ({about['name']})"
+    if not all(len(found.get(name.lower(), ())) == len(_INTEGRATION) for name in problems):
+        raise _not_all(suite, "integrations")
     lines = [
         "| problem | their network | ours | of which not in kernels | times faster |",
         "|---|---|---|---|---|",
@@ -100,23 +78,11 @@ def integrations(suite: Path, earlier: Path | None = None) -> str:
     for name, (layers, _) in problems.items():
         cells = (_short(found[name.lower()][who]) for who in _INTEGRATION)
         lines.append(f"| {name}, {_name(layers[1:-1])} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", f"In milliseconds. Measured {how}; {made(about)}.", ""])
+    how = "In milliseconds. Measured by `python -m bench run cpu --only integrations`"
+    return "\n".join([*lines, "", f"{how}; {made(results)}.", ""])
 
 
 _INTEGRATION = ("theirs", "ours", "without", "faster")
-
-
-def _earlier_integrations(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    return {
-        f"{row['library']}: {row['case']}".lower(): {
-            **{
-                who: row["milliseconds"][own]["median"]
-                for who, own in (("theirs", "theirs"), ("ours", "ours"), ("without", "without_kernels"))
-            },
-            "faster": row["speedup"]["median"],
-        }
-        for row in rows
-    }
 
 
 def _short(value: float) -> str:

@@ -30,7 +30,7 @@ _COARSEST, _LEVELS = 8, 3
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m psinn_fast.flow_reference",
-        description="Steady flow around a cylinder by finite elements, on three meshes each; needs psinn-fast[cfd].",
+        description="Steady flow around a cylinder by finite elements, on three meshes each; needs psinn_fast[cfd].",
     )
     parser.add_argument("--out", type=Path, help="write the paper's flow to this file (.npz)")
     parser.add_argument("--results", type=Path, help="write the figures to this file (.json)")

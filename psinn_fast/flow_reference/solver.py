@@ -32,7 +32,7 @@ def finite_elements() -> Any:
     try:
         import skfem
     except ImportError as error:
-        raise InputError('the reference flow is computed by scikit-fem: pip install "psinn-fast[cfd]"') from error
+        raise InputError('the reference flow is computed by scikit-fem: pip install "psinn_fast[cfd]"') from error
     return skfem
 
 

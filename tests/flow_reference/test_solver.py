@@ -77,7 +77,7 @@ def test_a_coarse_flow_converges_to_the_shipped_one() -> None:
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "skfem", None)
     channel = replace(PAPER, below=0.0)
-    with pytest.raises(InputError, match=r'scikit-fem: pip install "psinn-fast\[cfd\]"'):
+    with pytest.raises(InputError, match=r'scikit-fem: pip install "psinn_fast\[cfd\]"'):
         solve_flow(channel, meshes(channel, 4, 1)[0])
     assert main([]) == 2
-    assert 'pip install "psinn-fast[cfd]"' in capsys.readouterr().err
+    assert 'pip install "psinn_fast[cfd]"' in capsys.readouterr().err

@@ -88,7 +88,7 @@ def opened(where: Path, what: str) -> Any:
         import meshio
     except ImportError:
         raise InputError(
-            f'{what}: it needs the package meshio; pip install meshio, or pip install "psinn-fast[mesh]"'
+            f'{what}: it needs the package meshio; pip install meshio, or pip install "psinn_fast[mesh]"'
         ) from None
     try:
         os.close(open_regular(where))

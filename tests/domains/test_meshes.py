@@ -271,7 +271,7 @@ def test_refused_files(tmp_path: Path, square: MeshDomain, monkeypatch: pytest.M
     with pytest.raises(InputError, match="meshio cannot read it"):
         read_mesh(tmp_path / "mesh.none")
     monkeypatch.setitem(sys.modules, "meshio", None)
-    with pytest.raises(InputError, match=r"pip install \"psinn-fast\[mesh\]\""):
+    with pytest.raises(InputError, match=r"pip install \"psinn_fast\[mesh\]\""):
         read_mesh(path)
 
 

@@ -173,7 +173,7 @@ def test_time_of_another_name_is_asked_for(name: str) -> None:
     for bad in ("t", 0, ["x"]):
         with pytest.raises(InputError, match=r"time: expected one of the coordinates \['x', .*\] or None, got"):
             derivatives(net, x, "u_lap", **given, time=bad)  # type: ignore[arg-type]  # no name at all
-    box = Box(**{"x": (0, 1), name: (0, 1)})
+    box = Box(**{"x": (-4, 4), name: (-4, 4)})
     for time in (name, None):
         pde = PDE(f"x {name}", "u", lambda u: u.lap, time=time)
         problem = Problem("p", pde, box, [Residual(box.grid(3))])

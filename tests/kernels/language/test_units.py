@@ -35,7 +35,7 @@ def terms(*residuals: Callable[..., object]) -> list[Term]:
 
 RESIDUALS: Sequence[Callable[..., object]] = (
     lambda u, x, a, b: a * u.xx + u.y * u - x,
-    lambda u, x, a, b: u.lap * b**2 + a * x,
+    lambda u, x, a, b: u.lap * b**2 + a * x + 1,
     lambda u, x, a, b: u + 0 * a,
 )
 NET = MLP([2, 6, 5, 1], seed=0, dtype=torch.float64)

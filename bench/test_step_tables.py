@@ -24,7 +24,13 @@ def row(case: Case, contestant: str, number: int) -> dict[str, Any]:
 def test_tables_are_of_whole_groups(group: str, table: Callable[[Path], str], tmp_path: Path) -> None:
     chosen = [case for case in cases("cpu") if case.group == group]
     rows = [row(case, name, 11 + place) for case in chosen for place, name in enumerate(case.contestants)]
-    about: dict[str, Any] = {"cpu": "a processor", "threads": 1, "commit": "0123456789abcdef", "date": "2030-01-02T03"}
+    about: dict[str, Any] = {
+        "cpu": "a processor",
+        "threads": 1,
+        "commit": "0123456789abcdef",
+        "date": "2030-01-02T03",
+        "instruction_set": "avx2",
+    }
     about |= {"suite": "cpu", "command": "python -m bench run cpu"}
     suite = tmp_path / "cpu.json"
     results.save(suite, about, [*rows[1:], {**rows[0], "failure": "killed"}])
@@ -35,6 +41,6 @@ def test_tables_are_of_whole_groups(group: str, table: Callable[[Path], str], tm
         table(suite)
     results.save(suite, about, rows)
     found = table(suite)
-    assert f"`python -m bench run cpu --only {group}`; a processor, 1 thread(s), commit 0123456789ab" in found
+    assert "a processor, 1 thread(s), avx2 (`python -m bench run cpu`, commit 0123456789abcdef, 2030-01-02)" in found
     assert "| PINA: Burgers, 20-20-20-20-20-20-20-20 | 13.0 | 11.0 | 12.0 | 13.0 |" in found or group == "flow"
     assert "| PINN 2-40-40-40-3 | 12 ms | 11 ms |" in found or group == "integrations"

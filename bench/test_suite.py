@@ -216,7 +216,7 @@ def test_where_nothing_can_be_written_nothing_is_measured(
     monkeypatch.setattr(main_module, "measure", lambda *_: pytest.fail("it was measured"))
     for out in (tmp_path, measured["path"] / "below.json"):
         assert main(["run", "quick", "--out", str(out)]) == 2
-        assert "no file can be written there" in capsys.readouterr().err
+        assert "nothing was measured: " in capsys.readouterr().err
     assert main(["report", str(measured["path"]), "--out", str(measured["path"])]) == 2
     assert "no folder can be written there" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

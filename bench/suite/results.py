@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from psinn_fast.kernels.errors import InputError
+from psinn_fast.storage.files import writable_file, write_atomically
+
 from .contestant import ENTRIES
 
 FORMAT = 1
@@ -22,9 +25,7 @@ class Unreadable(Exception):
 def save(path: Path, about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Whole or not at all: an interrupted run leaves the rows of the cases before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps({"format": FORMAT, **about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    beside.replace(path)
+    write_atomically(path, json.dumps({"format": FORMAT, **about, "rows": rows}, indent=1) + "\n")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -76,15 +77,11 @@ def check_writable(path: Path) -> None:
     Raises:
         Unreadable: no file can be written there.
     """
-    beside = path.with_name(path.name + ".part")
     try:
-        if path.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text("", encoding="utf-8")
-        beside.unlink()
-    except OSError as error:
-        raise Unreadable(f"--out {path}: no file can be written there ({error.strerror})") from None
+        writable_file("--out", path)
+    except (OSError, InputError) as error:
+        raise Unreadable(f"nothing was measured: {error}") from None
 
 
 def earlier(path: Path, about: Mapping[str, Any], same: Sequence[str]) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .page_tables import made_by
 from .posed import IN_DEEPXDE, IN_PINA
 from .results import Unreadable, is_good, read
 
@@ -28,11 +29,6 @@ def _not_all(suite: Path, group: str) -> Unreadable:
     return Unreadable(f"{suite} has not all rows of {group}: python -m bench run cpu --only {group}")
 
 
-def made(about: Mapping[str, Any]) -> str:
-    where = f"{about['cpu']}, {about['threads']} thread(s)"
-    return f"{where}, commit {about['commit'][:12]}, {about['date'][:10]}"
-
-
 def flow(suite: Path) -> str:
     """A step of Adam on the cylinder's flow: nested autograd, ours, dense and tied."""
     results = read(suite)
@@ -52,7 +48,7 @@ def flow(suite: Path) -> str:
         f"| Psi-NN, published, at all points | | {cells[UNTIED, True, 'ours']} |",
         f"| Psi-NN as `fit` trains it: at one point of each orbit | | {cells[UNTIED, True, 'one point per orbit']} |",
     ]
-    return "\n".join([*lines, "", f"Measured by `python -m bench run cpu --only flow`; {made(results)}.", ""])
+    return "\n".join([*lines, "", f"{made_by(results)}.", ""])
 
 
 def _name(layers: tuple[int, ...]) -> str:
@@ -78,8 +74,7 @@ def integrations(suite: Path) -> str:
     for name, (layers, _) in problems.items():
         cells = (_short(found[name.lower()][who]) for who in _INTEGRATION)
         lines.append(f"| {name}, {_name(layers[1:-1])} | " + " | ".join(cells) + " |")
-    how = "In milliseconds. Measured by `python -m bench run cpu --only integrations`"
-    return "\n".join([*lines, "", f"{how}; {made(results)}.", ""])
+    return "\n".join([*lines, "", f"In milliseconds; {made_by(results)}.", ""])
 
 
 _INTEGRATION = ("theirs", "ours", "without", "faster")

@@ -148,10 +148,10 @@ def test_refusals() -> None:
 def test_factors_are_not_called_with_coordinates() -> None:
     """They are expressions; errors say how these are written."""
     edge, said = pf.distance(SQUARE), re.escape("pf.distance(domain) * u, not pf.distance(domain)(x, y) * u")
-    called = pf.Ansatz(u=lambda u, x, y: edge(x, y) * u)  # type: ignore[operator]
+    called = pf.Ansatz(u=lambda u, x, y: edge(x, y) * u)  # type: ignore[operator]  # the mistake
     with pytest.raises(InputError, match=f"ansatz: u: .*{said}$"):
         called.parts(("x", "y"), ("u",))
     with pytest.raises(InputError, match=f"residual: .*{said}$"):
-        pf.PDE("x y", "u", lambda u, x, y: u.lap + edge(x, y))  # type: ignore[operator]
+        pf.PDE("x y", "u", lambda u, x, y: u.lap + edge(x, y))  # type: ignore[operator]  # the mistake
     with pytest.raises(InputError, match=r"Ansatz: u: expected a function .*write u=lambda u: d \* u"):
-        pf.Ansatz(u=edge)  # type: ignore[arg-type]
+        pf.Ansatz(u=edge)  # type: ignore[arg-type]  # no function

@@ -38,7 +38,7 @@ def _fused() -> tuple[pf.Fused, torch.Tensor]:
             r"the 2 coordinates alone, no n_x and n_y: .*pf.Residual\(points, lambda u, x, y, n_x, n_y: \.\.\.\)",
         ),
         (lambda: pf.Dirichlet(EDGE, u=lambda x, y, z: x), "it is called with the 2 coordinates alone"),
-        (lambda: pf.Network([2, 8, 1]), r"for sizes write layers=\[2, 8, 1\]"),  # type: ignore[arg-type]
+        (lambda: pf.Network([2, 8, 1]), r"for sizes write layers=\[2, 8, 1\]"),  # type: ignore[arg-type]  # sizes
         (lambda: pf.solve(PROBLEM, optimizer="gausnewton"), "for solve also 'auto'"),
         (
             lambda: pf.discover(PROBLEM, pf.Network(layers=[2, 8, 1])),
